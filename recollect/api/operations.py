@@ -1,0 +1,237 @@
+"""The table of native operations: all that the native interface can do, a line each."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from recollect.api import wire
+from recollect.domain.message import MessageChange
+from recollect.domain.session import NewSession, SessionChange
+from recollect.domain.user import NewUser, UserChange, UserFields
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation.
+
+    Attributes:
+        name: noun and verb; the function that performs it has the same name.
+        method, path: where it is on HTTP; `{names}` in the path are ids, any text.
+        summary: a sentence for readers.
+        does: `read`s, `write`s, or `erase`s (begins what goes on in batches).
+        response: the type of what comes back, with `status` where it went well.
+        body, query: the types of what is sent.
+        status: of success on HTTP.
+        is_conditional: whether `If-Match` with a revision is understood.
+    """
+
+    name: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    summary: str
+    does: Literal["read", "write", "erase"]
+    response: Any
+    body: Any = None
+    query: Any = None
+    status: int = 200
+    is_conditional: bool = False
+
+    @property
+    def noun(self) -> str:
+        """The first part of the name."""
+        return self.name.partition(".")[0]
+
+    @property
+    def is_idempotent_by_key(self) -> bool:
+        """Whether an `Idempotency-Key` makes it safe to send again."""
+        return self.method == "POST"
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="users.add",
+        method="POST",
+        path="/v1/users",
+        summary="Add a user.",
+        does="write",
+        body=NewUser,
+        response=wire.User,
+        status=201,
+    ),
+    Operation(
+        name="users.list",
+        method="GET",
+        path="/v1/users",
+        summary="List users in the order of their creation.",
+        does="read",
+        query=wire.ListUsers,
+        response=wire.Page[wire.User],
+    ),
+    Operation(
+        name="users.get",
+        method="GET",
+        path="/v1/users/{user_id}",
+        summary="Read a user.",
+        does="read",
+        response=wire.User,
+    ),
+    Operation(
+        name="users.put",
+        method="PUT",
+        path="/v1/users/{user_id}",
+        summary="Create a user (201), or replace all that is said of them (200).",
+        does="write",
+        body=UserFields,
+        response=wire.User,
+        is_conditional=True,
+    ),
+    Operation(
+        name="users.update",
+        method="PATCH",
+        path="/v1/users/{user_id}",
+        summary="Change a user: what is absent stays, null removes, metadata merges (RFC 7396).",
+        does="write",
+        body=UserChange,
+        response=wire.User,
+        is_conditional=True,
+    ),
+    Operation(
+        name="users.erase",
+        method="DELETE",
+        path="/v1/users/{user_id}",
+        summary="Forget a user, with every session and message. 202 where it goes on after 5 s.",
+        does="erase",
+        response=wire.Erasure,
+    ),
+    Operation(
+        name="users.sessions",
+        method="GET",
+        path="/v1/users/{user_id}/sessions",
+        summary="List the sessions of a user.",
+        does="read",
+        query=wire.ListQuery,
+        response=wire.Page[wire.Session],
+    ),
+    Operation(
+        name="sessions.add",
+        method="POST",
+        path="/v1/sessions",
+        summary="Open a session, for a user or for nobody yet.",
+        does="write",
+        body=NewSession,
+        response=wire.Session,
+        status=201,
+    ),
+    Operation(
+        name="sessions.list",
+        method="GET",
+        path="/v1/sessions",
+        summary="List sessions in the order of their creation.",
+        does="read",
+        query=wire.ListSessions,
+        response=wire.Page[wire.Session],
+    ),
+    Operation(
+        name="sessions.get",
+        method="GET",
+        path="/v1/sessions/{session_id}",
+        summary="Read a session.",
+        does="read",
+        response=wire.Session,
+    ),
+    Operation(
+        name="sessions.update",
+        method="PATCH",
+        path="/v1/sessions/{session_id}",
+        summary="Change a session's metadata, or give it its owner where it has none.",
+        does="write",
+        body=SessionChange,
+        response=wire.Session,
+        is_conditional=True,
+    ),
+    Operation(
+        name="sessions.end",
+        method="POST",
+        path="/v1/sessions/{session_id}/end",
+        summary="End a session: nothing can be appended after.",
+        does="write",
+        response=wire.Session,
+    ),
+    Operation(
+        name="sessions.erase",
+        method="DELETE",
+        path="/v1/sessions/{session_id}",
+        summary="Forget a session with all its messages. 202 where it goes on after 5 s.",
+        does="erase",
+        response=wire.Erasure,
+    ),
+    Operation(
+        name="messages.append",
+        method="POST",
+        path="/v1/sessions/{session_id}/messages",
+        summary="Append from 1 to 1,000 messages, all or none.",
+        does="write",
+        body=wire.AppendMessages,
+        response=wire.Messages,
+        status=201,
+    ),
+    Operation(
+        name="messages.list",
+        method="GET",
+        path="/v1/sessions/{session_id}/messages",
+        summary="List the messages of a session in their order.",
+        does="read",
+        query=wire.ListQuery,
+        response=wire.Page[wire.Message],
+    ),
+    Operation(
+        name="messages.get",
+        method="GET",
+        path="/v1/sessions/{session_id}/messages/{uuid}",
+        summary="Read one message.",
+        does="read",
+        response=wire.Message,
+    ),
+    Operation(
+        name="messages.update",
+        method="PATCH",
+        path="/v1/sessions/{session_id}/messages/{uuid}",
+        summary="Change the role, the content or the metadata of a message.",
+        does="write",
+        body=MessageChange,
+        response=wire.Message,
+    ),
+    Operation(
+        name="messages.erase",
+        method="DELETE",
+        path="/v1/sessions/{session_id}/messages/{uuid}",
+        summary="Forget one message.",
+        does="erase",
+        response=wire.Erasure,
+    ),
+    Operation(
+        name="memory.get",
+        method="GET",
+        path="/v1/sessions/{session_id}/memory",
+        summary="Read what the next prompt needs: the newest messages, oldest first.",
+        does="read",
+        query=wire.GetMemory,
+        response=wire.Memory,
+    ),
+    Operation(
+        name="erasures.list",
+        method="GET",
+        path="/v1/erasures",
+        summary="List erasures in the order of their acceptance.",
+        does="read",
+        query=wire.ListQuery,
+        response=wire.Page[wire.Erasure],
+    ),
+    Operation(
+        name="erasures.get",
+        method="GET",
+        path="/v1/erasures/{id}",
+        summary="Read one erasure.",
+        does="read",
+        response=wire.Erasure,
+    ),
+)

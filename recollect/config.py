@@ -1,0 +1,188 @@
+"""Settings: the only module that reads the environment.
+
+A setting is a field of `Settings`: its environment variable is `RECOLLECT_<NAME>`, its flag
+`--<name>`, its line in docs/reference.md is compared by a test. A flag wins over the environment.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from recollect.domain.errors import StorageError
+
+MIB = 1024 * 1024
+
+
+class SettingError(Exception):
+    """A setting has a value that it cannot have; the text says which and why."""
+
+
+def _setting(default: Any, help_: str, least: int = 0) -> Any:
+    return field(default=default, metadata={"help": help_, "least": least})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set."""
+
+    database_url: str = _setting(
+        "sqlite:///recollect-data/recollect.db",
+        "Where the data is: sqlite:///relative/path, sqlite:////absolute/path or sqlite:///:memory:"
+        " (gone when the server stops).",
+    )
+    host: str = _setting("127.0.0.1", "The address to listen on.")
+    port: int = _setting(8000, "The port to listen on.", least=0)
+    insecure_no_auth: bool = _setting(
+        False, "Serve without any authentication on an address that others can reach."
+    )
+    secret: str = _setting(
+        "", "The installation's secret, at least 16 characters; wins over the secret's file."
+    )
+    secret_file: str = _setting(
+        "", "The file of the secret; made on the first start. Default: beside the database."
+    )
+    memory_window: int = _setting(
+        12, "How many messages a memory holds when a reader does not say.", least=1
+    )
+    forgotten_hours: int = _setting(
+        24, "For how many hours an erased id refuses to come back by a late write.", least=0
+    )
+    queue_limit: int = _setting(
+        1024, "How many writes may wait; beyond that clients get 503.", least=1
+    )
+    wal_limit_mib: int = _setting(
+        64, "SQLite: the size in MiB above which the write-ahead log is cut back.", least=1
+    )
+    read_limit_seconds: int = _setting(
+        10, "How long one search through metadata, or one long page, may take.", least=1
+    )
+    log_level: str = _setting("info", "critical, error, warning, info or debug.")
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"RECOLLECT_{name.upper()}"
+
+
+def flag_of(name: str) -> str:
+    """The flag of a setting; `--database` for short."""
+    return "--database" if name == "database_url" else f"--{name.replace('_', '-')}"
+
+
+def load_settings(
+    given: Mapping[str, Any] | None = None, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings in force: what is given (flags), then the environment, then the defaults.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    _refuse_unknown(environment)
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        text = environment.get(variable_of(each.name))
+        if given and given.get(each.name) is not None:
+            values[each.name] = given[each.name]
+        elif text:
+            values[each.name] = _parsed(each.name, each.type, text)
+        if isinstance(values.get(each.name), int) and values[each.name] < each.metadata["least"]:
+            raise SettingError(
+                f"{variable_of(each.name)} must be at least {each.metadata['least']}."
+            )
+    settings = Settings(**values)
+    if 0 < len(settings.secret) < 16:
+        raise SettingError("RECOLLECT_SECRET must have at least 16 characters.")
+    return settings
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = {variable_of(each.name) for each in fields(Settings)}
+    for name in environment:
+        is_ours = name.startswith("RECOLLECT_") and not name.startswith("RECOLLECT_TEST_")
+        if is_ours and name not in known:
+            raise SettingError(f"{name} is not a setting of Recollect; see docs/reference.md.")
+
+
+def _parsed(name: str, kind: Any, text: str) -> Any:
+    if kind is bool:
+        if text.lower() in {"1", "true", "yes", "on"}:
+            return True
+        if text.lower() in {"0", "false", "no", "off"}:
+            return False
+        raise SettingError(f"{variable_of(name)} must be true or false, not {text!r}.")
+    if kind is int:
+        try:
+            return int(text)
+        except ValueError as error:
+            raise SettingError(
+                f"{variable_of(name)} must be a whole number, not {text!r}."
+            ) from error
+    return text
+
+
+def sqlite_path(database_url: str) -> str:
+    """The path in a `sqlite:///` URL, or `:memory:`.
+
+    Raises:
+        SettingError: the URL is not one of a database that this version can open.
+    """
+    prefix = "sqlite:///"
+    if not database_url.startswith(prefix):
+        raise SettingError(
+            f"{without_password(database_url)!r} is not a database that this version can open; "
+            "use sqlite:///path/to/file.db or sqlite:///:memory:."
+        )
+    path = database_url.removeprefix(prefix)
+    if not path:
+        raise SettingError("RECOLLECT_DATABASE_URL names no file; use sqlite:///path/to/file.db.")
+    return path
+
+
+def without_password(database_url: str) -> str:
+    """A database URL that may be shown."""
+    scheme, separator, rest = database_url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{place}"
+
+
+def read_secret(settings: Settings, database_path: str) -> bytes:
+    """The secret: the one that is set, or the file's, which is made (0600) where it is missing.
+
+    Raises:
+        StorageError: the file cannot be read or made, or is too short.
+    """
+    if settings.secret:
+        return settings.secret.encode()
+    if database_path == ":memory:" and not settings.secret_file:
+        return os.urandom(32)
+    path = Path(settings.secret_file or f"{database_path}.secret")
+    try:
+        if not path.exists():
+            _make_secret(path)
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise StorageError(
+            f"The secret's file {path} cannot be read or made: {error.strerror}."
+        ) from error
+    if len(secret) < 16:
+        raise StorageError(f"The secret in {path} is shorter than 16 characters.")
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    # Written whole or not at all: a half-written secret would bind the database to garbage.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(32).hex().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass  # another process was first; its secret counts
+    finally:
+        draft.unlink()

@@ -1,0 +1,129 @@
+"""A message: one turn in a session."""
+
+from datetime import datetime
+from typing import Literal, get_args
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from recollect.domain.errors import InvalidField
+from recollect.domain.ids import check_uuid
+from recollect.domain.json_text import is_deeper_than
+from recollect.domain.metadata import MAX_DEPTH, Metadata, stored_metadata
+from recollect.domain.text import MAX_CONTENT_BYTES, check_content, check_name
+from recollect.domain.times import Instant, from_datetime
+
+RoleType = Literal["norole", "system", "assistant", "user", "function", "tool"]
+ROLE_TYPES: tuple[str, ...] = get_args(RoleType)
+MAX_TOKEN_COUNT = 2**31 - 1
+
+_ROLE_TYPE_OF_ZEP_ROLE = {
+    "user": "user",
+    "human": "user",
+    "ai": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "system": "system",
+    "function": "function",
+    "tool": "tool",
+}
+
+
+def role_type_of(role: str) -> RoleType:
+    """What a free-text role means to those who only send one, as Zep 0.x clients do."""
+    return _ROLE_TYPE_OF_ZEP_ROLE.get(role.lower(), "norole")  # type: ignore[return-value]
+
+
+class Message(msgspec.Struct):
+    """A message as stored.
+
+    Attributes:
+        session_id: the session it belongs to.
+        seq: 1, 2, 3 … in the order of arrival, which is the order of reading; assigned without
+            gaps, and the number of a deleted message stays unused for ever.
+        uuid: the caller's, unique in the session, or a version 7 one of the server's.
+        role: free text; `role_type`: what the role means to a model.
+        token_count: the caller's; the server has no tokenizer.
+        created_at: the server's time, or the caller's where a history is filled in.
+        metadata: a JSON object as text, or None.
+        content: what was said.
+        data: opaque JSON text that a framework wants back byte for byte.
+    """
+
+    session_id: str
+    seq: int
+    uuid: str
+    role: str
+    role_type: str
+    token_count: int | None
+    created_at: Instant
+    metadata: str | None
+    content: str
+    data: str | None
+
+
+class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an app says of a message it appends."""
+
+    content: str
+    role: str = ""
+    role_type: RoleType = "norole"
+    uuid: str | None = None
+    token_count: int | None = None
+    created_at: datetime | None = None
+    metadata: Metadata | None = None
+    data: Raw | None = None
+
+    def stored(self, session_id: str, seq: int, uuid: str, now: Instant, field: str) -> Message:
+        """The message to store, checked; `uuid` and `now` serve where the caller gave none.
+
+        Raises:
+            InvalidField: naming the place, with `field` (`messages[3]`) before it.
+        """
+        return Message(
+            session_id=session_id,
+            seq=seq,
+            uuid=uuid if self.uuid is None else check_uuid(self.uuid, f"{field}.uuid"),
+            role=check_name(self.role, f"{field}.role") or "",
+            role_type=self.role_type,
+            token_count=check_token_count(self.token_count, f"{field}.token_count"),
+            created_at=now if self.created_at is None else from_datetime(self.created_at),
+            metadata=stored_metadata(self.metadata, f"{field}.metadata"),
+            content=check_content(self.content, f"{field}.content"),
+            data=check_data(self.data, f"{field}.data"),
+        )
+
+
+class MessageChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A change of a message: what is absent stays; metadata merges."""
+
+    role: str | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    metadata: Metadata | None | UnsetType = UNSET
+
+
+def check_token_count(count: int | None, field: str) -> int | None:
+    """A count of tokens is a whole number of 32 bits, not negative.
+
+    Raises:
+        InvalidField: naming `field`.
+    """
+    if count is not None and not 0 <= count <= MAX_TOKEN_COUNT:
+        raise InvalidField(f"{field} must be from 0 to {MAX_TOKEN_COUNT}.", field)
+    return count
+
+
+def check_data(data: Raw | None, field: str) -> str | None:
+    """Opaque JSON of up to 1 MiB, as the text that came; `null` is none.
+
+    Raises:
+        InvalidField: naming `field`.
+    """
+    if data is None:
+        return None
+    text = bytes(data)
+    if len(text) > MAX_CONTENT_BYTES:
+        raise InvalidField(f"{field} is larger than 1 MiB.", field)
+    if is_deeper_than(text, MAX_DEPTH):
+        raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
+    return None if text == b"null" else text.decode()

@@ -1,0 +1,48 @@
+"""Points in time: UTC, in whole microseconds since 1970.
+
+Inside, a time is an integer (`Instant`): it compares, sorts and adds without surprises and costs
+nothing to read from SQLite. At the edges it is a `datetime` or RFC 3339 text. By convention, and
+the storage codecs rely on it, the name of every field, column and parameter that holds an Instant
+ends in `_at`.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NewType
+
+Instant = NewType("Instant", int)
+"""Microseconds since 1970-01-01T00:00:00Z."""
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """The instant as an aware datetime in UTC."""
+    return _EPOCH + timedelta(0, 0, instant)
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """The instant of a datetime; one without a zone is taken as UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - _EPOCH
+    return Instant((since.days * 86_400 + since.seconds) * SECOND + since.microseconds)
+
+
+@lru_cache(maxsize=256)
+def _second_text(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+
+
+def rfc3339_text(instant: Instant) -> str:
+    """RFC 3339 with `Z` and no trailing zeros: `2026-11-22T11:22:02.57675Z`.
+
+    Rows of one page were mostly written within few seconds, so the text of each second is kept.
+    """
+    second, fraction = divmod(instant, SECOND)
+    if not fraction:
+        return f"{_second_text(second)}Z"
+    return f"{_second_text(second)}.{f'{fraction:06d}'.rstrip('0')}Z"

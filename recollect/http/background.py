@@ -1,0 +1,110 @@
+"""Work that outlives a request: erasures that go on, and what has expired."""
+
+import asyncio
+import logging
+from functools import partial
+from time import monotonic
+
+from recollect.domain.erasure import Erasure
+from recollect.domain.errors import RecollectError, Unavailable
+from recollect.domain.scope import Rules, Scope
+from recollect.services import erasures, forgotten, idempotency, installation
+from recollect.storage.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+ANSWER_AFTER_S = 5.0
+"""An erasure that takes longer is answered while it goes on."""
+
+_HIDDEN_AFTER_S = 60.0
+_LONGEST_PAUSE_S = 30.0
+_EXPIRY_PAUSE_S = 3600.0
+
+
+class Background:
+    """Finishes erasures and drops what has expired, from `start` to `stop`."""
+
+    def __init__(self, engine: Engine, rules: Rules) -> None:
+        self._engine = engine
+        self._rules = rules
+        self._erasing: dict[str, asyncio.Task[Erasure]] = {}
+        self._latest: dict[str, Erasure] = {}
+        self._expiring: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take up what a former process left unfinished."""
+        for project_id, uuid in await self._engine.read_async(erasures.running):
+            self._go_on(Scope(project_id, self._rules), uuid)
+        self._expiring = asyncio.create_task(self._drop_expired())
+
+    async def stop(self) -> None:
+        """Stop after the batch that runs; the next start goes on from there."""
+        tasks = [*self._erasing.values(), *filter(None, [self._expiring])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def erase(self, scope: Scope, begun: Erasure) -> Erasure:
+        """Carry out an erasure that has begun: to its end, or for five seconds.
+
+        It goes on in any case. Nothing is answered before all that belongs to the subject is
+        hidden, so that from outside it is gone at once.
+
+        Raises:
+            Unavailable: the database cannot even hide it now; it will be tried again.
+        """
+        if begun.is_finished:
+            return begun
+        if begun.uuid not in self._erasing:
+            first = await self._advance(scope, begun.uuid)
+            if first.is_finished:
+                return first
+        task = self._go_on(scope, begun.uuid)
+        began = monotonic()
+        await asyncio.wait({task}, timeout=ANSWER_AFTER_S)
+        while not task.done() and not self._is_hidden(begun):
+            if monotonic() - began > _HIDDEN_AFTER_S:
+                raise Unavailable("The erasure has begun and goes on; ask again for its state.")
+            await asyncio.wait({task}, timeout=0.1)
+        return task.result() if task.done() else self._latest.get(begun.uuid, begun)
+
+    def _is_hidden(self, begun: Erasure) -> bool:
+        return self._latest.get(begun.uuid, begun).is_hidden
+
+    def _go_on(self, scope: Scope, uuid: str) -> "asyncio.Task[Erasure]":
+        task = self._erasing.get(uuid)
+        if task is None:
+            task = self._erasing[uuid] = asyncio.create_task(self._finish(scope, uuid))
+            task.add_done_callback(lambda _: self._erasing.pop(uuid, None))
+        return task
+
+    async def _finish(self, scope: Scope, uuid: str) -> Erasure:
+        pause_s = 0.1
+        try:
+            while True:
+                try:
+                    erasure = self._latest[uuid] = await self._advance(scope, uuid)
+                    pause_s = 0.1
+                    if erasure.is_finished:
+                        return erasure
+                except RecollectError as error:
+                    logger.warning("erasure %s waits %.1f s: %s", uuid, pause_s, error.detail)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        finally:
+            self._latest.pop(uuid, None)
+
+    async def _advance(self, scope: Scope, uuid: str) -> Erasure:
+        return await self._engine.write_async(partial(erasures.advance, scope=scope, uuid=uuid))
+
+    async def _drop_expired(self) -> None:
+        while True:
+            try:
+                for project_id in await self._engine.read_async(installation.project_ids):
+                    scope = Scope(project_id, self._rules)
+                    for drop in (forgotten.drop_expired, idempotency.drop_expired):
+                        while await self._engine.write_async(partial(drop, scope=scope)):
+                            await asyncio.sleep(0.1)
+            except RecollectError as error:
+                logger.warning("what has expired is dropped later: %s", error.detail)
+            await asyncio.sleep(_EXPIRY_PAUSE_S)

@@ -1,0 +1,71 @@
+"""What the parts of the door have in common: where operations run, and how ids are found."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from recollect.domain.errors import BadRequest, Gone, NotFound
+from recollect.domain.scope import Scope
+from recollect.domain.transaction import Transaction
+from recollect.http.requests import Request
+from recollect.services import sessions, users
+from recollect.storage.engine import Engine
+
+T = TypeVar("T")
+Find = Callable[[Transaction, Scope, str], Any]
+
+
+class Part:
+    """The routes of one noun."""
+
+    def __init__(self, engine: Engine, scope: Scope) -> None:
+        self._engine = engine
+        self._scope = scope
+
+    async def read(
+        self, operation: Callable[..., T], *ids: str, is_short: bool = True, **values: Any
+    ) -> T:
+        """Run a service that reads: `operation(tx, scope, *ids, **values)`."""
+        return await self._engine.read_async(
+            lambda tx: operation(tx, self._scope, *ids, **values), is_short=is_short
+        )
+
+    async def write(self, operation: Callable[..., T], *ids: str, **values: Any) -> T:
+        """Run a service that writes: `operation(tx, scope, *ids, **values)`."""
+        return await self._engine.write_async(lambda tx: operation(tx, self._scope, *ids, **values))
+
+    async def user_id(self, request: Request) -> str:
+        """The user that a path names."""
+        return await self._id(request, "user_id", users.get)
+
+    async def session_id(self, request: Request) -> str:
+        """The session that a path names."""
+        return await self._id(request, "session_id", sessions.get)
+
+    async def _id(self, request: Request, name: str, find: Find) -> str:
+        """The decoded segment; or the raw one, where only under that is something found.
+
+        Clients encode what they like: one that sends `a%2Fb` may mean `a/b`, or, as the server
+        they were written for never decoded, the five characters themselves.
+        """
+        segment = request.segments[name]
+        if b"%" not in segment:
+            return request.id(name)
+        raw = segment.decode("latin-1")
+        try:
+            decoded = request.id(name)
+        except BadRequest:
+            return raw
+        for candidate in (decoded, raw):
+            if await self._engine.read_async(partial(self._is_there, find=find, id_=candidate)):
+                return candidate
+        return decoded
+
+    def _is_there(self, tx: Transaction, find: Find, id_: str) -> bool:
+        try:
+            find(tx, self._scope, id_)
+        except NotFound:
+            return False
+        except Gone:
+            return True
+        return True

@@ -1,0 +1,73 @@
+"""Sessions on the `/api/v1` door."""
+
+from starlette.responses import Response
+
+from recollect.domain.errors import BadRequest, Gone, NotFound
+from recollect.domain.metadata import Metadata, merge_keeping_nulls
+from recollect.domain.scope import Scope
+from recollect.domain.session import NewSession, SessionChange
+from recollect.http.answers import json_answer
+from recollect.http.compat.lenient import read_object
+from recollect.http.compat.zep_v1 import shapes
+from recollect.http.compat.zep_v1.lists import PagedList
+from recollect.http.compat.zep_v1.part import Part
+from recollect.http.requests import Request
+from recollect.services import sessions
+from recollect.storage.engine import Engine
+
+
+class Sessions(Part):
+    """`/sessions…`, without what is in them."""
+
+    def __init__(self, engine: Engine, scope: Scope) -> None:
+        super().__init__(engine, scope)
+        self._list = PagedList(
+            engine,
+            scope,
+            "sessions",
+            select=sessions.page,
+            skip=sessions.skip,
+            shape=shapes.session,
+        )
+        self.handlers = {
+            ("POST", "/sessions"): self.add,
+            ("GET", "/sessions"): self._list.answer,
+            ("GET", "/sessions/{session_id}"): self.get,
+            ("PATCH", "/sessions/{session_id}"): self.update,
+        }
+
+    async def add(self, request: Request) -> Response:
+        """Open a session: 201. An unknown user is the request's fault: 400."""
+        fields = read_object(await request.body())
+        new = NewSession(
+            session_id=fields.text("session_id") or "",
+            user_id=fields.text("user_id"),
+            metadata=fields.object("metadata"),
+        )
+        try:
+            session = await self.write(sessions.add, new=new)
+        except (Gone, NotFound) as error:
+            raise BadRequest(error.detail) from error
+        return json_answer(shapes.session(session, session.number), 201)
+
+    async def get(self, request: Request) -> Response:
+        """Read a session."""
+        session = await self.read(sessions.get, await self.session_id(request))
+        return json_answer(shapes.session(session, session.number))
+
+    async def update(self, request: Request) -> Response:
+        """Merge metadata; all else is ignored, and no metadata is a touch."""
+        fields = read_object(await request.body())
+        session = await self.write(
+            sessions.update,
+            await self.session_id(request),
+            change=SessionChange(**mergeable(fields.object("metadata"))),
+            merge=merge_keeping_nulls,
+        )
+        return json_answer(shapes.session(session, session.number))
+
+
+def mergeable(metadata: Metadata | None) -> dict[str, Metadata]:
+    """The metadata of a change as its keyword: `system`, which is the server's own, left out."""
+    kept = {key: value for key, value in (metadata or {}).items() if key != "system"}
+    return {"metadata": kept} if kept else {}

@@ -1,0 +1,86 @@
+"""Messages and the memory made of them, natively."""
+
+from recollect.api import wire
+from recollect.domain.erasure import Erasure
+from recollect.domain.metadata import merge_patch
+from recollect.domain.scope import Scope
+from recollect.domain.transaction import Transaction
+from recollect.native import shapes
+from recollect.native.calls import Call, Replayed
+from recollect.native.once import gone, once
+from recollect.services import erasures, memory, messages
+from recollect.services.idempotency import Made
+
+
+def append(tx: Transaction, scope: Scope, call: Call) -> wire.Messages | Replayed:
+    """See `messages.append`."""
+    body: wire.AppendMessages = call.body
+    session_id = call.ids["session_id"]
+
+    def perform() -> wire.Messages:
+        appended = messages.append(
+            tx,
+            scope,
+            session_id,
+            body.messages,
+            user_id=body.user_id,
+            may_open_session=body.user_id is not None,
+        )
+        return wire.Messages(
+            session_id=session_id, messages=[shapes.message(message) for message in appended]
+        )
+
+    def again(made: Made) -> wire.Messages:
+        first_seq, count = made.first_seq or 0, made.message_count or 0
+        found = messages.select(tx, scope, session_id, after=first_seq - 1, limit=count)
+        if len(found) < count or found[-1].seq != first_seq + count - 1:
+            raise gone()
+        return wire.Messages(
+            session_id=session_id, messages=[shapes.message(message) for message in found]
+        )
+
+    return once(tx, scope, call, perform=perform, made=_made, again=again)
+
+
+def list_(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.Message]:
+    """See `messages.list`."""
+    session_id = call.ids["session_id"]
+    filters = {"session_id": session_id}
+    asked = shapes.asked_page(call.query, filters)
+    return shapes.page(
+        messages.page(tx, scope, session_id, asked),
+        asked,
+        shapes.message,
+        filters,
+        number=lambda message: message.seq,
+    )
+
+
+def get(tx: Transaction, scope: Scope, call: Call) -> wire.Message:
+    """See `messages.get`."""
+    return shapes.message(messages.get(tx, scope, call.ids["session_id"], call.ids["uuid"]))
+
+
+def update(tx: Transaction, scope: Scope, call: Call) -> wire.Message:
+    """See `messages.update`."""
+    session_id, uuid = call.ids["session_id"], call.ids["uuid"]
+    return shapes.message(messages.update(tx, scope, session_id, uuid, call.body, merge_patch))
+
+
+def erase(tx: Transaction, scope: Scope, call: Call) -> Erasure:
+    """See `messages.erase`."""
+    return erasures.erase_message(tx, scope, call.ids["session_id"], call.ids["uuid"])
+
+
+def get_memory(tx: Transaction, scope: Scope, call: Call) -> wire.Memory:
+    """See `memory.get`."""
+    newest = memory.get(tx, scope, call.ids["session_id"], call.query.last)
+    return wire.Memory(messages=[shapes.message(message) for message in newest])
+
+
+def _made(result: wire.Messages) -> Made:
+    return Made(
+        session_id=result.session_id,
+        first_seq=result.messages[0].seq,
+        message_count=len(result.messages),
+    )

@@ -1,0 +1,59 @@
+"""Idempotency: a POST with a key is performed once, and answered every time."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from recollect.domain.errors import Gone, NotFound
+from recollect.domain.scope import Scope
+from recollect.domain.transaction import Transaction
+from recollect.native.calls import Call, Replayed
+from recollect.services import idempotency
+from recollect.services.idempotency import Made
+
+T = TypeVar("T")
+
+
+def once(
+    tx: Transaction,
+    scope: Scope,
+    call: Call,
+    *,
+    perform: Callable[[], T],
+    made: Callable[[T], Made],
+    again: Callable[[Made], T],
+) -> T | Replayed:
+    """Perform a call, or answer it again where its key has come before.
+
+    Args:
+        perform: does it.
+        made: what to remember of the result.
+        again: renders the result from what was remembered.
+
+    Raises:
+        IdempotencyMismatch: the key was used with another request.
+        Gone: what was made is not there any more.
+    """
+    key = call.idempotency_key
+    if key is None:
+        return perform()
+    request_hash = scope.rules.request_hash(call.request)
+    known = idempotency.find(tx, scope, key, request_hash)
+    if known is not None:
+        return Replayed(_still_there(known, again))
+    result = perform()
+    remembered = made(result)
+    remembered.request_hash = request_hash
+    idempotency.remember(tx, scope, key, remembered)
+    return result
+
+
+def gone() -> Gone:
+    """What an earlier request made has been erased since."""
+    return Gone("What the first request with this Idempotency-Key made has been erased since.")
+
+
+def _still_there(known: Made, again: Callable[[Made], T]) -> T:
+    try:
+        return again(known)
+    except NotFound as error:
+        raise gone() from error

@@ -1,0 +1,120 @@
+"""From what is stored to what travels."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from recollect.api import wire
+from recollect.domain.erasure import Erasure, Subject
+from recollect.domain.message import Message
+from recollect.domain.paging import Page, read_cursor, write_cursor
+from recollect.domain.session import Session
+from recollect.domain.times import Instant, from_datetime, to_datetime
+from recollect.domain.user import User
+
+
+class _Numbered(Protocol):
+    number: int
+
+
+Row = TypeVar("Row", bound=_Numbered)
+Shape = TypeVar("Shape")
+
+
+def user(stored: User) -> wire.User:
+    """A user as it travels."""
+    return wire.User(
+        user_id=stored.user_id,
+        uuid=stored.uuid,
+        email=stored.email,
+        first_name=stored.first_name,
+        last_name=stored.last_name,
+        metadata=wire.opaque(stored.metadata),
+        revision=stored.revision,
+        created_at=to_datetime(stored.created_at),
+        updated_at=to_datetime(stored.updated_at),
+    )
+
+
+def session(stored: Session) -> wire.Session:
+    """A session as it travels."""
+    return wire.Session(
+        session_id=stored.session_id,
+        uuid=stored.uuid,
+        user_id=stored.user_id,
+        metadata=wire.opaque(stored.metadata),
+        message_count=stored.message_count,
+        ended_at=_moment(stored.ended_at),
+        revision=stored.revision,
+        created_at=to_datetime(stored.created_at),
+        updated_at=to_datetime(stored.updated_at),
+    )
+
+
+def message(stored: Message) -> wire.Message:
+    """A message as it travels."""
+    return wire.Message(
+        seq=stored.seq,
+        uuid=stored.uuid,
+        role=stored.role,
+        role_type=stored.role_type,  # type: ignore[arg-type]
+        content=stored.content,
+        metadata=wire.opaque(stored.metadata),
+        data=wire.opaque(stored.data),
+        token_count=stored.token_count,
+        created_at=to_datetime(stored.created_at),
+    )
+
+
+def erasure(stored: Erasure) -> wire.Erasure:
+    """An erasure as it travels."""
+    is_user_gone = stored.subject == Subject.USER and stored.is_finished
+    return wire.Erasure(
+        id=stored.uuid,
+        subject=stored.subject,  # type: ignore[arg-type]
+        subject_id=stored.subject_id,
+        subject_uuid=stored.subject_uuid,
+        state=stored.state,  # type: ignore[arg-type]
+        counts=wire.ErasedCounts(
+            users=int(is_user_gone),
+            sessions=stored.session_count,
+            messages=stored.message_count,
+        ),
+        started_at=to_datetime(stored.started_at),
+        erased_at=_moment(stored.erased_at),
+    )
+
+
+def asked_page(query: wire.ListQuery, filters: dict[str, Any] | None = None) -> Page:
+    """The page that a list query asks for.
+
+    Raises:
+        BadRequest: the cursor is not one of ours, or belongs to other filters.
+    """
+    after = None
+    if query.cursor is not None:
+        after = read_cursor(query.cursor, query.order, filters)
+    return Page(limit=query.limit, order=query.order, after=after)
+
+
+def page(
+    rows: Sequence[Row],
+    asked: Page,
+    shape: Callable[[Row], Shape],
+    filters: dict[str, Any] | None = None,
+    number: Callable[[Row], int] = lambda row: row.number,
+) -> wire.Page[Shape]:
+    """A page as it travels; `rows` has one more than was asked for where more are left."""
+    shown = rows[: asked.limit]
+    is_last = len(rows) <= asked.limit
+    cursor = None if is_last else write_cursor(asked.order, filters, number(shown[-1]))
+    return wire.Page(items=[shape(row) for row in shown], next=cursor)
+
+
+def instant(moment: datetime | None) -> Instant | None:
+    """A moment that a caller sent, as it is compared and stored."""
+    return None if moment is None else from_datetime(moment)
+
+
+def _moment(instant: Instant | None) -> datetime | None:
+    return None if instant is None else to_datetime(instant)

@@ -1,0 +1,230 @@
+"""Erasures: forgetting a user, a session or a message, in batches, to the last row.
+
+The order is what makes it safe. First the subject is marked `erasing` and that is committed: from
+then on nothing can be added to it. Then a user's sessions are marked, so that nobody can read what
+is half gone. Then rows are deleted in batches that stop by time, the subject's own row last. Each
+call of `advance` is one batch and one transaction; whoever calls it until the erasure is finished
+may stop at any point, and somebody else may go on.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from recollect.domain.erasure import Erasure, ErasureState, Subject
+from recollect.domain.errors import NotFound
+from recollect.domain.paging import Page
+from recollect.domain.scope import Scope
+from recollect.domain.transaction import Transaction
+from recollect.domain.user import State, User
+from recollect.services import forgotten, messages, sessions, users
+
+BATCH_MS = 20
+"""A batch ends after this long, so that other writers do not wait."""
+
+_MESSAGES_AT_ONCE = 20
+_SESSIONS_AT_ONCE = 100
+
+
+class Running(NamedTuple):
+    """An erasure that is not finished."""
+
+    project_id: int
+    uuid: str
+
+
+def begin_user(tx: Transaction, scope: Scope, user_id: str) -> Erasure:
+    """Begin to forget a user; nothing can be added to them after. Asked again: the same erasure.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    user = tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id)
+    if user is None:
+        raise NotFound("There is no user with this user_id.")
+    if user.state == State.ERASING:
+        return _running(tx, scope, Subject.USER, user_id)
+    tx.run("mark_user_erasing", project_id=scope.project_id, user_id=user_id, now_at=tx.now)
+    return _add(tx, scope, Subject.USER, user_id, user.uuid)
+
+
+def begin_session(tx: Transaction, scope: Scope, session_id: str) -> Erasure:
+    """Begin to forget a session; it is hidden at once. Asked again: the same erasure.
+
+    Raises:
+        NotFound: there is none. Gone: it is being erased with its user.
+    """
+    running = _find_running(tx, scope, Subject.SESSION, session_id)
+    if running is not None:
+        return running
+    session = sessions.lock(tx, scope, session_id)
+    tx.run("mark_session_erasing", project_id=scope.project_id, session_id=session_id)
+    return _add(tx, scope, Subject.SESSION, session_id, session.uuid)
+
+
+def erase_message(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> Erasure:
+    """Forget one message, at once.
+
+    Raises:
+        NotFound: there is none. Gone: its session is being erased.
+    """
+    sessions.lock(tx, scope, session_id)
+    message = messages.get(tx, scope, session_id, uuid)
+    of_session = {"project_id": scope.project_id, "session_id": session_id}
+    tx.run("delete_message", uuid=message.uuid, **of_session)
+    tx.run("count_one_message_less", now_at=tx.now, **of_session)
+    erasure = _add(tx, scope, Subject.MESSAGE, session_id, message.uuid)
+    erasure.message_count = 1
+    return _finish(tx, scope, erasure)
+
+
+def advance(tx: Transaction, scope: Scope, uuid: str) -> Erasure:
+    """Do one batch of an erasure; a finished one stays as it is.
+
+    Raises:
+        NotFound: there is no such erasure.
+    """
+    erasure = get(tx, scope, uuid)
+    if erasure.is_finished:
+        return erasure
+    if erasure.subject == Subject.USER:
+        return _advance_user(tx, scope, erasure)
+    return _advance_session(tx, scope, erasure)
+
+
+def get(tx: Transaction, scope: Scope, uuid: str) -> Erasure:
+    """One erasure.
+
+    Raises:
+        NotFound: there is none.
+    """
+    erasure = tx.one("get_erasure", Erasure, project_id=scope.project_id, uuid=uuid.lower())
+    if erasure is None:
+        raise NotFound("There is no erasure with this id.")
+    return erasure
+
+
+def page(tx: Transaction, scope: Scope, page: Page) -> list[Erasure]:
+    """Erasures in the order of their acceptance: one more than the limit where more are left."""
+    return tx.all("list_erasures", Erasure, project_id=scope.project_id, **page.values)
+
+
+def running(tx: Transaction) -> list[Running]:
+    """All erasures that somebody must finish, of all projects."""
+    return tx.all("running_erasures", Running)
+
+
+def _advance_user(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
+    user_id = _subject_id(erasure)
+    if not erasure.is_hidden and not _hide_sessions(tx, scope, user_id):
+        return erasure
+    if not erasure.is_hidden:
+        erasure.hidden_at = tx.now
+    while (session_id := _next_session(tx, scope, user_id)) is not None:
+        if not _erase_session(tx, scope, erasure, session_id):
+            return _save(tx, scope, erasure)
+        forgotten.remember(tx, scope, "session", session_id)
+    forgotten.remember(tx, scope, "user", user_id)
+    of_user = {"project_id": scope.project_id, "user_id": user_id}
+    tx.run("drop_made_of_user", **of_user)
+    tx.run("delete_user", uuid=erasure.subject_uuid, **of_user)
+    return _finish(tx, scope, erasure)
+
+
+def _advance_session(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
+    if _erase_session(tx, scope, erasure, _subject_id(erasure)):
+        return _finish(tx, scope, erasure)
+    return _save(tx, scope, erasure)
+
+
+def _hide_sessions(tx: Transaction, scope: Scope, user_id: str) -> bool:
+    """Mark the user's sessions; False where time is up before all of them are."""
+    of_user = {"project_id": scope.project_id, "user_id": user_id, "limit": _SESSIONS_AT_ONCE}
+    while session_ids := tx.all("next_active_sessions_of_user", str, **of_user):
+        if tx.spent_ms() > BATCH_MS:
+            return False
+        for session_id in session_ids:
+            tx.run("mark_session_erasing", project_id=scope.project_id, session_id=session_id)
+    return True
+
+
+def _next_session(tx: Transaction, scope: Scope, user_id: str) -> str | None:
+    return tx.one("next_erasing_session_of_user", str, project_id=scope.project_id, user_id=user_id)
+
+
+def _erase_session(tx: Transaction, scope: Scope, erasure: Erasure, session_id: str) -> bool:
+    """Delete a session's rows, its own last; False where time is up before that."""
+    of_session = {"project_id": scope.project_id, "session_id": session_id}
+    while (first := tx.one("first_message_seq", int, **of_session)) is not None:
+        if tx.spent_ms() > BATCH_MS:
+            return False
+        before = first + _MESSAGES_AT_ONCE
+        erasure.message_count += tx.run("delete_messages_before", before=before, **of_session)
+    if tx.spent_ms() > BATCH_MS:
+        return False
+    tx.run("drop_made_of_session", **of_session)
+    erasure.session_count += tx.run("delete_session", **of_session)
+    return True
+
+
+def _find_running(
+    tx: Transaction, scope: Scope, subject: Subject, subject_id: str
+) -> Erasure | None:
+    return tx.one(
+        "get_running_erasure",
+        Erasure,
+        project_id=scope.project_id,
+        subject=subject,
+        subject_id=subject_id,
+    )
+
+
+def _running(tx: Transaction, scope: Scope, subject: Subject, subject_id: str) -> Erasure:
+    erasure = _find_running(tx, scope, subject, subject_id)
+    if erasure is None:
+        raise NotFound(f"There is no erasure of this {subject}.")
+    return erasure
+
+
+def _add(
+    tx: Transaction, scope: Scope, subject: Subject, subject_id: str, subject_uuid: str
+) -> Erasure:
+    kind = "session" if subject == Subject.MESSAGE else subject
+    erasure = tx.one(
+        "add_erasure",
+        Erasure,
+        project_id=scope.project_id,
+        uuid=tx.new_uuid(),
+        subject=subject,
+        subject_id=subject_id,
+        subject_hash=scope.rules.id_hash(str(scope.project_id), kind, subject_id),
+        subject_uuid=subject_uuid,
+        state=ErasureState.ERASING,
+        session_count=0,
+        message_count=0,
+        hidden_at=None if subject == Subject.USER else tx.now,
+        erased_at=None,
+        now_at=tx.now,
+    )
+    return erasure  # type: ignore[return-value]
+
+
+def _finish(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
+    erasure.state = ErasureState.ERASED
+    erasure.subject_id = None
+    erasure.erased_at = tx.now
+    return _save(tx, scope, erasure)
+
+
+def _save(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
+    fields = msgspec.structs.asdict(erasure)
+    for unchanging in ("number", "subject", "subject_hash", "subject_uuid", "started_at"):
+        del fields[unchanging]
+    saved = tx.one("set_erasure", Erasure, project_id=scope.project_id, **fields)
+    return saved or erasure
+
+
+def _subject_id(erasure: Erasure) -> str:
+    if erasure.subject_id is None:
+        raise NotFound("This erasure is finished.")
+    return erasure.subject_id

@@ -1,0 +1,77 @@
+"""Doing a thing once, however often it is asked for.
+
+The row that remembers a request holds its key, a keyed hash of the request, the owner of what was
+made, and what was made: never a body. It is written in the transaction of the write itself.
+"""
+
+import msgspec
+
+from recollect.domain.errors import IdempotencyMismatch
+from recollect.domain.scope import Scope
+from recollect.domain.times import Instant
+from recollect.domain.transaction import Transaction
+
+_DROPPED_AT_ONCE = 500
+
+
+class Made(msgspec.Struct):
+    """What a request has made.
+
+    Attributes:
+        request_hash: the keyed hash of the request.
+        user_id, session_id: the owner, with whom this row is erased.
+        uuid: of the user or the session that was made or ended.
+        first_seq, message_count: which messages were appended.
+    """
+
+    request_hash: str = ""
+    user_id: str | None = None
+    session_id: str | None = None
+    uuid: str | None = None
+    first_seq: int | None = None
+    message_count: int | None = None
+
+
+def find(tx: Transaction, scope: Scope, key: str, request_hash: str) -> Made | None:
+    """What the request with this key has made, if it came before and is remembered.
+
+    Raises:
+        IdempotencyMismatch: the key was used with another request.
+    """
+    oldest_at = _oldest_at(tx, scope)
+    made = tx.one("get_made", Made, project_id=scope.project_id, key=key, oldest_at=oldest_at)
+    if made is not None and made.request_hash != request_hash:
+        raise IdempotencyMismatch
+    return made
+
+
+def remember(tx: Transaction, scope: Scope, key: str, made: Made) -> None:
+    """Remember what a request has made, in the same transaction."""
+    tx.run(
+        "drop_expired_made_by_key",
+        project_id=scope.project_id,
+        key=key,
+        oldest_at=_oldest_at(tx, scope),
+    )
+    tx.run(
+        "add_made",
+        project_id=scope.project_id,
+        key=key,
+        now_at=tx.now,
+        **msgspec.structs.asdict(made),
+    )
+
+
+def drop_expired(tx: Transaction, scope: Scope) -> bool:
+    """Drop some rows whose time is over; whether there may be more."""
+    dropped = tx.run(
+        "drop_expired_made",
+        project_id=scope.project_id,
+        oldest_at=_oldest_at(tx, scope),
+        limit=_DROPPED_AT_ONCE,
+    )
+    return dropped == _DROPPED_AT_ONCE
+
+
+def _oldest_at(tx: Transaction, scope: Scope) -> Instant:
+    return Instant(tx.now - scope.rules.idempotent_for_us)

@@ -1,0 +1,26 @@
+"""What the installation knows of itself: its secret's fingerprint, its projects."""
+
+from recollect.domain.errors import StorageError
+from recollect.domain.transaction import Transaction
+
+
+def check_secret(tx: Transaction, fingerprint: str) -> None:
+    """Bind the database to its secret on the first start; refuse another one ever after.
+
+    Raises:
+        StorageError: the database was made with another secret.
+    """
+    known = tx.one("get_secret_fingerprint", str)
+    if known is None:
+        tx.run("set_secret_fingerprint", value=fingerprint)
+    elif known != fingerprint:
+        raise StorageError(
+            "This database belongs to another secret: with this one, erased ids and idempotency "
+            "keys would not be recognised. Set RECOLLECT_SECRET or RECOLLECT_SECRET_FILE to the "
+            "secret it was made with."
+        )
+
+
+def project_ids(tx: Transaction) -> list[int]:
+    """All projects."""
+    return tx.all("project_ids", int)

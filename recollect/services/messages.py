@@ -1,0 +1,210 @@
+"""Messages: appending them in order, reading, editing and listing them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from recollect.domain.errors import AlreadyExists, Conflict, NotFound
+from recollect.domain.ids import check_id
+from recollect.domain.message import Message, MessageChange, NewMessage
+from recollect.domain.metadata import Merge
+from recollect.domain.paging import Page
+from recollect.domain.scope import Scope
+from recollect.domain.text import check_content, check_name
+from recollect.domain.transaction import Transaction
+from recollect.domain.user import User
+from recollect.services import forgotten, sessions, users
+
+
+class _Reserved(msgspec.Struct):
+    last_seq: int
+    user_id: str | None
+
+
+def append(
+    tx: Transaction,
+    scope: Scope,
+    session_id: str,
+    new: Sequence[NewMessage],
+    *,
+    user_id: str | None = None,
+    may_open_session: bool,
+) -> list[Message]:
+    """Append messages, all or none, with numbers that follow each other.
+
+    Args:
+        session_id: the session; one that does not exist is opened, if that is allowed.
+        new: any number of messages; none at all touches the session (or opens it).
+        user_id: whose session it is: added if unknown; the owner of a session without one.
+        may_open_session: whether an unknown session is opened.
+
+    Raises:
+        NotFound: there is no such session. Gone: it, or the user, is being or was erased.
+        Conflict: the session has ended, or has another owner. AlreadyExists: a uuid is taken.
+        InvalidField: naming the field, as `messages[3].content`.
+    """
+    owner = None
+    if user_id is not None:
+        check_id(user_id, "user_id")
+        owner = users.lock_or_add(tx, scope, user_id)
+    last_seq = _reserve(tx, scope, session_id, len(new), owner)
+    if last_seq is None:
+        last_seq = _open(tx, scope, session_id, len(new), owner, is_allowed=may_open_session)
+    first_seq = last_seq - len(new) + 1
+    messages = [
+        message.stored(session_id, first_seq + place, tx.new_uuid(), tx.now, f"messages[{place}]")
+        for place, message in enumerate(new)
+    ]
+    _insert(tx, scope, messages)
+    return messages
+
+
+def get(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> Message:
+    """One message.
+
+    Raises:
+        NotFound: there is none. Gone: its session is being erased.
+    """
+    message = tx.one(
+        "get_message",
+        Message,
+        project_id=scope.project_id,
+        session_id=session_id,
+        uuid=uuid.lower(),
+    )
+    if message is None:
+        sessions.get(tx, scope, session_id)
+        raise NotFound("There is no message with this uuid in this session.")
+    return message
+
+
+def update(
+    tx: Transaction, scope: Scope, session_id: str, uuid: str, change: MessageChange, merge: Merge
+) -> Message:
+    """Change the role, the content or the metadata of a message.
+
+    Raises:
+        NotFound, Gone: as for `get`. InvalidField: naming the field.
+    """
+    sessions.lock(tx, scope, session_id)
+    message = get(tx, scope, session_id, uuid)
+    role, content = change.role, change.content
+    changed = tx.one(
+        "set_message",
+        Message,
+        project_id=scope.project_id,
+        session_id=session_id,
+        uuid=message.uuid,
+        role=message.role if role is UNSET else check_name(role, "role"),
+        content=message.content if content is UNSET else check_content(content, "content"),
+        metadata=users.merged(message.metadata, change.metadata, merge),
+    )
+    return changed or message
+
+
+def page(tx: Transaction, scope: Scope, session_id: str, page: Page) -> list[Message]:
+    """Messages by `seq`: one more than the page's limit where more are left.
+
+    Raises:
+        NotFound: there is no such session. Gone: it is being erased.
+    """
+    return known(tx, scope, session_id, select(tx, scope, session_id, **page.values))
+
+
+def known(tx: Transaction, scope: Scope, session_id: str, messages: list[Message]) -> list[Message]:
+    """The messages of a session that was read; no messages may mean that there is no session.
+
+    Raises:
+        NotFound: there is no such session. Gone: it is being erased.
+    """
+    if not messages:
+        sessions.get(tx, scope, session_id)
+    return messages
+
+
+def select(tx: Transaction, scope: Scope, session_id: str, **values: Any) -> list[Message]:
+    """Messages of a session in one statement; none where it is unknown or being erased.
+
+    Args:
+        values: `after` or `before` a seq (exclusive), `descending`, `limit`, `offset`.
+    """
+    return tx.all(
+        "list_messages", Message, project_id=scope.project_id, session_id=session_id, **values
+    )
+
+
+def _reserve(
+    tx: Transaction, scope: Scope, session_id: str, count: int, owner: User | None
+) -> int | None:
+    reserved = tx.one(
+        "reserve_seqs",
+        _Reserved,
+        project_id=scope.project_id,
+        session_id=session_id,
+        count=count,
+        now_at=tx.now,
+    )
+    if reserved is None:
+        return None
+    if owner is not None:
+        sessions.check_owner(reserved.user_id, owner)
+        if reserved.user_id is None:
+            tx.run(
+                "set_session_owner",
+                project_id=scope.project_id,
+                session_id=session_id,
+                user_id=owner.user_id,
+                user_uuid=owner.uuid,
+            )
+    return reserved.last_seq
+
+
+def _open(
+    tx: Transaction,
+    scope: Scope,
+    session_id: str,
+    count: int,
+    owner: User | None,
+    *,
+    is_allowed: bool,
+) -> int:
+    try:
+        sessions.get(tx, scope, session_id)
+    except NotFound:
+        if not is_allowed:
+            raise
+    else:
+        raise Conflict("The session has ended; nothing can be appended to it.")
+    check_id(session_id, "session_id")
+    forgotten.refuse(tx, scope, "session", session_id)
+    session = sessions.insert(tx, scope, session_id, owner, message_count=count)
+    if session is None:
+        # Another writer has opened it since we looked: its row is there to be locked now.
+        last_seq = _reserve(tx, scope, session_id, count, owner)
+        if last_seq is None:
+            raise Conflict("The session was opened and closed by somebody else; try again.")
+        return last_seq
+    return session.last_seq
+
+
+def _insert(tx: Transaction, scope: Scope, messages: list[Message]) -> None:
+    rows = [
+        {
+            "project_id": scope.project_id,
+            "session_id": message.session_id,
+            "seq": message.seq,
+            "uuid": message.uuid,
+            "role": message.role,
+            "role_type": message.role_type,
+            "token_count": message.token_count,
+            "created_at": message.created_at,
+            "metadata": message.metadata,
+            "content": message.content,
+            "data": message.data,
+        }
+        for message in messages
+    ]
+    if rows and tx.run_many("add_message", rows) != len(rows):
+        raise AlreadyExists("A message with one of these uuids is in the session already.", "uuid")

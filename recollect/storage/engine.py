@@ -1,0 +1,44 @@
+"""What an engine offers to doors and to the embedded caller."""
+
+from typing import Protocol, TypeVar
+
+from recollect.domain.transaction import Operation
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """Runs operations. Each of its four ways raises what the operation raises, and Unavailable.
+
+    A read sees one snapshot. A write returns after its commit is durable; it runs even if whoever
+    waited for it has left, and it may run twice where a neighbour in its group broke the group's
+    transaction.
+    """
+
+    def read(self, operation: Operation[T]) -> T:
+        """Run a read from any thread."""
+        ...
+
+    def write(self, operation: Operation[T]) -> T:
+        """Run a write from any thread."""
+        ...
+
+    async def read_async(self, operation: Operation[T], *, is_short: bool = True) -> T:
+        """Run a read from the event loop.
+
+        A short one (bounded by an index and a page of at most 100) may run on the loop itself; any
+        other runs in a lane beside it, within the engine's time limit.
+        """
+        ...
+
+    async def write_async(self, operation: Operation[T]) -> T:
+        """Run a write from the event loop."""
+        ...
+
+    def describe(self) -> str:
+        """Which engine and where, for a banner: without passwords."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is queued, then let go of the database."""
+        ...

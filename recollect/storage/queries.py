@@ -1,0 +1,71 @@
+"""Named queries: SQL stays SQL, in files, found by name.
+
+A file holds queries after lines `-- name: add_user` and fragments after `-- fragment: matches`,
+which a query includes as `{matches}`. A dialect's file (`sqlite.sql`) wins over the shared ones
+by name. A query may have optional blocks, which are comments to any other reader of the file:
+
+    WHERE project_id = :project_id /*? email: AND email = :email */
+
+A block is switched on where the value it is named after is given and not None, so that every set
+of filters gets a text of its own and the planner an index of its own, and no text ever comes from
+input.
+"""
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+_SECTION = re.compile(r"^-- (name|fragment): (\w+)\n", re.MULTILINE)
+_FRAGMENT = re.compile(r"\{(\w+)\}")
+_BLOCK = re.compile(r"/\*\? (\w+): (.*?) \*/", re.DOTALL)
+_COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
+
+DIALECTS = ("sqlite", "postgres")
+
+
+class Query:
+    """One named query and the texts of the sets of its optional blocks that were asked for."""
+
+    __slots__ = ("_texts", "blocks", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.blocks = tuple(dict.fromkeys(match[0] for match in _BLOCK.findall(source)))
+        self._texts: dict[tuple[str, ...], str] = {}
+
+    def text(self, values: Mapping[str, Any]) -> str:
+        """The SQL for these values."""
+        given = tuple(block for block in self.blocks if values.get(block) is not None)
+        text = self._texts.get(given)
+        if text is None:
+            text = self._texts[given] = self._with_blocks(given)
+        return text
+
+    def _with_blocks(self, given: tuple[str, ...]) -> str:
+        return _BLOCK.sub(lambda match: match[2] if match[1] in given else "", self.source)
+
+
+def load_queries(dialect: str) -> dict[str, Query]:
+    """All queries as one dialect says them, by name."""
+    shared, own = {}, {}
+    for file in sorted(resources.files(f"{__package__}.sql").iterdir(), key=lambda file: file.name):
+        stem, _, ending = file.name.rpartition(".")
+        if ending != "sql" or stem in DIALECTS and stem != dialect:
+            continue
+        (own if stem == dialect else shared).update(parse_queries(file.read_text()))
+    sections = shared | own
+    return {
+        name: Query(_FRAGMENT.sub(lambda match: sections["fragment", match[1]], text))
+        for (kind, name), text in sections.items()
+        if kind == "name"
+    }
+
+
+def parse_queries(text: str) -> dict[tuple[str, str], str]:
+    """The sections of one file: (`name` or `fragment`, its name) to SQL without comment lines."""
+    pieces = _SECTION.split(text)[1:]
+    return {
+        (kind, name): _COMMENT.sub("", body).strip().rstrip(";")
+        for kind, name, body in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True)
+    }

@@ -1,0 +1,32 @@
+-- What requests with an Idempotency-Key have made. Columns as in services.idempotency.Made.
+
+-- name: get_made
+SELECT request_hash, user_id, session_id, uuid, first_seq, message_count
+FROM idempotency
+WHERE project_id = :project_id AND key = :key AND created_at > :oldest_at;
+
+-- name: add_made
+INSERT INTO idempotency (
+    project_id, key, request_hash, user_id, session_id, uuid, first_seq, message_count, created_at
+) VALUES (
+    :project_id, :key, :request_hash, :user_id, :session_id, :uuid, :first_seq, :message_count,
+    :now_at
+);
+
+-- name: drop_expired_made_by_key
+DELETE FROM idempotency
+WHERE project_id = :project_id AND key = :key AND created_at <= :oldest_at;
+
+-- name: drop_made_of_user
+DELETE FROM idempotency WHERE project_id = :project_id AND user_id = :user_id;
+
+-- name: drop_made_of_session
+DELETE FROM idempotency WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: drop_expired_made
+DELETE FROM idempotency
+WHERE project_id = :project_id AND key IN (
+    SELECT key FROM idempotency
+    WHERE project_id = :project_id AND created_at <= :oldest_at
+    LIMIT :limit
+);

@@ -1,0 +1,58 @@
+-- Messages. The columns of every query that gives one are those of domain.message.Message.
+-- A reader looks at the session's state in the same statement, so that an erasure hides all at once.
+
+-- name: add_message
+INSERT INTO messages (
+    project_id, session_id, seq, uuid, role, role_type, token_count, created_at, metadata,
+    content, data
+) VALUES (
+    :project_id, :session_id, :seq, :uuid, :role, :role_type, :token_count, :created_at, :metadata,
+    :content, :data
+)
+ON CONFLICT (project_id, session_id, uuid) DO NOTHING;
+
+-- name: get_message
+SELECT session_id, seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
+    AND EXISTS (
+        SELECT 1 FROM sessions
+        WHERE project_id = :project_id AND session_id = :session_id AND state = 'active'
+    );
+
+-- name: set_message
+UPDATE messages
+SET role = :role, content = :content, metadata = :metadata
+WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
+RETURNING session_id, seq, uuid, role, role_type, token_count, created_at, metadata, content, data;
+
+-- name: list_messages
+SELECT session_id, seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id
+    /*? after: AND seq > :after */
+    /*? before: AND seq < :before */
+    AND EXISTS (
+        SELECT 1 FROM sessions
+        WHERE project_id = :project_id AND session_id = :session_id AND state = 'active'
+    )
+ORDER BY seq /*? descending: DESC */
+/*? limit: LIMIT :limit */ /*? offset: OFFSET :offset */;
+
+-- name: delete_message
+DELETE FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid;
+
+-- name: count_one_message_less
+UPDATE sessions SET message_count = message_count - 1, updated_at = :now_at
+WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: first_message_seq
+SELECT seq FROM messages
+WHERE project_id = :project_id AND session_id = :session_id
+ORDER BY seq
+LIMIT 1;
+
+-- name: delete_messages_before
+DELETE FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq < :before;

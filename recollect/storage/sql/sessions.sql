@@ -1,0 +1,82 @@
+-- Sessions. The columns of every query that gives a session are those of domain.session.Session.
+
+-- name: add_session
+-- No row comes back where the id is taken.
+INSERT INTO sessions (
+    project_id, session_id, uuid, user_id, user_uuid, metadata, state, revision,
+    message_count, last_seq, created_at, updated_at
+) VALUES (
+    :project_id, :session_id, :uuid, :user_id, :user_uuid, :metadata, 'active', 1,
+    :message_count, :message_count, :now_at, :now_at
+)
+ON CONFLICT (project_id, session_id) DO NOTHING
+RETURNING number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
+    ended_at, created_at, updated_at;
+
+-- name: get_session
+SELECT number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
+    ended_at, created_at, updated_at
+FROM sessions
+WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: set_session
+-- One writer at a time: whoever calls this has locked the session with lock_session.
+UPDATE sessions
+SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid), metadata = :metadata,
+    ended_at = :ended_at, revision = :revision, updated_at = :now_at
+WHERE project_id = :project_id AND session_id = :session_id
+RETURNING number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
+    ended_at, created_at, updated_at;
+
+-- name: reserve_seqs
+-- The fence of every append, and its first statement in the session: it takes the row's lock, so
+-- that numbers have no gaps, and finds nothing where the session is being erased or has ended.
+UPDATE sessions
+SET last_seq = last_seq + :count, message_count = message_count + :count, updated_at = :now_at
+WHERE project_id = :project_id AND session_id = :session_id
+    AND state = 'active' AND ended_at IS NULL
+RETURNING last_seq, user_id;
+
+-- name: set_session_owner
+UPDATE sessions
+SET user_id = :user_id, user_uuid = :user_uuid, revision = revision + 1
+WHERE project_id = :project_id AND session_id = :session_id AND user_id IS NULL;
+
+-- name: list_sessions
+SELECT number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
+    ended_at, created_at, updated_at
+FROM sessions
+WHERE project_id = :project_id AND state = 'active'
+    /*? after: AND number > :after */
+    /*? before: AND number < :before */
+    /*? user_id: AND user_id = :user_id */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? metadata_conditions: AND {metadata_matches} */
+ORDER BY number /*? descending: DESC */
+LIMIT :limit;
+
+-- name: skip_sessions
+-- The number of the last of the first :offset sessions.
+SELECT number FROM sessions
+WHERE project_id = :project_id AND state = 'active'
+ORDER BY number
+LIMIT 1 OFFSET :offset - 1;
+
+-- name: mark_session_erasing
+UPDATE sessions SET state = 'erasing'
+WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: next_active_sessions_of_user
+SELECT session_id FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
+LIMIT :limit;
+
+-- name: next_erasing_session_of_user
+SELECT session_id FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND state = 'erasing'
+LIMIT 1;
+
+-- name: delete_session
+DELETE FROM sessions
+WHERE project_id = :project_id AND session_id = :session_id AND state = 'erasing';

@@ -1,0 +1,58 @@
+-- Users. The columns of every query that gives a user are those of domain.user.User, in its order.
+
+-- name: add_user
+-- No row comes back where the id is taken.
+INSERT INTO users (
+    project_id, user_id, uuid, email, email_folded, first_name, last_name, metadata,
+    state, revision, created_at, updated_at
+) VALUES (
+    :project_id, :user_id, :uuid, :email, :email_folded, :first_name, :last_name, :metadata,
+    'active', 1, :now_at, :now_at
+)
+ON CONFLICT (project_id, user_id) DO NOTHING
+RETURNING number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
+    created_at, updated_at;
+
+-- name: get_user
+SELECT number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
+    created_at, updated_at
+FROM users
+WHERE project_id = :project_id AND user_id = :user_id;
+
+-- name: set_user
+-- One writer at a time: whoever calls this has locked the user with lock_user.
+UPDATE users
+SET email = :email, email_folded = :email_folded, first_name = :first_name,
+    last_name = :last_name, metadata = :metadata, revision = :revision, updated_at = :now_at
+WHERE project_id = :project_id AND user_id = :user_id
+RETURNING number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
+    created_at, updated_at;
+
+-- name: list_users
+SELECT number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
+    created_at, updated_at
+FROM users
+WHERE project_id = :project_id AND state = 'active'
+    /*? after: AND number > :after */
+    /*? before: AND number < :before */
+    /*? email_folded: AND email_folded = :email_folded */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? metadata_conditions: AND {metadata_matches} */
+ORDER BY number /*? descending: DESC */
+LIMIT :limit;
+
+-- name: skip_users
+-- The number of the last of the first :offset users: what a list that skips them begins after.
+SELECT number FROM users
+WHERE project_id = :project_id AND state = 'active'
+ORDER BY number
+LIMIT 1 OFFSET :offset - 1;
+
+-- name: mark_user_erasing
+UPDATE users SET state = 'erasing', updated_at = :now_at
+WHERE project_id = :project_id AND user_id = :user_id;
+
+-- name: delete_user
+DELETE FROM users
+WHERE project_id = :project_id AND user_id = :user_id AND uuid = :uuid AND state = 'erasing';

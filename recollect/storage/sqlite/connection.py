@@ -1,0 +1,98 @@
+"""Connections to a SQLite file: how they are set, and what their errors mean."""
+
+from pathlib import Path
+
+import apsw
+
+from recollect.domain.errors import RecollectError, StorageError, Unavailable
+
+BUSY_TIMEOUT_MS = 5_000
+MEMORY = ":memory:"
+
+# What every connection is set to, and read back, because SQLite ignores a setting it cannot follow.
+# secure_delete: what is deleted is overwritten; it is per connection and off by default.
+# synchronous 2 (FULL): a commit is on the disk before it is answered.
+# wal_autocheckpoint 0: the writer lane copies the log back when nobody is waiting.
+_SETTINGS: dict[str, int | str] = {
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "secure_delete": 1,
+    "foreign_keys": 1,
+    "trusted_schema": 0,
+    "wal_autocheckpoint": 0,
+    "cache_size": -16_000,
+}
+
+
+def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
+    """A connection with every setting in force.
+
+    Raises:
+        StorageError: with a sentence that says what is wrong with the file and what to do.
+    """
+    try:
+        connection = apsw.Connection(path)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        for name, value in _SETTINGS.items():
+            _set(connection, name, value, path)
+        if read_only:
+            connection.execute("PRAGMA query_only = 1")
+    except apsw.Error as error:
+        raise StorageError(opening_problem(error, path)) from error
+    return connection
+
+
+def _set(connection: apsw.Connection, name: str, value: int | str, path: str) -> None:
+    connection.execute(f"PRAGMA {name} = {value}").fetchall()
+    in_force = connection.pragma(name)
+    expected = "memory" if name == "journal_mode" and path == MEMORY else value
+    if in_force != expected:
+        raise StorageError(
+            f"SQLite keeps {name} at {in_force!r} on {path}, where {expected!r} is needed."
+        )
+
+
+def opening_problem(error: apsw.Error, path: str) -> str:
+    """A sentence for somebody who starts a server: what is wrong with the file, what to do."""
+    folder = Path(path).resolve().parent
+    match error:
+        case apsw.NotADBError() | apsw.CorruptError():
+            return (
+                f"{path} is not a SQLite database, or it is damaged. "
+                "Name another file, or restore it from a backup; nothing was changed."
+            )
+        case apsw.ReadOnlyError() | apsw.PermissionsError():
+            return f"{path} or its folder is read-only. Make both writable for this user."
+        case apsw.CantOpenError():
+            return (
+                f"{path} cannot be opened. See that the folder {folder} exists and that this user "
+                "may read and write it and the file."
+            )
+        case apsw.BusyError() | apsw.LockedError():
+            return (
+                f"{path} is locked by another program. Close it there (a SQLite shell or browser "
+                "with an open transaction, or a copy in progress), then start again."
+            )
+        case apsw.FullError():
+            return f"The disk that holds {path} is full. Make room, then start again."
+        case apsw.IOError():
+            return f"Reading or writing {path} failed ({error}). Look at the disk."
+        case _:
+            return f"{path} cannot be opened: {error}."
+
+
+def refusal(error: apsw.Error) -> RecollectError | None:
+    """What a client is told of an error that the database met, or None where it is our fault."""
+    match error:
+        case apsw.FullError():
+            return Unavailable("The disk that holds the database is full; nothing was changed.")
+        case apsw.BusyError() | apsw.LockedError():
+            return Unavailable("Another program has locked the database file; try again.")
+        case apsw.ReadOnlyError():
+            return Unavailable("The database file has become read-only; nothing was changed.")
+        case apsw.InterruptError():
+            return Unavailable("The operation was stopped before its end; nothing was changed.")
+        case apsw.IOError() | apsw.CantOpenError() | apsw.NoMemError():
+            return Unavailable("Reading or writing the database failed; nothing was changed.")
+        case _:
+            return None

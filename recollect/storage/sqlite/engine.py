@@ -1,0 +1,130 @@
+"""The SQLite engine: owner, writer lane and readers of one file, or one database in memory."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from recollect.domain.errors import StorageError
+from recollect.domain.transaction import Operation
+from recollect.storage.queries import Query
+from recollect.storage.sqlite.connection import MEMORY, connect
+from recollect.storage.sqlite.migrations import migrate
+from recollect.storage.sqlite.owner import Ownership
+from recollect.storage.sqlite.readers import ReaderGate, Readers
+from recollect.storage.sqlite.writer import Job, WriterLane
+
+T = TypeVar("T")
+
+MIB = 1024 * 1024
+
+
+class SqliteEngine:
+    """See storage.engine.Engine.
+
+    A database in memory has one connection, so there its reads go through the writer lane.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        queries: Mapping[str, Query],
+        *,
+        url: str | None = None,
+        queue_limit: int = 1_024,
+        wal_limit_bytes: int = 64 * MIB,
+        read_limit_ms: int = 10_000,
+    ) -> None:
+        """Take the file (made if missing), bring its schema up to date, start the lanes.
+
+        Args:
+            path: of the file, or `:memory:`.
+            queries: all named queries, by name.
+            url: where this process serves, for those who come second.
+            queue_limit: how many writes may wait.
+            wal_limit_bytes: above this the log is cut back.
+            read_limit_ms: how long a read in a lane may take.
+
+        Raises:
+            StorageError: the file cannot be opened, is not ours, or is held by another.
+        """
+        self.path = path
+        self._is_memory = path == MEMORY
+        self._pid = os.getpid()
+        self._ownership = None if self._is_memory else _take(path, url)
+        try:
+            connection = connect(path)
+            migrate(connection, path)
+            gate = ReaderGate()
+            self._writer = WriterLane(
+                connection, queries, gate, queue_limit=queue_limit, wal_limit_bytes=wal_limit_bytes
+            )
+        except BaseException:
+            if self._ownership:
+                self._ownership.release()
+            raise
+        self._readers = Readers(
+            lambda: connect(path, read_only=True), queries, gate, limit_ms=read_limit_ms
+        )
+
+    def read(self, operation: Operation[T]) -> T:
+        """See storage.engine.Engine."""
+        if self._is_memory:
+            return self.write(operation)
+        self._check_process()
+        return self._readers.read(operation)
+
+    def write(self, operation: Operation[T]) -> T:
+        """See storage.engine.Engine."""
+        self._check_process()
+        done = threading.Event()
+        job = Job(operation, done)
+        self._writer.submit(job)
+        done.wait()
+        return job.outcome()
+
+    async def read_async(self, operation: Operation[T], *, is_short: bool = True) -> T:
+        """See storage.engine.Engine."""
+        if self._is_memory:
+            return await self.write_async(operation)
+        self._check_process()
+        if is_short:
+            return self._readers.read(operation)
+        return await self._readers.read_in_lane(operation)
+
+    async def write_async(self, operation: Operation[T]) -> T:
+        """See storage.engine.Engine."""
+        self._check_process()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._writer.submit(Job(operation, future))
+        return await future
+
+    def describe(self) -> str:
+        """See storage.engine.Engine."""
+        return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"
+
+    def close(self) -> None:
+        """See storage.engine.Engine."""
+        self._readers.close()
+        self._writer.close()
+        if self._ownership:
+            self._ownership.release()
+            self._ownership = None
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise StorageError(
+                "This database was opened before the process forked, and a SQLite connection does "
+                "not survive a fork. Open it again in the new process."
+            )
+
+
+def _take(path: str, url: str | None) -> Ownership:
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    return Ownership(path, url)

@@ -1,0 +1,60 @@
+"""Bringing a SQLite file's schema up to date, one recorded step at a time."""
+
+from time import time_ns
+
+import apsw
+
+from recollect.domain.errors import StorageError
+from recollect.storage.migrations import Migration, load_migrations, newer_database
+from recollect.storage.sqlite.connection import opening_problem
+
+_RECORD = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    number INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT
+"""
+
+
+def migrate(connection: apsw.Connection, path: str) -> list[Migration]:
+    """Apply what is missing, each step in a transaction with its record; gives what was applied.
+
+    Raises:
+        StorageError: the file was made by a newer program, or a step failed (and left nothing).
+    """
+    try:
+        applied = applied_migrations(connection)
+        known = load_migrations("sqlite")
+        newer = sorted(set(applied) - {migration.number for migration in known})
+        if newer:
+            raise StorageError(newer_database(path, newer[-1], known[-1].number))
+        missing = [migration for migration in known if migration.number not in applied]
+        for migration in missing:
+            _apply(connection, migration)
+    except apsw.Error as error:
+        raise StorageError(opening_problem(error, path)) from error
+    return missing
+
+
+def applied_migrations(connection: apsw.Connection) -> dict[int, str]:
+    """The steps that the file has taken: number to name. A new file has none."""
+    if not connection.table_exists("main", "schema_migrations"):
+        return {}
+    return dict(connection.execute("SELECT number, name FROM schema_migrations"))
+
+
+def _apply(connection: apsw.Connection, migration: Migration) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(_RECORD)
+        connection.execute(migration.sql)
+        connection.execute(
+            "INSERT INTO schema_migrations (number, name, applied_at) VALUES (?, ?, ?)",
+            (migration.number, migration.name, time_ns() // 1000),
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

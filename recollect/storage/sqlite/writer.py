@@ -1,0 +1,293 @@
+"""The writer lane: one thread that runs every write, many in one commit.
+
+A commit costs one wait for the disk, whatever is in it. So the lane takes what is waiting, runs
+each operation in a savepoint of one transaction, commits once, and only then answers them all.
+
+What can go wrong, and what happens then:
+
+- An operation raises: its savepoint is rolled back, its neighbours never know.
+- SQLite ends the *whole* transaction (disk full, I/O error, interrupt, no memory), or COMMIT
+  fails: nobody has been answered yet, so the group runs again one by one, each in a transaction of
+  its own, and only those fail that fail alone. Hence an operation may run twice.
+- The file is locked by another program: all who wait are refused at once, not one after another.
+- Whoever asked has left: the write still runs, and nobody is woken.
+"""
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from queue import Empty, SimpleQueue
+from time import monotonic, perf_counter, time_ns
+from typing import Any, Generic, TypeVar
+
+import apsw
+
+from recollect.domain.errors import Unavailable
+from recollect.domain.times import Instant
+from recollect.domain.transaction import Operation
+from recollect.storage.queries import Query
+from recollect.storage.sqlite.connection import BUSY_TIMEOUT_MS, refusal
+from recollect.storage.sqlite.readers import ReaderGate
+from recollect.storage.sqlite.transaction import SqliteTransaction
+
+T = TypeVar("T")
+
+GROUP_MS = 20
+"""A group commits after this long at the latest, so that nobody waits for a crowd."""
+
+CHECKPOINT_PAGES = 1_000
+CHECKPOINT_PAGES_UNDER_LOAD = 8_000
+_TRUNCATE_WAIT_MS = 50
+_TRUNCATE_PAUSE_S = 1.0
+
+
+class Clock:
+    """A clock that never stands still and never goes back: max(the time, the last + 1 µs)."""
+
+    def __init__(self, last: Instant) -> None:
+        self._last = last
+
+    def tick(self) -> Instant:
+        """The time of the next operation."""
+        self._last = Instant(max(time_ns() // 1000, self._last + 1))
+        return self._last
+
+
+class Job(Generic[T]):
+    """An operation that waits to be run, its outcome, and who is to be woken with it."""
+
+    __slots__ = ("error", "operation", "value", "waiter")
+
+    def __init__(
+        self, operation: Operation[T], waiter: "asyncio.Future[T] | threading.Event"
+    ) -> None:
+        self.operation = operation
+        self.waiter = waiter
+        self.value: T | None = None
+        self.error: BaseException | None = None
+
+    def outcome(self) -> T:
+        """The value; or raises what the operation raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]
+
+
+class WriterLane:
+    """Runs jobs in groups on a connection of its own until it is closed."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        queries: Mapping[str, Query],
+        gate: ReaderGate,
+        *,
+        queue_limit: int,
+        wal_limit_bytes: int,
+    ) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._queries = queries
+        self._gate = gate
+        self._clock = Clock(self._latest_time())
+        self._queue: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._queue_limit = queue_limit
+        self._page_bytes: int = connection.pragma("page_size")
+        self._wal_limit_bytes = wal_limit_bytes
+        self._wal_pages = 0
+        self._truncate_not_before = 0.0
+        self._is_closed = False
+        self._lock = threading.Lock()
+        connection.set_wal_hook(self._note_wal_pages)
+        self._thread = threading.Thread(target=self._run, name="recollect-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job[Any]) -> None:
+        """Queue a job.
+
+        Raises:
+            Unavailable: too many are waiting, or the lane is closed.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise Unavailable("The server is shutting down.")
+            if self._queue.qsize() >= self._queue_limit:
+                raise Unavailable("Too many writes are waiting; try again in a moment.")
+            self._queue.put(job)
+
+    def close(self) -> None:
+        """Run what is queued, copy the log back into the file, close the connection."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._queue.put(None)
+        self._thread.join()
+        self._truncate_log()
+        self._connection.close()
+
+    def _latest_time(self) -> Instant:
+        row = self._cursor.execute(self._queries["latest_time"].text({})).fetchone()
+        self._cursor.fetchall()
+        return Instant(row[0] if row else 0)
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            group = self._run_alone_or_in_group(job)
+            _answer(group)
+            self._tend_log()
+
+    def _run_alone_or_in_group(self, first: Job[Any]) -> list[Job[Any]]:
+        if self._queue.empty():
+            self._perform_alone(first)
+            return [first]
+        group: list[Job[Any]] = []
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            return self._refuse_all(first, error)
+        try:
+            for job in self._arriving(first):
+                group.append(job)
+                self._perform_in_savepoint(job)
+            self._cursor.execute("COMMIT")
+        except apsw.Error:
+            self._leave_transaction()
+            for job in group:
+                self._perform_alone(job)
+        return group
+
+    def _arriving(self, first: Job[Any]) -> Iterator[Job[Any]]:
+        began = perf_counter()
+        job: Job[Any] | None = first
+        while job is not None:
+            yield job
+            if (perf_counter() - began) * 1000 > GROUP_MS:
+                return
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return
+        self._queue.put(None)  # the end of the lane was reached; it is met again by _run
+
+    def _perform_in_savepoint(self, job: Job[Any]) -> None:
+        self._cursor.execute("SAVEPOINT operation")
+        try:
+            job.value = job.operation(self._transaction())
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise apsw.AbortError("SQLite ended the transaction of the group") from error
+            self._cursor.execute("ROLLBACK TO operation")
+            job.error = _told(error)
+        self._cursor.execute("RELEASE operation")
+
+    def _perform_alone(self, job: Job[Any]) -> None:
+        job.value, job.error = None, None
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+            job.value = job.operation(self._transaction())
+            self._cursor.execute("COMMIT")
+        except Exception as error:
+            self._leave_transaction()
+            job.error = _told(error)
+
+    def _transaction(self) -> SqliteTransaction:
+        return SqliteTransaction(self._cursor, self._queries, self._clock.tick())
+
+    def _leave_transaction(self) -> None:
+        if self._connection.in_transaction:
+            self._cursor.execute("ROLLBACK")
+
+    def _refuse_all(self, first: Job[Any], error: apsw.Error) -> list[Job[Any]]:
+        refused = [first]
+        for _ in range(self._queue.qsize()):
+            job = self._queue.get()
+            if job is None:
+                self._queue.put(None)
+            else:
+                refused.append(job)
+        for job in refused:
+            job.error = _told(error)
+        return refused
+
+    # The log (WAL) grows with every commit and is copied back into the file by checkpoints.
+
+    def _note_wal_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _tend_log(self) -> None:
+        if self._wal_pages < CHECKPOINT_PAGES:
+            return
+        if self._wal_pages * self._page_bytes > self._wal_limit_bytes:
+            self._shorten_log()
+        elif self._queue.empty() or self._wal_pages > CHECKPOINT_PAGES_UNDER_LOAD:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _shorten_log(self) -> None:
+        # A reader that began before the last checkpoint keeps the log from starting over, so no
+        # reader lane begins while those that run come to their end. One that does not come to it
+        # soon is waited for again later, not here: writers are waiting.
+        if monotonic() < self._truncate_not_before:
+            return
+        self._truncate_not_before = monotonic() + _TRUNCATE_PAUSE_S
+        with self._gate.closed():
+            self._connection.set_busy_timeout(_TRUNCATE_WAIT_MS)
+            self._truncate_log()
+            self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+
+    def _truncate_log(self) -> None:
+        if self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE):
+            self._wal_pages = 0
+
+    def _checkpoint(self, mode: int) -> bool:
+        try:
+            left, copied = self._connection.wal_checkpoint(mode=mode)
+        except apsw.Error:
+            # Busy, or the disk is full: the log keeps everything, and the next group tries again.
+            return False
+        return left == copied
+
+
+def _told(error: Exception) -> BaseException:
+    if isinstance(error, apsw.Error):
+        refused = refusal(error)
+        if refused is not None:
+            refused.__cause__ = error
+            return refused
+    return error
+
+
+def _answer(group: list[Job[Any]]) -> None:
+    of_loop: dict[asyncio.AbstractEventLoop, list[Job[Any]]] = defaultdict(list)
+    for job in group:
+        if isinstance(job.waiter, threading.Event):
+            job.waiter.set()
+        else:
+            of_loop[job.waiter.get_loop()].append(job)
+    for loop, jobs in of_loop.items():
+        _call_soon(loop, _wake, jobs)
+
+
+def _call_soon(
+    loop: asyncio.AbstractEventLoop,
+    function: Callable[[list[Job[Any]]], None],
+    jobs: list[Job[Any]],
+) -> None:
+    try:
+        loop.call_soon_threadsafe(function, jobs)
+    except RuntimeError:
+        # The loop was closed while its writes were under way: they are done, and nobody waits.
+        return
+
+
+def _wake(jobs: list[Job[Any]]) -> None:
+    for job in jobs:
+        future = job.waiter
+        if isinstance(future, threading.Event) or future.done():
+            continue  # whoever waited has left
+        if job.error is not None:
+            future.set_exception(job.error)
+        else:
+            future.set_result(job.value)

@@ -1,0 +1,27 @@
+"""What the door does not have yet, it says, rather than answer something wrong."""
+
+import pytest
+from zep_python import APIError, Memory, MemorySearchPayload, Message
+
+refused = pytest.raises(APIError, match="'status_code': 501")
+
+
+def test_searching_memory_is_refused_clearly(zep, mark):
+    zep.memory.add_memory(mark, Memory(messages=[Message(role="user", content="Hello")]))
+    with refused:
+        zep.memory.search_memory(mark, MemorySearchPayload(text="Hello"), limit=3)
+    with refused:
+        zep.memory.search_memory(mark, MemorySearchPayload(metadata={"where": {"jsonpath": "$"}}))
+
+
+def test_collections_are_refused_clearly(zep):
+    with refused:
+        zep.document.add_collection("papers", embedding_dimensions=8, is_auto_embedded=False)
+    with refused:
+        zep.document.get_collection("papers")
+    with refused:
+        zep.document.update_collection("papers", description="All of them")
+    with refused:
+        zep.document.list_collections()
+    with refused:
+        zep.document.delete_collection("papers")

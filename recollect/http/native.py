@@ -112,7 +112,7 @@ class _Prepared:
         call = Call(ids=request.ids(), query=self._default_query)
         parameters = request.query()
         if parameters:
-            call.query = _read_query(parameters, operation.query)
+            call.query = read_query(parameters, operation.query)
         if operation.does == "read":
             return call
         if b"if-match" in request.headers:
@@ -148,7 +148,12 @@ def _erased(erasure: Erasure) -> Response:
     return json_answer(shape, 202, ((b"location", f"/v1/erasures/{shape.id}".encode()),))
 
 
-def _read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
+def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
+    """The parameters of a query as one of the table's query types.
+
+    Raises:
+        InvalidField: naming the parameter.
+    """
     values: dict[str, Any] = {}
     for name, value in parameters:
         if name.startswith("metadata.") and issubclass(kind or object, wire.DatedList):

@@ -1,0 +1,113 @@
+"""A server of our own for a while: `recollect serve` as a process, on a free port, on loopback.
+
+As a command it runs another one with the server's address in RECOLLECT_TEST_URL:
+
+    python -m tests.serving -- .environments/zep-python/bin/pytest tests/clients/zep_python
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+START_S = 20
+RECOLLECT = Path(sys.executable).with_name("recollect")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """A running `recollect serve`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str | None = None,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.database_url = database_url or f"sqlite:///{folder / 'recollect.db'}"
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("RECOLLECT_")
+        }
+        environment |= {"RECOLLECT_DATABASE_URL": self.database_url, **(settings or {})}
+        self.log = folder / f"server-{self.port}.log"
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [str(RECOLLECT), "serve", "--port", str(self.port)],
+                env=environment,
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_ready(self) -> "Server":
+        """Return once it answers; fail with its log if it does not."""
+        ends = time.monotonic() + START_S
+        while time.monotonic() < ends:
+            if self.process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=1):
+                    return self
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.02)
+        self.kill()
+        raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to finish anything."""
+        self.process.kill()
+        self.process.wait(timeout=30)
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    *,
+    database_url: str | None = None,
+    port: int | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """A server that is ready, and stopped at the end."""
+    server = Server(folder, database_url=database_url, port=port, settings=settings)
+    server.wait_until_ready()
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def main() -> int:
+    """Run the command after `--` against a fresh server."""
+    command = sys.argv[sys.argv.index("--") + 1 :]
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+        environment = os.environ | {"RECOLLECT_TEST_URL": server.url}
+        return subprocess.run(command, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

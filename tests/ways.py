@@ -1,0 +1,201 @@
+"""The ways into Recollect, each behind the same `request`, so that one suite tests them all.
+
+- `services`: native operations as functions of a transaction, without HTTP.
+- `in process`: the ASGI application, without a socket.
+- `socket`: `recollect serve` in a process of its own.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from recollect.api.operations import OPERATIONS, Operation
+from recollect.config import Settings
+from recollect.domain.errors import RecollectError
+from recollect.http.errors import status_of
+from recollect.http.native import read_query
+from recollect.main import Recollect, make_application, open_recollect
+from recollect.native import shapes
+from recollect.native.calls import Call, Replayed
+from recollect.native.performers import PERFORMERS
+from recollect.services import erasures
+from tests.serving import serving
+
+
+class Reply(NamedTuple):
+    """What came back: a status, the JSON (or None), headers by lower-case name."""
+
+    status: int
+    json: Any
+    headers: Mapping[str, str]
+
+
+class Way(Protocol):
+    """A way in. Ids in `path` are given as values and encoded by the way."""
+
+    name: str
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *ids: str,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send a request: `request("GET", "/v1/users/{}", "jane")`."""
+        ...
+
+
+class ServicesWay:
+    """Performs native operations on an engine, as a caller in the same process does."""
+
+    name = "services"
+
+    def __init__(self, recollect: Recollect) -> None:
+        self._recollect = recollect
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *ids: str,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        operation = _operation(method, path)
+        try:
+            call = _call(operation, ids, json, params, headers or {})
+            return _reply(operation, self._perform(operation, call))
+        except RecollectError as error:
+            problem = {"code": error.code, "detail": error.detail, "fields": list(error.fields)}
+            return Reply(status_of(error), {"status": status_of(error), **problem}, {})
+
+    def _perform(self, operation: Operation, call: Call) -> Any:
+        engine, scope = self._recollect.engine, self._recollect.scope
+        perform = PERFORMERS[operation.name]
+        if operation.does == "read":
+            return engine.read(lambda tx: perform(tx, scope, call))
+        result = engine.write(lambda tx: perform(tx, scope, call))
+        while operation.does == "erase" and not result.is_finished:
+            uuid = result.uuid
+            result = engine.write(lambda tx, uuid=uuid: erasures.advance(tx, scope, uuid))
+        return shapes.erasure(result) if operation.does == "erase" else result
+
+
+def _operation(method: str, path: str) -> Operation:
+    wanted = path.split("/")
+    for operation in OPERATIONS:
+        parts = operation.path.split("/")
+        if operation.method == method and len(parts) == len(wanted):
+            pairs = zip(parts, wanted, strict=True)
+            if all(part == given or given == "{}" for part, given in pairs):
+                return operation
+    raise AssertionError(f"there is no operation {method} {path}")
+
+
+def _call(
+    operation: Operation,
+    ids: tuple[str, ...],
+    body: Any,
+    params: Mapping[str, Any] | None,
+    headers: Mapping[str, str],
+) -> Call:
+    names = [part.strip("{}") for part in operation.path.split("/") if part.startswith("{")]
+    call = Call(ids=dict(zip(names, ids, strict=True)))
+    if operation.query:
+        call.query = read_query([(k, str(v)) for k, v in (params or {}).items()], operation.query)
+    if operation.body:
+        call.body = msgspec.json.decode(json.dumps(body), type=operation.body)
+    if "If-Match" in headers:
+        call.if_revision = int(headers["If-Match"].strip('"'))
+    call.idempotency_key = headers.get("Idempotency-Key")
+    call.request = f"{operation.name} {ids} {json.dumps(body)}".encode()
+    return call
+
+
+def _reply(operation: Operation, result: Any) -> Reply:
+    headers = {}
+    if isinstance(result, Replayed):
+        headers["idempotent-replayed"] = "true"
+        result = result.value
+    value = json.loads(msgspec.json.encode(result))
+    status = operation.status
+    if "revision" in value:
+        headers["etag"] = f'"{value["revision"]}"'
+        if operation.method == "PUT" and value["revision"] == 1:
+            status = 201
+    return Reply(status, value, headers)
+
+
+class HttpWay:
+    """Sends HTTP requests, through whatever `send` sends them through."""
+
+    def __init__(self, name: str, send: Callable[..., httpx2.Response]) -> None:
+        self.name = name
+        self._send = send
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *ids: str,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        url = path.format(*(quote(id_, safe="") for id_ in ids))
+        response = self._send(method, url, json=json, params=params, headers=headers)
+        is_json = "json" in response.headers.get("content-type", "")
+        return Reply(
+            response.status_code, response.json() if is_json else None, response.headers
+        )
+
+
+@contextmanager
+def by_services(settings: Settings) -> Iterator[Way]:
+    """Without HTTP."""
+    recollect = open_recollect(settings)
+    try:
+        yield ServicesWay(recollect)
+    finally:
+        recollect.close()
+
+
+@contextmanager
+def in_process(settings: Settings) -> Iterator[Way]:
+    """The ASGI application on a loop of its own, with its start and its end."""
+    recollect = open_recollect(settings)
+    application = make_application(recollect, settings)
+    with asyncio.Runner() as runner:
+        transport = httpx2.ASGITransport(app=application, raise_app_exceptions=True)
+        client = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+        lifespan = application.lifespan_context(application)
+        runner.run(lifespan.__aenter__())
+        try:
+            yield HttpWay(
+                "in process", lambda *args, **kw: runner.run(client.request(*args, **kw))
+            )
+        finally:
+            runner.run(client.aclose())
+            runner.run(lifespan.__aexit__(None, None, None))
+            recollect.close()
+
+
+@contextmanager
+def over_socket(settings: Settings, folder: Path) -> Iterator[Way]:
+    """A server in a process of its own."""
+    with (
+        serving(folder, database_url=settings.database_url) as server,
+        httpx2.Client(base_url=server.url) as client,
+    ):
+        yield HttpWay("socket", client.request)

@@ -156,9 +156,7 @@ class HttpWay:
         url = path.format(*(quote(id_, safe="") for id_ in ids))
         response = self._send(method, url, json=json, params=params, headers=headers)
         is_json = "json" in response.headers.get("content-type", "")
-        return Reply(
-            response.status_code, response.json() if is_json else None, response.headers
-        )
+        return Reply(response.status_code, response.json() if is_json else None, response.headers)
 
 
 @contextmanager
@@ -182,9 +180,7 @@ def in_process(settings: Settings) -> Iterator[Way]:
         lifespan = application.lifespan_context(application)
         runner.run(lifespan.__aenter__())
         try:
-            yield HttpWay(
-                "in process", lambda *args, **kw: runner.run(client.request(*args, **kw))
-            )
+            yield HttpWay("in process", lambda *args, **kw: runner.run(client.request(*args, **kw)))
         finally:
             runner.run(client.aclose())
             runner.run(lifespan.__aexit__(None, None, None))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from recollect import __version__
-from recollect.config import Settings, SettingError, flag_of, load_settings, variable_of
+from recollect.config import SettingError, Settings, flag_of, load_settings, variable_of
 from recollect.domain.errors import RecollectError
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import apsw
 
 from recollect import __version__
-from recollect.config import Settings, SettingError, sqlite_path, variable_of
+from recollect.config import SettingError, Settings, sqlite_path, variable_of
 from recollect.domain.errors import StorageError
 from recollect.http.guard import is_loopback
 from recollect.main import open_recollect

@@ -4,7 +4,7 @@ import click
 import uvicorn
 
 from recollect import __version__
-from recollect.config import Settings, SettingError
+from recollect.config import SettingError, Settings
 from recollect.http.guard import is_loopback
 from recollect.main import make_application, open_recollect
 

@@ -30,6 +30,7 @@ class KeyedHash:
         self._key = derive_key(secret, purpose)
 
     def __call__(self, *parts: str | bytes) -> str:
+        """The hash of some parts."""
         message = hashlib.sha256()
         for part in parts:
             encoded = part.encode() if isinstance(part, str) else part

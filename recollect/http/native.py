@@ -2,7 +2,7 @@
 
 import logging
 import re
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from recollect.domain.errors import BadRequest, InvalidField, NotFound, Recollec
 from recollect.domain.ids import check_id
 from recollect.domain.json_text import half_surrogate_at
 from recollect.domain.scope import Scope
+from recollect.domain.transaction import Transaction
 from recollect.http.answers import Answer, RawHeaders, json_answer
 from recollect.http.background import Background
 from recollect.http.errors import retry_after, status_of
@@ -74,7 +75,7 @@ class NativeDoor:
             return self._no_handler(request, handlers)
         operation = prepared.operation
         call = await prepared.call(request)
-        perform = partial(prepared.perform, scope=self._scope, call=call)
+        perform = prepared.operation_for(self._scope, call)
         if operation.does == "read":
             is_short = call.query is None or call.query.is_short
             result = await self._engine.read_async(perform, is_short=is_short)
@@ -101,6 +102,11 @@ class _Prepared:
         self.perform: Perform = PERFORMERS[operation.name]
         self._decode_body = msgspec.json.Decoder(operation.body).decode if operation.body else None
         self._default_query = operation.query() if operation.query else None
+
+    def operation_for(self, scope: Scope, call: Call) -> Callable[[Transaction], Any]:
+        """What the engine is to run."""
+        perform = self.perform
+        return lambda tx: perform(tx, scope, call)
 
     async def call(self, request: Request) -> Call:
         """What the request asks for.

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from recollect.api import wire
 from recollect.domain.erasure import Erasure, Subject
@@ -12,12 +13,7 @@ from recollect.domain.session import Session
 from recollect.domain.times import Instant, from_datetime, to_datetime
 from recollect.domain.user import User
 
-
-class _Numbered(Protocol):
-    number: int
-
-
-Row = TypeVar("Row", bound=_Numbered)
+Row = TypeVar("Row")
 Shape = TypeVar("Shape")
 
 
@@ -102,7 +98,7 @@ def page(
     asked: Page,
     shape: Callable[[Row], Shape],
     filters: dict[str, Any] | None = None,
-    number: Callable[[Row], int] = lambda row: row.number,
+    number: Callable[[Row], int] = attrgetter("number"),
 ) -> wire.Page[Shape]:
     """A page as it travels; `rows` has one more than was asked for where more are left."""
     shown = rows[: asked.limit]

@@ -7,7 +7,7 @@ call of `advance` is one batch and one transaction; whoever calls it until the e
 may stop at any point, and somebody else may go on.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -17,7 +17,7 @@ from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import State, User
-from recollect.services import forgotten, messages, sessions, users
+from recollect.services import forgotten, messages, sessions
 
 BATCH_MS = 20
 """A batch ends after this long, so that other writers do not wait."""
@@ -190,7 +190,7 @@ def _add(
     tx: Transaction, scope: Scope, subject: Subject, subject_id: str, subject_uuid: str
 ) -> Erasure:
     kind = "session" if subject == Subject.MESSAGE else subject
-    erasure = tx.one(
+    added = tx.one(
         "add_erasure",
         Erasure,
         project_id=scope.project_id,
@@ -206,7 +206,7 @@ def _add(
         erased_at=None,
         now_at=tx.now,
     )
-    return erasure  # type: ignore[return-value]
+    return cast("Erasure", added)
 
 
 def _finish(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:

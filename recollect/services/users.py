@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from recollect.domain.errors import AlreadyExists, Gone, NotFound, RevisionMismatch
 from recollect.domain.ids import check_id
-from recollect.domain.metadata import Merge, Metadata, read_metadata, stored_metadata
+from recollect.domain.metadata import Merge, read_metadata, stored_metadata
 from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
@@ -175,7 +175,7 @@ def check_revision(present: int, expected: int | None) -> None:
         )
 
 
-def merged(stored: str | None, change: Metadata | None | Any, merge: Merge) -> str | None:
+def merged(stored: str | None, change: Any, merge: Merge) -> str | None:
     """What is stored after a change of metadata: UNSET keeps it, None removes it."""
     if change is UNSET:
         return stored

@@ -48,10 +48,11 @@ class Query:
 
 def load_queries(dialect: str) -> dict[str, Query]:
     """All queries as one dialect says them, by name."""
-    shared, own = {}, {}
+    shared: dict[tuple[str, str], str] = {}
+    own: dict[tuple[str, str], str] = {}
     for file in sorted(resources.files(f"{__package__}.sql").iterdir(), key=lambda file: file.name):
         stem, _, ending = file.name.rpartition(".")
-        if ending != "sql" or stem in DIALECTS and stem != dialect:
+        if ending != "sql" or (stem in DIALECTS and stem != dialect):
             continue
         (own if stem == dialect else shared).update(parse_queries(file.read_text()))
     sections = shared | own

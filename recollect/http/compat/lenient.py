@@ -9,10 +9,12 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from recollect.domain.errors import BadRequest
+
+T = TypeVar("T")
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
@@ -78,11 +80,11 @@ class Fields:
         if value is not None and not is_rfc3339(value):
             raise self._wrong(name, "must be a time such as 2026-11-22T11:22:02Z")
 
-    def _typed(self, name: str, kind: type) -> Any:
+    def _typed(self, name: str, kind: type[T]) -> T | None:
         value = self._values.get(name)
         return None if value is None else self._checked(value, kind, name)
 
-    def _checked(self, value: Any, kind: type, name: str) -> Any:
+    def _checked(self, value: Any, kind: type[T], name: str) -> T:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise self._wrong(name, f"must be {_NAME_OF[kind]}")
         return value

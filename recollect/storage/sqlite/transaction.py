@@ -37,8 +37,9 @@ class SqliteTransaction:
 
     def one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         """See domain.transaction.Transaction."""
-        row = self._cursor.execute(self._queries[query].text(values), values).fetchone()
-        return None if row is None else kind(*row)
+        # All rows are taken, because a statement that is left half-way has not counted its changes.
+        rows = self._cursor.execute(self._queries[query].text(values), values).fetchall()
+        return kind(*rows[0]) if rows else None
 
     def all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         """See domain.transaction.Transaction."""

@@ -1,8 +1,7 @@
 """Lists of users and of sessions, as Zep's clients page through them."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
@@ -22,12 +21,7 @@ SHORT = 100
 encode_json = msgspec.json.Encoder().encode
 
 
-class _Numbered(Protocol):
-    number: int
-
-
-Row = TypeVar("Row", bound=_Numbered)
-Select = Callable[[Transaction, Scope, Page], list[Row]]
+Select = Callable[[Transaction, Scope, Page], Sequence[Any]]
 Skip = Callable[[Transaction, Scope, int], int | None]
 
 
@@ -47,7 +41,7 @@ class PagedList:
         scope: Scope,
         name: str,
         *,
-        select: Select[Any],
+        select: Select,
         skip: Skip,
         shape: Callable[[Any, int], Any],
     ) -> None:
@@ -70,7 +64,7 @@ class PagedList:
         after = self._cursors.find(walk, cursor)
         if after is None:
             after = await self._engine.read_async(
-                partial(self._skip, scope=self._scope, offset=cursor), is_short=cursor <= SHORT
+                lambda tx: self._skip(tx, self._scope, cursor), is_short=cursor <= SHORT
             )
         if after is None:
             return Answer(b"[]")
@@ -84,10 +78,10 @@ class PagedList:
             self._remember(walk, cursor, len(rows), rows[-1].number)
         return Answer(encode_json(self._shaped(rows, cursor)))
 
-    async def _rows(self, after: int, limit: int) -> list[Any]:
+    async def _rows(self, after: int, limit: int) -> Sequence[Any]:
         page = Page(limit=limit, after=after)
         rows = await self._engine.read_async(
-            partial(self._select, scope=self._scope, page=page), is_short=limit <= SHORT
+            lambda tx: self._select(tx, self._scope, page), is_short=limit <= SHORT
         )
         return rows[:limit]
 

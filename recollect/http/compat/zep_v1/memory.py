@@ -106,7 +106,7 @@ class Memory(Part):
             messages.update,
             await self.session_id(request),
             uuid=_uuid(request),
-            change=MessageChange(**mergeable(fields.object("metadata"))),
+            change=MessageChange(metadata=mergeable(fields.object("metadata"))),
             merge=merge_keeping_nulls,
         )
         return json_answer(shapes.message(changed))

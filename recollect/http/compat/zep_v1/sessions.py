@@ -1,5 +1,6 @@
 """Sessions on the `/api/v1` door."""
 
+from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from recollect.domain.errors import BadRequest, Gone, NotFound
@@ -61,13 +62,12 @@ class Sessions(Part):
         session = await self.write(
             sessions.update,
             await self.session_id(request),
-            change=SessionChange(**mergeable(fields.object("metadata"))),
+            change=SessionChange(metadata=mergeable(fields.object("metadata"))),
             merge=merge_keeping_nulls,
         )
         return json_answer(shapes.session(session, session.number))
 
 
-def mergeable(metadata: Metadata | None) -> dict[str, Metadata]:
-    """The metadata of a change as its keyword: `system`, which is the server's own, left out."""
-    kept = {key: value for key, value in (metadata or {}).items() if key != "system"}
-    return {"metadata": kept} if kept else {}
+def mergeable(metadata: Metadata | None) -> Metadata | UnsetType:
+    """The metadata of a change; without `system`, which is the server's own, and unless empty."""
+    return {key: value for key, value in (metadata or {}).items() if key != "system"} or UNSET

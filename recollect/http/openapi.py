@@ -8,7 +8,7 @@ from recollect import __version__
 from recollect.api.operations import OPERATIONS, Operation
 from recollect.api.wire import DatedList
 
-_DESCRIPTION = """The self-hosted home for an AI app's users, their sessions and all derived from them.
+_DESCRIPTION = """The self-hosted home for an AI app's users, their sessions and what comes of them.
 
 Times are UTC in RFC 3339. Ids are any text of up to 512 characters, percent-encoded in a path.
 Lists are pages: pass `next` as `cursor` to get the one after. What goes wrong is answered as

@@ -7,7 +7,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,10 @@ import msgspec
 from recollect.api.operations import OPERATIONS, Operation
 from recollect.config import Settings
 from recollect.domain.errors import RecollectError
+from recollect.domain.ids import check_id
 from recollect.http.errors import status_of
+from recollect.http.native import _read_body as read_body
+from recollect.http.native import _read_revision as read_revision
 from recollect.http.native import read_query
 from recollect.main import Recollect, make_application, open_recollect
 from recollect.native import shapes
@@ -31,15 +35,19 @@ from tests.serving import serving
 
 
 class Reply(NamedTuple):
-    """What came back: a status, the JSON (or None), headers by lower-case name."""
+    """What came back: a status, the JSON (or None), headers by lower-case name, the raw text."""
 
     status: int
     json: Any
     headers: Mapping[str, str]
+    text: str = ""
 
 
 class Way(Protocol):
-    """A way in. Ids in `path` are given as values and encoded by the way."""
+    """A way in, open to any number of threads.
+
+    Ids in `path` are given as values and encoded by the way.
+    """
 
     name: str
 
@@ -49,10 +57,14 @@ class Way(Protocol):
         path: str,
         *ids: str,
         json: Any = None,
+        content: bytes | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send a request: `request("GET", "/v1/users/{}", "jane")`."""
+        """Send a request: `request("GET", "/v1/users/{}", "jane")`.
+
+        `content` is a body as it is, in place of `json`.
+        """
         ...
 
 
@@ -70,12 +82,14 @@ class ServicesWay:
         path: str,
         *ids: str,
         json: Any = None,
+        content: bytes | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         operation = _operation(method, path)
         try:
-            call = _call(operation, ids, json, params, headers or {})
+            body = content if content is not None else _encoded(json)
+            call = _call(operation, ids, body, params, headers or {})
             return _reply(operation, self._perform(operation, call))
         except RecollectError as error:
             problem = {"code": error.code, "detail": error.detail, "fields": list(error.fields)}
@@ -104,23 +118,31 @@ def _operation(method: str, path: str) -> Operation:
     raise AssertionError(f"there is no operation {method} {path}")
 
 
+def _encoded(value: Any) -> bytes:
+    return b"" if value is None else json.dumps(value).encode()
+
+
 def _call(
     operation: Operation,
     ids: tuple[str, ...],
-    body: Any,
+    body: bytes,
     params: Mapping[str, Any] | None,
     headers: Mapping[str, str],
 ) -> Call:
+    # What is sent is read by the functions of the HTTP door: so far nobody else reads JSON.
     names = [part.strip("{}") for part in operation.path.split("/") if part.startswith("{")]
     call = Call(ids=dict(zip(names, ids, strict=True)))
     if operation.query:
-        call.query = read_query([(k, str(v)) for k, v in (params or {}).items()], operation.query)
+        call.query = operation.query()
+    if params:
+        call.query = read_query([(k, str(v)) for k, v in params.items()], operation.query)
     if operation.body:
-        call.body = msgspec.json.decode(json.dumps(body), type=operation.body)
+        call.body = read_body(body, msgspec.json.Decoder(operation.body).decode)
     if "If-Match" in headers:
-        call.if_revision = int(headers["If-Match"].strip('"'))
-    call.idempotency_key = headers.get("Idempotency-Key")
-    call.request = f"{operation.name} {ids} {json.dumps(body)}".encode()
+        call.if_revision = read_revision(headers["If-Match"], operation)
+    if "Idempotency-Key" in headers:
+        call.idempotency_key = check_id(headers["Idempotency-Key"], "Idempotency-Key")
+        call.request = f"{operation.name} {ids}".encode() + body
     return call
 
 
@@ -129,13 +151,14 @@ def _reply(operation: Operation, result: Any) -> Reply:
     if isinstance(result, Replayed):
         headers["idempotent-replayed"] = "true"
         result = result.value
-    value = json.loads(msgspec.json.encode(result))
+    text = msgspec.json.encode(result).decode()
+    value = json.loads(text)
     status = operation.status
     if "revision" in value:
         headers["etag"] = f'"{value["revision"]}"'
         if operation.method == "PUT" and value["revision"] == 1:
             status = 201
-    return Reply(status, value, headers)
+    return Reply(status, value, headers, text)
 
 
 class HttpWay:
@@ -151,13 +174,16 @@ class HttpWay:
         path: str,
         *ids: str,
         json: Any = None,
+        content: bytes | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         url = path.format(*(quote(id_, safe="") for id_ in ids))
-        response = self._send(method, url, json=json, params=params, headers=headers)
+        body = {"json": json} if content is None else {"content": content}
+        response = self._send(method, url, **body, params=params, headers=headers)
         is_json = "json" in response.headers.get("content-type", "")
-        return Reply(response.status_code, response.json() if is_json else None, response.headers)
+        value = response.json() if is_json else None
+        return Reply(response.status_code, value, response.headers, response.text)
 
 
 @contextmanager
@@ -172,20 +198,34 @@ def by_services(settings: Settings) -> Iterator[Way]:
 
 @contextmanager
 def in_process(settings: Settings) -> Iterator[Way]:
-    """The ASGI application on a loop of its own, with its start and its end."""
+    """The ASGI application on a loop in a thread of its own, with its start and its end."""
     recollect = open_recollect(settings)
     application = make_application(recollect, settings)
-    with asyncio.Runner() as runner:
+    with loop_in_thread() as run:
         transport = httpx2.ASGITransport(app=application, raise_app_exceptions=True)
         client = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")
         lifespan = application.lifespan_context(application)
-        runner.run(lifespan.__aenter__())
+        run(lifespan.__aenter__())
         try:
-            yield HttpWay("in process", lambda *args, **kw: runner.run(client.request(*args, **kw)))
+            yield HttpWay("in process", lambda *args, **kw: run(client.request(*args, **kw)))
         finally:
-            runner.run(client.aclose())
-            runner.run(lifespan.__aexit__(None, None, None))
+            run(client.aclose())
+            run(lifespan.__aexit__(None, None, None))
             recollect.close()
+
+
+@contextmanager
+def loop_in_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Runs coroutines on one loop, whichever thread asks."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="in process")
+    thread.start()
+    try:
+        yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 @contextmanager

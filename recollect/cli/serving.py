@@ -35,6 +35,7 @@ def run_server(settings: Settings) -> None:
                 log_config=None,
                 server_header=False,
                 date_header=False,
+                proxy_headers=False,
                 backlog=2048,
                 timeout_graceful_shutdown=_FINISH_REQUESTS_S,
             )

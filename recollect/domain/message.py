@@ -35,10 +35,9 @@ def role_type_of(role: str) -> RoleType:
 
 
 class Message(msgspec.Struct):
-    """A message as stored.
+    """A message as stored; which session it belongs to is known to whoever asked for it.
 
     Attributes:
-        session_id: the session it belongs to.
         seq: 1, 2, 3 … in the order of arrival, which is the order of reading; assigned without
             gaps, and the number of a deleted message stays unused for ever.
         uuid: the caller's, unique in the session, or a version 7 one of the server's.
@@ -50,7 +49,6 @@ class Message(msgspec.Struct):
         data: opaque JSON text that a framework wants back byte for byte.
     """
 
-    session_id: str
     seq: int
     uuid: str
     role: str
@@ -74,14 +72,13 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     metadata: Metadata | None = None
     data: Raw | None = None
 
-    def stored(self, session_id: str, seq: int, uuid: str, now: Instant, field: str) -> Message:
+    def stored(self, seq: int, uuid: str, now: Instant, field: str) -> Message:
         """The message to store, checked; `uuid` and `now` serve where the caller gave none.
 
         Raises:
             InvalidField: naming the place, with `field` (`messages[3]`) before it.
         """
         return Message(
-            session_id=session_id,
             seq=seq,
             uuid=uuid if self.uuid is None else check_uuid(self.uuid, f"{field}.uuid"),
             role=check_name(self.role, f"{field}.role") or "",

@@ -32,17 +32,12 @@ def from_datetime(moment: datetime) -> Instant:
     return Instant((since.days * 86_400 + since.seconds) * SECOND + since.microseconds)
 
 
-@lru_cache(maxsize=256)
-def _second_text(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-
-
+@lru_cache(maxsize=8192)
 def rfc3339_text(instant: Instant) -> str:
     """RFC 3339 with `Z` and no trailing zeros: `2026-11-22T11:22:02.57675Z`.
 
-    Rows of one page were mostly written within few seconds, so the text of each second is kept.
+    The newest texts are kept, because what is read is mostly read again, and the messages of one
+    append share their time: writing one takes as long as reading its row.
     """
-    second, fraction = divmod(instant, SECOND)
-    if not fraction:
-        return f"{_second_text(second)}Z"
-    return f"{_second_text(second)}.{f'{fraction:06d}'.rstrip('0')}Z"
+    text = to_datetime(instant).isoformat().removesuffix("+00:00")
+    return f"{text.rstrip('0')}Z" if "." in text else f"{text}Z"

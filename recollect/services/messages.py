@@ -54,10 +54,10 @@ def append(
         last_seq = _open(tx, scope, session_id, len(new), owner, is_allowed=may_open_session)
     first_seq = last_seq - len(new) + 1
     messages = [
-        message.stored(session_id, first_seq + place, tx.new_uuid(), tx.now, f"messages[{place}]")
+        message.stored(first_seq + place, tx.new_uuid(), tx.now, f"messages[{place}]")
         for place, message in enumerate(new)
     ]
-    _insert(tx, scope, messages)
+    _insert(tx, scope, session_id, messages)
     return messages
 
 
@@ -189,11 +189,11 @@ def _open(
     return session.last_seq
 
 
-def _insert(tx: Transaction, scope: Scope, messages: list[Message]) -> None:
+def _insert(tx: Transaction, scope: Scope, session_id: str, messages: list[Message]) -> None:
     rows = [
         {
             "project_id": scope.project_id,
-            "session_id": message.session_id,
+            "session_id": session_id,
             "seq": message.seq,
             "uuid": message.uuid,
             "role": message.role,

@@ -1,28 +1,208 @@
 """Users, by every way in."""
 
+from typing import Any
+
+import pytest
+
+from tests.conformance.steps import (
+    NOT_FOUND,
+    SESSIONS_OF_USER,
+    USER,
+    USERS,
+    UUID7,
+    add_user,
+    erase,
+    get_user,
+    invalid,
+    moment,
+    open_session,
+    raw,
+    refusal,
+)
 from tests.ways import Way
+
+JANE = {
+    "email": "Jane@Example.com",
+    "first_name": "Jane",
+    "last_name": "Smith",
+    "metadata": {"plan": {"name": "free"}},
+}
+NOBODY = {"email": None, "first_name": None, "last_name": None, "metadata": None}
+
+
+def said_of(user: Any) -> dict[str, Any]:
+    return {field: user[field] for field in JANE}
 
 
 def test_a_user_is_added_and_read_back(way: Way, fresh: str) -> None:
-    sent = {
-        "user_id": fresh,
-        "email": "jane@example.com",
-        "first_name": "Jane",
-        "last_name": "Smith",
-        "metadata": {"plan": {"name": "free"}},
-    }
-    added = way.request("POST", "/v1/users", json=sent)
+    added = way.request("POST", USERS, json={"user_id": fresh, **JANE})
     assert added.status == 201
-    assert {name: added.json[name] for name in sent} == sent
+    assert (added.json["user_id"], said_of(added.json)) == (fresh, JANE)
     assert added.json["revision"] == 1
-    assert way.request("GET", "/v1/users/{}", fresh).json == added.json
+    assert way.request("GET", USER, fresh).json == added.json
+
+
+def test_a_user_needs_nothing_but_an_id(way: Way, fresh: str) -> None:
+    assert said_of(add_user(way, fresh)) == NOBODY
+    assert said_of(get_user(way, fresh)) == NOBODY
+
+
+def test_the_server_gives_a_user_a_uuid_and_two_times(way: Way, fresh: str) -> None:
+    user = add_user(way, fresh)
+    assert UUID7.fullmatch(user["uuid"])
+    assert moment(user["updated_at"]) == moment(user["created_at"])
+
+
+def test_what_is_answered_has_these_fields_and_no_others(way: Way, fresh: str) -> None:
+    ours = {"user_id", "uuid", "revision", "created_at", "updated_at"}
+    assert set(add_user(way, fresh)) == ours | set(JANE)
 
 
 def test_a_user_id_can_be_used_once(way: Way, fresh: str) -> None:
-    way.request("POST", "/v1/users", json={"user_id": fresh})
-    again = way.request("POST", "/v1/users", json={"user_id": fresh})
-    assert (again.status, again.json["code"], again.json["fields"]) == (
-        409,
-        "already_exists",
-        ["user_id"],
-    )
+    added = add_user(way, fresh, **JANE)
+    again = way.request("POST", USERS, json={"user_id": fresh})
+    assert refusal(again) == (409, "already_exists", ["user_id"])
+    assert get_user(way, fresh) == added
+
+
+def test_a_user_needs_an_id(way: Way) -> None:
+    assert refusal(way.request("POST", USERS, json=JANE)) == invalid("user_id")
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {}), ("DELETE", None)])
+def test_an_unknown_user_is_not_found(
+    way: Way, fresh: str, method: str, body: dict[str, Any] | None
+) -> None:
+    assert refusal(way.request(method, USER, fresh, json=body)) == NOT_FOUND
+
+
+def test_the_sessions_of_an_unknown_user_are_not_found(way: Way, fresh: str) -> None:
+    assert refusal(way.request("GET", SESSIONS_OF_USER, fresh)) == NOT_FOUND
+
+
+def test_put_creates_a_user(way: Way, fresh: str) -> None:
+    created = way.request("PUT", USER, fresh, json=JANE)
+    assert (created.status, said_of(created.json), created.json["revision"]) == (201, JANE, 1)
+    assert get_user(way, fresh) == created.json
+
+
+def test_put_replaces_all_that_was_said(way: Way, fresh: str) -> None:
+    before = add_user(way, fresh, **JANE)
+    replaced = way.request("PUT", USER, fresh, json={"first_name": "Joan"})
+    assert (replaced.status, replaced.json["revision"]) == (200, 2)
+    assert said_of(replaced.json) == {**NOBODY, "first_name": "Joan"}
+    assert get_user(way, fresh) == replaced.json
+    assert moment(replaced.json["updated_at"]) > moment(before["updated_at"])
+    for stays in ("user_id", "uuid", "created_at"):
+        assert replaced.json[stays] == before[stays]
+
+
+def test_patch_changes_what_it_names(way: Way, fresh: str) -> None:
+    before = add_user(way, fresh, **JANE)
+    change = {"last_name": "Doe", "email": "doe@example.com"}
+    changed = way.request("PATCH", USER, fresh, json=change)
+    assert (changed.status, changed.json["revision"]) == (200, 2)
+    assert said_of(changed.json) == {**JANE, **change}
+    assert get_user(way, fresh) == changed.json
+    assert moment(changed.json["updated_at"]) > moment(before["updated_at"])
+    for stays in ("user_id", "uuid", "created_at"):
+        assert changed.json[stays] == before[stays]
+
+
+@pytest.mark.parametrize("field", list(JANE))
+def test_patch_with_null_removes(way: Way, fresh: str, field: str) -> None:
+    add_user(way, fresh, **JANE)
+    changed = way.request("PATCH", USER, fresh, json={field: None})
+    assert said_of(changed.json) == {**JANE, field: None}
+    assert get_user(way, fresh) == changed.json
+
+
+def test_a_patch_that_names_nothing_leaves_the_revision(way: Way, fresh: str) -> None:
+    add_user(way, fresh, **JANE)
+    changed = way.request("PATCH", USER, fresh, json={})
+    assert (changed.status, changed.json["revision"], said_of(changed.json)) == (200, 1, JANE)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("field", ["user_id", "uuid", "revision", "created_at"])
+def test_some_things_never_change(way: Way, fresh: str, method: str, field: str) -> None:
+    before = add_user(way, fresh)
+    assert refusal(way.request(method, USER, fresh, json={field: "x"})) == invalid(field)
+    assert get_user(way, fresh) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "x" * 512, "é" * 512, "😀" * 512, "two\nlines\tand a tab", "O'Hara \\ \"x\" %_", "null"],
+    ids=["empty", "space", "longest", "longest_accents", "longest_emoji", "lines", "signs", "null"],
+)
+def test_a_name_is_any_text(way: Way, fresh: str, name: str) -> None:
+    said = {"email": name, "first_name": name, "last_name": name}
+    user = add_user(way, fresh, **said)
+    assert {field: user[field] for field in said} == said
+    assert get_user(way, fresh) == user
+
+
+BAD_FIELDS = {
+    "a_number": ("email", 5),
+    "a_list": ("email", ["jane@example.com"]),
+    "true": ("first_name", True),
+    "an_object": ("last_name", {}),
+    "too_long": ("email", "x" * 513),
+    "too_long_emoji": ("first_name", "😀" * 513),
+    "nul": ("last_name", "a\0b"),
+    "half_a_pair": ("first_name", "a\ud800b"),
+    "other_half_of_a_pair": ("email", "\udc00"),
+    "metadata_as_a_list": ("metadata", []),
+    "metadata_as_text": ("metadata", "{}"),
+    "metadata_as_a_number": ("metadata", 5),
+    "an_unknown_field": ("nickname", "J"),
+    "a_field_in_another_case": ("Email", "jane@example.com"),
+}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize("bad", BAD_FIELDS)
+def test_a_bad_field_is_named(way: Way, fresh: str, method: str, bad: str) -> None:
+    field, value = BAD_FIELDS[bad]
+    if method == "POST":
+        body = {"user_id": fresh, field: value}
+        assert refusal(way.request("POST", USERS, content=raw(body))) == invalid(field)
+        assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
+        return
+    before = add_user(way, fresh, **JANE)
+    refused = way.request(method, USER, fresh, content=raw({field: value}))
+    assert refusal(refused) == invalid(field)
+    assert get_user(way, fresh) == before
+
+
+@pytest.mark.parametrize("value", [5, None, True, ["jane"], {}], ids=repr)
+def test_a_user_id_is_text(way: Way, value: Any) -> None:
+    assert refusal(way.request("POST", USERS, json={"user_id": value})) == invalid("user_id")
+
+
+def test_a_user_has_many_sessions(way: Way, fresh: str) -> None:
+    for user in ("jane", "john"):
+        add_user(way, f"{user} {fresh}")
+    sessions = [
+        open_session(way, f"{number} {fresh}", user_id=f"jane {fresh}") for number in range(3)
+    ]
+    open_session(way, f"of John {fresh}", user_id=f"john {fresh}")
+    open_session(way, f"of nobody {fresh}")
+    listed = way.request("GET", SESSIONS_OF_USER, f"jane {fresh}")
+    assert (listed.status, listed.json) == (200, {"items": sessions, "next": None})
+
+
+def test_a_user_without_sessions_has_an_empty_list_of_them(way: Way, fresh: str) -> None:
+    add_user(way, fresh)
+    listed = way.request("GET", SESSIONS_OF_USER, fresh)
+    assert (listed.status, listed.json) == (200, {"items": [], "next": None})
+
+
+def test_who_is_added_again_is_somebody_else(way: Way, fresh: str) -> None:
+    former = add_user(way, fresh, **JANE)
+    erase(way, USER, fresh)
+    latter = add_user(way, fresh)
+    assert latter["uuid"] != former["uuid"]
+    assert said_of(latter) == NOBODY
+    assert latter["revision"] == 1

@@ -12,7 +12,7 @@ INSERT INTO messages (
 ON CONFLICT (project_id, session_id, uuid) DO NOTHING;
 
 -- name: get_message
-SELECT session_id, seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+SELECT seq, uuid, role, role_type, token_count, created_at, metadata, content, data
 FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
     AND EXISTS (
@@ -24,10 +24,10 @@ WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
 UPDATE messages
 SET role = :role, content = :content, metadata = :metadata
 WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
-RETURNING session_id, seq, uuid, role, role_type, token_count, created_at, metadata, content, data;
+RETURNING seq, uuid, role, role_type, token_count, created_at, metadata, content, data;
 
 -- name: list_messages
-SELECT session_id, seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+SELECT seq, uuid, role, role_type, token_count, created_at, metadata, content, data
 FROM messages
 WHERE project_id = :project_id AND session_id = :session_id
     /*? after: AND seq > :after */

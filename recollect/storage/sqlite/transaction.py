@@ -4,6 +4,7 @@ SQLite stores what the domain speaks (integers, texts and None), so there is not
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import starmap
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -44,7 +45,7 @@ class SqliteTransaction:
     def all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         """See domain.transaction.Transaction."""
         rows = self._cursor.execute(self._queries[query].text(values), values)
-        return [kind(*row) for row in rows]
+        return list(starmap(kind, rows))
 
     def run(self, query: str, /, **values: Any) -> int:
         """See domain.transaction.Transaction."""

@@ -59,13 +59,7 @@ class PagedList:
         limit = max(query_integer(parameters, "limit"), 0)
         cursor = max(query_integer(parameters, "cursor"), 0)
         walk = Walk(self._scope.project_id, request.client, self._name, limit)
-        if cursor == 0:
-            self._cursors.begin(walk)
-        after = self._cursors.find(walk, cursor)
-        if after is None:
-            after = await self._engine.read_async(
-                lambda tx: self._skip(tx, self._scope, cursor), is_short=cursor <= SHORT
-            )
+        after = await self._after(walk, cursor)
         if after is None:
             return Answer(b"[]")
         rows = await self._rows(after, min(limit or BATCH, BATCH))
@@ -77,6 +71,18 @@ class PagedList:
         if rows:
             self._remember(walk, cursor, len(rows), rows[-1].number)
         return Answer(encode_json(self._shaped(rows, cursor)))
+
+    async def _after(self, walk: Walk, cursor: int) -> int | None:
+        """The number of the row after which the page begins; None: nothing is left."""
+        if cursor == 0:
+            self._cursors.begin(walk)
+            return 0
+        remembered = self._cursors.find(walk, cursor)
+        if remembered is not None:
+            return remembered
+        return await self._engine.read_async(
+            lambda tx: self._skip(tx, self._scope, cursor), is_short=cursor <= SHORT
+        )
 
     async def _rows(self, after: int, limit: int) -> Sequence[Any]:
         page = Page(limit=limit, after=after)

@@ -1,0 +1,100 @@
+"""What is printed and kept: the machine, and a table for each kind of row."""
+
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+import apsw
+
+FILE = Path(__file__).with_name("RESULTS.md")
+
+
+class Table(NamedTuple):
+    """Rows under a title, with a sentence on how to read them."""
+
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def __str__(self) -> str:
+        widths = [
+            max(len(row[place]) for row in (self.columns, *self.rows))
+            for place in range(len(self.columns))
+        ]
+        rule = tuple("-" * width for width in widths)
+        lines = [
+            "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in (self.columns, rule, *self.rows)
+        ]
+        return "\n".join([f"## {self.title}", "", self.about, "", *(f"{line} |" for line in lines)])
+
+
+def text_of(tables: Sequence[Table], notes: Sequence[str], folder: Path) -> str:
+    """All of it as Markdown."""
+    parts = [
+        "# What the benchmark measured",
+        "Made by `make bench`; see `bench/__main__.py` for what each row is. Compare ratios, never "
+        "figures of different days: the machine drifts.",
+        "\n".join(f"- {name}: {value}" for name, value in machine(folder).items()),
+        "\n".join(f"- {note}" for note in notes),
+        *map(str, tables),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def machine(folder: Path) -> dict[str, str]:
+    """Where and when this was measured."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "command": f"`python -m bench {' '.join(sys.argv[1:])}`".replace(" `", "`"),
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "memory": f"{memory / 2**30:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "disk": f"{folder}: {_file_system(folder)}, a write of 4 KiB is on the disk after "
+        f"{_sync_s(folder) * 1e6:,.0f} µs (median)",
+        "Python": platform.python_version(),
+        "SQLite": f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})",
+        "server": ", ".join(f"{name} {version(name)}" for name in _SERVER),
+    }
+
+
+_SERVER = ("uvicorn", "uvloop", "httptools", "starlette", "msgspec")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def _file_system(folder: Path) -> str:
+    best = ("", "unknown")
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, mounted, kind, *_ = line.split()
+        if folder.resolve().is_relative_to(mounted):
+            best = max(best, (mounted, kind))
+    return best[1]
+
+
+def _sync_s(folder: Path) -> float:
+    times = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(100):
+            file.write(bytes(4096))
+            file.flush()
+            began = perf_counter()
+            os.fdatasync(file.fileno())
+            times.append(perf_counter() - began)
+    return median(times)

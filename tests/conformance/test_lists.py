@@ -1,0 +1,377 @@
+"""Lists, by every way in: pages, cursors, order. What may be asked for is in test_filters."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.conformance.steps import (
+    ERASURES,
+    MESSAGE,
+    MESSAGES,
+    SESSION,
+    SESSIONS,
+    SESSIONS_OF_USER,
+    USER,
+    USERS,
+    add_user,
+    append,
+    erase,
+    get_messages,
+    invalid,
+    open_session,
+    pages,
+    refusal,
+)
+from tests.ways import Reply, Way
+
+
+class List:
+    """A list that holds what a test puts into it and nothing else; rows are known by names."""
+
+    path: str
+    ids: tuple[str, ...] = ()
+
+    def __init__(self, way: Way, fresh: str) -> None:
+        self.way = way
+        self.fresh = fresh
+        self.filters: dict[str, Any] = {}
+
+    def add(self, *names: str) -> None:
+        raise NotImplementedError
+
+    def remove(self, name: str) -> None:
+        raise NotImplementedError
+
+    def name(self, row: Any) -> str:
+        raise NotImplementedError
+
+    def get(self, **params: Any) -> Reply:
+        return self.way.request("GET", self.path, *self.ids, params={**self.filters, **params})
+
+    def pages(self, **params: Any) -> list[list[str]]:
+        walked = pages(self.way, self.path, *self.ids, **self.filters, **params)
+        return [[self.name(row) for row in page] for page in walked]
+
+    def cursor(self, **params: Any) -> str:
+        """Leads on from the first row."""
+        page = self.get(limit=1, **params)
+        assert page.status == 200
+        cursor: str = page.json["next"]
+        return cursor
+
+
+class Users(List):
+    path = USERS
+
+    def __init__(self, way: Way, fresh: str) -> None:
+        super().__init__(way, fresh)
+        self.filters = {"email": fresh}
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            add_user(self.way, f"{self.fresh} {name}", email=self.fresh, first_name=name)
+
+    def remove(self, name: str) -> None:
+        erase(self.way, USER, f"{self.fresh} {name}")
+
+    def name(self, row: Any) -> str:
+        name: str = row["first_name"]
+        return name
+
+
+class Sessions(List):
+    path = SESSIONS
+
+    def __init__(self, way: Way, fresh: str) -> None:
+        super().__init__(way, fresh)
+        add_user(way, fresh)
+        self.filters = {"user_id": fresh}
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            session_id = f"{self.fresh} {name}"
+            open_session(self.way, session_id, user_id=self.fresh, metadata={"name": name})
+
+    def remove(self, name: str) -> None:
+        erase(self.way, SESSION, f"{self.fresh} {name}")
+
+    def name(self, row: Any) -> str:
+        name: str = row["metadata"]["name"]
+        return name
+
+
+class SessionsOfUser(Sessions):
+    path = SESSIONS_OF_USER
+
+    def __init__(self, way: Way, fresh: str) -> None:
+        super().__init__(way, fresh)
+        self.ids, self.filters = (fresh,), {}
+
+
+class Messages(List):
+    path = MESSAGES
+
+    def __init__(self, way: Way, fresh: str) -> None:
+        super().__init__(way, fresh)
+        open_session(way, fresh)
+        self.ids = (fresh,)
+
+    def add(self, *names: str) -> None:
+        append(self.way, self.fresh, *({"content": name} for name in names))
+
+    def remove(self, name: str) -> None:
+        [found] = [m for m in get_messages(self.way, self.fresh) if m["content"] == name]
+        erase(self.way, MESSAGE, self.fresh, found["uuid"])
+
+    def name(self, row: Any) -> str:
+        name: str = row["content"]
+        return name
+
+
+KINDS = {
+    "users": Users,
+    "sessions": Sessions,
+    "sessions_of_a_user": SessionsOfUser,
+    "messages": Messages,
+}
+
+
+@pytest.fixture(params=KINDS)
+def empty(request: pytest.FixtureRequest, way: Way, fresh: str) -> List:
+    """Each kind of list, with nothing in it."""
+    return KINDS[request.param](way, fresh)
+
+
+@pytest.fixture
+def listed(empty: List) -> List:
+    """Each kind of list, with seven rows."""
+    empty.add(*"abcdefg")
+    return empty
+
+
+def test_an_empty_list_is_a_page_with_nothing_in_it(empty: List) -> None:
+    page = empty.get()
+    assert (page.status, page.json) == (200, {"items": [], "next": None})
+
+
+def test_a_list_is_in_the_order_of_creation(listed: List) -> None:
+    assert listed.pages() == [list("abcdefg")]
+    assert listed.pages(order="created") == [list("abcdefg")]
+
+
+def test_a_list_may_begin_with_the_newest(listed: List) -> None:
+    assert listed.pages(order="-created") == [list("gfedcba")]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (1, ["a", "b", "c", "d", "e", "f", "g"]),
+        (3, ["abc", "def", "g"]),
+        (6, ["abcdef", "g"]),
+        (7, ["abcdefg"]),
+        (8, ["abcdefg"]),
+        (1000, ["abcdefg"]),
+    ],
+)
+def test_pages_hold_every_row_once(listed: List, limit: int, expected: list[str]) -> None:
+    assert listed.pages(limit=limit) == [list(page) for page in expected]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(3, ["gfe", "dcb", "a"]), (6, ["gfedcb", "a"]), (7, ["gfedcba"])]
+)
+def test_pages_go_backwards_too(listed: List, limit: int, expected: list[str]) -> None:
+    pages_back = listed.pages(limit=limit, order="-created")
+    assert pages_back == [list(page) for page in expected]
+
+
+def test_a_page_has_fifty_rows_where_nobody_says_how_many(empty: List) -> None:
+    names = [str(number) for number in range(51)]
+    empty.add(*names)
+    assert empty.pages() == [names[:50], names[50:]]
+
+
+def test_the_limit_may_change_from_page_to_page(listed: List) -> None:
+    page = listed.get(limit=5, cursor=listed.cursor())
+    assert [listed.name(row) for row in page.json["items"]] == list("bcdef")
+
+
+def test_a_cursor_can_be_used_again(listed: List) -> None:
+    cursor = listed.cursor()
+    assert listed.get(cursor=cursor).json == listed.get(cursor=cursor).json
+
+
+def test_what_is_added_while_paging_repeats_and_skips_nothing(listed: List) -> None:
+    cursor = listed.cursor()
+    listed.add("h")
+    assert listed.pages(limit=3, cursor=cursor) == [list("bcd"), list("efg"), ["h"]]
+
+
+def test_what_is_added_while_paging_backwards_is_not_seen(listed: List) -> None:
+    cursor = listed.cursor(order="-created")
+    listed.add("h")
+    backwards = listed.pages(limit=3, order="-created", cursor=cursor)
+    assert backwards == [list("fed"), list("cba")]
+
+
+@pytest.mark.parametrize("order", ["created", "-created"])
+def test_what_is_erased_while_paging_repeats_and_skips_nothing(listed: List, order: str) -> None:
+    forwards = order == "created"
+    second = listed.get(limit=2, order=order, cursor=listed.cursor(order=order))
+    seen = [listed.name(row) for row in second.json["items"]]
+    assert seen == list("bc" if forwards else "fe")
+    for name in "abf" if forwards else "gfb":  # what was seen, and something that was not
+        listed.remove(name)
+    rest = listed.pages(limit=2, order=order, cursor=second.json["next"])
+    assert sum(rest, []) == list("deg" if forwards else "dca")
+
+
+def test_the_row_a_cursor_was_made_at_may_be_erased(listed: List) -> None:
+    cursor = listed.cursor()
+    listed.remove("a")
+    assert listed.pages(cursor=cursor) == [list("bcdefg")]
+
+
+def test_a_cursor_at_the_end_leads_to_an_empty_page(listed: List) -> None:
+    cursor = listed.get(limit=6).json["next"]
+    listed.remove("g")
+    assert listed.get(cursor=cursor).json == {"items": [], "next": None}
+
+
+def test_a_program_may_erase_each_page_it_is_shown(listed: List) -> None:
+    shown = []
+    for page in pages(listed.way, listed.path, *listed.ids, limit=2, **listed.filters):
+        for row in page:
+            shown.append(listed.name(row))
+            listed.remove(shown[-1])
+    assert shown == list("abcdefg")
+
+
+# What cannot be asked for.
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "99999999999999999999", "ten", "1.5", ""])
+def test_a_limit_is_from_1_to_1000(empty: List, limit: str) -> None:
+    assert refusal(empty.get(limit=limit)) == invalid("limit")
+
+
+@pytest.mark.parametrize("order", ["", "Created", "+created", "updated", "-seq", "desc"])
+def test_there_are_two_orders(empty: List, order: str) -> None:
+    assert refusal(empty.get(order=order)) == invalid("order")
+
+
+BAD_CURSORS = {
+    "empty": "",
+    "a_number": "0",
+    "a_word": "next",
+    "null": "null",
+    "no_base64": "%%%",
+    "not_ascii": "é😀",
+    "not_utf8": "_v8",
+    "an_empty_list": base64.urlsafe_b64encode(b"[]").decode(),
+    "a_list_of_something_else": base64.urlsafe_b64encode(b'[1,"created","x","y"]').decode(),
+    "of_another_version": base64.urlsafe_b64encode(b'[99,"created","",1]').decode(),
+    "before_the_first": base64.urlsafe_b64encode(b'[1,"created","",-1]').decode(),
+    "of_65_bits": base64.urlsafe_b64encode(b'[1,"created","",18446744073709551616]').decode(),
+    "nested": base64.urlsafe_b64encode(b"[" * 2_000).decode(),
+    "long": "A" * 4_000,
+}
+
+
+@pytest.mark.parametrize("name", BAD_CURSORS)
+def test_a_cursor_is_one_that_the_server_gave_out(listed: List, name: str) -> None:
+    refused = listed.get(cursor=BAD_CURSORS[name])
+    assert refusal(refused) == (400, "bad_request", ["cursor"])
+
+
+def test_a_cursor_keeps_its_order(listed: List) -> None:
+    for made_for, used_with in (("created", "-created"), ("-created", "created")):
+        refused = listed.get(cursor=listed.cursor(order=made_for), order=used_with)
+        assert refusal(refused) == (400, "bad_request", ["cursor"])
+
+
+def test_a_cursor_belongs_to_one_kind_of_list(way: Way, fresh: str) -> None:
+    lists = [kind(way, f"{name} {fresh}") for name, kind in KINDS.items()]
+    for each in lists:
+        each.add("a", "b")
+    cursors = [each.cursor() for each in lists]
+    assert len(set(cursors)) == len(lists)
+    for each in lists:
+        for cursor in cursors:
+            used = each.get(cursor=cursor)
+            if cursor == cursors[lists.index(each)]:
+                assert used.status == 200
+            else:
+                assert refusal(used) == (400, "bad_request", ["cursor"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cursor_belongs_to_one_list(way: Way, fresh: str, kind: str) -> None:
+    one, other = (KINDS[kind](way, f"{name} {fresh}") for name in ("one", "other"))
+    one.add("a", "b")
+    other.add("a", "b")
+    assert refusal(other.get(cursor=one.cursor())) == (400, "bad_request", ["cursor"])
+
+
+def test_a_cursor_of_all_users_is_not_one_of_some(way: Way, fresh: str) -> None:
+    some = Users(way, fresh)
+    some.add("a", "b")
+    of_all = way.request("GET", USERS, params={"limit": 1}).json["next"]
+    assert refusal(some.get(cursor=of_all)) == (400, "bad_request", ["cursor"])
+    of_some = some.cursor()
+    refused = way.request("GET", USERS, params={"cursor": of_some})
+    assert refusal(refused) == (400, "bad_request", ["cursor"])
+
+
+@pytest.mark.parametrize("parameter", ["offset", "Limit", "page", "search", "state"])
+def test_an_unknown_parameter_is_named(empty: List, parameter: str) -> None:
+    assert refusal(empty.get(**{parameter: "1"})) == invalid(parameter)
+
+
+@pytest.mark.parametrize("path", [SESSIONS_OF_USER, MESSAGES, ERASURES])
+@pytest.mark.parametrize("parameter", ["email", "user_id", "created_after", "metadata.a"])
+def test_some_lists_have_no_filters(way: Way, fresh: str, path: str, parameter: str) -> None:
+    ids = (fresh,) if "{}" in path else ()
+    add_user(way, fresh)
+    open_session(way, fresh)
+    refused = way.request("GET", path, *ids, params={parameter: "2020-01-01T00:00:00Z"})
+    assert refusal(refused) == invalid(parameter)
+
+
+@pytest.mark.parametrize(("path", "parameter"), [(USERS, "user_id"), (SESSIONS, "email")])
+def test_each_list_has_its_own_filters(way: Way, path: str, parameter: str) -> None:
+    assert refusal(way.request("GET", path, params={parameter: "x"})) == invalid(parameter)
+
+
+@pytest.mark.parametrize("path", [USER, SESSION])
+def test_what_is_read_alone_takes_no_parameters(way: Way, fresh: str, path: str) -> None:
+    add_user(way, fresh)
+    open_session(way, fresh)
+    refused = way.request("GET", path, fresh, params={"limit": "1"})
+    assert refusal(refused) == invalid("limit")
+
+
+# All there is, among what other tests have left.
+
+
+def test_a_list_without_filters_holds_everything_once(way: Way, fresh: str) -> None:
+    add_user(way, f"first {fresh}")
+    open_session(way, f"first {fresh}")
+    for number in range(3):
+        add_user(way, f"{number} {fresh}")
+        open_session(way, f"{number} {fresh}")
+    ours = [f"first {fresh}", *(f"{number} {fresh}" for number in range(3))]
+    for path, name in ((USERS, "user_id"), (SESSIONS, "session_id")):
+        walked = [row[name] for page in pages(way, path, limit=100) for row in page]
+        assert len(walked) == len(set(walked))
+        assert walked[-4:] == ours
+
+
+def test_the_newest_comes_first_in_a_list_backwards(way: Way, fresh: str) -> None:
+    add_user(way, fresh)
+    open_session(way, fresh)
+    for path, name in ((USERS, "user_id"), (SESSIONS, "session_id")):
+        newest = way.request("GET", path, params={"limit": 1, "order": "-created"})
+        assert newest.json["items"][0][name] == fresh

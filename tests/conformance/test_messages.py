@@ -1,0 +1,569 @@
+"""Messages, by every way in."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conformance.steps import (
+    MESSAGE,
+    MESSAGES,
+    NOT_FOUND,
+    SESSION,
+    USER,
+    UUID7,
+    add_user,
+    append,
+    contents,
+    erase,
+    get_messages,
+    get_session,
+    get_user,
+    invalid,
+    moment,
+    open_session,
+    raw,
+    refusal,
+    say,
+)
+from tests.ways import Way
+
+MIB = 1024 * 1024
+TOLD = {
+    "uuid": "75c40217-9af1-407d-b9a6-367069d29dd5",
+    "role": "Jane, the captain",
+    "role_type": "user",
+    "content": "Is this the end?",
+    "metadata": {"mood": {"name": "gloomy"}},
+    "data": {"tool_calls": [{"id": 1}, None]},
+    "token_count": 5,
+    "created_at": "2020-02-29T12:00:00.123456Z",
+}
+ROLE_TYPES = ["norole", "system", "assistant", "user", "function", "tool"]
+
+
+@pytest.fixture
+def session(way: Way, fresh: str) -> str:
+    """The id of a new session."""
+    open_session(way, fresh)
+    return fresh
+
+
+def test_a_message_is_appended_and_read_back(way: Way, session: str) -> None:
+    appended = way.request("POST", MESSAGES, session, json={"messages": [TOLD]})
+    assert (appended.status, appended.json["session_id"]) == (201, session)
+    [message] = appended.json["messages"]
+    assert message == {**TOLD, "seq": 1}
+    assert get_messages(way, session) == [message]
+    assert way.request("GET", MESSAGE, session, TOLD["uuid"]).json == message
+
+
+def test_a_message_needs_nothing_but_content(way: Way, session: str) -> None:
+    [message] = append(way, session, {"content": "Hello"})
+    assert UUID7.fullmatch(message.pop("uuid"))
+    assert moment(message.pop("created_at"))
+    assert message == {
+        "seq": 1,
+        "role": "",
+        "role_type": "norole",
+        "content": "Hello",
+        "metadata": None,
+        "data": None,
+        "token_count": None,
+    }
+
+
+def test_messages_are_numbered_in_the_order_of_their_arrival(way: Way, session: str) -> None:
+    append(way, session, {"content": "a"}, {"content": "b"})
+    append(way, session, {"content": "c"})
+    numbered = [(message["seq"], message["content"]) for message in get_messages(way, session)]
+    assert numbered == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_each_session_counts_for_itself(way: Way, fresh: str) -> None:
+    for name in ("one", "other"):
+        open_session(way, f"{name} {fresh}")
+        assert append(way, f"{name} {fresh}", {"content": "Hello"})[0]["seq"] == 1
+
+
+def test_a_thousand_messages_are_appended_at_once(way: Way, session: str) -> None:
+    appended = append(way, session, *({"content": str(n)} for n in range(1, 1001)))
+    assert [message["seq"] for message in appended] == list(range(1, 1001))
+    assert contents(way, session) == [str(n) for n in range(1, 1001)]
+    assert get_session(way, session)["message_count"] == 1000
+
+
+@pytest.mark.parametrize("count", [0, 1001])
+def test_a_batch_has_from_1_to_1000_messages(way: Way, session: str, count: int) -> None:
+    assert refusal(say(way, session, *["Hello"] * count)) == invalid("messages")
+    assert contents(way, session) == []
+
+
+def test_all_messages_are_appended_or_none(way: Way, session: str) -> None:
+    append(way, session, {"content": "a"})
+    before = get_session(way, session)
+    body = {"messages": [{"content": "b"}, {"content": "c\0"}]}
+    refused = way.request("POST", MESSAGES, session, json=body)
+    assert refusal(refused) == invalid("messages[1].content")
+    assert contents(way, session) == ["a"]
+    assert get_session(way, session) == before
+
+
+def test_a_refused_message_uses_no_number(way: Way, session: str) -> None:
+    append(way, session, {"content": "a", "uuid": TOLD["uuid"]})
+    body = {"messages": [{"content": "b"}, {"content": "c", "uuid": TOLD["uuid"]}]}
+    assert way.request("POST", MESSAGES, session, json=body).status == 409
+    assert append(way, session, {"content": "d"})[0]["seq"] == 2
+    assert get_session(way, session)["message_count"] == 2
+
+
+# Whose session it is.
+
+
+def test_an_append_with_a_user_opens_the_session_and_adds_the_user(way: Way, fresh: str) -> None:
+    appended = say(way, f"session {fresh}", "Hello", user_id=fresh)
+    assert appended.status == 201
+    assert contents(way, f"session {fresh}") == ["Hello"]
+    session = get_session(way, f"session {fresh}")
+    assert (session["user_id"], session["message_count"]) == (fresh, 1)
+    assert get_user(way, fresh)["revision"] == 1
+
+
+def test_an_append_opens_a_session_for_a_known_user(way: Way, fresh: str) -> None:
+    user = add_user(way, fresh, first_name="Jane")
+    assert say(way, fresh, "Hello", user_id=fresh).status == 201
+    assert get_session(way, fresh)["user_id"] == fresh
+    assert get_user(way, fresh) == user
+
+
+def test_an_append_with_a_user_gives_the_session_its_owner(way: Way, session: str) -> None:
+    assert say(way, session, "Hello", user_id=session).status == 201
+    assert get_session(way, session)["user_id"] == session
+    assert get_user(way, session)["user_id"] == session
+
+
+def test_an_append_can_name_the_owner(way: Way, fresh: str) -> None:
+    for text in ("Hello", "again"):
+        assert say(way, fresh, text, user_id=fresh).status == 201
+    assert contents(way, fresh) == ["Hello", "again"]
+    assert get_session(way, fresh)["revision"] == 1
+
+
+def test_an_append_need_not_name_the_owner(way: Way, fresh: str) -> None:
+    say(way, fresh, "Hello", user_id=fresh)
+    append(way, fresh, {"content": "again"})
+    assert contents(way, fresh) == ["Hello", "again"]
+    assert get_session(way, fresh)["user_id"] == fresh
+
+
+def test_an_append_without_a_user_opens_no_session(way: Way, fresh: str) -> None:
+    assert refusal(say(way, fresh, "Hello")) == NOT_FOUND
+    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
+
+
+def test_nobody_appends_to_the_session_of_another(way: Way, fresh: str) -> None:
+    for user in ("jane", "john"):
+        add_user(way, f"{user} {fresh}")
+    before = open_session(way, fresh, user_id=f"jane {fresh}")
+    refused = say(way, fresh, "Hello", user_id=f"john {fresh}")
+    assert refusal(refused) == (409, "conflict", ["user_id"])
+    assert get_session(way, fresh) == before
+
+
+def test_a_refused_append_adds_no_user(way: Way, fresh: str) -> None:
+    say(way, fresh, "Hello", user_id=f"jane {fresh}")
+    assert say(way, fresh, "Hello", user_id=f"john {fresh}").status == 409
+    assert refusal(way.request("GET", USER, f"john {fresh}")) == NOT_FOUND
+
+
+def test_a_refused_append_opens_no_session(way: Way, fresh: str) -> None:
+    assert refusal(say(way, fresh, "\0", user_id=fresh)) == invalid("messages[0].content")
+    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
+    assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
+
+
+def test_a_user_id_of_null_is_none(way: Way, session: str) -> None:
+    assert say(way, session, "Hello", user_id=None).status == 201
+    assert get_session(way, session)["user_id"] is None
+
+
+# What a message may hold.
+
+
+@pytest.mark.parametrize("role_type", ROLE_TYPES)
+def test_there_are_six_types_of_roles(way: Way, session: str, role_type: str) -> None:
+    [message] = append(way, session, {"content": "Hello", "role_type": role_type})
+    assert message["role_type"] == role_type
+
+
+def test_a_role_says_nothing_of_its_type(way: Way, session: str) -> None:
+    [message] = append(way, session, {"content": "Hello", "role": "assistant"})
+    assert (message["role"], message["role_type"]) == ("assistant", "norole")
+
+
+@pytest.mark.parametrize(
+    "role", ["", "x" * 512, "😀" * 512, "two\nlines"], ids=["empty", "longest", "emoji", "lines"]
+)
+def test_a_role_is_any_text(way: Way, session: str, role: str) -> None:
+    [message] = append(way, session, {"content": "Hello", "role": role})
+    assert get_messages(way, session) == [message]
+    assert message["role"] == role
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        " \n\t ",
+        "\x01\x1f\x7f\x85\u2028\ufeff\ufffd\uffff",
+        "Ὀδυσσεύς 😀👩‍👩‍👧 e\u0301 אבג",
+        "\\ \" ' \\u0000 %00 &amp; \\N ${x} $1 ? :name",
+    ],
+    ids=["empty", "blank", "control_characters", "many_scripts", "signs"],
+)
+def test_content_is_any_text(way: Way, session: str, content: str) -> None:
+    [message] = append(way, session, {"content": content})
+    assert get_messages(way, session) == [message]
+    assert message["content"] == content
+
+
+def test_what_is_sent_may_be_escaped(way: Way, session: str) -> None:
+    body = raw({"messages": [{"content": "é😀"}]})
+    assert b"\\ud83d\\ude00" in body
+    assert way.request("POST", MESSAGES, session, content=body).status == 201
+    assert contents(way, session) == ["é😀"]
+
+
+@pytest.mark.parametrize("content", ["x" * MIB, "é" * (MIB // 2)], ids=["ascii", "accents"])
+def test_content_has_up_to_a_mebibyte(way: Way, session: str, content: str) -> None:
+    append(way, session, {"content": content})
+    assert contents(way, session) == [content]
+
+
+@pytest.mark.parametrize(
+    "content", ["x" * (MIB + 1), "é" * (MIB // 2) + "x"], ids=["ascii", "accents"]
+)
+def test_content_of_more_is_refused(way: Way, session: str, content: str) -> None:
+    assert refusal(say(way, session, content)) == invalid("messages[0].content")
+    assert contents(way, session) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 2**31 - 1])
+def test_the_count_of_tokens_is_the_callers(way: Way, session: str, count: int) -> None:
+    [message] = append(way, session, {"content": "Hello", "token_count": count})
+    assert get_messages(way, session) == [message]
+    assert message["token_count"] == count
+
+
+def test_a_uuid_may_be_the_callers(way: Way, session: str) -> None:
+    [message] = append(way, session, {"content": "Hello", "uuid": TOLD["uuid"].upper()})
+    assert message["uuid"] == TOLD["uuid"]
+    for spelled in (TOLD["uuid"], TOLD["uuid"].upper()):
+        assert way.request("GET", MESSAGE, session, spelled).json == message
+
+
+def test_a_uuid_is_used_once_in_a_session(way: Way, session: str) -> None:
+    append(way, session, {"content": "a", "uuid": TOLD["uuid"]})
+    body = {"messages": [{"content": "b", "uuid": TOLD["uuid"].upper()}]}
+    status, code, [field] = refusal(way.request("POST", MESSAGES, session, json=body))
+    assert (status, code) == (409, "already_exists")
+    assert field.endswith("uuid")
+    assert contents(way, session) == ["a"]
+
+
+def test_a_uuid_is_used_once_in_a_batch(way: Way, session: str) -> None:
+    body = {"messages": [{"content": text, "uuid": TOLD["uuid"]} for text in "ab"]}
+    status, code, _ = refusal(way.request("POST", MESSAGES, session, json=body))
+    assert (status, code) == (409, "already_exists")
+    assert contents(way, session) == []
+
+
+def test_sessions_may_share_a_uuid(way: Way, fresh: str) -> None:
+    for name in ("one", "other"):
+        open_session(way, f"{name} {fresh}")
+        append(way, f"{name} {fresh}", {"content": name, "uuid": TOLD["uuid"]})
+    for name in ("one", "other"):
+        found = way.request("GET", MESSAGE, f"{name} {fresh}", TOLD["uuid"])
+        assert found.json["content"] == name
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("2020-02-29T12:00:00Z", "2020-02-29T12:00:00Z"),
+        ("2020-02-29T12:00:00.5Z", "2020-02-29T12:00:00.500000Z"),
+        ("2020-02-29T12:00:00.000001Z", "2020-02-29T12:00:00.000001Z"),
+        ("2020-02-29T12:00:00+05:30", "2020-02-29T06:30:00Z"),
+        ("2020-02-29T12:00:00", "2020-02-29T12:00:00Z"),
+        ("1900-01-01T00:00:00Z", "1900-01-01T00:00:00Z"),
+        ("2100-01-01T00:00:00Z", "2100-01-01T00:00:00Z"),
+    ],
+)
+def test_the_time_of_a_message_may_be_the_callers(
+    way: Way, session: str, given: str, kept: str
+) -> None:
+    [message] = append(way, session, {"content": "Hello", "created_at": given})
+    assert moment(message["created_at"]) == moment(kept)
+    assert get_messages(way, session) == [message]
+
+
+@pytest.mark.parametrize(
+    "given", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+00:01"]
+)
+def test_a_time_outside_the_calendar_is_refused(way: Way, session: str, given: str) -> None:
+    body = {"messages": [{"content": "Hello", "created_at": given}]}
+    refused = way.request("POST", MESSAGES, session, json=body)
+    assert refusal(refused) == invalid("messages[0].created_at")
+    assert contents(way, session) == []
+
+
+def test_messages_are_in_the_order_of_arrival_whatever_their_times(way: Way, session: str) -> None:
+    times = ["2020-01-02T00:00:00Z", "2020-01-03T00:00:00Z", "2020-01-01T00:00:00Z"]
+    append(way, session, *({"content": time, "created_at": time} for time in times))
+    assert contents(way, session) == times
+
+
+DATA = {
+    "spaces": '{ "a" : [ 1 , 2 ] }',
+    "lines": '{\n\t"a": 1\r\n}',
+    "keys_in_an_order_of_their_own": '{"b":1,"a":2,"c":3}',
+    "a_key_twice": '{"a":1,"a":2}',
+    "numbers_as_written": "[1.0,1e2,1E+2,-0,0.10,1e-7,12345678901234567890123]",
+    "escapes_as_written": '["\\u00e9","\\/","\\u0000","é"]',
+    "a_text": '"text"',
+    "a_number": "5",
+    "false": "false",
+    "an_empty_object": "{}",
+    "an_empty_list": "[]",
+    "nested": "[" * 64 + "]" * 64,
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_comes_back_byte_for_byte(way: Way, session: str, name: str) -> None:
+    body = f'{{"messages":[{{"content":"Hello","data":{DATA[name]}}}]}}'.encode()
+    appended = way.request("POST", MESSAGES, session, content=body)
+    assert appended.status == 201
+    uuid = appended.json["messages"][0]["uuid"]
+    answers = [
+        appended,
+        way.request("GET", MESSAGES, session),
+        way.request("GET", MESSAGE, session, uuid),
+        way.request("PATCH", MESSAGE, session, uuid, json={"role": "Jane"}),
+    ]
+    for answer in answers:
+        assert f'"data":{DATA[name]},' in answer.text
+
+
+def test_data_of_null_is_none(way: Way, session: str) -> None:
+    [message] = append(way, session, {"content": "Hello", "data": None})
+    assert message["data"] is None
+
+
+def test_data_has_up_to_a_mebibyte(way: Way, session: str) -> None:
+    longest = "x" * (MIB - 2)
+    [message] = append(way, session, {"content": "Hello", "data": longest})
+    assert message["data"] == longest
+    body = {"messages": [{"content": "Hello", "data": longest + "x"}]}
+    refused = way.request("POST", MESSAGES, session, json=body)
+    assert refusal(refused) == invalid("messages[0].data")
+
+
+@pytest.mark.parametrize("depth", [65, 500, 2_000, 100_000])
+def test_data_that_is_nested_too_deeply_is_refused(way: Way, session: str, depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    body = f'{{"messages":[{{"content":"Hello","data":{nested}}}]}}'.encode()
+    refused = way.request("POST", MESSAGES, session, content=body)
+    assert refusal(refused) == invalid("messages[0].data")
+    assert contents(way, session) == []
+
+
+BAD_FIELDS: dict[str, tuple[str, Any]] = {
+    "content_as_a_number": ("content", 5),
+    "content_as_null": ("content", None),
+    "content_as_a_list": ("content", ["Hello"]),
+    "content_with_nul": ("content", "a\0b"),
+    "content_with_half_a_pair": ("content", "a\ud800b"),
+    "role_as_null": ("role", None),
+    "role_as_a_number": ("role", 5),
+    "role_too_long": ("role", "x" * 513),
+    "role_with_nul": ("role", "\0"),
+    "role_with_half_a_pair": ("role", "\udfff"),
+    "role_type_unknown": ("role_type", "captain"),
+    "role_type_in_another_case": ("role_type", "User"),
+    "role_type_as_null": ("role_type", None),
+    "role_type_as_a_number": ("role_type", 5),
+    "uuid_as_text": ("uuid", "the first"),
+    "uuid_empty": ("uuid", ""),
+    "uuid_without_hyphens": ("uuid", "75c402179af1407db9a6367069d29dd5"),
+    "uuid_in_braces": ("uuid", "{75c40217-9af1-407d-b9a6-367069d29dd5}"),
+    "uuid_with_a_line": ("uuid", "75c40217-9af1-407d-b9a6-367069d29dd5\n"),
+    "uuid_as_a_number": ("uuid", 5),
+    "token_count_negative": ("token_count", -1),
+    "token_count_of_32_bits": ("token_count", 2**31),
+    "token_count_of_65_bits": ("token_count", 2**64),
+    "token_count_with_a_fraction": ("token_count", 1.5),
+    "token_count_as_text": ("token_count", "5"),
+    "token_count_as_true": ("token_count", True),
+    "created_at_as_a_number": ("created_at", 5),
+    "created_at_as_a_day": ("created_at", "2020-02-29"),
+    "created_at_on_no_day": ("created_at", "2021-02-29T12:00:00Z"),
+    "created_at_as_text": ("created_at", "yesterday"),
+    "created_at_empty": ("created_at", ""),
+    "metadata_as_a_list": ("metadata", []),
+    "metadata_as_text": ("metadata", "{}"),
+    "seq": ("seq", 5),
+    "unknown": ("mood", "gloomy"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_FIELDS)
+def test_a_bad_field_of_a_message_is_named(way: Way, session: str, bad: str) -> None:
+    field, value = BAD_FIELDS[bad]
+    body = {"messages": [{"content": "Hello"}, {"content": "Hello", field: value}]}
+    refused = way.request("POST", MESSAGES, session, content=raw(body))
+    assert refusal(refused) == invalid(f"messages[1].{field}")
+    assert contents(way, session) == []
+
+
+BAD_BATCHES: dict[str, tuple[dict[str, Any], str]] = {
+    "no_messages": ({}, "messages"),
+    "messages_as_null": ({"messages": None}, "messages"),
+    "messages_as_an_object": ({"messages": {"content": "Hello"}}, "messages"),
+    "a_message_as_text": ({"messages": ["Hello"]}, "messages[0]"),
+    "a_message_as_null": ({"messages": [{"content": "Hello"}, None]}, "messages[1]"),
+    "no_content": ({"messages": [{"role": "Jane"}]}, "messages[0].content"),
+    "user_id_as_a_number": ({"messages": [{"content": "Hello"}], "user_id": 5}, "user_id"),
+    "user_id_empty": ({"messages": [{"content": "Hello"}], "user_id": ""}, "user_id"),
+    "unknown": ({"messages": [{"content": "Hello"}], "session_id": "x"}, "session_id"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_BATCHES)
+def test_a_bad_field_of_a_batch_is_named(way: Way, session: str, bad: str) -> None:
+    body, field = BAD_BATCHES[bad]
+    assert refusal(way.request("POST", MESSAGES, session, json=body)) == invalid(field)
+    assert contents(way, session) == []
+
+
+# Reading, editing and erasing one.
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize(
+    "uuid", ["75c40217-9af1-407d-b9a6-367069d29dd5", "1", "no uuid", "%00", "é"]
+)
+def test_an_unknown_message_is_not_found(way: Way, session: str, method: str, uuid: str) -> None:
+    body = {} if method == "PATCH" else None
+    assert refusal(way.request(method, MESSAGE, session, uuid, json=body)) == NOT_FOUND
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_a_message_is_found_in_its_own_session_only(way: Way, fresh: str, method: str) -> None:
+    for name in ("one", "other"):
+        open_session(way, f"{name} {fresh}")
+    [message] = append(way, f"one {fresh}", {"content": "Hello"})
+    body = {} if method == "PATCH" else None
+    refused = way.request(method, MESSAGE, f"other {fresh}", message["uuid"], json=body)
+    assert refusal(refused) == NOT_FOUND
+    assert contents(way, f"one {fresh}") == ["Hello"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_a_message_of_an_unknown_session_is_not_found(way: Way, fresh: str, method: str) -> None:
+    body = {} if method == "PATCH" else None
+    refused = way.request(method, MESSAGE, fresh, TOLD["uuid"], json=body)
+    assert refusal(refused) == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"role": "John"},
+        {"content": "It is not."},
+        {"metadata": None},
+        {"role": "", "content": "", "metadata": None},
+    ],
+    ids=["nothing", "role", "content", "metadata", "all"],
+)
+def test_role_content_and_metadata_can_be_edited(
+    way: Way, session: str, change: dict[str, Any]
+) -> None:
+    append(way, session, {"content": "before"}, TOLD, {"content": "after"})
+    edited = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json=change)
+    assert (edited.status, edited.json) == (200, {**TOLD, "seq": 2, **change})
+    assert get_messages(way, session)[1] == edited.json
+
+
+def test_an_edit_leaves_the_session_as_it_is(way: Way, session: str) -> None:
+    append(way, session, TOLD)
+    before = get_session(way, session)
+    way.request("PATCH", MESSAGE, session, TOLD["uuid"], json={"content": "Never mind."})
+    after = get_session(way, session)
+    for stays in ("message_count", "revision"):
+        assert after[stays] == before[stays]
+
+
+BAD_CHANGES = {
+    name: bad
+    for name, bad in BAD_FIELDS.items()
+    if bad[0] in {"content", "role", "metadata", "seq", "mood"}
+}
+
+
+@pytest.mark.parametrize("bad", BAD_CHANGES)
+def test_a_bad_field_of_an_edit_is_named(way: Way, session: str, bad: str) -> None:
+    field, value = BAD_CHANGES[bad]
+    before = append(way, session, TOLD)
+    refused = way.request("PATCH", MESSAGE, session, TOLD["uuid"], content=raw({field: value}))
+    assert refusal(refused) == invalid(field)
+    assert get_messages(way, session) == before
+
+
+@pytest.mark.parametrize("field", ["uuid", "role_type", "data", "token_count", "created_at"])
+def test_some_things_cannot_be_edited(way: Way, session: str, field: str) -> None:
+    before = append(way, session, TOLD)
+    refused = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json={field: TOLD[field]})
+    assert refusal(refused) == invalid(field)
+    assert get_messages(way, session) == before
+
+
+def test_content_that_is_too_large_is_not_edited_in(way: Way, session: str) -> None:
+    before = append(way, session, TOLD)
+    change = {"content": "x" * (MIB + 1)}
+    refused = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json=change)
+    assert refusal(refused) == invalid("content")
+    assert get_messages(way, session) == before
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "middle", "last"])
+def test_the_number_of_an_erased_message_stays_unused(way: Way, session: str, place: int) -> None:
+    messages = append(way, session, *({"content": text} for text in "abc"))
+    erase(way, MESSAGE, session, messages[place]["uuid"])
+    append(way, session, {"content": "d"})
+    numbers = [message["seq"] for message in get_messages(way, session)]
+    assert numbers == [number for number in (1, 2, 3, 4) if number != place + 1]
+
+
+def test_a_session_counts_the_messages_that_are_there(way: Way, session: str) -> None:
+    counts = [get_session(way, session)["message_count"]]
+    messages = append(way, session, {"content": "a"}, {"content": "b"})
+    counts.append(get_session(way, session)["message_count"])
+    erase(way, MESSAGE, session, messages[0]["uuid"])
+    counts.append(get_session(way, session)["message_count"])
+    append(way, session, {"content": "c"})
+    counts.append(get_session(way, session)["message_count"])
+    assert counts == [0, 2, 1, 2]
+
+
+def test_the_uuid_of_an_erased_message_is_free(way: Way, session: str) -> None:
+    append(way, session, TOLD)
+    erase(way, MESSAGE, session, TOLD["uuid"])
+    assert append(way, session, TOLD) == [{**TOLD, "seq": 2}]
+
+
+def test_json_as_a_message_is_no_json_to_us(way: Way, session: str) -> None:
+    content = json.dumps({"messages": [{"content": "\\ud800", "seq": 5}]})
+    append(way, session, {"content": content})
+    assert contents(way, session) == [content]

@@ -1,0 +1,262 @@
+"""Sessions, by every way in."""
+
+from typing import Any
+
+import pytest
+
+from tests.conformance.steps import (
+    END,
+    MEMORY,
+    MESSAGES,
+    NOT_FOUND,
+    SESSION,
+    SESSIONS,
+    SESSIONS_OF_USER,
+    USER,
+    UUID7,
+    add_user,
+    append,
+    contents,
+    erase,
+    get_session,
+    get_user,
+    invalid,
+    moment,
+    open_session,
+    raw,
+    refusal,
+    say,
+)
+from tests.ways import Way
+
+
+def test_a_session_is_opened_and_read_back(way: Way, fresh: str) -> None:
+    add_user(way, fresh)
+    said = {"session_id": fresh, "user_id": fresh, "metadata": {"topic": {"name": "ships"}}}
+    opened = way.request("POST", SESSIONS, json=said)
+    assert opened.status == 201
+    assert {field: opened.json[field] for field in said} == said
+    assert opened.json["revision"] == 1
+    assert get_session(way, fresh) == opened.json
+
+
+def test_a_new_session_is_empty_and_has_not_ended(way: Way, fresh: str) -> None:
+    session = open_session(way, fresh)
+    assert (session["message_count"], session["ended_at"]) == (0, None)
+    assert way.request("GET", MESSAGES, fresh).json == {"items": [], "next": None}
+
+
+def test_a_session_needs_no_owner_and_no_metadata(way: Way, fresh: str) -> None:
+    session = open_session(way, fresh)
+    assert (session["user_id"], session["metadata"]) == (None, None)
+
+
+def test_the_server_gives_a_session_a_uuid_and_two_times(way: Way, fresh: str) -> None:
+    session = open_session(way, fresh)
+    assert UUID7.fullmatch(session["uuid"])
+    assert moment(session["updated_at"]) == moment(session["created_at"])
+
+
+def test_what_is_answered_has_these_fields_and_no_others(way: Way, fresh: str) -> None:
+    assert set(open_session(way, fresh)) == {
+        "session_id",
+        "uuid",
+        "user_id",
+        "metadata",
+        "message_count",
+        "ended_at",
+        "revision",
+        "created_at",
+        "updated_at",
+    }
+
+
+@pytest.mark.parametrize("body", [{}, {"session_id": None}], ids=["absent", "null"])
+def test_the_server_makes_a_session_id_where_none_is_given(way: Way, body: dict[str, Any]) -> None:
+    one, other = (way.request("POST", SESSIONS, json=body).json for _ in range(2))
+    assert one["session_id"] != other["session_id"]
+    assert get_session(way, one["session_id"]) == one
+
+
+def test_a_session_id_can_be_used_once(way: Way, fresh: str) -> None:
+    opened = open_session(way, fresh, metadata={"a": 1})
+    again = way.request("POST", SESSIONS, json={"session_id": fresh})
+    assert refusal(again) == (409, "already_exists", ["session_id"])
+    assert get_session(way, fresh) == opened
+
+
+def test_a_session_is_not_opened_for_an_unknown_user(way: Way, fresh: str) -> None:
+    refused = way.request("POST", SESSIONS, json={"session_id": fresh, "user_id": fresh})
+    assert refusal(refused) == (404, "not_found", ["user_id"])
+    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
+    assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", SESSION, None),
+        ("PATCH", SESSION, {}),
+        ("DELETE", SESSION, None),
+        ("POST", END, None),
+        ("GET", MESSAGES, None),
+        ("POST", MESSAGES, {"messages": [{"content": "Hello"}]}),
+        ("GET", MEMORY, None),
+    ],
+    ids=["read", "change", "erase", "end", "messages", "append", "memory"],
+)
+def test_an_unknown_session_is_not_found(
+    way: Way, fresh: str, method: str, path: str, body: Any
+) -> None:
+    assert refusal(way.request(method, path, fresh, json=body)) == NOT_FOUND
+
+
+def test_a_session_without_owner_can_be_given_one(way: Way, fresh: str) -> None:
+    add_user(way, fresh)
+    before = open_session(way, fresh)
+    changed = way.request("PATCH", SESSION, fresh, json={"user_id": fresh})
+    assert (changed.status, changed.json["user_id"]) == (200, fresh)
+    assert changed.json["revision"] == 2
+    assert moment(changed.json["updated_at"]) > moment(before["updated_at"])
+    assert get_session(way, fresh) == changed.json
+    assert way.request("GET", SESSIONS_OF_USER, fresh).json["items"] == [changed.json]
+
+
+def test_the_owner_can_be_named_again(way: Way, fresh: str) -> None:
+    add_user(way, fresh)
+    open_session(way, fresh, user_id=fresh)
+    named = way.request("PATCH", SESSION, fresh, json={"user_id": fresh})
+    assert (named.status, named.json["user_id"]) == (200, fresh)
+
+
+def test_the_owner_never_changes(way: Way, fresh: str) -> None:
+    for user in ("jane", "john"):
+        add_user(way, f"{user} {fresh}")
+    before = open_session(way, fresh, user_id=f"jane {fresh}")
+    refused = way.request("PATCH", SESSION, fresh, json={"user_id": f"john {fresh}"})
+    assert refusal(refused) == (409, "conflict", ["user_id"])
+    assert get_session(way, fresh) == before
+
+
+def test_the_owner_cannot_be_taken_away(way: Way, fresh: str) -> None:
+    add_user(way, fresh)
+    before = open_session(way, fresh, user_id=fresh)
+    refused = way.request("PATCH", SESSION, fresh, json={"user_id": None})
+    assert refusal(refused) == invalid("user_id")
+    assert get_session(way, fresh) == before
+
+
+def test_a_session_is_not_given_to_an_unknown_user(way: Way, fresh: str) -> None:
+    before = open_session(way, fresh)
+    refused = way.request("PATCH", SESSION, fresh, json={"user_id": fresh})
+    assert refusal(refused) == (404, "not_found", ["user_id"])
+    assert get_session(way, fresh) == before
+
+
+def test_a_patch_that_names_nothing_leaves_the_revision(way: Way, fresh: str) -> None:
+    open_session(way, fresh, metadata={"a": 1})
+    changed = way.request("PATCH", SESSION, fresh, json={})
+    assert (changed.status, changed.json["revision"]) == (200, 1)
+    assert changed.json["metadata"] == {"a": 1}
+
+
+def test_an_append_moves_the_time_of_change_and_not_the_revision(way: Way, fresh: str) -> None:
+    before = open_session(way, fresh)
+    append(way, fresh, {"content": "Hello"})
+    after = get_session(way, fresh)
+    assert after["revision"] == before["revision"]
+    assert moment(after["updated_at"]) > moment(before["updated_at"])
+
+
+@pytest.mark.parametrize(
+    "field", ["session_id", "uuid", "ended_at", "message_count", "revision", "created_at"]
+)
+def test_some_things_are_not_changed_by_hand(way: Way, fresh: str, field: str) -> None:
+    before = open_session(way, fresh)
+    assert refusal(way.request("PATCH", SESSION, fresh, json={field: 5})) == invalid(field)
+    assert get_session(way, fresh) == before
+
+
+def test_a_session_is_ended(way: Way, fresh: str) -> None:
+    open_session(way, fresh, metadata={"a": 1})
+    ended = way.request("POST", END, fresh)
+    assert (ended.status, ended.json["revision"]) == (200, 2)
+    assert moment(ended.json["ended_at"]) == moment(ended.json["updated_at"])
+    assert ended.json["metadata"] == {"a": 1}
+    assert get_session(way, fresh) == ended.json
+
+
+def test_a_session_ends_once(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    ended = way.request("POST", END, fresh)
+    again = way.request("POST", END, fresh)
+    assert (again.status, again.json) == (200, ended.json)
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["without_user_id", "with_user_id"])
+def test_nothing_is_appended_to_an_ended_session(way: Way, fresh: str, named: bool) -> None:
+    add_user(way, fresh)
+    open_session(way, fresh, user_id=fresh)
+    append(way, fresh, {"content": "Hello"})
+    ended = way.request("POST", END, fresh)
+    owner = {"user_id": fresh} if named else {}
+    assert refusal(say(way, fresh, "Too late", **owner)) == (409, "conflict", [])
+    assert contents(way, fresh) == ["Hello"]
+    assert get_session(way, fresh) == ended.json
+
+
+def test_an_ended_session_can_still_be_read_changed_and_erased(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    append(way, fresh, {"content": "Hello"})
+    way.request("POST", END, fresh)
+    changed = way.request("PATCH", SESSION, fresh, json={"metadata": {"rating": 5}})
+    assert (changed.status, changed.json["metadata"]) == (200, {"rating": 5})
+    assert changed.json["ended_at"] is not None
+    assert contents(way, fresh) == ["Hello"]
+    assert erase(way, SESSION, fresh)["counts"]["messages"] == 1
+
+
+def test_a_session_that_is_opened_again_is_another_one(way: Way, fresh: str) -> None:
+    former = open_session(way, fresh, metadata={"a": 1})
+    append(way, fresh, {"content": "Hello"})
+    erase(way, SESSION, fresh)
+    latter = open_session(way, fresh)
+    assert latter["uuid"] != former["uuid"]
+    assert (latter["metadata"], latter["message_count"]) == (None, 0)
+    assert append(way, fresh, {"content": "Hello again"})[0]["seq"] == 1
+
+
+def test_a_session_is_in_its_own_right_whatever_its_users_id(way: Way, fresh: str) -> None:
+    user = add_user(way, fresh)
+    open_session(way, fresh)
+    erase(way, SESSION, fresh)
+    assert get_user(way, fresh) == user
+
+
+BAD_FIELDS = {
+    "session_id_as_a_number": ("session_id", 5),
+    "session_id_as_a_list": ("session_id", []),
+    "user_id_as_a_number": ("user_id", 5),
+    "user_id_as_an_object": ("user_id", {}),
+    "metadata_as_a_list": ("metadata", []),
+    "metadata_as_text": ("metadata", "{}"),
+    "an_unknown_field": ("title", "Ships"),
+    "what_only_the_server_knows": ("message_count", 5),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_FIELDS)
+def test_a_bad_field_of_a_new_session_is_named(way: Way, fresh: str, bad: str) -> None:
+    field, value = BAD_FIELDS[bad]
+    body = {"session_id": fresh, field: value}
+    assert refusal(way.request("POST", SESSIONS, content=raw(body))) == invalid(field)
+    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
+
+
+@pytest.mark.parametrize("bad", BAD_FIELDS)
+def test_a_bad_field_of_a_change_is_named(way: Way, fresh: str, bad: str) -> None:
+    field, value = BAD_FIELDS[bad]
+    before = open_session(way, fresh)
+    refused = way.request("PATCH", SESSION, fresh, content=raw({field: value}))
+    assert refusal(refused) == invalid(field)
+    assert get_session(way, fresh) == before

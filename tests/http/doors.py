@@ -1,0 +1,228 @@
+"""Requests to a server byte for byte: what is written here is what arrives.
+
+HTTP client libraries tidy a path up before they send it (`//healthz`, `/a/../b`), and refuse to
+send what is broken; old clients did send such things, and worse comes from elsewhere.
+
+- `InProcess`: the ASGI application, called as uvicorn calls it.
+- `OverSocket`: bytes to the port of a server.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote
+
+from recollect.config import Settings
+from recollect.http.app import Application
+from recollect.main import Recollect, make_application, open_recollect
+
+HOST = "127.0.0.1:8000"
+_AT_ONCE = 200
+_TIMEOUT_S = 60
+
+
+class Answer(NamedTuple):
+    """What came back: headers by lower-case name, the body, and in how many pieces it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    pieces: int = 1
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def content_type(self) -> str:
+        """The media type without its parameters; empty where there is none."""
+        return self.headers.get("content-type", "").partition(";")[0]
+
+
+class Request(NamedTuple):
+    """A request. A body that is not bytes is sent as JSON; None is no body at all.
+
+    Attributes:
+        target: path and query, raw.
+        pieces: the body in pieces, without a Content-Length.
+        address: where it comes from.
+    """
+
+    method: str
+    target: str | bytes
+    body: Any = None
+    headers: Mapping[str, str] | None = None
+    pieces: Iterable[bytes] | None = None
+    address: str = "127.0.0.1"
+
+    @property
+    def raw_target(self) -> bytes:
+        """Path and query as bytes."""
+        return self.target.encode() if isinstance(self.target, str) else self.target
+
+    @property
+    def raw_body(self) -> bytes | None:
+        """The body as bytes."""
+        if self.body is None or isinstance(self.body, bytes):
+            return self.body
+        return json.dumps(self.body).encode()
+
+    def raw_headers(self, host: str) -> list[tuple[bytes, bytes]]:
+        """All headers, with a Host and a Content-Length where none is given."""
+        headers = {"host": host, **{k.lower(): v for k, v in (self.headers or {}).items()}}
+        if self.pieces is not None:
+            headers["transfer-encoding"] = "chunked"
+        elif (body := self.raw_body) is not None:
+            headers.setdefault("content-length", str(len(body)))
+        return [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+        ]
+
+
+class Doors(Protocol):
+    """All doors of one server."""
+
+    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Answer:
+        """Send one request; `more` are further fields of `Request`."""
+        ...
+
+
+class InProcess:
+    """The application on a loop of its own. What it raises, the caller gets."""
+
+    def __init__(
+        self, recollect: Recollect, application: Application, runner: asyncio.Runner
+    ) -> None:
+        self.recollect = recollect
+        self._application = application
+        self._runner = runner
+
+    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Answer:
+        """Send one request; `more` are further fields of `Request`."""
+        return self._runner.run(self._answer(Request(method, target, body, **more)))
+
+    def send_all(self, requests: Iterable[Request]) -> list[Answer]:
+        """Send many requests, many at once; the answers in their order."""
+
+        async def send() -> list[Answer]:
+            free = asyncio.Semaphore(_AT_ONCE)
+
+            async def one(request: Request) -> Answer:
+                async with free:
+                    return await self._answer(request)
+
+            return await asyncio.gather(*map(one, requests))
+
+        return self._runner.run(send())
+
+    async def _answer(self, request: Request) -> Answer:
+        messages: list[Any] = []
+        incoming = _incoming(request)
+        done = asyncio.Event()
+
+        async def receive() -> Any:
+            message = next(incoming, None)
+            if message is None:
+                await done.wait()
+                return {"type": "http.disconnect"}
+            return message
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        await self._application(_scope(request), receive, send)
+        done.set()
+        start, *rest = messages
+        pieces = [message.get("body", b"") for message in rest]
+        # A server sends no body in answer to HEAD, whatever the application says.
+        body = b"" if request.method == "HEAD" else b"".join(pieces)
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Answer(start["status"], headers, body, len([piece for piece in pieces if piece]))
+
+
+def _incoming(request: Request) -> Iterator[Any]:
+    if request.pieces is None:
+        yield {"type": "http.request", "body": request.raw_body or b"", "more_body": False}
+        return
+    for piece in request.pieces:
+        yield {"type": "http.request", "body": piece, "more_body": True}
+    yield {"type": "http.request", "body": b"", "more_body": False}
+
+
+def _scope(request: Request) -> Any:
+    path, _, query = request.raw_target.partition(b"?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": unquote(path.decode("latin-1")),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "headers": request.raw_headers(HOST),
+        "client": (request.address, 50000),
+        "server": ("127.0.0.1", 8000),
+    }
+
+
+@contextmanager
+def in_process(settings: Settings) -> Iterator[InProcess]:
+    """The doors of a fresh installation, with its start and its end."""
+    recollect = open_recollect(settings)
+    application = make_application(recollect, settings)
+    with asyncio.Runner() as runner:
+        lifespan = application.lifespan_context(application)
+        runner.run(lifespan.__aenter__())
+        try:
+            yield InProcess(recollect, application, runner)
+        finally:
+            runner.run(lifespan.__aexit__(None, None, None))
+            recollect.close()
+
+
+class OverSocket:
+    """A server on a port of this machine; each request has a connection of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Answer:
+        """Send one request; `more` are further fields of `Request`."""
+        request = Request(method, target, body, **more)
+        head = [b"%s %s HTTP/1.1" % (method.encode(), request.raw_target), b"connection: close"]
+        head += [b": ".join(pair) for pair in request.raw_headers(f"127.0.0.1:{self._port}")]
+        pieces = [b"\r\n".join(head), b"\r\n\r\n"]
+        if request.pieces is None:
+            pieces.append(request.raw_body or b"")
+        else:
+            pieces += [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in request.pieces]
+            pieces.append(b"0\r\n\r\n")
+        return self.send_bytes(pieces, method)
+
+    def send_bytes(self, pieces: Iterable[bytes], method: str = "GET") -> Answer:
+        """Send bytes; read the answer, which may come before the last of them was taken."""
+        with socket.create_connection(("127.0.0.1", self._port), timeout=_TIMEOUT_S) as connection:
+            try:
+                for piece in pieces:
+                    connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # it was refused while we were still talking
+            response = HTTPResponse(connection, method=method)
+            try:
+                response.begin()
+                headers = {name.lower(): value for name, value in response.getheaders()}
+                return Answer(response.status, headers, response.read())
+            finally:
+                response.close()

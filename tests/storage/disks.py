@@ -1,0 +1,51 @@
+"""A disk that fails on demand: a layer between SQLite and the operating system."""
+
+import apsw
+
+
+class ShakyDisk(apsw.VFS):
+    """Works, until told what to fail with, and on what.
+
+    Attributes:
+        error: what to fail with; None: nothing fails.
+        fails_on: which calls fail: `read`, `write`, `sync`.
+        mark: only a write that contains these bytes fails; empty: any.
+        file: only files whose name ends so fail, such as `.db` or `-wal`; empty: any.
+    """
+
+    def __init__(self) -> None:
+        self.error: type[apsw.Error] | None = None
+        self.fails_on = {"write"}
+        self.mark = b""
+        self.file = ""
+        self.real = apsw.vfs_names()[0]
+        super().__init__("shaky", self.real, makedefault=True)
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        return _ShakyFile(self, name, flags)
+
+    def meets(self, call: str, file: str, data: bytes = b"") -> None:
+        """Fail, if that is what was asked for."""
+        if self.error and call in self.fails_on and self.mark in data and file.endswith(self.file):
+            raise self.error(f"the disk fails on {call}")
+
+
+class _ShakyFile(apsw.VFSFile):
+    def __init__(
+        self, disk: ShakyDisk, name: str | apsw.URIFilename | None, flags: list[int]
+    ) -> None:
+        super().__init__(disk.real, name, flags)
+        self._disk = disk
+        self._name = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        self._disk.meets("read", self._name)
+        return super().xRead(amount, offset)
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        self._disk.meets("write", self._name, data)
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:
+        self._disk.meets("sync", self._name)
+        super().xSync(flags)

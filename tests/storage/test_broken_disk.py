@@ -1,0 +1,180 @@
+"""A disk that is full or fails: whose write it hits, and what the others see of it."""
+
+import asyncio
+from pathlib import Path
+
+import apsw
+import pytest
+
+from recollect.domain.errors import RecollectError, StorageError, Unavailable
+from recollect.domain.transaction import Transaction
+from recollect.storage.sqlite import SqliteEngine
+from tests.storage.conftest import OpenEngine
+from tests.storage.disks import ShakyDisk
+from tests.storage.notes import log_bytes, make, note, noted, noted_in, together
+
+MARK = "this does not fit"
+ERRORS = pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
+
+
+@pytest.fixture
+def engine(disk: ShakyDisk, open_engine: OpenEngine) -> SqliteEngine:
+    """An engine with an empty table of notes, on the shaky disk."""
+    engine = open_engine()
+    engine.write(make)
+    return engine
+
+
+def small(tx: Transaction) -> None:
+    """Met by the disk when it is committed."""
+    tx.run("add_note", text=MARK, now_at=tx.now)
+
+
+def large(tx: Transaction) -> None:
+    """Met by the disk before its end, because it does not fit in SQLite's cache."""
+    for _ in range(24):
+        tx.run("add_note", text=MARK * (1024 * 1024 // len(MARK)), now_at=tx.now)
+
+
+@ERRORS
+@pytest.mark.parametrize("operation", [small, large])
+def test_the_operation_that_the_disk_refuses_fails_alone(
+    engine: SqliteEngine, disk: ShakyDisk, error: type[apsw.Error], operation: object
+) -> None:
+    disk.error, disk.mark = error, MARK.encode()
+    texts = [f"note {n}" for n in range(20)]
+    operations = [note(text) for text in texts]
+    operations.insert(10, operation)  # type: ignore[arg-type]
+    outcomes = together(engine, *operations)
+    refused = outcomes.pop(10)
+    assert isinstance(refused, Unavailable)
+    assert "nothing was changed" in refused.detail
+    assert outcomes == texts
+    assert noted(engine) == texts
+
+
+@ERRORS
+@pytest.mark.parametrize("operation", [small, large])
+def test_an_operation_alone_that_the_disk_refuses_leaves_nothing(
+    engine: SqliteEngine, disk: ShakyDisk, error: type[apsw.Error], operation: object
+) -> None:
+    disk.error, disk.mark = error, MARK.encode()
+    with pytest.raises(Unavailable, match="nothing was changed"):
+        engine.write(operation)  # type: ignore[arg-type]
+    assert engine.write(note("after")) == "after"
+    assert noted(engine) == ["after"]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        ("write", apsw.FullError, "The disk that holds the database is full"),
+        ("write", apsw.IOError, "Reading or writing the database failed"),
+        ("sync", apsw.IOError, "Reading or writing the database failed"),
+    ],
+)
+def test_while_the_disk_takes_nothing_all_are_refused_and_nothing_is_lost(
+    engine: SqliteEngine,
+    disk: ShakyDisk,
+    path: Path,
+    call: str,
+    error: type[apsw.Error],
+    sentence: str,
+) -> None:
+    engine.write(note("before"))
+    disk.error, disk.fails_on = error, {call}
+    outcomes = together(engine, *[note(f"note {n}") for n in range(5)])
+    assert all(isinstance(each, Unavailable) and sentence in each.detail for each in outcomes)
+    assert noted(engine) == ["before"]
+    disk.error = None
+    assert engine.write(note("after")) == "after"
+    assert noted(engine) == ["before", "after"]
+    engine.close()
+    assert noted_in(path) == ["before", "after"]
+
+
+def test_a_file_that_cannot_grow_refuses_what_needs_room_and_nobody_else(
+    open_engine: OpenEngine,
+) -> None:
+    def limit(connection: apsw.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 60").fetchall()
+
+    apsw.connection_hooks.append(limit)
+    try:
+        engine = open_engine()
+    finally:
+        apsw.connection_hooks.remove(limit)
+    engine.write(make)
+    first, failed, last = together(engine, note("first"), large, note("last"))
+    assert (first, last) == ("first", "last")
+    assert isinstance(failed, Unavailable)
+    assert "full" in failed.detail
+    assert noted(engine) == ["first", "last"]
+
+
+def test_a_log_that_cannot_be_copied_back_keeps_everything(
+    engine: SqliteEngine, disk: ShakyDisk, path: Path
+) -> None:
+    disk.error, disk.file = apsw.FullError, ".db"
+    long = "x" * 100_000
+    for _ in range(100):
+        engine.write(note(long))
+    assert log_bytes(path) > 8_000_000
+    assert noted(engine) == [long] * 100
+    disk.error = None
+    engine.write(note("after"))
+    engine.close()
+    assert noted_in(path) == [*[long] * 100, "after"]
+    assert log_bytes(path) == 0
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_a_read_that_meets_a_broken_disk_is_told_so(
+    engine: SqliteEngine, disk: ShakyDisk, is_short: bool
+) -> None:
+    def read(tx: Transaction) -> list[str]:
+        return tx.all("notes", str)
+
+    engine.write(note("before"))
+    disk.error, disk.fails_on = apsw.IOError, {"read"}
+    with pytest.raises(RecollectError) as refused:
+        asyncio.run(engine.read_async(read, is_short=is_short))
+    assert isinstance(refused.value, Unavailable)
+    disk.error = None
+    assert asyncio.run(engine.read_async(read, is_short=is_short)) == ["before"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (apsw.FullError, "The disk that holds {path} is full. Make room, then start again."),
+        (apsw.IOError, "Reading or writing {path} failed"),
+    ],
+)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_disk_that_takes_nothing_at_the_start_is_told_in_a_sentence(
+    disk: ShakyDisk,
+    open_engine: OpenEngine,
+    path: Path,
+    error: type[apsw.Error],
+    sentence: str,
+    is_new: bool,
+) -> None:
+    if not is_new:
+        leave_steps_to_take(path)
+    before = path.read_bytes() if path.exists() else b""
+    disk.error, disk.fails_on = error, {"write", "sync"}
+    with pytest.raises(StorageError) as refused:
+        open_engine()
+    assert sentence.format(path=path) in refused.value.detail
+    assert (path.read_bytes() if path.exists() else b"") == before
+    disk.error = None
+    engine = open_engine()
+    engine.write(make)
+
+
+def leave_steps_to_take(path: Path) -> None:
+    """A database in which no step was taken yet: what the next start writes."""
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA journal_mode = wal; CREATE TABLE other (x); DROP TABLE other")
+    connection.close()

@@ -15,6 +15,9 @@ from recollect.domain.errors import StorageError
 MIB = 1024 * 1024
 
 
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+
+
 class SettingError(Exception):
     """A setting has a value that it cannot have; the text says which and why."""
 
@@ -58,7 +61,9 @@ class Settings:
     read_limit_seconds: int = _setting(
         10, "How long one search through metadata, or one long page, may take.", least=1
     )
-    log_level: str = _setting("info", "critical, error, warning, info or debug.")
+    log_level: str = _setting(
+        "info", "How much is logged: critical, error, warning, info or debug."
+    )
 
 
 def variable_of(name: str) -> str:
@@ -92,6 +97,8 @@ def load_settings(
                 f"{variable_of(each.name)} must be at least {each.metadata['least']}."
             )
     settings = Settings(**values)
+    if settings.log_level not in LOG_LEVELS:
+        raise SettingError(f"RECOLLECT_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
     if 0 < len(settings.secret) < 16:
         raise SettingError("RECOLLECT_SECRET must have at least 16 characters.")
     return settings

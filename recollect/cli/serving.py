@@ -1,5 +1,10 @@
 """`recollect serve`: one process, one event loop, until it is told to stop."""
 
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 import uvicorn
 
@@ -9,6 +14,7 @@ from recollect.http.guard import is_loopback
 from recollect.main import make_application, open_recollect
 
 _FINISH_REQUESTS_S = 10
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_server(settings: Settings) -> None:
@@ -19,6 +25,7 @@ def run_server(settings: Settings) -> None:
         StorageError: the database cannot be opened.
     """
     _refuse_open_doors(settings)
+    _log_at(settings.log_level)
     recollect = open_recollect(settings, url=url_of(settings))
     try:
         server = _Server(
@@ -31,7 +38,6 @@ def run_server(settings: Settings) -> None:
                 ws="none",
                 lifespan="on",
                 access_log=False,
-                log_level=settings.log_level,
                 log_config=None,
                 server_header=False,
                 date_header=False,
@@ -42,12 +48,21 @@ def run_server(settings: Settings) -> None:
         )
         server.banner = _banner(settings, recollect.engine.describe())
         server.run()
-    finally:
-        recollect.close()
-    if not server.started:
+    except SystemExit as error:
         raise SettingError(
             f"Nothing could listen on {url_of(settings)}; is another server there already?"
-        )
+        ) from error
+    finally:
+        recollect.close()
+
+
+def _log_at(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    if level == "info":
+        # The banner says what uvicorn would say in four lines.
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 def url_of(settings: Settings) -> str:
@@ -57,7 +72,22 @@ def url_of(settings: Settings) -> str:
 
 
 class _Server(uvicorn.Server):
+    """A server that says when it is ready, and returns when it is told to stop.
+
+    Uvicorn's own would raise the signal again after its end, and the process would be gone before
+    the database is closed.
+    """
+
     banner = ""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        former = {each: signal.signal(each, self.handle_exit) for each in _STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for each, handler in former.items():
+                signal.signal(each, handler)
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]

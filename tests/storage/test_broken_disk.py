@@ -1,6 +1,7 @@
 """A disk that is full or fails: whose write it hits, and what the others see of it."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -18,11 +19,12 @@ ERRORS = pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
 
 
 @pytest.fixture
-def engine(disk: ShakyDisk, open_engine: OpenEngine) -> SqliteEngine:
-    """An engine with an empty table of notes, on the shaky disk."""
+def engine(disk: ShakyDisk, open_engine: OpenEngine) -> Iterator[SqliteEngine]:
+    """An engine with an empty table of notes, on the shaky disk; repaired before it is closed."""
     engine = open_engine()
     engine.write(make)
-    return engine
+    yield engine
+    disk.error = None
 
 
 def small(tx: Transaction) -> None:
@@ -128,20 +130,35 @@ def test_a_log_that_cannot_be_copied_back_keeps_everything(
     assert log_bytes(path) == 0
 
 
-@pytest.mark.parametrize("is_short", [True, False])
-def test_a_read_that_meets_a_broken_disk_is_told_so(
-    engine: SqliteEngine, disk: ShakyDisk, is_short: bool
-) -> None:
-    def read(tx: Transaction) -> list[str]:
-        return tx.all("notes", str)
+def read_notes(engine: SqliteEngine, *, is_short: bool) -> list[str]:
+    return asyncio.run(engine.read_async(lambda tx: tx.all("notes", str), is_short=is_short))
 
+
+@pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_read_that_meets_a_broken_disk_is_told_so(
+    engine: SqliteEngine, disk: ShakyDisk, is_short: bool, is_first: bool
+) -> None:
+    if not is_first:
+        read_notes(engine, is_short=is_short)
     engine.write(note("before"))
     disk.error, disk.fails_on = apsw.IOError, {"read"}
-    with pytest.raises(RecollectError) as refused:
-        asyncio.run(engine.read_async(read, is_short=is_short))
-    assert isinstance(refused.value, Unavailable)
+    with pytest.raises(Unavailable):
+        read_notes(engine, is_short=is_short)
     disk.error = None
-    assert asyncio.run(engine.read_async(read, is_short=is_short)) == ["before"]
+    assert read_notes(engine, is_short=is_short) == ["before"]
+
+
+@pytest.mark.parametrize("calls", [{"write", "sync"}, {"read", "write", "sync"}])
+def test_an_engine_on_a_broken_disk_can_be_closed_and_opened_again(
+    engine: SqliteEngine, disk: ShakyDisk, open_engine: OpenEngine, calls: set[str]
+) -> None:
+    engine.write(note("before"))
+    assert noted(engine) == ["before"]
+    disk.error, disk.fails_on = apsw.IOError, calls
+    engine.close()
+    disk.error = None
+    assert noted(open_engine()) == ["before"]
 
 
 @pytest.mark.parametrize(

@@ -122,9 +122,17 @@ class SqliteEngine:
 
 
 def _take(path: str, url: str | None) -> Ownership:
+    # What is made here is this user's alone: people's conversations will be in it. SQLite gives
+    # the log the same mode as the file.
     folder = Path(path).parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    return Ownership(path, url)
+    ownership = Ownership(path, url)
+    try:
+        Path(path).touch(mode=0o600, exist_ok=True)
+    except OSError as error:
+        ownership.release()
+        raise StorageError(f"{path} cannot be opened: {error.strerror}.") from error
+    return ownership

@@ -1,0 +1,17 @@
+"""A fresh server in this process, on every engine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recollect.config import Settings
+from tests.conftest import ENGINES, database_url
+from tests.http.doors import InProcess, in_process
+
+
+@pytest.fixture(params=ENGINES, ids=lambda name: name.replace(" ", "_"))
+def doors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InProcess]:
+    """All doors of a server with nothing in it."""
+    with in_process(Settings(database_url=database_url(request.param, tmp_path))) as doors:
+        yield doors

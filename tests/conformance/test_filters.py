@@ -1,0 +1,361 @@
+"""What lists of users and sessions may be asked for, by every way in."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.conformance.steps import (
+    SESSIONS,
+    USERS,
+    add_user,
+    erase,
+    invalid,
+    moment,
+    open_session,
+    pages,
+    refusal,
+)
+from tests.ways import Way
+
+
+class Users:
+    """Users of one test, kept apart by an e-mail address."""
+
+    path, subject = USERS, "/v1/users/{}"
+
+    def __init__(self, way: Way, fresh: str) -> None:
+        self.way = way
+        self.fresh = fresh
+        self.apart = {"email": fresh}
+
+    def add(self, name: str, **fields: Any) -> Any:
+        """One, whose id ends in a name."""
+        return add_user(self.way, f"{self.fresh}/{name}", email=self.fresh, **fields)
+
+    def find(self, **params: Any) -> list[str]:
+        """The names of those that a list holds."""
+        rows = sum(pages(self.way, self.path, **self.apart, **params), [])
+        return [(row.get("session_id") or row["user_id"]).split("/")[-1] for row in rows]
+
+
+class Sessions(Users):
+    """Sessions of one test, kept apart by their owner."""
+
+    path, subject = SESSIONS, "/v1/sessions/{}"
+
+    def __init__(self, way: Way, fresh: str) -> None:
+        super().__init__(way, fresh)
+        add_user(way, fresh)
+        self.apart = {"user_id": fresh}
+
+    def add(self, name: str, **fields: Any) -> Any:
+        """One, whose id ends in a name."""
+        return open_session(self.way, f"{self.fresh}/{name}", user_id=self.fresh, **fields)
+
+
+@pytest.fixture(params=[Users, Sessions], ids=["users", "sessions"])
+def rows(request: pytest.FixtureRequest, way: Way, fresh: str) -> Users:
+    """Users or sessions of one test."""
+    kind: type[Users] = request.param
+    return kind(way, fresh)
+
+
+# E-mail addresses and owners.
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ("jane@example.com", "jane@example.com"),
+        ("Jane@Example.COM", "jane@example.com"),
+        ("jane@example.com", "JANE@EXAMPLE.COM"),
+        ("ÉLODIE@straße.de", "élodie@STRASSE.DE"),
+        ("jane+a b&c=%20@example.com", "jane+a b&c=%20@example.com"),
+        ("null", "NULL"),
+    ],
+)
+def test_users_are_found_by_email_in_any_case(
+    way: Way, fresh: str, stored: str, asked: str
+) -> None:
+    add_user(way, f"jane {fresh}", email=f"{fresh}{stored}")
+    add_user(way, f"john {fresh}", email=f"{fresh} john@example.com")
+    found = way.request("GET", USERS, params={"email": f"{fresh}{asked}"})
+    assert [user["user_id"] for user in found.json["items"]] == [f"jane {fresh}"]
+    assert found.json["items"][0]["email"] == f"{fresh}{stored}"
+
+
+def test_users_may_share_an_email(way: Way, fresh: str) -> None:
+    for name in "ab":
+        add_user(way, f"{name} {fresh}", email=fresh)
+    found = way.request("GET", USERS, params={"email": fresh.upper()})
+    assert [user["user_id"] for user in found.json["items"]] == [f"{name} {fresh}" for name in "ab"]
+
+
+def test_part_of_an_email_finds_nobody(way: Way, fresh: str) -> None:
+    add_user(way, fresh, email=f"{fresh}@example.com")
+    for part in (fresh, f"{fresh}%", f"{fresh}@example.co_", "%"):
+        assert way.request("GET", USERS, params={"email": part}).json["items"] == []
+
+
+def test_users_are_found_by_the_email_they_have_now(way: Way, fresh: str) -> None:
+    add_user(way, fresh, email=f"{fresh}@before")
+    way.request("PATCH", "/v1/users/{}", fresh, json={"email": f"{fresh}@PATCHED"})
+    assert way.request("GET", USERS, params={"email": f"{fresh}@before"}).json["items"] == []
+    [found] = way.request("GET", USERS, params={"email": f"{fresh}@patched"}).json["items"]
+    assert found["user_id"] == fresh
+    way.request("PUT", "/v1/users/{}", fresh, json={"email": f"{fresh}@PUT"})
+    assert way.request("GET", USERS, params={"email": f"{fresh}@patched"}).json["items"] == []
+    [found] = way.request("GET", USERS, params={"email": f"{fresh}@put"}).json["items"]
+    assert found["user_id"] == fresh
+
+
+def test_sessions_are_found_by_their_owner(way: Way, fresh: str) -> None:
+    for name in ("jane", "john"):
+        add_user(way, f"{name} {fresh}")
+        open_session(way, f"of {name} {fresh}", user_id=f"{name} {fresh}")
+    found = way.request("GET", SESSIONS, params={"user_id": f"jane {fresh}"})
+    assert [session["session_id"] for session in found.json["items"]] == [f"of jane {fresh}"]
+
+
+def test_an_owner_is_found_in_the_case_of_the_id(way: Way, fresh: str) -> None:
+    add_user(way, fresh)
+    open_session(way, fresh, user_id=fresh)
+    found = way.request("GET", SESSIONS, params={"user_id": fresh.upper()})
+    assert found.json["items"] == []
+
+
+@pytest.mark.parametrize("user_id", ["nobody there", "", "\0", "x" * 600, "null"])
+def test_an_unknown_owner_has_no_sessions(way: Way, user_id: str) -> None:
+    found = way.request("GET", SESSIONS, params={"user_id": user_id})
+    assert (found.status, found.json) == (200, {"items": [], "next": None})
+
+
+# Dates.
+
+
+def test_rows_are_found_by_the_time_of_their_creation(rows: Users) -> None:
+    a, b, c = (moment(rows.add(name)["created_at"]) for name in "abc")
+    assert rows.find(created_after=a.isoformat()) == ["b", "c"]
+    assert rows.find(created_before=c.isoformat()) == ["a", "b"]
+    assert rows.find(created_after=a.isoformat(), created_before=c.isoformat()) == ["b"]
+    a_little = timedelta(microseconds=1)
+    around_b = {"created_after": b - a_little, "created_before": b + a_little}
+    assert rows.find(**{name: at.isoformat() for name, at in around_b.items()}) == ["b"]
+
+
+def test_a_date_may_come_in_any_zone(rows: Users) -> None:
+    created_at = rows.add("a")["created_at"]
+    for sign, found in (("+", ["a"]), ("-", [])):
+        earlier_or_later = created_at.replace("Z", f"{sign}05:30")
+        assert rows.find(created_after=earlier_or_later) == found
+
+
+def test_a_date_without_a_zone_is_in_utc(rows: Users) -> None:
+    created_at = rows.add("a")["created_at"].removesuffix("Z")
+    assert rows.find(created_after=created_at) == []
+    before = (moment(f"{created_at}Z") - timedelta(microseconds=1)).replace(tzinfo=None)
+    assert rows.find(created_after=before.isoformat()) == ["a"]
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_a_date_may_be_far_away(rows: Users, year: str) -> None:
+    rows.add("a")
+    parameter = "created_after" if year == "0001" else "created_before"
+    assert rows.find(**{parameter: f"{year}-06-01T00:00:00Z"}) == ["a"]
+
+
+@pytest.mark.parametrize("parameter", ["created_after", "created_before"])
+@pytest.mark.parametrize(
+    "value",
+    ["", "yesterday", "2020-02-29", "2021-02-29T00:00:00Z", "2020-01-01T25:00:00Z", "null", "1e300"],
+)
+def test_a_bad_date_is_named(rows: Users, parameter: str, value: str) -> None:
+    refused = rows.way.request("GET", rows.path, params={parameter: value})
+    assert refusal(refused) == invalid(parameter)
+
+
+# Metadata.
+
+STORED: dict[str, Any] = {
+    "one": 1,
+    "one_point_oh": 1.0,
+    "one_and_a_half": 1.5,
+    "text_one": "1",
+    "true": True,
+    "false": False,
+    "text_true": "true",
+    "null": None,
+    "text_null": "null",
+    "zero": 0,
+    "empty_text": "",
+    "text": "Paris",
+    "other_text": "paris",
+    "code": "01234",
+    "quotes": "O'Hara \"x\" \\ %_*",
+    "emoji": "😀",
+    "empty_object": {},
+    "empty_list": [],
+    "list": [1],
+    "greatest": 2**63 - 1,
+    "nearly_greatest": 2**63 - 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("1", ["one", "one_point_oh"]),
+        ("1.0", ["one", "one_point_oh"]),
+        ("1e0", ["one", "one_point_oh"]),
+        ("1.5", ["one_and_a_half"]),
+        ('"1"', ["text_one"]),
+        ("true", ["true"]),
+        ("false", ["false"]),
+        ('"true"', ["text_true"]),
+        ("null", ["null"]),
+        ('"null"', ["text_null"]),
+        ("0", ["zero"]),
+        ("-0.0", ["zero"]),
+        ("", ["empty_text"]),
+        ('""', ["empty_text"]),
+        ("Paris", ["text"]),
+        ('"Paris"', ["text"]),
+        ("01234", ["code"]),
+        ("O'Hara \"x\" \\ %_*", ["quotes"]),
+        ("😀", ["emoji"]),
+        ('"\\ud83d\\ude00"', ["emoji"]),
+        (str(2**63 - 1), ["greatest"]),
+        (str(2**63 - 2), ["nearly_greatest"]),
+        ("True", []),
+        ("Pari", []),
+        ("Paris ", []),
+        ("2", []),
+        (str(2**70), []),
+        ("1e400", []),
+        ("NaN", []),
+    ],
+)
+def test_rows_are_found_by_a_value_of_their_metadata(
+    rows: Users, asked: str, found: list[str]
+) -> None:
+    for name, value in STORED.items():
+        rows.add(name, metadata={"city": value})
+    rows.add("empty", metadata={})
+    rows.add("none")
+    assert rows.find(**{"metadata.city": asked}) == found
+
+
+def test_a_path_leads_into_objects(rows: Users) -> None:
+    rows.add("deep", metadata={"address": {"city": {"name": "Paris"}}})
+    rows.add("flat", metadata={"address": {"city": "Paris"}})
+    rows.add("dotted", metadata={"address.city": "Paris"})
+    rows.add("in_a_list", metadata={"address": [{"city": "Paris"}]})
+    assert rows.find(**{"metadata.address.city": "Paris"}) == ["flat"]
+    assert rows.find(**{"metadata.address.city.name": "Paris"}) == ["deep"]
+
+
+def test_all_conditions_are_met(rows: Users) -> None:
+    rows.add("a", metadata={"x": 1, "y": "2"})
+    rows.add("b", metadata={"x": 1, "y": "3"})
+    rows.add("c", metadata={"x": 2, "y": "2"})
+    assert rows.find(**{"metadata.x": "1", "metadata.y": '"2"'}) == ["a"]
+    assert rows.find(**{"metadata.x": "2", "metadata.y": '"3"'}) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["a b", "é", "😀", "O'Hara", "$", "[0]", "#", "*", "%", "&x=y", "a+b", "a/b", "0", "-1", "A",
+     "null", "metadata", "a\tb", "a\nb", "x" * 300],
+)  # fmt: skip
+def test_a_key_is_any_text_without_dots_quotes_and_backslashes(rows: Users, key: str) -> None:
+    rows.add("with_it", metadata={key: 1})
+    rows.add("in_it", metadata={"in": {key: 1}})
+    rows.add("without", metadata={"something else": 1, "a": [1], "n": {"0": 1}})
+    assert rows.find(**{f"metadata.{key}": "1"}) == ["with_it"]
+    assert rows.find(**{f"metadata.in.{key}": "1"}) == ["in_it"]
+
+
+def test_metadata_is_found_as_it_is_now(rows: Users) -> None:
+    rows.add("a", metadata={"x": 1, "y": 1})
+    change = {"metadata": {"x": 2, "y": None}}
+    rows.way.request("PATCH", rows.subject, f"{rows.fresh}/a", json=change)
+    found = [rows.find(**asked) for asked in ({"metadata.x": "1"}, {"metadata.x": "2"})]
+    assert found == [[], ["a"]]
+    assert rows.find(**{"metadata.y": "1"}) == []
+    assert rows.find(**{"metadata.y": "null"}) == []
+
+
+def test_conditions_and_dates_go_together_with_pages(rows: Users) -> None:
+    first = rows.add("first", metadata={"x": 1})
+    for name in "abcde":
+        rows.add(name, metadata={"x": 1 if name in "ace" else 2})
+    asked = {"metadata.x": "1", "created_after": first["created_at"], "limit": 1}
+    assert rows.find(**asked) == ["a", "c", "e"]
+    assert rows.find(**asked, order="-created") == ["e", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "with_others"),
+    [
+        ({"metadata.x": "1"}, {"metadata.x": "2"}),
+        ({"metadata.x": "1"}, {"metadata.x": '"1"'}),
+        ({"metadata.x": "1"}, {"metadata.y": "1"}),
+        ({"metadata.x": "1"}, {}),
+        ({"created_after": "2020-01-01T00:00:00Z"}, {"created_after": "2020-01-01T00:00:01Z"}),
+        ({"created_after": "2020-01-01T00:00:00Z"}, {}),
+    ],
+)
+def test_a_cursor_belongs_to_its_filters(
+    rows: Users, asked: dict[str, str], with_others: dict[str, str]
+) -> None:
+    for name in "ab":
+        rows.add(name, metadata={"x": 1})
+    page = rows.way.request("GET", rows.path, params={**rows.apart, **asked, "limit": 1})
+    cursor = {"cursor": page.json["next"]}
+    on = rows.way.request("GET", rows.path, params={**rows.apart, **asked, **cursor})
+    assert on.status == 200
+    refused = rows.way.request("GET", rows.path, params={**rows.apart, **with_others, **cursor})
+    assert refusal(refused) == (400, "bad_request", ["cursor"])
+
+
+def test_what_is_erased_is_not_found(rows: Users) -> None:
+    for name in "ab":
+        rows.add(name, metadata={"x": 1})
+    erase(rows.way, rows.subject, f"{rows.fresh}/a")
+    assert rows.find(**{"metadata.x": "1"}) == ["b"]
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ["metadata.", "metadata..a", "metadata.a.", "metadata.a..b", 'metadata.a"b', "metadata.a\\b",
+     "metadata", "metadata.a\0b"],
+)  # fmt: skip
+def test_a_bad_path_is_named(rows: Users, parameter: str) -> None:
+    refused = rows.way.request("GET", rows.path, params={parameter: "1"})
+    assert refusal(refused) == invalid(parameter)
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", '{"a": 1}', "[1]", '"a\\u0000b"', "a\0b"])
+def test_a_value_that_cannot_be_compared_is_named(rows: Users, value: str) -> None:
+    refused = rows.way.request("GET", rows.path, params={"metadata.a": value})
+    assert refusal(refused) == invalid("metadata.a")
+
+
+@pytest.mark.parametrize("depth", [65, 500, 2_000, 10_000])
+def test_a_value_that_is_nested_is_named_however_deeply(rows: Users, depth: int) -> None:
+    value = "[" * depth + "]" * depth
+    refused = rows.way.request("GET", rows.path, params={"metadata.a": value})
+    assert refusal(refused) == invalid("metadata.a")
+
+
+@pytest.mark.parametrize("depth", [64, 2_000])
+def test_a_path_may_be_deeper_than_any_metadata(rows: Users, depth: int) -> None:
+    rows.add("a", metadata={"a": {"a": 1}})
+    assert rows.find(**{f"metadata.{'.'.join('a' * depth)}": "1"}) == []
+
+
+def test_half_a_surrogate_pair_is_compared_as_the_text_that_it_is(rows: Users) -> None:
+    rows.add("a", metadata={"x": json.dumps("\ud800")})
+    assert rows.find(**{"metadata.x": json.dumps("\ud800")}) == ["a"]

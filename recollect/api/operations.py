@@ -16,7 +16,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: noun and verb; the function that performs it has the same name.
         method, path: where it is on HTTP; `{names}` in the path are ids, any text.
-        summary: a sentence for readers.
+        summary, description: for readers: a title, and what else they should know.
         does: `read`s, `write`s, or `erase`s (begins what goes on in batches).
         response: the type of what comes back, with `status` where it went well.
         body, query: the types of what is sent.
@@ -28,6 +28,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     summary: str
+    description: str = ""
     does: Literal["read", "write", "erase"]
     response: Any
     body: Any = None
@@ -51,7 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.add",
         method="POST",
         path="/v1/users",
-        summary="Add a user.",
+        summary="Add a user",
         does="write",
         body=NewUser,
         response=wire.User,
@@ -61,7 +62,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.list",
         method="GET",
         path="/v1/users",
-        summary="List users in the order of their creation.",
+        summary="List users",
+        description="In the order of their creation.",
         does="read",
         query=wire.ListUsers,
         response=wire.Page[wire.User],
@@ -70,7 +72,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.get",
         method="GET",
         path="/v1/users/{user_id}",
-        summary="Read a user.",
+        summary="Read a user",
         does="read",
         response=wire.User,
     ),
@@ -78,7 +80,10 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.put",
         method="PUT",
         path="/v1/users/{user_id}",
-        summary="Create a user (201), or replace all that is said of them (200).",
+        summary="Create or replace a user",
+        description=(
+            "201 where it was created, 200 where all that was said of the user was replaced."
+        ),
         does="write",
         body=UserFields,
         response=wire.User,
@@ -88,7 +93,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.update",
         method="PATCH",
         path="/v1/users/{user_id}",
-        summary="Change a user: what is absent stays, null removes, metadata merges (RFC 7396).",
+        summary="Change a user",
+        description="What is absent stays, null removes, metadata merges as RFC 7396 says.",
         does="write",
         body=UserChange,
         response=wire.User,
@@ -98,7 +104,11 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.erase",
         method="DELETE",
         path="/v1/users/{user_id}",
-        summary="Forget a user, with every session and message. 202 where it goes on after 5 s.",
+        summary="Forget a user",
+        description=(
+            "With every session and message. What takes longer than 5 s is answered 202 and "
+            "goes on; nothing of the user can be read by then."
+        ),
         does="erase",
         response=wire.Erasure,
     ),
@@ -106,7 +116,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.sessions",
         method="GET",
         path="/v1/users/{user_id}/sessions",
-        summary="List the sessions of a user.",
+        summary="List a user's sessions",
         does="read",
         query=wire.ListQuery,
         response=wire.Page[wire.Session],
@@ -115,7 +125,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="sessions.add",
         method="POST",
         path="/v1/sessions",
-        summary="Open a session, for a user or for nobody yet.",
+        summary="Open a session",
+        description="For a user, or for nobody yet; without a session_id the server makes one.",
         does="write",
         body=NewSession,
         response=wire.Session,
@@ -125,7 +136,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="sessions.list",
         method="GET",
         path="/v1/sessions",
-        summary="List sessions in the order of their creation.",
+        summary="List sessions",
+        description="In the order of their creation.",
         does="read",
         query=wire.ListSessions,
         response=wire.Page[wire.Session],
@@ -134,7 +146,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="sessions.get",
         method="GET",
         path="/v1/sessions/{session_id}",
-        summary="Read a session.",
+        summary="Read a session",
         does="read",
         response=wire.Session,
     ),
@@ -142,7 +154,10 @@ OPERATIONS: tuple[Operation, ...] = (
         name="sessions.update",
         method="PATCH",
         path="/v1/sessions/{session_id}",
-        summary="Change a session's metadata, or give it its owner where it has none.",
+        summary="Change a session",
+        description=(
+            "Its metadata merges as RFC 7396 says; an owner can be given where there is none."
+        ),
         does="write",
         body=SessionChange,
         response=wire.Session,
@@ -152,7 +167,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="sessions.end",
         method="POST",
         path="/v1/sessions/{session_id}/end",
-        summary="End a session: nothing can be appended after.",
+        summary="End a session",
+        description="Nothing can be appended after. Ending it again changes nothing.",
         does="write",
         response=wire.Session,
     ),
@@ -160,7 +176,10 @@ OPERATIONS: tuple[Operation, ...] = (
         name="sessions.erase",
         method="DELETE",
         path="/v1/sessions/{session_id}",
-        summary="Forget a session with all its messages. 202 where it goes on after 5 s.",
+        summary="Forget a session",
+        description=(
+            "With all its messages. What takes longer than 5 s is answered 202 and goes on."
+        ),
         does="erase",
         response=wire.Erasure,
     ),
@@ -168,7 +187,11 @@ OPERATIONS: tuple[Operation, ...] = (
         name="messages.append",
         method="POST",
         path="/v1/sessions/{session_id}/messages",
-        summary="Append from 1 to 1,000 messages, all or none.",
+        summary="Append messages",
+        description=(
+            "From 1 to 1,000, all or none. With user_id, an unknown session is opened for "
+            "that user, and an unknown user is added; without it, an unknown session is 404."
+        ),
         does="write",
         body=wire.AppendMessages,
         response=wire.Messages,
@@ -178,7 +201,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="messages.list",
         method="GET",
         path="/v1/sessions/{session_id}/messages",
-        summary="List the messages of a session in their order.",
+        summary="List messages",
+        description="In their order.",
         does="read",
         query=wire.ListQuery,
         response=wire.Page[wire.Message],
@@ -187,7 +211,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="messages.get",
         method="GET",
         path="/v1/sessions/{session_id}/messages/{uuid}",
-        summary="Read one message.",
+        summary="Read a message",
         does="read",
         response=wire.Message,
     ),
@@ -195,7 +219,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="messages.update",
         method="PATCH",
         path="/v1/sessions/{session_id}/messages/{uuid}",
-        summary="Change the role, the content or the metadata of a message.",
+        summary="Edit a message",
+        description="Its role, its content, its metadata (which merges as RFC 7396 says).",
         does="write",
         body=MessageChange,
         response=wire.Message,
@@ -204,7 +229,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="messages.erase",
         method="DELETE",
         path="/v1/sessions/{session_id}/messages/{uuid}",
-        summary="Forget one message.",
+        summary="Forget a message",
         does="erase",
         response=wire.Erasure,
     ),
@@ -212,7 +237,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="memory.get",
         method="GET",
         path="/v1/sessions/{session_id}/memory",
-        summary="Read what the next prompt needs: the newest messages, oldest first.",
+        summary="Read the memory of a session",
+        description="What the next prompt needs: the newest messages, oldest first.",
         does="read",
         query=wire.GetMemory,
         response=wire.Memory,
@@ -221,7 +247,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="erasures.list",
         method="GET",
         path="/v1/erasures",
-        summary="List erasures in the order of their acceptance.",
+        summary="List erasures",
+        description="In the order of their acceptance.",
         does="read",
         query=wire.ListQuery,
         response=wire.Page[wire.Erasure],
@@ -230,7 +257,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="erasures.get",
         method="GET",
         path="/v1/erasures/{id}",
-        summary="Read one erasure.",
+        summary="Read an erasure",
         does="read",
         response=wire.Erasure,
     ),

@@ -23,6 +23,16 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many rows a pag
 Cursor = Annotated[str, Meta(description="The `next` of the page before.")]
 JsonObject = dict[str, Any]
 
+_DATE_TIME = {"format": "date-time"}
+Moment = Annotated[datetime, Meta(extra_json_schema=_DATE_TIME)]
+Bound = Annotated[
+    datetime, Meta(description="Exclusive; without a zone UTC.", extra_json_schema=_DATE_TIME)
+]
+Uuid = Annotated[str, Meta(description="The server's own; distinguishes namesakes.")]
+Revision = Annotated[
+    int, Meta(description="Counts changes of the fields, from 1; also the ETag, for If-Match.")
+]
+
 
 def opaque(stored: str | None) -> Any:
     """Stored JSON text as it travels: its bytes go out unread."""
@@ -32,43 +42,45 @@ def opaque(stored: str | None) -> Any:
 class User(msgspec.Struct, kw_only=True):
     """A user: one of the people an app talks to."""
 
-    user_id: str
-    uuid: str
+    user_id: Annotated[str, Meta(description="The caller's own.")]
+    uuid: Uuid
     email: str | None
     first_name: str | None
     last_name: str | None
     metadata: JsonObject | None
-    revision: int
-    created_at: datetime
-    updated_at: datetime
+    revision: Revision
+    created_at: Moment
+    updated_at: Moment
 
 
 class Session(msgspec.Struct, kw_only=True):
     """A session: one conversation."""
 
-    session_id: str
-    uuid: str
-    user_id: str | None
+    session_id: Annotated[str, Meta(description="The caller's own, or made by the server.")]
+    uuid: Uuid
+    user_id: Annotated[str | None, Meta(description="The owner; set once, never changed.")]
     metadata: JsonObject | None
     message_count: int
-    ended_at: datetime | None
-    revision: int
-    created_at: datetime
-    updated_at: datetime
+    ended_at: Annotated[
+        Moment | None, Meta(description="Nothing can be appended to a session that has ended.")
+    ]
+    revision: Revision
+    created_at: Moment
+    updated_at: Moment
 
 
 class Message(msgspec.Struct, kw_only=True):
     """A message: one turn in a session."""
 
-    seq: int
+    seq: Annotated[int, Meta(description="The order of the messages in their session, from 1.")]
     uuid: str
-    role: str
-    role_type: RoleType
+    role: Annotated[str, Meta(description="Free text: who says it.")]
+    role_type: Annotated[RoleType, Meta(description="What the role means to a model.")]
     content: str
     metadata: JsonObject | None
-    data: Any
-    token_count: int | None
-    created_at: datetime
+    data: Annotated[Any, Meta(description="Opaque JSON, as the bytes that came.")]
+    token_count: Annotated[int | None, Meta(description="The caller's count.")]
+    created_at: Moment
 
 
 class Messages(msgspec.Struct, kw_only=True):
@@ -105,12 +117,12 @@ class Erasure(msgspec.Struct, kw_only=True):
 
     id: str
     subject: Literal["user", "session", "message"]
-    subject_id: str | None
+    subject_id: Annotated[str | None, Meta(description="While it runs; null afterwards.")]
     subject_uuid: str
     state: Literal["erasing", "erased"]
     counts: ErasedCounts
-    started_at: datetime
-    erased_at: datetime | None
+    started_at: Moment
+    erased_at: Annotated[Moment | None, Meta(description="When the last row was gone.")]
 
 
 class Page(msgspec.Struct, Generic[T], kw_only=True):
@@ -150,8 +162,8 @@ class DatedList(ListQuery, kw_only=True):
     parses, else text.
     """
 
-    created_after: datetime | None = None
-    created_before: datetime | None = None
+    created_after: Bound | None = None
+    created_before: Bound | None = None
     metadata: dict[str, str] = {}
 
     @property
@@ -164,7 +176,7 @@ class DatedList(ListQuery, kw_only=True):
 class ListUsers(DatedList, kw_only=True):
     """Which users: `email` is compared without regard to case."""
 
-    email: str | None = None
+    email: Annotated[str, Meta(description="In any case.")] | None = None
 
 
 class ListSessions(DatedList, kw_only=True):

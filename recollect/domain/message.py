@@ -1,7 +1,7 @@
 """A message: one turn in a session."""
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -60,6 +60,15 @@ class Message(msgspec.Struct):
     data: str | None
 
 
+CreatedAt = Annotated[
+    datetime,
+    msgspec.Meta(
+        description="When it was said, where a history is filled in; else the server's time.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+
+
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What an app says of a message it appends."""
 
@@ -68,7 +77,7 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     role_type: RoleType = "norole"
     uuid: str | None = None
     token_count: int | None = None
-    created_at: datetime | None = None
+    created_at: CreatedAt | None = None
     metadata: Metadata | None = None
     data: Raw | None = None
 

@@ -66,6 +66,8 @@ class Background:
             if monotonic() - began > _HIDDEN_AFTER_S:
                 raise Unavailable("The erasure has begun and goes on; ask again for its state.")
             await asyncio.wait({task}, timeout=0.1)
+        if task.cancelled():
+            raise Unavailable("The server is stopping; the erasure goes on at its next start.")
         return task.result() if task.done() else self._latest.get(begun.uuid, begun)
 
     def _is_hidden(self, begun: Erasure) -> bool:

@@ -179,8 +179,6 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
 def _read_revision(value: str, operation: Operation) -> int | None:
     if not operation.is_conditional:
         raise BadRequest("If-Match is not understood here.", "If-Match")
-    if value == "*":
-        return None
     match = _REVISION.fullmatch(value)
     if match is None:
         raise BadRequest('If-Match must be a revision in quotes, such as "3".', "If-Match")

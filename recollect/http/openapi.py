@@ -73,6 +73,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "operationId": operation.name,
         "tags": [operation.noun],
         "summary": operation.summary,
+        "description": operation.description,
         "parameters": [*_path_parameters(operation), *_query(operation), *_headers(operation)],
         "responses": _responses(operation),
     }

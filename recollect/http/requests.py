@@ -75,15 +75,13 @@ class Request:
         declared = self.headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
             raise TooLarge(_TOO_LARGE)
-        message = await self._receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            return body
-        chunks, size = [body], len(body)
-        while message.get("more_body"):
+        chunks: list[bytes] = []
+        size, is_more = 0, True
+        while is_more:
             message = await self._receive()
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
+            is_more = message.get("more_body", False)
             if size > MAX_BODY_BYTES:
                 raise TooLarge(_TOO_LARGE)
         return b"".join(chunks)

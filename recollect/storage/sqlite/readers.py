@@ -74,16 +74,15 @@ class Readers:
         cursor = self._cursor()
         try:
             cursor.execute("BEGIN")
-            try:
-                now = Instant(time_ns() // 1000)
-                return operation(SqliteTransaction(cursor, self._queries, now))
-            finally:
-                cursor.execute("COMMIT")
+            return operation(SqliteTransaction(cursor, self._queries, Instant(time_ns() // 1000)))
         except apsw.Error as error:
             refused = refusal(error)
             if refused is None:
                 raise
             raise refused from error
+        finally:
+            if cursor.connection.in_transaction:
+                cursor.execute("ROLLBACK")
 
     async def read_in_lane(self, operation: Operation[T]) -> T:
         """Run a read in a lane, within the time limit."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 REMEMBERED_FOR_S = 600.0
 _MOST_REMEMBERED = 10_000
+_MOST_OF_A_WALK = 1_000
 
 
 class Walk(NamedTuple):
@@ -48,6 +49,8 @@ class RememberedCursors:
         places = self._places.setdefault(walk, {})
         before = len(places)
         places.update(dict.fromkeys(cursors, place))
+        while len(places) > _MOST_OF_A_WALK:
+            del places[next(iter(places))]
         self._count += len(places) - before
         self._places.move_to_end(walk)
         while self._count > _MOST_REMEMBERED and len(self._places) > 1:

@@ -2,24 +2,41 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+_TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?|[\[\]{},]')
+_NAMED_PARTS = 3
 
 
-def is_deeper_than(text: bytes, limit: int) -> bool:
-    """Whether arrays and objects are nested deeper than `limit` levels."""
+def deeper_than(text: bytes, limit: int) -> str | None:
+    """Where arrays and objects are nested deeper than `limit` levels, or None.
+
+    The place is named by the beginning of its path, such as `messages[3].metadata`.
+    """
     if text.count(b"[") + text.count(b"{") <= limit:
-        return False
-    depth = 0
+        return None
+    path: list[str | int] = []  # for each open object the key, for each open array the index
     for token in _TOKEN.finditer(text):
-        if token[0] in b"[{":
-            depth += 1
-            if depth > limit:
-                return True
-        elif token[0] in b"]}":
-            depth -= 1
-    return False
+        match token[0]:
+            case b"[" | b"{" if len(path) == limit:
+                return _path_text(path[:_NAMED_PARTS])
+            case b"[":
+                path.append(0)
+            case b"{":
+                path.append("")
+            case b"]" | b"}":
+                del path[-1:]
+            case b"," if path and isinstance(path[-1], int):
+                path[-1] += 1
+            case _ if token[2] and path:
+                path[-1] = token[1][1:-1].decode("utf-8", "replace")
+    return None
+
+
+def _path_text(path: Sequence[str | int]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")
 
 
 def half_surrogate_at(text: bytes) -> str | None:

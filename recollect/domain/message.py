@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from recollect.domain.errors import InvalidField
 from recollect.domain.ids import check_uuid
-from recollect.domain.json_text import is_deeper_than
+from recollect.domain.json_text import deeper_than
 from recollect.domain.metadata import MAX_DEPTH, Metadata, stored_metadata
 from recollect.domain.text import MAX_CONTENT_BYTES, check_content, check_name
 from recollect.domain.times import Instant, from_datetime
@@ -130,6 +130,6 @@ def check_data(data: Raw | None, field: str) -> str | None:
     text = bytes(data)
     if len(text) > MAX_CONTENT_BYTES:
         raise InvalidField(f"{field} is larger than 1 MiB.", field)
-    if is_deeper_than(text, MAX_DEPTH):
+    if deeper_than(text, MAX_DEPTH) is not None:
         raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
     return None if text == b"null" else text.decode()

@@ -32,11 +32,20 @@ def stored_metadata(value: Metadata | None, field: str = "metadata") -> str | No
     """
     if value is None:
         return None
-    _check(value, field, 1)
+    check_metadata(value, field)
     text = encode_json(value)
     if len(text) > MAX_METADATA_BYTES:
         raise InvalidField(f"{field} is larger than 64 KiB.", field)
     return text.decode()
+
+
+def check_metadata(value: Metadata, field: str = "metadata") -> None:
+    """Refuse what cannot be stored, whatever its size.
+
+    Raises:
+        InvalidField: naming the place.
+    """
+    _check(value, field, 1)
 
 
 def read_metadata(stored: str | None) -> Metadata:

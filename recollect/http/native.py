@@ -13,7 +13,8 @@ from recollect.api.operations import OPERATIONS, Operation
 from recollect.domain.erasure import Erasure
 from recollect.domain.errors import BadRequest, InvalidField, NotFound, RecollectError
 from recollect.domain.ids import check_id
-from recollect.domain.json_text import half_surrogate_at
+from recollect.domain.json_text import deeper_than, half_surrogate_at
+from recollect.domain.metadata import MAX_DEPTH
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
 from recollect.http.answers import Answer, RawHeaders, json_answer
@@ -195,7 +196,8 @@ def _read_body(body: bytes, decode: Any) -> Any:
     except msgspec.DecodeError as error:
         raise _unreadable(body, error) from error
     except RecursionError as error:
-        raise InvalidField("The body is nested too deeply: 64 levels are the limit.") from error
+        field = deeper_than(body, MAX_DEPTH) or "the body"
+        raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field) from error
 
 
 def _unreadable(body: bytes, error: msgspec.DecodeError) -> RecollectError:

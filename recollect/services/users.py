@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from recollect.domain.errors import AlreadyExists, Gone, NotFound, RevisionMismatch
 from recollect.domain.ids import check_id
-from recollect.domain.metadata import Merge, read_metadata, stored_metadata
+from recollect.domain.metadata import Merge, check_metadata, read_metadata, stored_metadata
 from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
@@ -179,6 +179,7 @@ def merged(stored: str | None, change: Any, merge: Merge) -> str | None:
         return stored
     if change is None:
         return None
+    check_metadata(change)
     return stored_metadata(merge(read_metadata(stored), change))
 
 

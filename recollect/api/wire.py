@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from recollect.domain.message import NewMessage, RoleType
 from recollect.domain.paging import DEFAULT_LIMIT, MAX_LIMIT, Order
@@ -162,8 +162,8 @@ class DatedList(ListQuery, kw_only=True):
     parses, else text.
     """
 
-    created_after: Bound | None = None
-    created_before: Bound | None = None
+    created_after: Bound | UnsetType = UNSET
+    created_before: Bound | UnsetType = UNSET
     metadata: dict[str, str] = {}
 
     @property
@@ -188,9 +188,9 @@ class ListSessions(DatedList, kw_only=True):
 class GetMemory(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How much memory: the `last` so many messages, or the installation's window."""
 
-    last: Limit | None = None
+    last: Limit | UnsetType = UNSET
 
     @property
     def is_short(self) -> bool:
         """Whether an index and a small page bound the work."""
-        return self.last is None or self.last <= SHORT_PAGE
+        return self.last is UNSET or self.last <= SHORT_PAGE

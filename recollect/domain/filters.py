@@ -48,6 +48,8 @@ def _value(text: str) -> Any:
         return decode_json(text)
     except msgspec.DecodeError:
         return text
+    except RecursionError:
+        return []  # nested beyond all bounds: refused like any other array
 
 
 def _types(value: Any, field: str) -> list[str]:

@@ -18,20 +18,24 @@ def deeper_than(text: bytes, limit: int) -> str | None:
         return None
     path: list[str | int] = []  # for each open object the key, for each open array the index
     for token in _TOKEN.finditer(text):
-        match token[0]:
-            case b"[" | b"{" if len(path) == limit:
+        if token[0] in {b"[", b"{"}:
+            if len(path) == limit:
                 return _path_text(path[:_NAMED_PARTS])
-            case b"[":
-                path.append(0)
-            case b"{":
-                path.append("")
-            case b"]" | b"}":
-                del path[-1:]
-            case b"," if path and isinstance(path[-1], int):
-                path[-1] += 1
-            case _ if token[2] and path:
-                path[-1] = token[1][1:-1].decode("utf-8", "replace")
+            path.append(0 if token[0] == b"[" else "")
+        elif token[0] in {b"]", b"}"}:
+            del path[-1:]
+        elif path:
+            _step(path, token)
     return None
+
+
+def _step(path: list[str | int], token: re.Match[bytes]) -> None:
+    """Go on to the next item of an array, or the next key of an object."""
+    last = path[-1]
+    if token[0] == b"," and isinstance(last, int):
+        path[-1] = last + 1
+    elif token[2]:
+        path[-1] = token[1][1:-1].decode("utf-8", "replace")
 
 
 def _path_text(path: Sequence[str | int]) -> str:

@@ -11,7 +11,7 @@ from recollect.domain.ids import check_uuid
 from recollect.domain.json_text import deeper_than
 from recollect.domain.metadata import MAX_DEPTH, Metadata, stored_metadata
 from recollect.domain.text import MAX_CONTENT_BYTES, check_content, check_name
-from recollect.domain.times import Instant, from_datetime
+from recollect.domain.times import EARLIEST, LATEST, Instant, from_datetime
 
 RoleType = Literal["norole", "system", "assistant", "user", "function", "tool"]
 ROLE_TYPES: tuple[str, ...] = get_args(RoleType)
@@ -79,7 +79,7 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     token_count: int | None = None
     created_at: CreatedAt | None = None
     metadata: Metadata | None = None
-    data: Raw | None = None
+    data: Raw | UnsetType = UNSET
 
     def stored(self, seq: int, uuid: str, now: Instant, field: str) -> Message:
         """The message to store, checked; `uuid` and `now` serve where the caller gave none.
@@ -93,7 +93,9 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             role=check_name(self.role, f"{field}.role") or "",
             role_type=self.role_type,
             token_count=check_token_count(self.token_count, f"{field}.token_count"),
-            created_at=now if self.created_at is None else from_datetime(self.created_at),
+            created_at=now
+            if self.created_at is None
+            else check_created_at(self.created_at, f"{field}.created_at"),
             metadata=stored_metadata(self.metadata, f"{field}.metadata"),
             content=check_content(self.content, f"{field}.content"),
             data=check_data(self.data, f"{field}.data"),
@@ -119,13 +121,25 @@ def check_token_count(count: int | None, field: str) -> int | None:
     return count
 
 
-def check_data(data: Raw | None, field: str) -> str | None:
+def check_created_at(moment: datetime, field: str) -> Instant:
+    """A time that a caller gives must lie between the years 1 and 9999 in UTC, too.
+
+    Raises:
+        InvalidField: naming `field`.
+    """
+    instant = from_datetime(moment)
+    if not EARLIEST <= instant <= LATEST:
+        raise InvalidField(f"{field} lies outside the years 1 to 9999 in UTC.", field)
+    return instant
+
+
+def check_data(data: Raw | UnsetType, field: str) -> str | None:
     """Opaque JSON of up to 1 MiB, as the text that came; `null` is none.
 
     Raises:
         InvalidField: naming `field`.
     """
-    if data is None:
+    if isinstance(data, UnsetType):
         return None
     text = bytes(data)
     if len(text) > MAX_CONTENT_BYTES:

@@ -32,6 +32,10 @@ def from_datetime(moment: datetime) -> Instant:
     return Instant((since.days * 86_400 + since.seconds) * SECOND + since.microseconds)
 
 
+EARLIEST = from_datetime(datetime.min)
+LATEST = from_datetime(datetime.max)
+
+
 @lru_cache(maxsize=8192)
 def rfc3339_text(instant: Instant) -> str:
     """RFC 3339 with `Z` and no trailing zeros: `2026-11-22T11:22:02.57675Z`.

@@ -214,10 +214,11 @@ def _invalid(error: msgspec.ValidationError) -> InvalidField:
     text = str(error)
     place = _PLACE.search(text)
     path = place[1] if place else ""
-    named = _NAMED.search(text)
+    sentence = _PLACE.sub("", text)
+    named = _NAMED.search(sentence)
     if named:
         path = f"{path}.{named[1]}" if path else named[1]
-    sentence = _PLACE.sub("", text).replace("`", "")
+    sentence = sentence.replace("`", "")
     if not path:
         return InvalidField(f"{sentence}.")
     return InvalidField(f"{path}: {sentence}.", path)

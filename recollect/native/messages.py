@@ -74,7 +74,8 @@ def erase(tx: Transaction, scope: Scope, call: Call) -> Erasure:
 
 def get_memory(tx: Transaction, scope: Scope, call: Call) -> wire.Memory:
     """See `memory.get`."""
-    newest = memory.get(tx, scope, call.ids["session_id"], call.query.last)
+    query: wire.GetMemory = call.query
+    newest = memory.get(tx, scope, call.ids["session_id"], query.last or None)
     return wire.Memory(messages=[shapes.message(message) for message in newest])
 
 

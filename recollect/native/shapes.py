@@ -5,6 +5,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from msgspec import UnsetType
+
 from recollect.api import wire
 from recollect.domain.erasure import Erasure, Subject
 from recollect.domain.message import Message
@@ -107,9 +109,9 @@ def page(
     return wire.Page(items=[shape(row) for row in shown], next=cursor)
 
 
-def instant(moment: datetime | None) -> Instant | None:
+def instant(moment: datetime | UnsetType) -> Instant | None:
     """A moment that a caller sent, as it is compared and stored."""
-    return None if moment is None else from_datetime(moment)
+    return None if isinstance(moment, UnsetType) else from_datetime(moment)
 
 
 def _moment(instant: Instant | None) -> datetime | None:

@@ -2,11 +2,19 @@
 
 from recollect.domain import errors
 
+
+class MethodNotAllowed(errors.RecollectError):
+    """This method is not understood here; see the Allow header."""
+
+    code = "method_not_allowed"
+
+
 STATUS_OF_CODE: dict[str, int] = {
     errors.BadRequest.code: 400,
     errors.Unauthenticated.code: 401,
     errors.Forbidden.code: 403,
     errors.NotFound.code: 404,
+    MethodNotAllowed.code: 405,
     errors.AlreadyExists.code: 409,
     errors.IdempotencyMismatch.code: 409,
     errors.Conflict.code: 409,

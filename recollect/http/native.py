@@ -19,7 +19,7 @@ from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
 from recollect.http.answers import Answer, RawHeaders, json_answer
 from recollect.http.background import Background
-from recollect.http.errors import retry_after, status_of
+from recollect.http.errors import MethodNotAllowed, retry_after, status_of
 from recollect.http.requests import Request
 from recollect.http.routing import Routes
 from recollect.native import shapes
@@ -73,7 +73,7 @@ class NativeDoor:
         handlers, request.segments = self._routes.find(request.path)
         prepared = handlers.get(request.method)
         if prepared is None:
-            return self._no_handler(request, handlers)
+            return self._no_handler(handlers)
         operation = prepared.operation
         call = await prepared.call(request)
         perform = prepared.operation_for(self._scope, call)
@@ -86,11 +86,10 @@ class NativeDoor:
             return _erased(await self._background.erase(self._scope, result))
         return _success(result, operation)
 
-    def _no_handler(self, request: Request, handlers: "dict[str, _Prepared]") -> Response:
+    def _no_handler(self, handlers: "dict[str, _Prepared]") -> Response:
         if not handlers:
             return self.refuse(NotFound("There is nothing under this address; see /docs."))
-        refused = self.refuse(BadRequest(f"{request.method} is not understood here."))
-        refused.status_code = 405
+        refused = self.refuse(MethodNotAllowed())
         refused.raw_headers.append((b"allow", ", ".join(sorted(handlers)).encode()))
         return refused
 

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
+from operator import itemgetter
 from queue import Empty, SimpleQueue
 from sys import setswitchinterval
 from time import time_ns
@@ -26,6 +27,7 @@ import apsw
 import msgspec
 import uvicorn
 import uvloop
+from apsw.ext import query_info
 
 from recollect.storage.queries import load_queries
 from recollect.storage.sqlite.connection import connect
@@ -48,6 +50,29 @@ _encode = msgspec.json.Encoder().encode
 # The product writes times out; here a text of the same length stands for each.
 _TIME = "2026-01-02T03:04:05.678901Z"
 
+_USER = (
+    "user_id",
+    "uuid",
+    "email",
+    "first_name",
+    "last_name",
+    "metadata",
+    "revision",
+    "created_at",
+    "updated_at",
+)
+_MESSAGE = (
+    "seq",
+    "uuid",
+    "role",
+    "role_type",
+    "content",
+    "metadata",
+    "data",
+    "token_count",
+    "created_at",
+)
+
 
 async def constant(_scope: Scope, _receive: Receive, send: Send) -> None:
     """The application that answers a constant."""
@@ -67,8 +92,13 @@ class Native:
         self._add_message = text["add_message"]({})
         self._reads_in_transaction = reads_in_transaction
         self._number = count(1)
-        self._lane = GroupCommit(connect(database))
-        self._reader = connect(database, read_only=True).cursor()
+        reader = connect(database, read_only=True)
+        self._read_user = Shape(reader, self._get_user, _USER)
+        self._read_message = Shape(reader, self._list_messages, _MESSAGE)
+        self._reader = reader.cursor()
+        writer = connect(database)
+        self._added_user = Shape(writer, self._add_user, _USER)
+        self._lane = GroupCommit(writer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer `/v1/users…` and `/v1/sessions/{id}/…`; anything else with a constant."""
@@ -93,13 +123,13 @@ class Native:
 
     def _user(self, user_id: str) -> Any:
         values = {"project_id": 1, "user_id": user_id}
-        return _user_shape(self._read(self._get_user, values)[0])
+        return self._read_user(self._read(self._get_user, values)[0])
 
     def _memory(self, session_id: str) -> Any:
         values = {"project_id": 1, "session_id": session_id, "limit": MEMORY_WINDOW}
         rows = self._read(self._list_messages, values)
         rows.reverse()
-        return {"messages": [_message_shape(row) for row in rows], "summary": None, "facts": []}
+        return {"messages": [self._read_message(row) for row in rows], "summary": None, "facts": []}
 
     def _read(self, text: str, values: dict[str, Any]) -> list[Row]:
         if not self._reads_in_transaction:
@@ -121,7 +151,7 @@ class Native:
             "metadata": _encode(body["metadata"]).decode(),
             "now_at": time_ns() // 1000,
         }
-        return _user_shape(await self._lane.write(partial(self._insert_user, values)))
+        return self._added_user(await self._lane.write(partial(self._insert_user, values)))
 
     def _insert_user(self, values: dict[str, Any], cursor: apsw.Cursor) -> Row:
         rows = cursor.execute(self._add_user, values).fetchall()
@@ -148,7 +178,10 @@ class Native:
             for message in body["messages"]
         ]
         await self._lane.write(partial(self._insert_messages, session_id, now_at, messages))
-        shown = [_message_shape(tuple(message.values())[1:]) for message in messages]
+        shown = [
+            {field: message[field] for field in _MESSAGE} | {"created_at": _TIME}
+            for message in messages
+        ]
         return {"session_id": session_id, "messages": shown}
 
     def _insert_messages(
@@ -160,13 +193,32 @@ class Native:
             "count": len(messages),
             "now_at": now_at,
         }
-        ((last_seq, _owner),) = cursor.execute(self._reserve_seqs, values).fetchall()
+        rows: list[Row] = cursor.execute(self._reserve_seqs, values).fetchall()
+        last_seq: int = rows[0][0]
         for seq, message in enumerate(messages, last_seq - len(messages) + 1):
             message["seq"] = seq
         cursor.executemany(self._add_message, messages)
 
     def _uuid(self) -> str:
         return f"01990000-0000-7000-8000-{next(self._number):012x}"
+
+
+class Shape:
+    """From the columns of a query to an object to send: what it has of these fields, in order."""
+
+    def __init__(self, connection: apsw.Connection, text: str, fields: tuple[str, ...]) -> None:
+        columns = [column[0] for column in query_info(connection, text).description]
+        self._fields = fields
+        self._select = itemgetter(*map(columns.index, fields))
+        self._times = {field: _TIME for field in fields if field.endswith("_at")}
+
+    def __call__(self, row: Row) -> dict[str, Any]:
+        """A row as it is sent."""
+        shown = dict(zip(self._fields, self._select(row), strict=True))
+        shown |= self._times
+        if shown["metadata"] is not None:
+            shown["metadata"] = msgspec.Raw(shown["metadata"])
+        return shown
 
 
 class GroupCommit:
@@ -241,34 +293,6 @@ async def _answer(send: Send, body: bytes, status: int, kind: bytes = b"applicat
     headers = [(b"content-length", b"%d" % len(body)), (b"content-type", kind)]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _user_shape(row: Row) -> dict[str, Any]:
-    return {
-        "user_id": row[1],
-        "uuid": row[2],
-        "email": row[3],
-        "first_name": row[4],
-        "last_name": row[5],
-        "metadata": msgspec.Raw(row[6]),
-        "revision": row[8],
-        "created_at": _TIME,
-        "updated_at": _TIME,
-    }
-
-
-def _message_shape(row: Row) -> dict[str, Any]:
-    return {
-        "seq": row[1],
-        "uuid": row[2],
-        "role": row[3],
-        "role_type": row[4],
-        "content": row[8],
-        "metadata": None if row[7] is None else msgspec.Raw(row[7]),
-        "data": None,
-        "token_count": row[5],
-        "created_at": _TIME,
-    }
 
 
 async def _echo(port: int) -> None:

@@ -23,7 +23,9 @@ from recollect.config import Settings
 from recollect.main import make_application, open_recollect
 
 _SIZE = seed.Seeded(users=100, sessions=2)
-_OF_GROUPS = re.compile(r"SAVEPOINT|RELEASE|ROLLBACK|BEGIN IMMEDIATE|COMMIT")
+_NOT_COMPARED = re.compile(
+    r"SAVEPOINT|RELEASE|ROLLBACK|BEGIN IMMEDIATE|COMMIT|PRAGMA", re.IGNORECASE
+)
 _SIZES_MAY_DIFFER_BY = 0.03
 
 
@@ -89,7 +91,7 @@ def _traces(
     for name, request in asked.items():
         statements.clear()
         size = len(asyncio.run(_ask(application, request)))
-        traces[name] = Trace([text for text in statements if not _OF_GROUPS.match(text)], size)
+        traces[name] = Trace([text for text in statements if not _NOT_COMPARED.match(text)], size)
     return traces
 
 

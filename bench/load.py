@@ -25,11 +25,15 @@ _LENGTH = b"\r\ncontent-length: "
 class Load:
     """What came of a load: when each request was sent, and when its answer was there."""
 
-    def __init__(self, sent: "array[float]", answered: "array[float]", busy: float) -> None:
+    def __init__(
+        self, sent: "array[float]", answered: "array[float]", busy: float, server_s: float
+    ) -> None:
         self.sent = sent
         self.answered = answered
         self.busy = busy
         """The share of the time in which the generator used its core."""
+        self.cost_s = server_s / len(answered)
+        """Seconds of processor that the server used for an answer."""
 
     @property
     def rate(self) -> float:
@@ -68,6 +72,7 @@ def drive(
     *,
     connections: int = CONNECTIONS,
     stop: Callable[[], bool] = lambda: False,
+    used_by_server: Callable[[], float] = lambda: 0.0,
 ) -> Load:
     """Load a server on loopback for some seconds, after a short warm-up that does not count.
 
@@ -75,6 +80,7 @@ def drive(
         requests: each is sent once, so that what must be unique can be.
         status: what every answer must have.
         stop: asked all the time; True ends it before its time.
+        used_by_server: the seconds of processor that the server has used so far.
 
     Raises:
         AssertionError: an answer has another status, or none comes.
@@ -82,9 +88,10 @@ def drive(
     lanes = _Lanes(port, status, connections)
     try:
         lanes.run(requests, WARM_UP_S, lambda: False)
-        began, used = perf_counter(), process_time()
+        began, own, servers = perf_counter(), process_time(), used_by_server()
         lanes.run(requests, seconds, stop)
-        return lanes.load((process_time() - used) / (perf_counter() - began))
+        busy = (process_time() - own) / (perf_counter() - began)
+        return lanes.load(busy, used_by_server() - servers)
     finally:
         lanes.close()
 
@@ -134,9 +141,9 @@ class _Lanes:
                         sent_at[fd] = now
                         send[fd](next(requests))
 
-    def load(self, busy: float) -> Load:
+    def load(self, busy: float, server_s: float) -> Load:
         """What came of the last run."""
-        return Load(self._sent, self._answered, busy)
+        return Load(self._sent, self._answered, busy, server_s)
 
     def close(self) -> None:
         """Hang up."""

@@ -69,6 +69,7 @@ def compare(first: Side, second: Side, pace: Pace, *, connections: int = CONNECT
                     side.status,
                     pace.seconds,
                     connections=connections,
+                    used_by_server=side.server.used_s,
                 )
             )
     return compared

@@ -57,7 +57,8 @@ _RECIPE = (
     )
     WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < :sessions)
     SELECT 1, printf('session-%08d', n), printf('01900000-0001-7000-8000-%012x', n),
-        printf('user-%08d', 1 + n % :users), printf('01900000-0000-7000-8000-%012x', 1 + n % :users),
+        printf('user-%08d', 1 + n % :users),
+        printf('01900000-0000-7000-8000-%012x', 1 + n % :users),
         '{"topic":"shoes"}', 'active', 1, :each, :each, NULL,
         :began_at + n * 1000, :began_at + n * 1000
     FROM counter

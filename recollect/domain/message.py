@@ -146,4 +146,7 @@ def check_data(data: Raw | UnsetType, field: str) -> str | None:
         raise InvalidField(f"{field} is larger than 1 MiB.", field)
     if deeper_than(text, MAX_DEPTH) is not None:
         raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
-    return None if text == b"null" else text.decode()
+    try:
+        return None if text == b"null" else text.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidField(f"{field} is not UTF-8.", field) from error

@@ -194,6 +194,8 @@ def _read_body(body: bytes, decode: Any) -> Any:
         raise _invalid(error) from error
     except msgspec.DecodeError as error:
         raise _unreadable(body, error) from error
+    except UnicodeDecodeError as error:
+        raise BadRequest("The body is not UTF-8.") from error
     except RecursionError as error:
         field = deeper_than(body, MAX_DEPTH) or "the body"
         raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field) from error

@@ -1,6 +1,7 @@
 """Lists, by every way in: pages, cursors, order. What may be asked for is in test_filters."""
 
 import base64
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -225,7 +226,7 @@ def test_what_is_erased_while_paging_repeats_and_skips_nothing(listed: List, ord
     for name in "abf" if forwards else "gfb":  # what was seen, and something that was not
         listed.remove(name)
     rest = listed.pages(limit=2, order=order, cursor=second.json["next"])
-    assert sum(rest, []) == list("deg" if forwards else "dca")
+    assert [*chain.from_iterable(rest)] == list("deg" if forwards else "dca")
 
 
 def test_the_row_a_cursor_was_made_at_may_be_erased(listed: List) -> None:
@@ -252,14 +253,14 @@ def test_a_program_may_erase_each_page_it_is_shown(listed: List) -> None:
 # What cannot be asked for.
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "1001", "99999999999999999999", "ten", "1.5", ""])
-def test_a_limit_is_from_1_to_1000(empty: List, limit: str) -> None:
-    assert refusal(empty.get(limit=limit)) == invalid("limit")
+def test_a_limit_is_from_1_to_1000(empty: List) -> None:
+    for limit in ("0", "-1", "1001", "99999999999999999999", "ten", "1.5", "", "null"):
+        assert refusal(empty.get(limit=limit)) == invalid("limit")
 
 
-@pytest.mark.parametrize("order", ["", "Created", "+created", "updated", "-seq", "desc"])
-def test_there_are_two_orders(empty: List, order: str) -> None:
-    assert refusal(empty.get(order=order)) == invalid("order")
+def test_there_are_two_orders(empty: List) -> None:
+    for order in ("", "Created", "+created", "updated", "-seq", "desc", "null"):
+        assert refusal(empty.get(order=order)) == invalid("order")
 
 
 BAD_CURSORS = {
@@ -280,10 +281,9 @@ BAD_CURSORS = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_CURSORS)
-def test_a_cursor_is_one_that_the_server_gave_out(listed: List, name: str) -> None:
-    refused = listed.get(cursor=BAD_CURSORS[name])
-    assert refusal(refused) == (400, "bad_request", ["cursor"])
+def test_a_cursor_is_one_that_the_server_gave_out(empty: List) -> None:
+    refused = {name: refusal(empty.get(cursor=cursor)) for name, cursor in BAD_CURSORS.items()}
+    assert refused == dict.fromkeys(BAD_CURSORS, (400, "bad_request", ["cursor"]))
 
 
 def test_a_cursor_keeps_its_order(listed: List) -> None:
@@ -325,19 +325,19 @@ def test_a_cursor_of_all_users_is_not_one_of_some(way: Way, fresh: str) -> None:
     assert refusal(refused) == (400, "bad_request", ["cursor"])
 
 
-@pytest.mark.parametrize("parameter", ["offset", "Limit", "page", "search", "state"])
-def test_an_unknown_parameter_is_named(empty: List, parameter: str) -> None:
-    assert refusal(empty.get(**{parameter: "1"})) == invalid(parameter)
+def test_an_unknown_parameter_is_named(empty: List) -> None:
+    for parameter in ("offset", "Limit", "page", "search", "state"):
+        assert refusal(empty.get(**{parameter: "1"})) == invalid(parameter)
 
 
 @pytest.mark.parametrize("path", [SESSIONS_OF_USER, MESSAGES, ERASURES])
-@pytest.mark.parametrize("parameter", ["email", "user_id", "created_after", "metadata.a"])
-def test_some_lists_have_no_filters(way: Way, fresh: str, path: str, parameter: str) -> None:
+def test_some_lists_have_no_filters(way: Way, fresh: str, path: str) -> None:
     ids = (fresh,) if "{}" in path else ()
     add_user(way, fresh)
     open_session(way, fresh)
-    refused = way.request("GET", path, *ids, params={parameter: "2020-01-01T00:00:00Z"})
-    assert refusal(refused) == invalid(parameter)
+    for parameter in ("email", "user_id", "created_after", "metadata.a"):
+        refused = way.request("GET", path, *ids, params={parameter: "2020-01-01T00:00:00Z"})
+        assert refusal(refused) == invalid(parameter)
 
 
 @pytest.mark.parametrize(("path", "parameter"), [(USERS, "user_id"), (SESSIONS, "email")])

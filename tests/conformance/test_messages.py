@@ -10,6 +10,7 @@ from tests.conformance.steps import (
     MESSAGES,
     NOT_FOUND,
     SESSION,
+    TIME,
     USER,
     UUID7,
     add_user,
@@ -29,7 +30,7 @@ from tests.conformance.steps import (
 from tests.ways import Way
 
 MIB = 1024 * 1024
-TOLD = {
+TOLD: dict[str, Any] = {
     "uuid": "75c40217-9af1-407d-b9a6-367069d29dd5",
     "role": "Jane, the captain",
     "role_type": "user",
@@ -61,7 +62,7 @@ def test_a_message_is_appended_and_read_back(way: Way, session: str) -> None:
 def test_a_message_needs_nothing_but_content(way: Way, session: str) -> None:
     [message] = append(way, session, {"content": "Hello"})
     assert UUID7.fullmatch(message.pop("uuid"))
-    assert moment(message.pop("created_at"))
+    assert TIME.fullmatch(message.pop("created_at"))
     assert message == {
         "seq": 1,
         "role": "",
@@ -343,7 +344,7 @@ DATA = {
 def test_data_comes_back_byte_for_byte(way: Way, session: str, name: str) -> None:
     body = f'{{"messages":[{{"content":"Hello","data":{DATA[name]}}}]}}'.encode()
     appended = way.request("POST", MESSAGES, session, content=body)
-    assert appended.status == 201
+    assert appended.status == 201, appended
     uuid = appended.json["messages"][0]["uuid"]
     answers = [
         appended,
@@ -370,7 +371,7 @@ def test_data_has_up_to_a_mebibyte(way: Way, session: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [65, 500, 2_000, 100_000])
-def test_data_that_is_nested_too_deeply_is_refused(way: Way, session: str, depth: int) -> None:
+def test_data_that_is_nested_more_deeply_is_refused(way: Way, session: str, depth: int) -> None:
     nested = "[" * depth + "]" * depth
     body = f'{{"messages":[{{"content":"Hello","data":{nested}}}]}}'.encode()
     refused = way.request("POST", MESSAGES, session, content=body)
@@ -417,12 +418,14 @@ BAD_FIELDS: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD_FIELDS)
-def test_a_bad_field_of_a_message_is_named(way: Way, session: str, bad: str) -> None:
-    field, value = BAD_FIELDS[bad]
-    body = {"messages": [{"content": "Hello"}, {"content": "Hello", field: value}]}
-    refused = way.request("POST", MESSAGES, session, content=raw(body))
-    assert refusal(refused) == invalid(f"messages[1].{field}")
+def test_a_bad_field_of_a_message_is_named(way: Way, session: str) -> None:
+    refused = {}
+    for name, (field, value) in BAD_FIELDS.items():
+        body = {"messages": [{"content": "Hello"}, {"content": "Hello", field: value}]}
+        refused[name] = refusal(way.request("POST", MESSAGES, session, content=raw(body)))
+    assert refused == {
+        name: invalid(f"messages[1].{field}") for name, (field, _) in BAD_FIELDS.items()
+    }
     assert contents(way, session) == []
 
 
@@ -439,39 +442,41 @@ BAD_BATCHES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD_BATCHES)
-def test_a_bad_field_of_a_batch_is_named(way: Way, session: str, bad: str) -> None:
-    body, field = BAD_BATCHES[bad]
-    assert refusal(way.request("POST", MESSAGES, session, json=body)) == invalid(field)
+def test_a_bad_field_of_a_batch_is_named(way: Way, session: str) -> None:
+    refused = {
+        name: refusal(way.request("POST", MESSAGES, session, json=body))
+        for name, (body, _) in BAD_BATCHES.items()
+    }
+    assert refused == {name: invalid(field) for name, (_, field) in BAD_BATCHES.items()}
     assert contents(way, session) == []
 
 
 # Reading, editing and erasing one.
 
-
-@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-@pytest.mark.parametrize(
-    "uuid", ["75c40217-9af1-407d-b9a6-367069d29dd5", "1", "no uuid", "%00", "é"]
-)
-def test_an_unknown_message_is_not_found(way: Way, session: str, method: str, uuid: str) -> None:
-    body = {} if method == "PATCH" else None
-    assert refusal(way.request(method, MESSAGE, session, uuid, json=body)) == NOT_FOUND
+BODIES: dict[str, Any] = {"GET": None, "PATCH": {}, "DELETE": None}
 
 
-@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", BODIES)
+def test_an_unknown_message_is_not_found(way: Way, session: str, method: str) -> None:
+    body = BODIES[method]
+    for uuid in (TOLD["uuid"], "1", "no uuid", "%00", "\0", "é"):
+        assert refusal(way.request(method, MESSAGE, session, uuid, json=body)) == NOT_FOUND
+
+
+@pytest.mark.parametrize("method", BODIES)
 def test_a_message_is_found_in_its_own_session_only(way: Way, fresh: str, method: str) -> None:
     for name in ("one", "other"):
         open_session(way, f"{name} {fresh}")
     [message] = append(way, f"one {fresh}", {"content": "Hello"})
-    body = {} if method == "PATCH" else None
+    body = BODIES[method]
     refused = way.request(method, MESSAGE, f"other {fresh}", message["uuid"], json=body)
     assert refusal(refused) == NOT_FOUND
     assert contents(way, f"one {fresh}") == ["Hello"]
 
 
-@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", BODIES)
 def test_a_message_of_an_unknown_session_is_not_found(way: Way, fresh: str, method: str) -> None:
-    body = {} if method == "PATCH" else None
+    body = BODIES[method]
     refused = way.request(method, MESSAGE, fresh, TOLD["uuid"], json=body)
     assert refusal(refused) == NOT_FOUND
 
@@ -512,20 +517,22 @@ BAD_CHANGES = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD_CHANGES)
-def test_a_bad_field_of_an_edit_is_named(way: Way, session: str, bad: str) -> None:
-    field, value = BAD_CHANGES[bad]
+def test_a_bad_field_of_an_edit_is_named(way: Way, session: str) -> None:
     before = append(way, session, TOLD)
-    refused = way.request("PATCH", MESSAGE, session, TOLD["uuid"], content=raw({field: value}))
-    assert refusal(refused) == invalid(field)
+    path = (MESSAGE, session, TOLD["uuid"])
+    refused = {
+        name: refusal(way.request("PATCH", *path, content=raw({field: value})))
+        for name, (field, value) in BAD_CHANGES.items()
+    }
+    assert refused == {name: invalid(field) for name, (field, _) in BAD_CHANGES.items()}
     assert get_messages(way, session) == before
 
 
-@pytest.mark.parametrize("field", ["uuid", "role_type", "data", "token_count", "created_at"])
-def test_some_things_cannot_be_edited(way: Way, session: str, field: str) -> None:
+def test_some_things_cannot_be_edited(way: Way, session: str) -> None:
     before = append(way, session, TOLD)
-    refused = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json={field: TOLD[field]})
-    assert refusal(refused) == invalid(field)
+    for field in ("uuid", "role_type", "data", "token_count", "created_at"):
+        refused = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json={field: TOLD[field]})
+        assert refusal(refused) == invalid(field)
     assert get_messages(way, session) == before
 
 

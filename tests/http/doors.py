@@ -10,10 +10,10 @@ send what is broken; old clients did send such things, and worse comes from else
 import asyncio
 import json
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPResponse
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
 
 from recollect.config import Settings
@@ -23,6 +23,8 @@ from recollect.main import Recollect, make_application, open_recollect
 HOST = "127.0.0.1:8000"
 _AT_ONCE = 200
 _TIMEOUT_S = 60
+
+T = TypeVar("T")
 
 
 class Answer(NamedTuple):
@@ -110,6 +112,10 @@ class InProcess:
     def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Answer:
         """Send one request; `more` are further fields of `Request`."""
         return self._runner.run(self._answer(Request(method, target, body, **more)))
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run something else on the loop of the application."""
+        return self._runner.run(coroutine)
 
     def send_all(self, requests: Iterable[Request]) -> list[Answer]:
         """Send many requests, many at once; the answers in their order."""

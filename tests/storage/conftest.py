@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_engine(path: Path) -> Iterator[OpenEngine]:
-    """Opens engines with the tests' own queries: `open_engine()` or `open_engine(queue_limit=2)`."""
+    """Opens engines with the tests' own queries, as `open_engine(queue_limit=2)`."""
     with ExitStack() as stack:
 
         def open_(at: Path | str = path, **settings: Any) -> SqliteEngine:
@@ -45,10 +45,10 @@ def engine(open_engine: OpenEngine) -> SqliteEngine:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Every connection opened in the test has an SQL function interrupt(), as from another thread."""
+    """Every connection opened in the test has an SQL function that interrupts it."""
 
     def hook(connection: apsw.Connection) -> None:
-        connection.create_scalar_function("interrupt", connection.interrupt, 0)
+        connection.create_scalar_function("interrupt", lambda *_: connection.interrupt(), 0)
 
     apsw.connection_hooks.append(hook)
     yield

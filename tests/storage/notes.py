@@ -43,6 +43,11 @@ SELECT written_at FROM notes ORDER BY id;
 -- name: count_notes
 SELECT count(*) FROM notes;
 
+-- name: search
+-- Takes as long as it is told, and looks at the notes.
+WITH RECURSIVE numbers(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM numbers WHERE n < :steps)
+SELECT count(*) + (SELECT count(*) FROM notes) FROM numbers;
+
 -- name: search_for_ever
 WITH RECURSIVE numbers(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM numbers)
 SELECT count(*) FROM numbers;

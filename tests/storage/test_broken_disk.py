@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from recollect.domain.errors import RecollectError, StorageError, Unavailable
+from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.transaction import Transaction
 from recollect.storage.sqlite import SqliteEngine
 from tests.storage.conftest import OpenEngine
@@ -147,18 +147,6 @@ def test_a_read_that_meets_a_broken_disk_is_told_so(
         read_notes(engine, is_short=is_short)
     disk.error = None
     assert read_notes(engine, is_short=is_short) == ["before"]
-
-
-@pytest.mark.parametrize("calls", [{"write", "sync"}, {"read", "write", "sync"}])
-def test_an_engine_on_a_broken_disk_can_be_closed_and_opened_again(
-    engine: SqliteEngine, disk: ShakyDisk, open_engine: OpenEngine, calls: set[str]
-) -> None:
-    engine.write(note("before"))
-    assert noted(engine) == ["before"]
-    disk.error, disk.fails_on = apsw.IOError, calls
-    engine.close()
-    disk.error = None
-    assert noted(open_engine()) == ["before"]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ def test_threads_and_loops_share_a_group(engine: SqliteEngine, path: Path) -> No
         async def from_a_loop() -> list[str]:
             with held(engine):
                 from_threads = [pool.submit(engine.write, note(f"thread {n}")) for n in range(8)]
-                waiting = [asyncio.ensure_future(engine.write_async(note(f"loop {n}"))) for n in (1, 2)]
+                waiting = [
+                    asyncio.ensure_future(engine.write_async(note(f"loop {n}"))) for n in (1, 2)
+                ]
                 await asyncio.sleep(0.2)
             await asyncio.gather(*waiting)
             return [future.result(10) for future in from_threads]
@@ -94,7 +96,9 @@ def test_an_operation_that_raises_is_rolled_back_alone(engine: SqliteEngine, pat
     assert commits_in_log(path) - before == 1
 
 
-def test_an_operation_that_raises_with_nobody_beside_it_leaves_nothing(engine: SqliteEngine) -> None:
+def test_an_operation_that_raises_with_nobody_beside_it_leaves_nothing(
+    engine: SqliteEngine,
+) -> None:
     with pytest.raises(Conflict, match="not like this"):
         engine.write(refuse)
     engine.write(note("after"))

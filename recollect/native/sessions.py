@@ -8,7 +8,6 @@ from recollect.domain.transaction import Transaction
 from recollect.native import shapes
 from recollect.native.calls import Call, Replayed
 from recollect.native.once import gone, once
-from recollect.native.users import dated_filters
 from recollect.services import erasures, sessions
 from recollect.services.idempotency import Made
 
@@ -28,7 +27,7 @@ def add(tx: Transaction, scope: Scope, call: Call) -> wire.Session | Replayed:
 def list_(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.Session]:
     """See `sessions.list`."""
     query: wire.ListSessions = call.query
-    filters = {"user_id": query.user_id, **dated_filters(query)}
+    filters = {"user_id": query.user_id, **shapes.dated_filters(query)}
     asked = shapes.asked_page(query, filters)
     return shapes.page(sessions.page(tx, scope, asked, **filters), asked, shapes.session, filters)
 

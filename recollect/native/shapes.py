@@ -1,4 +1,4 @@
-"""From what is stored to what travels."""
+"""From what is stored to what travels, and from what a list asks to what a query takes."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,6 +9,7 @@ from msgspec import UnsetType
 
 from recollect.api import wire
 from recollect.domain.erasure import Erasure, Subject
+from recollect.domain.filters import metadata_conditions
 from recollect.domain.message import Message
 from recollect.domain.paging import Page, read_cursor, write_cursor
 from recollect.domain.session import Session
@@ -109,8 +110,16 @@ def page(
     return wire.Page(items=[shape(row) for row in shown], next=cursor)
 
 
-def instant(moment: datetime | UnsetType) -> Instant | None:
-    """A moment that a caller sent, as it is compared and stored."""
+def dated_filters(query: wire.ListUsers | wire.ListSessions) -> dict[str, Any]:
+    """The filters that users and sessions share, by their names in the queries."""
+    return {
+        "created_after_at": _instant(query.created_after),
+        "created_before_at": _instant(query.created_before),
+        "metadata_conditions": metadata_conditions(query.metadata),
+    }
+
+
+def _instant(moment: datetime | UnsetType) -> Instant | None:
     return None if isinstance(moment, UnsetType) else from_datetime(moment)
 
 

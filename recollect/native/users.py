@@ -1,10 +1,7 @@
 """Users, natively."""
 
-from typing import Any
-
 from recollect.api import wire
 from recollect.domain.erasure import Erasure
-from recollect.domain.filters import metadata_conditions
 from recollect.domain.metadata import merge_patch
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
@@ -38,7 +35,7 @@ def add(tx: Transaction, scope: Scope, call: Call) -> wire.User | Replayed:
 def list_(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.User]:
     """See `users.list`."""
     query: wire.ListUsers = call.query
-    filters = {"email_folded": folded_email(query.email), **dated_filters(query)}
+    filters = {"email_folded": folded_email(query.email), **shapes.dated_filters(query)}
     asked = shapes.asked_page(query, filters)
     return shapes.page(users.page(tx, scope, asked, **filters), asked, shapes.user, filters)
 
@@ -72,12 +69,3 @@ def list_sessions(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.S
     filters = {"user_id": user.user_id}
     asked = shapes.asked_page(call.query, filters)
     return shapes.page(sessions.page(tx, scope, asked, **filters), asked, shapes.session, filters)
-
-
-def dated_filters(query: wire.ListUsers | wire.ListSessions) -> dict[str, Any]:
-    """The filters that users and sessions share, by their names in the queries."""
-    return {
-        "created_after_at": shapes.instant(query.created_after),
-        "created_before_at": shapes.instant(query.created_before),
-        "metadata_conditions": metadata_conditions(query.metadata),
-    }

@@ -15,7 +15,7 @@ from recollect.domain.scope import Scope
 from recollect.domain.text import check_content, check_name
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import User
-from recollect.services import forgotten, sessions, users
+from recollect.services import changes, forgotten, sessions, users
 
 
 class _Reserved(msgspec.Struct):
@@ -99,7 +99,7 @@ def update(
         uuid=message.uuid,
         role=message.role if role is UNSET else check_name(role, "role"),
         content=message.content if content is UNSET else check_content(content, "content"),
-        metadata=users.merged(message.metadata, change.metadata, merge),
+        metadata=changes.merged(message.metadata, change.metadata, merge),
     )
     return changed or message
 

@@ -12,7 +12,7 @@ from recollect.domain.scope import Scope
 from recollect.domain.session import NewSession, Session, SessionChange
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import State, User
-from recollect.services import forgotten, users
+from recollect.services import changes, forgotten, users
 
 
 def add(tx: Transaction, scope: Scope, new: NewSession) -> Session:
@@ -87,7 +87,7 @@ def update(
         check_id(change.user_id, "user_id")
         owner = _lock_owner(tx, scope, change.user_id)
     session = lock(tx, scope, session_id)
-    users.check_revision(session.revision, if_revision)
+    changes.check_revision(session.revision, if_revision)
     if owner:
         check_owner(session.user_id, owner)
     return _set(
@@ -95,7 +95,7 @@ def update(
         scope,
         session,
         owner=owner,
-        metadata=users.merged(session.metadata, change.metadata, merge),
+        metadata=changes.merged(session.metadata, change.metadata, merge),
         revision=session.revision + (owner is not None or change.metadata is not UNSET),
     )
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from msgspec import UNSET
 
-from recollect.domain.errors import AlreadyExists, Gone, NotFound, RevisionMismatch
+from recollect.domain.errors import AlreadyExists, Gone, NotFound
 from recollect.domain.ids import check_id
-from recollect.domain.metadata import Merge, check_metadata, read_metadata, stored_metadata
+from recollect.domain.metadata import Merge, stored_metadata
 from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
@@ -19,7 +19,7 @@ from recollect.domain.user import (
     check_names,
     folded_email,
 )
-from recollect.services import forgotten
+from recollect.services import changes, forgotten
 
 
 def add(tx: Transaction, scope: Scope, new: NewUser) -> User:
@@ -65,7 +65,7 @@ def update(
     """
     check_names(change)
     user = lock(tx, scope, user_id)
-    check_revision(user.revision, if_revision)
+    changes.check_revision(user.revision, if_revision)
     names_a_field = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
     return _set(
         tx,
@@ -74,7 +74,7 @@ def update(
         email=user.email if change.email is UNSET else change.email,
         first_name=user.first_name if change.first_name is UNSET else change.first_name,
         last_name=user.last_name if change.last_name is UNSET else change.last_name,
-        metadata=merged(user.metadata, change.metadata, merge),
+        metadata=changes.merged(user.metadata, change.metadata, merge),
         revision=user.revision + names_a_field,
     )
 
@@ -96,9 +96,9 @@ def put(
     check_names(fields)
     user = tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id)
     if user is None:
-        check_revision(0, if_revision)
+        changes.check_revision(0, if_revision)
         return add(tx, scope, new_user(user_id, fields))
-    check_revision(_visible(user).revision, if_revision)
+    changes.check_revision(_visible(user).revision, if_revision)
     return _set(
         tx,
         scope,
@@ -159,28 +159,6 @@ def lock_or_add(tx: Transaction, scope: Scope, user_id: str) -> User:
     new.check()
     forgotten.refuse(tx, scope, "user", user_id)
     return _insert(tx, scope, new) or lock(tx, scope, user_id)
-
-
-def check_revision(present: int, expected: int | None) -> None:
-    """Refuse a change that was made to another revision.
-
-    Raises:
-        RevisionMismatch: naming the present one.
-    """
-    if expected is not None and expected != present:
-        raise RevisionMismatch(
-            f"The revision is {present}, not {expected}: read it again, then decide."
-        )
-
-
-def merged(stored: str | None, change: Any, merge: Merge) -> str | None:
-    """What is stored after a change of metadata: UNSET keeps it, None removes it."""
-    if change is UNSET:
-        return stored
-    if change is None:
-        return None
-    check_metadata(change)
-    return stored_metadata(merge(read_metadata(stored), change))
 
 
 def _insert(tx: Transaction, scope: Scope, new: NewUser) -> User | None:

@@ -173,12 +173,12 @@ def _open(
     try:
         sessions.get(tx, scope, session_id)
     except NotFound:
+        forgotten.refuse(tx, scope, "session", session_id)
         if not is_allowed:
             raise
     else:
         raise Conflict("The session has ended; nothing can be appended to it.")
     check_id(session_id, "session_id")
-    forgotten.refuse(tx, scope, "session", session_id)
     session = sessions.insert(tx, scope, session_id, owner, message_count=count)
     if session is None:
         # Another writer has opened it since we looked: its row is there to be locked now.

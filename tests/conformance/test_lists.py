@@ -165,27 +165,26 @@ def test_a_list_may_begin_with_the_newest(listed: List) -> None:
     assert listed.pages(order="-created") == [list("gfedcba")]
 
 
-@pytest.mark.parametrize(
-    ("limit", "expected"),
-    [
-        (1, ["a", "b", "c", "d", "e", "f", "g"]),
-        (3, ["abc", "def", "g"]),
-        (6, ["abcdef", "g"]),
-        (7, ["abcdefg"]),
-        (8, ["abcdefg"]),
-        (1000, ["abcdefg"]),
-    ],
-)
-def test_pages_hold_every_row_once(listed: List, limit: int, expected: list[str]) -> None:
-    assert listed.pages(limit=limit) == [list(page) for page in expected]
+def test_pages_hold_every_row_once(listed: List) -> None:
+    expected = {
+        1: ["a", "b", "c", "d", "e", "f", "g"],
+        3: ["abc", "def", "g"],
+        6: ["abcdef", "g"],
+        7: ["abcdefg"],
+        8: ["abcdefg"],
+        1000: ["abcdefg"],
+    }
+    found = {limit: ["".join(page) for page in listed.pages(limit=limit)] for limit in expected}
+    assert found == expected
 
 
-@pytest.mark.parametrize(
-    ("limit", "expected"), [(3, ["gfe", "dcb", "a"]), (6, ["gfedcb", "a"]), (7, ["gfedcba"])]
-)
-def test_pages_go_backwards_too(listed: List, limit: int, expected: list[str]) -> None:
-    pages_back = listed.pages(limit=limit, order="-created")
-    assert pages_back == [list(page) for page in expected]
+def test_pages_go_backwards_too(listed: List) -> None:
+    expected = {3: ["gfe", "dcb", "a"], 6: ["gfedcb", "a"], 7: ["gfedcba"], 8: ["gfedcba"]}
+    found = {
+        limit: ["".join(page) for page in listed.pages(limit=limit, order="-created")]
+        for limit in expected
+    }
+    assert found == expected
 
 
 def test_a_page_has_fifty_rows_where_nobody_says_how_many(empty: List) -> None:

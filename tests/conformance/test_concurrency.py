@@ -1,0 +1,378 @@
+"""Many at the same time, by every way in: nothing is lost, repeated or half done."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.conformance.steps import (
+    END,
+    ERASURES,
+    MEMORY,
+    MESSAGE,
+    MESSAGES,
+    NOT_FOUND,
+    SESSION,
+    SESSIONS,
+    SESSIONS_OF_USER,
+    USER,
+    USERS,
+    add_user,
+    append,
+    contents,
+    get_messages,
+    get_session,
+    get_user,
+    open_session,
+    pages,
+    refusal,
+    say,
+    together,
+)
+from tests.ways import Reply, Way
+
+WRITERS = 64
+
+
+def statuses(replies: list[Reply]) -> Counter[int]:
+    """How often each status came back."""
+    return Counter(reply.status for reply in replies)
+
+
+def thing(way: Way, noun: str, fresh: str) -> tuple[str, ...]:
+    """The address of a new user, session or message."""
+    if noun == "user":
+        add_user(way, fresh)
+        return USER, fresh
+    open_session(way, fresh)
+    if noun == "session":
+        return SESSION, fresh
+    return MESSAGE, fresh, append(way, fresh, {"content": "Hello"})[0]["uuid"]
+
+
+# Changes.
+
+
+@pytest.mark.parametrize("noun", ["user", "session", "message"])
+def test_writers_of_disjoint_keys_lose_nothing(way: Way, fresh: str, noun: str) -> None:
+    address = thing(way, noun, fresh)
+
+    def write(number: int) -> Reply:
+        metadata = {str(number): number, "all": {str(number): True}}
+        return way.request("PATCH", *address, json={"metadata": metadata})
+
+    changes = together(*(partial(write, number) for number in range(WRITERS)))
+    assert statuses(changes) == {200: WRITERS}
+    there = way.request("GET", *address).json
+    every = {str(number): number for number in range(WRITERS)}
+    assert there["metadata"] == {**every, "all": dict.fromkeys(every, True)}
+    if noun != "message":
+        assert there["revision"] == WRITERS + 1
+        revisions = {change.json["revision"] for change in changes}
+        assert revisions == set(range(2, WRITERS + 2))
+
+
+@pytest.mark.parametrize("noun", ["user", "session"])
+def test_of_many_changes_to_one_revision_one_is_made(way: Way, fresh: str, noun: str) -> None:
+    address = thing(way, noun, fresh)
+
+    def write(number: int) -> Reply:
+        body = {"metadata": {"number": number}}
+        return way.request("PATCH", *address, json=body, headers={"If-Match": '"1"'})
+
+    changes = together(*(partial(write, number) for number in range(16)))
+    assert statuses(changes) == {200: 1, 412: 15}
+    [made] = [change.json for change in changes if change.status == 200]
+    assert way.request("GET", *address).json == made
+
+
+def test_of_many_who_claim_a_session_one_gets_it(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    for number in range(16):
+        add_user(way, f"{number} {fresh}")
+
+    def claim(number: int) -> Reply:
+        body = {"user_id": f"{number} {fresh}"}
+        return way.request("PATCH", SESSION, fresh, json=body)
+
+    claims = together(*(partial(claim, number) for number in range(16)))
+    assert statuses(claims) == {200: 1, 409: 15}
+    [owned] = [claim.json for claim in claims if claim.status == 200]
+    assert get_session(way, fresh)["user_id"] == owned["user_id"]
+
+
+# Additions.
+
+
+@pytest.mark.parametrize(("path", "field"), [(USERS, "user_id"), (SESSIONS, "session_id")])
+def test_an_id_is_taken_once(way: Way, fresh: str, path: str, field: str) -> None:
+    add = partial(way.request, "POST", path, json={field: fresh})
+    added = together(*[add] * 16)
+    assert statuses(added) == {201: 1, 409: 15}
+    [made] = [each.json for each in added if each.status == 201]
+    assert way.request("GET", f"{path}/{{}}", fresh).json == made
+
+
+def test_of_many_who_put_a_user_one_creates_them(way: Way, fresh: str) -> None:
+    put = together(*[partial(way.request, "PUT", USER, fresh, json={"email": "x"})] * 16)
+    assert statuses(put) == {201: 1, 200: 15}
+    assert {reply.json["revision"] for reply in put} == set(range(1, 17))
+    assert len({reply.json["uuid"] for reply in put}) == 1
+
+
+def test_appends_are_numbered_without_gaps(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+
+    def write(number: int) -> list[list[Any]]:
+        return [append(way, fresh, *({"content": f"{number}"},) * 3) for _ in range(4)]
+
+    batches = [batch for each in together(*map(curried(write), range(16))) for batch in each]
+    for batch in batches:
+        first = batch[0]["seq"]
+        assert [message["seq"] for message in batch] == [first, first + 1, first + 2]
+    messages = get_messages(way, fresh)
+    assert [message["seq"] for message in messages] == list(range(1, 16 * 4 * 3 + 1))
+    assert get_session(way, fresh)["message_count"] == len(messages)
+    in_order = sorted((message for batch in batches for message in batch), key=lambda m: m["seq"])
+    assert in_order == messages
+
+
+def curried(function: Callable[[int], Any]) -> Callable[[int], Callable[[], Any]]:
+    """The function, to be called later."""
+    return lambda number: partial(function, number)
+
+
+def test_appends_and_erasures_of_messages_keep_count(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    uuids = [m["uuid"] for m in append(way, fresh, *({"content": "old"},) * 16)]
+    erasures = [partial(way.request, "DELETE", MESSAGE, fresh, uuid) for uuid in uuids]
+    appends = [partial(say, way, fresh, "new") for _ in range(16)]
+    done = together(*erasures, *appends)
+    assert statuses(done) == {200: 16, 201: 16}
+    assert [m["seq"] for m in get_messages(way, fresh)] == list(range(17, 33))
+    assert get_session(way, fresh)["message_count"] == 16
+
+
+def test_appends_open_one_session_for_one_user(way: Way, fresh: str) -> None:
+    appended = together(*[partial(say, way, fresh, "Hello", user_id=fresh)] * 32)
+    assert statuses(appended) == {201: 32}
+    assert [message["seq"] for message in get_messages(way, fresh)] == list(range(1, 33))
+    assert get_user(way, fresh)["revision"] == 1
+    assert len(way.request("GET", SESSIONS_OF_USER, fresh).json["items"]) == 1
+
+
+def test_appends_to_many_sessions_add_one_user(way: Way, fresh: str) -> None:
+    appended = together(
+        *(partial(say, way, f"{number} {fresh}", "Hello", user_id=fresh) for number in range(32))
+    )
+    assert statuses(appended) == {201: 32}
+    assert len(way.request("GET", SESSIONS_OF_USER, fresh).json["items"]) == 32
+
+
+def test_requests_with_one_key_are_performed_once(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    body = {"messages": [{"content": "Hello"}]}
+    key = {"Idempotency-Key": fresh}
+    send = partial(way.request, "POST", MESSAGES, fresh, json=body, headers=key)
+    answers = together(*[send] * 16)
+    assert statuses(answers) == {201: 16}
+    assert all(answer.json == answers[0].json for answer in answers)
+    replayed = Counter(answer.headers.get("idempotent-replayed") for answer in answers)
+    assert replayed == {None: 1, "true": 15}
+    assert contents(way, fresh) == ["Hello"]
+
+
+def test_nothing_is_appended_after_the_end(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    appends = [partial(say, way, fresh, "Hello") for _ in range(16)]
+    end = partial(way.request, "POST", END, fresh)
+    done = together(*appends[:8], end, *appends[8:])
+    assert set(statuses(done)) <= {200, 201, 409}
+    count = statuses(done)[201]
+    assert [m["seq"] for m in get_messages(way, fresh)] == list(range(1, count + 1))
+    assert get_session(way, fresh)["message_count"] == count
+
+
+# Erasures.
+
+
+def test_an_erasure_that_is_asked_for_by_many_is_one(way: Way, fresh: str) -> None:
+    say(way, fresh, *["Hello"] * 1000, user_id=fresh)
+    erased = together(*[partial(way.request, "DELETE", USER, fresh)] * 8)
+    assert set(statuses(erased)) <= {200, 404}
+    assert len({reply.json["id"] for reply in erased if reply.status == 200}) == 1
+    assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
+
+
+def test_appends_that_race_with_an_erasure_leave_no_ghosts(way: Way, fresh: str) -> None:
+    sessions = [f"{number} {fresh}" for number in range(8)]
+    for session_id in sessions:
+        say(way, session_id, *["I live in Oslo"] * 100, user_id=fresh)
+
+    def write(session_id: str) -> list[Reply]:
+        named = [say(way, session_id, "still in Oslo", user_id=fresh) for _ in range(5)]
+        return named + [say(way, session_id, "still in Oslo") for _ in range(5)]
+
+    def erase() -> list[Reply]:
+        return [way.request("DELETE", USER, fresh)]
+
+    writers = [partial(write, session_id) for session_id in sessions]
+    late, [erased] = [], [Reply(0, None, {})]
+    for replies in together(*writers[:4], erase, *writers[4:]):
+        if len(replies) == 1:
+            [erased] = replies
+        else:
+            late.extend(replies)
+    assert (erased.status, erased.json["state"]) == (200, "erased")
+    assert set(statuses(late)) <= {201, 404, 410}
+    assert erased.json["counts"]["messages"] == 800 + statuses(late)[201]
+    assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
+    for session_id in sessions:
+        assert refusal(way.request("GET", SESSION, session_id)) == NOT_FOUND
+    assert way.request("GET", SESSIONS, params={"user_id": fresh}).json["items"] == []
+
+
+def test_sessions_that_are_opened_while_their_user_is_erased_go_too(way: Way, fresh: str) -> None:
+    say(way, fresh, *["I live in Oslo"] * 500, user_id=fresh)
+    ids = [f"{number} {fresh}" for number in range(16)]
+
+    def open_(session_id: str) -> Reply:
+        body = {"session_id": session_id, "user_id": fresh}
+        return way.request("POST", SESSIONS, json=body)
+
+    def give(session_id: str) -> Reply:
+        open_session(way, f"given {session_id}")
+        return way.request("PATCH", SESSION, f"given {session_id}", json={"user_id": fresh})
+
+    erase = partial(way.request, "DELETE", USER, fresh)
+    opened = [partial(open_, id_) for id_ in ids]
+    given = [partial(give, id_) for id_ in ids]
+    done = together(*opened[:8], *given[:8], erase, *opened[8:], *given[8:])
+    assert set(statuses(done)) <= {200, 201, 404, 410}
+    assert way.request("GET", SESSIONS, params={"user_id": fresh}).json["items"] == []
+    for session_id in ids:
+        assert refusal(way.request("GET", SESSION, session_id)) == NOT_FOUND
+
+
+def test_a_reader_sees_all_of_a_session_or_nothing(way: Way, fresh: str) -> None:
+    say(way, fresh, *[str(number) for number in range(1, 1001)], user_id=fresh)
+    for number in range(4):
+        say(way, f"{number} {fresh}", *["Hello"] * 500, user_id=fresh)
+
+    def read() -> list[tuple[int, Any]]:
+        seen: list[tuple[int, Any]] = []
+        while len(seen) < 200 and (not seen or seen[-1][0] != 404):
+            memory = way.request("GET", MEMORY, fresh, params={"last": 1000})
+            is_whole = memory.status != 200 or len(memory.json["messages"]) == 1000
+            seen.append((memory.status, is_whole))
+        return seen
+
+    def erase() -> list[tuple[int, Any]]:
+        return [(way.request("DELETE", USER, fresh).status, None)]
+
+    *readers, erased = together(read, read, erase)
+    assert erased == [(200, None)]
+    for seen in readers:
+        assert all(is_whole for _, is_whole in seen)
+        in_time = [status for status, _ in seen]
+        assert in_time == sorted(in_time, key=[200, 410, 404].index)
+
+
+def test_an_erasure_names_its_subject_while_it_runs_and_no_longer(way: Way, fresh: str) -> None:
+    for number in range(4):
+        say(way, f"{number} {fresh}", *["Hello"] * 1000, user_id=fresh)
+    uuid = get_user(way, fresh)["uuid"]
+
+    def watch() -> list[Any]:
+        seen: list[Any] = []
+        for _ in range(500):
+            newest = way.request("GET", ERASURES, params={"order": "-created", "limit": 1})
+            seen += [each for each in newest.json["items"] if each["subject_uuid"] == uuid]
+            if seen and seen[-1]["state"] == "erased":
+                break
+        return seen
+
+    def erase() -> list[Any]:
+        return [way.request("DELETE", USER, fresh).json]
+
+    seen, [erased] = together(watch, erase)
+    for erasure in seen:
+        is_running = erasure["state"] == "erasing"
+        assert erasure["subject_id"] == (fresh if is_running else None)
+        assert (erasure["erased_at"] is None) == is_running
+        assert (erasure["id"], erasure["started_at"]) == (erased["id"], erased["started_at"])
+    counts = [erasure["counts"]["messages"] for erasure in [*seen, erased]]
+    assert counts == sorted(counts)
+    assert counts[-1] == 4000
+
+
+@pytest.mark.parametrize("noun", ["users", "sessions", "messages"])
+def test_a_list_shows_what_stays_while_others_go_and_come(way: Way, fresh: str, noun: str) -> None:
+    count = 40
+    names = [str(number) for number in range(count)]
+    going, staying = names[::2], names[1::2]
+    path, ids, params, add, remove = rows(way, fresh, noun)
+    for name in names:
+        add(name)
+
+    def list_all(limit: int) -> list[list[str]]:
+        walks = []
+        for _ in range(3):
+            walked = pages(way, path, *ids, limit=limit, **params)
+            walks.append([name_of(row, fresh) for page in walked for row in page])
+        return walks
+
+    def come_and_go() -> list[list[str]]:
+        for name in going:
+            remove(name)
+            add(f"new {name}")
+        return []
+
+    for walks in together(partial(list_all, 4), partial(list_all, 7), come_and_go):
+        for walk in walks:
+            assert len(walk) == len(set(walk))
+            assert [name for name in walk if name in staying] == staying
+            old = [name for name in walk if name in names]
+            assert old == sorted(old, key=int)
+            assert walk[: len(old)] == old
+
+
+def rows(way: Way, fresh: str, noun: str) -> tuple[Any, ...]:
+    """A list of users, sessions or messages: where it is, how it grows and how it shrinks."""
+    uuids: dict[str, str] = {}
+    if noun == "messages":
+        open_session(way, fresh)
+
+        def add_message(name: str) -> None:
+            uuids[name] = append(way, fresh, {"content": f"{fresh}/{name}"})[0]["uuid"]
+
+        def remove_message(name: str) -> None:
+            assert way.request("DELETE", MESSAGE, fresh, uuids[name]).status == 200
+
+        return MESSAGES, (fresh,), {}, add_message, remove_message
+    if noun == "users":
+
+        def add_one(name: str) -> None:
+            add_user(way, f"{fresh}/{name}", email=fresh)
+
+        path, where, params = USERS, USER, {"email": fresh}
+    else:
+        add_user(way, fresh)
+
+        def add_one(name: str) -> None:
+            open_session(way, f"{fresh}/{name}", user_id=fresh)
+
+        path, where, params = SESSIONS, SESSION, {"user_id": fresh}
+
+    def remove(name: str) -> None:
+        assert way.request("DELETE", where, f"{fresh}/{name}").status == 200
+
+    return path, (), params, add_one, remove
+
+
+def name_of(row: Any, fresh: str) -> str:
+    """The name that a row was added under."""
+    text: str = row.get("content") or row.get("session_id") or row["user_id"]
+    return text.removeprefix(f"{fresh}/")

@@ -22,8 +22,8 @@ class SettingError(Exception):
     """A setting has a value that it cannot have; the text says which and why."""
 
 
-def _setting(default: Any, help_: str, least: int = 0) -> Any:
-    return field(default=default, metadata={"help": help_, "least": least})
+def _setting(default: Any, help_: str, least: int = 0, most: int = 2**31) -> Any:
+    return field(default=default, metadata={"help": help_, "least": least, "most": most})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Settings:
         " (gone when the server stops).",
     )
     host: str = _setting("127.0.0.1", "The address to listen on.")
-    port: int = _setting(8000, "The port to listen on.", least=0)
+    port: int = _setting(8000, "The port to listen on; 0 lets the system choose.", most=65_535)
     insecure_no_auth: bool = _setting(
         False, "Serve without any authentication on an address that others can reach."
     )
@@ -92,16 +92,20 @@ def load_settings(
             values[each.name] = given[each.name]
         elif text:
             values[each.name] = _parsed(each.name, each.type, text)
-        if isinstance(values.get(each.name), int) and values[each.name] < each.metadata["least"]:
-            raise SettingError(
-                f"{variable_of(each.name)} must be at least {each.metadata['least']}."
-            )
+        _check_range(each.name, values.get(each.name), **each.metadata)
     settings = Settings(**values)
     if settings.log_level not in LOG_LEVELS:
         raise SettingError(f"RECOLLECT_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
     if 0 < len(settings.secret) < 16:
         raise SettingError("RECOLLECT_SECRET must have at least 16 characters.")
     return settings
+
+
+def _check_range(name: str, value: Any, *, least: int, most: int, **_: Any) -> None:
+    if isinstance(value, int) and value < least:
+        raise SettingError(f"{variable_of(name)} must be at least {least}.")
+    if isinstance(value, int) and value > most:
+        raise SettingError(f"{variable_of(name)} must be at most {most}.")
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:

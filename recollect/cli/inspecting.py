@@ -15,7 +15,7 @@ from recollect.domain.errors import StorageError
 from recollect.http.guard import is_loopback
 from recollect.main import open_recollect
 from recollect.storage.migrations import load_migrations, newer_database
-from recollect.storage.sqlite.connection import MEMORY, opening_problem
+from recollect.storage.sqlite.connection import MEMORY, looking_at
 from recollect.storage.sqlite.migrations import applied_migrations
 from recollect.storage.sqlite.owner import read_owner
 
@@ -119,14 +119,8 @@ def _applied(path: str) -> dict[int, str]:
     """
     if not Path(path).exists():
         return {}
-    try:
-        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            return applied_migrations(connection)
-        finally:
-            connection.close()
-    except apsw.Error as error:
-        raise StorageError(opening_problem(error, path)) from error
+    with looking_at(path) as connection:
+        return applied_migrations(connection)
 
 
 def _owner(path: str) -> Finding:

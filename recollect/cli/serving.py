@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,10 +11,12 @@ import uvicorn
 
 from recollect import __version__
 from recollect.config import SettingError, Settings
+from recollect.http.app import Application
 from recollect.http.guard import is_loopback
 from recollect.main import make_application, open_recollect
 
 _FINISH_REQUESTS_S = 10
+_BACKLOG = 2048
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -21,39 +24,48 @@ def run_server(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT: then finish requests (10 s), the queue, and the log.
 
     Raises:
-        SettingError: others could reach the server, and it has no authentication.
+        SettingError: nothing can listen there; or others could reach the server, and it has no
+            authentication.
         StorageError: the database cannot be opened.
     """
     _refuse_open_doors(settings)
     _log_at(settings.log_level)
-    recollect = open_recollect(settings, url=url_of(settings))
+    with _listen(settings) as listener:
+        url = url_of(settings.host, listener.getsockname()[1])
+        recollect = open_recollect(settings, url=url)
+        try:
+            server = _Server(_uvicorn(make_application(recollect, settings)))
+            server.banner = _banner(settings, url, recollect.engine.describe())
+            server.run(sockets=[listener])
+        finally:
+            recollect.close()
+
+
+def _uvicorn(application: Application) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_FINISH_REQUESTS_S,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        server = _Server(
-            uvicorn.Config(
-                make_application(recollect, settings),
-                host=settings.host,
-                port=settings.port,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                backlog=2048,
-                timeout_graceful_shutdown=_FINISH_REQUESTS_S,
-            )
-        )
-        server.banner = _banner(settings, recollect.engine.describe())
-        server.run()
-    except SystemExit as error:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        where = url_of(settings.host, settings.port)
         raise SettingError(
-            f"Nothing could listen on {url_of(settings)}; is another server there already?"
+            f"Nothing could listen on {where}; is another server there already? ({error.strerror})"
         ) from error
-    finally:
-        recollect.close()
 
 
 def _log_at(level: str) -> None:
@@ -65,10 +77,9 @@ def _log_at(level: str) -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
-def url_of(settings: Settings) -> str:
+def url_of(host: str, port: int) -> str:
     """Where the server is reached from this machine."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Server(uvicorn.Server):
@@ -104,14 +115,14 @@ def _refuse_open_doors(settings: Settings) -> None:
     )
 
 
-def _banner(settings: Settings, engine: str) -> str:
+def _banner(settings: Settings, url: str, engine: str) -> str:
     if is_loopback(settings.host):
         auth = "off: open to programs of this machine, closed to web pages"
     else:
         auth = "OFF by --insecure-no-auth: open to everybody who can reach it"
     return (
-        f"Recollect {__version__} listens on {url_of(settings)}\n"
+        f"Recollect {__version__} listens on {url}\n"
         f"  database  {engine}\n"
         f"  auth      {auth}\n"
-        f"  docs      {url_of(settings)}/docs"
+        f"  docs      {url}/docs"
     )

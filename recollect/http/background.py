@@ -33,8 +33,9 @@ class Background:
 
     async def start(self) -> None:
         """Take up what a former process left unfinished."""
-        for project_id, uuid in await self._engine.read_async(erasures.running):
-            self._go_on(Scope(project_id, self._rules), uuid)
+        for scope in await self._scopes():
+            for uuid in await self._engine.read_async(partial(erasures.running, scope=scope)):
+                self._go_on(scope, uuid)
         self._expiring = asyncio.create_task(self._drop_expired())
 
     async def stop(self) -> None:
@@ -70,6 +71,10 @@ class Background:
             raise Unavailable("The server is stopping; the erasure goes on at its next start.")
         return task.result() if task.done() else self._latest.get(begun.uuid, begun)
 
+    async def _scopes(self) -> list[Scope]:
+        project_ids = await self._engine.read_async(installation.project_ids)
+        return [Scope(project_id, self._rules) for project_id in project_ids]
+
     def _is_hidden(self, begun: Erasure) -> bool:
         return self._latest.get(begun.uuid, begun).is_hidden
 
@@ -102,8 +107,7 @@ class Background:
     async def _drop_expired(self) -> None:
         while True:
             try:
-                for project_id in await self._engine.read_async(installation.project_ids):
-                    scope = Scope(project_id, self._rules)
+                for scope in await self._scopes():
                     for drop in (forgotten.drop_expired, idempotency.drop_expired):
                         while await self._engine.write_async(partial(drop, scope=scope)):
                             await asyncio.sleep(0.1)

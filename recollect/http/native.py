@@ -122,10 +122,10 @@ class _Prepared:
         if operation.does == "read":
             return call
         if b"if-match" in request.headers:
-            call.if_revision = _read_revision(request.header(b"if-match") or "", operation)
+            call.if_revision = read_revision(request.header(b"if-match") or "", operation)
         body = await request.body()
         if self._decode_body:
-            call.body = _read_body(body, self._decode_body)
+            call.body = read_body(body, self._decode_body)
         key = request.header(b"idempotency-key")
         if key is not None and operation.is_idempotent_by_key:
             call.idempotency_key = check_id(key, "Idempotency-Key")
@@ -176,7 +176,12 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
         raise _invalid(error) from error
 
 
-def _read_revision(value: str, operation: Operation) -> int | None:
+def read_revision(value: str, operation: Operation) -> int:
+    """The revision in an `If-Match` header.
+
+    Raises:
+        BadRequest: it is none, or the operation does not look at it.
+    """
     if not operation.is_conditional:
         raise BadRequest("If-Match is not understood here.", "If-Match")
     match = _REVISION.fullmatch(value)
@@ -185,7 +190,12 @@ def _read_revision(value: str, operation: Operation) -> int | None:
     return int(match[1])
 
 
-def _read_body(body: bytes, decode: Any) -> Any:
+def read_body(body: bytes, decode: Any) -> Any:
+    """A JSON body, as `decode` (of a msgspec decoder) reads it.
+
+    Raises:
+        BadRequest: it is not JSON. InvalidField: naming the field that cannot be.
+    """
     if not body:
         raise BadRequest("A JSON body is needed.")
     try:

@@ -7,7 +7,7 @@ call of `advance` is one batch and one transaction; whoever calls it until the e
 may stop at any point, and somebody else may go on.
 """
 
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
 
@@ -24,13 +24,6 @@ BATCH_MS = 20
 
 _MESSAGES_AT_ONCE = 20
 _SESSIONS_AT_ONCE = 100
-
-
-class Running(NamedTuple):
-    """An erasure that is not finished."""
-
-    project_id: int
-    uuid: str
 
 
 def begin_user(tx: Transaction, scope: Scope, user_id: str) -> Erasure:
@@ -109,9 +102,9 @@ def page(tx: Transaction, scope: Scope, page: Page) -> list[Erasure]:
     return tx.all("list_erasures", Erasure, project_id=scope.project_id, **page.values)
 
 
-def running(tx: Transaction) -> list[Running]:
-    """All erasures that somebody must finish, of all projects."""
-    return tx.all("running_erasures", Running)
+def running(tx: Transaction, scope: Scope) -> list[str]:
+    """The uuids of the erasures that somebody must finish."""
+    return tx.all("running_erasures", str, project_id=scope.project_id)
 
 
 def _advance_user(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:

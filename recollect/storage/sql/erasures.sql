@@ -34,7 +34,7 @@ ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
 -- name: running_erasures
-SELECT project_id, uuid FROM erasures WHERE subject_id IS NOT NULL ORDER BY number;
+SELECT uuid FROM erasures WHERE project_id = :project_id AND subject_id IS NOT NULL;
 
 -- name: set_erasure
 UPDATE erasures

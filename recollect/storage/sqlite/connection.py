@@ -1,6 +1,9 @@
 """Connections to a SQLite file: how they are set, and what their errors mean."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 
@@ -30,15 +33,22 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
     Raises:
         StorageError: with a sentence that says what is wrong with the file and what to do.
     """
+    connection = None
     try:
         connection = apsw.Connection(path)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         for name, value in _SETTINGS.items():
             _set(connection, name, value, path)
+        if connection.readonly("main"):
+            raise apsw.ReadOnlyError("the file was opened for reading only")
         if read_only:
             connection.execute("PRAGMA query_only = 1")
-    except apsw.Error as error:
-        raise StorageError(opening_problem(error, path)) from error
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, apsw.Error):
+            raise StorageError(opening_problem(error, path)) from error
+        raise
     return connection
 
 
@@ -50,6 +60,38 @@ def _set(connection: apsw.Connection, name: str, value: int | str, path: str) ->
         raise StorageError(
             f"SQLite keeps {name} at {in_force!r} on {path}, where {expected!r} is needed."
         )
+
+
+@contextmanager
+def looking_at(path: str) -> Iterator[apsw.Connection]:
+    """A connection that reads a file and leaves no trace beside it.
+
+    A file in WAL mode without a log beside it is written by nobody; it is read without a lock,
+    because SQLite would make the log and its shared memory to have one.
+
+    Raises:
+        StorageError: with a sentence that says what is wrong with the file and what to do.
+    """
+    quoted = quote(str(Path(path).resolve()))
+    uri = f"file:{quoted}?immutable=1" if _is_at_rest(path) else f"file:{quoted}"
+    try:
+        connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        try:
+            yield connection
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise StorageError(opening_problem(error, path)) from error
+
+
+def _is_at_rest(path: str) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            write_version = file.read(20)[18:19]
+    except OSError:
+        return False
+    return write_version == b"\x02" and not Path(f"{path}-wal").exists()
 
 
 def opening_problem(error: apsw.Error, path: str) -> str:
@@ -92,6 +134,8 @@ def refusal(error: apsw.Error) -> RecollectError | None:
             return Unavailable("The database file has become read-only; nothing was changed.")
         case apsw.InterruptError():
             return Unavailable("The operation was stopped before its end; nothing was changed.")
+        case apsw.CorruptError() | apsw.NotADBError():
+            return Unavailable("The database file is damaged; restore it from a backup.")
         case apsw.IOError() | apsw.CantOpenError() | apsw.NoMemError():
             return Unavailable("Reading or writing the database failed; nothing was changed.")
         case _:

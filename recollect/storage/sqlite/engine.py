@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import apsw
+
 from recollect.domain.errors import StorageError
 from recollect.domain.transaction import Operation
 from recollect.storage.queries import Query
 from recollect.storage.sqlite.connection import MEMORY, connect
-from recollect.storage.sqlite.migrations import migrate
+from recollect.storage.sqlite.migrations import check_is_ours, migrate
 from recollect.storage.sqlite.owner import Ownership
 from recollect.storage.sqlite.readers import ReaderGate, Readers
 from recollect.storage.sqlite.writer import Job, WriterLane
@@ -54,12 +56,16 @@ class SqliteEngine:
         self._is_memory = path == MEMORY
         self._pid = os.getpid()
         self._ownership = None if self._is_memory else _take(path, url)
+        gate = ReaderGate()
         try:
-            connection = connect(path)
-            migrate(connection, path)
-            gate = ReaderGate()
+            connection = _open(path)
             self._writer = WriterLane(
-                connection, queries, gate, queue_limit=queue_limit, wal_limit_bytes=wal_limit_bytes
+                connection,
+                queries,
+                gate,
+                path=path,
+                queue_limit=queue_limit,
+                wal_limit_bytes=wal_limit_bytes,
             )
         except BaseException:
             if self._ownership:
@@ -106,7 +112,9 @@ class SqliteEngine:
         return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"
 
     def close(self) -> None:
-        """See storage.engine.Engine."""
+        """See storage.engine.Engine. In a forked process it is not this engine's to close."""
+        if os.getpid() != self._pid:
+            return
         self._readers.close()
         self._writer.close()
         if self._ownership:
@@ -119,6 +127,18 @@ class SqliteEngine:
                 "This database was opened before the process forked, and a SQLite connection does "
                 "not survive a fork. Open it again in the new process."
             )
+
+
+def _open(path: str) -> apsw.Connection:
+    if path != MEMORY:
+        check_is_ours(path)
+    connection = connect(path)
+    try:
+        migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _take(path: str, url: str | None) -> Ownership:

@@ -1,12 +1,14 @@
 """Bringing a SQLite file's schema up to date, one recorded step at a time."""
 
+import os
+from pathlib import Path
 from time import time_ns
 
 import apsw
 
 from recollect.domain.errors import StorageError
 from recollect.storage.migrations import Migration, load_migrations, newer_database
-from recollect.storage.sqlite.connection import opening_problem
+from recollect.storage.sqlite.connection import looking_at, opening_problem
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -15,6 +17,26 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at INTEGER NOT NULL
 ) STRICT
 """
+
+
+def check_is_ours(path: str) -> None:
+    """Refuse, without changing it, a file that is not there for us to write.
+
+    Raises:
+        StorageError: it is read-only, not a database, or another program's.
+    """
+    if not Path(path).is_file() or not os.access(path, os.R_OK):
+        raise StorageError(opening_problem(apsw.CantOpenError(), path))
+    if not os.access(path, os.W_OK):
+        raise StorageError(opening_problem(apsw.ReadOnlyError(), path))
+    with looking_at(path) as connection:
+        is_empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        if is_empty or applied_migrations(connection):
+            return
+    raise StorageError(
+        f"{path} is another program's database: it has tables, and none of Recollect's. "
+        "Name another file; nothing was changed."
+    )
 
 
 def migrate(connection: apsw.Connection, path: str) -> list[Migration]:

@@ -25,7 +25,7 @@ class Owner(msgspec.Struct):
 
 def lock_path(database: str) -> Path:
     """Where the lock file of a database is."""
-    return Path(f"{database}.owner")
+    return Path(f"{os.path.realpath(database)}.owner")
 
 
 class Ownership:

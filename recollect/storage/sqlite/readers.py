@@ -7,16 +7,15 @@ writer when the log must be shortened.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from time import monotonic, time_ns
 from typing import TypeVar
 from weakref import WeakSet
 
 import apsw
 
-from recollect.domain.errors import Unavailable
+from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.times import Instant
 from recollect.domain.transaction import Operation
 from recollect.storage.queries import Query
@@ -27,23 +26,28 @@ T = TypeVar("T")
 
 LANES = 2
 _STEPS_BETWEEN_LOOKS = 20_000
+CLOSED = "The server is shutting down."
 
 
 class ReaderGate:
-    """Open, but while the writer holds it closed no lane begins a read."""
+    """Open, but while the writer keeps it closed no lane begins a read."""
 
     def __init__(self) -> None:
         self._open = threading.Event()
         self._open.set()
 
-    @contextmanager
-    def closed(self) -> Iterator[None]:
-        """Keep readers from beginning, for the length of a `with`."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether readers wait."""
+        return not self._open.is_set()
+
+    def close(self) -> None:
+        """Let no reader begin."""
         self._open.clear()
-        try:
-            yield
-        finally:
-            self._open.set()
+
+    def open(self) -> None:
+        """Let readers begin again."""
+        self._open.set()
 
     def wait(self) -> None:
         """Wait until it is open."""
@@ -67,6 +71,7 @@ class Readers:
         self._limit_ms = limit_ms
         self._of_thread = threading.local()
         self._connections: WeakSet[apsw.Connection] = WeakSet()
+        self._is_closed = False
         self._lanes = ThreadPoolExecutor(LANES, thread_name_prefix="recollect-reader")
 
     def read(self, operation: Operation[T]) -> T:
@@ -86,11 +91,13 @@ class Readers:
 
     async def read_in_lane(self, operation: Operation[T]) -> T:
         """Run a read in a lane, within the time limit."""
+        self._check_open()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._lanes, self._read_within_limit, operation)
 
     def close(self) -> None:
         """Let running reads end, then close every connection."""
+        self._is_closed = True
         self._lanes.shutdown(wait=True, cancel_futures=True)
         for connection in list(self._connections):
             connection.close()
@@ -112,10 +119,21 @@ class Readers:
         finally:
             connection.set_progress_handler(None)
 
+    def _connection_now(self) -> apsw.Connection:
+        try:
+            return self._connect()
+        except StorageError as error:
+            raise Unavailable(error.detail) from error
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable(CLOSED)
+
     def _cursor(self) -> apsw.Cursor:
+        self._check_open()
         cursor: apsw.Cursor | None = getattr(self._of_thread, "cursor", None)
         if cursor is None:
-            connection = self._connect()
+            connection = self._connection_now()
             self._connections.add(connection)
             cursor = self._of_thread.cursor = connection.cursor()
         return cursor

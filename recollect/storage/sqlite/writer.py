@@ -23,12 +23,12 @@ from typing import Any, Generic, TypeVar
 
 import apsw
 
-from recollect.domain.errors import Unavailable
+from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.times import Instant
 from recollect.domain.transaction import Operation
 from recollect.storage.queries import Query
-from recollect.storage.sqlite.connection import BUSY_TIMEOUT_MS, refusal
-from recollect.storage.sqlite.readers import ReaderGate
+from recollect.storage.sqlite.connection import BUSY_TIMEOUT_MS, opening_problem, refusal
+from recollect.storage.sqlite.readers import CLOSED, ReaderGate
 from recollect.storage.sqlite.transaction import SqliteTransaction
 
 T = TypeVar("T")
@@ -37,9 +37,9 @@ GROUP_MS = 20
 """A group commits after this long at the latest, so that nobody waits for a crowd."""
 
 CHECKPOINT_PAGES = 1_000
-CHECKPOINT_PAGES_UNDER_LOAD = 8_000
-_TRUNCATE_WAIT_MS = 50
-_TRUNCATE_PAUSE_S = 1.0
+CHECKPOINT_PAGES_UNDER_LOAD = 1_500
+_TRUNCATE_WAIT_MS = 10
+_TRUNCATE_PAUSE_S = 0.1
 
 
 class Clock:
@@ -47,6 +47,11 @@ class Clock:
 
     def __init__(self, last: Instant) -> None:
         self._last = last
+
+    @property
+    def last(self) -> Instant:
+        """The time of the last operation."""
+        return self._last
 
     def tick(self) -> Instant:
         """The time of the next operation."""
@@ -75,7 +80,10 @@ class Job(Generic[T]):
 
 
 class WriterLane:
-    """Runs jobs in groups on a connection of its own until it is closed."""
+    """Runs jobs in groups on a connection of its own until it is closed.
+
+    The queries `latest_time` and `keep_time` are its own: they give and keep its clock.
+    """
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class WriterLane:
         queries: Mapping[str, Query],
         gate: ReaderGate,
         *,
+        path: str,
         queue_limit: int,
         wal_limit_bytes: int,
     ) -> None:
@@ -90,7 +99,8 @@ class WriterLane:
         self._cursor = connection.cursor()
         self._queries = queries
         self._gate = gate
-        self._clock = Clock(self._latest_time())
+        self._clock = Clock(self._latest_time(path))
+        self._changes_kept = connection.total_changes()
         self._queue: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._queue_limit = queue_limit
         self._page_bytes: int = connection.pragma("page_size")
@@ -111,7 +121,7 @@ class WriterLane:
         """
         with self._lock:
             if self._is_closed:
-                raise Unavailable("The server is shutting down.")
+                raise Unavailable(CLOSED)
             if self._queue.qsize() >= self._queue_limit:
                 raise Unavailable("Too many writes are waiting; try again in a moment.")
             self._queue.put(job)
@@ -124,19 +134,44 @@ class WriterLane:
             self._is_closed = True
             self._queue.put(None)
         self._thread.join()
+        self._keep_time()
         self._truncate_log()
         self._connection.close()
 
-    def _latest_time(self) -> Instant:
-        row = self._cursor.execute(self._queries["latest_time"].text({})).fetchone()
-        self._cursor.fetchall()
-        return Instant(row[0] if row else 0)
+    def _latest_time(self, path: str) -> Instant:
+        try:
+            rows = self._cursor.execute(self._queries["latest_time"].text({})).fetchall()
+        except apsw.Error as error:
+            self._connection.close()
+            raise StorageError(opening_problem(error, path)) from error
+        latest: Any = rows[0][0]
+        return Instant(latest)
+
+    def _keep_time(self) -> None:
+        """Let the clock go on from here after a restart, even if the machine's has gone back."""
+        if self._connection.total_changes() == self._changes_kept:
+            return
+        try:
+            text = self._queries["keep_time"].text({})
+            self._cursor.execute(text, {"now_at": str(self._clock.last)})
+            self._changes_kept = self._connection.total_changes()
+        except apsw.Error:
+            return  # the newest rows know the time well enough
 
     def _run(self) -> None:
-        while (job := self._queue.get()) is not None:
+        while (job := self._next_job()) is not None:
             group = self._run_alone_or_in_group(job)
             _answer(group)
             self._tend_log()
+        self._gate.open()
+
+    def _next_job(self) -> Job[Any] | None:
+        while self._gate.is_closed:
+            try:
+                return self._queue.get(timeout=_TRUNCATE_PAUSE_S)
+            except Empty:
+                self._shorten_log()
+        return self._queue.get()
 
     def _run_alone_or_in_group(self, first: Job[Any]) -> list[Job[Any]]:
         if self._queue.empty():
@@ -220,26 +255,32 @@ class WriterLane:
     def _tend_log(self) -> None:
         if self._wal_pages < CHECKPOINT_PAGES:
             return
+        self._keep_time()
         if self._wal_pages * self._page_bytes > self._wal_limit_bytes:
             self._shorten_log()
         elif self._queue.empty() or self._wal_pages > CHECKPOINT_PAGES_UNDER_LOAD:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _shorten_log(self) -> None:
-        # A reader that began before the last checkpoint keeps the log from starting over, so no
-        # reader lane begins while those that run come to their end. One that does not come to it
-        # soon is waited for again later, not here: writers are waiting.
+        # A reader that began before the last checkpoint keeps the log from starting over. So no
+        # reader lane begins a read until those that run have come to their end (their time is
+        # limited). Writers are not kept waiting for it: it is tried again every now and then.
         if monotonic() < self._truncate_not_before:
             return
-        self._truncate_not_before = monotonic() + _TRUNCATE_PAUSE_S
-        with self._gate.closed():
-            self._connection.set_busy_timeout(_TRUNCATE_WAIT_MS)
-            self._truncate_log()
-            self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        self._gate.close()
+        self._connection.set_busy_timeout(_TRUNCATE_WAIT_MS)
+        is_short = self._truncate_log()
+        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if is_short:
+            self._gate.open()
+        else:
+            self._truncate_not_before = monotonic() + _TRUNCATE_PAUSE_S
 
-    def _truncate_log(self) -> None:
-        if self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE):
+    def _truncate_log(self) -> bool:
+        is_short = self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if is_short:
             self._wal_pages = 0
+        return is_short
 
     def _checkpoint(self, mode: int) -> bool:
         try:

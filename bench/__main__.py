@@ -22,6 +22,7 @@ from typing import NamedTuple
 from bench import likeness, measure, report, seed, traffic
 from bench.load import CONNECTIONS, Load
 from bench.measure import Compared, Pace, Side
+from bench.report import Noise
 from bench.seed import Seeded
 from bench.servers import Ground, Server
 from bench.traffic import Traffic
@@ -98,8 +99,8 @@ _COLUMNS = (
     "p50 ms",
     "p99 ms",
     "floor",
-    "p50 ms",
-    "p99 ms",
+    "floor p50",
+    "floor p99",
     "share",
     "goal",
     "by cpu",
@@ -358,8 +359,10 @@ def main() -> None:
     seed.FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=seed.FOLDER, prefix="run-") as folder:
         bench = Bench(given, Path(folder))
+        noise = Noise()
         tables = bench.run()
-    text = report.text_of(tables, bench.notes, seed.FOLDER)
+        notes = [str(noise), *bench.notes]
+    text = report.text_of(tables, notes, seed.FOLDER)
     print(f"\n{text}")
     file = given.results or (None if given.only else report.FILE)
     if file is not None:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -36,6 +37,35 @@ class Table(NamedTuple):
             for row in (self.columns, rule, *self.rows)
         ]
         return "\n".join([f"## {self.title}", "", self.about, "", *(f"{line} |" for line in lines)])
+
+
+class Noise:
+    """What else the machine had to do, from when this is made until it is asked for.
+
+    Asked when all servers have ended: only then the system tells what they have used.
+    """
+
+    _TOO_MUCH = 0.05
+
+    def __init__(self) -> None:
+        self._began = perf_counter()
+        self._others = _others_s()
+
+    def __str__(self) -> str:
+        cores = os.cpu_count() or 1
+        share = (_others_s() - self._others) / (perf_counter() - self._began) / cores
+        warning = ": **too much; repeat this when it is quiet**" if share > self._TOO_MUCH else ""
+        return f"other processes used {max(share, 0):.0%} of the machine meanwhile{warning}"
+
+
+def _others_s() -> float:
+    _, user, nice, system, _idle, _waiting, *interrupts = (
+        Path("/proc/stat").read_text().partition("\n")[0].split()
+    )
+    ticks = sum(map(int, (user, nice, system, *interrupts[:3])))
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = sum(each.ru_utime + each.ru_stime for each in own)
+    return ticks / os.sysconf("SC_CLK_TCK") - used
 
 
 def text_of(tables: Sequence[Table], notes: Sequence[str], folder: Path) -> str:

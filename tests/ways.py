@@ -23,9 +23,7 @@ from recollect.config import Settings
 from recollect.domain.errors import RecollectError
 from recollect.domain.ids import check_id
 from recollect.http.errors import status_of
-from recollect.http.native import read_body as read_body
-from recollect.http.native import read_query
-from recollect.http.native import read_revision as read_revision
+from recollect.http.native import read_body, read_query, read_revision
 from recollect.main import Recollect, make_application, open_recollect
 from recollect.native import shapes
 from recollect.native.calls import Call, Replayed

@@ -95,8 +95,5 @@ def differing_paths(theirs: Any, ours: Any, path: str) -> list[str]:
 def value_at(value: Any, path: str) -> Any:
     """The value at a path such as `body.messages[0].content`."""
     for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-        if index:
-            value = value[int(index)]
-        else:
-            value = value.get(name, ABSENT)
+        value = value[int(index)] if index else value.get(name, ABSENT)
     return value

@@ -217,4 +217,4 @@ DIFFERENCES = (
         _error(404, 204, 205),
     ),
 )
-"""All of them. A difference that is not here fails the replay, and so does one here that is none."""
+"""All of them. One that is not here fails the replay, and so does one here that is none."""

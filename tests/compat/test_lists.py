@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from recollect.config import Settings
 from tests.compat.steps import (
     Page,
     Row,
@@ -17,7 +18,10 @@ from tests.compat.steps import (
     pages_of,
     user_ids_of,
 )
-from tests.http.doors import InProcess, Request
+from tests.conftest import ENGINES, database_url
+from tests.http.doors import InProcess, Request, in_process
+
+CROWD = [f"u{number:05}" for number in range(2_500)]
 
 Walk = Callable[[Page], Iterator[list[Row]]]
 WALKS: list[Any] = [
@@ -26,15 +30,20 @@ WALKS: list[Any] = [
 ]
 
 
-@pytest.fixture
-def crowd(doors: InProcess) -> list[str]:
-    """2,500 users, in the order of their creation."""
-    return add_users(doors, 2_500)
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda name: name.replace(" ", "_"))
+def crowded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InProcess]:
+    """A server with 2,500 users, from u00000 to u02499, whom nobody deletes."""
+    folder = tmp_path_factory.mktemp("crowded")
+    with in_process(Settings(database_url=database_url(request.param, folder))) as doors:
+        assert add_users(doors, 2_500) == CROWD
+        yield doors
 
 
-def test_a_list_without_a_limit_gives_all_in_pieces(doors: InProcess, crowd: list[str]) -> None:
-    answer = doors.send("GET", "/api/v1/user")
-    assert [user["user_id"] for user in answer.json] == crowd
+def test_a_list_without_a_limit_gives_all_in_pieces(crowded: InProcess) -> None:
+    answer = crowded.send("GET", "/api/v1/user")
+    assert [user["user_id"] for user in answer.json] == CROWD
     assert [user["id"] for user in answer.json] == list(range(1, 2_501))
     assert answer.pieces > 2, "it is streamed in batches"
     assert "content-length" not in answer.headers
@@ -53,31 +62,32 @@ def test_a_list_that_ends_near_a_batch_is_whole(doors: InProcess, count: int) ->
     assert len(set(everybody)) == count
 
 
-def test_a_limit_may_be_greater_than_a_batch(doors: InProcess, crowd: list[str]) -> None:
+def test_a_limit_may_be_greater_than_a_batch(crowded: InProcess) -> None:
     for limit in (1_000, 1_001, 1_500, 2_000, 2_499, 2_500, 2_501, 9_999, 2**63 - 1):
-        rows = ok(doors.send("GET", f"/api/v1/user?limit={limit}"))
-        assert [row["user_id"] for row in rows] == crowd[:limit], limit
+        rows = ok(crowded.send("GET", f"/api/v1/user?limit={limit}"))
+        assert [row["user_id"] for row in rows] == CROWD[:limit], limit
         assert [row["id"] for row in rows] == list(range(1, len(rows) + 1))
 
 
-def test_pages_greater_than_a_batch_follow_each_other(doors: InProcess, crowd: list[str]) -> None:
-    assert user_ids_of(chunks(pages_of(doors, "/api/v1/user", 1_200), 1_200)) == crowd
-    assert user_ids_of(after_last_id(pages_of(doors, "/api/v1/user", 1_200))) == crowd
+def test_pages_greater_than_a_batch_follow_each_other(crowded: InProcess) -> None:
+    assert user_ids_of(chunks(pages_of(crowded, "/api/v1/user", 1_200), 1_200)) == CROWD
+    assert user_ids_of(after_last_id(pages_of(crowded, "/api/v1/user", 1_200))) == CROWD
 
 
-def test_a_cursor_without_a_limit_leaves_out_that_many(doors: InProcess, crowd: list[str]) -> None:
-    rows = ok(doors.send("GET", "/api/v1/user?cursor=700"))
-    assert [row["user_id"] for row in rows] == crowd[700:]
+def test_a_cursor_without_a_limit_leaves_out_that_many(crowded: InProcess) -> None:
+    rows = ok(crowded.send("GET", "/api/v1/user?cursor=700"))
+    assert [row["user_id"] for row in rows] == CROWD[700:]
     assert rows[0]["id"] == 701
 
 
-def test_deleting_each_page_that_is_shown_leaves_nobody(doors: InProcess, crowd: list[str]) -> None:
+def test_deleting_each_page_that_is_shown_leaves_nobody(doors: InProcess) -> None:
+    everybody = add_users(doors, 2_500)
     shown = []
     for rows in chunks(pages_of(doors, "/api/v1/user", 100), 100):
         user_ids = [row["user_id"] for row in rows]
         delete_users(doors, user_ids)
         shown += user_ids
-    assert shown == crowd
+    assert shown == everybody
     assert ok(doors.send("GET", "/api/v1/user")) == []
 
 

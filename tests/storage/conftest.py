@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 import pytest
 
-from recollect.storage.sqlite import SqliteEngine
+from recollect.storage.sqlite import SqliteEngine, writer
 from recollect.storage.sqlite import connection as connections
 from tests.storage.disks import ShakyDisk
 from tests.storage.notes import QUERIES, make
@@ -60,6 +60,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
     """Connections wait for another program's lock not for 5 s, but for as long as this says."""
     monkeypatch.setattr(connections, "BUSY_TIMEOUT_MS", 300)
     return 0.3
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the writer lane no time passes, so that a busy machine does not cut a group in two."""
+    monkeypatch.setattr(writer, "perf_counter", lambda: 0.0)
 
 
 @pytest.fixture

@@ -1,0 +1,328 @@
+"""`recollect serve`: how it starts, where it refuses to, and how it stops."""
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from recollect import __version__
+from recollect.storage.sqlite.owner import read_owner
+from tests.cli.running import is_sentence, recollect
+from tests.serving import RECOLLECT, Server, free_port, serving
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return str(response.read().decode())
+
+
+def post(url: str, body: Any) -> int:
+    request = urllib.request.Request(url, json.dumps(body).encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return int(response.status)
+
+
+@contextmanager
+def half_sent(server: Server, path: str, body: bytes) -> Iterator[http.client.HTTPConnection]:
+    """A request whose head and half of whose body have come in."""
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.putrequest("POST", path)
+        connection.putheader("content-type", "application/json")
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders()
+        connection.send(body[: len(body) // 2])
+        time.sleep(0.3)
+        yield connection
+
+
+# Starting.
+
+
+def test_the_banner_says_where_it_listens_on_which_database_and_who_may_come_in(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path) as server:
+        assert server.log.read_text() == (
+            f"Recollect {__version__} listens on {server.url}\n"
+            f"  database  SQLite, {tmp_path}/recollect.db\n"
+            "  auth      off: open to programs of this machine, closed to web pages\n"
+            f"  docs      {server.url}/docs\n"
+        )
+        assert get(f"{server.url}/healthz") == "."
+        assert get(f"{server.url}/docs").startswith("<!")
+
+
+def test_without_any_setting_the_data_is_in_a_folder_beside(tmp_path: Path) -> None:
+    with serving(tmp_path, database_url="sqlite:///recollect-data/recollect.db") as server:
+        assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
+    assert {each.name for each in (tmp_path / "recollect-data").iterdir()} == {
+        "recollect.db",
+        "recollect.db.owner",
+        "recollect.db.secret",
+    }
+
+
+def test_a_database_in_memory_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path, database_url="sqlite:///:memory:") as server:
+        assert "database  SQLite in memory\n" in server.log.read_text()
+        assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
+    assert [each.suffix for each in tmp_path.iterdir()] == [".log"]
+
+
+def test_it_answers_soon_after_it_was_started(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        pass
+    began = time.monotonic()
+    with serving(tmp_path):
+        took = time.monotonic() - began
+    print(f"ready after {took:.2f} s")
+    assert took < 5  # the budget of half a second is the benchmark's to watch
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "::1"])
+def test_every_loopback_address_is_served_without_ado(tmp_path: Path, host: str) -> None:
+    server = Server(tmp_path, settings={"RECOLLECT_HOST": host})
+    try:
+        url = f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
+        for _ in range(100):
+            if server.log.read_text():
+                break
+            time.sleep(0.05)
+        assert f"listens on {url}\n" in server.log.read_text()
+        assert get(f"{url}/healthz") == "."
+    finally:
+        assert server.stop() == 0
+
+
+def test_where_the_system_chooses_the_port_the_banner_and_the_owner_say_which(
+    tmp_path: Path,
+) -> None:
+    database = tmp_path / "recollect.db"
+    command = [str(RECOLLECT), "serve", "--port", "0", "--database", f"sqlite:///{database}"]
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, cwd=tmp_path) as process:
+        try:
+            assert process.stdout
+            url = process.stdout.readline().split()[-1]
+            assert get(f"{url}/healthz") == "."
+            owner = read_owner(str(database))
+            assert owner
+            assert owner.url == url
+        finally:
+            process.terminate()
+
+
+# Refusing to start.
+
+
+def test_an_address_that_others_can_reach_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
+    result = recollect("serve", "--host", "0.0.0.0", folder=tmp_path)
+    assert result.returncode == 2
+    assert is_sentence(result.stderr)
+    assert "Others can reach 0.0.0.0" in result.stderr
+    assert "127.0.0.1" in result.stderr
+    assert "--insecure-no-auth" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_others_can_reach_is_served_where_that_is_meant(tmp_path: Path) -> None:
+    settings = {"RECOLLECT_HOST": "0.0.0.0", "RECOLLECT_INSECURE_NO_AUTH": "true"}
+    with serving(tmp_path, settings=settings) as server:
+        banner = server.log.read_text()
+        assert f"listens on http://0.0.0.0:{server.port}" in banner
+        assert "auth      OFF by --insecure-no-auth: open to everybody" in banner
+
+
+def test_a_port_in_use_is_refused_and_the_file_let_go_of(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = recollect("serve", "--port", port, folder=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    sentence = result.stderr.splitlines()[-1]
+    assert sentence.startswith(f"recollect: Nothing could listen on http://127.0.0.1:{port}")
+    assert "Traceback" not in result.stderr
+    assert not list((tmp_path / "recollect-data").glob("*-wal"))
+    assert recollect("migrate", folder=tmp_path).returncode == 0
+
+
+def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+    result = recollect("serve", "--host", "192.0.2.1", "--insecure-no-auth", folder=tmp_path)
+    assert result.returncode == 2
+    assert "Nothing could listen on http://192.0.2.1:8000" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        result = recollect(
+            "serve", "--port", free_port(), "--database", server.database_url, folder=tmp_path
+        )
+        assert result.returncode == 1
+        assert result.stderr == (
+            f"recollect: {tmp_path}/recollect.db is served by process {server.process.pid} at "
+            f"{server.url}; use that, or stop it.\n"
+        )
+        assert get(f"{server.url}/healthz") == "."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--database", "sqlite:////dev/null/recollect.db"], "folder /dev/null cannot be made"),
+        (["--database", "sqlite:////"], "cannot be"),
+        (["--secret-file", "/dev/null"], "shorter than 16 characters"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_refused_with_a_sentence(
+    tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    result = recollect("serve", *arguments, folder=tmp_path)
+    assert result.returncode == 1
+    assert is_sentence(result.stderr)
+    assert sentence in result.stderr
+
+
+# Stopping.
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_leaves_one_whole_file_and_no_log(tmp_path: Path, how: signal.Signals) -> None:
+    with serving(tmp_path) as server:
+        for n in range(20):
+            assert post(f"{server.url}/v1/users", {"user_id": f"user-{n}"}) == 201
+        get(f"{server.url}/v1/users")
+        get(f"{server.url}/v1/users?limit=1000")
+        assert (tmp_path / "recollect.db-wal").exists()
+        server.process.send_signal(how)
+        assert server.process.wait(30) == 0
+        assert "Traceback" not in server.log.read_text()
+    assert not (tmp_path / "recollect.db-wal").exists()
+    assert not (tmp_path / "recollect.db-shm").exists()
+    with closing(apsw.Connection(str(tmp_path / "recollect.db"))) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchall() == [(20,)]
+
+
+def test_a_stop_finishes_a_request_that_is_half_sent(tmp_path: Path) -> None:
+    body = json.dumps({"user_id": "jane", "metadata": {"x": "y" * 1000}}).encode()
+    with serving(tmp_path) as server:
+        with half_sent(server, "/v1/users", body) as connection:
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            assert server.process.poll() is None
+            connection.send(body[len(body) // 2 :])
+            response = connection.getresponse()
+            assert response.status == 201
+            assert json.load(response)["user_id"] == "jane"
+        assert server.process.wait(30) == 0
+    with serving(tmp_path) as server:
+        assert json.loads(get(f"{server.url}/v1/users/jane"))["user_id"] == "jane"
+
+
+def test_a_stop_does_not_wait_for_connections_without_a_request(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        idle = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(3)]
+        for connection in idle:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 3
+        for connection in idle:
+            connection.close()
+
+
+def test_after_the_signal_nobody_new_is_let_in(tmp_path: Path) -> None:
+    body = json.dumps({"user_id": "jane"}).encode()
+    with serving(tmp_path) as server, half_sent(server, "/v1/users", body) as connection:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        with pytest.raises(urllib.error.URLError):
+            get(f"{server.url}/healthz")
+        connection.send(body[len(body) // 2 :])
+        assert connection.getresponse().status == 201
+
+
+def test_a_stop_under_load_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    answered: list[str] = []
+    oddities: list[object] = []
+
+    def write(client: int) -> None:
+        for n in range(100_000):
+            user_id = f"user-{client}-{n}"
+            try:
+                status = post(f"{server.url}/v1/users", {"user_id": user_id})
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    oddities.append(error.code)
+                return
+            except (urllib.error.URLError, ConnectionError, http.client.HTTPException):
+                return
+            if status == 201:
+                answered.append(user_id)
+
+    with serving(tmp_path) as server, ThreadPoolExecutor(8) as pool:
+        writing = [pool.submit(write, client) for client in range(8)]
+        time.sleep(0.7)
+        assert server.stop() == 0
+        for each in writing:
+            each.result(30)
+        assert "Traceback" not in server.log.read_text()
+    assert oddities == []
+    assert len(answered) > 10
+    with closing(apsw.Connection(str(tmp_path / "recollect.db"))) as connection:
+        there = {user_id for (user_id,) in connection.execute("SELECT user_id FROM users")}
+    assert set(answered) <= there
+    assert len(there) <= len(answered) + 8
+
+
+def test_a_stop_during_an_erasure_goes_on_at_the_next_start(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
+        words = [{"content": "x" * 1000}] * 1000
+        for n in range(10):
+            url = f"{server.url}/v1/sessions/jane-{n}/messages"
+            assert post(url, {"user_id": "jane", "messages": words}) == 201
+        forget = urllib.request.Request(f"{server.url}/v1/users/jane", method="DELETE")
+        statuses: list[int] = []
+
+        def erase() -> None:
+            try:
+                with urllib.request.urlopen(forget, timeout=30) as response:
+                    statuses.append(response.status)
+            except urllib.error.HTTPError as error:
+                statuses.append(error.code)
+
+        erasing = threading.Thread(target=erase)
+        erasing.start()
+        time.sleep(0.05)
+        assert server.stop() == 0
+        erasing.join()
+        assert "Traceback" not in server.log.read_text()
+        assert statuses in ([200], [202], [503])
+    with serving(tmp_path) as server:
+        ends = time.monotonic() + 20
+        while not is_gone(f"{server.url}/v1/users/jane") and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert is_gone(f"{server.url}/v1/users/jane")
+        assert is_gone(f"{server.url}/v1/sessions/jane-9")
+
+
+def is_gone(url: str) -> bool:
+    try:
+        get(url)
+    except urllib.error.HTTPError as error:
+        return error.code == 404
+    return False

@@ -1,0 +1,32 @@
+"""A server in this process and one on a socket, shared by tests that use ids of their own."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from recollect.config import Settings
+from tests.http.doors import InProcess, OverSocket, in_process
+from tests.serving import serving
+
+_NAMES = count(1)
+
+
+@pytest.fixture
+def fresh() -> str:
+    """A name that no other test here uses, and that a path carries as it is."""
+    return f"fresh-{next(_NAMES)}"
+
+
+@pytest.fixture(scope="package")
+def doors() -> Iterator[InProcess]:
+    """All doors of a server in this process; see `fresh`."""
+    with in_process(Settings(database_url="sqlite:///:memory:")) as doors:
+        yield doors
+
+
+@pytest.fixture(scope="package")
+def socket_doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OverSocket]:
+    """All doors of `recollect serve`; see `fresh`."""
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield OverSocket(server.port)

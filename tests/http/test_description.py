@@ -1,0 +1,263 @@
+"""`/openapi.json` describes the native interface, and the interface is as described."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from recollect.api.operations import OPERATIONS, Operation
+from tests.http.doors import Answer, InProcess
+from tests.http.schemas import KEYWORDS, TYPES, faults, resolve
+
+Json = Any
+Described = tuple[str, str, Json]
+
+
+@pytest.fixture(scope="module")
+def document(doors: InProcess) -> Json:
+    """The document as it is served."""
+    answer = doors.send("GET", "/openapi.json")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    return answer.json
+
+
+def described(document: Json) -> Iterator[Described]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def nodes(value: Json) -> Iterator[Json]:
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from nodes(item)
+
+
+def schemas_in(document: Json) -> Iterator[Json]:
+    """Every schema, with those inside of it."""
+
+    def walk(schema: Json) -> Iterator[Json]:
+        yield schema
+        for each in (*schema.get("properties", {}).values(), *schema.get("anyOf", ())):
+            yield from walk(each)
+        for name in ("items", "additionalProperties"):
+            if isinstance(schema.get(name), dict):
+                yield from walk(schema[name])
+
+    for schema in document["components"]["schemas"].values():
+        yield from walk(schema)
+    for node in nodes(document["paths"]):
+        if isinstance(node.get("schema"), dict):
+            yield from walk(node["schema"])
+
+
+def test_it_says_what_it_is(document: Json) -> None:
+    assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+    assert document.keys() <= {
+        "openapi",
+        "info",
+        "jsonSchemaDialect",
+        "servers",
+        "paths",
+        "webhooks",
+        "components",
+        "security",
+        "tags",
+        "externalDocs",
+    }
+
+
+def test_every_operation_is_there_and_nothing_else(document: Json) -> None:
+    there = {
+        (method.upper(), path, each["operationId"]) for method, path, each in described(document)
+    }
+    assert there == {(each.method, each.path, each.name) for each in OPERATIONS}
+
+
+def test_every_reference_leads_somewhere(document: Json) -> None:
+    references = [node["$ref"] for node in nodes(document) if isinstance(node.get("$ref"), str)]
+    assert len(references) > len(OPERATIONS)
+    for reference in references:
+        assert isinstance(resolve(document, reference), dict), reference
+
+
+def test_every_component_is_used_or_is_a_query(document: Json) -> None:
+    used = {node["$ref"] for node in nodes(document) if "$ref" in node}
+    queries = {each.query.__name__ for each in OPERATIONS if each.query}
+    for name in document["components"]["schemas"]:
+        assert re.fullmatch(r"[a-zA-Z0-9._-]+", name)
+        assert f"#/components/schemas/{name}" in used or name in queries, name
+
+
+def test_operations_have_ids_tags_and_sentences_of_their_own(document: Json) -> None:
+    operations = [operation for _, _, operation in described(document)]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    tags = [tag["name"] for tag in document["tags"]]
+    assert len(set(tags)) == len(tags)
+    for operation in operations:
+        assert operation["summary"]
+        assert set(operation["tags"]) <= set(tags)
+
+
+def test_parameters_are_declared_once_and_as_the_path_has_them(document: Json) -> None:
+    for method, path, operation in described(document):
+        where = [(each["in"], each["name"]) for each in operation["parameters"]]
+        assert len(set(where)) == len(where), (method, path)
+        in_path = {name for place, name in where if place == "path"}
+        assert in_path == set(re.findall(r"\{([^}]+)\}", path))
+        for parameter in operation["parameters"]:
+            assert parameter["in"] in {"path", "query", "header"}
+            assert isinstance(parameter["schema"], dict)
+            assert parameter["required"] is (parameter["in"] == "path")
+
+
+def test_paths_differ_in_more_than_the_names_of_their_ids(document: Json) -> None:
+    shapes = [re.sub(r"\{[^}]+\}", "{}", path) for path in document["paths"]]
+    assert len(set(shapes)) == len(shapes)
+    assert all(path.startswith("/v1/") for path in document["paths"])
+
+
+def test_every_answer_is_described_success_and_problem(document: Json) -> None:
+    for method, path, operation in described(document):
+        responses = operation["responses"]
+        assert any(re.fullmatch(r"2\d\d", status) for status in responses), (method, path)
+        for status, response in responses.items():
+            assert re.fullmatch(r"[1-5]\d\d|default", status)
+            assert response["description"]
+            (media,) = response["content"]
+            is_problem = status == "default" or status >= "400"
+            assert media == ("application/problem+json" if is_problem else "application/json")
+        problem = responses["default"]["content"]["application/problem+json"]["schema"]
+        assert problem == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_a_body_is_described_where_the_operation_has_one(document: Json) -> None:
+    has_body = {each.name for each in OPERATIONS if each.body}
+    for _, _, operation in described(document):
+        body = operation.get("requestBody")
+        assert (body is not None) == (operation["operationId"] in has_body)
+        if body:
+            assert body["required"] is True
+            assert list(body["content"]) == ["application/json"]
+
+
+def test_schemas_are_those_of_json_schema_2020(document: Json) -> None:
+    for schema in schemas_in(document):
+        assert schema.keys() <= KEYWORDS, schema.keys() - KEYWORDS
+        assert schema.get("type", "object") in TYPES
+        assert set(schema.get("required", ())) <= set(schema.get("properties", ())), schema
+        if "default" in schema:
+            assert list(faults(schema["default"], schema, document)) == []
+
+
+def test_every_field_has_one_shape_in_every_list(document: Json) -> None:
+    for operation in OPERATIONS:
+        if not operation.name.endswith(".list"):
+            continue
+        described_ = document["paths"][operation.path]["get"]
+        names = {each["name"] for each in described_["parameters"] if each["in"] == "query"}
+        assert {"limit", "cursor", "order"} <= names
+
+
+PROBLEMS = [
+    ("GET", "/v1/users/nobody-at-all", None, None),
+    ("POST", "/v1/users", {"user_id": ""}, None),
+    ("POST", "/v1/users", {"user_id": "a", "x": 1}, None),
+    ("POST", "/v1/users", b"{", None),
+    ("GET", "/v1/users?limit=0", None, None),
+    ("GET", "/v1/users?cursor=x", None, None),
+    ("PATCH", "/v1/users/a", {}, {"If-Match": "x"}),
+    ("DELETE", "/v1/users", None, None),
+    ("GET", "/v1/nothing", None, None),
+    ("GET", "/v1/users", None, {"Origin": "http://evil.example"}),
+    ("POST", "/v1/users", b" " * (5 * 1024 * 1024 + 1), None),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "body", "headers"), PROBLEMS)
+def test_problems_are_as_described(
+    doors: InProcess, document: Json, method: str, target: str, body: Json, headers: Json
+) -> None:
+    answer = doors.send(method, target, body, headers=headers)
+    assert answer.status >= 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    schema = document["components"]["schemas"]["Problem"]
+    assert list(faults(answer.json, schema, document)) == []
+    assert answer.json["status"] == answer.status
+
+
+class Calls:
+    """One successful call of each operation, in an order in which they all succeed."""
+
+    def __init__(self, doors: InProcess, name: str) -> None:
+        self._doors = doors
+        self._ids = {"user_id": f"{name} u/é", "session_id": f"{name} s%2F"}
+        self.answers: dict[str, Answer] = {}
+
+    def __call__(self, name: str, body: Json = None, query: str = "", **ids: str) -> Answer:
+        operation = next(each for each in OPERATIONS if each.name == name)
+        values = self._ids | ids
+        path = operation.path.format(
+            **{key: quote(value, safe="") for key, value in values.items()}
+        )
+        answer = self._doors.send(operation.method, path + query, body)
+        assert answer.status < 300, (name, answer.status, answer.text)
+        self.answers[name] = answer
+        return answer
+
+    def make(self) -> None:
+        """Call them all."""
+        user_id, session_id = self._ids["user_id"], self._ids["session_id"]
+        metadata = {"plan": {"name": "free"}, "n": None, "list": [1, 2.5, True]}
+        self("users.put", {"email": "a@b.co"})
+        self("users.add", {"user_id": f"{user_id} 2", "metadata": metadata})
+        self("users.add", {"user_id": f"{user_id} 3", "first_name": "J", "last_name": "S"})
+        self("users.list", query="?limit=1")
+        self("users.list", query="?metadata.plan.name=free&order=-created")
+        self("users.get")
+        self("users.update", {"metadata": metadata})
+        self("sessions.add", {"session_id": session_id, "user_id": user_id})
+        self("sessions.add", {})
+        self("sessions.list")
+        self("sessions.get")
+        self("sessions.update", {"metadata": metadata})
+        self("users.sessions")
+        message = {"role": "user", "role_type": "user", "content": "Hi", "metadata": metadata}
+        given = {"created_at": "2020-01-01T00:00:00+01:00", "token_count": 3}
+        appended = self("messages.append", {"messages": [message, {"content": ""} | given]})
+        uuid = appended.json["messages"][0]["uuid"]
+        self("messages.list")
+        self("messages.get", uuid=uuid)
+        self("messages.update", {"content": "Ho"}, uuid=uuid)
+        self("memory.get", query="?last=5")
+        self("messages.erase", uuid=uuid)
+        self("sessions.end")
+        self("sessions.erase")
+        erasure = self("users.erase").json["id"]
+        self("erasures.list")
+        self("erasures.get", id=erasure)
+
+
+@pytest.fixture(scope="module")
+def answers(doors: InProcess) -> dict[str, Answer]:
+    """A successful answer of every operation."""
+    calls = Calls(doors, "described")
+    calls.make()
+    return calls.answers
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_an_answer_is_as_described(
+    document: Json, answers: dict[str, Answer], operation: Operation
+) -> None:
+    answer = answers[operation.name]
+    responses = document["paths"][operation.path][operation.method.lower()]["responses"]
+    schema = responses[str(answer.status)]["content"][answer.headers["content-type"]]["schema"]
+    assert list(faults(answer.json, schema, document)) == []

@@ -1,0 +1,227 @@
+"""A server that is killed at any moment loses nothing that it has answered."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+from tests.long.client import LOST, Client
+from tests.long.conftest import Start
+from tests.long.counts import count, randomness
+from tests.long.looking import damage, gaps, orphans, rows, running_erasures
+from tests.serving import Server
+
+KILLS = count(50)
+CLIENTS = 6
+SHARED = "shared session"
+
+
+class Ledger:
+    """What a client was told, and what it asked without being told."""
+
+    def __init__(self, client: int) -> None:
+        self.client = client
+        self.made = 0
+        self.users: dict[str, str] = {}  # user_id: uuid
+        self.changes: dict[str, int] = {}  # user_id: the last change that was answered
+        self.sessions: dict[str, str] = {}  # session_id: user_id
+        self.messages: dict[str, dict[int, str]] = {}  # session_id: content by seq
+        self.shared: list[str] = []  # contents, in the order of their answers
+        self.forgotten: set[str] = set()  # answered
+        self.perhaps_forgotten: set[str] = set()  # asked, and not answered
+
+    def fresh(self, kind: str) -> str:
+        """A name that was never used."""
+        self.made += 1
+        return f"{kind}-{self.client}-{self.made}"
+
+    @property
+    def answered(self) -> int:
+        """How many things were answered."""
+        appended = sum(map(len, self.messages.values())) + len(self.shared)
+        return len(self.users) + appended + len(self.forgotten)
+
+
+class Worker:
+    """A client that writes until the server goes away."""
+
+    def __init__(self, server: Server, ledger: Ledger, random: Random) -> None:
+        self._client = Client(server.port)
+        self._ledger = ledger
+        self._random = random
+
+    def work(self) -> None:
+        """Write until the server is lost; whatever it answers must be what was asked for."""
+        actions = [self._add, self._append, self._append_shared, self._change, self._forget]
+        try:
+            while True:
+                [action] = self._random.choices(actions, [20, 45, 15, 15, 5])
+                action()
+        except LOST:
+            return
+        finally:
+            self._client.close()
+
+    def _add(self) -> None:
+        user_id = self._ledger.fresh("user")
+        answer = self._client.request("POST", "/v1/users", json_={"user_id": user_id})
+        assert answer.status == 201, answer
+        self._ledger.users[user_id] = answer.json["uuid"]
+
+    def _append(self) -> None:
+        living = self._living()
+        if not living:
+            return
+        user_id = self._random.choice(living[-20:])
+        session_id = f"session of {user_id}"
+        contents = [self._ledger.fresh("message") for _ in range(self._random.randint(1, 4))]
+        body = {"user_id": user_id, "messages": [{"content": each} for each in contents]}
+        answer = self._client.request("POST", "/v1/sessions/{}/messages", session_id, json_=body)
+        assert answer.status == 201, answer
+        told = {message["seq"]: message["content"] for message in answer.json["messages"]}
+        assert list(told.values()) == contents
+        self._ledger.sessions[session_id] = user_id
+        self._ledger.messages.setdefault(session_id, {}).update(told)
+
+    def _append_shared(self) -> None:
+        content = self._ledger.fresh("shared")
+        body = {"messages": [{"role": "user", "content": content}]}
+        answer = self._client.request("POST", "/api/v1/sessions/{}/memory", SHARED, json_=body)
+        assert answer.status == 200, answer
+        self._ledger.shared.append(content)
+
+    def _change(self) -> None:
+        living = self._living()
+        if not living:
+            return
+        user_id = self._random.choice(living)
+        self._ledger.made += 1
+        change = {"metadata": {"change": self._ledger.made}}
+        answer = self._client.request("PATCH", "/v1/users/{}", user_id, json_=change)
+        assert answer.status == 200, answer
+        self._ledger.changes[user_id] = self._ledger.made
+
+    def _forget(self) -> None:
+        living = self._living()
+        if not living:
+            return
+        user_id = self._random.choice(living)
+        self._ledger.perhaps_forgotten.add(user_id)
+        answer = self._client.request("DELETE", "/v1/users/{}", user_id)
+        assert answer.status in {200, 202}, answer
+        self._ledger.forgotten.add(user_id)
+
+    def _living(self) -> list[str]:
+        return sorted(self._ledger.users.keys() - self._ledger.perhaps_forgotten)
+
+
+def test_a_killed_server_loses_nothing_that_it_has_answered(
+    tmp_path: Path, start: Start, say: Callable[[str], None]
+) -> None:
+    random = randomness("kills")
+    path = tmp_path / "recollect.db"
+    ledgers = [Ledger(client) for client in range(CLIENTS)]
+    randoms = [randomness(f"client {client}") for client in range(CLIENTS)]
+    kills_while_starting = 0
+    for kill in range(KILLS):
+        server = start()
+        if kill % 5 == 4:
+            time.sleep(random.uniform(0, 0.6))
+            server.kill()
+            kills_while_starting += 1
+            server = start()
+        server.wait_until_ready()
+        look_at_what_was_forgotten(server, ledgers)
+        workers = [Worker(server, *each) for each in zip(ledgers, randoms, strict=True)]
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            working = [pool.submit(worker.work) for worker in workers]
+            time.sleep(random.uniform(0.02, 0.8))
+            server.kill()
+            for each in working:
+                each.result(30)
+        look_at_what_was_answered(path, ledgers)
+    server = start().wait_until_ready()
+    erasures_end(path)
+    look_at_what_was_forgotten(server, ledgers)
+    look_at_what_was_answered(path, ledgers)
+    assert server.stop() == 0
+    look_at_what_was_answered(path, ledgers)
+    look_at_the_erased(path, ledgers)
+    assert orphans(path) == {}
+    assert damage(path) == []
+    say(
+        f"{KILLS} kills under load and {kills_while_starting} while starting: "
+        f"{sum(ledger.answered for ledger in ledgers)} answers kept, "
+        f"{sum(len(ledger.forgotten) for ledger in ledgers)} users erased"
+    )
+
+
+def look_at_what_was_answered(path: Path, ledgers: list[Ledger]) -> None:
+    """All that was answered is in the file, each once, and numbered without gaps."""
+    users = dict(rows(path, "SELECT user_id, uuid FROM users WHERE state = 'active'"))
+    changes = dict(rows(path, "SELECT user_id, metadata ->> '$.change' FROM users"))
+    messages = rows(path, "SELECT session_id, seq, content FROM messages")
+    there = {(session_id, seq): content for session_id, seq, content in messages}
+    shared = {content for session_id, _, content in messages if session_id == SHARED}
+    for ledger in ledgers:
+        living = {u: uuid for u, uuid in ledger.users.items() if u not in ledger.perhaps_forgotten}
+        assert living.items() <= users.items()
+        for user_id in living.keys() & ledger.changes.keys():
+            assert changes[user_id] >= ledger.changes[user_id]
+        assert set(ledger.shared) <= shared
+        for session_id, told in ledger.messages.items():
+            if ledger.sessions[session_id] in living:
+                assert told == {seq: there.get((session_id, seq)) for seq in told}
+    twice = [text for text, number in Counter(text for *_, text in messages).items() if number > 1]
+    assert twice == []
+    assert gaps(path) == []
+    place = {content: seq for session_id, seq, content in messages if session_id == SHARED}
+    for ledger in ledgers:
+        places = [place[content] for content in ledger.shared]
+        assert places == sorted(places)
+
+
+def look_at_what_was_forgotten(server: Server, ledgers: list[Ledger]) -> None:
+    """Nothing of a user whose erasure was answered can be read, from the first moment on."""
+    with closing(Client(server.port)) as client:
+        for ledger in ledgers:
+            for user_id in sorted(ledger.forgotten)[-10:]:
+                session_id = f"session of {user_id}"
+                for route, id_ in (
+                    ("/v1/users/{}", user_id),
+                    ("/v1/users/{}/sessions", user_id),
+                    ("/v1/sessions/{}", session_id),
+                    ("/v1/sessions/{}/messages", session_id),
+                    ("/v1/sessions/{}/memory", session_id),
+                ):
+                    assert client.request("GET", route, id_).status in {404, 410}
+                listed = client.request("GET", f"/v1/sessions?user_id={user_id}")
+                assert listed.json["items"] == []
+
+
+def erasures_end(path: Path) -> None:
+    """Erasures that were begun end by themselves."""
+    ends = time.monotonic() + 60
+    while running_erasures(path):
+        assert time.monotonic() < ends, "an erasure did not go on after the restart"
+        time.sleep(0.05)
+
+
+def look_at_the_erased(path: Path, ledgers: list[Ledger]) -> None:
+    """Of those who were erased nothing is left; those who may have been are whole or gone."""
+    users = {user_id for (user_id,) in rows(path, "SELECT user_id FROM users")}
+    sessions = {session_id for (session_id,) in rows(path, "SELECT session_id FROM sessions")}
+    counts = Counter(row[0] for row in rows(path, "SELECT session_id FROM messages"))
+    for ledger in ledgers:
+        for user_id in ledger.forgotten:
+            assert user_id not in users
+            assert f"session of {user_id}" not in sessions
+        for user_id in ledger.perhaps_forgotten - ledger.forgotten:
+            session_id = f"session of {user_id}"
+            if user_id in users:
+                assert counts[session_id] >= len(ledger.messages.get(session_id, {}))
+            else:
+                assert session_id not in sessions

@@ -1,0 +1,131 @@
+CREATE TABLE erasures (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects (project_id),
+    uuid TEXT NOT NULL,
+    subject TEXT NOT NULL CHECK (subject IN ('user', 'session', 'message')),
+    subject_id TEXT,
+    subject_hash TEXT NOT NULL,
+    subject_uuid TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('erasing', 'erased')),
+    session_count INTEGER NOT NULL,
+    message_count INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    hidden_at INTEGER,
+    erased_at INTEGER,
+    UNIQUE (project_id, uuid),
+    CHECK ((state = 'erased') = (subject_id IS NULL)),
+    CHECK ((state = 'erased') = (erased_at IS NOT NULL))
+) STRICT;
+
+CREATE INDEX erasures_listed ON erasures (project_id);
+
+CREATE INDEX erasures_running ON erasures (project_id, subject, subject_id)
+    WHERE subject_id IS NOT NULL;
+
+CREATE TABLE forgotten (
+    project_id INTEGER NOT NULL,
+    subject TEXT NOT NULL CHECK (subject IN ('user', 'session')),
+    id_hash TEXT NOT NULL,
+    until_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, subject, id_hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX forgotten_until ON forgotten (project_id, until_at);
+
+CREATE TABLE idempotency (
+    project_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    request_hash TEXT NOT NULL,
+    user_id TEXT,
+    session_id TEXT,
+    uuid TEXT,
+    first_seq INTEGER,
+    message_count INTEGER,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, key)
+) STRICT;
+
+CREATE INDEX idempotency_created ON idempotency (project_id, created_at);
+
+CREATE INDEX idempotency_of_session ON idempotency (project_id, session_id)
+    WHERE session_id IS NOT NULL;
+
+CREATE INDEX idempotency_of_user ON idempotency (project_id, user_id) WHERE user_id IS NOT NULL;
+
+CREATE TABLE installation (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE messages (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    role TEXT NOT NULL,
+    role_type TEXT NOT NULL,
+    token_count INTEGER,
+    created_at INTEGER NOT NULL,
+    metadata TEXT,
+    content TEXT NOT NULL,
+    data TEXT,
+    UNIQUE (project_id, session_id, seq),
+    UNIQUE (project_id, session_id, uuid),
+    FOREIGN KEY (project_id, session_id) REFERENCES sessions (project_id, session_id)
+) STRICT;
+
+CREATE TABLE projects (
+    project_id INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE schema_migrations (
+    number INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE sessions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects (project_id),
+    session_id TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    user_id TEXT,
+    user_uuid TEXT,
+    metadata TEXT,
+    state TEXT NOT NULL CHECK (state IN ('active', 'erasing')),
+    revision INTEGER NOT NULL,
+    message_count INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    ended_at INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (project_id, session_id),
+    CHECK ((user_id IS NULL) = (user_uuid IS NULL))
+) STRICT;
+
+CREATE INDEX sessions_listed ON sessions (project_id, state);
+
+CREATE INDEX sessions_of_user ON sessions (project_id, user_id, state) WHERE user_id IS NOT NULL;
+
+CREATE TABLE users (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects (project_id),
+    user_id TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    email TEXT,
+    email_folded TEXT,
+    first_name TEXT,
+    last_name TEXT,
+    metadata TEXT,
+    state TEXT NOT NULL CHECK (state IN ('active', 'erasing')),
+    revision INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (project_id, user_id)
+) STRICT;
+
+CREATE INDEX users_by_email ON users (project_id, email_folded) WHERE email_folded IS NOT NULL;
+
+CREATE INDEX users_listed ON users (project_id, state);

@@ -1,0 +1,172 @@
+"""The clock of the writer lane: whatever the machine's clock does, time goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from recollect.config import Settings
+from recollect.domain.message import NewMessage
+from recollect.domain.metadata import merge_patch
+from recollect.domain.scope import Scope
+from recollect.domain.session import NewSession
+from recollect.domain.times import HOUR, Instant
+from recollect.domain.transaction import Operation, Transaction
+from recollect.domain.user import NewUser, UserChange
+from recollect.main import make_rules, open_recollect
+from recollect.services import erasures, messages, sessions, users
+from recollect.storage.sqlite import SqliteEngine, writer
+from tests.storage.conftest import OpenEngine
+from tests.storage.notes import note, together
+
+NOON = 1_900_000_000_000_000
+SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
+
+
+class MachineClock:
+    """The machine's clock, which may stand still or jump."""
+
+    def __init__(self, microseconds: int) -> None:
+        self.microseconds = microseconds
+
+    def __call__(self) -> int:
+        return self.microseconds * 1000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MachineClock:
+    """The machine's clock; at first it stands still at noon."""
+    clock = MachineClock(NOON)
+    monkeypatch.setattr(writer, "time_ns", clock)
+    return clock
+
+
+def now(engine: SqliteEngine) -> Instant:
+    return engine.write(lambda tx: tx.now)
+
+
+def times(engine: SqliteEngine) -> list[int]:
+    return engine.read(lambda tx: tx.all("times", int))
+
+
+def test_while_the_machines_clock_stands_still_time_goes_on(
+    clock: MachineClock, engine: SqliteEngine
+) -> None:
+    for n in range(5):
+        engine.write(note(f"note {n}"))
+    seen = times(engine)
+    assert seen == sorted(set(seen))
+    assert NOON <= seen[0] <= seen[-1] <= NOON + 100
+
+
+def test_each_operation_of_a_group_has_a_time_of_its_own(
+    clock: MachineClock, engine: SqliteEngine
+) -> None:
+    together(engine, *[note(f"note {n}") for n in range(20)])
+    seen = times(engine)
+    assert len(seen) == 20
+    assert seen == sorted(set(seen))
+
+
+def test_time_follows_the_machines_clock_forward(clock: MachineClock, engine: SqliteEngine) -> None:
+    clock.microseconds = NOON + HOUR
+    assert now(engine) == NOON + HOUR
+
+
+def test_time_does_not_follow_the_machines_clock_back(
+    clock: MachineClock, engine: SqliteEngine
+) -> None:
+    before = now(engine)
+    clock.microseconds = NOON - 24 * HOUR
+    first, second = now(engine), now(engine)
+    assert before < first < second < NOON + 100
+    clock.microseconds = NOON + HOUR
+    assert now(engine) == NOON + HOUR
+
+
+def test_an_operation_has_one_time_from_beginning_to_end(
+    clock: MachineClock, engine: SqliteEngine
+) -> None:
+    def look_twice(tx: Transaction) -> tuple[Instant, Instant]:
+        first = tx.now
+        clock.microseconds += HOUR
+        return first, tx.now
+
+    first, second = engine.write(look_twice)
+    assert first == second
+
+
+def add_jane(tx: Transaction) -> Instant:
+    return users.add(tx, SCOPE, NewUser(user_id="jane")).updated_at
+
+
+def add_john(tx: Transaction) -> Instant:
+    return users.add(tx, SCOPE, NewUser(user_id="john")).updated_at
+
+
+def open_session(tx: Transaction) -> Instant:
+    return sessions.add(tx, SCOPE, NewSession(session_id="first")).updated_at
+
+
+def open_another_session(tx: Transaction) -> Instant:
+    return sessions.add(tx, SCOPE, NewSession(session_id="second")).updated_at
+
+
+def forget_jane(tx: Transaction) -> Instant:
+    return erasures.begin_user(tx, SCOPE, "jane").started_at
+
+
+def change_jane(tx: Transaction) -> Instant:
+    change = UserChange(first_name="Jane")
+    return users.update(tx, SCOPE, "jane", change, merge_patch).updated_at
+
+
+def say_something(tx: Transaction) -> Instant:
+    new = [NewMessage(content="Hello")]
+    return messages.append(tx, SCOPE, "first", new, may_open_session=False)[0].created_at
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [add_jane],
+        [open_session],
+        [add_jane, forget_jane],
+        [open_session, say_something],
+        [add_jane, add_john, change_jane],
+        [open_session, open_another_session, say_something],
+    ],
+    ids=lambda history: ", ".join(each.__name__ for each in history),
+)
+def test_after_a_restart_time_goes_on_from_the_newest_in_the_database(
+    clock: MachineClock, open_engine: OpenEngine, history: list[Operation[Instant]]
+) -> None:
+    engine = open_engine()
+    for step in history:
+        clock.microseconds += HOUR
+        newest = engine.write(step)
+    engine.close()
+    clock.microseconds = NOON - 24 * HOUR
+    assert now(open_engine()) > newest
+
+
+def test_a_restart_without_a_jump_costs_no_time(
+    clock: MachineClock, open_engine: OpenEngine
+) -> None:
+    engine = open_engine()
+    engine.write(add_jane)
+    engine.close()
+    clock.microseconds += HOUR
+    assert now(open_engine()) == NOON + HOUR
+
+
+def test_the_installation_as_a_whole_goes_on_from_its_newest_time(
+    clock: MachineClock, path: Path
+) -> None:
+    settings = Settings(database_url=f"sqlite:///{path}")
+    recollect = open_recollect(settings)
+    added = recollect.engine.write(add_jane)
+    recollect.close()
+    clock.microseconds = NOON - 24 * HOUR
+    recollect = open_recollect(settings)
+    assert recollect.engine.write(change_jane) > added
+    recollect.close()

@@ -1,0 +1,222 @@
+"""The file has one owner: a process, for as long as it lives or until it lets go."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from recollect.domain.errors import StorageError
+from recollect.storage.sqlite.owner import Owner, lock_path, read_owner
+from tests.storage.conftest import OpenEngine
+from tests.storage.elsewhere import run_elsewhere, start_elsewhere
+from tests.storage.notes import make, note, noted
+
+URL = "http://127.0.0.1:8123"
+
+HOLD = """
+    engine = SqliteEngine(sys.argv[1], QUERIES, url=sys.argv[2] or None)
+    print("open", flush=True)
+    sys.stdin.read()
+    engine.close()
+"""
+
+
+@contextmanager
+def owned_elsewhere(path: Path, url: str = URL) -> "Iterator[subprocess.Popen[str]]":
+    """Another process has the file open."""
+    process = start_elsewhere(HOLD, path, url)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "open\n"
+        yield process
+    finally:
+        process.communicate(timeout=30)
+
+
+def test_who_comes_second_is_told_the_process_and_where_it_serves(
+    path: Path, open_engine: OpenEngine
+) -> None:
+    with owned_elsewhere(path) as other:
+        with pytest.raises(StorageError) as refused:
+            open_engine()
+        assert refused.value.detail == (
+            f"{path} is served by process {other.pid} at {URL}; use that, or stop it."
+        )
+        assert read_owner(str(path)) == Owner(other.pid, URL)
+    open_engine()
+
+
+def test_an_owner_that_does_not_serve_is_named_without_a_url(
+    path: Path, open_engine: OpenEngine
+) -> None:
+    with owned_elsewhere(path, url="") as other:
+        with pytest.raises(StorageError) as refused:
+            open_engine()
+        assert refused.value.detail == (
+            f"{path} is held by process {other.pid}; stop that one, or wait for its end."
+        )
+
+
+def test_the_same_process_cannot_open_a_file_twice(path: Path, open_engine: OpenEngine) -> None:
+    engine = open_engine(url=URL)
+    with pytest.raises(StorageError, match=f"served by process {os.getpid()} at {URL}"):
+        open_engine()
+    engine.write(make)
+    assert engine.write(note("still mine")) == "still mine"
+    assert read_owner(str(path)) == Owner(os.getpid(), URL)
+
+
+def test_closing_lets_go_of_the_file(path: Path, open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    assert read_owner(str(path)) == Owner(os.getpid(), None)
+    engine.close()
+    assert read_owner(str(path)) is None
+    with owned_elsewhere(path):
+        pass
+    open_engine()
+
+
+def test_a_killed_owner_lets_go_of_the_file(path: Path, open_engine: OpenEngine) -> None:
+    with owned_elsewhere(path) as other:
+        other.send_signal(signal.SIGKILL)
+        other.wait(30)
+        assert lock_path(str(path)).read_text()  # it could not tidy up
+        assert read_owner(str(path)) is None
+        open_engine().write(make)
+        assert read_owner(str(path)) == Owner(os.getpid(), None)
+
+
+def test_looking_who_the_owner_is_keeps_nobody_from_becoming_it(
+    path: Path, open_engine: OpenEngine
+) -> None:
+    open_engine().close()
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.005):
+            read_owner(str(path))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(20):
+            open_engine().close()
+    finally:
+        is_over.set()
+        looking.join()
+
+
+def test_a_file_that_was_never_opened_has_no_owner_and_gets_no_lock_file(path: Path) -> None:
+    assert read_owner(str(path)) is None
+    assert not lock_path(str(path)).exists()
+
+
+@pytest.mark.parametrize("way", ["symlink", "symlinked folder", "dots", "relative"])
+def test_a_file_has_one_owner_by_whatever_path_it_is_named(
+    path: Path, open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    open_engine(path)
+    match way:
+        case "symlink":
+            other = path.with_name("other.db")
+            other.symlink_to(path)
+        case "symlinked folder":
+            folder = path.parent / "folder"
+            folder.symlink_to(path.parent)
+            other = folder / path.name
+        case "dots":
+            (path.parent / "folder").mkdir()
+            other = path.parent / "folder" / ".." / path.name
+        case _:
+            monkeypatch.chdir(path.parent)
+            other = Path(path.name)
+    with pytest.raises(StorageError, match=f"held by process {os.getpid()}"):
+        open_engine(other)
+
+
+def test_databases_in_memory_have_no_owner(open_engine: OpenEngine) -> None:
+    for engine in (open_engine(":memory:"), open_engine(":memory:")):
+        engine.write(make)
+        assert noted(engine) == []
+
+
+# A process that forks.
+
+IN_A_CHILD = """
+    engine = SqliteEngine(sys.argv[1], QUERIES, url="http://127.0.0.1:8123")
+    engine.write(make)
+    engine.write(note("before"))
+    noted(engine)
+    child = os.fork()
+    if child == 0:
+        try:
+            {in_child}
+        finally:
+            sys.stdout.flush()
+            os._exit(0)
+    os.waitpid(child, 0)
+    engine.write(note("after"))
+    print(noted(engine))
+    owner = read_owner(sys.argv[1])
+    print(owner is not None and (owner.pid, owner.url) == (os.getpid(), "http://127.0.0.1:8123"))
+    engine.close()
+    print(sorted(each.name for each in Path(sys.argv[1]).parent.iterdir()))
+"""
+
+
+def forked(path: Path, in_child: str) -> list[str]:
+    """What a process printed whose child did this after a fork."""
+    indented = in_child.strip().replace("\n", "\n" + " " * 12)
+    return run_elsewhere(IN_A_CHILD.replace("{in_child}", indented), path).splitlines()
+
+
+PARENT_IS_WELL = [
+    "['before', 'after']",
+    "True",
+    "['recollect.db', 'recollect.db.owner']",
+]
+
+
+def test_a_forked_process_is_told_to_open_the_database_again(path: Path) -> None:
+    in_child = """
+for attempt in (lambda: engine.write(note("child")), lambda: noted(engine)):
+    try:
+        attempt()
+    except RecollectError as error:
+        print(error.detail)
+"""
+    sentence = (
+        "This database was opened before the process forked, and a SQLite connection does not "
+        "survive a fork. Open it again in the new process."
+    )
+    assert forked(path, in_child) == [sentence, sentence, *PARENT_IS_WELL]
+
+
+def test_a_forked_process_that_opens_the_database_again_is_told_of_its_parent(path: Path) -> None:
+    in_child = """
+try:
+    SqliteEngine(sys.argv[1], QUERIES)
+except RecollectError as error:
+    print(error.detail == f"{sys.argv[1]} is served by process {os.getppid()} at "
+        "http://127.0.0.1:8123; use that, or stop it.")
+"""
+    assert forked(path, in_child) == ["True", *PARENT_IS_WELL]
+
+
+def test_a_forked_process_that_just_ends_harms_nobody(path: Path) -> None:
+    assert forked(path, "pass") == PARENT_IS_WELL
+
+
+def test_a_forked_process_that_closes_the_engine_harms_nobody(path: Path) -> None:
+    in_child = """
+try:
+    engine.close()
+except RecollectError:
+    pass
+"""
+    assert forked(path, in_child) == PARENT_IS_WELL

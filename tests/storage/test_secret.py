@@ -1,0 +1,91 @@
+"""The installation's secret: made once, never in the database, and no other one is taken."""
+
+from pathlib import Path
+
+import pytest
+
+from recollect.config import Settings
+from recollect.domain.errors import StorageError
+from recollect.main import open_recollect
+
+SECRET = "correct horse battery staple"
+
+
+def opened(path: Path, **settings: str) -> None:
+    """Open the installation and close it again."""
+    open_recollect(Settings(database_url=f"sqlite:///{path}", **settings)).close()  # type: ignore[arg-type]
+
+
+def bytes_beside(path: Path) -> bytes:
+    """All that is in the database's files."""
+    return b"".join(each.read_bytes() for each in path.parent.iterdir() if each.suffix != ".secret")
+
+
+def test_another_secret_is_refused_with_a_sentence_and_nothing_changes(path: Path) -> None:
+    opened(path, secret=SECRET)
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="belongs to another secret") as refused:
+        opened(path, secret="another secret, quite long")
+    assert "RECOLLECT_SECRET_FILE" in refused.value.detail
+    assert path.read_bytes() == before
+    opened(path, secret=SECRET)
+
+
+def test_the_same_secret_opens_it_from_the_setting_or_from_a_file(path: Path) -> None:
+    opened(path, secret=SECRET)
+    file = path.with_name("elsewhere.secret")
+    file.write_text(f"{SECRET}\n")
+    opened(path, secret_file=str(file))
+
+
+def test_a_secret_is_made_beside_the_database_for_its_owner_alone(path: Path) -> None:
+    opened(path)
+    secret = Path(f"{path}.secret")
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert len(secret.read_bytes().strip()) >= 32
+    made = secret.read_bytes()
+    opened(path)
+    assert secret.read_bytes() == made
+    assert sorted(each.name for each in path.parent.iterdir()) == [
+        "recollect.db",
+        "recollect.db.owner",
+        "recollect.db.secret",
+    ]
+
+
+def test_the_database_does_not_contain_its_secret(path: Path) -> None:
+    opened(path)
+    secret = Path(f"{path}.secret").read_bytes().strip()
+    assert secret not in bytes_beside(path)
+    assert bytes.fromhex(secret.decode()) not in bytes_beside(path)
+
+
+def test_a_lost_secret_is_told_and_its_database_refused(path: Path) -> None:
+    opened(path)
+    secret = Path(f"{path}.secret")
+    kept = secret.read_bytes()
+    secret.unlink()
+    with pytest.raises(StorageError, match="belongs to another secret"):
+        opened(path)
+    secret.write_bytes(kept)
+    opened(path)
+
+
+def test_a_short_secret_in_a_file_is_refused(path: Path) -> None:
+    Path(f"{path}.secret").write_text("short\n")
+    with pytest.raises(StorageError, match="shorter than 16 characters"):
+        opened(path)
+
+
+def test_a_secret_file_that_cannot_be_read_is_told(path: Path) -> None:
+    Path(f"{path}.secret").mkdir()
+    with pytest.raises(StorageError, match="cannot be read or made"):
+        opened(path)
+
+
+def test_every_database_in_memory_has_a_secret_of_its_own() -> None:
+    one = open_recollect(Settings(database_url="sqlite:///:memory:"))
+    two = open_recollect(Settings(database_url="sqlite:///:memory:"))
+    assert one.scope.rules.id_hash("jane") != two.scope.rules.id_hash("jane")
+    one.close()
+    two.close()

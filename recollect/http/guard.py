@@ -39,7 +39,7 @@ class Guard:
         if headers.get(b"sec-fetch-site") == b"cross-site":
             raise Forbidden("Requests from web pages of other sites are refused.")
         origin = headers.get(b"origin")
-        if origin is not None and origin.partition(b"://")[2] != host:
+        if origin is not None and (origin == b"null" or origin.partition(b"://")[2] != host):
             raise Forbidden("Requests from web pages of other origins are refused.")
 
     def _is_loopback(self, host: bytes) -> bool:

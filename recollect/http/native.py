@@ -218,7 +218,8 @@ def _unreadable(body: bytes, error: msgspec.DecodeError) -> RecollectError:
         path = None
     if path is None:
         return BadRequest(f"The body is not JSON: {error}.")
-    return InvalidField(f"{path} has half a surrogate pair in it, which is no character.", path)
+    place = path or "A name"
+    return InvalidField(f"{place} has half a surrogate pair in it, which is no character.", place)
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidField:

@@ -15,3 +15,10 @@ def doors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InProcess]
     """All doors of a server with nothing in it."""
     with in_process(Settings(database_url=database_url(request.param, tmp_path))) as doors:
         yield doors
+
+
+@pytest.fixture(scope="package")
+def shared() -> Iterator[InProcess]:
+    """One server for all that is refused before it comes to an engine."""
+    with in_process(Settings(database_url="sqlite:///:memory:")) as doors:
+        yield doors

@@ -240,9 +240,9 @@ def test_a_single_user_has_a_number_that_stays(doors: InProcess) -> None:
 @pytest.mark.parametrize("name", ["limit", "cursor"])
 @pytest.mark.parametrize("path", ["/api/v1/user", "/api/v1/sessions"])
 def test_what_is_no_integer_of_64_bits_is_refused(
-    doors: InProcess, path: str, name: str, value: str
+    shared: InProcess, path: str, name: str, value: str
 ) -> None:
-    assert doors.send("GET", f"{path}?{name}={value}").status == 400
+    assert shared.send("GET", f"{path}?{name}={value}").status == 400
 
 
 def test_of_a_repeated_parameter_the_first_counts(doors: InProcess) -> None:

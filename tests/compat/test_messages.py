@@ -194,10 +194,10 @@ def test_a_message_is_found_in_its_own_session_alone(doors: InProcess) -> None:
 
 
 @pytest.mark.parametrize("uuid", ["nope", "0", ZERO_UUID[:-1], ZERO_UUID + "0", "%20", "a%2Fb"])
-def test_what_is_no_uuid_is_refused(doors: InProcess, uuid: str) -> None:
-    append(doors, "s", "Hello")
+def test_what_is_no_uuid_is_refused(shared: InProcess, uuid: str) -> None:
+    append(shared, "s", "Hello")
     for method, body in (("GET", None), ("PATCH", {"metadata": {"a": 1}})):
-        assert doors.send(method, f"/api/v1/sessions/s/messages/{uuid}", body).status == 400
+        assert shared.send(method, f"/api/v1/sessions/s/messages/{uuid}", body).status == 400
 
 
 def test_a_page_far_beyond_the_end_is_empty(doors: InProcess, long: list[str]) -> None:

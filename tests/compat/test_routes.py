@@ -133,9 +133,9 @@ def test_a_slash_in_an_id_that_is_not_encoded_is_another_address(doors: InProces
     ],
 )
 def test_a_wrong_method_is_answered_with_405_and_nothing(
-    doors: InProcess, method: str, target: str
+    shared: InProcess, method: str, target: str
 ) -> None:
-    answer = doors.send(method, target)
+    answer = shared.send(method, target)
     assert (answer.status, answer.body) == (405, b"")
     assert method not in answer.headers["allow"].split(", ")
 
@@ -163,8 +163,8 @@ def test_a_wrong_method_is_answered_with_405_and_nothing(
         ("PATCH", "/api/v1/collection/papers/document/list/update"),
     ],
 )
-def test_what_is_not_there_yet_says_so(doors: InProcess, method: str, target: str) -> None:
-    answer = doors.send(method, target, {"text": "x"})
+def test_what_is_not_there_yet_says_so(shared: InProcess, method: str, target: str) -> None:
+    answer = shared.send(method, target, {"text": "x"})
     assert answer.status == 501
     assert answer.content_type == "text/plain"
     assert "not served" in answer.text

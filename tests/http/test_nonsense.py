@@ -98,15 +98,13 @@ def path_of(path: str) -> str:
 def bodies_for(path: str, value: bytes) -> list[bytes]:
     """Bodies with a JSON text in each place that the route reads."""
     if path.endswith(("/messages", "/memory")):
+        fields = [b'"%s": %s' % (name, value) for name in _IN_MESSAGE]
         return [
             value,
             b'{"user_id": %s, "messages": [{"content": "x"}]}' % value,
             *(b'{"%s": %s}' % (name, value) for name in (b"messages", b"summary", b"metadata")),
             b'{"messages": [%s]}' % value,
-            *(
-                b'{"messages": [{"content": "x", "%s": %s}]}' % (name, value)
-                for name in _IN_MESSAGE
-            ),
+            *(b'{"messages": [{"content": "x", %s}]}' % field for field in fields),
         ]
     return [
         value,

@@ -114,10 +114,15 @@ def crash_image(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
+def running(recollect: Recollect) -> list[str]:
+    """The erasures that are not finished."""
+    return recollect.engine.read(partial(erasures.running, scope=recollect.scope))
+
+
 def finish(recollect: Recollect) -> list[Erasure]:
     """What a server does at its start."""
     finished = []
-    for _, uuid in recollect.engine.read(erasures.running):
+    for uuid in running(recollect):
         advance = partial(erasures.advance, scope=recollect.scope, uuid=uuid)
         erasure = recollect.engine.write(advance)
         while not erasure.is_finished:
@@ -148,7 +153,7 @@ def test_an_erasure_can_be_interrupted_between_any_two_of_its_batches(
         with opened(image) as recollect:
             again = finish(recollect)
             assert what_can_be_read(recollect) == []
-            assert recollect.engine.read(erasures.running) == []
+            assert running(recollect) == []
         for each in again:
             assert (each.session_count, each.message_count) == (SESSIONS, MESSAGES)
             assert each.uuid == erasure.uuid

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -128,6 +130,46 @@ def test_a_log_that_cannot_be_copied_back_keeps_everything(
     engine.close()
     assert noted_in(path) == [*[long] * 100, "after"]
     assert log_bytes(path) == 0
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_a_log_that_cannot_be_copied_back_keeps_nobody_from_reading_or_closing(
+    disk: ShakyDisk, open_engine: OpenEngine, is_short: bool
+) -> None:
+    engine = open_engine(wal_limit_bytes=1024 * 1024, read_limit_ms=500)
+    engine.write(make)
+    disk.error, disk.file = apsw.FullError, ".db"
+    for _ in range(100):
+        engine.write(note("x" * 100_000))
+    pool = ThreadPoolExecutor(2)
+    reading = pool.submit(read_notes, engine, is_short=is_short)
+    try:
+        assert len(reading.result(5)) == 100
+    finally:
+        disk.error = None
+        pool.submit(engine.close).result(5)
+        pool.shutdown()
+
+
+def test_an_engine_whose_log_cannot_be_copied_back_can_be_closed_while_a_search_waits(
+    disk: ShakyDisk, open_engine: OpenEngine
+) -> None:
+    engine = open_engine(wal_limit_bytes=1024 * 1024, read_limit_ms=500)
+    engine.write(make)
+    disk.error, disk.file = apsw.FullError, ".db"
+    for _ in range(100):
+        engine.write(note("x" * 100_000))
+    pool = ThreadPoolExecutor(2)
+    both: list[Future[Any]] = [
+        pool.submit(read_notes, engine, is_short=False),
+        pool.submit(engine.close),
+    ]
+    try:
+        assert wait(both, timeout=5).not_done == set(), "closing waits for a search that waits too"
+    finally:
+        disk.error = None
+        wait(both, timeout=30)
+        pool.shutdown()
 
 
 def read_notes(engine: SqliteEngine, *, is_short: bool) -> list[str]:

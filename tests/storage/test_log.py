@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -71,7 +72,10 @@ def test_a_steady_trickle_keeps_the_log_short(engine: SqliteEngine, path: Path) 
 def test_a_reader_that_stays_holds_up_nobody_and_the_log_shrinks_when_it_leaves(
     open_engine: OpenEngine, path: Path
 ) -> None:
-    engine = open_engine(wal_limit_bytes=MIB)
+    def count(tx: Transaction) -> int | None:
+        return tx.one("count_notes", int)
+
+    engine = open_engine(wal_limit_bytes=MIB, read_limit_ms=500)
     engine.write(make)
     is_reading, may_leave = threading.Event(), threading.Event()
 
@@ -90,8 +94,14 @@ def test_a_reader_that_stays_holds_up_nobody_and_the_log_shrinks_when_it_leaves(
         engine.write(note(TEXT))
         longest = max(longest, monotonic() - began)
     grown = log_bytes(path)
-    may_leave.set()
+    with ThreadPoolExecutor(1) as pool:
+        searching = pool.submit(asyncio.run, engine.read_async(count, is_short=False))
+        wait([searching], timeout=5)
+        is_answered = searching.done()
+        may_leave.set()
     staying.join()
+    assert is_answered, "a search waits until somebody else has read to the end"
+    assert searching.result() == 400
     assert grown > 15 * MIB
     assert longest < 2
     sleep(1.1)

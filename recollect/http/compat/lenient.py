@@ -16,9 +16,10 @@ from recollect.domain.errors import BadRequest
 
 T = TypeVar("T")
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"([+-]?)0*([0-9]{1,19})")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
-_GREATEST = 2**63 - 1
+GREATEST = 2**63 - 1
+"""The greatest integer of 64 bits."""
 
 
 def _refuse_constant(name: str) -> None:
@@ -129,9 +130,11 @@ def query_integer(parameters: Sequence[tuple[str, str]], name: str) -> int:
     value = next((value for given, value in parameters if given == name), "")
     if not value:
         return 0
-    if not _INTEGER.fullmatch(value) or abs(int(value[:20])) > _GREATEST:
-        raise BadRequest(f"{name} must be an integer: {value[:40]!r}", name)
-    return int(value)
+    match = _INTEGER.fullmatch(value)
+    number = int(match[1] + match[2]) if match else GREATEST + 1
+    if abs(number) > GREATEST:
+        raise BadRequest(f"{name} must be an integer of 64 bits: {value[:40]!r}", name)
+    return number
 
 
 def is_rfc3339(value: str) -> bool:

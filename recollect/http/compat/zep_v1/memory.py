@@ -12,7 +12,7 @@ from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
 from recollect.http.answers import json_answer, text_answer
 from recollect.http.background import Background
-from recollect.http.compat.lenient import Fields, query_integer, read_object
+from recollect.http.compat.lenient import GREATEST, Fields, query_integer, read_object
 from recollect.http.compat.zep_v1 import shapes
 from recollect.http.compat.zep_v1.lists import BATCH, SHORT, encode_json
 from recollect.http.compat.zep_v1.part import Part
@@ -80,7 +80,7 @@ class Memory(Part):
         rows, total = await self.read(
             _messages_and_total,
             session_id,
-            offset=(page - 1) * limit or None,
+            offset=min((page - 1) * limit, GREATEST) or None,
             limit=min(limit or BATCH, BATCH),
             is_short=0 < limit * page <= SHORT,
         )

@@ -57,9 +57,12 @@ class Fields:
         """A list of objects; none where it is absent. A null among them has no fields."""
         items = self._typed(name, list) or []
         return [
-            Fields(self._checked(item or {}, dict, f"{name}[{place}]"), f"{name}[{place}]")
+            self._item({} if item is None else item, f"{name}[{place}]")
             for place, item in enumerate(items)
         ]
+
+    def _item(self, item: Any, name: str) -> "Fields":
+        return Fields(self._checked(item, dict, name), name)
 
     def integer(self, name: str) -> int | None:
         """A whole number."""

@@ -56,7 +56,7 @@ class Settings:
         1024, "How many writes may wait; beyond that clients get 503.", least=1
     )
     wal_limit_mib: int = _setting(
-        64, "SQLite: the size in MiB above which the write-ahead log is cut back.", least=1
+        64, "SQLite: the size in MiB above which the write-ahead log is cut back.", least=4
     )
     read_limit_seconds: int = _setting(
         10, "How long one search through metadata, or one long page, may take.", least=1

@@ -94,8 +94,9 @@ class Background:
                     pause_s = 0.1
                     if erasure.is_finished:
                         return erasure
-                except RecollectError as error:
-                    logger.warning("erasure %s waits %.1f s: %s", uuid, pause_s, error.detail)
+                except Exception as error:
+                    # Whatever it is, who asked to be forgotten must be.
+                    logger.warning("erasure %s is tried again in %.1f s: %r", uuid, pause_s, error)
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         finally:

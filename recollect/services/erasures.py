@@ -15,6 +15,7 @@ from recollect.domain.erasure import Erasure, ErasureState, Subject
 from recollect.domain.errors import NotFound
 from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
+from recollect.domain.session import Session
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import State, User
 from recollect.services import forgotten, messages, sessions
@@ -117,6 +118,8 @@ def _advance_user(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
         if not _erase_session(tx, scope, erasure, session_id):
             return _save(tx, scope, erasure)
         forgotten.remember(tx, scope, "session", session_id)
+        if tx.spent_ms() > BATCH_MS:
+            return _save(tx, scope, erasure)
     forgotten.remember(tx, scope, "user", user_id)
     of_user = {"project_id": scope.project_id, "user_id": user_id}
     tx.run("drop_made_of_user", **of_user)
@@ -125,19 +128,23 @@ def _advance_user(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
 
 
 def _advance_session(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
-    if _erase_session(tx, scope, erasure, _subject_id(erasure)):
-        return _finish(tx, scope, erasure)
-    return _save(tx, scope, erasure)
+    session_id = _subject_id(erasure)
+    session = tx.one("lock_session", Session, project_id=scope.project_id, session_id=session_id)
+    # Its user's erasure may have been faster, and the id may be a namesake's by now.
+    is_there = session is not None and session.uuid == erasure.subject_uuid
+    if is_there and not _erase_session(tx, scope, erasure, session_id):
+        return _save(tx, scope, erasure)
+    return _finish(tx, scope, erasure)
 
 
 def _hide_sessions(tx: Transaction, scope: Scope, user_id: str) -> bool:
-    """Mark the user's sessions; False where time is up before all of them are."""
+    """Mark the user's sessions, some at least; False where time is up before all of them are."""
     of_user = {"project_id": scope.project_id, "user_id": user_id, "limit": _SESSIONS_AT_ONCE}
     while session_ids := tx.all("next_active_sessions_of_user", str, **of_user):
-        if tx.spent_ms() > BATCH_MS:
-            return False
         for session_id in session_ids:
             tx.run("mark_session_erasing", project_id=scope.project_id, session_id=session_id)
+        if tx.spent_ms() > BATCH_MS:
+            return False
     return True
 
 
@@ -146,15 +153,13 @@ def _next_session(tx: Transaction, scope: Scope, user_id: str) -> str | None:
 
 
 def _erase_session(tx: Transaction, scope: Scope, erasure: Erasure, session_id: str) -> bool:
-    """Delete a session's rows, its own last; False where time is up before that."""
+    """Delete a session's rows, some at least, its own last; False where time is up before that."""
     of_session = {"project_id": scope.project_id, "session_id": session_id}
     while (first := tx.one("first_message_seq", int, **of_session)) is not None:
-        if tx.spent_ms() > BATCH_MS:
-            return False
         before = first + _MESSAGES_AT_ONCE
         erasure.message_count += tx.run("delete_messages_before", before=before, **of_session)
-    if tx.spent_ms() > BATCH_MS:
-        return False
+        if tx.spent_ms() > BATCH_MS:
+            return False
     tx.run("drop_made_of_session", **of_session)
     erasure.session_count += tx.run("delete_session", **of_session)
     return True

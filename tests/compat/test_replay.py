@@ -10,7 +10,14 @@ import pytest
 
 from recollect.config import Settings
 from tests.compat.comparing import Names, SeenId, differing_paths, value_at
-from tests.compat.differences import ANY, DIFFERENCES, EVERYWHERE, NOT_SENT, Everywhere
+from tests.compat.differences import (
+    ANY,
+    DIFFERENCES,
+    EVERYWHERE,
+    NOT_SENT,
+    NUMBERS,
+    Everywhere,
+)
 from tests.compat.exchanges import SOME_TEXT, Exchange, load_exchanges
 from tests.conftest import ENGINES, database_url
 from tests.http.doors import Answer, Doors, OverSocket, in_process
@@ -130,9 +137,7 @@ def test_what_was_created_earlier_has_the_smaller_number(replay: Replay) -> None
         )
         ours = [number for _, number in numbers]
         assert ours == sorted(set(ours))
-        assert numbers != [(number, number) for number in ours], (
-            "the numbers do not differ any more"
-        )
+        assert numbers != [(number, number) for number in ours], f"not so any more: {NUMBERS}"
 
 
 def test_the_id_in_a_list_is_the_place_in_it(replay: Replay) -> None:

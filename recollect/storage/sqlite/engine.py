@@ -56,7 +56,7 @@ class SqliteEngine:
         self._is_memory = path == MEMORY
         self._pid = os.getpid()
         self._ownership = None if self._is_memory else _take(path, url)
-        gate = ReaderGate()
+        gate = self._gate = ReaderGate()
         try:
             connection = _open(path)
             self._writer = WriterLane(
@@ -66,6 +66,7 @@ class SqliteEngine:
                 path=path,
                 queue_limit=queue_limit,
                 wal_limit_bytes=wal_limit_bytes,
+                read_limit_s=read_limit_ms / 1000,
             )
         except BaseException:
             if self._ownership:
@@ -115,6 +116,7 @@ class SqliteEngine:
         """See storage.engine.Engine. In a forked process it is not this engine's to close."""
         if os.getpid() != self._pid:
             return
+        self._gate.open()
         self._readers.close()
         self._writer.close()
         if self._ownership:

@@ -94,6 +94,7 @@ class WriterLane:
         path: str,
         queue_limit: int,
         wal_limit_bytes: int,
+        read_limit_s: float,
     ) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
@@ -107,6 +108,8 @@ class WriterLane:
         self._wal_limit_bytes = wal_limit_bytes
         self._wal_pages = 0
         self._truncate_not_before = 0.0
+        self._gate_opens_at = 0.0
+        self._read_limit_s = read_limit_s
         self._is_closed = False
         self._lock = threading.Lock()
         connection.set_wal_hook(self._note_wal_pages)
@@ -263,18 +266,25 @@ class WriterLane:
 
     def _shorten_log(self) -> None:
         # A reader that began before the last checkpoint keeps the log from starting over. So no
-        # reader lane begins a read until those that run have come to their end (their time is
-        # limited). Writers are not kept waiting for it: it is tried again every now and then.
-        if monotonic() < self._truncate_not_before:
+        # reader lane begins a read until those that run have come to their end. Writers are not
+        # kept waiting for it: it is tried again every now and then. Nor are readers, beyond what
+        # a read may take: then something else is wrong (a full disk, a reader without a limit).
+        now = monotonic()
+        if now < self._truncate_not_before:
             return
-        self._gate.close()
+        if not self._gate.is_closed:
+            self._gate.close()
+            self._gate_opens_at = now + self._read_limit_s
         self._connection.set_busy_timeout(_TRUNCATE_WAIT_MS)
         is_short = self._truncate_log()
         self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         if is_short:
             self._gate.open()
+        elif now > self._gate_opens_at:
+            self._gate.open()
+            self._truncate_not_before = now + self._read_limit_s
         else:
-            self._truncate_not_before = monotonic() + _TRUNCATE_PAUSE_S
+            self._truncate_not_before = now + _TRUNCATE_PAUSE_S
 
     def _truncate_log(self) -> bool:
         is_short = self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -292,6 +302,8 @@ class WriterLane:
 
 
 def _told(error: Exception) -> BaseException:
+    if isinstance(error, StopIteration):
+        return RuntimeError("an operation ended in StopIteration, which no future can carry")
     if isinstance(error, apsw.Error):
         refused = refusal(error)
         if refused is not None:

@@ -1,5 +1,6 @@
 """The wiring, read from top to bottom: settings, engine, rules, doors."""
 
+import gc
 import sys
 
 import msgspec
@@ -17,6 +18,7 @@ from recollect.storage.sqlite import SqliteEngine
 DEFAULT_PROJECT = 1
 
 _SWITCH_INTERVAL_S = 0.0005
+_GARBAGE_THRESHOLD = 10_000
 
 
 class Recollect(msgspec.Struct, frozen=True):
@@ -84,5 +86,11 @@ def tune_interpreter() -> None:
 
     A thread that waits for the interpreter gets it after this interval at the latest; with the
     default of 5 ms, one statement of the writer can wait that long for a busy event loop.
+
+    And let the garbage collector leave alone what was made at the start and lives to the end, and
+    look less often for cycles, of which a request makes hardly any.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)

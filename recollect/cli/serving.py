@@ -13,6 +13,7 @@ from recollect import __version__
 from recollect.config import SettingError, Settings
 from recollect.http.app import Application
 from recollect.http.guard import is_loopback
+from recollect.http.one_write import OneWriteProtocol
 from recollect.main import make_application, open_recollect
 
 _FINISH_REQUESTS_S = 10
@@ -45,7 +46,7 @@ def _uvicorn(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

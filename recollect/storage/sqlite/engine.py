@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakSet
 
 import apsw
 
@@ -54,7 +55,7 @@ class SqliteEngine:
         """
         self.path = path
         self._is_memory = path == MEMORY
-        self._pid = os.getpid()
+        self._is_forked = False
         self._ownership = None if self._is_memory else _take(path, url)
         gate = self._gate = ReaderGate()
         try:
@@ -75,6 +76,7 @@ class SqliteEngine:
         self._readers = Readers(
             lambda: connect(path, read_only=True), queries, gate, limit_ms=read_limit_ms
         )
+        _open_engines.add(self)
 
     def read(self, operation: Operation[T]) -> T:
         """See storage.engine.Engine."""
@@ -114,7 +116,7 @@ class SqliteEngine:
 
     def close(self) -> None:
         """See storage.engine.Engine. In a forked process it is not this engine's to close."""
-        if os.getpid() != self._pid:
+        if self._is_forked:
             return
         self._gate.open()
         self._readers.close()
@@ -124,11 +126,21 @@ class SqliteEngine:
             self._ownership = None
 
     def _check_process(self) -> None:
-        if os.getpid() != self._pid:
+        if self._is_forked:
             raise StorageError(
                 "This database was opened before the process forked, and a SQLite connection does "
                 "not survive a fork. Open it again in the new process."
             )
+
+
+def _mark_forked() -> None:
+    for engine in _open_engines:
+        engine._is_forked = True
+
+
+# Told at the fork, because asking for the process's number at every read costs a system call.
+_open_engines: WeakSet[SqliteEngine] = WeakSet()
+os.register_at_fork(after_in_child=_mark_forked)
 
 
 def _open(path: str) -> apsw.Connection:

@@ -36,6 +36,8 @@ class Query:
 
     def text(self, values: Mapping[str, Any]) -> str:
         """The SQL for these values."""
+        if not self.blocks:
+            return self.source
         given = tuple(block for block in self.blocks if values.get(block) is not None)
         text = self._texts.get(given)
         if text is None:

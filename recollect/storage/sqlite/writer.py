@@ -1,11 +1,14 @@
 """The writer lane: one thread that runs every write, many in one commit.
 
 A commit costs one wait for the disk, whatever is in it. So the lane takes what is waiting, runs
-each operation in a savepoint of one transaction, commits once, and only then answers them all.
+all of it in one transaction, commits once, and only then answers them all.
 
 What can go wrong, and what happens then:
 
-- An operation raises: its savepoint is rolled back, its neighbours never know.
+- An operation refuses before it has changed anything, as nearly all that refuse do: it gets its
+  error, its neighbours never know.
+- An operation raises half-way: the group runs again, each operation in a savepoint of its own, and
+  that one is rolled back.
 - SQLite ends the *whole* transaction (disk full, I/O error, interrupt, no memory), or COMMIT
   fails: nobody has been answered yet, so the group runs again one by one, each in a transaction of
   its own, and only those fail that fail alone. Hence an operation may run twice.
@@ -40,6 +43,7 @@ CHECKPOINT_PAGES = 1_000
 CHECKPOINT_PAGES_UNDER_LOAD = 1_500
 _TRUNCATE_WAIT_MS = 10
 _TRUNCATE_PAUSE_S = 0.1
+_KEEP_TIME_EVERY_S = 60.0
 
 
 class Clock:
@@ -79,6 +83,10 @@ class Job(Generic[T]):
         return self.value  # type: ignore[return-value]
 
 
+class _NeedsSavepointsError(Exception):
+    """An operation failed half-way: what it has changed must be undone, and nothing else."""
+
+
 class WriterLane:
     """Runs jobs in groups on a connection of its own until it is closed.
 
@@ -109,6 +117,7 @@ class WriterLane:
         self._wal_pages = 0
         self._truncate_not_before = 0.0
         self._gate_opens_at = 0.0
+        self._keep_time_at = 0.0
         self._read_limit_s = read_limit_s
         self._is_closed = False
         self._lock = threading.Lock()
@@ -154,6 +163,7 @@ class WriterLane:
         """Let the clock go on from here after a restart, even if the machine's has gone back."""
         if self._connection.total_changes() == self._changes_kept:
             return
+        self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
         try:
             text = self._queries["keep_time"].text({})
             self._cursor.execute(text, {"now_at": str(self._clock.last)})
@@ -188,13 +198,24 @@ class WriterLane:
         try:
             for job in self._arriving(first):
                 group.append(job)
+                self._perform_in_group(job)
+            self._cursor.execute("COMMIT")
+        except (apsw.Error, _NeedsSavepointsError):
+            self._leave_transaction()
+            self._run_again(group)
+        return group
+
+    def _run_again(self, group: list[Job[Any]]) -> None:
+        group += self._take_waiting()
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+            for job in group:
                 self._perform_in_savepoint(job)
             self._cursor.execute("COMMIT")
         except apsw.Error:
             self._leave_transaction()
             for job in group:
                 self._perform_alone(job)
-        return group
 
     def _arriving(self, first: Job[Any]) -> Iterator[Job[Any]]:
         began = perf_counter()
@@ -209,7 +230,19 @@ class WriterLane:
                 return
         self._queue.put(None)  # the end of the lane was reached; it is met again by _run
 
+    def _perform_in_group(self, job: Job[Any]) -> None:
+        changes = self._connection.total_changes()
+        try:
+            job.value = job.operation(self._transaction())
+        except Exception as error:
+            if self._connection.total_changes() != changes:
+                raise _NeedsSavepointsError from error
+            job.error = _told(error)
+        if not self._connection.in_transaction:
+            raise _NeedsSavepointsError
+
     def _perform_in_savepoint(self, job: Job[Any]) -> None:
+        job.value, job.error = None, None
         self._cursor.execute("SAVEPOINT operation")
         try:
             job.value = job.operation(self._transaction())
@@ -238,16 +271,20 @@ class WriterLane:
             self._cursor.execute("ROLLBACK")
 
     def _refuse_all(self, first: Job[Any], error: apsw.Error) -> list[Job[Any]]:
-        refused = [first]
+        refused = [first, *self._take_waiting()]
+        for job in refused:
+            job.error = _told(error)
+        return refused
+
+    def _take_waiting(self) -> list[Job[Any]]:
+        taken = []
         for _ in range(self._queue.qsize()):
             job = self._queue.get()
             if job is None:
                 self._queue.put(None)
             else:
-                refused.append(job)
-        for job in refused:
-            job.error = _told(error)
-        return refused
+                taken.append(job)
+        return taken
 
     # The log (WAL) grows with every commit and is copied back into the file by checkpoints.
 
@@ -258,7 +295,8 @@ class WriterLane:
     def _tend_log(self) -> None:
         if self._wal_pages < CHECKPOINT_PAGES:
             return
-        self._keep_time()
+        if monotonic() > self._keep_time_at:
+            self._keep_time()
         if self._wal_pages * self._page_bytes > self._wal_limit_bytes:
             self._shorten_log()
         elif self._queue.empty() or self._wal_pages > CHECKPOINT_PAGES_UNDER_LOAD:

@@ -106,7 +106,7 @@ class _Lanes:
         self._epoll = select.epoll()
         self._sockets: dict[int, socket.socket] = {}
         for _ in range(connections):
-            lane = socket.create_connection(("127.0.0.1", port))
+            lane = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S)
             lane.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             lane.setblocking(False)
             self._sockets[lane.fileno()] = lane

@@ -21,6 +21,7 @@ _SESSIONS_OF_ERASED = 4
 _WRITERS = 8
 _SETTLED_S = 1.0
 _STARTS = 5
+_ANSWER_S = 30.0
 
 decode = msgspec.json.Decoder().decode
 
@@ -79,7 +80,7 @@ class Client:
     """One connection that waits for each answer: for what is asked once."""
 
     def __init__(self, server: Server) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", server.port))
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=_ANSWER_S)
         self._file = self._socket.makefile("rb")
 
     def ask(self, request: bytes) -> Any:

@@ -79,7 +79,7 @@ class ZepV1Door:
     async def answer(self, request: Request) -> Response:
         """The answer to a request, whatever comes of it."""
         try:
-            response = await self._route(request)
+            response = await self._handler(request)(request)
         except RecollectError as error:
             return self.refuse(error)
         except Exception:
@@ -97,14 +97,18 @@ class ZepV1Door:
             ((b"x-content-type-options", b"nosniff"), VERSION_HEADER, *retry_after(error)),
         )
 
-    async def _route(self, request: Request) -> Response:
+    def _handler(self, request: Request) -> Handler:
         handlers, request.segments = self._routes.find(clean_path(request.path))
         handler = handlers.get(request.method)
         if handler is not None:
-            return await handler(request)
-        if handlers:
+            return handler
+        if not handlers:
+            raise NotFound("404 page not found")
+
+        async def refuse(_request: Request) -> Response:
             return Answer(b"", 405, TEXT, ((b"allow", ", ".join(sorted(handlers)).encode()),))
-        raise NotFound("404 page not found")
+
+        return refuse
 
 
 def clean_path(path: bytes) -> bytes:

@@ -36,10 +36,14 @@ class Part:
 
     async def user_id(self, request: Request) -> str:
         """The user that a path names."""
+        if b"%" not in request.segments["user_id"]:
+            return request.id("user_id")
         return await self._id(request, "user_id", users.get)
 
     async def session_id(self, request: Request) -> str:
         """The session that a path names."""
+        if b"%" not in request.segments["session_id"]:
+            return request.id("session_id")
         return await self._id(request, "session_id", sessions.get)
 
     async def _id(self, request: Request, name: str, find: Find) -> str:
@@ -48,10 +52,7 @@ class Part:
         Clients encode what they like: one that sends `a%2Fb` may mean `a/b`, or, as the server
         they were written for never decoded, the five characters themselves.
         """
-        segment = request.segments[name]
-        if b"%" not in segment:
-            return request.id(name)
-        raw = segment.decode("latin-1")
+        raw = request.segments[name].decode("latin-1")
         try:
             decoded = request.id(name)
         except BadRequest:

@@ -40,6 +40,8 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
     try:
         connection = apsw.Connection(path)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        # Without this guarantee, binding a LIMIT makes SQLite plan the whole statement anew.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         for name, value in _SETTINGS.items():
             _set(connection, name, value, path)
         if connection.readonly("main"):

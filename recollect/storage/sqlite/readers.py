@@ -86,8 +86,9 @@ class Readers:
                 raise
             raise refused from error
         finally:
+            # Not ROLLBACK: it may drop the schema, which every statement would then parse again.
             if cursor.connection.in_transaction:
-                cursor.execute("ROLLBACK")
+                cursor.execute("COMMIT")
 
     async def read_in_lane(self, operation: Operation[T]) -> T:
         """Run a read in a lane, within the time limit."""

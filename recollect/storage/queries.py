@@ -38,7 +38,7 @@ class Query:
         """The SQL for these values."""
         if not self.blocks:
             return self.source
-        given = tuple(block for block in self.blocks if values.get(block) is not None)
+        given = tuple([block for block in self.blocks if values.get(block) is not None])
         text = self._texts.get(given)
         if text is None:
             text = self._texts[given] = self._with_blocks(given)

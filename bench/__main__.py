@@ -167,6 +167,8 @@ class Bench:
                 other = Side(floor, traffic.one("/")(self._size))
             first = Side(product, rate.traffic(self._size), rate.status)
             compared = measure.compare(first, other, self._pace)
+            if median(compared.ratios(_rate)) > 1:
+                self.notes.append(f"{rate.name}: **its floor is slower, and so is no floor**")
             self._shares[rate] = _row_of_share(rate, compared)
             _tell(*self._shares[rate])
 

@@ -6,8 +6,10 @@ All run under the product's own uvicorn, uvloop and httptools, with its settings
   requests: the product's own texts of its queries, on connections set as its own, on a copy of the
   same database; reads in a transaction if the product's are; writes by a group commit of its own,
   with `synchronous=FULL`, one wake-up of the loop a group, and the log copied back as often. It
-  checks nothing, converts nothing, knows no errors, and sends JSON of the product's size.
-- `constant`: answers `.` to everything. What is above it is HTTP itself.
+  checks nothing, converts nothing, knows no errors, and sends JSON of the product's size. What the
+  product does to uvicorn and to the interpreter, it has as well: else the product would be faster
+  than its floor, and the share would say nothing of what the application costs.
+- `constant`: answers `.` to everything, under uvicorn as it comes: what Zep was compared with.
 - `echo`: no HTTP at all, fixed bytes for each packet: shows what the load generator can do.
 """
 
@@ -19,9 +21,8 @@ from functools import partial
 from itertools import count
 from operator import itemgetter
 from queue import Empty, SimpleQueue
-from sys import setswitchinterval
 from time import time_ns
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import apsw
 import msgspec
@@ -29,6 +30,8 @@ import uvicorn
 import uvloop
 from apsw.ext import query_info
 
+from recollect.http.one_write import OneWriteProtocol
+from recollect.main import tune_interpreter
 from recollect.storage.queries import load_queries
 from recollect.storage.sqlite.connection import connect
 
@@ -37,9 +40,9 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Row = tuple[Any, ...]
 Work = Callable[[apsw.Cursor], Any]
+S = TypeVar("S", bound=msgspec.Struct)
 
 MEMORY_WINDOW = 12
-SWITCH_INTERVAL_S = 0.0005
 
 _CHECKPOINT_PAGES_IDLE = 1_000
 _CHECKPOINT_PAGES_BUSY = 8_000
@@ -50,28 +53,33 @@ _encode = msgspec.json.Encoder().encode
 # The product writes times out; here a text of the same length stands for each.
 _TIME = "2026-01-02T03:04:05.678901Z"
 
-_USER = (
-    "user_id",
-    "uuid",
-    "email",
-    "first_name",
-    "last_name",
-    "metadata",
-    "revision",
-    "created_at",
-    "updated_at",
-)
-_MESSAGE = (
-    "seq",
-    "uuid",
-    "role",
-    "role_type",
-    "content",
-    "metadata",
-    "data",
-    "token_count",
-    "created_at",
-)
+
+class User(msgspec.Struct):
+    """A user as it is sent: the fields of the product's."""
+
+    user_id: str
+    uuid: str
+    email: str | None
+    first_name: str | None
+    last_name: str | None
+    metadata: Any
+    revision: int
+    created_at: str
+    updated_at: str
+
+
+class Message(msgspec.Struct):
+    """A message as it is sent: the fields of the product's."""
+
+    seq: int
+    uuid: str
+    role: str
+    role_type: str
+    content: str
+    metadata: Any
+    data: None
+    token_count: int | None
+    created_at: str
 
 
 async def constant(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -93,11 +101,11 @@ class Native:
         self._reads_in_transaction = reads_in_transaction
         self._number = count(1)
         reader = connect(database, read_only=True)
-        self._read_user = Shape(reader, self._get_user, _USER)
-        self._read_message = Shape(reader, self._list_messages, _MESSAGE)
+        self._read_user = Shape(reader, self._get_user, User)
+        self._read_message = Shape(reader, self._list_messages, Message)
         self._reader = reader.cursor()
         writer = connect(database)
-        self._added_user = Shape(writer, self._add_user, _USER)
+        self._added_user = Shape(writer, self._add_user, User)
         self._lane = GroupCommit(writer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -178,11 +186,7 @@ class Native:
             for message in body["messages"]
         ]
         await self._lane.write(partial(self._insert_messages, session_id, now_at, messages))
-        shown = [
-            {field: message[field] for field in _MESSAGE} | {"created_at": _TIME}
-            for message in messages
-        ]
-        return {"session_id": session_id, "messages": shown}
+        return {"session_id": session_id, "messages": [_as_sent(row) for row in messages]}
 
     def _insert_messages(
         self, session_id: str, now_at: int, messages: list[dict[str, Any]], cursor: apsw.Cursor
@@ -203,22 +207,25 @@ class Native:
         return f"01990000-0000-7000-8000-{next(self._number):012x}"
 
 
-class Shape:
-    """From the columns of a query to an object to send: what it has of these fields, in order."""
+class Shape(Generic[S]):
+    """From a row to what is sent, wherever the query has its columns."""
 
-    def __init__(self, connection: apsw.Connection, text: str, fields: tuple[str, ...]) -> None:
+    def __init__(self, connection: apsw.Connection, text: str, kind: type[S]) -> None:
         columns = [column[0] for column in query_info(connection, text).description]
-        self._fields = fields
-        self._select = itemgetter(*map(columns.index, fields))
-        self._times = {field: _TIME for field in fields if field.endswith("_at")}
+        self._kind = kind
+        self._select = itemgetter(
+            *(
+                len(columns) if field.endswith("_at") else columns.index(field)
+                for field in kind.__struct_fields__
+            )
+        )
 
-    def __call__(self, row: Row) -> dict[str, Any]:
+    def __call__(self, row: Row) -> S:
         """A row as it is sent."""
-        shown = dict(zip(self._fields, self._select(row), strict=True))
-        shown |= self._times
-        if shown["metadata"] is not None:
-            shown["metadata"] = msgspec.Raw(shown["metadata"])
-        return shown
+        shown: Any = self._kind(*self._select((*row, _TIME)))
+        if shown.metadata is not None:
+            shown.metadata = msgspec.Raw(shown.metadata)
+        return shown  # type: ignore[no-any-return]
 
 
 class GroupCommit:
@@ -283,6 +290,15 @@ class Echo(asyncio.Protocol):
         self._write(self._BYTES)
 
 
+_fields = itemgetter(*Message.__struct_fields__)
+
+
+def _as_sent(values: dict[str, Any]) -> Message:
+    message = Message(*_fields(values))
+    message.created_at = _TIME
+    return message
+
+
 def _wake(done: list[tuple["asyncio.Future[Any]", Any]]) -> None:
     for future, result in done:
         if not future.done():
@@ -308,19 +324,23 @@ def main() -> None:
     parser.add_argument("--database")
     parser.add_argument("--reads-in-transaction", action="store_true")
     given = parser.parse_args()
-    setswitchinterval(SWITCH_INTERVAL_S)
     if given.name == "echo":
         uvloop.run(_echo(given.port))
-        return
-    application: Any = constant
-    if given.name == "native":
-        application = Native(given.database, reads_in_transaction=given.reads_in_transaction)
+    elif given.name == "constant":
+        _serve(constant, given.port, "httptools")
+    else:
+        native = Native(given.database, reads_in_transaction=given.reads_in_transaction)
+        tune_interpreter()
+        _serve(native, given.port, OneWriteProtocol)
+
+
+def _serve(application: Any, port: int, protocol: Any) -> None:
     uvicorn.run(
         application,
         host="127.0.0.1",
-        port=given.port,
+        port=port,
         loop="uvloop",
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="off",
         access_log=False,

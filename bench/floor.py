@@ -34,6 +34,7 @@ from recollect.http.one_write import OneWriteProtocol
 from recollect.main import tune_interpreter
 from recollect.storage.queries import load_queries
 from recollect.storage.sqlite.connection import connect
+from recollect.storage.sqlite.writer import CHECKPOINT_PAGES, CHECKPOINT_PAGES_UNDER_LOAD
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -44,8 +45,6 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 MEMORY_WINDOW = 12
 
-_CHECKPOINT_PAGES_IDLE = 1_000
-_CHECKPOINT_PAGES_BUSY = 8_000
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -271,7 +270,7 @@ class GroupCommit:
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        limit = _CHECKPOINT_PAGES_IDLE if self._queue.empty() else _CHECKPOINT_PAGES_BUSY
+        limit = CHECKPOINT_PAGES if self._queue.empty() else CHECKPOINT_PAGES_UNDER_LOAD
         if self._wal_pages > limit:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from recollect.domain.errors import BadRequest, InvalidField
+from recollect.domain.errors import BadRequest
 
 Order = Literal["created", "-created"]
 DEFAULT_LIMIT = 50
@@ -29,17 +29,6 @@ class Page(msgspec.Struct):
         if self.order == "created":
             return {"after": self.after, "limit": self.limit + 1}
         return {"before": self.after, "descending": True, "limit": self.limit + 1}
-
-
-def check_limit(limit: int, greatest: int = MAX_LIMIT, field: str = "limit") -> int:
-    """A page has from 1 to `greatest` rows.
-
-    Raises:
-        InvalidField: naming `field`.
-    """
-    if not 1 <= limit <= greatest:
-        raise InvalidField(f"{field} must be from 1 to {greatest}.", field)
-    return limit
 
 
 def write_cursor(order: Order, filters: Any, number: int) -> str:

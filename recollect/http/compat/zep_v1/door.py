@@ -5,7 +5,6 @@ Errors are plain text here: the clients look at the status alone.
 
 import logging
 import posixpath
-from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
 
@@ -26,7 +25,7 @@ from recollect.http.compat.zep_v1.sessions import Sessions
 from recollect.http.compat.zep_v1.users import Users
 from recollect.http.errors import retry_after, status_of
 from recollect.http.requests import Request
-from recollect.http.routing import Routes
+from recollect.http.routing import Handler, Routes
 from recollect.storage.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -56,8 +55,6 @@ _NOT_YET = (
     "/collection/{name}/document/list/update",
     "/collection/{name}/document/list/delete",
 )
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ZepV1Door:

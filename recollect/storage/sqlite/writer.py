@@ -267,8 +267,14 @@ class WriterLane:
         return SqliteTransaction(self._cursor, self._queries, self._clock.tick())
 
     def _leave_transaction(self) -> None:
-        if self._connection.in_transaction:
+        if not self._connection.in_transaction:
+            return
+        try:
             self._cursor.execute("ROLLBACK")
+        except apsw.Error:
+            # The disk is broken. The next BEGIN is refused, so that everybody is told: a lane that
+            # ended here would keep them waiting for ever.
+            return
 
     def _refuse_all(self, first: Job[Any], error: apsw.Error) -> list[Job[Any]]:
         refused = [first, *self._take_waiting()]

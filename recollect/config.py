@@ -32,8 +32,8 @@ class Settings:
 
     database_url: str = _setting(
         "sqlite:///recollect-data/recollect.db",
-        "Where the data is: sqlite:///relative/path, sqlite:////absolute/path or sqlite:///:memory:"
-        " (gone when the server stops).",
+        "Where the data is: sqlite:///relative/path, sqlite:////absolute/path, sqlite:///:memory:"
+        " (gone when the server stops), or postgresql://user:password@host:port/database.",
     )
     host: str = _setting("127.0.0.1", "The address to listen on.")
     port: int = _setting(8000, "The port to listen on; 0 lets the system choose.", most=65_535)
@@ -44,7 +44,9 @@ class Settings:
         "", "The installation's secret, at least 16 characters; wins over the secret's file."
     )
     secret_file: str = _setting(
-        "", "The file of the secret; made on the first start. Default: beside the database."
+        "",
+        "The file of the secret; made on the first start. Default: beside the database, or in"
+        " recollect-data with PostgreSQL.",
     )
     memory_window: int = _setting(
         12, "How many messages a memory holds when a reader does not say.", least=1
@@ -53,10 +55,18 @@ class Settings:
         24, "For how many hours an erased id refuses to come back by a late write.", least=0
     )
     queue_limit: int = _setting(
-        1024, "How many writes may wait; beyond that clients get 503.", least=1
+        1024,
+        "How many writes (PostgreSQL: operations) may wait; beyond that clients get 503.",
+        least=1,
     )
     wal_limit_mib: int = _setting(
         64, "SQLite: the size in MiB above which the write-ahead log is cut back.", least=4
+    )
+    postgres_lanes: int = _setting(
+        8, "PostgreSQL: how many operations run at the same time, each on a connection.", least=1
+    )
+    statement_limit_seconds: int = _setting(
+        30, "PostgreSQL: how long one statement may take.", least=1
     )
     read_limit_seconds: int = _setting(
         10, "How long one search through metadata, or one long page, may take.", least=1
@@ -133,6 +143,11 @@ def _parsed(name: str, kind: Any, text: str) -> Any:
     return text
 
 
+def is_postgres(database_url: str) -> bool:
+    """Whether a URL is one of PostgreSQL."""
+    return database_url.startswith(("postgresql://", "postgres://"))
+
+
 def sqlite_path(database_url: str) -> str:
     """The path in a `sqlite:///` URL, or `:memory:`.
 
@@ -143,7 +158,7 @@ def sqlite_path(database_url: str) -> str:
     if not database_url.startswith(prefix):
         raise SettingError(
             f"{without_password(database_url)!r} is not a database that this version can open; "
-            "use sqlite:///path/to/file.db or sqlite:///:memory:."
+            "use sqlite:///path/to/file.db, sqlite:///:memory: or postgresql://host/database."
         )
     path = database_url.removeprefix(prefix)
     if not path:
@@ -158,17 +173,20 @@ def without_password(database_url: str) -> str:
     return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{place}"
 
 
-def read_secret(settings: Settings, database_path: str) -> bytes:
+def read_secret(settings: Settings) -> bytes:
     """The secret: the one that is set, or the file's, which is made (0600) where it is missing.
+
+    Servers that share a PostgreSQL database share the secret too: each needs the same file, or the
+    same RECOLLECT_SECRET.
 
     Raises:
         StorageError: the file cannot be read or made, or is too short.
     """
     if settings.secret:
         return settings.secret.encode()
-    if database_path == ":memory:" and not settings.secret_file:
+    path = _secret_path(settings)
+    if path is None:
         return os.urandom(32)
-    path = Path(settings.secret_file or f"{database_path}.secret")
     try:
         if not path.exists():
             _make_secret(path)
@@ -180,6 +198,15 @@ def read_secret(settings: Settings, database_path: str) -> bytes:
     if len(secret) < 16:
         raise StorageError(f"The secret in {path} is shorter than 16 characters.")
     return secret
+
+
+def _secret_path(settings: Settings) -> Path | None:
+    if settings.secret_file:
+        return Path(settings.secret_file)
+    if is_postgres(settings.database_url):
+        return Path("recollect-data/recollect.secret")
+    path = sqlite_path(settings.database_url)
+    return None if path == ":memory:" else Path(f"{path}.secret")
 
 
 def _make_secret(path: Path) -> None:

@@ -5,15 +5,15 @@ import sys
 
 import msgspec
 
-from recollect.config import MIB, Settings, read_secret, sqlite_path
+from recollect.config import MIB, Settings, is_postgres, read_secret, sqlite_path
 from recollect.domain.scope import Rules, Scope
 from recollect.domain.secret import KeyedHash, fingerprint
 from recollect.domain.times import HOUR
 from recollect.http.app import Application
 from recollect.http.guard import Guard, is_loopback
 from recollect.services import installation
+from recollect.storage.engine import Engine
 from recollect.storage.queries import load_queries
-from recollect.storage.sqlite import SqliteEngine
 
 DEFAULT_PROJECT = 1
 
@@ -24,7 +24,7 @@ _GARBAGE_THRESHOLD = 10_000
 class Recollect(msgspec.Struct, frozen=True):
     """An open installation: its engine, and the scope in which the default project is used."""
 
-    engine: SqliteEngine
+    engine: Engine
     scope: Scope
 
     def close(self) -> None:
@@ -42,22 +42,40 @@ def open_recollect(settings: Settings, *, url: str | None = None) -> Recollect:
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
-    path = sqlite_path(settings.database_url)
-    engine = SqliteEngine(
-        path,
+    engine = _open_engine(settings, url)
+    try:
+        secret = read_secret(settings)
+        engine.write(lambda tx: installation.check_secret(tx, fingerprint(secret)))
+    except BaseException:
+        engine.close()
+        raise
+    return Recollect(engine, Scope(DEFAULT_PROJECT, make_rules(settings, secret)))
+
+
+def _open_engine(settings: Settings, url: str | None) -> Engine:
+    # A driver is loaded when it is used: a server on SQLite needs no PostgreSQL in its memory.
+    if is_postgres(settings.database_url):
+        from recollect.storage.postgres import PostgresEngine
+
+        return PostgresEngine(
+            settings.database_url,
+            load_queries("postgres"),
+            lanes=settings.postgres_lanes,
+            queue_limit=settings.queue_limit,
+            statement_limit_ms=settings.statement_limit_seconds * 1000,
+            read_limit_ms=settings.read_limit_seconds * 1000,
+        )
+
+    from recollect.storage.sqlite import SqliteEngine
+
+    return SqliteEngine(
+        sqlite_path(settings.database_url),
         load_queries("sqlite"),
         url=url,
         queue_limit=settings.queue_limit,
         wal_limit_bytes=settings.wal_limit_mib * MIB,
         read_limit_ms=settings.read_limit_seconds * 1000,
     )
-    try:
-        secret = read_secret(settings, path)
-        engine.write(lambda tx: installation.check_secret(tx, fingerprint(secret)))
-    except BaseException:
-        engine.close()
-        raise
-    return Recollect(engine, Scope(DEFAULT_PROJECT, make_rules(settings, secret)))
 
 
 def make_rules(settings: Settings, secret: bytes) -> Rules:

@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from recollect.config import Settings
+from tests.postgres import postgres_server
 from tests.ways import Way, by_services, in_process, over_socket
 
 WAYS = ("services", "in process", "socket")
-ENGINES = ("sqlite file", "sqlite memory")
+ENGINES = ("sqlite file", "sqlite memory", "postgres")
 
 
 def database_url(engine: str, folder: Path) -> str:
     """A fresh database of an engine."""
+    if engine == "postgres":
+        return postgres_server().new_database()
     return "sqlite:///:memory:" if engine == "sqlite memory" else f"sqlite:///{folder}/recollect.db"
 
 
@@ -27,7 +30,9 @@ def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A way in, on an engine; shared by all tests, so each uses ids of its own (see `fresh`)."""
     name, engine = request.param
     folder = tmp_path_factory.mktemp("way")
-    settings = Settings(database_url=database_url(engine, folder))
+    settings = Settings(
+        database_url=database_url(engine, folder), secret_file=str(folder / "secret")
+    )
     with ExitStack() as stack:
         if name == "services":
             yield stack.enter_context(by_services(settings))

@@ -10,7 +10,6 @@ import json
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
@@ -28,7 +27,7 @@ from recollect.main import Recollect, make_application, open_recollect
 from recollect.native import shapes
 from recollect.native.calls import Call, Replayed
 from recollect.native.performers import PERFORMERS
-from recollect.services import erasures
+from tests.erasing import advanced
 from tests.serving import serving
 
 
@@ -100,8 +99,7 @@ class ServicesWay:
             return engine.read(lambda tx: perform(tx, scope, call))
         result = engine.write(lambda tx: perform(tx, scope, call))
         while operation.does == "erase" and not result.is_finished:
-            uuid = result.uuid
-            result = engine.write(partial(erasures.advance, scope=scope, uuid=uuid))
+            result = advanced(engine, scope, result)
         return shapes.erasure(result) if operation.does == "erase" else result
 
 

@@ -40,6 +40,8 @@ class Erasure(msgspec.Struct):
         hidden_at: when the last of what belongs to the subject was hidden from every reader.
         session_count, message_count: how many were erased so far.
         started_at, erased_at: when it was accepted, and when the last row was gone.
+        claimed_until_at: until when the process that advances it has it for itself; None to whom
+            does not advance it.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Erasure(msgspec.Struct):
     started_at: Instant
     hidden_at: Instant | None
     erased_at: Instant | None
+    claimed_until_at: Instant | None = None
 
     @property
     def is_finished(self) -> bool:

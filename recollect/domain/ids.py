@@ -33,18 +33,22 @@ def check_id(value: str, field: str) -> str:
     return value
 
 
+def is_uuid(value: str) -> bool:
+    """Whether a text is a uuid in its usual form, in either case."""
+    return _UUID.fullmatch(value.lower()) is not None
+
+
 def check_uuid(value: str, field: str) -> str:
     """The uuid in its canonical form: lower case, with hyphens.
 
     Raises:
         InvalidField: naming `field`.
     """
-    canonical = value.lower()
-    if not _UUID.fullmatch(canonical):
+    if not is_uuid(value):
         raise InvalidField(
             f"{field} must be a uuid such as 75c40217-9af1-407d-b9a6-367069d29dd5.", field
         )
-    return canonical
+    return value.lower()
 
 
 def new_uuid7(now: Instant) -> str:

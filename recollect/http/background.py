@@ -8,6 +8,7 @@ from time import monotonic
 from recollect.domain.erasure import Erasure
 from recollect.domain.errors import RecollectError, Unavailable
 from recollect.domain.scope import Rules, Scope
+from recollect.domain.times import Instant
 from recollect.services import erasures, forgotten, idempotency, installation
 from recollect.storage.engine import Engine
 
@@ -17,6 +18,8 @@ ANSWER_AFTER_S = 5.0
 """An erasure that takes longer is answered while it goes on."""
 
 _HIDDEN_AFTER_S = 60.0
+_PAUSE_S = 0.1
+_LOOK_EVERY_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _EXPIRY_PAUSE_S = 3600.0
 
@@ -29,18 +32,22 @@ class Background:
         self._rules = rules
         self._erasing: dict[str, asyncio.Task[Erasure]] = {}
         self._latest: dict[str, Erasure] = {}
-        self._expiring: asyncio.Task[None] | None = None
+        self._claims: dict[str, Instant] = {}
+        self._caring: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Take up what a former process left unfinished."""
-        for scope in await self._scopes():
-            for uuid in await self._engine.read_async(partial(erasures.running, scope=scope)):
-                self._go_on(scope, uuid)
-        self._expiring = asyncio.create_task(self._drop_expired())
+        if not self._engine.is_shared:
+            for scope in await self._scopes():
+                await self._engine.write_async(partial(erasures.drop_claims, scope=scope))
+        await self._take_up()
+        self._caring = [asyncio.create_task(self._drop_expired())]
+        if self._engine.is_shared:
+            self._caring.append(asyncio.create_task(self._look_for_abandoned()))
 
     async def stop(self) -> None:
         """Stop after the batch that runs; the next start goes on from there."""
-        tasks = [*self._erasing.values(), *filter(None, [self._expiring])]
+        tasks = [*self._erasing.values(), *self._caring]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -86,14 +93,16 @@ class Background:
         return task
 
     async def _finish(self, scope: Scope, uuid: str) -> Erasure:
-        pause_s = 0.1
+        pause_s = _PAUSE_S
         try:
             while True:
                 try:
                     erasure = self._latest[uuid] = await self._advance(scope, uuid)
-                    pause_s = 0.1
+                    pause_s = _PAUSE_S
                     if erasure.is_finished:
                         return erasure
+                    if erasure.claimed_until_at is None:
+                        await asyncio.sleep(_PAUSE_S)  # another server is at work on it
                 except Exception as error:
                     # Whatever it is, who asked to be forgotten must be.
                     logger.warning("erasure %s is tried again in %.1f s: %r", uuid, pause_s, error)
@@ -103,7 +112,28 @@ class Background:
             self._latest.pop(uuid, None)
 
     async def _advance(self, scope: Scope, uuid: str) -> Erasure:
-        return await self._engine.write_async(partial(erasures.advance, scope=scope, uuid=uuid))
+        held_until_at = self._claims.get(uuid)
+        erasure = await self._engine.write_async(
+            lambda tx: erasures.advance(tx, scope, uuid, held_until_at)
+        )
+        if erasure.is_finished:
+            self._claims.pop(uuid, None)
+        elif erasure.claimed_until_at is not None:
+            self._claims[uuid] = erasure.claimed_until_at
+        return erasure
+
+    async def _take_up(self) -> None:
+        for scope in await self._scopes():
+            for uuid in await self._engine.read_async(partial(erasures.abandoned, scope=scope)):
+                self._go_on(scope, uuid)
+
+    async def _look_for_abandoned(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                await self._take_up()
+            except RecollectError as error:
+                logger.warning("abandoned erasures are looked for later: %s", error.detail)
 
     async def _drop_expired(self) -> None:
         while True:

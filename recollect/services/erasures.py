@@ -12,10 +12,12 @@ from typing import cast
 import msgspec
 
 from recollect.domain.erasure import Erasure, ErasureState, Subject
-from recollect.domain.errors import NotFound
+from recollect.domain.errors import Gone, NotFound
+from recollect.domain.ids import is_uuid
 from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
 from recollect.domain.session import Session
+from recollect.domain.times import SECOND, Instant
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import State, User
 from recollect.services import forgotten, messages, sessions
@@ -23,6 +25,17 @@ from recollect.services import forgotten, messages, sessions
 BATCH_MS = 20
 """A batch ends after this long, so that other writers do not wait."""
 
+CLAIMED_FOR_US = 10 * SECOND
+"""A process that has not gone on with an erasure for so long has ended: another may take it up."""
+
+_UNCHANGING = (
+    "number",
+    "subject",
+    "subject_hash",
+    "subject_uuid",
+    "started_at",
+    "claimed_until_at",
+)
 _MESSAGES_AT_ONCE = 20
 _SESSIONS_AT_ONCE = 100
 
@@ -36,10 +49,12 @@ def begin_user(tx: Transaction, scope: Scope, user_id: str) -> Erasure:
     user = tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id)
     if user is None:
         raise NotFound("There is no user with this user_id.")
+    of_user = {"project_id": scope.project_id, "user_id": user_id}
     if user.state == State.ERASING:
-        return _running(tx, scope, Subject.USER, user_id)
-    tx.run("mark_user_erasing", project_id=scope.project_id, user_id=user_id, now_at=tx.now)
-    return _add(tx, scope, Subject.USER, user_id, user.uuid)
+        return get(tx, scope, tx.one("erasure_of_user", str, **of_user) or "")
+    erasure = _add(tx, scope, Subject.USER, user_id, user.uuid)
+    tx.run("mark_user_erasing", erasure_uuid=erasure.uuid, now_at=tx.now, **of_user)
+    return erasure
 
 
 def begin_session(tx: Transaction, scope: Scope, session_id: str) -> Erasure:
@@ -48,12 +63,17 @@ def begin_session(tx: Transaction, scope: Scope, session_id: str) -> Erasure:
     Raises:
         NotFound: there is none. Gone: it is being erased with its user.
     """
-    running = _find_running(tx, scope, Subject.SESSION, session_id)
-    if running is not None:
-        return running
-    session = sessions.lock(tx, scope, session_id)
-    tx.run("mark_session_erasing", project_id=scope.project_id, session_id=session_id)
-    return _add(tx, scope, Subject.SESSION, session_id, session.uuid)
+    of_session = {"project_id": scope.project_id, "session_id": session_id}
+    try:
+        session = sessions.lock(tx, scope, session_id)
+    except Gone:
+        running = get(tx, scope, tx.one("erasure_of_session", str, **of_session) or "")
+        if running.subject == Subject.SESSION:
+            return running
+        raise
+    erasure = _add(tx, scope, Subject.SESSION, session_id, session.uuid)
+    tx.run("mark_session_erasing", erasure_uuid=erasure.uuid, **of_session)
+    return erasure
 
 
 def erase_message(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> Erasure:
@@ -72,15 +92,30 @@ def erase_message(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> 
     return _finish(tx, scope, erasure)
 
 
-def advance(tx: Transaction, scope: Scope, uuid: str) -> Erasure:
-    """Do one batch of an erasure; a finished one stays as it is.
+def advance(
+    tx: Transaction, scope: Scope, uuid: str, held_until_at: Instant | None = None
+) -> Erasure:
+    """Do one batch of an erasure, unless it is finished or another process is at work on it.
+
+    Args:
+        held_until_at: the claim that the last call gave (`claimed_until_at`), to go on with.
 
     Raises:
         NotFound: there is no such erasure.
     """
-    erasure = get(tx, scope, uuid)
-    if erasure.is_finished:
-        return erasure
+    erasure = tx.one(
+        "claim_erasure",
+        Erasure,
+        project_id=scope.project_id,
+        uuid=uuid,
+        now_at=tx.now,
+        held_until_at=held_until_at,
+        until_at=Instant(tx.now + CLAIMED_FOR_US),
+    )
+    if erasure is None:
+        found = get(tx, scope, uuid)
+        found.claimed_until_at = None
+        return found
     if erasure.subject == Subject.USER:
         return _advance_user(tx, scope, erasure)
     return _advance_session(tx, scope, erasure)
@@ -92,7 +127,9 @@ def get(tx: Transaction, scope: Scope, uuid: str) -> Erasure:
     Raises:
         NotFound: there is none.
     """
-    erasure = tx.one("get_erasure", Erasure, project_id=scope.project_id, uuid=uuid.lower())
+    erasure = None
+    if is_uuid(uuid):
+        erasure = tx.one("get_erasure", Erasure, project_id=scope.project_id, uuid=uuid.lower())
     if erasure is None:
         raise NotFound("There is no erasure with this id.")
     return erasure
@@ -103,14 +140,19 @@ def page(tx: Transaction, scope: Scope, page: Page) -> list[Erasure]:
     return tx.all("list_erasures", Erasure, project_id=scope.project_id, **page.values)
 
 
-def running(tx: Transaction, scope: Scope) -> list[str]:
-    """The uuids of the erasures that somebody must finish."""
-    return tx.all("running_erasures", str, project_id=scope.project_id)
+def abandoned(tx: Transaction, scope: Scope) -> list[str]:
+    """The uuids of the erasures that somebody must finish, and nobody is at work on."""
+    return tx.all("abandoned_erasures", str, project_id=scope.project_id, now_at=tx.now)
+
+
+def drop_claims(tx: Transaction, scope: Scope) -> None:
+    """Let nobody be at work on any: whoever was has ended, as is known where one process serves."""
+    tx.run("drop_claims", project_id=scope.project_id)
 
 
 def _advance_user(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
     user_id = _subject_id(erasure)
-    if not erasure.is_hidden and not _hide_sessions(tx, scope, user_id):
+    if not erasure.is_hidden and not _hide_sessions(tx, scope, erasure, user_id):
         return erasure
     if not erasure.is_hidden:
         erasure.hidden_at = tx.now
@@ -137,12 +179,21 @@ def _advance_session(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure
     return _finish(tx, scope, erasure)
 
 
-def _hide_sessions(tx: Transaction, scope: Scope, user_id: str) -> bool:
-    """Mark the user's sessions, some at least; False where time is up before all of them are."""
+def _hide_sessions(tx: Transaction, scope: Scope, erasure: Erasure, user_id: str) -> bool:
+    """Mark the user's sessions, some at least; False where time is up before all of them are.
+
+    A session may have been erased by itself since the list was made, and opened again for somebody
+    else: so each is marked only if it is this user's.
+    """
     of_user = {"project_id": scope.project_id, "user_id": user_id, "limit": _SESSIONS_AT_ONCE}
+    of_erasure = {
+        "project_id": scope.project_id,
+        "user_uuid": erasure.subject_uuid,
+        "erasure_uuid": erasure.uuid,
+    }
     while session_ids := tx.all("next_active_sessions_of_user", str, **of_user):
-        for session_id in session_ids:
-            tx.run("mark_session_erasing", project_id=scope.project_id, session_id=session_id)
+        marks = [{"session_id": session_id, **of_erasure} for session_id in session_ids]
+        tx.run_many("mark_session_of_user_erasing", marks)
         if tx.spent_ms() > BATCH_MS:
             return False
     return True
@@ -163,25 +214,6 @@ def _erase_session(tx: Transaction, scope: Scope, erasure: Erasure, session_id: 
     tx.run("drop_made_of_session", **of_session)
     erasure.session_count += tx.run("delete_session", **of_session)
     return True
-
-
-def _find_running(
-    tx: Transaction, scope: Scope, subject: Subject, subject_id: str
-) -> Erasure | None:
-    return tx.one(
-        "get_running_erasure",
-        Erasure,
-        project_id=scope.project_id,
-        subject=subject,
-        subject_id=subject_id,
-    )
-
-
-def _running(tx: Transaction, scope: Scope, subject: Subject, subject_id: str) -> Erasure:
-    erasure = _find_running(tx, scope, subject, subject_id)
-    if erasure is None:
-        raise NotFound(f"There is no erasure of this {subject}.")
-    return erasure
 
 
 def _add(
@@ -216,7 +248,7 @@ def _finish(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
 
 def _save(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
     fields = msgspec.structs.asdict(erasure)
-    for unchanging in ("number", "subject", "subject_hash", "subject_uuid", "started_at"):
+    for unchanging in _UNCHANGING:
         del fields[unchanging]
     saved = tx.one("set_erasure", Erasure, project_id=scope.project_id, **fields)
     return saved or erasure

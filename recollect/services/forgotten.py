@@ -5,7 +5,7 @@ session again, ownerless, with the person's words. Only implicit creation is ref
 user or a session on purpose means somebody new, and lifts the mark of that one id.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from recollect.domain.errors import Gone
 from recollect.domain.scope import Scope
@@ -14,6 +14,11 @@ from recollect.domain.transaction import Transaction
 
 Kind = Literal["user", "session"]
 _DROPPED_AT_ONCE = 500
+
+
+class _Mark(NamedTuple):
+    subject: str
+    id_hash: str
 
 
 def remember(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
@@ -60,13 +65,10 @@ def lift(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
 
 def drop_expired(tx: Transaction, scope: Scope) -> bool:
     """Drop some marks whose time is over; whether there may be more."""
-    dropped = tx.run(
-        "drop_expired_forgotten",
-        project_id=scope.project_id,
-        now_at=tx.now,
-        limit=_DROPPED_AT_ONCE,
-    )
-    return dropped == _DROPPED_AT_ONCE
+    expired = {"project_id": scope.project_id, "now_at": tx.now}
+    marks = tx.all("expired_forgotten", _Mark, limit=_DROPPED_AT_ONCE, **expired)
+    tx.run_many("drop_expired_forgotten", [mark._asdict() | expired for mark in marks])
+    return len(marks) == _DROPPED_AT_ONCE
 
 
 def _hash(scope: Scope, kind: Kind, id_: str) -> str:

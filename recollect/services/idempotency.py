@@ -64,13 +64,10 @@ def remember(tx: Transaction, scope: Scope, key: str, made: Made) -> None:
 
 def drop_expired(tx: Transaction, scope: Scope) -> bool:
     """Drop some rows whose time is over; whether there may be more."""
-    dropped = tx.run(
-        "drop_expired_made",
-        project_id=scope.project_id,
-        oldest_at=_oldest_at(tx, scope),
-        limit=_DROPPED_AT_ONCE,
-    )
-    return dropped == _DROPPED_AT_ONCE
+    expired = {"project_id": scope.project_id, "oldest_at": _oldest_at(tx, scope)}
+    keys = tx.all("expired_made", str, limit=_DROPPED_AT_ONCE, **expired)
+    tx.run_many("drop_expired_made_by_key", [{"key": key, **expired} for key in keys])
+    return len(keys) == _DROPPED_AT_ONCE
 
 
 def _oldest_at(tx: Transaction, scope: Scope) -> Instant:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from recollect.domain.errors import AlreadyExists, Conflict, NotFound
-from recollect.domain.ids import check_id
+from recollect.domain.ids import check_id, is_uuid
 from recollect.domain.message import Message, MessageChange, NewMessage
 from recollect.domain.metadata import Merge
 from recollect.domain.paging import Page
@@ -48,7 +48,7 @@ def append(
     owner = None
     if user_id is not None:
         check_id(user_id, "user_id")
-        owner = users.lock_or_add(tx, scope, user_id)
+        owner = users.hold_or_add(tx, scope, user_id)
     last_seq = _reserve(tx, scope, session_id, len(new), owner)
     if last_seq is None:
         last_seq = _open(tx, scope, session_id, len(new), owner, is_allowed=may_open_session)
@@ -67,13 +67,15 @@ def get(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> Message:
     Raises:
         NotFound: there is none. Gone: its session is being erased.
     """
-    message = tx.one(
-        "get_message",
-        Message,
-        project_id=scope.project_id,
-        session_id=session_id,
-        uuid=uuid.lower(),
-    )
+    message = None
+    if is_uuid(uuid):
+        message = tx.one(
+            "get_message",
+            Message,
+            project_id=scope.project_id,
+            session_id=session_id,
+            uuid=uuid.lower(),
+        )
     if message is None:
         sessions.get(tx, scope, session_id)
         raise NotFound("There is no message with this uuid in this session.")

@@ -23,11 +23,11 @@ def add(tx: Transaction, scope: Scope, new: NewSession) -> Session:
         Gone: the user, or the id's former bearer, is being erased. InvalidField: naming the field.
     """
     new.check()
-    owner = None if new.user_id is None else _lock_owner(tx, scope, new.user_id)
+    owner = None if new.user_id is None else _hold_owner(tx, scope, new.user_id)
     session_id = new.session_id or tx.new_uuid()
     session = insert(tx, scope, session_id, owner, metadata=stored_metadata(new.metadata))
     if session is None:
-        _visible(_find(tx, scope, session_id))
+        _refuse_erasing(_find(tx, scope, session_id))
         raise AlreadyExists(
             f"There is a session with the session_id {session_id!r} already.", "session_id"
         )
@@ -85,7 +85,7 @@ def update(
     owner = None
     if not isinstance(change.user_id, UnsetType):
         check_id(change.user_id, "user_id")
-        owner = _lock_owner(tx, scope, change.user_id)
+        owner = _hold_owner(tx, scope, change.user_id)
     session = lock(tx, scope, session_id)
     changes.check_revision(session.revision, if_revision)
     if owner:
@@ -124,7 +124,7 @@ def page(tx: Transaction, scope: Scope, page: Page, **filters: Any) -> list[Sess
 
 def skip(tx: Transaction, scope: Scope, offset: int) -> int | None:
     """The number after which a list begins that skips `offset` sessions; None: nothing is left."""
-    return tx.one("skip_sessions", int, project_id=scope.project_id, offset=offset)
+    return tx.one("skip_sessions", int, project_id=scope.project_id, skipped=offset - 1)
 
 
 def lock(tx: Transaction, scope: Scope, session_id: str) -> Session:
@@ -148,9 +148,9 @@ def check_owner(present: str | None, owner: User) -> None:
         raise Conflict("The session belongs to another user; its owner cannot change.", "user_id")
 
 
-def _lock_owner(tx: Transaction, scope: Scope, user_id: str) -> User:
+def _hold_owner(tx: Transaction, scope: Scope, user_id: str) -> User:
     try:
-        return users.lock(tx, scope, user_id)
+        return users.hold(tx, scope, user_id)
     except NotFound as error:
         raise NotFound(f"There is no user with the user_id {user_id!r}.", "user_id") from error
 
@@ -182,6 +182,10 @@ def _set(
 def _visible(session: Session | None) -> Session:
     if session is None:
         raise NotFound("There is no session with this session_id.")
-    if session.state == State.ERASING:
-        raise Gone("This session is being erased.")
+    _refuse_erasing(session)
     return session
+
+
+def _refuse_erasing(session: Session | None) -> None:
+    if session is not None and session.state == State.ERASING:
+        raise Gone("This session is being erased.")

@@ -29,14 +29,12 @@ def add(tx: Transaction, scope: Scope, new: NewUser) -> User:
         AlreadyExists: the id is taken. Gone: its former bearer is still being erased.
         InvalidField: naming the field.
     """
-    new.check()
-    user = _insert(tx, scope, new)
+    user = _add(tx, scope, new)
     if user is None:
         existing = tx.one("get_user", User, project_id=scope.project_id, user_id=new.user_id)
         if existing is not None and existing.state == State.ERASING:
             raise _being_erased()
         raise AlreadyExists(f"There is a user with the user_id {new.user_id!r} already.", "user_id")
-    forgotten.lift(tx, scope, "user", new.user_id)
     return user
 
 
@@ -64,7 +62,7 @@ def update(
         InvalidField: naming the field.
     """
     check_names(change)
-    user = lock(tx, scope, user_id)
+    user = _visible(tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id))
     changes.check_revision(user.revision, if_revision)
     names_a_field = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
     return _set(
@@ -97,8 +95,13 @@ def put(
     user = tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id)
     if user is None:
         changes.check_revision(0, if_revision)
-        return add(tx, scope, new_user(user_id, fields))
-    changes.check_revision(_visible(user).revision, if_revision)
+        added = _add(tx, scope, new_user(user_id, fields))
+        if added is not None:
+            return added
+        # Another writer has added them since we looked: their row is there to be locked now.
+        user = tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id)
+    user = _visible(user)
+    changes.check_revision(user.revision, if_revision)
     return _set(
         tx,
         scope,
@@ -134,31 +137,40 @@ def page(tx: Transaction, scope: Scope, page: Page, **filters: Any) -> list[User
 
 def skip(tx: Transaction, scope: Scope, offset: int) -> int | None:
     """The number after which a list begins that skips `offset` users; None: nothing is left."""
-    return tx.one("skip_users", int, project_id=scope.project_id, offset=offset)
+    return tx.one("skip_users", int, project_id=scope.project_id, skipped=offset - 1)
 
 
-def lock(tx: Transaction, scope: Scope, user_id: str) -> User:
-    """A user whom nobody can change or erase before this transaction ends.
+def hold(tx: Transaction, scope: Scope, user_id: str) -> User:
+    """A user whom nobody can erase before this transaction ends: the fence of what becomes theirs.
 
     Raises:
         NotFound: there is none. Gone: the user is being erased.
     """
-    return _visible(tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id))
+    return _visible(tx.one("hold_user", User, project_id=scope.project_id, user_id=user_id))
 
 
-def lock_or_add(tx: Transaction, scope: Scope, user_id: str) -> User:
-    """As `lock`, but an unknown user is added, unless an erasure forbids it.
+def hold_or_add(tx: Transaction, scope: Scope, user_id: str) -> User:
+    """As `hold`, but an unknown user is added, unless an erasure forbids it.
 
     Raises:
         Gone: the user is being erased, or was erased not long ago.
     """
-    user = tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id)
+    user = tx.one("hold_user", User, project_id=scope.project_id, user_id=user_id)
     if user is not None:
         return _visible(user)
     new = NewUser(user_id=user_id)
     new.check()
     forgotten.refuse(tx, scope, "user", user_id)
-    return _insert(tx, scope, new) or lock(tx, scope, user_id)
+    return _insert(tx, scope, new) or hold(tx, scope, user_id)
+
+
+def _add(tx: Transaction, scope: Scope, new: NewUser) -> User | None:
+    """Add a user on purpose; None where the id is taken."""
+    new.check()
+    user = _insert(tx, scope, new)
+    if user is not None:
+        forgotten.lift(tx, scope, "user", new.user_id)
+    return user
 
 
 def _insert(tx: Transaction, scope: Scope, new: NewUser) -> User | None:

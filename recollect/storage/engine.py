@@ -15,6 +15,11 @@ class Engine(Protocol):
     transaction.
     """
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may be at work on the same database."""
+        ...
+
     def read(self, operation: Operation[T]) -> T:
         """Run a read from any thread."""
         ...

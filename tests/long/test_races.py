@@ -30,6 +30,7 @@ from recollect.native.calls import Call
 from recollect.native.performers import PERFORMERS
 from recollect.services import erasures, messages, sessions, users
 from recollect.storage.sqlite import transaction
+from tests.erasing import advanced
 from tests.long.counts import count, randomness
 from tests.long.looking import damage, gaps, orphans, rows
 
@@ -174,7 +175,8 @@ class Race:
             begin, **{"user_id" if is_user else "session_id": id_}
         )
         while erasure is not None and not erasure.is_finished:
-            erasure = await self._write(erasures.advance, uuid=erasure.uuid)
+            held = erasure.claimed_until_at
+            erasure = await self._write(erasures.advance, uuid=erasure.uuid, held_until_at=held)
 
     async def _nobody_comes_back(self) -> None:
         """Late appends are refused, by whichever door they come in."""
@@ -218,7 +220,7 @@ def test_writers_that_race_the_erasure_of_their_user_leave_no_orphan(
 
 
 def test_a_late_append_without_a_user_opens_no_session_that_was_erased_with_one(
-    recollect: Recollect, say: Callable[[str], None]
+    recollect: Recollect, tmp_path: Path, say: Callable[[str], None]
 ) -> None:
     # An application's threads go on appending, as zep-python 1.x does, while their user is erased.
     engine, scope = recollect.engine, recollect.scope
@@ -252,11 +254,11 @@ def test_a_late_append_without_a_user_opens_no_session_that_was_erased_with_one(
             late = [pool.submit(append_for_ever, session_id, is_over) for _ in range(3)]
             erasure = engine.write(partial(erasures.begin_user, scope=scope, user_id=user_id))
             while not erasure.is_finished:
-                erasure = engine.write(partial(erasures.advance, scope=scope, uuid=erasure.uuid))
+                erasure = advanced(engine, scope, erasure)
             is_over.set()
             for each in late:
                 each.result(30)
-    path = Path(engine.path)
+    path = tmp_path / "recollect.db"
     assert orphans(path) == {}
     assert rows(path, "SELECT * FROM sessions") == rows(path, "SELECT * FROM messages") == []
     say(f"{len(numbers)} users erased under their writers: {sum(refused.values())} refusals")
@@ -272,13 +274,13 @@ def test_an_erasure_that_goes_on_leaves_a_namesake_alone(recollect: Recollect) -
     of_session = engine.write(partial(erasures.begin_session, scope=scope, session_id="chat"))
     of_user = engine.write(partial(erasures.begin_user, scope=scope, user_id="jane"))
     while not of_user.is_finished:
-        of_user = engine.write(partial(erasures.advance, scope=scope, uuid=of_user.uuid))
+        of_user = advanced(engine, scope, of_user)
 
     opened = engine.write(partial(sessions.add, scope=scope, new=NewSession(session_id="chat")))
     append = partial(messages.append, scope=scope, session_id="chat", may_open_session=False)
     engine.write(partial(append, new=[*said("one"), *said("two"), *said("three")]))
     while not of_session.is_finished:
-        of_session = engine.write(partial(erasures.advance, scope=scope, uuid=of_session.uuid))
+        of_session = advanced(engine, scope, of_session)
 
     there = engine.read(partial(sessions.get, scope=scope, session_id="chat"))
     assert (there.uuid, there.message_count) == (opened.uuid, 3)

@@ -25,6 +25,7 @@ from recollect.domain.user import NewUser
 from recollect.main import Recollect, open_recollect
 from recollect.services import erasures, messages, sessions, users
 from recollect.storage.sqlite import transaction
+from tests.erasing import advanced
 from tests.long.client import LOST, Client
 from tests.long.conftest import Start
 from tests.long.counts import count, randomness
@@ -115,18 +116,18 @@ def crash_image(path: Path, folder: Path) -> Path:
 
 
 def running(recollect: Recollect) -> list[str]:
-    """The erasures that are not finished."""
-    return recollect.engine.read(partial(erasures.running, scope=recollect.scope))
+    """The erasures that are not finished, as a server at its start finds them."""
+    recollect.engine.write(partial(erasures.drop_claims, scope=recollect.scope))
+    return recollect.engine.read(partial(erasures.abandoned, scope=recollect.scope))
 
 
 def finish(recollect: Recollect) -> list[Erasure]:
     """What a server does at its start."""
     finished = []
     for uuid in running(recollect):
-        advance = partial(erasures.advance, scope=recollect.scope, uuid=uuid)
-        erasure = recollect.engine.write(advance)
+        erasure = recollect.engine.read(partial(erasures.get, scope=recollect.scope, uuid=uuid))
         while not erasure.is_finished:
-            erasure = recollect.engine.write(advance)
+            erasure = advanced(recollect.engine, recollect.scope, erasure)
         finished.append(erasure)
     return finished
 
@@ -143,8 +144,7 @@ def test_an_erasure_can_be_interrupted_between_any_two_of_its_batches(
         erasure = recollect.engine.write(begin)
         images = [crash_image(path, tmp_path / "0")]
         while not erasure.is_finished:
-            advance = partial(erasures.advance, scope=recollect.scope, uuid=erasure.uuid)
-            erasure = recollect.engine.write(advance)
+            erasure = advanced(recollect.engine, recollect.scope, erasure)
             if erasure.is_hidden:
                 assert what_can_be_read(recollect) == []
             images.append(crash_image(path, tmp_path / str(len(images))))
@@ -175,7 +175,7 @@ def test_a_batch_gets_on_however_slow_the_machine_is(
         write, scope = recollect.engine.write, recollect.scope
         erasure = write(partial(erasures.begin_user, scope=scope, user_id="jane"))
         for _ in range(MESSAGES + 100):
-            erasure = write(partial(erasures.advance, scope=scope, uuid=erasure.uuid))
+            erasure = advanced(recollect.engine, recollect.scope, erasure)
         assert erasure.is_finished
         assert what_can_be_read(recollect) == []
 

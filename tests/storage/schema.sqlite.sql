@@ -11,7 +11,7 @@ CREATE TABLE erasures (
     message_count INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
     hidden_at INTEGER,
-    erased_at INTEGER,
+    erased_at INTEGER, claimed_until_at INTEGER,
     UNIQUE (project_id, uuid),
     CHECK ((state = 'erased') = (subject_id IS NULL)),
     CHECK ((state = 'erased') = (erased_at IS NOT NULL))
@@ -19,8 +19,7 @@ CREATE TABLE erasures (
 
 CREATE INDEX erasures_listed ON erasures (project_id);
 
-CREATE INDEX erasures_running ON erasures (project_id, subject, subject_id)
-    WHERE subject_id IS NOT NULL;
+CREATE INDEX erasures_running ON erasures (project_id) WHERE subject_id IS NOT NULL;
 
 CREATE TABLE forgotten (
     project_id INTEGER NOT NULL,
@@ -100,7 +99,7 @@ CREATE TABLE sessions (
     last_seq INTEGER NOT NULL,
     ended_at INTEGER,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, erasure_uuid TEXT,
     UNIQUE (project_id, session_id),
     CHECK ((user_id IS NULL) = (user_uuid IS NULL))
 ) STRICT;
@@ -122,7 +121,7 @@ CREATE TABLE users (
     state TEXT NOT NULL CHECK (state IN ('active', 'erasing')),
     revision INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, erasure_uuid TEXT,
     UNIQUE (project_id, user_id)
 ) STRICT;
 

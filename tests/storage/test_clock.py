@@ -14,7 +14,8 @@ from recollect.domain.transaction import Operation, Transaction
 from recollect.domain.user import NewUser, UserChange
 from recollect.main import make_rules, open_recollect
 from recollect.services import erasures, messages, sessions, users
-from recollect.storage.sqlite import SqliteEngine, writer
+from recollect.storage import clock as clocks
+from recollect.storage.sqlite import SqliteEngine
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import note, together
 
@@ -36,7 +37,7 @@ class MachineClock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> MachineClock:
     """The machine's clock; at first it stands still at noon."""
     clock = MachineClock(NOON)
-    monkeypatch.setattr(writer, "time_ns", clock)
+    monkeypatch.setattr(clocks, "time_ns", clock)
     return clock
 
 

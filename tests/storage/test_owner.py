@@ -191,7 +191,7 @@ for attempt in (lambda: engine.write(note("child")), lambda: noted(engine)):
         print(error.detail)
 """
     sentence = (
-        "This database was opened before the process forked, and a SQLite connection does not "
+        "This database was opened before the process forked, and a connection does not "
         "survive a fork. Open it again in the new process."
     )
     assert forked(path, in_child) == [sentence, sentence, *PARENT_IS_WELL]

@@ -190,7 +190,7 @@ def test_too_many_waiting_writes_are_refused_and_the_others_done(open_engine: Op
     assert outcomes[:3] == ["note 0", "note 1", "note 2"]
     for refused in outcomes[3:]:
         assert isinstance(refused, Unavailable)
-        assert "Too many writes" in refused.detail
+        assert "Too many requests" in refused.detail
     assert noted(engine) == outcomes[:3]
     engine.write(note("there is room again"))
 

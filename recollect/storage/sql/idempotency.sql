@@ -23,10 +23,7 @@ DELETE FROM idempotency WHERE project_id = :project_id AND user_id = :user_id;
 -- name: drop_made_of_session
 DELETE FROM idempotency WHERE project_id = :project_id AND session_id = :session_id;
 
--- name: drop_expired_made
-DELETE FROM idempotency
-WHERE project_id = :project_id AND key IN (
-    SELECT key FROM idempotency
-    WHERE project_id = :project_id AND created_at <= :oldest_at
-    LIMIT :limit
-);
+-- name: expired_made
+SELECT key FROM idempotency
+WHERE project_id = :project_id AND created_at <= :oldest_at
+LIMIT :limit;

@@ -1,6 +1,9 @@
 -- Messages. The columns of every query that gives one are those of domain.message.Message.
 -- A reader looks at the session's state in the same statement, so that an erasure hides all at once.
 
+-- fragment: message_columns
+seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+
 -- name: add_message
 INSERT INTO messages (
     project_id, session_id, seq, uuid, role, role_type, token_count, created_at, metadata,
@@ -12,7 +15,7 @@ INSERT INTO messages (
 ON CONFLICT (project_id, session_id, uuid) DO NOTHING;
 
 -- name: get_message
-SELECT seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+SELECT {message_columns}
 FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
     AND EXISTS (
@@ -24,10 +27,10 @@ WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
 UPDATE messages
 SET role = :role, content = :content, metadata = :metadata
 WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
-RETURNING seq, uuid, role, role_type, token_count, created_at, metadata, content, data;
+RETURNING {message_columns};
 
 -- name: list_messages
-SELECT seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+SELECT {message_columns}
 FROM messages
 WHERE project_id = :project_id AND session_id = :session_id
     /*? after: AND seq > :after */

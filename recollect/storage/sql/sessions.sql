@@ -1,5 +1,9 @@
 -- Sessions. The columns of every query that gives a session are those of domain.session.Session.
 
+-- fragment: session_columns
+number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
+ended_at, created_at, updated_at
+
 -- name: add_session
 -- No row comes back where the id is taken.
 INSERT INTO sessions (
@@ -10,14 +14,19 @@ INSERT INTO sessions (
     :message_count, :message_count, :now_at, :now_at
 )
 ON CONFLICT (project_id, session_id) DO NOTHING
-RETURNING number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
-    ended_at, created_at, updated_at;
+RETURNING {session_columns};
 
 -- name: get_session
-SELECT number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
-    ended_at, created_at, updated_at
+SELECT {session_columns}
 FROM sessions
 WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: lock_session
+-- Nobody else changes, fills or erases the session before this transaction ends.
+SELECT {session_columns}
+FROM sessions
+WHERE project_id = :project_id AND session_id = :session_id
+{exclusively};
 
 -- name: set_session
 -- One writer at a time: whoever calls this has locked the session with lock_session.
@@ -25,8 +34,7 @@ UPDATE sessions
 SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid), metadata = :metadata,
     ended_at = :ended_at, revision = :revision, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id
-RETURNING number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
-    ended_at, created_at, updated_at;
+RETURNING {session_columns};
 
 -- name: reserve_seqs
 -- The fence of every append, and its first statement in the session: it takes the row's lock, so
@@ -43,8 +51,7 @@ SET user_id = :user_id, user_uuid = :user_uuid, revision = revision + 1
 WHERE project_id = :project_id AND session_id = :session_id AND user_id IS NULL;
 
 -- name: list_sessions
-SELECT number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
-    ended_at, created_at, updated_at
+SELECT {session_columns}
 FROM sessions
 WHERE project_id = :project_id AND state = 'active'
     /*? after: AND number > :after */
@@ -57,15 +64,22 @@ ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
 -- name: skip_sessions
--- The number of the last of the first :offset sessions.
+-- The number of the session after :skipped others.
 SELECT number FROM sessions
 WHERE project_id = :project_id AND state = 'active'
 ORDER BY number
-LIMIT 1 OFFSET :offset - 1;
+LIMIT 1 OFFSET :skipped;
 
 -- name: mark_session_erasing
-UPDATE sessions SET state = 'erasing'
+UPDATE sessions SET state = 'erasing', erasure_uuid = :erasure_uuid
 WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: mark_session_of_user_erasing
+UPDATE sessions SET state = 'erasing', erasure_uuid = :erasure_uuid
+WHERE project_id = :project_id AND session_id = :session_id AND user_uuid = :user_uuid;
+
+-- name: erasure_of_session
+SELECT erasure_uuid FROM sessions WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: next_active_sessions_of_user
 SELECT session_id FROM sessions

@@ -1,16 +1,8 @@
 -- Where SQLite says it in its own way. The single writer makes row locks needless.
 
--- name: lock_user
-SELECT number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
-    created_at, updated_at
-FROM users
-WHERE project_id = :project_id AND user_id = :user_id;
+-- fragment: exclusively
 
--- name: lock_session
-SELECT number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
-    ended_at, created_at, updated_at
-FROM sessions
-WHERE project_id = :project_id AND session_id = :session_id;
+-- fragment: together
 
 -- fragment: metadata_matches
 -- No condition is left unmet. :metadata_conditions is a JSON list of {path, types, value}; a number
@@ -27,3 +19,17 @@ NOT EXISTS (
             IS json_extract(condition.value, '$.value')
     )
 )
+
+-- name: latest_time
+-- From where a writer's clock goes on: the time that was kept last, or that of the newest rows.
+SELECT max(latest_at) FROM (
+    SELECT 0 AS latest_at
+    UNION ALL
+    SELECT CAST(value AS INTEGER) FROM installation WHERE name = 'time'
+    UNION ALL
+    SELECT * FROM (SELECT updated_at FROM users ORDER BY number DESC LIMIT 1)
+    UNION ALL
+    SELECT * FROM (SELECT updated_at FROM sessions ORDER BY number DESC LIMIT 1)
+    UNION ALL
+    SELECT * FROM (SELECT started_at FROM erasures ORDER BY number DESC LIMIT 1)
+) AS latest;

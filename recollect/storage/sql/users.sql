@@ -1,5 +1,9 @@
 -- Users. The columns of every query that gives a user are those of domain.user.User, in its order.
 
+-- fragment: user_columns
+number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
+created_at, updated_at
+
 -- name: add_user
 -- No row comes back where the id is taken.
 INSERT INTO users (
@@ -10,14 +14,26 @@ INSERT INTO users (
     'active', 1, :now_at, :now_at
 )
 ON CONFLICT (project_id, user_id) DO NOTHING
-RETURNING number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
-    created_at, updated_at;
+RETURNING {user_columns};
 
 -- name: get_user
-SELECT number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
-    created_at, updated_at
+SELECT {user_columns}
 FROM users
 WHERE project_id = :project_id AND user_id = :user_id;
+
+-- name: lock_user
+-- Nobody else changes or erases the user before this transaction ends.
+SELECT {user_columns}
+FROM users
+WHERE project_id = :project_id AND user_id = :user_id
+{exclusively};
+
+-- name: hold_user
+-- Nobody erases the user before this transaction ends; any number may hold one at a time.
+SELECT {user_columns}
+FROM users
+WHERE project_id = :project_id AND user_id = :user_id
+{together};
 
 -- name: set_user
 -- One writer at a time: whoever calls this has locked the user with lock_user.
@@ -25,12 +41,10 @@ UPDATE users
 SET email = :email, email_folded = :email_folded, first_name = :first_name,
     last_name = :last_name, metadata = :metadata, revision = :revision, updated_at = :now_at
 WHERE project_id = :project_id AND user_id = :user_id
-RETURNING number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
-    created_at, updated_at;
+RETURNING {user_columns};
 
 -- name: list_users
-SELECT number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
-    created_at, updated_at
+SELECT {user_columns}
 FROM users
 WHERE project_id = :project_id AND state = 'active'
     /*? after: AND number > :after */
@@ -43,15 +57,18 @@ ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
 -- name: skip_users
--- The number of the last of the first :offset users: what a list that skips them begins after.
+-- The number of the user after :skipped others: what a list that skips them all begins after.
 SELECT number FROM users
 WHERE project_id = :project_id AND state = 'active'
 ORDER BY number
-LIMIT 1 OFFSET :offset - 1;
+LIMIT 1 OFFSET :skipped;
 
 -- name: mark_user_erasing
-UPDATE users SET state = 'erasing', updated_at = :now_at
+UPDATE users SET state = 'erasing', erasure_uuid = :erasure_uuid, updated_at = :now_at
 WHERE project_id = :project_id AND user_id = :user_id;
+
+-- name: erasure_of_user
+SELECT erasure_uuid FROM users WHERE project_id = :project_id AND user_id = :user_id;
 
 -- name: delete_user
 DELETE FROM users

@@ -1,23 +1,23 @@
 """The SQLite engine: owner, writer lane and readers of one file, or one database in memory."""
 
 import asyncio
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
-from weakref import WeakSet
 
 import apsw
 
 from recollect.domain.errors import StorageError
 from recollect.domain.transaction import Operation
+from recollect.storage.forks import ForkGuard
+from recollect.storage.jobs import Job
 from recollect.storage.queries import Query
 from recollect.storage.sqlite.connection import MEMORY, connect
 from recollect.storage.sqlite.migrations import check_is_ours, migrate
 from recollect.storage.sqlite.owner import Ownership
 from recollect.storage.sqlite.readers import ReaderGate, Readers
-from recollect.storage.sqlite.writer import Job, WriterLane
+from recollect.storage.sqlite.writer import WriterLane
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class SqliteEngine:
         """
         self.path = path
         self._is_memory = path == MEMORY
-        self._is_forked = False
+        self._forks = ForkGuard()
         self._ownership = None if self._is_memory else _take(path, url)
         gate = self._gate = ReaderGate()
         try:
@@ -76,18 +76,22 @@ class SqliteEngine:
         self._readers = Readers(
             lambda: connect(path, read_only=True), queries, gate, limit_ms=read_limit_ms
         )
-        _open_engines.add(self)
+
+    @property
+    def is_shared(self) -> bool:
+        """See storage.engine.Engine: a file has one owner."""
+        return False
 
     def read(self, operation: Operation[T]) -> T:
         """See storage.engine.Engine."""
         if self._is_memory:
             return self.write(operation)
-        self._check_process()
+        self._forks.check()
         return self._readers.read(operation)
 
     def write(self, operation: Operation[T]) -> T:
         """See storage.engine.Engine."""
-        self._check_process()
+        self._forks.check()
         done = threading.Event()
         job = Job(operation, done)
         self._writer.submit(job)
@@ -98,14 +102,14 @@ class SqliteEngine:
         """See storage.engine.Engine."""
         if self._is_memory:
             return await self.write_async(operation)
-        self._check_process()
+        self._forks.check()
         if is_short:
             return self._readers.read(operation)
         return await self._readers.read_in_lane(operation)
 
     async def write_async(self, operation: Operation[T]) -> T:
         """See storage.engine.Engine."""
-        self._check_process()
+        self._forks.check()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Job(operation, future))
         return await future
@@ -116,7 +120,7 @@ class SqliteEngine:
 
     def close(self) -> None:
         """See storage.engine.Engine. In a forked process it is not this engine's to close."""
-        if self._is_forked:
+        if self._forks.is_forked:
             return
         self._gate.open()
         self._readers.close()
@@ -124,23 +128,6 @@ class SqliteEngine:
         if self._ownership:
             self._ownership.release()
             self._ownership = None
-
-    def _check_process(self) -> None:
-        if self._is_forked:
-            raise StorageError(
-                "This database was opened before the process forked, and a SQLite connection does "
-                "not survive a fork. Open it again in the new process."
-            )
-
-
-def _mark_forked() -> None:
-    for engine in _open_engines:
-        engine._is_forked = True
-
-
-# Told at the fork, because asking for the process's number at every read costs a system call.
-_open_engines: WeakSet[SqliteEngine] = WeakSet()
-os.register_at_fork(after_in_child=_mark_forked)
 
 
 def _open(path: str) -> apsw.Connection:

@@ -18,6 +18,7 @@ import apsw
 from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.times import Instant
 from recollect.domain.transaction import Operation
+from recollect.storage.jobs import CLOSED
 from recollect.storage.queries import Query
 from recollect.storage.sqlite.connection import refusal
 from recollect.storage.sqlite.transaction import SqliteTransaction
@@ -26,7 +27,6 @@ T = TypeVar("T")
 
 LANES = 2
 _STEPS_BETWEEN_LOOKS = 20_000
-CLOSED = "The server is shutting down."
 
 
 class ReaderGate:

@@ -16,25 +16,22 @@ What can go wrong, and what happens then:
 - Whoever asked has left: the write still runs, and nobody is woken.
 """
 
-import asyncio
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from queue import Empty, SimpleQueue
-from time import monotonic, perf_counter, time_ns
-from typing import Any, Generic, TypeVar
+from time import monotonic, perf_counter
+from typing import Any
 
 import apsw
 
 from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.times import Instant
-from recollect.domain.transaction import Operation
+from recollect.storage.clock import Clock
+from recollect.storage.jobs import CLOSED, TOO_MANY, Job, answer, carried
 from recollect.storage.queries import Query
 from recollect.storage.sqlite.connection import BUSY_TIMEOUT_MS, opening_problem, refusal
-from recollect.storage.sqlite.readers import CLOSED, ReaderGate
+from recollect.storage.sqlite.readers import ReaderGate
 from recollect.storage.sqlite.transaction import SqliteTransaction
-
-T = TypeVar("T")
 
 GROUP_MS = 20
 """A group commits after this long at the latest, so that nobody waits for a crowd."""
@@ -44,43 +41,6 @@ CHECKPOINT_PAGES_UNDER_LOAD = 1_500
 _TRUNCATE_WAIT_MS = 10
 _TRUNCATE_PAUSE_S = 0.1
 _KEEP_TIME_EVERY_S = 60.0
-
-
-class Clock:
-    """A clock that never stands still and never goes back: max(the time, the last + 1 µs)."""
-
-    def __init__(self, last: Instant) -> None:
-        self._last = last
-
-    @property
-    def last(self) -> Instant:
-        """The time of the last operation."""
-        return self._last
-
-    def tick(self) -> Instant:
-        """The time of the next operation."""
-        self._last = Instant(max(time_ns() // 1000, self._last + 1))
-        return self._last
-
-
-class Job(Generic[T]):
-    """An operation that waits to be run, its outcome, and who is to be woken with it."""
-
-    __slots__ = ("error", "operation", "value", "waiter")
-
-    def __init__(
-        self, operation: Operation[T], waiter: "asyncio.Future[T] | threading.Event"
-    ) -> None:
-        self.operation = operation
-        self.waiter = waiter
-        self.value: T | None = None
-        self.error: BaseException | None = None
-
-    def outcome(self) -> T:
-        """The value; or raises what the operation raised."""
-        if self.error is not None:
-            raise self.error
-        return self.value  # type: ignore[return-value]
 
 
 class _NeedsSavepointsError(Exception):
@@ -135,7 +95,7 @@ class WriterLane:
             if self._is_closed:
                 raise Unavailable(CLOSED)
             if self._queue.qsize() >= self._queue_limit:
-                raise Unavailable("Too many writes are waiting; try again in a moment.")
+                raise Unavailable(TOO_MANY)
             self._queue.put(job)
 
     def close(self) -> None:
@@ -166,7 +126,7 @@ class WriterLane:
         self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
         try:
             text = self._queries["keep_time"].text({})
-            self._cursor.execute(text, {"now_at": str(self._clock.last)})
+            self._cursor.execute(text, {"value": str(self._clock.last)})
             self._changes_kept = self._connection.total_changes()
         except apsw.Error:
             return  # the newest rows know the time well enough
@@ -174,7 +134,7 @@ class WriterLane:
     def _run(self) -> None:
         while (job := self._next_job()) is not None:
             group = self._run_alone_or_in_group(job)
-            _answer(group)
+            answer(group)
             self._tend_log()
         self._gate.open()
 
@@ -346,45 +306,9 @@ class WriterLane:
 
 
 def _told(error: Exception) -> BaseException:
-    if isinstance(error, StopIteration):
-        return RuntimeError("an operation ended in StopIteration, which no future can carry")
     if isinstance(error, apsw.Error):
         refused = refusal(error)
         if refused is not None:
             refused.__cause__ = error
             return refused
-    return error
-
-
-def _answer(group: list[Job[Any]]) -> None:
-    of_loop: dict[asyncio.AbstractEventLoop, list[Job[Any]]] = defaultdict(list)
-    for job in group:
-        if isinstance(job.waiter, threading.Event):
-            job.waiter.set()
-        else:
-            of_loop[job.waiter.get_loop()].append(job)
-    for loop, jobs in of_loop.items():
-        _call_soon(loop, _wake, jobs)
-
-
-def _call_soon(
-    loop: asyncio.AbstractEventLoop,
-    function: Callable[[list[Job[Any]]], None],
-    jobs: list[Job[Any]],
-) -> None:
-    try:
-        loop.call_soon_threadsafe(function, jobs)
-    except RuntimeError:
-        # The loop was closed while its writes were under way: they are done, and nobody waits.
-        return
-
-
-def _wake(jobs: list[Job[Any]]) -> None:
-    for job in jobs:
-        future = job.waiter
-        if isinstance(future, threading.Event) or future.done():
-            continue  # whoever waited has left
-        if job.error is not None:
-            future.set_exception(job.error)
-        else:
-            future.set_result(job.value)
+    return carried(error)

@@ -1,0 +1,323 @@
+"""One connection to PostgreSQL, and what its errors mean.
+
+Psycopg connects (URL, TLS, authentication) and converts; statements go through its wrapper of
+libpq, `psycopg.pq`, because each is prepared once and runs thousands of times: a write of two
+statements takes a third of the processor time that cursors need. Calls of libpq let other threads
+run while they wait.
+"""
+
+import select
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq.abc import PGresult
+
+from recollect.domain.errors import StorageError, Unavailable
+from recollect.storage.postgres.statements import NO_PARAMETERS, Reader, Statement, parameters
+
+CONNECT_S = 2
+LEAST_VERSION = 140_000
+AWAY = "The database cannot be reached now; try again in a moment."
+
+_BEGIN_WRITE = Statement(b"BEGIN ISOLATION LEVEL READ COMMITTED", (), (), ())
+_BEGIN_READ = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", (), (), ())
+_COMMIT = Statement(b"COMMIT", (), (), ())
+_ROLLBACK = Statement(b"ROLLBACK", (), (), ())
+
+# What a URL may say otherwise. A server that has vanished without a word is noticed.
+_DEFAULTS = {
+    "application_name": "recollect",
+    "connect_timeout": str(CONNECT_S),
+    "keepalives_idle": "30",
+    "tcp_user_timeout": "10000",
+}
+
+# synchronous_commit: a commit is on the disk before it is answered, whatever the server's default.
+# jit: compiling costs more than any of these statements.
+_SETTINGS = """
+SET statement_timeout = {statement_limit_ms};
+SET idle_in_transaction_session_timeout = 60000;
+SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') = 'off'
+"""
+
+
+class SqlError(Exception):
+    """PostgreSQL refused a statement.
+
+    Attributes:
+        sqlstate: the five characters that say why; texts differ between versions and on shards.
+    """
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        self.sqlstate = sqlstate
+        super().__init__(f"{message.strip()} ({sqlstate})")
+
+
+class ConnectionLostError(Exception):
+    """The connection broke.
+
+    Attributes:
+        is_committing: a COMMIT was under way: whether it happened, nobody knows.
+    """
+
+    def __init__(self, message: str, *, is_committing: bool = False) -> None:
+        self.is_committing = is_committing
+        super().__init__(message.strip())
+
+
+class _Command(NamedTuple):
+    statement: Statement
+    values: Sequence[bytes | None] = NO_PARAMETERS
+
+
+class Connection:
+    """A connection on which each statement is prepared at its first use.
+
+    A transaction begins with its first statement, in the same message.
+    """
+
+    def __init__(self, url: str, *, statement_limit_ms: int) -> None:
+        """Connect.
+
+        Raises:
+            psycopg.Error: there is no such server, or it does not let us in.
+        """
+        self._psycopg = connect(url)
+        try:
+            self._psycopg.execute(_SETTINGS.format(statement_limit_ms=statement_limit_ms))
+            self._reader = Reader(self._psycopg)
+        except BaseException:
+            self._psycopg.close()
+            raise
+        self._pq = self._psycopg.pgconn
+        self._prepared: dict[bytes, bytes] = {}
+        self._to_begin: Statement | None = None
+        self._is_in_transaction = False
+        self._readable = select.poll()
+        self._readable.register(self._pq.socket, select.POLLIN)
+
+    def begin(self, *, to_write: bool) -> None:
+        """Let the next statement begin a transaction: one that writes, or one snapshot to read."""
+        self._to_begin = _BEGIN_WRITE if to_write else _BEGIN_READ
+
+    def rows(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """Run a statement; its rows."""
+        return self._reader.rows(self._last(_Command(statement, parameters(statement, values))))
+
+    def run(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        """Run a statement; how many rows it changed."""
+        result = self._last(_Command(statement, parameters(statement, values)))
+        return result.command_tuples or 0
+
+    def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Run a statement once per row of values, in one message; how many rows changed in all."""
+        commands = [_Command(statement, parameters(statement, row)) for row in rows]
+        if not commands:
+            return 0
+        results = self._send(self._opening(commands))
+        return sum(result.command_tuples or 0 for result in results[-len(commands) :])
+
+    def commit(self) -> None:
+        """End the transaction, if it has begun: when this returns, it is on the disk.
+
+        Raises:
+            SqlError, ConnectionLostError.
+        """
+        self._to_begin = None
+        if not self._is_in_transaction:
+            return
+        try:
+            self._send([_Command(_COMMIT)])
+        except ConnectionLostError as error:
+            raise ConnectionLostError(str(error), is_committing=True) from error
+        self._is_in_transaction = False
+
+    def rollback(self) -> None:
+        """End the transaction as if it had never been; a broken connection has done so itself."""
+        self._to_begin = None
+        if not self._is_in_transaction:
+            return
+        self._is_in_transaction = False
+        try:
+            self._send([_Command(_ROLLBACK)])
+        except (SqlError, ConnectionLostError):
+            self.close()
+
+    @property
+    def version(self) -> str:
+        """The server's version, such as `18.4`."""
+        return version_of(self._psycopg)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it cannot be used any more."""
+        return self._psycopg.closed
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._psycopg.close()
+
+    def _last(self, command: _Command) -> PGresult:
+        return self._send(self._opening([command]))[-1]
+
+    def _opening(self, commands: list[_Command]) -> list[_Command]:
+        if self._to_begin is None:
+            return commands
+        opened = [_Command(self._to_begin), *commands]
+        self._to_begin = None
+        self._is_in_transaction = True
+        return opened
+
+    def _send(self, commands: Sequence[_Command]) -> list[PGresult]:
+        names = [self._name(command.statement) for command in commands]
+        if len(commands) == 1:
+            statement, values = commands[0]
+            result = self._pq.exec_prepared(
+                names[0],
+                values,  # type: ignore[arg-type]  # None is a NULL
+                statement.formats,
+                pq.Format.BINARY,
+            )
+            self._check(result)
+            return [result]
+        results = self._send_together(names, commands)
+        for result in results:
+            self._check(result)
+        return results
+
+    def _send_together(
+        self, names: Sequence[bytes], commands: Sequence[_Command]
+    ) -> list[PGresult]:
+        results: list[PGresult] = []
+        try:
+            self._pq.enter_pipeline_mode()
+            for name, (statement, values) in zip(names, commands, strict=True):
+                self._pq.send_query_prepared(name, values, statement.formats, pq.Format.BINARY)
+            self._pq.pipeline_sync()
+            for _ in commands:
+                results.append(self._result())
+                self._pq.get_result()  # None: the end of this command's results
+            self._result()  # the end of the pipeline
+            self._pq.exit_pipeline_mode()
+        except psycopg.Error as error:
+            self.close()
+            raise ConnectionLostError(str(error)) from error
+        return results
+
+    def _result(self) -> PGresult:
+        # Psycopg's get_result lets no other thread run while it waits, so we wait ourselves.
+        while self._pq.is_busy():
+            self._readable.poll()
+            self._pq.consume_input()
+        result = self._pq.get_result()
+        if result is None:
+            raise psycopg.OperationalError("the connection ended in the middle of an answer")
+        return result
+
+    def _name(self, statement: Statement) -> bytes:
+        name = self._prepared.get(statement.sql)
+        if name is None:
+            name = b"s%d" % len(self._prepared)
+            self._check(self._pq.prepare(name, statement.sql, statement.types))
+            self._prepared[statement.sql] = name
+        return name
+
+    def _check(self, result: PGresult) -> None:
+        if result.status in _WELL:
+            return
+        message = result.get_error_message()
+        sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+        is_lost = self._pq.status != pq.ConnStatus.OK or sqlstate in _ENDS_CONNECTION
+        if is_lost or not sqlstate:
+            self.close()
+            raise ConnectionLostError(message)
+        raise SqlError(sqlstate, message)
+
+
+_WELL = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+
+_ENDS_CONNECTION = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
+"""Shut down by somebody, crash of a neighbour, starting up, idle for too long."""
+
+
+def connect(url: str) -> psycopg.Connection[Any]:
+    """A psycopg connection, checked: PostgreSQL of a version and an encoding that we can use.
+
+    Raises:
+        psycopg.Error: there is no such server, or it does not let us in.
+        StorageError: it is not one that can be used.
+    """
+    given = conninfo_to_dict(url)
+    defaults = {name: value for name, value in _DEFAULTS.items() if name not in given}
+    connection = psycopg.connect(make_conninfo(url, **defaults), autocommit=True)
+    try:
+        _check_server(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_server(connection: psycopg.Connection[Any]) -> None:
+    if connection.info.server_version < LEAST_VERSION:
+        raise StorageError(
+            f"PostgreSQL {LEAST_VERSION // 10_000} or newer is needed; "
+            f"this is {version_of(connection)}."
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise StorageError(
+            f"The database's encoding is {encoding}, which cannot hold every text. "
+            "Make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+        )
+
+
+def version_of(connection: psycopg.Connection[Any]) -> str:
+    """The server's version, such as `18.4`."""
+    return (connection.info.parameter_status("server_version") or "?").partition(" ")[0]
+
+
+def opening_problem(error: psycopg.Error, url: str) -> str:
+    """A sentence for somebody who starts a server: what is wrong, what to do."""
+    where = place_of(url)
+    reason = " ".join(str(error).split()).removeprefix("connection failed: ")
+    if isinstance(error, psycopg.ProgrammingError):
+        return f"RECOLLECT_DATABASE_URL is not one that PostgreSQL understands: {reason}."
+    return (
+        f"PostgreSQL at {where} cannot be used: {reason.rstrip('.')}. "
+        "See that it runs, that the database is there, and that this user may connect."
+    )
+
+
+def place_of(url: str) -> str:
+    """Which database on which host, without a password."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "the given URL"
+    host = given.get("host") or given.get("hostaddr") or "the local socket"
+    port = f":{given['port']}" if given.get("port") else ""
+    return f"{host}{port}/{given.get('dbname') or given.get('user') or ''}"
+
+
+_WHY_UNAVAILABLE = {
+    "53": "The database has no room or no connection left; nothing was changed.",
+    "54": "The statement is too large for the database; nothing was changed.",
+    "57": "The operation was stopped before its end; nothing was changed.",
+    "58": "The database's disk failed; nothing was changed.",
+    "40": "Too many writes met at the same place; try again in a moment.",
+    "08": AWAY,
+    "25": "The database can only be read now; try again in a moment.",
+    "55": "The database is being changed by its keeper; try again in a moment.",
+}
+
+
+def refusal(error: SqlError) -> Unavailable | None:
+    """What a client is told of what the database met, or None where it is our fault."""
+    sentence = _WHY_UNAVAILABLE.get(error.sqlstate[:2])
+    return None if sentence is None else Unavailable(sentence)

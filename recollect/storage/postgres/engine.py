@@ -1,0 +1,156 @@
+"""The PostgreSQL engine: lanes of connections for what is short, and two for what may take long."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import TypeVar
+
+import psycopg
+
+from recollect.domain.errors import RecollectError, StorageError
+from recollect.domain.times import Instant
+from recollect.domain.transaction import Operation, Transaction
+from recollect.storage.clock import Clock
+from recollect.storage.forks import ForkGuard
+from recollect.storage.jobs import Job
+from recollect.storage.postgres.connection import Connection, opening_problem, place_of
+from recollect.storage.postgres.lanes import Gateway, Lanes
+from recollect.storage.postgres.migrations import migrate
+from recollect.storage.postgres.statements import statement
+from recollect.storage.queries import Query
+
+T = TypeVar("T")
+
+_LANES_FOR_LONG_READS = 2
+_KEEP_TIME_EVERY_S = 60.0
+
+
+class PostgresEngine:
+    """See storage.engine.Engine."""
+
+    def __init__(
+        self,
+        url: str,
+        queries: Mapping[str, Query],
+        *,
+        lanes: int = 8,
+        queue_limit: int = 1_024,
+        statement_limit_ms: int = 30_000,
+        read_limit_ms: int = 10_000,
+    ) -> None:
+        """Bring the schema up to date and start the lanes.
+
+        Args:
+            url: of the database, as libpq understands it.
+            queries: all named queries, by name.
+            lanes: how many operations run at the same time, long reads aside.
+            queue_limit: how many operations may wait.
+            statement_limit_ms: how long one statement may take.
+            read_limit_ms: how long one statement of a long read may take.
+
+        Raises:
+            StorageError: the database cannot be reached or used, or is not ours.
+        """
+        self._place = place_of(url)
+        self._forks = ForkGuard()
+        try:
+            migrate(url)
+            self._version, last = _look(url, queries)
+        except psycopg.Error as error:
+            raise StorageError(opening_problem(error, url)) from error
+        self._clock = Clock(last)
+        self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+        self._short = Lanes(
+            Gateway(partial(Connection, url, statement_limit_ms=statement_limit_ms)),
+            queries,
+            self._clock,
+            count=lanes,
+            queue_limit=queue_limit,
+            limit_sentence=(
+                f"The database took longer than {statement_limit_ms / 1000:g} s; nothing was "
+                "changed."
+            ),
+        )
+        self._long = Lanes(
+            Gateway(partial(Connection, url, statement_limit_ms=read_limit_ms)),
+            queries,
+            self._clock,
+            count=_LANES_FOR_LONG_READS,
+            queue_limit=queue_limit,
+            limit_sentence=(
+                f"The search took longer than {read_limit_ms / 1000:g} s and was stopped. "
+                "Narrow it by user_id, email or a smaller limit."
+            ),
+        )
+
+    @property
+    def is_shared(self) -> bool:
+        """See storage.engine.Engine: any number of servers may use one database."""
+        return True
+
+    def read(self, operation: Operation[T]) -> T:
+        """See storage.engine.Engine."""
+        return self._wait_for(operation, is_write=False)
+
+    def write(self, operation: Operation[T]) -> T:
+        """See storage.engine.Engine."""
+        return self._wait_for(operation, is_write=True)
+
+    async def read_async(self, operation: Operation[T], *, is_short: bool = True) -> T:
+        """See storage.engine.Engine."""
+        self._forks.check()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        lanes = self._short if is_short else self._long
+        lanes.submit(Job(operation, future), is_write=False)
+        return await future
+
+    async def write_async(self, operation: Operation[T]) -> T:
+        """See storage.engine.Engine."""
+        self._forks.check()
+        self._keep_time_now_and_then()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._short.submit(Job(operation, future), is_write=True)
+        return await future
+
+    def describe(self) -> str:
+        """See storage.engine.Engine."""
+        return f"PostgreSQL {self._version}, {self._place}"
+
+    def close(self) -> None:
+        """See storage.engine.Engine. In a forked process it is not this engine's to close."""
+        if self._forks.is_forked:
+            return
+        with suppress(RecollectError):  # if the server is away, the time kept before will do
+            self.write(self._keep_time)
+        self._long.close()
+        self._short.close()
+
+    def _wait_for(self, operation: Operation[T], *, is_write: bool) -> T:
+        self._forks.check()
+        done = threading.Event()
+        job = Job(operation, done)
+        self._short.submit(job, is_write=is_write)
+        done.wait()
+        return job.outcome()
+
+    # The clock goes on from here after a restart, even if the machine's has gone back meanwhile.
+
+    def _keep_time_now_and_then(self) -> None:
+        if monotonic() > self._keep_time_at:
+            self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+            self._short.submit(Job(self._keep_time, threading.Event()), is_write=True)
+
+    def _keep_time(self, tx: Transaction) -> None:
+        tx.run("keep_time", value=str(tx.now))
+
+
+def _look(url: str, queries: Mapping[str, Query]) -> tuple[str, Instant]:
+    connection = Connection(url, statement_limit_ms=0)
+    try:
+        [(latest,)] = connection.rows(statement(queries["latest_time"].text({})), {})
+        return connection.version, Instant(latest)
+    finally:
+        connection.close()

@@ -1,0 +1,73 @@
+"""One transaction on a PostgreSQL connection. See domain.transaction for the contract."""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import starmap
+from time import perf_counter
+from typing import Any, TypeVar
+
+from recollect.domain.ids import new_uuid7
+from recollect.domain.times import Instant
+from recollect.storage.postgres.connection import Connection
+from recollect.storage.postgres.statements import Statement, statement
+from recollect.storage.queries import Query
+
+T = TypeVar("T")
+
+
+class PostgresTransaction:
+    """The queries of one operation, on one connection."""
+
+    def __init__(self, connection: Connection, queries: Mapping[str, Query], now: Instant) -> None:
+        self._connection = connection
+        self._queries = queries
+        self._began = perf_counter()
+        self.now = now
+
+    def new_uuid(self) -> str:
+        """See domain.transaction.Transaction."""
+        return new_uuid7(self.now)
+
+    def spent_ms(self) -> float:
+        """See domain.transaction.Transaction."""
+        return (perf_counter() - self._began) * 1000
+
+    def one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
+        """See domain.transaction.Transaction."""
+        rows = self._connection.rows(self._statement(query, values), values)
+        return kind(*rows[0]) if rows else None
+
+    def all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
+        """See domain.transaction.Transaction."""
+        return list(starmap(kind, self._connection.rows(self._statement(query, values), values)))
+
+    def run(self, query: str, /, **values: Any) -> int:
+        """See domain.transaction.Transaction."""
+        return self._connection.run(self._statement(query, values), values)
+
+    def run_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
+        """See domain.transaction.Transaction."""
+        return self._connection.run_many(self._statement(query, {}), rows)
+
+    def _statement(self, query: str, values: Mapping[str, Any]) -> Statement:
+        return statement(self._queries[query].text(values))
+
+
+class NeedsSnapshotError(Exception):
+    """A read has asked for a second statement, which must see what the first one saw."""
+
+
+class SingleStatement(PostgresTransaction):
+    """A read without BEGIN and COMMIT, which is enough for one statement, and a third of the cost.
+
+    Raises:
+        NeedsSnapshotError: from the second statement on. A read changes nothing, so it can run
+            again in a transaction.
+    """
+
+    _is_used = False
+
+    def _statement(self, query: str, values: Mapping[str, Any]) -> Statement:
+        if self._is_used:
+            raise NeedsSnapshotError
+        self._is_used = True
+        return super()._statement(query, values)

@@ -5,16 +5,21 @@ import shutil
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
+from psycopg import Connection
 
 from recollect import __version__
-from recollect.config import SettingError, Settings, sqlite_path, variable_of
+from recollect.config import SettingError, Settings, is_postgres, sqlite_path, variable_of
 from recollect.domain.errors import StorageError
 from recollect.http.guard import is_loopback
 from recollect.main import open_recollect
 from recollect.storage.migrations import load_migrations, newer_database
+from recollect.storage.postgres.connection import looking_into, place_of, version_of
+from recollect.storage.postgres.engine import LANES_FOR_LONG_READS
+from recollect.storage.postgres.migrations import applied_migrations as steps_of_postgres
+from recollect.storage.postgres.migrations import check_is_empty
 from recollect.storage.sqlite.connection import MEMORY, looking_at
 from recollect.storage.sqlite.migrations import applied_migrations
 from recollect.storage.sqlite.owner import read_owner
@@ -37,17 +42,26 @@ def migrate_database(settings: Settings) -> tuple[list[str], int]:
     Raises:
         StorageError, SettingError: as for opening an installation.
     """
-    known = load_migrations("sqlite")
-    path = sqlite_path(settings.database_url)
-    before = {} if path == MEMORY else _applied(path)
+    known = load_migrations("postgres" if is_postgres(settings.database_url) else "sqlite")
+    before = _steps_taken(settings.database_url)
     open_recollect(settings).close()
     applied = [f"{step.number:04d} {step.name}" for step in known if step.number not in before]
     return applied, known[-1].number
 
 
+def _steps_taken(database_url: str) -> dict[int, str]:
+    if is_postgres(database_url):
+        with looking_into(database_url) as connection:
+            return steps_of_postgres(connection)
+    path = sqlite_path(database_url)
+    return {} if path == MEMORY else _applied(path)
+
+
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything, change nothing; each finding says what is wrong and what to do."""
     findings = [_versions(), _settings(settings), _door(settings)]
+    if is_postgres(settings.database_url):
+        return [*findings, *_postgres(settings)]
     try:
         path = sqlite_path(settings.database_url)
     except SettingError as error:
@@ -58,7 +72,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _versions() -> Finding:
-    packages = ("apsw", "uvicorn", "starlette", "msgspec")
+    packages = ("apsw", "psycopg", "uvicorn", "starlette", "msgspec")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     python = platform.python_version()
     sqlite = apsw.sqlite_lib_version()
@@ -101,14 +115,66 @@ def _database(path: str) -> Finding:
         applied = _applied(path)
     except StorageError as error:
         return Finding("database", False, error.detail)
-    known = [step.number for step in load_migrations("sqlite")]
+    return _schema("sqlite", path, Path(path).stat().st_size, applied)
+
+
+def _schema(dialect: str, place: str, size_bytes: int, applied: dict[int, str]) -> Finding:
+    known = [step.number for step in load_migrations(dialect)]
     if set(applied) - set(known):
-        return Finding("database", False, newer_database(path, max(applied), known[-1]))
-    size_mib = Path(path).stat().st_size / (1024 * 1024)
+        return Finding("database", False, newer_database(place, max(applied), known[-1]))
+    size_mib = size_bytes / (1024 * 1024)
     missing = len(set(known) - set(applied))
-    finding = f"{path}, {size_mib:.1f} MiB, schema at step {max(applied, default=0)}"
+    finding = f"{place}, {size_mib:.1f} MiB, schema at step {max(applied, default=0)}"
     advice = "serve or migrate brings it up to date." if missing else ""
     return Finding("database", True, finding, advice)
+
+
+def _postgres(settings: Settings) -> list[Finding]:
+    place = place_of(settings.database_url)
+    try:
+        with looking_into(settings.database_url) as connection:
+            applied = steps_of_postgres(connection)
+            if not applied:
+                check_is_empty(connection, settings.database_url)
+            version = version_of(connection)
+            [(size_bytes,)] = connection.execute("SELECT pg_database_size(current_database())")
+            return [
+                Finding("server", True, f"PostgreSQL {version}"),
+                _schema("postgres", place, size_bytes, applied),
+                _room_for_connections(connection, settings),
+                _durability(connection),
+            ]
+    except StorageError as error:
+        return [Finding("database", False, error.detail)]
+
+
+def _room_for_connections(connection: Connection[Any], settings: Settings) -> Finding:
+    needed = settings.postgres_lanes + LANES_FOR_LONG_READS
+    [(most, used)] = connection.execute(
+        "SELECT current_setting('max_connections')::int"
+        " - current_setting('superuser_reserved_connections')::int,"
+        " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
+    )
+    finding = f"{used} of {most} in use; a server needs {needed}"
+    if most - used < needed:
+        return Finding(
+            "connections", False, finding, "Raise max_connections, or lower --postgres-lanes."
+        )
+    return Finding("connections", True, finding)
+
+
+def _durability(connection: Connection[Any]) -> Finding:
+    [(fsync, full_page_writes)] = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('full_page_writes')"
+    )
+    if "off" in {fsync, full_page_writes}:
+        return Finding(
+            "durability",
+            False,
+            f"fsync is {fsync}, full_page_writes is {full_page_writes}",
+            "Set both to on: without them a power cut may lose or damage what was acknowledged.",
+        )
+    return Finding("durability", True, "fsync and full_page_writes are on")
 
 
 def _applied(path: str) -> dict[int, str]:

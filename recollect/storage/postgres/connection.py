@@ -7,7 +7,8 @@ run while they wait.
 """
 
 import select
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
@@ -263,6 +264,20 @@ def connect(url: str) -> psycopg.Connection[Any]:
     return connection
 
 
+@contextmanager
+def looking_into(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection for somebody who looks, and does not serve.
+
+    Raises:
+        StorageError: with a sentence that says what is wrong and what to do.
+    """
+    try:
+        with connect(url) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise StorageError(opening_problem(error, url)) from error
+
+
 def _check_server(connection: psycopg.Connection[Any]) -> None:
     if connection.info.server_version < LEAST_VERSION:
         raise StorageError(
@@ -285,7 +300,7 @@ def version_of(connection: psycopg.Connection[Any]) -> str:
 def opening_problem(error: psycopg.Error, url: str) -> str:
     """A sentence for somebody who starts a server: what is wrong, what to do."""
     where = place_of(url)
-    reason = " ".join(str(error).split()).removeprefix("connection failed: ")
+    reason = str(error).partition("\n")[0].removeprefix("connection failed: ")
     if isinstance(error, psycopg.ProgrammingError):
         return f"RECOLLECT_DATABASE_URL is not one that PostgreSQL understands: {reason}."
     return (

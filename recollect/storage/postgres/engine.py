@@ -24,7 +24,7 @@ from recollect.storage.queries import Query
 
 T = TypeVar("T")
 
-_LANES_FOR_LONG_READS = 2
+LANES_FOR_LONG_READS = 2
 _KEEP_TIME_EVERY_S = 60.0
 
 
@@ -78,7 +78,7 @@ class PostgresEngine:
             Gateway(partial(Connection, url, statement_limit_ms=read_limit_ms)),
             queries,
             self._clock,
-            count=_LANES_FOR_LONG_READS,
+            count=LANES_FOR_LONG_READS,
             queue_limit=queue_limit,
             limit_sentence=(
                 f"The search took longer than {read_limit_ms / 1000:g} s and was stopped. "

@@ -60,7 +60,12 @@ def _missing(
     return [migration for migration in known if migration.number not in applied]
 
 
-def _check_is_empty(connection: psycopg.Connection[Any], url: str) -> None:
+def check_is_empty(connection: psycopg.Connection[Any], url: str) -> None:
+    """Refuse a database in which another program keeps its tables.
+
+    Raises:
+        StorageError: with a sentence that says what to do.
+    """
     tables = connection.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LIMIT 1"
     ).fetchall()
@@ -83,7 +88,7 @@ def _apply_next(
             if not missing:
                 return None
             if len(missing) == len(known):
-                _check_is_empty(connection, url)
+                check_is_empty(connection, url)
             # A lock that others hold for long would keep everybody behind this step waiting.
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'")
             connection.execute(_RECORD)

@@ -184,7 +184,7 @@ def read_secret(settings: Settings) -> bytes:
     """
     if settings.secret:
         return settings.secret.encode()
-    path = _secret_path(settings)
+    path = secret_path(settings)
     if path is None:
         return os.urandom(32)
     try:
@@ -200,7 +200,8 @@ def read_secret(settings: Settings) -> bytes:
     return secret
 
 
-def _secret_path(settings: Settings) -> Path | None:
+def secret_path(settings: Settings) -> Path | None:
+    """The file in which the secret is looked for where it is not set; none for `:memory:`."""
     if settings.secret_file:
         return Path(settings.secret_file)
     if is_postgres(settings.database_url):

@@ -44,6 +44,8 @@ def open_recollect(settings: Settings, *, url: str | None = None) -> Recollect:
     """
     engine = _open_engine(settings, url)
     try:
+        # Before the secret's file is looked for, because a missing one would be made.
+        engine.write(installation.check_is_whole)
         secret = read_secret(settings)
         engine.write(lambda tx: installation.check_secret(tx, fingerprint(secret)))
     except BaseException:

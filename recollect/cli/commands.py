@@ -132,3 +132,23 @@ def doctor(*, as_json: bool, **given: Any) -> None:
                 click.echo(f"{'':<19}{finding.advice}")
     if not all(finding.is_well for finding in findings):
         sys.exit(EXIT_PROBLEMS)
+
+
+@main.command()
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, for machines.")
+def port(*, source: str, target: str, as_json: bool) -> None:
+    """Copy a whole installation into a new database, of the same engine or the other.
+
+    SRC and DST are database URLs. Nobody may serve SRC if it is SQLite; from PostgreSQL what it
+    holds at the beginning is copied. DST is made or must be empty. At the end both are compared.
+    Interrupted, the same command goes on; nothing else opens DST before that is done.
+
+    \b
+    recollect port sqlite:///recollect-data/recollect.db postgresql://user@host/recollect
+    recollect port postgresql://user@host/recollect sqlite:////var/lib/recollect/recollect.db
+    """
+    from recollect.cli.porting import port_installation, print_report
+
+    print_report(port_installation(source, target), as_json=as_json)

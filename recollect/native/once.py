@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from recollect.domain.errors import Gone, NotFound
+from recollect.domain.errors import Gone, NotFound, RecollectError
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
 from recollect.native.calls import Call, Replayed
@@ -40,7 +40,13 @@ def once(
     known = idempotency.find(tx, scope, key, request_hash)
     if known is not None:
         return Replayed(_still_there(known, again))
-    result = perform()
+    try:
+        result = perform()
+    except RecollectError:
+        # Refused, perhaps, for what a twin of this request has just made on another connection. Its
+        # key is there by now: this meets it, and the engine runs all of it again.
+        idempotency.remember(tx, scope, key, Made())
+        raise
     remembered = made(result)
     remembered.request_hash = request_hash
     idempotency.remember(tx, scope, key, remembered)

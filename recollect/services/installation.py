@@ -4,6 +4,19 @@ from recollect.domain.errors import StorageError
 from recollect.domain.transaction import Transaction
 
 
+def check_is_whole(tx: Transaction) -> None:
+    """Refuse a database into which another is being copied, or was until something stopped it.
+
+    Raises:
+        StorageError: with what to do.
+    """
+    if tx.one("get_port_source", str) is not None:
+        raise StorageError(
+            "This database is the target of a port that has not finished: what it holds is a part, "
+            "or was not verified. Run the same `recollect port` again; it goes on from there."
+        )
+
+
 def check_secret(tx: Transaction, fingerprint: str) -> None:
     """Bind the database to its secret on the first start; refuse another one ever after.
 

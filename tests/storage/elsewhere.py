@@ -47,7 +47,7 @@ def start_elsewhere(code: str, *arguments: object, root: Path = ROOT) -> "subpro
 
 def run_elsewhere(code: str, *arguments: object) -> str:
     """What the code printed, once it has ended well."""
-    return _end(start_elsewhere(code, *arguments))
+    return end(start_elsewhere(code, *arguments))
 
 
 def run_as_nobody(code: str, *arguments: object) -> str:
@@ -58,10 +58,10 @@ def run_as_nobody(code: str, *arguments: object) -> str:
         for package in ("recollect", "tests/storage"):
             shutil.copytree(ROOT / package, root / package)
         (root / "tests" / "__init__.py").touch()
-        return _end(start_elsewhere(_AS_NOBODY + dedent(code), *arguments, root=root))
+        return end(start_elsewhere(_AS_NOBODY + dedent(code), *arguments, root=root))
 
 
-def _end(process: "subprocess.Popen[str]") -> str:
+def end(process: "subprocess.Popen[str]") -> str:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     return out.strip()

@@ -2,11 +2,10 @@
 
 Psycopg connects (URL, TLS, authentication) and converts; statements go through its wrapper of
 libpq, `psycopg.pq`, because each is prepared once and runs thousands of times: a write of two
-statements takes a third of the processor time that cursors need. Calls of libpq let other threads
-run while they wait.
+statements takes a third of the processor time that cursors need. Nothing here blocks once the
+connection is made: what has to wait asks its `Waiting`.
 """
 
-import select
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from psycopg.pq.abc import PGresult
 
 from recollect.domain.errors import StorageError, Unavailable
 from recollect.storage.postgres.statements import NO_PARAMETERS, Reader, Statement, parameters
+from recollect.storage.postgres.waiting import Waiting
 
 CONNECT_S = 2
 LEAST_VERSION = 140_000
@@ -82,25 +82,24 @@ class Connection:
     A transaction begins with its first statement, in the same message.
     """
 
-    def __init__(self, url: str, *, statement_limit_ms: int) -> None:
+    def __init__(self, url: str, waiting: Waiting, *, statement_limit_ms: int) -> None:
         """Connect.
 
         Raises:
             psycopg.Error: there is no such server, or it does not let us in.
+            StorageError: it is not one that can be used.
         """
-        self._psycopg = connect(url)
-        try:
-            self._psycopg.execute(_SETTINGS.format(statement_limit_ms=statement_limit_ms))
-            self._reader = Reader(self._psycopg)
-        except BaseException:
-            self._psycopg.close()
-            raise
+        self._waiting = waiting
+        self._psycopg = waiting.call(lambda: _connect_with_settings(url, statement_limit_ms))
+        self._reader = Reader(self._psycopg)
         self._pq = self._psycopg.pgconn
+        self._pq.nonblocking = 1
         self._prepared: dict[bytes, bytes] = {}
         self._to_begin: Statement | None = None
         self._is_in_transaction = False
-        self._readable = select.poll()
-        self._readable.register(self._pq.socket, select.POLLIN)
+        self._is_closed = False
+        self._socket = self._pq.socket
+        waiting.watch(self._socket, self._hear_goodbye)
 
     def begin(self, *, to_write: bool) -> None:
         """Let the next statement begin a transaction: one that writes, or one snapshot to read."""
@@ -133,10 +132,14 @@ class Connection:
         if not self._is_in_transaction:
             return
         try:
-            self._send([_Command(_COMMIT)])
+            [result] = self._send([_Command(_COMMIT)])
         except ConnectionLostError as error:
             raise ConnectionLostError(str(error), is_committing=True) from error
-        self._is_in_transaction = False
+        finally:
+            self._is_in_transaction = False
+        if result.command_status == b"ROLLBACK":
+            # To PostgreSQL that is a success.
+            raise SqlError(_FAILED_BEFORE, "a statement was refused, and its operation went on")
 
     def rollback(self) -> None:
         """End the transaction as if it had never been; a broken connection has done so itself."""
@@ -157,11 +160,14 @@ class Connection:
     @property
     def is_lost(self) -> bool:
         """Whether it cannot be used any more."""
-        return self._psycopg.closed
+        return self._is_closed
 
     def close(self) -> None:
         """Let go of it."""
-        self._psycopg.close()
+        if not self._is_closed:
+            self._is_closed = True
+            self._waiting.forget(self._socket)
+            self._psycopg.close()
 
     def _last(self, command: _Command) -> PGresult:
         return self._send(self._opening([command]))[-1]
@@ -176,57 +182,77 @@ class Connection:
 
     def _send(self, commands: Sequence[_Command]) -> list[PGresult]:
         names = [self._name(command.statement) for command in commands]
-        if len(commands) == 1:
-            statement, values = commands[0]
-            result = self._pq.exec_prepared(
-                names[0],
-                values,  # type: ignore[arg-type]  # None is a NULL
-                statement.formats,
-                pq.Format.BINARY,
-            )
-            self._check(result)
-            return [result]
-        results = self._send_together(names, commands)
+        try:
+            if len(commands) == 1:
+                results = [self._send_alone(names[0], commands[0])]
+            else:
+                results = self._send_together(names, commands)
+        except psycopg.Error as error:
+            raise self._lost(error) from error
         for result in results:
             self._check(result)
         return results
 
+    def _send_alone(self, name: bytes, command: _Command) -> PGresult:
+        statement, values = command
+        self._pq.send_query_prepared(name, values, statement.formats, pq.Format.BINARY)
+        self._flush()
+        return self._only_result()
+
     def _send_together(
         self, names: Sequence[bytes], commands: Sequence[_Command]
     ) -> list[PGresult]:
-        results: list[PGresult] = []
-        try:
-            self._pq.enter_pipeline_mode()
-            for name, (statement, values) in zip(names, commands, strict=True):
-                self._pq.send_query_prepared(name, values, statement.formats, pq.Format.BINARY)
-            self._pq.pipeline_sync()
-            for _ in commands:
-                results.append(self._result())
-                self._pq.get_result()  # None: the end of this command's results
-            self._result()  # the end of the pipeline
-            self._pq.exit_pipeline_mode()
-        except psycopg.Error as error:
-            self.close()
-            raise ConnectionLostError(str(error)) from error
+        self._pq.enter_pipeline_mode()
+        for name, (statement, values) in zip(names, commands, strict=True):
+            self._pq.send_query_prepared(name, values, statement.formats, pq.Format.BINARY)
+        self._pq.pipeline_sync()
+        self._flush()
+        results = [self._only_result() for _ in commands]
+        self._result()  # the end of the pipeline
+        self._pq.exit_pipeline_mode()
         return results
-
-    def _result(self) -> PGresult:
-        # Psycopg's get_result lets no other thread run while it waits, so we wait ourselves.
-        while self._pq.is_busy():
-            self._readable.poll()
-            self._pq.consume_input()
-        result = self._pq.get_result()
-        if result is None:
-            raise psycopg.OperationalError("the connection ended in the middle of an answer")
-        return result
 
     def _name(self, statement: Statement) -> bytes:
         name = self._prepared.get(statement.sql)
         if name is None:
             name = b"s%d" % len(self._prepared)
-            self._check(self._pq.prepare(name, statement.sql, statement.types))
+            try:
+                self._pq.send_prepare(name, statement.sql, statement.types)
+                self._flush()
+                result = self._only_result()
+            except psycopg.Error as error:
+                raise self._lost(error) from error
+            self._check(result)
             self._prepared[statement.sql] = name
         return name
+
+    def _flush(self) -> None:
+        while self._pq.flush():
+            self._waiting.until_ready(self._socket, to_write=True)
+            self._pq.consume_input()  # else a server that waits for us to read never reads more
+
+    def _only_result(self) -> PGresult:
+        result = self._result()
+        if result is None:
+            raise psycopg.OperationalError("the connection ended in the middle of an answer")
+        self._result()  # None: no more results of this statement
+        return result
+
+    def _result(self) -> PGresult | None:
+        while self._pq.is_busy():
+            self._waiting.until_ready(self._socket, to_write=False)
+            self._pq.consume_input()
+        return self._pq.get_result()
+
+    def _hear_goodbye(self) -> None:
+        try:
+            self._pq.consume_input()
+        except psycopg.Error:
+            self.close()
+
+    def _lost(self, error: psycopg.Error) -> ConnectionLostError:
+        self.close()
+        return ConnectionLostError(str(error))
 
     def _check(self, result: PGresult) -> None:
         if result.status in _WELL:
@@ -240,10 +266,22 @@ class Connection:
         raise SqlError(sqlstate, message)
 
 
+_FAILED_BEFORE = "25P02"
+
 _WELL = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 
 _ENDS_CONNECTION = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 """Shut down by somebody, crash of a neighbour, starting up, idle for too long."""
+
+
+def _connect_with_settings(url: str, statement_limit_ms: int) -> psycopg.Connection[Any]:
+    connection = connect(url)
+    try:
+        connection.execute(_SETTINGS.format(statement_limit_ms=statement_limit_ms))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
@@ -255,7 +293,9 @@ def connect(url: str) -> psycopg.Connection[Any]:
     """
     given = conninfo_to_dict(url)
     defaults = {name: value for name, value in _DEFAULTS.items() if name not in given}
-    connection = psycopg.connect(make_conninfo(url, **defaults), autocommit=True)
+    # Our values travel as UTF-8, whatever the database, the user or PGCLIENTENCODING say.
+    conninfo = make_conninfo(url, **defaults, client_encoding="UTF8")
+    connection = psycopg.connect(conninfo, autocommit=True)
     try:
         _check_server(connection)
     except BaseException:
@@ -327,12 +367,12 @@ _WHY_UNAVAILABLE = {
     "58": "The database's disk failed; nothing was changed.",
     "40": "Too many writes met at the same place; try again in a moment.",
     "08": AWAY,
-    "25": "The database can only be read now; try again in a moment.",
+    "25006": "The database can only be read now; try again in a moment.",
     "55": "The database is being changed by its keeper; try again in a moment.",
 }
 
 
 def refusal(error: SqlError) -> Unavailable | None:
     """What a client is told of what the database met, or None where it is our fault."""
-    sentence = _WHY_UNAVAILABLE.get(error.sqlstate[:2])
+    sentence = _WHY_UNAVAILABLE.get(error.sqlstate) or _WHY_UNAVAILABLE.get(error.sqlstate[:2])
     return None if sentence is None else Unavailable(sentence)

@@ -1,7 +1,5 @@
 """The PostgreSQL engine: lanes of connections for what is short, and two for what may take long."""
 
-import asyncio
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -15,11 +13,12 @@ from recollect.domain.times import Instant
 from recollect.domain.transaction import Operation, Transaction
 from recollect.storage.clock import Clock
 from recollect.storage.forks import ForkGuard
-from recollect.storage.jobs import Job
 from recollect.storage.postgres.connection import Connection, opening_problem, place_of
-from recollect.storage.postgres.lanes import Gateway, Lanes
+from recollect.storage.postgres.lane import Gateway, Road
+from recollect.storage.postgres.lanes import Lanes
 from recollect.storage.postgres.migrations import migrate
 from recollect.storage.postgres.statements import statement
+from recollect.storage.postgres.waiting import ThreadWaiting
 from recollect.storage.queries import Query
 
 T = TypeVar("T")
@@ -61,29 +60,33 @@ class PostgresEngine:
             self._version, last = _look(url, queries)
         except psycopg.Error as error:
             raise StorageError(opening_problem(error, url)) from error
-        self._clock = Clock(last)
         self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+        clock = Clock(last)
         self._short = Lanes(
-            Gateway(partial(Connection, url, statement_limit_ms=statement_limit_ms)),
-            queries,
-            self._clock,
+            Road(
+                Gateway(partial(Connection, url, statement_limit_ms=statement_limit_ms)),
+                queries,
+                clock,
+                limit_sentence=(
+                    f"The database took longer than {statement_limit_ms / 1000:g} s; "
+                    "nothing was changed."
+                ),
+            ),
             count=lanes,
             queue_limit=queue_limit,
-            limit_sentence=(
-                f"The database took longer than {statement_limit_ms / 1000:g} s; nothing was "
-                "changed."
-            ),
         )
         self._long = Lanes(
-            Gateway(partial(Connection, url, statement_limit_ms=read_limit_ms)),
-            queries,
-            self._clock,
+            Road(
+                Gateway(partial(Connection, url, statement_limit_ms=read_limit_ms)),
+                queries,
+                clock,
+                limit_sentence=(
+                    f"The search took longer than {read_limit_ms / 1000:g} s and was stopped. "
+                    "Narrow it by user_id, email or a smaller limit."
+                ),
+            ),
             count=LANES_FOR_LONG_READS,
             queue_limit=queue_limit,
-            limit_sentence=(
-                f"The search took longer than {read_limit_ms / 1000:g} s and was stopped. "
-                "Narrow it by user_id, email or a smaller limit."
-            ),
         )
 
     @property
@@ -93,27 +96,28 @@ class PostgresEngine:
 
     def read(self, operation: Operation[T]) -> T:
         """See storage.engine.Engine."""
-        return self._wait_for(operation, is_write=False)
+        self._forks.check()
+        return self._short.run(operation, is_write=False)
 
     def write(self, operation: Operation[T]) -> T:
         """See storage.engine.Engine."""
-        return self._wait_for(operation, is_write=True)
+        self._forks.check()
+        return self._short.run(operation, is_write=True)
 
     async def read_async(self, operation: Operation[T], *, is_short: bool = True) -> T:
         """See storage.engine.Engine."""
         self._forks.check()
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         lanes = self._short if is_short else self._long
-        lanes.submit(Job(operation, future), is_write=False)
-        return await future
+        return await lanes.on_loop().submit(operation, is_write=False)
 
     async def write_async(self, operation: Operation[T]) -> T:
         """See storage.engine.Engine."""
         self._forks.check()
-        self._keep_time_now_and_then()
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._short.submit(Job(operation, future), is_write=True)
-        return await future
+        lanes = self._short.on_loop()
+        if monotonic() > self._keep_time_at:
+            self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+            lanes.submit(_keep_time, is_write=True)
+        return await lanes.submit(operation, is_write=True)
 
     def describe(self) -> str:
         """See storage.engine.Engine."""
@@ -124,31 +128,18 @@ class PostgresEngine:
         if self._forks.is_forked:
             return
         with suppress(RecollectError):  # if the server is away, the time kept before will do
-            self.write(self._keep_time)
+            self.write(_keep_time)
         self._long.close()
         self._short.close()
 
-    def _wait_for(self, operation: Operation[T], *, is_write: bool) -> T:
-        self._forks.check()
-        done = threading.Event()
-        job = Job(operation, done)
-        self._short.submit(job, is_write=is_write)
-        done.wait()
-        return job.outcome()
 
-    # The clock goes on from here after a restart, even if the machine's has gone back meanwhile.
-
-    def _keep_time_now_and_then(self) -> None:
-        if monotonic() > self._keep_time_at:
-            self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
-            self._short.submit(Job(self._keep_time, threading.Event()), is_write=True)
-
-    def _keep_time(self, tx: Transaction) -> None:
-        tx.run("keep_time", value=str(tx.now))
+def _keep_time(tx: Transaction) -> None:
+    """Let the clock go on from here after a restart, even if the machine's has gone back."""
+    tx.run("keep_time", value=str(tx.now))
 
 
 def _look(url: str, queries: Mapping[str, Query]) -> tuple[str, Instant]:
-    connection = Connection(url, statement_limit_ms=0)
+    connection = Connection(url, ThreadWaiting(), statement_limit_ms=0)
     try:
         [(latest,)] = connection.rows(statement(queries["latest_time"].text({})), {})
         return connection.version, Instant(latest)

@@ -1,247 +1,242 @@
-"""Lanes: threads, each with a connection, that take operations from one queue.
+"""Several lanes: for callers in threads of their own, and for an event loop."""
 
-What can go wrong, and what happens then:
-
-- The connection breaks before COMMIT was sent: nothing has happened; the operation runs again, on a
-  new connection.
-- It breaks while COMMIT is under way: nobody knows whether it happened. It is not run again, and
-  who waits is told so. (A request with an Idempotency-Key may safely be sent again.)
-- Two writers met (40001, 40P01), or both wrote the same key (23505: then the one that is run again
-  finds the other's row): it runs again, a few times, after a pause of random length.
-- The server has been changed under a prepared statement (0A000, 26000): again on a new connection.
-- The server is away: who waits is told at once. One lane at a time tries to connect, with pauses
-  that grow to a second; the others refuse meanwhile.
-"""
-
+import asyncio
 import threading
-from collections.abc import Callable, Mapping
-from queue import Empty, SimpleQueue
-from random import Random
-from time import monotonic, sleep, time_ns
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-import psycopg
+from greenlet import greenlet
 
-from recollect.domain.errors import StorageError, Unavailable
-from recollect.domain.times import Instant
+from recollect.domain.errors import Unavailable
 from recollect.domain.transaction import Operation
-from recollect.storage.clock import Clock
-from recollect.storage.jobs import CLOSED, TOO_MANY, Job, answer, carried
-from recollect.storage.postgres.connection import (
-    AWAY,
-    CONNECT_S,
-    Connection,
-    ConnectionLostError,
-    SqlError,
-    refusal,
-)
-from recollect.storage.postgres.transaction import (
-    NeedsSnapshotError,
-    PostgresTransaction,
-    SingleStatement,
-)
-from recollect.storage.queries import Query
+from recollect.storage.jobs import CLOSED, TOO_MANY, carried
+from recollect.storage.postgres.connection import AWAY
+from recollect.storage.postgres.lane import Lane, Road
+from recollect.storage.postgres.waiting import LoopEnded, LoopWaiting, ThreadWaiting
 
 T = TypeVar("T")
 
-_MOST_ATTEMPTS = 8
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 1.0
 _WAIT_S = 1.5
-_MET_PAUSE_S = 0.002
-
-_random = Random()  # noqa: S311 - for pauses, which need no secrecy
-
-_MET_ANOTHER = frozenset({"40001", "40P01", "23505"})
-_STALE_STATEMENT = frozenset({"0A000", "26000"})
-_TIMED_OUT = "57014"
-
-UNKNOWN = (
-    "The connection to the database broke while this was being committed: it may have happened or "
-    "not. Read before you try again, or send an Idempotency-Key."
-)
-
-
-class Gateway:
-    """Makes connections; while the server is away it refuses most of the time, at once."""
-
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        self._connect = connect
-        self._lock = threading.Lock()
-        self._pause_s = 0.0
-        self._not_before = 0.0
-
-    def connect(self) -> Connection:
-        """A new connection.
-
-        Raises:
-            Unavailable: the server is away.
-        """
-        with self._lock:
-            if self._pause_s:
-                if monotonic() < self._not_before:
-                    raise Unavailable(AWAY)
-                self._not_before = monotonic() + CONNECT_S + _LONGEST_PAUSE_S
-        try:
-            connection = self._connect()
-        except (psycopg.Error, StorageError) as error:
-            with self._lock:
-                self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-                self._not_before = monotonic() + _random.uniform(0.5, 1) * self._pause_s
-            raise Unavailable(AWAY) from error
-        self._pause_s = 0.0
-        return connection
-
-
-class _Task(NamedTuple):
-    job: Job[Any]
-    is_write: bool
+_LOOK_EVERY_S = 0.25
 
 
 class Lanes:
-    """Runs jobs until it is closed, `count` at a time."""
+    """The lanes of one kind: some for threads, and as many for each event loop that asks."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        queries: Mapping[str, Query],
-        clock: Clock,
-        *,
-        count: int,
-        queue_limit: int,
-        limit_sentence: str,
-    ) -> None:
-        """Start the threads; each connects when it has something to do.
-
-        Args:
-            queue_limit: how many jobs may wait.
-            limit_sentence: what is said where the connection's statement time-out has struck.
-        """
-        self._gateway = gateway
-        self._queries = queries
-        self._clock = clock
-        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
+    def __init__(self, road: Road, *, count: int, queue_limit: int) -> None:
+        self._road = road
+        self._count = count
         self._queue_limit = queue_limit
-        self._limit_sentence = limit_sentence
-        self._taken_at = monotonic()
-        self._is_closed = False
+        self._of_threads = ThreadLanes(road, count=count, queue_limit=queue_limit)
+        self._of_loops: dict[asyncio.AbstractEventLoop, LoopLanes] = {}
         self._lock = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._run, name=f"recollect-lane-{n}", daemon=True)
-            for n in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._is_closed = False
 
-    def submit(self, job: Job[Any], *, is_write: bool) -> None:
-        """Queue a job.
+    def run(self, operation: Operation[T], *, is_write: bool) -> T:
+        """Run an operation in this thread: see ThreadLanes."""
+        return self._of_threads.run(operation, is_write=is_write)
+
+    def on_loop(self) -> "LoopLanes":
+        """The lanes of the loop that runs here.
 
         Raises:
-            Unavailable: too many are waiting, no lane gets on, or the lanes are closed.
+            Unavailable: all of them are closed.
         """
+        loop = asyncio.get_running_loop()
+        lanes = self._of_loops.get(loop)
+        return lanes or self._new_on_loop(loop)
+
+    def close(self) -> None:
+        """Let go of all connections; what is under way on a loop does not happen."""
+        with self._lock:
+            self._is_closed = True
+            for loop, lanes in self._of_loops.items():
+                _run_on(loop, lanes.close)
+            self._of_loops.clear()
+        self._of_threads.close()
+
+    def _new_on_loop(self, loop: asyncio.AbstractEventLoop) -> "LoopLanes":
         with self._lock:
             if self._is_closed:
                 raise Unavailable(CLOSED)
-            if self._queue.qsize() >= self._queue_limit:
-                raise Unavailable(TOO_MANY)
-            if self._queue.empty():
-                self._taken_at = monotonic()
-            elif monotonic() - self._taken_at > _WAIT_S:
-                # The server has stopped answering in the middle of all lanes' statements.
-                self._refuse_waiting()
-                raise Unavailable(AWAY)
-            self._queue.put(_Task(job, is_write))
+            for ended in [each for each in self._of_loops if each.is_closed()]:
+                self._of_loops.pop(ended).close()
+            lanes = LoopLanes(self._road, loop, count=self._count, queue_limit=self._queue_limit)
+            self._of_loops[loop] = lanes
+            return lanes
+
+
+def _run_on(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Run a function where a loop runs, if it runs in another thread, and wait for it."""
+    if not loop.is_running() or loop is asyncio._get_running_loop():
+        function()
+        return
+    is_done = threading.Event()
+
+    def run() -> None:
+        try:
+            function()
+        finally:
+            is_done.set()
+
+    loop.call_soon_threadsafe(run)
+    is_done.wait()
+
+
+class ThreadLanes:
+    """Runs operations in the threads that ask, `count` at the same time."""
+
+    def __init__(self, road: Road, *, count: int, queue_limit: int) -> None:
+        self._free = [Lane(road, ThreadWaiting()) for _ in range(count)]
+        self._is_free = threading.Condition()
+        self._waiting = 0
+        self._queue_limit = queue_limit
+        self._count = count
+        self._is_closed = False
+
+    def run(self, operation: Operation[T], *, is_write: bool) -> T:
+        """Run an operation.
+
+        Raises:
+            What it raises. Unavailable: too many are waiting, no lane gets on, or it is closed.
+        """
+        lane = self._take()
+        try:
+            return lane.run(operation, is_write=is_write)
+        finally:
+            with self._is_free:
+                self._free.append(lane)
+                self._is_free.notify_all()
 
     def close(self) -> None:
-        """Run what is queued, let go of the connections."""
-        with self._lock:
-            if self._is_closed:
-                return
+        """Let running operations end, then let go of the connections."""
+        with self._is_free:
             self._is_closed = True
-            for _ in self._threads:
-                self._queue.put(None)
-        for thread in self._threads:
-            thread.join()
+            self._is_free.wait_for(lambda: len(self._free) == self._count)
+            for lane in self._free:
+                lane.close()
 
-    def _refuse_waiting(self) -> None:
-        refused = []
-        while True:
+    def _take(self) -> Lane:
+        with self._is_free:
+            if self._waiting >= self._queue_limit:
+                raise Unavailable(TOO_MANY)
+            self._waiting += 1
             try:
-                task = self._queue.get_nowait()
-            except Empty:
-                break
-            if task is not None:
-                task.job.error = Unavailable(AWAY)
-                refused.append(task.job)
-        answer(refused)
+                self._is_free.wait_for(lambda: self._free or self._is_closed)
+            finally:
+                self._waiting -= 1
+            if self._is_closed:
+                raise Unavailable(CLOSED)
+            return self._free.pop()
 
-    def _run(self) -> None:
-        connection: Connection | None = None
-        while (task := self._queue.get()) is not None:
-            self._taken_at = monotonic()
-            connection = self._perform(task, connection)
-            answer([task.job])
-        if connection is not None:
-            connection.close()
 
-    def _perform(self, task: _Task, connection: Connection | None) -> Connection | None:
-        """Run a job to its end, whatever that is; the connection to go on with."""
-        job = task.job
-        run = self._write if task.is_write else self._read
-        for attempt in range(_MOST_ATTEMPTS):
-            try:
-                connection = connection or self._gateway.connect()
-                job.value, job.error = run(connection, job.operation), None
-                break
-            except Exception as error:
-                job.error = self._told(error)
-                if connection is not None and (connection.is_lost or _is_stale(error)):
-                    connection.close()
-                    connection = None
-                if not _is_worth_another_try(error):
-                    break
-                sleep(_random.uniform(0, _MET_PAUSE_S * 2**attempt))
-        return connection
+class _Task(NamedTuple):
+    operation: Operation[Any]
+    is_write: bool
+    future: "asyncio.Future[Any]"
+    asked_at: float
 
-    def _write(self, connection: Connection, operation: Operation[T]) -> T:
-        connection.begin(to_write=True)
+
+class LoopLanes:
+    """Runs operations on an event loop, `count` at the same time, each in a greenlet."""
+
+    def __init__(
+        self, road: Road, loop: asyncio.AbstractEventLoop, *, count: int, queue_limit: int
+    ) -> None:
+        """Make the lanes; to be called on the loop."""
+        self._loop = loop
+        self._queue_limit = queue_limit
+        self._tasks: deque[_Task] = deque()
+        self._idle: list[_LoopLane] = []
+        self._is_looking = False
+        self._is_closed = False
+        self._lanes = [_LoopLane(road, loop, self._next_task) for _ in range(count)]
+        for lane in self._lanes:
+            lane.go_on()
+
+    def submit(self, operation: Operation[T], *, is_write: bool) -> "asyncio.Future[T]":
+        """Begin an operation, or queue it; whoever waits for the future may leave.
+
+        Raises:
+            Unavailable: too many are waiting, or the lanes are closed.
+        """
+        if self._is_closed:
+            raise Unavailable(CLOSED)
+        if len(self._tasks) >= self._queue_limit:
+            raise Unavailable(TOO_MANY)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._tasks.append(_Task(operation, is_write, future, self._loop.time()))
+        if self._idle:
+            self._idle.pop().go_on()
+        elif not self._is_looking:
+            self._is_looking = True
+            self._loop.call_later(_LOOK_EVERY_S, self._refuse_late)
+        return future
+
+    def close(self) -> None:
+        """Let go of the connections; what is under way on them does not happen."""
+        self._is_closed = True
+        for lane in self._lanes:
+            lane.close()
+
+    def _next_task(self, lane: "_LoopLane") -> _Task | None:
+        if self._tasks:
+            return self._tasks.popleft()
+        self._idle.append(lane)
+        return None
+
+    def _refuse_late(self) -> None:
+        # All lanes are stuck: the server has stopped answering in the middle of their statements.
+        latest = self._loop.time() - _WAIT_S
+        while self._tasks and self._tasks[0].asked_at < latest:
+            task = self._tasks.popleft()
+            if not task.future.done():
+                task.future.set_exception(Unavailable(AWAY))
+        self._is_looking = bool(self._tasks)
+        if self._is_looking:
+            self._loop.call_later(_LOOK_EVERY_S, self._refuse_late)
+
+
+class _LoopLane:
+    """A greenlet that takes one task after another, and steps aside while there is none."""
+
+    def __init__(
+        self,
+        road: Road,
+        loop: asyncio.AbstractEventLoop,
+        next_task: "Callable[[_LoopLane], _Task | None]",
+    ) -> None:
+        self._waiting = LoopWaiting(loop)
+        self._lane = Lane(road, self._waiting)
+        self._next_task = next_task
+        self._greenlet = greenlet(self._work)
+
+    def go_on(self) -> None:
+        """Begin, or take the next task."""
+        self._greenlet.switch()
+
+    def close(self) -> None:
+        """Leave what is under way, and let go of the connection."""
+        self._waiting.end(self._greenlet)
+        self._lane.close()
+
+    def _work(self) -> None:
+        with suppress(LoopEnded):
+            while True:
+                task = self._next_task(self)
+                if task is None:
+                    self._waiting.step_aside()
+                else:
+                    self._perform(task)
+
+    def _perform(self, task: _Task) -> None:
         try:
-            value = operation(PostgresTransaction(connection, self._queries, self._clock.tick()))
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
-        return value
-
-    def _read(self, connection: Connection, operation: Operation[T]) -> T:
-        now = Instant(time_ns() // 1000)
-        try:
-            return operation(SingleStatement(connection, self._queries, now))
-        except NeedsSnapshotError:
-            connection.begin(to_write=False)
-        try:
-            return operation(PostgresTransaction(connection, self._queries, now))
-        finally:
-            connection.rollback()
-
-    def _told(self, error: Exception) -> BaseException:
-        told: BaseException = carried(error)
-        if isinstance(error, ConnectionLostError):
-            told = Unavailable(UNKNOWN if error.is_committing else AWAY)
-        elif isinstance(error, SqlError) and error.sqlstate == _TIMED_OUT:
-            told = Unavailable(self._limit_sentence)
-        elif isinstance(error, SqlError):
-            told = refusal(error) or error
-        if told is not error:
-            told.__cause__ = error
-        return told
-
-
-def _is_stale(error: Exception) -> bool:
-    return isinstance(error, SqlError) and error.sqlstate in _STALE_STATEMENT
-
-
-def _is_worth_another_try(error: Exception) -> bool:
-    if isinstance(error, ConnectionLostError):
-        return not error.is_committing
-    return isinstance(error, SqlError) and error.sqlstate in _MET_ANOTHER | _STALE_STATEMENT
+            value = self._lane.run(task.operation, is_write=task.is_write)
+        except Exception as error:
+            if not task.future.done():  # whoever waited has left
+                task.future.set_exception(carried(error))
+        else:
+            if not task.future.done():
+                task.future.set_result(value)

@@ -23,6 +23,14 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 
+# Other programs have tables of this name, with other columns. (Not with to_regclass: while it waits
+# for the advisory lock, PostgreSQL keeps in mind that there was no such table.)
+_IS_RECORD_THERE = """
+SELECT count(*) = 3 FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = 'schema_migrations'
+    AND column_name IN ('number', 'name', 'applied_at')
+"""
+
 
 def migrate(url: str) -> list[Migration]:
     """Apply what is missing, each step in a transaction with its record; gives what was applied.
@@ -44,7 +52,7 @@ def migrate(url: str) -> list[Migration]:
 
 def applied_migrations(connection: psycopg.Connection[Any]) -> dict[int, str]:
     """The steps that the database has taken: number to name. A new one has none."""
-    [(is_there,)] = connection.execute("SELECT to_regclass('schema_migrations') IS NOT NULL")
+    [(is_there,)] = connection.execute(_IS_RECORD_THERE)
     if not is_there:
         return {}
     return dict(connection.execute("SELECT number, name FROM schema_migrations").fetchall())

@@ -6,6 +6,10 @@ SELECT value FROM installation WHERE name = 'secret_fingerprint';
 -- name: set_secret_fingerprint
 INSERT INTO installation (name, value) VALUES ('secret_fingerprint', :value);
 
+-- name: get_port_source
+-- The mark of an unfinished port; see storage.porting.
+SELECT value FROM installation WHERE name = 'port_source';
+
 -- name: project_ids
 SELECT project_id FROM projects ORDER BY project_id;
 

@@ -1,5 +1,7 @@
 -- Messages. The columns of every query that gives one are those of domain.message.Message.
 -- A reader looks at the session's state in the same statement, so that an erasure hides all at once.
+-- What is found by its key asks for `state <> …`: with `state = …` PostgreSQL may go by the index of
+-- lists, while it knows too little of a new table, and look at every session of the project.
 
 -- fragment: message_columns
 seq, uuid, role, role_type, token_count, created_at, metadata, content, data
@@ -20,7 +22,7 @@ FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
     AND EXISTS (
         SELECT 1 FROM sessions
-        WHERE project_id = :project_id AND session_id = :session_id AND state = 'active'
+        WHERE project_id = :project_id AND session_id = :session_id AND state <> 'erasing'
     );
 
 -- name: set_message
@@ -37,7 +39,7 @@ WHERE project_id = :project_id AND session_id = :session_id
     /*? before: AND seq < :before */
     AND EXISTS (
         SELECT 1 FROM sessions
-        WHERE project_id = :project_id AND session_id = :session_id AND state = 'active'
+        WHERE project_id = :project_id AND session_id = :session_id AND state <> 'erasing'
     )
 ORDER BY seq /*? descending: DESC */
 /*? limit: LIMIT :limit */ /*? offset: OFFSET :offset */;

@@ -42,7 +42,7 @@ RETURNING {session_columns};
 UPDATE sessions
 SET last_seq = last_seq + :count, message_count = message_count + :count, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id
-    AND state = 'active' AND ended_at IS NULL
+    AND state <> 'erasing' AND ended_at IS NULL
 RETURNING last_seq, user_id;
 
 -- name: set_session_owner
@@ -93,4 +93,4 @@ LIMIT 1;
 
 -- name: delete_session
 DELETE FROM sessions
-WHERE project_id = :project_id AND session_id = :session_id AND state = 'erasing';
+WHERE project_id = :project_id AND session_id = :session_id AND state <> 'active';

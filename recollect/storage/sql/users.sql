@@ -72,4 +72,4 @@ SELECT erasure_uuid FROM users WHERE project_id = :project_id AND user_id = :use
 
 -- name: delete_user
 DELETE FROM users
-WHERE project_id = :project_id AND user_id = :user_id AND uuid = :uuid AND state = 'erasing';
+WHERE project_id = :project_id AND user_id = :user_id AND uuid = :uuid AND state <> 'active';

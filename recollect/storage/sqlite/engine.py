@@ -56,10 +56,10 @@ class SqliteEngine:
         self.path = path
         self._is_memory = path == MEMORY
         self._forks = ForkGuard()
-        self._ownership = None if self._is_memory else _take(path, url)
+        self._ownership = None if self._is_memory else take_file(path, url)
         gate = self._gate = ReaderGate()
         try:
-            connection = _open(path)
+            connection = open_file(path)
             self._writer = WriterLane(
                 connection,
                 queries,
@@ -130,7 +130,12 @@ class SqliteEngine:
             self._ownership = None
 
 
-def _open(path: str) -> apsw.Connection:
+def open_file(path: str) -> apsw.Connection:
+    """A connection to a file of ours, which is there and held, with its schema up to date.
+
+    Raises:
+        StorageError: the file cannot be opened, or is not ours.
+    """
     if path != MEMORY:
         check_is_ours(path)
     connection = connect(path)
@@ -142,7 +147,12 @@ def _open(path: str) -> apsw.Connection:
     return connection
 
 
-def _take(path: str, url: str | None) -> Ownership:
+def take_file(path: str, url: str | None) -> Ownership:
+    """Hold a file for this process, and make it (empty) where it is missing.
+
+    Raises:
+        StorageError: another process has it, or it cannot be made.
+    """
     # What is made here is this user's alone: people's conversations will be in it. SQLite gives
     # the log the same mode as the file.
     folder = Path(path).parent

@@ -1,0 +1,151 @@
+"""How a connection waits: its thread stands still, or its greenlet steps aside for the event loop.
+
+A service is a plain function that asks its transaction and gets an answer. On the event loop it
+runs in a greenlet: where it must wait for PostgreSQL, the greenlet is left as it stands, the loop
+goes on, and comes back when the answer is there. So nothing is handed from thread to thread, which
+costs more than all the rest of a point read: 86 us of processor time a read with greenlets, 180
+with threads (32 clients, one statement, no product around it).
+"""
+
+import asyncio
+import select
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from greenlet import error as greenlet_error
+from greenlet import getcurrent, greenlet
+
+T = TypeVar("T")
+
+
+class Waiting(Protocol):
+    """What a lane does while it has nothing to do."""
+
+    def watch(self, socket: int, on_silence_broken: Callable[[], None]) -> None:
+        """Look after a new connection's socket.
+
+        Args:
+            on_silence_broken: called where something comes in that nobody waits for: the server
+                says goodbye. Not called by who cannot notice.
+        """
+        ...
+
+    def forget(self, socket: int) -> None:
+        """Look after it no more: it will be closed."""
+        ...
+
+    def until_ready(self, socket: int, *, to_write: bool) -> None:
+        """Wait until something can be read; or written, if that is wanted too."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Wait for a while."""
+        ...
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Wait for a function that blocks."""
+        ...
+
+
+class ThreadWaiting:
+    """The thread stands still."""
+
+    def watch(self, socket: int, on_silence_broken: Callable[[], None]) -> None:
+        """See Waiting."""
+
+    def forget(self, socket: int) -> None:
+        """See Waiting."""
+
+    def until_ready(self, socket: int, *, to_write: bool) -> None:
+        """See Waiting."""
+        ready = select.poll()
+        ready.register(socket, select.POLLIN | (select.POLLOUT if to_write else 0))
+        ready.poll()
+
+    def pause(self, seconds: float) -> None:
+        """See Waiting."""
+        time.sleep(seconds)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """See Waiting."""
+        return function()
+
+
+class LoopEnded(BaseException):
+    """The event loop has ended, or the lanes were closed, while something was under way."""
+
+
+class LoopWaiting:
+    """The greenlet that waits steps aside for the loop that it was made on."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._hub = getcurrent()
+        self._waiter: greenlet | None = None
+        self._awaits_socket = False
+        self._is_ended = False
+        self._on_silence_broken: Callable[[], None] | None = None
+
+    def watch(self, socket: int, on_silence_broken: Callable[[], None]) -> None:
+        """See Waiting."""
+        self._on_silence_broken = on_silence_broken
+        self._loop.add_reader(socket, self._ready)
+
+    def forget(self, socket: int) -> None:
+        """See Waiting."""
+        if not self._loop.is_closed():
+            self._loop.remove_reader(socket)
+
+    def until_ready(self, socket: int, *, to_write: bool) -> None:
+        """See Waiting."""
+        if to_write:
+            self._loop.add_writer(socket, self._ready)
+        self._awaits_socket = True
+        try:
+            self.step_aside()
+        finally:
+            self._awaits_socket = False
+            if to_write and not self._loop.is_closed():
+                self._loop.remove_writer(socket)
+
+    def pause(self, seconds: float) -> None:
+        """See Waiting."""
+        self._loop.call_later(seconds, self.come_back)
+        self.step_aside()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """See Waiting."""
+        called = self._loop.run_in_executor(None, function)
+        called.add_done_callback(lambda _: self.come_back())
+        self.step_aside()
+        return called.result()
+
+    def step_aside(self) -> None:
+        """Let the loop go on until `come_back`."""
+        if self._is_ended or self._loop.is_closed():
+            raise LoopEnded
+        self._waiter = getcurrent()
+        self._hub.switch()
+
+    def come_back(self) -> None:
+        """Let the greenlet that waits go on; it returns here when it waits again."""
+        if self._waiter is not None:
+            self._waiter.switch()
+
+    def end(self, waiter: greenlet) -> None:
+        """Let a greenlet leave what it waits for by LoopEnded; it never waits again.
+
+        One that belongs to a thread that is gone cannot be reached, and is left as it stands.
+        """
+        self._is_ended = True
+        with suppress(greenlet_error):
+            if waiter and not waiter.dead:
+                waiter.throw(LoopEnded())
+
+    def _ready(self) -> None:
+        if self._awaits_socket:
+            self.come_back()
+        elif self._on_silence_broken:
+            self._on_silence_broken()

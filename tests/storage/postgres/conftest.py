@@ -1,0 +1,55 @@
+"""Engines on databases of their own, closed at the end of each test."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from recollect.storage.postgres import PostgresEngine
+from tests.postgres import OwnPostgresServer, postgres_server
+from tests.storage.postgres.notes import QUERIES, make
+from tests.storage.postgres.proxy import Proxy
+
+OpenEngine = Callable[..., PostgresEngine]
+
+
+@pytest.fixture
+def url() -> str:
+    """A fresh database."""
+    return postgres_server().new_database()
+
+
+@pytest.fixture
+def open_engine(url: str) -> Iterator[OpenEngine]:
+    """Opens engines with the tests' own queries, as `open_engine(queue_limit=2)`."""
+    with ExitStack() as stack:
+
+        def open_(at: str = url, **settings: Any) -> PostgresEngine:
+            engine = PostgresEngine(at, QUERIES, **settings)
+            stack.callback(engine.close)
+            return engine
+
+        yield open_
+
+
+@pytest.fixture
+def engine(open_engine: OpenEngine) -> PostgresEngine:
+    """An engine with an empty table of notes."""
+    engine = open_engine()
+    engine.write(make)
+    return engine
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[OwnPostgresServer]:
+    """A server on a port, which a test may stop if it starts it again."""
+    with OwnPostgresServer(tcp=True) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(own_server: OwnPostgresServer) -> Iterator[Proxy]:
+    """A wire to `own_server` that can be cut; `proxy.url` is of a fresh database behind it."""
+    with Proxy(own_server.new_database()) as proxy:
+        yield proxy

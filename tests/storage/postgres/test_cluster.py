@@ -1,0 +1,276 @@
+"""Nothing keeps the tables from living on a cluster: users by user_id, sessions by session_id …
+
+What a cluster refuses is asked of the catalogs and of the texts here, because none runs in the
+tests: unique keys without the column by which a table is divided, foreign keys and joins from one
+kind of table to another, locks on rows of several shards, and times or random values made inside a
+statement.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import chain, combinations
+
+import psycopg
+import pytest
+
+from recollect.storage.migrations import load_migrations
+from recollect.storage.postgres.migrations import migrate
+from recollect.storage.queries import load_queries
+from tests.postgres import postgres_server
+from tests.storage.postgres.notes import rows
+
+QUERIES = load_queries("postgres")
+
+SHARD_KEYS = {
+    "users": "user_id",
+    "sessions": "session_id",
+    "messages": "session_id",
+    "erasures": "uuid",
+    "forgotten": "id_hash",
+    "idempotency": "key",
+}
+EVERYWHERE = {"installation", "projects", "schema_migrations"}
+"""Small tables, of which each node has a copy."""
+
+# What a block makes no SQL without.
+NEEDS = {("list_messages", "offset"): "limit"}
+
+MADE_IN_THE_STATEMENT = re.compile(
+    r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
+    r"|gen_random_uuid|uuidv[47]|uuid_generate_v\d\w*|nextval|setseed)\s*\("
+    r"|\b(current_timestamp|current_date|current_time|localtime|localtimestamp)\b",
+    re.IGNORECASE,
+)
+LOCKS = re.compile(r"\bFOR\s+(NO\s+KEY\s+)?(UPDATE|SHARE)\b|\bFOR\s+KEY\s+SHARE\b", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def schema() -> str:
+    """The URL of a database with the real schema."""
+    url = postgres_server().new_database()
+    migrate(url)
+    return url
+
+
+def texts(name: str) -> Iterator[str]:
+    """Every text that a query can become."""
+    blocks = QUERIES[name].blocks
+    for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):
+        if all(NEEDS.get((name, block), block) in given for block in given):
+            yield QUERIES[name].text(dict.fromkeys(given, 1))
+
+
+def tables_in(text: str) -> set[str]:
+    """The tables that a statement names."""
+    named = re.findall(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)", text)
+    return {name for name in named if name in SHARD_KEYS or name in EVERYWHERE}
+
+
+# The schema.
+
+
+def test_every_table_is_divided_by_a_key_or_kept_everywhere(schema: str) -> None:
+    found = rows(schema, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert {name for (name,) in found} == SHARD_KEYS.keys() | EVERYWHERE
+
+
+def test_every_unique_key_begins_with_the_project_and_holds_what_divides_its_table(
+    schema: str,
+) -> None:
+    keys = rows(
+        schema,
+        """
+        SELECT indrelid::regclass::text, indexrelid::regclass::text,
+            array_agg(attname::text ORDER BY place)
+        FROM pg_index
+        CROSS JOIN unnest(indkey::int[]) WITH ORDINALITY AS key (number, place)
+        JOIN pg_attribute ON attrelid = indrelid AND attnum = key.number
+        WHERE indisunique AND indrelid IN (
+            SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        )
+        GROUP BY indrelid, indexrelid
+        """,
+    )
+    assert len(keys) >= len(SHARD_KEYS)
+    for table, name, columns in keys:
+        if table not in EVERYWHERE:
+            assert columns[0] == "project_id", name
+            assert SHARD_KEYS[table] in columns, name
+
+
+def test_every_other_index_begins_with_the_project(schema: str) -> None:
+    indexes = rows(
+        schema,
+        """
+        SELECT indrelid::regclass::text, indexrelid::regclass::text, attname::text
+        FROM pg_index
+        JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+        WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
+        """,
+    )
+    assert {
+        name
+        for table, name, first in indexes
+        if table not in EVERYWHERE and first != "project_id"
+    } == set()
+
+
+def test_every_text_in_a_key_or_an_index_is_compared_byte_by_byte(schema: str) -> None:
+    collations = rows(
+        schema,
+        """
+        SELECT indexrelid::regclass::text, collname::text
+        FROM pg_index
+        CROSS JOIN unnest(indcollation::oid[]) AS used (collation_oid)
+        JOIN pg_collation ON pg_collation.oid = used.collation_oid
+        WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
+        """,
+    )
+    assert len(collations) > 8
+    assert {name for name, collation in collations if collation != "C"} == set()
+
+
+def test_a_key_that_refers_to_another_has_its_collation(schema: str) -> None:
+    columns = rows(
+        schema,
+        """
+        SELECT attrelid::regclass::text, attname::text, collname::text
+        FROM pg_attribute JOIN pg_collation ON pg_collation.oid = attcollation
+        WHERE attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'r'
+                AND relnamespace = 'public'::regnamespace)
+            AND (attname LIKE '%%\\_id' OR attname LIKE '%%\\_hash' OR attname IN ('key', 'state'))
+        """,
+    )
+    assert {
+        f"{table}.{name}"
+        for table, name, collation in columns
+        if collation != "C" and name != "request_hash"  # which is compared by us
+    } == set()
+
+
+def test_foreign_keys_stay_with_what_lives_together(schema: str) -> None:
+    references = rows(
+        schema,
+        "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
+        " WHERE contype = 'f'",
+    )
+    divided = {(table, other) for table, other in references if other not in EVERYWHERE}
+    assert divided == {("messages", "sessions")}
+
+
+def test_no_table_has_triggers_or_defaults_that_run_code(schema: str) -> None:
+    assert rows(schema, "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == []
+    assert rows(schema, "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef") == []
+
+
+@pytest.mark.parametrize(
+    "step", load_migrations("postgres")[1:], ids=lambda step: f"{step.number:04d}"
+)
+def test_every_later_step_says_how_long_it_locks_what_others_use(step: object) -> None:
+    assert re.search(r"^-- locks: \w+", getattr(step, "sql", ""), re.MULTILINE)
+
+
+# The statements.
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_statement_asks_for_users_and_sessions_at_once(name: str) -> None:
+    for text in texts(name):
+        divided = {SHARD_KEYS[table] for table in tables_in(text) if table in SHARD_KEYS}
+        assert len(divided) <= 1, text
+        assert not re.search(r"\bUSING\b|\bMERGE\b|\bRECURSIVE\b", text, re.IGNORECASE), text
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_statement_makes_times_or_chance_of_its_own(name: str) -> None:
+    for text in texts(name):
+        assert not MADE_IN_THE_STATEMENT.search(text), text
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_statement_that_locks_names_one_row_by_what_divides_its_table(name: str) -> None:
+    for text in texts(name):
+        if not LOCKS.search(text):
+            continue
+        [table] = tables_in(text)
+        key = SHARD_KEYS[table]
+        where = text.partition("WHERE")[2]
+        assert re.search(rf"\b{key} = :{key}\b", where), text
+        assert "project_id = :project_id" in where, text
+        assert "SKIP LOCKED" not in text
+        assert "LIMIT" not in text
+
+
+# Small tables and those whose rows expire are looked through; each row is then changed by its key.
+OF_MANY_SHARDS = {"drop_claims", "drop_made_of_user", "drop_made_of_session"}
+
+
+@pytest.mark.parametrize("name", sorted(set(QUERIES) - OF_MANY_SHARDS))
+def test_a_change_names_what_divides_its_table(name: str) -> None:
+    for text in texts(name):
+        match = re.match(r"(UPDATE|DELETE FROM)\s+([a-z_]+)", text)
+        if match and match[2] in SHARD_KEYS:
+            key = SHARD_KEYS[match[2]]
+            assert re.search(rf"\b{key} = :{key}\b", text.partition("WHERE")[2]), text
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_statement_changes_what_divides_its_table(name: str) -> None:
+    for text in texts(name):
+        match = re.match(r"UPDATE\s+([a-z_]+)\s+SET\s+(.*?)\bWHERE\b", text, re.DOTALL)
+        if match and match[1] in SHARD_KEYS:
+            assert not re.search(rf"\b{SHARD_KEYS[match[1]]} =", match[2]), text
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_text_that_a_query_can_become_is_sql_on_the_real_schema(
+    schema: str, name: str
+) -> None:
+    for text in texts(name):
+        numbered = re.sub(r"(?<![:\w]):([a-z_]+)", "NULL", text)
+        assert rows(schema, f"EXPLAIN {numbered}")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "index"),
+    [
+        ("list_users", ("after",), "users_listed"),
+        ("list_users", ("email_folded", "after"), "users_by_email"),
+        ("list_sessions", ("after",), "sessions_listed"),
+        ("list_sessions", ("user_id", "after"), "sessions_of_user"),
+        ("list_erasures", ("after",), "erasures_listed"),
+        ("list_messages", ("after", "limit"), "messages_pkey"),
+        ("list_messages", ("before", "limit", "descending"), "messages_pkey"),
+        ("skip_users", (), "users_listed"),
+        ("abandoned_erasures", (), "erasures_running"),
+        ("expired_forgotten", (), "forgotten_until"),
+        ("expired_made", (), "idempotency_created"),
+    ],
+)
+def test_a_page_of_a_list_is_reached_through_an_index_in_its_order(
+    schema: str, name: str, given: tuple[str, ...], index: str
+) -> None:
+    values = {"limit": "10", "skipped": "10", "project_id": "1", "before": "9", "after": "9"}
+    times = {"now_at", "oldest_at"}
+    text = re.sub(
+        r"(?<![:\w]):([a-z_]+)",
+        lambda match: (
+            "timestamptz '2020-01-01'" if match[1] in times else values.get(match[1], "'x'")
+        ),
+        QUERIES[name].text(dict.fromkeys(given, 1)),
+    )
+    # An empty table would be read from end to end; sorting would show that the order is missing.
+    forced = ("SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET enable_sort = off")
+    plan = explained(schema, text, forced)
+    assert index in plan
+    assert "Sort" not in plan
+    assert "Seq Scan" not in plan
+
+
+def explained(url: str, text: str, settings: tuple[str, ...]) -> str:
+    script = "; ".join([*settings, f"EXPLAIN {text}"])
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(script.encode())
+        while cursor.nextset():
+            pass
+        return "\n".join(line for (line,) in cursor.fetchall())

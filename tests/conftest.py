@@ -21,6 +21,13 @@ def database_url(engine: str, folder: Path) -> str:
     return "sqlite:///:memory:" if engine == "sqlite memory" else f"sqlite:///{folder}/recollect.db"
 
 
+def fresh_settings(engine: str, folder: Path) -> Settings:
+    """The settings of an installation on a fresh database, which keeps its secret in the folder."""
+    return Settings(
+        database_url=database_url(engine, folder), secret_file=str(folder / "recollect.secret")
+    )
+
+
 @pytest.fixture(
     scope="session",
     params=[(way, engine) for engine in ENGINES for way in WAYS],
@@ -30,9 +37,7 @@ def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A way in, on an engine; shared by all tests, so each uses ids of its own (see `fresh`)."""
     name, engine = request.param
     folder = tmp_path_factory.mktemp("way")
-    settings = Settings(
-        database_url=database_url(engine, folder), secret_file=str(folder / "secret")
-    )
+    settings = fresh_settings(engine, folder)
     with ExitStack() as stack:
         if name == "services":
             yield stack.enter_context(by_services(settings))

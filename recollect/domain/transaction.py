@@ -47,6 +47,18 @@ class Transaction(Protocol):
         """Run a statement once per row of values; how many rows all of them changed."""
         ...
 
+    def tell(self, query: str, /, **values: Any) -> None:
+        """Run a statement whose result nobody asks for.
+
+        It is done before whatever is asked next, and before the end of the transaction; where the
+        database is far away it travels with that. If it fails, the operation does.
+        """
+        ...
+
+    def tell_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
+        """As `tell`, once per row of values."""
+        ...
+
 
 Operation = Callable[[Transaction], T]
 """A unit of work: everything it does happens, or nothing."""

@@ -44,8 +44,9 @@ def once(
         result = perform()
     except RecollectError:
         # Refused, perhaps, for what a twin of this request has just made on another connection. Its
-        # key is there by now: this meets it, and the engine runs all of it again.
-        idempotency.remember(tx, scope, key, Made())
+        # key is there by now: to write it too fails, and the engine runs all of this again.
+        idempotency.remember(tx, scope, key, Made(request_hash=request_hash))
+        idempotency.find(tx, scope, key, request_hash)
         raise
     remembered = made(result)
     remembered.request_hash = request_hash

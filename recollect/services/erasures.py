@@ -53,7 +53,7 @@ def begin_user(tx: Transaction, scope: Scope, user_id: str) -> Erasure:
     if user.state == State.ERASING:
         return get(tx, scope, tx.one("erasure_of_user", str, **of_user) or "")
     erasure = _add(tx, scope, Subject.USER, user_id, user.uuid)
-    tx.run("mark_user_erasing", erasure_uuid=erasure.uuid, now_at=tx.now, **of_user)
+    tx.tell("mark_user_erasing", erasure_uuid=erasure.uuid, now_at=tx.now, **of_user)
     return erasure
 
 
@@ -72,7 +72,7 @@ def begin_session(tx: Transaction, scope: Scope, session_id: str) -> Erasure:
             return running
         raise
     erasure = _add(tx, scope, Subject.SESSION, session_id, session.uuid)
-    tx.run("mark_session_erasing", erasure_uuid=erasure.uuid, **of_session)
+    tx.tell("mark_session_erasing", erasure_uuid=erasure.uuid, **of_session)
     return erasure
 
 
@@ -85,8 +85,8 @@ def erase_message(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> 
     sessions.lock(tx, scope, session_id)
     message = messages.get(tx, scope, session_id, uuid)
     of_session = {"project_id": scope.project_id, "session_id": session_id}
-    tx.run("delete_message", uuid=message.uuid, **of_session)
-    tx.run("count_one_message_less", now_at=tx.now, **of_session)
+    tx.tell("delete_message", uuid=message.uuid, **of_session)
+    tx.tell("count_one_message_less", now_at=tx.now, **of_session)
     erasure = _add(tx, scope, Subject.MESSAGE, session_id, message.uuid)
     erasure.message_count = 1
     return _finish(tx, scope, erasure)
@@ -147,7 +147,7 @@ def abandoned(tx: Transaction, scope: Scope) -> list[str]:
 
 def drop_claims(tx: Transaction, scope: Scope) -> None:
     """Let nobody be at work on any: whoever was has ended, as is known where one process serves."""
-    tx.run("drop_claims", project_id=scope.project_id)
+    tx.tell("drop_claims", project_id=scope.project_id)
 
 
 def _advance_user(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
@@ -164,8 +164,8 @@ def _advance_user(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
             return _save(tx, scope, erasure)
     forgotten.remember(tx, scope, "user", user_id)
     of_user = {"project_id": scope.project_id, "user_id": user_id}
-    tx.run("drop_made_of_user", **of_user)
-    tx.run("delete_user", uuid=erasure.subject_uuid, **of_user)
+    tx.tell("drop_made_of_user", **of_user)
+    tx.tell("delete_user", uuid=erasure.subject_uuid, **of_user)
     return _finish(tx, scope, erasure)
 
 
@@ -211,7 +211,7 @@ def _erase_session(tx: Transaction, scope: Scope, erasure: Erasure, session_id: 
         erasure.message_count += tx.run("delete_messages_before", before=before, **of_session)
         if tx.spent_ms() > BATCH_MS:
             return False
-    tx.run("drop_made_of_session", **of_session)
+    tx.tell("drop_made_of_session", **of_session)
     erasure.session_count += tx.run("delete_session", **of_session)
     return True
 

@@ -23,7 +23,7 @@ class _Mark(NamedTuple):
 
 def remember(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
     """Mark an id as forgotten, for as long as the rules say."""
-    tx.run(
+    tx.tell(
         "forget_id",
         project_id=scope.project_id,
         subject=kind,
@@ -55,7 +55,7 @@ def refuse(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
 
 def lift(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
     """Free an id: somebody new bears it."""
-    tx.run(
+    tx.tell(
         "lift_forgotten",
         project_id=scope.project_id,
         subject=kind,
@@ -67,7 +67,7 @@ def drop_expired(tx: Transaction, scope: Scope) -> bool:
     """Drop some marks whose time is over; whether there may be more."""
     expired = {"project_id": scope.project_id, "now_at": tx.now}
     marks = tx.all("expired_forgotten", _Mark, limit=_DROPPED_AT_ONCE, **expired)
-    tx.run_many("drop_expired_forgotten", [mark._asdict() | expired for mark in marks])
+    tx.tell_many("drop_expired_forgotten", [mark._asdict() | expired for mark in marks])
     return len(marks) == _DROPPED_AT_ONCE
 
 

@@ -47,7 +47,7 @@ def find(tx: Transaction, scope: Scope, key: str, request_hash: str) -> Made | N
 
 def remember(tx: Transaction, scope: Scope, key: str, made: Made) -> None:
     """Remember what a request has made, in the same transaction."""
-    tx.run(
+    tx.tell(
         "drop_expired_made_by_key",
         project_id=scope.project_id,
         key=key,
@@ -66,7 +66,7 @@ def drop_expired(tx: Transaction, scope: Scope) -> bool:
     """Drop some rows whose time is over; whether there may be more."""
     expired = {"project_id": scope.project_id, "oldest_at": _oldest_at(tx, scope)}
     keys = tx.all("expired_made", str, limit=_DROPPED_AT_ONCE, **expired)
-    tx.run_many("drop_expired_made_by_key", [{"key": key, **expired} for key in keys])
+    tx.tell_many("drop_expired_made_by_key", [{"key": key, **expired} for key in keys])
     return len(keys) == _DROPPED_AT_ONCE
 
 

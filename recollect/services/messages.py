@@ -57,7 +57,7 @@ def append(
         message.stored(first_seq + place, tx.new_uuid(), tx.now, f"messages[{place}]")
         for place, message in enumerate(new)
     ]
-    _insert(tx, scope, session_id, messages)
+    _insert(tx, scope, session_id, messages, may_be_taken=any(each.uuid for each in new))
     return messages
 
 
@@ -153,7 +153,7 @@ def _reserve(
     if owner is not None:
         sessions.check_owner(reserved.user_id, owner)
         if reserved.user_id is None:
-            tx.run(
+            tx.tell(
                 "set_session_owner",
                 project_id=scope.project_id,
                 session_id=session_id,
@@ -191,7 +191,14 @@ def _open(
     return session.last_seq
 
 
-def _insert(tx: Transaction, scope: Scope, session_id: str, messages: list[Message]) -> None:
+def _insert(
+    tx: Transaction,
+    scope: Scope,
+    session_id: str,
+    messages: list[Message],
+    *,
+    may_be_taken: bool,
+) -> None:
     rows = [
         {
             "project_id": scope.project_id,
@@ -208,5 +215,7 @@ def _insert(tx: Transaction, scope: Scope, session_id: str, messages: list[Messa
         }
         for message in messages
     ]
-    if rows and tx.run_many("add_message", rows) != len(rows):
+    if not may_be_taken:
+        tx.tell_many("add_message", rows)
+    elif tx.run_many("add_message", rows) != len(rows):
         raise AlreadyExists("A message with one of these uuids is in the session already.", "uuid")

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from recollect.config import Settings
-from tests.conftest import ENGINES, database_url
+from tests.conftest import ENGINES, fresh_settings
 from tests.http.doors import InProcess, in_process
 
 
 @pytest.fixture(params=ENGINES, ids=lambda name: name.replace(" ", "_"))
 def doors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InProcess]:
     """All doors of a server with nothing in it."""
-    with in_process(Settings(database_url=database_url(request.param, tmp_path))) as doors:
+    with in_process(fresh_settings(request.param, tmp_path)) as doors:
         yield doors
 
 

@@ -20,7 +20,7 @@ def add_users(doors: InProcess, count: int, prefix: str = "u") -> list[str]:
     """Add users one after the other; their ids."""
     user_ids = [f"{prefix}{number:05}" for number in range(count)]
     requests = [Request("POST", "/api/v1/user", {"user_id": user_id}) for user_id in user_ids]
-    assert {answer.status for answer in doors.send_all(requests)} == {201}
+    assert {answer.status for answer in doors.send_in_turn(requests)} == {201}
     return [user["user_id"] for user in ok(doors.send("GET", "/api/v1/user"))]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from recollect.config import Settings
 from tests.compat.steps import (
     Page,
     Row,
@@ -18,7 +17,7 @@ from tests.compat.steps import (
     pages_of,
     user_ids_of,
 )
-from tests.conftest import ENGINES, database_url
+from tests.conftest import ENGINES, fresh_settings
 from tests.http.doors import InProcess, Request, in_process
 
 CROWD = [f"u{number:05}" for number in range(2_500)]
@@ -36,7 +35,7 @@ def crowded(
 ) -> Iterator[InProcess]:
     """A server with 2,500 users, from u00000 to u02499, whom nobody deletes."""
     folder = tmp_path_factory.mktemp("crowded")
-    with in_process(Settings(database_url=database_url(request.param, folder))) as doors:
+    with in_process(fresh_settings(request.param, folder)) as doors:
         assert add_users(doors, 2_500) == CROWD
         yield doors
 
@@ -165,7 +164,7 @@ def test_two_clients_that_delete_different_halves_both_see_everybody(doors: InPr
 
 def test_lists_of_users_and_of_sessions_have_cursors_of_their_own(doors: InProcess) -> None:
     add_users(doors, 20)
-    doors.send_all(
+    doors.send_in_turn(
         Request("POST", "/api/v1/sessions", {"session_id": f"s{number}"}) for number in range(20)
     )
     users = chunks(pages_of(doors, "/api/v1/user", 7), 7)
@@ -204,7 +203,7 @@ def test_a_walk_begun_again_shows_everybody_again(doors: InProcess) -> None:
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_sessions_are_paged_as_users_are(doors: InProcess, size: int) -> None:
     session_ids = [f"s{number:05}" for number in range(150)]
-    doors.send_all(
+    doors.send_in_turn(
         Request("POST", "/api/v1/sessions", {"session_id": session_id})
         for session_id in session_ids
     )

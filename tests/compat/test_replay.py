@@ -8,7 +8,6 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from recollect.config import Settings
 from tests.compat.comparing import Names, SeenId, differing_paths, value_at
 from tests.compat.differences import (
     ANY,
@@ -19,7 +18,7 @@ from tests.compat.differences import (
     Everywhere,
 )
 from tests.compat.exchanges import SOME_TEXT, Exchange, load_exchanges
-from tests.conftest import ENGINES, database_url
+from tests.conftest import ENGINES, fresh_settings
 from tests.http.doors import Answer, Doors, OverSocket, in_process
 from tests.serving import serving
 
@@ -73,7 +72,7 @@ def replay(
             server = stack.enter_context(serving(folder))
             yield Replay(OverSocket(server.port))
         else:
-            settings = Settings(database_url=database_url(request.param, folder))
+            settings = fresh_settings(request.param, folder)
             yield Replay(stack.enter_context(in_process(settings)))
 
 

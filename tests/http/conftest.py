@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 
 from recollect.config import Settings
+from tests.conftest import fresh_settings
 from tests.http.doors import InProcess, OverSocket, in_process
 from tests.serving import serving
 
@@ -22,6 +23,20 @@ def fresh() -> str:
 def doors() -> Iterator[InProcess]:
     """All doors of a server in this process; see `fresh`."""
     with in_process(Settings(database_url="sqlite:///:memory:")) as doors:
+        yield doors
+
+
+@pytest.fixture(
+    scope="package",
+    params=("sqlite memory", "postgres"),
+    ids=lambda name: name.replace(" ", "_"),
+)
+def doors_on_engines(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InProcess]:
+    """The same on several engines, for what an engine could do in its own way; see `fresh`."""
+    folder = tmp_path_factory.mktemp("doors")
+    with in_process(fresh_settings(request.param, folder)) as doors:
         yield doors
 
 

@@ -131,6 +131,14 @@ class InProcess:
 
         return self._runner.run(send())
 
+    def send_in_turn(self, requests: Iterable[Request]) -> list[Answer]:
+        """Send many requests, each once the one before it was answered."""
+
+        async def send() -> list[Answer]:
+            return [await self._answer(request) for request in requests]
+
+        return self._runner.run(send())
+
     async def _answer(self, request: Request) -> Answer:
         messages: list[Any] = []
         incoming = _incoming(request)

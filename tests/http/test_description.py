@@ -246,9 +246,9 @@ class Calls:
 
 
 @pytest.fixture(scope="module")
-def answers(doors: InProcess) -> dict[str, Answer]:
+def answers(doors_on_engines: InProcess) -> dict[str, Answer]:
     """A successful answer of every operation."""
-    calls = Calls(doors, "described")
+    calls = Calls(doors_on_engines, "described")
     calls.make()
     return calls.answers
 

@@ -8,6 +8,13 @@ import pytest
 from recollect.http import background
 from tests.http.doors import Answer, InProcess, OverSocket
 
+
+@pytest.fixture
+def doors(doors_on_engines: InProcess) -> InProcess:
+    """All doors of a server, on several engines."""
+    return doors_on_engines
+
+
 PROBLEM = {"status", "code", "detail", "fields"}
 
 

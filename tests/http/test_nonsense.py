@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from recollect.api.operations import OPERATIONS
 from recollect.config import Settings
-from tests.conftest import ENGINES, database_url
+from tests.conftest import ENGINES, fresh_settings
 from tests.http.doors import Answer, InProcess, Request, in_process
 
 MESSAGE = "0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10"
@@ -56,7 +56,7 @@ def doors(
 ) -> Iterator[InProcess]:
     """A server of its own, on each engine, that nonsense may be written to."""
     folder = tmp_path_factory.mktemp("nonsense")
-    with in_process(Settings(database_url=database_url(request.param, folder))) as doors:
+    with in_process(fresh_settings(request.param, folder)) as doors:
         yield doors
 
 

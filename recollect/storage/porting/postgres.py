@@ -67,12 +67,13 @@ class PostgresTables:
 
     def rows(self, table: Table) -> Iterator[Row]:
         """See copying.Readable."""
+        types = self._types(table)
         with (
             self._told(),
             self._connection.cursor() as cursor,
             cursor.copy(f"COPY ({table.select}) TO STDOUT (FORMAT BINARY)".encode()) as copy,
         ):
-            copy.set_types(self._types(table))
+            copy.set_types(types)
             yield from copy.rows()
 
     def greatest_numbers(self) -> dict[str, int]:

@@ -43,7 +43,7 @@ class SqliteTables:
     def rows(self, table: Table) -> Iterator[Row]:
         """See copying.Readable."""
         with self._told():
-            yield from self._connection.execute(table.select)  # type: ignore[misc]
+            yield from self._connection.execute(table.select)
 
     def greatest_numbers(self) -> dict[str, int]:
         """See copying.Readable."""

@@ -6,8 +6,12 @@ statements takes a third of the processor time that cursors need. Nothing here b
 connection is made: what has to wait asks its `Waiting`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import select
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
@@ -17,9 +21,10 @@ from psycopg.pq.abc import PGresult
 
 from recollect.domain.errors import StorageError, Unavailable
 from recollect.storage.postgres.statements import NO_PARAMETERS, Reader, Statement, parameters
-from recollect.storage.postgres.waiting import Waiting
+from recollect.storage.postgres.waiting import Waiting, silent
 
 CONNECT_S = 2
+ANSWER_S = 0.6
 LEAST_VERSION = 140_000
 AWAY = "The database cannot be reached now; try again in a moment."
 
@@ -33,6 +38,7 @@ _DEFAULTS = {
     "application_name": "recollect",
     "connect_timeout": str(CONNECT_S),
     "keepalives_idle": "30",
+    "keepalives_interval": "5",
     "tcp_user_timeout": "10000",
 }
 
@@ -79,11 +85,22 @@ class _Command(NamedTuple):
 class Connection:
     """A connection on which each statement is prepared at its first use.
 
-    A transaction begins with its first statement, in the same message.
+    A transaction begins with its first statement, in the same message; and what nobody asks for
+    the result of waits for the next statement, or for COMMIT, to go with it.
     """
 
-    def __init__(self, url: str, waiting: Waiting, *, statement_limit_ms: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        waiting: Waiting,
+        *,
+        statement_limit_ms: int,
+        is_answering: Callable[[str], bool] = lambda _server: True,
+    ) -> None:
         """Connect.
+
+        Args:
+            is_answering: asked where the server at an address has been silent for long.
 
         Raises:
             psycopg.Error: there is no such server, or it does not let us in.
@@ -97,9 +114,10 @@ class Connection:
         self._prepared: dict[bytes, bytes] = {}
         self._to_begin: Statement | None = None
         self._is_in_transaction = False
+        self._unsent: list[_Command] = []
         self._is_closed = False
         self._socket = self._pq.socket
-        waiting.watch(self._socket, self._hear_goodbye)
+        waiting.watch(self._socket, self._hear_goodbye, partial(is_answering, self._server(url)))
 
     def begin(self, *, to_write: bool) -> None:
         """Let the next statement begin a transaction: one that writes, or one snapshot to read."""
@@ -119,8 +137,12 @@ class Connection:
         commands = [_Command(statement, parameters(statement, row)) for row in rows]
         if not commands:
             return 0
-        results = self._send(self._opening(commands))
+        results = self._send(self._with_unsent(commands))
         return sum(result.command_tuples or 0 for result in results[-len(commands) :])
+
+    def run_later(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run a statement once per row of values, at the latest before COMMIT."""
+        self._unsent += [_Command(statement, parameters(statement, row)) for row in rows]
 
     def commit(self) -> None:
         """End the transaction, if it has begun: when this returns, it is on the disk.
@@ -128,22 +150,26 @@ class Connection:
         Raises:
             SqlError, ConnectionLostError.
         """
-        self._to_begin = None
-        if not self._is_in_transaction:
+        if not self._is_in_transaction and not self._unsent:
+            self._to_begin = None
             return
         try:
-            [result] = self._send([_Command(_COMMIT)])
+            committed = self._last(_Command(_COMMIT))
         except ConnectionLostError as error:
             raise ConnectionLostError(str(error), is_committing=True) from error
-        finally:
-            self._is_in_transaction = False
-        if result.command_status == b"ROLLBACK":
+        except SqlError:
+            self._is_in_transaction = self._pq.transaction_status != pq.TransactionStatus.IDLE
+            self.rollback()
+            raise
+        self._is_in_transaction = False
+        if committed.command_status == b"ROLLBACK":
             # To PostgreSQL that is a success.
             raise SqlError(_FAILED_BEFORE, "a statement was refused, and its operation went on")
 
     def rollback(self) -> None:
         """End the transaction as if it had never been; a broken connection has done so itself."""
         self._to_begin = None
+        self._unsent.clear()
         if not self._is_in_transaction:
             return
         self._is_in_transaction = False
@@ -169,16 +195,25 @@ class Connection:
             self._waiting.forget(self._socket)
             self._psycopg.close()
 
-    def _last(self, command: _Command) -> PGresult:
-        return self._send(self._opening([command]))[-1]
+    def _server(self, url: str) -> str:
+        """The address of the very server, where the URL names several."""
+        given = {"host": self._pq.host, "hostaddr": self._pq.hostaddr, "port": self._pq.port}
+        return make_conninfo(
+            url, **{name: value.decode() for name, value in given.items() if value}
+        )
 
-    def _opening(self, commands: list[_Command]) -> list[_Command]:
-        if self._to_begin is None:
-            return commands
-        opened = [_Command(self._to_begin), *commands]
-        self._to_begin = None
-        self._is_in_transaction = True
-        return opened
+    def _last(self, command: _Command) -> PGresult:
+        return self._send(self._with_unsent([command]))[-1]
+
+    def _with_unsent(self, commands: list[_Command]) -> list[_Command]:
+        if self._unsent:
+            commands = [*self._unsent, *commands]
+            self._unsent.clear()
+        if self._to_begin is not None:
+            commands = [_Command(self._to_begin), *commands]
+            self._to_begin = None
+            self._is_in_transaction = True
+        return commands
 
     def _send(self, commands: Sequence[_Command]) -> list[PGresult]:
         names = [self._name(command.statement) for command in commands]
@@ -275,6 +310,9 @@ _ENDS_CONNECTION = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 
 
 def _connect_with_settings(url: str, statement_limit_ms: int) -> psycopg.Connection[Any]:
+    # Psycopg waits for two seconds at least, and tries the next of several servers after that.
+    if "," not in str(conninfo_to_dict(url).get("host")) and not answers(url):
+        raise silent()
     connection = connect(url)
     try:
         connection.execute(_SETTINGS.format(statement_limit_ms=statement_limit_ms))
@@ -302,6 +340,27 @@ def connect(url: str) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def answers(url: str) -> bool:
+    """Whether a server says anything to a new caller within a short time, be it a refusal."""
+    caller = pq.PGconn.connect_start(url.encode())
+    ends = monotonic() + ANSWER_S
+    try:
+        while (status := caller.connect_poll()) in _CONNECTING:
+            ready = select.poll()
+            ready.register(caller.socket, _CONNECTING[status])
+            if not ready.poll(max(0, ends - monotonic()) * 1000):
+                return False
+    finally:
+        caller.finish()
+    return True
+
+
+_CONNECTING: dict[int, int] = {
+    pq.PollingStatus.READING: select.POLLIN,
+    pq.PollingStatus.WRITING: select.POLLOUT,
+}
 
 
 @contextmanager
@@ -342,11 +401,16 @@ def opening_problem(error: psycopg.Error, url: str) -> str:
     where = place_of(url)
     reason = str(error).partition("\n")[0].removeprefix("connection failed: ")
     if isinstance(error, psycopg.ProgrammingError):
+        reason = _QUOTED.sub(lambda match: match[0] if match[1] else '"…"', reason)
         return f"RECOLLECT_DATABASE_URL is not one that PostgreSQL understands: {reason}."
     return (
         f"PostgreSQL at {where} cannot be used: {reason.rstrip('.')}. "
         "See that it runs, that the database is there, and that this user may connect."
     )
+
+
+# What a URL cannot be read for may be the password in it; only names of options are shown.
+_QUOTED = re.compile(r'(option |parameter: )?"[^"]*"')
 
 
 def place_of(url: str) -> str:

@@ -9,6 +9,8 @@ What can go wrong, and what happens then:
 - Two writers met (40001, 40P01), or both wrote the same key (23505: then the one that is run again
   finds the other's row): it runs again, a few times, after a pause of random length.
 - The server has been changed under a prepared statement (0A000, 26000): again on a new connection.
+- The server is silent: where a statement takes long, a new caller asks whether it is there at all
+  (it may be slow, or wait for a lock). If not, the connection counts as broken.
 - The server is away: who waits is told at once. One lane at a time tries to connect, with pauses
   that grow to a second; the others refuse meanwhile.
 """
@@ -31,6 +33,7 @@ from recollect.storage.postgres.connection import (
     Connection,
     ConnectionLostError,
     SqlError,
+    answers,
     refusal,
 )
 from recollect.storage.postgres.transaction import (
@@ -47,6 +50,7 @@ _MOST_ATTEMPTS = 8
 _MET_PAUSE_S = 0.002
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+_FRESH_S = 0.3
 
 _MET_ANOTHER = frozenset({"40001", "40P01", "23505"})
 _STALE_STATEMENT = frozenset({"0A000", "26000"})
@@ -63,11 +67,15 @@ _random = Random()  # noqa: S311 - for pauses, which need no secrecy
 class Gateway:
     """Makes connections; while the server is away it refuses most of the time, at once."""
 
-    def __init__(self, connect: Callable[[Waiting], Connection]) -> None:
+    def __init__(self, connect: Callable[..., Connection]) -> None:
+        """Take `connect`, which is given a Waiting and `is_answering`; see Connection."""
         self._connect = connect
         self._lock = threading.Lock()
         self._pause_s = 0.0
         self._not_before = 0.0
+        self._asking = threading.Lock()
+        self._asked_at = 0.0
+        self._was_answering = True
 
     def connect(self, waiting: Waiting) -> Connection:
         """A new connection.
@@ -81,14 +89,30 @@ class Gateway:
                     raise Unavailable(AWAY)
                 self._not_before = monotonic() + CONNECT_S + _LONGEST_PAUSE_S
         try:
-            connection = self._connect(waiting)
+            connection = self._connect(waiting, is_answering=self._is_answering)
         except (psycopg.Error, StorageError) as error:
-            with self._lock:
-                self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-                self._not_before = monotonic() + _random.uniform(0.5, 1) * self._pause_s
+            self._refuse_for_a_while()
             raise Unavailable(AWAY) from error
         self._pause_s = 0.0
         return connection
+
+    def _is_answering(self, server: str) -> bool:
+        """Whether a silent server answers a new caller; what one lane has found out holds for all.
+
+        If not, all lanes give up what they wait for, and no connection is made for a while.
+        """
+        with self._asking:
+            if monotonic() - self._asked_at > _FRESH_S:
+                self._was_answering = answers(server)
+                self._asked_at = monotonic()
+                if not self._was_answering:
+                    self._refuse_for_a_while()
+            return self._was_answering
+
+    def _refuse_for_a_while(self) -> None:
+        with self._lock:
+            self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+            self._not_before = monotonic() + _random.uniform(0.5, 1) * self._pause_s
 
 
 class Road:

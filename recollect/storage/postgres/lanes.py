@@ -12,13 +12,11 @@ from greenlet import greenlet
 from recollect.domain.errors import Unavailable
 from recollect.domain.transaction import Operation
 from recollect.storage.jobs import CLOSED, TOO_MANY, carried
-from recollect.storage.postgres.connection import AWAY
 from recollect.storage.postgres.lane import Lane, Road
 from recollect.storage.postgres.waiting import LoopEnded, LoopWaiting, ThreadWaiting
 
 T = TypeVar("T")
 
-_WAIT_S = 1.5
 _LOOK_EVERY_S = 0.25
 
 
@@ -136,7 +134,6 @@ class _Task(NamedTuple):
     operation: Operation[Any]
     is_write: bool
     future: "asyncio.Future[Any]"
-    asked_at: float
 
 
 class LoopLanes:
@@ -167,17 +164,19 @@ class LoopLanes:
         if len(self._tasks) >= self._queue_limit:
             raise Unavailable(TOO_MANY)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._tasks.append(_Task(operation, is_write, future, self._loop.time()))
+        self._tasks.append(_Task(operation, is_write, future))
         if self._idle:
             self._idle.pop().go_on()
-        elif not self._is_looking:
+        if not self._is_looking:
             self._is_looking = True
-            self._loop.call_later(_LOOK_EVERY_S, self._refuse_late)
+            self._loop.call_later(_LOOK_EVERY_S, self._look)
         return future
 
     def close(self) -> None:
         """Let go of the connections; what is under way on them does not happen."""
         self._is_closed = True
+        while self._tasks:
+            _refuse(self._tasks.popleft().future, Unavailable(CLOSED))
         for lane in self._lanes:
             lane.close()
 
@@ -187,16 +186,18 @@ class LoopLanes:
         self._idle.append(lane)
         return None
 
-    def _refuse_late(self) -> None:
-        # All lanes are stuck: the server has stopped answering in the middle of their statements.
-        latest = self._loop.time() - _WAIT_S
-        while self._tasks and self._tasks[0].asked_at < latest:
-            task = self._tasks.popleft()
-            if not task.future.done():
-                task.future.set_exception(Unavailable(AWAY))
-        self._is_looking = bool(self._tasks)
+    def _look(self) -> None:
+        # The server may have stopped answering in the middle of statements.
+        for lane in self._lanes:
+            lane.look()
+        self._is_looking = not self._is_closed and len(self._idle) < len(self._lanes)
         if self._is_looking:
-            self._loop.call_later(_LOOK_EVERY_S, self._refuse_late)
+            self._loop.call_later(_LOOK_EVERY_S, self._look)
+
+
+def _refuse(future: "asyncio.Future[Any]", error: BaseException) -> None:
+    if not future.done() and not future.get_loop().is_closed():  # whoever waited has left
+        future.set_exception(error)
 
 
 class _LoopLane:
@@ -222,6 +223,10 @@ class _LoopLane:
         self._waiting.end(self._greenlet)
         self._lane.close()
 
+    def look(self) -> None:
+        """See LoopWaiting."""
+        self._waiting.look()
+
     def _work(self) -> None:
         with suppress(LoopEnded):
             while True:
@@ -234,9 +239,11 @@ class _LoopLane:
     def _perform(self, task: _Task) -> None:
         try:
             value = self._lane.run(task.operation, is_write=task.is_write)
+        except LoopEnded:
+            _refuse(task.future, Unavailable(CLOSED))
+            raise
         except Exception as error:
-            if not task.future.done():  # whoever waited has left
-                task.future.set_exception(carried(error))
+            _refuse(task.future, carried(error))
         else:
             if not task.future.done():
                 task.future.set_result(value)

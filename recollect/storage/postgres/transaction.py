@@ -48,6 +48,14 @@ class PostgresTransaction:
         """See domain.transaction.Transaction."""
         return self._connection.run_many(self._statement(query, {}), rows)
 
+    def tell(self, query: str, /, **values: Any) -> None:
+        """See domain.transaction.Transaction."""
+        self._connection.run_later(self._statement(query, values), [values])
+
+    def tell_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
+        """See domain.transaction.Transaction."""
+        self._connection.run_later(self._statement(query, {}), rows)
+
     def _statement(self, query: str, values: Mapping[str, Any]) -> Statement:
         return statement(self._queries[query].text(values))
 

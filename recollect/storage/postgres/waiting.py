@@ -12,23 +12,34 @@ import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeVar
 
+import psycopg
 from greenlet import error as greenlet_error
 from greenlet import getcurrent, greenlet
 
 T = TypeVar("T")
 
+SUSPICIOUS_S = 0.5
+"""For how long a server may be silent before it is asked whether it is there at all."""
+
 
 class Waiting(Protocol):
     """What a lane does while it has nothing to do."""
 
-    def watch(self, socket: int, on_silence_broken: Callable[[], None]) -> None:
+    def watch(
+        self,
+        socket: int,
+        on_silence_broken: Callable[[], None],
+        is_answering: Callable[[], bool],
+    ) -> None:
         """Look after a new connection's socket.
 
         Args:
             on_silence_broken: called where something comes in that nobody waits for: the server
                 says goodbye. Not called by who cannot notice.
+            is_answering: asked, in any thread, where the server has been silent for long.
         """
         ...
 
@@ -37,7 +48,11 @@ class Waiting(Protocol):
         ...
 
     def until_ready(self, socket: int, *, to_write: bool) -> None:
-        """Wait until something can be read; or written, if that is wanted too."""
+        """Wait until something can be read; or written, if that is wanted too.
+
+        Raises:
+            psycopg.OperationalError: the server is silent, and to new callers too.
+        """
         ...
 
     def pause(self, seconds: float) -> None:
@@ -52,8 +67,17 @@ class Waiting(Protocol):
 class ThreadWaiting:
     """The thread stands still."""
 
-    def watch(self, socket: int, on_silence_broken: Callable[[], None]) -> None:
+    def __init__(self) -> None:
+        self._is_answering: Callable[[], bool] = lambda: True
+
+    def watch(
+        self,
+        socket: int,  # noqa: ARG002
+        on_silence_broken: Callable[[], None],  # noqa: ARG002
+        is_answering: Callable[[], bool],
+    ) -> None:
         """See Waiting."""
+        self._is_answering = is_answering
 
     def forget(self, socket: int) -> None:
         """See Waiting."""
@@ -62,7 +86,9 @@ class ThreadWaiting:
         """See Waiting."""
         ready = select.poll()
         ready.register(socket, select.POLLIN | (select.POLLOUT if to_write else 0))
-        ready.poll()
+        while not ready.poll(SUSPICIOUS_S * 1000):
+            if not self._is_answering():
+                raise silent()
 
     def pause(self, seconds: float) -> None:
         """See Waiting."""
@@ -71,6 +97,11 @@ class ThreadWaiting:
     def call(self, function: Callable[[], T]) -> T:
         """See Waiting."""
         return function()
+
+
+def silent() -> psycopg.OperationalError:
+    """What is raised where the server does not answer, not even a new caller."""
+    return psycopg.OperationalError("the server does not answer")
 
 
 class LoopEnded(BaseException):
@@ -87,10 +118,19 @@ class LoopWaiting:
         self._awaits_socket = False
         self._is_ended = False
         self._on_silence_broken: Callable[[], None] | None = None
+        self._is_answering: Callable[[], bool] = lambda: True
+        self._silent_since = 0.0
+        self._is_asking = False
 
-    def watch(self, socket: int, on_silence_broken: Callable[[], None]) -> None:
+    def watch(
+        self,
+        socket: int,
+        on_silence_broken: Callable[[], None],
+        is_answering: Callable[[], bool],
+    ) -> None:
         """See Waiting."""
         self._on_silence_broken = on_silence_broken
+        self._is_answering = is_answering
         self._loop.add_reader(socket, self._ready)
 
     def forget(self, socket: int) -> None:
@@ -103,6 +143,7 @@ class LoopWaiting:
         if to_write:
             self._loop.add_writer(socket, self._ready)
         self._awaits_socket = True
+        self._silent_since = self._loop.time()
         try:
             self.step_aside()
         finally:
@@ -133,6 +174,22 @@ class LoopWaiting:
         """Let the greenlet that waits go on; it returns here when it waits again."""
         if self._waiter is not None:
             self._waiter.switch()
+
+    def look(self) -> None:
+        """To be called now and then: where the server is silent for long, ask if it is there."""
+        is_late = self._loop.time() - self._silent_since > SUSPICIOUS_S
+        if self._awaits_socket and is_late and not self._is_asking:
+            self._is_asking = True
+            asked = self._loop.run_in_executor(None, self._is_answering)
+            asked.add_done_callback(partial(self._hear, self._silent_since))
+
+    def _hear(self, since: float, asked: "asyncio.Future[bool]") -> None:
+        self._is_asking = False
+        still_waits = self._awaits_socket and self._silent_since == since
+        if asked.cancelled() or asked.result() or not still_waits:
+            return
+        if self._waiter is not None:
+            self._waiter.throw(silent())
 
     def end(self, waiter: greenlet) -> None:
         """Let a greenlet leave what it waits for by LoopEnded; it never waits again.

@@ -14,5 +14,7 @@ SELECT value FROM installation WHERE name = 'port_source';
 SELECT project_id FROM projects ORDER BY project_id;
 
 -- name: keep_time
+-- The latest counts: another server's clock may be ahead of ours.
 INSERT INTO installation (name, value) VALUES ('time', :value)
-ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+WHERE CAST(installation.value AS bigint) < CAST(excluded.value AS bigint);

@@ -52,6 +52,14 @@ class SqliteTransaction:
         self._cursor.execute(self._queries[query].text(values), values)
         return self._cursor.connection.changes()
 
+    def tell(self, query: str, /, **values: Any) -> None:
+        """See domain.transaction.Transaction: nothing is nearer than SQLite."""
+        self._cursor.execute(self._queries[query].text(values), values)
+
+    def tell_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
+        """See domain.transaction.Transaction."""
+        self._cursor.executemany(self._queries[query].text({}), rows)
+
     def run_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
         """See domain.transaction.Transaction."""
         connection = self._cursor.connection

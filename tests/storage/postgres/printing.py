@@ -40,7 +40,9 @@ ORDER BY contype <> 'p', conname
 _INDEXES = """
 SELECT pg_get_indexdef(indexrelid) FROM pg_index
 WHERE indrelid = %s
-    AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u')
+    )
 ORDER BY indexrelid::regclass::text
 """
 

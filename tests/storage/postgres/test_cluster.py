@@ -109,9 +109,7 @@ def test_every_other_index_begins_with_the_project(schema: str) -> None:
         """,
     )
     assert {
-        name
-        for table, name, first in indexes
-        if table not in EVERYWHERE and first != "project_id"
+        name for table, name, first in indexes if table not in EVERYWHERE and first != "project_id"
     } == set()
 
 
@@ -228,7 +226,7 @@ def test_every_text_that_a_query_can_become_is_sql_on_the_real_schema(
 ) -> None:
     for text in texts(name):
         numbered = re.sub(r"(?<![:\w]):([a-z_]+)", "NULL", text)
-        assert rows(schema, f"EXPLAIN {numbered}")  # type: ignore[arg-type]
+        assert rows(schema, f"EXPLAIN {numbered}")
 
 
 @pytest.mark.parametrize(

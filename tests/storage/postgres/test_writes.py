@@ -276,7 +276,9 @@ def test_too_many_that_wait_are_refused_and_the_others_done(
 
     async def ask() -> list[Any]:
         with gate_closed(url):
-            at_gate = [asyncio.ensure_future(engine.write_async(wait_at_gate)) for _ in range(LANES)]
+            at_gate = [
+                asyncio.ensure_future(engine.write_async(wait_at_gate)) for _ in range(LANES)
+            ]
             await asyncio.to_thread(wait_until_at_gate, url, LANES)
             waiting = [asyncio.ensure_future(engine.write_async(note(f"{n}"))) for n in range(5)]
             await asyncio.sleep(0.1)
@@ -315,7 +317,7 @@ def test_those_who_wait_for_lanes_that_are_busy_with_a_database_that_is_well_are
 
     async def ask() -> list[Any]:
         with gate_closed(url):
-            waiting = [asyncio.ensure_future(engine.write_async(wait_at_gate))]
+            waiting: list[Any] = [asyncio.ensure_future(engine.write_async(wait_at_gate))]
             await asyncio.to_thread(wait_until_at_gate, url, 1)
             waiting += [asyncio.ensure_future(engine.write_async(note(f"{n}"))) for n in range(2)]
             await asyncio.sleep(2.2)
@@ -428,7 +430,9 @@ def test_at_the_end_everybody_on_a_loop_is_answered_and_what_is_answered_is_done
         engine = PostgresEngine(url, QUERIES, lanes=2)
         await engine.write_async(make)
         with gate_closed(url):
-            waiting = [asyncio.ensure_future(engine.write_async(wait_at_gate)) for _ in range(2)]
+            waiting: list[Any] = [
+                asyncio.ensure_future(engine.write_async(wait_at_gate)) for _ in range(2)
+            ]
             await asyncio.to_thread(wait_until_at_gate, url, 2)
             waiting += [asyncio.ensure_future(engine.write_async(note(f"{n}"))) for n in range(5)]
             await asyncio.sleep(0.1)

@@ -206,9 +206,12 @@ def _next_session(tx: Transaction, scope: Scope, user_id: str) -> str | None:
 def _erase_session(tx: Transaction, scope: Scope, erasure: Erasure, session_id: str) -> bool:
     """Delete a session's rows, some at least, its own last; False where time is up before that."""
     of_session = {"project_id": scope.project_id, "session_id": session_id}
-    while (first := tx.one("first_message_seq", int, **of_session)) is not None:
-        before = first + _MESSAGES_AT_ONCE
-        erasure.message_count += tx.run("delete_messages_before", before=before, **of_session)
+    next_seq = 0
+    while (seq := tx.one("first_message_seq", int, from_seq=next_seq, **of_session)) is not None:
+        next_seq = seq + _MESSAGES_AT_ONCE
+        erasure.message_count += tx.run(
+            "delete_messages", from_seq=seq, before_seq=next_seq, **of_session
+        )
         if tx.spent_ms() > BATCH_MS:
             return False
     tx.tell("drop_made_of_session", **of_session)

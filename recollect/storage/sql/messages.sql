@@ -53,11 +53,14 @@ UPDATE sessions SET message_count = message_count - 1, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: first_message_seq
+-- From where the eraser is: PostgreSQL keeps deleted rows in its indexes for a while, and would walk
+-- past all of them again and again.
 SELECT seq FROM messages
-WHERE project_id = :project_id AND session_id = :session_id
+WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq
 LIMIT 1;
 
--- name: delete_messages_before
+-- name: delete_messages
 DELETE FROM messages
-WHERE project_id = :project_id AND session_id = :session_id AND seq < :before;
+WHERE project_id = :project_id AND session_id = :session_id
+    AND seq >= :from_seq AND seq < :before_seq;

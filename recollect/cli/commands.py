@@ -146,8 +146,9 @@ def port(*, source: str, target: str, as_json: bool) -> None:
     Interrupted, the same command goes on; nothing else opens DST before that is done.
 
     \b
-    recollect port sqlite:///recollect-data/recollect.db postgresql://user@host/recollect
-    recollect port postgresql://user@host/recollect sqlite:////var/lib/recollect/recollect.db
+    recollect port sqlite:///recollect-data/recollect.db postgresql://jane@db.example/recollect
+    recollect port postgresql://jane@db.example/recollect sqlite:////var/lib/recollect.db
+    recollect port sqlite:///old.db sqlite:///new.db
     """
     from recollect.cli.porting import port_installation, print_report
 

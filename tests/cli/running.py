@@ -9,7 +9,10 @@ from tests.serving import RECOLLECT
 
 
 def recollect(
-    *arguments: object, folder: Path, environment: Mapping[str, str] | None = None
+    *arguments: object,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 10,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end in a folder, with no settings but those given."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
@@ -19,7 +22,7 @@ def recollect(
         env=inherited | dict(environment or {}),
         text=True,
         capture_output=True,
-        timeout=10,
+        timeout=seconds,
         check=False,
     )
 

@@ -1,5 +1,6 @@
 """What all commands have in common: help, settings, exit codes, and what is loaded when."""
 
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -13,6 +14,13 @@ from recollect.config import Settings, flag_of, variable_of
 from tests.cli.running import is_sentence, recollect
 
 COMMANDS = sorted(main.commands)
+
+
+def on_database(command: str, url: str) -> tuple[str, ...]:
+    """A command with the database that it is to work on."""
+    if command == "port":
+        return (command, url, "sqlite:///target.db")
+    return (command, "--database", url)
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
@@ -34,7 +42,7 @@ def test_help_names_every_command_and_the_exit_codes(tmp_path: Path, flag: str) 
 def test_help_of_a_command_shows_an_example(tmp_path: Path, command: str) -> None:
     result = recollect(command, "--help", folder=tmp_path)
     assert result.returncode == 0
-    assert f"  recollect {command}\n" in result.stdout
+    assert re.search(rf"^  recollect {command}( \w+:///\S+)*$", result.stdout, re.MULTILINE)
 
 
 def test_help_of_serve_names_every_setting_with_its_variable(tmp_path: Path) -> None:
@@ -53,7 +61,8 @@ def test_an_unknown_command_is_wrong_usage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, command: str) -> None:
-    result = recollect(command, folder=tmp_path, environment={"RECOLLECT_DATABSE_URL": "x"})
+    words = on_database(command, "sqlite:///recollect.db")
+    result = recollect(*words, folder=tmp_path, environment={"RECOLLECT_DATABSE_URL": "x"})
     assert result.returncode == 2
     assert is_sentence(result.stderr)
     assert "RECOLLECT_DATABSE_URL is not a setting of Recollect" in result.stderr
@@ -101,7 +110,7 @@ def test_a_flag_with_a_bad_port_is_wrong_usage(tmp_path: Path, value: str) -> No
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
     url = "postgresql://jane:hunter2@db.example/recollect"
     for command in COMMANDS:
-        result = recollect(command, "--database", url, folder=tmp_path)
+        result = recollect(*on_database(command, url), folder=tmp_path)
         assert result.returncode != 0
         assert "hunter2" not in result.stdout + result.stderr
         assert "db.example" in result.stdout + result.stderr

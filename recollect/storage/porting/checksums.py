@@ -19,6 +19,9 @@ _encode_rows = msgspec.json.Encoder().encode_lines
 # prints with all its digits. What looks like one inside a text only costs time.
 _SEVERAL_TEXTS = re.compile(r"\d[.eE]|-0|\d{19}")
 
+_LARGE = 10**20
+"""More than any integer: what is larger is a double, and perhaps printed as an integer."""
+
 
 class Checksum(NamedTuple):
     """What a table holds: how many rows, and 32 hex digits that stand for all of them."""
@@ -67,5 +70,7 @@ def canonical_json(text: str) -> msgspec.Raw:
 def _canonical_number(text: str) -> msgspec.Raw:
     # A double is compared by its shortest decimal, which is what was written and what PostgreSQL
     # keeps: as the doubles nearest to them, two different integers could be equal.
-    number = Decimal(text).normalize()
-    return msgspec.Raw(str(number if number else 0).encode())
+    number = Decimal(text)
+    if abs(number) < _LARGE and number == int(number):
+        return msgspec.Raw(b"%d" % int(number))
+    return msgspec.Raw(str(number.normalize()).encode())

@@ -15,7 +15,7 @@ from recollect.storage.sqlite.engine import open_file, take_file
 from recollect.storage.sqlite.migrations import applied_migrations
 from recollect.storage.sqlite.owner import Ownership
 
-_CACHED_KIB = 64_000
+_CACHED_KIB = 32_000
 _LOG_PAGES = 4_000
 
 

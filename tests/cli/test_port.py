@@ -1,0 +1,535 @@
+"""`recollect port`: everything arrives, or it is told what did not; and a part is never served."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from recollect.config import Settings
+from recollect.domain.erasure import Erasure
+from recollect.domain.paging import Page
+from recollect.domain.session import Session
+from recollect.domain.user import User
+from recollect.main import Recollect, open_recollect
+from recollect.services import erasures, users
+from recollect.storage.migrations import load_migrations
+from recollect.storage.porting.checksums import canonical_json
+from recollect.storage.porting.tables import TABLES
+from tests.cli.running import files_in, is_sentence, recollect
+from tests.postgres import postgres_server
+from tests.serving import RECOLLECT, serving
+from tests.ways import ServicesWay
+
+ENGINES = ("sqlite", "postgres")
+WAYS = [(source, target) for source in ENGINES for target in ENGINES]
+LONG_ID = "😀" * 512
+MIB = 1024 * 1024
+ALL = 1_000
+MESSAGES_OF_MANY = 40_000
+
+
+def database(engine: str, folder: Path, name: str) -> str:
+    """The URL of a database that is not there yet, or empty."""
+    if engine == "postgres":
+        return postgres_server().new_database()
+    return f"sqlite:///{folder}/{name}.db"
+
+
+@contextmanager
+def opened(url: str, folder: Path) -> Iterator[tuple[Recollect, ServicesWay]]:
+    """An installation with the secret that all of a test share."""
+    house = open_recollect(Settings(database_url=url, secret_file=str(folder / "secret")))
+    try:
+        yield house, ServicesWay(house)
+    finally:
+        house.close()
+
+
+def port(source: str, target: str, *flags: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return recollect("port", source, target, *flags, folder=folder, seconds=60)
+
+
+def serve_is_refused(url: str, folder: Path) -> str:
+    """What is said to whoever serves, or migrates, a database that is not whole."""
+    secret = ("--secret-file", folder / "secret-of-nobody")
+    for command in ("serve", "migrate"):
+        result = recollect(command, "--database", url, *secret, folder=folder)
+        assert result.returncode == 1
+        assert is_sentence(result.stderr)
+    assert not (folder / "secret-of-nobody").exists()
+    return result.stderr
+
+
+# What is in the source.
+
+
+def fill_awkwardly(house: Recollect, way: ServicesWay) -> None:
+    """One of everything that could be lost on the way."""
+    for number in range(30):
+        way.request("POST", "/v1/users", json={"user_id": f"user {number}", "email": "Ä@é.org"})
+    numbers = {"a": 1e300, "b": 5e-324, "c": 2**63 - 1, "d": -(2**63), "e": 1e2, "f": 1e16}
+    numbers |= {"h": -0.0, "i": 0.1, "j": 2**53 + 1, "k": 2.0**63}
+    metadata = {"z": 1, "a": {"y": [1, "1.0", None, True, {}], "ß": "1e5"}, "numbers": numbers}
+    way.request("POST", "/v1/users", json={"user_id": LONG_ID, "metadata": metadata})
+    way.request("POST", "/v1/users", json={"user_id": "a/b%20 ?#", "metadata": {}})
+    way.request("POST", "/v1/sessions", json={"session_id": LONG_ID, "user_id": LONG_ID})
+    way.request("POST", "/v1/sessions", json={"session_id": "Z", "metadata": None})
+    way.request("POST", "/v1/sessions", json={"session_id": "a", "metadata": {}})
+    way.request("POST", "/v1/sessions/{}/end", "a", json={})
+    append(way, LONG_ID, {"content": "é" * (MIB // 2), "data": '{ "b":1e2, "a" : "\\u00e9" }'})
+    append(way, LONG_ID, {"content": "\t\\N\n\r\\.\x01 😀", "role": "ai", "metadata": metadata})
+    append(way, "Z", {"content": "", "created_at": "0001-01-01T00:00:00.000001Z"})
+    append(way, "Z", {"content": "b", "created_at": "9999-12-31T23:59:59.999999Z"})
+    once = {"Idempotency-Key": "once 😀"}
+    user = {"user_id": "made once", "metadata": {"n": 1.50}}
+    assert way.request("POST", "/v1/users", json=user, headers=once).status == 201
+    erase_some(house, way)
+
+
+def append(way: ServicesWay, session_id: str, message: dict[str, Any]) -> None:
+    body = {"messages": [{"role": "user", "role_type": "user", **message}]}
+    reply = way.request("POST", "/v1/sessions/{}/messages", session_id, json=body)
+    assert reply.status == 201, reply.json
+
+
+def erase_some(house: Recollect, way: ServicesWay) -> None:
+    """A finished erasure, one half-way, one of a message; the newest numbers are free again."""
+    for name in ("forgotten", "half-way"):
+        way.request("POST", "/v1/users", json={"user_id": name})
+        way.request("POST", "/v1/sessions", json={"session_id": f"of {name}", "user_id": name})
+    [_, message] = way.request("GET", "/v1/sessions/{}/messages", "Z").json["items"]
+    way.request("DELETE", "/v1/sessions/{}/messages/{}", "Z", message["uuid"])
+    way.request("DELETE", "/v1/users/{}", "forgotten")
+    way.request("POST", "/v1/users", json={"user_id": "newest"})
+    way.request("POST", "/v1/sessions", json={"session_id": "newest"})
+    begun = house.engine.write(lambda tx: erasures.begin_user(tx, house.scope, "half-way"))
+    assert not begun.is_finished
+    way.request("DELETE", "/v1/users/{}", "newest")
+    way.request("DELETE", "/v1/sessions/{}", "newest")
+
+
+def fill_much(way: ServicesWay) -> None:
+    """Enough that one can step in between."""
+    for number in range(MESSAGES_OF_MANY // 1_000):
+        body = {
+            "user_id": f"user {number}",
+            "messages": [
+                {"role": "user", "role_type": "user", "content": f"{number} {index} " + "x" * 500}
+                for index in range(1_000)
+            ],
+        }
+        session_id = f"session {number:03d}"
+        assert way.request("POST", "/v1/sessions/{}/messages", session_id, json=body).status == 201
+
+
+def contents(house: Recollect, way: ServicesWay) -> dict[str, Any]:
+    """All that the lists show, in small pages, and what the database keeps of it."""
+    engine, scope = house.engine, house.scope
+    everything = Page(limit=ALL).values | {"project_id": scope.project_id}
+    sessions = paged(way, "/v1/sessions")
+    return {
+        "users": paged(way, "/v1/users"),
+        "sessions": sessions,
+        "messages": [
+            paged(way, "/v1/sessions/{}/messages", session["session_id"]) for session in sessions
+        ],
+        "erasures": paged(way, "/v1/erasures"),
+        "numbers": engine.read(
+            lambda tx: [
+                [row.number for row in tx.all("list_users", User, **everything)],
+                [row.number for row in tx.all("list_sessions", Session, **everything)],
+                [row.number for row in tx.all("list_erasures", Erasure, **everything)],
+            ]
+        ),
+    }
+
+
+def paged(way: ServicesWay, path: str, *ids: str) -> list[Any]:
+    items: list[Any] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        page = way.request("GET", path, *ids, params={"limit": 7, **cursor}).json
+        items += page["items"]
+        if page["next"] is None:
+            return items
+        cursor = {"cursor": page["next"]}
+
+
+def number_of_next(house: Recollect, way: ServicesWay) -> list[int]:
+    """The numbers that a new user and a new session get."""
+    way.request("POST", "/v1/users", json={"user_id": "next"})
+    way.request("POST", "/v1/sessions", json={"session_id": "next"})
+    of_project = {"project_id": house.scope.project_id}
+
+    def numbers(tx: Any) -> list[int]:
+        user = tx.one("get_user", User, user_id="next", **of_project)
+        session = tx.one("get_session", Session, session_id="next", **of_project)
+        return [user.number, session.number]
+
+    return house.engine.read(numbers)
+
+
+# Everything arrives.
+
+
+@pytest.mark.parametrize(("from_engine", "to_engine"), WAYS)
+def test_everything_arrives_in_the_same_order_and_numbers_go_on(
+    tmp_path: Path, from_engine: str, to_engine: str
+) -> None:
+    source = database(from_engine, tmp_path, "source")
+    target = database(to_engine, tmp_path, "target")
+    with opened(source, tmp_path) as (house, way):
+        fill_awkwardly(house, way)
+        before = contents(house, way)
+    result = port(source, target, folder=tmp_path)
+    assert (result.returncode, "verified" in result.stdout) == (0, True), result.stderr
+    with opened(target, tmp_path) as (house, way):
+        assert contents(house, way) == before
+        next_in_target = number_of_next(house, way)
+    with opened(source, tmp_path) as (house, way):
+        assert contents(house, way) == before
+        assert number_of_next(house, way) == next_in_target
+
+
+@pytest.mark.parametrize(("from_engine", "to_engine"), WAYS)
+def test_what_was_promised_before_is_kept_after(
+    tmp_path: Path, from_engine: str, to_engine: str
+) -> None:
+    source = database(from_engine, tmp_path, "source")
+    target = database(to_engine, tmp_path, "target")
+    with opened(source, tmp_path) as (house, way):
+        fill_awkwardly(house, way)
+        cursor = way.request("GET", "/v1/users", params={"limit": 3}).json["next"]
+        next_page = way.request("GET", "/v1/users", params={"cursor": cursor}).json
+    assert port(source, target, folder=tmp_path).returncode == 0
+    with opened(target, tmp_path) as (house, way):
+        assert way.request("GET", "/v1/users", params={"cursor": cursor}).json == next_page
+        # A repeated request is recognised, the forgotten do not come back by a late append, and an
+        # erasure that was half-way is finished.
+        user = {"user_id": "made once", "metadata": {"n": 1.50}}
+        once = {"Idempotency-Key": "once 😀"}
+        again = way.request("POST", "/v1/users", json=user, headers=once)
+        assert again.headers["idempotent-replayed"] == "true"
+        late = {"user_id": "forgotten", "messages": [{"role": "user", "content": "late"}]}
+        assert way.request("POST", "/v1/sessions/{}/messages", "new", json=late).status == 410
+        assert way.request("GET", "/v1/users/{}", "half-way").status == 410
+        assert way.request("DELETE", "/v1/users/{}", "half-way").json["state"] == "erased"
+        missing = house.engine.read(lambda tx: users.page(tx, house.scope, Page(limit=ALL)))
+        assert "half-way" not in {user.user_id for user in missing}
+
+
+def test_there_and_back_again_gives_the_same_checksums(tmp_path: Path) -> None:
+    source = database("sqlite", tmp_path, "source")
+    between = database("postgres", tmp_path, "")
+    with opened(source, tmp_path) as (house, way):
+        fill_awkwardly(house, way)
+    reports = [
+        json.loads(port(a, b, "--json", folder=tmp_path).stdout)
+        for a, b in [(source, between), (between, database("sqlite", tmp_path, "target"))]
+    ]
+    there, back = (
+        [(table["table"], table["source"], table["target"]) for table in report["tables"]]
+        for report in reports
+    )
+    assert there == back
+    assert [name for name, *_ in there] == [table.name for table in TABLES]
+    assert all(rows["rows"] > 0 for _, rows, _ in there)
+
+
+def test_the_report_names_the_secret_that_the_target_needs_and_does_not_print_it(
+    tmp_path: Path,
+) -> None:
+    recollect("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
+    target = database("postgres", tmp_path, "")
+    result = port("sqlite:///source.db", target, folder=tmp_path)
+    assert result.returncode == 0
+    assert "source.db.secret. Copy it to recollect-data/recollect.secret" in result.stdout
+    secret = (tmp_path / "source.db.secret").read_text().strip()
+    assert secret not in result.stdout + result.stderr
+    other = recollect("migrate", "--database", target, folder=tmp_path)
+    assert "belongs to another secret" in other.stderr
+    given = ("--secret-file", "source.db.secret")
+    assert recollect("migrate", "--database", target, *given, folder=tmp_path).returncode == 0
+
+
+def test_a_secret_that_is_a_variable_is_named_as_such(tmp_path: Path) -> None:
+    environment = {"RECOLLECT_SECRET": "a secret that nobody may see"}
+    urls = ("sqlite:///source.db", "sqlite:///target.db")
+    recollect("migrate", "--database", urls[0], folder=tmp_path, environment=environment)
+    result = recollect("port", *urls, folder=tmp_path, environment=environment)
+    assert "with the same RECOLLECT_SECRET." in result.stdout
+    assert "nobody may see" not in result.stdout + result.stderr
+
+
+def test_without_a_terminal_there_is_a_line_for_each_table(tmp_path: Path) -> None:
+    recollect("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
+    result = port("sqlite:///source.db", "sqlite:///target.db", folder=tmp_path)
+    told = [line.split()[:2] for line in result.stderr.splitlines()]
+    names = [table.name for table in TABLES]
+    assert told == [[doing, name] for doing in ("copying", "verifying") for name in names]
+
+
+def test_a_source_on_sqlite_is_left_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    source = f"sqlite:///{folder}/source.db"
+    recollect("migrate", "--database", source, folder=tmp_path)
+    before = files_in(folder)
+    assert port(source, "sqlite:///target.db", folder=tmp_path).returncode == 0
+    assert files_in(folder) == before
+
+
+def test_a_source_on_sqlite_whose_server_was_killed_is_copied_with_its_log(tmp_path: Path) -> None:
+    secret = {"RECOLLECT_SECRET_FILE": str(tmp_path / "secret")}
+    with serving(tmp_path, settings=secret) as server:
+        source = server.database_url
+        body = {"messages": [{"role": "user", "content": "hello"}], "user_id": "jane"}
+        run = f"""
+import json, urllib.request
+url = "{server.url}/v1/sessions/s/messages"
+urllib.request.urlopen(urllib.request.Request(url, {json.dumps(body).encode()!r}, method="POST"))
+"""
+        subprocess.run([RECOLLECT.with_name("python"), "-c", run], check=True)
+        server.kill()
+    target = database("postgres", tmp_path, "")
+    assert port(source, target, folder=tmp_path).returncode == 0
+    with opened(target, tmp_path) as (_, way):
+        assert way.request("GET", "/v1/users/{}", "jane").status == 200
+
+
+def test_a_source_on_postgres_may_be_served_meanwhile(tmp_path: Path) -> None:
+    source = database("postgres", tmp_path, "")
+    with serving(tmp_path, database_url=source):
+        result = port(source, "sqlite:///target.db", folder=tmp_path)
+        assert result.returncode == 0
+
+
+# A port that was interrupted.
+
+
+@contextmanager
+def interrupted(source: str, target: str, folder: Path) -> Iterator[None]:
+    """A port that is killed while messages are copied."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
+    with subprocess.Popen(
+        [str(RECOLLECT), "port", source, target],
+        cwd=folder,
+        env=inherited,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "sessions" in line:
+                break
+        time.sleep(0.1)
+        process.kill()
+        assert "messages" not in process.stderr.read(), "it was faster than we are"
+    yield
+
+
+@pytest.mark.parametrize(("from_engine", "to_engine"), [WAYS[1], WAYS[2]])
+def test_what_was_killed_half_way_is_not_opened_and_the_same_command_completes_it(
+    tmp_path: Path, from_engine: str, to_engine: str
+) -> None:
+    source = database(from_engine, tmp_path, "source")
+    target = database(to_engine, tmp_path, "target")
+    with opened(source, tmp_path) as (_, way):
+        fill_much(way)
+        before = paged(way, "/v1/users")
+    with interrupted(source, target, tmp_path):
+        assert "Run the same `recollect port` again" in serve_is_refused(target, tmp_path)
+    result = port(source, target, "--json", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["is_verified"]
+    rows = {table["table"]: table["target"]["rows"] for table in report["tables"]}
+    assert rows["messages"] == MESSAGES_OF_MANY
+    with opened(target, tmp_path) as (_, way):
+        assert paged(way, "/v1/users") == before
+
+
+def change_a_user(way: ServicesWay) -> None:
+    way.request("PATCH", "/v1/users/{}", "user 0", json={"first_name": "Changed"})
+
+
+def add_somebody_under_an_old_id(way: ServicesWay) -> None:
+    way.request("DELETE", "/v1/users/{}", "user 0")
+    way.request("POST", "/v1/users", json={"user_id": "user 0"})
+
+
+@pytest.mark.parametrize("to_engine", ENGINES)
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (change_a_user, "The target does not hold what the source holds: users"),
+        (add_somebody_under_an_old_id, "Rows of users do not fit"),
+    ],
+)
+def test_a_source_that_has_changed_meanwhile_is_told_and_the_target_stays_closed(
+    tmp_path: Path, to_engine: str, change: Callable[[ServicesWay], None], sentence: str
+) -> None:
+    source = database("sqlite", tmp_path, "source")
+    target = database(to_engine, tmp_path, "target")
+    with opened(source, tmp_path) as (_, way):
+        fill_much(way)
+    with interrupted(source, target, tmp_path), opened(source, tmp_path) as (_, way):
+        change(way)
+    result = port(source, target, folder=tmp_path)
+    assert result.returncode == 1
+    told = result.stderr.splitlines()[-1]
+    assert told.startswith("recollect: ")
+    assert sentence in told
+    assert "Empty the target" in told
+    assert "Run the same" in serve_is_refused(target, tmp_path)
+
+
+# What is refused.
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """An installation that could be ported."""
+    recollect("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
+    return "sqlite:///source.db"
+
+
+def refused(source: str, target: str, folder: Path, code: int = 1) -> str:
+    result = port(source, target, folder=folder)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert is_sentence(result.stderr), result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("to_engine", ENGINES)
+def test_a_target_that_is_in_use_is_refused_and_left_as_it_was(
+    tmp_path: Path, source: str, to_engine: str
+) -> None:
+    target = database(to_engine, tmp_path, "target")
+    with opened(target, tmp_path) as (house, way):
+        way.request("POST", "/v1/users", json={"user_id": "jane"})
+        before = contents(house, way)
+    assert "is not empty" in refused(source, target, tmp_path)
+    with opened(target, tmp_path) as (house, way):
+        assert contents(house, way) == before
+
+
+@pytest.mark.parametrize("to_engine", ENGINES)
+def test_an_unfinished_port_of_another_installation_is_refused(
+    tmp_path: Path, source: str, to_engine: str
+) -> None:
+    other = database("sqlite", tmp_path, "other")
+    target = database(to_engine, tmp_path, "target")
+    with opened(other, tmp_path) as (_, way):
+        fill_much(way)
+    with interrupted(other, target, tmp_path):
+        assert "unfinished port of another installation" in refused(source, target, tmp_path)
+        assert "an unfinished port itself" in refused(
+            target, database("sqlite", tmp_path, "third"), tmp_path
+        )
+
+
+def test_a_served_source_on_sqlite_is_refused_with_process_and_url(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        told = refused(server.database_url, "sqlite:///target.db", tmp_path)
+        assert f"is served by process {server.process.pid} at {server.url}" in told
+    assert not (tmp_path / "target.db").exists()
+
+
+def test_a_served_target_on_sqlite_is_refused_with_process_and_url(
+    tmp_path: Path, source: str
+) -> None:
+    with serving(tmp_path) as server:
+        told = refused(source, server.database_url, tmp_path)
+        assert f"is served by process {server.process.pid} at {server.url}" in told
+
+
+def test_a_source_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
+    told = refused("sqlite:///nowhere.db", "sqlite:///target.db", tmp_path)
+    assert "There is no database at nowhere.db" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_of_an_older_schema_is_told_to_migrate(tmp_path: Path, source: str) -> None:
+    last = load_migrations("sqlite")[-1].number
+    with closing(apsw.Connection(str(tmp_path / "source.db"))) as connection:
+        connection.execute("DELETE FROM schema_migrations WHERE number = ?", (last,))
+    told = refused(source, "sqlite:///target.db", tmp_path)
+    assert "run `recollect migrate --database sqlite:///source.db` first" in told
+
+
+def test_an_older_source_on_postgres_is_told_to_migrate(tmp_path: Path) -> None:
+    url = database("postgres", tmp_path, "")
+    assert "is not a database of Recollect" in refused(url, "sqlite:///target.db", tmp_path)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_database_in_memory_is_refused(tmp_path: Path, place: int) -> None:
+    urls = ["sqlite:///a.db", "sqlite:///a.db"]
+    urls[place] = "sqlite:///:memory:"
+    assert "in memory cannot be ported" in refused(urls[0], urls[1], tmp_path, code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["sqlite:///source.db", "sqlite:///./source.db"])
+def test_a_database_is_not_ported_into_itself(tmp_path: Path, source: str, target: str) -> None:
+    assert "the same database" in refused(source, target, tmp_path, code=2)
+
+
+def test_another_programs_database_is_no_target(tmp_path: Path, source: str) -> None:
+    with closing(apsw.Connection(str(tmp_path / "target.db"))) as connection:
+        connection.execute("CREATE TABLE letters (text)")
+    assert "another program's database" in refused(source, "sqlite:///target.db", tmp_path)
+
+
+# What a port knows of the schema, and of numbers.
+
+
+def test_every_table_and_every_column_is_copied(tmp_path: Path) -> None:
+    house = open_recollect(Settings(database_url=f"sqlite:///{tmp_path}/recollect.db"))
+    house.close()
+    with closing(apsw.Connection(f"{tmp_path}/recollect.db")) as connection:
+        there = {
+            str(name): {column[1] for column in connection.execute(f"PRAGMA table_info({name})")}
+            for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            if name not in {"schema_migrations", "sqlite_sequence"}
+        }
+    there["messages"].remove("number")  # see storage.porting.tables
+    assert {table.name: set(table.columns) for table in TABLES} == there
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a":1e2,"b":[1.0]}', '{"b": [1], "a": 100}'),
+        ('{"a":1e300}', f'{{"a":1{"0" * 300}}}'),
+        ('{"a":5e-324}', f'{{"a":0.{"0" * 323}5}}'),
+        ('{"a":-0.0}', '{"a":0.0}'),
+        ('{"a":1.2345678901234567e18}', '{"a":1234567890123456700}'),
+        ('{"a":"\\u00e9"}', '{"a":"é"}'),
+    ],
+)
+def test_metadata_that_says_the_same_is_the_same(one: str, other: str) -> None:
+    assert canonical_json(one) == canonical_json(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a":9007199254740992}', '{"a":9007199254740993}'),
+        ('{"a":1}', '{"a":"1"}'),
+        ('{"a":1.0}', '{"a":true}'),
+        ('{"a":"1e2"}', '{"a":"100"}'),
+        ('{"a":5e-324}', '{"a":0}'),
+        ('{"a":null}', "{}"),
+    ],
+)
+def test_metadata_that_says_something_else_is_not(one: str, other: str) -> None:
+    assert canonical_json(one) != canonical_json(other)

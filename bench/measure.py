@@ -1,18 +1,19 @@
-"""How each thing is measured. What is measured, and against which goal, is in __main__."""
+"""How each thing is measured. What is measured is in __main__, against which goal in rows."""
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
+from subprocess import Popen
 from time import perf_counter, sleep
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from bench import traffic
-from bench.load import CONNECTIONS, Load, drive
+from bench.floor.orders import Done, Order
+from bench.load import CONNECTIONS, WARM_UP_S, Load, drive
 from bench.servers import Ground, Server
 
 _ERASURES = 16
@@ -26,14 +27,6 @@ _ANSWER_S = 30.0
 decode = msgspec.json.Decoder().decode
 
 
-class Side(NamedTuple):
-    """One of two that are compared: a server, what it is asked, and the status it must answer."""
-
-    server: Server
-    requests: Iterator[bytes]
-    status: int = 200
-
-
 class Pace(NamedTuple):
     """How long things are measured: rounds, and the seconds of each side in each of them."""
 
@@ -41,38 +34,97 @@ class Pace(NamedTuple):
     seconds: float
 
 
-@dataclass
-class Compared:
-    """What came of two sides in the same rounds."""
+class Side(Protocol):
+    """One of those that are compared."""
 
-    first: list[Load] = field(default_factory=list)
-    second: list[Load] = field(default_factory=list)
+    def load(self, seconds: float, connections: int, used_by_database: Callable[[], float]) -> Load:
+        """Load it for some seconds, after a short warm-up."""
+        ...
 
-    def ratios(self, of: Callable[[Load], float]) -> list[float]:
-        """The first by the second, round by round."""
-        return [of(a) / of(b) for a, b in zip(self.first, self.second, strict=True)]
+
+class Asked(NamedTuple):
+    """A server, what it is asked, and the status it must answer."""
+
+    server: Server
+    requests: Iterator[bytes]
+    status: int = 200
+
+    def load(self, seconds: float, connections: int, used_by_database: Callable[[], float]) -> Load:
+        """See Side."""
+        return drive(
+            self.server.port,
+            self.requests,
+            self.status,
+            seconds,
+            connections=connections,
+            used_by_server=self.server.used_s,
+            used_by_database=used_by_database,
+        )
+
+
+class Alone(NamedTuple):
+    """The statements of a row without a server: the process that runs them, and the row's name."""
+
+    process: "Popen[str]"
+    row: str
+
+    def load(self, seconds: float, connections: int, used_by_database: Callable[[], float]) -> Load:
+        """See Side."""
+        databases, began = used_by_database(), perf_counter()
+        done = self._carried_out(Order(self.row, WARM_UP_S, seconds, connections))
+        return Load(
+            array("d", done.sent),
+            array("d", done.answered),
+            busy=0.0,
+            server_s=done.used_s,
+            database=(used_by_database() - databases) / (perf_counter() - began),
+        )
+
+    def _carried_out(self, order: Order) -> Done:
+        told, answers = self.process.stdin, self.process.stdout
+        assert told is not None
+        assert answers is not None
+        told.write(msgspec.json.encode(order).decode() + "\n")
+        told.flush()
+        return msgspec.json.decode(answers.readline(), type=Done)
+
+
+class Compared(NamedTuple):
+    """What came of several sides in the same rounds: the loads of each of them."""
+
+    loads: list[list[Load]]
+
+    @property
+    def first(self) -> list[Load]:
+        """Those of the first side."""
+        return self.loads[0]
+
+    @property
+    def second(self) -> list[Load]:
+        """Those of the second."""
+        return self.loads[1]
+
+    def ratios(self, of: Callable[[Load], float], *, to: int = 1) -> list[float]:
+        """The first by the second, or by another, round by round."""
+        return [of(a) / of(b) for a, b in zip(self.first, self.loads[to], strict=True)]
 
     def busy(self) -> float:
         """The greatest share of the time in which the generator was busy."""
-        return max(load.busy for load in (*self.first, *self.second))
+        return max(load.busy for loads in self.loads for load in loads)
 
 
-def compare(first: Side, second: Side, pace: Pace, *, connections: int = CONNECTIONS) -> Compared:
-    """Load two servers in turn: A B, B A, A B …, so that a drift of the machine meets both."""
-    compared = Compared()
+def compare(
+    *sides: Side,
+    pace: Pace,
+    connections: int = CONNECTIONS,
+    used_by_database: Callable[[], float] = lambda: 0.0,
+) -> Compared:
+    """Load them in turn: A B, B A, A B …, so that a drift of the machine meets all of them."""
+    compared = Compared([[] for _ in sides])
     for round_ in range(pace.rounds):
-        turns = [(first, compared.first), (second, compared.second)]
+        turns = list(zip(sides, compared.loads, strict=True))
         for side, loads in turns if round_ % 2 == 0 else reversed(turns):
-            loads.append(
-                drive(
-                    side.server.port,
-                    side.requests,
-                    side.status,
-                    pace.seconds,
-                    connections=connections,
-                    used_by_server=side.server.used_s,
-                )
-            )
+            loads.append(side.load(pace.seconds, connections, used_by_database))
     return compared
 
 
@@ -193,7 +245,7 @@ class Starts(NamedTuple):
         return f"{median(self.seconds):.3f} s"
 
 
-def start_servers(ground: Ground, databases: list[Path]) -> list[Starts]:
+def start_servers(ground: Ground, databases: Sequence[str]) -> list[Starts]:
     """Start the product on each database in turn, several times."""
     starts = [Starts([], []) for _ in databases]
     for _ in range(_STARTS):

@@ -3,6 +3,7 @@
 With two cores or more, a server has one core to itself and the load generator another. Otherwise
 the two push each other about, and where the system happens to put the writer thread of a server
 decides the result. The writer shares its core with the event loop, in the floor as in the product.
+What is started beside them while they are so divided, as PostgreSQL is, is on the generator's core.
 """
 
 import os
@@ -99,10 +100,10 @@ class Ground:
         os.sched_setaffinity(0, self._all)
 
     @contextmanager
-    def product(self, database: Path) -> Iterator[Server]:
+    def product(self, database_url: str) -> Iterator[Server]:
         """`recollect serve` on a database; the secret is a setting, so no file is left of it."""
         environment = {
-            "RECOLLECT_DATABASE_URL": f"sqlite:///{database}",
+            "RECOLLECT_DATABASE_URL": database_url,
             "RECOLLECT_SECRET": "the secret of a benchmark",
         }
         recollect = Path(sys.executable).with_name("recollect")
@@ -117,16 +118,32 @@ class Ground:
             yield server
 
     @contextmanager
+    def alone(self, *options: str) -> Iterator["subprocess.Popen[str]"]:
+        """The floor's statements without a server, on the core that servers have; see there."""
+        command = [sys.executable, "-m", "bench.floor.alone", *options]
+        with self._on_core_of_servers():
+            process = subprocess.Popen(
+                command, cwd=_REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        with process:  # which closes its input, and so it ends
+            yield process
+
+    @contextmanager
     def _running(self, command: list[str], environment: dict[str, str]) -> Iterator[Server]:
-        os.sched_setaffinity(0, self._of_servers)  # a child has the cores of its parent
-        try:
+        with self._on_core_of_servers():
             server = Server(command, self._folder / "server.log", environment)
-        finally:
-            os.sched_setaffinity(0, self._own)
         try:
             yield server
         finally:
             server.stop()
+
+    @contextmanager
+    def _on_core_of_servers(self) -> Iterator[None]:
+        os.sched_setaffinity(0, self._of_servers)  # a child has the cores of its parent
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, self._own)
 
 
 def _is_healthy(port: int) -> bool:

@@ -36,7 +36,7 @@ _UNCHANGING = (
     "started_at",
     "claimed_until_at",
 )
-_MESSAGES_AT_ONCE = 20
+_MESSAGES_AT_FIRST = 20
 _SESSIONS_AT_ONCE = 100
 
 
@@ -157,6 +157,8 @@ def _advance_user(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:
     if not erasure.is_hidden:
         erasure.hidden_at = tx.now
     while (session_id := _next_session(tx, scope, user_id)) is not None:
+        if not _is_theirs(tx, scope, session_id, user_id):
+            continue
         if not _erase_session(tx, scope, erasure, session_id):
             return _save(tx, scope, erasure)
         forgotten.remember(tx, scope, "session", session_id)
@@ -203,12 +205,24 @@ def _next_session(tx: Transaction, scope: Scope, user_id: str) -> str | None:
     return tx.one("next_erasing_session_of_user", str, project_id=scope.project_id, user_id=user_id)
 
 
+def _is_theirs(tx: Transaction, scope: Scope, session_id: str, user_id: str) -> bool:
+    """Whether a session that was found is the user's still; it is locked then.
+
+    It may have been erased by itself since, and opened again for somebody else. The user's row is
+    there until the end, so whoever bears the user's id is the user.
+    """
+    session = tx.one("lock_session", Session, project_id=scope.project_id, session_id=session_id)
+    return session is not None and (session.state, session.user_id) == (State.ERASING, user_id)
+
+
 def _erase_session(tx: Transaction, scope: Scope, erasure: Erasure, session_id: str) -> bool:
     """Delete a session's rows, some at least, its own last; False where time is up before that."""
     of_session = {"project_id": scope.project_id, "session_id": session_id}
-    next_seq = 0
+    next_seq, at_once = 0, _MESSAGES_AT_FIRST
     while (seq := tx.one("first_message_seq", int, from_seq=next_seq, **of_session)) is not None:
-        next_seq = seq + _MESSAGES_AT_ONCE
+        next_seq = seq + at_once
+        # Each takes at most about as long as all before it, which was not too long.
+        at_once *= 2
         erasure.message_count += tx.run(
             "delete_messages", from_seq=seq, before_seq=next_seq, **of_session
         )

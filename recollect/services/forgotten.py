@@ -38,15 +38,14 @@ def refuse(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
     Raises:
         Gone: the id is marked.
     """
-    marked = tx.one(
-        "is_forgotten",
+    until_at = tx.one(
+        "forgotten_until",
         int,
         project_id=scope.project_id,
         subject=kind,
         id_hash=_hash(scope, kind, id_),
-        now_at=tx.now,
     )
-    if marked:
+    if until_at is not None and until_at > tx.now:
         raise Gone(
             f"This {kind} was erased. A late write does not bring it back; "
             f"to begin anew under the same id, add the {kind} explicitly."

@@ -22,6 +22,7 @@ class Made(msgspec.Struct):
         user_id, session_id: the owner, with whom this row is erased.
         uuid: of the user or the session that was made or ended.
         first_seq, message_count: which messages were appended.
+        created_at: when.
     """
 
     request_hash: str = ""
@@ -30,6 +31,7 @@ class Made(msgspec.Struct):
     uuid: str | None = None
     first_seq: int | None = None
     message_count: int | None = None
+    created_at: Instant = Instant(0)
 
 
 def find(tx: Transaction, scope: Scope, key: str, request_hash: str) -> Made | None:
@@ -38,9 +40,10 @@ def find(tx: Transaction, scope: Scope, key: str, request_hash: str) -> Made | N
     Raises:
         IdempotencyMismatch: the key was used with another request.
     """
-    oldest_at = _oldest_at(tx, scope)
-    made = tx.one("get_made", Made, project_id=scope.project_id, key=key, oldest_at=oldest_at)
-    if made is not None and made.request_hash != request_hash:
+    made = tx.one("get_made", Made, project_id=scope.project_id, key=key)
+    if made is None or made.created_at <= _oldest_at(tx, scope):
+        return None
+    if made.request_hash != request_hash:
         raise IdempotencyMismatch
     return made
 
@@ -53,13 +56,8 @@ def remember(tx: Transaction, scope: Scope, key: str, made: Made) -> None:
         key=key,
         oldest_at=_oldest_at(tx, scope),
     )
-    tx.run(
-        "add_made",
-        project_id=scope.project_id,
-        key=key,
-        now_at=tx.now,
-        **msgspec.structs.asdict(made),
-    )
+    made.created_at = tx.now
+    tx.run("add_made", project_id=scope.project_id, key=key, **msgspec.structs.asdict(made))
 
 
 def drop_expired(tx: Transaction, scope: Scope) -> bool:

@@ -12,10 +12,13 @@ from recollect.domain.message import Message, MessageChange, NewMessage
 from recollect.domain.metadata import Merge
 from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
+from recollect.domain.session import Session
 from recollect.domain.text import check_content, check_name
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import User
 from recollect.services import changes, forgotten, sessions, users
+
+_MOST_LOOKS = 5
 
 
 class _Reserved(msgspec.Struct):
@@ -45,13 +48,9 @@ def append(
         Conflict: the session has ended, or has another owner. AlreadyExists: a uuid is taken.
         InvalidField: naming the field, as `messages[3].content`.
     """
-    owner = None
     if user_id is not None:
         check_id(user_id, "user_id")
-        owner = users.hold_or_add(tx, scope, user_id)
-    last_seq = _reserve(tx, scope, session_id, len(new), owner)
-    if last_seq is None:
-        last_seq = _open(tx, scope, session_id, len(new), owner, is_allowed=may_open_session)
+    last_seq = _last_seq(tx, scope, session_id, len(new), user_id, may_open=may_open_session)
     first_seq = last_seq - len(new) + 1
     messages = [
         message.stored(first_seq + place, tx.new_uuid(), tx.now, f"messages[{place}]")
@@ -137,58 +136,107 @@ def select(tx: Transaction, scope: Scope, session_id: str, **values: Any) -> lis
     )
 
 
-def _reserve(
-    tx: Transaction, scope: Scope, session_id: str, count: int, owner: User | None
-) -> int | None:
-    reserved = tx.one(
-        "reserve_seqs",
-        _Reserved,
-        project_id=scope.project_id,
-        session_id=session_id,
-        count=count,
-        now_at=tx.now,
-    )
-    if reserved is None:
-        return None
-    if owner is not None:
-        sessions.check_owner(reserved.user_id, owner)
-        if reserved.user_id is None:
-            tx.tell(
-                "set_session_owner",
-                project_id=scope.project_id,
-                session_id=session_id,
-                user_id=owner.user_id,
-                user_uuid=owner.uuid,
-            )
-    return reserved.last_seq
-
-
-def _open(
+def _last_seq(
     tx: Transaction,
     scope: Scope,
     session_id: str,
     count: int,
-    owner: User | None,
+    user_id: str | None,
     *,
-    is_allowed: bool,
+    may_open: bool,
 ) -> int:
+    """The last of the numbers for new messages, in a session that is there or is opened.
+
+    Others may open, clear or end it between any two statements: then we look again.
+    """
+    for _ in range(_MOST_LOOKS):
+        owner = _owner_to_hold(tx, scope, session_id, user_id)
+        reserved = tx.one(
+            "reserve_seqs",
+            _Reserved,
+            project_id=scope.project_id,
+            session_id=session_id,
+            count=count,
+            now_at=tx.now,
+        )
+        if reserved is not None:
+            if user_id is not None:
+                _check_or_set_owner(tx, scope, session_id, reserved.user_id, user_id, owner)
+            return reserved.last_seq
+        _check_can_be_opened(tx, scope, session_id, is_allowed=may_open)
+        if owner is not None or user_id is None:  # else it was theirs until a moment ago
+            opened = _open(tx, scope, session_id, count, owner)
+            if opened is not None:
+                return opened.last_seq
+    raise Conflict("The session is opened and closed by others all the time; try again.")
+
+
+def _owner_to_hold(
+    tx: Transaction, scope: Scope, session_id: str, user_id: str | None
+) -> User | None:
+    """The user, held, where the session is not theirs yet.
+
+    Where it is, its own row is the fence, as for those who append without naming a user. To hold
+    the user for every message would keep their erasure waiting for as long as somebody writes.
+    """
+    if user_id is None:
+        return None
+    session = tx.one("get_session", Session, project_id=scope.project_id, session_id=session_id)
+    if session is not None and session.user_id == user_id:
+        return None
+    return users.hold_or_add(tx, scope, user_id)
+
+
+def _check_or_set_owner(
+    tx: Transaction,
+    scope: Scope,
+    session_id: str,
+    present: str | None,
+    user_id: str,
+    owner: User | None,
+) -> None:
+    if owner is not None:
+        sessions.check_owner(present, owner)
+    elif present != user_id:
+        raise Conflict("The session was opened anew by somebody else; try again.", "user_id")
+    if owner is not None and present is None:
+        tx.tell(
+            "set_session_owner",
+            project_id=scope.project_id,
+            session_id=session_id,
+            user_id=owner.user_id,
+            user_uuid=owner.uuid,
+        )
+
+
+def _check_can_be_opened(
+    tx: Transaction, scope: Scope, session_id: str, *, is_allowed: bool
+) -> None:
+    """Refuse where a session is there that takes nothing, or where none may be opened.
+
+    One that has been opened since it was not found is no reason.
+    """
     try:
-        sessions.get(tx, scope, session_id)
+        session = sessions.get(tx, scope, session_id)
     except NotFound:
+        if is_allowed:
+            return
         forgotten.refuse(tx, scope, "session", session_id)
-        if not is_allowed:
-            raise
-    else:
+        raise
+    if session.ended_at is not None:
         raise Conflict("The session has ended; nothing can be appended to it.")
+
+
+def _open(
+    tx: Transaction, scope: Scope, session_id: str, count: int, owner: User | None
+) -> Session | None:
+    """A new session; None where another writer has opened it since we looked."""
     check_id(session_id, "session_id")
-    session = sessions.insert(tx, scope, session_id, owner, message_count=count)
-    if session is None:
-        # Another writer has opened it since we looked: its row is there to be locked now.
-        last_seq = _reserve(tx, scope, session_id, count, owner)
-        if last_seq is None:
-            raise Conflict("The session was opened and closed by somebody else; try again.")
-        return last_seq
-    return session.last_seq
+    opened = sessions.insert(tx, scope, session_id, owner, message_count=count)
+    if opened is not None:
+        # Only now: till the row was ours, the id could be used and forgotten.
+        forgotten.refuse(tx, scope, "session", session_id)
+    return opened
 
 
 def _insert(

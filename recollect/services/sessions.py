@@ -27,7 +27,9 @@ def add(tx: Transaction, scope: Scope, new: NewSession) -> Session:
     session_id = new.session_id or tx.new_uuid()
     session = insert(tx, scope, session_id, owner, metadata=stored_metadata(new.metadata))
     if session is None:
-        _refuse_erasing(_find(tx, scope, session_id))
+        existing = _find(tx, scope, session_id)
+        if existing is None or existing.state == State.ERASING:  # or was so until a moment ago
+            raise _being_erased()
         raise AlreadyExists(
             f"There is a session with the session_id {session_id!r} already.", "session_id"
         )
@@ -182,10 +184,10 @@ def _set(
 def _visible(session: Session | None) -> Session:
     if session is None:
         raise NotFound("There is no session with this session_id.")
-    _refuse_erasing(session)
+    if session.state == State.ERASING:
+        raise _being_erased()
     return session
 
 
-def _refuse_erasing(session: Session | None) -> None:
-    if session is not None and session.state == State.ERASING:
-        raise Gone("This session is being erased.")
+def _being_erased() -> Gone:
+    return Gone("This session is being erased.")

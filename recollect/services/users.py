@@ -32,7 +32,7 @@ def add(tx: Transaction, scope: Scope, new: NewUser) -> User:
     user = _add(tx, scope, new)
     if user is None:
         existing = tx.one("get_user", User, project_id=scope.project_id, user_id=new.user_id)
-        if existing is not None and existing.state == State.ERASING:
+        if existing is None or existing.state == State.ERASING:  # or was so until a moment ago
             raise _being_erased()
         raise AlreadyExists(f"There is a user with the user_id {new.user_id!r} already.", "user_id")
     return user
@@ -100,6 +100,8 @@ def put(
             return added
         # Another writer has added them since we looked: their row is there to be locked now.
         user = tx.one("lock_user", User, project_id=scope.project_id, user_id=user_id)
+        if user is None:
+            raise _being_erased()
     user = _visible(user)
     changes.check_revision(user.revision, if_revision)
     return _set(
@@ -160,8 +162,12 @@ def hold_or_add(tx: Transaction, scope: Scope, user_id: str) -> User:
         return _visible(user)
     new = NewUser(user_id=user_id)
     new.check()
+    added = _insert(tx, scope, new)
+    if added is None:
+        return hold(tx, scope, user_id)
+    # Only now: till the row was ours, the id could be used and forgotten.
     forgotten.refuse(tx, scope, "user", user_id)
-    return _insert(tx, scope, new) or hold(tx, scope, user_id)
+    return added
 
 
 def _add(tx: Transaction, scope: Scope, new: NewUser) -> User | None:

@@ -99,6 +99,12 @@ class ThreadWaiting:
         return function()
 
 
+def _has_news(socket: int) -> bool:
+    ready = select.poll()
+    ready.register(socket, select.POLLIN)
+    return bool(ready.poll(0))
+
+
 def silent() -> psycopg.OperationalError:
     """What is raised where the server does not answer, not even a new caller."""
     return psycopg.OperationalError("the server does not answer")
@@ -116,6 +122,7 @@ class LoopWaiting:
         self._hub = getcurrent()
         self._waiter: greenlet | None = None
         self._awaits_socket = False
+        self._socket = -1
         self._is_ended = False
         self._on_silence_broken: Callable[[], None] | None = None
         self._is_answering: Callable[[], bool] = lambda: True
@@ -129,6 +136,7 @@ class LoopWaiting:
         is_answering: Callable[[], bool],
     ) -> None:
         """See Waiting."""
+        self._socket = socket
         self._on_silence_broken = on_silence_broken
         self._is_answering = is_answering
         self._loop.add_reader(socket, self._ready)
@@ -176,9 +184,18 @@ class LoopWaiting:
             self._waiter.switch()
 
     def look(self) -> None:
-        """To be called now and then: where the server is silent for long, ask if it is there."""
+        """To be called now and then: where the server is silent for long, ask if it is there.
+
+        Of a socket that was reset uvloop tells once (POLLERR), when the server's last words have
+        come, and never that it is at its end: so we look for ourselves.
+        """
+        if not self._awaits_socket:
+            return
+        if _has_news(self._socket):
+            self.come_back()
+            return
         is_late = self._loop.time() - self._silent_since > SUSPICIOUS_S
-        if self._awaits_socket and is_late and not self._is_asking:
+        if is_late and not self._is_asking:
             self._is_asking = True
             asked = self._loop.run_in_executor(None, self._is_answering)
             asked.add_done_callback(partial(self._hear, self._silent_since))

@@ -1,16 +1,17 @@
 -- What requests with an Idempotency-Key have made. Columns as in services.idempotency.Made.
 
 -- name: get_made
-SELECT request_hash, user_id, session_id, uuid, first_seq, message_count
+-- Whether it is too old is looked at by who asks: see forgotten_until.
+SELECT request_hash, user_id, session_id, uuid, first_seq, message_count, created_at
 FROM idempotency
-WHERE project_id = :project_id AND key = :key AND created_at > :oldest_at;
+WHERE project_id = :project_id AND key = :key;
 
 -- name: add_made
 INSERT INTO idempotency (
     project_id, key, request_hash, user_id, session_id, uuid, first_seq, message_count, created_at
 ) VALUES (
     :project_id, :key, :request_hash, :user_id, :session_id, :uuid, :first_seq, :message_count,
-    :now_at
+    :created_at
 );
 
 -- name: drop_expired_made_by_key

@@ -2,14 +2,22 @@
 
 import select
 import socket
+import struct
 import threading
 from contextlib import suppress
+from time import sleep
 from types import TracebackType
 from typing import Self
 
 from psycopg.conninfo import conninfo_to_dict
 
 _CHUNK = 65_536
+_LOOK_EVERY_S = 0.2
+_AT_ONCE = struct.pack("ii", 1, 0)
+
+# A message of PostgreSQL's protocol: a warning, as a server sends it that crashes.
+_WARNING = b"SWARNING\0VWARNING\0C57P02\0Mlast words\0\0"
+_LAST_WORDS = b"N" + struct.pack("!i", 4 + len(_WARNING)) + _WARNING
 
 
 class Proxy:
@@ -31,6 +39,8 @@ class Proxy:
         self._is_open.set()
         self._is_over = False
         self._swallows_next = False
+        self._resets = False
+        self._has_last_words = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
@@ -51,9 +61,19 @@ class Proxy:
             thread.join(10)
         self._listener.close()
 
-    def swallow_next_answer(self) -> None:
-        """Pass the next message on, then break its connection in place of the answer."""
+    def swallow_next_answer(self, *, reset: bool = False) -> None:
+        """Pass the next message on, then break its connection in place of the answer.
+
+        A connection that is reset ends with an error in place of an end.
+        """
+        self._resets = reset
         self._swallows_next = True
+
+    def end_with_last_words(self) -> None:
+        """Say something in the server's name, then reset every connection; return when it is so."""
+        self._has_last_words.set()
+        sleep(2 * _LOOK_EVERY_S)
+        self._has_last_words.clear()
 
     def go_deaf(self) -> None:
         """From now on bytes are taken and not passed on, in either direction."""
@@ -87,7 +107,11 @@ class Proxy:
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         other = {client: server, server: client}
         while not self._is_over:
-            readable, _, _ = select.select([client, server], [], [], 0.2)
+            readable, _, _ = select.select([client, server], [], [], _LOOK_EVERY_S)
+            if self._has_last_words.is_set():
+                client.sendall(_LAST_WORDS)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                return
             for end in readable:
                 chunk = end.recv(_CHUNK)
                 self._is_open.wait()
@@ -97,4 +121,6 @@ class Proxy:
                 if self._swallows_next and end is client:
                     self._swallows_next = False
                     server.recv(_CHUNK)  # it is done, and nobody will know
+                    if self._resets:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                     return

@@ -73,9 +73,9 @@ class Clients:
         return [each.result(90) for each in asked]
 
     def wait_until_well(self) -> float:
-        """Ask until it works again; how long that took."""
+        """Ask for everything until all of it works again; how long that took."""
         began = monotonic()
-        while self.ask("GET", "/v1/users/jane").status != 200:
+        while not {answer.status for answer in self.ask_everything(1)} <= {200, 201}:
             assert monotonic() - began < 30, "the server does not recover"
             sleep(0.02)
         return monotonic() - began
@@ -184,20 +184,19 @@ def test_while_the_database_is_silent_everybody_is_told_to_come_again_and_then_i
 ) -> None:
     url, silence = silent
     with clients_of(tmp_path, url) as clients:
-        for _ in range(2):
-            with silence():
-                for _ in range(4):
-                    check_refused(clients.ask_everything())
-                    sleep(0.2)
-                alive = clients.ask("GET", "/healthz")
-                assert (alive.status, alive.took_s < 1) == (200, True)
-            check_well(clients)
+        with silence():
+            for _ in range(3):
+                check_refused(clients.ask_everything())
+                sleep(0.2)
+            alive = clients.ask("GET", "/healthz")
+            assert (alive.status, alive.took_s < 1) == (200, True)
+        check_well(clients)
 
 
 def test_a_silence_that_is_short_is_waited_for(silent: tuple[str, Silence], tmp_path: Path) -> None:
     url, silence = silent
     with clients_of(tmp_path, url) as clients:
-        with silence(), ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool, silence():
             asked = pool.submit(clients.ask, "GET", "/v1/users/jane")
             sleep(0.3)
         assert asked.result(10).status == 200

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 from psycopg import sql
 
 from recollect.domain.errors import StorageError, Unavailable
@@ -28,6 +29,7 @@ from tests.storage.postgres.notes import (
     noted,
     noted_in,
     rows,
+    search,
     setting,
     terminate,
 )
@@ -43,13 +45,14 @@ def in_a_thread(engine: PostgresEngine, operation: Operation[Any]) -> Any:
     return engine.write(operation)
 
 
-@pytest.fixture(params=["in a thread", "on a loop"])
+@pytest.fixture(params=["in a thread", "on a loop", "on uvloop"])
 def write(request: pytest.FixtureRequest) -> Iterator[Ask]:
     """Writes by one of an engine's two ways, always on the same loop."""
     if request.param == "in a thread":
         yield in_a_thread
         return
-    with asyncio.Runner() as runner:
+    make_loop = uvloop.new_event_loop if request.param == "on uvloop" else None
+    with asyncio.Runner(loop_factory=make_loop) as runner:
 
         def on_a_loop(engine: PostgresEngine, operation: Operation[Any]) -> Any:
             async def ask() -> Any:
@@ -146,15 +149,16 @@ def test_a_read_whose_connection_breaks_runs_again(
     assert asyncio.run(one_lane.read_async(look)) == 2
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["ended", "reset"])
 def test_where_the_answer_of_commit_is_lost_the_client_is_told_that_nobody_knows(
-    proxy: Proxy, write: Ask
+    proxy: Proxy, write: Ask, reset: bool
 ) -> None:
     runs: list[None] = []
 
     def write_and_lose_answer(tx: Transaction) -> None:
         runs.append(None)
         note("perhaps")(tx)
-        proxy.swallow_next_answer()
+        proxy.swallow_next_answer(reset=reset)
 
     with closing(PostgresEngine(proxy.url, QUERIES, lanes=1)) as engine:
         engine.write(make)
@@ -169,15 +173,16 @@ def test_where_the_answer_of_commit_is_lost_the_client_is_told_that_nobody_knows
     assert noted_in(proxy.direct_url) == ["before", "perhaps", "after"]
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["ended", "reset"])
 def test_where_any_other_answer_is_lost_the_operation_is_done_once(
-    proxy: Proxy, write: Ask
+    proxy: Proxy, write: Ask, reset: bool
 ) -> None:
     runs: list[None] = []
 
     def write_and_lose_answer(tx: Transaction) -> int:
         runs.append(None)
         if len(runs) == 1:
-            proxy.swallow_next_answer()
+            proxy.swallow_next_answer(reset=reset)
         note("once")(tx)
         return len(runs)
 
@@ -186,6 +191,32 @@ def test_where_any_other_answer_is_lost_the_operation_is_done_once(
         write(engine, note("before"))
         assert write(engine, write_and_lose_answer) == 2
     assert noted_in(proxy.direct_url) == ["before", "once"]
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_server_that_resets_its_connections_after_a_last_word_is_not_waited_for(
+    proxy: Proxy, make_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    runs: list[None] = []
+
+    def write_and_search(tx: Transaction) -> int:
+        runs.append(None)
+        note("once")(tx)
+        if len(runs) == 1:
+            search(60)(tx)
+        return len(runs)
+
+    async def ask(engine: PostgresEngine) -> int:
+        asked = asyncio.ensure_future(engine.write_async(write_and_search))
+        await asyncio.sleep(0.3)
+        proxy.end_with_last_words()  # the loop stands still, and then hears all of it at once
+        return await asyncio.wait_for(asked, 10)
+
+    with closing(PostgresEngine(proxy.url, QUERIES, lanes=1)) as engine:
+        engine.write(make)
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            assert runner.run(ask(engine)) == 2
+    assert noted_in(proxy.direct_url) == ["once"]
 
 
 # The server is changed under a statement.
@@ -314,6 +345,20 @@ def test_the_url_may_give_another_name(url: str, open_engine: OpenEngine) -> Non
 def test_the_url_may_carry_settings(url: str, open_engine: OpenEngine) -> None:
     engine = open_engine(with_parameter(url, "options=-cwork_mem%3D12345kB"))
     assert engine.write(setting("work_mem")) == "12345kB"
+
+
+def test_the_next_of_several_servers_is_used_where_the_first_is_away(
+    own_server: OwnPostgresServer, open_engine: OpenEngine
+) -> None:
+    url = own_server.new_database()
+    several = url.replace("@127.0.0.1", f"@127.0.0.1:{free_port()},127.0.0.1")
+    engine = open_engine(several, lanes=1)
+    engine.write(make)
+    terminate(url, asyncio.run(engine.write_async(backend)))
+    terminate(url, engine.write(backend))
+    assert asyncio.run(engine.write_async(note("there"))) == "there"
+    assert engine.write(search(0.7)) == 1, "a server that is slow is asked whether it is there"
+    assert noted_in(url) == ["there"]
 
 
 @pytest.fixture(scope="module")

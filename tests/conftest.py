@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.ways import Way, by_services, in_process, over_socket
 
 WAYS = ("services", "in process", "socket")
 ENGINES = ("sqlite file", "sqlite memory", "postgres")
+
+_NUMBERS = count(1)
 
 
 def database_url(engine: str, folder: Path) -> str:
@@ -50,4 +53,4 @@ def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def fresh(request: pytest.FixtureRequest) -> str:
     """A name that no other test uses."""
-    return f"{request.node.name}-{id(request):x}"
+    return f"{request.node.name}-{next(_NUMBERS)}"

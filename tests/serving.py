@@ -3,6 +3,9 @@
 As a command it runs another one with the server's address in RECOLLECT_TEST_URL:
 
     python -m tests.serving -- .environments/zep-python/bin/pytest tests/clients/zep_python
+
+It serves a fresh file; after `--on-given-database` what RECOLLECT_DATABASE_URL names, as it does
+where `python -m tests.postgres` runs it.
 """
 
 import os
@@ -19,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 START_S = 20
+ON_GIVEN = "--on-given-database"
 RECOLLECT = Path(sys.executable).with_name("recollect")
 
 
@@ -103,8 +107,13 @@ def serving(
 
 def main() -> int:
     """Run the command after `--` against a fresh server."""
-    command = sys.argv[sys.argv.index("--") + 1 :]
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+    end = sys.argv.index("--")
+    options, command = sys.argv[1:end], sys.argv[end + 1 :]
+    database_url = os.environ["RECOLLECT_DATABASE_URL"] if options == [ON_GIVEN] else None
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder), database_url=database_url) as server,
+    ):
         environment = os.environ | {"RECOLLECT_TEST_URL": server.url}
         return subprocess.run(command, env=environment, check=False).returncode
 

@@ -22,8 +22,10 @@ class Client:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
-    def request(self, method: str, path: str, *ids: str, json_: Any = None) -> Answer:
-        """Send a request; ids in `path` are `{}`.
+    def request(
+        self, method: str, path: str, *ids: str, json_: Any = None, key: str = ""
+    ) -> Answer:
+        """Send a request; ids in `path` are `{}`, `key` is an Idempotency-Key.
 
         Raises:
             any of LOST: the server went away.
@@ -31,7 +33,10 @@ class Client:
         body = None if json_ is None else json.dumps(json_).encode()
         url = path.format(*(quote(id_, safe="") for id_ in ids))
         try:
-            self._connection.request(method, url, body, {"content-type": "application/json"})
+            headers = {"content-type": "application/json"} | (
+                {"idempotency-key": key} if key else {}
+            )
+            self._connection.request(method, url, body, headers)
             response = self._connection.getresponse()
             text = response.read()
         except LOST:

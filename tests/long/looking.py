@@ -1,10 +1,17 @@
-"""Looking into a database file as another program would, while a server has it or after."""
+"""Looking into a database as another program would, while a server has it or after.
 
+A database is the path of a file, or the URL of one on PostgreSQL.
+"""
+
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import apsw
+import psycopg
+
+Database = Path | str
 
 _ORPHANS = {
     "sessions of a user who is not there": """
@@ -65,19 +72,34 @@ _ORPHANS = {
 }
 
 
-def rows(path: Path, sql: str, *values: Any) -> list[Any]:
+def rows(database: Database, sql: str) -> list[Any]:
     """What a query gives, in one snapshot of its own."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    if isinstance(database, str):
+        with psycopg.connect(database) as on_postgres:
+            return on_postgres.execute(sql.encode()).fetchall()
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.set_busy_timeout(5_000)
-        return connection.execute(sql, values).fetchall()
+        return connection.execute(sql).fetchall()
     finally:
         connection.close()
 
 
-def orphans(path: Path) -> dict[str, list[str]]:
+def wait_until_left(url: str) -> None:
+    """Return when no server is connected: what a killed one had sent may still be carried out."""
+    sql = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'recollect'
+    """
+    ends = time.monotonic() + 30
+    while rows(url, sql) != [(0,)]:
+        assert time.monotonic() < ends, "a killed server is still connected"
+        time.sleep(0.01)
+
+
+def orphans(database: Database) -> dict[str, list[str]]:
     """All that nothing may leave behind, by what it is; empty where all is well."""
-    found = {what: [row[0] for row in rows(path, sql)] for what, sql in _ORPHANS.items()}
+    found = {what: [row[0] for row in rows(database, sql)] for what, sql in _ORPHANS.items()}
     return {what: each for what, each in found.items() if each}
 
 
@@ -87,23 +109,30 @@ def damage(path: Path) -> list[Any]:
     return found + rows(path, "PRAGMA foreign_key_check")
 
 
-def gaps(path: Path) -> list[tuple[str, list[int]]]:
+def deadlocks(url: str) -> int:
+    """How often PostgreSQL had to break a circle of those who waited for each other."""
+    sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    [(number,)] = rows(url, sql)
+    return int(number)
+
+
+def gaps(database: Database) -> list[tuple[str, list[int]]]:
     """Sessions whose numbers are not 1 to n, or not what the session says they are.
 
-    Only for files from which no single message was ever deleted.
+    Only for databases from which no single message was ever deleted.
     """
     seqs: dict[str, list[int]] = defaultdict(list)
-    for session_id, seq in rows(path, "SELECT session_id, seq FROM messages ORDER BY number"):
+    for session_id, seq in rows(database, "SELECT session_id, seq FROM messages ORDER BY seq"):
         seqs[session_id].append(seq)
     sql = "SELECT session_id, last_seq, message_count FROM sessions WHERE state = 'active'"
     return [
         (session_id, seqs[session_id])
-        for session_id, last_seq, message_count in rows(path, sql)
+        for session_id, last_seq, message_count in rows(database, sql)
         if not seqs[session_id] == list(range(1, last_seq + 1)) == list(range(1, message_count + 1))
     ]
 
 
-def running_erasures(path: Path) -> int:
+def running_erasures(database: Database) -> int:
     """How many erasures are not finished."""
-    [(number,)] = rows(path, "SELECT count(*) FROM erasures WHERE state = 'erasing'")
+    [(number,)] = rows(database, "SELECT count(*) FROM erasures WHERE state = 'erasing'")
     return int(number)

@@ -1,15 +1,21 @@
-"""Many connections append to one session: its messages are 1 to n, and readers never see a gap."""
+"""Many connections append to one session: its messages are 1 to n, and readers never see a gap.
+
+On PostgreSQL the connections are those of two servers.
+"""
 
 import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import pytest
+
+from tests.conftest import database_url
 from tests.long.client import Answer, Client
 from tests.long.counts import count
-from tests.long.looking import gaps, rows
+from tests.long.looking import Database, gaps, rows
 from tests.serving import Server, serving
 
 APPENDS = count(20_000)
@@ -59,31 +65,38 @@ def read(server: Server, is_over: threading.Event) -> int:
     return pages
 
 
+@pytest.mark.parametrize(("engine", "number"), [("sqlite file", 1), ("postgres", 2)])
 def test_appends_from_many_connections_are_numbered_from_one_without_gaps(
-    tmp_path: Path, say: Callable[[str], None]
+    tmp_path: Path, say: Callable[[str], None], engine: str, number: int
 ) -> None:
     numbers = itertools.count()
     is_over = threading.Event()
-    with serving(tmp_path) as server, ThreadPoolExecutor(CONNECTIONS + 2) as pool:
+    url = database_url(engine, tmp_path)
+    database: Database = url if engine == "postgres" else tmp_path / "recollect.db"
+    with ExitStack() as stack:
+        servers = [stack.enter_context(serving(tmp_path, database_url=url)) for _ in range(number)]
+        pool = stack.enter_context(ThreadPoolExecutor(CONNECTIONS + 2))
         new = {"session_id": SESSION}
-        assert ask(server, "POST", "/v1/sessions", json_=new).status == 201
-        readers = [pool.submit(read, server, is_over) for _ in range(2)]
-        writers = [pool.submit(append, server, numbers) for _ in range(CONNECTIONS)]
+        assert ask(servers[0], "POST", "/v1/sessions", json_=new).status == 201
+        readers = [pool.submit(read, servers[n % number], is_over) for n in range(2)]
+        writers = [pool.submit(append, servers[n % number], numbers) for n in range(CONNECTIONS)]
         try:
             told = [each for writer in writers for each in writer.result(600)]
         finally:
             is_over.set()
         pages = sum(reader.result(60) for reader in readers)
-        message_count = ask(server, "GET", "/v1/sessions/{}", SESSION).json["message_count"]
-    path = tmp_path / "recollect.db"
-    there: dict[str, int] = dict(rows(path, "SELECT content, seq FROM messages"))
+        message_count = ask(servers[-1], "GET", "/v1/sessions/{}", SESSION).json["message_count"]
+    there: dict[str, int] = dict(rows(database, "SELECT content, seq FROM messages"))
     written = sum(len(contents) for _, contents in told)
     assert len(told) == APPENDS
     assert message_count == written == len(there)
     assert sorted(there.values()) == list(range(1, written + 1))
-    assert gaps(path) == []
+    assert gaps(database) == []
     for seqs, contents in told:
         stored = [there[content] for content in contents]
         assert stored == list(range(stored[0], stored[0] + len(stored)))
         assert seqs in ([], stored)
-    say(f"{APPENDS} appends of {written} messages over {CONNECTIONS} connections, {pages} pages")
+    say(
+        f"{APPENDS} appends of {written} messages over {CONNECTIONS} connections to {number} "
+        f"server(s), {pages} pages"
+    )

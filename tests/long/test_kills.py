@@ -1,22 +1,75 @@
 """A server that is killed at any moment loses nothing that it has answered."""
 
+import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from tests.conftest import database_url
 from tests.long.client import LOST, Client
-from tests.long.conftest import Start
 from tests.long.counts import count, randomness
-from tests.long.looking import damage, gaps, orphans, rows, running_erasures
-from tests.serving import Server
+from tests.long.looking import (
+    Database,
+    damage,
+    deadlocks,
+    gaps,
+    orphans,
+    rows,
+    running_erasures,
+    wait_until_left,
+)
+from tests.serving import Server, free_port
 
 KILLS = count(50)
 CLIENTS = 6
 SHARED = "shared session"
+
+
+class Killable:
+    """A server on a database of its own, always on the same port."""
+
+    def __init__(self, folder: Path, url: str, stack: ExitStack) -> None:
+        self.database: Database = url if url.startswith("postgres") else folder / "recollect.db"
+        self._folder = folder
+        self._url = url
+        self._port = free_port()
+        self._stack = stack
+
+    def start(self) -> Server:
+        """Begin to start it."""
+        server = Server(self._folder, database_url=self._url, port=self._port)
+        self._stack.callback(server.kill)
+        return server
+
+    def kill(self, server: Server) -> None:
+        """End it, with all that it had sent to the database."""
+        server.kill()
+        self.wait_until_left()
+
+    def wait_until_left(self) -> None:
+        """Return when nobody is connected to the database."""
+        if isinstance(self.database, str):
+            wait_until_left(self.database)
+
+    def look_for_damage(self) -> None:
+        """Nothing is broken."""
+        if isinstance(self.database, str):
+            assert deadlocks(self.database) == 0
+        else:
+            assert damage(self.database) == []
+
+
+@pytest.fixture(params=["sqlite file", "postgres"], ids=["sqlite", "postgres"])
+def killable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killable]:
+    """A server that will be killed; it does not outlive its test."""
+    with ExitStack() as stack:
+        yield Killable(tmp_path, database_url(request.param, tmp_path), stack)
 
 
 class Ledger:
@@ -119,39 +172,40 @@ class Worker:
 
 
 def test_a_killed_server_loses_nothing_that_it_has_answered(
-    tmp_path: Path, start: Start, say: Callable[[str], None]
+    killable: Killable, say: Callable[[str], None]
 ) -> None:
     random = randomness("kills")
-    path = tmp_path / "recollect.db"
+    database = killable.database
     ledgers = [Ledger(client) for client in range(CLIENTS)]
     randoms = [randomness(f"client {client}") for client in range(CLIENTS)]
     kills_while_starting = 0
     for kill in range(KILLS):
-        server = start()
+        server = killable.start()
         if kill % 5 == 4:
             time.sleep(random.uniform(0, 0.6))
-            server.kill()
+            killable.kill(server)
             kills_while_starting += 1
-            server = start()
+            server = killable.start()
         server.wait_until_ready()
         look_at_what_was_forgotten(server, ledgers)
         workers = [Worker(server, *each) for each in zip(ledgers, randoms, strict=True)]
         with ThreadPoolExecutor(CLIENTS) as pool:
             working = [pool.submit(worker.work) for worker in workers]
             time.sleep(random.uniform(0.02, 0.8))
-            server.kill()
+            killable.kill(server)
             for each in working:
                 each.result(30)
-        look_at_what_was_answered(path, ledgers)
-    server = start().wait_until_ready()
-    erasures_end(path)
+        look_at_what_was_answered(database, ledgers)
+    server = killable.start().wait_until_ready()
+    erasures_end(database)
     look_at_what_was_forgotten(server, ledgers)
-    look_at_what_was_answered(path, ledgers)
+    look_at_what_was_answered(database, ledgers)
     assert server.stop() == 0
-    look_at_what_was_answered(path, ledgers)
-    look_at_the_erased(path, ledgers)
-    assert orphans(path) == {}
-    assert damage(path) == []
+    killable.wait_until_left()
+    look_at_what_was_answered(database, ledgers)
+    look_at_the_erased(database, ledgers)
+    assert orphans(database) == {}
+    killable.look_for_damage()
     say(
         f"{KILLS} kills under load and {kills_while_starting} while starting: "
         f"{sum(ledger.answered for ledger in ledgers)} answers kept, "
@@ -159,11 +213,13 @@ def test_a_killed_server_loses_nothing_that_it_has_answered(
     )
 
 
-def look_at_what_was_answered(path: Path, ledgers: list[Ledger]) -> None:
-    """All that was answered is in the file, each once, and numbered without gaps."""
-    users = dict(rows(path, "SELECT user_id, uuid FROM users WHERE state = 'active'"))
-    changes = dict(rows(path, "SELECT user_id, metadata ->> '$.change' FROM users"))
-    messages = rows(path, "SELECT session_id, seq, content FROM messages")
+def look_at_what_was_answered(database: Database, ledgers: list[Ledger]) -> None:
+    """All that was answered is in the database, each once, and numbered without gaps."""
+    living_rows = rows(database, "SELECT user_id, uuid FROM users WHERE state = 'active'")
+    users = {user_id: str(uuid) for user_id, uuid in living_rows}
+    sql = "SELECT user_id, CAST(metadata AS text) FROM users WHERE metadata IS NOT NULL"
+    changes = {user_id: json.loads(text)["change"] for user_id, text in rows(database, sql)}
+    messages = rows(database, "SELECT session_id, seq, content FROM messages")
     there = {(session_id, seq): content for session_id, seq, content in messages}
     shared = {content for session_id, _, content in messages if session_id == SHARED}
     for ledger in ledgers:
@@ -177,7 +233,7 @@ def look_at_what_was_answered(path: Path, ledgers: list[Ledger]) -> None:
                 assert told == {seq: there.get((session_id, seq)) for seq in told}
     twice = [text for text, number in Counter(text for *_, text in messages).items() if number > 1]
     assert twice == []
-    assert gaps(path) == []
+    assert gaps(database) == []
     place = {content: seq for session_id, seq, content in messages if session_id == SHARED}
     for ledger in ledgers:
         places = [place[content] for content in ledger.shared]
@@ -202,19 +258,19 @@ def look_at_what_was_forgotten(server: Server, ledgers: list[Ledger]) -> None:
                 assert listed.json["items"] == []
 
 
-def erasures_end(path: Path) -> None:
+def erasures_end(database: Database) -> None:
     """Erasures that were begun end by themselves."""
     ends = time.monotonic() + 60
-    while running_erasures(path):
+    while running_erasures(database):
         assert time.monotonic() < ends, "an erasure did not go on after the restart"
         time.sleep(0.05)
 
 
-def look_at_the_erased(path: Path, ledgers: list[Ledger]) -> None:
+def look_at_the_erased(database: Database, ledgers: list[Ledger]) -> None:
     """Of those who were erased nothing is left; those who may have been are whole or gone."""
-    users = {user_id for (user_id,) in rows(path, "SELECT user_id FROM users")}
-    sessions = {session_id for (session_id,) in rows(path, "SELECT session_id FROM sessions")}
-    counts = Counter(row[0] for row in rows(path, "SELECT session_id FROM messages"))
+    users = {user_id for (user_id,) in rows(database, "SELECT user_id FROM users")}
+    sessions = {session_id for (session_id,) in rows(database, "SELECT session_id FROM sessions")}
+    counts = Counter(row[0] for row in rows(database, "SELECT session_id FROM messages"))
     for ledger in ledgers:
         for user_id in ledger.forgotten:
             assert user_id not in users

@@ -1,6 +1,7 @@
 """Writers that race the erasure of their user leave no orphan, and bring nobody back.
 
-In one process and without HTTP, for speed: what races are the operations in the writer lane. The
+In one process and without HTTP, for speed. On SQLite what races are the operations in the writer
+lane; on PostgreSQL they run at the same time, on the connections of one server and of two. The
 clock by which the eraser measures its batches is random, so that batches end anywhere.
 """
 
@@ -13,28 +14,32 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from recollect.api import wire
-from recollect.config import Settings
 from recollect.domain.erasure import Erasure
 from recollect.domain.errors import AlreadyExists, Conflict, Gone, NotFound
 from recollect.domain.message import NewMessage
 from recollect.domain.metadata import merge_patch
+from recollect.domain.scope import Scope
 from recollect.domain.session import NewSession, SessionChange
 from recollect.domain.user import NewUser, UserChange, UserFields
 from recollect.main import Recollect, open_recollect
 from recollect.native.calls import Call
 from recollect.native.performers import PERFORMERS
 from recollect.services import erasures, messages, sessions, users
-from recollect.storage.sqlite import transaction
+from recollect.storage.engine import Engine
+from recollect.storage.postgres import transaction as postgres_transaction
+from recollect.storage.sqlite import transaction as sqlite_transaction
+from tests.conftest import fresh_settings
 from tests.erasing import advanced
-from tests.long.counts import count, randomness
-from tests.long.looking import damage, gaps, orphans, rows
+from tests.long.counts import IS_FULL, count, randomness
+from tests.long.looking import Database, damage, deadlocks, gaps, orphans, rows
 
 RACES = count(20_000)
+RACES_ON_POSTGRES = RACES if IS_FULL else 400
 AT_ONCE = 50
 
 REFUSALS = (NotFound, Gone, Conflict, AlreadyExists)
@@ -55,15 +60,53 @@ class RandomClock:
 @pytest.fixture
 def random_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of erasures end at random places."""
-    monkeypatch.setattr(transaction, "perf_counter", RandomClock(randomness("batches")))
+    clock = RandomClock(randomness("batches"))
+    for transaction in (sqlite_transaction, postgres_transaction):
+        monkeypatch.setattr(transaction, "perf_counter", clock)
 
 
-@pytest.fixture
-def recollect(tmp_path: Path, random_batches: None) -> Iterator[Recollect]:
-    """An installation on a fresh file."""
-    recollect = open_recollect(Settings(database_url=f"sqlite:///{tmp_path}/recollect.db"))
-    yield recollect
-    recollect.close()
+class Servers(NamedTuple):
+    """Those that share a fresh database; where to look into it; how many races they run."""
+
+    each: tuple[Recollect, ...]
+    database: Database
+    races: int
+
+    @property
+    def scope(self) -> Scope:
+        """The same for all of them."""
+        return self.each[0].scope
+
+    def engine(self, random: Random) -> Engine:
+        """That of any of them."""
+        return random.choice(self.each).engine
+
+    def close(self) -> None:
+        """Stop them all."""
+        for server in self.each:
+            server.engine.close()
+
+
+@pytest.fixture(
+    params=[("sqlite file", 1), ("postgres", 1), ("postgres", 2)],
+    ids=["sqlite", "postgres", "two_servers_on_postgres"],
+)
+def servers(
+    request: pytest.FixtureRequest, tmp_path: Path, random_batches: None
+) -> Iterator[Servers]:
+    """Installations that share one fresh database."""
+    engine, number = request.param
+    settings = fresh_settings(engine, tmp_path)
+    is_postgres = engine == "postgres"
+    servers = Servers(
+        tuple(open_recollect(settings) for _ in range(number)),
+        settings.database_url if is_postgres else tmp_path / "recollect.db",
+        RACES_ON_POSTGRES if is_postgres else RACES,
+    )
+    yield servers
+    servers.close()
+    if is_postgres:
+        assert deadlocks(settings.database_url) == 0
 
 
 def said(content: str) -> list[NewMessage]:
@@ -73,8 +116,8 @@ def said(content: str) -> list[NewMessage]:
 class Race:
     """A user who is erased, while everybody else still writes of them."""
 
-    def __init__(self, number: int, recollect: Recollect, random: Random, seen: Counter[str]):
-        self._engine, self._scope = recollect.engine, recollect.scope
+    def __init__(self, number: int, servers: Servers, random: Random, seen: Counter[str]):
+        self._servers = servers
         self._random = random
         self._seen = seen
         self.user_id = f"user-{number}"
@@ -131,8 +174,8 @@ class Race:
         """What an operation gives, or None where it is refused as it may be."""
         name = f"{operation.__module__.rpartition('.')[2]}.{operation.__name__}"
         try:
-            result = await self._engine.write_async(
-                partial(operation, scope=self._scope, **arguments)
+            result = await self._servers.engine(self._random).write_async(
+                partial(operation, scope=self._servers.scope, **arguments)
             )
         except REFUSALS as error:
             self._seen[f"{name}: {error.code}"] += 1
@@ -186,64 +229,67 @@ class Race:
 
 
 def test_writers_that_race_the_erasure_of_their_user_leave_no_orphan(
-    recollect: Recollect, tmp_path: Path, say: Callable[[str], None]
+    servers: Servers, say: Callable[[str], None]
 ) -> None:
     random = randomness("races")
     seen: Counter[str] = Counter()
 
     async def run_all() -> None:
-        numbers = iter(range(RACES))
+        numbers = iter(range(servers.races))
 
         async def run_some() -> None:
             for number in numbers:
-                await Race(number, recollect, random, seen).run()
+                await Race(number, servers, random, seen).run()
 
         await asyncio.gather(*[run_some() for _ in range(AT_ONCE)])
 
     asyncio.run(run_all())
-    recollect.close()
-    path = tmp_path / "recollect.db"
-    assert orphans(path) == {}
-    assert gaps(path) == []
-    assert rows(path, "SELECT uuid FROM erasures WHERE state <> 'erased'") == []
+    servers.close()
+    database = servers.database
+    assert orphans(database) == {}
+    assert gaps(database) == []
+    assert rows(database, "SELECT uuid FROM erasures WHERE state <> 'erased'") == []
     # Those who were not added again are gone, and so are their sessions.
-    left = [user_id for (user_id,) in rows(path, "SELECT user_id FROM users")]
+    left = [user_id for (user_id,) in rows(database, "SELECT user_id FROM users")]
     assert all(int(user_id.removeprefix("user-")) % 4 == 0 for user_id in left)
-    assert damage(path) == []
+    if isinstance(database, Path):
+        assert damage(database) == []
     for name in ("messages.append", "erasures.advance", "messages.append: gone", "users.add"):
-        assert seen[name] > RACES / 10, seen
+        assert seen[name] > servers.races / 10, seen
+    refusals = sum(number for name, number in seen.items() if ": " in name)
     say(
-        f"{RACES} races: {sum(seen.values())} operations, {seen['erasures.advance']} batches of "
-        f"erasures, {sum(n for name, n in seen.items() if ': ' in name)} refusals, "
-        f"{len(left)} users came back on purpose"
+        f"{servers.races} races: {seen.total()} operations, {seen['erasures.advance']} batches of "
+        f"erasures, {refusals} refusals, {len(left)} users came back on purpose"
     )
 
 
+def append_for_ever(
+    servers: Servers, session_id: str, is_over: threading.Event, refused: Counter[str]
+) -> None:
+    """As an application's thread does, till the erasure is over and it was refused after that."""
+    for n in itertools.count():
+        append = partial(
+            messages.append,
+            scope=servers.scope,
+            session_id=session_id,
+            new=said(f"{session_id} {n}"),
+            may_open_session=True,
+        )
+        try:
+            servers.each[n % len(servers.each)].engine.write(append)
+        except (Gone, NotFound) as error:
+            refused[error.code] += 1
+            if is_over.is_set():
+                return
+
+
 def test_a_late_append_without_a_user_opens_no_session_that_was_erased_with_one(
-    recollect: Recollect, tmp_path: Path, say: Callable[[str], None]
+    servers: Servers, say: Callable[[str], None]
 ) -> None:
     # An application's threads go on appending, as zep-python 1.x does, while their user is erased.
-    engine, scope = recollect.engine, recollect.scope
-    numbers = range(RACES // 20)
+    engine, scope = servers.each[0].engine, servers.scope
+    numbers = range(servers.races // 20)
     refused = Counter[str]()
-
-    def append_for_ever(session_id: str, is_over: threading.Event) -> None:
-        for n in itertools.count():
-            try:
-                engine.write(
-                    partial(
-                        messages.append,
-                        scope=scope,
-                        session_id=session_id,
-                        new=said(f"{session_id} {n}"),
-                        may_open_session=True,
-                    )
-                )
-            except (Gone, NotFound) as error:
-                refused[error.code] += 1
-                if is_over.is_set():
-                    return
-
     for number in numbers:
         user_id, session_id = f"user-{number}", f"session-{number}"
         is_over = threading.Event()
@@ -251,23 +297,55 @@ def test_a_late_append_without_a_user_opens_no_session_that_was_erased_with_one(
         new = NewSession(session_id=session_id, user_id=user_id)
         engine.write(partial(sessions.add, scope=scope, new=new))
         with ThreadPoolExecutor(3) as pool:
-            late = [pool.submit(append_for_ever, session_id, is_over) for _ in range(3)]
+            appending = partial(append_for_ever, servers, session_id, is_over, refused)
+            late = [pool.submit(appending) for _ in range(3)]
             erasure = engine.write(partial(erasures.begin_user, scope=scope, user_id=user_id))
             while not erasure.is_finished:
                 erasure = advanced(engine, scope, erasure)
             is_over.set()
             for each in late:
                 each.result(30)
-    path = tmp_path / "recollect.db"
-    assert orphans(path) == {}
-    assert rows(path, "SELECT * FROM sessions") == rows(path, "SELECT * FROM messages") == []
+    assert orphans(servers.database) == {}
+    for table in ("sessions", "messages"):
+        assert rows(servers.database, f"SELECT session_id FROM {table}") == []
     say(f"{len(numbers)} users erased under their writers: {sum(refused.values())} refusals")
 
 
-def test_an_erasure_that_goes_on_leaves_a_namesake_alone(recollect: Recollect) -> None:
+def test_those_who_write_all_the_time_do_not_keep_an_erasure_waiting(servers: Servers) -> None:
+    # Many may hold a user at the same time on PostgreSQL: who wants the user alone must get a turn.
+    scope = servers.scope
+    has_begun = asyncio.Event()
+
+    async def append_many(number: int) -> bool:
+        """Whether the erasure began while there was still something to append."""
+        engine = servers.each[number % len(servers.each)].engine
+        append = partial(messages.append, user_id="jane", may_open_session=True)
+        append = partial(append, scope=scope, session_id=f"chat-{number}", new=said("of Jane"))
+        for _ in range(500):
+            if has_begun.is_set():
+                return True
+            try:
+                await engine.write_async(append)
+            except (Gone, NotFound):
+                return True
+        return False
+
+    async def erase_amid_appends() -> list[bool]:
+        engine = servers.each[0].engine
+        await engine.write_async(partial(users.add, scope=scope, new=NewUser(user_id="jane")))
+        appending = [asyncio.create_task(append_many(number)) for number in range(24)]
+        await asyncio.sleep(0.2)
+        await engine.write_async(partial(erasures.begin_user, scope=scope, user_id="jane"))
+        has_begun.set()
+        return await asyncio.gather(*appending)
+
+    assert all(asyncio.run(erase_amid_appends()))
+
+
+def test_an_erasure_that_goes_on_leaves_a_namesake_alone(servers: Servers) -> None:
     # The erasure of a session is still under way (it waits for a full disk, say) when its user is
     # erased too, and somebody new opens a session under the same id.
-    engine, scope = recollect.engine, recollect.scope
+    engine, scope = servers.each[0].engine, servers.scope
     engine.write(partial(users.add, scope=scope, new=NewUser(user_id="jane")))
     new = NewSession(session_id="chat", user_id="jane")
     engine.write(partial(sessions.add, scope=scope, new=new))

@@ -129,5 +129,5 @@ CREATE TABLE messages (
     uuid uuid NOT NULL,
     CONSTRAINT messages_pkey PRIMARY KEY (project_id, session_id, seq),
     CONSTRAINT messages_project_id_session_id_fkey FOREIGN KEY (project_id, session_id) REFERENCES sessions(project_id, session_id),
-    CONSTRAINT messages_project_id_session_id_uuid_key UNIQUE (project_id, session_id, uuid)
+    CONSTRAINT messages_project_id_uuid_session_id_key UNIQUE (project_id, uuid, session_id)
 );

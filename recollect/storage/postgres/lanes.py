@@ -88,11 +88,11 @@ class ThreadLanes:
 
     def __init__(self, road: Road, *, count: int, queue_limit: int) -> None:
         self._free = [Lane(road, ThreadWaiting()) for _ in range(count)]
-        self._is_free = threading.Condition()
-        self._waiting = 0
+        self._turns: deque[_Turn] = deque()
         self._queue_limit = queue_limit
         self._count = count
         self._is_closed = False
+        self._all_are_back = threading.Condition()
 
     def run(self, operation: Operation[T], *, is_write: bool) -> T:
         """Run an operation.
@@ -104,30 +104,60 @@ class ThreadLanes:
         try:
             return lane.run(operation, is_write=is_write)
         finally:
-            with self._is_free:
-                self._free.append(lane)
-                self._is_free.notify_all()
+            self._give_back(lane)
 
     def close(self) -> None:
         """Let running operations end, then let go of the connections."""
-        with self._is_free:
+        with self._all_are_back:
             self._is_closed = True
-            self._is_free.wait_for(lambda: len(self._free) == self._count)
+            while self._turns:
+                self._turns.popleft().come(None)
+            self._all_are_back.wait_for(lambda: len(self._free) == self._count)
             for lane in self._free:
                 lane.close()
 
     def _take(self) -> Lane:
-        with self._is_free:
-            if self._waiting >= self._queue_limit:
-                raise Unavailable(TOO_MANY)
-            self._waiting += 1
-            try:
-                self._is_free.wait_for(lambda: self._free or self._is_closed)
-            finally:
-                self._waiting -= 1
+        with self._all_are_back:
             if self._is_closed:
                 raise Unavailable(CLOSED)
-            return self._free.pop()
+            if self._free:
+                return self._free.pop()
+            if len(self._turns) >= self._queue_limit:
+                raise Unavailable(TOO_MANY)
+            turn = _Turn()
+            self._turns.append(turn)
+        lane = turn.wait()
+        if lane is None:
+            raise Unavailable(CLOSED)
+        return lane
+
+    def _give_back(self, lane: Lane) -> None:
+        with self._all_are_back:
+            if self._turns:
+                # To whoever has waited longest: a thread that has just had a lane is faster at
+                # taking it again than any that must be woken first.
+                self._turns.popleft().come(lane)
+                return
+            self._free.append(lane)
+            self._all_are_back.notify_all()
+
+
+class _Turn:
+    """A thread that waits for a lane."""
+
+    def __init__(self) -> None:
+        self._has_come = threading.Event()
+        self._lane: Lane | None = None
+
+    def come(self, lane: Lane | None) -> None:
+        """Give it a lane, or None: there will be none."""
+        self._lane = lane
+        self._has_come.set()
+
+    def wait(self) -> Lane | None:
+        """The lane, when it comes."""
+        self._has_come.wait()
+        return self._lane
 
 
 class _Task(NamedTuple):

@@ -68,6 +68,8 @@ CREATE INDEX sessions_listed ON sessions (project_id, state, number);
 CREATE INDEX sessions_of_user ON sessions (project_id, user_id, state, number)
     WHERE user_id IS NOT NULL;
 
+-- The uuid comes first in its index, so that nobody who knows a session's numbers is led there: the
+-- eraser would look at all of a session's messages for each step, till the table is analyzed.
 CREATE TABLE messages (
     project_id smallint NOT NULL,
     session_id text COLLATE "C" NOT NULL,
@@ -81,7 +83,7 @@ CREATE TABLE messages (
     content text NOT NULL,
     data text,
     PRIMARY KEY (project_id, session_id, seq),
-    UNIQUE (project_id, session_id, uuid),
+    UNIQUE (project_id, uuid, session_id),
     FOREIGN KEY (project_id, session_id) REFERENCES sessions (project_id, session_id)
 );
 

@@ -25,6 +25,11 @@ T = TypeVar("T")
 
 LANES_FOR_LONG_READS = 2
 _KEEP_TIME_EVERY_S = 60.0
+_TOOK_LONG = "The database took longer than {} s; nothing was changed."
+_SEARCHED_LONG = (
+    "The search took longer than {} s and was stopped. "
+    "Narrow it by user_id, email or a smaller limit."
+)
 
 
 class PostgresEngine:
@@ -62,32 +67,15 @@ class PostgresEngine:
             raise StorageError(opening_problem(error, url)) from error
         self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
         clock = Clock(last)
-        self._short = Lanes(
-            Road(
-                Gateway(partial(Connection, url, statement_limit_ms=statement_limit_ms)),
-                queries,
-                clock,
-                limit_sentence=(
-                    f"The database took longer than {statement_limit_ms / 1000:g} s; "
-                    "nothing was changed."
-                ),
-            ),
-            count=lanes,
-            queue_limit=queue_limit,
-        )
-        self._long = Lanes(
-            Road(
-                Gateway(partial(Connection, url, statement_limit_ms=read_limit_ms)),
-                queries,
-                clock,
-                limit_sentence=(
-                    f"The search took longer than {read_limit_ms / 1000:g} s and was stopped. "
-                    "Narrow it by user_id, email or a smaller limit."
-                ),
-            ),
-            count=LANES_FOR_LONG_READS,
-            queue_limit=queue_limit,
-        )
+
+        def lanes_of(count: int, limit_ms: int, limit_sentence: str) -> Lanes:
+            gateway = Gateway(partial(Connection, url, statement_limit_ms=limit_ms))
+            sentence = limit_sentence.format(f"{limit_ms / 1000:g}")
+            road = Road(gateway, queries, clock, limit_sentence=sentence)
+            return Lanes(road, count=count, queue_limit=queue_limit)
+
+        self._short = lanes_of(lanes, statement_limit_ms, _TOOK_LONG)
+        self._long = lanes_of(LANES_FOR_LONG_READS, read_limit_ms, _SEARCHED_LONG)
 
     @property
     def is_shared(self) -> bool:

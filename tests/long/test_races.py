@@ -30,9 +30,8 @@ from recollect.main import Recollect, open_recollect
 from recollect.native.calls import Call
 from recollect.native.performers import PERFORMERS
 from recollect.services import erasures, messages, sessions, users
+from recollect.storage import transaction
 from recollect.storage.engine import Engine
-from recollect.storage.postgres import transaction as postgres_transaction
-from recollect.storage.sqlite import transaction as sqlite_transaction
 from tests.conftest import fresh_settings
 from tests.erasing import advanced
 from tests.long.counts import IS_FULL, count, randomness
@@ -60,9 +59,7 @@ class RandomClock:
 @pytest.fixture
 def random_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of erasures end at random places."""
-    clock = RandomClock(randomness("batches"))
-    for transaction in (sqlite_transaction, postgres_transaction):
-        monkeypatch.setattr(transaction, "perf_counter", clock)
+    monkeypatch.setattr(transaction, "perf_counter", RandomClock(randomness("batches")))
 
 
 class Servers(NamedTuple):

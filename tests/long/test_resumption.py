@@ -24,7 +24,7 @@ from recollect.domain.transaction import Transaction
 from recollect.domain.user import NewUser
 from recollect.main import Recollect, open_recollect
 from recollect.services import erasures, messages, sessions, users
-from recollect.storage.sqlite import transaction
+from recollect.storage import transaction
 from tests.erasing import advanced
 from tests.long.client import LOST, Client
 from tests.long.conftest import Start

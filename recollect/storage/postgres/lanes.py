@@ -11,9 +11,9 @@ from greenlet import greenlet
 
 from recollect.domain.errors import Unavailable
 from recollect.domain.transaction import Operation
-from recollect.storage.jobs import CLOSED, TOO_MANY, carried
 from recollect.storage.postgres.lane import Lane, Road
 from recollect.storage.postgres.waiting import LoopEnded, LoopWaiting, ThreadWaiting
+from recollect.storage.refusals import CLOSED, TOO_MANY, carried
 
 T = TypeVar("T")
 

@@ -2,34 +2,23 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import starmap
-from time import perf_counter
 from typing import Any, TypeVar
 
-from recollect.domain.ids import new_uuid7
 from recollect.domain.times import Instant
 from recollect.storage.postgres.connection import Connection
 from recollect.storage.postgres.statements import Statement, statement
 from recollect.storage.queries import Query
+from recollect.storage.transaction import TimedTransaction
 
 T = TypeVar("T")
 
 
-class PostgresTransaction:
+class PostgresTransaction(TimedTransaction):
     """The queries of one operation, on one connection."""
 
     def __init__(self, connection: Connection, queries: Mapping[str, Query], now: Instant) -> None:
         self._connection = connection
-        self._queries = queries
-        self._began = perf_counter()
-        self.now = now
-
-    def new_uuid(self) -> str:
-        """See domain.transaction.Transaction."""
-        return new_uuid7(self.now)
-
-    def spent_ms(self) -> float:
-        """See domain.transaction.Transaction."""
-        return (perf_counter() - self._began) * 1000
+        super().__init__(queries, now)
 
     def one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         """See domain.transaction.Transaction."""

@@ -11,9 +11,9 @@ import apsw
 from recollect.domain.errors import StorageError
 from recollect.domain.transaction import Operation
 from recollect.storage.forks import ForkGuard
-from recollect.storage.jobs import Job
 from recollect.storage.queries import Query
 from recollect.storage.sqlite.connection import MEMORY, connect
+from recollect.storage.sqlite.jobs import Job
 from recollect.storage.sqlite.migrations import check_is_ours, migrate
 from recollect.storage.sqlite.owner import Ownership
 from recollect.storage.sqlite.readers import ReaderGate, Readers

@@ -18,8 +18,8 @@ import apsw
 from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.times import Instant
 from recollect.domain.transaction import Operation
-from recollect.storage.jobs import CLOSED
 from recollect.storage.queries import Query
+from recollect.storage.refusals import CLOSED
 from recollect.storage.sqlite.connection import refusal
 from recollect.storage.sqlite.transaction import SqliteTransaction
 

@@ -5,36 +5,25 @@ SQLite stores what the domain speaks (integers, texts and None), so there is not
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import starmap
-from time import perf_counter
 from typing import Any, TypeVar
 
 import apsw
 
-from recollect.domain.ids import new_uuid7
 from recollect.domain.times import Instant
 from recollect.storage.queries import Query
+from recollect.storage.transaction import TimedTransaction
 
 T = TypeVar("T")
 
 
-class SqliteTransaction:
+class SqliteTransaction(TimedTransaction):
     """The queries of one operation, on one cursor."""
 
-    __slots__ = ("_began", "_cursor", "_queries", "now")
+    __slots__ = ("_cursor",)
 
     def __init__(self, cursor: apsw.Cursor, queries: Mapping[str, Query], now: Instant) -> None:
         self._cursor = cursor
-        self._queries = queries
-        self._began = perf_counter()
-        self.now = now
-
-    def new_uuid(self) -> str:
-        """See domain.transaction.Transaction."""
-        return new_uuid7(self.now)
-
-    def spent_ms(self) -> float:
-        """See domain.transaction.Transaction."""
-        return (perf_counter() - self._began) * 1000
+        super().__init__(queries, now)
 
     def one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         """See domain.transaction.Transaction."""

@@ -27,9 +27,10 @@ import apsw
 from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.times import Instant
 from recollect.storage.clock import Clock
-from recollect.storage.jobs import CLOSED, TOO_MANY, Job, answer, carried
 from recollect.storage.queries import Query
+from recollect.storage.refusals import CLOSED, TOO_MANY, carried
 from recollect.storage.sqlite.connection import BUSY_TIMEOUT_MS, opening_problem, refusal
+from recollect.storage.sqlite.jobs import Job, answer
 from recollect.storage.sqlite.readers import ReaderGate
 from recollect.storage.sqlite.transaction import SqliteTransaction
 

@@ -1,4 +1,4 @@
-"""Operations on their way through a lane, and how those who wait for them are told."""
+"""Operations on their way through the writer lane, and how those who wait for them are told."""
 
 import asyncio
 import threading
@@ -9,9 +9,6 @@ from typing import Any, Generic, TypeVar
 from recollect.domain.transaction import Operation
 
 T = TypeVar("T")
-
-CLOSED = "The server is shutting down."
-TOO_MANY = "Too many requests are waiting for the database; try again in a moment."
 
 
 class Job(Generic[T]):
@@ -32,13 +29,6 @@ class Job(Generic[T]):
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]
-
-
-def carried(error: Exception) -> BaseException:
-    """An error in a form that a future can carry."""
-    if isinstance(error, StopIteration):
-        return RuntimeError("an operation ended in StopIteration, which no future can carry")
-    return error
 
 
 def answer(group: Iterable[Job[Any]]) -> None:

@@ -15,7 +15,8 @@ from bench.engines import Engine, Watched
 from bench.rows import Rate
 from bench.seed import Seeded
 from recollect.config import Settings
-from recollect.main import make_application, open_recollect
+from recollect.main import make_application
+from recollect.opening import open_installation
 
 _SIZE = Seeded(users=100, sessions=2)
 _SIZES_MAY_DIFFER_BY = 0.03
@@ -59,7 +60,7 @@ def _of(rates: Sequence[Rate], traces: Mapping[str, Trace]) -> list[str]:
 
 def _product(url: str, asked: Mapping[str, bytes], watched: Watched) -> dict[str, Trace]:
     settings = Settings(database_url=url, secret="the secret of a benchmark")
-    recollect = open_recollect(settings)
+    recollect = open_installation(settings)
     try:
         return _traces(make_application(recollect, settings), asked, watched)
     finally:

@@ -22,11 +22,12 @@ from recollect.config import Settings
 from recollect.domain.errors import RecollectError
 from recollect.domain.ids import check_id
 from recollect.http.errors import status_of
-from recollect.http.native import read_body, read_query, read_revision
-from recollect.main import Recollect, make_application, open_recollect
+from recollect.main import make_application
 from recollect.native import shapes
 from recollect.native.calls import Call, Replayed
 from recollect.native.performers import PERFORMERS
+from recollect.native.reading import read_body, read_query, read_revision
+from recollect.opening import Installation, open_installation
 from tests.erasing import advanced
 from tests.serving import serving
 
@@ -70,7 +71,7 @@ class ServicesWay:
 
     name = "services"
 
-    def __init__(self, recollect: Recollect) -> None:
+    def __init__(self, recollect: Installation) -> None:
         self._recollect = recollect
 
     def request(
@@ -185,7 +186,7 @@ class HttpWay:
 @contextmanager
 def by_services(settings: Settings) -> Iterator[Way]:
     """Without HTTP."""
-    recollect = open_recollect(settings)
+    recollect = open_installation(settings)
     try:
         yield ServicesWay(recollect)
     finally:
@@ -195,7 +196,7 @@ def by_services(settings: Settings) -> Iterator[Way]:
 @contextmanager
 def in_process(settings: Settings) -> Iterator[Way]:
     """The ASGI application on a loop in a thread of its own, with its start and its end."""
-    recollect = open_recollect(settings)
+    recollect = open_installation(settings)
     application = make_application(recollect, settings)
     with loop_in_thread() as run:
         transport = httpx2.ASGITransport(app=application, raise_app_exceptions=True)

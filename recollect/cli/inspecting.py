@@ -14,7 +14,7 @@ from recollect import __version__
 from recollect.config import SettingError, Settings, is_postgres, sqlite_path, variable_of
 from recollect.domain.errors import StorageError
 from recollect.http.guard import is_loopback
-from recollect.main import open_recollect
+from recollect.opening import open_installation
 from recollect.storage.migrations import load_migrations, newer_database
 from recollect.storage.postgres.connection import looking_into, place_of, version_of
 from recollect.storage.postgres.engine import LANES_FOR_LONG_READS
@@ -45,7 +45,7 @@ def migrate_database(settings: Settings) -> tuple[list[str], int]:
     """
     known = load_migrations("postgres" if is_postgres(settings.database_url) else "sqlite")
     before = _steps_taken(settings.database_url)
-    open_recollect(settings).close()
+    open_installation(settings).close()
     applied = [f"{step.number:04d} {step.name}" for step in known if step.number not in before]
     return applied, known[-1].number
 

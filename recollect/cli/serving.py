@@ -14,7 +14,8 @@ from recollect.config import SettingError, Settings
 from recollect.http.app import Application
 from recollect.http.guard import is_loopback
 from recollect.http.one_write import OneWriteProtocol
-from recollect.main import make_application, open_recollect
+from recollect.main import make_application
+from recollect.opening import open_installation
 
 _FINISH_REQUESTS_S = 10
 _BACKLOG = 2048
@@ -33,7 +34,7 @@ def run_server(settings: Settings) -> None:
     _log_at(settings.log_level)
     with _listen(settings) as listener:
         url = url_of(settings.host, listener.getsockname()[1])
-        recollect = open_recollect(settings, url=url)
+        recollect = open_installation(settings, url=url)
         try:
             server = _Server(_uvicorn(make_application(recollect, settings)))
             server.banner = _banner(settings, url, recollect.engine.describe())

@@ -17,7 +17,7 @@ from recollect.domain.erasure import Erasure
 from recollect.domain.paging import Page
 from recollect.domain.session import Session
 from recollect.domain.user import User
-from recollect.main import Recollect, open_recollect
+from recollect.opening import Installation, open_installation
 from recollect.services import erasures, users
 from recollect.storage.migrations import load_migrations
 from recollect.storage.porting.checksums import canonical_json
@@ -43,9 +43,9 @@ def database(engine: str, folder: Path, name: str) -> str:
 
 
 @contextmanager
-def opened(url: str, folder: Path) -> Iterator[tuple[Recollect, ServicesWay]]:
+def opened(url: str, folder: Path) -> Iterator[tuple[Installation, ServicesWay]]:
     """An installation with the secret that all of a test share."""
-    house = open_recollect(Settings(database_url=url, secret_file=str(folder / "secret")))
+    house = open_installation(Settings(database_url=url, secret_file=str(folder / "secret")))
     try:
         yield house, ServicesWay(house)
     finally:
@@ -70,7 +70,7 @@ def serve_is_refused(url: str, folder: Path) -> str:
 # What is in the source.
 
 
-def fill_awkwardly(house: Recollect, way: ServicesWay) -> None:
+def fill_awkwardly(house: Installation, way: ServicesWay) -> None:
     """One of everything that could be lost on the way."""
     for number in range(30):
         way.request("POST", "/v1/users", json={"user_id": f"user {number}", "email": "Ä@é.org"})
@@ -99,7 +99,7 @@ def append(way: ServicesWay, session_id: str, message: dict[str, Any]) -> None:
     assert reply.status == 201, reply.json
 
 
-def erase_some(house: Recollect, way: ServicesWay) -> None:
+def erase_some(house: Installation, way: ServicesWay) -> None:
     """A finished erasure, one half-way, one of a message; the newest numbers are free again."""
     for name in ("forgotten", "half-way"):
         way.request("POST", "/v1/users", json={"user_id": name})
@@ -129,7 +129,7 @@ def fill_much(way: ServicesWay) -> None:
         assert way.request("POST", "/v1/sessions/{}/messages", session_id, json=body).status == 201
 
 
-def contents(house: Recollect, way: ServicesWay) -> dict[str, Any]:
+def contents(house: Installation, way: ServicesWay) -> dict[str, Any]:
     """All that the lists show, in small pages, and what the database keeps of it."""
     engine, scope = house.engine, house.scope
     everything = Page(limit=ALL).values | {"project_id": scope.project_id}
@@ -162,7 +162,7 @@ def paged(way: ServicesWay, path: str, *ids: str) -> list[Any]:
         cursor = {"cursor": page["next"]}
 
 
-def number_of_next(house: Recollect, way: ServicesWay) -> list[int]:
+def number_of_next(house: Installation, way: ServicesWay) -> list[int]:
     """The numbers that a new user and a new session get."""
     way.request("POST", "/v1/users", json={"user_id": "next"})
     way.request("POST", "/v1/sessions", json={"session_id": "next"})
@@ -495,7 +495,7 @@ def test_another_programs_database_is_no_target(tmp_path: Path, source: str) -> 
 
 
 def test_every_table_and_every_column_is_copied(tmp_path: Path) -> None:
-    house = open_recollect(Settings(database_url=f"sqlite:///{tmp_path}/recollect.db"))
+    house = open_installation(Settings(database_url=f"sqlite:///{tmp_path}/recollect.db"))
     house.close()
     with closing(apsw.Connection(f"{tmp_path}/recollect.db")) as connection:
         there = {

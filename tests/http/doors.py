@@ -18,7 +18,8 @@ from urllib.parse import unquote
 
 from recollect.config import Settings
 from recollect.http.app import Application
-from recollect.main import Recollect, make_application, open_recollect
+from recollect.main import make_application
+from recollect.opening import Installation, open_installation
 
 HOST = "127.0.0.1:8000"
 _AT_ONCE = 200
@@ -103,7 +104,7 @@ class InProcess:
     """The application on a loop of its own. What it raises, the caller gets."""
 
     def __init__(
-        self, recollect: Recollect, application: Application, runner: asyncio.Runner
+        self, recollect: Installation, application: Application, runner: asyncio.Runner
     ) -> None:
         self.recollect = recollect
         self._application = application
@@ -194,7 +195,7 @@ def _scope(request: Request) -> Any:
 @contextmanager
 def in_process(settings: Settings) -> Iterator[InProcess]:
     """The doors of a fresh installation, with its start and its end."""
-    recollect = open_recollect(settings)
+    recollect = open_installation(settings)
     application = make_application(recollect, settings)
     with asyncio.Runner() as runner:
         lifespan = application.lifespan_context(application)

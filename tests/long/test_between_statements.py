@@ -17,7 +17,7 @@ from recollect.domain.message import NewMessage
 from recollect.domain.session import NewSession
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import NewUser, UserFields
-from recollect.main import Recollect, open_recollect
+from recollect.opening import Installation, open_installation
 from recollect.services import erasures, messages, sessions, users
 from tests.conftest import fresh_settings
 from tests.erasing import advanced
@@ -45,7 +45,7 @@ class Interrupted:
 class Servers:
     """Two on one database: `here` runs what is interrupted, `there` what happens meanwhile."""
 
-    def __init__(self, here: Recollect, there: Recollect) -> None:
+    def __init__(self, here: Installation, there: Installation) -> None:
         self._here = here
         self._there = there
 
@@ -83,7 +83,7 @@ class Servers:
 def servers(tmp_path: Path) -> Iterator[Servers]:
     """Two servers on a fresh database, in which nothing is left astray at the end."""
     settings = fresh_settings("postgres", tmp_path)
-    here, there = open_recollect(settings), open_recollect(settings)
+    here, there = open_installation(settings), open_installation(settings)
     yield Servers(here, there)
     here.close()
     there.close()

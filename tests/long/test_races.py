@@ -26,9 +26,9 @@ from recollect.domain.metadata import merge_patch
 from recollect.domain.scope import Scope
 from recollect.domain.session import NewSession, SessionChange
 from recollect.domain.user import NewUser, UserChange, UserFields
-from recollect.main import Recollect, open_recollect
 from recollect.native.calls import Call
 from recollect.native.performers import PERFORMERS
+from recollect.opening import Installation, open_installation
 from recollect.services import erasures, messages, sessions, users
 from recollect.storage import transaction
 from recollect.storage.engine import Engine
@@ -65,7 +65,7 @@ def random_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 class Servers(NamedTuple):
     """Those that share a fresh database; where to look into it; how many races they run."""
 
-    each: tuple[Recollect, ...]
+    each: tuple[Installation, ...]
     database: Database
     races: int
 
@@ -96,7 +96,7 @@ def servers(
     settings = fresh_settings(engine, tmp_path)
     is_postgres = engine == "postgres"
     servers = Servers(
-        tuple(open_recollect(settings) for _ in range(number)),
+        tuple(open_installation(settings) for _ in range(number)),
         settings.database_url if is_postgres else tmp_path / "recollect.db",
         RACES_ON_POSTGRES if is_postgres else RACES,
     )

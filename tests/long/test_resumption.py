@@ -22,7 +22,7 @@ from recollect.domain.scope import Scope
 from recollect.domain.session import NewSession
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import NewUser
-from recollect.main import Recollect, open_recollect
+from recollect.opening import Installation, open_installation
 from recollect.services import erasures, messages, sessions, users
 from recollect.storage import transaction
 from tests.erasing import advanced
@@ -56,17 +56,17 @@ class SlowClock:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Recollect]:
+def opened(path: Path) -> Iterator[Installation]:
     """An installation, closed at the end."""
     settings = Settings(database_url=f"sqlite:///{path}", secret="a secret of the tests")
-    recollect = open_recollect(settings)
+    recollect = open_installation(settings)
     try:
         yield recollect
     finally:
         recollect.close()
 
 
-def populate(recollect: Recollect) -> None:
+def populate(recollect: Installation) -> None:
     """Jane with sessions of several lengths, and John, of whom nothing may be missing."""
     write, scope = recollect.engine.write, recollect.scope
     for user_id in ("jane", "john"):
@@ -81,7 +81,7 @@ def populate(recollect: Recollect) -> None:
         write(partial(sessions.end, scope=scope, session_id=f"{user_id}-1"))
 
 
-def what_can_be_read(recollect: Recollect) -> list[str]:
+def what_can_be_read(recollect: Installation) -> list[str]:
     """Of Jane: what every kind of read gives, in one list that is empty when all is hidden."""
     read, scope = recollect.engine.read, recollect.scope
 
@@ -115,13 +115,13 @@ def crash_image(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-def running(recollect: Recollect) -> list[str]:
+def running(recollect: Installation) -> list[str]:
     """The erasures that are not finished, as a server at its start finds them."""
     recollect.engine.write(partial(erasures.drop_claims, scope=recollect.scope))
     return recollect.engine.read(partial(erasures.abandoned, scope=recollect.scope))
 
 
-def finish(recollect: Recollect) -> list[Erasure]:
+def finish(recollect: Installation) -> list[Erasure]:
     """What a server does at its start."""
     finished = []
     for uuid in running(recollect):

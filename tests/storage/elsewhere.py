@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 from recollect.config import Settings
 from recollect.domain.errors import RecollectError
-from recollect.main import open_recollect
+from recollect.opening import open_installation
 from recollect.storage.sqlite import SqliteEngine
 from recollect.storage.sqlite.owner import read_owner
 from tests.storage.notes import QUERIES, make, note, noted, noted_in
@@ -25,7 +25,7 @@ from tests.storage.notes import QUERIES, make, note, noted, noted_in
 # Whoever is root may write anywhere, whatever the file says. All modules are loaded before, because
 # somebody else may not even reach this Python, and the files of ours that are read are a copy.
 _AS_NOBODY = """
-open_recollect(Settings(database_url="sqlite:///:memory:")).close()
+open_installation(Settings(database_url="sqlite:///:memory:")).close()
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

@@ -12,7 +12,7 @@ from recollect.domain.session import NewSession
 from recollect.domain.times import HOUR, Instant
 from recollect.domain.transaction import Operation, Transaction
 from recollect.domain.user import NewUser, UserChange
-from recollect.main import make_rules, open_recollect
+from recollect.opening import make_rules, open_installation
 from recollect.services import erasures, messages, sessions, users
 from recollect.storage import clock as clocks
 from recollect.storage.sqlite import SqliteEngine
@@ -164,10 +164,10 @@ def test_the_installation_as_a_whole_goes_on_from_its_newest_time(
     clock: MachineClock, path: Path
 ) -> None:
     settings = Settings(database_url=f"sqlite:///{path}")
-    recollect = open_recollect(settings)
+    recollect = open_installation(settings)
     added = recollect.engine.write(add_jane)
     recollect.close()
     clock.microseconds = NOON - 24 * HOUR
-    recollect = open_recollect(settings)
+    recollect = open_installation(settings)
     assert recollect.engine.write(change_jane) > added
     recollect.close()

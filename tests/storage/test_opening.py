@@ -16,7 +16,7 @@ import pytest
 from recollect.config import Settings
 from recollect.domain.errors import RecollectError, StorageError
 from recollect.domain.transaction import Transaction
-from recollect.main import open_recollect
+from recollect.opening import open_installation
 from recollect.storage.queries import Query
 from recollect.storage.sqlite import SqliteEngine
 from recollect.storage.sqlite.connection import connect
@@ -35,15 +35,15 @@ IN_FORCE = {
 SECRET = "a secret of the tests"
 
 
-def open_installation(path: Path) -> None:
+def open_and_close(path: Path) -> None:
     """Open and close all that a server opens."""
-    open_recollect(Settings(database_url=f"sqlite:///{path}", secret=SECRET)).close()
+    open_installation(Settings(database_url=f"sqlite:///{path}", secret=SECRET)).close()
 
 
 def refusal(path: Path) -> str:
     """The sentence with which a server would refuse to start."""
     with pytest.raises(RecollectError) as refused:
-        open_installation(path)
+        open_and_close(path)
     return refused.value.detail
 
 
@@ -92,13 +92,13 @@ def not_a_database(path: Path) -> None:
 
 
 def truncated(path: Path) -> None:
-    open_installation(path)
+    open_and_close(path)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
 
 
 def without_its_first_page(path: Path) -> None:
-    open_installation(path)
+    open_and_close(path)
     with path.open("r+b") as file:
         file.write(b"\xff" * 4096)
 
@@ -123,7 +123,7 @@ def test_a_file_that_is_no_sound_database_is_refused_and_left_as_it_is(
 def test_a_damaged_page_that_the_start_needs_is_told_in_the_same_sentence(
     path: Path, table: str
 ) -> None:
-    open_installation(path)
+    open_and_close(path)
     with closing(apsw.Connection(str(path))) as connection:
         sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
         page: Any = connection.execute(sql, (table,)).get
@@ -152,13 +152,13 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(
 
 def test_an_empty_file_becomes_a_database(path: Path) -> None:
     path.touch()
-    open_installation(path)
-    open_installation(path)
+    open_and_close(path)
+    open_and_close(path)
 
 
 def test_folders_are_made_as_needed(tmp_path: Path) -> None:
     path = tmp_path / "one" / "two" / "recollect.db"
-    open_installation(path)
+    open_and_close(path)
     assert path.exists()
 
 
@@ -192,7 +192,7 @@ def test_a_refused_file_has_no_connection_left_open(path: Path) -> None:
     not_a_database(path)
     before = len(apsw.connections())
     with pytest.raises(StorageError) as refused:
-        open_installation(path)
+        open_and_close(path)
     assert len(apsw.connections()) == before, "while somebody keeps the error"
     del refused
 
@@ -215,7 +215,7 @@ def test_a_new_file_that_another_program_has_locked_is_refused_in_time(
 def test_a_database_that_another_program_has_locked_is_refused_in_time(
     path: Path, impatient: float
 ) -> None:
-    open_installation(path)
+    open_and_close(path)
     with closing(apsw.Connection(str(path))) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = monotonic()
@@ -224,7 +224,7 @@ def test_a_database_that_another_program_has_locked_is_refused_in_time(
         other.execute("ROLLBACK")
     assert "locked" in sentence
     assert "nother program" in sentence
-    open_installation(path)
+    open_and_close(path)
 
 
 def test_a_lock_that_ends_in_time_is_waited_for(path: Path, open_engine: OpenEngine) -> None:
@@ -249,7 +249,7 @@ def test_a_lock_that_ends_in_time_is_waited_for(path: Path, open_engine: OpenEng
 OPEN = """
     try:
         settings = Settings(database_url=f"sqlite:///{sys.argv[1]}", secret="a secret of the tests")
-        open_recollect(settings).close()
+        open_installation(settings).close()
     except RecollectError as error:
         print(error.detail)
 """
@@ -282,7 +282,7 @@ def test_a_read_only_file_is_told_and_left_as_it_is(public_folder: Path) -> None
 
 def test_a_read_only_folder_is_told_and_left_as_it_is(public_folder: Path) -> None:
     path = public_folder / "recollect.db"
-    open_installation(path)
+    open_and_close(path)
     path.chmod(0o666)
     for beside in public_folder.glob("*.owner"):
         beside.unlink()

@@ -6,14 +6,14 @@ import pytest
 
 from recollect.config import Settings
 from recollect.domain.errors import StorageError
-from recollect.main import open_recollect
+from recollect.opening import open_installation
 
 SECRET = "correct horse battery staple"
 
 
 def opened(path: Path, **settings: str) -> None:
     """Open the installation and close it again."""
-    open_recollect(Settings(database_url=f"sqlite:///{path}", **settings)).close()  # type: ignore[arg-type]
+    open_installation(Settings(database_url=f"sqlite:///{path}", **settings)).close()  # type: ignore[arg-type]
 
 
 def bytes_beside(path: Path) -> bytes:
@@ -84,8 +84,8 @@ def test_a_secret_file_that_cannot_be_read_is_told(path: Path) -> None:
 
 
 def test_every_database_in_memory_has_a_secret_of_its_own() -> None:
-    one = open_recollect(Settings(database_url="sqlite:///:memory:"))
-    two = open_recollect(Settings(database_url="sqlite:///:memory:"))
+    one = open_installation(Settings(database_url="sqlite:///:memory:"))
+    two = open_installation(Settings(database_url="sqlite:///:memory:"))
     assert one.scope.rules.id_hash("jane") != two.scope.rules.id_hash("jane")
     one.close()
     two.close()

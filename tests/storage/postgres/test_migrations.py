@@ -199,7 +199,7 @@ def test_processes_that_open_a_fresh_installation_at_once_bring_it_up_to_date_on
     code = """
     sys.stdin.readline()
     settings = Settings(database_url=sys.argv[1], secret_file=sys.argv[2])
-    open_recollect(settings).close()
+    open_installation(settings).close()
     print("opened")
     """
     secret = tmp_path / "secret"

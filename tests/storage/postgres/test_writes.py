@@ -17,9 +17,9 @@ from recollect.domain.errors import Conflict, Unavailable
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Operation, Transaction
 from recollect.domain.user import NewUser
-from recollect.main import make_rules
 from recollect.native.calls import Call, Replayed
 from recollect.native.performers import PERFORMERS
+from recollect.opening import make_rules
 from recollect.storage.postgres import PostgresEngine
 from recollect.storage.postgres.connection import SqlError
 from recollect.storage.postgres.engine import LANES_FOR_LONG_READS

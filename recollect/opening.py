@@ -1,0 +1,82 @@
+"""Opening an installation: settings, engine, schema, secret, rules. No door and no server."""
+
+import msgspec
+
+from recollect.config import MIB, Settings, is_postgres, read_secret, sqlite_path
+from recollect.domain.scope import Rules, Scope
+from recollect.domain.secret import KeyedHash, fingerprint
+from recollect.domain.times import HOUR
+from recollect.services import installation
+from recollect.storage.engine import Engine
+from recollect.storage.queries import load_queries
+
+DEFAULT_PROJECT = 1
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """An open installation: its engine, and the scope in which the default project is used."""
+
+    engine: Engine
+    scope: Scope
+
+    def close(self) -> None:
+        """Finish what is queued and let go of the database."""
+        self.engine.close()
+
+
+def open_installation(settings: Settings, *, url: str | None = None) -> Installation:
+    """Open the database, bring its schema up to date, and bind it to its secret.
+
+    Args:
+        settings: see config.
+        url: where this process will serve, if it does.
+
+    Raises:
+        StorageError, SettingError: with a sentence that says what to do.
+    """
+    engine = _open_engine(settings, url)
+    try:
+        # Before the secret's file is looked for, because a missing one would be made.
+        engine.write(installation.check_is_whole)
+        secret = read_secret(settings)
+        engine.write(lambda tx: installation.check_secret(tx, fingerprint(secret)))
+    except BaseException:
+        engine.close()
+        raise
+    return Installation(engine, Scope(DEFAULT_PROJECT, make_rules(settings, secret)))
+
+
+def _open_engine(settings: Settings, url: str | None) -> Engine:
+    # A driver is loaded when it is used: a server on SQLite needs no PostgreSQL in its memory.
+    if is_postgres(settings.database_url):
+        from recollect.storage.postgres import PostgresEngine
+
+        return PostgresEngine(
+            settings.database_url,
+            load_queries("postgres"),
+            lanes=settings.postgres_lanes,
+            queue_limit=settings.queue_limit,
+            statement_limit_ms=settings.statement_limit_seconds * 1000,
+            read_limit_ms=settings.read_limit_seconds * 1000,
+        )
+
+    from recollect.storage.sqlite import SqliteEngine
+
+    return SqliteEngine(
+        sqlite_path(settings.database_url),
+        load_queries("sqlite"),
+        url=url,
+        queue_limit=settings.queue_limit,
+        wal_limit_bytes=settings.wal_limit_mib * MIB,
+        read_limit_ms=settings.read_limit_seconds * 1000,
+    )
+
+
+def make_rules(settings: Settings, secret: bytes) -> Rules:
+    """The rules that operations obey."""
+    return Rules(
+        id_hash=KeyedHash(secret, "ids of what was erased"),
+        request_hash=KeyedHash(secret, "requests with an idempotency key"),
+        memory_window=settings.memory_window,
+        forgotten_for_us=settings.forgotten_hours * HOUR,
+    )

@@ -31,6 +31,7 @@ check: $(DEVELOPMENT)  ## Format, lint, strict types, import contract (seconds)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/print_sync.py --check
 
 .PHONY: test
 test: check environments  ## Every check and every test (what CI runs)
@@ -59,6 +60,10 @@ bench: $(DEVELOPMENT)  ## Measure beside floors of the same run (PostgreSQL: BEN
 format: $(DEVELOPMENT)  ## Put the code in the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+.PHONY: print
+print: $(DEVELOPMENT)  ## Print what is made from other code: the SDK's synchronous half
+	$(BIN)/python scripts/print_sync.py
 
 .PHONY: lock
 lock: $(DEVELOPMENT)  ## Renew the locked dependencies in requirements/

@@ -1,6 +1,85 @@
 """Recollect: the self-hosted home for an AI app's users, their sessions and all derived from them.
 
-Importing the package loads no database driver and no server; each is loaded by what first uses it.
+```python
+from recollect import Recollect
+
+with Recollect.open("memory.db") as client:
+    client.user.add(user_id="jane")
+```
+
+Importing the package loads no database driver, no server and no HTTP library; each is loaded by
+what first uses it.
 """
 
-__version__ = "0.1.0"
+from recollect.api.wire import Erasure, Memory, Message, Session, User
+from recollect.client import AsyncRecollect, Recollect
+from recollect.config import SettingError
+from recollect.domain.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Gone,
+    IdempotencyMismatch,
+    InvalidField,
+    NotFound,
+    RecollectError,
+    RevisionMismatch,
+    StorageError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from recollect.sdk.errors import (
+    ConnectionFailed,
+    RateLimited,
+    ServerError,
+    TimedOut,
+    UnexpectedAnswer,
+)
+from recollect.sdk.pages import Page
+from recollect.sdk.requests import (
+    CreateSessionRequest,
+    CreateUserRequest,
+    NewMessage,
+    UpdateSessionRequest,
+    UpdateUserRequest,
+)
+from recollect.version import __version__
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncRecollect",
+    "BadRequest",
+    "Conflict",
+    "ConnectionFailed",
+    "CreateSessionRequest",
+    "CreateUserRequest",
+    "Erasure",
+    "Forbidden",
+    "Gone",
+    "IdempotencyMismatch",
+    "InvalidField",
+    "Memory",
+    "Message",
+    "NewMessage",
+    "NotFound",
+    "Page",
+    "RateLimited",
+    "Recollect",
+    "RecollectError",
+    "RevisionMismatch",
+    "ServerError",
+    "Session",
+    "SettingError",
+    "StorageError",
+    "TimedOut",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "UpdateSessionRequest",
+    "UpdateUserRequest",
+    "User",
+    "__version__",
+]

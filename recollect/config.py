@@ -95,6 +95,7 @@ def load_settings(
         SettingError: naming the setting.
     """
     _refuse_unknown(environment)
+    _check_given(given or {})
     values: dict[str, Any] = {}
     for each in fields(Settings):
         text = environment.get(variable_of(each.name))
@@ -109,6 +110,16 @@ def load_settings(
     if 0 < len(settings.secret) < 16:
         raise SettingError("RECOLLECT_SECRET must have at least 16 characters.")
     return settings
+
+
+def _check_given(given: Mapping[str, Any]) -> None:
+    kinds = {each.name: each.type for each in fields(Settings)}
+    for name, value in given.items():
+        if name not in kinds:
+            raise SettingError(f"{name} is not a setting of Recollect; see docs/reference.md.")
+        if value is not None and type(value) is not kinds[name]:
+            kind = getattr(kinds[name], "__name__", kinds[name])
+            raise SettingError(f"{name} must be a {kind}, not {value!r}.")
 
 
 def _check_range(name: str, value: Any, *, least: int, most: int, **_: Any) -> None:

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from recollect import __version__
 from recollect.config import SettingError, Settings, flag_of, load_settings, variable_of
 from recollect.domain.errors import RecollectError
+from recollect.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
 

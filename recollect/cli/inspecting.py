@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import apsw
 from psycopg import Connection
 
-from recollect import __version__
 from recollect.config import SettingError, Settings, is_postgres, sqlite_path, variable_of
 from recollect.domain.errors import StorageError
 from recollect.http.guard import is_loopback
@@ -23,6 +22,7 @@ from recollect.storage.postgres.migrations import check_is_empty
 from recollect.storage.sqlite.connection import MEMORY, looking_at
 from recollect.storage.sqlite.migrations import applied_migrations
 from recollect.storage.sqlite.owner import read_owner
+from recollect.version import __version__
 
 _SCARCE_BYTES = 1024 * 1024 * 1024
 _PORT_SOURCE = "SELECT value FROM installation WHERE name = 'port_source'"

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import click
 import uvicorn
 
-from recollect import __version__
 from recollect.config import SettingError, Settings
 from recollect.http.app import Application
 from recollect.http.guard import is_loopback
 from recollect.http.one_write import OneWriteProtocol
 from recollect.main import make_application
 from recollect.opening import open_installation
+from recollect.version import __version__
 
 _FINISH_REQUESTS_S = 10
 _BACKLOG = 2048

@@ -45,6 +45,15 @@ def check_metadata(value: Metadata, field: str = "metadata") -> None:
     Raises:
         InvalidField: naming the place.
     """
+    check_json(value, field)
+
+
+def check_json(value: Any, field: str) -> None:
+    """Refuse what JSON cannot carry, or a database cannot hold: any value, whatever its size.
+
+    Raises:
+        InvalidField: naming the place.
+    """
     _check(value, field, 1)
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from recollect import __version__
 from recollect.api.operations import OPERATIONS, Operation
 from recollect.api.wire import DatedList
+from recollect.version import __version__
 
 _DESCRIPTION = """The self-hosted home for an AI app's users, their sessions and what comes of them.
 

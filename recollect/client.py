@@ -1,0 +1,106 @@
+"""`Recollect` and `AsyncRecollect`: the SDK's surface, and who carries its calls.
+
+Each imports its carrier when it is made: an app that talks to a server loads no database driver,
+and one with a database of its own no HTTP library.
+"""
+
+from typing import Any, Self
+
+from recollect.sdk._async.client import AsyncClient
+from recollect.sdk._sync.client import Client
+
+LOCAL_SERVER = "http://127.0.0.1:8000"
+TIMEOUT_S = 30.0
+ATTEMPTS = 4
+
+
+class Recollect(Client):
+    """An installation: on a server, or with `Recollect.open` in this process.
+
+    ```python
+    with Recollect() as client:
+        client.user.add(user_id="jane", email="jane@example.com")
+    ```
+
+    Any number of threads may use one; a forked process must make its own.
+    """
+
+    def __init__(
+        self,
+        url: str = LOCAL_SERVER,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        """Talk to a server; the first call connects.
+
+        Args:
+            url: the server's, such as `https://memory.example.com`.
+            api_key: sent as `Authorization: Bearer …`.
+            timeout_s: for connecting, and for each wait for an answer.
+            attempts: how often a call is sent at most, where to repeat it is safe.
+        """
+        from recollect.sdk._sync.http_caller import connected
+
+        super().__init__(connected(url, api_key, timeout_s, attempts))
+
+    @classmethod
+    def open(cls, database: str = "recollect.db", **settings: Any) -> Self:
+        """Open a database in this process; there is no server, and nothing to start.
+
+        What a former process left half-way (an erasure) is finished before this returns.
+
+        Args:
+            database: the path of a SQLite file, which is made if it is missing; `":memory:"`,
+                which is gone at the end; or `postgresql://user@host/name`.
+            settings: others by name, such as `memory_window=20` (docs: Settings); the environment
+                (`RECOLLECT_…`) says the rest.
+
+        Raises:
+            StorageError: it cannot be opened; a server has the file open, and where it is.
+            SettingError: a setting has a value that it cannot have.
+        """
+        from recollect.embedded import EmbeddedCaller, open_embedded
+
+        client = cls.__new__(cls)
+        Client.__init__(client, EmbeddedCaller(open_embedded(database, settings)))
+        return client
+
+
+class AsyncRecollect(AsyncClient):
+    """An installation, awaited: on a server, or with `AsyncRecollect.open` in this process.
+
+    ```python
+    async with AsyncRecollect() as client:
+        await client.user.add(user_id="jane", email="jane@example.com")
+    ```
+
+    On a server it belongs to the event loop that first uses it (asyncio or trio).
+    """
+
+    def __init__(
+        self,
+        url: str = LOCAL_SERVER,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        """Talk to a server; see Recollect."""
+        from recollect.sdk._async.http_caller import connected
+
+        super().__init__(connected(url, api_key, timeout_s, attempts))
+
+    @classmethod
+    def open(cls, database: str = "recollect.db", **settings: Any) -> Self:
+        """Open a database in this process; see Recollect.open.
+
+        It is not awaited: it blocks for some milliseconds, or until an erasure that was left
+        half-way is finished.
+        """
+        from recollect.embedded import AsyncEmbeddedCaller, open_embedded
+
+        client = cls.__new__(cls)
+        AsyncClient.__init__(client, AsyncEmbeddedCaller(open_embedded(database, settings)))
+        return client

@@ -1,0 +1,1 @@
+"""The SDK's calls, awaited. This is the source; `_sync` is printed from it."""

@@ -1,0 +1,56 @@
+# Printed by scripts/print_sync.py from _async/erasures.py: change it there.
+"""`client.erasure`: what was forgotten, and what still is being."""
+
+from collections.abc import Iterator
+
+from recollect.api.wire import Erasure
+from recollect.domain.paging import Order
+from recollect.sdk._sync.callers import Caller
+from recollect.sdk._sync.lists import read_all, read_chunked, read_page
+from recollect.sdk.calls import make_call
+from recollect.sdk.pages import Page
+
+_AT_ONCE = 100
+
+
+class ErasureClient:
+    """Erasures: looked up and listed."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def get(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
+        """Read an erasure.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        erasure: Erasure = self._caller.call(make_call("erasures.get", {"id": id}))
+        return erasure
+
+    def list(
+        self, limit: int = 50, cursor: str | int | None = None, *, order: Order = "created"
+    ) -> Page[Erasure]:
+        """One page of the erasures, in the order of their acceptance.
+
+        Args:
+            limit: how many at most, from 1 to 1,000.
+            cursor: the `next` of the page before; None or 0 is the start.
+            order: `created`, or `-created` for the newest first.
+
+        Raises:
+            BadRequest: the cursor is no one's, or belongs to another order.
+        """
+        query = {"limit": limit, "cursor": cursor, "order": order}
+        return read_page(self._caller, "erasures.list", {}, query)
+
+    def list_chunked(
+        self, chunk_size: int = 100, *, order: Order = "created"
+    ) -> Iterator[Page[Erasure]]:
+        """All erasures, page by page."""
+        query = {"limit": chunk_size, "order": order}
+        return read_chunked(self._caller, "erasures.list", {}, query)
+
+    def list_all(self, *, order: Order = "created") -> Iterator[Erasure]:
+        """All erasures, one by one."""
+        return read_all(self.list_chunked(_AT_ONCE, order=order))

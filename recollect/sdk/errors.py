@@ -1,0 +1,72 @@
+"""From a server's problem to the error it names, and what can go wrong on the way to a server."""
+
+import msgspec
+
+from recollect.domain import errors
+from recollect.domain.errors import RecollectError
+
+
+class RateLimited(RecollectError):
+    """Too many requests; try again in a moment."""
+
+    code = "rate_limited"
+
+
+class ConnectionFailed(RecollectError):
+    """The server could not be reached, or the connection broke before it had answered."""
+
+    code = "connection_failed"
+
+
+class NotSent(ConnectionFailed):
+    """The server could not be reached: nothing has happened."""
+
+
+class TimedOut(ConnectionFailed):
+    """The server did not answer in time. What was asked for may have happened, or happen yet."""
+
+    code = "timed_out"
+
+
+class UnexpectedAnswer(RecollectError):
+    """What answered is not a Recollect server, or one of another version."""
+
+    code = "unexpected_answer"
+
+
+class ServerError(RecollectError):
+    """The server could not do it, for a reason that this version of the SDK has no class for."""
+
+    def __init__(self, code: str, detail: str, *fields: str) -> None:
+        super().__init__(detail, *fields)
+        self.code = code  # type: ignore[misc]
+
+
+class _Problem(msgspec.Struct):
+    code: str
+    detail: str
+    fields: list[str] = []
+
+
+def error_of(status: int, body: bytes) -> RecollectError:
+    """The error that an answer means.
+
+    Args:
+        status: of an answer that is no success.
+        body: `application/problem+json`, if it is a Recollect server's.
+    """
+    try:
+        problem = msgspec.json.decode(body, type=_Problem)
+    except msgspec.MsgspecError:
+        return UnexpectedAnswer(f"The answer was HTTP {status}, and not one of Recollect's.")
+    kind = _CLASSES.get(problem.code)
+    if kind is None:
+        return ServerError(problem.code, problem.detail, *problem.fields)
+    return kind(problem.detail, *problem.fields)
+
+
+_CLASSES: dict[str, type[RecollectError]] = {
+    kind.code: kind
+    for kind in (*vars(errors).values(), RateLimited)
+    if isinstance(kind, type) and issubclass(kind, RecollectError)
+}

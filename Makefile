@@ -32,6 +32,7 @@ check: $(DEVELOPMENT)  ## Format, lint, strict types, import contract (seconds)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/print_sync.py --check
+	$(BIN)/python scripts/print_reference.py --check
 
 .PHONY: test
 test: check environments  ## Every check and every test (what CI runs)
@@ -40,7 +41,7 @@ test: check environments  ## Every check and every test (what CI runs)
 	$(call zep-js-suite)
 
 .PHONY: quick
-quick: $(DEVELOPMENT)  ## The tests of this package, without the old clients and the long counts
+quick: $(DEVELOPMENT) environments  ## The tests of this package, without the old clients and the long counts
 	$(BIN)/pytest --ignore tests/long
 
 .PHONY: clients
@@ -62,8 +63,14 @@ format: $(DEVELOPMENT)  ## Put the code in the house's format
 	$(BIN)/ruff check --fix .
 
 .PHONY: print
-print: $(DEVELOPMENT)  ## Print what is made from other code: the SDK's synchronous half
+print: $(DEVELOPMENT)  ## Print what is made from other code: the SDK's synchronous half, the reference
 	$(BIN)/python scripts/print_sync.py
+	$(BIN)/python scripts/print_reference.py
+
+.PHONY: docs
+docs: $(DEVELOPMENT)  ## Build the documentation in docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 .PHONY: lock
 lock: $(DEVELOPMENT)  ## Renew the locked dependencies in requirements/
@@ -77,7 +84,7 @@ lock: $(DEVELOPMENT)  ## Renew the locked dependencies in requirements/
 
 .PHONY: clean
 clean:  ## Remove environments and caches (never recollect-data)
-	rm -rf .venv .environments .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .environments .mypy_cache .ruff_cache .hypothesis docs/_build
 	find recollect tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: environments

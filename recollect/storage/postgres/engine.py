@@ -90,6 +90,8 @@ class PostgresEngine:
     def write(self, operation: Operation[T]) -> T:
         """See storage.engine.Engine."""
         self._forks.check()
+        if self._must_keep_time():
+            self._short.run(_keep_time, is_write=True)
         return self._short.run(operation, is_write=True)
 
     async def read_async(self, operation: Operation[T], *, is_short: bool = True) -> T:
@@ -102,8 +104,7 @@ class PostgresEngine:
         """See storage.engine.Engine."""
         self._forks.check()
         lanes = self._short.on_loop()
-        if monotonic() > self._keep_time_at:
-            self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+        if self._must_keep_time():
             lanes.submit(_keep_time, is_write=True)
         return await lanes.submit(operation, is_write=True)
 
@@ -119,6 +120,12 @@ class PostgresEngine:
             self.write(_keep_time)
         self._long.close()
         self._short.close()
+
+    def _must_keep_time(self) -> bool:
+        if monotonic() <= self._keep_time_at:
+            return False
+        self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+        return True
 
 
 def _keep_time(tx: Transaction) -> None:

@@ -55,6 +55,8 @@ class Ownership:
     def release(self) -> None:
         """Let go of the file; the lock file stays, empty."""
         self._file.truncate(0)
+        # A forked process has the file open too, and would hold the lock for as long as it lives.
+        fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
 
 
@@ -73,6 +75,11 @@ def owned_by_another(database: str, owner: Owner | None) -> str:
     """A sentence for whoever comes second."""
     if owner is None:
         return f"{database} is held by another process; stop that one first."
+    if owner.url is None and owner.pid == os.getpid():
+        return (
+            f"{database} is held by process {owner.pid}, which is this one; use what has opened it "
+            "(any thread may), or close that first."
+        )
     if owner.url is None:
         return f"{database} is held by process {owner.pid}; stop that one, or wait for its end."
     return f"{database} is served by process {owner.pid} at {owner.url}; use that, or stop it."

@@ -1,0 +1,218 @@
+"""What is raised where a server does not answer, or not as ours does."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from recollect.zep import (
+    APIError,
+    AuthError,
+    MemorySearchPayload,
+    NotFoundError,
+    ZepClient,
+    ZepClientError,
+    zep_client,
+)
+from tests.serving import free_port, serving
+
+VERSION = "0.27.2-abc"
+
+
+@contextmanager
+def answering(status=200, body="", version=VERSION, pause=None, seen=None):
+    """A server that is healthy, and answers everything else in one way (after a pause)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self):
+            is_health = self.path == "/healthz"
+            if seen is not None:
+                seen.append(self.headers["Authorization"])
+            if pause and not is_health:
+                pause.wait(5)
+            content = b"." if is_health else body.encode()
+            self.send_response(200 if is_health else status)
+            if version:
+                self.send_header("X-Zep-Version", version)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        setattr(Handler, f"do_{method}", Handler.answer)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            if pause:
+                pause.set()
+            server.shutdown()
+            thread.join()
+
+
+def both_forms(url, name, *arguments):
+    """A call that waits and the same awaited, each to be made."""
+    group, method = name.split(".")
+
+    def waiting():
+        with ZepClient(url) as client:
+            getattr(getattr(client, group), method)(*arguments)
+
+    async def awaited():
+        async with ZepClient(url) as client:
+            await getattr(getattr(client, group), "a" + method)(*arguments)
+
+    return waiting, lambda: asyncio.run(awaited())
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(404, NotFoundError), (401, AuthError), (400, APIError), (503, APIError)]
+)
+def test_a_status_becomes_its_error(status, kind):
+    with answering(status, "no\n") as url:
+        for call in both_forms(url, "user.get", "jane"):
+            with pytest.raises(ZepClientError) as caught:
+                call()
+            assert type(caught.value) is kind
+            if kind is not NotFoundError:
+                assert caught.value.response_data == {"status_code": status, "message": "no\n"}
+
+
+@pytest.mark.parametrize(
+    "body", ["", "OK", "null", "[]", '{"user_id": 7.5, "uuid": "x"}', "\udcff"]
+)
+def test_an_answer_that_is_none_is_an_error_of_the_api(body):
+    with answering(200, body.encode("utf-8", "replace").decode()) as url:
+        for name in ("user.get", "memory.get_session", "memory.get_memory"):
+            for call in both_forms(url, name, "jane"):
+                with pytest.raises(APIError, match="none of Recollect's"):
+                    call()
+
+
+def test_a_redirection_is_not_followed():
+    with answering(307) as url:
+        for call in both_forms(url, "user.get", "jane"):
+            with pytest.raises(APIError, match="307"):
+                call()
+
+
+def test_nothing_that_listens_is_an_error_of_the_api_with_no_answer_in_it():
+    with pytest.raises(APIError, match="No server could be reached") as caught:
+        ZepClient(f"http://127.0.0.1:{free_port()}")
+    assert caught.value.response_data is None
+
+
+def test_another_server_is_not_taken_for_ours(url):
+    with pytest.raises(APIError, match="no server of Recollect's") as caught:
+        ZepClient(f"{url}/elsewhere")
+    assert caught.value.response_data is not None
+    assert caught.value.response_data["status_code"] == 404
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "", "ftp://localhost", "http://[::1"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(ValueError, match="not the URL of a server"):
+        ZepClient(address)
+
+
+@pytest.mark.parametrize("version", ["0.20.9-abc", "0.27.2", "", "x-y"])
+def test_a_server_that_may_be_too_old_is_warned_of(version):
+    with (
+        answering(version=version) as url,
+        pytest.warns(UserWarning, match=r"older than Zep 0\.21"),
+    ):
+        ZepClient(url).close()
+
+
+@pytest.mark.parametrize("version", ["0.21.0-", "0.27.2-recollect", "1.0.0-beta", "dev-n/a (n/a)"])
+def test_a_server_that_is_new_enough_is_not(version):
+    with answering(version=version) as url:
+        ZepClient(url).close()
+
+
+def test_a_server_that_goes_away_is_a_connection_error(tmp_path):
+    with serving(tmp_path, database_url="sqlite:///:memory:") as server:
+        clients = ZepClient(server.url), ZepClient(server.url)
+    with clients[0] as client, pytest.raises(ConnectionError, match="No server could be reached"):
+        client.memory.get_memory("s")
+
+    async def awaited():
+        async with clients[1] as client:
+            await client.memory.aget_memory("s")
+
+    with pytest.raises(ConnectionError, match="No server could be reached"):
+        asyncio.run(awaited())
+
+
+def test_a_server_that_says_nothing_is_timed_out(monkeypatch):
+    monkeypatch.setattr(zep_client, "API_TIMEOUT", 0.1)
+    with answering(pause=threading.Event()) as url:
+        for call in both_forms(url, "user.get", "jane"):
+            with pytest.raises(TimeoutError, match="did not answer"):
+                call()
+
+
+def test_what_is_not_served_is_said(zep, url):
+    with pytest.raises(APIError, match=r"501.*search.*not served"):
+        zep.memory.search_memory("s", MemorySearchPayload(text="Hello"))
+    with ZepClient(url) as client:
+        for name in ("add_collection", "aget_collection", "list_collections"):
+            with pytest.raises(APIError, match="no collections"):
+                getattr(client.document, name)("papers")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"), [((), None), (("any",), "Bearer any"), (("",), None)]
+)
+def test_a_key_goes_with_every_request(arguments, sent):
+    seen: list[str | None] = []
+    with answering(200, "[]", seen=seen) as url, ZepClient(url, *arguments) as client:
+        client.user.list()
+    assert seen == [sent, sent]
+
+
+def test_a_key_that_none_can_be_is_refused(url):
+    with pytest.raises(ValueError, match="api_key"):
+        ZepClient(url, "key\n")
+
+
+def test_a_forked_process_makes_connections_of_its_own(url):
+    program = """
+import os
+client.user.list(limit=1)
+if not os.fork():
+    client.user.list(limit=1)
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.wait()[1]), len(client.user.list(limit=1)) <= 1)
+"""
+    assert printed_by(program, url) == "7 True\n"
+
+
+def test_one_client_serves_several_event_loops(url):
+    program = """
+import asyncio
+client.user.list(limit=1)
+for _ in range(2):
+    print(len(asyncio.run(client.user.alist(limit=1))) <= 1)
+"""
+    assert printed_by(program, url) == "True\nTrue\n"
+
+
+def printed_by(program, url):
+    """What a program of its own prints, which has a client."""
+    head = "import sys; from recollect.zep import ZepClient; client = ZepClient(sys.argv[1])"
+    ran = subprocess.run(
+        [sys.executable, "-c", head + program, url], capture_output=True, text=True, check=False
+    )
+    assert ran.stderr == ""
+    return ran.stdout

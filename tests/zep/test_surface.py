@@ -1,0 +1,96 @@
+"""Everything public of zep-python 1.5.0's clients and objects is here, and called the same way."""
+
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+PLACES = {
+    "zep_client": ["ZepClient"],
+    "user.client": ["UserClient"],
+    "memory.client": ["MemoryClient"],
+    "message.client": ["MessageClient"],
+}
+MODULES = {
+    "": ["ZepClient", "Memory", "Message", "Session", "APIError", "NotFoundError"],
+    "user": ["User", "CreateUserRequest", "UpdateUserRequest"],
+    "user.models": ["User", "CreateUserRequest", "UpdateUserRequest"],
+    "memory": ["Memory", "Message", "Session", "Summary", "MemorySearchPayload"],
+    "memory.models": ["MemorySearchPayload", "MemorySearchResult", "SearchScope", "Session"],
+    "message": ["Message"],
+    "message.models": ["Message", "UpdateMessageMetadataRequest"],
+    "exceptions": ["ZepClientError", "APIError", "AuthError", "NotFoundError"],
+}
+
+LOOK = """
+import importlib, inspect, json, sys
+
+def parameters(function):
+    return [
+        [each.name, each.kind.name, repr(each.default)]
+        for each in inspect.signature(function).parameters.values()
+    ]
+
+found = {}
+for module, names in json.loads(sys.argv[2]).items():
+    for name in names:
+        kind = getattr(importlib.import_module(f"{sys.argv[1]}.{module}"), name)
+        for method, function in inspect.getmembers(kind, inspect.isfunction):
+            if not method.startswith("_"):
+                found[f"{module}.{name}.{method}"] = {
+                    "parameters": parameters(function),
+                    "form": [inspect.iscoroutinefunction(function)],
+                }
+print(json.dumps(found))
+"""
+
+
+def looked_at(python, package):
+    ran = subprocess.run(
+        [python, "-W", "ignore", "-c", LOOK, package, json.dumps(PLACES)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ran.stdout)
+
+
+def test_every_method_is_here_and_called_the_same_way(old_python):
+    theirs = looked_at(old_python, "zep_python")
+    ours = looked_at(sys.executable, "recollect.zep")
+    assert len(theirs) >= 50
+    for name, method in theirs.items():
+        count = len(method["parameters"])
+        assert ours[name]["parameters"][:count] == method["parameters"], name
+        more = ours[name]["parameters"][count:]
+        assert all(kind == "KEYWORD_ONLY" for _, kind, _ in more), name
+        assert ours[name]["form"] == method["form"], name
+
+
+def test_the_first_parameter_of_a_client_is_the_servers_address():
+    zep = importlib.import_module("recollect.zep")
+    assert list(inspect.signature(zep.ZepClient).parameters) == ["base_url", "api_key"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_names_are_where_programs_import_them_from(module):
+    place = importlib.import_module(f"recollect.zep.{module}".rstrip("."))
+    for name in MODULES[module]:
+        assert inspect.isclass(getattr(place, name))
+
+
+def test_a_client_needs_no_database_and_no_server_in_its_process():
+    program = """
+import sys
+import recollect
+assert not {"httpx2", "recollect.zep"} & set(sys.modules)
+import recollect.zep
+print(sorted({"apsw", "psycopg", "starlette", "uvicorn", "pydantic", "rich"} & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("[]\n", "")

@@ -1,0 +1,67 @@
+"""The walk of Zep's own pages, run as a program of its own."""
+
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+
+from recollect.config import Settings
+from recollect.zep import ZepClient
+from tests.conftest import database_url
+from tests.serving import serving
+
+WALK = """\
+from recollect.zep import ZepClient
+from recollect.zep.user import CreateUserRequest, UpdateUserRequest
+client = ZepClient(api_key=API_KEY)                      # base_url defaults to the local server
+user_request = CreateUserRequest(user_id=user_id, email="jane@example.com", first_name="Jane", last_name="Smith", metadata={"foo": "bar"})
+new_user = client.user.add(user_request)
+user = client.user.get("user123")
+user_request = UpdateUserRequest(user_id=user_id, email="jane@example.com", first_name="Jane", last_name="Smith", metadata={"foo": "updated_bar"})
+updated_user = client.user.update(user_request)
+client.user.delete("user123")
+sessions = client.user.get_sessions("user123")
+users = client.user.list(limit=10, cursor=0)
+for users in client.user.list_chunked(chunkSize=100):
+    process(users)
+"""  # noqa: E501 - as it is printed
+
+# Port 8000 may be somebody's who has data there, so "the local server" is another for a while.
+BEFORE = """\
+import os
+from recollect.zep import ZepClient
+ZepClient.__init__.__defaults__ = (os.environ["SERVER"], None)
+API_KEY, user_id, process = "any", "user123", print
+ZepClient().user.add(__import__("recollect.zep.user").zep.user.CreateUserRequest(user_id="john"))
+"""
+
+AFTER = """
+print(new_user == user, user.metadata, updated_user.metadata, updated_user.uuid == user.uuid)
+print(sessions, [each.user_id for each in users])
+"""
+
+
+@pytest.mark.parametrize("engine", ["sqlite file", "postgres"])
+def test_the_walk_runs_as_it_is_printed(engine, tmp_path):
+    with serving(tmp_path, database_url=database_url(engine, tmp_path)) as server:
+        ran = subprocess.run(
+            [sys.executable, "-c", BEFORE + WALK + AFTER],
+            env=os.environ | {"SERVER": server.url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ran.stderr == ""
+    processed, users, lists = ran.stdout.splitlines()
+    assert processed.startswith("[User(uuid=UUID('")
+    assert processed.count("user_id=") == processed.count("user_id='john'") == 1
+    assert users == "True {'foo': 'bar'} {'foo': 'updated_bar'} True"
+    assert lists == "[] ['john']"
+
+
+def test_the_server_is_looked_for_where_make_serve_has_it():
+    default = inspect.signature(ZepClient).parameters["base_url"].default
+    settings = Settings()
+    assert default == f"http://{settings.host}:{settings.port}"

@@ -1,0 +1,501 @@
+"""Prints into docs/reference/*.md what the code says of itself, so that no page can be behind it.
+
+    python scripts/print_reference.py           print
+    python scripts/print_reference.py --check   exit with 1 where a page says something else
+
+A page is written by hand but for what is between `<!-- printed: name -->` and `<!-- /printed -->`.
+A part that no page has a place for is an error, and so is a place for a part that there is not.
+"""
+
+import ast
+import inspect
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_overloads
+
+import click
+
+import recollect
+from recollect.api.operations import OPERATIONS
+from recollect.cli import main as command_line
+from recollect.config import ClientSettings, Settings, flag_of, variable_of
+from recollect.domain import errors
+from recollect.domain.errors import RecollectError
+from recollect.http.errors import STATUS_OF_CODE, MethodNotAllowed
+from recollect.http.openapi import openapi_document
+from recollect.sdk._sync.client import Client
+from recollect.sdk.requests import NewMessage
+
+PAGES = Path(__file__).parent.parent / "docs" / "reference"
+WIDTH = 100
+
+_PLACE = re.compile(r"(<!-- printed: ([\w-]+) -->\n).*?(\n<!-- /printed -->)", re.DOTALL)
+_NOT_RUN = "<!-- not run: it is an example from the command's own --help -->"
+
+Part = Callable[[], Iterator[str]]
+
+
+def table(*rows: tuple[str, ...]) -> Iterator[str]:
+    """Rows of Markdown; the first is the head."""
+    for number, row in enumerate(rows):
+        yield f"| {' | '.join(_cell(text) for text in row)} |"
+        if number == 0:
+            yield f"|{'---|' * len(row)}"
+
+
+def _cell(text: str) -> str:
+    return _prose(text).replace("|", "\\|")
+
+
+def _prose(text: str) -> str:
+    return " ".join(text.split())
+
+
+# Settings
+
+
+def settings() -> Iterator[str]:
+    """The table of a server's settings."""
+    yield from _settings_of(Settings)
+
+
+def client_settings() -> Iterator[str]:
+    """The table of what the command line needs to know of a server."""
+    yield from _settings_of(ClientSettings)
+
+
+def _settings_of(kind: Any) -> Iterator[str]:
+    yield from table(
+        ("variable", "flag", "default", "meaning"),
+        *(
+            (
+                f"`{variable_of(each.name)}`",
+                f"`{flag_of(each.name)}`",
+                "" if each.default == "" else f"`{str(each.default).lower()}`",
+                each.metadata["help"],
+            )
+            for each in fields(kind)
+        ),
+    )
+
+
+# Commands
+
+
+def commands() -> Iterator[str]:
+    """Every command, depth first, as its --help tells of it."""
+    context = click.Context(command_line, info_name="recollect")
+    for path, command in _commands(context, command_line):
+        yield f"{'#' * path.count(' ')}# `{path}`"
+        yield ""
+        yield from _command(path, command)
+
+
+def overview() -> Iterator[str]:
+    """What holds for all commands, and a line for each."""
+    for paragraph in inspect.cleandoc(command_line.help or "").split("\n\n")[1:]:
+        if not paragraph.startswith("\b"):
+            yield from (_prose(paragraph), "")
+    context = click.Context(command_line, info_name="recollect")
+    yield from table(
+        ("command", "what it does"),
+        *(
+            (f"[`{path}`](#{path.replace(' ', '-')})", _first_sentence(command.help or ""))
+            for path, command in _commands(context, command_line)
+            if not isinstance(command, click.Group)
+        ),
+    )
+
+
+def _commands(context: click.Context, group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
+            continue
+        below = click.Context(command, info_name=name, parent=context)
+        yield below.command_path, command
+        if isinstance(command, click.Group):
+            yield from _commands(below, command)
+
+
+def _command(path: str, command: click.Command) -> Iterator[str]:
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        lines = paragraph.splitlines()
+        if lines and lines[0].strip() == "\b":
+            yield from (_NOT_RUN, "```sh", *lines[1:], "```", "")
+        else:
+            yield from (" ".join(lines), "")
+    arguments = [each for each in command.params if isinstance(each, click.Argument)]
+    options = [
+        each for each in command.params if isinstance(each, click.Option) and not each.hidden
+    ]
+    named = "".join(f" {each.make_metavar(click.Context(command))}" for each in arguments)
+    below = " COMMAND …" if isinstance(command, click.Group) else ""
+    flags = " [OPTIONS]" if options else ""
+    yield from (f"Usage: `{path}{flags}{named}{below}`", "")
+    if options:
+        yield from table(("option", "meaning"), *(_option(each) for each in options))
+        yield ""
+
+
+def _option(option: click.Option) -> tuple[str, str]:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    kind = ""
+    if isinstance(option.type, click.Choice):
+        kind = f" `{'|'.join(map(str, option.type.choices))}`"
+    elif not option.is_flag and not option.count:
+        kind = f" `{option.metavar or option.type.name.upper()}`"
+    return names + kind, (option.help or "").replace("\b", "").replace("<", "&lt;")
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=\.) ", _prose(text.partition("\n\n")[0]))[0]
+
+
+# The HTTP interface
+
+
+def operations() -> Iterator[str]:
+    """Every operation of the native interface, by noun."""
+    document = json.loads(openapi_document())
+    noun = ""
+    for operation in OPERATIONS:
+        if operation.noun != noun:
+            noun = operation.noun
+            yield from (f"### Operations on {noun}", "")
+        described = document["paths"][operation.path][operation.method.lower()]
+        yield from (f"#### `{operation.method} {operation.path}`", "")
+        yield " ".join(filter(None, (f"{described['summary']}.", described["description"])))
+        yield ""
+        yield from _traffic(described)
+
+
+def types() -> Iterator[str]:
+    """Every type that travels."""
+    schemas = json.loads(openapi_document())["components"]["schemas"]
+    for name, schema in sorted(schemas.items()):
+        if "properties" not in schema or name.startswith(("List", "Dated", "Get", "Page")):
+            continue
+        yield from (f"### {_type_name(name)}", "")
+        if schema.get("description"):
+            yield from (_prose(schema["description"]), "")
+        yield from _fields(schema)
+        yield ""
+
+
+def _traffic(described: dict[str, Any]) -> Iterator[str]:
+    for parameter in described["parameters"]:
+        schema = parameter["schema"]
+        meaning = parameter.get("description") or _meaning(schema)
+        told = f"{_kind(schema)}{_default(schema)}"
+        if parameter["in"] != "path":
+            where = "header" if parameter["in"] == "header" else "query"
+            yield f"- {where} `{parameter['name']}` ({told}){': ' if meaning else ''}{meaning}"
+    if "requestBody" in described:
+        yield f"- body: {_kind(_content(described['requestBody']))}"
+    for status, answer in described["responses"].items():
+        if status != "default":
+            yield f"- {status}: {_kind(_content(answer))}; {answer['description']}"
+    yield ""
+
+
+def _content(described: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = described["content"]["application/json"]["schema"]
+    return schema
+
+
+def _fields(schema: dict[str, Any]) -> Iterator[str]:
+    required = set(schema.get("required", ()))
+    yield from table(
+        ("field", "type", "meaning"),
+        *(
+            (
+                f"`{name}`" + ("" if name in required else " (may be absent)"),
+                _kind(each) + _default(each),
+                _meaning(each),
+            )
+            for name, each in schema["properties"].items()
+        ),
+    )
+
+
+def _meaning(schema: dict[str, Any]) -> str:
+    """What is said of it, or of one of the kinds that it can be."""
+    kinds = [schema, *schema.get("anyOf", ())]
+    return next((each["description"] for each in kinds if "description" in each), "")
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """A JSON schema in words."""
+    if "$ref" in schema:
+        name = _type_name(schema["$ref"].rpartition("/")[2])
+        if name.startswith("page of "):
+            one = name.removeprefix("page of ")
+            return f"page of [{one}](#{one.lower()})"
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_kind(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    kind = schema.get("type", "any JSON")
+    if kind == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
+    if schema.get("format") == "date-time":
+        return "time"
+    bounds = [schema.get("minimum"), schema.get("maximum")]
+    return f"{kind}, {bounds[0]} to {bounds[1]}" if None not in bounds else str(kind)
+
+
+def _default(schema: dict[str, Any]) -> str:
+    default = schema.get("default")
+    return "" if default in (None, "", [], {}) else f", default `{default}`"
+
+
+def _type_name(name: str) -> str:
+    page = re.fullmatch(r"Page_(\w+?)_", name)
+    return f"page of {page[1]}" if page else name
+
+
+# The SDK
+
+
+def client() -> Iterator[str]:
+    """Both clients, and what each of their nouns can do."""
+    for kind in (recollect.Recollect, recollect.AsyncRecollect):
+        yield from (f"## {kind.__name__}", "")
+        yield from (*_docstring(kind), "")
+        yield from _called(kind.__name__, kind.__init__)
+        if kind is recollect.Recollect:
+            yield from _method(f"{kind.__name__}.open", kind.open)
+            yield from _method("client.close", kind.close)
+    for noun in _nouns():
+        yield from (f"## client.{noun.name}", "")
+        yield from (*_docstring(noun.kind), "")
+        for name, method in vars(noun.kind).items():
+            if not name.startswith("_"):
+                yield from _method(f"client.{noun.name}.{name}", method)
+
+
+def sdk_types() -> Iterator[str]:
+    """What goes in and what comes out."""
+    requests = [
+        recollect.CreateUserRequest,
+        recollect.UpdateUserRequest,
+        recollect.CreateSessionRequest,
+        recollect.UpdateSessionRequest,
+        NewMessage,
+    ]
+    answers = [
+        recollect.User,
+        recollect.Session,
+        recollect.Message,
+        recollect.Memory,
+        recollect.Erasure,
+        recollect.Page,
+    ]
+    for kind in (*requests, *answers):
+        yield from (f"### {kind.__name__}", "")
+        yield from (*_docstring(kind), "")
+        if kind in answers and kind is not recollect.Page:
+            named = ", ".join(f"`{name}`" for name in kind.__struct_fields__)  # type: ignore[attr-defined]
+            yield from (
+                f"Fields: {named}; see [{kind.__name__}](http.md#{kind.__name__.lower()}).",
+                "",
+            )
+
+
+class _Noun:
+    """A part of a client: `client.user`."""
+
+    def __init__(self, name: str, kind: type) -> None:
+        self.name = name
+        self.kind = kind
+
+
+def _nouns() -> Iterator[_Noun]:
+    class Nobody:
+        """Nothing is called while a client is looked at."""
+
+    for name, part in vars(Client(Nobody())).items():  # type: ignore[arg-type]
+        if not name.startswith("_"):
+            yield _Noun(name, type(part))
+
+
+def _method(name: str, method: Any) -> Iterator[str]:
+    yield from (f"### {name}", "")
+    yield from _called(name, method)
+
+
+def _called(name: str, method: Any) -> Iterator[str]:
+    yield from ("<!-- not run: a signature, which is no program -->", "```python")
+    for form in get_overloads(method) or [method]:
+        yield from _signature(name, form)
+    yield from ("```", "", *_docstring(method), "")
+
+
+def _signature(name: str, function: Any) -> Iterator[str]:
+    """As the source has it, with the names that it uses."""
+    source = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    (node,) = (each for each in source.body if isinstance(each, ast.FunctionDef))
+    for positional in (node.args.posonlyargs, node.args.args):
+        if positional and positional[0].arg in {"self", "cls"}:
+            del positional[0]
+    _Constants(function.__globals__).visit(node.args)
+    arguments = [
+        re.sub(r"^(\w+: [^=]+)=", r"\1 = ", argument)
+        for argument in _split(ast.unparse(node.args).removeprefix("/, "))
+    ]
+    is_constructor = function.__name__ == "__init__"
+    returns = "" if is_constructor or node.returns is None else f" -> {ast.unparse(node.returns)}"
+    line = f"{name}({', '.join(arguments)}){returns}"
+    if len(line) <= WIDTH - 12:
+        yield line
+        return
+    yield f"{name}("
+    for argument in arguments:
+        yield f"    {argument},"
+    yield f"){returns}"
+
+
+class _Constants(ast.NodeTransformer):
+    """Puts the value of a constant in the place of its name."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = self._names.get(node.id)
+        return ast.Constant(value) if isinstance(value, str | int | float) else node
+
+
+def _split(arguments: str) -> Iterator[str]:
+    """Arguments, at the commas that are in no brackets."""
+    depth, start = 0, 0
+    for position, character in enumerate(arguments):
+        depth += (character in "[(") - (character in "])")
+        if character == "," and depth == 0:
+            yield arguments[start:position].strip()
+            start = position + 1
+    yield arguments[start:].strip()
+
+
+def _docstring(kind: Any) -> list[str]:
+    return list(_docstring_lines(inspect.getdoc(kind) or ""))
+
+
+def _docstring_lines(docstring: str) -> Iterator[str]:
+    """A docstring as Markdown: its sections become lists, its examples are left to the pages."""
+    for paragraph in re.sub(
+        r"```.*?```\n*", "", inspect.cleandoc(docstring), flags=re.DOTALL
+    ).split("\n\n"):
+        head, _, rest = paragraph.partition("\n")
+        if head in {"Args:", "Raises:", "Attributes:"}:
+            yield from (f"{_TITLES[head]}:", "", *_items(rest), "")
+        elif head == "Returns:":
+            yield from (f"Returns: {' '.join(rest.split())}", "")
+        else:
+            yield from (_prose(paragraph), "")
+
+
+_TITLES = {"Args:": "Arguments", "Raises:": "Raises", "Attributes:": "Fields"}
+
+
+def _items(text: str) -> Iterator[str]:
+    for item in re.split(r"\n(?=\S)", textwrap.dedent(text)):
+        names, _, meaning = " ".join(item.split()).partition(": ")
+        coded = ", ".join(f"`{name.strip()}`" for name in names.split(","))
+        yield f"- {coded}: {meaning}" if meaning else f"- {names}"
+
+
+# Errors
+
+
+def error_codes() -> Iterator[str]:
+    """Every error: what a server answers, and what the SDK raises."""
+    kinds = {
+        kind.code: kind
+        for kind in (*vars(errors).values(), MethodNotAllowed)
+        if isinstance(kind, type) and issubclass(kind, RecollectError)
+    }
+    rows = []
+    for code, status in sorted(STATUS_OF_CODE.items(), key=lambda item: item[1]):
+        kind = kinds[code]
+        raised = f"`{kind.__name__}`" if kind.__name__ in recollect.__all__ else "`ServerError`"
+        rows.append((str(status), f"`{code}`", raised, str(kind.__doc__)))
+    yield from table(("status", "code", "the SDK raises", "what it says"), *rows)
+
+
+def sdk_errors() -> Iterator[str]:
+    """What only the SDK raises."""
+    kinds = [getattr(recollect, name) for name in recollect.__all__]
+    rows = [
+        (f"`{kind.__name__}`", _code_of(kind), _prose(str(kind.__doc__)))
+        for kind in kinds
+        if isinstance(kind, type)
+        and issubclass(kind, Exception)
+        and getattr(kind, "code", "") not in STATUS_OF_CODE
+    ]
+    yield from table(("class", "code", "what it says"), *rows)
+
+
+def _code_of(kind: Any) -> str:
+    return f"`{kind.code}`" if "code" in vars(kind) else ""
+
+
+PARTS: dict[str, Part] = {
+    "overview": overview,
+    "commands": commands,
+    "settings": settings,
+    "client-settings": client_settings,
+    "operations": operations,
+    "types": types,
+    "client": client,
+    "sdk-types": sdk_types,
+    "error-codes": error_codes,
+    "sdk-errors": sdk_errors,
+}
+
+
+def printed() -> dict[Path, str]:
+    """What each page must say.
+
+    Raises:
+        LookupError: a part has no place, or a place no part.
+    """
+    placed: set[str] = set()
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[2]
+        if name not in PARTS:
+            raise LookupError(f"there is no part {name!r} to print")
+        placed.add(name)
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(PARTS[name]()).strip())
+        return f"{match[1]}\n{text}\n{match[3]}"
+
+    texts = {page: _PLACE.sub(fill, page.read_text()) for page in sorted(PAGES.glob("*.md"))}
+    if missing := PARTS.keys() - placed:
+        raise LookupError(f"no page has a place for {', '.join(sorted(missing))}")
+    return texts
+
+
+def main() -> int:
+    """Print, or compare."""
+    texts = printed()
+    differing = [page for page, text in texts.items() if page.read_text() != text]
+    if "--check" in sys.argv[1:]:
+        if differing:
+            names = ", ".join(page.name for page in differing)
+            print(f"not as printed: docs/reference: {names}; run `make print`", file=sys.stderr)
+        return bool(differing)
+    for page in differing:
+        page.write_text(texts[page])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Runs the Python blocks of a page in one namespace: an interpreter that is sent them one by one.
+
+It is a program of its own and imports nothing of ours, so that it runs in any environment. Each
+line on stdin is a JSON object with `code`, `page` and `line`; each line on stdout the answer to it:
+what it printed and, if it failed, the traceback.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import sys
+import traceback
+from typing import Any
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    answers = sys.stdout
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for line in sys.stdin:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            error = _run(json.loads(line), namespace)
+        answers.write(json.dumps({"printed": printed.getvalue(), "error": error}) + "\n")
+        answers.flush()
+
+
+def _run(block: "dict[str, Any]", namespace: "dict[str, Any]") -> "str | None":
+    try:
+        tree = ast.parse(block["code"], block["page"])
+        ast.increment_lineno(tree, block["line"] - 1)
+        exec(compile(tree, block["page"], "exec"), namespace)
+    except BaseException:
+        return traceback.format_exc()
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""docs/reference/ says what the code says, and examples in --help are ones that can be called."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+
+import click
+import pytest
+
+from recollect.api.operations import OPERATIONS
+from recollect.cli import main
+from recollect.config import ClientSettings, Settings, variable_of
+from tests.docs.pages import DOCS, ROOT, all_pages
+
+REFERENCE = DOCS / "reference"
+SETTINGS = (*fields(Settings), *fields(ClientSettings))
+
+
+def test_the_reference_is_as_it_would_be_printed_now() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/print_reference.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_operation_is_in_it() -> None:
+    text = (REFERENCE / "http.md").read_text()
+    for operation in OPERATIONS:
+        assert text.count(f"#### `{operation.method} {operation.path}`\n") == 1
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_page_names_a_setting_that_there_is_not(page: object) -> None:
+    named = set(re.findall(r"\bRECOLLECT_[A-Z_]+\b", told(page))) - {"RECOLLECT_"}
+    invented = {"RECOLLECT_MEMORY_WINDOWS"}  # the settings page shows how one is refused
+    assert named - invented <= {variable_of(each.name) for each in SETTINGS}
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_page_names_a_command_that_there_is_not(page: object) -> None:
+    named = set(re.findall(r"(?:^|`|\$ )recollect ([a-z][a-z-]*)", told(page), re.MULTILINE))
+    assert named <= set(main.commands)
+
+
+def told(page: object) -> str:
+    return (ROOT / str(page)).read_text()
+
+
+def examples_in_help() -> Iterator[str]:
+    def below(command: click.Command) -> Iterator[str]:
+        yield from (line.strip() for line in (command.help or "").splitlines())
+        if isinstance(command, click.Group):
+            for each in command.commands.values():
+                yield from below(each)
+
+    for line in below(main):
+        if line.startswith("recollect "):
+            yield re.split(r" {2,}", line)[0]
+
+
+@pytest.mark.parametrize("example", sorted(set(examples_in_help())))
+def test_an_example_in_help_is_one_that_can_be_called(example: str) -> None:
+    words = shlex.split(re.split(r" [|<>] ", example)[0], comments=True)[1:]
+    command: click.Command = main
+    context = click.Context(main, info_name="recollect")
+    while isinstance(command, click.Group):
+        name, command_, rest = command.resolve_command(context, words)
+        assert command_ is not None
+        assert name is not None
+        command, words = command_, rest
+        context = click.Context(command, info_name=name, parent=context)
+    parser = command.make_parser(context)
+    values, left, _ = parser.parse_args(args=words)
+    assert left == []
+    given = {name for name, value in values.items() if value is not None}
+    for parameter in command.params:
+        needed = isinstance(parameter, click.Argument) and parameter.required
+        assert not needed or parameter.name in given, f"{example}: {parameter.name} is missing"

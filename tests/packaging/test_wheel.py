@@ -1,0 +1,121 @@
+"""The wheel, installed where nothing else is."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from recollect.version import __version__
+from tests.serving import free_port
+
+ROOT = Path(__file__).parents[2]
+UV = Path(sys.executable).with_name("uv")
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PLATFORMS = (
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "x86_64-apple-darwin",
+    "aarch64-apple-darwin",
+)
+
+FIVE_LINES = """
+from recollect import Recollect
+
+with Recollect.open("memory.db") as client:
+    client.user.add(user_id="jane", email="jane@example.com")
+    print(client.user.get("jane").email, client.user.delete("jane").state)
+"""
+
+
+def run(*command: object, folder: Path) -> str:
+    """What a command prints that ends well."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
+    ended = subprocess.run(
+        [str(each) for each in command],
+        cwd=folder,
+        env=inherited,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ("--wheel", "--no-build-isolation", "--python", sys.executable, "--quiet")
+    run(UV, "build", *options, "-o", folder, ROOT, folder=folder)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with the wheel and what it needs, none of it compiled here."""
+    environment = tmp_path_factory.mktemp("empty") / "environment"
+    run(UV, "venv", "--quiet", "--python", sys.executable, environment, folder=environment.parent)
+    python = environment / "bin" / "python"
+    options = ("--quiet", "--only-binary", ":all:", "--python", python)
+    run(UV, "pip", "install", *options, wheel, folder=environment.parent)
+    return environment / "bin"
+
+
+def test_five_lines_are_an_app_with_users(programs: Path, tmp_path: Path) -> None:
+    printed = run(programs / "python", "-W", "error", "-c", FIVE_LINES, folder=tmp_path)
+    assert printed == "jane@example.com erased\n"
+
+
+def test_the_program_is_there_under_both_its_names(programs: Path, tmp_path: Path) -> None:
+    by_name = run(programs / "recollect", "--version", folder=tmp_path)
+    assert by_name == run(programs / "python", "-m", "recollect", "--version", folder=tmp_path)
+    assert __version__ in by_name
+
+
+def test_it_serves(programs: Path, tmp_path: Path) -> None:
+    port = free_port()
+    serving = subprocess.Popen(
+        [programs / "recollect", "serve", "--port", str(port)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with serving:
+        assert serving.stdout is not None
+        assert f"http://127.0.0.1:{port}" in serving.stdout.readline()
+        serving.terminate()
+    assert serving.returncode == 0
+    assert (tmp_path / "recollect-data" / "recollect.db").exists()
+
+
+def test_it_runs_once_without_being_installed(wheel: Path, tmp_path: Path) -> None:
+    options = ("tool", "run", "--quiet", "--python", sys.executable, "--from", wheel)
+    assert __version__ in run(UV, *options, "recollect", "--version", folder=tmp_path)
+
+
+def test_its_types_travel_with_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert "recollect/py.typed" in archive.namelist()
+
+
+def test_it_says_the_version_that_it_has() -> None:
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert described["project"]["version"] == __version__
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_nothing_that_it_needs_has_to_be_compiled(
+    python: str, platform: str, tmp_path: Path
+) -> None:
+    options = ("--dry-run", "--quiet", "--only-binary", ":all:", "--target", tmp_path / "target")
+    where = ("--python-version", python, "--python-platform", platform)
+    locked = ROOT / "requirements" / "runtime.txt"
+    run(UV, "pip", "install", *options, *where, "-r", locked, folder=tmp_path)

@@ -4,6 +4,7 @@ Each imports its carrier when it is made: an app that talks to a server loads no
 and one with a database of its own no HTTP library.
 """
 
+from os import PathLike
 from typing import Any, Self
 
 from recollect.sdk._async.client import AsyncClient
@@ -40,20 +41,24 @@ class Recollect(Client):
             api_key: sent as `Authorization: Bearer …`.
             timeout_s: for connecting, and for each wait for an answer.
             attempts: how often a call is sent at most, where to repeat it is safe.
+
+        Raises:
+            InvalidField: naming the argument that cannot be used.
         """
         from recollect.sdk._sync.http_caller import connected
 
         super().__init__(connected(url, api_key, timeout_s, attempts))
 
     @classmethod
-    def open(cls, database: str = "recollect.db", **settings: Any) -> Self:
+    def open(cls, database: str | PathLike[str] | None = None, **settings: Any) -> Self:
         """Open a database in this process; there is no server, and nothing to start.
 
         What a former process left half-way (an erasure) is finished before this returns.
 
         Args:
-            database: the path of a SQLite file, which is made if it is missing; `":memory:"`,
-                which is gone at the end; or `postgresql://user@host/name`.
+            database: the path of a SQLite file, which is made if it is missing (`~` is home);
+                `":memory:"`, which is gone at the end; or `postgresql://user@host/name`. Without
+                it, what RECOLLECT_DATABASE_URL says: the database that `recollect serve` serves.
             settings: others by name, such as `memory_window=20` (docs: Settings); the environment
                 (`RECOLLECT_…`) says the rest.
 
@@ -61,10 +66,10 @@ class Recollect(Client):
             StorageError: it cannot be opened; a server has the file open, and where it is.
             SettingError: a setting has a value that it cannot have.
         """
-        from recollect.embedded import EmbeddedCaller, open_embedded
+        from recollect.embedded import open_caller
 
         client = cls.__new__(cls)
-        Client.__init__(client, EmbeddedCaller(open_embedded(database, settings)))
+        Client.__init__(client, open_caller(database, settings))
         return client
 
 
@@ -76,7 +81,8 @@ class AsyncRecollect(AsyncClient):
         await client.user.add(user_id="jane", email="jane@example.com")
     ```
 
-    On a server it belongs to the event loop that first uses it (asyncio or trio).
+    The tasks of any event loop may use it (asyncio or trio). On a server, each loop has connections
+    of its own: close it in the loop that used it.
     """
 
     def __init__(
@@ -93,14 +99,14 @@ class AsyncRecollect(AsyncClient):
         super().__init__(connected(url, api_key, timeout_s, attempts))
 
     @classmethod
-    def open(cls, database: str = "recollect.db", **settings: Any) -> Self:
+    def open(cls, database: str | PathLike[str] | None = None, **settings: Any) -> Self:
         """Open a database in this process; see Recollect.open.
 
         It is not awaited: it blocks for some milliseconds, or until an erasure that was left
         half-way is finished.
         """
-        from recollect.embedded import AsyncEmbeddedCaller, open_embedded
+        from recollect.embedded import open_async_caller
 
         client = cls.__new__(cls)
-        AsyncClient.__init__(client, AsyncEmbeddedCaller(open_embedded(database, settings)))
+        AsyncClient.__init__(client, open_async_caller(database, settings))
         return client

@@ -1,7 +1,9 @@
 """Settings: the only module that reads the environment.
 
 A setting is a field of `Settings`: its environment variable is `RECOLLECT_<NAME>`, its flag
-`--<name>`, its line in docs/reference.md is compared by a test. A flag wins over the environment.
+`--<name>`, its line in docs/reference/settings.md is printed from here. A flag wins over the
+environment.
+`ClientSettings` say where the command line's data commands find a server.
 """
 
 import os
@@ -76,6 +78,17 @@ class Settings:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """Which server the command line talks to, where it does not open a database itself."""
+
+    url: str = _setting(
+        "",
+        "A server to talk to, such as http://127.0.0.1:8000; wins over RECOLLECT_DATABASE_URL.",
+    )
+    api_key: str = _setting("", "The key that is sent to a server.")
+
+
 def variable_of(name: str) -> str:
     """The environment variable of a setting."""
     return f"RECOLLECT_{name.upper()}"
@@ -112,6 +125,22 @@ def load_settings(
     return settings
 
 
+def load_client_settings(
+    given: Mapping[str, str | None] | None = None, environment: Mapping[str, str] = os.environ
+) -> ClientSettings:
+    """The client's settings in force: what is given (flags), then the environment.
+
+    Raises:
+        SettingError: a variable is none of Recollect's.
+    """
+    _refuse_unknown(environment)
+    values = {
+        each.name: (given or {}).get(each.name) or environment.get(variable_of(each.name), "")
+        for each in fields(ClientSettings)
+    }
+    return ClientSettings(**values)
+
+
 def _check_given(given: Mapping[str, Any]) -> None:
     kinds = {each.name: each.type for each in fields(Settings)}
     for name, value in given.items():
@@ -130,7 +159,7 @@ def _check_range(name: str, value: Any, *, least: int, most: int, **_: Any) -> N
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = {variable_of(each.name) for each in fields(Settings)}
+    known = {variable_of(each.name) for each in (*fields(Settings), *fields(ClientSettings))}
     for name in environment:
         is_ours = name.startswith("RECOLLECT_") and not name.startswith("RECOLLECT_TEST_")
         if is_ours and name not in known:

@@ -10,17 +10,18 @@ step in a way of its own, and sends back what came of it.
 import asyncio
 import time
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import anyio
 import msgspec
 from anyio import to_thread
 
 from recollect.api.operations import OPERATIONS
-from recollect.config import load_settings
+from recollect.config import SettingError, is_postgres, load_settings, sqlite_path
 from recollect.domain.erasure import Erasure
-from recollect.domain.ids import check_id
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Operation, Transaction
 from recollect.native import shapes
@@ -29,10 +30,11 @@ from recollect.native.calls import Replayed
 from recollect.native.performers import PERFORMERS
 from recollect.native.reading import read_body, read_query
 from recollect.opening import Installation, open_installation
-from recollect.sdk.calls import Call, decoder_of
+from recollect.sdk.calls import Call, read_answer
 from recollect.services import erasures, forgotten, idempotency, installation
 
 _ASK_AGAIN_S = 0.1
+_OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
 
 _encode = msgspec.json.Encoder().encode
 _DECODE_BODY = {
@@ -43,33 +45,45 @@ _DECODE_BODY = {
 
 
 class Step(NamedTuple):
-    """A step towards an answer: something to run on the engine, or a pause."""
+    """A step towards an answer: something to run on the engine, perhaps after a pause."""
 
-    kind: Literal["short read", "long read", "write", "pause"]
-    operation: Operation[Any] | None = None
+    kind: Literal["short read", "long read", "write"]
+    operation: Operation[Any]
+    pause_s: float = 0.0
 
 
 Steps = Generator[Step, Any, Any]
-
-_PAUSE = Step("pause")
 
 
 class EmbeddedCaller:
     """Runs calls on an open installation; any thread may use it."""
 
     def __init__(self, opened: Installation) -> None:
-        """Take an installation, and finish what a former process left half-way in it."""
-        self._engine = opened.engine
-        self._scope = opened.scope
-        self._run(_tidying(opened))
+        self.opened = opened
+        self._is_closed = False
 
     def call(self, call: Call) -> Any:
         """See Caller."""
-        return self._run(_answering(call, self._scope))
+        self.check_is_open()
+        return self._run(_answering(call, self.opened.scope))
+
+    def tidy(self) -> None:
+        """Finish what a former process left half-way, and drop what has expired."""
+        self._run(_tidying(self.opened))
+
+    def check_is_open(self) -> None:
+        """Refuse to use what is closed.
+
+        Raises:
+            RuntimeError: it is.
+        """
+        if self._is_closed:
+            raise RuntimeError("This client was closed; open the database again.")
 
     def close(self) -> None:
         """See Caller."""
-        self._engine.close()
+        self._is_closed = True
+        self.opened.close()
 
     def _run(self, steps: Steps) -> Any:
         try:
@@ -80,29 +94,30 @@ class EmbeddedCaller:
             return end.value
 
     def _take(self, step: Step) -> Any:
-        if step.operation is None:
-            return time.sleep(_ASK_AGAIN_S)
-        run = self._engine.write if step.kind == "write" else self._engine.read
+        if step.pause_s:
+            time.sleep(step.pause_s)
+        engine = self.opened.engine
+        run = engine.write if step.kind == "write" else engine.read
         return run(step.operation)
 
 
 class AsyncEmbeddedCaller:
     """Runs calls on an open installation, for the tasks of any event loop.
 
-    On asyncio by the engine's own awaitable forms; elsewhere (trio), calls run in threads.
+    On asyncio by the engine's own awaitable forms; elsewhere (trio), calls run in threads. So do
+    erasures everywhere: one that has begun goes on when whoever waited for it is cancelled.
     """
 
-    def __init__(self, opened: Installation) -> None:
-        """Take an installation; see EmbeddedCaller."""
-        self._engine = opened.engine
-        self._scope = opened.scope
-        self._in_threads = EmbeddedCaller(opened)
+    def __init__(self, in_threads: EmbeddedCaller) -> None:
+        self._in_threads = in_threads
+        self.opened = in_threads.opened
 
     async def call(self, call: Call) -> Any:
         """See AsyncCaller."""
-        if asyncio._get_running_loop() is None:
+        self._in_threads.check_is_open()
+        if call.operation.does == "erase" or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.call, call)
-        steps = _answering(call, self._scope)
+        steps = _answering(call, self.opened.scope)
         try:
             step = next(steps)
             while True:
@@ -112,30 +127,68 @@ class AsyncEmbeddedCaller:
 
     async def close(self) -> None:
         """See AsyncCaller."""
-        await to_thread.run_sync(self._engine.close)
+        await to_thread.run_sync(self._in_threads.close)
 
     async def _take(self, step: Step) -> Any:
-        if step.operation is None:
-            return await anyio.sleep(_ASK_AGAIN_S)
+        engine = self.opened.engine
         if step.kind == "write":
-            return await self._engine.write_async(step.operation)
-        is_short = step.kind == "short read"
-        return await self._engine.read_async(step.operation, is_short=is_short)
+            return await engine.write_async(step.operation)
+        return await engine.read_async(step.operation, is_short=step.kind == "short read")
 
 
-def open_embedded(database: str, settings: Mapping[str, Any]) -> Installation:
-    """An installation for this process alone.
-
-    Args:
-        database: a path, `:memory:`, or a database URL.
-        settings: others, by name; the environment says the rest.
+def open_caller(
+    database: str | PathLike[str] | None, settings: Mapping[str, Any]
+) -> EmbeddedCaller:
+    """A caller on a database that this process alone has open; see client.Recollect.open.
 
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
-    is_url = "://" in database
-    database_url = database if is_url else f"sqlite:///{database}"
-    return open_installation(load_settings({**settings, "database_url": database_url}))
+    caller = EmbeddedCaller(_opened(database, settings))
+    try:
+        caller.tidy()
+    except BaseException:
+        caller.close()
+        raise
+    return caller
+
+
+def open_async_caller(
+    database: str | PathLike[str] | None, settings: Mapping[str, Any]
+) -> AsyncEmbeddedCaller:
+    """As open_caller."""
+    return AsyncEmbeddedCaller(open_caller(database, settings))
+
+
+def _opened(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -> Installation:
+    for name in settings:
+        if name == "database_url":
+            raise SettingError("The database is named by the first argument, not database_url.")
+        if name in _OF_SERVERS:
+            raise SettingError(f"{name} is a setting of servers, and there is none here.")
+    named = None if database is None else fspath(database)
+    if named == "":
+        raise SettingError('The path is empty; give one, ":memory:", or a postgresql:// URL.')
+    loaded = load_settings({**settings, "database_url": named})
+    return open_installation(replace(loaded, database_url=_url_of(loaded.database_url)))
+
+
+def _url_of(text: str) -> str:
+    if is_postgres(text):
+        return text
+    path = sqlite_path(text) if "://" in text else text
+    if path == ":memory:":
+        return "sqlite:///:memory:"
+    # Absolute, because connections are opened later too, when the process may be elsewhere.
+    return f"sqlite:///{Path(path).expanduser().absolute()}"
+
+
+def _is_on_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _answering(call: Call, scope: Scope) -> Steps:
@@ -158,6 +211,7 @@ def _answering(call: Call, scope: Scope) -> Steps:
 
 def _finishing(scope: Scope, erasure: Erasure) -> Generator[Step, Any, Erasure]:
     """An erasure, carried to its end."""
+    pause_s = 0.0
     while not erasure.is_finished:
         advance = partial(
             erasures.advance,
@@ -165,9 +219,9 @@ def _finishing(scope: Scope, erasure: Erasure) -> Generator[Step, Any, Erasure]:
             uuid=erasure.uuid,
             held_until_at=erasure.claimed_until_at,
         )
-        erasure = yield Step("write", advance)
-        if not erasure.is_finished and erasure.claimed_until_at is None:
-            yield _PAUSE  # another process is at work on it
+        erasure = yield Step("write", advance, pause_s)
+        # Where another process is at work on it, there is nothing to do but ask again.
+        pause_s = _ASK_AGAIN_S if erasure.claimed_until_at is None else 0.0
     return erasure
 
 
@@ -199,7 +253,7 @@ def _native(call: Call) -> NativeCall:
     if operation.body is not None:
         native.body = read_body(call.body or b"", _DECODE_BODY[operation.name])
     if call.idempotency_key is not None:
-        native.idempotency_key = check_id(call.idempotency_key, "idempotency_key")
+        native.idempotency_key = call.idempotency_key
         native.request = _encode((operation.name, call.ids)) + (call.body or b"")
     return native
 
@@ -208,4 +262,4 @@ def _value(call: Call, result: Any) -> Any:
     """What a server's client would read of a result: metadata and data are opened."""
     if isinstance(result, Replayed):
         result = result.value
-    return decoder_of(call.kind).decode(_encode(result))
+    return read_answer(call, _encode(result))

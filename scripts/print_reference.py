@@ -477,7 +477,7 @@ def printed() -> dict[Path, str]:
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(PARTS[name]()).strip())
         return f"{match[1]}\n{text}\n{match[3]}"
 
-    texts = {page: _PLACE.sub(fill, page.read_text()) for page in sorted(PAGES.glob("*.md"))}
+    texts = {page: _PLACE.sub(fill, page.read_text("utf-8")) for page in sorted(PAGES.glob("*.md"))}
     if missing := PARTS.keys() - placed:
         raise LookupError(f"no page has a place for {', '.join(sorted(missing))}")
     return texts
@@ -486,14 +486,14 @@ def printed() -> dict[Path, str]:
 def main() -> int:
     """Print, or compare."""
     texts = printed()
-    differing = [page for page, text in texts.items() if page.read_text() != text]
+    differing = [page for page, text in texts.items() if page.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:
         if differing:
             names = ", ".join(page.name for page in differing)
             print(f"not as printed: docs/reference: {names}; run `make print`", file=sys.stderr)
         return bool(differing)
     for page in differing:
-        page.write_text(texts[page])
+        page.write_text(texts[page], "utf-8")
     return 0
 
 

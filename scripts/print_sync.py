@@ -26,6 +26,9 @@ SUBSTITUTIONS = [
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
+    (r"\b__anext__\b", "__next__"),
+    (r"\banext\b", "next"),
+    (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\banyio\b", "time"),
     (r"\bAsync([A-Z]\w+)", r"\1"),
 ]
@@ -37,7 +40,7 @@ def printed() -> dict[str, str]:
     Raises:
         LookupError: a substitution has matched nowhere.
     """
-    texts = {path.name: path.read_text() for path in sorted(SOURCE.glob("*.py"))}
+    texts = {path.name: path.read_text("utf-8") for path in sorted(SOURCE.glob("*.py"))}
     for pattern, replacement in SUBSTITUTIONS:
         if not any(re.search(pattern, text) for text in texts.values()):
             raise LookupError(f"nothing in {SOURCE} matches {pattern!r}")
@@ -48,7 +51,7 @@ def printed() -> dict[str, str]:
 def main() -> int:
     """Print, or compare."""
     texts = printed()
-    there = {path.name: path.read_text() for path in TARGET.glob("*.py")}
+    there = {path.name: path.read_text("utf-8") for path in TARGET.glob("*.py")}
     if "--check" in sys.argv[1:]:
         differing = sorted(name for name in texts | there if texts.get(name) != there.get(name))
         if differing:
@@ -58,7 +61,7 @@ def main() -> int:
     for name in there.keys() - texts.keys():
         (TARGET / name).unlink()
     for name, text in texts.items():
-        (TARGET / name).write_text(text)
+        (TARGET / name).write_text(text, "utf-8")
     return 0
 
 

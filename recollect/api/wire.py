@@ -20,6 +20,7 @@ SHORT_PAGE = 100
 MAX_BATCH = 1000
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many rows a page has at most.")]
+Last = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many messages at most.")]
 Cursor = Annotated[str, Meta(description="The `next` of the page before.")]
 JsonObject = dict[str, Any]
 
@@ -188,7 +189,7 @@ class ListSessions(DatedList, kw_only=True):
 class GetMemory(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How much memory: the `last` so many messages, or the installation's window."""
 
-    last: Limit | UnsetType = UNSET
+    last: Last | UnsetType = UNSET
 
     @property
     def is_short(self) -> bool:

@@ -1,6 +1,7 @@
 """The commands. Each imports what it needs when it is called, so that `--help` starts at once."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -8,15 +9,15 @@ from typing import Any, TypeVar
 
 import click
 
+from recollect.cli import exits
+from recollect.cli.nouns import in_module
+from recollect.cli.target import with_client, with_client_that_may_make
+from recollect.client import Recollect
 from recollect.config import SettingError, Settings, flag_of, load_settings, variable_of
 from recollect.domain.errors import RecollectError
 from recollect.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-EXIT_REFUSED = 1
-EXIT_USAGE = 2
-EXIT_PROBLEMS = 3
 
 
 def with_settings(*names: str) -> Callable[[F], F]:
@@ -49,14 +50,23 @@ class Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command."""
+        if os.environ.get("NO_COLOR"):
+            context.color = False
         try:
             return super().invoke(context)
         except RecollectError as error:
             click.echo(f"recollect: {error.detail}", err=True)
-            sys.exit(EXIT_REFUSED)
+            sys.exit(exits.code_of(error))
         except SettingError as error:
             click.echo(f"recollect: {error}", err=True)
-            sys.exit(EXIT_USAGE)
+            sys.exit(exits.USAGE)
+        except exits.Interrupted as interrupted:
+            click.echo(f"recollect: {interrupted.detail}", err=True)
+            sys.exit(interrupted.code)
+
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """Their names, in the order in which they are told of."""
+        return list(self.commands)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,11 +76,13 @@ def main() -> None:
 
     \b
     recollect serve                        serve on http://127.0.0.1:8000
-    recollect serve --port 9000            serve elsewhere
-    recollect doctor                       look whether all is well
+    recollect users add jane               add a user to recollect-data/recollect.db
+    recollect users list --url http://…    ask a server
 
     Every setting is an environment variable too; a flag wins over it. Exit codes: 0 done,
-    1 refused (the database, a lock), 2 wrong usage or setting, 3 doctor found problems.
+    1 refused (the database, a lock, the request), 2 wrong usage or setting, 3 doctor found
+    problems, 4 not found, 5 unreachable (the server), 128 and the signal's number (130 for Ctrl-C)
+    stopped by a signal.
     """
 
 
@@ -131,7 +143,7 @@ def doctor(*, as_json: bool, **given: Any) -> None:
             if finding.advice:
                 click.echo(f"{'':<19}{finding.advice}")
     if not all(finding.is_well for finding in findings):
-        sys.exit(EXIT_PROBLEMS)
+        sys.exit(exits.PROBLEMS)
 
 
 @main.command()
@@ -153,3 +165,109 @@ def port(*, source: str, target: str, as_json: bool) -> None:
     from recollect.cli.porting import port_installation, print_report
 
     print_report(port_installation(source, target), as_json=as_json)
+
+
+@main.group(cls=in_module("recollect.cli.users"))
+def users() -> None:
+    """Add, list, show, change and forget users.
+
+    \b
+    recollect users add jane --email jane@example.com
+    recollect users list
+    """
+
+
+@main.group(cls=in_module("recollect.cli.sessions"))
+def sessions() -> None:
+    """Open, list, show, end and forget sessions.
+
+    \b
+    recollect sessions add chat-1 --user-id jane
+    recollect sessions list --user-id jane
+    """
+
+
+@main.group(cls=in_module("recollect.cli.messages"))
+def messages() -> None:
+    """List the messages of a session, and append to it.
+
+    \b
+    recollect messages add chat-1 "Do you have these in blue?" --role-type user
+    recollect messages list chat-1
+    """
+
+
+@main.group(cls=in_module("recollect.cli.memory"))
+def memory() -> None:
+    """Show the memory of a session.
+
+    \b
+    recollect memory show chat-1
+    """
+
+
+@main.command("export")
+@click.argument("user_ids", metavar="[USER_ID]...", nargs=-1)
+@click.option(
+    "--output",
+    "-o",
+    "place",
+    default="-",
+    metavar="FILE",
+    help="The file to write, which is there once it is whole; - is stdout.  [-]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON, for machines.")
+@with_client
+def export(client: Recollect, *, user_ids: tuple[str, ...], place: str, as_json: bool) -> None:
+    """Write users with their sessions and messages as JSON Lines.
+
+    Without a USER_ID all users are written. Sessions that have no owner are not part of it, and
+    what is added while it runs may be missing. Uuids of users and sessions, and all times but those
+    of messages, are not exported: an import makes them anew. A FILE is there once it is whole; if
+    the export is interrupted, run it again.
+
+    \b
+    recollect export --output people.jsonl
+    recollect export jane | gzip > jane.jsonl.gz
+    """
+    from recollect.cli.exporting import export_users
+
+    export_users(client, user_ids, place, as_json=as_json)
+
+
+@main.command("import")
+@click.argument(
+    "place", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON, for machines.")
+@with_client_that_may_make
+def import_(client: Recollect, *, place: str, as_json: bool) -> None:
+    """Add users with their sessions and messages from JSON Lines.
+
+    FILE is what export wrote; - is stdin. Messages keep their uuid and their time; those that are
+    there already are passed over. If it is interrupted, run it again: it completes the user it
+    stopped in, and leaves alone what is complete. A user who is there and differs from the file is
+    left alone too, and named; the exit code is then 1.
+
+    \b
+    recollect import people.jsonl
+    gunzip --stdout jane.jsonl.gz | recollect import - --url http://127.0.0.1:8000
+    """
+    from recollect.cli.importing import import_users
+
+    import_users(client, place, as_json=as_json)
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(*, shell: str) -> None:
+    """Print what makes a shell complete the words of `recollect`.
+
+    \b
+    recollect completion bash > ~/.local/share/bash-completion/completions/recollect
+    recollect completion zsh > ~/.zfunc/_recollect
+    recollect completion fish > ~/.config/fish/completions/recollect.fish
+    """
+    from recollect.cli.completing import script
+
+    click.echo(script(main, shell))

@@ -1,19 +1,20 @@
 """A call of a native operation, decided before anything is sent."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
+from math import isfinite
 from typing import Any
 
 import msgspec
 
 from recollect.api.operations import OPERATIONS, Operation
 from recollect.domain.errors import InvalidField
-from recollect.domain.ids import check_id
-from recollect.domain.metadata import check_json, encode_json
-from recollect.domain.text import check_characters
+from recollect.domain.ids import MAX_ID_LENGTH
 
 _OPERATIONS = {operation.name: operation for operation in OPERATIONS}
+_GREATEST_REVISION = 10**18 - 1
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -26,7 +27,6 @@ class Call(msgspec.Struct, kw_only=True):
         body: JSON, or None where there is none.
         if_revision: the revision that a change was made to.
         idempotency_key: makes a POST safe to send again.
-        kind: the type of the answer.
     """
 
     operation: Operation
@@ -35,7 +35,6 @@ class Call(msgspec.Struct, kw_only=True):
     body: bytes | None
     if_revision: int | None
     idempotency_key: str | None
-    kind: Any
 
 
 def make_call(
@@ -43,76 +42,132 @@ def make_call(
     ids: Mapping[str, str] | None = None,
     *,
     query: Mapping[str, Any] | None = None,
-    body: Mapping[str, Any] | None = None,
+    body: bytes | None = None,
     if_revision: int | None = None,
     idempotency_key: str | None = None,
-    kind: Any = None,
 ) -> Call:
     """A call of the operation with this name; see Call.
 
+    Only what cannot travel is refused here; all else is judged where the call is carried to.
+
     Args:
         query: by name; None, and a cursor of 0, are left out.
-        body: its fields, as JSON has them.
-        kind: where it is not the operation's own.
+        body: JSON; see requests.
 
     Raises:
-        InvalidField: an id or a field has what cannot be sent.
+        InvalidField: naming what cannot be sent.
     """
-    operation = _OPERATIONS[name]
-    for field, value in (ids or {}).items():
-        _check_id(value, field)
     return Call(
-        operation=operation,
-        ids=dict(ids or {}),
+        operation=_OPERATIONS[name],
+        ids={field: _id(value, field) for field, value in (ids or {}).items()},
         parameters=_parameters(query or {}),
-        body=None if body is None else _encoded(body),
-        if_revision=if_revision,
-        idempotency_key=idempotency_key,
-        kind=operation.response if kind is None else kind,
+        body=body,
+        if_revision=_revision(if_revision),
+        idempotency_key=_key(idempotency_key),
     )
 
 
+def read_answer(call: Call, text: bytes) -> Any:
+    """An answer, of the type that the operation has.
+
+    Raises:
+        msgspec.MsgspecError, UnicodeDecodeError: it is none.
+    """
+    kind = call.operation.response
+    try:
+        return _decoder_of(kind).decode(text)
+    except msgspec.MsgspecError as error:
+        # The opaque data of a message may have a number that is beyond this decoder and not beyond
+        # Python's own: no reason to keep the other messages from the app.
+        try:
+            return msgspec.convert(json.loads(text, parse_int=_whole), kind)
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            raise error from None
+
+
 @cache
-def decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
-    """What reads answers of a type."""
+def _decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def given(**fields: Any) -> dict[str, Any]:
-    """The fields that were given, a request's or a method's: all but those that are UNSET."""
-    return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+def _whole(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        return float(digits)
 
 
-def _check_id(value: Any, field: str) -> None:
+def _id(value: Any, field: str) -> str:
     if not isinstance(value, str):
-        raise InvalidField(f"{field} must be a str, not {type(value).__name__}.", field)
-    check_id(value, field)
+        raise InvalidField(f"{field} must be a str, not a {type(value).__name__}.", field)
+    if not value:
+        raise InvalidField(f"{field} cannot be empty.", field)
+    if value in {".", ".."}:
+        raise InvalidField(f"{field} cannot be {value!r}: no URL can carry it.", field)
+    return _text(value, field)
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    # The encoder would make null of NaN in silence, and text of a number that is a key.
-    for field, value in body.items():
-        check_json(value, field)
-    return encode_json(body)
+def _revision(value: Any) -> int | None:
+    if value is None:
+        return None
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= _GREATEST_REVISION:
+        raise InvalidField(
+            "if_revision must be a revision that you have read: a whole number.", "if_revision"
+        )
+    return int(value)
+
+
+def _key(value: Any) -> str | None:
+    if value is None:
+        return None
+    # It travels as a header: visible ASCII, and no space at either end.
+    is_text = isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH
+    if not is_text or not value.isascii() or not value.isprintable() or value.strip() != value:
+        raise InvalidField(
+            f"idempotency_key must be a text of 1 to {MAX_ID_LENGTH} visible ASCII characters.",
+            "idempotency_key",
+        )
+    return str(value)
 
 
 def _parameters(query: Mapping[str, Any]) -> list[tuple[str, str]]:
-    parameters = []
+    parameters: list[tuple[str, str]] = []
     for name, value in query.items():
-        if name == "metadata" and value is not None:
-            parameters += [_condition(path, wanted) for path, wanted in value.items()]
-        elif value is not None and not (name == "cursor" and value in {0, "0", ""}):
-            parameters.append((name, _parameter(name, value)))
+        if value is None or (name == "cursor" and value in (0, "0")):
+            continue
+        if name == "metadata":
+            parameters += _conditions(value)
+        else:
+            text = value.isoformat() if isinstance(value, datetime) else str(value)
+            parameters.append((name, _text(text, name)))
     return parameters
 
 
-def _condition(path: str, wanted: Any) -> tuple[str, str]:
+def _conditions(wanted: Any) -> list[tuple[str, str]]:
+    if not isinstance(wanted, Mapping):
+        raise InvalidField("metadata must be a dict of conditions by path.", "metadata")
+    return [_condition(path, value) for path, value in wanted.items()]
+
+
+def _condition(path: Any, value: Any) -> tuple[str, str]:
+    if not isinstance(path, str):
+        raise InvalidField(f"metadata has a path that is not text: {path!r}.", "metadata")
+    field = _text(f"metadata.{path}", "metadata")
+    is_scalar = value is None or isinstance(value, str | int | float)
+    if not is_scalar or (isinstance(value, float) and not isfinite(value)):
+        raise InvalidField(
+            f"{field} can be compared with a text, a number, true, false or null.", field
+        )
     # As JSON in any case, so that the text "1" is not taken for the number.
-    field = f"metadata.{path}"
-    check_json(wanted, check_characters(field, "metadata"))
-    return field, encode_json(wanted).decode()
+    return field, _text(json.dumps(value, ensure_ascii=False), field)
 
 
-def _parameter(name: str, value: Any) -> str:
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
-    return check_characters(text, name)
+def _text(value: str, field: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidField(
+            f"{field} has half a surrogate pair in it, which is no character.", field
+        ) from error
+    return value

@@ -53,20 +53,38 @@ def error_of(status: int, body: bytes) -> RecollectError:
 
     Args:
         status: of an answer that is no success.
-        body: `application/problem+json`, if it is a Recollect server's.
+        body: `application/problem+json`, if it is a Recollect server's, and not of something that
+            stands before it.
     """
     try:
         problem = msgspec.json.decode(body, type=_Problem)
-    except msgspec.MsgspecError:
-        return UnexpectedAnswer(f"The answer was HTTP {status}, and not one of Recollect's.")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _of_another(status)
     kind = _CLASSES.get(problem.code)
     if kind is None:
         return ServerError(problem.code, problem.detail, *problem.fields)
     return kind(problem.detail, *problem.fields)
 
 
+def _of_another(status: int) -> RecollectError:
+    said = f"The answer was HTTP {status}, and not one of Recollect's"
+    kind = _CLASSES_OF_STATUS.get(status)
+    if kind is None:
+        return UnexpectedAnswer(f"{said}; is the URL right?")
+    return kind(f"{said}: something before the server has given it.")
+
+
 _CLASSES: dict[str, type[RecollectError]] = {
     kind.code: kind
     for kind in (*vars(errors).values(), RateLimited)
     if isinstance(kind, type) and issubclass(kind, RecollectError)
+}
+
+# What proxies and load balancers say for themselves.
+_CLASSES_OF_STATUS: dict[int, type[RecollectError]] = {
+    413: errors.TooLarge,
+    429: RateLimited,
+    502: ConnectionFailed,
+    503: errors.Unavailable,
+    504: ConnectionFailed,
 }

@@ -1,6 +1,9 @@
 """What an app says to the SDK: the inputs of the domain, under the names that Zep gave them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from math import isfinite
 from typing import Any, TypeVar
 
 import msgspec
@@ -8,8 +11,8 @@ from msgspec import UNSET
 
 from recollect.api.wire import MAX_BATCH
 from recollect.domain import message, session, user
-from recollect.domain.metadata import encode_json
-from recollect.sdk.calls import given
+from recollect.domain.errors import InvalidField
+from recollect.domain.metadata import MAX_DEPTH, check_json
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -73,7 +76,7 @@ class NewMessage(message.NewMessage, kw_only=True):
         token_count: yours; the server counts no tokens.
         created_at: when it was said, where you fill in a history; without a zone it is UTC.
         metadata: a JSON object of up to 64 KiB.
-        data: any JSON that you want back as it was, up to 1 MiB.
+        data: any JSON that you want back as it was, up to 1 MiB (`msgspec.Raw`: to the byte).
     """
 
     data: Any = UNSET
@@ -83,46 +86,140 @@ def only_request(request: R | None, fields: dict[str, Any], kind: type[R]) -> R:
     """The request that was given, or the one that its fields make.
 
     Raises:
-        TypeError: both were given, or a field that there is none of, or not all that are needed.
+        TypeError: both were given, or something else, or a field that there is none of, or not all
+            that are needed.
     """
     if request is None:
         return kind(**fields)
     if fields:
         raise TypeError(f"give a {kind.__name__}, or its fields, not both")
+    if not isinstance(request, kind):
+        given = type(request).__name__
+        raise TypeError(f"give a {kind.__name__}, or its fields by name, not a {given}")
     return request
 
 
-def fields_of(request: msgspec.Struct, *left_out: str) -> dict[str, Any]:
-    """What a request says, as JSON has it, without the fields that travel elsewhere."""
-    fields = given(**msgspec.structs.asdict(request))
+def body_of(request: msgspec.Struct, *left_out: str) -> bytes:
+    """What a request says, as JSON, without the fields that travel elsewhere.
+
+    Raises:
+        InvalidField: naming the field that cannot be sent.
+    """
+    fields = msgspec.structs.asdict(request)
     for name in left_out:
         del fields[name]
-    return fields
+    return body_with(**fields)
 
 
-def messages_of(messages: Sequence[NewMessage]) -> list[dict[str, Any]]:
-    """Messages as JSON has them."""
-    return [_message(each) for each in messages]
+def body_with(**fields: Any) -> bytes:
+    """The fields that were given, as JSON: all but those that are UNSET.
+
+    Raises:
+        InvalidField: naming the field that cannot be sent.
+    """
+    return _encode(_checked(fields))
 
 
-def batches_of(messages: Iterable[NewMessage]) -> Iterator[list[NewMessage]]:
-    """Messages in batches that one request can carry: as many as it may have, and as large."""
-    batch: list[NewMessage] = []
+def body_of_messages(messages: Any, user_id: str | None) -> bytes:
+    """Messages to append, as JSON.
+
+    Raises:
+        InvalidField: naming the field that cannot be sent, such as `messages[3].content`.
+    """
+    if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
+        raise InvalidField("messages must be a list of NewMessage.", "messages")
+    return _batch([_message(each, index) for index, each in enumerate(messages)], user_id)
+
+
+def batches_of(messages: Iterable[NewMessage], user_id: str | None) -> Iterator[tuple[int, bytes]]:
+    """Messages to append in bodies that one request can carry, and how many each has.
+
+    A body has as many as a request may have, and is as large as it may be.
+
+    Raises:
+        InvalidField: as body_of_messages does; the place is that in its batch.
+    """
+    batch: list[bytes] = []
     size_bytes = 0
     for each in messages:
-        each_bytes = len(encode_json(each))
-        is_full = len(batch) == MAX_BATCH or size_bytes + each_bytes > _BATCH_BYTES
+        text = _message(each, len(batch))
+        is_full = len(batch) == MAX_BATCH or size_bytes + len(text) > _BATCH_BYTES
         if batch and is_full:
-            yield batch
+            yield len(batch), _batch(batch, user_id)
             batch, size_bytes = [], 0
-        batch.append(each)
-        size_bytes += each_bytes
+        batch.append(text)
+        size_bytes += len(text)
     if batch:
-        yield batch
+        yield len(batch), _batch(batch, user_id)
 
 
-def _message(each: NewMessage) -> dict[str, Any]:
-    fields = fields_of(each)
-    if each.created_at is not None:
+def _batch(messages: list[bytes], user_id: str | None) -> bytes:
+    fields: dict[str, Any] = {"messages": [msgspec.Raw(each) for each in messages]}
+    if user_id is not None:
+        fields |= _checked({"user_id": user_id})
+    return _encode(fields)
+
+
+def _message(each: Any, index: int) -> bytes:
+    place = f"messages[{index}]"
+    if not isinstance(each, message.NewMessage):
+        raise InvalidField(f"{place} must be a NewMessage, not a {type(each).__name__}.", place)
+    fields = msgspec.structs.asdict(each)
+    if isinstance(each.created_at, datetime):
         fields["created_at"] = each.created_at.isoformat()
-    return fields
+    data = fields.pop("data")
+    fields = _checked(fields, f"{place}.")
+    if data is not UNSET:
+        fields["data"] = _opaque(data, f"{place}.data")
+    return _encode(fields)
+
+
+def _checked(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    # The encoder would make null of NaN in silence, and text of a number that is a key.
+    given = {name: value for name, value in fields.items() if value is not UNSET}
+    for name, value in given.items():
+        check_json(value, f"{prefix}{name}")
+    return given
+
+
+def _opaque(data: Any, field: str) -> msgspec.Raw:
+    """Any JSON; what an app has as JSON text already, as `msgspec.Raw`, goes out as it is."""
+    if isinstance(data, msgspec.Raw):
+        return data
+    _check_opaque(data, field, 1)
+    try:
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        return msgspec.Raw(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidField(
+            f"{field} has half a surrogate pair in it, which is no character.", field
+        ) from error
+
+
+def _check_opaque(value: Any, field: str, depth: int) -> None:
+    # Kept as text, data may have more than metadata: NUL, and numbers of any size.
+    if isinstance(value, dict | list | tuple):
+        if depth > MAX_DEPTH:
+            raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_opaque(item, field, depth + 1)
+        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            raise InvalidField(f"{field} has a key that is not text.", field)
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise InvalidField(f"{field} has a number in it that is not finite.", field)
+    elif value is not None and not isinstance(value, str | int):
+        kind = type(value).__name__
+        raise InvalidField(f"{field} has a {kind} in it, which JSON cannot hold.", field)
+
+
+def _plain(value: Any) -> Any:
+    """What a class of the app's own is, where it is a text or a number at heart."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    return float(value)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode

@@ -4,7 +4,7 @@ from random import Random
 
 import msgspec
 
-from recollect.domain.errors import RecollectError, Unavailable
+from recollect.domain.errors import InvalidField, RecollectError, Unavailable
 from recollect.sdk.calls import Call
 from recollect.sdk.errors import ConnectionFailed, NotSent, RateLimited
 
@@ -19,6 +19,10 @@ class Retries(msgspec.Struct, frozen=True):
     """How often a call is sent in all, at most."""
 
     attempts: int = 4
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise InvalidField("attempts must be at least 1.", "attempts")
 
     def pause_s(
         self, call: Call, attempt: int, error: RecollectError, retry_after_s: float | None

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import msgspec
 
-from recollect.sdk.calls import Call, decoder_of
+from recollect.domain.errors import InvalidField
+from recollect.sdk.calls import Call, read_answer
 from recollect.sdk.errors import UnexpectedAnswer, error_of
 from recollect.sdk.wire_client import Headers, WireReply, WireRequest
 from recollect.version import __version__
@@ -40,15 +41,24 @@ def value_of(call: Call, reply: WireReply) -> Any:
     if reply.status not in _SUCCESSES:
         raise error_of(reply.status, reply.body)
     try:
-        return decoder_of(call.kind).decode(reply.body)
-    except msgspec.MsgspecError as error:
+        return read_answer(call, reply.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedAnswer(
             f"HTTP {reply.status} came with something that is no answer: {error}."
         ) from error
 
 
 def default_headers(api_key: str | None) -> Headers:
-    """What every request says: who asks."""
+    """What every request says: who asks.
+
+    Raises:
+        InvalidField: the key cannot be one.
+    """
+    if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        raise InvalidField(
+            "api_key has a character in it that no key has; is there a line end after it?",
+            "api_key",
+        )
     headers = {"User-Agent": f"recollect-python/{__version__}", "Accept": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"

@@ -56,7 +56,7 @@ def load_queries(dialect: str) -> dict[str, Query]:
         stem, _, ending = file.name.rpartition(".")
         if ending != "sql" or (stem in DIALECTS and stem != dialect):
             continue
-        (own if stem == dialect else shared).update(parse_queries(file.read_text()))
+        (own if stem == dialect else shared).update(parse_queries(file.read_text("utf-8")))
     sections = shared | own
     return {
         name: Query(_FRAGMENT.sub(lambda match: sections["fragment", match[1]], text))

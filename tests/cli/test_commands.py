@@ -11,16 +11,31 @@ import pytest
 from recollect import __version__
 from recollect.cli import main
 from recollect.config import Settings, flag_of, variable_of
-from tests.cli.running import is_sentence, recollect
+from tests.cli.running import is_sentence, recollect, walk
 
-COMMANDS = sorted(main.commands)
+WORDS = sorted(main.commands)
+COMMANDS = [words for words, _ in walk()]
+ON_A_DATABASE = [words for words in COMMANDS if words != ("completion",)]
+ARGUMENTS = {
+    "users add": ("jane",),
+    "users show": ("jane",),
+    "users update": ("jane", "--email", "jane@example.com"),
+    "users delete": ("jane", "--yes"),
+    "sessions show": ("chat-1",),
+    "sessions end": ("chat-1",),
+    "sessions delete": ("chat-1", "--yes"),
+    "messages list": ("chat-1",),
+    "messages add": ("chat-1", "Hello"),
+    "memory show": ("chat-1",),
+    "import": ("-",),
+}
 
 
-def on_database(command: str, url: str) -> tuple[str, ...]:
-    """A command with the database that it is to work on."""
-    if command == "port":
-        return (command, url, "sqlite:///target.db")
-    return (command, "--database", url)
+def on_database(words: tuple[str, ...], url: str) -> tuple[str, ...]:
+    """A command with what it needs, and the database that it is to work on."""
+    if words == ("port",):
+        return (*words, url, "sqlite:///target.db")
+    return (*words, *ARGUMENTS.get(" ".join(words), ()), "--database", url)
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
@@ -32,17 +47,25 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
 def test_help_names_every_command_and_the_exit_codes(tmp_path: Path, flag: str) -> None:
     result = recollect(flag, folder=tmp_path)
     assert result.returncode == 0
-    for command in COMMANDS:
-        assert f"  {command} " in result.stdout
-    for code in ("0 done", "1 refused", "2 wrong usage", "3 doctor found"):
+    for word in WORDS:
+        assert f"  {word} " in result.stdout
+    codes = ("0 done", "1 refused", "2 wrong usage", "3 doctor found", "4 not found")
+    for code in (*codes, "5 unreachable", "130 for Ctrl-C"):
         assert code in " ".join(result.stdout.split())
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_shows_an_example(tmp_path: Path, command: str) -> None:
-    result = recollect(command, "--help", folder=tmp_path)
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_of_a_command_shows_an_example(tmp_path: Path, words: tuple[str, ...]) -> None:
+    result = recollect(*words, "--help", folder=tmp_path)
     assert result.returncode == 0
-    assert re.search(rf"^  recollect {command}( \w+:///\S+)*$", result.stdout, re.MULTILINE)
+    example = rf"^  (gunzip .* \| )?recollect {' '.join(words)}( \S.*)?$"
+    assert re.search(example, result.stdout, re.MULTILINE)
+
+
+def test_help_of_a_group_names_its_commands(tmp_path: Path) -> None:
+    result = recollect("users", "--help", folder=tmp_path)
+    named = re.findall(r"^  ([a-z]+)  ", result.stdout.partition("Commands:")[2], re.MULTILINE)
+    assert named == ["add", "list", "show", "update", "delete"]
 
 
 def test_help_of_serve_names_every_setting_with_its_variable(tmp_path: Path) -> None:
@@ -59,8 +82,8 @@ def test_an_unknown_command_is_wrong_usage(tmp_path: Path) -> None:
     assert "No such command 'sevre'" in result.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", ON_A_DATABASE, ids=" ".join)
+def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, command: tuple[str, ...]) -> None:
     words = on_database(command, "sqlite:///recollect.db")
     result = recollect(*words, folder=tmp_path, environment={"RECOLLECT_DATABSE_URL": "x"})
     assert result.returncode == 2
@@ -109,7 +132,7 @@ def test_a_flag_with_a_bad_port_is_wrong_usage(tmp_path: Path, value: str) -> No
 
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
     url = "postgresql://jane:hunter2@db.example/recollect"
-    for command in COMMANDS:
+    for command in ON_A_DATABASE:
         result = recollect(*on_database(command, url), folder=tmp_path)
         assert result.returncode != 0
         assert "hunter2" not in result.stdout + result.stderr
@@ -120,8 +143,9 @@ LOADED = """
 import sys
 {statement}
 loaded = {{name.partition(".")[0] for name in sys.modules}}
-known = {{"apsw", "starlette", "uvicorn", "uvloop", "httptools", "click", "msgspec"}}
-print(*sorted(loaded & known))
+drivers = {{"apsw", "psycopg", "httpx2"}}
+servers = {{"starlette", "uvicorn", "uvloop", "httptools"}}
+print(*sorted(loaded & (drivers | servers | {{"click", "rich"}})))
 """
 
 
@@ -136,5 +160,31 @@ def test_importing_the_package_loads_no_driver_and_no_server() -> None:
     assert loaded_after("import recollect") == set()
 
 
-def test_the_command_line_loads_no_driver_and_no_server_before_a_command_needs_them() -> None:
-    assert loaded_after("import recollect.cli") & {"apsw", "starlette", "uvicorn"} == set()
+def test_the_command_line_loads_nothing_but_its_own_library_before_a_command_needs_it() -> None:
+    assert loaded_after("import recollect.cli") == {"click"}
+
+
+def test_it_runs_as_a_module_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "recollect", "--version"]
+    run = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=True)
+    assert run.stdout == f"recollect, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "sign"),
+    [("bash", "complete -o"), ("zsh", "#compdef recollect"), ("fish", "--command recollect")],
+)
+def test_a_shell_is_told_how_to_complete(tmp_path: Path, shell: str, sign: str) -> None:
+    result = recollect("completion", shell, folder=tmp_path)
+    assert result.returncode == 0
+    assert sign in result.stdout
+    assert f"_RECOLLECT_COMPLETE={shell}_complete" in result.stdout
+
+
+def test_words_of_commands_that_are_loaded_late_are_completed(tmp_path: Path) -> None:
+    asked = {
+        "_RECOLLECT_COMPLETE": "bash_complete",
+        "COMP_WORDS": "recollect users l",
+        "COMP_CWORD": "2",
+    }
+    assert recollect(folder=tmp_path, environment=asked).stdout == "plain,list\n"

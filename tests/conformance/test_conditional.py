@@ -97,6 +97,7 @@ def test_an_etag_that_was_given_can_be_sent_back(change: Conditional) -> None:
         assert change.send(etag).status == 200
 
 
+@pytest.mark.wire("what stands in a header")
 def test_what_is_no_revision_is_refused(change: Conditional) -> None:
     before = change.read()
     for if_match in ("1", 'W/"1"', '"x"', '"1", "2"', '""', '"-1"', "", "'1'", '"1', '"1.0"', "*"):
@@ -141,6 +142,7 @@ def test_an_owner_is_given_to_a_revision(way: Way, fresh: str) -> None:
     assert (given.status, given.json["user_id"]) == (200, fresh)
 
 
+@pytest.mark.wire("a header where no method has the argument")
 def test_a_condition_that_is_not_understood_is_refused(way: Way, fresh: str) -> None:
     user = add_user(way, fresh)
     session = open_session(way, fresh)

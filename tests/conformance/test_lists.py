@@ -264,7 +264,6 @@ def test_there_are_two_orders(empty: List) -> None:
 
 BAD_CURSORS = {
     "empty": "",
-    "a_number": "0",
     "a_word": "next",
     "null": "null",
     "no_base64": "%%%",
@@ -283,6 +282,11 @@ BAD_CURSORS = {
 def test_a_cursor_is_one_that_the_server_gave_out(empty: List) -> None:
     refused = {name: refusal(empty.get(cursor=cursor)) for name, cursor in BAD_CURSORS.items()}
     assert refused == dict.fromkeys(BAD_CURSORS, (400, "bad_request", ["cursor"]))
+
+
+@pytest.mark.wire("to a typed method 0 is the start, as it was to Zep's")
+def test_a_cursor_of_zero_is_none_that_the_server_gave_out(empty: List) -> None:
+    assert refusal(empty.get(cursor="0")) == (400, "bad_request", ["cursor"])
 
 
 def test_a_cursor_keeps_its_order(listed: List) -> None:
@@ -324,11 +328,13 @@ def test_a_cursor_of_all_users_is_not_one_of_some(way: Way, fresh: str) -> None:
     assert refusal(refused) == (400, "bad_request", ["cursor"])
 
 
+@pytest.mark.wire("parameters that no method has")
 def test_an_unknown_parameter_is_named(empty: List) -> None:
     for parameter in ("offset", "Limit", "page", "search", "state"):
         assert refusal(empty.get(**{parameter: "1"})) == invalid(parameter)
 
 
+@pytest.mark.wire("parameters that no method has")
 @pytest.mark.parametrize("path", [SESSIONS_OF_USER, MESSAGES, ERASURES])
 def test_some_lists_have_no_filters(way: Way, fresh: str, path: str) -> None:
     ids = (fresh,) if "{}" in path else ()
@@ -339,11 +345,13 @@ def test_some_lists_have_no_filters(way: Way, fresh: str, path: str) -> None:
         assert refusal(refused) == invalid(parameter)
 
 
+@pytest.mark.wire("parameters that no method has")
 @pytest.mark.parametrize(("path", "parameter"), [(USERS, "user_id"), (SESSIONS, "email")])
 def test_each_list_has_its_own_filters(way: Way, path: str, parameter: str) -> None:
     assert refusal(way.request("GET", path, params={parameter: "x"})) == invalid(parameter)
 
 
+@pytest.mark.wire("parameters that no method has")
 @pytest.mark.parametrize("path", [USER, SESSION])
 def test_what_is_read_alone_takes_no_parameters(way: Way, fresh: str, path: str) -> None:
     add_user(way, fresh)

@@ -91,6 +91,7 @@ def test_a_reader_may_say_from_1_to_1000(way: Way, session: str, last: str) -> N
     assert refusal(refused) == invalid("last")
 
 
+@pytest.mark.wire("parameters that no method has")
 def test_memory_takes_no_other_parameter(way: Way, session: str) -> None:
     for name in ("limit", "cursor", "lastn"):
         refused = way.request("GET", MEMORY, session, params={name: "5"})

@@ -340,6 +340,7 @@ DATA = {
 }
 
 
+@pytest.mark.wire("a typed reader gets a value")
 @pytest.mark.parametrize("name", DATA)
 def test_data_comes_back_byte_for_byte(way: Way, session: str, name: str) -> None:
     body = f'{{"messages":[{{"content":"Hello","data":{DATA[name]}}}]}}'.encode()
@@ -354,6 +355,17 @@ def test_data_comes_back_byte_for_byte(way: Way, session: str, name: str) -> Non
     ]
     for answer in answers:
         assert f'"data":{DATA[name]},' in answer.text
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_comes_back_as_the_value_it_was(way: Way, session: str, name: str) -> None:
+    body = f'{{"messages":[{{"content":"Hello","data":{DATA[name]}}}]}}'.encode()
+    appended = way.request("POST", MESSAGES, session, content=body)
+    assert appended.status == 201, appended
+    [message] = appended.json["messages"]
+    assert message["data"] == json.loads(DATA[name])
+    assert get_messages(way, session) == [message]
+    assert way.request("GET", MESSAGE, session, message["uuid"]).json == message
 
 
 def test_data_of_null_is_none(way: Way, session: str) -> None:
@@ -413,9 +425,8 @@ BAD_FIELDS: dict[str, tuple[str, Any]] = {
     "created_at_empty": ("created_at", ""),
     "metadata_as_a_list": ("metadata", []),
     "metadata_as_text": ("metadata", "{}"),
-    "seq": ("seq", 5),
-    "unknown": ("mood", "gloomy"),
 }
+UNKNOWN_FIELDS = {"seq": 5, "mood": "gloomy"}
 
 
 def test_a_bad_field_of_a_message_is_named(way: Way, session: str) -> None:
@@ -430,14 +441,17 @@ def test_a_bad_field_of_a_message_is_named(way: Way, session: str) -> None:
 
 
 BAD_BATCHES: dict[str, tuple[dict[str, Any], str]] = {
-    "no_messages": ({}, "messages"),
     "messages_as_null": ({"messages": None}, "messages"),
     "messages_as_an_object": ({"messages": {"content": "Hello"}}, "messages"),
     "a_message_as_text": ({"messages": ["Hello"]}, "messages[0]"),
     "a_message_as_null": ({"messages": [{"content": "Hello"}, None]}, "messages[1]"),
-    "no_content": ({"messages": [{"role": "Jane"}]}, "messages[0].content"),
     "user_id_as_a_number": ({"messages": [{"content": "Hello"}], "user_id": 5}, "user_id"),
     "user_id_empty": ({"messages": [{"content": "Hello"}], "user_id": ""}, "user_id"),
+}
+# What no method can be called with.
+UNTYPED_BATCHES: dict[str, tuple[dict[str, Any], str]] = {
+    "no_messages": ({}, "messages"),
+    "no_content": ({"messages": [{"role": "Jane"}]}, "messages[0].content"),
     "unknown": ({"messages": [{"content": "Hello"}], "session_id": "x"}, "session_id"),
 }
 
@@ -449,6 +463,27 @@ def test_a_bad_field_of_a_batch_is_named(way: Way, session: str) -> None:
     }
     assert refused == {name: invalid(field) for name, (_, field) in BAD_BATCHES.items()}
     assert contents(way, session) == []
+
+
+@pytest.mark.wire("fields that no method has, or that each must have")
+@pytest.mark.parametrize("name", UNTYPED_BATCHES)
+def test_an_unknown_or_missing_field_of_a_batch_is_named(way: Way, session: str, name: str) -> None:
+    body, field = UNTYPED_BATCHES[name]
+    assert refusal(way.request("POST", MESSAGES, session, json=body)) == invalid(field)
+    assert contents(way, session) == []
+
+
+@pytest.mark.wire("fields that no method has")
+@pytest.mark.parametrize("field", UNKNOWN_FIELDS)
+def test_an_unknown_field_of_a_message_is_named(way: Way, session: str, field: str) -> None:
+    before = append(way, session, TOLD)
+    said = {field: UNKNOWN_FIELDS[field]}
+    body = {"messages": [{"content": "Hello"}, {"content": "Hello", **said}]}
+    appended = way.request("POST", MESSAGES, session, json=body)
+    assert refusal(appended) == invalid(f"messages[1].{field}")
+    edited = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json=said)
+    assert refusal(edited) == invalid(field)
+    assert get_messages(way, session) == before
 
 
 # Reading, editing and erasing one.
@@ -511,9 +546,7 @@ def test_an_edit_leaves_the_session_as_it_is(way: Way, session: str) -> None:
 
 
 BAD_CHANGES = {
-    name: bad
-    for name, bad in BAD_FIELDS.items()
-    if bad[0] in {"content", "role", "metadata", "seq", "mood"}
+    name: bad for name, bad in BAD_FIELDS.items() if bad[0] in {"content", "role", "metadata"}
 }
 
 
@@ -528,6 +561,7 @@ def test_a_bad_field_of_an_edit_is_named(way: Way, session: str) -> None:
     assert get_messages(way, session) == before
 
 
+@pytest.mark.wire("fields that no method has")
 def test_some_things_cannot_be_edited(way: Way, session: str) -> None:
     before = append(way, session, TOLD)
     for field in ("uuid", "role_type", "data", "token_count", "created_at"):

@@ -232,6 +232,7 @@ def test_the_place_inside_metadata_is_named(thing: OfUser) -> None:
         assert refusal(thing.create(BAD[name])) == invalid(f"{thing.field}.a[0].b[0]")
 
 
+@pytest.mark.wire("bodies that are no JSON")
 def test_what_is_no_json_cannot_be_read(thing: OfUser) -> None:
     for text in ("{", '{"a":NaN}', '{"a":Infinity}', '{"a":01}', "{'a':1}", "{}}"):
         assert refusal(thing.create(text)) == (400, "bad_request", [])

@@ -112,7 +112,6 @@ def test_the_longest_idempotency_key_is_remembered(way: Way, fresh: str) -> None
         body = {"messages": [{"content": "Hello"}]}
         answer = way.request("POST", MESSAGES, fresh, json=body, headers={"Idempotency-Key": key})
         assert answer.status == 201
-    assert answer.headers["idempotent-replayed"] == "true"
     assert contents(way, fresh) == ["Hello"]
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from recollect.api.wire import Erasure
 from recollect.domain.paging import Order
 from recollect.sdk._async.callers import AsyncCaller
-from recollect.sdk._async.lists import read_all, read_chunked, read_page
+from recollect.sdk._async.lists import AsyncPages, AsyncRows, read_page
 from recollect.sdk.calls import make_call
 from recollect.sdk.pages import Page
 
@@ -48,8 +48,8 @@ class AsyncErasureClient:
     ) -> AsyncIterator[Page[Erasure]]:
         """All erasures, page by page."""
         query = {"limit": chunk_size, "order": order}
-        return read_chunked(self._caller, "erasures.list", {}, query)
+        return AsyncPages(self._caller, "erasures.list", {}, query)
 
     def list_all(self, *, order: Order = "created") -> AsyncIterator[Erasure]:
         """All erasures, one by one."""
-        return read_all(self.list_chunked(_AT_ONCE, order=order))
+        return AsyncRows(self.list_chunked(_AT_ONCE, order=order))

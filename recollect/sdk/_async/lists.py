@@ -1,5 +1,10 @@
-"""Lists, page by page and row by row."""
+"""Lists, page by page and row by row.
 
+They are no generators, which whoever stops half-way would have to close: nothing is held between
+two pages, and a page that could not be read may be asked for again.
+"""
+
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
@@ -18,22 +23,38 @@ async def read_page(
     return Page(page.items, page.next)
 
 
-async def read_chunked(
-    caller: AsyncCaller, name: str, ids: dict[str, str], query: dict[str, Any]
-) -> AsyncIterator[Page[Any]]:
+class AsyncPages(AsyncIterator[Page[T]]):
     """Every page of a list, each read when it is asked for; an empty list has none."""
-    cursor: str | None = None
-    while True:
-        page = await read_page(caller, name, ids, {**query, "cursor": cursor})
-        if page:
-            yield page
-        cursor = page.next
-        if cursor is None:
-            return
+
+    def __init__(
+        self, caller: AsyncCaller, name: str, ids: dict[str, str], query: dict[str, Any]
+    ) -> None:
+        self._caller = caller
+        self._name = name
+        self._ids = ids
+        self._query = query
+        self._cursor: str | None = None
+        self._is_over = False
+
+    async def __anext__(self) -> Page[T]:
+        while not self._is_over:
+            query = {**self._query, "cursor": self._cursor}
+            page = await read_page(self._caller, self._name, self._ids, query)
+            self._cursor = page.next
+            self._is_over = page.next is None
+            if page:
+                return page
+        raise StopAsyncIteration
 
 
-async def read_all(pages: AsyncIterator[Page[T]]) -> AsyncIterator[T]:
+class AsyncRows(AsyncIterator[T]):
     """Every row of the pages."""
-    async for page in pages:
-        for row in page:
-            yield row
+
+    def __init__(self, pages: AsyncIterator[Page[T]]) -> None:
+        self._pages = pages
+        self._rows: deque[T] = deque()
+
+    async def __anext__(self) -> T:
+        while not self._rows:
+            self._rows.extend(await anext(self._pages))
+        return self._rows.popleft()

@@ -8,10 +8,10 @@ from msgspec import UNSET, UnsetType
 from recollect.api.wire import Erasure, Memory, Message
 from recollect.domain.paging import Order
 from recollect.sdk._async.callers import AsyncCaller
-from recollect.sdk._async.lists import read_all, read_chunked, read_page
-from recollect.sdk.calls import given, make_call
+from recollect.sdk._async.lists import AsyncPages, AsyncRows, read_page
+from recollect.sdk.calls import make_call
 from recollect.sdk.pages import Page
-from recollect.sdk.requests import NewMessage, batches_of, messages_of
+from recollect.sdk.requests import NewMessage, batches_of, body_of_messages, body_with
 
 _AT_ONCE = 100
 
@@ -51,13 +51,8 @@ class AsyncMessageClient:
             Gone: the session or its user is being erased, or was erased lately.
         """
         several = [messages] if isinstance(messages, NewMessage) else messages
-        body: dict[str, Any] = {"messages": messages_of(several)}
-        if user_id is not None:
-            body["user_id"] = user_id
-        ids = {"session_id": session_id}
-        call = make_call("messages.append", ids, body=body, idempotency_key=idempotency_key)
-        appended: list[Message] = (await self._caller.call(call)).messages
-        return appended
+        body = body_of_messages(several, user_id)
+        return await self._append(session_id, body, idempotency_key)
 
     async def add_bulk(
         self, session_id: str, messages: Iterable[NewMessage], *, user_id: str | None = None
@@ -74,14 +69,22 @@ class AsyncMessageClient:
             What `add` raises.
         """
         count = 0
-        for batch in batches_of(messages):
-            try:
-                await self.add(session_id, batch, user_id=user_id)
-            except Exception as error:
-                error.add_note(f"{count} messages had been appended before.")
-                raise
-            count += len(batch)
+        try:
+            for size, body in batches_of(messages, user_id):
+                await self._append(session_id, body)
+                count += size
+        except Exception as error:
+            error.add_note(f"{count} messages had been appended before.")
+            raise
         return count
+
+    async def _append(
+        self, session_id: str, body: bytes, idempotency_key: str | None = None
+    ) -> list[Message]:
+        ids = {"session_id": session_id}
+        call = make_call("messages.append", ids, body=body, idempotency_key=idempotency_key)
+        appended: list[Message] = (await self._caller.call(call)).messages
+        return appended
 
     async def get(self, session_id: str, uuid: str) -> Message:
         """Read a message.
@@ -110,7 +113,7 @@ class AsyncMessageClient:
             Gone: its session is being erased.
         """
         ids = {"session_id": session_id, "uuid": uuid}
-        body = given(role=role, content=content, metadata=metadata)
+        body = body_with(role=role, content=content, metadata=metadata)
         edited: Message = await self._caller.call(make_call("messages.update", ids, body=body))
         return edited
 
@@ -153,11 +156,11 @@ class AsyncMessageClient:
     ) -> AsyncIterator[Page[Message]]:
         """All messages of a session, page by page."""
         query = {"limit": chunk_size, "order": order}
-        return read_chunked(self._caller, "messages.list", {"session_id": session_id}, query)
+        return AsyncPages(self._caller, "messages.list", {"session_id": session_id}, query)
 
     def list_all(self, session_id: str, *, order: Order = "created") -> AsyncIterator[Message]:
         """All messages of a session, one by one."""
-        return read_all(self.list_chunked(session_id, _AT_ONCE, order=order))
+        return AsyncRows(self.list_chunked(session_id, _AT_ONCE, order=order))
 
 
 class AsyncMemoryClient:

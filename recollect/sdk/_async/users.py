@@ -9,10 +9,10 @@ from msgspec import UNSET, UnsetType
 from recollect.api.wire import Erasure, Session, User
 from recollect.domain.paging import Order
 from recollect.sdk._async.callers import AsyncCaller
-from recollect.sdk._async.lists import read_all, read_chunked, read_page
+from recollect.sdk._async.lists import AsyncPages, AsyncRows, read_page
 from recollect.sdk.calls import make_call
 from recollect.sdk.pages import Page
-from recollect.sdk.requests import CreateUserRequest, UpdateUserRequest, fields_of, only_request
+from recollect.sdk.requests import CreateUserRequest, UpdateUserRequest, body_of, only_request
 
 _AT_ONCE = 100
 
@@ -64,7 +64,7 @@ class AsyncUserClient:
             Gone: one with this `user_id` is being erased now.
         """
         user = only_request(request, fields, CreateUserRequest)
-        body = fields_of(user)
+        body = body_of(user)
         call = make_call("users.add", body=body, idempotency_key=idempotency_key)
         added: User = await self._caller.call(call)
         return added
@@ -116,7 +116,7 @@ class AsyncUserClient:
             Gone: the user is being erased.
         """
         user = only_request(request, fields, CreateUserRequest)
-        body = fields_of(user, "user_id")
+        body = body_of(user, "user_id")
         ids = {"user_id": user.user_id}
         call = make_call("users.put", ids, body=body, if_revision=if_revision)
         put: User = await self._caller.call(call)
@@ -163,7 +163,7 @@ class AsyncUserClient:
             Gone: the user is being erased.
         """
         change = only_request(request, fields, UpdateUserRequest)
-        body = fields_of(change, "user_id")
+        body = body_of(change, "user_id")
         ids = {"user_id": change.user_id}
         call = make_call("users.update", ids, body=body, if_revision=if_revision)
         changed: User = await self._caller.call(call)
@@ -242,7 +242,7 @@ class AsyncUserClient:
             "created_before": created_before,
             "metadata": metadata,
         }
-        return read_chunked(self._caller, "users.list", {}, query)
+        return AsyncPages(self._caller, "users.list", {}, query)
 
     def list_all(
         self,
@@ -262,7 +262,7 @@ class AsyncUserClient:
             created_before=created_before,
             metadata=metadata,
         )
-        return read_all(pages)
+        return AsyncRows(pages)
 
     async def get_sessions(
         self,

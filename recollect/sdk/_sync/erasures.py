@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from recollect.api.wire import Erasure
 from recollect.domain.paging import Order
 from recollect.sdk._sync.callers import Caller
-from recollect.sdk._sync.lists import read_all, read_chunked, read_page
+from recollect.sdk._sync.lists import Pages, Rows, read_page
 from recollect.sdk.calls import make_call
 from recollect.sdk.pages import Page
 
@@ -49,8 +49,8 @@ class ErasureClient:
     ) -> Iterator[Page[Erasure]]:
         """All erasures, page by page."""
         query = {"limit": chunk_size, "order": order}
-        return read_chunked(self._caller, "erasures.list", {}, query)
+        return Pages(self._caller, "erasures.list", {}, query)
 
     def list_all(self, *, order: Order = "created") -> Iterator[Erasure]:
         """All erasures, one by one."""
-        return read_all(self.list_chunked(_AT_ONCE, order=order))
+        return Rows(self.list_chunked(_AT_ONCE, order=order))

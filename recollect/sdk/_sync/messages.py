@@ -9,10 +9,10 @@ from msgspec import UNSET, UnsetType
 from recollect.api.wire import Erasure, Memory, Message
 from recollect.domain.paging import Order
 from recollect.sdk._sync.callers import Caller
-from recollect.sdk._sync.lists import read_all, read_chunked, read_page
-from recollect.sdk.calls import given, make_call
+from recollect.sdk._sync.lists import Pages, Rows, read_page
+from recollect.sdk.calls import make_call
 from recollect.sdk.pages import Page
-from recollect.sdk.requests import NewMessage, batches_of, messages_of
+from recollect.sdk.requests import NewMessage, batches_of, body_of_messages, body_with
 
 _AT_ONCE = 100
 
@@ -52,13 +52,8 @@ class MessageClient:
             Gone: the session or its user is being erased, or was erased lately.
         """
         several = [messages] if isinstance(messages, NewMessage) else messages
-        body: dict[str, Any] = {"messages": messages_of(several)}
-        if user_id is not None:
-            body["user_id"] = user_id
-        ids = {"session_id": session_id}
-        call = make_call("messages.append", ids, body=body, idempotency_key=idempotency_key)
-        appended: list[Message] = (self._caller.call(call)).messages
-        return appended
+        body = body_of_messages(several, user_id)
+        return self._append(session_id, body, idempotency_key)
 
     def add_bulk(
         self, session_id: str, messages: Iterable[NewMessage], *, user_id: str | None = None
@@ -75,14 +70,22 @@ class MessageClient:
             What `add` raises.
         """
         count = 0
-        for batch in batches_of(messages):
-            try:
-                self.add(session_id, batch, user_id=user_id)
-            except Exception as error:
-                error.add_note(f"{count} messages had been appended before.")
-                raise
-            count += len(batch)
+        try:
+            for size, body in batches_of(messages, user_id):
+                self._append(session_id, body)
+                count += size
+        except Exception as error:
+            error.add_note(f"{count} messages had been appended before.")
+            raise
         return count
+
+    def _append(
+        self, session_id: str, body: bytes, idempotency_key: str | None = None
+    ) -> list[Message]:
+        ids = {"session_id": session_id}
+        call = make_call("messages.append", ids, body=body, idempotency_key=idempotency_key)
+        appended: list[Message] = (self._caller.call(call)).messages
+        return appended
 
     def get(self, session_id: str, uuid: str) -> Message:
         """Read a message.
@@ -111,7 +114,7 @@ class MessageClient:
             Gone: its session is being erased.
         """
         ids = {"session_id": session_id, "uuid": uuid}
-        body = given(role=role, content=content, metadata=metadata)
+        body = body_with(role=role, content=content, metadata=metadata)
         edited: Message = self._caller.call(make_call("messages.update", ids, body=body))
         return edited
 
@@ -154,11 +157,11 @@ class MessageClient:
     ) -> Iterator[Page[Message]]:
         """All messages of a session, page by page."""
         query = {"limit": chunk_size, "order": order}
-        return read_chunked(self._caller, "messages.list", {"session_id": session_id}, query)
+        return Pages(self._caller, "messages.list", {"session_id": session_id}, query)
 
     def list_all(self, session_id: str, *, order: Order = "created") -> Iterator[Message]:
         """All messages of a session, one by one."""
-        return read_all(self.list_chunked(session_id, _AT_ONCE, order=order))
+        return Rows(self.list_chunked(session_id, _AT_ONCE, order=order))
 
 
 class MemoryClient:

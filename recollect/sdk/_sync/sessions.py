@@ -10,13 +10,13 @@ from msgspec import UNSET, UnsetType
 from recollect.api.wire import Erasure, Session
 from recollect.domain.paging import Order
 from recollect.sdk._sync.callers import Caller
-from recollect.sdk._sync.lists import read_all, read_chunked, read_page
+from recollect.sdk._sync.lists import Pages, Rows, read_page
 from recollect.sdk.calls import make_call
 from recollect.sdk.pages import Page
 from recollect.sdk.requests import (
     CreateSessionRequest,
     UpdateSessionRequest,
-    fields_of,
+    body_of,
     only_request,
 )
 
@@ -68,7 +68,7 @@ class SessionClient:
             InvalidField: naming the field.
             Gone: the session or its user is being erased.
         """
-        body = fields_of(only_request(request, fields, CreateSessionRequest))
+        body = body_of(only_request(request, fields, CreateSessionRequest))
         call = make_call("sessions.add", body=body, idempotency_key=idempotency_key)
         opened: Session = self._caller.call(call)
         return opened
@@ -123,7 +123,7 @@ class SessionClient:
             Gone: the session or its user is being erased.
         """
         change = only_request(request, fields, UpdateSessionRequest)
-        body = fields_of(change, "session_id")
+        body = body_of(change, "session_id")
         ids = {"session_id": change.session_id}
         call = make_call("sessions.update", ids, body=body, if_revision=if_revision)
         changed: Session = self._caller.call(call)
@@ -207,7 +207,7 @@ class SessionClient:
             "created_before": created_before,
             "metadata": metadata,
         }
-        return read_chunked(self._caller, "sessions.list", {}, query)
+        return Pages(self._caller, "sessions.list", {}, query)
 
     def list_all(
         self,
@@ -227,4 +227,4 @@ class SessionClient:
             created_before=created_before,
             metadata=metadata,
         )
-        return read_all(pages)
+        return Rows(pages)

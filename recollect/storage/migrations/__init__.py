@@ -17,7 +17,7 @@ def load_migrations(dialect: str) -> list[Migration]:
     folder = resources.files(__name__) / dialect
     steps = [file for file in folder.iterdir() if file.name.endswith(".sql")]
     return sorted(
-        Migration(int(file.name[:4]), file.name[5:].removesuffix(".sql"), file.read_text())
+        Migration(int(file.name[:4]), file.name[5:].removesuffix(".sql"), file.read_text("utf-8"))
         for file in steps
     )
 

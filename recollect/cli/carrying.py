@@ -1,0 +1,46 @@
+"""Calls whose answers are read as another type than the SDK's: what need not be opened stays shut.
+
+So metadata and data pass from an installation to a file, and back, as the bytes they are.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from recollect.api.wire import Page
+from recollect.client import Recollect
+from recollect.sdk.calls import make_call
+
+
+def carry(
+    client: Recollect,
+    name: str,
+    ids: Mapping[str, str],
+    kind: Any,
+    *,
+    query: Mapping[str, Any] | None = None,
+    body: bytes | None = None,
+) -> Any:
+    """The answer to a call of the operation with this name, read as `kind`.
+
+    Raises:
+        RecollectError: of the class that says what was wrong.
+    """
+    call = make_call(name, ids, query=query, body=body)
+    call.operation = msgspec.structs.replace(call.operation, response=kind)
+    return client._caller.call(call)
+
+
+def carry_list(
+    client: Recollect, name: str, ids: Mapping[str, str], kind: Any, **query: Any
+) -> Iterator[Page[Any]]:
+    """Every page of a list, whose rows are read as `kind`."""
+    cursor = None
+    while True:
+        asked = {**query, "cursor": cursor}
+        page: Page[Any] = carry(client, name, ids, Page[kind], query=asked)
+        yield page
+        cursor = page.next
+        if cursor is None:
+            return

@@ -1,0 +1,97 @@
+"""`recollect messages …`."""
+
+import sys
+from typing import Any
+
+import click
+
+from recollect.cli.lists import chunks_of
+from recollect.cli.options import as_json, metadata_given, paged
+from recollect.cli.tables import messages_table, print_list, print_message
+from recollect.cli.target import with_client, with_client_that_may_make
+from recollect.client import Recollect
+from recollect.config import SettingError
+from recollect.domain.errors import InvalidField
+from recollect.domain.message import ROLE_TYPES
+from recollect.domain.text import MAX_CONTENT_BYTES
+from recollect.sdk.requests import NewMessage
+
+
+@click.command("list")
+@click.argument("session_id")
+@paged
+@as_json
+@with_client
+def list_(
+    client: Recollect,
+    *,
+    session_id: str,
+    limit: int,
+    cursor: str | None,
+    is_all: bool,
+    as_json: bool,
+    order: str,
+) -> None:
+    """List the messages of a session, in their order.
+
+    \b
+    recollect messages list chat-1
+    recollect messages list chat-1 --all --json
+    """
+    filters = {"session_id": session_id, "order": order}
+    chunks = chunks_of(client.message.list, limit, cursor, filters, is_all=is_all)
+    print_list(chunks, messages_table, "There are no messages in this session.", as_json=as_json)
+
+
+@click.command()
+@click.argument("session_id")
+@click.argument("text")
+@click.option("--role", metavar="TEXT", default="", help="Who says it, in your own words.")
+@click.option(
+    "--role-type",
+    type=click.Choice(ROLE_TYPES),
+    default="norole",
+    show_default=True,
+    help="What the role means to a model.",
+)
+@click.option(
+    "--user-id",
+    metavar="USER_ID",
+    help="Whose session it is: an unknown session is opened for them, an unknown user added.",
+)
+@metadata_given
+@as_json
+@with_client_that_may_make
+def add(
+    client: Recollect,
+    *,
+    session_id: str,
+    text: str,
+    user_id: str | None,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """Append a message to a session; where TEXT is -, it is read from stdin.
+
+    Of what is read, one newline at the end is left out.
+
+    \b
+    recollect messages add chat-1 "Do you have these in blue?" --role-type user
+    recollect messages add chat-1 - --user-id jane --role jane < question.txt
+    """
+    message = NewMessage(content=_read() if text == "-" else text, **fields)
+    [added] = client.message.add(session_id, message, user_id=user_id)
+    print_message(added, as_json=as_json)
+
+
+def _read() -> str:
+    content = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 2)
+    if len(content.removesuffix(b"\n")) > MAX_CONTENT_BYTES:
+        raise InvalidField("content is larger than 1 MiB.", "content")
+    try:
+        return content.decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise SettingError("What came on stdin is not text in UTF-8.") from error
+
+
+COMMANDS = (list_, add)

@@ -1,0 +1,271 @@
+"""Users, sessions, messages and memory from the command line: on a file, PostgreSQL, a server."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from recollect import Recollect
+from recollect.api import wire
+from tests.cli.running import is_sentence, recollect
+from tests.http.schemas import faults
+from tests.postgres import postgres_server
+from tests.serving import serving
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def on(folder: Path, *place: str) -> Run:
+    """Runs commands in a folder, with these words at their end."""
+
+    def run(*words: object, given: str | None = None) -> "subprocess.CompletedProcess[str]":
+        return recollect(*words, *place, folder=folder, given=given, seconds=30)
+
+    return run
+
+
+@pytest.fixture(params=["file", "postgres", "server"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
+    """Runs commands on a place of each kind."""
+    with ExitStack() as stack:
+        if request.param == "file":
+            yield on(tmp_path, "--database", str(tmp_path / "new" / "memory.db"))
+        elif request.param == "postgres":
+            yield on(tmp_path, "--database", postgres_server().new_database())
+        else:
+            yield on(tmp_path, "--url", stack.enter_context(serving(tmp_path)).url)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Run:
+    """Runs commands in a folder, without saying where the data is."""
+    return on(tmp_path)
+
+
+def said(result: "subprocess.CompletedProcess[str]", kind: Any) -> Any:
+    """The one JSON document that was printed, which is as the schema of a type says."""
+    assert (result.returncode, result.stderr) == (0, "")
+    value = json.loads(result.stdout)
+    (schema,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    assert list(faults(value, schema, {"$defs": parts})) == []
+    return value
+
+
+def refused(result: "subprocess.CompletedProcess[str]", code: int) -> str:
+    """The sentence by which a command was refused, with nothing on stdout."""
+    assert (result.returncode, result.stdout) == (code, "")
+    assert is_sentence(result.stderr)
+    return result.stderr
+
+
+def test_what_is_added_is_shown_listed_changed_and_forgotten_as_the_schemas_say(run: Run) -> None:
+    fields = (
+        "--email",
+        "jane@example.com",
+        "--last-name",
+        "Smith",
+        "--metadata",
+        '{"a": {"b": 1}}',
+    )
+    jane = said(run("users", "add", "jane", *fields, "--json"), wire.User)
+    assert (jane["email"], jane["metadata"], jane["revision"]) == (
+        "jane@example.com",
+        {"a": {"b": 1}},
+        1,
+    )
+    assert said(run("users", "show", "jane", "--json"), wire.User) == jane
+    change = ("--metadata", '{"a": {"b": null}, "c": 2}', "--remove", "last_name")
+    changed = said(run("users", "update", "jane", *change, "--json"), wire.User)
+    assert (changed["last_name"], changed["metadata"]) == (None, {"a": {}, "c": 2})
+    assert changed["email"] == "jane@example.com"
+
+    opened = said(run("sessions", "add", "chat-1", "--user-id", "jane", "--json"), wire.Session)
+    assert opened["user_id"] == "jane"
+    words = ("messages", "add", "chat-1", "-", "--role", "Jane", "--role-type", "user", "--json")
+    message = said(run(*words, given="In blue?\nOr green?\n"), wire.Message)
+    assert message["content"] == "In blue?\nOr green?"
+    assert (message["role"], message["role_type"]) == ("Jane", "user")
+    memory = said(run("memory", "show", "chat-1", "--last", "3", "--json"), wire.Memory)
+    assert memory == {"messages": [message], "summary": None, "facts": []}
+    page = said(run("messages", "list", "chat-1", "--json"), wire.Page[wire.Message])
+    assert page == {"items": [message], "next": None}
+
+    ended = said(run("sessions", "end", "chat-1", "--json"), wire.Session)
+    assert ended["ended_at"] is not None
+    assert said(run("sessions", "show", "chat-1", "--json"), wire.Session) == ended
+    page = said(run("sessions", "list", "--user-id", "jane", "--json"), wire.Page[wire.Session])
+    assert page == {"items": [ended], "next": None}
+
+    erasure = said(run("users", "delete", "jane", "--yes", "--json"), wire.Erasure)
+    assert erasure["state"] == "erased"
+    assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1}
+    assert "no user" in refused(run("users", "show", "jane", "--json"), 4)
+    assert "no session" in refused(run("messages", "list", "chat-1", "--json"), 4)
+
+
+def test_what_an_installation_refuses_is_a_sentence_and_a_code(here: Run) -> None:
+    assert here("users", "add", "jane").returncode == 0
+    assert "already" in refused(here("users", "add", "jane", "--json"), 1)
+    assert "no user" in refused(here("sessions", "add", "--user-id", "nobody"), 4)
+    assert "no session" in refused(here("messages", "add", "nowhere", "Hello"), 4)
+    assert "cursor is not one" in refused(here("users", "list", "--cursor", "x"), 1)
+    assert "user_id" in refused(here("users", "show", ".."), 1)
+
+
+def test_a_list_is_filtered_ordered_and_paged(tmp_path: Path, here: Run) -> None:
+    with Recollect.open(str(tmp_path / "m.db")) as client:
+        for name, plan in (("ann", "pro"), ("bob", "free"), ("cem", "pro"), ("dea", "5")):
+            client.user.add(user_id=name, email=f"{name}@example.com", metadata={"plan": plan})
+        ann = client.user.get("ann")
+
+    def listed(*words: str) -> tuple[list[str], str | None]:
+        page = json.loads(here("users", "list", "--database", "m.db", "--json", *words).stdout)
+        return [each["user_id"] for each in page["items"]], page["next"]
+
+    names, cursor = listed("--limit", "3")
+    assert names == ["ann", "bob", "cem"]
+    assert listed("--limit", "3", "--cursor", str(cursor)) == (["dea"], None)
+    assert listed("--limit", "1", "--all") == (["ann", "bob", "cem", "dea"], None)
+    assert listed("--order", "-created", "--limit", "2")[0] == ["dea", "cem"]
+    assert listed("--email", "BOB@example.com") == (["bob"], None)
+    assert listed("--metadata", "plan=pro") == (["ann", "cem"], None)
+    assert listed("--metadata", 'plan="5"') == (["dea"], None)
+    assert listed("--metadata", "plan=5") == ([], None)
+    assert listed("--created-after", ann.created_at.isoformat())[0] == ["bob", "cem", "dea"]
+    assert listed("--created-before", ann.created_at.isoformat())[0] == []
+
+
+def test_a_list_for_people_says_when_it_is_empty_and_how_it_goes_on(here: Run) -> None:
+    here("users", "add", "jane")
+    here("users", "add", "名前")
+    assert here("sessions", "list").stdout == "There are no sessions here.\n"
+    first = here("users", "list", "--limit", "1").stdout
+    assert "jane" in first
+    assert "名前" not in first
+    found = re.search(r"There are more: .* --cursor (\S+) .*--all", first)
+    assert found
+    second = here("users", "list", "--limit", "1", "--cursor", found[1]).stdout
+    assert "名前" in second
+    assert "There are more" not in second
+
+
+def test_what_is_shown_tells_times_in_words_and_exactly(here: Run) -> None:
+    shown = here("users", "add", "jane").stdout
+    assert re.search(
+        r"^created +just now \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC\) *$", shown, re.M
+    )
+
+
+def test_what_users_have_written_is_no_command_to_a_terminal(here: Run) -> None:
+    here("users", "add", "jane", "--email", "\x1b[31mred\x07", "--first-name", "[bold]J\u202e")
+    for words in (("users", "list"), ("users", "show", "jane")):
+        shown = here(*words).stdout
+        assert "\\u001b[31mred\\u0007" in shown
+        assert "[bold]J\\u202e" in shown
+        assert not re.search("[\x07\x1b\u202e]", shown)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("users", "add", "jane", "--metadata", "[1]"),
+        ("users", "add", "jane", "--metadata", "{"),
+        ("users", "update", "jane"),
+        ("users", "update", "jane", "--email", "x", "--remove", "email"),
+        ("users", "list", "--created-after", "yesterday"),
+        ("users", "list", "--metadata", "plan"),
+        ("users", "list", "--limit", "1001"),
+        ("users", "list", "--url", "127.0.0.1:8000"),
+        ("users", "list", "--url", "http://127.0.0.1:port"),
+        ("users", "list", "--url", "http://127.0.0.1:8000", "--database", "m.db"),
+        ("users", "list", "--database", ":memory:"),
+        ("import", "missing.jsonl"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_told_before_anything_is_opened_or_made(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    here = on(tmp_path)
+    if words[1] == "update":
+        with Recollect.open(str(tmp_path / "m.db")) as client:
+            client.user.add(user_id="jane")
+        words = (*words, "--database", "m.db")
+    result = here(*words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "recollect-data").exists()
+
+
+# Where it works.
+
+
+def test_the_environment_says_where_and_a_flag_wins(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        there = {"RECOLLECT_URL": server.url, "RECOLLECT_API_KEY": "any-key"}
+        there["RECOLLECT_DATABASE_URL"] = f"sqlite:///{tmp_path}/nothing.db"
+        added = recollect("users", "add", "jane", folder=tmp_path, environment=there)
+        assert (added.returncode, added.stderr) == (0, "")
+        shown = recollect("users", "show", "jane", "--url", server.url, folder=tmp_path)
+        assert shown.returncode == 0
+        words = ("users", "list", "--database", "other.db")
+        other = recollect(*words, folder=tmp_path, environment=there)
+        assert "There is no database other.db" in refused(other, 1)
+
+
+def test_a_server_that_holds_the_file_is_asked(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        added = recollect("users", "add", "jane", "--database", "recollect.db", folder=tmp_path)
+        assert added.returncode == 0
+        assert is_sentence(added.stderr)
+        assert f"recollect.db is held by the server at {server.url}" in added.stderr
+        with Recollect(server.url) as client:
+            assert client.user.get("jane").user_id == "jane"
+
+
+def test_a_process_that_holds_the_file_is_named(tmp_path: Path, here: Run) -> None:
+    with Recollect.open(str(tmp_path / "m.db")):
+        for words in (("users", "list"), ("users", "add", "jane")):
+            sentence = refused(here(*words, "--database", "m.db"), 1)
+            assert f"m.db is held by process {os.getpid()}" in sentence
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("users", "list"), ("users", "delete", "jane", "--yes"), ("memory", "show", "s"), ("export",)],
+    ids=" ".join,
+)
+def test_nobody_but_who_adds_makes_a_database(tmp_path: Path, words: tuple[str, ...]) -> None:
+    here = on(tmp_path)
+    sentence = refused(here(*words), 1)
+    assert "There is no database recollect-data/recollect.db" in sentence
+    assert list(tmp_path.iterdir()) == []
+    empty = postgres_server().new_database()
+    assert "nothing of Recollect's" in refused(here(*words, "--database", empty), 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_away_has_a_code_of_its_own(here: Run) -> None:
+    sentence = refused(here("users", "list", "--url", "http://127.0.0.1:1", "--json"), 5)
+    assert "No server could be reached at http://127.0.0.1:1" in sentence
+
+
+# Deleting.
+
+
+@pytest.mark.parametrize("words", [("users", "delete", "jane"), ("sessions", "delete", "chat-1")])
+def test_where_nobody_can_confirm_nothing_is_deleted(here: Run, words: tuple[str, ...]) -> None:
+    here("messages", "add", "chat-1", "Hello", "--user-id", "jane")
+    assert "--yes" in refused(here(*words, given="y\n"), 2)
+    assert here("memory", "show", "chat-1").returncode == 0
+    gone = here(*words, "--yes")
+    assert gone.returncode == 0
+    assert re.search(r"^state +erased", gone.stdout, re.M)
+    assert here("sessions", "show", "chat-1").returncode == 4

@@ -1,0 +1,115 @@
+"""A deletion that a server goes on with after its answer: it is waited for, and told."""
+
+import json
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.cli.running import environment_of, is_sentence, recollect
+from tests.cli.terminals import on_terminal
+from tests.serving import RECOLLECT
+
+ID = "01a204d3-fd4f-7b04-a503-2bf951c2c06d"
+
+
+def erasure(messages: int, *, is_erased: bool) -> dict[str, Any]:
+    return {
+        "id": ID,
+        "subject": "user",
+        "subject_id": None if is_erased else "jane",
+        "subject_uuid": ID,
+        "state": "erased" if is_erased else "erasing",
+        "counts": {"users": int(is_erased), "sessions": 2, "messages": messages},
+        "started_at": "2026-11-22T11:30:00Z",
+        "erased_at": "2026-11-22T11:31:00Z" if is_erased else None,
+    }
+
+
+class SlowServer(ThreadingHTTPServer):
+    """A server that takes long to erase: it is asked so often before it is done."""
+
+    daemon_threads = True
+
+    def __init__(self, asked_until_erased: int) -> None:
+        self.left = asked_until_erased
+        self.was_asked = threading.Event()
+        super().__init__(("127.0.0.1", 0), SlowHandler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class SlowHandler(BaseHTTPRequestHandler):
+    server: SlowServer
+
+    def do_DELETE(self) -> None:
+        self._answer(202, erasure(100, is_erased=False))
+
+    def do_GET(self) -> None:
+        assert self.path == f"/v1/erasures/{ID}"
+        self.server.left -= 1
+        self.server.was_asked.set()
+        self._answer(200, erasure(4000, is_erased=self.server.left == 0))
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        pass
+
+    def _answer(self, status: int, value: Any) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def slow_server(asked_until_erased: int) -> Iterator[SlowServer]:
+    with SlowServer(asked_until_erased) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_an_erasure_that_goes_on_is_waited_for_and_printed_at_its_end(tmp_path: Path) -> None:
+    with slow_server(3) as server:
+        words = ("users", "delete", "jane", "--yes", "--json", "--url", server.url)
+        result = recollect(*words, folder=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["state"] == "erased"
+    assert server.left == 0
+
+
+def test_a_terminal_shows_how_much_is_gone(tmp_path: Path) -> None:
+    with slow_server(4) as server:
+        words = ("users", "delete", "jane", "--yes", "--url", server.url)
+        terminal = on_terminal(*words, folder=tmp_path)
+    assert terminal.code == 0
+    assert "Deleting user 'jane' … 4,000 messages gone" in terminal.text
+    assert re.search(r"^state +erased", terminal.text, re.MULTILINE)
+
+
+def test_who_does_not_wait_for_it_is_told_that_it_goes_on(tmp_path: Path) -> None:
+    with slow_server(1_000_000) as server:
+        process = subprocess.Popen(
+            [str(RECOLLECT), "users", "delete", "jane", "--yes", "--url", server.url],
+            cwd=tmp_path,
+            env=environment_of(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert server.was_asked.wait(timeout=30)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert is_sentence(error)
+    assert f"Erasure {ID} goes on by itself" in error

@@ -1,0 +1,110 @@
+"""On a terminal: tables that fit, colour where it is wanted, questions, progress."""
+
+import re
+import unicodedata
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from recollect import NewMessage, Recollect
+from tests.cli.running import recollect
+from tests.cli.terminals import Terminal, on_terminal
+
+LONG = "somebody-with-an-id-of-a-length-that-no-terminal-of-eighty-columns-has-room-for-in-a-table"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A folder whose database has users and sessions of all kinds of widths."""
+    (tmp_path / "recollect-data").mkdir()
+    with Recollect.open(str(tmp_path / "recollect-data" / "recollect.db")) as client:
+        client.user.add(user_id="jane", email="jane@example.com", first_name="Jane")
+        client.user.add(user_id="名前" * 30, last_name="Ångström" * 9, email="名@例え.jp")
+        client.user.add(user_id=LONG, email=f"{LONG}@example.com", first_name="é" * 90)
+        client.session.add(session_id=LONG, user_id=LONG)
+        client.session.add(session_id="chat-1", user_id="jane")
+        said = [NewMessage(content="名前 is a name. " * 40, role="jane", role_type="user")]
+        client.message.add("chat-1", [*said, NewMessage(content="A\nB")])
+    return tmp_path
+
+
+def columns_of(text: str) -> int:
+    """How many columns a terminal needs for a text."""
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+        for each in text
+    )
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_fit_the_terminal_and_no_id_is_cut(house: Path, columns: int) -> None:
+    for words in (("users", "list"), ("sessions", "list"), ("messages", "list", "chat-1")):
+        text = on_terminal(*words, folder=house, columns=columns).text
+        assert max(columns_of(line) for line in text.splitlines()) <= columns
+        if words[0] != "messages":
+            column = "".join(re.split(r" {2,}", line)[0] for line in text.splitlines())
+            assert LONG in column
+
+
+def test_a_program_that_reads_gets_its_rows_whole(house: Path) -> None:
+    text = recollect("users", "list", folder=house).stdout
+    assert len(text.splitlines()) == 2 + 3
+    assert f"{LONG}@example.com" in text
+
+
+def test_colour_is_for_terminals_that_want_it(house: Path) -> None:
+    words = ("users", "list")
+    assert "\x1b[" in on_terminal(*words, folder=house).seen
+    for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        plain = on_terminal(*words, folder=house, environment=environment)
+        assert "\x1b[" not in plain.seen
+        assert "jane@example.com" in plain.text
+    assert "\x1b" not in recollect(*words, folder=house, environment={"FORCE_COLOR": "1"}).stdout
+
+
+def test_a_deletion_asks_and_says_what_will_go(house: Path) -> None:
+    for answer in ("n\n", "\n", "\x04", None):
+        with Terminal("users", "delete", "jane", folder=house) as terminal:
+            terminal.read_until("[y/N]")
+            assert "Delete user 'jane' with 1 session and 2 messages?" in terminal.text
+            terminal.type(answer) if answer else terminal.interrupt()
+            terminal.read_to_end()
+        assert terminal.code == 1
+        assert "recollect: Nothing was deleted." in terminal.text
+    assert recollect("users", "show", "jane", folder=house).returncode == 0
+    with Terminal("users", "delete", "jane", folder=house) as terminal:
+        terminal.read_until("[y/N]")
+        terminal.type("y\n")
+        terminal.read_to_end()
+    assert terminal.code == 0
+    assert re.search(r"^state +erased", terminal.text, re.MULTILINE)
+    assert re.search(r"^gone +1 user, 1 session, 2 messages", terminal.text, re.MULTILINE)
+    assert recollect("users", "show", "jane", folder=house).returncode == 4
+
+
+def test_of_a_session_its_owner_and_messages_are_told(house: Path) -> None:
+    with Terminal("sessions", "delete", "chat-1", folder=house) as terminal:
+        terminal.read_until("Delete session 'chat-1' of user 'jane' with 2 messages?")
+        terminal.type("y\n")
+        assert terminal.read_to_end().code == 0
+
+
+def test_who_is_not_there_is_not_asked_about(house: Path) -> None:
+    terminal = on_terminal("users", "delete", "nobody", folder=house)
+    assert terminal.code == 4
+    assert "[y/N]" not in terminal.text
+
+
+def test_a_transfer_shows_how_far_it_is(house: Path) -> None:
+    with Recollect.open(str(house / "recollect-data" / "recollect.db")) as client:
+        said = (NewMessage(content="x" * 500, uuid=str(UUID(int=n))) for n in range(40_000))
+        client.message.add_bulk("chat-1", said)
+    out = on_terminal("export", "--output", "people.jsonl", folder=house)
+    assert out.code == 0
+    assert re.search(r"Exporting .*\d users?, [\d,]+ messages", out.text)
+    assert "Exported 3 users, 2 sessions, 40,002 messages to people.jsonl." in out.text
+    back = on_terminal("import", "people.jsonl", "--database", "b.db", folder=house, columns=120)
+    assert back.code == 0
+    assert re.search(r"Importing .*\d users?, [\d,]+ messages", back.text)
+    assert "Added 3 users, 2 sessions, 40,002 messages." in back.text

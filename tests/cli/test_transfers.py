@@ -1,0 +1,376 @@
+"""`recollect export` and `recollect import`: all arrives, and what stopped can be gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from recollect import NewMessage, Recollect
+from tests.cli.running import environment_of, is_sentence, recollect
+from tests.postgres import postgres_server
+from tests.serving import RECOLLECT, serving
+
+DATA = '{"b":1e2,"a": [ 1.0, 12345678901234567890123 ],"é":"\\u00e9"}'
+BATCH = 1000
+
+
+def line(**fields: Any) -> str:
+    return json.dumps(fields) + "\n"
+
+
+def message(number: int, content: str = "Hello") -> str:
+    return line(message={"uuid": str(UUID(int=number)), "content": content})
+
+
+def begun(*user_ids: str) -> str:
+    """The lines of users with a session each, named like them."""
+    return "".join(
+        line(user={"user_id": each}) + line(session={"session_id": each}) for each in user_ids
+    )
+
+
+def fill(database: str) -> None:
+    """Two users, of whom one has two sessions and one nothing, and a session of nobody."""
+    with Recollect.open(database) as client:
+        client.user.add(user_id="a/b", email="J@x.org", metadata={"n": {"x": [1.5, None]}})
+        client.session.add(session_id="one", user_id="a/b", metadata={})
+        said = [NewMessage(content=f"number {n}", role="R", role_type="tool") for n in range(1203)]
+        said[0].metadata, said[0].token_count = {"k": "名"}, 7
+        said[1].created_at = datetime(2020, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
+        client.message.add_bulk("one", said)
+        client.session.end("one")
+        client.session.add(session_id="two", user_id="a/b")
+        client.user.add(user_id="empty")
+        client.session.add(session_id="of nobody")
+
+
+def without_time(text: str) -> list[Any]:
+    """The lines of an export, and no word of when it was made."""
+    lines = [json.loads(each) for each in text.splitlines()]
+    assert lines[0]["recollect"].pop("exported_at")
+    return lines
+
+
+def export(folder: Path, *words: object) -> str:
+    result = recollect("export", *words, folder=folder, seconds=60)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def importing(folder: Path, text: str, *words: object) -> "subprocess.CompletedProcess[str]":
+    return recollect("import", "-", *words, folder=folder, given=text, seconds=60)
+
+
+def all_of(database: Path) -> Any:
+    """All users, sessions and messages, with revisions and times."""
+    with Recollect.open(str(database)) as client:
+        users = list(client.user.list_all())
+        sessions = list(client.session.list_all())
+        return users, sessions, [list(client.message.list_all(s.session_id)) for s in sessions]
+
+
+@pytest.mark.parametrize("target", ["file", "postgres", "server"])
+def test_what_was_exported_is_imported_whole_and_a_second_time_changes_nothing(
+    tmp_path: Path, target: str
+) -> None:
+    fill(str(tmp_path / "source.db"))
+    exported = export(tmp_path, "--database", "source.db")
+    (tmp_path / "people.jsonl").write_text(exported)
+    counts = {"users": 2, "sessions": 2, "messages": 1203}
+    none = {"users": 0, "sessions": 0, "messages": 0}
+
+    def twice(*place: str) -> None:
+        for added, present in ((counts, none), (none, counts)):
+            words = ("import", "people.jsonl", "--json", *place)
+            result = recollect(*words, folder=tmp_path, seconds=60)
+            assert (result.returncode, result.stderr) == (0, "")
+            report = json.loads(result.stdout)
+            assert (report["added"], report["present"]) == (added, present)
+        assert without_time(export(tmp_path, *place)) == without_time(exported)
+
+    if target == "server":
+        with serving(tmp_path) as server:
+            twice("--url", server.url)
+    else:
+        there = str(tmp_path / "t.db") if target == "file" else postgres_server().new_database()
+        twice("--database", there)
+
+
+def test_data_goes_out_and_comes_in_byte_for_byte(tmp_path: Path) -> None:
+    text = begun("jane") + message(1)[:-3] + f', "data": {DATA}}}}}\n'
+    assert importing(tmp_path, text, "--database", "a.db").returncode == 0
+    exported = export(tmp_path, "--database", "a.db")
+    assert f'"data":{DATA},' in exported
+    assert importing(tmp_path, exported, "--database", "b.db").returncode == 0
+    assert f'"data":{DATA},' in export(tmp_path, "--database", "b.db")
+
+
+def test_only_those_who_are_named_are_exported(tmp_path: Path) -> None:
+    fill(str(tmp_path / "source.db"))
+    place = ("--database", "source.db")
+    lines = without_time(export(tmp_path, "empty", *place))
+    assert [next(iter(each)) for each in lines] == ["recollect", "user", "end"]
+    words = ("export", "empty", "nobody", "--output", "x.jsonl", *place)
+    result = recollect(*words, folder=tmp_path)
+    assert (result.returncode, result.stdout) == (4, "")
+    assert "There is no user 'nobody'; nothing was exported." in result.stderr
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
+    fill(str(tmp_path / "source.db"))
+    place = ("--output", "people.jsonl", "--database", "source.db")
+    assert "2 users, 2 sessions, 1,203 messages to people.jsonl" in export(tmp_path, *place)
+    assert json.loads(export(tmp_path, "--json", *place))["messages"] == 1203
+    assert len((tmp_path / "people.jsonl").read_text().splitlines()) == 1 + 2 + 2 + 1203 + 1
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_reader_who_leaves_is_no_fault(tmp_path: Path) -> None:
+    fill(str(tmp_path / "source.db"))
+    run = subprocess.run(
+        ["/bin/sh", "-c", f"{RECOLLECT} export --database source.db | head -n 1"],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        env=environment_of(),
+        check=False,
+    )
+    assert run.stdout.startswith('{"recollect": ')
+    assert "Traceback" not in run.stderr
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    with Recollect.open(str(tmp_path / "m.db")) as client:
+        client.user.add(user_id="jane")
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as reader:
+        text = reader.submit((tmp_path / "pipe").read_text)
+        export(tmp_path, "--output", "pipe", "--database", "m.db")
+        assert len(text.result(timeout=30).splitlines()) == 3
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    with Recollect.open(str(tmp_path / "m.db")) as client:
+        client.user.add(user_id="jane")
+    (tmp_path / "there.jsonl").write_text("former")
+    for link, target in (("link.jsonl", "there.jsonl"), ("dangling.jsonl", "new.jsonl")):
+        (tmp_path / link).symlink_to(target)
+        export(tmp_path, "--output", link, "--database", "m.db")
+        assert (tmp_path / link).is_symlink()
+        assert len((tmp_path / target).read_text().splitlines()) == 3
+
+
+# Lines that cannot be.
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{\n", "Line 1 is not JSON"),
+        ("[]\n", "Line 1: "),
+        ("{}\n", "Line 1: one of recollect, user, session, message and end"),
+        (line(recollect={"format": 2}), "Line 1: recollect.format is 2"),
+        (line(user={"user_id": "j", "mail": 1}), "Line 1: user.mail: "),
+        (line(user={"user_id": ""}), "Line 1: user_id cannot be empty"),
+        (line(session={"session_id": "s"}), "Line 1: a session comes after the user"),
+        (line(user={"user_id": "j"}) + message(1), "Line 2: a message comes after the session"),
+        (begun("j") + line(message={"content": "x"}), "Line 3: message.uuid is missing"),
+        (begun("j") + message(1) + message(2)[:30], "Line 4 is not JSON"),
+        (
+            begun("j") + message(1) + line(message={"uuid": "2", "content": "x"}),
+            "Line 4: message.uuid must be a uuid",
+        ),
+    ],
+    ids=lambda text: text[:24].strip(),
+)
+def test_a_bad_line_is_named_with_its_field(tmp_path: Path, text: str, sentence: str) -> None:
+    result = importing(tmp_path, text)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert is_sentence(result.stderr)
+    assert sentence in result.stderr
+    stopped = "The import stopped " + ("in user 'j'" if "Line 1" not in sentence else "before")
+    assert stopped in result.stderr
+
+
+def test_an_export_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    fill(str(tmp_path / "source.db"))
+    exported = export(tmp_path, "--database", "source.db").splitlines(keepends=True)
+    result = importing(tmp_path, "".join(exported[:-2]))
+    assert result.returncode == 1
+    assert "The file has no last line" in result.stderr
+    assert importing(tmp_path, "".join(exported)).returncode == 0
+
+
+# Imports that stop, and are gone on with.
+
+
+@contextmanager
+def begun_import(folder: Path, url: str, *user_ids: str) -> Iterator["subprocess.Popen[str]"]:
+    """An import from a pipe that has added these users and two batches of the last one's."""
+    process = subprocess.Popen(
+        [str(RECOLLECT), "import", "-", "--url", url],
+        cwd=folder,
+        env=environment_of(),
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    process.stdin.write(begun(*user_ids) + "".join(map(message, range(2 * BATCH + 1))))
+    process.stdin.flush()
+    with Recollect(url) as client:
+        ends = time.monotonic() + 30
+        while not _has_messages(client, user_ids[-1], 2 * BATCH):
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _has_messages(client: Recollect, user_id: str, count: int) -> bool:
+    sessions = list(client.session.list_all(user_id=user_id))
+    return bool(sessions) and sessions[0].message_count == count
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+)
+def test_an_import_that_is_interrupted_names_its_user_and_goes_on_when_run_again(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    whole = begun("ann", "bob") + "".join(map(message, range(2500))) + begun("cem")
+    database = tmp_path / "recollect.db"
+    with serving(tmp_path) as server, begun_import(tmp_path, server.url, "ann", "bob") as process:
+        process.send_signal(number)
+        out, error = process.communicate(timeout=30)
+        assert (process.returncode, out) == (code, "")
+        assert is_sentence(error)
+        assert "Interrupted. The import stopped in user 'bob'" in error
+        assert "run it again" in error
+    before = all_of(database)
+    result = importing(tmp_path, whole, "--database", str(database), "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["added"] == {"users": 1, "sessions": 1, "messages": 500}
+    after = all_of(database)
+    assert after[0][:2] == before[0]  # nobody's revision or time has moved
+    assert after[1][0] == before[1][0]
+    assert [each.uuid for each in after[2][1]] == [str(UUID(int=n)) for n in range(2500)]
+    importing(tmp_path, whole, "--database", str(database))
+    assert all_of(database) == after
+
+
+def test_an_import_that_loses_its_server_names_its_user(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, begun_import(tmp_path, server.url, "ann") as process:
+        server.kill()
+        _, error = process.communicate("".join(map(message, range(3000, 5000))), timeout=60)
+    assert process.returncode == 5
+    assert is_sentence(error)
+    assert "The import stopped in user 'ann'" in error
+
+
+def test_what_nohup_has_set_counts(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, Recollect(server.url) as client:
+        process = subprocess.Popen(
+            ["nohup", str(RECOLLECT), "import", "-", "--url", server.url],
+            cwd=tmp_path,
+            env=environment_of(),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdin
+        process.stdin.write(begun("ann") + "".join(map(message, range(BATCH + 1))))
+        process.stdin.flush()
+        ends = time.monotonic() + 30
+        while not _has_messages(client, "ann", BATCH):
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "Added 1 user, 1 session, 1,001 messages.\n")
+
+
+def test_who_is_there_and_differs_is_left_alone_and_named(tmp_path: Path) -> None:
+    with Recollect.open(str(tmp_path / "m.db")) as client:
+        client.user.add(user_id="ann", metadata={"plan": True})
+        client.user.add(user_id="bob")
+        client.session.add(session_id="cem", user_id="bob")
+        client.session.add(session_id="bob", user_id="bob")
+        client.session.end("bob")
+    before = all_of(tmp_path / "m.db")
+    text = line(user={"user_id": "ann", "metadata": {"plan": 1}}) + line(
+        session={"session_id": "x"}
+    )
+    text += message(1) + begun("bob") + message(2) + begun("cem") + message(3) + begun("dea")
+    result = importing(tmp_path, text, "--database", "m.db", "--json")
+    assert result.returncode == 1
+    assert "user 'ann' is there already and differs from the file in metadata" in result.stderr
+    assert "session 'bob' is there already and has ended, without 1 message" in result.stderr
+    assert "session 'cem' is there already and belongs to somebody else" in result.stderr
+    report = json.loads(result.stdout)
+    assert report["differing_users"] == ["ann"]
+    assert report["differing_sessions"] == ["bob", "cem"]
+    assert report["added"] == {"users": 2, "sessions": 1, "messages": 0}
+    after = all_of(tmp_path / "m.db")
+    assert after[0][:2] == before[0]
+    assert after[1][:2] == before[1]
+
+
+def test_repeats_within_a_file_and_messages_deleted_since_are_told_by_their_uuid(
+    tmp_path: Path,
+) -> None:
+    text = begun("ann") + "".join(map(message, range(1500)))
+    repeated = text + message(3) + message(1499)
+    result = importing(tmp_path, repeated, "--database", "m.db", "--json")
+    assert json.loads(result.stdout)["added"]["messages"] == 1500
+    with Recollect.open(str(tmp_path / "m.db")) as client:
+        client.message.delete("ann", str(UUID(int=5)))
+    result = importing(tmp_path, repeated, "--database", "m.db", "--json")
+    report = json.loads(result.stdout)
+    assert (report["added"]["messages"], report["present"]["messages"]) == (1, 1501)
+
+
+def test_an_export_that_is_interrupted_leaves_the_former_file_and_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        with Recollect(server.url) as client:
+            for number in range(3):
+                said = (NewMessage(content="x" * 2000) for _ in range(4000))
+                client.message.add_bulk(f"s{number}", said, user_id="jane")
+        (tmp_path / "people.jsonl").write_text("former")
+        process = subprocess.Popen(
+            [str(RECOLLECT), "export", "--output", "people.jsonl", "--url", server.url],
+            cwd=tmp_path,
+            env=environment_of(),
+            text=True,
+            stderr=subprocess.PIPE,
+        )
+        ends = time.monotonic() + 30
+        while not any(each.stat().st_size > 100_000 for each in tmp_path.glob(".people*")):
+            assert time.monotonic() < ends
+            time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert is_sentence(error)
+    assert "stopped in user 'jane'" in error
+    assert "people.jsonl was not written. Run it again." in error
+    assert (tmp_path / "people.jsonl").read_text() == "former"
+    assert not list(tmp_path.glob(".people*"))

@@ -1,0 +1,32 @@
+"""A piece of an app as a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+
+def start(code: str, *arguments: object, folder: Path, **settings: str) -> "subprocess.Popen[str]":
+    """A process that runs the code; its arguments are in sys.argv[1:], what it prints in stdout.
+
+    Every warning in it is an error.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", dedent(code), *map(str, arguments)],
+        cwd=folder,
+        env=inherited | settings,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run(code: str, *arguments: object, folder: Path, **settings: str) -> str:
+    """What the code printed, once it has ended well, and without a word on stderr."""
+    process = start(code, *arguments, folder=folder, **settings)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    return out.strip()

@@ -1,0 +1,475 @@
+"""A database in this process: opened, shared, and let go."""
+
+import asyncio
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from recollect import (
+    AsyncRecollect,
+    NewMessage,
+    NotFound,
+    Recollect,
+    SettingError,
+    StorageError,
+    User,
+)
+from tests.postgres import postgres_server
+from tests.sdk.elsewhere import run, start
+from tests.serving import serving
+
+ASYNC = ("asyncio", "trio")
+CONTENT = "I live in Oslo"
+
+
+@pytest.fixture(params=["file", "memory", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """A fresh database of each kind, and the settings it needs."""
+    if request.param == "postgres":
+        url = postgres_server().new_database()
+        return url, {"secret_file": str(tmp_path / "secret")}
+    return (":memory:" if request.param == "memory" else f"{tmp_path}/memory.db"), {}
+
+
+# Where it is.
+
+
+def test_what_was_said_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Recollect.open(tmp_path / "memory.db") as client:
+            client.message.add("s", NewMessage(content=CONTENT), user_id="jane")
+    with Recollect.open(f"{tmp_path}/memory.db") as client:
+        assert [each.content for each in client.message.list("s")] == [CONTENT] * 2
+
+
+@pytest.mark.parametrize(
+    ("named", "file"),
+    [
+        ("memory.db", "memory.db"),
+        ("a/b/memory.db", "a/b/memory.db"),
+        ("./a/../memory.db", "memory.db"),
+        ("sqlite:///memory.db", "memory.db"),
+        ("~/memory.db", "home/memory.db"),
+        ("sqlite:///~/memory.db", "home/memory.db"),
+        ("with space ?#%20é.db", "with space ?#%20é.db"),
+        ("no.suffix/memory", "no.suffix/memory"),
+    ],
+)
+def test_a_path_may_be_given_in_many_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    forms: list[str | Path] = [named] if "://" in named else [named, Path(named)]
+    for form in forms:
+        with Recollect.open(form) as client:
+            client.user.put(user_id="jane")
+    assert (tmp_path / file).is_file()
+    with Recollect.open(tmp_path / file) as client:
+        assert len(client.user.list()) == 1
+
+
+def test_the_process_may_go_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Recollect.open("memory.db") as client:
+        client.user.add(user_id="jane")
+        monkeypatch.chdir(tmp_path / "other")
+        with ThreadPoolExecutor(1) as other_thread:  # which opens a connection of its own
+            assert other_thread.submit(client.user.get, "jane").result().user_id == "jane"
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_without_a_name_it_is_what_a_server_would_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Recollect.open().close()
+    assert (tmp_path / "recollect-data" / "recollect.db").is_file()
+    monkeypatch.setenv("RECOLLECT_DATABASE_URL", "sqlite:///elsewhere.db")
+    Recollect.open().close()
+    assert (tmp_path / "elsewhere.db").is_file()
+
+
+def test_databases_in_memory_know_nothing_of_each_other() -> None:
+    with Recollect.open(":memory:") as one, Recollect.open(":memory:") as other:
+        one.user.add(user_id="jane")
+        with pytest.raises(NotFound):
+            other.user.get("jane")
+
+
+def test_postgres_is_opened_by_its_url(tmp_path: Path) -> None:
+    url = postgres_server().new_database()
+    secret = {"secret_file": str(tmp_path / "secret")}
+    with Recollect.open(url, **secret) as client, Recollect.open(url, **secret) as other:
+        client.user.add(user_id="jane")
+        assert other.user.get("jane").user_id == "jane"
+
+
+@pytest.mark.parametrize(
+    "database", ["", "sqlite:///", "mysql://x/y", "http://127.0.0.1:8000", "sqlite://memory.db"]
+)
+def test_what_is_no_database_is_refused(database: str) -> None:
+    with pytest.raises(SettingError):
+        Recollect.open(database)
+
+
+@pytest.mark.parametrize("kind", [Recollect, AsyncRecollect])
+def test_what_is_no_path_is_a_type_error(kind: Any) -> None:
+    for database in (5, b"memory.db"):
+        with pytest.raises(TypeError):
+            kind.open(database)
+
+
+def test_a_folder_and_a_file_of_others_are_refused(tmp_path: Path) -> None:
+    threads = threads_of_ours()
+    other = tmp_path / "other.txt"
+    other.write_text("not a database, but long enough to be one " * 100)
+    for path in (tmp_path, other, other / "memory.db"):
+        with pytest.raises(StorageError, match=r"other|cannot|folder"):
+            Recollect.open(path)
+    assert threads_of_ours() == threads
+
+
+# Settings.
+
+
+def test_settings_are_given_by_name() -> None:
+    with Recollect.open(":memory:", memory_window=2) as client:
+        client.message.add("s", [NewMessage(content=each) for each in "abc"], user_id="jane")
+        assert [each.content for each in client.memory.get("s").messages] == ["b", "c"]
+
+
+def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOLLECT_MEMORY_WINDOW", "1")
+    with Recollect.open(":memory:") as client, Recollect.open(":memory:", memory_window=2) as other:
+        for each, count in ((client, 1), (other, 2)):
+            each.message.add("s", [NewMessage(content=text) for text in "abc"], user_id="jane")
+            assert len(each.memory.get("s").messages) == count
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"memory_windows": 2},
+        {"memory_window": "2"},
+        {"memory_window": 0},
+        {"secret": "short"},
+        {"port": 8000},
+        {"host": "127.0.0.1"},
+        {"database_url": "sqlite:///other.db"},
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingError) as refused:
+        Recollect.open(":memory:", **settings)
+    assert next(iter(settings)).upper() in str(refused.value).upper()
+
+
+def test_wrong_settings_of_the_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOLLECT_MEMORY_WINDOW", "many")
+    with pytest.raises(SettingError, match="RECOLLECT_MEMORY_WINDOW"):
+        Recollect.open(":memory:")
+
+
+# The file's owner.
+
+
+def test_a_file_that_a_server_has_open_is_used_through_its_url(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    with serving(tmp_path, database_url=f"sqlite:///{path}") as server:
+        with pytest.raises(StorageError) as refused:
+            Recollect.open(path)
+        assert server.url in refused.value.detail
+        assert str(path) in refused.value.detail
+    Recollect.open(path).close()
+
+
+def test_a_file_is_opened_once_in_a_process(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    with Recollect.open(path) as client:
+        for kind in (Recollect, AsyncRecollect):
+            with pytest.raises(StorageError) as refused:
+                kind.open(path)
+            assert f"process {os.getpid()}, which is this one" in refused.value.detail
+        client.user.add(user_id="jane")
+    Recollect.open(path).close()
+
+
+def test_a_file_that_another_process_has_open_is_refused_by_its_number(tmp_path: Path) -> None:
+    hold = """
+        import sys
+        from recollect import Recollect
+        with Recollect.open("memory.db"):
+            print("open", flush=True)
+            sys.stdin.read()
+    """
+    process = start(hold, folder=tmp_path)
+    assert process.stdout
+    assert process.stdout.readline() == "open\n"
+    try:
+        with pytest.raises(StorageError, match=f"held by process {process.pid}"):
+            Recollect.open(tmp_path / "memory.db")
+    finally:
+        process.communicate(timeout=30)
+    Recollect.open(tmp_path / "memory.db").close()
+
+
+# Who uses it.
+
+
+def test_many_threads_share_it(database: tuple[str, dict[str, str]]) -> None:
+    url, settings = database
+    with Recollect.open(url, **settings) as client:
+        client.session.add(session_id="s")
+
+        def append(number: int) -> int:
+            client.user.put(user_id=str(number % 7))
+            return client.message.add("s", NewMessage(content=str(number)))[0].seq
+
+        with ThreadPoolExecutor(32) as threads:
+            assert sorted(threads.map(append, range(200))) == list(range(1, 201))
+        assert len(client.user.list()) == 7
+
+
+@pytest.mark.parametrize("backend", ASYNC)
+def test_many_tasks_share_it(database: tuple[str, dict[str, str]], backend: str) -> None:
+    url, settings = database
+
+    async def main() -> None:
+        async with AsyncRecollect.open(url, **settings) as client:
+            await client.session.add(session_id="s")
+            seqs: list[int] = []
+
+            async def append(number: int) -> None:
+                said = await client.message.add("s", NewMessage(content=str(number)))
+                seqs.append(said[0].seq)
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(100):
+                    tasks.start_soon(append, number)
+            assert sorted(seqs) == list(range(1, 101))
+            assert len([each async for each in client.message.list_all("s")]) == 100
+            await client.session.delete("s")
+
+    anyio.run(main, backend=backend)
+
+
+def test_one_client_serves_several_loops(database: tuple[str, dict[str, str]]) -> None:
+    url, settings = database
+    client = AsyncRecollect.open(url, **settings)
+
+    async def put(name: str) -> None:
+        for _ in range(10):
+            await client.user.put(user_id=name)
+
+    def in_a_loop(backend: str) -> None:
+        anyio.run(put, backend, backend=backend)
+
+    for backend in ASYNC:
+        in_a_loop(backend)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(in_a_loop, [*ASYNC, *ASYNC]))
+
+    async def last() -> list[User]:
+        async with client:
+            return await client.user.list()
+
+    assert [each.revision for each in asyncio.run(last())] == [30, 30]
+
+
+def test_it_works_where_a_loop_runs_already() -> None:
+    async def main() -> str:  # as a cell of a notebook is
+        with Recollect.open(":memory:") as client:
+            return client.user.add(user_id="jane").user_id
+
+    assert asyncio.run(main()) == "jane"
+
+
+# Its end.
+
+
+def threads_of_ours() -> int:
+    """How many threads there are; Trio keeps some of its own for a while."""
+    return sum(not thread.name.startswith("Trio") for thread in threading.enumerate())
+
+
+def test_no_thread_and_no_file_remain(database: tuple[str, dict[str, str]]) -> None:
+    url, settings = database
+
+    async def main() -> None:
+        async with AsyncRecollect.open(url, **settings) as client:
+            await client.user.add(user_id="jane")
+            await client.user.list(limit=1000)
+            await client.user.delete("jane")
+
+    threads, files = threads_of_ours(), len([*Path("/dev/fd").iterdir()])
+    for backend in ASYNC:
+        anyio.run(main, backend=backend)
+    with Recollect.open(url, **settings) as client:
+        client.user.list(limit=1000)
+    assert threads_of_ours() == threads
+    assert len([*Path("/dev/fd").iterdir()]) == files
+
+
+def test_a_closed_client_says_so(database: tuple[str, dict[str, str]]) -> None:
+    url, settings = database
+    client = Recollect.open(url, **settings)
+    client.user.list()
+    client.close()
+    client.close()
+    for call in (client.user.list, lambda: client.user.add(user_id="jane")):
+        with pytest.raises(RuntimeError, match="closed"):
+            call()
+
+
+@pytest.mark.parametrize("backend", ASYNC)
+def test_a_closed_async_client_says_so(backend: str) -> None:
+    async def main() -> None:
+        client = AsyncRecollect.open(":memory:")
+        await client.close()
+        await client.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.user.list()
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_program_that_forgets_to_close_ends_all_the_same(tmp_path: Path) -> None:
+    code = """
+        import asyncio, warnings
+        from recollect import AsyncRecollect, NewMessage, Recollect
+
+        warnings.simplefilter("ignore", ResourceWarning)  # as Python does where nobody says -W
+        client = Recollect.open("memory.db")
+        client.user.add(user_id="jane")
+
+        async def main():
+            other = AsyncRecollect.open("other.db")
+            await other.message.add("s", NewMessage(content="x"), user_id="jane")
+            await other.user.list(limit=1000)
+
+        asyncio.run(main())
+    """
+    assert run(code, folder=tmp_path) == ""
+    with Recollect.open(tmp_path / "memory.db") as client:
+        assert client.user.get("jane").user_id == "jane"
+
+
+def test_a_forked_process_is_told_to_open_it_again(tmp_path: Path) -> None:
+    code = """
+        import os, sys, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of every fork
+        from recollect import Recollect, StorageError
+
+        client = Recollect.open("memory.db")
+        client.user.add(user_id="jane")
+        if (child := os.fork()) == 0:
+            for call in (client.user.list, lambda: client.user.add(user_id="joan")):
+                try:
+                    call()
+                except StorageError as error:
+                    print(error, flush=True)
+            client.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        print(len(client.user.list()))
+        client.close()
+    """
+    first, second, count = run(code, folder=tmp_path).splitlines()
+    assert first == second
+    assert "Open it again in the new process" in first
+    assert count == "1"
+
+
+def test_a_file_that_was_closed_can_be_opened_while_a_forked_process_lives(tmp_path: Path) -> None:
+    code = """
+        import os, sys, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of every fork
+        from recollect import Recollect
+
+        client = Recollect.open("memory.db")
+        reading, writing = os.pipe()
+        if (child := os.fork()) == 0:
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+        client.close()
+        Recollect.open("memory.db").close()
+        os.close(writing)
+        os.waitpid(child, 0)
+    """
+    assert run(code, folder=tmp_path) == ""
+
+
+# Erasures.
+
+HALF_WAY = """
+    import os, signal, threading
+    from recollect import NewMessage, Recollect
+
+    client = Recollect.open("memory.db")
+    for number in range(20):
+        said = [NewMessage(content="I live in Oslo")] * 1000
+        client.message.add(f"s{number}", said, user_id="jane")
+
+    def die_once_it_has_begun():
+        while not client.erasure.list():
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=die_once_it_has_begun).start()
+    client.user.delete("jane")
+    print("erased", flush=True)
+"""
+
+
+def test_an_erasure_that_was_left_half_way_is_finished_by_whoever_opens(tmp_path: Path) -> None:
+    process = start(HALF_WAY, folder=tmp_path)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (-signal.SIGKILL, "")
+    assert out == "", "it was killed too late to prove anything"
+    with Recollect.open(tmp_path / "memory.db") as client:
+        [erasure] = client.erasure.list()
+        assert (erasure.state, erasure.counts.messages) == ("erased", 20_000)
+        assert client.user.list() == []
+        assert client.session.list() == []
+
+
+@pytest.mark.parametrize("backend", ASYNC)
+def test_an_erasure_goes_on_when_who_asked_is_cancelled(tmp_path: Path, backend: str) -> None:
+    async def main() -> None:
+        async with AsyncRecollect.open(tmp_path / "memory.db") as client:
+            for number in range(10):
+                said = [NewMessage(content=CONTENT)] * 1000
+                await client.message.add(f"s{number}", said, user_id="jane")
+            with anyio.move_on_after(0.01):
+                await client.user.delete("jane")
+            with anyio.fail_after(9):  # less than the claim of a process that has died
+                [erasure] = await client.erasure.list()
+                while erasure.state != "erased":
+                    await anyio.sleep(0.01)
+                    erasure = await client.erasure.get(erasure.id)
+            assert erasure.counts.messages == 10_000
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_write_that_was_cancelled_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncRecollect.open(tmp_path / "memory.db") as client:
+            await client.session.add(session_id="s")
+            for _ in range(30):
+                with anyio.move_on_after(0.002):
+                    await client.message.add("s", [NewMessage(content=CONTENT)] * 100)
+            said = [each async for each in client.message.list_all("s")]
+            assert len(said) % 100 == 0
+            assert [each.seq for each in said] == list(range(1, len(said) + 1))
+
+    asyncio.run(main())

@@ -1,0 +1,53 @@
+"""What is loaded, and when."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.sdk.elsewhere import run
+
+DRIVERS = {"apsw", "psycopg"}
+SERVERS = {"starlette", "uvicorn", "uvloop", "httptools"}
+HTTP = {"httpx2", "httpcore2", "ssl"}
+TERMINAL = {"click", "rich"}
+LOADED = """
+import sys
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def loaded_by(code: str, folder: Path) -> set[str]:
+    """The packages that are loaded once the code has run."""
+    return set(run(f"{code}\n{LOADED}", folder=folder).split())
+
+
+def test_importing_loads_no_driver_no_server_and_no_http(tmp_path: Path) -> None:
+    loaded = loaded_by("import recollect", tmp_path)
+    assert "msgspec" in loaded
+    assert loaded.isdisjoint(DRIVERS | SERVERS | HTTP | TERMINAL | {"asyncio", "anyio", "trio"})
+
+
+@pytest.mark.parametrize("kind", ["Recollect", "AsyncRecollect"])
+def test_opening_a_file_loads_its_driver_alone(tmp_path: Path, kind: str) -> None:
+    use = f"""
+from recollect import Recollect, AsyncRecollect
+import asyncio
+client = {kind}.open("memory.db")
+async def put():
+    return await client.user.put(user_id="jane")
+async def close():
+    await client.close()
+if isinstance(client, Recollect):
+    client.user.put(user_id="jane"); client.close()
+else:
+    asyncio.run(put()); asyncio.run(close())
+"""
+    loaded = loaded_by(use, tmp_path)
+    assert "apsw" in loaded
+    assert loaded.isdisjoint({"psycopg"} | SERVERS | {"httpx2", "httpcore2"} | TERMINAL)
+
+
+def test_a_client_of_a_server_loads_no_driver_and_no_server(tmp_path: Path) -> None:
+    loaded = loaded_by("import recollect; recollect.Recollect().close()", tmp_path)
+    assert "httpx2" in loaded
+    assert loaded.isdisjoint(DRIVERS | SERVERS | TERMINAL)

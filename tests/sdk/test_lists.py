@@ -1,0 +1,361 @@
+"""Lists as pages and as iterators, what an app says, and appends of any number."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from recollect import (
+    AlreadyExists,
+    AsyncRecollect,
+    BadRequest,
+    CreateUserRequest,
+    InvalidField,
+    NewMessage,
+    NotFound,
+    Page,
+    Recollect,
+    UpdateUserRequest,
+)
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def client() -> Iterator[Recollect]:
+    """A database of this test's own."""
+    with Recollect.open(":memory:") as opened:
+        yield opened
+
+
+@pytest.fixture
+def users(client: Recollect) -> list[str]:
+    """Seven users, in the order of their creation."""
+    return [client.user.add(user_id=name).user_id for name in "abcdefg"]
+
+
+# Pages.
+
+
+def test_a_page_is_a_list_with_a_way_on(client: Recollect, users: list[str]) -> None:
+    page = client.user.list(limit=5)
+    assert isinstance(page, list)
+    assert [user.user_id for user in page] == users[:5]
+    assert page.next is not None
+    rest = client.user.list(limit=5, cursor=page.next)
+    assert ([user.user_id for user in rest], rest.next) == (users[5:], None)
+
+
+@pytest.mark.parametrize("start", [0, "0", None])
+def test_a_cursor_of_zero_is_the_start(
+    client: Recollect, users: list[str], start: str | int | None
+) -> None:
+    assert [user.user_id for user in client.user.list(limit=10, cursor=start)] == users
+    assert client.user.list(10, start) == client.user.list()
+
+
+@pytest.mark.parametrize("cursor", ["", "next", 1, [0], {}])
+def test_any_other_cursor_is_one_that_was_given_out(client: Recollect, cursor: Any) -> None:
+    with pytest.raises(BadRequest) as refused:
+        client.user.list(cursor=cursor)
+    assert refused.value.fields == ("cursor",)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3, 7, 1000])
+def test_all_pages_hold_every_row_once(
+    client: Recollect, users: list[str], chunk_size: int
+) -> None:
+    chunks = [*client.user.list_chunked(chunk_size=chunk_size)]
+    assert [user.user_id for page in chunks for user in page] == users
+    assert {len(page) for page in chunks[:-1]} <= {chunk_size}
+
+
+def test_an_empty_list_has_no_pages_and_no_rows(client: Recollect) -> None:
+    client.session.add(session_id="s")
+    assert [*client.user.list_chunked(), *client.message.list_chunked("s")] == []
+    assert [*client.user.list_all(), *client.message.list_all("s")] == []
+    assert [*client.erasure.list_chunked(), *client.erasure.list_all()] == []
+    assert client.user.list() == Page([], None)
+
+
+def test_rows_come_one_by_one_over_the_edges_of_pages(client: Recollect) -> None:
+    client.message.add(
+        "s", [NewMessage(content=str(number)) for number in range(250)], user_id="jane"
+    )
+    assert [message.seq for message in client.message.list_all("s")] == [*range(1, 251)]
+    backwards = client.message.list_all("s", order="-created")
+    assert [message.seq for message in backwards] == [*range(250, 0, -1)]
+
+
+def test_filters_hold_on_every_page(client: Recollect, users: list[str]) -> None:
+    for name in users[::2]:
+        client.user.update(user_id=name, metadata={"plan": "pro"})
+        client.session.add(session_id=name, user_id=name, metadata={"of": name})
+    pro = client.user.list_chunked(2, metadata={"plan": "pro"})
+    assert [[user.user_id for user in page] for page in pro] == [["a", "c"], ["e", "g"]]
+    of_c = client.session.list_all(user_id="c", metadata={"of": "c"})
+    assert [session.session_id for session in of_c] == ["c"]
+
+
+def test_whoever_stops_early_leaves_nothing_behind(client: Recollect, users: list[str]) -> None:
+    rows = client.user.list_all()
+    for user in rows:
+        if user.user_id == "c":
+            break
+    assert [user.user_id for user in rows] == users[3:]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_awaited_lists_are_walked_and_left(backend: str) -> None:
+    async def main() -> list[str]:
+        async with AsyncRecollect.open(":memory:") as client:
+            for name in "abcdefg":
+                await client.user.add(user_id=name)
+            async for page in client.user.list_chunked(2):
+                assert len(page) == 2
+                break
+            async for user in client.user.list_all():
+                if user.user_id == "c":
+                    break
+            return [user.user_id async for user in client.user.list_all(order="-created")]
+
+    assert anyio.run(main, backend=backend) == list("gfedcba")
+
+
+def test_a_page_that_could_not_be_read_can_be_asked_for_again(
+    client: Recollect, users: list[str]
+) -> None:
+    client.session.add(session_id="s")
+    client.message.add("s", [NewMessage(content=each) for each in "abc"])
+    pages = client.message.list_chunked("s", chunk_size=2)
+    assert len(next(pages)) == 2
+    client.session.delete("s")
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            next(pages)
+
+
+@pytest.mark.parametrize("limit", ["abc", 0, 1001, 1.5, True, [10], float("nan")])
+def test_a_wrong_limit_is_named(client: Recollect, limit: Any) -> None:
+    for call in (
+        lambda: client.user.list(limit=limit),
+        lambda: [*client.session.list_chunked(chunk_size=limit)],
+        lambda: client.user.get_sessions("jane", limit=limit),
+    ):
+        with pytest.raises(InvalidField) as refused:
+            call()
+        assert refused.value.fields == ("limit",)
+
+
+# Filters.
+
+
+def test_metadata_is_compared_with_any_scalar_by_its_type(client: Recollect) -> None:
+    values: dict[str, Any] = {
+        "text": "1", "one": 1, "half": 0.5, "true": True, "false": False, "null": None,
+        "word": "null", "big": 2**53 + 1, "empty": "", "quotes": 'O\'Hara "x"', "zero": 0,
+    }  # fmt: skip
+    for name, value in values.items():
+        client.user.add(user_id=name, metadata={"a": {"b": value}})
+    for name, value in values.items():
+        found = client.user.list(metadata={"a.b": value})
+        assert [user.user_id for user in found] == [name], value
+    assert client.user.list(metadata={"a.b": 2**70}) == []
+    assert [user.user_id for user in client.user.list(metadata={"a.b": 1.0})] == ["one"]
+    assert len(client.user.list(metadata={})) == len(values)
+
+
+@pytest.mark.parametrize("value", [[1], {"b": 1}, (1,), float("nan"), float("inf"), b"x", object()])
+def test_what_cannot_be_compared_is_named(client: Recollect, value: Any) -> None:
+    with pytest.raises(InvalidField) as refused:
+        client.user.list(metadata={"a": value})
+    assert refused.value.fields == ("metadata.a",)
+
+
+@pytest.mark.parametrize("metadata", [[1], "a=1", 5, {5: 1}, {"\ud800": 1}])
+def test_conditions_that_are_none_are_named(client: Recollect, metadata: Any) -> None:
+    with pytest.raises(InvalidField) as refused:
+        client.session.list(metadata=metadata)
+    assert refused.value.fields == ("metadata",)
+
+
+def test_times_may_have_a_zone_and_without_one_are_utc(client: Recollect) -> None:
+    created_at = client.user.add(user_id="jane").created_at
+    assert created_at.tzinfo is not None
+    moment = timedelta(microseconds=1)
+    for zone in (UTC, timezone(timedelta(hours=-9)), timezone(timedelta(hours=5, minutes=30))):
+        there = created_at.astimezone(zone)
+        assert client.user.list(created_after=there) == []
+        assert len(client.user.list(created_after=there - moment)) == 1
+    naive = created_at.astimezone(UTC).replace(tzinfo=None)
+    assert client.user.list(created_before=naive) == []
+    assert len(client.user.list(created_before=naive + moment)) == 1
+
+
+def test_messages_keep_the_times_that_they_are_given(client: Recollect) -> None:
+    given = [
+        datetime(2020, 2, 29, 12, tzinfo=UTC),
+        datetime(2020, 2, 29, 12, 0, 0, 5),
+        datetime(2020, 2, 29, 12, tzinfo=timezone(timedelta(hours=2))),
+    ]
+    said = [NewMessage(content="x", created_at=each) for each in given]
+    kept = [each.created_at for each in client.message.add("s", said, user_id="jane")]
+    assert kept == [each if each.tzinfo else each.replace(tzinfo=UTC) for each in given]
+
+
+# What an app says.
+
+
+class Text(str):
+    """As templates and tables make them."""
+
+
+class Number(int):
+    """An enumeration's, perhaps."""
+
+
+def test_classes_of_the_apps_own_are_what_they_are_at_heart(client: Recollect) -> None:
+    said = {"text": Text("a"), "number": Number(5), Text("key"): [Text("b")], "f": float("1.5")}
+    user = client.user.add(user_id=Text("jane"), email=Text("x"), metadata=said)
+    assert (user.user_id, user.email) == ("jane", "x")
+    assert user.metadata == {"text": "a", "number": 5, "key": ["b"], "f": 1.5}
+    assert client.user.get(Text("jane")) == user
+    data = {"text": Text("a"), "tuple": (1, Number(2))}
+    [message] = client.message.add("s", NewMessage(content=Text("c"), data=data), user_id="jane")
+    assert (message.content, message.data) == ("c", {"text": "a", "tuple": [1, 2]})
+
+
+DATA: dict[str, Any] = {
+    "a_great_number": 10**30,
+    "nul": "a\0b",
+    "nested": [[[{"a": [None, True, 1.5]}]]],
+    "text": "é😀",
+    "empty": {},
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_is_any_json(client: Recollect, name: str) -> None:
+    client.message.add("s", NewMessage(content="x", data=DATA[name]), user_id="jane")
+    assert client.message.list("s")[0].data == DATA[name]
+
+
+@pytest.mark.parametrize(
+    "text", ["1e400", "1" * 5000, '{"a":[1e400,-1e400]}'], ids=["great", "long", "inside"]
+)
+def test_data_that_others_wrote_keeps_no_message_from_being_read(
+    client: Recollect, text: str
+) -> None:
+    said = [NewMessage(content="x", data=msgspec.Raw(text.encode())), NewMessage(content="y")]
+    appended = client.message.add("s", said, user_id="jane")
+    for messages in (appended, client.message.list("s"), client.memory.get("s").messages):
+        assert [message.content for message in messages] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [float("nan"), [float("inf")], {1: 2}, object(), {"a": b"x"}, "\ud800", {"\udc00": 1}],
+    ids=["nan", "inf", "key", "object", "bytes", "half_a_pair", "half_a_pair_in_a_key"],
+)
+def test_data_that_is_no_json_is_named(client: Recollect, data: Any) -> None:
+    said = [NewMessage(content="x"), NewMessage(content="x", data=data)]
+    with pytest.raises(InvalidField) as refused:
+        client.message.add("s", said, user_id="jane")
+    assert refused.value.fields == ("messages[1].data",)
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), b"x", {5: 1}, (1,), datetime.now(UTC)])
+def test_metadata_that_is_no_json_is_named(client: Recollect, value: Any) -> None:
+    with pytest.raises(InvalidField) as refused:
+        client.user.add(user_id="jane", metadata={"a": value})
+    assert refused.value.fields == ("metadata.a",)
+
+
+def test_ids_are_text(client: Recollect) -> None:
+    wrong: list[Any] = [5, None, "", ".", "..", "\ud800", b"x"]
+    for id_ in wrong:
+        with pytest.raises(InvalidField) as refused:
+            client.user.get(id_)
+        assert refused.value.fields == ("user_id",)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 513, "é", " a", "a\n", 5])
+def test_keys_are_what_a_header_can_carry(client: Recollect, key: Any) -> None:
+    with pytest.raises(InvalidField) as refused:
+        client.user.add(user_id="jane", idempotency_key=key)
+    assert refused.value.fields == ("idempotency_key",)
+
+
+@pytest.mark.parametrize("revision", ["1", 1.5, True, -1, 10**18])
+def test_revisions_are_whole_numbers(client: Recollect, revision: Any) -> None:
+    with pytest.raises(InvalidField) as refused:
+        client.user.put(user_id="jane", if_revision=revision)
+    assert refused.value.fields == ("if_revision",)
+
+
+def test_a_request_and_its_fields_are_not_given_together(client: Recollect) -> None:
+    add: Any = client.user.add
+    for call in (
+        lambda: add(CreateUserRequest(user_id="jane"), email="x"),
+        lambda: add({"user_id": "jane"}),
+        lambda: add("jane"),
+        lambda: add(UpdateUserRequest(user_id="jane")),
+        lambda: add(user_id="jane", nickname="J"),
+        lambda: add(email="x"),
+    ):
+        with pytest.raises(TypeError):
+            call()
+    assert client.user.list() == []
+
+
+# Appends of any number.
+
+
+def numbered(count: int, **fields: Any) -> Iterator[NewMessage]:
+    return (NewMessage(content=str(number), **fields) for number in range(count))
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
+def test_any_number_is_appended_in_order(client: Recollect, count: int) -> None:
+    client.session.add(session_id="s")
+    assert client.message.add_bulk("s", numbered(count)) == count
+    said = [message.content for message in client.message.list_all("s")]
+    assert said == [str(number) for number in range(count)]
+
+
+def test_large_messages_go_in_smaller_batches(client: Recollect) -> None:
+    said = [NewMessage(content="\n" * MIB, data="x" * (MIB - 2)) for _ in range(7)]
+    assert client.message.add_bulk("s", said, user_id="jane") == 7
+    assert client.session.get("s").message_count == 7
+
+
+def test_a_batch_that_is_refused_tells_what_is_there(client: Recollect) -> None:
+    def said() -> Iterator[NewMessage]:
+        yield from numbered(1500)
+        yield NewMessage(content="\0")
+
+    with pytest.raises(InvalidField) as refused:
+        client.message.add_bulk("s", said(), user_id="jane")
+    assert refused.value.__notes__ == ["1000 messages had been appended before."]
+    assert refused.value.fields == ("messages[500].content",)
+    assert client.session.get("s").message_count == 1000
+
+
+def test_a_source_that_fails_tells_what_is_there_too(client: Recollect) -> None:
+    def said() -> Iterator[NewMessage]:
+        yield from numbered(1001)
+        raise OSError("the file has ended")
+
+    with pytest.raises(OSError, match="ended") as failed:
+        client.message.add_bulk("s", said(), user_id="jane")
+    assert failed.value.__notes__ == ["1000 messages had been appended before."]
+
+
+def test_a_history_can_be_filled_in_again_where_it_stopped(client: Recollect) -> None:
+    uuid = "75c40217-9af1-407d-b9a6-367069d29dd5"
+    client.message.add("s", NewMessage(content="x", uuid=uuid), user_id="jane")
+    with pytest.raises(AlreadyExists):
+        client.message.add_bulk("s", [NewMessage(content="x", uuid=uuid)])

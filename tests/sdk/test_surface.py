@@ -1,0 +1,119 @@
+"""The public surface, as a list: whoever changes it sees what they change for others.
+
+python -m tests.sdk.test_surface    writes the list anew
+"""
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_overloads, get_type_hints
+
+import msgspec
+
+import recollect
+from recollect.sdk._async import client as awaited
+from recollect.sdk._sync import client as waiting
+
+LIST = Path(__file__).with_name("surface.txt")
+MODULES = re.compile(r"\b(?:recollect(?:\.\w+)*|typing|datetime|collections\.abc|os|msgspec)\.")
+PARTS = ("user", "session", "message", "memory", "erasure")
+
+
+def surface() -> str:
+    """All that an app may lean on, a line each."""
+    lines: list[str] = []
+    for name in sorted(recollect.__all__):
+        lines += described(name, getattr(recollect, name))
+    for part in PARTS:
+        lines += methods(f"Recollect.{part}", part_of(waiting.Client, part))
+    return "".join(f"{MODULES.sub('', line)}\n" for line in lines)
+
+
+def part_of(client: type[Any], part: str) -> type[Any]:
+    """The class of `client.user` and its like."""
+    return type(getattr(client(None), part))
+
+
+def described(name: str, value: Any) -> Iterator[str]:
+    """A name of the package."""
+    if not isinstance(value, type):
+        yield f"{name}: {type(value).__name__}"
+        return
+    if issubclass(value, Exception):
+        yield f"{name}({value.__mro__[1].__name__}): {getattr(value, 'code', 'no code')}"
+    elif issubclass(value, msgspec.Struct):
+        yield name
+        for field, kind in get_type_hints(value).items():
+            need = "needed" if is_needed(value, field) else "optional"
+            yield f"  {field}: {text_of(kind)}, {need}"
+    else:
+        yield f"{name}{inspect.signature(value)}"
+    if value in {recollect.Recollect, recollect.AsyncRecollect}:
+        yield from methods(name, value)
+
+
+def is_needed(struct: type[msgspec.Struct], field: str) -> bool:
+    """Whether a field must be given where one is made."""
+    return field in {each.name for each in msgspec.structs.fields(struct) if each.required}
+
+
+def text_of(kind: Any) -> str:
+    """A type as it is written."""
+    if get_origin(kind) in {Union, UnionType}:
+        return " | ".join(map(text_of, get_args(kind)))
+    if kind is NoneType:
+        return "None"
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
+def methods(name: str, value: type[Any]) -> Iterator[str]:
+    """The methods of a class, and the forms in which each may be called."""
+    for method, function in sorted(inspect.getmembers(value, callable)):
+        if method.startswith("_"):
+            continue
+        for form in get_overloads(function) or [function]:
+            yield f"{name}.{method}{inspect.signature(form)}"
+
+
+def test_the_surface_is_as_listed() -> None:
+    assert surface() == LIST.read_text(), "python -m tests.sdk.test_surface writes it anew"
+
+
+def test_all_that_is_exported_is_there_and_nothing_else_is_meant() -> None:
+    ours = {
+        name
+        for name, value in vars(recollect).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert ours | {"__version__"} == set(recollect.__all__)
+
+
+def test_both_clients_have_the_same_methods_and_arguments() -> None:
+    for part in PARTS:
+        sync, async_ = part_of(waiting.Client, part), part_of(awaited.AsyncClient, part)
+        names = [name for name in vars(sync) if not name.startswith("_")]
+        assert names == [name for name in vars(async_) if not name.startswith("_")]
+        for name in names:
+            one, other = (inspect.signature(getattr(kind, name)) for kind in (sync, async_))
+            assert one.parameters == other.parameters, (part, name)
+
+
+def test_every_class_and_method_tells_what_it_is_for() -> None:
+    for name in recollect.__all__:
+        assert name == "__version__" or inspect.getdoc(getattr(recollect, name)), name
+    for part in PARTS:
+        for name, function in inspect.getmembers(part_of(waiting.Client, part), callable):
+            assert name.startswith("_") or function.__doc__, (part, name)
+
+
+def test_every_error_can_be_caught_as_one() -> None:
+    for name in recollect.__all__:
+        value = getattr(recollect, name)
+        if isinstance(value, type) and issubclass(value, Exception) and name != "SettingError":
+            assert issubclass(value, recollect.RecollectError), name
+
+
+if __name__ == "__main__":
+    LIST.write_text(surface())

@@ -1,0 +1,158 @@
+"""What a type checker makes of an app: all that is right passes, all that is wrong is found."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import recollect
+
+RIGHT = """
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import recollect
+from recollect import (
+    AsyncRecollect, CreateSessionRequest, CreateUserRequest, Erasure, Memory, Message, NewMessage,
+    NotFound, Page, Recollect, RecollectError, Session, UpdateSessionRequest, UpdateUserRequest,
+    User,
+)
+
+
+def sync(client: Recollect) -> None:
+    user: User = client.user.add(user_id="jane", email="x", metadata={"a": [1, None]})
+    user = client.user.add(CreateUserRequest(user_id="jane"), idempotency_key="k")
+    user = client.user.get("jane")
+    user = client.user.put(user_id="jane", first_name=None, if_revision=user.revision)
+    user = client.user.put(CreateUserRequest(user_id="jane", last_name="S"))
+    user = client.user.update(user_id="jane", email=None)
+    user = client.user.update(UpdateUserRequest(user_id="j", metadata={"a": None}), if_revision=2)
+    erasure: Erasure = client.user.delete("jane")
+    page: Page[User] = client.user.list(10, created_after=datetime.now(), metadata={"a.b": True})
+    cursor: str | None = page.next
+    page = client.user.list(limit=10, cursor=cursor or 0, order="-created", email="x")
+    users: list[User] = page
+    pages: Iterator[Page[User]] = client.user.list_chunked(chunk_size=100)
+    names: list[str] = [each.user_id for each in client.user.list_all()]
+    sessions: Page[Session] = client.user.get_sessions("jane", 10, sessions_cursor())
+
+    session: Session = client.session.add()
+    session = client.session.add(CreateSessionRequest(user_id="jane"), idempotency_key="k")
+    session = client.session.update(session_id="s", user_id="jane", metadata=None)
+    session = client.session.update(UpdateSessionRequest(session_id="s"), if_revision=1)
+    session = client.session.end("s", idempotency_key="k")
+    ended: datetime | None = session.ended_at
+    sessions = client.session.list(user_id="jane", created_before=datetime.now())
+    erasure = client.session.delete("s")
+
+    said = NewMessage(content="x", role_type="user", data=[1], created_at=datetime.now())
+    messages: list[Message] = client.message.add("s", said)
+    messages = client.message.add("s", [said, said], user_id="jane", idempotency_key="k")
+    count: int = client.message.add_bulk("s", (said for _ in range(3)), user_id="jane")
+    message: Message = client.message.update("s", messages[0].uuid, content="y", metadata=None)
+    message = client.message.get("s", message.uuid)
+    erasure = client.message.delete("s", message.uuid)
+    rows: Iterator[Message] = client.message.list_all("s", order="created")
+    memory: Memory = client.memory.get("s", last=5)
+    erasure = client.erasure.get(erasure.id)
+    state: str = erasure.state
+    erasures: Page[Erasure] = client.erasure.list()
+    print(users, pages, names, sessions, ended, count, rows, memory, state, erasures)
+
+
+def sessions_cursor() -> str | int | None:
+    return None
+
+
+async def awaited(client: AsyncRecollect) -> None:
+    user: User = await client.user.add(user_id="jane")
+    page: Page[User] = await client.user.list()
+    pages: AsyncIterator[Page[User]] = client.user.list_chunked()
+    names: list[str] = [each.user_id async for each in client.user.list_all()]
+    async for chunk in client.message.list_chunked("s"):
+        contents: list[str] = [each.content for each in chunk]
+    appended: list[Message] = await client.message.add("s", NewMessage(content="x"))
+    print(user, page, pages, names, contents, appended)
+
+
+async def main() -> None:
+    with Recollect() as client:
+        sync(client)
+    with Recollect("https://x", api_key="k", timeout_s=1.5, attempts=1) as client:
+        sync(client)
+    with Recollect.open(Path("memory.db"), memory_window=20) as client:
+        sync(client)
+    async with AsyncRecollect(api_key=None) as other, AsyncRecollect.open(":memory:") as another:
+        await awaited(other)
+        await awaited(another)
+    try:
+        pass
+    except NotFound as error:
+        told: tuple[str, str, tuple[str, ...]] = (error.code, error.detail, error.fields)
+        print(told)
+    except (RecollectError, recollect.SettingError):
+        raise
+"""
+
+WRONG = """
+from recollect import AsyncRecollect, CreateUserRequest, NewMessage, Recollect
+
+
+def wrong(client: Recollect) -> None:
+    client.user.add()  # wrong
+    client.user.add(user_id=5)  # wrong
+    client.user.add(user_id="jane", nickname="J")  # wrong
+    client.user.add(CreateUserRequest(user_id="jane"), email="x")  # wrong
+    client.user.add({"user_id": "jane"})  # wrong
+    client.user.get(5)  # wrong
+    client.user.update(email="x")  # wrong
+    client.user.list(limit="ten")  # wrong
+    client.user.list(order="newest")  # wrong
+    client.user.list(metadata=["a"])  # wrong
+    client.user.list(user_id="jane")  # wrong
+    client.session.list(email="x")  # wrong
+    client.session.update(session_id="s", user_id=None)  # wrong
+    client.message.add("s", {"content": "x"})  # wrong
+    client.message.add("s", "x")  # wrong
+    client.message.update("s", "uuid", role=None)  # wrong
+    client.memory.get("s", last="all")  # wrong
+    client.users.get("jane")  # wrong
+    NewMessage()  # wrong
+    NewMessage(content="x", role_type="human")  # wrong
+    NewMessage(content="x", created_at="2020-01-01")  # wrong
+    number: int = client.user.get("jane").user_id  # wrong
+    Recollect(port=8000)  # wrong
+    Recollect.open(5)  # wrong
+
+
+async def wrong_too(client: AsyncRecollect) -> None:
+    client.user.get("jane").user_id  # wrong
+    for user in client.user.list_all():  # wrong
+        pass
+    async with Recollect() as other:  # wrong
+        pass
+"""
+
+
+def test_an_app_is_checked_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "right.py").write_text(RIGHT)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    result = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "right.py", "wrong.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    found = set(re.findall(r"^(\w+\.py):(\d+): error", result.stdout, re.MULTILINE))
+    lines = enumerate(WRONG.splitlines(), 1)
+    expected = {("wrong.py", str(number)) for number, line in lines if line.endswith("# wrong")}
+    assert found == expected, result.stdout + result.stderr
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert recollect.__file__
+    assert Path(recollect.__file__).with_name("py.typed").is_file()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -166,7 +166,7 @@ def _opened(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -
             raise SettingError("The database is named by the first argument, not database_url.")
         if name in _OF_SERVERS:
             raise SettingError(f"{name} is a setting of servers, and there is none here.")
-    named = None if database is None else fspath(database)
+    named = None if database is None else fsdecode(database)
     if named == "":
         raise SettingError('The path is empty; give one, ":memory:", or a postgresql:// URL.')
     loaded = load_settings({**settings, "database_url": named})

@@ -122,9 +122,8 @@ def test_what_is_no_database_is_refused(database: str) -> None:
 
 @pytest.mark.parametrize("kind", [Recollect, AsyncRecollect])
 def test_what_is_no_path_is_a_type_error(kind: Any) -> None:
-    for database in (5, b"memory.db"):
-        with pytest.raises(TypeError):
-            kind.open(database)
+    with pytest.raises(TypeError):
+        kind.open(5)
 
 
 def test_a_folder_and_a_file_of_others_are_refused(tmp_path: Path) -> None:

@@ -90,8 +90,15 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def interrupt(self) -> None:
-        """What Ctrl-C does."""
+        """Ctrl-C, until something comes of it.
+
+        One that comes just before Python begins to wait for a line is noticed with the next.
+        """
+        ends = time.monotonic() + WAIT_S
         self._process.send_signal(signal.SIGINT)
+        while not select.select([self._ours], [], [], 0.5)[0]:
+            assert time.monotonic() < ends, self.text
+            self._process.send_signal(signal.SIGINT)
 
     def read_to_end(self) -> Self:
         """Wait for the end of the command."""

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -40,7 +40,8 @@ def answering(status=200, body="", version=VERSION, pause=None, seen=None):
                 self.send_header("X-Zep-Version", version)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(BrokenPipeError):  # who asked has given up
+                self.wfile.write(content)
 
         def log_message(self, *_):
             pass

@@ -17,6 +17,15 @@ def check_characters(value: str, field: str) -> str:
     """
     if "\0" in value:
         raise InvalidField(f"{field} has a NUL character in it, which cannot be stored.", field)
+    return check_is_utf8(value, field)
+
+
+def check_is_utf8(value: str, field: str) -> str:
+    """Refuse half a surrogate pair, which no JSON and no URL can carry.
+
+    Raises:
+        InvalidField: naming `field`.
+    """
     if value.isascii():
         return value
     try:

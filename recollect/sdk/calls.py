@@ -12,6 +12,7 @@ import msgspec
 from recollect.api.operations import OPERATIONS, Operation
 from recollect.domain.errors import InvalidField
 from recollect.domain.ids import MAX_ID_LENGTH
+from recollect.domain.text import check_is_utf8
 
 _OPERATIONS = {operation.name: operation for operation in OPERATIONS}
 _GREATEST_REVISION = 10**18 - 1
@@ -104,7 +105,7 @@ def _id(value: Any, field: str) -> str:
         raise InvalidField(f"{field} cannot be empty.", field)
     if value in {".", ".."}:
         raise InvalidField(f"{field} cannot be {value!r}: no URL can carry it.", field)
-    return _text(value, field)
+    return check_is_utf8(value, field)
 
 
 def _revision(value: Any) -> int | None:
@@ -140,7 +141,7 @@ def _parameters(query: Mapping[str, Any]) -> list[tuple[str, str]]:
             parameters += _conditions(value)
         else:
             text = value.isoformat() if isinstance(value, datetime) else str(value)
-            parameters.append((name, _text(text, name)))
+            parameters.append((name, check_is_utf8(text, name)))
     return parameters
 
 
@@ -153,21 +154,11 @@ def _conditions(wanted: Any) -> list[tuple[str, str]]:
 def _condition(path: Any, value: Any) -> tuple[str, str]:
     if not isinstance(path, str):
         raise InvalidField(f"metadata has a path that is not text: {path!r}.", "metadata")
-    field = _text(f"metadata.{path}", "metadata")
+    field = check_is_utf8(f"metadata.{path}", "metadata")
     is_scalar = value is None or isinstance(value, str | int | float)
     if not is_scalar or (isinstance(value, float) and not isfinite(value)):
         raise InvalidField(
             f"{field} can be compared with a text, a number, true, false or null.", field
         )
     # As JSON in any case, so that the text "1" is not taken for the number.
-    return field, _text(json.dumps(value, ensure_ascii=False), field)
-
-
-def _text(value: str, field: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidField(
-            f"{field} has half a surrogate pair in it, which is no character.", field
-        ) from error
-    return value
+    return field, check_is_utf8(json.dumps(value, ensure_ascii=False), field)

@@ -13,6 +13,7 @@ from recollect.api.wire import MAX_BATCH
 from recollect.domain import message, session, user
 from recollect.domain.errors import InvalidField
 from recollect.domain.metadata import MAX_DEPTH, check_json
+from recollect.domain.text import check_is_utf8
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -187,13 +188,8 @@ def _opaque(data: Any, field: str) -> msgspec.Raw:
     if isinstance(data, msgspec.Raw):
         return data
     _check_opaque(data, field, 1)
-    try:
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        return msgspec.Raw(text.encode())
-    except UnicodeEncodeError as error:
-        raise InvalidField(
-            f"{field} has half a surrogate pair in it, which is no character.", field
-        ) from error
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return msgspec.Raw(check_is_utf8(text, field).encode())
 
 
 def _check_opaque(value: Any, field: str, depth: int) -> None:

@@ -1,8 +1,8 @@
 """One transaction on a PostgreSQL connection. See domain.transaction for the contract."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import starmap
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar
 
 from recollect.domain.times import Instant
 from recollect.storage.postgres.connection import Connection
@@ -53,14 +53,6 @@ class NeedsSnapshotError(Exception):
     """A read has asked for a second statement, which must see what the first one saw."""
 
 
-class Readable(Protocol):
-    """What a single statement needs: a connection, or a pipe on one."""
-
-    def rows(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-        """Run a statement; its rows."""
-        ...
-
-
 class SingleStatement(PostgresTransaction):
     """A read without BEGIN and COMMIT, which is enough for one statement, and a third of the cost.
 
@@ -70,9 +62,6 @@ class SingleStatement(PostgresTransaction):
     """
 
     _is_used = False
-
-    def __init__(self, readable: Readable, queries: Mapping[str, Query], now: Instant) -> None:
-        super().__init__(cast("Connection", readable), queries, now)
 
     def _statement(self, query: str, values: Mapping[str, Any]) -> Statement:
         if self._is_used:

@@ -37,7 +37,8 @@ class Recollect(Client):
         """Talk to a server; the first call connects.
 
         Args:
-            url: the server's, such as `https://memory.example.com`.
+            url: the server's, such as `https://memory.example.com`. (A database in this process
+                is opened by `open`.)
             api_key: sent as `Authorization: Bearer …`.
             timeout_s: for connecting, and for each wait for an answer.
             attempts: how often a call is sent at most, where to repeat it is safe.

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from recollect.api.wire import Page
+from recollect.cli.lists import pages_from
 from recollect.client import Recollect
 from recollect.sdk.calls import make_call
 
@@ -36,11 +37,9 @@ def carry_list(
     client: Recollect, name: str, ids: Mapping[str, str], kind: Any, **query: Any
 ) -> Iterator[Page[Any]]:
     """Every page of a list, whose rows are read as `kind`."""
-    cursor = None
-    while True:
-        asked = {**query, "cursor": cursor}
-        page: Page[Any] = carry(client, name, ids, Page[kind], query=asked)
-        yield page
-        cursor = page.next
-        if cursor is None:
-            return
+
+    def read(cursor: str | None) -> Page[Any]:
+        page: Page[Any] = carry(client, name, ids, Page[kind], query={**query, "cursor": cursor})
+        return page
+
+    return pages_from(read)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from recollect.cli import exits
+from recollect.cli import exits, options
 from recollect.cli.nouns import in_module
 from recollect.cli.target import with_client, with_client_that_may_make
 from recollect.client import Recollect
@@ -102,17 +102,21 @@ def serve(**given: Any) -> None:
 
 @main.command()
 @with_settings("database_url", "secret", "secret_file")
-def migrate(**given: Any) -> None:
+@options.as_json
+def migrate(*, as_json: bool, **given: Any) -> None:
     """Bring the database's schema up to date, and stop. `serve` does it by itself.
 
     \b
     recollect migrate
-    recollect migrate --database sqlite:////var/lib/recollect/recollect.db
+    recollect migrate --database sqlite:////var/lib/recollect/recollect.db --json
     """
     from recollect.cli.inspecting import migrate_database
 
     settings = load_settings(given)
     applied, present = migrate_database(settings)
+    if as_json:
+        click.echo(json.dumps({"applied": applied, "step": present}, indent=2))
+        return
     for name in applied:
         click.echo(f"applied {name}")
     click.echo(f"the schema is at step {present}")
@@ -120,7 +124,7 @@ def migrate(**given: Any) -> None:
 
 @main.command()
 @with_settings()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+@options.as_json
 def doctor(*, as_json: bool, **given: Any) -> None:
     """Look at settings, file, versions and free space; say what is wrong and what to do.
 

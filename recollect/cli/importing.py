@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from recollect.api.wire import AppendMessages
+from recollect.api.wire import MAX_BATCH, AppendMessages
 from recollect.cli.carrying import carry, carry_list
 from recollect.cli.exits import Interrupted
 from recollect.cli.lines import BadLine, Counts, Head, Numbered, SessionFields, read_lines
@@ -21,14 +21,11 @@ from recollect.cli.transfers import Shown, shown
 from recollect.client import Recollect
 from recollect.domain.errors import AlreadyExists, Conflict, NotFound, RecollectError, StorageError
 from recollect.domain.message import NewMessage
-from recollect.domain.user import NewUser
-from recollect.sdk.requests import CreateUserRequest
+from recollect.domain.user import NewUser, UserFields
+from recollect.sdk.requests import BATCH_BYTES, CreateUserRequest
 
 STDIN = "-"
-_BATCH = 1000
 _LOOKED_AT = 100
-_BATCH_BYTES = 4 * 1024 * 1024
-_FIELDS = ("email", "first_name", "last_name", "metadata")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -158,7 +155,11 @@ class _Import:
             self._client.user.add(CreateUserRequest(**fields))
         except AlreadyExists:
             there = msgspec.structs.asdict(self._client.user.get(user.user_id))
-            differing = [name for name in _FIELDS if not _is_same(there[name], fields[name])]
+            differing = [
+                name
+                for name in UserFields.__struct_fields__
+                if not _is_same(there[name], fields[name])
+            ]
             if differing:
                 self._pass_over_user(user.user_id, differing)
                 return False
@@ -246,7 +247,7 @@ class _Session:
         if message.uuid in self._batch:
             self._report.present.messages += 1
             return
-        is_full = len(self._batch) == _BATCH or self._batch_bytes + size > _BATCH_BYTES
+        is_full = len(self._batch) == MAX_BATCH or self._batch_bytes + size > BATCH_BYTES
         if self._batch and is_full:
             self._append()
         self._batch[str(message.uuid)] = message

@@ -1,12 +1,22 @@
 """Lists as the command line asks for them: one page, or all from there on."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 from recollect.domain.paging import MAX_LIMIT
 from recollect.sdk.pages import Page
 
 T = TypeVar("T")
+
+
+class HasNext(Protocol):
+    """A page, in this respect."""
+
+    next: str | None
+
+
+P = TypeVar("P", bound=HasNext)
 
 
 def chunks_of(
@@ -23,9 +33,21 @@ def chunks_of(
         read: reads one page, given limit, cursor and filters by name.
         is_all: every page from the cursor on, instead of one.
     """
+    at_once = MAX_LIMIT if is_all else limit
+    pages = pages_from(lambda at: read(limit=at_once, cursor=at, **filters), cursor)
+    return pages if is_all else islice(pages, 1)
+
+
+def pages_from(read: Callable[[str | None], P], cursor: str | None = None) -> Iterator[P]:
+    """The pages of a list, each read when it is asked for.
+
+    Args:
+        read: reads the page at a cursor; None is the start.
+        cursor: where to begin.
+    """
     while True:
-        page = read(limit=MAX_LIMIT if is_all else limit, cursor=cursor, **filters)
+        page = read(cursor)
         yield page
         cursor = page.next
-        if not is_all or cursor is None:
+        if cursor is None:
             return

@@ -7,7 +7,6 @@ from functools import wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -20,7 +19,7 @@ from recollect.config import (
     load_settings,
     sqlite_path,
 )
-from recollect.domain.errors import StorageError
+from recollect.domain.errors import InvalidField, StorageError
 
 Command = Callable[..., Any]
 
@@ -88,14 +87,14 @@ def open_client(
     client = load_client_settings({"url": url, "api_key": api_key})
     settings = load_settings({"database_url": _database_url(database)} if database else {})
     if client.url and not database:
-        return Recollect(_checked(client.url), api_key=client.api_key or None)
+        return _server(client.url, client.api_key)
     held_at = None
     if is_postgres(settings.database_url):
         _check_postgres(settings.database_url, may_make=may_make)
     else:
         held_at = _look_at_file(sqlite_path(settings.database_url), may_make=may_make)
     if held_at:
-        return Recollect(held_at, api_key=client.api_key or None)
+        return _server(held_at, client.api_key)
     return Recollect.open(settings.database_url)
 
 
@@ -103,18 +102,11 @@ def _database_url(database: str) -> str:
     return database if "://" in database else f"sqlite:///{database}"
 
 
-def _checked(url: str) -> str:
+def _server(url: str, api_key: str) -> Recollect:
     try:
-        parts = urlsplit(url)
-        is_sound = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        is_sound = False
-    if not is_sound:
-        raise SettingError(
-            f"{url!r} is not the URL of a server; write it like http://127.0.0.1:8000."
-        )
-    return url
+        return Recollect(url, api_key=api_key or None)
+    except InvalidField as error:
+        raise SettingError(error.detail) from error
 
 
 def _look_at_file(path: str, *, may_make: bool) -> str | None:

@@ -11,9 +11,8 @@ from recollect.cli.tables import print_list, print_user, users_table
 from recollect.cli.target import with_client, with_client_that_may_make
 from recollect.cli.terminal import counted
 from recollect.client import Recollect
-
-_COUNTED = 1000
-_FIELDS = ("email", "first_name", "last_name", "metadata")
+from recollect.domain.paging import MAX_LIMIT
+from recollect.domain.user import UserFields
 
 
 @click.command()
@@ -87,7 +86,7 @@ def show(client: Recollect, *, user_id: str, as_json: bool) -> None:
 @click.option(
     "--remove",
     "removed",
-    type=click.Choice(_FIELDS),
+    type=click.Choice(UserFields.__struct_fields__),
     multiple=True,
     help="Remove a field; may be repeated.",
 )
@@ -134,7 +133,7 @@ def delete(client: Recollect, *, user_id: str, is_sure: bool, as_json: bool) -> 
 
 
 def _belongings(client: Recollect, user_id: str) -> str:
-    sessions = client.user.get_sessions(user_id, _COUNTED)
+    sessions = client.user.get_sessions(user_id, MAX_LIMIT)
     messages = counted(sum(each.message_count for each in sessions), "message")
     if sessions.next:
         return f"more than {counted(len(sessions), 'session')} and {messages}"

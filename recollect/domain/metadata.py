@@ -32,24 +32,15 @@ def stored_metadata(value: Metadata | None, field: str = "metadata") -> str | No
     """
     if value is None:
         return None
-    check_metadata(value, field)
+    check_json(value, field)
     text = encode_json(value)
     if len(text) > MAX_METADATA_BYTES:
         raise InvalidField(f"{field} is larger than 64 KiB.", field)
     return text.decode()
 
 
-def check_metadata(value: Metadata, field: str = "metadata") -> None:
-    """Refuse what cannot be stored, whatever its size.
-
-    Raises:
-        InvalidField: naming the place.
-    """
-    check_json(value, field)
-
-
 def check_json(value: Any, field: str) -> None:
-    """Refuse what JSON cannot carry, or a database cannot hold: any value, whatever its size.
+    """Refuse what JSON cannot carry, or a database cannot hold, whatever its size.
 
     Raises:
         InvalidField: naming the place.

@@ -17,7 +17,7 @@ from recollect.domain.text import check_is_utf8
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-_BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 """A body may have 5 MiB."""
 
 
@@ -144,7 +144,7 @@ def batches_of(messages: Iterable[NewMessage], user_id: str | None) -> Iterator[
     size_bytes = 0
     for each in messages:
         text = _message(each, len(batch))
-        is_full = len(batch) == MAX_BATCH or size_bytes + len(text) > _BATCH_BYTES
+        is_full = len(batch) == MAX_BATCH or size_bytes + len(text) > BATCH_BYTES
         if batch and is_full:
             yield len(batch), _batch(batch, user_id)
             batch, size_bytes = [], 0

@@ -190,9 +190,7 @@ def _checked(url: str) -> str:
         is_servers = False
     if not is_servers:
         raise InvalidField(
-            f"{url!r} is not the URL of a server, such as http://127.0.0.1:8000. For a database in "
-            "this process, use open().",
-            "url",
+            f"{url!r} is not the URL of a server; write it like http://127.0.0.1:8000.", "url"
         )
     return url.rstrip("/")
 

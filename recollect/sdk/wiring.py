@@ -33,7 +33,7 @@ def request_of(call: Call) -> WireRequest:
 
 
 def value_of(call: Call, reply: WireReply) -> Any:
-    """What a reply says, of the type that the call names.
+    """What a reply says, of the type that its operation has.
 
     Raises:
         RecollectError: of the class that says what was wrong.

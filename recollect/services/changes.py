@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import UNSET
 
 from recollect.domain.errors import RevisionMismatch
-from recollect.domain.metadata import Merge, check_metadata, read_metadata, stored_metadata
+from recollect.domain.metadata import Merge, check_json, read_metadata, stored_metadata
 
 
 def check_revision(present: int, expected: int | None) -> None:
@@ -26,5 +26,5 @@ def merged(stored: str | None, change: Any, merge: Merge) -> str | None:
         return stored
     if change is None:
         return None
-    check_metadata(change)
+    check_json(change, "metadata")
     return stored_metadata(merge(read_metadata(stored), change))

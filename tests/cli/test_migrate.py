@@ -1,5 +1,6 @@
 """`recollect migrate`."""
 
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def test_a_fresh_database_takes_every_step_once(tmp_path: Path) -> None:
     assert (tmp_path / "recollect-data" / "recollect.db").exists()
     again = recollect("migrate", folder=tmp_path)
     assert (again.returncode, again.stdout) == (0, f"the schema is at step {LAST}\n")
+
+
+def test_for_machines_it_says_what_it_has_applied(tmp_path: Path) -> None:
+    steps = [f"{step.number:04d} {step.name}" for step in KNOWN]
+    for applied in (steps, []):
+        result = recollect("migrate", "--json", folder=tmp_path)
+        assert json.loads(result.stdout) == {"applied": applied, "step": LAST}
 
 
 def test_it_takes_the_database_that_is_named(tmp_path: Path) -> None:

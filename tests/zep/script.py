@@ -65,7 +65,7 @@ def say_error(what, error):
     print(f"{what}: raises {named} {getattr(error, 'response_data', '')!r}")
 
 
-def objects():
+def objects_of_users():
     user = User(
         user_id="jane",
         uuid="01a204ce-14fa-7451-9c12-91e7186211cf",  # type: ignore[arg-type]
@@ -107,6 +107,8 @@ def objects():
         (CreateUserRequest(user_id="a"), UpdateUserRequest(user_id="a", uuid=UUID(int=0))),
     )
 
+
+def objects_of_memory():
     message = Message(role="user", content='It\'s\n"so"', token_count="5", metadata={"a": None})  # type: ignore[arg-type]
     say("a message", message)
     print(f"a message printed: {message}")
@@ -420,7 +422,8 @@ def sentences(client):
 
 def main():
     url = sys.argv[1]
-    objects()
+    objects_of_users()
+    objects_of_memory()
     errors()
     construction(url)
     client = ZepClient(url, "any")

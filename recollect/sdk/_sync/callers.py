@@ -10,7 +10,7 @@ class Caller(Protocol):
     """Carries a call to an installation, and its answer back."""
 
     def call(self, call: Call) -> Any:
-        """The answer, of the type that the call names.
+        """The answer, of the type that its operation has.
 
         Raises:
             RecollectError: of the class that says what was wrong.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recollect.domain.errors import StorageError
+from recollect.domain.languages import LANGUAGES
 
 MIB = 1024 * 1024
 
@@ -73,6 +74,11 @@ class Settings:
     read_limit_seconds: int = _setting(
         10, "How long one search through metadata, or one long page, may take.", least=1
     )
+    search_language: str = _setting(
+        "english",
+        "The language of the messages, for search: "
+        f"{', '.join(LANGUAGES)}. To change it later, run `recollect doctor --deep`.",
+    )
     log_level: str = _setting(
         "info", "How much is logged: critical, error, warning, info or debug."
     )
@@ -120,6 +126,8 @@ def load_settings(
     settings = Settings(**values)
     if settings.log_level not in LOG_LEVELS:
         raise SettingError(f"RECOLLECT_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
+    if settings.search_language not in LANGUAGES:
+        raise SettingError(f"RECOLLECT_SEARCH_LANGUAGE must be one of {', '.join(LANGUAGES)}.")
     if 0 < len(settings.secret) < 16:
         raise SettingError("RECOLLECT_SECRET must have at least 16 characters.")
     return settings

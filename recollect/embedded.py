@@ -200,7 +200,7 @@ def _answering(call: Call, scope: Scope) -> Steps:
         return perform(tx, scope, native)
 
     if call.operation.does == "read":
-        is_short = native.query is None or native.query.is_short
+        is_short = call.operation.is_short and (native.query is None or native.query.is_short)
         result = yield Step("short read" if is_short else "long read", operation)
         return _value(call, result)
     result = yield Step("write", operation)

@@ -1,12 +1,17 @@
 """Opening an installation: settings, engine, schema, secret, rules. No door and no server."""
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 
 from recollect.config import MIB, Settings, is_postgres, read_secret, sqlite_path
+from recollect.domain.languages import LANGUAGES
 from recollect.domain.scope import Rules, Scope
 from recollect.domain.secret import KeyedHash, fingerprint
 from recollect.domain.times import HOUR
-from recollect.services import installation
+from recollect.domain.words import Words
+from recollect.services import installation, reindexing
 from recollect.storage.engine import Engine
 from recollect.storage.queries import load_queries
 
@@ -24,12 +29,28 @@ class Installation(msgspec.Struct, frozen=True):
         self.engine.close()
 
 
-def open_installation(settings: Settings, *, url: str | None = None) -> Installation:
-    """Open the database, bring its schema up to date, and bind it to its secret.
+Tell = Callable[[int], None]
+
+
+def _tell_nobody(_messages: int) -> None:
+    return
+
+
+def open_installation(
+    settings: Settings,
+    *,
+    url: str | None = None,
+    keeps_language: bool = True,
+    tell: Tell = _tell_nobody,
+) -> Installation:
+    """Open the database, bring its schema and its index up to date, and bind it to its secret.
 
     Args:
         settings: see config.
         url: where this process will serve, if it does.
+        keeps_language: whether an index made for another language is a reason to refuse; else it
+            is made anew.
+        tell: is told, while the index is made, how many messages more are in it.
 
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
@@ -40,10 +61,29 @@ def open_installation(settings: Settings, *, url: str | None = None) -> Installa
         engine.write(installation.check_is_whole)
         secret = read_secret(settings)
         engine.write(lambda tx: installation.check_secret(tx, fingerprint(secret)))
+        rules = make_rules(settings, secret)
+        if keeps_language:
+            engine.read(lambda tx: reindexing.check_language(tx, rules))
+        if engine.read(reindexing.version) != rules.words.version:
+            make_index(engine, rules, tell)
     except BaseException:
         engine.close()
         raise
-    return Installation(engine, Scope(DEFAULT_PROJECT, make_rules(settings, secret)))
+    return Installation(engine, Scope(DEFAULT_PROJECT, rules))
+
+
+def make_index(engine: Engine, rules: Rules, tell: Tell) -> None:
+    """Make the index of words anew, or go on with it where that was interrupted.
+
+    Args:
+        tell: is told, now and then, how many messages more are in it.
+    """
+    making = engine.write(lambda tx: reindexing.begin(tx, rules))
+    is_done = False
+    while not is_done:
+        progress = engine.write(partial(reindexing.make, rules=rules, making=making))
+        making.after, is_done = progress.after, progress.is_done
+        tell(progress.messages)
 
 
 def _open_engine(settings: Settings, url: str | None) -> Engine:
@@ -77,6 +117,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
     return Rules(
         id_hash=KeyedHash(secret, "ids of what was erased"),
         request_hash=KeyedHash(secret, "requests with an idempotency key"),
+        words=Words(LANGUAGES[settings.search_language]),
         memory_window=settings.memory_window,
         forgotten_for_us=settings.forgotten_hours * HOUR,
     )

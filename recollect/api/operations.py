@@ -44,7 +44,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_idempotent_by_key(self) -> bool:
         """Whether an `Idempotency-Key` makes it safe to send again."""
-        return self.method == "POST"
+        return self.method == "POST" and self.does != "read"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether every call is bounded by an index and a small page, if its query says no more."""
+        return self.body is None or self.does != "read"
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -232,6 +237,19 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Forget a message",
         does="erase",
         response=wire.Erasure,
+    ),
+    Operation(
+        name="messages.search",
+        method="POST",
+        path="/v1/search",
+        summary="Search messages",
+        description=(
+            "By words, best first: in a user's sessions, in one session, or in all. What was "
+            "appended is found as soon as the append is answered."
+        ),
+        does="read",
+        body=wire.Search,
+        response=wire.Hits,
     ),
     Operation(
         name="memory.get",

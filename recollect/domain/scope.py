@@ -4,6 +4,7 @@ import msgspec
 
 from recollect.domain.secret import KeyedHash
 from recollect.domain.times import HOUR
+from recollect.domain.words import Words
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -12,6 +13,7 @@ class Rules(msgspec.Struct, frozen=True):
     Attributes:
         id_hash: the keyed hash of ids of what was erased.
         request_hash: the keyed hash of requests that carry an Idempotency-Key.
+        words: what makes words of texts, in the installation's language.
         memory_window: how many messages a memory holds when nobody says how many.
         forgotten_for_us: how long, in microseconds, an erased id refuses to come back by itself.
         idempotent_for_us: how long, in microseconds, an Idempotency-Key is remembered.
@@ -19,6 +21,7 @@ class Rules(msgspec.Struct, frozen=True):
 
     id_hash: KeyedHash
     request_hash: KeyedHash
+    words: Words
     memory_window: int = 12
     forgotten_for_us: int = 24 * HOUR
     idempotent_for_us: int = 24 * HOUR

@@ -12,7 +12,8 @@ class Transaction(Protocol):
     """One transaction on either engine, with its clock.
 
     Queries are named; their texts live in `storage/sql/`. Values are given by name. A query's
-    optional blocks are switched on by the values that are given and not None.
+    optional blocks are switched on by the values that are given and not None. A query that has no
+    text on an engine has nothing to do there, and no rows.
 
     An operation may run twice (see the engines), so it touches nothing outside its transaction and
     takes its time and its uuids from here.
@@ -57,6 +58,18 @@ class Transaction(Protocol):
 
     def tell_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
         """As `tell`, once per row of values."""
+        ...
+
+    def tell_at_end(self, query: str, rows: Iterable[Mapping[str, Any]], /, *, order: int) -> None:
+        """As `tell_many`, but no later than at the end of the transaction.
+
+        Nothing that is asked before may depend on it. Where many operations share a transaction,
+        all that they left for its end is done in this order.
+        """
+        ...
+
+    def settle(self) -> None:
+        """Do now what was left for the end of the transaction, by whatever operation."""
         ...
 
 

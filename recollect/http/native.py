@@ -72,7 +72,7 @@ class NativeDoor:
         call = await prepared.call(request)
         perform = prepared.operation_for(self._scope, call)
         if operation.does == "read":
-            is_short = call.query is None or call.query.is_short
+            is_short = operation.is_short and (call.query is None or call.query.is_short)
             result = await self._engine.read_async(perform, is_short=is_short)
             return _success(result, operation)
         result = await self._engine.write_async(perform)
@@ -113,7 +113,7 @@ class _Prepared:
         parameters = request.query()
         if parameters:
             call.query = read_query(parameters, operation.query)
-        if operation.does == "read":
+        if operation.does == "read" and not self._decode_body:
             return call
         if b"if-match" in request.headers:
             call.if_revision = read_revision(request.header(b"if-match") or "", operation)

@@ -10,6 +10,7 @@ from recollect.native.calls import Call, Replayed
 from recollect.native.once import gone, once
 from recollect.services import erasures, memory, messages
 from recollect.services.idempotency import Made
+from recollect.services.search import Asked, find
 
 
 def append(tx: Transaction, scope: Scope, call: Call) -> wire.Messages | Replayed:
@@ -70,6 +71,23 @@ def update(tx: Transaction, scope: Scope, call: Call) -> wire.Message:
 def erase(tx: Transaction, scope: Scope, call: Call) -> Erasure:
     """See `messages.erase`."""
     return erasures.erase_message(tx, scope, call.ids["session_id"], call.ids["uuid"])
+
+
+def search(tx: Transaction, scope: Scope, call: Call) -> wire.Hits:
+    """See `messages.search`."""
+    body: wire.Search = call.body
+    asked = Asked(
+        query=body.query,
+        user_id=body.user_id,
+        session_id=body.session_id,
+        roles=body.roles,
+        role_weights={str(role): weight for role, weight in body.role_weights.items()},
+        created_after_at=shapes.instant(body.created_after),
+        created_before_at=shapes.instant(body.created_before),
+        limit=body.limit,
+    )
+    hits = find(tx, scope, asked)
+    return wire.Hits(items=[shapes.hit(each, explain=body.explain) for each in hits])
 
 
 def get_memory(tx: Transaction, scope: Scope, call: Call) -> wire.Memory:

@@ -26,6 +26,7 @@ PERFORMERS: dict[str, Perform] = {
     "messages.get": messages.get,
     "messages.update": messages.update,
     "messages.erase": messages.erase,
+    "messages.search": messages.search,
     "memory.get": messages.get_memory,
     "erasures.list": erasures.list_,
     "erasures.get": erasures.get,

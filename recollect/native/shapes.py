@@ -5,7 +5,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from msgspec import UnsetType
+import msgspec
 
 from recollect.api import wire
 from recollect.domain.erasure import Erasure, Subject
@@ -15,6 +15,7 @@ from recollect.domain.paging import Page, read_cursor, write_cursor
 from recollect.domain.session import Session
 from recollect.domain.times import Instant, from_datetime, to_datetime
 from recollect.domain.user import User
+from recollect.services.search import Hit
 
 Row = TypeVar("Row")
 Shape = TypeVar("Shape")
@@ -62,6 +63,34 @@ def message(stored: Message) -> wire.Message:
         data=wire.opaque(stored.data),
         token_count=stored.token_count,
         created_at=to_datetime(stored.created_at),
+    )
+
+
+def hit(found: Hit, *, explain: bool) -> wire.Hit:
+    """A message that was found, as it travels."""
+    stored = found.message
+    return wire.Hit(
+        message=wire.FoundMessage(
+            session_id=stored.session_id, **msgspec.structs.asdict(message(stored))
+        ),
+        score=found.score,
+        snippet=wire.Snippet(
+            text=found.snippet.text,
+            marks=[wire.Mark(start=mark.start, end=mark.end) for mark in found.snippet.marks],
+        ),
+        explanation=_explanation(found) if explain else None,
+    )
+
+
+def _explanation(found: Hit) -> wire.Explanation:
+    weight = found.weight
+    return wire.Explanation(
+        words=[
+            wire.WordScore(word=each.word, score=each.score, seq=each.seq) for each in found.words
+        ],
+        participant=weight.participant if weight else None,
+        date=weight.date if weight else None,
+        role_weight=weight.role_weight if weight else 1.0,
     )
 
 
@@ -113,14 +142,15 @@ def page(
 def dated_filters(query: wire.ListUsers | wire.ListSessions) -> dict[str, Any]:
     """The filters that users and sessions share, by their names in the queries."""
     return {
-        "created_after_at": _instant(query.created_after),
-        "created_before_at": _instant(query.created_before),
+        "created_after_at": instant(query.created_after or None),
+        "created_before_at": instant(query.created_before or None),
         "metadata_conditions": metadata_conditions(query.metadata),
     }
 
 
-def _instant(moment: datetime | UnsetType) -> Instant | None:
-    return None if isinstance(moment, UnsetType) else from_datetime(moment)
+def instant(moment: datetime | None) -> Instant | None:
+    """A time that was given, or None."""
+    return None if moment is None else from_datetime(moment)
 
 
 def _moment(instant: Instant | None) -> datetime | None:

@@ -20,7 +20,7 @@ from recollect.domain.session import Session
 from recollect.domain.times import SECOND, Instant
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import State, User
-from recollect.services import forgotten, messages, sessions
+from recollect.services import forgotten, indexing, messages, sessions
 
 BATCH_MS = 20
 """A batch ends after this long, so that other writers do not wait."""
@@ -85,8 +85,9 @@ def erase_message(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> 
     sessions.lock(tx, scope, session_id)
     message = messages.get(tx, scope, session_id, uuid)
     of_session = {"project_id": scope.project_id, "session_id": session_id}
+    removed = indexing.remove(tx, scope, session_id, message)
     tx.tell("delete_message", uuid=message.uuid, **of_session)
-    tx.tell("count_one_message_less", now_at=tx.now, **of_session)
+    tx.tell("count_one_message_less", length=removed.length, now_at=tx.now, **of_session)
     erasure = _add(tx, scope, Subject.MESSAGE, session_id, message.uuid)
     erasure.message_count = 1
     return _finish(tx, scope, erasure)
@@ -221,6 +222,7 @@ def _erase_session(tx: Transaction, scope: Scope, erasure: Erasure, session_id: 
     next_seq, at_once = 0, _MESSAGES_AT_FIRST
     while (seq := tx.one("first_message_seq", int, from_seq=next_seq, **of_session)) is not None:
         next_seq = seq + at_once
+        indexing.remove_range(tx, scope, session_id, seq, next_seq)
         # Each takes at most about as long as all before it, which was not too long.
         at_once *= 2
         erasure.message_count += tx.run(

@@ -1,7 +1,7 @@
 """Messages: appending them in order, reading, editing and listing them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -16,7 +16,8 @@ from recollect.domain.session import Session
 from recollect.domain.text import check_content, check_name
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import User
-from recollect.services import changes, forgotten, sessions, users
+from recollect.services import changes, forgotten, indexing, sessions, users
+from recollect.services.indexing import Indexed
 
 _MOST_LOOKS = 5
 
@@ -24,6 +25,14 @@ _MOST_LOOKS = 5
 class _Reserved(msgspec.Struct):
     last_seq: int
     user_id: str | None
+    search_scope: int
+
+
+class _Added(NamedTuple):
+    """What is about to be added to a session: how many messages, and their length for ranking."""
+
+    messages: int
+    length: int
 
 
 def append(
@@ -50,13 +59,22 @@ def append(
     """
     if user_id is not None:
         check_id(user_id, "user_id")
-    last_seq = _last_seq(tx, scope, session_id, len(new), user_id, may_open=may_open_session)
+    words = [indexing.indexed(scope, each.role, each.role_type, each.content) for each in new]
+    added = _Added(len(new), sum(each.length for each in words))
+    last_seq, search_scope = _reserve(
+        tx, scope, session_id, added, user_id, may_open=may_open_session
+    )
     first_seq = last_seq - len(new) + 1
     messages = [
         message.stored(first_seq + place, tx.new_uuid(), tx.now, f"messages[{place}]")
         for place, message in enumerate(new)
     ]
-    _insert(tx, scope, session_id, messages, may_be_taken=any(each.uuid for each in new))
+    rows = [
+        _row(scope, session_id, message, each, search_scope)
+        for message, each in zip(messages, words, strict=True)
+    ]
+    _insert(tx, rows, may_be_taken=any(each.uuid for each in new))
+    indexing.add(tx, rows, search_scope)
     return messages
 
 
@@ -91,16 +109,24 @@ def update(
     """
     sessions.lock(tx, scope, session_id)
     message = get(tx, scope, session_id, uuid)
-    role, content = change.role, change.content
+    after = msgspec.structs.replace(
+        message,
+        role=message.role if change.role is UNSET else check_name(change.role, "role") or "",
+        content=message.content
+        if change.content is UNSET
+        else check_content(change.content, "content"),
+        metadata=changes.merged(message.metadata, change.metadata, merge),
+    )
+    indexing.change(tx, scope, session_id, message, after)
     changed = tx.one(
         "set_message",
         Message,
         project_id=scope.project_id,
         session_id=session_id,
         uuid=message.uuid,
-        role=message.role if role is UNSET else check_name(role, "role"),
-        content=message.content if content is UNSET else check_content(content, "content"),
-        metadata=changes.merged(message.metadata, change.metadata, merge),
+        role=after.role,
+        content=after.content,
+        metadata=after.metadata,
     )
     return changed or message
 
@@ -136,16 +162,17 @@ def select(tx: Transaction, scope: Scope, session_id: str, **values: Any) -> lis
     )
 
 
-def _last_seq(
+def _reserve(
     tx: Transaction,
     scope: Scope,
     session_id: str,
-    count: int,
+    added: _Added,
     user_id: str | None,
     *,
     may_open: bool,
-) -> int:
-    """The last of the numbers for new messages, in a session that is there or is opened.
+) -> tuple[int, int]:
+    """The last of the numbers for new messages, in a session that is there or is opened; and where
+    in the index its messages are.
 
     Others may open, clear or end it between any two statements: then we look again.
     """
@@ -156,18 +183,21 @@ def _last_seq(
             _Reserved,
             project_id=scope.project_id,
             session_id=session_id,
-            count=count,
+            count=added.messages,
+            length=added.length,
             now_at=tx.now,
         )
         if reserved is not None:
-            if user_id is not None:
-                _check_or_set_owner(tx, scope, session_id, reserved.user_id, user_id, owner)
-            return reserved.last_seq
+            if user_id is None or owner is None:
+                _check_owner(reserved, user_id)
+                return reserved.last_seq, reserved.search_scope
+            _check_or_set_owner(tx, scope, session_id, reserved, owner, added.messages)
+            return reserved.last_seq, owner.number
         _check_can_be_opened(tx, scope, session_id, is_allowed=may_open)
         if owner is not None or user_id is None:  # else it was theirs until a moment ago
-            opened = _open(tx, scope, session_id, count, owner)
+            opened = _open(tx, scope, session_id, added, owner)
             if opened is not None:
-                return opened.last_seq
+                return opened.last_seq, owner.number if owner else -opened.number
     raise Conflict("The session is opened and closed by others all the time; try again.")
 
 
@@ -187,26 +217,28 @@ def _owner_to_hold(
     return users.hold_or_add(tx, scope, user_id)
 
 
-def _check_or_set_owner(
-    tx: Transaction,
-    scope: Scope,
-    session_id: str,
-    present: str | None,
-    user_id: str,
-    owner: User | None,
-) -> None:
-    if owner is not None:
-        sessions.check_owner(present, owner)
-    elif present != user_id:
+def _check_owner(reserved: _Reserved, user_id: str | None) -> None:
+    """Their session was theirs a moment ago, when its user was not held for it."""
+    if user_id is not None and reserved.user_id != user_id:
         raise Conflict("The session was opened anew by somebody else; try again.", "user_id")
-    if owner is not None and present is None:
-        tx.tell(
-            "set_session_owner",
-            project_id=scope.project_id,
-            session_id=session_id,
-            user_id=owner.user_id,
-            user_uuid=owner.uuid,
-        )
+
+
+def _check_or_set_owner(
+    tx: Transaction, scope: Scope, session_id: str, reserved: _Reserved, owner: User, count: int
+) -> None:
+    sessions.check_owner(reserved.user_id, owner)
+    if reserved.user_id is not None:
+        return
+    former_seq = reserved.last_seq - count
+    indexing.move(tx, scope, session_id, reserved.search_scope, owner.number, former_seq)
+    tx.tell(
+        "set_session_owner",
+        project_id=scope.project_id,
+        session_id=session_id,
+        user_id=owner.user_id,
+        user_uuid=owner.uuid,
+        user_number=owner.number,
+    )
 
 
 def _check_can_be_opened(
@@ -228,41 +260,42 @@ def _check_can_be_opened(
 
 
 def _open(
-    tx: Transaction, scope: Scope, session_id: str, count: int, owner: User | None
+    tx: Transaction, scope: Scope, session_id: str, added: _Added, owner: User | None
 ) -> Session | None:
     """A new session; None where another writer has opened it since we looked."""
     check_id(session_id, "session_id")
-    opened = sessions.insert(tx, scope, session_id, owner, message_count=count)
+    opened = sessions.insert(
+        tx, scope, session_id, owner, message_count=added.messages, total_length=added.length
+    )
     if opened is not None:
         # Only now: till the row was ours, the id could be used and forgotten.
         forgotten.refuse(tx, scope, "session", session_id)
     return opened
 
 
-def _insert(
-    tx: Transaction,
-    scope: Scope,
-    session_id: str,
-    messages: list[Message],
-    *,
-    may_be_taken: bool,
-) -> None:
-    rows = [
-        {
-            "project_id": scope.project_id,
-            "session_id": session_id,
-            "seq": message.seq,
-            "uuid": message.uuid,
-            "role": message.role,
-            "role_type": message.role_type,
-            "token_count": message.token_count,
-            "created_at": message.created_at,
-            "metadata": message.metadata,
-            "content": message.content,
-            "data": message.data,
-        }
-        for message in messages
-    ]
+def _row(
+    scope: Scope, session_id: str, message: Message, words: Indexed, search_scope: int
+) -> dict[str, Any]:
+    """A message as it is stored and indexed."""
+    return {
+        "project_id": scope.project_id,
+        "session_id": session_id,
+        "seq": message.seq,
+        "uuid": message.uuid,
+        "role": message.role,
+        "role_type": message.role_type,
+        "token_count": message.token_count,
+        "created_at": message.created_at,
+        "metadata": message.metadata,
+        "content": message.content,
+        "data": message.data,
+        "word_count": words.word_count,
+        "words": words.words,
+        "search_scope": search_scope,
+    }
+
+
+def _insert(tx: Transaction, rows: list[dict[str, Any]], *, may_be_taken: bool) -> None:
     if not may_be_taken:
         tx.tell_many("add_message", rows)
     elif tx.run_many("add_message", rows) != len(rows):

@@ -12,7 +12,7 @@ from recollect.domain.scope import Scope
 from recollect.domain.session import NewSession, Session, SessionChange
 from recollect.domain.transaction import Transaction
 from recollect.domain.user import State, User
-from recollect.services import changes, forgotten, users
+from recollect.services import changes, forgotten, indexing, users
 
 
 def add(tx: Transaction, scope: Scope, new: NewSession) -> Session:
@@ -45,6 +45,7 @@ def insert(
     *,
     metadata: str | None = None,
     message_count: int = 0,
+    total_length: int = 0,
 ) -> Session | None:
     """A row for a session whose owner is locked; None where the id is taken."""
     return tx.one(
@@ -55,8 +56,10 @@ def insert(
         uuid=tx.new_uuid(),
         user_id=owner.user_id if owner else None,
         user_uuid=owner.uuid if owner else None,
+        user_number=owner.number if owner else None,
         metadata=metadata,
         message_count=message_count,
+        total_length=total_length,
         now_at=tx.now,
     )
 
@@ -92,6 +95,8 @@ def update(
     changes.check_revision(session.revision, if_revision)
     if owner:
         check_owner(session.user_id, owner)
+    if owner and session.user_id is None:
+        indexing.move(tx, scope, session_id, -session.number, owner.number, session.last_seq)
     return _set(
         tx,
         scope,
@@ -167,6 +172,7 @@ def _set(
     present = {
         "user_id": owner.user_id if owner else session.user_id,
         "user_uuid": owner.uuid if owner else None,
+        "user_number": owner.number if owner else None,
         "metadata": session.metadata,
         "ended_at": session.ended_at,
     }

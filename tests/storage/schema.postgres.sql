@@ -81,8 +81,10 @@ CREATE TABLE sessions (
     revision bigint NOT NULL,
     session_id text COLLATE "C" NOT NULL,
     state text COLLATE "C" NOT NULL,
+    total_length bigint NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     user_id text COLLATE "C",
+    user_number bigint,
     user_uuid uuid,
     uuid uuid NOT NULL,
     CONSTRAINT sessions_pkey PRIMARY KEY (project_id, session_id),
@@ -127,7 +129,10 @@ CREATE TABLE messages (
     session_id text COLLATE "C" NOT NULL,
     token_count bigint,
     uuid uuid NOT NULL,
+    word_count integer NOT NULL,
+    words tsvector,
     CONSTRAINT messages_pkey PRIMARY KEY (project_id, session_id, seq),
     CONSTRAINT messages_project_id_session_id_fkey FOREIGN KEY (project_id, session_id) REFERENCES sessions(project_id, session_id),
     CONSTRAINT messages_project_id_uuid_session_id_key UNIQUE (project_id, uuid, session_id)
 );
+CREATE INDEX messages_words ON messages USING gin (words);

@@ -56,11 +56,19 @@ CREATE TABLE installation (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE messages (
+CREATE VIRTUAL TABLE message_words USING fts5 (
+    words, content = 'messages', content_rowid = 'number', detail = none, columnsize = 0,
+    tokenize = "ascii tokenchars '@'"
+);
+
+CREATE VIRTUAL TABLE message_words_listed USING fts5vocab (message_words, row);
+
+CREATE TABLE "messages" (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL,
     session_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
+    word_count INTEGER NOT NULL,
     uuid TEXT NOT NULL,
     role TEXT NOT NULL,
     role_type TEXT NOT NULL,
@@ -99,7 +107,7 @@ CREATE TABLE sessions (
     last_seq INTEGER NOT NULL,
     ended_at INTEGER,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL, erasure_uuid TEXT,
+    updated_at INTEGER NOT NULL, erasure_uuid TEXT, user_number INTEGER, total_length INTEGER NOT NULL DEFAULT 0,
     UNIQUE (project_id, session_id),
     CHECK ((user_id IS NULL) = (user_uuid IS NULL))
 ) STRICT;

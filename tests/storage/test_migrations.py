@@ -43,6 +43,7 @@ def schema(connection: apsw.Connection) -> str:
     sql = """
         SELECT sql FROM sqlite_schema
         WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite@_%' ESCAPE '@'
+            AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow')
         ORDER BY tbl_name, type DESC, name
     """
     texts = ["\n".join(map(str.rstrip, text.splitlines())) for (text,) in connection.execute(sql)]

@@ -3,8 +3,8 @@
 Where they stand is the order in which they can be filled; a table is read in the order of its key,
 which both engines give alike: by number, or byte by byte. Rows are tuples of integers, texts and
 None, as everywhere in the program. Not copied: `schema_migrations`, which each database has of its
-own, and the row number of a message, which only SQLite keeps and gives anew in the order of the
-messages.
+own; the row number of a message, which only SQLite keeps and gives anew in the order of the
+messages; and the index of words, which whoever opens the target makes anew.
 """
 
 from collections.abc import Callable
@@ -108,15 +108,16 @@ TABLES = (
         "sessions",
         key="number",
         columns="""
-        number project_id session_id uuid user_id user_uuid metadata state revision message_count
-        last_seq ended_at created_at updated_at erasure_uuid
+        number project_id session_id uuid user_id user_uuid user_number metadata state revision
+        message_count last_seq total_length ended_at created_at updated_at erasure_uuid
         """,
     ),
     Table(
         "messages",
         key="project_id session_id seq",
         columns="""
-        project_id session_id seq uuid role role_type token_count created_at metadata content data
+        project_id session_id seq word_count uuid role role_type token_count created_at metadata
+        content data
         """,
     ),
     Table(
@@ -139,7 +140,12 @@ TABLES = (
         project_id key request_hash user_id session_id uuid first_seq message_count created_at
         """,
     ),
-    Table("installation", key="name", columns="name value", condition=f"name <> '{MARK}'"),
+    Table(
+        "installation",
+        key="name",
+        columns="name value",
+        condition=f"name NOT IN ('{MARK}', 'index', 'index_making')",
+    ),
 )
 
 PEOPLES = tuple(table for table in TABLES if table.name not in {"projects", "installation"})

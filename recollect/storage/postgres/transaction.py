@@ -27,6 +27,8 @@ class PostgresTransaction(TimedTransaction):
 
     def all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         """See domain.transaction.Transaction."""
+        if not self._has_text(query):
+            return []
         return list(starmap(kind, self._connection.rows(self._statement(query, values), values)))
 
     def run(self, query: str, /, **values: Any) -> int:
@@ -39,11 +41,24 @@ class PostgresTransaction(TimedTransaction):
 
     def tell(self, query: str, /, **values: Any) -> None:
         """See domain.transaction.Transaction."""
-        self._connection.run_later(self._statement(query, values), [values])
+        if self._has_text(query):
+            self._connection.run_later(self._statement(query, values), [values])
 
     def tell_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
         """See domain.transaction.Transaction."""
-        self._connection.run_later(self._statement(query, {}), rows)
+        if self._has_text(query):
+            self._connection.run_later(self._statement(query, {}), rows)
+
+    def tell_at_end(self, query: str, rows: Iterable[Mapping[str, Any]], /, *, order: int) -> None:
+        """See domain.transaction.Transaction: a transaction has one operation here."""
+        del order
+        self.tell_many(query, rows)
+
+    def settle(self) -> None:
+        """See domain.transaction.Transaction: nothing is left for the end."""
+
+    def _has_text(self, query: str) -> bool:
+        return bool(self._queries[query].source)
 
     def _statement(self, query: str, values: Mapping[str, Any]) -> Statement:
         return statement(self._queries[query].text(values))

@@ -9,10 +9,10 @@ seq, uuid, role, role_type, token_count, created_at, metadata, content, data
 -- name: add_message
 INSERT INTO messages (
     project_id, session_id, seq, uuid, role, role_type, token_count, created_at, metadata,
-    content, data
+    content, data, word_count {words_column}
 ) VALUES (
     :project_id, :session_id, :seq, :uuid, :role, :role_type, :token_count, :created_at, :metadata,
-    :content, :data
+    :content, :data, :word_count {words_value}
 )
 ON CONFLICT (project_id, session_id, uuid) DO NOTHING;
 
@@ -49,7 +49,8 @@ DELETE FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid;
 
 -- name: count_one_message_less
-UPDATE sessions SET message_count = message_count - 1, updated_at = :now_at
+UPDATE sessions
+SET message_count = message_count - 1, total_length = total_length - :length, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: first_message_seq

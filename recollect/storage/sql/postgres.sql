@@ -6,6 +6,79 @@ FOR NO KEY UPDATE
 -- fragment: together
 FOR SHARE
 
+-- fragment: words_column
+, words
+
+-- fragment: words_value
+, array_to_tsvector(array_append(string_to_array(:words, ' '), '#' || CAST(:search_scope AS text)))
+
+-- fragment: words_set
+, words = array_to_tsvector(
+    array_append(string_to_array(:words, ' '), '#' || CAST(:search_scope AS text))
+)
+
+-- name: index_message
+-- Nothing: the words are in the message's own row.
+
+-- name: unindex_message
+-- Nothing, for the same reason.
+
+-- name: messages_to_unindex
+-- None.
+
+-- name: move_words
+UPDATE messages
+SET words = ts_delete(words, '#' || CAST(:from_scope AS text))
+    || array_to_tsvector(ARRAY['#' || CAST(:to_scope AS text)])
+WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: empty_index
+-- Nothing: each message's words are set anew.
+
+-- name: count_indexed_words
+-- All of them, or none that counts.
+SELECT CASE
+    WHEN messages.words = array_to_tsvector(
+        array(SELECT jsonb_array_elements_text(CAST(:words AS jsonb)))
+        || ('#' || CAST(:search_scope AS text))
+    ) THEN jsonb_array_length(CAST(:words AS jsonb)) ELSE -1 END
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq;
+
+-- name: count_index_entries
+-- Nobody can tell, and none can be left: they are in the messages' own rows.
+
+-- fragment: term
+CAST('''' || word.term || ''''
+    /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery)
+
+-- name: matches
+SELECT word.place - 1, messages.session_id, messages.seq, messages.word_count
+FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
+JOIN messages ON messages.words @@ {term}
+WHERE messages.project_id = :project_id
+    /*? session_id: AND messages.session_id = :session_id */;
+
+-- name: spoken_names
+-- For each word that is in the name of somebody who has spoken: one of those names.
+SELECT word.place - 1, spoken.role
+FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
+CROSS JOIN LATERAL (
+    SELECT role FROM messages
+    WHERE words @@ {term} AND project_id = :project_id
+        /*? session_id: AND session_id = :session_id */
+    LIMIT 1
+) AS spoken;
+
+-- fragment: places
+(
+    SELECT place - 1 AS ordinal, value ->> 0 AS session_id, CAST(value ->> 1 AS bigint) AS seq
+    FROM jsonb_array_elements(CAST(:places AS jsonb)) WITH ORDINALITY AS given (value, place)
+)
+
+-- fragment: roles
+(SELECT jsonb_array_elements_text(CAST(:roles AS jsonb)))
+
 -- fragment: metadata_matches
 -- No condition is left unmet. :metadata_conditions is a JSON list of {path, types, value}. Strict,
 -- because a lax path would look into arrays as well; numbers compare by value.

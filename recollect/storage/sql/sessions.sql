@@ -4,14 +4,18 @@
 number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
 ended_at, created_at, updated_at
 
+-- fragment: search_scope
+-- Whose messages lie together in the index: those of a user, or of a session that nobody owns.
+coalesce(user_number, -number)
+
 -- name: add_session
 -- No row comes back where the id is taken.
 INSERT INTO sessions (
-    project_id, session_id, uuid, user_id, user_uuid, metadata, state, revision,
-    message_count, last_seq, created_at, updated_at
+    project_id, session_id, uuid, user_id, user_uuid, user_number, metadata, state, revision,
+    message_count, last_seq, total_length, created_at, updated_at
 ) VALUES (
-    :project_id, :session_id, :uuid, :user_id, :user_uuid, :metadata, 'active', 1,
-    :message_count, :message_count, :now_at, :now_at
+    :project_id, :session_id, :uuid, :user_id, :user_uuid, :user_number, :metadata, 'active', 1,
+    :message_count, :message_count, :total_length, :now_at, :now_at
 )
 ON CONFLICT (project_id, session_id) DO NOTHING
 RETURNING {session_columns};
@@ -31,7 +35,8 @@ WHERE project_id = :project_id AND session_id = :session_id
 -- name: set_session
 -- One writer at a time: whoever calls this has locked the session with lock_session.
 UPDATE sessions
-SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid), metadata = :metadata,
+SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid),
+    user_number = coalesce(:user_number, user_number), metadata = :metadata,
     ended_at = :ended_at, revision = :revision, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id
 RETURNING {session_columns};
@@ -40,14 +45,16 @@ RETURNING {session_columns};
 -- The fence of every append, and its first statement in the session: it takes the row's lock, so
 -- that numbers have no gaps, and finds nothing where the session is being erased or has ended.
 UPDATE sessions
-SET last_seq = last_seq + :count, message_count = message_count + :count, updated_at = :now_at
+SET last_seq = last_seq + :count, message_count = message_count + :count,
+    total_length = total_length + :length, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id
     AND state <> 'erasing' AND ended_at IS NULL
-RETURNING last_seq, user_id;
+RETURNING last_seq, user_id, {search_scope};
 
 -- name: set_session_owner
 UPDATE sessions
-SET user_id = :user_id, user_uuid = :user_uuid, revision = revision + 1
+SET user_id = :user_id, user_uuid = :user_uuid, user_number = :user_number,
+    revision = revision + 1
 WHERE project_id = :project_id AND session_id = :session_id AND user_id IS NULL;
 
 -- name: list_sessions

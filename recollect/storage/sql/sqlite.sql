@@ -4,6 +4,87 @@
 
 -- fragment: together
 
+-- fragment: words_column
+
+-- fragment: words_value
+
+-- fragment: words_set
+
+-- name: index_message
+-- See the migration for the rowid.
+INSERT INTO message_words (rowid, words)
+SELECT (:search_scope << 34) | number, :words
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq;
+
+-- name: unindex_message
+INSERT INTO message_words (message_words, rowid, words)
+SELECT 'delete', (:search_scope << 34) | number, :words
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq;
+
+-- name: messages_to_unindex
+SELECT seq, role, role_type, content
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id
+    AND seq >= :from_seq AND seq < :before_seq
+ORDER BY seq;
+
+-- name: move_words
+-- Nothing: each message is taken out and put in again.
+
+-- name: empty_index
+INSERT INTO message_words (message_words) VALUES ('delete-all');
+
+-- name: count_indexed_words
+SELECT count(*)
+FROM messages CROSS JOIN json_each(:words) AS word
+WHERE messages.project_id = :project_id AND messages.session_id = :session_id
+    AND messages.seq = :seq
+    AND EXISTS (
+        SELECT 1 FROM message_words
+        WHERE message_words MATCH '"' || word.value || '"'
+            AND message_words.rowid = ((:search_scope << 34) | messages.number)
+    );
+
+-- name: count_index_entries
+SELECT coalesce(sum(doc), 0) FROM message_words_listed;
+
+-- name: matches
+-- CROSS JOIN keeps the order: one look into the index for each word.
+SELECT word.key, messages.session_id, messages.seq, messages.word_count
+FROM json_each(:words) AS word
+CROSS JOIN message_words
+CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
+WHERE message_words MATCH '"' || word.value || '"'
+    /*? search_scope: AND message_words.rowid BETWEEN
+        (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
+    AND messages.project_id = :project_id
+    /*? session_id: AND messages.session_id = :session_id */;
+
+-- name: spoken_names
+-- For each word that is in the name of somebody who has spoken: one of those names.
+SELECT word.key, (
+    SELECT messages.role FROM message_words
+    CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
+    WHERE message_words MATCH '"' || word.value || '"'
+        /*? search_scope: AND message_words.rowid BETWEEN
+            (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
+        AND messages.project_id = :project_id
+        /*? session_id: AND messages.session_id = :session_id */
+    LIMIT 1
+) AS name
+FROM json_each(:words) AS word
+WHERE name IS NOT NULL;
+
+-- fragment: places
+(
+    SELECT key AS ordinal, value ->> 0 AS session_id, value ->> 1 AS seq FROM json_each(:places)
+)
+
+-- fragment: roles
+(SELECT value FROM json_each(:roles))
+
 -- fragment: metadata_matches
 -- No condition is left unmet. :metadata_conditions is a JSON list of {path, types, value}; a number
 -- matches integers and reals alike.

@@ -32,7 +32,7 @@ from recollect.storage.refusals import CLOSED, TOO_MANY, carried
 from recollect.storage.sqlite.connection import BUSY_TIMEOUT_MS, opening_problem, refusal
 from recollect.storage.sqlite.jobs import Job, answer
 from recollect.storage.sqlite.readers import ReaderGate
-from recollect.storage.sqlite.transaction import SqliteTransaction
+from recollect.storage.sqlite.transaction import AtEnd, SqliteTransaction
 
 GROUP_MS = 20
 """A group commits after this long at the latest, so that nobody waits for a crowd."""
@@ -68,6 +68,7 @@ class WriterLane:
         self._connection = connection
         self._cursor = connection.cursor()
         self._queries = queries
+        self._at_end = AtEnd()
         self._gate = gate
         self._clock = Clock(self._latest_time(path))
         self._changes_kept = connection.total_changes()
@@ -160,6 +161,7 @@ class WriterLane:
             for job in self._arriving(first):
                 group.append(job)
                 self._perform_in_group(job)
+            self._at_end.settle(self._cursor)
             self._cursor.execute("COMMIT")
         except (apsw.Error, _NeedsSavepointsError):
             self._leave_transaction()
@@ -192,12 +194,13 @@ class WriterLane:
         self._queue.put(None)  # the end of the lane was reached; it is met again by _run
 
     def _perform_in_group(self, job: Job[Any]) -> None:
-        changes = self._connection.total_changes()
+        changes, left = self._connection.total_changes(), len(self._at_end)
         try:
             job.value = job.operation(self._transaction())
         except Exception as error:
             if self._connection.total_changes() != changes:
                 raise _NeedsSavepointsError from error
+            del self._at_end[left:]
             job.error = _told(error)
         if not self._connection.in_transaction:
             raise _NeedsSavepointsError
@@ -207,7 +210,9 @@ class WriterLane:
         self._cursor.execute("SAVEPOINT operation")
         try:
             job.value = job.operation(self._transaction())
+            self._at_end.settle(self._cursor)
         except Exception as error:
+            self._at_end.clear()
             if not self._connection.in_transaction:
                 raise apsw.AbortError("SQLite ended the transaction of the group") from error
             self._cursor.execute("ROLLBACK TO operation")
@@ -219,15 +224,17 @@ class WriterLane:
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
             job.value = job.operation(self._transaction())
+            self._at_end.settle(self._cursor)
             self._cursor.execute("COMMIT")
         except Exception as error:
             self._leave_transaction()
             job.error = _told(error)
 
     def _transaction(self) -> SqliteTransaction:
-        return SqliteTransaction(self._cursor, self._queries, self._clock.tick())
+        return SqliteTransaction(self._cursor, self._queries, self._clock.tick(), self._at_end)
 
     def _leave_transaction(self) -> None:
+        self._at_end.clear()
         if not self._connection.in_transaction:
             return
         try:

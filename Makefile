@@ -57,6 +57,10 @@ long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter
 bench: $(DEVELOPMENT)  ## Measure beside floors of the same run (PostgreSQL: BENCH=--postgres); keep bench/RESULTS*.md
 	$(BIN)/python -m bench $(BENCH)
 
+.PHONY: recall
+recall: $(DEVELOPMENT)  ## How much a search finds: DATA=locomo10.json is your copy; keep bench/RECALL.md
+	@$(BIN)/python -m bench.recall $(if $(DATA),'$(DATA)') $(RECALL)
+
 .PHONY: format
 format: $(DEVELOPMENT)  ## Put the code in the house's format
 	$(BIN)/ruff format .

@@ -9,6 +9,7 @@
 - *Other things* against an absolute goal, or against themselves under better conditions.
 
 A share is the median of the shares of several rounds in which both sides were measured in turn.
+Searching is measured by itself, with `--search`: see `bench.search`.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from subprocess import Popen
 
-from bench import likeness, measure, report, seed, traffic
+from bench import likeness, measure, report, search, seed, traffic
 from bench.engines import Engine
 from bench.engines.postgres import PostgresBench
 from bench.engines.sqlite import SqliteBench
@@ -296,6 +297,11 @@ def main() -> None:
         action="store_true",
         help="on PostgreSQL: a server of this run's own, or that of RECOLLECT_TEST_POSTGRES_URL",
     )
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="searching, and nothing else, on both engines; see bench.search",
+    )
     parser.add_argument("--large", action="store_true", help="also with 10,000,000 messages")
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="rows with this in their name; repeatable"
@@ -312,11 +318,14 @@ def main() -> None:
     parser.add_argument(
         "--results",
         type=Path,
-        help="the file to keep the tables in (default: bench/RESULTS.md or, with --postgres, "
-        "bench/RESULTS-postgres.md; none with --only)",
+        help="the file to keep the tables in (default: bench/RESULTS.md or, with --postgres or "
+        "--search, bench/RESULTS-postgres.md or bench/RESULTS-search.md; none with --only)",
     )
     given = parser.parse_args()
     seed.FOLDER.mkdir(exist_ok=True)
+    if given.search:
+        search.run(given)
+        return
     with tempfile.TemporaryDirectory(dir=seed.FOLDER, prefix="run-") as folder:
         bench = Bench(given, Path(folder), _on_postgres if given.postgres else _on_sqlite)
         noise = Noise()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from bench.engines import Engine, Watched
 from bench.rows import Rate
 from bench.seed import Seeded
+from bench.servers import SECRET
 from recollect.config import Settings
 from recollect.main import make_application
 from recollect.opening import open_installation
@@ -59,7 +60,7 @@ def _of(rates: Sequence[Rate], traces: Mapping[str, Trace]) -> list[str]:
 
 
 def _product(url: str, asked: Mapping[str, bytes], watched: Watched) -> dict[str, Trace]:
-    settings = Settings(database_url=url, secret="the secret of a benchmark")
+    settings = Settings(database_url=url, secret=SECRET)
     recollect = open_installation(settings)
     try:
         return _traces(make_application(recollect, settings), asked, watched)
@@ -81,12 +82,17 @@ def _traces(application: Any, asked: Mapping[str, bytes], watched: Watched) -> d
     traces = {}
     for name, request in asked.items():
         watched.forget()
-        size = len(asyncio.run(_ask(application, request)))
+        size = len(asyncio.run(answer_of(application, request)))
         traces[name] = Trace(watched.statements(), size)
     return traces
 
 
-async def _ask(application: Any, request: bytes) -> bytes:
+async def answer_of(application: Any, request: bytes) -> bytes:
+    """What an application in this process answers to a request.
+
+    Raises:
+        SystemExit: it refuses.
+    """
     head, _, body = request.partition(b"\r\n\r\n")
     line, *headers = head.split(b"\r\n")
     method, path, _ = line.split(b" ")

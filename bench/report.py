@@ -165,13 +165,23 @@ def _others_s() -> float:
 
 
 def text_of(
-    tables: Sequence[Table], notes: Sequence[str], folder: Path, database: Mapping[str, str]
+    tables: Sequence[Table],
+    notes: Sequence[str],
+    folder: Path,
+    database: Mapping[str, str],
+    *,
+    module: str = "__main__",
 ) -> str:
-    """All of it as Markdown; `database` is what is to be said of driver and database."""
+    """All of it as Markdown.
+
+    Args:
+        database: what is to be said of driver and database.
+        module: where it is told what each row is.
+    """
     parts = [
         "# What the benchmark measured",
-        "Made by `make bench`; see `bench/__main__.py` for what each row is. Compare ratios, never "
-        "figures of different days: the machine drifts.",
+        f"Made by `make bench`; see `bench/{module}.py` for what each row is. Compare ratios, "
+        "never figures of different days: the machine drifts.",
         "\n".join(f"- {name}: {value}" for name, value in machine(folder, database).items()),
         "\n".join(f"- {note}" for note in notes),
         *map(str, tables),

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter, sleep
 
+SECRET = "the secret of a benchmark"
+
 _START_S = 30.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _REPOSITORY = Path(__file__).parent.parent
@@ -102,12 +104,15 @@ class Ground:
     @contextmanager
     def product(self, database_url: str) -> Iterator[Server]:
         """`recollect serve` on a database; the secret is a setting, so no file is left of it."""
-        environment = {
-            "RECOLLECT_DATABASE_URL": database_url,
-            "RECOLLECT_SECRET": "the secret of a benchmark",
-        }
         recollect = Path(sys.executable).with_name("recollect")
-        with self._running([str(recollect), "serve"], environment) as server:
+        with self._running([str(recollect), "serve"], _settings(database_url)) as server:
+            yield server
+
+    @contextmanager
+    def unindexed(self, database_url: str) -> Iterator[Server]:
+        """The same without the index of what is searched; see `bench.floor.unindexed`."""
+        command = [sys.executable, "-m", "bench.floor.unindexed", "serve"]
+        with self._running(command, _settings(database_url)) as server:
             yield server
 
     @contextmanager
@@ -144,6 +149,10 @@ class Ground:
             yield
         finally:
             os.sched_setaffinity(0, self._own)
+
+
+def _settings(database_url: str) -> dict[str, str]:
+    return {"RECOLLECT_DATABASE_URL": database_url, "RECOLLECT_SECRET": SECRET}
 
 
 def _is_healthy(port: int) -> bool:

@@ -1,11 +1,12 @@
 """What the benchmark must know of an engine: how to make databases on it, and how to watch it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from bench.floor.native import Native
+from bench.floor.replay import Noted, Replay
 from bench.rows import Rates
 from bench.seed import Seeded
 
@@ -59,6 +60,32 @@ class Engine(Protocol):
 
     def large(self, size: Seeded) -> str:
         """The URL of a database that is only read, in memory where there is room for it."""
+        ...
+
+    def filled(self, name: str, size: int, fill: Callable[[str], None]) -> str:
+        """The URL of a database that somebody fills through the product, in memory if it fits.
+
+        Args:
+            name: what is in it; a database of the same name need not be filled again.
+            size: about how many bytes it has.
+            fill: is given the URL of an empty one.
+        """
+        ...
+
+    def copied(self, url: str, name: str) -> str:
+        """The URL of a copy of a database that nobody has open, to be written to."""
+        ...
+
+    def execute(self, url: str, statements: Sequence[str]) -> None:
+        """Run statements on a database that nobody has open."""
+        ...
+
+    def noting(self) -> AbstractContextManager[Noted]:
+        """Note what the product reads in this process."""
+        ...
+
+    def replay(self, url: str) -> Replay:
+        """What runs again what was noted."""
         ...
 
     def watched(self, urls: Sequence[str]) -> AbstractContextManager[Watched]:

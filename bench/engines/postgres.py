@@ -7,8 +7,8 @@ size is made once in a run, and copied inside the server.
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from itertools import count
@@ -22,6 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bench.floor.native import Native
 from bench.floor.postgres import PostgresCalls
+from bench.floor.replay import Noted, PostgresReplay, Replay, noting_postgres
 from bench.rows import ON_POSTGRES
 from bench.seed import BEGAN_AT, MESSAGES_OF_SESSION, WORDS, Seeded, check_space
 from recollect.storage.postgres.migrations import migrate
@@ -119,6 +120,7 @@ class PostgresBench:
         self._server = PostgresServer(given) if given else OwnPostgresServer(settings=_SETTINGS)
         self._is_own = not given
         self._templates: dict[Seeded, str] = {}
+        self._filled: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -177,6 +179,35 @@ class PostgresBench:
         """See engines.Engine."""
         check_space(size.bytes)
         return self._made(size)
+
+    def filled(self, name: str, size: int, fill: Callable[[str], None]) -> str:
+        """See engines.Engine: as long as this run."""
+        if name not in self._filled:
+            check_space(size)
+            url = self._server.new_database()
+            fill(url)
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("VACUUM (ANALYZE)")
+            self._filled[name] = url
+        return self._filled[name]
+
+    def copied(self, url: str, name: str) -> str:  # noqa: ARG002 - see empty
+        """See engines.Engine."""
+        return self._copied(url)
+
+    def execute(self, url: str, statements: Sequence[str]) -> None:
+        """See engines.Engine."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def noting(self) -> AbstractContextManager[Noted]:
+        """See engines.Engine."""
+        return noting_postgres()
+
+    def replay(self, url: str) -> Replay:
+        """See engines.Engine."""
+        return PostgresReplay(url)
 
     @contextmanager
     def watched(self, urls: Sequence[str]) -> Iterator["_Watched | _Unwatched"]:

@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import apsw
 
 from bench.floor.native import Native
+from bench.floor.replay import Noted, Replay, SqliteReplay, noting_sqlite
 from bench.floor.sqlite import SqliteCalls
 from bench.rows import ON_SQLITE
 from bench.seed import BEGAN_AT, FOLDER, MESSAGES_OF_SESSION, WORDS, Seeded, check_space
@@ -97,20 +98,50 @@ class SqliteBench:
 
     def seeded(self, size: Seeded, name: str) -> str:
         """See engines.Engine."""
-        copy = self._folder / f"{name}.db"
-        shutil.copyfile(_kept(size, copies=1), copy)
-        with copy.open("rb") as file:
-            os.fsync(file.fileno())
-        return _url(copy)
+        return _url(_copied(_kept(size, copies=1), self._folder / f"{name}.db"))
 
     def large(self, size: Seeded) -> str:
         """See engines.Engine."""
         path = _kept(size, copies=0)
-        with path.open("rb", buffering=0) as file:
-            buffer = bytearray(1 << 22)
-            while file.readinto(buffer):
-                pass
+        _read_through(path)
         return _url(path)
+
+    def filled(self, name: str, size: int, fill: Callable[[str], None]) -> str:
+        """See engines.Engine: the file is kept, until there is one of another recipe."""
+        recipe = name.rpartition("-")[0]
+        for other in FOLDER.glob("filled-*"):
+            if not other.name.startswith(f"filled-{recipe}-"):
+                other.unlink()
+        path = FOLDER / f"filled-{name}.db"
+        if not path.exists():
+            check_space(size)
+            with tempfile.TemporaryDirectory(dir=FOLDER, prefix="filling-") as folder:
+                unfinished = Path(folder) / "filled.db"
+                fill(_url(unfinished))
+                unfinished.rename(path)
+        _read_through(path)
+        return _url(path)
+
+    def copied(self, url: str, name: str) -> str:
+        """See engines.Engine."""
+        path = Path(_path(url))
+        check_space(path.stat().st_size)
+        return _url(_copied(path, self._folder / f"{name}.db"))
+
+    def execute(self, url: str, statements: Sequence[str]) -> None:
+        """See engines.Engine."""
+        connection = connect(_path(url))
+        for statement in statements:
+            connection.execute(statement)
+        connection.close()
+
+    def noting(self) -> AbstractContextManager[Noted]:
+        """See engines.Engine."""
+        return noting_sqlite()
+
+    def replay(self, url: str) -> Replay:
+        """See engines.Engine."""
+        return SqliteReplay(_path(url))
 
     @contextmanager
     def watched(self, _urls: Sequence[str]) -> Iterator["_Watched"]:
@@ -166,6 +197,20 @@ def _url(path: Path) -> str:
 
 def _path(url: str) -> str:
     return url.removeprefix("sqlite:///")
+
+
+def _copied(path: Path, copy: Path) -> Path:
+    shutil.copyfile(path, copy)
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    return copy
+
+
+def _read_through(path: Path) -> None:
+    with path.open("rb", buffering=0) as file:
+        buffer = bytearray(1 << 22)
+        while file.readinto(buffer):
+            pass
 
 
 def _kept(size: Seeded, copies: int) -> Path:

@@ -1,0 +1,53 @@
+"""The product without the index of what is searched: what appending costs without it.
+
+`python -m bench.floor.unindexed serve` is `recollect serve` with other texts for the queries that
+write the index, on a database without it. WITHOUT_INDEX says which; where it is out of date the
+benchmark stops, because something that was said can still be found.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from recollect import cli, opening
+from recollect.storage.queries import Query, load_queries
+
+NOTHING = "SELECT 1 WHERE 1 = 0"
+"""The text for a query that writes to the index and to nothing else."""
+
+
+class Without(NamedTuple):
+    """What an engine must not have, and not do, to be without an index.
+
+    Attributes:
+        schema: statements that drop it from a database, with what keeps it up by itself.
+        queries: other texts, by name, for the queries that write to it: NOTHING, or the query
+            without its part.
+    """
+
+    schema: Sequence[str]
+    queries: Mapping[str, str]
+
+
+# TO BE FILLED when search is there: an engine that is None is left out of the table.
+WITHOUT_INDEX: dict[str, Without | None] = {"sqlite": None, "postgres": None}
+
+
+def load_without_index(dialect: str) -> dict[str, Query]:
+    """The queries of an engine, as they would be without an index."""
+    without, queries = WITHOUT_INDEX[dialect], load_queries(dialect)
+    if without is None:
+        raise SystemExit(f"WITHOUT_INDEX does not say what {dialect} is without its index")
+    unknown = without.queries.keys() - queries.keys()
+    if unknown:
+        raise SystemExit(f"WITHOUT_INDEX names queries that are not there: {sorted(unknown)}")
+    return queries | {name: Query(text) for name, text in without.queries.items()}
+
+
+def main() -> None:
+    """Be `recollect`, without the index."""
+    opening.load_queries = load_without_index  # type: ignore[attr-defined]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ from tests.recall.own import own_conversations
 from tests.ways import Way, in_process
 
 # In percent, rounded down from what was measured when the ranking was last changed.
-LEAST = {"recall@10": 0.0, "nDCG@10": 0.0}
+LEAST = {"recall@10": 82.0, "nDCG@10": 60.0}
 
 Answers = dict[str, list[Answered]]
 

@@ -179,13 +179,18 @@ def types() -> Iterator[str]:
     """Every type that travels."""
     schemas = json.loads(openapi_document())["components"]["schemas"]
     for name, schema in sorted(schemas.items()):
-        if "properties" not in schema or name.startswith(("List", "Dated", "Get", "Page")):
+        if "properties" not in schema or name.startswith(
+            ("List", "Dated", "Filtered", "Get", "Page")
+        ):
             continue
         yield from (f"### {_type_name(name)}", "")
         if schema.get("description"):
             yield from (_prose(schema["description"]), "")
         yield from _fields(schema)
         yield ""
+
+
+_QUERIES_AND_PAGES = ("List", "Dated", "Filtered", "Get", "Page")
 
 
 def _traffic(described: dict[str, Any]) -> Iterator[str]:
@@ -242,6 +247,8 @@ def _kind(schema: dict[str, Any]) -> str:
         return " or ".join(_kind(each) for each in schema["anyOf"])
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
+    if "contentSchema" in schema:
+        return f"{_kind(schema['contentSchema'])} as JSON"
     kind = schema.get("type", "any JSON")
     if kind == "array":
         return f"list of {_kind(schema.get('items', {}))}"

@@ -96,6 +96,8 @@ def _asked(params: Mapping[str, Any]) -> dict[str, Any]:
         if name.startswith("metadata."):
             conditions = asked.setdefault("metadata", {})
             conditions[name.removeprefix("metadata.")] = _compared(value)
+        elif name == "filter":
+            asked[name] = decoded(value.encode())
         else:
             asked[name] = _moment(value) if name.startswith("created_") else value
     return asked

@@ -123,7 +123,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/users/{user_id}/sessions",
         summary="List a user's sessions",
         does="read",
-        query=wire.ListQuery,
+        query=wire.FilteredList,
         response=wire.Page[wire.Session],
     ),
     Operation(
@@ -209,7 +209,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="List messages",
         description="In their order.",
         does="read",
-        query=wire.ListQuery,
+        query=wire.FilteredList,
         response=wire.Page[wire.Message],
     ),
     Operation(

@@ -24,6 +24,18 @@ Last = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many messages at
 Cursor = Annotated[str, Meta(description="The `next` of the page before.")]
 JsonObject = dict[str, Any]
 
+# Read by domain.filters.read_filter, and described in http.openapi.
+_FILTER = {"$ref": "#/components/schemas/Filter"}
+Filter = Annotated[JsonObject, Meta(extra_json_schema=_FILTER)]
+FilterText = Annotated[
+    str,
+    Meta(
+        description="Conditions on metadata; see the type.",
+        examples=['{"field": "metadata.topic", "op": "eq", "value": "shoes"}'],
+        extra_json_schema={"contentMediaType": "application/json", "contentSchema": _FILTER},
+    ),
+]
+
 _DATE_TIME = {"format": "date-time"}
 Moment = Annotated[datetime, Meta(extra_json_schema=_DATE_TIME)]
 Bound = Annotated[
@@ -243,7 +255,18 @@ class ListQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return self.limit <= SHORT_PAGE
 
 
-class DatedList(ListQuery, kw_only=True):
+class FilteredList(ListQuery, kw_only=True):
+    """A list of what has metadata."""
+
+    filter: FilterText | None = None
+
+    @property
+    def is_short(self) -> bool:
+        """See ListQuery; a filter has no bound."""
+        return self.filter is None and self.limit <= SHORT_PAGE
+
+
+class DatedList(FilteredList, kw_only=True):
     """A list of what has a date and metadata.
 
     A condition on metadata is written `metadata.address.city=Paris`; its value is JSON where it
@@ -257,8 +280,8 @@ class DatedList(ListQuery, kw_only=True):
     @property
     def is_short(self) -> bool:
         """See ListQuery; conditions without an index have no bound."""
-        is_indexed = not (self.created_after or self.created_before or self.metadata)
-        return is_indexed and self.limit <= SHORT_PAGE
+        is_dated = self.created_after is not UNSET or self.created_before is not UNSET
+        return not (is_dated or self.metadata) and super().is_short
 
 
 class ListUsers(DatedList, kw_only=True):

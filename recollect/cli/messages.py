@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from recollect.cli.lists import chunks_of
-from recollect.cli.options import as_json, metadata_given, paged
+from recollect.cli.options import as_json, filtered, metadata_given, paged
 from recollect.cli.tables import messages_table, print_list, print_message
 from recollect.cli.target import with_client, with_client_that_may_make
 from recollect.client import Recollect
@@ -19,6 +19,7 @@ from recollect.sdk.requests import NewMessage
 
 @click.command("list")
 @click.argument("session_id")
+@filtered
 @paged
 @as_json
 @with_client
@@ -30,7 +31,7 @@ def list_(
     cursor: str | None,
     is_all: bool,
     as_json: bool,
-    order: str,
+    **filters: Any,
 ) -> None:
     """List the messages of a session, in their order.
 
@@ -38,7 +39,7 @@ def list_(
     recollect messages list chat-1
     recollect messages list chat-1 --all --json
     """
-    filters = {"session_id": session_id, "order": order}
+    filters["session_id"] = session_id
     chunks = chunks_of(client.message.list, limit, cursor, filters, is_all=is_all)
     print_list(chunks, messages_table, "There are no messages in this session.", as_json=as_json)
 

@@ -84,6 +84,16 @@ def paged(command: F) -> F:
     return command
 
 
+def filtered(command: F) -> F:
+    """`--filter JSON`, of a list."""
+    return click.option(
+        "--filter",
+        type=json_object,
+        metavar="JSON",
+        help='On metadata, such as \'{"field": "metadata.age", "op": "gte", "value": 18}\'.',
+    )(command)
+
+
 def dated(command: F) -> F:
     """The filters that users and sessions share."""
     options = (
@@ -101,6 +111,7 @@ def dated(command: F) -> F:
             callback=_conditions,
             help="With this in the metadata, such as address.city=Paris; may be repeated.",
         ),
+        filtered,
     )
     for option in reversed(options):
         command = option(command)

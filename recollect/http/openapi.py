@@ -1,11 +1,12 @@
 """The OpenAPI document of the native interface, made from the table of operations."""
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from recollect.api.operations import OPERATIONS, Operation
 from recollect.api.wire import DatedList
+from recollect.domain.filters import Op
 from recollect.version import __version__
 
 _DESCRIPTION = """The self-hosted home for an AI app's users, their sessions and what comes of them.
@@ -29,6 +30,58 @@ _PROBLEM = {
             "description": "The fields at fault, as messages[3].content.",
         },
     },
+}
+
+_FILTERS = {"$ref": "#/components/schemas/Filter"}
+
+_FILTER = {
+    "type": "object",
+    "title": "Filter",
+    "description": (
+        "A filter on metadata: a condition on a field, or and, or, not of filters. It has one of "
+        "and, or, not, field; at most 100 conditions and 16 levels. A condition on a field that is "
+        "not there is false, ne included; not turns that round."
+    ),
+    "properties": {
+        "and": {"type": "array", "items": _FILTERS, "description": "All of them."},
+        "or": {"type": "array", "items": _FILTERS, "description": "At least one of them."},
+        "not": {"anyOf": [_FILTERS], "description": "The contrary of it."},
+        "field": {
+            "type": "string",
+            "description": (
+                "metadata, or metadata and keys, as metadata.address.city; below any, keys in the "
+                "element, or . for the element itself."
+            ),
+        },
+        "op": {
+            "enum": list(get_args(Op)),
+            "description": (
+                "What is asked of the field. gt, gte, lt, lte compare numbers with numbers and "
+                "texts with texts; contains finds a text in a text, and an element in an array."
+            ),
+        },
+        "value": {
+            "description": (
+                "What it is compared with: a text, a number, true, false or null; with in a list "
+                "of them; with exists true (the default) or false."
+            ),
+        },
+        "any": {
+            "anyOf": [_FILTERS],
+            "description": (
+                "In the place of op and value: the field is an array, and this holds for one of "
+                "its elements."
+            ),
+        },
+    },
+    "examples": [
+        {
+            "and": [
+                {"field": "metadata.topic", "op": "eq", "value": "shoes"},
+                {"not": {"field": "metadata.size", "op": "gt", "value": 9}},
+            ]
+        }
+    ],
 }
 
 _METADATA_PARAMETER = {
@@ -63,7 +116,7 @@ def openapi_document() -> bytes:
             },
             "tags": [{"name": noun} for noun in dict.fromkeys(each.noun for each in OPERATIONS)],
             "paths": paths,
-            "components": {"schemas": schemas | {"Problem": _PROBLEM}},
+            "components": {"schemas": schemas | {"Filter": _FILTER, "Problem": _PROBLEM}},
         }
     )
 

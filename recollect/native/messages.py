@@ -46,10 +46,11 @@ def append(tx: Transaction, scope: Scope, call: Call) -> wire.Messages | Replaye
 def list_(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.Message]:
     """See `messages.list`."""
     session_id = call.ids["session_id"]
-    filters = {"session_id": session_id}
+    filtered = shapes.filtered(call.query)
+    filters = {"session_id": session_id, **filtered}
     asked = shapes.asked_page(call.query, filters)
     return shapes.page(
-        messages.page(tx, scope, session_id, asked),
+        messages.page(tx, scope, session_id, asked, **filtered),
         asked,
         shapes.message,
         filters,

@@ -9,7 +9,7 @@ import msgspec
 
 from recollect.api import wire
 from recollect.domain.erasure import Erasure, Subject
-from recollect.domain.filters import metadata_conditions
+from recollect.domain.filters import read_list_filter
 from recollect.domain.message import Message
 from recollect.domain.paging import Page, read_cursor, write_cursor
 from recollect.domain.session import Session
@@ -144,8 +144,13 @@ def dated_filters(query: wire.ListUsers | wire.ListSessions) -> dict[str, Any]:
     return {
         "created_after_at": instant(query.created_after or None),
         "created_before_at": instant(query.created_before or None),
-        "metadata_conditions": metadata_conditions(query.metadata),
+        "filter": read_list_filter(query.filter, query.metadata),
     }
+
+
+def filtered(query: wire.FilteredList) -> dict[str, Any]:
+    """The filter of a list that has no other, by its name in the queries."""
+    return {"filter": read_list_filter(query.filter, {})}
 
 
 def instant(moment: datetime | None) -> Instant | None:

@@ -66,6 +66,6 @@ def erase(tx: Transaction, scope: Scope, call: Call) -> Erasure:
 def list_sessions(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.Session]:
     """See `users.sessions`."""
     user = users.get(tx, scope, call.ids["user_id"])
-    filters = {"user_id": user.user_id}
+    filters = {"user_id": user.user_id, **shapes.filtered(call.query)}
     asked = shapes.asked_page(call.query, filters)
     return shapes.page(sessions.page(tx, scope, asked, **filters), asked, shapes.session, filters)

@@ -12,6 +12,7 @@ import msgspec
 from recollect.api.operations import OPERATIONS, Operation
 from recollect.domain.errors import InvalidField
 from recollect.domain.ids import MAX_ID_LENGTH
+from recollect.domain.metadata import check_json
 from recollect.domain.text import check_is_utf8
 
 _OPERATIONS = {operation.name: operation for operation in OPERATIONS}
@@ -139,10 +140,19 @@ def _parameters(query: Mapping[str, Any]) -> list[tuple[str, str]]:
             continue
         if name == "metadata":
             parameters += _conditions(value)
+        elif name == "filter":
+            parameters.append((name, _filter(value)))
         else:
             text = value.isoformat() if isinstance(value, datetime) else str(value)
             parameters.append((name, check_is_utf8(text, name)))
     return parameters
+
+
+def _filter(value: Any) -> str:
+    if not isinstance(value, dict):
+        raise InvalidField("filter must be a dict; see the reference.", "filter")
+    check_json(value, "filter")
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _conditions(wanted: Any) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from recollect.domain.errors import AlreadyExists, Conflict, NotFound
+from recollect.domain.filters import Node
 from recollect.domain.ids import check_id, is_uuid
 from recollect.domain.message import Message, MessageChange, NewMessage
 from recollect.domain.metadata import Merge
@@ -131,12 +132,18 @@ def update(
     return changed or message
 
 
-def page(tx: Transaction, scope: Scope, session_id: str, page: Page) -> list[Message]:
+def page(
+    tx: Transaction, scope: Scope, session_id: str, page: Page, filter: Node | None = None
+) -> list[Message]:
     """Messages by `seq`: one more than the page's limit where more are left.
 
     Raises:
         NotFound: there is no such session. Gone: it is being erased.
     """
+    if filter is not None:
+        # First, because to find nothing says nothing of the session, and may have taken long.
+        sessions.get(tx, scope, session_id)
+        return select(tx, scope, session_id, filter=filter, **page.values)
     return known(tx, scope, session_id, select(tx, scope, session_id, **page.values))
 
 
@@ -155,7 +162,7 @@ def select(tx: Transaction, scope: Scope, session_id: str, **values: Any) -> lis
     """Messages of a session in one statement; none where it is unknown or being erased.
 
     Args:
-        values: `after` or `before` a seq (exclusive), `descending`, `limit`, `offset`.
+        values: `after` or `before` a seq (exclusive), `filter`, `descending`, `limit`, `offset`.
     """
     return tx.all(
         "list_messages", Message, project_id=scope.project_id, session_id=session_id, **values

@@ -123,7 +123,7 @@ def page(tx: Transaction, scope: Scope, page: Page, **filters: Any) -> list[Sess
     """Sessions in the order of their creation: one more than the limit where more are left.
 
     Args:
-        filters: `user_id`, `created_after_at`, `created_before_at`, `metadata_conditions`; those
+        filters: `user_id`, `created_after_at`, `created_before_at`, `filter`; those
             that are None do not count.
     """
     return tx.all("list_sessions", Session, project_id=scope.project_id, **page.values, **filters)

@@ -131,7 +131,7 @@ def page(tx: Transaction, scope: Scope, page: Page, **filters: Any) -> list[User
     """Users in the order of their creation: one more than the page's limit where more are left.
 
     Args:
-        filters: `email_folded`, `created_after_at`, `created_before_at`, `metadata_conditions`;
+        filters: `email_folded`, `created_after_at`, `created_before_at`, `filter`;
             those that are None do not count.
     """
     return tx.all("list_users", User, project_id=scope.project_id, **page.values, **filters)

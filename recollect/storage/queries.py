@@ -9,6 +9,12 @@ by name. A query may have optional blocks, which are comments to any other reade
 A block is switched on where the value it is named after is given and not None, so that every set
 of filters gets a text of its own and the planner an index of its own, and no text ever comes from
 input.
+
+A query that can be asked for the rows that meet a filter has the block
+
+    /*? filter: AND {filter} */
+
+whose value is a filter (domain.filters), which the engine prints in the place of `{filter}`.
 """
 
 import re
@@ -17,7 +23,7 @@ from importlib import resources
 from typing import Any
 
 _SECTION = re.compile(r"^-- (name|fragment): (\w+)\n", re.MULTILINE)
-_FRAGMENT = re.compile(r"\{(\w+)\}")
+_FRAGMENT = re.compile(r"\{(?!filter\})(\w+)\}")
 _BLOCK = re.compile(r"/\*\? (\w+): (.*?) \*/", re.DOTALL)
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 

@@ -3,6 +3,12 @@
 CLOSED = "The server is shutting down."
 TOO_MANY = "Too many requests are waiting for the database; try again in a moment."
 
+# What has no index has a limit instead.
+SEARCHED_LONG = (
+    "The search took longer than {} s and was stopped. "
+    "Narrow it by user_id, session_id or email, or ask for fewer rows at a time."
+)
+
 
 def carried(error: Exception) -> BaseException:
     """An error in a form that a future can carry."""

@@ -138,8 +138,22 @@ def test_a_list_is_filtered_ordered_and_paged(tmp_path: Path, here: Run) -> None
     assert listed("--metadata", "plan=pro") == (["ann", "cem"], None)
     assert listed("--metadata", 'plan="5"') == (["dea"], None)
     assert listed("--metadata", "plan=5") == ([], None)
+    not_pro = '{"not": {"field": "metadata.plan", "op": "eq", "value": "pro"}}'
+    assert listed("--filter", not_pro) == (["bob", "dea"], None)
+    assert listed("--filter", not_pro, "--metadata", "plan=free") == (["bob"], None)
     assert listed("--created-after", ann.created_at.isoformat())[0] == ["bob", "cem", "dea"]
     assert listed("--created-before", ann.created_at.isoformat())[0] == []
+
+
+def test_messages_are_filtered(here: Run) -> None:
+    for text, metadata in (("Hello", "{}"), ("Shoes?", '{"topic": "shoes"}')):
+        words = ("messages", "add", "chat", text, "--user-id", "jane", "--metadata", metadata)
+        assert here(*words).returncode == 0
+    about_shoes = '{"field": "metadata.topic", "op": "in", "value": ["shoes", "boots"]}'
+    shown = here("messages", "list", "chat", "--filter", about_shoes, "--json").stdout
+    assert [each["content"] for each in json.loads(shown)["items"]] == ["Shoes?"]
+    unknown = '{"field": "metadata.topic", "op": "is", "value": 1}'
+    assert "filter.op" in refused(here("messages", "list", "chat", "--filter", unknown), 1)
 
 
 def test_a_list_for_people_says_when_it_is_empty_and_how_it_goes_on(here: Run) -> None:
@@ -181,6 +195,8 @@ def test_what_users_have_written_is_no_command_to_a_terminal(here: Run) -> None:
         ("users", "update", "jane", "--email", "x", "--remove", "email"),
         ("users", "list", "--created-after", "yesterday"),
         ("users", "list", "--metadata", "plan"),
+        ("sessions", "list", "--filter", "plan=pro"),
+        ("messages", "list", "s", "--filter", "[]"),
         ("users", "list", "--limit", "1001"),
         ("users", "list", "--url", "127.0.0.1:8000"),
         ("users", "list", "--url", "http://127.0.0.1:port"),

@@ -2,11 +2,11 @@
 
 import json
 from datetime import timedelta
-from itertools import chain
 from typing import Any
 
 import pytest
 
+from tests.conformance.listed import Sessions, Users
 from tests.conformance.steps import (
     SESSIONS,
     USERS,
@@ -15,45 +15,9 @@ from tests.conformance.steps import (
     invalid,
     moment,
     open_session,
-    pages,
     refusal,
 )
 from tests.ways import Way
-
-
-class Users:
-    """Users of one test, kept apart by an e-mail address."""
-
-    path, subject = USERS, "/v1/users/{}"
-
-    def __init__(self, way: Way, fresh: str) -> None:
-        self.way = way
-        self.fresh = fresh
-        self.apart = {"email": fresh}
-
-    def add(self, name: str, **fields: Any) -> Any:
-        """One, whose id ends in a name."""
-        return add_user(self.way, f"{self.fresh}/{name}", email=self.fresh, **fields)
-
-    def find(self, **params: Any) -> list[str]:
-        """The names of those that a list holds."""
-        rows = chain.from_iterable(pages(self.way, self.path, **self.apart, **params))
-        return [(row.get("session_id") or row["user_id"]).split("/")[-1] for row in rows]
-
-
-class Sessions(Users):
-    """Sessions of one test, kept apart by their owner."""
-
-    path, subject = SESSIONS, "/v1/sessions/{}"
-
-    def __init__(self, way: Way, fresh: str) -> None:
-        super().__init__(way, fresh)
-        add_user(way, fresh)
-        self.apart = {"user_id": fresh}
-
-    def add(self, name: str, **fields: Any) -> Any:
-        """One, whose id ends in a name."""
-        return open_session(self.way, f"{self.fresh}/{name}", user_id=self.fresh, **fields)
 
 
 @pytest.fixture(params=[Users, Sessions], ids=["users", "sessions"])

@@ -1,5 +1,6 @@
 """As much of JSON Schema as the OpenAPI document uses: whether a value is what a schema says."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,6 +11,8 @@ KEYWORDS = {
     "additionalProperties",
     "anyOf",
     "const",
+    "contentMediaType",
+    "contentSchema",
     "default",
     "description",
     "enum",
@@ -60,7 +63,7 @@ def faults(value: Any, schema: Any, document: Any, path: str = "$") -> Iterator[
         return
     yield from _alternatives(value, schema, document, path)
     yield from _number_bounds(value, schema, path)
-    yield from _text_bounds(value, schema, path)
+    yield from _text_bounds(value, schema, document, path)
     yield from _length_bounds(value, schema, path)
     if isinstance(value, dict):
         yield from _object(value, schema, document, path)
@@ -90,13 +93,16 @@ def _number_bounds(value: Any, schema: Any, path: str) -> Iterator[str]:
         yield f"{path} is out of bounds: {value!r}"
 
 
-def _text_bounds(value: Any, schema: Any, path: str) -> Iterator[str]:
+def _text_bounds(value: Any, schema: Any, document: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str):
         return
     if schema.get("format") == "date-time" and not _is_time(value):
         yield f"{path} is no time: {value!r}"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         yield f"{path} does not match {schema['pattern']}: {value!r}"
+    if "contentSchema" in schema:
+        assert schema["contentMediaType"] == "application/json"
+        yield from faults(json.loads(value), schema["contentSchema"], document, path)
 
 
 def _length_bounds(value: Any, schema: Any, path: str) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+from math import nan
 from typing import Any
 
 import anyio
@@ -98,6 +100,48 @@ def test_filters_hold_on_every_page(client: Recollect, users: list[str]) -> None
     assert [[user.user_id for user in page] for page in pro] == [["a", "c"], ["e", "g"]]
     of_c = client.session.list_all(user_id="c", metadata={"of": "c"})
     assert [session.session_id for session in of_c] == ["c"]
+
+
+def test_a_filter_holds_on_every_page(client: Recollect, users: list[str]) -> None:
+    late = {"field": "metadata.n", "op": "gte", "value": 3}
+    for n, name in enumerate(users):
+        client.user.update(user_id=name, metadata={"n": n})
+        client.session.add(session_id=name, user_id="a", metadata={"n": n})
+    messages = [NewMessage(content=name, metadata={"n": n}) for n, name in enumerate(users)]
+    client.message.add("a", messages)
+    assert [user.user_id for user in client.user.list(filter=late)] == users[3:]
+    pages = client.user.list_chunked(2, filter=late)
+    assert [user.user_id for page in pages for user in page] == users[3:]
+    assert [user.user_id for user in client.user.list_all(filter=late)] == users[3:]
+    for sessions in (
+        client.session.list(filter=late),
+        client.session.list_all(filter=late),
+        client.user.get_sessions("a", filter=late),
+    ):
+        assert [session.session_id for session in sessions] == users[3:]
+    said = client.message.list_chunked("a", 2, filter=late)
+    assert [message.content for page in said for message in page] == users[3:]
+    for each in (client.message.list("a", filter=late), client.message.list_all("a", filter=late)):
+        assert [message.content for message in each] == users[3:]
+
+
+@pytest.mark.parametrize(
+    ("filter", "field"),
+    [
+        ("{}", "filter"),
+        ([], "filter"),
+        ({"and": [{"field": "metadata.a", "op": "eq", "value": nan}]}, "filter.and[0].value"),
+        ({"field": "metadata.a", "op": "in", "value": {1, 2}}, "filter.value"),
+        ({"field": "metadata.a", "op": "eq", "value": "\ud800"}, "filter.value"),
+        ({5: 1}, "filter"),
+    ],
+    ids=repr,
+)
+def test_a_filter_that_cannot_be_sent_is_named(client: Recollect, filter: Any, field: str) -> None:
+    for read in (client.user.list, client.session.list, partial(client.message.list, "s")):
+        with pytest.raises(InvalidField) as refused:
+            read(filter=filter)
+        assert refused.value.fields == (field,)
 
 
 def test_whoever_stops_early_leaves_nothing_behind(client: Recollect, users: list[str]) -> None:

@@ -10,9 +10,13 @@ from pathlib import Path
 import apsw
 import pytest
 
+from recollect.domain.filters import Condition
+from recollect.storage.filters import with_filter
 from recollect.storage.queries import Query, load_queries, parse_queries
 from recollect.storage.sqlite.connection import connect
+from recollect.storage.sqlite.filters import SqliteFilterPrinter
 from recollect.storage.sqlite.migrations import migrate
+from tests.storage.texts import text_with
 
 QUERIES = load_queries("sqlite")
 CODE = Path(__file__).parents[2] / "recollect"
@@ -52,7 +56,7 @@ def variants(name: str) -> Iterator[tuple[str, ...]]:
 
 
 def text_of(name: str, *given: str) -> str:
-    return QUERIES[name].text(dict.fromkeys(given, 1))
+    return text_with(QUERIES[name], given, SqliteFilterPrinter())
 
 
 def plan(schema: apsw.Connection, name: str, *given: str) -> list[str]:
@@ -123,6 +127,18 @@ def test_none_is_not_given_but_nothing_and_zero_are() -> None:
 def test_each_set_of_blocks_has_one_text_so_that_it_is_prepared_once() -> None:
     query = Query("SELECT 1 /*? b: AND b = :b */")
     assert query.text({"b": 1}) is query.text({"b": 2})
+
+
+def test_a_filter_is_printed_where_the_text_has_a_place_for_it_and_nowhere_else() -> None:
+    query = Query("SELECT 1 WHERE a = :a /*? filter: AND {filter} */")
+    assert query.text({"a": 1}) == "SELECT 1 WHERE a = :a "
+    values = {"a": 1, "filter": Condition(("x",), "eq", "{filter} :a '")}
+    text, printed = with_filter(query.text(values), values, SqliteFilterPrinter())
+    assert re.fullmatch(r"SELECT 1 WHERE a = :a AND \(\(json_type\(metadata, :filter_1\).*", text)
+    assert "{filter}" not in text
+    assert printed["filter_2"] == "{filter} :a '"
+    with pytest.raises(LookupError, match=r"no \{filter\} in this query"):
+        with_filter("SELECT 1", values, SqliteFilterPrinter())
 
 
 def test_no_mark_of_the_loader_is_left_in_any_text() -> None:

@@ -135,6 +135,7 @@ class AsyncMessageClient:
         cursor: str | int | None = None,
         *,
         order: Order = "created",
+        filter: dict[str, Any] | None = None,
     ) -> Page[Message]:
         """One page of a session's messages, in their order.
 
@@ -143,24 +144,38 @@ class AsyncMessageClient:
             limit: how many at most, from 1 to 1,000.
             cursor: the `next` of the page before; None or 0 is the start.
             order: `created`, or `-created` for the newest first.
+            filter: a tree of conditions on metadata, such as
+                `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
 
         Raises:
             NotFound: there is no such session.
             BadRequest: the cursor is no one's, or belongs to another list.
+            InvalidField: naming the argument.
         """
-        query = {"limit": limit, "cursor": cursor, "order": order}
+        query = {"limit": limit, "cursor": cursor, "order": order, "filter": filter}
         return await read_page(self._caller, "messages.list", {"session_id": session_id}, query)
 
     def list_chunked(
-        self, session_id: str, chunk_size: int = 100, *, order: Order = "created"
+        self,
+        session_id: str,
+        chunk_size: int = 100,
+        *,
+        order: Order = "created",
+        filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Page[Message]]:
-        """All messages of a session, page by page."""
-        query = {"limit": chunk_size, "order": order}
+        """All messages of a session, page by page: `list` says what the filter means."""
+        query = {"limit": chunk_size, "order": order, "filter": filter}
         return AsyncPages(self._caller, "messages.list", {"session_id": session_id}, query)
 
-    def list_all(self, session_id: str, *, order: Order = "created") -> AsyncIterator[Message]:
-        """All messages of a session, one by one."""
-        return AsyncRows(self.list_chunked(session_id, _AT_ONCE, order=order))
+    def list_all(
+        self,
+        session_id: str,
+        *,
+        order: Order = "created",
+        filter: dict[str, Any] | None = None,
+    ) -> AsyncIterator[Message]:
+        """All messages of a session, one by one: `list` says what the filter means."""
+        return AsyncRows(self.list_chunked(session_id, _AT_ONCE, order=order, filter=filter))
 
 
 class AsyncMemoryClient:

@@ -161,6 +161,7 @@ class AsyncSessionClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> Page[Session]:
         """One page of the sessions, in the order of their creation.
 
@@ -171,6 +172,8 @@ class AsyncSessionClient:
             user_id: of this owner alone; of an unknown one there are none.
             created_after, created_before: exclusive; without a zone they are UTC.
             metadata: conditions by path, such as `{"topic.name": "shoes"}`.
+            filter: a tree of conditions on metadata, such as
+                `{"field": "metadata.age", "op": "gte", "value": 18}`.
 
         Raises:
             BadRequest: the cursor is no one's, or belongs to a list with other filters.
@@ -184,6 +187,7 @@ class AsyncSessionClient:
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
+            "filter": filter,
         }
         return await read_page(self._caller, "sessions.list", {}, query)
 
@@ -196,6 +200,7 @@ class AsyncSessionClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Page[Session]]:
         """All sessions, page by page: `list` says what the filters mean."""
         query = {
@@ -205,6 +210,7 @@ class AsyncSessionClient:
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
+            "filter": filter,
         }
         return AsyncPages(self._caller, "sessions.list", {}, query)
 
@@ -216,6 +222,7 @@ class AsyncSessionClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Session]:
         """All sessions, one by one: `list` says what the filters mean."""
         pages = self.list_chunked(
@@ -225,5 +232,6 @@ class AsyncSessionClient:
             created_after=created_after,
             created_before=created_before,
             metadata=metadata,
+            filter=filter,
         )
         return AsyncRows(pages)

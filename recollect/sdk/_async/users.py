@@ -194,6 +194,7 @@ class AsyncUserClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> Page[User]:
         """One page of the users, in the order of their creation.
 
@@ -204,6 +205,8 @@ class AsyncUserClient:
             email: whose address this is, in any case.
             created_after, created_before: exclusive; without a zone they are UTC.
             metadata: conditions by path, such as `{"address.city": "Paris"}`.
+            filter: a tree of conditions on metadata, such as
+                `{"field": "metadata.age", "op": "gte", "value": 18}`.
 
         Raises:
             BadRequest: the cursor is no one's, or belongs to a list with other filters.
@@ -217,6 +220,7 @@ class AsyncUserClient:
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
+            "filter": filter,
         }
         return await read_page(self._caller, "users.list", {}, query)
 
@@ -229,6 +233,7 @@ class AsyncUserClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Page[User]]:
         """All users, page by page: `list` says what the filters mean.
 
@@ -241,6 +246,7 @@ class AsyncUserClient:
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
+            "filter": filter,
         }
         return AsyncPages(self._caller, "users.list", {}, query)
 
@@ -252,6 +258,7 @@ class AsyncUserClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[User]:
         """All users, one by one: `list` says what the filters mean."""
         pages = self.list_chunked(
@@ -261,6 +268,7 @@ class AsyncUserClient:
             created_after=created_after,
             created_before=created_before,
             metadata=metadata,
+            filter=filter,
         )
         return AsyncRows(pages)
 
@@ -271,15 +279,16 @@ class AsyncUserClient:
         cursor: str | int | None = None,
         *,
         order: Order = "created",
+        filter: dict[str, Any] | None = None,
     ) -> Page[Session]:
         """One page of a user's sessions; for all of them, `client.session.list_all(user_id=…)`.
 
         Args:
             user_id: whose.
-            limit, cursor, order: as for `list`.
+            limit, cursor, order, filter: as for `list`.
 
         Raises:
             NotFound: there is no such user.
         """
-        query = {"limit": limit, "cursor": cursor, "order": order}
+        query = {"limit": limit, "cursor": cursor, "order": order, "filter": filter}
         return await read_page(self._caller, "users.sessions", {"user_id": user_id}, query)

@@ -162,6 +162,7 @@ class SessionClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> Page[Session]:
         """One page of the sessions, in the order of their creation.
 
@@ -172,6 +173,8 @@ class SessionClient:
             user_id: of this owner alone; of an unknown one there are none.
             created_after, created_before: exclusive; without a zone they are UTC.
             metadata: conditions by path, such as `{"topic.name": "shoes"}`.
+            filter: a tree of conditions on metadata, such as
+                `{"field": "metadata.age", "op": "gte", "value": 18}`.
 
         Raises:
             BadRequest: the cursor is no one's, or belongs to a list with other filters.
@@ -185,6 +188,7 @@ class SessionClient:
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
+            "filter": filter,
         }
         return read_page(self._caller, "sessions.list", {}, query)
 
@@ -197,6 +201,7 @@ class SessionClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> Iterator[Page[Session]]:
         """All sessions, page by page: `list` says what the filters mean."""
         query = {
@@ -206,6 +211,7 @@ class SessionClient:
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
+            "filter": filter,
         }
         return Pages(self._caller, "sessions.list", {}, query)
 
@@ -217,6 +223,7 @@ class SessionClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> Iterator[Session]:
         """All sessions, one by one: `list` says what the filters mean."""
         pages = self.list_chunked(
@@ -226,5 +233,6 @@ class SessionClient:
             created_after=created_after,
             created_before=created_before,
             metadata=metadata,
+            filter=filter,
         )
         return Rows(pages)

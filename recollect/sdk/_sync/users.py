@@ -195,6 +195,7 @@ class UserClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> Page[User]:
         """One page of the users, in the order of their creation.
 
@@ -205,6 +206,8 @@ class UserClient:
             email: whose address this is, in any case.
             created_after, created_before: exclusive; without a zone they are UTC.
             metadata: conditions by path, such as `{"address.city": "Paris"}`.
+            filter: a tree of conditions on metadata, such as
+                `{"field": "metadata.age", "op": "gte", "value": 18}`.
 
         Raises:
             BadRequest: the cursor is no one's, or belongs to a list with other filters.
@@ -218,6 +221,7 @@ class UserClient:
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
+            "filter": filter,
         }
         return read_page(self._caller, "users.list", {}, query)
 
@@ -230,6 +234,7 @@ class UserClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> Iterator[Page[User]]:
         """All users, page by page: `list` says what the filters mean.
 
@@ -242,6 +247,7 @@ class UserClient:
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
+            "filter": filter,
         }
         return Pages(self._caller, "users.list", {}, query)
 
@@ -253,6 +259,7 @@ class UserClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> Iterator[User]:
         """All users, one by one: `list` says what the filters mean."""
         pages = self.list_chunked(
@@ -262,6 +269,7 @@ class UserClient:
             created_after=created_after,
             created_before=created_before,
             metadata=metadata,
+            filter=filter,
         )
         return Rows(pages)
 
@@ -272,15 +280,16 @@ class UserClient:
         cursor: str | int | None = None,
         *,
         order: Order = "created",
+        filter: dict[str, Any] | None = None,
     ) -> Page[Session]:
         """One page of a user's sessions; for all of them, `client.session.list_all(user_id=…)`.
 
         Args:
             user_id: whose.
-            limit, cursor, order: as for `list`.
+            limit, cursor, order, filter: as for `list`.
 
         Raises:
             NotFound: there is no such user.
         """
-        query = {"limit": limit, "cursor": cursor, "order": order}
+        query = {"limit": limit, "cursor": cursor, "order": order, "filter": filter}
         return read_page(self._caller, "users.sessions", {"user_id": user_id}, query)

@@ -83,7 +83,7 @@ class _Command(NamedTuple):
 
 
 class Connection:
-    """A connection on which each statement is prepared at its first use.
+    """A connection on which each statement that is kept is prepared at its first use.
 
     A transaction begins with its first statement, in the same message; and what nobody asks for
     the result of waits for the next statement, or for COMMIT, to go with it.
@@ -228,18 +228,17 @@ class Connection:
             self._check(result)
         return results
 
-    def _send_alone(self, name: bytes, command: _Command) -> PGresult:
-        statement, values = command
-        self._pq.send_query_prepared(name, values, statement.formats, pq.Format.BINARY)
+    def _send_alone(self, name: bytes | None, command: _Command) -> PGresult:
+        self._hand_over(name, command)
         self._flush()
         return self._only_result()
 
     def _send_together(
-        self, names: Sequence[bytes], commands: Sequence[_Command]
+        self, names: Sequence[bytes | None], commands: Sequence[_Command]
     ) -> list[PGresult]:
         self._pq.enter_pipeline_mode()
-        for name, (statement, values) in zip(names, commands, strict=True):
-            self._pq.send_query_prepared(name, values, statement.formats, pq.Format.BINARY)
+        for name, command in zip(names, commands, strict=True):
+            self._hand_over(name, command)
         self._pq.pipeline_sync()
         self._flush()
         results = [self._only_result() for _ in commands]
@@ -247,7 +246,18 @@ class Connection:
         self._pq.exit_pipeline_mode()
         return results
 
-    def _name(self, statement: Statement) -> bytes:
+    def _hand_over(self, name: bytes | None, command: _Command) -> None:
+        statement, values = command
+        if name is None:
+            self._pq.send_query_params(
+                statement.sql, values, statement.types, statement.formats, pq.Format.BINARY
+            )
+        else:
+            self._pq.send_query_prepared(name, values, statement.formats, pq.Format.BINARY)
+
+    def _name(self, statement: Statement) -> bytes | None:
+        if not statement.is_kept:
+            return None
         name = self._prepared.get(statement.sql)
         if name is None:
             name = b"s%d" % len(self._prepared)

@@ -20,16 +20,13 @@ from recollect.storage.postgres.migrations import migrate
 from recollect.storage.postgres.statements import statement
 from recollect.storage.postgres.waiting import ThreadWaiting
 from recollect.storage.queries import Query
+from recollect.storage.refusals import SEARCHED_LONG
 
 T = TypeVar("T")
 
 LANES_FOR_LONG_READS = 2
 _KEEP_TIME_EVERY_S = 60.0
 _TOOK_LONG = "The database took longer than {} s; nothing was changed."
-_SEARCHED_LONG = (
-    "The search took longer than {} s and was stopped. "
-    "Narrow it by user_id, email or a smaller limit."
-)
 
 
 class PostgresEngine:
@@ -75,7 +72,7 @@ class PostgresEngine:
             return Lanes(road, count=count, queue_limit=queue_limit)
 
         self._short = lanes_of(lanes, statement_limit_ms, _TOOK_LONG)
-        self._long = lanes_of(LANES_FOR_LONG_READS, read_limit_ms, _SEARCHED_LONG)
+        self._long = lanes_of(LANES_FOR_LONG_READS, read_limit_ms, SEARCHED_LONG)
 
     @property
     def is_shared(self) -> bool:

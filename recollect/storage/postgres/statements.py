@@ -20,7 +20,7 @@ from psycopg.pq.abc import PGresult
 from recollect.domain.times import from_datetime
 
 _LONG_NUMBER = re.compile(r"\d{19}")
-_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
 _TIMESTAMPTZ_OID = 1184
 _ANY_TYPE_OID = 0
 _EPOCH_2000 = from_datetime(datetime(2000, 1, 1, tzinfo=UTC))
@@ -34,17 +34,31 @@ class Statement(NamedTuple):
         names: of the parameters, in order.
         types: their OIDs; 0 where PostgreSQL finds the type by itself.
         formats: binary for times, text for all else.
+        is_kept: prepared once on a connection, and kept there for as long as that lasts.
     """
 
     sql: bytes
     names: tuple[str, ...]
     types: tuple[int, ...]
     formats: tuple[Format, ...]
+    is_kept: bool = True
 
 
 @lru_cache(maxsize=1024)
 def statement(text: str) -> Statement:
     """A query's text with its `:named` parameters numbered."""
+    return _numbered(text, is_kept=True)
+
+
+def passing_statement(text: str) -> Statement:
+    """As `statement`, for a text that may never come again: nothing is kept of it anywhere.
+
+    There is no end of filters, and PostgreSQL keeps what is prepared for as long as a connection.
+    """
+    return _numbered(text, is_kept=False)
+
+
+def _numbered(text: str, *, is_kept: bool) -> Statement:
     names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
     numbers = {name: number for number, name in enumerate(names, 1)}
     sql = _PARAMETER.sub(lambda match: f"${numbers[match[1]]}", text)
@@ -54,6 +68,7 @@ def statement(text: str) -> Statement:
         names,
         tuple(_TIMESTAMPTZ_OID if each else _ANY_TYPE_OID for each in is_time),
         tuple(Format.BINARY if each else Format.TEXT for each in is_time),
+        is_kept,
     )
 
 

@@ -5,8 +5,10 @@ from itertools import starmap
 from typing import Any, TypeVar
 
 from recollect.domain.times import Instant
+from recollect.storage.filters import with_filter
 from recollect.storage.postgres.connection import Connection
-from recollect.storage.postgres.statements import Statement, statement
+from recollect.storage.postgres.filters import PostgresFilterPrinter
+from recollect.storage.postgres.statements import Statement, passing_statement, statement
 from recollect.storage.queries import Query
 from recollect.storage.transaction import TimedTransaction
 
@@ -22,32 +24,35 @@ class PostgresTransaction(TimedTransaction):
 
     def one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         """See domain.transaction.Transaction."""
-        rows = self._connection.rows(self._statement(query, values), values)
+        rows = self._connection.rows(*self._asked(query, values))
         return kind(*rows[0]) if rows else None
 
     def all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         """See domain.transaction.Transaction."""
         if not self._has_text(query):
             return []
-        return list(starmap(kind, self._connection.rows(self._statement(query, values), values)))
+        return list(starmap(kind, self._connection.rows(*self._asked(query, values))))
 
     def run(self, query: str, /, **values: Any) -> int:
         """See domain.transaction.Transaction."""
-        return self._connection.run(self._statement(query, values), values)
+        return self._connection.run(*self._asked(query, values))
 
     def run_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
         """See domain.transaction.Transaction."""
-        return self._connection.run_many(self._statement(query, {}), rows)
+        asked, _ = self._asked(query, {})
+        return self._connection.run_many(asked, rows)
 
     def tell(self, query: str, /, **values: Any) -> None:
         """See domain.transaction.Transaction."""
         if self._has_text(query):
-            self._connection.run_later(self._statement(query, values), [values])
+            asked, values = self._asked(query, values)
+            self._connection.run_later(asked, [values])
 
     def tell_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
         """See domain.transaction.Transaction."""
         if self._has_text(query):
-            self._connection.run_later(self._statement(query, {}), rows)
+            asked, _ = self._asked(query, {})
+            self._connection.run_later(asked, rows)
 
     def tell_at_end(self, query: str, rows: Iterable[Mapping[str, Any]], /, *, order: int) -> None:
         """See domain.transaction.Transaction: a transaction has one operation here."""
@@ -60,8 +65,12 @@ class PostgresTransaction(TimedTransaction):
     def _has_text(self, query: str) -> bool:
         return bool(self._queries[query].source)
 
-    def _statement(self, query: str, values: Mapping[str, Any]) -> Statement:
-        return statement(self._queries[query].text(values))
+    def _asked(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
+        text = self._queries[query].text(values)
+        if values.get("filter") is None:
+            return statement(text), values
+        text, values = with_filter(text, values, PostgresFilterPrinter())
+        return passing_statement(text), values
 
 
 class NeedsSnapshotError(Exception):
@@ -78,8 +87,8 @@ class SingleStatement(PostgresTransaction):
 
     _is_used = False
 
-    def _statement(self, query: str, values: Mapping[str, Any]) -> Statement:
+    def _asked(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         if self._is_used:
             raise NeedsSnapshotError
         self._is_used = True
-        return super()._statement(query, values)
+        return super()._asked(query, values)

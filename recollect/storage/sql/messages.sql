@@ -37,6 +37,7 @@ FROM messages
 WHERE project_id = :project_id AND session_id = :session_id
     /*? after: AND seq > :after */
     /*? before: AND seq < :before */
+    /*? filter: AND {filter} */
     AND EXISTS (
         SELECT 1 FROM sessions
         WHERE project_id = :project_id AND session_id = :session_id AND state <> 'erasing'

@@ -66,7 +66,7 @@ WHERE project_id = :project_id AND state = 'active'
     /*? user_id: AND user_id = :user_id */
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
-    /*? metadata_conditions: AND {metadata_matches} */
+    /*? filter: AND {filter} */
 ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 

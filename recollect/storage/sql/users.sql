@@ -52,7 +52,7 @@ WHERE project_id = :project_id AND state = 'active'
     /*? email_folded: AND email_folded = :email_folded */
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
-    /*? metadata_conditions: AND {metadata_matches} */
+    /*? filter: AND {filter} */
 ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 

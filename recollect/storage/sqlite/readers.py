@@ -19,7 +19,7 @@ from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.times import Instant
 from recollect.domain.transaction import Operation
 from recollect.storage.queries import Query
-from recollect.storage.refusals import CLOSED
+from recollect.storage.refusals import CLOSED, SEARCHED_LONG
 from recollect.storage.sqlite.connection import refusal
 from recollect.storage.sqlite.transaction import SqliteTransaction
 
@@ -113,10 +113,7 @@ class Readers:
         except Unavailable as error:
             if monotonic() <= ends:
                 raise
-            raise Unavailable(
-                f"The search took longer than {self._limit_ms / 1000:g} s and was stopped. "
-                "Narrow it by user_id, email or a smaller limit."
-            ) from error
+            raise Unavailable(SEARCHED_LONG.format(f"{self._limit_ms / 1000:g}")) from error
         finally:
             connection.set_progress_handler(None)
 

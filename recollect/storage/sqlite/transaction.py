@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import apsw
 
 from recollect.domain.times import Instant
+from recollect.storage.filters import with_filter
 from recollect.storage.queries import Query
+from recollect.storage.sqlite.filters import SqliteFilterPrinter
 from recollect.storage.transaction import TimedTransaction
 
 T = TypeVar("T")
@@ -50,22 +52,21 @@ class SqliteTransaction(TimedTransaction):
     def one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         """See domain.transaction.Transaction."""
         # All rows are taken, because a statement that is left half-way has not counted its changes.
-        rows = self._cursor.execute(self._queries[query].text(values), values).fetchall()
+        rows = self._execute(query, values).fetchall()
         return kind(*rows[0]) if rows else None
 
     def all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         """See domain.transaction.Transaction."""
-        rows = self._cursor.execute(self._queries[query].text(values), values)
-        return list(starmap(kind, rows))
+        return list(starmap(kind, self._execute(query, values)))
 
     def run(self, query: str, /, **values: Any) -> int:
         """See domain.transaction.Transaction."""
-        self._cursor.execute(self._queries[query].text(values), values)
+        self._execute(query, values)
         return self._cursor.connection.changes()
 
     def tell(self, query: str, /, **values: Any) -> None:
         """See domain.transaction.Transaction: nothing is nearer than SQLite."""
-        self._cursor.execute(self._queries[query].text(values), values)
+        self._execute(query, values)
 
     def tell_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
         """See domain.transaction.Transaction."""
@@ -85,3 +86,12 @@ class SqliteTransaction(TimedTransaction):
         before = connection.total_changes()
         self._cursor.executemany(self._queries[query].text({}), rows)
         return connection.total_changes() - before
+
+    def _execute(self, query: str, values: Mapping[str, Any]) -> apsw.Cursor:
+        text = self._queries[query].text(values)
+        if values.get("filter") is None:
+            return self._cursor.execute(text, values)
+        text, values = with_filter(text, values, SqliteFilterPrinter())
+        # Of any number of filters, hardly two are alike: their statements are not kept, lest they
+        # push out all others.
+        return self._cursor.execute(text, values, can_cache=False)

@@ -14,10 +14,12 @@ import psycopg
 import pytest
 
 from recollect.storage.migrations import load_migrations
+from recollect.storage.postgres.filters import PostgresFilterPrinter
 from recollect.storage.postgres.migrations import migrate
 from recollect.storage.queries import load_queries
 from tests.postgres import postgres_server
 from tests.storage.postgres.notes import rows
+from tests.storage.texts import text_with
 
 QUERIES = load_queries("postgres")
 
@@ -66,7 +68,7 @@ def texts(name: str) -> Iterator[str]:
     blocks = QUERIES[name].blocks
     for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):
         if all(NEEDS.get((name, block), block) in given for block in given):
-            yield QUERIES[name].text(dict.fromkeys(given, 1))
+            yield text_with(QUERIES[name], given, PostgresFilterPrinter())
 
 
 def tables_in(text: str) -> set[str]:
@@ -236,7 +238,7 @@ def test_every_text_that_a_query_can_become_is_sql_on_the_real_schema(
 ) -> None:
     for text in texts(name):
         with_mark = re.sub(r"(?<![:\w]):(search|from|to)_scope\b", "7", text)
-        numbered = re.sub(r"(?<![:\w]):([a-z_]+)", "NULL", with_mark)
+        numbered = re.sub(r"(?<![:\w]):([a-z_0-9]+)", "NULL", with_mark)
         assert name in NOTHING_TO_DO or rows(schema, f"EXPLAIN {numbered}")
 
 
@@ -266,11 +268,11 @@ def test_a_page_of_a_list_is_reached_through_an_index_in_its_order(
     values = {"limit": "10", "skipped": "10", "project_id": "1", "before": "9", "after": "9"}
     times = {"now_at", "oldest_at"}
     text = re.sub(
-        r"(?<![:\w]):([a-z_]+)",
+        r"(?<![:\w]):([a-z_0-9]+)",
         lambda match: (
             "timestamptz '2020-01-01'" if match[1] in times else values.get(match[1], "'x'")
         ),
-        QUERIES[name].text(dict.fromkeys(given, 1)),
+        text_with(QUERIES[name], given, PostgresFilterPrinter()),
     )
     # An empty table would be read from end to end; sorting would show that the order is missing.
     forced = ("SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET enable_sort = off")

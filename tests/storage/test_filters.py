@@ -1,0 +1,345 @@
+"""Filters as both engines print them: what they find is what the tree says, and nothing is kept."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path as Folder
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from recollect.api.operations import OPERATIONS
+from recollect.config import Settings
+from recollect.domain.errors import Unavailable
+from recollect.domain.filters import (
+    And,
+    AnyItem,
+    AtRoot,
+    Condition,
+    IsArray,
+    Node,
+    Not,
+    Or,
+    Path,
+    Scalar,
+)
+from recollect.domain.scope import Scope
+from recollect.domain.session import NewSession, Session
+from recollect.domain.times import Instant
+from recollect.domain.transaction import Transaction
+from recollect.native.reading import read_query
+from recollect.opening import make_rules
+from recollect.services import sessions
+from recollect.storage.engine import Engine
+from recollect.storage.filters import with_filter
+from recollect.storage.postgres import PostgresEngine
+from recollect.storage.postgres.connection import Connection
+from recollect.storage.postgres.filters import PostgresFilterPrinter
+from recollect.storage.postgres.statements import passing_statement, statement
+from recollect.storage.postgres.waiting import ThreadWaiting
+from recollect.storage.queries import Query, load_queries
+from recollect.storage.sqlite import SqliteEngine
+from recollect.storage.sqlite.filters import SqliteFilterPrinter
+from recollect.storage.sqlite.migrations import migrate
+from recollect.storage.sqlite.transaction import SqliteTransaction
+from tests.postgres import postgres_server
+
+SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
+Find = Callable[[Node, Any], bool]
+
+_SQL = "SELECT 1 FROM (SELECT CAST(:document AS {type}) AS metadata) AS rows WHERE {filter}"
+
+
+# What a tree says, in Python.
+
+
+class Nothing:
+    """Where a path leads to nothing."""
+
+
+def meets(node: Node, document: Any, root: Any) -> bool:
+    """Whether a document is as a filter says; None where there is none."""
+    match node:
+        case And(nodes):
+            return all(meets(each, document, root) for each in nodes)
+        case Or(nodes):
+            return any(meets(each, document, root) for each in nodes)
+        case Not(inner):
+            return not meets(inner, document, root)
+        case AtRoot(inner):
+            return meets(inner, root, root)
+        case IsArray(path):
+            return isinstance(at(path, document), list)
+        case AnyItem(path, inner, or_itself):
+            found = at(path, document)
+            items = found if isinstance(found, list) else [found] if or_itself else []
+            return any(meets(inner, each, root) for each in items if each is not Nothing)
+        case Condition(path, op, value):
+            return holds(op, at(path, document), value)
+
+
+def at(path: Path, document: Any) -> Any:
+    """What is there."""
+    for step in path:
+        if isinstance(step, str):
+            document = document.get(step, Nothing) if isinstance(document, dict) else Nothing
+        else:
+            is_there = isinstance(document, list) and -len(document) <= step < len(document)
+            document = document[step] if is_there else Nothing
+    return document
+
+
+def holds(op: str, found: Any, value: Any) -> bool:
+    """Whether a condition is true of what was found."""
+    if op == "exists":
+        return (found is not Nothing) is value
+    if found is Nothing:
+        return False
+    match op:
+        case "ne":
+            return not is_equal(found, value)
+        case "in":
+            return any(is_equal(found, each) for each in value)
+        case "contains":
+            in_text = isinstance(found, str) and isinstance(value, str) and value in found
+            return in_text or (isinstance(found, list) and holds_any(found, value))
+        case "starts_with":
+            return isinstance(found, str) and found.startswith(value)
+        case _:
+            return is_equal(found, value) if op == "eq" else is_ordered(op, found, value)
+
+
+def holds_any(items: list[Any], value: Any) -> bool:
+    """Whether one of them is equal."""
+    return any(is_equal(each, value) for each in items)
+
+
+def is_ordered(op: str, found: Any, value: Any) -> bool:
+    """Whether one is greater or less than the other."""
+    if kind(found) != kind(value):
+        return False
+    compared = {"gt": found > value, "gte": found >= value, "lt": found < value}
+    return bool(compared.get(op, found <= value))
+
+
+def is_equal(found: Any, value: Scalar) -> bool:
+    """Whether two are the same."""
+    return kind(found) == kind(value) and kind(value) != "other" and bool(found == value)
+
+
+def kind(value: Any) -> str:
+    """What can be equal to each other."""
+    match value:
+        case None | bool():
+            return str(value)
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
+    return "other"
+
+
+# What the engines say.
+
+
+@pytest.fixture(scope="module")
+def on_sqlite() -> Iterator[Find]:
+    """Whether SQLite finds a document."""
+    with closing(apsw.Connection(":memory:")) as connection:
+
+        def find(node: Node, document: Any) -> bool:
+            values = {"filter": node, "document": _text(document)}
+            sql, values = with_filter(_SQL.replace("{type}", "TEXT"), values, SqliteFilterPrinter())
+            return bool(connection.execute(sql, values).fetchall())
+
+        yield find
+
+
+@pytest.fixture(scope="module")
+def on_postgres() -> Iterator[Find]:
+    """Whether PostgreSQL finds a document."""
+    connection = Connection(
+        postgres_server().new_database(), ThreadWaiting(), statement_limit_ms=5000
+    )
+    with closing(connection):
+
+        def find(node: Node, document: Any) -> bool:
+            values = {"filter": node, "document": _text(document)}
+            sql = _SQL.replace("{type}", "jsonb")
+            sql, values = with_filter(sql, values, PostgresFilterPrinter())
+            return bool(connection.rows(passing_statement(sql), values))
+
+        yield find
+
+
+def _text(document: Any) -> str | None:
+    return None if document is None else json.dumps(document, ensure_ascii=False)
+
+
+KEYS = st.sampled_from(["a", "b", "0", "$", "é"])
+NUMBERS = st.sampled_from([0, 1, -1, 2, 1.0, -0.0, 0.5, 1e300, 2**53, 2**63 - 1, -(2**63)])
+TEXTS = st.sampled_from(["", "a", "ab", "b", "1", "true", "null", "[1]", "\uffff", "😀", "'", '"'])
+SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+DOCUMENTS = st.none() | st.dictionaries(KEYS, VALUES, max_size=3)
+PATHS = st.lists(KEYS | st.sampled_from([0, 1, -1, -2]), max_size=3).map(tuple)
+LEAVES = (
+    st.builds(Condition, PATHS, st.sampled_from(["eq", "ne", "contains"]), SCALARS)
+    | st.builds(Condition, PATHS, st.sampled_from(["gt", "gte", "lt", "lte"]), NUMBERS | TEXTS)
+    | st.builds(Condition, PATHS, st.just("in"), st.lists(SCALARS, min_size=1).map(tuple))
+    | st.builds(Condition, PATHS, st.just("exists"), st.booleans())
+    | st.builds(Condition, PATHS, st.just("starts_with"), TEXTS)
+    | st.builds(IsArray, PATHS)
+)
+NODES: st.SearchStrategy[Node] = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.builds(And, st.lists(inner, max_size=3).map(tuple))
+        | st.builds(Or, st.lists(inner, max_size=3).map(tuple))
+        | st.builds(Not, inner)
+        | st.builds(AtRoot, inner)
+        | st.builds(AnyItem, PATHS, inner, st.booleans())
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(NODES, DOCUMENTS)
+@example(AnyItem(("a",), Condition((), "eq", "ab"), or_itself=True), {"a": "ab"})
+@example(AnyItem(("a",), AnyItem((), Condition((), "eq", True), or_itself=True)), {"a": [[True]]})
+@example(Condition(("a",), "contains", 1), {"a": [[1]]})
+@example(Condition(("a",), "in", (1, None)), {"a": [1]})
+@example(AnyItem((), Not(Condition((), "exists", True))), None)
+def test_both_engines_find_what_the_tree_says(
+    on_sqlite: Find, on_postgres: Find, node: Node, document: Any
+) -> None:
+    metadata = Nothing if document is None else document
+    expected = meets(node, metadata, metadata)
+    assert on_sqlite(node, document) is expected
+    assert on_postgres(node, document) is expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1))
+def test_a_number_equals_itself_to_the_last_digit(
+    on_sqlite: Find, on_postgres: Find, number: float
+) -> None:
+    document = {"a": number}
+    for find in (on_sqlite, on_postgres):
+        for op, is_found in (("eq", True), ("gte", True), ("lte", True), ("gt", False)):
+            assert find(Condition(("a",), op, number), document) is is_found  # type: ignore[arg-type]
+        assert find(Condition(("a",), "in", (number,)), document)
+        assert find(AnyItem(("a",), Condition((), "eq", number), or_itself=True), document)
+
+
+def test_no_text_of_a_caller_is_in_the_sql() -> None:
+    text = "MINE"
+    tree = And(
+        (
+            Condition((text, 0), "eq", text),
+            Condition((text,), "in", (text, 1)),
+            Condition((text,), "contains", text),
+            Condition((text,), "starts_with", text),
+            Not(AnyItem((text,), Or((Condition((text,), "gt", text), IsArray((text,)))))),
+        )
+    )
+    for printer in (SqliteFilterPrinter(), PostgresFilterPrinter()):
+        assert text not in printer.print(tree)
+        assert all(text in str(value) for value in printer.values.values())
+
+
+# How long it may take.
+
+
+def search(tx: Transaction, node: Node | None = None) -> list[Session]:
+    """A list, as a service asks for it."""
+    return tx.all("list_sessions", Session, project_id=1, limit=1, filter=node)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_search_that_takes_too_long_is_stopped_with_one_sentence(
+    engine: str, tmp_path: Folder
+) -> None:
+    is_not_there = Not(AnyItem(("words",), Condition((), "contains", "shoes")))
+    thorough = And((is_not_there,) * 100)
+    metadata = {"words": ["word"] * 9_000}
+
+    async def search_twice(opened: Engine) -> None:
+        with pytest.raises(Unavailable) as stopped:
+            await opened.read_async(lambda tx: search(tx, thorough), is_short=False)
+        assert stopped.value.detail == (
+            "The search took longer than 0.1 s and was stopped. Narrow it by user_id, session_id "
+            "or email, or ask for fewer rows at a time."
+        )
+        found = await opened.read_async(search, is_short=False)
+        assert len(found) == 1
+
+    with closing(opened_engine(engine, tmp_path)) as opened:
+        for _ in range(20):
+            opened.write(lambda tx: sessions.add(tx, SCOPE, NewSession(metadata=metadata)))
+        asyncio.run(search_twice(opened))
+
+
+def opened_engine(name: str, folder: Folder) -> Engine:
+    """An engine on a fresh database, whose searches may take a tenth of a second."""
+    if name == "postgres":
+        url = postgres_server().new_database()
+        return PostgresEngine(url, load_queries("postgres"), read_limit_ms=100)
+    path = str(folder / "recollect.db")
+    return SqliteEngine(path, load_queries("sqlite"), read_limit_ms=100)
+
+
+def test_a_list_with_a_filter_runs_beside_the_others() -> None:
+    queries = [each.query for each in OPERATIONS if each.query]
+    taking = [query for query in queries if "filter" in query.__struct_fields__]
+    assert len(taking) == 4
+    for query in taking:
+        assert read_query([("limit", "10")], query).is_short
+        assert not read_query([("limit", "10"), ("filter", "{}")], query).is_short
+
+
+# What is kept.
+
+
+def many_filters() -> Iterator[Node]:
+    """Filters of which no two are printed alike."""
+    for size in range(1, 151):
+        yield Or(tuple(Condition((f"a{n}",), "eq", n) for n in range(size)))
+
+
+def test_statements_with_a_filter_do_not_stay_in_postgresql_nor_with_us() -> None:
+    queries = load_queries("postgres") | {
+        "prepared": Query("SELECT name FROM pg_prepared_statements ORDER BY name")
+    }
+    with closing(PostgresEngine(postgres_server().new_database(), queries, lanes=1)) as engine:
+        engine.read(search)
+        prepared = engine.read(lambda tx: tx.all("prepared", str))
+        assert prepared
+        kept = statement.cache_info().currsize
+        for node in many_filters():
+            assert engine.read(lambda tx, node=node: search(tx, node)) == []  # type: ignore[misc]
+        assert {*engine.read(lambda tx: tx.all("prepared", str))} - {*prepared} == set()
+        assert statement.cache_info().currsize == kept
+
+
+def test_statements_with_a_filter_push_no_others_out_of_sqlites_cache() -> None:
+    with closing(apsw.Connection(":memory:")) as connection:
+        migrate(connection, ":memory:")
+        tx = SqliteTransaction(connection.cursor(), load_queries("sqlite"), Instant(0))
+        search(tx)
+        before = connection.cache_stats()
+        for node in many_filters():
+            assert search(tx, node) == []
+        search(tx)
+        after = connection.cache_stats()
+        assert after["evictions"] == before["evictions"]
+        assert after["hits"] == before["hits"] + 1

@@ -174,12 +174,6 @@ class SearchBench:
 
     def _measure_appends(self, size: Talk) -> None:
         without = WITHOUT_INDEX[self.engine.floor]
-        if without is None:
-            self.notes.append(
-                f"{self.name}: what the index costs an append was not measured: "
-                "bench/floor/unindexed.py does not say what the engine is without it"
-            )
-            return
         url = self._filled(size)
         indexed = self.engine.copied(url, "indexed")
         unindexed = self.engine.copied(url, "unindexed")

@@ -117,32 +117,36 @@ class PostgresReplay:
         return name
 
 
+AskedFor = tuple[Statement, dict[str, Any]]
+"""A statement and its values, as a transaction makes them of a query."""
+
+
 @contextmanager
 def noting_postgres() -> Iterator[Noted]:
     """Notes what is read in every transaction meanwhile."""
     noted: Noted = []
-    of_any, of_single = PostgresTransaction._statement, SingleStatement._statement
+    of_any, of_single = PostgresTransaction._asked, SingleStatement._asked
 
-    def note(self: PostgresTransaction, query: str, values: Mapping[str, Any]) -> Statement:
-        statement = of_any(self, query, values)
-        if _READS.match(statement.sql.decode()):
-            noted.append((statement, dict(values)))
-        return statement
+    def note(self: PostgresTransaction, query: str, values: dict[str, Any]) -> AskedFor:
+        asked = of_any(self, query, values)
+        if _READS.match(asked[0].sql.decode()):
+            noted.append(asked)
+        return asked
 
-    def note_single(self: SingleStatement, query: str, values: Mapping[str, Any]) -> Statement:
+    def note_single(self: SingleStatement, query: str, values: dict[str, Any]) -> AskedFor:
         try:
             return of_single(self, query, values)
         except NeedsSnapshotError:
             noted.clear()  # it runs again, in a transaction
             raise
 
-    PostgresTransaction._statement = note  # type: ignore[method-assign]
-    SingleStatement._statement = note_single  # type: ignore[method-assign]
+    PostgresTransaction._asked = note  # type: ignore[method-assign]
+    SingleStatement._asked = note_single  # type: ignore[method-assign]
     try:
         yield noted
     finally:
-        PostgresTransaction._statement = of_any  # type: ignore[method-assign]
-        SingleStatement._statement = of_single  # type: ignore[method-assign]
+        PostgresTransaction._asked = of_any  # type: ignore[method-assign]
+        SingleStatement._asked = of_single  # type: ignore[method-assign]
 
 
 def taken(noted: Noted) -> Noted:

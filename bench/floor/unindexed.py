@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from recollect import cli, opening
+from recollect.services import indexing
+from recollect.services.indexing import Indexed
 from recollect.storage.queries import Query, load_queries
 
 NOTHING = "SELECT 1 WHERE 1 = 0"
@@ -28,15 +30,32 @@ class Without(NamedTuple):
     queries: Mapping[str, str]
 
 
-# TO BE FILLED when search is there: an engine that is None is left out of the table.
-WITHOUT_INDEX: dict[str, Without | None] = {"sqlite": None, "postgres": None}
+_ADD_MESSAGE = """
+INSERT INTO messages (
+    project_id, session_id, seq, uuid, role, role_type, token_count, created_at, metadata,
+    content, data, word_count
+) VALUES (
+    :project_id, :session_id, :seq, :uuid, :role, :role_type, :token_count, :created_at, :metadata,
+    :content, :data, :word_count
+)
+ON CONFLICT (project_id, session_id, uuid) DO NOTHING
+"""
+
+WITHOUT_INDEX: dict[str, Without] = {
+    "sqlite": Without(
+        schema=("INSERT INTO message_words (message_words) VALUES ('delete-all')",),
+        queries={"index_message": NOTHING},
+    ),
+    "postgres": Without(
+        schema=("DROP INDEX messages_words", "UPDATE messages SET words = NULL"),
+        queries={"add_message": _ADD_MESSAGE},
+    ),
+}
 
 
 def load_without_index(dialect: str) -> dict[str, Query]:
     """The queries of an engine, as they would be without an index."""
     without, queries = WITHOUT_INDEX[dialect], load_queries(dialect)
-    if without is None:
-        raise SystemExit(f"WITHOUT_INDEX does not say what {dialect} is without its index")
     unknown = without.queries.keys() - queries.keys()
     if unknown:
         raise SystemExit(f"WITHOUT_INDEX names queries that are not there: {sorted(unknown)}")
@@ -44,8 +63,9 @@ def load_without_index(dialect: str) -> dict[str, Query]:
 
 
 def main() -> None:
-    """Be `recollect`, without the index."""
+    """Be `recollect`, without the index and the making of words for it."""
     opening.load_queries = load_without_index  # type: ignore[attr-defined]
+    indexing.indexed = lambda *_said: Indexed("", 0)
     cli.main()
 
 

@@ -231,6 +231,7 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = None
     user_id: str | None = None
     session_id: str | None = None
+    filter: Filter | None = None
     created_after: Bound | None = None
     created_before: Bound | None = None
     roles: Roles | None = None

@@ -2,6 +2,7 @@
 
 from recollect.api import wire
 from recollect.domain.erasure import Erasure
+from recollect.domain.filters import read_filter
 from recollect.domain.metadata import merge_patch
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
@@ -85,6 +86,7 @@ def search(tx: Transaction, scope: Scope, call: Call) -> wire.Hits:
         role_weights={str(role): weight for role, weight in body.role_weights.items()},
         created_after_at=shapes.instant(body.created_after),
         created_before_at=shapes.instant(body.created_before),
+        filter=None if body.filter is None else read_filter(body.filter),
         limit=body.limit,
     )
     hits = find(tx, scope, asked)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from recollect.domain.errors import InvalidField
+from recollect.domain.filters import Node
 from recollect.domain.message import Message
 from recollect.domain.metadata import encode_json
 from recollect.domain.questions import Question, Weight
@@ -40,6 +41,7 @@ class Asked(msgspec.Struct, kw_only=True):
         roles: only what these role types said; None for all.
         role_weights: by role type, in place of those that ranking has.
         created_after_at, created_before_at: exclusive.
+        filter: what their metadata must be.
         limit: how many hits at most.
     """
 
@@ -50,6 +52,7 @@ class Asked(msgspec.Struct, kw_only=True):
     role_weights: Mapping[str, float] = {}
     created_after_at: Instant | None = None
     created_before_at: Instant | None = None
+    filter: Node | None = None
     limit: int = 10
 
     @property
@@ -59,6 +62,7 @@ class Asked(msgspec.Struct, kw_only=True):
             "roles": None if self.roles is None else encode_json(self.roles).decode(),
             "created_after_at": self.created_after_at,
             "created_before_at": self.created_before_at,
+            "filter": self.filter,
         }
 
 

@@ -76,7 +76,8 @@ WHERE EXISTS (
     )
     /*? roles: AND role_type IN {roles} */
     /*? created_after_at: AND created_at > :created_after_at */
-    /*? created_before_at: AND created_at < :created_before_at */;
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? filter: AND {filter} */;
 
 -- name: newest_messages
 SELECT {found_columns}, session_id, 0
@@ -91,6 +92,7 @@ WHERE project_id = :project_id
     /*? roles: AND role_type IN {roles} */
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
+    /*? filter: AND {filter} */
 ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
 

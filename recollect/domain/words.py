@@ -21,7 +21,7 @@ from functools import cache, lru_cache
 from threading import Lock
 from typing import NamedTuple
 
-import snowballstemmer
+import Stemmer
 
 from recollect.domain.languages import Language
 
@@ -64,8 +64,9 @@ class Words:
 
     def __init__(self, language: Language) -> None:
         self.language = language
-        self._stemmer = snowballstemmer.stemmer(language.stemmer) if language.stemmer else None
+        self._stemmer = Stemmer.Stemmer(language.stemmer, 0) if language.stemmer else None
         self._stemming = Lock()  # a stemmer works on itself
+        self._stem_of = lru_cache(_CACHED_WORDS)(self._stemmed)
         self._words_of = lru_cache(_CACHED_WORDS)(self._of_piece)
         self.stop_words = frozenset(folded(word) for word in language.stop_words)
 
@@ -77,15 +78,12 @@ class Words:
     def of(self, text: str) -> list[str]:
         """All words, in their order, as often as they are there."""
         if text.isascii():
-            return self._of_known(_ASCII_PIECE.findall(text.lower()))
-        return self._of_known(_BETWEEN_SIGNS.findall(text))
-
-    def _of_known(self, pieces: list[str]) -> list[str]:
-        """What was met before is looked up; a paragraph without spaces is not worth keeping."""
+            return list(map(self._stem_of, _ASCII_PIECE.findall(text.lower())))
+        # What was met before is looked up; a paragraph without spaces is not worth keeping.
         known, anew = self._words_of, self._of_piece
         return [
             word
-            for piece in pieces
+            for piece in _BETWEEN_SIGNS.findall(text)
             for word in (known(piece) if len(piece) <= MAX_WORD_LENGTH else anew(piece))
         ]
 

@@ -10,18 +10,20 @@
 
 -- fragment: words_set
 
+-- fragment: words_rowid
+-- See the migration.
+(:search_scope << 34) | (
+    SELECT number FROM messages
+    WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq
+)
+
 -- name: index_message
--- See the migration for the rowid.
-INSERT INTO message_words (rowid, words)
-SELECT (:search_scope << 34) | number, :words
-FROM messages
-WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq;
+-- VALUES, because an INSERT of a SELECT may be undone half-way: for that SQLite makes a savepoint,
+-- and at each savepoint FTS5 writes out what it has gathered (ten times the cost).
+INSERT INTO message_words (rowid, words) VALUES ({words_rowid}, :words);
 
 -- name: unindex_message
-INSERT INTO message_words (message_words, rowid, words)
-SELECT 'delete', (:search_scope << 34) | number, :words
-FROM messages
-WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq;
+INSERT INTO message_words (message_words, rowid, words) VALUES ('delete', {words_rowid}, :words);
 
 -- name: messages_to_unindex
 SELECT seq, role, role_type, content

@@ -51,13 +51,9 @@ class Extent(NamedTuple):
     total_length: int
 
 
-class Match(NamedTuple):
-    """A word that was asked for, by its ordinal, is in this message."""
-
-    word: int
-    session_id: str
-    seq: int
-    word_count: int
+Match = tuple[int, str, int, int]
+"""A word that was asked for, by its ordinal, is in this message: its session, its seq, and how many
+words it has."""
 
 
 class WordScore(NamedTuple):
@@ -95,10 +91,6 @@ class Scores(msgspec.Struct):
         """The session and the seq of a place."""
         return self.sessions[place >> _SEQ_BITS], (place & ((1 << _SEQ_BITS) - 1)) - _GAP
 
-    def place(self, session_id: str, seq: int) -> Place:
-        """The place of a message."""
-        return _place(self.sessions.index(session_id), seq)
-
     def of_words(self, place: Place) -> list[WordScore]:
         """How the score of a place came about, the greatest part first."""
         parts: list[WordScore] = []
@@ -123,18 +115,19 @@ def score_matches(matches: Iterable[Match], word_count: int, extent: Extent) -> 
         word_count: how many words were asked for.
         extent: of the scope that the matches come from.
     """
-    ordinals: dict[str, int] = {}
+    starts: dict[str, Place] = {}
     lengths: list[dict[Place, int]] = [{} for _ in range(word_count)]
     for word, session_id, seq, count in matches:
-        ordinal = ordinals.setdefault(session_id, len(ordinals))
-        lengths[word][_place(ordinal, seq)] = count
+        start = starts.get(session_id)
+        if start is None:
+            start = starts[session_id] = _place(len(starts), 0)
+        lengths[word][start + seq] = count
     mean_length = extent.total_length / extent.message_count if extent.message_count else 1.0
     own = [_own_scores(of_word, extent.message_count, mean_length) for of_word in lengths]
     totals: dict[Place, float] = {}
     for of_word in own:
-        for place, score in _with_neighbours(of_word).items():
-            totals[place] = totals.get(place, 0.0) + score
-    return Scores(list(ordinals), totals, own)
+        _add(totals, _with_neighbours(of_word))
+    return Scores(list(starts), totals, own)
 
 
 def _place(ordinal: int, seq: int) -> Place:
@@ -164,12 +157,22 @@ def _share(length: int, mean_length: float) -> float:
 
 
 def _with_neighbours(own: Mapping[Place, float]) -> dict[Place, float]:
-    best: dict[Place, float] = {}
+    # Half the time of a search in a user of 50,000 messages is spent here: the widest loop is the
+    # inner one.
+    best = dict(own)
     known = best.get
-    for place, score in own.items():
-        for away, share in AROUND:
-            near = place + away
-            value = score * share
+    for away, share in AROUND[1:]:
+        for place, score in own.items():
+            near, value = place + away, score * share
             if value > known(near, 0.0):
                 best[near] = value
     return best
+
+
+def _add(totals: dict[Place, float], scores: dict[Place, float]) -> None:
+    if not totals:
+        totals.update(scores)
+        return
+    known = totals.get
+    for place, score in scores.items():
+        totals[place] = known(place, 0.0) + score

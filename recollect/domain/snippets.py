@@ -32,9 +32,7 @@ def snippet_of(content: str, wanted: Set[str], words: Words) -> Snippet:
     Args:
         wanted: words as the index has them.
     """
-    found = [
-        piece for piece in words.places(indexed_part(content)) if not wanted.isdisjoint(piece.words)
-    ]
+    found = list(words.places(indexed_part(content), wanted)) if wanted else []
     start = 0 if len(content) <= SNIPPET_LENGTH else _start(content, found, wanted)
     end = _end(content, start)
     before = _LEFT_OUT if start else ""

@@ -32,11 +32,11 @@ class Transaction(Protocol):
         """How long this operation has been running, in milliseconds."""
         ...
 
-    def one(self, query: str, kind: type[T], /, **values: Any) -> T | None:
-        """The first row as `kind` (fields in the order of the columns), or None."""
+    def one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
+        """The first row as `kind` makes it of its columns, in their order; or None."""
         ...
 
-    def all(self, query: str, kind: type[T], /, **values: Any) -> list[T]:
+    def all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         """All rows as `kind`. Name the order in the query, or rely on none."""
         ...
 

@@ -16,7 +16,7 @@ engine and not on the other. So the engines are handed words that are ready, and
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from functools import cache, lru_cache
 from threading import Lock
 from typing import NamedTuple
@@ -101,16 +101,23 @@ class Words:
                 telling |= {word: piece for word in words if word not in telling}
         return telling or plain
 
-    def places(self, text: str) -> Iterator[Piece]:
-        """Where in a text its words are."""
+    def places(self, text: str, wanted: Set[str]) -> Iterator[Piece]:
+        """Where in a text the wanted words are, or some of them."""
         for match in _piece_pattern(text).finditer(text):
-            piece, start = match[0], match.start()
-            if not _IS_UNSPACED.match(piece):
-                yield Piece(self._words_of(piece), start, match.end())
+            piece = match[0]
+            if _IS_UNSPACED.match(piece):
+                yield from self._characters(piece, match.start(), wanted)
                 continue
-            for place in range(start, match.end()):
-                for end in range(place + 1, min(place + 2, match.end()) + 1):
-                    yield Piece(tuple(_longest(self._of_piece(text[place:end]))), place, end)
+            words = self._words_of(piece)
+            if not wanted.isdisjoint(words):
+                yield Piece(words, match.start(), match.end())
+
+    def _characters(self, run: str, start: int, wanted: Set[str]) -> Iterator[Piece]:
+        for place in range(len(run)):
+            for end in range(place + 1, min(place + 2, len(run)) + 1):
+                words = _longest(self._of_piece(run[place:end]))
+                if not wanted.isdisjoint(words):
+                    yield Piece(tuple(words), start + place, start + end)
 
     def _of_piece(self, piece: str) -> tuple[str, ...]:
         if piece.isascii() and piece.isalnum() and len(piece) <= MAX_WORD_LENGTH:

@@ -88,6 +88,7 @@ def search(tx: Transaction, scope: Scope, call: Call) -> wire.Hits:
         created_before_at=shapes.instant(body.created_before),
         filter=None if body.filter is None else read_filter(body.filter),
         limit=body.limit,
+        explain=body.explain,
     )
     hits = find(tx, scope, asked)
     return wire.Hits(items=[shapes.hit(each, explain=body.explain) for each in hits])

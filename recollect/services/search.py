@@ -43,6 +43,7 @@ class Asked(msgspec.Struct, kw_only=True):
         created_after_at, created_before_at: exclusive.
         filter: what their metadata must be.
         limit: how many hits at most.
+        explain: whether each hit says what its words give it.
     """
 
     query: str | None = None
@@ -54,6 +55,7 @@ class Asked(msgspec.Struct, kw_only=True):
     created_before_at: Instant | None = None
     filter: Node | None = None
     limit: int = 10
+    explain: bool = False
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def _newest(tx: Transaction, scope: Scope, asked: Asked, part: _Part) -> list[Hi
 def _best(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Part) -> list[Hit]:
     question = _question(tx, scope, asked, query, part)
     extent = tx.one("extent", Extent, **part.of) or Extent(0, 0)
-    matches = tx.all("matches", Match, **part.looked_up(question.words))
+    matches = tx.all("matches", _match, **part.looked_up(question.words))
     scores = score_matches(matches, len(question.words), extent)
     wanted = frozenset(question.words)
     written = list(question.words.values())
@@ -180,7 +182,7 @@ def _best(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Part) 
             ranked.message,
             ranked.score,
             snippet_of(ranked.message.content, wanted, scope.rules.words),
-            _parts(scores, ranked, written),
+            _parts(scores, ranked, written) if asked.explain else [],
             ranked.weight,
         )
         for ranked in _ranked(tx, scope, asked, question, scores)
@@ -234,6 +236,10 @@ def _weighed(
         place, score = batch[row.ordinal]
         weight = question.weigh(row)
         yield _Ranked(score * weight.total, place, row, weight)
+
+
+def _match(word: int, session_id: str, seq: int, word_count: int) -> Match:
+    return word, session_id, seq, word_count
 
 
 def _parts(scores: Scores, ranked: _Ranked, written: Sequence[str]) -> list[WordPart]:

@@ -1,8 +1,5 @@
 """Opening an installation: settings, engine, schema, secret, rules. No door and no server."""
 
-from collections.abc import Callable
-from functools import partial
-
 import msgspec
 
 from recollect.config import MIB, Settings, is_postgres, read_secret, sqlite_path
@@ -11,6 +8,7 @@ from recollect.domain.scope import Rules, Scope
 from recollect.domain.secret import KeyedHash, fingerprint
 from recollect.domain.times import HOUR
 from recollect.domain.words import Words
+from recollect.index_upkeep import Tell, make_index, tell_nobody
 from recollect.services import installation, reindexing
 from recollect.storage.engine import Engine
 from recollect.storage.queries import load_queries
@@ -29,19 +27,12 @@ class Installation(msgspec.Struct, frozen=True):
         self.engine.close()
 
 
-Tell = Callable[[int], None]
-
-
-def _tell_nobody(_messages: int) -> None:
-    return
-
-
 def open_installation(
     settings: Settings,
     *,
     url: str | None = None,
     keeps_language: bool = True,
-    tell: Tell = _tell_nobody,
+    tell: Tell = tell_nobody,
 ) -> Installation:
     """Open the database, bring its schema and its index up to date, and bind it to its secret.
 
@@ -70,20 +61,6 @@ def open_installation(
         engine.close()
         raise
     return Installation(engine, Scope(DEFAULT_PROJECT, rules))
-
-
-def make_index(engine: Engine, rules: Rules, tell: Tell) -> None:
-    """Make the index of words anew, or go on with it where that was interrupted.
-
-    Args:
-        tell: is told, now and then, how many messages more are in it.
-    """
-    making = engine.write(lambda tx: reindexing.begin(tx, rules))
-    is_done = False
-    while not is_done:
-        progress = engine.write(partial(reindexing.make, rules=rules, making=making))
-        making.after, is_done = progress.after, progress.is_done
-        tell(progress.messages)
 
 
 def _open_engine(settings: Settings, url: str | None) -> Engine:

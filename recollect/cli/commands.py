@@ -124,19 +124,28 @@ def migrate(*, as_json: bool, **given: Any) -> None:
 
 @main.command()
 @with_settings()
+@click.option(
+    "--deep", "is_deep", is_flag=True, help="Compare the index of words with every message, too."
+)
 @options.as_json
-def doctor(*, as_json: bool, **given: Any) -> None:
+def doctor(*, is_deep: bool, as_json: bool, **given: Any) -> None:
     """Look at settings, file, versions and free space; say what is wrong and what to do.
 
-    It changes nothing, and may run beside a server.
+    It changes nothing, and may run beside a server. With --deep it opens the database (a SQLite
+    file must not be served meanwhile), compares the index of words with all messages, and makes it
+    anew where it does not fit, or where RECOLLECT_SEARCH_LANGUAGE has changed.
 
     \b
     recollect doctor
+    recollect doctor --deep
     recollect doctor --json
     """
-    from recollect.cli.inspecting import examine
+    from recollect.cli.inspecting import examine, examine_index
 
-    findings = examine(load_settings(given))
+    settings = load_settings(given)
+    findings = examine(settings)
+    if is_deep and all(finding.is_well for finding in findings):
+        findings.append(examine_index(settings))
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:

@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+from contextlib import closing
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, NamedTuple
 import apsw
 from psycopg import Connection
 
+from recollect.cli.terminal import counted
+from recollect.cli.transfers import counting
 from recollect.config import SettingError, Settings, is_postgres, sqlite_path, variable_of
 from recollect.domain.errors import StorageError
 from recollect.http.guard import is_loopback
+from recollect.index_upkeep import compare_index, remake_index
 from recollect.opening import open_installation
 from recollect.storage.migrations import load_migrations, newer_database
 from recollect.storage.postgres.connection import looking_into, place_of, version_of
@@ -70,6 +74,29 @@ def examine(settings: Settings) -> list[Finding]:
     if path == MEMORY:
         return [*findings, Finding("database", True, "in memory: gone when the server stops")]
     return [*findings, _database(path), _owner(path), _space(path)]
+
+
+def examine_index(settings: Settings) -> Finding:
+    """Compare the index of words with every message, and make it anew where it does not fit.
+
+    It is made anew as well where it was made for another language than the settings have.
+
+    Raises:
+        StorageError, SettingError: as for opening an installation.
+    """
+    with counting("Making the index") as tell:
+        opened = open_installation(settings, keeps_language=False, tell=tell)
+    rules = opened.scope.rules
+    with closing(opened):
+        with counting("Comparing the index") as tell:
+            report = compare_index(opened.engine, rules, tell)
+        if report.is_well:
+            return Finding("index", True, f"fits {counted(report.messages, 'message')}")
+        with counting("Making the index anew") as tell:
+            remake_index(opened.engine, rules, tell)
+    entries = report.found.count - report.expected.count
+    wrong = f"{counted(len(report.faults), 'session')}, {entries:+,} entries"
+    return Finding("index", True, f"did not fit ({wrong}) and was made anew")
 
 
 def _versions() -> Finding:

@@ -1,14 +1,15 @@
-"""How far an export or an import is: on stderr, where that is a terminal."""
+"""How far something long is, such as an import: on stderr, where that is a terminal."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from recollect.cli.lines import Counts
-from recollect.cli.terminal import counted, progress
+from recollect.cli.terminal import counted
+from recollect.cli.terminal import progress as progress_console
 
 _OFTEN_S = 0.1
 
@@ -23,10 +24,15 @@ class Shown:
 
     def tell(self, counts: Counts, done_bytes: int | None = None) -> None:
         """Show how many there were, and how much of the file."""
+        self.say(
+            f"{counted(counts.users, 'user')}, {counted(counts.messages, 'message')}", done_bytes
+        )
+
+    def say(self, text: str, done_bytes: int | None = None) -> None:
+        """Show how far it is."""
         if self._bar is None or self._task is None or monotonic() - self._told_at < _OFTEN_S:
             return
         self._told_at = monotonic()
-        text = f"{counted(counts.users, 'user')}, {counted(counts.messages, 'message')}"
         self._bar.update(self._task, completed=done_bytes, counts=text)
 
 
@@ -52,5 +58,19 @@ def shown(
         TextColumn("{task.fields[counts]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=progress(), transient=True) as bar:
+    with Progress(*columns, console=progress_console(), transient=True) as bar:
         yield Shown(bar, bar.add_task(doing, total=total_bytes, counts=""))
+
+
+@contextmanager
+def counting(doing: str) -> Iterator[Callable[[int], None]]:
+    """Show how many messages were handled; the block is given what to tell of more of them."""
+    messages = 0
+    with shown(doing) as progress:
+
+        def tell(more: int) -> None:
+            nonlocal messages
+            messages += more
+            progress.say(counted(messages, "message"))
+
+        yield tell

@@ -14,12 +14,17 @@ from recollect.domain.metadata import encode_json
 from recollect.domain.scope import Rules, Scope
 from recollect.domain.transaction import Transaction
 from recollect.services import indexing
+from recollect.services.indexing import Indexed
 
 BATCH_MS = 100
 """Nobody is served meanwhile, or readers alone."""
 
 _SESSIONS_AT_ONCE = 50
 _MESSAGES_AT_ONCE = 500
+_ENTRIES_AT_ONCE = 50_000
+
+ROW_BITS = 34
+"""Of a row in the index that is the message's own; those above are its scope. See the migration."""
 
 
 class IndexedSession(msgspec.Struct):
@@ -38,6 +43,17 @@ class _Stored(msgspec.Struct):
     role_type: str
     content: str
     word_count: int
+    row: int
+
+
+class _WordsOfMessage(msgspec.Struct):
+    seq: int
+    words: str | None
+
+
+class _Entry(msgspec.Struct):
+    word: str
+    row: int
 
 
 class Making(msgspec.Struct):
@@ -52,22 +68,51 @@ class Making(msgspec.Struct):
     after: int = 0
 
 
+class Entries(msgspec.Struct):
+    """Entries of an index, in no order: how many, and a sum that tells them from others.
+
+    The sum is of this process alone: Python's hashes of texts are different in each.
+    """
+
+    count: int = 0
+    checksum: int = 0
+
+    def add(self, word: str, row: int) -> None:
+        """One more."""
+        self.count += 1
+        self.checksum = (self.checksum + hash((word, row))) & 0xFFFFFFFFFFFFFFFF
+
+    def __iadd__(self, other: "Entries") -> "Entries":
+        self.count += other.count
+        self.checksum = (self.checksum + other.checksum) & 0xFFFFFFFFFFFFFFFF
+        return self
+
+
 class Progress(msgspec.Struct):
     """How far something is that goes session by session.
 
     Attributes:
         after: the number of the last session that is done.
         messages: how many messages were done in this batch.
-        entries: how many entries the index must have for them.
+        entries: what the index must have for them, where it is kept apart from them.
         is_done: whether no session is left.
-        faults: sessions whose index does not fit, as `session_id`s.
+        faults: the `session_id`s of sessions whose messages are not indexed as they should be.
     """
 
     after: int
     messages: int = 0
-    entries: int = 0
+    entries: Entries = msgspec.field(default_factory=Entries)
     is_done: bool = False
-    faults: list[str] = []
+    faults: list[str] = msgspec.field(default_factory=list)
+
+
+class Listing(msgspec.Struct):
+    """How far a listing of an index is: the word to go on with, and how much of it is done."""
+
+    word: str = ""
+    skipped: int = 0
+    entries: Entries = msgspec.field(default_factory=Entries)
+    is_done: bool = False
 
 
 def version(tx: Transaction) -> str | None:
@@ -104,6 +149,12 @@ def begin(tx: Transaction, rules: Rules) -> Making:
     return making
 
 
+def forget(tx: Transaction) -> None:
+    """Let there be no index by any rules: whoever makes it begins from the start."""
+    tx.tell("drop_index_version")
+    tx.tell("drop_index_making")
+
+
 def make(tx: Transaction, rules: Rules, making: Making) -> Progress:
     """Index some sessions more, at least one, if any is left."""
     progress = Progress(making.after)
@@ -127,7 +178,7 @@ def compare(tx: Transaction, rules: Rules, after: int) -> Progress:
     Args:
         after: the number of the last session that was compared.
     """
-    progress = Progress(after, faults=[])
+    progress = Progress(after)
     for session in _sessions(tx, after):
         if not _is_indexed(tx, Scope(session.project_id, rules), session, progress):
             progress.faults.append(session.session_id)
@@ -138,10 +189,24 @@ def compare(tx: Transaction, rules: Rules, after: int) -> Progress:
     return progress
 
 
-def entry_count(tx: Transaction) -> int | None:
-    """How many entries the index has; None on an engine whose entries cannot outlive a message."""
-    counted = tx.all("count_index_entries", int)
-    return counted[0] if counted else None
+def listed(tx: Transaction, listing: Listing) -> Listing:
+    """Some entries more of an index that is kept apart from the messages; none where none is."""
+    rows = tx.all(
+        "index_entries",
+        _Entry,
+        word=listing.word,
+        skipped=listing.skipped,
+        limit=_ENTRIES_AT_ONCE,
+    )
+    entries = Entries(listing.entries.count, listing.entries.checksum)
+    for row in rows:
+        entries.add(row.word, row.row)
+    if len(rows) < _ENTRIES_AT_ONCE:
+        return Listing(entries=entries, is_done=True)
+    word = rows[-1].word
+    of_word = sum(row.word == word for row in rows)
+    skipped = listing.skipped + of_word if word == listing.word else of_word
+    return Listing(word, skipped, entries)
 
 
 def _sessions(tx: Transaction, after: int) -> list[IndexedSession]:
@@ -184,24 +249,42 @@ def _index(tx: Transaction, scope: Scope, session: IndexedSession) -> int:
 def _is_indexed(tx: Transaction, scope: Scope, session: IndexedSession, progress: Progress) -> bool:
     total_length, is_indexed = 0, True
     for rows in _messages(tx, session):
-        for row in rows:
-            entry = indexing.indexed(scope, row.role, row.role_type, row.content)
-            words = entry.words.split()
-            found = tx.one(
-                "count_indexed_words",
-                int,
-                project_id=session.project_id,
-                session_id=session.session_id,
-                seq=row.seq,
-                search_scope=session.search_scope,
-                words=encode_json(words).decode(),
-                word_count=len(words),
-            )
-            is_indexed &= found == len(words) and row.word_count == entry.word_count
-            total_length += entry.length
-            progress.entries += len(words)
+        expected = [indexing.indexed(scope, row.role, row.role_type, row.content) for row in rows]
+        stored = tx.all(
+            "words_of_messages",
+            _WordsOfMessage,
+            project_id=session.project_id,
+            session_id=session.session_id,
+            from_seq=rows[0].seq,
+            limit=len(rows),
+        )
+        if stored:
+            is_indexed &= _have_their_words(session, stored, expected)
+        else:
+            _expect(progress.entries, session, rows, expected)
+        is_indexed &= [row.word_count for row in rows] == [each.word_count for each in expected]
+        total_length += sum(each.length for each in expected)
         progress.messages += len(rows)
     return is_indexed and total_length == session.total_length
+
+
+def _have_their_words(
+    session: IndexedSession, stored: list[_WordsOfMessage], expected: list[Indexed]
+) -> bool:
+    mark = f"#{session.search_scope}"
+    return all(
+        row.words is not None and set(row.words.split()) == {*each.words.split(), mark}
+        for row, each in zip(stored, expected, strict=True)
+    )
+
+
+def _expect(
+    entries: Entries, session: IndexedSession, rows: list[_Stored], expected: list[Indexed]
+) -> None:
+    for row, each in zip(rows, expected, strict=True):
+        in_index = session.search_scope << ROW_BITS | row.row
+        for word in each.words.split():
+            entries.add(word, in_index)
 
 
 def _keep(tx: Transaction, making: Making) -> None:

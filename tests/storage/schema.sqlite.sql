@@ -61,7 +61,7 @@ CREATE VIRTUAL TABLE message_words USING fts5 (
     tokenize = "ascii tokenchars '@'"
 );
 
-CREATE VIRTUAL TABLE message_words_listed USING fts5vocab (message_words, row);
+CREATE VIRTUAL TABLE message_words_listed USING fts5vocab (message_words, instance);
 
 CREATE TABLE "messages" (
     number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -58,7 +58,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 def test_every_connection_of_an_engine_has_every_setting_in_force(path: Path) -> None:
     def look(tx: Transaction) -> dict[str, int | str | None]:
-        return {name: tx.one(f"pragma_{name}", lambda value: value) for name in IN_FORCE}  # type: ignore[arg-type]
+        return {name: tx.one(f"pragma_{name}", lambda value: value) for name in IN_FORCE}
 
     pragmas = {f"pragma_{name}": Query(f"PRAGMA {name}") for name in IN_FORCE}
     with closing(SqliteEngine(str(path), QUERIES | pragmas)) as engine:

@@ -35,18 +35,18 @@ WHERE project_id = :project_id AND session_id = :session_id;
 -- name: empty_index
 -- Nothing: each message's words are set anew.
 
--- name: count_indexed_words
--- All of them, or none that counts.
-SELECT CASE
-    WHEN messages.words = array_to_tsvector(
-        array(SELECT jsonb_array_elements_text(CAST(:words AS jsonb)))
-        || ('#' || CAST(:search_scope AS text))
-    ) THEN jsonb_array_length(CAST(:words AS jsonb)) ELSE -1 END
-FROM messages
-WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq;
+-- name: index_entries
+-- None: the words are in the messages' own rows.
 
--- name: count_index_entries
--- Nobody can tell, and none can be left: they are in the messages' own rows.
+-- name: words_of_messages
+SELECT seq, array_to_string(tsvector_to_array(words), ' ')
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
+ORDER BY seq
+LIMIT :limit;
+
+-- fragment: row_number
+seq
 
 -- fragment: term
 CAST('''' || word.term || ''''

@@ -39,7 +39,7 @@ ORDER BY number
 LIMIT :limit;
 
 -- name: messages_to_index
-SELECT seq, role, role_type, content, word_count
+SELECT seq, role, role_type, content, word_count, {row_number}
 FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq

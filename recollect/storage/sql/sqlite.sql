@@ -38,19 +38,18 @@ ORDER BY seq;
 -- name: empty_index
 INSERT INTO message_words (message_words) VALUES ('delete-all');
 
--- name: count_indexed_words
-SELECT count(*)
-FROM messages CROSS JOIN json_each(:words) AS word
-WHERE messages.project_id = :project_id AND messages.session_id = :session_id
-    AND messages.seq = :seq
-    AND EXISTS (
-        SELECT 1 FROM message_words
-        WHERE message_words MATCH '"' || word.value || '"'
-            AND message_words.rowid = ((:search_scope << 34) | messages.number)
-    );
+-- name: index_entries
+-- Every word with every message that has it, from a word on; those of a word in their order.
+SELECT term, doc
+FROM message_words_listed
+WHERE term >= :word
+LIMIT :limit OFFSET :skipped;
 
--- name: count_index_entries
-SELECT coalesce(sum(doc), 0) FROM message_words_listed;
+-- name: words_of_messages
+-- None: the words are in the index alone.
+
+-- fragment: row_number
+number
 
 -- name: matches
 -- CROSS JOIN keeps the order: one look into the index for each word.

@@ -32,8 +32,8 @@ SHARD_KEYS = {
     "idempotency": "key",
 }
 NOTHING_TO_DO = {
-    "count_index_entries",
     "empty_index",
+    "index_entries",
     "index_message",
     "messages_to_unindex",
     "unindex_message",

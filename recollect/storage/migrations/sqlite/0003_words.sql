@@ -61,5 +61,5 @@ CREATE VIRTUAL TABLE message_words USING fts5 (
     tokenize = "ascii tokenchars '@'"
 );
 
--- How many messages have each word, to compare the index with the messages.
-CREATE VIRTUAL TABLE message_words_listed USING fts5vocab (message_words, row);
+-- Each word with each message that has it, to compare the index with the messages.
+CREATE VIRTUAL TABLE message_words_listed USING fts5vocab (message_words, instance);

@@ -1,12 +1,15 @@
 """`/openapi.json` describes the native interface, and the interface is as described."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
+from recollect.api import wire
 from recollect.api.operations import OPERATIONS, Operation
 from tests.http.doors import Answer, InProcess
 from tests.http.schemas import KEYWORDS, TYPES, faults, resolve
@@ -261,3 +264,22 @@ def test_an_answer_is_as_described(
     responses = document["paths"][operation.path][operation.method.lower()]["responses"]
     schema = responses[str(answer.status)]["content"][answer.headers["content-type"]]["schema"]
     assert list(faults(answer.json, schema, document)) == []
+
+
+def test_a_filter_is_described_wherever_it_travels(document: Json) -> None:
+    class Asked(msgspec.Struct):
+        filter: wire.Filter | None = None
+
+    template = "#/components/schemas/{name}"
+    _, schemas = msgspec.json.schema_components([Asked], ref_template=template)
+    condition = {"field": "metadata.a", "op": "in", "value": [1]}
+    tree = {"and": [{"not": condition}, {"field": "metadata.b", "any": condition}]}
+    assert list(faults({"filter": tree}, schemas["Asked"], document)) == []
+    assert list(faults({"filter": {"and": [{"op": "like"}]}}, schemas["Asked"], document))
+    [parameter] = (
+        each
+        for each in document["paths"]["/v1/users"]["get"]["parameters"]
+        if each["name"] == "filter"
+    )
+    assert list(faults(json.dumps(tree), parameter["schema"], document)) == []
+    assert list(faults('{"or": 5}', parameter["schema"], document))

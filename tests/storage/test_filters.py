@@ -1,8 +1,7 @@
 """Filters as both engines print them: what they find is what the tree says, and nothing is kept."""
 
 import asyncio
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path as Folder
 from typing import Any
@@ -35,23 +34,18 @@ from recollect.native.reading import read_query
 from recollect.opening import make_rules
 from recollect.services import sessions
 from recollect.storage.engine import Engine
-from recollect.storage.filters import with_filter
 from recollect.storage.postgres import PostgresEngine
-from recollect.storage.postgres.connection import Connection
 from recollect.storage.postgres.filters import PostgresFilterPrinter
-from recollect.storage.postgres.statements import passing_statement, statement
-from recollect.storage.postgres.waiting import ThreadWaiting
+from recollect.storage.postgres.statements import statement
 from recollect.storage.queries import Query, load_queries
 from recollect.storage.sqlite import SqliteEngine
 from recollect.storage.sqlite.filters import SqliteFilterPrinter
 from recollect.storage.sqlite.migrations import migrate
 from recollect.storage.sqlite.transaction import SqliteTransaction
+from tests.finding import Find, finding_on_postgres, finding_on_sqlite
 from tests.postgres import postgres_server
 
 SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
-Find = Callable[[Node, Any], bool]
-
-_SQL = "SELECT 1 FROM (SELECT CAST(:document AS {type}) AS metadata) AS rows WHERE {filter}"
 
 
 # What a tree says, in Python.
@@ -149,35 +143,15 @@ def kind(value: Any) -> str:
 @pytest.fixture(scope="module")
 def on_sqlite() -> Iterator[Find]:
     """Whether SQLite finds a document."""
-    with closing(apsw.Connection(":memory:")) as connection:
-
-        def find(node: Node, document: Any) -> bool:
-            values = {"filter": node, "document": _text(document)}
-            sql, values = with_filter(_SQL.replace("{type}", "TEXT"), values, SqliteFilterPrinter())
-            return bool(connection.execute(sql, values).fetchall())
-
+    with finding_on_sqlite() as find:
         yield find
 
 
 @pytest.fixture(scope="module")
 def on_postgres() -> Iterator[Find]:
     """Whether PostgreSQL finds a document."""
-    connection = Connection(
-        postgres_server().new_database(), ThreadWaiting(), statement_limit_ms=5000
-    )
-    with closing(connection):
-
-        def find(node: Node, document: Any) -> bool:
-            values = {"filter": node, "document": _text(document)}
-            sql = _SQL.replace("{type}", "jsonb")
-            sql, values = with_filter(sql, values, PostgresFilterPrinter())
-            return bool(connection.rows(passing_statement(sql), values))
-
+    with finding_on_postgres() as find:
         yield find
-
-
-def _text(document: Any) -> str | None:
-    return None if document is None else json.dumps(document, ensure_ascii=False)
 
 
 KEYS = st.sampled_from(["a", "b", "0", "$", "é"])

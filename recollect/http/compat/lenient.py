@@ -62,7 +62,7 @@ class Fields:
         ]
 
     def _item(self, item: Any, name: str) -> "Fields":
-        return Fields(self._checked(item, dict, name), name)
+        return Fields(self._checked(item, dict, name), self.place(name))
 
     def integer(self, name: str) -> int | None:
         """A whole number."""
@@ -93,8 +93,12 @@ class Fields:
             raise self._wrong(name, f"must be {_NAME_OF[kind]}")
         return value
 
+    def place(self, name: str) -> str:
+        """How errors name a field."""
+        return f"{self._path}.{name}" if self._path else name
+
     def _wrong(self, name: str, what: str) -> BadRequest:
-        field = f"{self._path}.{name}" if self._path else name
+        field = self.place(name)
         return BadRequest(f"{field} {what}", field)
 
 

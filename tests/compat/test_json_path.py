@@ -1,0 +1,547 @@
+"""SQL/JSON paths find what they find in PostgreSQL, on both engines, or are refused by name."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from recollect.domain.errors import BadRequest
+from recollect.domain.filters import Node
+from recollect.domain.times import from_datetime
+from recollect.http.compat.json_path.meaning import MAX_STEPS
+from recollect.http.compat.json_path.syntax import MAX_DEPTH
+from recollect.http.compat.message_filter import read_message_filter
+from recollect.storage.postgres.connection import SqlError
+from recollect.storage.postgres.statements import statement
+from tests.finding import (
+    Find,
+    as_stored,
+    finding_on_postgres,
+    finding_on_sqlite,
+    postgres_connection,
+)
+
+Original = Callable[[str, Any], bool | None]
+
+
+@pytest.fixture(scope="module")
+def on_sqlite() -> Iterator[Find]:
+    """Whether SQLite finds a document."""
+    with finding_on_sqlite() as find:
+        yield find
+
+
+@pytest.fixture(scope="module")
+def on_postgres() -> Iterator[Find]:
+    """Whether PostgreSQL finds a document."""
+    with finding_on_postgres() as find:
+        yield find
+
+
+@pytest.fixture(scope="module")
+def original() -> Iterator[Original]:
+    """Whether PostgreSQL itself finds a document by a path; None where it refuses the path."""
+    sql = (
+        "SELECT CAST(jsonb_path_exists(CAST(:document AS jsonb), CAST(:path AS jsonpath)) AS text)"
+    )
+    with postgres_connection() as connection:
+
+        def find(path: str, document: Any) -> bool | None:
+            values = {"document": as_stored(document), "path": path.replace("'", '"')}
+            try:
+                [(found,)] = connection.rows(statement(sql), values)
+            except SqlError:
+                return None
+            return bool(found == "true")
+
+        yield find
+
+
+def tree(path: str) -> Node:
+    """What is read of a path."""
+    node = read_message_filter({"where": {"jsonpath": path}}).node
+    assert node is not None
+    return node
+
+
+def refused(path: str) -> str | None:
+    """The sentence by which a path is refused; None where it is read."""
+    try:
+        tree(path)
+    except BadRequest as error:
+        return error.detail if error.fields == ("metadata.where.jsonpath",) else "another field"
+    return None
+
+
+DOCUMENTS: list[Any] = [
+    None,
+    {},
+    {"a": None},
+    {"a": 0},
+    {"a": 5},
+    {"a": 5.0},
+    {"a": 9.5},
+    {"a": -3},
+    {"a": "5"},
+    {"a": "v"},
+    {"a": "vw"},
+    {"a": ""},
+    {"a": "😀"},
+    {"a": True},
+    {"a": False},
+    {"a": []},
+    {"a": {}},
+    {"a": [5]},
+    {"a": [1, 9]},
+    {"a": [9, 1]},
+    {"a": [[5]]},
+    {"a": [[[5]]]},
+    {"a": ["x", 5, None]},
+    {"a": ["x", "v"]},
+    {"a": [True, False]},
+    {"a": [{}]},
+    {"a": {"b": 5}},
+    {"a": {"b": "v"}},
+    {"a": {"b": None}},
+    {"a": {"b": [4, 5]}},
+    {"a": {"b": {"c": 5}}},
+    {"a": [{"b": 5}]},
+    {"a": [{"b": 1}, {"b": "v"}]},
+    {"a": [[{"b": 5}]]},
+    {"a": [{"b": [5]}]},
+    {"a": [{"b": [{"c": 5}]}]},
+    {"a": {"b": 5, "x": 1}, "x": 1},
+    {"a": 5, "x": "v"},
+    {"a": "v", "x": 5},
+    {"x": 5},
+    {"0": 5, "a": {"0": 5}},
+    {"system": {"entities": [{"Label": "ORG", "Name": "Acme"}, {"Label": "PER", "Name": "Jane"}]}},
+    {"system": {"entities": [{"Label": "PER", "Name": "Acme", "Matches": [{"start": 5}]}]}},
+    {"system": {"entities": {"Label": "ORG"}}},
+    {"system": [{"entities": [[{"Label": "ORG"}]]}]},
+    {"system": {"intent": "buying shoes", "entities": []}},
+    {"": 5, "a": {"": 5}},
+    {"a key": 5, "ключ": 5, "a-b": 5, "a.b": 5, "$": 5, "last": 5, "type": 5, "exists": 5},
+]
+
+PATHS = [
+    # Whether something is there.
+    "$", "$[*]", "$.a", "$.x", "$.a.b", "$.a.b.c", "lax $.a", "LAX $.a", "$.a[*]", "$.a[*].b",
+    "$.a[*][*]", "$.a[0]", "$.a[1]", "$.a[last]", "$.a[LAST]", "$.a[0].b", "$.a[last].b[0].c",
+    "$[0].a", "$[last].a", "$[1].a", "$.a[0][0]", "$.a[*][0]", '$."a key"', "$.'a key'", '$."a-b"',
+    '$."a.b"', '$."$"', "$.ключ", "$.last", "$.type", "$.exists", r"$.\u0061", r'$."\u{61}"',
+    r'$."\x61"', '$."0"', '$.a."0"', " $ . a /* where */ [ * ] ", "$.nothing", '$.""',
+    '$ ? (@.a."" == 5)',
+    # Conditions by themselves lead to true, false or null, which is something.
+    "$.a == 1", "$.a > 5 && $.x == 1", "exists($.a)", "!($.a == 5)", "!exists($.a)", "($.a == 5)",
+    "($.a == 5) is unknown", "5", '"v"', "null", "-5", "(5)", "1 < $.a", '$.a starts with "v"',
+    # Filters.
+    "$.a ? (@ > 5)", "$.a ? (@ >= 5)", "$.a ? (@ < 5)", "$.a ? (@ <= 5)", "$.a ? (@ == 5)",
+    "$.a ? (@ == 5.0)", "$.a ? (@ == 50e-1)", "$.a ? (@ == +5)", "$.a ? (@ == -3)",
+    "$.a ? (@ != 5)", "$.a ? (@ <> 5)", "$.a ? (5 < @)", "$.a ? (5 >= @)", "$.a ? (5 == @)",
+    "$.a ? (@ > .5)", "$.a ? (@ > 9e99 || @ == 5)", "$.a ? (@ == 'v')", '$.a ? (@ == "v")',
+    "$.a ? (@ > 'v')", "$.a ? (@ <= 'v')", "$.a ? (@ != 'v')", r'$.a ? (@ == "\u0076")',
+    r'$.a ? (@ == "\ud83d\ude00")', r'$.a ? (@ == "\v" || @ == "v")', "$.a ? (@ == true)",
+    "$.a ? (@ == false)", "$.a ? (@ != true)", "$.a ? (@ > false)", "$.a ? (@ < true)",
+    "$.a ? (@ >= false)", "$.a ? (@ <= true)", "$.a ? (@ > true)", "$.a ? (@ == null)",
+    "$.a ? (@ != null)", "$.a ? (@ < null)", "$.a ? (@ >= null)", "$.a ? (null == @)",
+    "$.a ? (@ > 1 && @ < 9)", "$.a ? (@ == 1 && @ == 9)", "$.a ? (@ == 1 || @ == 9)",
+    "$.a ? (@ == 1 || @ == 9 && @ == 2)", "$.a ? ((@ == 1 || @ == 9) && @ == 2)",
+    "$.a[*] ? (@ > 1 && @ < 9)", "$ ? (@.a > 1 && @.a < 9)", "$ ? (@.a == 1 && @.a == 9)",
+    "$ ? (@.a == 5)", "$[*] ? (@.a == 5)", "$[*] ? (@.a == 'v')", "$[0] ? (@.a == 5)",
+    "$ ? (@.a.b == 5)", "$ ? (@.a[*].b == 5)", "$ ? (@.a[0] == 5)", "$ ? (@.a[last] == 9)",
+    "$ ? (@.a[1] == 9)", "$ ? (@.a.b[0].c == 5)", "$.a ? (@.b == 5)", "$.a ? (@.b == 5).b",
+    "$.a ? (@.b == 5).c", "$.a.b ? (@ > 4)", "$.a ? (@.b ? (@ > 4) == 5)",
+    "$.a ? (exists(@.b ? (@ > 4)))", "$ ? (@.a == 5) ? (@.x == 'v')",
+    # Not, and unknown.
+    "$ ? (!(@.a == 5))", "$ ? (!(@.a != 5))", "$ ? (!(@.a > 5))", "$ ? (!(@.a <= 5))",
+    "$ ? (!(@.a == 'v'))", "$ ? (!(@.a < 'v'))", "$ ? (!(@.a == null))", "$ ? (!(@.a != null))",
+    "$ ? (!(@.a < null))", "$ ? (!(@.a == true))", "$ ? (!(@.a != true))", "$ ? (!(@.a < true))",
+    "$ ? (!(@.a >= true))", "$ ? (!(@.a == 5 && @.x == 1))", "$ ? (!(@.a == 5 || @.x == 1))",
+    "$ ? (!(!(@.a == 5)))", "$.a ? (!(@ == 5))", "$.a ? (!(@.b == 5))", "$.a[*] ? (!(@ == 5))",
+    "$ ? (!(@.a starts with 'v'))", "$ ? ((@.a == 5) is unknown)",
+    "$ ? (!((@.a == 5) is unknown))", "$ ? ((@.a > 'v') IS UNKNOWN)",
+    "$ ? ((@.a == null) is unknown)", "$ ? ((exists(@.a)) is unknown)",
+    "$ ? (((@.a == 1) is unknown) is unknown)", "$ ? ((@.a starts with 'v') is unknown)",
+    "$ ? ((@.a == 5 && @.x == 1) is unknown)", "$ ? (exists(@.a))", "$ ? (!exists(@.a))",
+    "$ ? (!(exists(@.a.b)))", "$ ? (exists(@.a[*]))", "$ ? (!exists(@.a[*].b))",
+    "$ ? (EXISTS (@.a))", "$.a ? (exists($.x))", "$.a ? (!exists($.x))",
+    # Texts.
+    "$.a ? (@ starts with 'v')", '$.a ? (@ starts with "")', "$ ? (@.a STARTS WITH 'vw')",
+    # The root, from within.
+    "$.a ? ($.x == 'v')", "$.a ? (@ == 5 && $.x == 'v')", "$.a[*] ? (@.b == 5 && $.x == 1)",
+    "$.a.b ? (@ == 5 && !($.x == 2))", "$.a ? (exists($.a ? (@.b == 5)))", "$ ? ($.a == 5)",
+    "$ ? (($.a) == 5)", "$ ? (5 == (@.a))", "$ ? ((@.a[*]) > 8)", "($).a", "($.a)[0]",
+    # As Zep's clients write them.
+    '$.system.entities[*] ? (@.Label == "ORG")',
+    "$.system.entities[*] ? (@.Label == 'ORG' && @.Name == 'Acme')",
+    '$.system.entities[*] ? (@.Label != "ORG")', '$[*] ? (@.system.entities[*].Label == "ORG")',
+    "$.system.entities[*].Matches[*] ? (@.start > 4)", "$.system ? (@.intent starts with 'buy')",
+    '$.system.entities[*] ? (!(@.Label == "ORG"))', "$.system.entities[0] ? (@.Label == 'ORG')",
+    "$[*] ? (@.a == 'v' || @.x == 'v')", "$[*] ? (@.a == 5 && @.x == 'v')",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_finds_what_it_finds_in_postgresql(
+    on_sqlite: Find, on_postgres: Find, original: Original, path: str
+) -> None:
+    node = tree(path)
+    expected = [original(path, document) for document in DOCUMENTS]
+    assert None not in expected, "PostgreSQL does not read it"
+    assert expected[0] is False, "a row without metadata is never found"
+    assert [on_sqlite(node, document) for document in DOCUMENTS] == expected
+    assert [on_postgres(node, document) for document in DOCUMENTS] == expected
+
+
+def test_the_known_differences_are_those_of_numbers(
+    on_sqlite: Find, on_postgres: Find, original: Original
+) -> None:
+    """What Recollect keeps is a double or 64 bits; PostgreSQL compares all digits that are written.
+
+    Whoever writes more digits than a double has finds the double, and not nothing.
+    """
+    for path, document in (
+        ("$.a ? (@ == 0.1000000000000000055511151231257827)", {"a": 0.1}),
+        ("$.a ? (@ == 1e-400)", {"a": 0}),
+        ("$.a ? (@ == 10000000000000000000000001)", {"a": 1e25}),
+    ):
+        assert original(path, document) is False
+        assert on_sqlite(tree(path), document)
+        assert on_postgres(tree(path), document)
+
+
+# Paths at random.
+
+KEYS = st.sampled_from(["a", "b"])
+NUMBERS = st.sampled_from(["0", "1", "5", "-1", "5.0", "1e2", "0.5"])
+SCALARS = NUMBERS | st.sampled_from(['"a"', "'b'", '""', "true", "false", "null"])
+COMPARISONS = st.sampled_from(["==", "!=", "<>", "<", "<=", ">", ">="])
+STEPS = st.sampled_from([".a", ".b", "[*]", "[0]", "[1]", "[last]", '."a"'])
+SIMPLE = st.builds(
+    lambda start, steps: start + "".join(steps),
+    st.sampled_from(["@", "@", "@", "$"]),
+    st.lists(STEPS, max_size=3),
+)
+
+
+def filtered(path: str, condition: str, steps: list[str]) -> str:
+    """A path with a filter within."""
+    return f"{path} ? ({condition}){''.join(steps)}"
+
+
+def conditions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Conditions made of conditions."""
+    return (
+        st.builds("({}) && ({})".format, inner, inner)
+        | st.builds("({}) || ({})".format, inner, inner)
+        | st.builds("!({})".format, inner)
+        | st.builds("(({}) is unknown)".format, inner)
+        | st.builds(
+            "exists ({})".format, st.builds(filtered, SIMPLE, inner, st.lists(STEPS, max_size=2))
+        )
+    )
+
+
+CONDITIONS = st.recursive(
+    st.builds("{} {} {}".format, SIMPLE, COMPARISONS, SCALARS)
+    | st.builds("{} {} {}".format, SCALARS, COMPARISONS, SIMPLE)
+    | st.builds('{} starts with "a"'.format, SIMPLE)
+    | st.builds("exists({})".format, SIMPLE),
+    conditions,
+    max_leaves=4,
+)
+RANDOM_PATHS = st.builds(
+    lambda steps, condition, more: filtered("$" + "".join(steps), condition, more),
+    st.lists(STEPS, max_size=3),
+    CONDITIONS,
+    st.lists(STEPS, max_size=2),
+)
+VALUES = st.recursive(
+    st.sampled_from([None, True, False, 0, 1, 5, 0.5, "", "a", "ab", "b"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(RANDOM_PATHS, st.lists(st.dictionaries(KEYS, VALUES, max_size=2), min_size=3, max_size=3))
+@example("$.a[0] ? (!(@ == 5))", [{"a": []}, {"a": [[5]]}, {"a": [[], 5]}])
+def test_any_path_that_is_read_finds_what_it_finds_in_postgresql(
+    on_sqlite: Find, on_postgres: Find, original: Original, path: str, documents: list[Any]
+) -> None:
+    if refused(path):
+        return
+    node = tree(path)
+    for document in documents:
+        expected = original(path, document)
+        assert on_sqlite(node, document) is expected
+        assert on_postgres(node, document) is expected
+
+
+TOKENS = st.sampled_from(
+    [
+        *"$$@@.?()[]*!5,%{=é\t\\'-+ab", " ", " ", ".a", ".b", '"a"', "==", "<", "&&", "||", "1.5",
+        "01", "exists", "is", "unknown", "starts", "with", "last", "true", "null", "lax", "strict",
+        "to", "[*]", "? (", "@.a == 1", "like_regex", "\\u", "/*", "*/",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.lists(TOKENS, max_size=12).map("".join) | st.text(max_size=20))
+@example("$.a ? (@ == 5")
+@example("$ ? (@.a == 1) is unknown")
+@example("$.a\0")
+def test_nothing_is_read_that_postgresql_does_not_read_nor_taken_for_wrong_that_it_does(
+    original: Original, path: str
+) -> None:
+    if "\0" in path or not path:
+        return  # neither travels as a path
+    sentence = refused(path)
+    if sentence is None:
+        assert original(path, {}) is not None
+    elif "is not a JSON path" in sentence and not is_known_difference(path):
+        assert original(path, {}) is None, sentence
+
+
+def is_known_difference(path: str) -> bool:
+    r"""What PostgreSQL reads, and is called wrong here: nobody writes it.
+
+    - Escapes outside of quotes: there, `\lax` and `e\xists` are words of the language.
+    """
+    return "\\" in path
+
+
+# What is refused.
+
+REFUSED = {
+    "$.a.size()": "the method .size() at character 5",
+    "$.a ? (@.type() == 'number')": "the method .type() at character 10",
+    "$.*": ".* at character 3",
+    "$.**": ".** at character 3",
+    "$.a ? (@ like_regex '^v')": "like_regex at character 10",
+    "strict $.a": "strict mode at character 1",
+    "$.a ? (@ > $n)": "variables at character 12",
+    "$.a ? (@ starts with $x)": "variables at character 22",
+    "$.a ? (@.b == @.c)": "a comparison of two paths at character 12",
+    "$ ? (1 == 1)": "a comparison of two values at character 8",
+    "$.a + 1": "arithmetic (+; a key with a sign in it needs quotes) at character 5",
+    "$.a-b": "arithmetic (-; a key with a sign in it needs quotes) at character 4",
+    "$.a ? (@ > -@.b)": "arithmetic (-) at character 12",
+    "$.a[0 to 2]": "several indexes in one pair of brackets at character 7",
+    "$.a[0, 2]": "several indexes in one pair of brackets at character 6",
+    "$.a[last - 1]": "arithmetic (-) at character 10",
+    "$.a[-1]": "an index that is no whole number, * or last at character 5",
+    r'$."a\"b"': "a key with a quote or a backslash in it at character 3",
+    "$.a ? (@ > 1e999)": "a number of more than 308 digits at character 12",
+    "'v'.type()": ". after a value at character 4",
+    "($.a == 1).type()": ". after parentheses at character 11",
+}
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_what_cannot_be_said_is_refused_by_its_name(original: Original, path: str) -> None:
+    expected = f"metadata.where.jsonpath has {REFUSED[path]}, which is not supported"
+    assert refused(path) == expected
+
+
+WRONG = {
+    "$.": "at character 3, a key is expected",
+    "$.a ? (@ == )": "at character 13, a path or a value is needed, and not ')'",
+    "$.a ? (@ == 5": "at character 14, ) is expected, and not the end",
+    "$.a ? @ == 5": "at character 7, ( is expected, and not '@'",
+    "$.a ? (@)": "at character 7, a condition is needed",
+    "$.a ? (@ = 5)": "at character 10, '=' is not expected",
+    "$.a ? (@.b && @.c)": "at character 8, a condition is needed",
+    "a": "at character 1, a path or a value is needed, and not 'a'",
+    "$.a $.b": "at character 5, '$' is not expected",
+    "$.a ? (@ == 01)": "at character 13, 01 is not a number",
+    "$.a ? (@ == 5x)": "at character 14, 'x' cannot follow a number",
+    "$.a ? (@ == 'x)": "at character 13, '\"' is not expected",
+    r"$.a ? (@ == '\ud800')": "at character 13, half a surrogate pair is not a character",
+    r"$.a ? (@ == '\u12')": r"at character 13, the escape \u is not finished or too great",
+    r"$.a ? (@ == '\u0000')": "at character 13, NUL cannot be looked for",
+    "@.a": "at character 1, @ stands outside of a filter",
+    "$.a == @.b": "at character 8, @ stands outside of a filter",
+    "$ ? (! @.a == 1)": "at character 8, ( is expected, and not '@'",
+}
+
+
+@pytest.mark.parametrize("path", WRONG)
+def test_what_is_no_path_is_refused_by_the_position(original: Original, path: str) -> None:
+    assert refused(path) == f"metadata.where.jsonpath is not a JSON path: {WRONG[path]}"
+    assert original(path, {}) is None
+
+
+def test_a_path_has_bounds_and_can_be_as_large_as_they_allow(
+    on_sqlite: Find, on_postgres: Find
+) -> None:
+    steps, depth = MAX_STEPS, MAX_DEPTH
+    as_large = [
+        "$" + ".a" * steps,
+        "$" + ".a" * (steps - 1) + " ? (@ == 1)",
+        "$" + "[*]" * steps,
+        "$" + " ? (!(@ == 1))" * 24,
+        "$.a" + " ? (exists(@" * (depth // 2 - 1) + " ? (@ == 1)" + "))" * (depth // 2 - 1),
+        "$.a" + " ? (!(@ == 5 && exists(@" * (depth // 3) + ".b" + ")))" * (depth // 3),
+        "$ ? " + "(" * depth + "@.a == 1" + ")" * depth,
+        "$ ? " + "(!" * (depth // 2) + "(" * (depth // 2) + "@.a == 1" + ")" * depth,
+        "$ ? (" + " || ".join(f"@.a == {n}" for n in range(99)) + ")",
+        "$ ? (" + " && ".join(f"!(@.a == '{n}')" for n in range(24)) + ")",
+    ]
+    for path in as_large:
+        for find in (on_sqlite, on_postgres):
+            assert find(tree(path), {"a": 1}) in {True, False}
+
+
+def test_what_is_beyond_the_bounds_is_told_so() -> None:
+    assert "32 steps within each other" in str(refused("$" + ".a" * 33))
+    assert "32 steps within each other" in str(refused("$.a" + "[1]" * 1_000))
+    assert "16 parentheses within" in str(refused("$ ? " + "(" * 17 + "@.a == 1" + ")" * 17))
+    assert "4096 characters" in str(refused("$" + ".a" * 3_000))
+    assert "4096 characters" in str(refused("(" * 100_000))
+    many = " || ".join(["@.a == 1"] * 101)
+    assert "100 conditions to say" in str(refused(f"$ ? ({many})"))
+    unknown = "@.a == 1"
+    for _ in range(7):
+        unknown = f"(({unknown}) is unknown)"
+    assert "100 conditions to say" in str(refused(f"$ ? ({unknown})"))
+
+
+# Groups.
+
+ONE, TWO = {"jsonpath": "$ ? (@.a == 1)"}, {"jsonpath": "$ ? (@.b == 2)"}
+ROWS: dict[str, Any] = {"1": {"a": 1}, "2": {"b": 2}, "12": {"a": 1, "b": 2}, "": {}, "none": None}
+
+
+def found(find: Find, where: Any) -> list[str]:
+    """The rows that a group finds."""
+    node = read_message_filter({"where": where}).node
+    return [name for name, row in ROWS.items() if node is None or find(node, row)]
+
+
+def test_groups_are_joined_as_they_say(on_sqlite: Find, on_postgres: Find) -> None:
+    for find in (on_sqlite, on_postgres):
+        assert found(find, ONE) == ["1", "12"]
+        assert found(find, {"and": [ONE, TWO]}) == ["12"]
+        assert found(find, {"or": [ONE, TWO]}) == ["1", "2", "12"]
+        assert found(find, {**ONE, "and": [TWO]}) == ["12"], "side by side"
+        assert found(find, {**ONE, "or": [TWO]}) == ["12"]
+        assert found(find, {"and": [ONE], "or": [TWO, ONE]}) == ["1", "12"]
+        assert found(find, {"or": [ONE, {"and": [TWO]}]}) == ["1", "2", "12"], "unlike Zep"
+        assert found(find, {"or": [{"and": [ONE, TWO]}, {"or": [TWO]}]}) == ["2", "12"]
+        assert found(find, {"AND": [{"JSONPath": ONE["jsonpath"]}]}) == ["1", "12"], "any case"
+
+
+def test_what_is_empty_or_unknown_asks_nothing(on_sqlite: Find) -> None:
+    everything = list(ROWS)
+    nothing: list[Any] = [None, {}, {"and": []}, {"or": []}, {"and": None}, {"jsonpath": ""}]
+    for where in (*nothing, {"x": 1}):
+        assert found(on_sqlite, where) == everything
+    assert found(on_sqlite, {"and": [{}, ONE], "or": [{"and": []}]}) == ["1", "12"]
+    for value in ({}, {"foo": "bar"}, {"where": None, "start_date": None, "end_date": None}):
+        assert read_message_filter(value) == (None, None, None)
+
+
+def test_a_row_without_metadata_is_never_found(on_sqlite: Find, on_postgres: Find) -> None:
+    for path in ("$", "$ ? (!(@.a == 1))", "!exists($.a)", "1 == $.a"):
+        for find in (on_sqlite, on_postgres):
+            with_metadata = ["2", ""] if "?" in path else ["1", "2", "12", ""]
+            assert found(find, {"jsonpath": path}) == with_metadata
+            assert found(find, {"or": [{"jsonpath": path}]}) == with_metadata
+
+
+@pytest.mark.parametrize(
+    ("where", "field"),
+    [
+        ("x", "metadata.where"),
+        ([], "metadata.where"),
+        ({"jsonpath": 5}, "metadata.where.jsonpath"),
+        ({"and": {}}, "metadata.where.and"),
+        ({"or": "x"}, "metadata.where.or"),
+        ({"or": [5]}, "metadata.where.or[0]"),
+        ({"and": [{"or": [{}, {"jsonpath": "x"}]}]}, "metadata.where.and[0].or[1].jsonpath"),
+        ({"and": [{"or": [{}, {"jsonpath": []}]}]}, "metadata.where.and[0].or[1].jsonpath"),
+    ],
+)
+def test_a_group_that_is_none_is_named(where: Any, field: str) -> None:
+    with pytest.raises(BadRequest) as refused_:
+        read_message_filter({"where": where})
+    assert refused_.value.fields == (field,)
+    assert field in refused_.value.detail
+
+
+def test_groups_have_bounds_together() -> None:
+    nested: Any = ONE
+    for _ in range(15):
+        nested = {"and": [nested]}
+    assert read_message_filter({"where": nested}).node is not None
+    with pytest.raises(BadRequest, match="deeper than 16 levels"):
+        read_message_filter({"where": {"or": [nested]}})
+    many = {"or": [ONE] * 33}
+    assert read_message_filter({"where": {"and": [many]}}).node is not None
+    with pytest.raises(BadRequest, match="more than 100 conditions"):
+        read_message_filter({"where": {"and": [many, many, many, many]}})
+
+
+# Dates.
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-01-31", "2024-01-31T00:00:00Z"),
+        (" 2024-01-31 ", "2024-01-31T00:00:00Z"),
+        ("2024-01-31T10:20:30Z", "2024-01-31T10:20:30Z"),
+        ("2024-01-31T10:20:30.123456789Z", "2024-01-31T10:20:30.123456Z"),
+        ("2024-01-31T10:20:30.5+05:30", "2024-01-31T04:50:30.5Z"),
+        ("2024-01-31 10:20", "2024-01-31T10:20:00Z"),
+        ("2024-01-31 10:20:30", "2024-01-31T10:20:30Z"),
+        ("2024-01-31 10:20:30+02", "2024-01-31T08:20:30Z"),
+        ("2024-01-31 10:20:30 -0200", "2024-01-31T12:20:30Z"),
+        ("2024-01-31 10:20 UTC", "2024-01-31T10:20:00Z"),
+        ("2024-01-31t10:20z", "2024-01-31T10:20:00Z"),
+        ("9999-12-31", "9999-12-31T00:00:00Z"),
+    ],
+)
+def test_a_date_is_read_as_people_write_it(text: str, moment: str) -> None:
+    both = read_message_filter({"start_date": text, "end_date": text})
+    assert both == (None, *[from_datetime(datetime.fromisoformat(moment))] * 2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "yesterday", "2024-13-01", "2024-02-30", "2024-01-31T25:00", "2024-01-31T10", "20240131",
+     "2024-W05-3", "2024-01-31\x0010:00", "2024-01-31 10:20 CET", "٢٠٢٤-01-31", "1e9", "infinity",
+     5, 1.5, True, [], {}, "2024-01-31T10:00+99:00", "x" * 10_000],
+)  # fmt: skip
+def test_what_is_no_date_is_named(value: Any) -> None:
+    for name in ("start_date", "end_date"):
+        with pytest.raises(BadRequest, match=f"metadata.{name} must be a date") as refused_:
+            read_message_filter({name: value})
+        assert refused_.value.fields == (f"metadata.{name}",)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | TOKENS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["jsonpath", "and", "or", "where", "x"]), inner)
+    ),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["where", "start_date", "end_date", "x"]), JSON),
+    st.lists(TOKENS, max_size=30).map("".join),
+)
+def test_nothing_else_than_a_refusal_comes_of_nonsense(value: dict[str, Any], path: str) -> None:
+    for given_ in (value, {"where": value}, {"where": {"or": [{"jsonpath": path}]}}):
+        with suppress(BadRequest):
+            read_message_filter(given_)

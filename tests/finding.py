@@ -1,0 +1,63 @@
+"""Whether an engine finds a document: filters by themselves, without any table."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import apsw
+
+from recollect.domain.filters import Node
+from recollect.storage.filters import with_filter
+from recollect.storage.postgres.connection import Connection
+from recollect.storage.postgres.filters import PostgresFilterPrinter
+from recollect.storage.postgres.statements import passing_statement
+from recollect.storage.postgres.waiting import ThreadWaiting
+from recollect.storage.sqlite.filters import SqliteFilterPrinter
+from tests.postgres import postgres_server
+
+Find = Callable[[Node, Any], bool]
+
+_SQL = "SELECT 1 FROM (SELECT CAST(:document AS {type}) AS metadata) AS rows WHERE {filter}"
+
+
+@contextmanager
+def finding_on_sqlite() -> Iterator[Find]:
+    """Whether SQLite finds a document; None is a row without metadata."""
+    sql = _SQL.replace("{type}", "TEXT")
+    with closing(apsw.Connection(":memory:")) as connection:
+
+        def find(node: Node, document: Any) -> bool:
+            values = {"filter": node, "document": as_stored(document)}
+            text, values = with_filter(sql, values, SqliteFilterPrinter())
+            return bool(connection.execute(text, values).fetchall())
+
+        yield find
+
+
+@contextmanager
+def finding_on_postgres() -> Iterator[Find]:
+    """Whether PostgreSQL finds a document; None is a row without metadata."""
+    sql = _SQL.replace("{type}", "jsonb")
+    with postgres_connection() as connection:
+
+        def find(node: Node, document: Any) -> bool:
+            values = {"filter": node, "document": as_stored(document)}
+            text, values = with_filter(sql, values, PostgresFilterPrinter())
+            return bool(connection.rows(passing_statement(text), values))
+
+        yield find
+
+
+@contextmanager
+def postgres_connection() -> Iterator[Connection]:
+    """A connection to an empty database, as lanes have one."""
+    url = postgres_server().new_database()
+    connection = Connection(url, ThreadWaiting(), statement_limit_ms=5_000)
+    with closing(connection):
+        yield connection
+
+
+def as_stored(document: Any) -> str | None:
+    """Metadata as the engines have it."""
+    return None if document is None else json.dumps(document, ensure_ascii=False)

@@ -240,6 +240,7 @@ class Calls:
         self("messages.get", uuid=uuid)
         self("messages.update", {"content": "Ho"}, uuid=uuid)
         self("memory.get", query="?last=5")
+        self("messages.search", {"query": "Hi", "user_id": user_id, "explain": True})
         self("messages.erase", uuid=uuid)
         self("sessions.end")
         self("sessions.erase")

@@ -21,19 +21,6 @@ from tests.postgres import postgres_server
 SECRET = "a secret for tests of the index"
 _TEXT = "shoe red cat Café dog running 京都の夜 😀 it's a-b Jane हिन्दी"
 WORDS = _TEXT.split()
-    "shoe",
-    "red",
-    "cat",
-    "Café",
-    "dog",
-    "running",
-    "京都の夜",
-    "😀",
-    "it's",
-    "a-b",
-    "Jane",
-    "हिन्दी",
-]
 
 
 @pytest.fixture(params=["sqlite file", "sqlite memory", "postgres"])

@@ -1,5 +1,6 @@
 """The part of a message that shows why it was found."""
 
+from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
@@ -49,21 +50,25 @@ def snippet_of(content: str, wanted: Set[str], words: Words) -> Snippet:
 def _start(content: str, found: list[Piece], wanted: Set[str]) -> int:
     """Where the part begins: a little before the word from which on most of them follow."""
     best, most = 0, 0
-    for place, piece in enumerate(found):
-        within = {
-            word
-            for other in found[place:]
-            if other.end <= piece.start + SNIPPET_LENGTH - _BEFORE
-            for word in other.words
-            if word in wanted
-        }
+    within: Counter[str] = Counter()
+    ahead = 0
+    for piece in found:
+        reach = piece.start + SNIPPET_LENGTH - _BEFORE
+        while ahead < len(found) and found[ahead].end <= reach:
+            within += _count(found[ahead], wanted)
+            ahead += 1
         if len(within) > most:
             best, most = piece.start, len(within)
+        within -= _count(piece, wanted)
     start = max(0, min(best - _BEFORE, len(content) - SNIPPET_LENGTH))
     if start == 0:
         return 0
     space = content.find(" ", start, best)
     return space + 1 if space >= 0 else start
+
+
+def _count(piece: Piece, wanted: Set[str]) -> Counter[str]:
+    return Counter(word for word in piece.words if word in wanted)
 
 
 def _end(content: str, start: int) -> int:

@@ -68,6 +68,7 @@ class Words:
         self._stemming = Lock()  # a stemmer works on itself
         self._stem_of = lru_cache(_CACHED_WORDS)(self._stemmed)
         self._words_of = lru_cache(_CACHED_WORDS)(self._of_piece)
+        self._longest_of = lru_cache(_CACHED_WORDS)(lambda piece: _longest(self._of_piece(piece)))
         self.stop_words = frozenset(folded(word) for word in language.stop_words)
 
     @property
@@ -115,9 +116,9 @@ class Words:
     def _characters(self, run: str, start: int, wanted: Set[str]) -> Iterator[Piece]:
         for place in range(len(run)):
             for end in range(place + 1, min(place + 2, len(run)) + 1):
-                words = _longest(self._of_piece(run[place:end]))
+                words = self._longest_of(run[place:end])
                 if not wanted.isdisjoint(words):
-                    yield Piece(tuple(words), start + place, start + end)
+                    yield Piece(words, start + place, start + end)
 
     def _of_piece(self, piece: str) -> tuple[str, ...]:
         if piece.isascii() and piece.isalnum() and len(piece) <= MAX_WORD_LENGTH:
@@ -198,8 +199,8 @@ def _characters_and_pairs(run: str) -> list[str]:
     return [*run, *pairs]
 
 
-def _longest(words: Iterable[str]) -> list[str]:
+def _longest(words: Iterable[str]) -> tuple[str, ...]:
     """Without the single characters that a pair has in it anyway."""
     several = list(words)
     pairs = "".join(word for word in several if len(word) == 2 and _IS_UNSPACED.match(word))
-    return [word for word in several if len(word) > 1 or word not in pairs]
+    return tuple(word for word in several if len(word) > 1 or word not in pairs)

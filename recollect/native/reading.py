@@ -16,7 +16,7 @@ from recollect.domain.json_text import deeper_than, half_surrogate_at
 from recollect.domain.metadata import MAX_DEPTH
 
 _REVISION = re.compile(r'"(\d{1,18})"')
-_PLACE = re.compile(r" - at `\$\.?(.*?)`$")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(.*?)(?:\[\.\.\.\])?`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`")
 
 

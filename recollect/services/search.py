@@ -20,6 +20,7 @@ from recollect.domain.questions import Question, Weight
 from recollect.domain.ranking import Extent, Match, Place, Scores, score_matches
 from recollect.domain.scope import Scope
 from recollect.domain.snippets import Snippet, snippet_of
+from recollect.domain.text import check_characters
 from recollect.domain.times import Instant
 from recollect.domain.transaction import Transaction
 from recollect.services import sessions, users
@@ -140,14 +141,20 @@ def find(tx: Transaction, scope: Scope, asked: Asked) -> list[Hit]:
         NotFound: there is no such user or session. Gone: they are being erased.
         InvalidField: naming the field.
     """
-    if asked.user_id is not None and asked.session_id is not None:
-        raise InvalidField("Give user_id or session_id, not both.", "user_id", "session_id")
-    if asked.query is not None and len(asked.query) > MAX_QUERY_LENGTH:
-        raise InvalidField(f"query is longer than {MAX_QUERY_LENGTH:,} characters.", "query")
+    _check(asked)
     part = _part(tx, scope, asked)
     if asked.query is None:
         return _newest(tx, scope, asked, part)
     return _best(tx, scope, asked, asked.query, part)
+
+
+def _check(asked: Asked) -> None:
+    if asked.user_id is not None and asked.session_id is not None:
+        raise InvalidField("Give user_id or session_id, not both.", "user_id", "session_id")
+    for field in ("query", "user_id", "session_id"):
+        check_characters(getattr(asked, field) or "", field)
+    if asked.query is not None and len(asked.query) > MAX_QUERY_LENGTH:
+        raise InvalidField(f"query is longer than {MAX_QUERY_LENGTH:,} characters.", "query")
 
 
 def _part(tx: Transaction, scope: Scope, asked: Asked) -> _Part:

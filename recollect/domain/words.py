@@ -95,7 +95,7 @@ class Words:
         """
         plain: dict[str, str] = {}
         telling: dict[str, str] = {}
-        for piece in _pieces(query):
+        for piece in dict.fromkeys(_pieces(query)):
             words = _longest(self._of_piece(piece))
             plain |= {word: piece for word in words if word not in plain}
             if folded(piece) not in self.stop_words:
@@ -125,14 +125,19 @@ class Words:
             return (self._stemmed(piece.lower()),)
         return tuple(word for part in _pieces(piece) for word in self._of_part(part))
 
-    def _of_part(self, part: str) -> Iterable[str]:
+    def _of_part(self, part: str) -> Iterator[str]:
         if _IS_UNSPACED.match(part):
-            return _characters_and_pairs(folded(part))
+            yield from _characters_and_pairs(folded(part))
+            return
         # English is stemmed by rules for a to z; the rules of other languages know their accents.
-        if self.language.stemmer in {"", "porter"}:
-            return [self._stemmed(each) for each in _pieces(folded(part))]
-        lower = unicodedata.normalize("NFC", part.lower())
-        return [folded(self._stemmed(each)) for each in _pieces(lower)]
+        knows_accents = self.language.stemmer not in {"", "porter"}
+        text = self._stemmed(unicodedata.normalize("NFC", part.lower())) if knows_accents else part
+        # One letter may be folded to several words, to none, or to one of an unspaced script.
+        for each in _pieces(folded(text)):
+            if _IS_UNSPACED.match(each):
+                yield from _characters_and_pairs(each)
+            else:
+                yield each if knows_accents else self._stemmed(each)
 
     def _stemmed(self, word: str) -> str:
         if self._stemmer is None:
@@ -153,7 +158,9 @@ def folded(text: str) -> str:
     """A text without case and accents, as words are compared."""
     if text.isascii():
         return text.lower()
-    parts = unicodedata.normalize("NFKD", text.casefold())
+    # Twice, because a letter in mathematical bold has no case before it is a plain one.
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    parts = unicodedata.normalize("NFKD", plain)
     return unicodedata.normalize("NFC", "".join(part for part in parts if not _is_accent(part)))
 
 

@@ -11,7 +11,17 @@ Importing the package loads no database driver, no server and no HTTP library; e
 what first uses it.
 """
 
-from recollect.api.wire import Erasure, Memory, Message, Session, User
+from recollect.api.wire import (
+    Erasure,
+    Explanation,
+    FoundMessage,
+    Hit,
+    Memory,
+    Message,
+    Session,
+    Snippet,
+    User,
+)
 from recollect.client import AsyncRecollect, Recollect
 from recollect.config import SettingError
 from recollect.domain.errors import (
@@ -56,8 +66,11 @@ __all__ = [
     "CreateSessionRequest",
     "CreateUserRequest",
     "Erasure",
+    "Explanation",
     "Forbidden",
+    "FoundMessage",
     "Gone",
+    "Hit",
     "IdempotencyMismatch",
     "InvalidField",
     "Memory",
@@ -72,6 +85,7 @@ __all__ = [
     "ServerError",
     "Session",
     "SettingError",
+    "Snippet",
     "StorageError",
     "TimedOut",
     "TooLarge",

@@ -279,6 +279,7 @@ def client() -> Iterator[str]:
         yield from _called(kind.__name__, kind.__init__)
         if kind is recollect.Recollect:
             yield from _method(f"{kind.__name__}.open", kind.open)
+            yield from _method("client.search", kind.search)
             yield from _method("client.close", kind.close)
     for noun in _nouns():
         yield from (f"## client.{noun.name}", "")
@@ -302,6 +303,10 @@ def sdk_types() -> Iterator[str]:
         recollect.Session,
         recollect.Message,
         recollect.Memory,
+        recollect.Hit,
+        recollect.FoundMessage,
+        recollect.Snippet,
+        recollect.Explanation,
         recollect.Erasure,
         recollect.Page,
     ]

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from recollect import AsyncRecollect, Message, NewMessage, Page, Recollect, RecollectError
+from recollect import AsyncRecollect, Hit, Message, NewMessage, Page, Recollect, RecollectError
 from recollect.api.operations import OPERATIONS, Operation
 from recollect.config import Settings
 from recollect.embedded import EmbeddedCaller
@@ -141,6 +141,14 @@ def _append(client: Any, ids: tuple[str, ...], body: Any, said: dict[str, Any]) 
     return client.message.add(*ids, _messages(body), **others, **said)
 
 
+def _search(client: Any, _: tuple[str, ...], body: Any, said: dict[str, Any]) -> Any:
+    asked = {
+        name: _moment(value) if name.startswith("created_") else value
+        for name, value in body.items()
+    }
+    return client.search(**asked, **said)
+
+
 _METHODS: dict[str, Callable[..., Any]] = {
     "users.add": lambda client, _, body, said: client.user.add(**body, **said),
     "users.list": lambda client, _, __, said: client.user.list(**said),
@@ -164,6 +172,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "messages.get": lambda client, ids, _, said: client.message.get(*ids, **said),
     "messages.update": lambda client, ids, body, said: client.message.update(*ids, **body, **said),
     "messages.erase": lambda client, ids, _, said: client.message.delete(*ids, **said),
+    "messages.search": _search,
     "memory.get": lambda client, ids, _, said: client.memory.get(*ids, **said),
     "erasures.list": lambda client, _, __, said: client.erasure.list(**said),
     "erasures.get": lambda client, ids, _, said: client.erasure.get(*ids, **said),
@@ -180,7 +189,7 @@ def _refused(error: RecollectError) -> Reply:
 
 
 def _reply(operation: Operation, ids: tuple[str, ...], result: Any) -> Reply:
-    value = msgspec.to_builtins(_shape(ids, result))
+    value = msgspec.to_builtins(_shape(operation, ids, result))
     headers = {}
     status = operation.status
     if "revision" in value:
@@ -190,9 +199,12 @@ def _reply(operation: Operation, ids: tuple[str, ...], result: Any) -> Reply:
     return Reply(status, value, headers, json.dumps(value, ensure_ascii=False))
 
 
-def _shape(ids: tuple[str, ...], result: Any) -> Any:
+def _shape(operation: Operation, ids: tuple[str, ...], result: Any) -> Any:
     if isinstance(result, Page):
         return {"items": list(result), "next": result.next}
+    if operation.name == "messages.search":
+        assert all(isinstance(hit, Hit) for hit in result)
+        return {"items": result}
     if isinstance(result, list):
         assert all(isinstance(message, Message) for message in result)
         return {"session_id": ids[0], "messages": result}

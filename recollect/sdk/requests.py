@@ -1,7 +1,7 @@
 """What an app says to the SDK: the inputs of the domain, under the names that Zep gave them."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Any, TypeVar
@@ -130,6 +130,23 @@ def body_of_messages(messages: Any, user_id: str | None) -> bytes:
     if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
         raise InvalidField("messages must be a list of NewMessage.", "messages")
     return _batch([_message(each, index) for index, each in enumerate(messages)], user_id)
+
+
+def body_of_search(**fields: Any) -> bytes:
+    """What to search for, as JSON: all fields but those that are None.
+
+    Raises:
+        InvalidField: naming the field that cannot be sent.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name, value in given.items():
+        if isinstance(value, datetime):
+            given[name] = value.isoformat()
+        elif isinstance(value, Mapping):
+            given[name] = dict(value)
+        elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            given[name] = list(value)
+    return body_with(**given)
 
 
 def batches_of(messages: Iterable[NewMessage], user_id: str | None) -> Iterator[tuple[int, bytes]]:

@@ -20,6 +20,7 @@ SESSIONS_OF_USER = "/v1/users/{}/sessions"
 END = "/v1/sessions/{}/end"
 MESSAGES, MESSAGE = "/v1/sessions/{}/messages", "/v1/sessions/{}/messages/{}"
 MEMORY = "/v1/sessions/{}/memory"
+SEARCH = "/v1/search"
 ERASURES, ERASURE = "/v1/erasures", "/v1/erasures/{}"
 
 Refusal = tuple[int, str, list[str]]
@@ -103,6 +104,14 @@ def get_messages(way: Way, session_id: str) -> Any:
 def contents(way: Way, session_id: str) -> list[str]:
     """What was said in a session."""
     return [message["content"] for message in get_messages(way, session_id)]
+
+
+def search(way: Way, query: str | None = None, **asked: Any) -> Any:
+    """The hits, best first."""
+    body = asked if query is None else {"query": query, **asked}
+    answer = way.request("POST", SEARCH, json=body)
+    assert answer.status == 200, answer
+    return answer.json["items"]
 
 
 def erase(way: Way, path: str, *ids: str) -> Any:

@@ -1,9 +1,12 @@
 """Many at the same time, by every way in: nothing is lost, repeated or half done."""
 
+import itertools
+import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -14,6 +17,7 @@ from tests.conformance.steps import (
     MESSAGE,
     MESSAGES,
     NOT_FOUND,
+    SEARCH,
     SESSION,
     SESSIONS,
     SESSIONS_OF_USER,
@@ -22,6 +26,7 @@ from tests.conformance.steps import (
     add_user,
     append,
     contents,
+    erase,
     get_messages,
     get_session,
     get_user,
@@ -385,3 +390,36 @@ def name_of(row: Any, fresh: str) -> str:
     """The name that a row was added under."""
     text: str = row.get("content") or row.get("session_id") or row["user_id"]
     return text.removeprefix(f"{fresh}/")
+
+
+# Searches.
+
+
+def test_nothing_is_found_of_who_was_erased_before_the_search_began(way: Way, fresh: str) -> None:
+    word = uuid4().hex
+    for number in range(10):
+        say(way, f"{number} {fresh}", *[f"I bought {word}"] * 50, user_id=fresh)
+    is_erased = threading.Event()
+
+    def look(**where: str) -> list[bool]:
+        """Of each search, whether it found something that it should not have."""
+        found_late: list[bool] = []
+        for query in itertools.cycle((word, None)):
+            is_late = is_erased.is_set()
+            asked = {**where, "limit": 1000, **({"query": query} if query else {})}
+            answer = way.request("POST", SEARCH, json=asked)
+            hits = answer.json["items"] if answer.status == 200 else []
+            is_found = any(fresh in hit["message"]["session_id"] for hit in hits)
+            found_late.append(is_late and is_found)
+            if is_late and query is None:
+                break
+        return found_late
+
+    def forget() -> list[bool]:
+        erase(way, USER, fresh)
+        is_erased.set()
+        return []
+
+    wheres: list[dict[str, str]] = [{}, {"user_id": fresh}, {"session_id": f"3 {fresh}"}]
+    looks = together(*(partial(look, **where) for where in wheres), forget)
+    assert not any(any(found_late) for found_late in looks)

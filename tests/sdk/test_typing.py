@@ -15,9 +15,9 @@ from typing import Any
 
 import recollect
 from recollect import (
-    AsyncRecollect, CreateSessionRequest, CreateUserRequest, Erasure, Memory, Message, NewMessage,
-    NotFound, Page, Recollect, RecollectError, Session, UpdateSessionRequest, UpdateUserRequest,
-    User,
+    AsyncRecollect, CreateSessionRequest, CreateUserRequest, Erasure, Explanation, FoundMessage,
+    Hit, Memory, Message, NewMessage, NotFound, Page, Recollect, RecollectError, Session, Snippet,
+    UpdateSessionRequest, UpdateUserRequest, User,
 )
 
 
@@ -56,6 +56,13 @@ def sync(client: Recollect) -> None:
     erasure = client.message.delete("s", message.uuid)
     rows: Iterator[Message] = client.message.list_all("s", order="created")
     memory: Memory = client.memory.get("s", last=5)
+    hits: list[Hit] = client.search("shoes", user_id="jane", roles=["user"], limit=5)
+    hits = client.search(session_id="s", created_after=datetime.now(), role_weights={"user": 2})
+    found: FoundMessage = hits[0].message
+    snippet: Snippet = hits[0].snippet
+    why: Explanation | None = client.search("shoes", explain=True)[0].explanation
+    message = found
+    print(found.session_id, snippet.text, [(mark.start, mark.end) for mark in snippet.marks], why)
     erasure = client.erasure.get(erasure.id)
     state: str = erasure.state
     erasures: Page[Erasure] = client.erasure.list()
@@ -74,7 +81,8 @@ async def awaited(client: AsyncRecollect) -> None:
     async for chunk in client.message.list_chunked("s"):
         contents: list[str] = [each.content for each in chunk]
     appended: list[Message] = await client.message.add("s", NewMessage(content="x"))
-    print(user, page, pages, names, contents, appended)
+    hits: list[Hit] = await client.search("shoes", user_id="jane")
+    print(user, page, pages, names, contents, appended, hits)
 
 
 async def main() -> None:
@@ -119,6 +127,9 @@ def wrong(client: Recollect) -> None:
     client.message.update("s", "uuid", role=None)  # wrong
     client.memory.get("s", last="all")  # wrong
     client.users.get("jane")  # wrong
+    client.search("x", "jane")  # wrong
+    client.search("x", roles=["human"])  # wrong
+    client.search("x", limit="ten")  # wrong
     NewMessage()  # wrong
     NewMessage(content="x", role_type="human")  # wrong
     NewMessage(content="x", created_at="2020-01-01")  # wrong

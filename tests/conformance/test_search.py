@@ -1,0 +1,776 @@
+"""Search by words, by every way in. How good the ranking is, tests/recall holds."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.conformance.steps import (
+    MESSAGE,
+    MESSAGES,
+    NOT_FOUND,
+    SEARCH,
+    SESSION,
+    SESSIONS,
+    USER,
+    add_user,
+    append,
+    erase,
+    get_messages,
+    invalid,
+    open_session,
+    raw,
+    refusal,
+    say,
+    search,
+)
+from tests.ways import Way
+
+_NUMBERS = count(1)
+_APART = 4
+"""Messages of one session that are so far from each other take nothing from each other."""
+
+
+@pytest.fixture
+def rare() -> str:
+    """A word that no other test says, where all that is there is searched."""
+    return f"zyx{next(_NUMBERS)}q"
+
+
+@pytest.fixture
+def user(way: Way, fresh: str) -> str:
+    """The id of a new user."""
+    add_user(way, fresh)
+    return fresh
+
+
+def tell(way: Way, user_id: str, *contents: str, **fields: Any) -> list[Any]:
+    """Say each in a session of its own, so that none is a neighbour of another."""
+    return [
+        tell_message(way, user_id, {"content": content, **fields}, number)
+        for number, content in enumerate(contents, 1)
+    ]
+
+
+def tell_message(way: Way, user_id: str, message: dict[str, Any], number: int) -> Any:
+    """Say something in a session of the user's with this number."""
+    body = {"messages": [message], "user_id": user_id}
+    told = way.request("POST", MESSAGES, f"{user_id} {number}", json=body)
+    assert told.status == 201, told
+    return told.json["messages"][0]
+
+
+def found(way: Way, query: str | None = None, **asked: Any) -> list[str]:
+    """What the hits say, best first."""
+    return [hit["message"]["content"] for hit in search(way, query, **asked)]
+
+
+def marked(hit: Any) -> list[str]:
+    """What is marked in a snippet."""
+    text = hit["snippet"]["text"]
+    return [text[mark["start"] : mark["end"]] for mark in hit["snippet"]["marks"]]
+
+
+# What is found.
+
+
+def test_a_message_is_found_as_it_is_stored(way: Way, user: str) -> None:
+    said = {
+        "role": "Jane",
+        "role_type": "user",
+        "content": "I bought red shoes",
+        "metadata": {"topic": "shoes"},
+        "data": [1, None],
+        "token_count": 4,
+        "created_at": "2020-02-29T12:00:00.123456Z",
+    }
+    [hit] = [tell_message(way, user, said, 1)] and search(way, "shoes", user_id=user)
+    [stored] = get_messages(way, f"{user} 1")
+    assert hit["message"] == {**stored, "session_id": f"{user} 1"}
+    assert hit["score"] > 0
+    assert hit["snippet"] == {"text": "I bought red shoes", "marks": [{"start": 13, "end": 18}]}
+    assert hit["explanation"] is None
+
+
+def test_what_was_appended_is_found_at_once(way: Way, user: str) -> None:
+    for number in range(20):
+        tell_message(way, user, {"content": f"number n{number}"}, number)
+        assert found(way, f"n{number}", user_id=user) == [f"number n{number}"]
+
+
+FOUND_BY = {
+    "I bought red shoes": ["shoe", "SHOES", "shoes?", "what shoes", "a red-shoe dance"],
+    "We are hiking in Norway": ["hike", "hiked", "norway's"],
+    "Ein Café in Zürich": ["cafe", "CAFÉ", "zurich", "Zu\u0308rich"],
+    "naïve coöperation": ["naive", "cooperation"],
+    "\uff26\uff35\uff2c\uff2c wide": ["full"],
+    "\U0001d401\U0001d428\U0001d425\U0001d41d letters": ["bold"],
+    "Ещё один дом": ["еще", "ДОМ"],
+    "η Αθήνα το καλοκαίρι": ["αθηνα", "ΚΑΛΟΚΑΊΡΙ"],
+    "ذهبت إلى مَدرسة": ["مدرسة"],
+    "हिन्दी में बोलो": ["हिन्दी"],
+    "昨日京都に行きました": ["京都", "京都に", "行き", "都"],
+    "我喜欢吃北京烤鸭": ["烤鸭", "北京", "我喜欢"],
+    "어제 서울에서 만났어요": ["서울", "서울에서"],
+    "ฉันชอบอาหารไทย": ["อาหาร", "ไทย"],
+    "Friday is 🍕 day": ["🍕", "🍕🍕🍕"],
+    "version 3.14 of app_name": ["3.14", "app_name", "name", "app-name"],
+}
+
+
+def test_words_are_found_whatever_their_form_and_their_script(way: Way, user: str) -> None:
+    tell(way, user, *FOUND_BY)
+    for content, queries in FOUND_BY.items():
+        for query in queries:
+            assert found(way, query, user_id=user) == [content], query
+
+
+ANY_TEXTS = [
+    "what's up?",
+    "a-b",
+    "c:d",
+    "AND",
+    "OR",
+    "NOT",
+    "NEAR(",
+    "NEAR(sailing harbour, 5)",
+    '"',
+    '""',
+    '"sailing',
+    "'",
+    "''",
+    "*",
+    "sail*",
+    "^sailing",
+    "{words}: x",
+    "words : sailing",
+    "(",
+    ")",
+    "((",
+    "sailing & harbour | !x <-> y:*",
+    "\\",
+    "\\'",
+    "%",
+    "_",
+    "$1 %s %(query)s :query ?",
+    "#1",
+    "@sailing",
+    "'; DROP TABLE messages; --",
+    "\t\n\r",
+    "\u200b\u200d\ufe0f",
+    "\u202eabc",
+    "\x01\x1f\x7f",
+    "👩‍👩‍👧‍👦",
+    "null",
+    "",
+    " ",
+]
+
+
+def test_any_text_may_be_searched_for(way: Way, user: str) -> None:
+    tell(way, user, "Sailing in the harbour", "Other things")
+    for text in ANY_TEXTS:
+        search(way, text, user_id=user)
+        beside = found(way, f"{text} sailing {text}", user_id=user)
+        assert beside[0] == "Sailing in the harbour", text
+
+
+def test_any_text_that_was_said_is_found(way: Way, user: str) -> None:
+    tell(way, user, *(f"{text} sailing {text}" for text in ANY_TEXTS))
+    assert len(found(way, "sailing", user_id=user, limit=1000)) == len(ANY_TEXTS)
+
+
+@pytest.mark.parametrize("query", ["", " ", "?!…", '"', "( * )", "\u200b"])
+def test_a_query_without_a_word_finds_nothing(way: Way, user: str, query: str) -> None:
+    tell(way, user, "Is it so?!…", '"', "( * )")
+    assert found(way, query, user_id=user) == []
+
+
+def test_words_of_grammar_are_looked_for_where_there_are_no_others(way: Way, user: str) -> None:
+    tell(way, user, "To be or not to be", "The shoes", "Nothing")
+    assert found(way, "to be or not to be", user_id=user) == ["To be or not to be"]
+    assert found(way, "or the shoes", user_id=user) == ["The shoes"]
+
+
+def test_any_of_the_words_is_enough(way: Way, user: str) -> None:
+    tell(way, user, "I like red", "I like blue")
+    assert set(found(way, "red blue green", user_id=user)) == {"I like red", "I like blue"}
+
+
+@pytest.mark.parametrize("unit", ["a", "shoes ", "京", "🍕", "é", '"'])
+def test_a_query_has_up_to_10_000_characters(way: Way, user: str, unit: str) -> None:
+    query = (unit * 10_000)[:10_000]
+    search(way, query, user_id=user)
+    refused = way.request("POST", SEARCH, json={"query": f"{query}x", "user_id": user})
+    assert refusal(refused) == invalid("query")
+
+
+def test_many_different_words_may_be_asked_for(way: Way, user: str) -> None:
+    tell(way, user, "number w999", "number w5")
+    query = " ".join(f"w{number}" for number in range(1500))
+    assert set(found(way, query, user_id=user)) == {"number w999", "number w5"}
+
+
+def test_a_message_is_found_by_its_first_256_kib(way: Way, user: str) -> None:
+    near, far = "x " * 1000, "x " * 200_000
+    tell(way, user, f"early {near}", f"{far} late")
+    assert len(found(way, "early", user_id=user)) == 1
+    assert found(way, "late", user_id=user) == []
+
+
+def test_the_longest_messages_are_shown_without_delay(way: Way, user: str) -> None:
+    tell(way, user, "shoe " * 200_000, "京都に" * 100_000)
+    assert len(found(way, "shoe hat", user_id=user)) == 1
+    assert len(found(way, "京都 東京", user_id=user)) == 1
+
+
+# In which order.
+
+
+def test_more_and_rarer_words_come_first(way: Way, user: str) -> None:
+    both, rarer, common = "A red bicycle", "The bicycle", "The red one"
+    tell(way, user, common, rarer, both, "Red wine", "Red roses", "Red ink")
+    hits = search(way, "red bicycle", user_id=user)
+    assert [hit["message"]["content"] for hit in hits][:2] == [both, rarer]
+    scores = [hit["score"] for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert len(hits) == 6
+
+
+def test_a_long_message_counts_less_than_a_short_one(way: Way, user: str) -> None:
+    tell(way, user, f"bicycle {'and so on ' * 100}", "bicycle it is")
+    assert found(way, "bicycle", user_id=user)[0] == "bicycle it is"
+
+
+def test_of_equal_messages_the_newest_comes_first(way: Way, user: str) -> None:
+    for number, year in enumerate((2021, 2023, 2022), 1):
+        said = {"content": f"shoes {year}", "created_at": f"{year}-01-01T00:00:00Z"}
+        tell_message(way, user, said, number)
+    assert found(way, "shoes", user_id=user) == ["shoes 2023", "shoes 2022", "shoes 2021"]
+
+
+def test_what_stands_around_a_match_is_found_as_well(way: Way, user: str) -> None:
+    said = ["far", "three", "two", "one", "Do you have pets?", "one", "two", "three", "far"]
+    say(way, f"{user} 1", *said, user_id=user)
+    hits = search(way, "pets", user_id=user)
+    best = hits[0]["score"]
+    shares = [
+        (hit["message"]["content"], hit["message"]["seq"], round(hit["score"] / best, 6))
+        for hit in hits
+    ]
+    assert shares == [
+        ("Do you have pets?", 5, 1.0),
+        ("one", 6, 0.4),
+        ("one", 4, 0.4),
+        ("two", 7, 0.3),
+        ("two", 3, 0.3),
+        ("three", 8, 0.2),
+        ("three", 2, 0.2),
+    ]
+    assert marked(hits[1]) == []
+
+
+def test_no_message_of_another_session_is_a_neighbour(way: Way, user: str) -> None:
+    tell(way, user, "Do you have pets?", "Yes")
+    assert found(way, "pets", user_id=user) == ["Do you have pets?"]
+
+
+def test_without_a_query_the_newest_come_first(way: Way, user: str) -> None:
+    for number, year in enumerate((2021, 2023, 2022), 1):
+        told = {"content": str(year), "created_at": f"{year}-01-01T00:00:00Z"}
+        tell_message(way, user, told, number)
+    hits = search(way, user_id=user, explain=True)
+    assert [hit["message"]["content"] for hit in hits] == ["2023", "2022", "2021"]
+    assert {hit["score"] for hit in hits} == {0}
+    assert hits[0]["snippet"] == {"text": "2023", "marks": []}
+    assert hits[0]["explanation"]["words"] == []
+    assert found(way, user_id=user, limit=2) == ["2023", "2022"]
+
+
+def test_the_limit_is_ten_unless_it_is_given(way: Way, user: str) -> None:
+    say(way, f"{user} 1", *["shoes"] * 30, user_id=user)
+    for query in ("shoes", None):
+        assert len(found(way, query, user_id=user)) == 10
+        for limit in (1, 29, 30, 1000):
+            assert len(found(way, query, user_id=user, limit=limit)) == min(limit, 30)
+
+
+def test_a_smaller_limit_gives_the_beginning_of_a_greater_one(way: Way, user: str) -> None:
+    colours = ("red", "blue", "green")
+    said = [f"{colours[n % 3]} {colours[n % 2]} {n % 7}" for n in range(200)]
+    say(way, f"{user} 1", *said, user_id=user)
+    everything = search(way, "blue green 5", user_id=user, limit=1000)
+    for limit in (1, 7, 50, 120):
+        assert search(way, "blue green 5", user_id=user, limit=limit) == everything[:limit]
+
+
+# Where it is looked for.
+
+
+def test_a_user_a_session_or_all_is_searched(way: Way, fresh: str, rare: str) -> None:
+    one, other, nobodys = f"{fresh} one", f"{fresh} other", f"{fresh} nobody's"
+    tell(way, one, f"{rare} 1", f"{rare} 2")
+    tell(way, other, f"{rare} 3")
+    open_session(way, nobodys)
+    append(way, nobodys, {"content": f"{rare} 4"})
+    for query in (rare, None):
+        assert set(found(way, query, user_id=one)) == {f"{rare} 1", f"{rare} 2"}
+        assert found(way, query, user_id=other) == [f"{rare} 3"]
+        assert found(way, query, session_id=f"{one} 1") == [f"{rare} 1"]
+        assert found(way, query, session_id=nobodys) == [f"{rare} 4"]
+    assert set(found(way, rare)) == {f"{rare} {number}" for number in (1, 2, 3, 4)}
+
+
+def test_the_project_is_searched_for_the_newest(way: Way, fresh: str) -> None:
+    tell(way, fresh, "the newest", created_at="9999-01-01T00:00:00Z")
+    assert found(way, limit=1) == ["the newest"]
+    erase(way, USER, fresh)
+
+
+def test_a_user_and_a_session_are_not_given_together(way: Way, user: str) -> None:
+    tell(way, user, "shoes")
+    body = {"query": "shoes", "user_id": user, "session_id": f"{user} 1"}
+    refused = way.request("POST", SEARCH, json=body)
+    assert refusal(refused) == invalid("user_id", "session_id")
+
+
+@pytest.mark.parametrize("query", ["shoes", None])
+@pytest.mark.parametrize("name", ["user_id", "session_id"])
+def test_who_is_unknown_is_not_found(way: Way, fresh: str, name: str, query: str | None) -> None:
+    for unknown in (fresh, "", "x" * 600, "ü ' \" %"):
+        refused = way.request("POST", SEARCH, json={"query": query, name: unknown})
+        assert refusal(refused) == NOT_FOUND
+
+
+def test_who_has_said_nothing_is_found_nothing_of(way: Way, user: str) -> None:
+    open_session(way, f"{user} 1", user_id=user)
+    for query in ("shoes", None):
+        assert found(way, query, user_id=user) == []
+        assert found(way, query, session_id=f"{user} 1") == []
+
+
+def test_a_session_that_gets_an_owner_is_found_among_theirs(way: Way, user: str) -> None:
+    session = f"{user} nobody's"
+    open_session(way, session)
+    append(way, session, {"content": "My shoes", "role": "Melanie"}, {"content": "Are red"})
+    assert found(way, "shoes", user_id=user) == []
+    assert found(way, "shoes", session_id=session) == ["My shoes", "Are red"]
+    owned = way.request("PATCH", SESSION, session, json={"user_id": user})
+    assert owned.status == 200
+    for where in ({"user_id": user}, {"session_id": session}):
+        assert found(way, "shoes", **where) == ["My shoes", "Are red"]
+        assert found(way, **where) == ["Are red", "My shoes"]
+    append(way, session, *[{"content": "."}] * _APART, {"content": "My hat"})
+    assert found(way, "hat", user_id=user, limit=1) == ["My hat"]
+    [hit] = search(way, "what shoes has melanie", user_id=user, limit=1, explain=True)
+    assert hit["explanation"]["participant"] == "Melanie"
+
+
+def test_rarity_is_that_of_what_is_searched(way: Way, fresh: str) -> None:
+    # For one of them shoes are rare and hats common; for the other it is the reverse.
+    for name, common, rarer in (("one", "hat", "shoe"), ("other", "shoe", "hat")):
+        tell(way, f"{fresh} {name}", *[f"a {common}"] * 9, f"a {rarer}")
+        assert found(way, "hat shoe", user_id=f"{fresh} {name}", limit=1) == [f"a {rarer}"]
+
+
+# What has changed or gone.
+
+
+def test_an_edited_message_is_found_by_what_it_says_now(way: Way, user: str) -> None:
+    [message] = tell(way, user, "red shoes")
+    change = {"content": "blue hats"}
+    for _ in range(2):
+        edited = way.request("PATCH", MESSAGE, f"{user} 1", message["uuid"], json=change)
+        assert edited.status == 200
+        assert found(way, "shoes", user_id=user) == []
+        assert found(way, "hats", user_id=user) == ["blue hats"]
+        assert found(way, "hats", session_id=f"{user} 1") == ["blue hats"]
+
+
+def test_an_edited_role_is_another_name(way: Way, user: str) -> None:
+    first = {"content": "I bought shoes", "role": "Melanie"}
+    message = tell_message(way, user, first, 1)
+    tell_message(way, user, {"content": "Other shoes", "role": "Bob"}, 2)
+    assert found(way, "melanie shoes", user_id=user)[0] == "I bought shoes"
+    change = {"role": "Caroline"}
+    way.request("PATCH", MESSAGE, f"{user} 1", message["uuid"], json=change)
+    for name, participant in (("Caroline", "Caroline"), ("Melanie", None)):
+        hits = search(way, f"{name} shoes", user_id=user, explain=True)
+        [hit] = [each for each in hits if each["message"]["uuid"] == message["uuid"]]
+        assert hit["explanation"]["participant"] == participant, name
+    assert found(way, "melanie", user_id=user) == []
+
+
+def test_a_deleted_message_is_not_found(way: Way, user: str) -> None:
+    [message, _kept] = tell(way, user, "red shoes", "blue shoes")
+    erase(way, MESSAGE, f"{user} 1", message["uuid"])
+    assert found(way, "shoes", user_id=user) == ["blue shoes"]
+    assert found(way, user_id=user) == ["blue shoes"]
+    assert found(way, "shoes", session_id=f"{user} 1") == []
+
+
+def test_a_deleted_message_gives_its_neighbours_nothing(way: Way, user: str) -> None:
+    said = ({"content": "Do you have pets?"}, {"content": "Yes"})
+    open_session(way, f"{user} 1", user_id=user)
+    [question, _answer] = append(way, f"{user} 1", *said)
+    assert len(found(way, "pets", user_id=user)) == 2
+    erase(way, MESSAGE, f"{user} 1", question["uuid"])
+    assert found(way, "pets", user_id=user) == []
+
+
+def test_nothing_of_an_erased_session_is_found(way: Way, user: str, rare: str) -> None:
+    tell(way, user, f"{rare} gone", f"{rare} kept")
+    erase(way, SESSION, f"{user} 1")
+    assert found(way, rare, user_id=user) == [f"{rare} kept"]
+    assert found(way, rare) == [f"{rare} kept"]
+    assert found(way, user_id=user) == [f"{rare} kept"]
+    refused = way.request("POST", SEARCH, json={"query": rare, "session_id": f"{user} 1"})
+    assert refusal(refused) == NOT_FOUND
+
+
+def test_nothing_of_an_erased_user_is_found(way: Way, user: str, rare: str) -> None:
+    tell(way, user, f"{rare} 1", f"{rare} 2")
+    erase(way, USER, user)
+    assert found(way, rare) == []
+    refused = way.request("POST", SEARCH, json={"query": rare, "user_id": user})
+    assert refusal(refused) == NOT_FOUND
+
+
+def test_ids_that_are_used_again_share_nothing(way: Way, user: str, rare: str) -> None:
+    tell_message(way, user, {"content": f"{rare} old shoes", "role": "Melanie"}, 1)
+    erase(way, USER, user)
+    add_user(way, user)
+    open_session(way, f"{user} 1", user_id=user)
+    append(way, f"{user} 1", {"content": f"{rare} new"})
+    for where in ({"user_id": user}, {"session_id": f"{user} 1"}):
+        assert found(way, f"{rare} shoes", **where) == [f"{rare} new"]
+    assert found(way, rare) == [f"{rare} new"]
+    [hit] = search(way, f"melanie {rare}", user_id=user, explain=True)
+    assert hit["explanation"]["participant"] is None
+    words = {part["word"] for part in hit["explanation"]["words"]}
+    assert words == {rare}
+
+
+# By whom and when.
+
+
+def test_roles_leave_out_what_others_said(way: Way, user: str) -> None:
+    role_types = ["norole", "system", "assistant", "user", "function", "tool"]
+    for number, role_type in enumerate(role_types):
+        said = {"content": f"shoes {role_type}", "role_type": role_type}
+        tell_message(way, user, said, number)
+    for query in ("shoes", None):
+        for role_type in role_types:
+            wanted = [f"shoes {role_type}"]
+            assert found(way, query, user_id=user, roles=[role_type]) == wanted
+        both = found(way, query, user_id=user, roles=["user", "tool", "user"])
+        assert set(both) == {"shoes user", "shoes tool"}
+
+
+def test_what_users_said_weighs_more_unless_weights_are_given(way: Way, user: str) -> None:
+    for number, role_type in enumerate(("user", "assistant"), 1):
+        said = {"content": f"{role_type} shoes", "role": role_type, "role_type": role_type}
+        tell_message(way, user, said, number)
+
+    def scores(**asked: Any) -> dict[str, float]:
+        hits = search(way, "shoes", user_id=user, **asked)
+        return {hit["message"]["role_type"]: hit["score"] for hit in hits}
+
+    usual = scores()
+    assert usual["user"] / usual["assistant"] == pytest.approx(1.5)
+    given = scores(role_weights={"assistant": 4, "user": 0.5})
+    assert given["assistant"] / given["user"] == pytest.approx(8)
+    assert scores(role_weights={"assistant": 0})["assistant"] == 0
+    assert found(way, "shoes", user_id=user, role_weights={"assistant": 4})[0] == "assistant shoes"
+
+
+def test_a_weight_brings_up_what_words_alone_put_far_down(way: Way, user: str) -> None:
+    said = [{"content": "shoes shoes", "role_type": "assistant"}] * 300
+    last = {"content": f"shoes {'and so on ' * 50}", "role_type": "tool"}
+    open_session(way, f"{user} 1", user_id=user)
+    append(way, f"{user} 1", *said, last)
+    asked = {"user_id": user, "limit": 1, "role_weights": {"tool": 100}}
+    assert found(way, "shoes", **asked) == [last["content"]]
+
+
+def test_times_bound_what_is_found(way: Way, user: str) -> None:
+    for number, year in enumerate((2021, 2022, 2023)):
+        said = {"content": f"shoes {year}", "created_at": f"{year}-01-01T00:00:00Z"}
+        tell_message(way, user, said, number)
+    start, middle, end = (f"{year}-01-01T00:00:00Z" for year in (2021, 2022, 2023))
+    for query in ("shoes", None):
+        asked = {"user_id": user, "query": query}
+        assert found(way, created_after=middle, **asked) == ["shoes 2023"]
+        assert found(way, created_before=middle, **asked) == ["shoes 2021"]
+        assert found(way, created_after=start, created_before=end, **asked) == ["shoes 2022"]
+        assert found(way, created_after=end, created_before=start, **asked) == []
+        just_before = "2021-12-31T23:59:59.999999"
+        assert "shoes 2022" in found(way, created_after=just_before, **asked)
+        elsewhere = "2022-01-01T02:00:00.000001+02:00"
+        assert "shoes 2022" in found(way, created_before=elsewhere, **asked)
+
+
+# Who is named, and when.
+
+
+def talk(way: Way, user: str, *said: tuple[str, str], role_type: str = "norole") -> None:
+    """Let people say something, each time in another session."""
+    for number, (role, content) in enumerate(said):
+        message = {"role": role, "content": content, "role_type": role_type}
+        tell_message(way, user, message, number)
+
+
+def test_whoever_is_named_comes_first_by_what_they_said(way: Way, user: str) -> None:
+    talk(way, user, ("Melanie", "I adopted a dog"), ("Caroline", "I adopted a cat"))
+    for name, first in (("Caroline", "I adopted a cat"), ("melanie's", "I adopted a dog")):
+        hits = search(way, f"What has {name} adopted?", user_id=user, explain=True)
+        assert hits[0]["message"]["content"] == first
+        assert hits[0]["score"] / hits[1]["score"] == pytest.approx(2)
+        participants = [hit["explanation"]["participant"] for hit in hits]
+        assert participants == [hits[0]["message"]["role"], None]
+
+
+def test_with_two_named_neither_is_more_likely(way: Way, user: str) -> None:
+    talk(way, user, ("Melanie", "I adopted a dog"), ("Caroline", "I adopted a cat"))
+    query = "What have Melanie and Caroline adopted?"
+    hits = search(way, query, user_id=user, explain=True)
+    assert [hit["explanation"]["participant"] for hit in hits] == [None, None]
+    assert hits[0]["score"] == hits[1]["score"]
+
+
+def test_a_name_is_no_word_to_look_for_unless_it_is_the_only_one(way: Way, user: str) -> None:
+    talk(way, user, ("Melanie", "A dog"), ("Caroline", "Melanie is nice"))
+    assert found(way, "melanie dog", user_id=user) == ["A dog"]
+    assert found(way, "Melanie?", user_id=user) == ["Melanie is nice"]
+    assert found(way, "Caroline?", user_id=user) == []
+
+
+def test_who_is_only_spoken_of_is_a_word_like_any_other(way: Way, user: str) -> None:
+    talk(way, user, ("Melanie", "Oscar has a dog"), ("Caroline", "A dog"))
+    assert found(way, "Oscar dog", user_id=user)[0] == "Oscar has a dog"
+    assert found(way, "Oscar", user_id=user) == ["Oscar has a dog"]
+
+
+@pytest.mark.parametrize("role", ["user", "Human", "assistant", "Customer", "bot"])
+def test_a_generic_role_is_nobodys_name(way: Way, user: str, role: str) -> None:
+    talk(way, user, (role, "My shoes"), ("Melanie", f"A {role} has shoes"))
+    hits = search(way, f"{role} shoes", user_id=user, explain=True)
+    assert hits[0]["message"]["role"] == "Melanie"
+    assert {hit["explanation"]["participant"] for hit in hits} == {None}
+
+
+def test_a_name_of_several_words_is_found_by_all_of_those_that_are_asked(
+    way: Way, user: str
+) -> None:
+    talk(way, user, ("Anna Lena Groß", "my shoes"), ("Bob", "my shoes"), role_type="user")
+    for name in ("Anna", "lena", "GROSS", "Anna Lena"):
+        [first, *_] = search(way, f"{name} shoes", user_id=user, explain=True)
+        assert first["explanation"]["participant"] == "Anna Lena Groß", name
+
+
+def test_names_are_those_of_what_is_searched(way: Way, fresh: str) -> None:
+    talk(way, f"{fresh} one", ("Melanie", "A dog"))
+    tell(way, f"{fresh} other", "Melanie has a dog", "A dog")
+    assert found(way, "melanie", user_id=f"{fresh} other") == ["Melanie has a dog"]
+    [first, *_] = search(way, "melanie dog", user_id=f"{fresh} other", explain=True)
+    assert first["explanation"]["participant"] is None
+    assert {part["word"] for part in first["explanation"]["words"]} == {"melanie", "dog"}
+
+
+def said_at(way: Way, user: str, *times: str) -> None:
+    """Say shoes at each of the times."""
+    for number, time in enumerate(times):
+        message = {"content": "shoes", "created_at": time}
+        tell_message(way, user, message, number)
+
+
+def dated(way: Way, user: str, query: str) -> set[str]:
+    """The days of the messages that the date in a query means."""
+    hits = search(way, query, user_id=user, explain=True, limit=100)
+    return {
+        hit["message"]["created_at"][:10] for hit in hits if hit["explanation"]["date"] is not None
+    }
+
+
+MONTHS = {
+    "shoes in May 2023": {"2023-05-01", "2023-05-31"},
+    "shoes in 2023-05": {"2023-05-01", "2023-05-31"},
+    "shoes in October": {"2022-10-10"},
+    "shoes in oct. 2022": {"2022-10-10"},
+    "shoes on 2023-06-01": {"2023-05-31", "2023-06-15"},
+    "shoes on 1 June 2023": {"2023-05-31", "2023-06-15"},
+    "shoes on June 1st, 2023": {"2023-05-31", "2023-06-15"},
+    "shoes on the 1st of june": {"2023-05-31", "2023-06-15"},
+    "shoes on 2 June 2023": {"2023-06-15", "2023-06-16"},
+    "shoes on 28 December": {"2022-12-31", "2023-01-11"},
+    "shoes, may I?": set(),
+    "march in shoes": set(),
+    "shoes on 2023-02-30": set(),
+    "shoes on 31 June 2023": set(),
+    "shoes in 2023-13": set(),
+    "shoes in 2023": set(),
+    "shoes in May 0000": set(),
+    "shoes in May 99999": set(),
+}
+
+
+def test_a_month_or_a_day_means_what_was_said_then(way: Way, user: str) -> None:
+    days = (
+        "2022-10-10",
+        "2022-12-31",
+        "2023-01-11",
+        "2023-03-03",
+        "2023-05-01",
+        "2023-05-31",
+        "2023-06-15",
+        "2023-06-16",
+    )
+    said_at(way, user, *(f"{day}T12:00:00Z" for day in days))
+    for query, meant in MONTHS.items():
+        assert dated(way, user, query) == meant, query
+
+
+def test_what_was_said_then_weighs_more(way: Way, user: str) -> None:
+    said_at(way, user, "2023-05-05T00:00:00Z", "2024-05-05T00:00:00Z")
+    hits = search(way, "shoes in May 2023", user_id=user, explain=True)
+    assert hits[0]["message"]["created_at"] == "2023-05-05T00:00:00Z"
+    assert hits[0]["score"] / hits[1]["score"] == pytest.approx(1.5)
+    assert hits[0]["explanation"]["date"] == "may 2023"
+
+
+# Why.
+
+
+def test_an_explanation_adds_up(way: Way, user: str) -> None:
+    said = [
+        {"role": "Melanie", "content": "Any pets?", "created_at": "2023-05-05T00:00:00Z"},
+        {"role": "Caroline", "content": "A red dog", "created_at": "2023-05-05T00:00:00Z"},
+        *[{"role": "Melanie", "content": "."}] * _APART,
+        {"role": "Melanie", "content": "My red shoes", "role_type": "user"},
+    ]
+    open_session(way, f"{user} 1", user_id=user)
+    append(way, f"{user} 1", *said)
+    query = "Which Red pets had Caroline in May 2023?"
+    hits = search(way, query, user_id=user, explain=True)
+    best = hits[0]
+    why = best["explanation"]
+    assert best["message"]["content"] == "A red dog"
+    assert (why["participant"], why["date"], why["role_weight"]) == ("Caroline", "may 2023", 1)
+    assert {(part["word"], part["seq"]) for part in why["words"]} == {("Red", 2), ("pets", 1)}
+    for hit in hits:
+        why = hit["explanation"]
+        scores = [part["score"] for part in why["words"]]
+        assert scores == sorted(scores, reverse=True)
+        weight = (2 if why["participant"] else 1) * (1.5 if why["date"] else 1)
+        assert hit["score"] == pytest.approx(sum(scores) * weight * why["role_weight"])
+    role_weights = {hit["message"]["content"]: hit["explanation"]["role_weight"] for hit in hits}
+    assert role_weights["My red shoes"] == 1.5
+
+
+def test_a_snippet_marks_the_words_that_were_asked_for(way: Way, user: str) -> None:
+    contents = {
+        "🍕🍕 Red shoes, and SHOE trees 🎉": ("shoes red", ["Red", "shoes", "SHOE"]),
+        "昨日は京都に行きました": ("京都に", ["京都に"]),
+        "e\u0301te\u0301 1999": ("été", ["e\u0301te\u0301"]),
+        "👨‍👩‍👧 is family": ("family", ["family"]),
+    }
+    tell(way, user, *contents)
+    for content, (query, words) in contents.items():
+        [hit] = search(way, query, user_id=user)
+        assert hit["snippet"]["text"] == content
+        assert marked(hit) == words
+
+
+@pytest.mark.parametrize("filler", ["so and so on ", "🎉🎉 ", "それから、"])
+def test_a_long_content_is_cut_around_the_words(way: Way, user: str, filler: str) -> None:
+    before, after = filler * 100, filler * 80
+    content = f"{before}then I bought red shoes for the hike {after}"
+    tell(way, user, content)
+    [hit] = search(way, "red shoes hike", user_id=user)
+    text = hit["snippet"]["text"]
+    assert marked(hit) == ["red", "shoes", "hike"]
+    assert text == f"…{text[1:-1]}…"
+    assert text[1:-1] in content
+    assert len(text) <= 242
+
+
+def test_a_long_content_without_the_words_is_shown_from_its_beginning(way: Way, user: str) -> None:
+    say(way, f"{user} 1", "Any shoes?", "so and so on " * 100, user_id=user)
+    neighbour = search(way, "shoes", user_id=user)[1]
+    assert neighbour["snippet"]["text"].startswith("so and so on so")
+    assert neighbour["snippet"]["text"].endswith("…")
+    assert neighbour["snippet"]["marks"] == []
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"query": "a\0b"}, "query"),
+        ({"query": "\ud800"}, "query"),
+        ({"query": 5}, "query"),
+        ({"user_id": "a\0b"}, "user_id"),
+        ({"user_id": 5}, "user_id"),
+        ({"session_id": "a\0b"}, "session_id"),
+        ({"session_id": ["s"]}, "session_id"),
+        ({"limit": 0}, "limit"),
+        ({"limit": -1}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"limit": "5"}, "limit"),
+        ({"limit": 1.5}, "limit"),
+        ({"roles": []}, "roles"),
+        ({"roles": "user"}, "roles"),
+        ({"roles": ["human"]}, "roles[0]"),
+        ({"role_weights": {"human": 1}}, "role_weights"),
+        ({"role_weights": {"user": -1}}, "role_weights"),
+        ({"role_weights": {"user": 1001}}, "role_weights"),
+        ({"role_weights": {"user": "2"}}, "role_weights"),
+        ({"role_weights": ["user"]}, "role_weights"),
+        ({"created_after": "yesterday"}, "created_after"),
+        ({"created_before": 5}, "created_before"),
+        ({"explain": "yes"}, "explain"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_named(way: Way, asked: dict[str, Any], field: str) -> None:
+    body = {"query": "shoes", **asked}
+    refused = _refused(way, body)
+    assert refusal(refused) == invalid(field)
+
+
+def _refused(way: Way, body: dict[str, Any]) -> Any:
+    return way.request("POST", SEARCH, content=raw(body))
+
+
+@pytest.mark.wire("no method has such an argument, or another body")
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"query": "shoes", "filters": {}}', invalid("filters")),
+        (b'{"query": "shoes", "offset": 10}', invalid("offset")),
+        (b"[]", (422, "invalid_field", [])),
+        (b"", (400, "bad_request", [])),
+        (b"{", (400, "bad_request", [])),
+    ],
+)
+def test_what_is_no_search_is_refused(way: Way, content: bytes, expected: Any) -> None:
+    assert refusal(way.request("POST", SEARCH, content=content)) == expected
+
+
+@pytest.mark.wire("typed methods leave out what is None")
+def test_null_is_as_good_as_absent(way: Way, user: str) -> None:
+    tell(way, user, "shoes")
+    names: Sequence[str] = ("query", "session_id", "created_after", "created_before", "roles")
+    body = {"user_id": user, **dict.fromkeys(names)}
+    answer = way.request("POST", SEARCH, json=body)
+    assert [hit["message"]["content"] for hit in answer.json["items"]] == ["shoes"]
+
+
+def test_a_search_changes_nothing(way: Way, user: str) -> None:
+    tell(way, user, "shoes")
+    before = way.request("GET", SESSIONS, params={"user_id": user}).json
+    search(way, "shoes", user_id=user)
+    assert way.request("GET", SESSIONS, params={"user_id": user}).json == before

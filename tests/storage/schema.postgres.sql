@@ -135,4 +135,4 @@ CREATE TABLE messages (
     CONSTRAINT messages_project_id_session_id_fkey FOREIGN KEY (project_id, session_id) REFERENCES sessions(project_id, session_id),
     CONSTRAINT messages_project_id_uuid_session_id_key UNIQUE (project_id, uuid, session_id)
 );
-CREATE INDEX messages_words ON messages USING gin (words);
+CREATE INDEX messages_words ON messages USING gin (words) WITH (gin_pending_list_limit='256');

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from recollect.api.wire import Hit, Hits
 from recollect.domain.message import RoleType
@@ -41,6 +41,7 @@ class AsyncClient:
         *,
         user_id: str | None = None,
         session_id: str | None = None,
+        filter: dict[str, Any] | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         roles: Sequence[RoleType] | None = None,
@@ -55,6 +56,8 @@ class AsyncClient:
                 messages are found.
             user_id: among the messages of this user alone.
             session_id: in this session alone. Without either, in everything.
+            filter: conditions on their metadata, such as
+                `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
             created_after, created_before: exclusive; without a zone they are UTC.
             roles: only what these role types said.
             role_weights: what a score is multiplied with, by role type, in place of what ranking
@@ -74,6 +77,7 @@ class AsyncClient:
             query=query,
             user_id=user_id,
             session_id=session_id,
+            filter=filter,
             created_after=created_after,
             created_before=created_before,
             roles=roles,

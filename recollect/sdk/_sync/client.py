@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from recollect.api.wire import Hit, Hits
 from recollect.domain.message import RoleType
@@ -42,6 +42,7 @@ class Client:
         *,
         user_id: str | None = None,
         session_id: str | None = None,
+        filter: dict[str, Any] | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         roles: Sequence[RoleType] | None = None,
@@ -56,6 +57,8 @@ class Client:
                 messages are found.
             user_id: among the messages of this user alone.
             session_id: in this session alone. Without either, in everything.
+            filter: conditions on their metadata, such as
+                `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
             created_after, created_before: exclusive; without a zone they are UTC.
             roles: only what these role types said.
             role_weights: what a score is multiplied with, by role type, in place of what ranking
@@ -75,6 +78,7 @@ class Client:
             query=query,
             user_id=user_id,
             session_id=session_id,
+            filter=filter,
             created_after=created_after,
             created_before=created_before,
             roles=roles,

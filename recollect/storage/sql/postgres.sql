@@ -48,27 +48,34 @@ LIMIT :limit;
 -- fragment: row_number
 seq
 
--- fragment: term
-CAST('''' || word.term || ''''
-    /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery)
+-- fragment: saying
+-- The messages that have a word: nothing else is said inside, because no index may be used but that
+-- of words. While PostgreSQL knows too little of a new table, it would read all of the project, or
+-- of the session, once for each word.
+saying AS MATERIALIZED (
+    SELECT project_id, session_id, seq, word_count, role FROM messages WHERE words @@ CAST('''' || word.term || ''''
+        /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery)
+)
 
 -- name: matches
-SELECT word.place - 1, messages.session_id, messages.seq, messages.word_count
+SELECT word.place - 1, found.session_id, found.seq, found.word_count
 FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
-JOIN messages ON messages.words @@ {term}
-WHERE messages.project_id = :project_id
-    /*? session_id: AND messages.session_id = :session_id */;
+CROSS JOIN LATERAL (
+    WITH {saying}
+    SELECT session_id, seq, word_count FROM saying
+    WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
+) AS found;
 
 -- name: spoken_names
 -- For each word that is in the name of somebody who has spoken: one of those names.
-SELECT word.place - 1, spoken.role
+SELECT word.place - 1, found.role
 FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
 CROSS JOIN LATERAL (
-    SELECT role FROM messages
-    WHERE words @@ {term} AND project_id = :project_id
-        /*? session_id: AND session_id = :session_id */
+    WITH {saying}
+    SELECT role FROM saying
+    WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
     LIMIT 1
-) AS spoken;
+) AS found;
 
 -- fragment: places
 (

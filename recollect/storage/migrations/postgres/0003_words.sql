@@ -27,4 +27,5 @@ WHERE user_id IS NOT NULL;
 ALTER TABLE messages ALTER COLUMN word_count DROP DEFAULT;
 ALTER TABLE sessions ALTER COLUMN total_length DROP DEFAULT;
 
-CREATE INDEX messages_words ON messages USING gin (words);
+-- What was added lately waits in a list that every search reads from end to end: so it is short.
+CREATE INDEX messages_words ON messages USING gin (words) WITH (gin_pending_list_limit = 256);

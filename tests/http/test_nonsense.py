@@ -125,6 +125,16 @@ _NAMES = [
     b"role",
     b"uuid",
     b"created_at",
+    b"created_after",
+    b"query",
+    b"roles",
+    b"role_weights",
+    b"limit",
+    b"explain",
+    b"text",
+    b"search_scope",
+    b"search_type",
+    b"mmr_lambda",
     b"unknown",
 ]
 _IN_MESSAGE = [

@@ -255,13 +255,33 @@ def memories(client):
     memory.add_memory("s-long", Memory(messages=twenty))
     say("a window", [each.content for each in memory.get_memory("s-long").messages])
     say("more than it", [each.content for each in memory.get_memory("s-long", 15).messages])
-    attempt("searched", memory.search_memory, "s1", MemorySearchPayload(text="Hello"), limit=3)
+    searches(memory)
     wrong_scope = MemorySearchPayload(text="Hello", search_scope="all")
     attempt("searched in a wrong scope", memory.search_memory, "s1", wrong_scope)
     wrong_type = MemorySearchPayload(text="Hello", search_type="all")
     attempt("searched by a wrong type", memory.search_memory, "s1", wrong_type)
-    attempt("searched for nothing", memory.search_memory, "s1", None)
+    attempt("searched for None", memory.search_memory, "s1", None)
     attempt("collections", client.document.list_collections)
+
+
+def searches(memory):
+    """What is found in what was remembered."""
+    found = memory.search_memory("s1", MemorySearchPayload(text="Hello, Jane"))
+    say("found", found)
+    say("found one by one", [(each.message["content"], each.dist, each.summary) for each in found])
+    say("found at most one", memory.search_memory("s1", MemorySearchPayload(text="Hello"), 1))
+    say("found all", len(memory.search_memory("s-long", MemorySearchPayload(metadata={}), -1)))
+    for what, payload in {
+        "by a text that nobody said": MemorySearchPayload(text="bicycle"),
+        "the newest": MemorySearchPayload(metadata={"foo": "bar"}),
+        "by mmr": MemorySearchPayload(text="Jane", search_type="mmr", mmr_lambda=0.3),
+        "summaries": MemorySearchPayload(text="Jane", search_scope="summary"),
+        "nothing": MemorySearchPayload(),
+        "by mmr without a text": MemorySearchPayload(metadata={}, search_type="mmr"),
+        "by metadata": MemorySearchPayload(metadata={"where": {"jsonpath": "$.mood"}}),
+    }.items():
+        attempt(f"searched {what}", memory.search_memory, "s1", payload, limit=3)
+    say("found in none", memory.search_memory("none", MemorySearchPayload(text="Hello")))
 
 
 def messages(client):

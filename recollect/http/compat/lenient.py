@@ -84,6 +84,12 @@ class Fields:
         if value is not None and not is_rfc3339(value):
             raise self._wrong(name, "must be a time such as 2026-11-22T11:22:02Z")
 
+    def check_number(self, name: str) -> None:
+        """A number that nobody needs must still be one."""
+        value = self._values.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise self._wrong(name, "must be a number")
+
     def _typed(self, name: str, kind: type[T]) -> T | None:
         value = self._values.get(name)
         return None if value is None else self._checked(value, kind, name)

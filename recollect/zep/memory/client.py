@@ -158,15 +158,17 @@ class MemoryClient:
     def search_memory(
         self, session_id: str, search_payload: MemorySearchPayload, limit: int | None = None
     ) -> list[MemorySearchResult]:
-        """Search what was said in a session. This version of the server has no search.
+        """Search what was said in a session: nearest first, or without a text the newest.
 
         Args:
-            session_id: which.
-            search_payload: what is searched for.
-            limit: at most so many.
+            session_id: which; in one that there is not, nothing is found.
+            search_payload: what is searched for. There are no summaries to be found yet; `mmr`
+                finds what `similarity` does.
+            limit: at most so many, up to 1,000; without one, 10.
 
         Raises:
-            APIError: the server does not search (`status_code` is 501).
+            APIError: there is neither text nor metadata, or no text for `mmr` (`status_code` is
+                400); the server has no filters of metadata yet (501).
             ValueError: the id is blank; there is no such scope or type of search.
         """
         return self._sender.call(_search(session_id, search_payload, limit))

@@ -91,11 +91,11 @@ class MemorySearchPayload(Model):
     """What is searched for.
 
     Attributes:
-        text: messages that mean something like it.
+        text: words, or a question.
         metadata: a filter: `{"where": {"jsonpath": '$[*] ? (@.foo == "bar")'}}`.
         search_scope: `messages` or `summary`.
         search_type: `similarity` or `mmr`.
-        mmr_lambda: from 0, as different as can be, to 1, as near as can be.
+        mmr_lambda: is not used.
     """
 
     text: str | None = None

@@ -4,11 +4,11 @@ import { test } from "node:test";
 
 import { MemorySearchPayload, fresh, refusal, said, zep } from "./zep.js";
 
-test("searching memory is refused clearly", async () => {
+test("filters of a search are refused clearly", async () => {
   const session = fresh("s");
   await zep.memory.addMemory(session, said("Hello"));
-  const query = new MemorySearchPayload({ text: "Hello" });
-  await assert.rejects(zep.memory.searchMemory(session, query, 3), refusal(501));
+  const query = new MemorySearchPayload({ metadata: { where: { jsonpath: "$" } } });
+  await assert.rejects(zep.memory.searchMemory(session, query), refusal(501));
 });
 
 test("collections are refused clearly", async () => {

@@ -21,6 +21,7 @@ from recollect.domain.scope import Scope
 from recollect.http.answers import TEXT, Answer
 from recollect.http.background import Background
 from recollect.http.compat.zep_v1.memory import Memory
+from recollect.http.compat.zep_v1.search import Search
 from recollect.http.compat.zep_v1.sessions import Sessions
 from recollect.http.compat.zep_v1.users import Users
 from recollect.http.errors import retry_after, status_of
@@ -43,7 +44,6 @@ _STATUS_OF_CODE = {
 """Where Zep's statuses differ from the native ones."""
 
 _NOT_YET = (
-    "/sessions/{session_id}/search",
     "/collection",
     "/collection/{name}",
     "/collection/{name}/search",
@@ -66,6 +66,7 @@ class ZepV1Door:
             Users(engine, background, scope),
             Sessions(engine, scope),
             Memory(engine, background, scope),
+            Search(engine, scope),
         ):
             for (method, path), handler in part.handlers.items():
                 self._routes.add(method, path, handler)
@@ -121,7 +122,7 @@ def clean_path(path: bytes) -> bytes:
 
 async def _refuse_for_now(_request: Request) -> Response:
     raise NotImplementedHere(
-        "search, collections and documents are not served by this version of Recollect"
+        "collections and documents are not served by this version of Recollect"
     )
 
 

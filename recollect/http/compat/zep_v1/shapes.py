@@ -9,6 +9,7 @@ from recollect.domain.message import Message
 from recollect.domain.session import Session
 from recollect.domain.times import rfc3339_text
 from recollect.domain.user import User
+from recollect.services.search import Hit
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
@@ -52,6 +53,15 @@ class ZepMessage(msgspec.Struct):
     content: str
     metadata: Raw | UnsetType
     token_count: int
+
+
+class ZepHit(msgspec.Struct):
+    """Something that was found. There are no embeddings, and no summaries yet."""
+
+    message: ZepMessage
+    summary: None
+    dist: float
+    embedding: None
 
 
 NO_SUMMARY: dict[str, Any] = {
@@ -106,6 +116,11 @@ def message(stored: Message) -> ZepMessage:
         _metadata(stored.metadata),
         stored.token_count or 0,
     )
+
+
+def hit(found: Hit) -> ZepHit:
+    """A message that was found; the larger `dist`, the nearer."""
+    return ZepHit(message(found.message), None, found.score or 0, None)
 
 
 def memory(messages: list[Message]) -> dict[str, Any]:

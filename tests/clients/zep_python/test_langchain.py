@@ -1,0 +1,86 @@
+"""What langchain-community makes of zep-python, pointed at the server."""
+
+import asyncio
+from contextlib import ExitStack
+
+import pytest
+from langchain_community.chat_message_histories import ZepChatMessageHistory
+from langchain_community.retrievers import ZepRetriever
+from langchain_community.retrievers.zep import SearchScope, SearchType
+from langchain_core.messages import AIMessage, HumanMessage
+
+TALK = ("I bought red shoes", "a", "b", "c", "Hats are nice", "d", "e", "f", "Red hats")
+
+
+@pytest.fixture
+def make(url, mark):
+    """Makes objects of langchain's, and closes their clients, which they leave open."""
+    with ExitStack() as stack:
+
+        def make_(kind, **settings):
+            made = kind(session_id=mark, url=url, **settings)
+            stack.callback(made.zep_client.close)
+            return made
+
+        yield make_
+
+
+@pytest.fixture
+def history(make):
+    """A history in which a few things were said."""
+    history = make(ZepChatMessageHistory)
+    history.add_messages([HumanMessage(content=content) for content in TALK])
+    return history
+
+
+@pytest.fixture
+def retriever(make, history):
+    """What looks into the same session."""
+    return make(ZepRetriever, top_k=3)
+
+
+def test_a_history_is_remembered_and_cleared(history):
+    history.add_ai_message("Nice shoes")
+    assert [message.content for message in history.messages][-2:] == ["Red hats", "Nice shoes"]
+    assert isinstance(history.messages[-1], AIMessage)
+    history.clear()
+    assert history.messages == []
+    assert history.search("shoes") == []
+
+
+def test_a_history_is_searched(history):
+    hits = history.search("Have I a red hat?", limit=3)
+    assert [hit.message["content"] for hit in hits][:2] == ["Red hats", "Hats are nice"]
+    assert hits[0].dist > hits[1].dist > 0
+    assert history.search("shoes", search_scope="summary") == []
+    [first, *_] = history.search("shoes", search_type="mmr", mmr_lambda=0.5)
+    assert first.message["content"] == "I bought red shoes"
+
+
+def test_a_retriever_gives_documents_the_nearest_first(retriever):
+    documents = retriever.invoke("Have I a red hat?")
+    assert [document.page_content for document in documents][:2] == ["Red hats", "Hats are nice"]
+    assert len(documents) == 3
+    scores = [document.metadata["score"] for document in documents]
+    assert scores == sorted(scores, reverse=True)
+    assert {"uuid", "created_at", "role", "token_count"} <= documents[0].metadata.keys()
+
+
+def test_a_retriever_is_awaited(retriever):
+    async def ask():
+        documents = await retriever.ainvoke("Have I a red hat?")
+        await retriever.zep_client.aclose()
+        return documents
+
+    assert asyncio.run(ask()) == retriever.invoke("Have I a red hat?")
+
+
+def test_a_retriever_understands_mmr_and_summaries(make, history):
+    mmr = make(ZepRetriever, top_k=None, search_type=SearchType.mmr, mmr_lambda=0.5)
+    assert mmr.invoke("shoes")[0].page_content == "I bought red shoes"
+    summaries = make(ZepRetriever, top_k=None, search_scope=SearchScope.summary)
+    assert summaries.invoke("shoes") == []
+
+
+def test_a_retriever_finds_nothing_in_an_unknown_session(make):
+    assert make(ZepRetriever, top_k=3).invoke("shoes") == []

@@ -15,6 +15,8 @@ from recollect.cli.target import with_client, with_client_that_may_make
 from recollect.client import Recollect
 from recollect.config import SettingError, Settings, flag_of, load_settings, variable_of
 from recollect.domain.errors import RecollectError
+from recollect.domain.message import ROLE_TYPES
+from recollect.domain.paging import MAX_LIMIT
 from recollect.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -217,6 +219,56 @@ def memory() -> None:
     \b
     recollect memory show chat-1
     """
+
+
+@main.command()
+@click.argument("query", required=False)
+@click.option("--user-id", metavar="USER_ID", help="Among the messages of this user alone.")
+@click.option("--session-id", metavar="SESSION_ID", help="In this session alone.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_LIMIT),
+    default=10,
+    show_default=True,
+    help="How many hits at most.",
+)
+@click.option(
+    "--role-type",
+    "roles",
+    type=click.Choice(ROLE_TYPES),
+    multiple=True,
+    help="Only what this role type said; may be given several times.",
+)
+@click.option(
+    "--after",
+    "created_after",
+    type=options.moment,
+    metavar="TIME",
+    help="Said after this time; UTC without a zone.",
+)
+@click.option(
+    "--before",
+    "created_before",
+    type=options.moment,
+    metavar="TIME",
+    help="Said before this time; UTC without a zone.",
+)
+@click.option("--explain", is_flag=True, help="Say of each hit how its score came about.")
+@options.as_json
+@with_client
+def search(client: Recollect, *, roles: tuple[Any, ...], as_json: bool, **asked: Any) -> None:
+    """Find messages by their words, best first; without a QUERY, the newest.
+
+    QUERY is a few words, or a question. Without --user-id and --session-id, everything is searched.
+
+    \b
+    recollect search "what shoes?" --user-id jane
+    recollect search hiking --session-id chat-1 --after 2026-11-01 --explain
+    recollect search --limit 3 --role-type user --json
+    """
+    from recollect.cli.search import print_hits
+
+    print_hits(client.search(roles=roles or None, **asked), as_json=as_json)
 
 
 @main.command("export")

@@ -192,12 +192,13 @@ def messages_table(messages: Sequence[Message]) -> Table:
     table.add_column("created", style="dim", no_wrap=True)
     for message in messages:
         table.add_row(
-            f"{message.seq:,}", _role(message), visible(message.content), ago(message.created_at)
+            f"{message.seq:,}", role_of(message), visible(message.content), ago(message.created_at)
         )
     return table
 
 
-def _role(message: Message) -> Text:
+def role_of(message: Message) -> Text:
+    """Who says a message, and what that means to a model where it says more."""
     role = in_one_line(message.role)
     if message.role_type in {"norole", message.role}:
         return role

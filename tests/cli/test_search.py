@@ -1,0 +1,150 @@
+"""`recollect search`: on a file and on a server, for machines and on a terminal."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from recollect import NewMessage, Recollect
+from recollect.api import wire
+from tests.cli.running import is_sentence
+from tests.cli.terminals import on_terminal
+from tests.cli.test_data_commands import Run, on, refused, said
+from tests.serving import serving
+
+QUESTION = "What shoes does Jane want?"
+TEXT = "The blue ones fit!\nCould I get the same shoe for hiking?"
+
+
+def fill(client: Recollect) -> None:
+    """Two users and three sessions."""
+    talk = [
+        NewMessage(content="I run. " * 60, role="Jane", role_type="user"),
+        NewMessage(content="Which shoes do you wear?", role="shop", role_type="assistant"),
+    ]
+    old = {"created_at": "2020-05-05T00:00:00Z"}
+    client.message.add("chat-1", [*talk, NewMessage(content="Size 9.", **old)], user_id="jane")  # type: ignore[arg-type]
+    said_last = NewMessage(content=TEXT, role="Jane", role_type="user")
+    client.message.add("chat-2", said_last, user_id="jane")
+    nasty = NewMessage(content="red \x1b[31m boots\x07 \u202e 靴 \tend", role="\x1b]0;\x9bx")
+    client.message.add("chat \u202e3", nasty, user_id="tom")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A folder with a database."""
+    with Recollect.open(tmp_path / "recollect-data" / "recollect.db") as client:
+        fill(client)
+    return tmp_path
+
+
+@pytest.fixture(params=["file", "server"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
+    """Runs commands on a place of each kind."""
+    with ExitStack() as stack:
+        if request.param == "file":
+            with Recollect.open(tmp_path / "m.db") as client:
+                fill(client)
+            yield on(tmp_path, "--database", "m.db")
+        else:
+            url = stack.enter_context(serving(tmp_path)).url
+            with Recollect(url) as client:
+                fill(client)
+            yield on(tmp_path, "--url", url)
+
+
+def test_hits_are_printed_as_the_schema_says(run: Run) -> None:
+    hits = said(run("search", QUESTION, "--user-id", "jane", "--json"), wire.Hits)
+    first = hits["items"][0]
+    assert (first["message"]["session_id"], first["message"]["seq"]) == ("chat-2", 1)
+    assert first["explanation"] is None
+    words = ("search", QUESTION, "--user-id", "jane", "--json", "--explain", "--limit", "1")
+    [explained] = said(run(*words), wire.Hits)["items"]
+    assert explained == first | {"explanation": explained["explanation"]}
+    assert explained["explanation"]["participant"] == "Jane"
+
+
+def test_every_option_narrows_what_is_found(run: Run) -> None:
+    def found(*words: str) -> list[str]:
+        hits = said(run("search", *words, "--json"), wire.Hits)["items"]
+        return [f"{hit['message']['session_id']} #{hit['message']['seq']}" for hit in hits]
+
+    assert found("boots") == ["chat \u202e3 #1"]
+    assert found("boots", "--user-id", "jane") == []
+    assert found("shoes", "--session-id", "chat-2") == ["chat-2 #1"]
+    assert found("--session-id", "chat-1", "--before", "2020-06-01") == ["chat-1 #3"]
+    assert found("--user-id", "jane", "--after", "2020-05-06T00:00:00Z", "--limit", "1") == [
+        "chat-2 #1"
+    ]
+    assert found("shoes", "--user-id", "jane", "--role-type", "assistant") == ["chat-1 #2"]
+    both = ("--role-type", "assistant", "--role-type", "user")
+    assert set(found("shoes", "--user-id", "jane", *both)) == {
+        "chat-1 #1",
+        "chat-1 #2",
+        "chat-2 #1",
+    }
+
+
+def test_where_nothing_is_found_that_is_said_and_is_no_fault(run: Run) -> None:
+    nothing = run("search", "bicycle")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert is_sentence(nothing.stderr)
+    assert said(run("search", "bicycle", "--json"), wire.Hits) == {"items": []}
+
+
+def test_what_is_refused_is_a_sentence_and_a_code(run: Run) -> None:
+    assert "no user" in refused(run("search", "x", "--user-id", "nobody"), 4)
+    assert "no session" in refused(run("search", "x", "--session-id", "none"), 4)
+    both = ("--user-id", "jane", "--session-id", "chat-1")
+    assert "not both" in refused(run("search", "x", *both), 1)
+    assert "10,000" in refused(run("search", "x" * 10_001), 1)
+    for words in (("--limit", "0"), ("--role-type", "human"), ("--after", "yesterday")):
+        assert run("search", "x", *words).returncode == 2
+
+
+def test_a_program_that_reads_gets_plain_lines(house: Path) -> None:
+    out = on(house)("search", QUESTION, "--user-id", "jane").stdout
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert re.fullmatch(r"\d\.\d\d  Jane \(user\)  ·  chat-2 #1  ·  (just now|.* ago)", lines[0])
+    assert lines[1] == f"      {TEXT}".replace("\n", " ")
+    assert "\x1b" not in out
+
+
+def test_the_newest_have_no_score(house: Path) -> None:
+    out = on(house)("search", "--session-id", "chat-2").stdout
+    assert out.startswith("Jane (user)  ·  chat-2 #1")
+
+
+def test_an_explanation_names_words_places_and_weights(house: Path) -> None:
+    out = on(house)("search", QUESTION, "--user-id", "jane", "--explain").stdout
+    lines = [line.strip() for line in out.splitlines()]
+    assert re.fullmatch(r"shoes \d\.\d\d times 2 for Jane times 1.5 for the role", lines[2])
+    assert any(re.match(r"shoes \d\.\d\d in #2 times 2", line) for line in lines)
+    two = on(house)("search", "size shoes", "--session-id", "chat-1", "--explain").stdout
+    assert re.search(r"\((size|shoes) \d\.\d\d.* \+ (size|shoes) \d\.\d\d.*\)", two)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_on_a_terminal_the_words_stand_out(house: Path, columns: int) -> None:
+    terminal = on_terminal("search", QUESTION, "--user-id", "jane", folder=house, columns=columns)
+    assert terminal.code == 0
+    assert "\x1b[1;33mshoe\x1b[0m" in terminal.seen
+    assert max(len(line) for line in terminal.text.splitlines()) <= columns
+    plain = on_terminal("search", "shoes", folder=house, environment={"NO_COLOR": "1"})
+    assert "\x1b[" not in plain.seen
+
+
+def test_nothing_that_was_written_commands_a_terminal(house: Path) -> None:
+    seen = on_terminal("search", "boots 靴", folder=house, columns=120).seen
+    assert "\x1b[31m" not in seen
+    assert not re.search("[\x07\x9b\u202e]|\x1b]", seen)
+    # The marks are where the words are, although what is before them is written out.
+    assert "\x1b[1;33mboots\x1b[0m\\u0007 \\u202e \x1b[1;33m靴\x1b[0m  end" in seen
+
+
+def test_json_is_whole_on_a_terminal_too(house: Path) -> None:
+    text = on_terminal("search", "shoes", "--json", folder=house).text
+    assert len(json.loads(text)["items"]) > 1

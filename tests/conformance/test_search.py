@@ -511,6 +511,19 @@ def test_times_bound_what_is_found(way: Way, user: str) -> None:
         assert "shoes 2022" in found(way, created_before=elsewhere, **asked)
 
 
+def test_hits_are_narrowed_by_their_metadata(way: Way, user: str) -> None:
+    for number, topic in enumerate(("shoes", "boots", None), 1):
+        metadata = {"topic": topic} if topic else None
+        tell_message(way, user, {"content": f"shoes {number}", "metadata": metadata}, number)
+    of_topic = {"field": "metadata.topic", "op": "eq", "value": "boots"}
+    for query in ("shoes", None):
+        asked = {"user_id": user, "query": query}
+        assert found(way, filter=of_topic, **asked) == ["shoes 2"]
+        assert sorted(found(way, filter={"not": of_topic}, **asked)) == ["shoes 1", "shoes 3"]
+        there = {"field": "metadata.topic", "op": "exists"}
+        assert sorted(found(way, filter=there, **asked)) == ["shoes 1", "shoes 2"]
+
+
 # Who is named, and when.
 
 
@@ -732,6 +745,8 @@ def test_a_long_content_without_the_words_is_shown_from_its_beginning(way: Way, 
         ({"created_after": "yesterday"}, "created_after"),
         ({"created_before": 5}, "created_before"),
         ({"explain": "yes"}, "explain"),
+        ({"filter": {"field": "metadata.a", "op": "like", "value": 1}}, "filter.op"),
+        ({"filter": {"and": [{"field": "content", "op": "exists"}]}}, "filter.and[0].field"),
     ],
     ids=str,
 )

@@ -53,8 +53,12 @@ seq
 -- of words. While PostgreSQL knows too little of a new table, it would read all of the project, or
 -- of the session, once for each word.
 saying AS MATERIALIZED (
-    SELECT project_id, session_id, seq, word_count, role FROM messages WHERE words @@ CAST('''' || word.term || ''''
-        /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery)
+    SELECT project_id, session_id, seq, word_count, role
+    FROM messages
+    WHERE words @@ CAST(
+        '''' || word.term || ''''
+        /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery
+    )
 )
 
 -- name: matches

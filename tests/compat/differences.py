@@ -173,8 +173,9 @@ DIFFERENCES = (
     ),
     Difference(
         "What only the request is to blame for is a 400: an empty session id, a uuid that is "
-        "taken, a negative lastn, a search for nothing or in an unknown scope.",
-        _error(400, 65, 66, 85, 93, 121, 122),
+        "taken, a negative lastn, a search for nothing, in an unknown scope, or by a path or a "
+        "date that is none.",
+        _error(400, 65, 66, 85, 93, 117, 119, 121, 122),
     ),
     Difference(
         "A message that is not there is a 404.",
@@ -185,7 +186,7 @@ DIFFERENCES = (
         _uncounted(90, 91, 92, 95, 96, 97, 99)
         | {101: {"body.token_count": 0}}
         | {111: {"body[1].message.token_count": 0}, 112: {"body[1].message.token_count": 0}}
-        | {120: {"body[0].message.token_count": 0}},
+        | {number: {"body[0].message.token_count": 0} for number in (118, 120)},
     ),
     Difference(
         "There are no summaries yet: a memory is the newest twelve messages, its summary zeros.",
@@ -219,10 +220,6 @@ DIFFERENCES = (
     Difference(
         "There are no summaries yet to be found.",
         {137: {"body": []}},
-    ),
-    Difference(
-        "Filters of a search are not there yet.",
-        _error(501, 114, 115, 116, 117, 118, 119),
     ),
     Difference(
         "Collections and documents are not there yet.",

@@ -137,11 +137,55 @@ def test_of_a_long_text_the_beginning_is_looked_for(talk: InProcess) -> None:
     assert contents(search(talk, text="shoes " + "x" * 100_000))[0] == "I bought red shoes"
 
 
-@pytest.mark.parametrize("name", ["where", "start_date", "end_date"])
-def test_filters_are_not_there_yet_and_say_so(talk: InProcess, name: str) -> None:
-    answer = talk.send("POST", SEARCH, {"text": "shoes", "metadata": {name: "2026-01-01"}})
-    assert answer.status == 501
-    assert "not served" in answer.text
+@pytest.mark.parametrize("text", ["shoes", None])
+def test_hits_are_narrowed_by_paths_into_their_metadata(doors: InProcess, text: str | None) -> None:
+    messages = [
+        {"role": "user", "content": "red shoes", "metadata": {"topic": "shoes", "n": 2}},
+        {"role": "user", "content": "blue shoes", "metadata": {"topic": "sea"}},
+        {"role": "user", "content": "old shoes"},
+    ]
+    added = doors.send("POST", "/api/v1/sessions/f/memory", {"messages": messages})
+    assert added.status == 200
+    for where, expected in (
+        ({"jsonpath": '$[*] ? (@.topic == "shoes")'}, ["red shoes"]),
+        ({"jsonpath": "$.n ? (@ > 5)"}, []),
+        ({"or": [{"jsonpath": "$.n"}, {"jsonpath": "$ ? (@.topic == 'sea')"}]}, None),
+        ({"and": [{"jsonpath": "$.topic"}, {"jsonpath": "$.n"}]}, ["red shoes"]),
+    ):
+        body = {"text": text, "metadata": {"where": where}}
+        found = contents(ok(doors.send("POST", "/api/v1/sessions/f/search", body)))
+        assert sorted(found) == (["blue shoes", "red shoes"] if expected is None else expected)
+
+
+def test_hits_are_narrowed_by_dates_that_are_counted_in(talk: InProcess) -> None:
+    [first, *_] = search(talk, text="shoes", limit=1)
+    said_at = first["message"]["created_at"]
+    for dates, is_found in (
+        ({"start_date": said_at, "end_date": said_at}, True),
+        ({"start_date": "2020-01-01", "end_date": "2100-01-01T00:00:00Z"}, True),
+        ({"start_date": "2100-01-01"}, False),
+        ({"end_date": "2020-01-01"}, False),
+    ):
+        for text in ("shoes", None):
+            found = contents(search(talk, text=text, metadata=dates))
+            assert ("I bought red shoes" in found) == is_found, dates
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"where": {"jsonpath": "$.["}},
+        {"where": {"jsonpath": '$ ? (@.a like_regex "b")'}},
+        {"where": "x"},
+        {"start_date": "never"},
+        {"end_date": 5},
+    ],
+    ids=str,
+)
+def test_a_filter_that_cannot_be_is_the_requests_fault(talk: InProcess, metadata: Row) -> None:
+    answer = talk.send("POST", SEARCH, {"text": "shoes", "metadata": metadata})
+    assert answer.status == 400
+    assert f"metadata.{next(iter(metadata))}" in answer.text
 
 
 def test_the_session_may_be_encoded(doors: InProcess) -> None:

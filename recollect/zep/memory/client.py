@@ -167,8 +167,8 @@ class MemoryClient:
             limit: at most so many, up to 1,000; without one, 10.
 
         Raises:
-            APIError: there is neither text nor metadata, or no text for `mmr` (`status_code` is
-                400); the server has no filters of metadata yet (501).
+            APIError: there is neither text nor metadata, no text for `mmr`, or a filter that
+                cannot be (`status_code` is 400).
             ValueError: the id is blank; there is no such scope or type of search.
         """
         return self._sender.call(_search(session_id, search_payload, limit))

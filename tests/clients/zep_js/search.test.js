@@ -36,6 +36,15 @@ test("without a text the newest come first", async () => {
   assert.deepEqual(contents(hits), TALK.toReversed());
 });
 
+test("hits are narrowed by their metadata", async () => {
+  const session = fresh("s");
+  const messages = said("red shoes", "blue shoes");
+  messages.messages[0].metadata = { topic: "shoes" };
+  await zep.memory.addMemory(session, messages);
+  const where = { jsonpath: '$[*] ? (@.topic == "shoes")' };
+  assert.deepEqual(contents(await search(session, { metadata: { where } })), ["red shoes"]);
+});
+
 test("there are ten hits unless a limit is given", async () => {
   const session = fresh("s");
   await zep.memory.addMemory(session, said(...Array(30).fill("shoes")));

@@ -1,15 +1,9 @@
 """What the door does not have yet, it says, rather than answer something wrong."""
 
 import pytest
-from zep_python import APIError, Memory, MemorySearchPayload, Message
+from zep_python import APIError
 
 refused = pytest.raises(APIError, match="'status_code': 501")
-
-
-def test_filters_of_a_search_are_refused_clearly(zep, mark):
-    zep.memory.add_memory(mark, Memory(messages=[Message(role="user", content="Hello")]))
-    with refused:
-        zep.memory.search_memory(mark, MemorySearchPayload(metadata={"where": {"jsonpath": "$"}}))
 
 
 def test_collections_are_refused_clearly(zep):

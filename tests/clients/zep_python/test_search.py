@@ -43,6 +43,20 @@ def test_without_a_text_the_newest_come_first(zep, talk):
     assert {hit.dist for hit in hits} == {0}
 
 
+def test_hits_are_narrowed_by_their_metadata(zep, talk):
+    def search(jsonpath, **more):
+        where = {"where": {"jsonpath": jsonpath}}
+        payload = MemorySearchPayload(metadata={**where, **more})
+        return contents(zep.memory.search_memory(talk, payload))
+
+    assert search("$[*] ? (@.place == 4)") == ["Hats are nice"]
+    assert search("$.place ? (@ > 6)") == ["Red hats", "f"]
+    assert search("$.none") == []
+    assert search("$[*] ? (@.place == 4)", end_date="2020-01-01") == []
+    with pytest.raises(APIError, match="400"):
+        search("$.[")
+
+
 def test_there_are_ten_hits_unless_a_limit_is_given(zep, mark):
     messages = [Message(role="user", content=f"shoes {n}") for n in range(30)]
     zep.memory.add_memory(mark, Memory(messages=messages))

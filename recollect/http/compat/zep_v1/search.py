@@ -4,11 +4,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from recollect.domain.errors import BadRequest, Gone, NotFound, NotImplementedHere
+from recollect.domain.errors import BadRequest, Gone, NotFound
 from recollect.domain.paging import MAX_LIMIT
 from recollect.domain.scope import Scope
 from recollect.http.answers import json_answer
 from recollect.http.compat.lenient import Fields, query_integer, read_object
+from recollect.http.compat.message_filter import read_message_filter
 from recollect.http.compat.zep_v1 import shapes
 from recollect.http.compat.zep_v1.part import Part
 from recollect.http.requests import Request
@@ -18,7 +19,6 @@ from recollect.storage.engine import Engine
 _DEFAULT_LIMIT = 10
 _SUMMARY, _SCOPES = "summary", {"messages", "summary"}
 _MMR = "mmr"
-_CONDITIONS = ("where", "start_date", "end_date")
 
 
 class Search(Part):
@@ -76,11 +76,14 @@ def _asked(fields: Fields, session_id: str, limit: int) -> search.Asked:
 def _conditions(metadata: dict[str, Any]) -> dict[str, Any]:
     """What the metadata of a search asks of a message, as fields of Asked; other keys ask nothing.
 
+    Zep's bounds are inclusive.
+
     Raises:
-        NotImplementedHere: it asks something.
+        BadRequest: naming what cannot be asked.
     """
-    if any(metadata.get(name) is not None for name in _CONDITIONS):
-        raise NotImplementedHere(
-            "filters by metadata and by date are not served by this version of Recollect"
-        )
-    return {}
+    wanted = read_message_filter(metadata)
+    return {
+        "filter": wanted.node,
+        "created_after_at": None if wanted.from_at is None else wanted.from_at - 1,
+        "created_before_at": None if wanted.until_at is None else wanted.until_at + 1,
+    }

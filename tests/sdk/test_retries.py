@@ -51,6 +51,10 @@ def delete(client: Any) -> Any:
     return client.user.delete("jane")
 
 
+def search(client: Any) -> Any:
+    return client.search("shoes")
+
+
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> str:
     """How the client waits."""
@@ -65,6 +69,12 @@ def test_what_does_no_harm_twice_is_sent_again(way: str, do: Do, first: Answer) 
         user = ask(way, server.url, do)
     assert (user.user_id, len(server.asked)) == ("jane", 2)
     assert server.asked[0].body == server.asked[1].body
+
+
+def test_a_search_is_sent_again(way: str) -> None:
+    with far_end(BROKEN, UNAVAILABLE, Answer(body=b'{"items":[]}')) as server:
+        assert ask(way, server.url, search) == []
+    assert len(server.asked) == 3
 
 
 def test_every_sending_of_a_post_has_the_same_key(way: str) -> None:
@@ -88,8 +98,8 @@ def test_the_apps_own_key_is_sent_each_time(way: str) -> None:
     assert server.keys == ["mine", "mine"]
 
 
-@pytest.mark.parametrize("do", [get, put, update, delete])
-def test_only_a_post_has_a_key(do: Do) -> None:
+@pytest.mark.parametrize("do", [get, put, update, delete, search])
+def test_only_a_post_that_writes_has_a_key(do: Do) -> None:
     with far_end(refusal(404, "not_found")) as server, pytest.raises(recollect.NotFound):
         ask("sync", server.url, do)
     assert server.keys == [None]

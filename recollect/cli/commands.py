@@ -253,6 +253,7 @@ def memory() -> None:
     metavar="TIME",
     help="Said before this time; UTC without a zone.",
 )
+@options.filtered
 @click.option("--explain", is_flag=True, help="Say of each hit how its score came about.")
 @options.as_json
 @with_client

@@ -49,7 +49,8 @@ def migrate_database(settings: Settings) -> tuple[list[str], int]:
     """
     known = load_migrations("postgres" if is_postgres(settings.database_url) else "sqlite")
     before = _steps_taken(settings.database_url)
-    open_installation(settings).close()
+    with counting("Making the index of words") as tell:
+        open_installation(settings, tell=tell).close()
     applied = [f"{step.number:04d} {step.name}" for step in known if step.number not in before]
     return applied, known[-1].number
 

@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import click
 import uvicorn
@@ -17,7 +18,10 @@ from recollect.main import make_application
 from recollect.opening import open_installation
 from recollect.version import __version__
 
+logger = logging.getLogger(__name__)
+
 _FINISH_REQUESTS_S = 10
+_SAID_EVERY_S = 5.0
 _BACKLOG = 2048
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -34,13 +38,28 @@ def run_server(settings: Settings) -> None:
     _log_at(settings.log_level)
     with _listen(settings) as listener:
         url = url_of(settings.host, listener.getsockname()[1])
-        recollect = open_installation(settings, url=url)
+        recollect = open_installation(settings, url=url, tell=_IndexLog().tell)
         try:
             server = _Server(_uvicorn(make_application(recollect, settings)))
             server.banner = _banner(settings, url, recollect.engine.describe())
             server.run(sockets=[listener])
         finally:
             recollect.close()
+
+
+class _IndexLog:
+    """Says now and then how far the index of words is, while it is made before serving begins."""
+
+    def __init__(self) -> None:
+        self._messages = 0
+        self._said_at = 0.0
+
+    def tell(self, messages: int) -> None:
+        """So many messages more are in it."""
+        self._messages += messages
+        if messages and monotonic() > self._said_at + _SAID_EVERY_S:
+            self._said_at = monotonic()
+            logger.warning("making the index of words: %s messages so far", f"{self._messages:,}")
 
 
 def _uvicorn(application: Application) -> uvicorn.Config:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
 
 from recollect.domain.errors import StorageError, Unavailable
 from recollect.storage.postgres.statements import NO_PARAMETERS, Reader, Statement, parameters
@@ -177,6 +177,16 @@ class Connection:
             self._send([_Command(_ROLLBACK)])
         except (SqlError, ConnectionLostError):
             self.close()
+
+    @property
+    def handle(self) -> PGconn:
+        """The connection as libpq has it, for who speaks to the server in a way of its own."""
+        return self._pq
+
+    @property
+    def reader(self) -> Reader:
+        """What makes rows of its results."""
+        return self._reader
 
     @property
     def version(self) -> str:

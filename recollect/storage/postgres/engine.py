@@ -1,4 +1,7 @@
-"""The PostgreSQL engine: lanes of connections for what is short, and two for what may take long."""
+"""The PostgreSQL engine: lanes of connections for what is short, and two for what may take long.
+
+On an event loop one connection more serves all reads of a single statement: see ReadPipe.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +28,7 @@ from recollect.storage.refusals import SEARCHED_LONG
 T = TypeVar("T")
 
 LANES_FOR_LONG_READS = 2
+PIPES = 1
 _KEEP_TIME_EVERY_S = 60.0
 _TOOK_LONG = "The database took longer than {} s; nothing was changed."
 
@@ -65,13 +69,16 @@ class PostgresEngine:
         self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
         clock = Clock(last)
 
-        def lanes_of(count: int, limit_ms: int, limit_sentence: str) -> Lanes:
-            gateway = Gateway(partial(Connection, url, statement_limit_ms=limit_ms))
+        def lanes_of(
+            count: int, limit_ms: int, limit_sentence: str, *, has_pipe: bool = False
+        ) -> Lanes:
+            connect = partial(Connection, url, statement_limit_ms=limit_ms)
             sentence = limit_sentence.format(f"{limit_ms / 1000:g}")
-            road = Road(gateway, queries, clock, limit_sentence=sentence)
-            return Lanes(road, count=count, queue_limit=queue_limit)
+            road = Road(Gateway(connect), queries, clock, limit_sentence=sentence)
+            connect_pipe = connect if has_pipe else None
+            return Lanes(road, count=count, queue_limit=queue_limit, connect_pipe=connect_pipe)
 
-        self._short = lanes_of(lanes, statement_limit_ms, _TOOK_LONG)
+        self._short = lanes_of(lanes, statement_limit_ms, _TOOK_LONG, has_pipe=True)
         self._long = lanes_of(LANES_FOR_LONG_READS, read_limit_ms, SEARCHED_LONG)
 
     @property

@@ -5,13 +5,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 from greenlet import greenlet
 
 from recollect.domain.errors import Unavailable
 from recollect.domain.transaction import Operation
 from recollect.storage.postgres.lane import Lane, Road
+from recollect.storage.postgres.pipe import Connect, ReadPipe
+from recollect.storage.postgres.task import Task
 from recollect.storage.postgres.waiting import LoopEnded, LoopWaiting, ThreadWaiting
 from recollect.storage.refusals import CLOSED, TOO_MANY, carried
 
@@ -23,10 +25,13 @@ _LOOK_EVERY_S = 0.25
 class Lanes:
     """The lanes of one kind: some for threads, and as many for each event loop that asks."""
 
-    def __init__(self, road: Road, *, count: int, queue_limit: int) -> None:
+    def __init__(
+        self, road: Road, *, count: int, queue_limit: int, connect_pipe: Connect | None = None
+    ) -> None:
         self._road = road
         self._count = count
         self._queue_limit = queue_limit
+        self._connect_pipe = connect_pipe
         self._of_threads = ThreadLanes(road, count=count, queue_limit=queue_limit)
         self._of_loops: dict[asyncio.AbstractEventLoop, LoopLanes] = {}
         self._lock = threading.Lock()
@@ -61,7 +66,13 @@ class Lanes:
                 raise Unavailable(CLOSED)
             for ended in [each for each in self._of_loops if each.is_closed()]:
                 self._of_loops.pop(ended).close()
-            lanes = LoopLanes(self._road, loop, count=self._count, queue_limit=self._queue_limit)
+            lanes = LoopLanes(
+                self._road,
+                loop,
+                count=self._count,
+                queue_limit=self._queue_limit,
+                connect_pipe=self._connect_pipe,
+            )
             self._of_loops[loop] = lanes
             return lanes
 
@@ -160,25 +171,31 @@ class _Turn:
         return self._lane
 
 
-class _Task(NamedTuple):
-    operation: Operation[Any]
-    is_write: bool
-    future: "asyncio.Future[Any]"
-
-
 class LoopLanes:
-    """Runs operations on an event loop, `count` at the same time, each in a greenlet."""
+    """Runs operations on an event loop, `count` at the same time, each in a greenlet.
+
+    Reads first try a pipe, if there is one: see ReadPipe.
+    """
 
     def __init__(
-        self, road: Road, loop: asyncio.AbstractEventLoop, *, count: int, queue_limit: int
+        self,
+        road: Road,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        count: int,
+        queue_limit: int,
+        connect_pipe: Connect | None,
     ) -> None:
         """Make the lanes; to be called on the loop."""
         self._loop = loop
         self._queue_limit = queue_limit
-        self._tasks: deque[_Task] = deque()
+        self._tasks: deque[Task] = deque()
         self._idle: list[_LoopLane] = []
         self._is_looking = False
         self._is_closed = False
+        self._pipe = (
+            ReadPipe(connect_pipe, road.queries, loop, self._enqueue) if connect_pipe else None
+        )
         self._lanes = [_LoopLane(road, loop, self._next_task) for _ in range(count)]
         for lane in self._lanes:
             lane.go_on()
@@ -191,12 +208,12 @@ class LoopLanes:
         """
         if self._is_closed:
             raise Unavailable(CLOSED)
-        if len(self._tasks) >= self._queue_limit:
+        if len(self._tasks) + self._in_pipe() >= self._queue_limit:
             raise Unavailable(TOO_MANY)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._tasks.append(_Task(operation, is_write, future))
-        if self._idle:
-            self._idle.pop().go_on()
+        task = Task(operation, is_write, future)
+        if is_write or self._pipe is None or not self._pipe.take(task):
+            self._enqueue(task)
         if not self._is_looking:
             self._is_looking = True
             self._loop.call_later(_LOOK_EVERY_S, self._look)
@@ -206,11 +223,24 @@ class LoopLanes:
         """Let go of the connections; what is under way on them does not happen."""
         self._is_closed = True
         while self._tasks:
-            _refuse(self._tasks.popleft().future, Unavailable(CLOSED))
+            self._tasks.popleft().fail(Unavailable(CLOSED))
+        if self._pipe is not None:
+            self._pipe.close()
         for lane in self._lanes:
             lane.close()
 
-    def _next_task(self, lane: "_LoopLane") -> _Task | None:
+    def _enqueue(self, task: Task) -> None:
+        if self._is_closed:
+            task.fail(Unavailable(CLOSED))
+            return
+        self._tasks.append(task)
+        if self._idle:
+            self._idle.pop().go_on()
+
+    def _in_pipe(self) -> int:
+        return 0 if self._pipe is None else self._pipe.waiting
+
+    def _next_task(self, lane: "_LoopLane") -> Task | None:
         if self._tasks:
             return self._tasks.popleft()
         self._idle.append(lane)
@@ -220,14 +250,13 @@ class LoopLanes:
         # The server may have stopped answering in the middle of statements.
         for lane in self._lanes:
             lane.look()
-        self._is_looking = not self._is_closed and len(self._idle) < len(self._lanes)
+        if self._pipe is not None:
+            self._pipe.look()
+        is_pipe_busy = self._pipe is not None and self._pipe.is_busy
+        is_busy = is_pipe_busy or len(self._idle) < len(self._lanes)
+        self._is_looking = is_busy and not self._is_closed
         if self._is_looking:
             self._loop.call_later(_LOOK_EVERY_S, self._look)
-
-
-def _refuse(future: "asyncio.Future[Any]", error: BaseException) -> None:
-    if not future.done() and not future.get_loop().is_closed():  # whoever waited has left
-        future.set_exception(error)
 
 
 class _LoopLane:
@@ -237,7 +266,7 @@ class _LoopLane:
         self,
         road: Road,
         loop: asyncio.AbstractEventLoop,
-        next_task: "Callable[[_LoopLane], _Task | None]",
+        next_task: "Callable[[_LoopLane], Task | None]",
     ) -> None:
         self._waiting = LoopWaiting(loop)
         self._lane = Lane(road, self._waiting)
@@ -266,14 +295,13 @@ class _LoopLane:
                 else:
                     self._perform(task)
 
-    def _perform(self, task: _Task) -> None:
+    def _perform(self, task: Task) -> None:
         try:
             value = self._lane.run(task.operation, is_write=task.is_write)
         except LoopEnded:
-            _refuse(task.future, Unavailable(CLOSED))
+            task.fail(Unavailable(CLOSED))
             raise
         except Exception as error:
-            _refuse(task.future, carried(error))
+            task.fail(carried(error))
         else:
-            if not task.future.done():
-                task.future.set_result(value)
+            task.succeed(value)

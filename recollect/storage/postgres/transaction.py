@@ -1,12 +1,11 @@
 """One transaction on a PostgreSQL connection. See domain.transaction for the contract."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import starmap
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from recollect.domain.times import Instant
 from recollect.storage.filters import with_filter
-from recollect.storage.postgres.connection import Connection
 from recollect.storage.postgres.filters import PostgresFilterPrinter
 from recollect.storage.postgres.statements import Statement, passing_statement, statement
 from recollect.storage.queries import Query
@@ -15,10 +14,30 @@ from recollect.storage.transaction import TimedTransaction
 T = TypeVar("T")
 
 
+class Connected(Protocol):
+    """What a transaction needs of a connection; see Connection."""
+
+    def rows(self, statement: Statement, values: Mapping[str, Any], /) -> Sequence[tuple[Any, ...]]:
+        """Run a statement; its rows."""
+        ...
+
+    def run(self, statement: Statement, values: Mapping[str, Any], /) -> int:
+        """Run a statement; how many rows it changed."""
+        ...
+
+    def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> int:
+        """Run a statement once per row of values; how many rows changed in all."""
+        ...
+
+    def run_later(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> None:
+        """Run a statement once per row of values, at the latest before COMMIT."""
+        ...
+
+
 class PostgresTransaction(TimedTransaction):
     """The queries of one operation, on one connection."""
 
-    def __init__(self, connection: Connection, queries: Mapping[str, Query], now: Instant) -> None:
+    def __init__(self, connection: Connected, queries: Mapping[str, Query], now: Instant) -> None:
         self._connection = connection
         super().__init__(queries, now)
 

@@ -99,7 +99,8 @@ class ThreadWaiting:
         return function()
 
 
-def _has_news(socket: int) -> bool:
+def has_news(socket: int) -> bool:
+    """Whether something has come in that nobody has read yet, or the end."""
     ready = select.poll()
     ready.register(socket, select.POLLIN)
     return bool(ready.poll(0))
@@ -191,7 +192,7 @@ class LoopWaiting:
         """
         if not self._awaits_socket:
             return
-        if _has_news(self._socket):
+        if has_news(self._socket):
             self.come_back()
             return
         is_late = self._loop.time() - self._silent_since > SUSPICIOUS_S

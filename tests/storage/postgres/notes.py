@@ -56,6 +56,9 @@ SELECT count(*) FROM pg_sleep(:seconds);
 -- name: backend
 SELECT pg_backend_pid();
 
+-- name: given_back
+SELECT :value::text, pg_backend_pid()::text;
+
 -- name: setting
 SELECT current_setting(:name);
 

@@ -22,7 +22,7 @@ from recollect.native.performers import PERFORMERS
 from recollect.opening import make_rules
 from recollect.storage.postgres import PostgresEngine
 from recollect.storage.postgres.connection import SqlError
-from recollect.storage.postgres.engine import LANES_FOR_LONG_READS
+from recollect.storage.postgres.engine import LANES_FOR_LONG_READS, PIPES
 from tests.storage.elsewhere import run_elsewhere
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
@@ -341,7 +341,7 @@ def test_as_many_operations_run_at_once_as_there_are_lanes(
             await asyncio.to_thread(wait_until_at_gate, url, LANES + LANES_FOR_LONG_READS)
             await asyncio.sleep(0.2)
             wait_until_at_gate(url, LANES + LANES_FOR_LONG_READS)
-            assert connections(url, "counted") == LANES + LANES_FOR_LONG_READS
+            assert connections(url, "counted") == LANES + LANES_FOR_LONG_READS + PIPES
         await all_
 
     asyncio.run(ask())

@@ -14,6 +14,8 @@ from typing import Any
 
 from recollect.domain.errors import StorageError
 from recollect.domain.languages import LANGUAGES
+from recollect.domain.scrub import Schedule, read_window
+from recollect.domain.times import MINUTE
 
 MIB = 1024 * 1024
 
@@ -56,6 +58,19 @@ class Settings:
     )
     forgotten_hours: int = _setting(
         24, "For how many hours an erased id refuses to come back by a late write.", least=0
+    )
+    scrub_within_minutes: int = _setting(
+        60,
+        "For how many minutes what was erased waits, at most, to be scrubbed from the files; it is"
+        " scrubbed before where nobody asks the server for anything.",
+        least=0,
+    )
+    scrub_window: str = _setting(
+        "01:00-05:00",
+        "The time of the day, UTC, in which a large database is scrubbed; 00:00-24:00 is always.",
+    )
+    scrub_large_mib: int = _setting(
+        200, "The size in MiB from which a database is large: it waits for the scrub window."
     )
     queue_limit: int = _setting(
         1024,
@@ -128,6 +143,7 @@ def load_settings(
         raise SettingError(f"RECOLLECT_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
     if settings.search_language not in LANGUAGES:
         raise SettingError(f"RECOLLECT_SEARCH_LANGUAGE must be one of {', '.join(LANGUAGES)}.")
+    scrub_schedule(settings)
     if 0 < len(settings.secret) < 16:
         raise SettingError("RECOLLECT_SECRET must have at least 16 characters.")
     return settings
@@ -189,6 +205,22 @@ def _parsed(name: str, kind: Any, text: str) -> Any:
                 f"{variable_of(name)} must be a whole number, not {text!r}."
             ) from error
     return text
+
+
+def scrub_schedule(settings: Settings) -> Schedule:
+    """When what was erased is scrubbed.
+
+    Raises:
+        SettingError: the window is none.
+    """
+    window = read_window(settings.scrub_window)
+    if window is None:
+        raise SettingError("RECOLLECT_SCRUB_WINDOW must be two times of the day, as 01:00-05:00.")
+    return Schedule(
+        within_us=settings.scrub_within_minutes * MINUTE,
+        large_bytes=settings.scrub_large_mib * MIB,
+        window=window,
+    )
 
 
 def is_postgres(database_url: str) -> bool:

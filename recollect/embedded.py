@@ -10,6 +10,7 @@ step in a way of its own, and sends back what came of it.
 import asyncio
 import time
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike, fsdecode
@@ -22,6 +23,7 @@ from anyio import to_thread
 from recollect.api.operations import OPERATIONS
 from recollect.config import SettingError, is_postgres, load_settings, sqlite_path
 from recollect.domain.erasure import Erasure
+from recollect.domain.errors import Unavailable
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Operation, Transaction
 from recollect.native import shapes
@@ -30,8 +32,9 @@ from recollect.native.calls import Replayed
 from recollect.native.performers import PERFORMERS
 from recollect.native.reading import read_body, read_query
 from recollect.opening import Installation, open_installation
+from recollect.scrubbing import Scrub
 from recollect.sdk.calls import Call, read_answer
-from recollect.services import erasures, forgotten, idempotency, installation
+from recollect.services import erasures, forgotten, idempotency, installation, scrubs
 
 _ASK_AGAIN_S = 0.1
 _OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
@@ -47,12 +50,15 @@ _DECODE_BODY = {
 class Step(NamedTuple):
     """A step towards an answer: something to run on the engine, perhaps after a pause."""
 
-    kind: Literal["short read", "long read", "write"]
+    kind: Literal["short read", "long read", "write", "scrub"]
     operation: Operation[Any]
     pause_s: float = 0.0
 
 
 Steps = Generator[Step, Any, Any]
+
+_READS = ("short read", "long read", "scrub")
+"""What reads; a scrub reads what came of it."""
 
 
 class EmbeddedCaller:
@@ -97,7 +103,10 @@ class EmbeddedCaller:
         if step.pause_s:
             time.sleep(step.pause_s)
         engine = self.opened.engine
-        run = engine.write if step.kind == "write" else engine.read
+        if step.kind == "scrub":
+            with suppress(Unavailable):  # what is in the way is told with the erasure
+                Scrub(engine).run()
+        run = engine.read if step.kind in _READS else engine.write
         return run(step.operation)
 
 
@@ -205,7 +214,7 @@ def _answering(call: Call, scope: Scope) -> Steps:
         return _value(call, result)
     result = yield Step("write", operation)
     if call.operation.does == "erase":
-        return shapes.erasure((yield from _finishing(scope, result)))
+        return (yield from _scrubbed(scope, (yield from _finishing(scope, result))))
     return _value(call, result)
 
 
@@ -225,6 +234,17 @@ def _finishing(scope: Scope, erasure: Erasure) -> Generator[Step, Any, Erasure]:
     return erasure
 
 
+def _scrubbed(scope: Scope, erasure: Erasure) -> Steps:
+    """An erasure as it travels, scrubbed if somebody has asked for it."""
+    if not erasure.waits_for_scrub:
+        return shapes.erasure(erasure)
+
+    def read(tx: Transaction) -> Any:
+        return shapes.erasure(erasures.get(tx, scope, erasure.uuid), scrubs.step(tx))
+
+    return (yield Step("scrub", read))
+
+
 def _tidying(opened: Installation) -> Steps:
     """Finish what a former process left half-way, and drop what has expired."""
     project_ids = yield Step("short read", installation.project_ids)
@@ -232,6 +252,7 @@ def _tidying(opened: Installation) -> Steps:
         scope = Scope(project_id, opened.scope.rules)
         if not opened.engine.is_shared:
             yield Step("write", partial(erasures.drop_claims, scope=scope))
+            yield Step("write", scrubs.drop_step)
         for uuid in (yield Step("short read", partial(erasures.abandoned, scope=scope))):
             get = partial(erasures.get, scope=scope, uuid=uuid)
             yield from _finishing(scope, (yield Step("short read", get)))

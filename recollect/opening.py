@@ -2,7 +2,14 @@
 
 import msgspec
 
-from recollect.config import MIB, Settings, is_postgres, read_secret, sqlite_path
+from recollect.config import (
+    MIB,
+    Settings,
+    is_postgres,
+    read_secret,
+    scrub_schedule,
+    sqlite_path,
+)
 from recollect.domain.languages import LANGUAGES
 from recollect.domain.scope import Rules, Scope
 from recollect.domain.secret import KeyedHash, fingerprint
@@ -95,6 +102,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         id_hash=KeyedHash(secret, "ids of what was erased"),
         request_hash=KeyedHash(secret, "requests with an idempotency key"),
         words=Words(LANGUAGES[settings.search_language]),
+        scrubs=scrub_schedule(settings),
         memory_window=settings.memory_window,
         forgotten_for_us=settings.forgotten_hours * HOUR,
     )

@@ -44,7 +44,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_idempotent_by_key(self) -> bool:
         """Whether an `Idempotency-Key` makes it safe to send again."""
-        return self.method == "POST" and self.does != "read"
+        return self.method == "POST" and self.does == "write"
 
     @property
     def is_short(self) -> bool:
@@ -115,6 +115,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "goes on; nothing of the user can be read by then."
         ),
         does="erase",
+        query=wire.Erase,
         response=wire.Erasure,
     ),
     Operation(
@@ -186,6 +187,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "With all its messages. What takes longer than 5 s is answered 202 and goes on."
         ),
         does="erase",
+        query=wire.Erase,
         response=wire.Erasure,
     ),
     Operation(
@@ -236,6 +238,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/sessions/{session_id}/messages/{uuid}",
         summary="Forget a message",
         does="erase",
+        query=wire.Erase,
         response=wire.Erasure,
     ),
     Operation(
@@ -277,6 +280,18 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/erasures/{id}",
         summary="Read an erasure",
         does="read",
+        response=wire.Erasure,
+    ),
+    Operation(
+        name="erasures.scrub",
+        method="POST",
+        path="/v1/erasures/{id}/scrub",
+        summary="Scrub an erasure now",
+        description=(
+            "Writes the files anew without what was erased, at once, whatever the scrub window; "
+            "202 where that takes longer than 5 s. To ask again does no harm."
+        ),
+        does="erase",
         response=wire.Erasure,
     ),
 )

@@ -181,20 +181,61 @@ class ErasedCounts(msgspec.Struct, kw_only=True):
     messages: int
 
 
+class NotDone(msgspec.Struct, kw_only=True):
+    """A step of a scrub that could not be done."""
+
+    step: str
+    why: str
+
+
+class Scrub(msgspec.Struct, kw_only=True):
+    """How far the scrub is, which writes the files anew without what was erased."""
+
+    asked_at: Annotated[
+        Moment | None, Meta(description="When somebody asked for it at once; null once it ended.")
+    ]
+    doing: Annotated[str | None, Meta(description="What it does now; null while none runs.")]
+    problem: Annotated[
+        str | None, Meta(description="Why it does not get on; it is tried again by itself.")
+    ]
+    not_done: Annotated[
+        list[NotDone],
+        Meta(
+            description="What it could not do here, such as for want of a right. The state stays "
+            "`erased` then, until a scrub that is asked for, or is due for others, can do it."
+        ),
+    ]
+
+
 class Erasure(msgspec.Struct, kw_only=True):
     """An erasure: the act of forgetting a user, a session or a message.
 
-    `subject_id` is there while it runs; what stays afterwards is the subject's uuid.
+    `subject_id` is there while it runs; what stays afterwards is the subject's uuid. When it is
+    `erased` no query finds anything of the subject; when it is `scrubbed`, neither are its bytes in
+    the database's files.
     """
 
     id: str
     subject: Literal["user", "session", "message"]
     subject_id: Annotated[str | None, Meta(description="While it runs; null afterwards.")]
     subject_uuid: str
-    state: Literal["erasing", "erased"]
+    state: Literal["erasing", "erased", "scrubbed"]
     counts: ErasedCounts
     started_at: Moment
     erased_at: Annotated[Moment | None, Meta(description="When the last row was gone.")]
+    scrubbed_at: Annotated[
+        Moment | None, Meta(description="When nothing of it was in the files any more.")
+    ]
+    scrub: Scrub
+
+
+class Erase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How to erase."""
+
+    scrub: Annotated[
+        Literal["now"] | None,
+        Meta(description="Scrub the files at once, and answer when it is done, or after 5 s."),
+    ] = None
 
 
 class Page(msgspec.Struct, Generic[T], kw_only=True):

@@ -53,8 +53,17 @@ def ask(question: str) -> None:
         raise NotConfirmed
 
 
+def scrubbing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--scrub now`, of every deletion."""
+    return click.option(
+        "--scrub",
+        type=click.Choice(["now"]),
+        help="Write the files anew at once, so that nothing of it is in them.",
+    )(command)
+
+
 def erase(client: Recollect, name: str, begin: Callable[[], Erasure], *, as_json: bool) -> None:
-    """Carry out an erasure to its end and print it.
+    """Carry out an erasure to its end, and its scrub if that was asked for, and print it.
 
     Args:
         name: of what is deleted, as it is shown meanwhile.
@@ -65,9 +74,8 @@ def erase(client: Recollect, name: str, begin: Callable[[], Erasure], *, as_json
     try:
         with console.status(f"Deleting {visible(name)} …") as status:
             erasure = begun = begin()
-            while erasure.state == "erasing":
-                gone = counted(erasure.counts.messages, "message")
-                status.update(f"Deleting {visible(name)} … {gone} gone")
+            while _goes_on(erasure):
+                status.update(_progress(name, erasure))
                 sleep(_ASK_AGAIN_S)
                 erasure = client.erasure.get(erasure.id)
     except Interrupted as interrupted:
@@ -79,6 +87,19 @@ def erase(client: Recollect, name: str, begin: Callable[[], Erasure], *, as_json
         error.detail = f"{error.detail} {_left(begun)}"
         raise
     print_erasure(erasure, as_json=as_json)
+
+
+def _goes_on(erasure: Erasure) -> bool:
+    if erasure.state == "erasing":
+        return True
+    is_scrubbing = erasure.state == "erased" and erasure.scrub.asked_at is not None
+    return is_scrubbing and erasure.scrub.problem is None
+
+
+def _progress(name: str, erasure: Erasure) -> str:
+    if erasure.state == "erasing":
+        return f"Deleting {visible(name)} … {counted(erasure.counts.messages, 'message')} gone"
+    return f"Scrubbing {visible(name)} … {visible(erasure.scrub.doing or 'begins')}"
 
 
 def _left(begun: Erasure | None) -> str:

@@ -1,10 +1,10 @@
 """`recollect sessions …`."""
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from recollect.cli.deleting import ask, confirmed, erase
+from recollect.cli.deleting import ask, confirmed, erase, scrubbing
 from recollect.cli.lists import chunks_of
 from recollect.cli.options import as_json, dated, metadata_given, paged
 from recollect.cli.tables import print_list, print_session, sessions_table
@@ -82,17 +82,25 @@ def end(client: Recollect, *, session_id: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("session_id")
+@scrubbing
 @as_json
 @confirmed
 @with_client
-def delete(client: Recollect, *, session_id: str, is_sure: bool, as_json: bool) -> None:
+def delete(
+    client: Recollect,
+    *,
+    session_id: str,
+    scrub: Literal["now"] | None,
+    is_sure: bool,
+    as_json: bool,
+) -> None:
     """Forget a session with all its messages.
 
     It asks first. When it is done, nothing of the session can be read any more.
 
     \b
     recollect sessions delete chat-1
-    recollect sessions delete chat-1 --yes --json
+    recollect sessions delete chat-1 --yes --scrub now --json
     """
     name = f"session {session_id!r}"
     if not is_sure:
@@ -100,7 +108,7 @@ def delete(client: Recollect, *, session_id: str, is_sure: bool, as_json: bool) 
         owner = f" of user {session.user_id!r}" if session.user_id else ""
         messages = counted(session.message_count, "message")
         ask(f"Delete {name}{owner} with {messages}? This cannot be undone.")
-    erase(client, name, lambda: client.session.delete(session_id), as_json=as_json)
+    erase(client, name, lambda: client.session.delete(session_id, scrub=scrub), as_json=as_json)
 
 
 COMMANDS = (add, list_, show, end, delete)

@@ -141,9 +141,18 @@ def print_erasure(erasure: Erasure, *, as_json: bool) -> None:
             ("gone", ", ".join(gone) or "nothing yet"),
             ("started", exactly(erasure.started_at)),
             ("erased", exactly(erasure.erased_at) or "not yet"),
+            ("scrubbed", _scrub_of(erasure)),
         ],
         as_json=as_json,
     )
+
+
+def _scrub_of(erasure: Erasure) -> str:
+    if erasure.scrubbed_at is not None:
+        return exactly(erasure.scrubbed_at)
+    scrub = erasure.scrub
+    left = [f"not done: {each.step}. {each.why}" for each in scrub.not_done]
+    return "; ".join(filter(None, [*left, scrub.problem, scrub.doing])) or "not yet"
 
 
 def users_table(users: Sequence[User]) -> Table:

@@ -1,10 +1,10 @@
 """`recollect users …`."""
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from recollect.cli.deleting import ask, confirmed, erase
+from recollect.cli.deleting import ask, confirmed, erase, scrubbing
 from recollect.cli.lists import chunks_of
 from recollect.cli.options import as_json, dated, json_object, metadata_given, paged
 from recollect.cli.tables import print_list, print_user, users_table
@@ -114,22 +114,25 @@ def update(
 
 @click.command()
 @click.argument("user_id")
+@scrubbing
 @as_json
 @confirmed
 @with_client
-def delete(client: Recollect, *, user_id: str, is_sure: bool, as_json: bool) -> None:
+def delete(
+    client: Recollect, *, user_id: str, scrub: Literal["now"] | None, is_sure: bool, as_json: bool
+) -> None:
     """Forget a user with every session and message that is theirs.
 
     It asks first. When it is done, nothing of the user can be read any more.
 
     \b
     recollect users delete jane
-    recollect users delete jane --yes --json
+    recollect users delete jane --yes --scrub now --json
     """
     name = f"user {user_id!r}"
     if not is_sure:
         ask(f"Delete {name} with {_belongings(client, user_id)}? This cannot be undone.")
-    erase(client, name, lambda: client.user.delete(user_id), as_json=as_json)
+    erase(client, name, lambda: client.user.delete(user_id, scrub=scrub), as_json=as_json)
 
 
 def _belongings(client: Recollect, user_id: str) -> str:

@@ -1,7 +1,9 @@
 """An erasure: the act of forgetting a user, a session or a message.
 
-It begins when its subject is marked and hidden, goes on in batches, and ends when the last row is
-gone. It can be stopped at any point and taken up again, and it is what DELETE answers with.
+It begins when its subject is marked and hidden, goes on in batches, and is `erased` when the last
+row is gone. It can be stopped at any point and taken up again, and it is what DELETE answers with.
+What was erased is in the files still, where no query finds it, until a scrub has written them anew:
+then it is `scrubbed`.
 """
 
 from enum import StrEnum
@@ -24,6 +26,7 @@ class ErasureState(StrEnum):
 
     ERASING = "erasing"
     ERASED = "erased"
+    SCRUBBED = "scrubbed"
 
 
 class Erasure(msgspec.Struct):
@@ -42,6 +45,10 @@ class Erasure(msgspec.Struct):
         started_at, erased_at: when it was accepted, and when the last row was gone.
         claimed_until_at: until when the process that advances it has it for itself; None to whom
             does not advance it.
+        scrub_asked_at: when somebody asked for its scrub at once, while they wait for it.
+        scrub_uuid: the last scrub that began after it was erased.
+        scrub_left: what that scrub could not do, as JSON (see NotDone); None where all was done.
+        scrubbed_at: when nothing of it was in the files any more.
     """
 
     number: int
@@ -57,11 +64,20 @@ class Erasure(msgspec.Struct):
     hidden_at: Instant | None
     erased_at: Instant | None
     claimed_until_at: Instant | None = None
+    scrub_asked_at: Instant | None = None
+    scrub_uuid: str | None = None
+    scrub_left: str | None = None
+    scrubbed_at: Instant | None = None
 
     @property
     def is_finished(self) -> bool:
         """Whether the last row is gone."""
-        return self.state == ErasureState.ERASED
+        return self.state != ErasureState.ERASING
+
+    @property
+    def waits_for_scrub(self) -> bool:
+        """Whether somebody has asked for its scrub, which has not ended yet."""
+        return self.scrub_asked_at is not None and self.scrubbed_at is None
 
     @property
     def is_hidden(self) -> bool:

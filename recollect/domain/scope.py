@@ -2,6 +2,7 @@
 
 import msgspec
 
+from recollect.domain.scrub import Schedule
 from recollect.domain.secret import KeyedHash
 from recollect.domain.times import HOUR
 from recollect.domain.words import Words
@@ -17,11 +18,13 @@ class Rules(msgspec.Struct, frozen=True):
         memory_window: how many messages a memory holds when nobody says how many.
         forgotten_for_us: how long, in microseconds, an erased id refuses to come back by itself.
         idempotent_for_us: how long, in microseconds, an Idempotency-Key is remembered.
+        scrubs: when what was erased is scrubbed from the files.
     """
 
     id_hash: KeyedHash
     request_hash: KeyedHash
     words: Words
+    scrubs: Schedule
     memory_window: int = 12
     forgotten_for_us: int = 24 * HOUR
     idempotent_for_us: int = 24 * HOUR

@@ -41,6 +41,7 @@ class Application(Router):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
+        self._background.note_request()
         response = await self._answer(Request(scope, receive))
         await response(scope, receive, send)
 

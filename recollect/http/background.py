@@ -1,4 +1,4 @@
-"""Work that outlives a request: erasures that go on, and what has expired."""
+"""Work that outlives a request: erasures that go on, their scrubs, and what has expired."""
 
 import asyncio
 import logging
@@ -9,7 +9,8 @@ from recollect.domain.erasure import Erasure
 from recollect.domain.errors import RecollectError, Unavailable
 from recollect.domain.scope import Rules, Scope
 from recollect.domain.times import Instant
-from recollect.services import erasures, forgotten, idempotency, installation
+from recollect.http.scrubber import Scrubber
+from recollect.services import erasures, forgotten, idempotency, installation, scrubs
 from recollect.storage.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -19,13 +20,14 @@ ANSWER_AFTER_S = 5.0
 
 _HIDDEN_AFTER_S = 60.0
 _PAUSE_S = 0.1
+_ASK_AGAIN_S = 0.25
 _LOOK_EVERY_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _EXPIRY_PAUSE_S = 3600.0
 
 
 class Background:
-    """Finishes erasures and drops what has expired, from `start` to `stop`."""
+    """Finishes erasures, scrubs, and drops what has expired, from `start` to `stop`."""
 
     def __init__(self, engine: Engine, rules: Rules) -> None:
         self._engine = engine
@@ -34,13 +36,16 @@ class Background:
         self._latest: dict[str, Erasure] = {}
         self._claims: dict[str, Instant] = {}
         self._caring: list[asyncio.Task[None]] = []
+        self._scrubber = Scrubber(engine, rules.scrubs)
 
     async def start(self) -> None:
         """Take up what a former process left unfinished."""
         if not self._engine.is_shared:
             for scope in await self._scopes():
                 await self._engine.write_async(partial(erasures.drop_claims, scope=scope))
+            await self._engine.write_async(scrubs.drop_step)
         await self._take_up()
+        self._scrubber.start()
         self._caring = [asyncio.create_task(self._drop_expired())]
         if self._engine.is_shared:
             self._caring.append(asyncio.create_task(self._look_for_abandoned()))
@@ -50,19 +55,35 @@ class Background:
         tasks = [*self._erasing.values(), *self._caring]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, self._scrubber.stop(), return_exceptions=True)
+
+    def note_request(self) -> None:
+        """Somebody is asking this server for something: it is not idle."""
+        self._scrubber.requested_at_s = monotonic()
 
     async def erase(self, scope: Scope, begun: Erasure) -> Erasure:
         """Carry out an erasure that has begun: to its end, or for five seconds.
 
-        It goes on in any case. Nothing is answered before all that belongs to the subject is
-        hidden, so that from outside it is gone at once.
+        Its end is that of its scrub, if somebody has asked for that. It goes on in any case.
+        Nothing is answered before all that belongs to the subject is hidden, so that from outside
+        it is gone at once.
 
         Raises:
             Unavailable: the database cannot even hide it now; it will be tried again.
         """
-        if begun.is_finished:
-            return begun
+        ends = monotonic() + ANSWER_AFTER_S
+        erasure = begun if begun.is_finished else await self._erase(scope, begun)
+        if not begun.waits_for_scrub:
+            return erasure
+        get = partial(erasures.get, scope=scope, uuid=begun.uuid)
+        while (left_s := ends - monotonic()) > 0 and erasure.waits_for_scrub:
+            await asyncio.wait({self._scrubber.ask()}, timeout=left_s)
+            erasure = await self._engine.read_async(get)
+            if erasure.waits_for_scrub:
+                await asyncio.sleep(min(_ASK_AGAIN_S, left_s))
+        return erasure
+
+    async def _erase(self, scope: Scope, begun: Erasure) -> Erasure:
         if begun.uuid not in self._erasing:
             first = await self._advance(scope, begun.uuid)
             if first.is_finished:
@@ -100,6 +121,8 @@ class Background:
                     erasure = self._latest[uuid] = await self._advance(scope, uuid)
                     pause_s = _PAUSE_S
                     if erasure.is_finished:
+                        if erasure.waits_for_scrub:
+                            self._scrubber.ask()
                         return erasure
                     if erasure.claimed_until_at is None:
                         await asyncio.sleep(_PAUSE_S)  # another server is at work on it

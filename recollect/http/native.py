@@ -143,6 +143,6 @@ def _success(result: Any, operation: Operation) -> Response:
 
 def _erased(erasure: Erasure) -> Response:
     shape = shapes.erasure(erasure)
-    if erasure.is_finished:
+    if erasure.is_finished and not erasure.waits_for_scrub:
         return json_answer(shape)
     return json_answer(shape, 202, ((b"location", f"/v1/erasures/{shape.id}".encode()),))

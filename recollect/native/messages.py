@@ -8,6 +8,7 @@ from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
 from recollect.native import shapes
 from recollect.native.calls import Call, Replayed
+from recollect.native.erasures import begun
 from recollect.native.once import gone, once
 from recollect.services import erasures, memory, messages
 from recollect.services.idempotency import Made
@@ -72,7 +73,8 @@ def update(tx: Transaction, scope: Scope, call: Call) -> wire.Message:
 
 def erase(tx: Transaction, scope: Scope, call: Call) -> Erasure:
     """See `messages.erase`."""
-    return erasures.erase_message(tx, scope, call.ids["session_id"], call.ids["uuid"])
+    session_id, uuid = call.ids["session_id"], call.ids["uuid"]
+    return begun(tx, scope, call, erasures.erase_message(tx, scope, session_id, uuid))
 
 
 def search(tx: Transaction, scope: Scope, call: Call) -> wire.Hits:

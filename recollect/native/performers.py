@@ -1,7 +1,7 @@
 """Which function performs which operation, by the operation's name.
 
 What erases gives the stored erasure, begun and committed; the caller then advances it (see
-services.erasures). All others give what travels.
+services.erasures), and scrubs if that was asked for. All others give what travels.
 """
 
 from recollect.native import erasures, messages, sessions, users
@@ -30,4 +30,5 @@ PERFORMERS: dict[str, Perform] = {
     "memory.get": messages.get_memory,
     "erasures.list": erasures.list_,
     "erasures.get": erasures.get,
+    "erasures.scrub": erasures.scrub,
 }

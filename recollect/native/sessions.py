@@ -7,6 +7,7 @@ from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
 from recollect.native import shapes
 from recollect.native.calls import Call, Replayed
+from recollect.native.erasures import begun
 from recollect.native.once import gone, once
 from recollect.services import erasures, sessions
 from recollect.services.idempotency import Made
@@ -59,7 +60,7 @@ def end(tx: Transaction, scope: Scope, call: Call) -> wire.Session | Replayed:
 
 def erase(tx: Transaction, scope: Scope, call: Call) -> Erasure:
     """See `sessions.erase`."""
-    return erasures.begin_session(tx, scope, call.ids["session_id"])
+    return begun(tx, scope, call, erasures.begin_session(tx, scope, call.ids["session_id"]))
 
 
 def _made(session: wire.Session) -> Made:

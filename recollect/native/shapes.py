@@ -12,6 +12,7 @@ from recollect.domain.erasure import Erasure, Subject
 from recollect.domain.filters import read_list_filter
 from recollect.domain.message import Message
 from recollect.domain.paging import Page, read_cursor, write_cursor
+from recollect.domain.scrub import Step
 from recollect.domain.session import Session
 from recollect.domain.times import Instant, from_datetime, to_datetime
 from recollect.domain.user import User
@@ -94,8 +95,12 @@ def _explanation(found: Hit) -> wire.Explanation:
     )
 
 
-def erasure(stored: Erasure) -> wire.Erasure:
-    """An erasure as it travels."""
+def erasure(stored: Erasure, step: Step | None = None) -> wire.Erasure:
+    """An erasure as it travels.
+
+    Args:
+        step: what the scrub that runs now does, if one does.
+    """
     is_user_gone = stored.subject == Subject.USER and stored.is_finished
     return wire.Erasure(
         id=stored.uuid,
@@ -110,6 +115,20 @@ def erasure(stored: Erasure) -> wire.Erasure:
         ),
         started_at=to_datetime(stored.started_at),
         erased_at=_moment(stored.erased_at),
+        scrubbed_at=_moment(stored.scrubbed_at),
+        scrub=_scrub(stored, step),
+    )
+
+
+def _scrub(stored: Erasure, step: Step | None) -> wire.Scrub:
+    is_open = stored.is_finished and stored.scrubbed_at is None
+    covers = is_open and step is not None and step.scrub_uuid == stored.scrub_uuid
+    left = msgspec.json.decode(stored.scrub_left or "[]", type=list[wire.NotDone])
+    return wire.Scrub(
+        asked_at=_moment(stored.scrub_asked_at),
+        doing=step.doing if step and covers else None,
+        problem=step.problem if step and covers else None,
+        not_done=left,
     )
 
 

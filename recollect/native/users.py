@@ -8,6 +8,7 @@ from recollect.domain.transaction import Transaction
 from recollect.domain.user import folded_email
 from recollect.native import shapes
 from recollect.native.calls import Call, Replayed
+from recollect.native.erasures import begun
 from recollect.native.once import gone, once
 from recollect.services import erasures, sessions, users
 from recollect.services.idempotency import Made
@@ -60,7 +61,7 @@ def update(tx: Transaction, scope: Scope, call: Call) -> wire.User:
 
 def erase(tx: Transaction, scope: Scope, call: Call) -> Erasure:
     """See `users.erase`."""
-    return erasures.begin_user(tx, scope, call.ids["user_id"])
+    return begun(tx, scope, call, erasures.begin_user(tx, scope, call.ids["user_id"]))
 
 
 def list_sessions(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.Session]:

@@ -35,6 +35,10 @@ _UNCHANGING = (
     "subject_uuid",
     "started_at",
     "claimed_until_at",
+    "scrub_asked_at",
+    "scrub_uuid",
+    "scrub_left",
+    "scrubbed_at",
 )
 _MESSAGES_AT_FIRST = 20
 _SESSIONS_AT_ONCE = 100

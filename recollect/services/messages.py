@@ -119,6 +119,8 @@ def update(
         metadata=changes.merged(message.metadata, change.metadata, merge),
     )
     indexing.change(tx, scope, session_id, message, after)
+    if after != message:
+        tx.tell("add_edit", project_id=scope.project_id, uuid=tx.new_uuid(), now_at=tx.now)
     changed = tx.one(
         "set_message",
         Message,

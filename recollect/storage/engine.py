@@ -1,7 +1,9 @@
 """What an engine offers to doors and to the embedded caller."""
 
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self, TypeVar
 
+from recollect.domain.scrub import NotDone
 from recollect.domain.transaction import Operation
 
 T = TypeVar("T")
@@ -44,6 +46,47 @@ class Engine(Protocol):
         """Which engine and where, for a banner: without passwords."""
         ...
 
+    def rewriter(self, tables: Sequence[str]) -> "Rewriter":
+        """What writes the database anew, for one scrub.
+
+        Args:
+            tables: those in which people's data is, for an engine that writes table by table.
+        """
+        ...
+
     def close(self) -> None:
         """Finish what is queued, then let go of the database."""
+        ...
+
+
+class Rewriter(Protocol):
+    """Writes the database anew, so that what was deleted before is no longer in its files.
+
+    Whoever enters it holds the right to; there is one at a time for each database. Whatever stops
+    it half-way, nothing is harmed: all of it can be done again.
+    """
+
+    def __enter__(self) -> Self:
+        """Take the right to.
+
+        Raises:
+            Unavailable: somebody else is at it.
+        """
+        ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def run(self, tell: Callable[[str], None]) -> list[NotDone]:
+        """Write it anew; what could not be done here.
+
+        Args:
+            tell: is told what is being done, at each step.
+
+        Raises:
+            Unavailable: something is in the way now, which the sentence names, or it was stopped.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Let `run` end soon, from any thread."""
         ...

@@ -3,6 +3,9 @@
 CLOSED = "The server is shutting down."
 TOO_MANY = "Too many requests are waiting for the database; try again in a moment."
 
+OTHER_SCRUB = "Another scrub of this database is under way."
+SCRUB_STOPPED = "The scrub was stopped; it begins again later."
+
 # What has no index has a limit instead.
 SEARCHED_LONG = (
     "The search took longer than {} s and was stopped. "

@@ -1,3 +1,11 @@
+CREATE TABLE edits (
+    project_id INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    edited_at INTEGER NOT NULL,
+    scrub_uuid TEXT,
+    PRIMARY KEY (project_id, uuid)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE erasures (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL REFERENCES projects (project_id),
@@ -11,7 +19,7 @@ CREATE TABLE erasures (
     message_count INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
     hidden_at INTEGER,
-    erased_at INTEGER, claimed_until_at INTEGER,
+    erased_at INTEGER, claimed_until_at INTEGER, scrub_asked_at INTEGER, scrub_uuid TEXT, scrub_left TEXT, scrubbed_at INTEGER,
     UNIQUE (project_id, uuid),
     CHECK ((state = 'erased') = (subject_id IS NULL)),
     CHECK ((state = 'erased') = (erased_at IS NOT NULL))
@@ -20,6 +28,8 @@ CREATE TABLE erasures (
 CREATE INDEX erasures_listed ON erasures (project_id);
 
 CREATE INDEX erasures_running ON erasures (project_id) WHERE subject_id IS NOT NULL;
+
+CREATE INDEX erasures_to_scrub ON erasures (project_id, erased_at) WHERE scrubbed_at IS NULL;
 
 CREATE TABLE forgotten (
     project_id INTEGER NOT NULL,

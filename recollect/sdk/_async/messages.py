@@ -1,7 +1,7 @@
 """`client.message` and `client.memory`: what was said."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
@@ -117,14 +117,20 @@ class AsyncMessageClient:
         edited: Message = await self._caller.call(make_call("messages.update", ids, body=body))
         return edited
 
-    async def delete(self, session_id: str, uuid: str) -> Erasure:
+    async def delete(
+        self, session_id: str, uuid: str, *, scrub: Literal["now"] | None = None
+    ) -> Erasure:
         """Forget a message; the numbers of the others stay.
+
+        Args:
+            scrub: see `client.user.delete`.
 
         Raises:
             NotFound: there is no such message.
             Gone: its session is being erased.
         """
-        call = make_call("messages.erase", {"session_id": session_id, "uuid": uuid})
+        ids = {"session_id": session_id, "uuid": uuid}
+        call = make_call("messages.erase", ids, query={"scrub": scrub})
         erasure: Erasure = await self._caller.call(call)
         return erasure
 

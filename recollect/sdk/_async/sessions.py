@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -140,14 +140,14 @@ class AsyncSessionClient:
         ended: Session = await self._caller.call(call)
         return ended
 
-    async def delete(self, session_id: str) -> Erasure:
-        """Forget a session with all its messages; see `client.user.delete`.
+    async def delete(self, session_id: str, *, scrub: Literal["now"] | None = None) -> Erasure:
+        """Forget a session with all its messages; `scrub` and more: see `client.user.delete`.
 
         Raises:
             NotFound: there is no such session.
             Gone: its user is being erased.
         """
-        call = make_call("sessions.erase", {"session_id": session_id})
+        call = make_call("sessions.erase", {"session_id": session_id}, query={"scrub": scrub})
         erasure: Erasure = await self._caller.call(call)
         return erasure
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -169,19 +169,25 @@ class AsyncUserClient:
         changed: User = await self._caller.call(call)
         return changed
 
-    async def delete(self, user_id: str) -> Erasure:
+    async def delete(self, user_id: str, *, scrub: Literal["now"] | None = None) -> Erasure:
         """Forget a user, with every session and message that is theirs.
 
         When this returns, nothing of the user can be read any more. What takes a server longer
         than 5 seconds goes on there; `client.erasure.get(erasure.id)` tells how far it is.
 
+        Args:
+            scrub: "now" also has the database's files written anew at once, so that nothing of the
+                user is in them; a server does that by itself later.
+
         Returns:
-            The erasure, `erased`, or `erasing` while it goes on.
+            The erasure, `erased`, or `erasing` while it goes on; `scrubbed` if that was asked for
+            and is done.
 
         Raises:
             NotFound: there is no such user.
         """
-        erasure: Erasure = await self._caller.call(make_call("users.erase", {"user_id": user_id}))
+        call = make_call("users.erase", {"user_id": user_id}, query={"scrub": scrub})
+        erasure: Erasure = await self._caller.call(call)
         return erasure
 
     async def list(

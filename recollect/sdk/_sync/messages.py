@@ -2,7 +2,7 @@
 """`client.message` and `client.memory`: what was said."""
 
 from collections.abc import Iterator, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
@@ -118,14 +118,20 @@ class MessageClient:
         edited: Message = self._caller.call(make_call("messages.update", ids, body=body))
         return edited
 
-    def delete(self, session_id: str, uuid: str) -> Erasure:
+    def delete(
+        self, session_id: str, uuid: str, *, scrub: Literal["now"] | None = None
+    ) -> Erasure:
         """Forget a message; the numbers of the others stay.
+
+        Args:
+            scrub: see `client.user.delete`.
 
         Raises:
             NotFound: there is no such message.
             Gone: its session is being erased.
         """
-        call = make_call("messages.erase", {"session_id": session_id, "uuid": uuid})
+        ids = {"session_id": session_id, "uuid": uuid}
+        call = make_call("messages.erase", ids, query={"scrub": scrub})
         erasure: Erasure = self._caller.call(call)
         return erasure
 

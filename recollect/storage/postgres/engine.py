@@ -3,7 +3,7 @@
 On an event loop one connection more serves all reads of a single statement: see ReadPipe.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -20,6 +20,7 @@ from recollect.storage.postgres.connection import Connection, opening_problem, p
 from recollect.storage.postgres.lane import Gateway, Road
 from recollect.storage.postgres.lanes import Lanes
 from recollect.storage.postgres.migrations import migrate
+from recollect.storage.postgres.rewriter import PostgresRewriter
 from recollect.storage.postgres.statements import statement
 from recollect.storage.postgres.waiting import ThreadWaiting
 from recollect.storage.queries import Query
@@ -59,6 +60,7 @@ class PostgresEngine:
         Raises:
             StorageError: the database cannot be reached or used, or is not ours.
         """
+        self._url = url
         self._place = place_of(url)
         self._forks = ForkGuard()
         try:
@@ -115,6 +117,11 @@ class PostgresEngine:
     def describe(self) -> str:
         """See storage.engine.Engine."""
         return f"PostgreSQL {self._version}, {self._place}"
+
+    def rewriter(self, tables: Sequence[str]) -> PostgresRewriter:
+        """See storage.engine.Engine."""
+        self._forks.check()
+        return PostgresRewriter(self._url, tables)
 
     def close(self) -> None:
         """See storage.engine.Engine. In a forked process it is not this engine's to close."""

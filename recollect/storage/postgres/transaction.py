@@ -58,6 +58,8 @@ class PostgresTransaction(TimedTransaction):
 
     def run_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
         """See domain.transaction.Transaction."""
+        if not self._has_text(query):
+            return 0
         asked, _ = self._asked(query, {})
         return self._connection.run_many(asked, rows)
 

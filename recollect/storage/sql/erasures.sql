@@ -1,8 +1,10 @@
 -- Erasures, and what keeps the erased from coming back. Columns as in domain.erasure.Erasure.
 
 -- fragment: erasure_columns
-number, uuid, subject, subject_id, subject_hash, subject_uuid, state,
-session_count, message_count, started_at, hidden_at, erased_at, claimed_until_at
+number, uuid, subject, subject_id, subject_hash, subject_uuid,
+CASE WHEN scrubbed_at IS NULL THEN state ELSE 'scrubbed' END AS state,
+session_count, message_count, started_at, hidden_at, erased_at, claimed_until_at,
+scrub_asked_at, scrub_uuid, scrub_left, scrubbed_at
 
 -- name: add_erasure
 INSERT INTO erasures (

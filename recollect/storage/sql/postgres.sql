@@ -35,6 +35,12 @@ WHERE project_id = :project_id AND session_id = :session_id;
 -- name: empty_index
 -- Nothing: each message's words are set anew.
 
+-- name: database_bytes
+SELECT pg_database_size(current_database());
+
+-- name: merge_index
+-- Nothing: who writes a table anew writes its indexes anew.
+
 -- name: index_entries
 -- None: the words are in the messages' own rows.
 

@@ -38,6 +38,14 @@ ORDER BY seq;
 -- name: empty_index
 INSERT INTO message_words (message_words) VALUES ('delete-all');
 
+-- name: database_bytes
+SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size();
+
+-- name: merge_index
+-- So many pages more of the work of merging the whole index into one piece, which alone drops the
+-- words of what was taken out. A negative number begins it.
+INSERT INTO message_words (message_words, rank) VALUES ('merge', :pages);
+
 -- name: index_entries
 -- Every word with every message that has it, from a word on; those of a word in their order.
 SELECT term, doc

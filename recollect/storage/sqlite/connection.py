@@ -1,5 +1,6 @@
 """Connections to a SQLite file: how they are set, and what their errors mean."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,33 @@ def _set(connection: apsw.Connection, name: str, value: int | str, path: str) ->
         raise StorageError(
             f"SQLite keeps {name} at {in_force!r} on {path}, where {expected!r} is needed."
         )
+
+
+_temporary_files = threading.Lock()
+
+
+@contextmanager
+def temporary_files_beside(connection: apsw.Connection) -> Iterator[None]:
+    """Let SQLite put its temporary files into the folder of a connection's file.
+
+    There is as much room there as the database needs, and what is in them is as private as it. The
+    place is one for the whole process, so one thread at a time has it.
+    """
+    folder = Path(connection.filename).parent if connection.filename else None
+    if folder is None:
+        yield
+        return
+    with _temporary_files:
+        _put_temporary_files(connection, str(folder))
+        try:
+            yield
+        finally:
+            _put_temporary_files(connection, "")
+
+
+def _put_temporary_files(connection: apsw.Connection, folder: str) -> None:
+    quoted = folder.replace("'", "''")
+    connection.execute(f"PRAGMA temp_store_directory = '{quoted}'").fetchall()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from recollect.storage.sqlite.jobs import Job
 from recollect.storage.sqlite.migrations import check_is_ours, migrate
 from recollect.storage.sqlite.owner import Ownership
 from recollect.storage.sqlite.readers import ReaderGate, Readers
+from recollect.storage.sqlite.rewriter import SqliteRewriter
 from recollect.storage.sqlite.writer import WriterLane
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class SqliteEngine:
         self._is_memory = path == MEMORY
         self._forks = ForkGuard()
         self._ownership = None if self._is_memory else take_file(path, url)
+        self._rewriting = threading.Lock()
         gate = self._gate = ReaderGate()
         try:
             connection = open_file(path)
@@ -117,6 +119,11 @@ class SqliteEngine:
     def describe(self) -> str:
         """See storage.engine.Engine."""
         return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"
+
+    def rewriter(self, tables: Sequence[str]) -> SqliteRewriter:  # noqa: ARG002 - all at once
+        """See storage.engine.Engine."""
+        self._forks.check()
+        return SqliteRewriter(self._writer, self._rewriting, self.path)
 
     def close(self) -> None:
         """See storage.engine.Engine. In a forked process it is not this engine's to close."""

@@ -17,22 +17,30 @@ What can go wrong, and what happens then:
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from recollect.domain.errors import StorageError, Unavailable
 from recollect.domain.times import Instant
+from recollect.domain.transaction import Transaction
 from recollect.storage.clock import Clock
 from recollect.storage.queries import Query
 from recollect.storage.refusals import CLOSED, TOO_MANY, carried
-from recollect.storage.sqlite.connection import BUSY_TIMEOUT_MS, opening_problem, refusal
+from recollect.storage.sqlite.connection import (
+    BUSY_TIMEOUT_MS,
+    opening_problem,
+    refusal,
+    temporary_files_beside,
+)
 from recollect.storage.sqlite.jobs import Job, answer
 from recollect.storage.sqlite.readers import ReaderGate
 from recollect.storage.sqlite.transaction import AtEnd, SqliteTransaction
+
+T = TypeVar("T")
 
 GROUP_MS = 20
 """A group commits after this long at the latest, so that nobody waits for a crowd."""
@@ -42,6 +50,9 @@ CHECKPOINT_PAGES_UNDER_LOAD = 1_500
 _TRUNCATE_WAIT_MS = 10
 _TRUNCATE_PAUSE_S = 0.1
 _KEEP_TIME_EVERY_S = 60.0
+
+
+_HAS_SAMPLES = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4'"
 
 
 class _NeedsSavepointsError(Exception):
@@ -81,6 +92,8 @@ class WriterLane:
         self._gate_opens_at = 0.0
         self._keep_time_at = 0.0
         self._read_limit_s = read_limit_s
+        self._chores: list[Job[Any]] = []
+        self._is_rewriting = False
         self._is_closed = False
         self._lock = threading.Lock()
         connection.set_wal_hook(self._note_wal_pages)
@@ -99,6 +112,58 @@ class WriterLane:
             if self._queue.qsize() >= self._queue_limit:
                 raise Unavailable(TOO_MANY)
             self._queue.put(job)
+
+    def do(self, chore: Callable[[], T]) -> T:
+        """Run what concerns the file as a whole in the lane, between two groups of writes.
+
+        Args:
+            chore: one of this lane's `rewrite` and `empty_log`.
+
+        Raises:
+            What it raises; Unavailable as for `submit`.
+        """
+        done = threading.Event()
+        job: Job[T] = Job(lambda _tx: chore(), done)
+
+        def hand_over(_tx: Transaction) -> None:
+            if job not in self._chores:  # like every operation it may run twice
+                self._chores.append(job)
+
+        self.submit(Job(hand_over, threading.Event()))
+        done.wait()
+        return job.outcome()
+
+    def rewrite(self) -> None:
+        """Write the file anew, free of what was deleted; all writers wait. A chore.
+
+        Raises:
+            Unavailable: the disk is full, or it was interrupted.
+        """
+        # Samples of keys, which ANALYZE keeps of what it saw. No plan depends on them, because
+        # connections are set to plan without values.
+        if self._connection.execute(_HAS_SAMPLES).fetchall():
+            self._connection.execute("DELETE FROM sqlite_stat4")
+        self._is_rewriting = True
+        try:
+            with temporary_files_beside(self._connection):
+                self._connection.execute("VACUUM")
+        finally:
+            self._is_rewriting = False
+
+    def empty_log(self) -> bool:
+        """Copy the whole log back into the file and cut it to nothing, if no reader needs it.
+
+        A chore. Until it is done no reader lane begins a read; but not for ever.
+        """
+        self._truncate_not_before = 0.0
+        self._wal_pages = max(self._wal_pages, 1)
+        self._shorten_log()
+        return self._wal_pages == 0
+
+    def interrupt_rewriting(self) -> None:
+        """Let `rewrite` end with nothing done, if it is running; from any thread."""
+        if self._is_rewriting:
+            self._connection.interrupt()
 
     def close(self) -> None:
         """Run what is queued, copy the log back into the file, close the connection."""
@@ -137,8 +202,21 @@ class WriterLane:
         while (job := self._next_job()) is not None:
             group = self._run_alone_or_in_group(job)
             answer(group)
+            self._do_chores()
             self._tend_log()
+        self._do_chores()
         self._gate.open()
+
+    def _do_chores(self) -> None:
+        while self._chores:
+            job = self._chores.pop()
+            try:
+                if self._is_closed:
+                    raise Unavailable(CLOSED)
+                job.value = job.operation(self._transaction())
+            except Exception as error:
+                job.error = _told(error)
+            answer([job])
 
     def _next_job(self) -> Job[Any] | None:
         while self._gate.is_closed:

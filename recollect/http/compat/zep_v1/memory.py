@@ -33,7 +33,7 @@ class Memory(Part):
         self.handlers = {
             ("GET", "/sessions/{session_id}/memory"): self.get,
             ("POST", "/sessions/{session_id}/memory"): self.append,
-            ("DELETE", "/sessions/{session_id}/memory"): self.erase,
+            ("DELETE", "/sessions/{session_id}/memory"): self.forget,
             ("GET", "/sessions/{session_id}/messages"): self.list_messages,
             ("GET", "/sessions/{session_id}/messages/{uuid}"): self.get_message,
             ("PATCH", "/sessions/{session_id}/messages/{uuid}"): self.update_message,
@@ -67,11 +67,10 @@ class Memory(Part):
         )
         return text_answer("OK")
 
-    async def erase(self, request: Request) -> Response:
+    async def forget(self, request: Request) -> Response:
         """Forget the session with its messages."""
-        begun = await self.write(erasures.begin_session, await self.session_id(request))
-        await self._background.erase(self._scope, begun)
-        return text_answer("OK")
+        session_id = await self.session_id(request)
+        return await self.erase(self._background, erasures.begin_session, session_id, request)
 
     async def list_messages(self, request: Request) -> Response:
         """A page of messages, oldest first: `cursor` is the page's number, from 1."""

@@ -4,11 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from starlette.responses import Response
+
+from recollect.domain.erasure import Erasure
 from recollect.domain.errors import BadRequest, Gone, NotFound
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
+from recollect.http.answers import text_answer
+from recollect.http.background import Background
 from recollect.http.requests import Request
-from recollect.services import sessions, users
+from recollect.services import scrubs, sessions, users
 from recollect.storage.engine import Engine
 
 T = TypeVar("T")
@@ -33,6 +38,26 @@ class Part:
     async def write(self, operation: Callable[..., T], *ids: str, **values: Any) -> T:
         """Run a service that writes: `operation(tx, scope, *ids, **values)`."""
         return await self._engine.write_async(lambda tx: operation(tx, self._scope, *ids, **values))
+
+    async def erase(
+        self,
+        background: Background,
+        begin: Callable[[Transaction, Scope, str], Erasure],
+        id_: str,
+        request: Request,
+    ) -> Response:
+        """Begin an erasure and carry it out: `OK` once nothing of it can be read.
+
+        With `?scrub=now`, which is not Zep's, once it is scrubbed, or after five seconds.
+        """
+        is_asked = ("scrub", "now") in request.query()
+
+        def begun(tx: Transaction) -> Erasure:
+            erasure = begin(tx, self._scope, id_)
+            return scrubs.ask(tx, self._scope, erasure.uuid) if is_asked else erasure
+
+        await background.erase(self._scope, await self._engine.write_async(begun))
+        return text_answer("OK")
 
     async def user_id(self, request: Request) -> str:
         """The user that a path names."""

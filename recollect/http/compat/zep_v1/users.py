@@ -7,7 +7,7 @@ from recollect.domain.metadata import merge_keeping_nulls
 from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
 from recollect.domain.user import NewUser, UserChange
-from recollect.http.answers import json_answer, text_answer
+from recollect.http.answers import json_answer
 from recollect.http.background import Background
 from recollect.http.compat.lenient import Fields, read_object
 from recollect.http.compat.zep_v1 import shapes
@@ -32,7 +32,7 @@ class Users(Part):
             ("GET", "/user"): self._list.answer,
             ("GET", "/user/{user_id}"): self.get,
             ("PATCH", "/user/{user_id}"): self.update,
-            ("DELETE", "/user/{user_id}"): self.erase,
+            ("DELETE", "/user/{user_id}"): self.forget,
             ("GET", "/user/{user_id}/sessions"): self.list_sessions,
         }
 
@@ -68,11 +68,10 @@ class Users(Part):
         )
         return json_answer(shapes.user(user, user.number))
 
-    async def erase(self, request: Request) -> Response:
-        """Forget a user, with all that is theirs; `OK` once nothing of it can be read."""
-        begun = await self.write(erasures.begin_user, await self.user_id(request))
-        await self._background.erase(self._scope, begun)
-        return text_answer("OK")
+    async def forget(self, request: Request) -> Response:
+        """Forget a user, with all that is theirs."""
+        user_id = await self.user_id(request)
+        return await self.erase(self._background, erasures.begin_user, user_id, request)
 
     async def list_sessions(self, request: Request) -> Response:
         """All sessions of a user, each with the id 0; none where the user is unknown."""

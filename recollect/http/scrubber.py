@@ -1,0 +1,116 @@
+"""When a server scrubs, and that it does so in a thread beside the requests."""
+
+import asyncio
+import logging
+from time import monotonic, time_ns
+
+from recollect.domain.errors import RecollectError
+from recollect.domain.scrub import Schedule
+from recollect.domain.times import Instant
+from recollect.domain.transaction import Transaction
+from recollect.scrubbing import Scrub
+from recollect.services import scrubs
+from recollect.storage.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 5.0
+_FIRST_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = 600.0
+
+
+class Scrubber:
+    """Scrubs what was erased when it is due, or asked for, from `start` to `stop`.
+
+    Attributes:
+        requested_at_s: when the last request came in, on the monotonic clock.
+    """
+
+    def __init__(self, engine: Engine, schedule: Schedule) -> None:
+        self._engine = engine
+        self._schedule = schedule
+        self._is_asked = asyncio.Event()
+        self._looked: list[asyncio.Future[None]] = []
+        self._running: Scrub | None = None
+        self._caring: asyncio.Task[None] | None = None
+        self._not_before_s = 0.0
+        self._pause_s = _FIRST_PAUSE_S
+        self.requested_at_s = monotonic()
+
+    def start(self) -> None:
+        """Begin to look for what is due."""
+        self._caring = asyncio.create_task(self._care())
+
+    async def stop(self) -> None:
+        """End, with a scrub that runs: the next start does it again."""
+        if self._caring is None:
+            return
+        self._caring.cancel()
+        if self._running is not None:
+            self._running.stop()
+        await asyncio.gather(self._caring, return_exceptions=True)
+
+    def ask(self) -> "asyncio.Future[None]":
+        """Look at once, because somebody has asked for a scrub; done when that look is."""
+        looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._looked.append(looked)
+        self._is_asked.set()
+        return looked
+
+    async def _care(self) -> None:
+        while True:
+            asked, self._looked = self._looked, []
+            try:
+                await self._look()
+            except RecollectError as error:
+                logger.warning("the scrub is tried again in %.0f s: %s", self._pause_s, error)
+                self._not_before_s = monotonic() + self._pause_s
+                self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+            except Exception:
+                # Whatever it is, what was erased must go.
+                logger.exception("the scrub is tried again in %.0f s", _LONGEST_PAUSE_S)
+                self._not_before_s = monotonic() + _LONGEST_PAUSE_S
+            for each in asked:
+                each.set_result(None)
+            await self._until_next_look()
+
+    async def _until_next_look(self) -> None:
+        try:
+            await asyncio.wait_for(self._is_asked.wait(), _LOOK_EVERY_S)
+        except TimeoutError:
+            return
+        self._is_asked.clear()
+        self._not_before_s = 0.0
+
+    async def _look(self) -> None:
+        if monotonic() < self._not_before_s:
+            return
+        if await self._engine.read_async(self._is_due):
+            await self._scrub()
+            self._pause_s = _FIRST_PAUSE_S
+
+    def _is_due(self, tx: Transaction) -> bool:
+        waiting = scrubs.waiting(tx)
+        if waiting is None or waiting.is_asked:
+            return waiting is not None
+        return self._schedule.is_due(
+            waiting.since_at,
+            Instant(time_ns() // 1000),
+            scrubs.database_bytes(tx),
+            monotonic() - self.requested_at_s,
+        )
+
+    async def _scrub(self) -> None:
+        began = monotonic()
+        self._running = Scrub(self._engine)
+        try:
+            # Not cancelled with its task: the thread is waited for, which `stop` lets end.
+            thread = asyncio.create_task(asyncio.to_thread(self._running.run))
+            try:
+                await asyncio.shield(thread)
+            except asyncio.CancelledError:
+                await asyncio.gather(thread, return_exceptions=True)
+                raise
+        finally:
+            self._running = None
+        logger.info("scrubbed what was erased in %.1f s", monotonic() - began)

@@ -1,0 +1,206 @@
+"""Writing PostgreSQL tables anew, so that nothing that was deleted is in the files any more.
+
+VACUUM alone leaves what was deleted in the holes of pages, and every word in a GIN index. So:
+
+1. Wait until no transaction is open that still sees what was deleted: VACUUM FULL would copy it.
+2. VACUUM FULL, table by table. It locks each as long as it takes, and waits for that lock only
+   briefly at a time, because everybody else queues behind whoever waits.
+3. Samples of columns, which ANALYZE keeps in a table of the system's own: the schema has none taken
+   of columns with people's data. Where there are some all the same, that table is written anew.
+4. The log: after a checkpoint the files of the log that are no longer needed are kept under new
+   names, to be used again, with what they held. They are overwritten by switching through them.
+
+What the role of the installation may not do, or what a replica or an archive still holds back, is
+told, and is then not done.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Event
+from time import monotonic
+from typing import Any, LiteralString, Self
+
+import psycopg
+from psycopg import sql
+from psycopg.errors import Diagnostic, InsufficientPrivilege, LockNotAvailable, QueryCanceled
+
+from recollect.domain.errors import Unavailable
+from recollect.domain.scrub import NotDone
+from recollect.storage.postgres.connection import connect, opening_problem
+from recollect.storage.refusals import OTHER_SCRUB, SCRUB_STOPPED
+
+READER_WAIT_S = 60.0
+LOCK_WAIT_S = 60.0
+_LOCK_KEY = 0x5C5B5EC0
+_LOOK_EVERY_S = 0.2
+_LOCK_TIMEOUT_MS = 1_000
+_CANCEL_S = 2.0
+_NOT_ALLOWED = "The role that Recollect connects as may not do it: {}"
+
+_OLDER_TRANSACTION = """
+SELECT holder, since FROM (
+    SELECT 'process ' || pid AS holder, xact_start AS since, backend_xmin AS horizon
+    FROM pg_stat_activity
+    WHERE pid <> pg_backend_pid()
+        AND (datname = current_database() OR backend_type = 'walsender')
+    UNION ALL
+    SELECT 'process ' || pid, xact_start, backend_xid
+    FROM pg_stat_activity
+    WHERE pid <> pg_backend_pid() AND datname = current_database()
+    UNION ALL
+    SELECT 'prepared transaction ' || gid, prepared, transaction
+    FROM pg_prepared_xacts WHERE database = current_database()
+    UNION ALL
+    SELECT 'replication slot ' || slot_name, NULL, xmin FROM pg_replication_slots
+) AS transactions
+WHERE horizon IS NOT NULL AND age(horizon) > age(CAST(%s AS xid))
+ORDER BY since NULLS FIRST
+LIMIT 1
+"""
+_SAMPLED = """
+SELECT count(*)
+FROM pg_stats
+JOIN pg_attribute ON attrelid = format('%%I.%%I', schemaname, tablename)::regclass
+    AND pg_attribute.attname = pg_stats.attname
+WHERE schemaname = current_schema() AND tablename = ANY(%s) AND attstattarget = 0
+"""
+_FILES_OF_LOG_AHEAD = """
+SELECT count(*) FROM pg_ls_waldir()
+WHERE name ~ '^[0-9A-F]{24}$' AND name > pg_walfile_name(pg_current_wal_lsn())
+"""
+_FILES_OF_LOG_KEPT = """
+SELECT count(*) FROM pg_ls_waldir()
+WHERE name ~ '^[0-9A-F]{24}$' AND name < (SELECT redo_wal_file FROM pg_control_checkpoint())
+"""
+# A file of the log in which nothing stands yet is not left: so something is written first.
+_NEXT_FILE_OF_LOG = "SELECT pg_logical_emit_message(false, 'recollect', ''), pg_switch_wal()"
+
+
+class PostgresRewriter:
+    """See storage.engine.Rewriter."""
+
+    def __init__(self, url: str, tables: Sequence[str]) -> None:
+        self._url = url
+        self._tables = tables
+        self._is_stopping = Event()
+        self._warnings: list[str] = []
+
+    def __enter__(self) -> Self:
+        """See storage.engine.Rewriter: the right is a lock, which ends with the connection."""
+        try:
+            self._connection = connect(self._url)
+        except psycopg.Error as error:
+            raise Unavailable(opening_problem(error, self._url)) from error
+        self._connection.add_notice_handler(self._note)
+        self._connection.execute("SET statement_timeout = 0")
+        self._connection.execute(f"SET lock_timeout = {_LOCK_TIMEOUT_MS}".encode())
+        if not self._value("SELECT pg_try_advisory_lock(%s)", _LOCK_KEY):
+            self._connection.close()
+            raise Unavailable(OTHER_SCRUB)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def run(self, tell: Callable[[str], None]) -> list[NotDone]:
+        """See storage.engine.Rewriter."""
+        try:
+            tell("waiting for transactions that see the former state")
+            self._wait_for_transactions()
+            left = []
+            for table in self._tables:
+                tell(f"writing the table {table} anew")
+                left += self._try(f"table {table}", self._write_anew, table)
+            tell("looking for samples of columns")
+            left += self._try("samples of columns", self._clear_samples)
+            tell("overwriting the log")
+            return [*left, *self._try("log", self._overwrite_log)]
+        except QueryCanceled as error:
+            raise Unavailable(SCRUB_STOPPED) from error
+        except psycopg.Error as error:
+            raise Unavailable(f"The database refused a step of the scrub: {error}") from error
+
+    def stop(self) -> None:
+        """See storage.engine.Rewriter."""
+        self._is_stopping.set()
+        with suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=_CANCEL_S)
+
+    def _try(self, step: str, do: Callable[..., str | None], *given: Any) -> list[NotDone]:
+        """Do a step, unless it is not allowed; what is left of it."""
+        self._check_goes_on()
+        self._warnings.clear()
+        try:
+            why = do(*given)
+        except InsufficientPrivilege as error:
+            why = _NOT_ALLOWED.format(error.diag.message_primary)
+        if self._warnings:
+            why = _NOT_ALLOWED.format(self._warnings[0])
+        return [NotDone(step, why)] if why else []
+
+    def _wait_for_transactions(self) -> None:
+        now_xid = str(self._value("SELECT CAST(pg_current_xact_id() AS xid)"))
+        ends = monotonic() + READER_WAIT_S
+        while older := self._connection.execute(_OLDER_TRANSACTION, [now_xid]).fetchone():
+            if monotonic() > ends:
+                holder, since = older
+                began = f", begun {since:%Y-%m-%d %H:%M:%S %Z}," if since else ""
+                raise Unavailable(
+                    f"An open transaction ({holder}){began} still sees what was erased: until it "
+                    "ends, that stays in the files."
+                )
+            self._pause()
+
+    def _write_anew(self, table: str) -> None:
+        statement = sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table))
+        ends = monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                self._connection.execute(statement)
+            except LockNotAvailable as error:
+                if monotonic() > ends:
+                    raise Unavailable(
+                        f"The table {table} is in use by a transaction that does not end."
+                    ) from error
+                self._pause()
+            else:
+                return
+
+    def _clear_samples(self) -> str | None:
+        if not self._value(_SAMPLED, list(self._tables)):
+            return None
+        for table in self._tables:
+            self._connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
+        self._connection.execute("VACUUM (FULL) pg_statistic")
+        if self._value(_SAMPLED, list(self._tables)):
+            return "The database keeps samples of columns that the schema says to take none of."
+        return None
+
+    def _overwrite_log(self) -> str | None:
+        self._connection.execute(_NEXT_FILE_OF_LOG)
+        self._connection.execute("CHECKPOINT")
+        for _ in range(self._value(_FILES_OF_LOG_AHEAD) + 1):
+            self._check_goes_on()
+            self._connection.execute(_NEXT_FILE_OF_LOG)
+        self._connection.execute("CHECKPOINT")
+        kept = self._value(_FILES_OF_LOG_KEPT)
+        if kept:
+            return f"{kept} older files of the log are kept for a replica, a slot or an archive."
+        return None
+
+    def _value(self, statement: LiteralString, *values: Any) -> Any:
+        row = self._connection.execute(statement, values or None).fetchone()
+        return row[0] if row else None
+
+    def _note(self, notice: Diagnostic) -> None:
+        # What a role may not vacuum is passed over with a warning.
+        if notice.severity_nonlocalized == "WARNING":
+            self._warnings.append(notice.message_primary or "")
+
+    def _pause(self) -> None:
+        self._is_stopping.wait(_LOOK_EVERY_S)
+        self._check_goes_on()
+
+    def _check_goes_on(self) -> None:
+        if self._is_stopping.is_set():
+            raise Unavailable(SCRUB_STOPPED)

@@ -176,6 +176,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "memory.get": lambda client, ids, _, said: client.memory.get(*ids, **said),
     "erasures.list": lambda client, _, __, said: client.erasure.list(**said),
     "erasures.get": lambda client, ids, _, said: client.erasure.get(*ids, **said),
+    "erasures.scrub": lambda client, ids, _, said: client.erasure.scrub(*ids, **said),
 }
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from tests.ways import Reply, Way
@@ -22,6 +23,10 @@ MESSAGES, MESSAGE = "/v1/sessions/{}/messages", "/v1/sessions/{}/messages/{}"
 MEMORY = "/v1/sessions/{}/memory"
 SEARCH = "/v1/search"
 ERASURES, ERASURE = "/v1/erasures", "/v1/erasures/{}"
+SCRUB = "/v1/erasures/{}/scrub"
+NOT_BEGUN = {"asked_at": None, "doing": None, "problem": None, "not_done": []}
+
+SCRUB_S = 60.0
 
 Refusal = tuple[int, str, list[str]]
 NOT_FOUND: Refusal = (404, "not_found", [])
@@ -119,6 +124,21 @@ def erase(way: Way, path: str, *ids: str) -> Any:
     erased = way.request("DELETE", path, *ids)
     assert (erased.status, erased.json["state"]) == (200, "erased"), erased
     return erased.json
+
+
+def scrubbed(way: Way, path: str, *ids: str) -> Any:
+    """Forget a user, a session or a message, and have it scrubbed at once; the erasure.
+
+    A scrub that takes long, or waits for another, is answered before its end.
+    """
+    answer = way.request("DELETE", path, *ids, params={"scrub": "now"})
+    until_s = monotonic() + SCRUB_S
+    while answer.json["state"] != "scrubbed":
+        assert answer.json["state"] in {"erasing", "erased"}, answer
+        assert monotonic() < until_s, answer
+        sleep(0.1)
+        answer = way.request("POST", SCRUB, answer.json["id"])
+    return answer.json
 
 
 def pages(way: Way, path: str, *ids: str, **params: Any) -> Iterator[list[Any]]:

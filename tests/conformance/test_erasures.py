@@ -13,6 +13,7 @@ from tests.conformance.steps import (
     MEMORY,
     MESSAGE,
     MESSAGES,
+    NOT_BEGUN,
     NOT_FOUND,
     SESSION,
     SESSIONS,
@@ -68,6 +69,8 @@ def test_erasing_a_user_answers_with_the_erasure(way: Way, jane: SimpleNamespace
         "subject_uuid": jane.uuid,
         "state": "erased",
         "counts": {"users": 1, "sessions": 2, "messages": 3},
+        "scrubbed_at": None,
+        "scrub": NOT_BEGUN,
     }
 
 

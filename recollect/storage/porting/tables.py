@@ -4,7 +4,8 @@ Where they stand is the order in which they can be filled; a table is read in th
 which both engines give alike: by number, or byte by byte. Rows are tuples of integers, texts and
 None, as everywhere in the program. Not copied: `schema_migrations`, which each database has of its
 own; the row number of a message, which only SQLite keeps and gives anew in the order of the
-messages; and the index of words, which whoever opens the target makes anew.
+messages; the index of words, which whoever opens the target makes anew; and `edits`, because what
+was edited before is in no file of the target.
 """
 
 from collections.abc import Callable
@@ -125,7 +126,8 @@ TABLES = (
         key="number",
         columns="""
         number project_id uuid subject subject_id subject_hash subject_uuid state session_count
-        message_count started_at hidden_at erased_at claimed_until_at
+        message_count started_at hidden_at erased_at claimed_until_at scrub_asked_at scrub_uuid
+        scrub_left scrubbed_at
         """,
     ),
     Table(
@@ -144,7 +146,7 @@ TABLES = (
         "installation",
         key="name",
         columns="name value",
-        condition=f"name NOT IN ('{MARK}', 'index', 'index_making')",
+        condition=f"name NOT IN ('{MARK}', 'index', 'index_making', 'scrub')",
     ),
 )
 

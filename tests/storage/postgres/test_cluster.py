@@ -28,6 +28,7 @@ SHARD_KEYS = {
     "sessions": "session_id",
     "messages": "session_id",
     "erasures": "uuid",
+    "edits": "uuid",
     "forgotten": "id_hash",
     "idempotency": "key",
 }
@@ -35,6 +36,7 @@ NOTHING_TO_DO = {
     "empty_index",
     "index_entries",
     "index_message",
+    "merge_index",
     "messages_to_unindex",
     "unindex_message",
 }
@@ -212,7 +214,15 @@ def test_a_statement_that_locks_names_one_row_by_what_divides_its_table(name: st
 
 
 # Small tables and those whose rows expire are looked through; each row is then changed by its key.
-OF_MANY_SHARDS = {"drop_claims", "drop_made_of_user", "drop_made_of_session"}
+OF_MANY_SHARDS = {
+    "cover_edits",
+    "cover_erasures",
+    "drop_claims",
+    "drop_covered_edits",
+    "drop_made_of_session",
+    "drop_made_of_user",
+    "set_scrubbed",
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(QUERIES) - OF_MANY_SHARDS))

@@ -1,13 +1,17 @@
 """What a database to measure on holds. How it is made is in `engines`, once for each.
 
 Rows are made inside the database from a counter, in one statement a table, by the product's own
-migrations: a million users take seconds. Ids, texts and times are the same on every engine.
+migrations: a million users take seconds. Ids, texts and times are the same on every engine. So is
+the index: it is made with the rows, or whoever opened the database first would have to make it.
 """
 
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+from bench.words import indexed
 
 FOLDER = Path(tempfile.gettempdir()) / "recollect-bench"
 MESSAGES_OF_SESSION = 50
@@ -22,8 +26,9 @@ WORDS = (
     "with the wider sole, which many people buy who run in the woods when it has rained. "
 )
 
+_LETTERS = 300
 _BYTES_OF_USER = 500
-_BYTES_OF_MESSAGE = 700
+_BYTES_OF_MESSAGE = 1_200
 _SPARE_BYTES = 2 << 30
 
 
@@ -46,6 +51,29 @@ class Seeded:
 
     def __str__(self) -> str:
         return f"{self.users:,} users and {self.messages:,} messages"
+
+
+class Text(NamedTuple):
+    """What one message of every session says: that with this `seq`."""
+
+    seq: int
+    role: str
+    content: str
+    words: str
+    word_count: int
+    length: int
+
+
+def texts() -> list[Text]:
+    """What is said in a session: the same in each of them."""
+    return [_text(place) for place in range(MESSAGES_OF_SESSION)]
+
+
+def _text(place: int) -> Text:
+    role = "assistant" if place % 2 else "user"
+    content = WORDS[place : place + _LETTERS]
+    known = indexed(role, role, content)
+    return Text(place + 1, role, content, known.words, known.word_count, known.length)
 
 
 def check_space(needed: int) -> None:

@@ -24,7 +24,8 @@ from bench.floor.native import Native
 from bench.floor.postgres import PostgresCalls
 from bench.floor.replay import Noted, PostgresReplay, Replay, noting_postgres
 from bench.rows import ON_POSTGRES
-from bench.seed import BEGAN_AT, MESSAGES_OF_SESSION, WORDS, Seeded, check_space
+from bench.seed import BEGAN_AT, MESSAGES_OF_SESSION, Seeded, check_space, texts
+from bench.words import INDEX_VERSION
 from recollect.storage.postgres.migrations import migrate
 from tests.postgres import GIVEN, OwnPostgresServer, PostgresServer
 
@@ -57,7 +58,15 @@ _EXECUTED = re.compile(r"execute [^:]*: (.*)", re.DOTALL)
 _NOT_WATCHED = re.compile(r"(BEGIN|BEGIN ISOLATION LEVEL READ COMMITTED|COMMIT|ROLLBACK)$")
 
 # The same rows as on SQLite; see there.
+_TEXTS = """
+CREATE TEMP TABLE texts (
+    seq bigint, role text, content text, words text, word_count integer, length bigint
+)
+"""
+_ADD_TEXT = "INSERT INTO texts VALUES (%s, %s, %s, %s, %s, %s)"
+
 _RECIPE: tuple[LiteralString, ...] = (
+    "ANALYZE texts",
     """
     INSERT INTO users (
         project_id, user_id, uuid, email, email_folded, first_name, last_name, metadata, state,
@@ -79,14 +88,15 @@ _RECIPE: tuple[LiteralString, ...] = (
     """,
     """
     INSERT INTO sessions (
-        project_id, session_id, uuid, user_id, user_uuid, metadata, state, revision,
-        message_count, last_seq, created_at, updated_at
+        project_id, session_id, uuid, user_id, user_uuid, user_number, metadata, state, revision,
+        message_count, last_seq, total_length, created_at, updated_at
     )
     SELECT 1, 'session-' || lpad(CAST(n AS text), 8, '0'),
         CAST('01900000-0001-7000-8000-' || lpad(to_hex(n), 12, '0') AS uuid),
         'user-' || lpad(CAST(owner AS text), 8, '0'),
-        CAST('01900000-0000-7000-8000-' || lpad(to_hex(owner), 12, '0') AS uuid),
-        '{"topic":"shoes"}', 'active', 1, %(each)s, %(each)s, made_at, made_at
+        CAST('01900000-0000-7000-8000-' || lpad(to_hex(owner), 12, '0') AS uuid), owner,
+        '{"topic":"shoes"}', 'active', 1, %(each)s, %(each)s, (SELECT sum(length) FROM texts),
+        made_at, made_at
     FROM generate_series(1, %(sessions)s) AS n,
         CAST(1 + mod(n, %(users)s) AS integer) AS owner,
         CAST(to_timestamp(%(began_s)s) + n * interval '1 ms' AS timestamptz) AS made_at
@@ -95,16 +105,20 @@ _RECIPE: tuple[LiteralString, ...] = (
     """
     INSERT INTO messages (
         project_id, session_id, seq, uuid, role, role_type, token_count, created_at, metadata,
-        content
+        content, word_count, words
     )
-    SELECT 1, 'session-' || lpad(CAST(1 + n / %(each)s AS text), 8, '0'), 1 + mod(n, %(each)s),
+    SELECT 1, 'session-' || lpad(CAST(session AS text), 8, '0'), seq,
         CAST('01900000-0002-7000-8000-' || lpad(to_hex(n), 12, '0') AS uuid), role, role, 75,
-        to_timestamp(%(began_s)s) + n * interval '1 ms', '{"lang":"en"}',
-        substr(%(words)s, CAST(1 + mod(n, 50) AS integer), 300)
-    FROM generate_series(0, %(sessions)s * %(each)s - 1) AS n,
-        CAST(CASE mod(n, 2) WHEN 1 THEN 'assistant' ELSE 'user' END AS text) AS role
+        to_timestamp(%(began_s)s) + n * interval '1 ms', '{"lang":"en"}', content, word_count,
+        array_to_tsvector(array_append(
+            string_to_array(words, ' '), '#' || CAST(1 + mod(session, %(users)s) AS text)
+        ))
+    FROM generate_series(0, %(sessions)s * %(each)s - 1) AS n
+    JOIN texts ON seq = 1 + mod(n, %(each)s)
+    CROSS JOIN LATERAL (SELECT 1 + n / %(each)s) AS of_session (session)
     ORDER BY n
     """,
+    "INSERT INTO installation (name, value) VALUES ('index', %(index_version)s)",
 )
 
 
@@ -261,9 +275,11 @@ class PostgresBench:
             "sessions": size.sessions,
             "each": MESSAGES_OF_SESSION,
             "began_s": BEGAN_AT // 1_000_000,
-            "words": WORDS,
+            "index_version": INDEX_VERSION,
         }
         with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as made:
+            made.execute(_TEXTS)
+            made.cursor().executemany(_ADD_TEXT, texts())
             for statement in _RECIPE:
                 made.execute(statement, values)
             made.execute("VACUUM (ANALYZE)")

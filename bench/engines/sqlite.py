@@ -21,7 +21,8 @@ from bench.floor.native import Native
 from bench.floor.replay import Noted, Replay, SqliteReplay, noting_sqlite
 from bench.floor.sqlite import SqliteCalls
 from bench.rows import ON_SQLITE
-from bench.seed import BEGAN_AT, FOLDER, MESSAGES_OF_SESSION, WORDS, Seeded, check_space
+from bench.seed import BEGAN_AT, FOLDER, MESSAGES_OF_SESSION, Seeded, check_space, texts
+from bench.words import INDEX_VERSION
 from recollect.storage.migrations import load_migrations
 from recollect.storage.sqlite.connection import connect
 from recollect.storage.sqlite.migrations import migrate
@@ -30,7 +31,16 @@ _NOT_WATCHED = re.compile(
     r"SAVEPOINT|RELEASE|ROLLBACK|BEGIN IMMEDIATE|COMMIT|PRAGMA", re.IGNORECASE
 )
 
-# Ids have a fixed width, so that their order is that of the row numbers.
+# What each session says, with its words: they are made in Python, once, and not by SQL.
+_TEXTS = """
+CREATE TEMP TABLE texts (
+    seq INTEGER PRIMARY KEY, role TEXT, content TEXT, words TEXT, word_count INTEGER, length INTEGER
+)
+"""
+_ADD_TEXT = "INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?)"
+
+# Rows get the numbers of the counter, because the tables are empty. Ids have a fixed width, so that
+# their order is that of the numbers.
 _RECIPE = (
     """
     INSERT INTO users (
@@ -47,31 +57,39 @@ _RECIPE = (
     """,
     """
     INSERT INTO sessions (
-        project_id, session_id, uuid, user_id, user_uuid, metadata, state, revision,
-        message_count, last_seq, ended_at, created_at, updated_at
+        project_id, session_id, uuid, user_id, user_uuid, user_number, metadata, state, revision,
+        message_count, last_seq, total_length, ended_at, created_at, updated_at
     )
     WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < :sessions)
     SELECT 1, printf('session-%08d', n), printf('01900000-0001-7000-8000-%012x', n),
         printf('user-%08d', 1 + n % :users),
-        printf('01900000-0000-7000-8000-%012x', 1 + n % :users),
-        '{"topic":"shoes"}', 'active', 1, :each, :each, NULL,
+        printf('01900000-0000-7000-8000-%012x', 1 + n % :users), 1 + n % :users,
+        '{"topic":"shoes"}', 'active', 1, :each, :each, (SELECT sum(length) FROM texts), NULL,
         :began_at + n * 1000, :began_at + n * 1000
     FROM counter
     """,
     """
     INSERT INTO messages (
         project_id, session_id, seq, uuid, role, role_type, token_count, created_at, metadata,
-        content, data
+        content, data, word_count
     )
     WITH RECURSIVE counter (n) AS (
         SELECT 0 UNION ALL SELECT n + 1 FROM counter WHERE n + 1 < :sessions * :each
     )
-    SELECT 1, printf('session-%08d', 1 + n / :each), 1 + n % :each,
-        printf('01900000-0002-7000-8000-%012x', n),
-        iif(n % 2, 'assistant', 'user'), iif(n % 2, 'assistant', 'user'), 75,
-        :began_at + n * 1000, '{"lang":"en"}', substr(:words, 1 + n % 50, 300), NULL
-    FROM counter
+    SELECT 1, printf('session-%08d', 1 + n / :each), seq,
+        printf('01900000-0002-7000-8000-%012x', n), role, role, 75,
+        :began_at + n * 1000, '{"lang":"en"}', content, NULL, word_count
+    FROM counter CROSS JOIN texts ON texts.seq = 1 + n % :each
     """,
+    # The order is that of the index: else it would be written in many pieces.
+    """
+    INSERT INTO message_words (rowid, words)
+    SELECT user_number << 34 | (number - 1) * :each + seq, words
+    FROM sessions CROSS JOIN texts
+    WHERE project_id = 1 AND user_id IS NOT NULL
+    ORDER BY user_id, number, seq
+    """,
+    "INSERT INTO installation (name, value) VALUES ('index', :index_version)",
 )
 
 
@@ -245,8 +263,10 @@ def _make(path: Path, size: Seeded) -> None:
             "sessions": size.sessions,
             "each": MESSAGES_OF_SESSION,
             "began_at": BEGAN_AT,
-            "words": WORDS,
+            "index_version": INDEX_VERSION,
         }
+        connection.execute(_TEXTS)
+        connection.executemany(_ADD_TEXT, texts())
         for statement in _RECIPE:
             connection.execute(statement, values)
         connection.close()
@@ -254,7 +274,7 @@ def _make(path: Path, size: Seeded) -> None:
 
 
 def _recipe_hash() -> str:
-    recipe = hashlib.sha256(repr((_RECIPE, WORDS, MESSAGES_OF_SESSION)).encode())
+    recipe = hashlib.sha256(repr((_RECIPE, texts(), INDEX_VERSION)).encode())
     for migration in load_migrations("sqlite"):
         recipe.update(migration.sql.encode())
     return recipe.hexdigest()[:12]

@@ -1,0 +1,26 @@
+"""What the index is told of the texts of this benchmark, made by the product's own rules.
+
+The same few texts are said again and again, so their words are made once for each. Databases are
+seeded with them, and the floors write them: making words is not what a driver does, but what the
+product does before it calls one.
+"""
+
+from functools import cache
+
+from bench.servers import SECRET
+from recollect.config import Settings
+from recollect.domain.scope import Scope
+from recollect.opening import DEFAULT_PROJECT, make_rules
+from recollect.services import indexing
+from recollect.services.indexing import Indexed
+
+_SCOPE = Scope(DEFAULT_PROJECT, make_rules(Settings(), SECRET.encode()))
+
+INDEX_VERSION = _SCOPE.rules.words.version
+"""Names the rules in a database whose index was made by them."""
+
+
+@cache
+def indexed(role: str, role_type: str, content: str) -> Indexed:
+    """What the index is told of a message that says this; made the first time it is asked for."""
+    return indexing.indexed(_SCOPE, role, role_type, content)

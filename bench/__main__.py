@@ -1,9 +1,10 @@
 """The benchmark: what is measured, against what, and how good it should be.
 
 - *The native door* against a floor: a bare ASGI application under the same server that makes the
-  same raw calls of the driver with the same durability. The share is what is left of the machine
-  after routing, checking, converting, errors and whatever else the product does. On PostgreSQL
-  also against the same statements without HTTP.
+  same raw calls of the driver with the same durability, those that write the index included. The
+  share is what is left of the machine after routing, checking, converting, making words for the
+  index, errors and whatever else the product does. On PostgreSQL also against the same statements
+  without HTTP.
 - *The Zep v1 door* against a bare ASGI application that answers a constant; beside each goal stands
   what Zep 0.27.2 itself (Go, PostgreSQL) reached in that way.
 - *Other things* against an absolute goal, or against themselves under better conditions.

@@ -4,6 +4,8 @@ Both applications are asked the same in this process, and what their databases r
 The floor must run the statements that the product runs, and send about as many bytes; how a write
 is held together, or a group of them, does not count, that is each one's own business. In one thing
 the floor follows the product by itself: whether a read is in a transaction.
+
+The index must then be what the product would make of the floor's messages, seeded and appended.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from bench.rows import Rate
 from bench.seed import Seeded
 from bench.servers import SECRET
 from recollect.config import Settings
+from recollect.index_upkeep import compare_index
 from recollect.main import make_application
 from recollect.opening import open_installation
 
@@ -52,7 +55,7 @@ def compare(engine: Engine) -> Likeness:
         for name in asked
         for difference in _differences(name, product[name], floor[name])
     ]
-    return Likeness(of_reads, differences)
+    return Likeness(of_reads, [*differences, *_differences_of_index(floor_url)])
 
 
 def _of(rates: Sequence[Rate], traces: Mapping[str, Trace]) -> list[str]:
@@ -128,6 +131,17 @@ def _differences(name: str, product: Trace, floor: Trace) -> Iterator[str]:
         yield f"{name}: the floor runs {times} times more than the product: {_on_one_line(text)}"
     if abs(product.size - floor.size) > _SIZES_MAY_DIFFER_BY * product.size:
         yield f"{name}: the product sends {product.size} bytes, the floor {floor.size}"
+
+
+def _differences_of_index(url: str) -> Iterator[str]:
+    made: list[int] = []
+    installation = open_installation(Settings(database_url=url, secret=SECRET), tell=made.append)
+    report = compare_index(installation.engine, installation.scope.rules)
+    installation.close()
+    if made:
+        yield "the seeded databases are not indexed: the product does it when it opens one"
+    elif not report.is_well:
+        yield "the index of the floor's messages is not as the product would make it"
 
 
 def _on_one_line(text: str) -> str:

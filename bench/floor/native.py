@@ -1,4 +1,8 @@
-"""The bare ASGI application that answers as the product's native door does, on any engine."""
+"""The bare ASGI application that answers as the product's native door does, on any engine.
+
+It writes the index of words as the product does, but makes no words: to make them is the product's
+own work, and no driver's. The few texts that are sent have theirs made once; see `bench.words`.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,6 +11,8 @@ from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
+
+from bench.words import indexed
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -80,8 +86,15 @@ class Calls(ABC):
         """Add a user; the row, once it is on the disk."""
 
     @abstractmethod
-    async def append(self, session_id: str, now_at: Any, messages: list[Values]) -> None:
-        """Append messages, giving each its `seq`; back once they are on the disk."""
+    async def append(
+        self, session_id: str, now_at: Any, messages: list[Values], length: int
+    ) -> None:
+        """Append messages and index them; back once they are on the disk.
+
+        Args:
+            messages: their values, of which `place` gives each some more.
+            length: of all of them, as ranking takes it.
+        """
 
     @abstractmethod
     def now_at(self) -> Any:
@@ -110,6 +123,10 @@ class Calls(ABC):
     async def post_messages(self, session_id: str, body: Values) -> list[Values]:
         """Append the messages of a request's body; their values."""
         now_at = self.now_at()
+        words = [
+            indexed(message["role"], message["role_type"], message["content"])
+            for message in body["messages"]
+        ]
         messages = [
             {
                 "project_id": PROJECT,
@@ -123,20 +140,25 @@ class Calls(ABC):
                 "metadata": None,
                 "content": message["content"],
                 "data": None,
+                "word_count": of_message.word_count,
+                "words": of_message.words,
+                "search_scope": 0,
             }
-            for message in body["messages"]
+            for message, of_message in zip(body["messages"], words, strict=True)
         ]
-        await self.append(session_id, now_at, messages)
+        length = sum(of_message.length for of_message in words)
+        await self.append(session_id, now_at, messages, length)
         return messages
 
     def _uuid(self) -> str:
         return f"01990000-0000-7000-8000-{next(self._number):012x}"
 
 
-def number(messages: list[Values], last_seq: int) -> None:
-    """Give messages their numbers, of which the last has been reserved."""
+def place(messages: list[Values], last_seq: int, _user_id: str | None, search_scope: int) -> None:
+    """Give messages their numbers and their place in the index, as they have been reserved."""
     for seq, message in enumerate(messages, last_seq - len(messages) + 1):
         message["seq"] = seq
+        message["search_scope"] = search_scope
 
 
 class Native:

@@ -2,7 +2,8 @@
 
 Each request is a future; a thread takes it, runs its statements one after the other with
 `cursor.execute`, prepared and with binary results, and wakes the loop. A read is one statement in
-autocommit; a write is BEGIN, its statements (several rows by `executemany`) and COMMIT.
+autocommit; a write is BEGIN, its statements (several rows by `executemany`) and COMMIT. The index
+is in the messages' own rows; its words come ready, see `bench.floor.native`.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import psycopg
 from psycopg.types.json import set_json_loads
 from psycopg.types.numeric import Int8BinaryLoader
 
-from bench.floor.native import MEMORY_WINDOW, PROJECT, Calls, Row, Values, number
+from bench.floor.native import MEMORY_WINDOW, PROJECT, Calls, Row, Values, place
 from recollect.config import Settings
 from recollect.storage.postgres.connection import connect
 from recollect.storage.queries import load_queries
@@ -74,9 +75,11 @@ class PostgresCalls(Calls):
         row: Row = await self._lanes.run(partial(self._insert_user, values))
         return row
 
-    async def append(self, session_id: str, now_at: Any, messages: list[Values]) -> None:
+    async def append(
+        self, session_id: str, now_at: Any, messages: list[Values], length: int
+    ) -> None:
         """See Calls."""
-        await self._lanes.run(partial(self._insert_messages, session_id, now_at, messages))
+        await self._lanes.run(partial(self._insert_messages, session_id, now_at, messages, length))
 
     def now_at(self) -> datetime:
         """See Calls."""
@@ -95,17 +98,23 @@ class PostgresCalls(Calls):
         return row
 
     def _insert_messages(
-        self, session_id: str, now_at: datetime, messages: list[Values], cursor: Cursor
+        self,
+        session_id: str,
+        now_at: datetime,
+        messages: list[Values],
+        length: int,
+        cursor: Cursor,
     ) -> None:
         values = {
             "project_id": PROJECT,
             "session_id": session_id,
             "count": len(messages),
+            "length": length,
             "now_at": now_at,
         }
         cursor.execute("BEGIN", prepare=True)
         [row] = cursor.execute(self._reserve_seqs, values, prepare=True, binary=True).fetchall()
-        number(messages, row[0])
+        place(messages, *row)
         if len(messages) == 1:
             cursor.execute(self._add_message, messages[0], prepare=True, binary=True)
         else:

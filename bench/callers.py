@@ -32,6 +32,7 @@ from bench import report, seed
 from bench.engines.sqlite import SqliteBench
 from bench.seed import Seeded
 from bench.servers import Ground
+from bench.words import indexed
 from recollect import AsyncRecollect, NewMessage, Recollect
 from recollect.domain.ids import new_uuid7
 from recollect.domain.times import Instant
@@ -95,7 +96,7 @@ def _with_sdk(
 
 
 class Raw:
-    """The statements that the product runs, through the bare driver."""
+    """The statements that the product runs, through the bare driver; words come ready."""
 
     def __init__(self, path: str) -> None:
         self._text = {name: query.text({}) for name, query in load_queries("sqlite").items()}
@@ -148,11 +149,13 @@ class Raw:
             "session_id": _session_id(number),
         }
         with self._transaction():
-            reserve = {**of_session, "count": several, "now_at": now}
+            words = indexed(_MESSAGE["role"], _MESSAGE["role_type"], _MESSAGE["content"])
+            length = several * words.length
+            reserve = {**of_session, "count": several, "length": length, "now_at": now}
             rows_of_session: list[Any] = self._writer.execute(
                 self._text["reserve_seqs"], reserve
             ).fetchall()
-            last = rows_of_session[0][0]
+            last, _, search_scope = rows_of_session[0]
             rows = [
                 {
                     **of_session,
@@ -163,10 +166,14 @@ class Raw:
                     "created_at": now,
                     "metadata": None,
                     "data": None,
+                    "word_count": words.word_count,
+                    "words": words.words,
+                    "search_scope": search_scope,
                 }
                 for each in range(several)
             ]
             self._writer.executemany(self._text["add_message"], rows)
+            self._writer.executemany(self._text["index_message"], rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

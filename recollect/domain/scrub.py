@@ -5,7 +5,6 @@ and it waits for a good moment: see `is_due`.
 """
 
 import re
-from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -54,15 +53,6 @@ class Window(NamedTuple):
             return self.begins <= minute < self.ends
         return minute >= self.begins or minute < self.ends
 
-    def next_begin(self, instant: Instant) -> Instant:
-        """When it begins, at that time or after."""
-        moment = to_datetime(instant)
-        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        begin = midnight + timedelta(minutes=self.begins)
-        days = 0 if begin >= moment else 1
-        later = begin + timedelta(days=days) - moment
-        return Instant(instant + later // timedelta(microseconds=1))
-
 
 def read_window(text: str) -> Window | None:
     """A window as it is set, such as `01:00-05:00`; None where the text is none."""
@@ -87,14 +77,6 @@ class Schedule(msgspec.Struct, frozen=True):
     within_us: int
     large_bytes: int
     window: Window
-
-    def due_at(self, oldest_at: Instant, size_bytes: int) -> Instant:
-        """By when the scrub of what was erased at a time begins, if nothing is in its way."""
-        if size_bytes < self.large_bytes:
-            return Instant(oldest_at + self.within_us)
-        if self.window.holds(oldest_at):
-            return oldest_at
-        return self.window.next_begin(oldest_at)
 
     def is_due(self, oldest_at: Instant, now: Instant, size_bytes: int, idle_s: float) -> bool:
         """Whether to scrub now what has waited since a time.

@@ -1,0 +1,369 @@
+"""The scanner is known to be able to find: canaries of each kind, planted wherever they may be."""
+
+import base64
+import json
+import random
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import msgspec
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recollect import NewMessage, Recollect
+from recollect.domain.canaries import MAX_CANARIES, check_canaries
+from recollect.domain.errors import InvalidField
+from recollect.domain.languages import LANGUAGES
+from recollect.domain.words import Words
+from recollect.storage import scanning
+from recollect.storage.patterns import (
+    Form,
+    Index,
+    Pattern,
+    patterns_of,
+    telling_words,
+    word_patterns_of,
+)
+from recollect.storage.scanning import PIECE_BYTES, PlainFile, Scanner, scan_files
+from tests.postgres import postgres_server
+
+WORDS = Words(LANGUAGES["english"])
+SENTENCE = 'Jane "the Fox" Doe\nlives in Øslo/Zürich, <at> №12 😀'
+UUID = "0192f0c1-2b3a-7c4d-8e5f-60718293a4b5"
+
+
+def forms(canary: str, data: bytes) -> set[Form]:
+    """In which forms a canary is found in some bytes."""
+    return {pattern.form for _, pattern in Scanner(patterns_of([canary])).find(data)}
+
+
+# Each form.
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        (SENTENCE.encode(), Form.UTF8),
+        (SENTENCE.lower().encode(), Form.OTHER_CASE),
+        (SENTENCE.upper().encode(), Form.OTHER_CASE),
+        (SENTENCE.title().encode(), Form.OTHER_CASE),
+        (SENTENCE.casefold().encode(), Form.OTHER_CASE),
+        (SENTENCE.replace("ü", "u\u0308").encode(), Form.OTHER_CASE),
+        (SENTENCE.encode("utf-16-le"), Form.UTF16_LE),
+        (SENTENCE.encode("utf-16-be"), Form.UTF16_BE),
+        (SENTENCE.upper().encode("utf-16-le"), Form.UTF16_LE),
+        (json.dumps(SENTENCE).encode(), Form.JSON),
+        (json.dumps(SENTENCE, ensure_ascii=False).encode(), Form.JSON),
+        (json.dumps(SENTENCE).replace("/", "\\/").encode(), Form.JSON),
+        (json.dumps(SENTENCE).replace("\\ud83d\\ude00", "\\uD83D\\uDE00").encode(), None),
+        (msgspec.json.encode({"a": [SENTENCE]}), Form.JSON),
+        (json.dumps({"a": json.dumps({"b": SENTENCE})}).encode(), Form.JSON),
+        (SENTENCE.encode().hex().encode(), Form.HEX),
+        (SENTENCE.encode().hex().upper().encode(), Form.HEX),
+        (base64.b64encode(b"before" + SENTENCE.encode() + b"!"), Form.BASE64),
+        (base64.b64encode(b"before1" + SENTENCE.encode() + b"!"), Form.BASE64),
+        (base64.urlsafe_b64encode(b"before12" + SENTENCE.encode() + b"!"), Form.BASE64),
+    ],
+)
+def test_a_text_is_found_in_each_form(written: bytes, form: Form | None) -> None:
+    data = b"\x05 before " + written + b" after \xff"
+    assert forms(SENTENCE, data) == ({form} if form else set())
+
+
+def test_json_is_found_with_hex_digits_in_upper_case_and_with_what_html_obeys_escaped() -> None:
+    text = "Jane Øé <b>"
+    for escaped in (
+        "Jane \\u00D8\\u00E9 <b>",
+        "Jane \\u00d8\\u00e9 \\u003cb\\u003e",
+        "Jane \\u00D8\\u00E9 \\u003Cb\\u003E",
+        "Jane Øé \\u003cb\\u003e",
+    ):
+        assert forms(text, escaped.encode()) == {Form.JSON}
+
+
+@pytest.mark.parametrize("given", [UUID, UUID.upper(), UUID.replace("-", "")])
+def test_a_uuid_is_found_as_text_and_as_bytes(given: str) -> None:
+    for written in (UUID, UUID.upper(), UUID.replace("-", ""), UUID.replace("-", "").upper()):
+        assert forms(given, written.encode()) & {Form.UUID, Form.UTF8, Form.OTHER_CASE}
+    assert forms(given, b"\x03" + uuid.UUID(UUID).bytes + b"\x00") == {Form.UUID_BYTES}
+
+
+def test_a_text_that_is_no_uuid_is_not_taken_for_one() -> None:
+    assert Form.UUID_BYTES not in {each.form for each in patterns_of(["0192f0c1-2b3a"])}
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    rest = random.Random(7).randbytes(3 * PIECE_BYTES)
+    assert list(Scanner(patterns_of([SENTENCE, UUID, "Jane Doe"])).find(rest)) == []
+
+
+def test_no_pattern_is_short_enough_to_be_found_by_chance() -> None:
+    for canary in (SENTENCE, UUID, "Li Wei", "王明", "a@b.cd", "AAAABC"):
+        assert all(len(pattern.data) >= 6 for pattern in patterns_of([canary]))
+
+
+# The words of an index.
+
+
+def word_forms(word: str, data: bytes, index: Index = "fts5") -> set[Form]:
+    patterns = word_patterns_of([telling_words(word, WORDS)], index)
+    return {pattern.form for _, pattern in Scanner(patterns).find(data)}
+
+
+def test_words_are_those_of_the_index_without_the_short_ones() -> None:
+    assert telling_words("Jane's Appointments in ZÜRICH", WORDS) == {"appoint", "zurich"}
+
+
+def test_a_word_is_found_whole_where_an_fts5_page_begins_with_it() -> None:
+    assert word_forms("Lindqvist", b"\x00\x04\x0a0lindqvist\x01") == {Form.WORD}
+    assert word_forms("Lindqvist", b"\x00\x04\x0b0@lindqvist\x01") == {Form.WORD}
+
+
+def test_the_end_of_a_word_is_found_that_shares_its_beginning_with_the_one_before() -> None:
+    assert word_forms("Lindqvist", b"\x01\x09lindqvist") == {Form.WORD}
+    assert word_forms("Lindqvist", b"\x03\x07ndqvist") == {Form.TAIL}
+    assert word_forms("Lindqvist", b"\x04\x07ndqvist") == {Form.TAIL}, "after an @"
+    assert word_forms("Lindqvist", b"\x04\x06dqvist") == {Form.TAIL}
+    assert word_forms("Lindqvist", b"\x05\x05qvist") == set(), "too short to be told from chance"
+
+
+def test_a_longer_word_that_begins_or_ends_alike_is_another() -> None:
+    assert word_forms("Lindqvist", b"\x0b0lindqvists\x01") == set()
+    assert word_forms("Lindqvist", b"\x01\x0alindqvists") == set()
+    assert word_forms("Lindqvist", b"\x05\x07ndqvist") == set()
+
+
+def test_a_word_is_found_anywhere_in_a_tsvector() -> None:
+    assert word_forms("Lindqvist", b"\x1blindqvistmiller", "tsvector") == {Form.WORD}
+
+
+@pytest.mark.parametrize("letters", [62, 63, 64])
+def test_a_word_whose_length_takes_two_bytes_is_found(letters: int) -> None:
+    word = ("яю" * 32)[:letters]
+    for mark in ("0", "0@"):
+        term = (mark + word).encode()
+        size = bytes([len(term)]) if len(term) < 128 else bytes([0x81, len(term) - 128])
+        assert word_forms(word, size + term) == {Form.WORD}
+
+
+# Files.
+
+
+SMALL = 128
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read in pieces of so many bytes."""
+    monkeypatch.setattr(scanning, "PIECE_BYTES", SMALL)
+
+
+def test_every_place_in_a_file_is_told_with_its_offset_and_the_canarys_place(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "base" / "16384" / "2619"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"-" * 5 + b"jane@example.com" * 2 + b"." * 3 + b"Tom Sawyer")
+    found = scan_files([path], tmp_path, patterns_of(["Tom Sawyer", "jane@example.com"]))
+    assert sorted(found, key=lambda each: each.offset) == [
+        ("base/16384/2619", 5, 1, Form.UTF8),
+        ("base/16384/2619", 21, 1, Form.UTF8),
+        ("base/16384/2619", 40, 0, Form.UTF8),
+    ]
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("shift", range(-20, 2))
+@pytest.mark.parametrize("canary", ["Li Wei", "Tom Sawyer the 2nd"])
+def test_a_canary_across_the_border_of_two_pieces_is_found_once(
+    tmp_path: Path, canary: str, shift: int
+) -> None:
+    offsets = [SMALL + shift, 2 * SMALL + shift + 40, 4 * SMALL - 18]
+    data = bytearray(4 * SMALL)
+    for offset in offsets:
+        data[offset : offset + len(canary)] = canary.encode()
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    found = scan_files([path], tmp_path, patterns_of([canary, "somebody else"]))
+    assert sorted(each.offset for each in found) == sorted(offsets)
+
+
+def test_a_canary_at_the_beginning_and_at_the_end_of_a_file_is_found(tmp_path: Path) -> None:
+    for size in range(12, 24):
+        path = tmp_path / "file"
+        path.write_bytes(b"Li Wei".ljust(size - 6, b".") + b"Li Wei")
+        found = scan_files([path], tmp_path, patterns_of(["Li Wei"]))
+        assert sorted(each.offset for each in found) == [0, size - 6]
+
+
+def test_an_empty_file_and_no_canary_are_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    assert scan_files([path], tmp_path, patterns_of([SENTENCE])) == []
+    path.write_bytes(b"something")
+    assert scan_files([path], tmp_path, []) == []
+
+
+def test_two_canaries_that_look_alike_are_both_told() -> None:
+    scanner = Scanner(patterns_of(["Jane Doe", "JANE DOE"]))
+    assert {pattern.canary for _, pattern in scanner.find(b"Jane Doe")} == {0, 1}
+
+
+def test_whoever_looks_on_may_end_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3 * PIECE_BYTES))
+    told: list[int] = []
+
+    def go_on(count: int) -> None:
+        told.append(count)
+        if len(told) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list(Scanner(patterns_of([SENTENCE])).scan(PlainFile(path, "file"), go_on))
+    assert told == [PIECE_BYTES, PIECE_BYTES]
+
+
+_BYTES = st.text("ab", min_size=0, max_size=60).map(str.encode)
+
+
+@given(
+    st.lists(st.text("ab", min_size=6, max_size=14).map(str.encode), min_size=1, max_size=8),
+    _BYTES,
+)
+def test_every_place_of_every_pattern_is_found_once(patterns: list[bytes], data: bytes) -> None:
+    expected = {
+        (offset, pattern)
+        for pattern in patterns
+        for offset in range(len(data))
+        if data.startswith(pattern, offset)
+    }
+    scanner = Scanner(Pattern(pattern, 0, Form.UTF8) for pattern in set(patterns))
+    found = [(offset, pattern.data) for offset, pattern in scanner.find(data)]
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+@given(st.text(min_size=6, max_size=40))
+def test_what_is_written_is_found_whatever_the_text(text: str) -> None:
+    scanner = Scanner(patterns_of([text]))
+    if len(set(text.encode())) < 3:
+        return
+    escaped = json.dumps(text)[1:-1].encode()
+    for written in (text.encode(), escaped, text.encode().hex().encode()):
+        found = {offset for offset, _ in scanner.find(b"<<" + written + b">>")}
+        assert 2 in found
+
+
+# What can be a canary.
+
+
+@pytest.mark.parametrize("short", ["", "Jane", "12345", "王", "      ", "------", "ababababab"])
+def test_what_would_be_found_by_chance_is_no_canary(short: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        check_canaries(["Jane Doe", short], "canaries")
+    assert refused.value.fields == ("canaries[1]",)
+    assert "by chance" in refused.value.detail
+    assert not short or short not in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("canaries", "field"),
+    [
+        (["Jane Doe", "x1y" * 342], "canaries[1]"),
+        (["Jane Doe \ud800"], "canaries[0]"),
+        (["Jane Doe \0"], "canaries[0]"),
+        (["Jane Doe"] * (MAX_CANARIES + 1), "canaries"),
+    ],
+)
+def test_a_list_that_cannot_be_looked_for_is_refused_by_its_field(
+    canaries: list[str], field: str
+) -> None:
+    with pytest.raises(InvalidField) as refused:
+        check_canaries(canaries, "canaries")
+    assert refused.value.fields == (field,)
+    assert "Jane" not in refused.value.detail
+
+
+# For real: the engines' own files, before anything is erased.
+
+EMAIL = "jane.canary@example.com"
+SAID = "The Lindqvist papers are in zanzifoxglove, not in zanzibarquell"
+LONG = " ".join(f"Then number {number} said: Bergstrom!" for number in range(2_000))
+
+
+def fill(database: str) -> None:
+    """Somebody in a database."""
+    with Recollect.open(database, secret="x" * 16) as client:
+        client.user.add(user_id="jane", email=EMAIL, metadata={"note": "Øl-Canary"})
+        client.message.add(
+            "s1", [NewMessage(content=SAID), NewMessage(content=LONG)], user_id="jane"
+        )
+
+
+def found_in(folder: Path, index: Index) -> dict[str, set[tuple[int, Form]]]:
+    """By file, which canaries are in it and in which form."""
+    canaries = [EMAIL, SAID, "2 said: Bergstrom!", "Øl-Canary"]
+    words = [telling_words(canary, WORDS) for canary in canaries]
+    patterns = [*patterns_of(canaries), *word_patterns_of(words, index)]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    found: dict[str, set[tuple[int, Form]]] = {}
+    for each in scan_files(files, folder, patterns):
+        found.setdefault(each.file, set()).add((each.canary, each.form))
+    return found
+
+
+IN_ROWS = {(0, Form.UTF8), (1, Form.UTF8), (2, Form.UTF8)}
+
+
+def test_sqlite_rows_and_words_are_found_in_the_log_and_then_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "recollect.db"
+    with Recollect.open(path, secret="x" * 16) as client:
+        client.user.add(user_id="tom")
+        client.message.add("s0", NewMessage(content=SAID), user_id="tom")
+        in_log = found_in(tmp_path, "fts5")["recollect.db-wal"]
+        assert {(1, Form.UTF8), (1, Form.WORD), (1, Form.TAIL)} <= in_log
+    fill(str(path))
+    found = found_in(tmp_path, "fts5")
+    assert set(found) == {"recollect.db"}
+    assert found["recollect.db"] >= IN_ROWS | {(1, Form.WORD), (1, Form.TAIL), (3, Form.UTF8)}
+
+
+def test_sqlite_free_pages_and_gaps_are_looked_into(tmp_path: Path) -> None:
+    path = tmp_path / "recollect.db"
+    fill(str(path))
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("PRAGMA secure_delete = 0").fetchall()
+        connection.execute("DELETE FROM messages; DELETE FROM sessions; DELETE FROM users")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        assert connection.pragma("freelist_count") > 2
+        assert connection.execute("SELECT count(*) FROM users").get == 0
+    assert found_in(tmp_path, "fts5")["recollect.db"] >= IN_ROWS
+
+
+def test_postgres_rows_words_and_the_log_are_looked_into() -> None:
+    server = postgres_server()
+    url = server.new_database()
+    fill(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        [(folder, number)] = connection.execute(
+            "SELECT current_setting('data_directory'), oid FROM pg_database"
+            " WHERE datname = current_database()"
+        ).fetchall()
+        [(table, index)] = connection.execute(
+            "SELECT pg_relation_filepath('messages'), pg_relation_filepath('messages_words')"
+        ).fetchall()
+    if not Path(folder).is_dir():
+        pytest.skip("the server that was given is on another machine")
+    found = found_in(Path(folder) / "base" / str(number), "tsvector")
+    assert {(1, Form.UTF8), (1, Form.WORD)} <= found[Path(table).name]
+    assert (1, Form.WORD) in found[Path(index).name]
+    everywhere = set().union(*found.values())
+    assert (0, Form.UTF8) in everywhere
+    log = found_in(Path(folder) / "pg_wal", "tsvector")
+    assert {(0, Form.UTF8), (1, Form.UTF8)} <= set().union(*log.values())

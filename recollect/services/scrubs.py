@@ -35,11 +35,11 @@ def waiting(tx: Transaction) -> Waiting | None:
     found: list[Instant] = []
     is_asked = False
     for project_id in installation.project_ids(tx):
-        for query in ("oldest_unscrubbed", "oldest_edit", "first_scrub_asked"):
-            since_at = tx.one(query, _instant, project_id=project_id)
-            if since_at is not None:
-                found.append(since_at)
-                is_asked = is_asked or query == "first_scrub_asked"
+        asked_at = tx.one("first_scrub_asked", _instant, project_id=project_id)
+        erased_at = tx.one("oldest_unscrubbed", _instant, project_id=project_id)
+        edited_at = tx.one("oldest_edit", _instant, project_id=project_id)
+        found += [at for at in (asked_at, erased_at, edited_at) if at is not None]
+        is_asked = is_asked or asked_at is not None
     return Waiting(min(found), is_asked) if found else None
 
 

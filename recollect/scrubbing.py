@@ -6,7 +6,7 @@ from recollect.domain.errors import Unavailable
 from recollect.domain.scrub import Step
 from recollect.services import scrubs
 from recollect.storage.engine import Engine
-from recollect.storage.places import tables_with_personal_data
+from recollect.storage.places import columns_with_personal_data
 
 _PAGES_AT_ONCE = 64
 
@@ -16,7 +16,7 @@ class Scrub:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._rewriter = engine.rewriter(tables_with_personal_data("postgres"))
+        self._rewriter = engine.rewriter(columns_with_personal_data("postgres"))
         self._is_stopped = False
 
     def run(self) -> None:

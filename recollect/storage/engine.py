@@ -1,6 +1,6 @@
 """What an engine offers to doors and to the embedded caller."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, Self, TypeVar
 
 from recollect.domain.scrub import NotDone
@@ -46,11 +46,12 @@ class Engine(Protocol):
         """Which engine and where, for a banner: without passwords."""
         ...
 
-    def rewriter(self, tables: Sequence[str]) -> "Rewriter":
+    def rewriter(self, tables: Mapping[str, Sequence[str]]) -> "Rewriter":
         """What writes the database anew, for one scrub.
 
         Args:
-            tables: those in which people's data is, for an engine that writes table by table.
+            tables: those in which people's data is, with the columns in which it is, for an engine
+                that writes table by table.
         """
         ...
 

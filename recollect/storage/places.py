@@ -314,12 +314,19 @@ IMPERSONAL: tuple[Impersonal, ...] = (
 )
 
 
-def tables_with_personal_data(dialect: str) -> tuple[str, ...]:
+def columns_with_personal_data(dialect: str) -> dict[str, tuple[str, ...]]:
     """The installation's own tables on an engine that a scrub must write anew.
 
-    Not among them are those that the engine keeps for itself, such as `pg_statistic`.
+    By table, the columns in which something of people is by itself, and not only by its row. Not
+    among them are the tables that the engine keeps for itself, such as `pg_statistic`.
     """
-    return tuple(table.name for table in personal_tables(dialect) if table.is_ours)
+    return {
+        table.name: tuple(
+            place.column for place in table.of_dialect(dialect) if place.holds != Holds.TRACE
+        )
+        for table in personal_tables(dialect)
+        if table.is_ours
+    }
 
 
 def personal_tables(dialect: str) -> Iterator[PersonalTable]:

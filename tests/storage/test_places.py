@@ -19,7 +19,7 @@ from recollect.storage.places import (
     IMPERSONAL,
     PERSONAL,
     Holds,
-    tables_with_personal_data,
+    columns_with_personal_data,
 )
 from recollect.storage.postgres import PostgresEngine
 from recollect.storage.postgres.migrations import migrate as migrate_postgres
@@ -173,7 +173,7 @@ def test_everything_in_the_lists_says_what_it_is_and_how_it_goes() -> None:
 def test_every_table_of_ours_that_holds_texts_is_looked_into(dialect: str) -> None:
     looked = {look.table.name for look in looks(dialect)}
     only_hashes = {"forgotten"}
-    assert set(tables_with_personal_data(dialect)) - only_hashes == looked
+    assert set(columns_with_personal_data(dialect)) - only_hashes == looked
     for look in looks(dialect):
         columns = {place.column for place in (*look.marks, *look.texts)}
         for place in look.table.of_dialect(dialect):
@@ -185,7 +185,7 @@ def test_a_scrub_of_postgres_writes_every_table_with_data_of_people_anew(postgre
     tables = {
         table for (table,) in rows(postgres, "SELECT relname FROM pg_class WHERE relkind = 'r'")
     }
-    scrubbed = tables_with_personal_data("postgres")
+    scrubbed = columns_with_personal_data("postgres")
     assert {"users", "sessions", "messages", "erasures", "idempotency"} < set(scrubbed) <= tables
 
 

@@ -118,7 +118,7 @@ class PostgresEngine:
         """See storage.engine.Engine."""
         return f"PostgreSQL {self._version}, {self._place}"
 
-    def rewriter(self, tables: Sequence[str]) -> PostgresRewriter:
+    def rewriter(self, tables: Mapping[str, Sequence[str]]) -> PostgresRewriter:
         """See storage.engine.Engine."""
         self._forks.check()
         return PostgresRewriter(self._url, tables)

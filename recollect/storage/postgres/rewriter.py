@@ -14,7 +14,7 @@ What the role of the installation may not do, or what a replica or an archive st
 told, and is then not done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Event
 from time import monotonic
@@ -58,11 +58,17 @@ ORDER BY since NULLS FIRST
 LIMIT 1
 """
 _SAMPLED = """
+SELECT count(*) FROM pg_stats
+WHERE schemaname = current_schema() AND tablename || '.' || attname = ANY(%s)
+"""
+# Of columns of which none are taken any more, older ones stay for ever.
+_STALE = """
 SELECT count(*)
 FROM pg_stats
 JOIN pg_attribute ON attrelid = format('%%I.%%I', schemaname, tablename)::regclass
     AND pg_attribute.attname = pg_stats.attname
-WHERE schemaname = current_schema() AND tablename = ANY(%s) AND attstattarget = 0
+WHERE schemaname = current_schema() AND tablename || '.' || pg_stats.attname = ANY(%s)
+    AND attstattarget = 0
 """
 _FILES_OF_LOG_AHEAD = """
 SELECT count(*) FROM pg_ls_waldir()
@@ -79,7 +85,7 @@ _NEXT_FILE_OF_LOG = "SELECT pg_logical_emit_message(false, 'recollect', ''), pg_
 class PostgresRewriter:
     """See storage.engine.Rewriter."""
 
-    def __init__(self, url: str, tables: Sequence[str]) -> None:
+    def __init__(self, url: str, tables: Mapping[str, Sequence[str]]) -> None:
         self._url = url
         self._tables = tables
         self._is_stopping = Event()
@@ -167,13 +173,14 @@ class PostgresRewriter:
                 return
 
     def _clear_samples(self) -> str | None:
-        if not self._value(_SAMPLED, list(self._tables)):
+        columns = [f"{table}.{name}" for table, names in self._tables.items() for name in names]
+        if not self._value(_SAMPLED, columns):
             return None
         for table in self._tables:
             self._connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
         self._connection.execute("VACUUM (FULL) pg_statistic")
-        if self._value(_SAMPLED, list(self._tables)):
-            return "The database keeps samples of columns that the schema says to take none of."
+        if self._value(_STALE, columns):
+            return "Old samples are kept of columns of which the schema says to take none."
         return None
 
     def _overwrite_log(self) -> str | None:

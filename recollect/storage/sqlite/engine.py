@@ -120,7 +120,7 @@ class SqliteEngine:
         """See storage.engine.Engine."""
         return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"
 
-    def rewriter(self, tables: Sequence[str]) -> SqliteRewriter:  # noqa: ARG002 - all at once
+    def rewriter(self, tables: Mapping[str, Sequence[str]]) -> SqliteRewriter:  # noqa: ARG002 - all at once
         """See storage.engine.Engine."""
         self._forks.check()
         return SqliteRewriter(self._writer, self._rewriting, self.path)

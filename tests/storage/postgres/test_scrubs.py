@@ -1,0 +1,167 @@
+"""Scrubs on PostgreSQL: what is in the files, what a role may not do, what stands in the way."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from recollect import NewMessage, Recollect
+from recollect.config import Settings
+from recollect.domain.errors import Unavailable
+from recollect.opening import open_installation
+from recollect.scrubbing import Scrub
+from recollect.storage.postgres import rewriter
+from tests.postgres import OwnPostgresServer
+
+SECRET = "a secret of the tests"
+SETTINGS = {"wal_level": "replica", "max_wal_senders": "2"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnPostgresServer]:
+    """A server that logs as one in production does."""
+    with OwnPostgresServer(settings=SETTINGS) as own:
+        yield own
+
+
+@pytest.fixture
+def url(server: OwnPostgresServer) -> str:
+    """A fresh database."""
+    return server.new_database()
+
+
+@pytest.fixture
+def mark() -> str:
+    """Stands in all that is Jane's, and nowhere else on the server."""
+    return f"zqx{secrets.token_hex(6)}"
+
+
+def live(client: Recollect, mark: str) -> None:
+    """Jane, with the mark in all that is hers, and John."""
+    for who in (mark, "john"):
+        said = [NewMessage(content=f"{who} said {word} {who} " * 20) for word in range(20)]
+        client.user.add(user_id=who, email=f"{who}@example.org", metadata={"of": who})
+        client.message.add(f"of {who}", said, user_id=who)
+
+
+def residue(url: str, mark: str) -> dict[str, int]:
+    """In which files of the server the mark is, and how often."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        [(folder,)] = connection.execute("SHOW data_directory")
+    found = {}
+    for file in Path(folder).rglob("*"):
+        try:
+            count = file.read_bytes().count(mark.encode())
+        except (IsADirectoryError, FileNotFoundError, OSError):
+            continue
+        if count:
+            found[str(file.relative_to(folder))] = count
+    return found
+
+
+def test_a_scrub_leaves_nothing_in_tables_indexes_samples_and_log(url: str, mark: str) -> None:
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ANALYZE")
+        client.user.delete(mark)
+        places = {name.partition("/")[0] for name in residue(url, mark)}
+        assert places == {"base", "pg_wal"}, "without the scrub there is something to find"
+        [erasure] = client.erasure.list()
+        assert client.erasure.scrub(erasure.id).state == "scrubbed"
+        assert residue(url, mark) == {}
+        assert client.memory.get("of john").messages[0].content.startswith("john said")
+
+
+def test_no_samples_are_kept_of_what_people_said(url: str, mark: str) -> None:
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ANALYZE")
+            sampled = connection.execute(
+                "SELECT tablename, attname FROM pg_stats"
+                " WHERE schemaname = 'public' AND concat(most_common_vals, histogram_bounds,"
+                " most_common_elems) LIKE %s",
+                [f"%{mark}%"],
+            ).fetchall()
+    assert sampled == []
+
+
+def test_samples_that_somebody_has_taken_all_the_same_go_too(url: str, mark: str) -> None:
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ALTER TABLE users ALTER COLUMN email SET STATISTICS 100")
+            connection.execute("ANALYZE users")
+        assert client.user.delete(mark, scrub="now").state == "scrubbed"
+        assert residue(url, mark) == {}
+
+
+def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_scrubbed(
+    server: OwnPostgresServer, url: str, mark: str
+) -> None:
+    name = str(conninfo_to_dict(url)["dbname"])
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE guest LOGIN")
+        connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO guest").format(sql.Identifier(name)))
+    guest = url.replace("postgres@", "guest@") if "postgres@" in url else f"{url}&user=guest"
+    with Recollect.open(guest, secret=SECRET) as client:
+        live(client, mark)
+        erasure = client.user.delete(mark, scrub="now")
+        assert (erasure.state, erasure.scrubbed_at) == ("erased", None)
+        [left] = client.erasure.get(erasure.id).scrub.not_done
+        assert left.step == "log"
+        assert "may not" in left.why
+        places = {name.partition("/")[0] for name in residue(url, mark)}
+        assert places == {"pg_wal"}, "the tables are clean"
+
+
+def test_an_open_transaction_is_named_and_waited_for(
+    url: str, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewriter, "READER_WAIT_S", 0.5)
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        with psycopg.connect(url) as reader:
+            reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            reader.execute("SELECT count(*) FROM users")
+            erasure = client.user.delete(mark, scrub="now")
+            assert erasure.state == "erased"
+            problem = erasure.scrub.problem or ""
+            assert f"process {reader.info.backend_pid}" in problem
+        assert client.erasure.scrub(erasure.id).state == "scrubbed"
+        assert residue(url, mark) == {}
+
+
+def test_a_table_that_is_in_use_for_long_is_named(
+    url: str, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewriter, "LOCK_WAIT_S", 0.5)
+    monkeypatch.setattr(rewriter, "READER_WAIT_S", 0.5)
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        erasure = client.user.delete(mark)
+        with psycopg.connect(url) as user:
+            user.execute("LOCK TABLE messages IN ACCESS SHARE MODE")
+            user.execute("COMMIT")
+            user.execute("LOCK TABLE messages IN ACCESS SHARE MODE")
+            problem = client.erasure.scrub(erasure.id).scrub.problem or ""
+        assert "messages" in problem or "transaction" in problem
+        assert client.erasure.scrub(erasure.id).state == "scrubbed"
+
+
+def test_two_scrubs_of_one_database_do_not_run_at_once(url: str, mark: str) -> None:
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        client.user.delete(mark)
+    with closing(open_installation(Settings(database_url=url, secret=SECRET))) as recollect:
+        with recollect.engine.rewriter({}), pytest.raises(Unavailable, match="Another scrub"):
+            Scrub(recollect.engine).run()
+        Scrub(recollect.engine).run()
+    assert residue(url, mark) == {}

@@ -1,0 +1,161 @@
+"""A scrub may be stopped between any two of its steps, and at any write: the next does it again."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Thread
+
+import apsw
+import pytest
+
+from recollect import NewMessage, Recollect
+from recollect.config import Settings
+from recollect.domain.errors import Unavailable
+from recollect.opening import Installation, open_installation
+from recollect.scrubbing import Scrub
+from recollect.services import scrubs
+from tests.storage.disks import ShakyDisk
+
+MARK = "zqxcanary"
+USERS = 12
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Installation]:
+    """An installation on a file."""
+    settings = Settings(database_url=f"sqlite:///{path}", secret="a secret of the tests")
+    with closing(open_installation(settings)) as installation:
+        yield installation
+
+
+def fill(path: Path) -> None:
+    """Users with messages, of whom every second is erased."""
+    with Recollect.open(path, secret="a secret of the tests") as client:
+        for number in range(USERS):
+            who = f"{MARK}{number}" if number % 2 else f"stays{number}"
+            said = [NewMessage(content=f"{who} said {word} {who}") for word in range(20)]
+            client.user.add(user_id=who, email=f"{who}@example.org", metadata={"of": who})
+            client.message.add(f"of {who}", said, user_id=who)
+        for number in range(1, USERS, 2):
+            client.user.delete(f"{MARK}{number}")
+
+
+def residue(path: Path) -> int:
+    """How often what was erased is in the files."""
+    files = [file for file in path.parent.glob(f"{path.name}*") if file.is_file()]
+    return sum(file.read_bytes().count(MARK.encode()) for file in files)
+
+
+def copy(path: Path, folder: Path) -> Path:
+    """The files as a crash leaves them now."""
+    folder.mkdir()
+    for file in path.parent.glob(f"{path.name}*"):
+        if file.suffix != ".lock" and not file.name.endswith("-shm"):
+            shutil.copyfile(file, folder / file.name)
+    return folder / path.name
+
+
+def states(path: Path) -> set[str]:
+    """What the erasures say."""
+    with Recollect.open(path, secret="a secret of the tests") as client:
+        assert sum(user.user_id.startswith("stays") for user in client.user.list_all()) == USERS / 2
+        return {erasure.state for erasure in client.erasure.list_all()}
+
+
+def test_a_scrub_leaves_nothing_in_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "recollect.db"
+    fill(path)
+    assert residue(path) > 0, "without the scrub there is something to find"
+    with opened(path) as recollect:
+        Scrub(recollect.engine).run()
+        assert residue(path) == 0
+    assert states(path) == {"scrubbed"}
+
+
+def test_whatever_step_it_is_stopped_after_the_next_scrub_does_all(tmp_path: Path) -> None:
+    path = tmp_path / "recollect.db"
+    fill(path)
+    stopped: list[Path] = []
+
+    def stop(_doing: str = "") -> None:
+        stopped.append(copy(path, tmp_path / f"{len(stopped)}"))
+
+    with opened(path) as recollect:
+        engine = recollect.engine
+        with engine.rewriter({}) as rewriter:
+            stop()
+            step = engine.write(scrubs.begin)
+            stop()
+            pages = -1
+            while engine.write(partial(scrubs.merge_index, pages=pages)):
+                pages = 1
+                stop()
+            rewriter.run(stop)
+            stop()
+            engine.write(partial(scrubs.end, scrub_uuid=step.scrub_uuid, left=[]))
+        stop()
+    assert len(stopped) > 6
+    for crashed in stopped[:-1]:
+        assert states(crashed) == {"erased"}
+        with opened(crashed) as recollect:
+            Scrub(recollect.engine).run()
+        assert residue(crashed) == 0
+        assert states(crashed) == {"scrubbed"}
+    assert states(stopped[-1]) == {"scrubbed"}
+
+
+def test_a_full_disk_harms_nothing_and_the_scrub_is_done_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "recollect.db"
+    fill(path)
+    disk = ShakyDisk()
+    with opened(path) as recollect:
+        disk.error, disk.file = apsw.FullError, "-wal"
+        disk.mark = b"stays"  # of the rows that are written anew, not of the scrub's own
+        with pytest.raises(Unavailable, match="full"):
+            Scrub(recollect.engine).run()
+        assert recollect.engine.read(scrubs.waiting) is not None
+        disk.error = None
+        Scrub(recollect.engine).run()
+        assert residue(path) == 0
+    assert states(path) == {"scrubbed"}
+
+
+def test_a_scrub_that_is_told_to_stop_ends_with_nothing_harmed(tmp_path: Path) -> None:
+    path = tmp_path / "recollect.db"
+    fill(path)
+    with opened(path) as recollect, closing(apsw.Connection(str(path))) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        scrub = Scrub(recollect.engine)
+        refusals: list[Unavailable] = []
+
+        def run() -> None:
+            try:
+                scrub.run()
+            except Unavailable as error:
+                refusals.append(error)
+
+        thread = Thread(target=run)
+        thread.start()
+        while recollect.engine.read(scrubs.step) is None:
+            pass
+        scrub.stop()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+        assert "stopped" in refusals[0].detail
+        reader.execute("COMMIT")
+    assert states(path) == {"erased"}
+
+
+def test_two_scrubs_of_one_database_do_not_run_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "recollect.db"
+    fill(path)
+    with opened(path) as recollect:
+        with recollect.engine.rewriter({}), pytest.raises(Unavailable, match="Another scrub"):
+            Scrub(recollect.engine).run()
+        Scrub(recollect.engine).run()
+        assert residue(path) == 0

@@ -20,7 +20,7 @@ from recollect.index_upkeep import compare_index, remake_index
 from recollect.opening import open_installation
 from recollect.storage.migrations import load_migrations, newer_database
 from recollect.storage.postgres.connection import looking_into, place_of, version_of
-from recollect.storage.postgres.engine import LANES_FOR_LONG_READS, PIPES
+from recollect.storage.postgres.engine import LANES_FOR_LONG_READS, OF_SCRUBS, PIPES
 from recollect.storage.postgres.migrations import applied_migrations as steps_of_postgres
 from recollect.storage.postgres.migrations import check_is_empty
 from recollect.storage.sqlite.connection import MEMORY, looking_at
@@ -191,7 +191,7 @@ def _postgres(settings: Settings) -> list[Finding]:
 
 
 def _room_for_connections(connection: Connection[Any], settings: Settings) -> Finding:
-    needed = settings.postgres_lanes + LANES_FOR_LONG_READS + PIPES
+    needed = settings.postgres_lanes + LANES_FOR_LONG_READS + PIPES + OF_SCRUBS
     [(most, used)] = connection.execute(
         "SELECT current_setting('max_connections')::int"
         " - current_setting('superuser_reserved_connections')::int,"

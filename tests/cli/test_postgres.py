@@ -124,7 +124,7 @@ def test_the_doctor_looks_at_the_server_and_changes_nothing(tmp_path: Path, url:
 def test_the_doctor_counts_the_connections_that_are_left(tmp_path: Path, url: str) -> None:
     _, found = findings(url, tmp_path, "--postgres-lanes", "4000")
     assert not found["connections"]["is_well"]
-    assert "needs 4003" in found["connections"]["finding"]
+    assert "needs 4005" in found["connections"]["finding"]
 
 
 def test_the_doctor_says_that_the_server_is_away(tmp_path: Path, nowhere: str) -> None:

@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 LANES_FOR_LONG_READS = 2
 PIPES = 1
+OF_SCRUBS = 2
+"""What a scrub needs while it runs: one to write the tables anew, one to tell how far it is."""
+
 _KEEP_TIME_EVERY_S = 60.0
 _TOOK_LONG = "The database took longer than {} s; nothing was changed."
 

@@ -1,5 +1,6 @@
 """Scrubs on PostgreSQL: what is in the files, what a role may not do, what stands in the way."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import closing
@@ -110,8 +111,7 @@ def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_scrubbed(
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE ROLE guest LOGIN")
         connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO guest").format(sql.Identifier(name)))
-    guest = url.replace("postgres@", "guest@") if "postgres@" in url else f"{url}&user=guest"
-    with Recollect.open(guest, secret=SECRET) as client:
+    with Recollect.open(url.replace("postgres@", "guest@"), secret=SECRET) as client:
         live(client, mark)
         erasure = client.user.delete(mark, scrub="now")
         assert (erasure.state, erasure.scrubbed_at) == ("erased", None)
@@ -120,6 +120,26 @@ def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_scrubbed(
         assert "may not" in left.why
         places = {name.partition("/")[0] for name in residue(url, mark)}
         assert places == {"pg_wal"}, "the tables are clean"
+
+
+def test_a_role_with_the_rights_that_the_documentation_names_can_do_all(
+    server: OwnPostgresServer, url: str, mark: str
+) -> None:
+    name = str(conninfo_to_dict(url)["dbname"])
+    page = Path(__file__).parents[3] / "docs" / "forgetting.md"
+    grants = re.findall(r"^GRANT .*$", page.read_text(), re.MULTILINE)
+    assert len(grants) == 2
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE recollect LOGIN")
+        for grant in grants:
+            connection.execute(grant)
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} OWNER TO recollect").format(sql.Identifier(name))
+        )
+    with Recollect.open(url.replace("postgres@", "recollect@"), secret=SECRET) as client:
+        live(client, mark)
+        assert client.user.delete(mark, scrub="now").state == "scrubbed"
+    assert residue(url, mark) == {}
 
 
 def test_an_open_transaction_is_named_and_waited_for(

@@ -18,7 +18,8 @@ from tests.serving import RECOLLECT
 ID = "01a204d3-fd4f-7b04-a503-2bf951c2c06d"
 
 
-def erasure(messages: int, *, is_erased: bool) -> dict[str, Any]:
+def erasure(messages: int, *, is_erased: bool, **scrub: Any) -> dict[str, Any]:
+    scrub_of = {"asked_at": None, "doing": None, "problem": None, "not_done": [], **scrub}
     return {
         "id": ID,
         "subject": "user",
@@ -28,6 +29,8 @@ def erasure(messages: int, *, is_erased: bool) -> dict[str, Any]:
         "counts": {"users": int(is_erased), "sessions": 2, "messages": messages},
         "started_at": "2026-11-22T11:30:00Z",
         "erased_at": "2026-11-22T11:31:00Z" if is_erased else None,
+        "scrubbed_at": None,
+        "scrub": scrub_of,
     }
 
 
@@ -38,6 +41,8 @@ class SlowServer(ThreadingHTTPServer):
 
     def __init__(self, asked_until_erased: int) -> None:
         self.left = asked_until_erased
+        self.is_to_scrub = False
+        self.end: dict[str, Any] = {}
         self.was_asked = threading.Event()
         super().__init__(("127.0.0.1", 0), SlowHandler)
 
@@ -50,13 +55,24 @@ class SlowHandler(BaseHTTPRequestHandler):
     server: SlowServer
 
     def do_DELETE(self) -> None:
+        self.server.is_to_scrub = self.path.endswith("?scrub=now")
         self._answer(202, erasure(100, is_erased=False))
 
     def do_GET(self) -> None:
         assert self.path == f"/v1/erasures/{ID}"
         self.server.left -= 1
         self.server.was_asked.set()
-        self._answer(200, erasure(4000, is_erased=self.server.left == 0))
+        self._answer(200, self._erasure())
+
+    def _erasure(self) -> dict[str, Any]:
+        is_erased = self.server.left <= 0
+        if not (is_erased and self.server.is_to_scrub):
+            return erasure(4000, is_erased=is_erased)
+        asked_at = "2026-11-22T11:31:00Z"
+        if self.server.left > -3:
+            doing = "writing the file anew"
+            return erasure(4000, is_erased=True, asked_at=asked_at, doing=doing)
+        return erasure(4000, is_erased=True, **self.server.end)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
         pass
@@ -95,6 +111,27 @@ def test_a_terminal_shows_how_much_is_gone(tmp_path: Path) -> None:
     assert terminal.code == 0
     assert "Deleting user 'jane' … 4,000 messages gone" in terminal.text
     assert re.search(r"^state +erased", terminal.text, re.MULTILINE)
+
+
+def test_a_scrub_that_was_asked_for_is_waited_for_and_shown(tmp_path: Path) -> None:
+    with slow_server(2) as server:
+        server.end = {"not_done": [{"step": "log", "why": "The role may not do it."}]}
+        words = ("users", "delete", "jane", "--yes", "--scrub", "now", "--url", server.url)
+        terminal = on_terminal(*words, folder=tmp_path)
+    assert terminal.code == 0
+    assert "Scrubbing user 'jane' … writing the file anew" in terminal.text
+    assert "not done: log. The role may not do it." in terminal.text
+    assert server.left == -3
+
+
+def test_a_scrub_with_something_in_its_way_is_not_waited_for(tmp_path: Path) -> None:
+    with slow_server(2) as server:
+        problem = "The disk is full."
+        server.end = {"asked_at": "2026-11-22T11:31:00Z", "problem": problem}
+        words = ("users", "delete", "jane", "--yes", "--scrub", "now", "--url", server.url)
+        result = recollect(*words, folder=tmp_path)
+    assert result.returncode == 0
+    assert problem in result.stdout
 
 
 def test_who_does_not_wait_for_it_is_told_that_it_goes_on(tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from recollect.services import scrubs
 from recollect.storage.engine import Engine
 from recollect.storage.places import columns_with_personal_data
 
-_PAGES_AT_ONCE = 64
-
 
 class Scrub:
     """One scrub. `run` may take as long as copying the database does; `stop` ends it early."""
@@ -43,9 +41,9 @@ class Scrub:
         self._rewriter.stop()
 
     def _merge_index(self) -> None:
-        pages = -_PAGES_AT_ONCE
-        while not self._is_stopped and self._engine.write(partial(scrubs.merge_index, pages=pages)):
-            pages = _PAGES_AT_ONCE
+        self._engine.write(scrubs.begin_merging_index)
+        while not self._is_stopped and self._engine.write(scrubs.merge_index):
+            pass
 
     def _tell(self, step: Step, doing: str) -> None:
         step.doing = doing

@@ -74,6 +74,25 @@ def test_a_scrub_leaves_nothing_in_the_files(tmp_path: Path) -> None:
     assert states(path) == {"scrubbed"}
 
 
+def test_the_index_loses_what_was_taken_out_whatever_it_was_merged_from(tmp_path: Path) -> None:
+    # FTS5 keeps its pieces on levels, and more levels with each merge. A large piece has all others
+    # moved to its own level: then a merge adds none, and keeps the words of what was taken out.
+    path = tmp_path / "recollect.db"
+    with Recollect.open(path, secret="a secret of the tests") as client:
+        say(client, "john", 3_000)
+        for number, words in enumerate((1, 6_000, 1, 6_000, 6_000, 1)):
+            say(client, f"{MARK}{number}", words)
+            assert client.user.delete(f"{MARK}{number}", scrub="now").state == "scrubbed"
+            assert residue(path) == 0
+        assert len(client.search("john2999", user_id="john")) == 1
+
+
+def say(client: Recollect, who: str, words: int) -> None:
+    """One message of words that are in no other."""
+    content = " ".join(f"{who}{word}" for word in range(words))
+    client.message.add(f"of {who}", [NewMessage(content=content)], user_id=who)
+
+
 def test_whatever_step_it_is_stopped_after_the_next_scrub_does_all(tmp_path: Path) -> None:
     path = tmp_path / "recollect.db"
     fill(path)
@@ -88,9 +107,9 @@ def test_whatever_step_it_is_stopped_after_the_next_scrub_does_all(tmp_path: Pat
             stop()
             step = engine.write(scrubs.begin)
             stop()
-            pages = -1
-            while engine.write(partial(scrubs.merge_index, pages=pages)):
-                pages = 1
+            engine.write(scrubs.begin_merging_index)
+            stop()
+            while engine.write(partial(scrubs.merge_index, pages=1)):
                 stop()
             rewriter.run(stop)
             stop()

@@ -41,6 +41,12 @@ SELECT pg_database_size(current_database());
 -- name: merge_index
 -- Nothing: who writes a table anew writes its indexes anew.
 
+-- name: pad_index
+-- Nothing.
+
+-- name: unpad_index
+-- Nothing.
+
 -- name: index_entries
 -- None: the words are in the messages' own rows.
 

@@ -43,8 +43,19 @@ SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size();
 
 -- name: merge_index
 -- So many pages more of the work of merging the whole index into one piece, which alone drops the
--- words of what was taken out. A negative number begins it.
+-- words of what was taken out. A negative number begins it: see pad_index.
 INSERT INTO message_words (message_words, rank) VALUES ('merge', :pages);
+
+-- name: pad_index
+-- FTS5 keeps its pieces on levels. Only what is merged into a new last level loses the words of what
+-- was taken out; and where all pieces are on one level already, or only one is left, no level is
+-- added, and those words stay for ever. So before the merge, entries that stand for no message are
+-- put in, and taken out after: pieces of different sizes are on different levels. Each has a lower
+-- row than the one before, which makes FTS5 write what it has gathered so far as a piece.
+INSERT INTO message_words (rowid, words) VALUES (:row, :words);
+
+-- name: unpad_index
+INSERT INTO message_words (message_words, rowid, words) VALUES ('delete', :row, :words);
 
 -- name: index_entries
 -- Every word with every message that has it, from a word on; those of a word in their order.

@@ -250,6 +250,7 @@ class Calls:
         erasure = self("users.erase").json["id"]
         self("erasures.list")
         self("erasures.get", id=erasure)
+        self("erasures.scrub", id=erasure)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """`recollect messages …`."""
 
 import sys
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import click
 
+from recollect.cli.deleting import ask, confirmed, erase, scrubbing
 from recollect.cli.lists import chunks_of
 from recollect.cli.options import as_json, filtered, metadata_given, paged
 from recollect.cli.tables import messages_table, print_list, print_message
@@ -85,6 +87,38 @@ def add(
     print_message(added, as_json=as_json)
 
 
+@click.command()
+@click.argument("session_id")
+@click.argument("uuid")
+@scrubbing
+@as_json
+@confirmed
+@with_client
+def delete(
+    client: Recollect,
+    *,
+    session_id: str,
+    uuid: str,
+    scrub: Literal["now"] | None,
+    is_sure: bool,
+    as_json: bool,
+) -> None:
+    """Forget one message; `recollect messages list --json` shows its UUID.
+
+    It asks first. The numbers of the others stay.
+
+    \b
+    recollect messages delete chat-1 01a204d3-fd4f-7b04-a503-2bf951c2c06d
+    recollect messages delete chat-1 01a204d3-fd4f-7b04-a503-2bf951c2c06d --yes --scrub now
+    """
+    message = client.message.get(session_id, uuid)
+    name = f"message {message.seq} of session {session_id!r}"
+    if not is_sure:
+        ask(f"Delete {name}? This cannot be undone.")
+    delete_it = partial(client.message.delete, session_id, uuid, scrub=scrub)
+    erase(client, name, delete_it, as_json=as_json)
+
+
 def _read() -> str:
     content = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 2)
     if len(content.removesuffix(b"\n")) > MAX_CONTENT_BYTES:
@@ -95,4 +129,4 @@ def _read() -> str:
         raise SettingError("What came on stdin is not text in UTF-8.") from error
 
 
-COMMANDS = (list_, add)
+COMMANDS = (list_, add, delete)

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "sessions show": ("chat-1",),
     "sessions end": ("chat-1",),
     "sessions delete": ("chat-1", "--yes"),
+    "messages delete": ("chat-1", "01a204d3-fd4f-7b04-a503-2bf951c2c06d", "--yes"),
     "messages list": ("chat-1",),
     "messages add": ("chat-1", "Hello"),
     "memory show": ("chat-1",),

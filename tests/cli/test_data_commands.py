@@ -96,6 +96,13 @@ def test_what_is_added_is_shown_listed_changed_and_forgotten_as_the_schemas_say(
     assert memory == {"messages": [message], "summary": None, "facts": []}
     page = said(run("messages", "list", "chat-1", "--json"), wire.Page[wire.Message])
     assert page == {"items": [message], "next": None}
+    said(run("messages", "add", "chat-1", "In no colour.", "--json"), wire.Message)
+    newest = said(run("memory", "show", "chat-1", "--last", "1", "--json"), wire.Memory)
+    uuid = newest["messages"][0]["uuid"]
+    forget = ("messages", "delete", "chat-1", uuid, "--yes", "--scrub", "now", "--json")
+    erasure = said(run(*forget), wire.Erasure)
+    assert (erasure["subject"], erasure["state"]) == ("message", "scrubbed")
+    assert "no message" in refused(run(*forget), 4)
 
     ended = said(run("sessions", "end", "chat-1", "--json"), wire.Session)
     assert ended["ended_at"] is not None
@@ -103,8 +110,9 @@ def test_what_is_added_is_shown_listed_changed_and_forgotten_as_the_schemas_say(
     page = said(run("sessions", "list", "--user-id", "jane", "--json"), wire.Page[wire.Session])
     assert page == {"items": [ended], "next": None}
 
-    erasure = said(run("users", "delete", "jane", "--yes", "--json"), wire.Erasure)
-    assert erasure["state"] == "erased"
+    leave = ("users", "delete", "jane", "--yes", "--scrub", "now", "--json")
+    erasure = said(run(*leave), wire.Erasure)
+    assert erasure["state"] == "scrubbed"
     assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1}
     assert "no user" in refused(run("users", "show", "jane", "--json"), 4)
     assert "no session" in refused(run("messages", "list", "chat-1", "--json"), 4)

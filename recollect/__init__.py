@@ -18,9 +18,11 @@ from recollect.api.wire import (
     Hit,
     Memory,
     Message,
+    Residue,
     Session,
     Snippet,
     User,
+    Verification,
 )
 from recollect.client import AsyncRecollect, Recollect
 from recollect.config import SettingError
@@ -81,6 +83,7 @@ __all__ = [
     "RateLimited",
     "Recollect",
     "RecollectError",
+    "Residue",
     "RevisionMismatch",
     "ServerError",
     "Session",
@@ -95,5 +98,6 @@ __all__ = [
     "UpdateSessionRequest",
     "UpdateUserRequest",
     "User",
+    "Verification",
     "__version__",
 ]

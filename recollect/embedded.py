@@ -35,6 +35,7 @@ from recollect.opening import Installation, open_installation
 from recollect.scrubbing import Scrub
 from recollect.sdk.calls import Call, read_answer
 from recollect.services import erasures, forgotten, idempotency, installation, scrubs
+from recollect.verifying import Verifying
 
 _ASK_AGAIN_S = 0.1
 _OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
@@ -50,15 +51,18 @@ _DECODE_BODY = {
 class Step(NamedTuple):
     """A step towards an answer: something to run on the engine, perhaps after a pause."""
 
-    kind: Literal["short read", "long read", "write", "scrub"]
+    kind: Literal["short read", "long read", "write", "scrub", "verify"]
     operation: Operation[Any]
     pause_s: float = 0.0
 
 
 Steps = Generator[Step, Any, Any]
 
-_READS = ("short read", "long read", "scrub")
-"""What reads; a scrub reads what came of it."""
+_READS = ("short read", "long read", "scrub", "verify")
+"""What reads: a scrub, what came of it; a verification, what is to be verified."""
+
+_IN_THREADS = ("erase", "verify")
+"""What may take long, and so is done beside an event loop."""
 
 
 class EmbeddedCaller:
@@ -107,7 +111,10 @@ class EmbeddedCaller:
             with suppress(Unavailable):  # what is in the way is told with the erasure
                 Scrub(engine).run()
         run = engine.read if step.kind in _READS else engine.write
-        return run(step.operation)
+        result = run(step.operation)
+        if step.kind == "verify":
+            return Verifying(engine, self.opened.scope, result).run()
+        return result
 
 
 class AsyncEmbeddedCaller:
@@ -124,7 +131,7 @@ class AsyncEmbeddedCaller:
     async def call(self, call: Call) -> Any:
         """See AsyncCaller."""
         self._in_threads.check_is_open()
-        if call.operation.does == "erase" or not _is_on_asyncio():
+        if call.operation.does in _IN_THREADS or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.call, call)
         steps = _answering(call, self.opened.scope)
         try:
@@ -212,6 +219,8 @@ def _answering(call: Call, scope: Scope) -> Steps:
         is_short = call.operation.is_short and (native.query is None or native.query.is_short)
         result = yield Step("short read" if is_short else "long read", operation)
         return _value(call, result)
+    if call.operation.does == "verify":
+        return _value(call, shapes.verification((yield Step("verify", operation))))
     result = yield Step("write", operation)
     if call.operation.does == "erase":
         return (yield from _scrubbed(scope, (yield from _finishing(scope, result))))

@@ -18,6 +18,7 @@ from recollect.domain.words import Words
 from recollect.index_upkeep import Tell, make_index, tell_nobody
 from recollect.services import installation, reindexing
 from recollect.storage.engine import Engine
+from recollect.storage.looks import look_queries
 from recollect.storage.queries import load_queries
 
 DEFAULT_PROJECT = 1
@@ -77,7 +78,7 @@ def _open_engine(settings: Settings, url: str | None) -> Engine:
 
         return PostgresEngine(
             settings.database_url,
-            load_queries("postgres"),
+            load_queries("postgres") | look_queries("postgres"),
             lanes=settings.postgres_lanes,
             queue_limit=settings.queue_limit,
             statement_limit_ms=settings.statement_limit_seconds * 1000,
@@ -88,7 +89,7 @@ def _open_engine(settings: Settings, url: str | None) -> Engine:
 
     return SqliteEngine(
         sqlite_path(settings.database_url),
-        load_queries("sqlite"),
+        load_queries("sqlite") | look_queries("sqlite"),
         url=url,
         queue_limit=settings.queue_limit,
         wal_limit_bytes=settings.wal_limit_mib * MIB,

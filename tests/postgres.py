@@ -46,6 +46,9 @@ SETTINGS = {
     "max_connections": "300",
     "shared_buffers": "64MB",
     "wal_level": "minimal",
+    # Whoever verifies an erasure reads all of the log.
+    "min_wal_size": "32MB",
+    "max_wal_size": "64MB",
     "max_wal_senders": "0",
     "log_checkpoints": "off",
     "log_statement": "none",

@@ -175,6 +175,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "messages.search": _search,
     "memory.get": lambda client, ids, _, said: client.memory.get(*ids, **said),
     "erasures.list": lambda client, _, __, said: client.erasure.list(**said),
+    "erasures.verify": lambda client, ids, body, said: client.erasure.verify(*ids, **body, **said),
     "erasures.get": lambda client, ids, _, said: client.erasure.get(*ids, **said),
     "erasures.scrub": lambda client, ids, _, said: client.erasure.scrub(*ids, **said),
 }

@@ -17,7 +17,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         name: noun and verb; the function that performs it has the same name.
         method, path: where it is on HTTP; `{names}` in the path are ids, any text.
         summary, description: for readers: a title, and what else they should know.
-        does: `read`s, `write`s, or `erase`s (begins what goes on in batches).
+        does: `read`s, `write`s, `erase`s (begins what goes on in batches), or `verify`s (reads all
+            there is, which may take minutes).
         response: the type of what comes back, with `status` where it went well.
         body, query: the types of what is sent.
         status: of success on HTTP.
@@ -29,7 +30,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     summary: str
     description: str = ""
-    does: Literal["read", "write", "erase"]
+    does: Literal["read", "write", "erase", "verify"]
     response: Any
     body: Any = None
     query: Any = None
@@ -293,5 +294,20 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         does="erase",
         response=wire.Erasure,
+    ),
+    Operation(
+        name="erasures.verify",
+        method="POST",
+        path="/v1/erasures/{id}/verify",
+        summary="Verify an erasure",
+        description=(
+            "Looks again for what was erased: in every row, and in the bytes of the database's "
+            "files where they can be read. It changes nothing, and may take minutes: a second for "
+            "every 50 MiB or so. 409 while the erasure goes on. Until it is `scrubbed`, its texts "
+            "are found in the files."
+        ),
+        does="verify",
+        body=wire.VerifyErasure,
+        response=wire.Verification,
     ),
 )

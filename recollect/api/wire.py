@@ -11,8 +11,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from recollect.domain.canaries import MAX_CANARIES, MAX_CANARY_LENGTH, MIN_CANARY_BYTES
 from recollect.domain.message import NewMessage, RoleType
 from recollect.domain.paging import DEFAULT_LIMIT, MAX_LIMIT, Order
+from recollect.domain.verification import MOST_RESIDUES
 
 T = TypeVar("T")
 
@@ -236,6 +238,78 @@ class Erase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         Literal["now"] | None,
         Meta(description="Scrub the files at once, and answer when it is done, or after 5 s."),
     ] = None
+
+
+Canaries = Annotated[
+    list[str],
+    Meta(
+        description=(
+            f"Texts of the subject to look for, up to {MAX_CANARIES} of up to "
+            f"{MAX_CANARY_LENGTH:,} characters: an address, a name in full, a sentence. Each has "
+            f"{MIN_CANARY_BYTES} bytes at least. They are neither kept nor logged."
+        ),
+        extra_json_schema={"maxItems": MAX_CANARIES, "items": {"maxLength": MAX_CANARY_LENGTH}},
+    ),
+]
+
+
+class VerifyErasure(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What to look for, once somebody was erased, beside the uuid that the erasure knows."""
+
+    subject_id: Annotated[
+        str | None,
+        Meta(description="The id that the subject had; of a message, that of its session."),
+    ] = None
+    canaries: Canaries = []
+
+
+class Residue(msgspec.Struct, kw_only=True):
+    """Something of the subject that is still there."""
+
+    where: Annotated[
+        str,
+        Meta(
+            description="A column of a table, or an offset in a file.",
+            examples=["table messages.content", "file recollect.db at 12345"],
+        ),
+    ]
+    canary: Annotated[
+        int | None,
+        Meta(description="Its place in `canaries`, from 0; null: the subject's own id or uuid."),
+    ]
+    form: Annotated[str, Meta(description="As what it was found, such as `utf-8` or `base64`.")]
+
+
+class LookedAt(msgspec.Struct, kw_only=True):
+    """What was looked through from end to end."""
+
+    what: Annotated[str, Meta(description="A table, a file, or the files in a folder.")]
+    rows: Annotated[int | None, Meta(description="How many, of a table.")]
+    size_bytes: Annotated[int | None, Meta(description="How many, of files.")]
+
+
+class NotLookedAt(msgspec.Struct, kw_only=True):
+    """What was not looked at, or could have proved nothing."""
+
+    what: str
+    why: str
+
+
+class Verification(msgspec.Struct, kw_only=True):
+    """What came of looking again for somebody who was erased."""
+
+    erasure: Erasure
+    found: Annotated[bool, Meta(description="Whether anything of the subject is still there.")]
+    hits: Annotated[
+        list[Residue], Meta(description=f"Where; no more than {MOST_RESIDUES:,} of them.")
+    ]
+    hit_count: Annotated[int, Meta(description="How many there are in all.")]
+    has_namesake: Annotated[
+        bool,
+        Meta(description="Whether somebody new bears the id; what is theirs is no hit."),
+    ]
+    looked_at: list[LookedAt]
+    not_looked_at: list[NotLookedAt]
 
 
 class Page(msgspec.Struct, Generic[T], kw_only=True):

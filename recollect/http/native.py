@@ -18,6 +18,7 @@ from recollect.http.background import Background
 from recollect.http.errors import MethodNotAllowed, retry_after, status_of
 from recollect.http.requests import Request
 from recollect.http.routing import Routes
+from recollect.http.verifier import Verifier
 from recollect.native import shapes
 from recollect.native.calls import Call, Perform, Replayed
 from recollect.native.performers import PERFORMERS
@@ -36,6 +37,7 @@ class NativeDoor:
         self._engine = engine
         self._background = background
         self._scope = scope
+        self._verifier = Verifier(engine)
         self._routes: Routes[_Prepared] = Routes()
         for operation in OPERATIONS:
             self._routes.add(operation.method, operation.path, _Prepared(operation))
@@ -75,6 +77,10 @@ class NativeDoor:
             is_short = operation.is_short and (call.query is None or call.query.is_short)
             result = await self._engine.read_async(perform, is_short=is_short)
             return _success(result, operation)
+        if operation.does == "verify":
+            wanted = await self._engine.read_async(perform)
+            done = await self._verifier.run(self._scope, wanted, request)
+            return _success(shapes.verification(done), operation)
         result = await self._engine.write_async(perform)
         if operation.does == "erase":
             return _erased(await self._background.erase(self._scope, result))

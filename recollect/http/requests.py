@@ -86,6 +86,11 @@ class Request:
                 raise TooLarge(_TOO_LARGE)
         return b"".join(chunks)
 
+    async def until_left(self) -> None:
+        """Wait until whoever asks has gone away; their body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
 
 _TOO_LARGE = "The body is larger than 5 MiB; send it in parts."
 

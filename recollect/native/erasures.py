@@ -1,9 +1,11 @@
 """Erasures, natively."""
 
 from recollect.api import wire
+from recollect.domain.canaries import check_canaries
 from recollect.domain.erasure import Erasure
 from recollect.domain.scope import Scope
 from recollect.domain.transaction import Transaction
+from recollect.domain.verification import Wanted
 from recollect.native import shapes
 from recollect.native.calls import Call
 from recollect.services import erasures, scrubs
@@ -26,6 +28,14 @@ def get(tx: Transaction, scope: Scope, call: Call) -> wire.Erasure:
 def scrub(tx: Transaction, scope: Scope, call: Call) -> Erasure:
     """See `erasures.scrub`."""
     return scrubs.ask(tx, scope, call.ids["id"])
+
+
+def verify(tx: Transaction, scope: Scope, call: Call) -> Wanted:
+    """See `erasures.verify`."""
+    body: wire.VerifyErasure = call.body
+    canaries = check_canaries(body.canaries, "canaries")
+    erasure = erasures.to_verify(tx, scope, call.ids["id"], body.subject_id)
+    return Wanted(erasure, body.subject_id, canaries)
 
 
 def begun(tx: Transaction, scope: Scope, call: Call, erasure: Erasure) -> Erasure:

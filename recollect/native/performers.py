@@ -1,7 +1,8 @@
 """Which function performs which operation, by the operation's name.
 
 What erases gives the stored erasure, begun and committed; the caller then advances it (see
-services.erasures), and scrubs if that was asked for. All others give what travels.
+services.erasures), and scrubs if that was asked for. What verifies gives what is wanted, checked;
+the caller then looks for it (see recollect.verifying). All others give what travels.
 """
 
 from recollect.native import erasures, messages, sessions, users
@@ -31,4 +32,5 @@ PERFORMERS: dict[str, Perform] = {
     "erasures.list": erasures.list_,
     "erasures.get": erasures.get,
     "erasures.scrub": erasures.scrub,
+    "erasures.verify": erasures.verify,
 }

@@ -16,6 +16,7 @@ from recollect.domain.scrub import Step
 from recollect.domain.session import Session
 from recollect.domain.times import Instant, from_datetime, to_datetime
 from recollect.domain.user import User
+from recollect.domain.verification import Verification
 from recollect.services.search import Hit
 
 Row = TypeVar("Row")
@@ -129,6 +130,27 @@ def _scrub(stored: Erasure, step: Step | None) -> wire.Scrub:
         doing=step.doing if step and covers else None,
         problem=step.problem if step and covers else None,
         not_done=left,
+    )
+
+
+def verification(done: Verification) -> wire.Verification:
+    """What came of a verification, as it travels."""
+    return wire.Verification(
+        erasure=erasure(done.erasure),
+        found=done.residue_count > 0,
+        hits=[
+            wire.Residue(where=each.where, canary=each.canary, form=each.form)
+            for each in done.residues
+        ],
+        hit_count=done.residue_count,
+        has_namesake=done.has_namesake,
+        looked_at=[
+            wire.LookedAt(what=each.what, rows=each.rows, size_bytes=each.size_bytes)
+            for each in done.looked_at
+        ],
+        not_looked_at=[
+            wire.NotLookedAt(what=each.what, why=each.why) for each in done.not_looked_at
+        ],
     )
 
 

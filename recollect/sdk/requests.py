@@ -149,6 +149,17 @@ def body_of_search(**fields: Any) -> bytes:
     return body_with(**given)
 
 
+def body_of_verification(subject_id: str | None, canaries: Any) -> bytes:
+    """What to look for, as JSON.
+
+    Raises:
+        InvalidField: naming the field that cannot be sent, such as `canaries[3]`.
+    """
+    if not isinstance(canaries, Iterable) or isinstance(canaries, str | bytes | Mapping):
+        raise InvalidField("canaries must be a list of texts.", "canaries")
+    return body_with(subject_id=subject_id, canaries=list(canaries))
+
+
 def batches_of(messages: Iterable[NewMessage], user_id: str | None) -> Iterator[tuple[int, bytes]]:
     """Messages to append in bodies that one request can carry, and how many each has.
 

@@ -13,17 +13,24 @@ from recollect.sdk.errors import ConnectionFailed, NotSent, TimedOut
 
 Headers = dict[str, str]
 
+_LONGEST_S = 24 * 3600.0
+"""Nothing takes longer; a server that has vanished is then given up."""
+
 _KEPT_OPEN_FOR_S = 4.0
 """Less than the five seconds after which the server closes a connection that nobody uses."""
 
 
 class WireRequest(msgspec.Struct, frozen=True):
-    """A request: `path` is encoded, and begins with a slash."""
+    """A request: `path` is encoded, and begins with a slash.
+
+    `may_take_long` is for what is answered when it is done, however long that takes.
+    """
 
     method: str
     path: str
     headers: Headers
     body: bytes | None
+    may_take_long: bool = False
 
 
 class WireReply(msgspec.Struct, frozen=True):
@@ -137,7 +144,13 @@ class _Server:
             "url": self._url + request.path,
             "headers": request.headers,
             "content": request.body,
+            "timeout": self._timeout(request),
         }
+
+    def _timeout(self, request: WireRequest) -> httpx2.Timeout:
+        if request.may_take_long:
+            return httpx2.Timeout(self._timeout_s, read=_LONGEST_S)
+        return httpx2.Timeout(self._timeout_s)
 
     def check_is_open(self) -> None:
         if self._is_closed:

@@ -29,7 +29,8 @@ def request_of(call: Call) -> WireRequest:
     if call.operation.is_idempotent_by_key:
         # Made here where the app gave none, so that each sending of this request has the same.
         headers["Idempotency-Key"] = call.idempotency_key or str(uuid4())
-    return WireRequest(call.operation.method, path, headers, call.body)
+    may_take_long = call.operation.does == "verify"
+    return WireRequest(call.operation.method, path, headers, call.body, may_take_long)
 
 
 def value_of(call: Call, reply: WireReply) -> Any:

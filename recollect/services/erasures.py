@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 
 from recollect.domain.erasure import Erasure, ErasureState, Subject
-from recollect.domain.errors import Gone, NotFound
+from recollect.domain.errors import Conflict, Gone, InvalidField, NotFound
 from recollect.domain.ids import is_uuid
 from recollect.domain.paging import Page
 from recollect.domain.scope import Scope
@@ -140,6 +140,33 @@ def get(tx: Transaction, scope: Scope, uuid: str) -> Erasure:
     return erasure
 
 
+def to_verify(tx: Transaction, scope: Scope, uuid: str, subject_id: str | None) -> Erasure:
+    """An erasure that can be verified, because it has come to its end.
+
+    Args:
+        subject_id: what whoever asks believes to have been the id of its subject; of a message,
+            that of its session.
+
+    Raises:
+        NotFound: there is no such erasure. Conflict: it goes on. InvalidField: it was another id.
+    """
+    erasure = get(tx, scope, uuid)
+    if not erasure.is_finished:
+        raise Conflict(
+            "This erasure goes on still: what it is about is there. Verify it when it is erased."
+        )
+    if subject_id is not None and not is_about(scope, erasure, subject_id):
+        raise InvalidField(
+            "subject_id is not the id of what was erased: its keyed hash is another.", "subject_id"
+        )
+    return erasure
+
+
+def is_about(scope: Scope, erasure: Erasure, subject_id: str) -> bool:
+    """Whether the subject of an erasure had this id; for a message, whether its session had."""
+    return _id_hash(scope, erasure.subject, subject_id) == erasure.subject_hash
+
+
 def page(tx: Transaction, scope: Scope, page: Page) -> list[Erasure]:
     """Erasures in the order of their acceptance: one more than the limit where more are left."""
     return tx.all("list_erasures", Erasure, project_id=scope.project_id, **page.values)
@@ -242,7 +269,6 @@ def _erase_session(tx: Transaction, scope: Scope, erasure: Erasure, session_id: 
 def _add(
     tx: Transaction, scope: Scope, subject: Subject, subject_id: str, subject_uuid: str
 ) -> Erasure:
-    kind = "session" if subject == Subject.MESSAGE else subject
     added = tx.one(
         "add_erasure",
         Erasure,
@@ -250,7 +276,7 @@ def _add(
         uuid=tx.new_uuid(),
         subject=subject,
         subject_id=subject_id,
-        subject_hash=scope.rules.id_hash(str(scope.project_id), kind, subject_id),
+        subject_hash=_id_hash(scope, subject, subject_id),
         subject_uuid=subject_uuid,
         state=ErasureState.ERASING,
         session_count=0,
@@ -260,6 +286,11 @@ def _add(
         now_at=tx.now,
     )
     return cast("Erasure", added)
+
+
+def _id_hash(scope: Scope, subject: str, subject_id: str) -> str:
+    kind = Subject.SESSION if subject == Subject.MESSAGE else subject
+    return scope.rules.id_hash(str(scope.project_id), kind, subject_id)
 
 
 def _finish(tx: Transaction, scope: Scope, erasure: Erasure) -> Erasure:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from recollect.domain.message import Message
+from recollect.domain.metadata import encode_json
 from recollect.domain.participants import name_of
 from recollect.domain.ranking import length_of
 from recollect.domain.scope import Scope
@@ -126,6 +127,16 @@ def put(
     rows = _rows(scope, session_id, search_scope, entries)
     tx.tell_many("set_words", rows)
     tx.tell_many("index_message", rows)
+
+
+def words_in_use(tx: Transaction, words: Iterable[str]) -> set[str]:
+    """Of some words, those that a message has which is there, as the index knows.
+
+    None, where an engine keeps them in the messages' own rows.
+    """
+    asked = [each for word in words for each in (word, marked(word))]
+    found = tx.all("words_in_use", str, words=encode_json(asked).decode())
+    return {word.removeprefix("@") for word in found}
 
 
 def _search_scope(tx: Transaction, scope: Scope, session_id: str) -> int:

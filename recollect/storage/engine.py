@@ -1,12 +1,29 @@
 """What an engine offers to doors and to the embedded caller."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, Self, TypeVar
+from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 
 from recollect.domain.scrub import NotDone
 from recollect.domain.transaction import Operation
+from recollect.domain.verification import NotLookedAt
+from recollect.storage.scanning import RawFile
 
 T = TypeVar("T")
+
+Dialect = Literal["sqlite", "postgres"]
+
+
+class Files(NamedTuple):
+    """The files of a database, as bytes.
+
+    Attributes:
+        raw: those that can be read, in an order in which what moves from one to another while they
+            are read is met in the second at least.
+        unread: what there is besides and cannot be read, or why there is nothing.
+    """
+
+    raw: tuple[RawFile, ...]
+    unread: tuple[NotLookedAt, ...]
 
 
 class Engine(Protocol):
@@ -16,6 +33,11 @@ class Engine(Protocol):
     waited for it has left, and it may run twice where a neighbour in its group broke the group's
     transaction.
     """
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which queries it is given."""
+        ...
 
     @property
     def is_shared(self) -> bool:
@@ -44,6 +66,10 @@ class Engine(Protocol):
 
     def describe(self) -> str:
         """Which engine and where, for a banner: without passwords."""
+        ...
+
+    def files(self) -> Files:
+        """The files of the database as they are now, to look into past the database itself."""
         ...
 
     def rewriter(self, tables: Mapping[str, Sequence[str]]) -> "Rewriter":

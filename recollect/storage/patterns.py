@@ -10,6 +10,9 @@ Not found are:
 - what is compressed or encrypted: PostgreSQL compresses values of more than 2 KB or so;
 - words of less than six bytes, base64 with line ends in it, and the first letters of a word alone,
   as the list of pages of an FTS5 index has them.
+
+Words are looked for as entries of an index, with the numbers that say where each begins and ends:
+`exampl`, of an address, is not found in whatever file speaks of an example.
 """
 
 import base64
@@ -20,10 +23,12 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from recollect.domain.canaries import MIN_CANARY_BYTES, MIN_DIFFERENT_BYTES
-from recollect.domain.words import Words
+from recollect.domain.words import Words, folded
 
-Index = Literal["fts5", "tsvector"]
-"""How an engine keeps words: SQLite in pages of FTS5, PostgreSQL in values of type tsvector."""
+Index = Literal["fts5", "gin", "tsvector"]
+"""How an engine keeps words: SQLite in pages of FTS5; PostgreSQL as the keys of a GIN index, and in
+the rows in values of type tsvector, where they stand side by side without a border (so there a word
+is found wherever its letters are: good for a word that nobody else would ever say)."""
 
 MIN_TAIL_BYTES = 6
 """The least that is looked for of a word whose beginning is left out.
@@ -41,7 +46,7 @@ class Form(StrEnum):
     """In which form a text is found."""
 
     UTF8 = "utf-8"
-    OTHER_CASE = "utf-8, in another case or composed otherwise"
+    OTHER_CASE = "utf-8, in another case"
     UTF16_LE = "utf-16, low byte first"
     UTF16_BE = "utf-16, high byte first"
     JSON = "json, escaped"
@@ -90,7 +95,7 @@ def word_patterns_of(words: Sequence[Set[str]], index: Index) -> list[Pattern]:
         words: of each canary in its place, as `telling_words` gives them.
         index: how the engine keeps them.
     """
-    forms_of = _in_fts5 if index == "fts5" else _in_tsvector
+    forms_of = {"fts5": _in_fts5, "gin": _in_gin, "tsvector": _in_tsvector}[index]
     return [
         Pattern(data, number, form)
         for number, of_canary in enumerate(words)
@@ -132,7 +137,7 @@ def _forms(text: str) -> Iterator[tuple[bytes, Form]]:
 
 
 def _variants(text: str) -> tuple[str, ...]:
-    """The text first, then as it is in other cases, and composed otherwise."""
+    """The text first, then as it is in other cases, without accents, and composed otherwise."""
     cases = (
         text,
         text.lower(),
@@ -140,6 +145,7 @@ def _variants(text: str) -> tuple[str, ...]:
         text.title(),
         text.capitalize(),
         text.casefold(),
+        folded(text),
     )
     composed = (unicodedata.normalize(form, case) for form in ("NFC", "NFD") for case in cases)
     return tuple(dict.fromkeys((*cases, *composed)))
@@ -233,6 +239,15 @@ _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 def _in_tsvector(word: str) -> Iterator[tuple[bytes, Form]]:
     yield word.encode(), Form.WORD
+
+
+def _in_gin(word: str) -> Iterator[tuple[bytes, Form]]:
+    """A key is a text after its length, which is in one byte or in four."""
+    for mark in ("", "@"):
+        key = f"{mark}{word}".encode()
+        size = len(key) + 1
+        length = bytes([size << 1 | 1]) if size < 0x80 else (size + 3 << 2).to_bytes(4, "little")
+        yield length + key, Form.WORD
 
 
 def _in_fts5(word: str) -> Iterator[tuple[bytes, Form]]:

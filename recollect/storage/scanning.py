@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import compress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 
 from recollect.storage.patterns import Form, Pattern
@@ -40,10 +40,16 @@ class RawFile(Protocol):
 
     Attributes:
         name: relative to the folder of the database.
+        told_as: what it is told of with, among all that was looked at: itself, or its folder.
     """
 
     @property
     def name(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def told_as(self) -> str:
         """See above."""
         ...
 
@@ -61,6 +67,12 @@ class PlainFile(NamedTuple):
 
     path: Path
     name: str
+
+    @property
+    def told_as(self) -> str:
+        """See RawFile: its folder, which may have hundreds."""
+        folder = PurePosixPath(self.name).parent
+        return f"files in {folder}" if folder.name else "files in the data directory"
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:

@@ -24,6 +24,7 @@ MEMORY = "/v1/sessions/{}/memory"
 SEARCH = "/v1/search"
 ERASURES, ERASURE = "/v1/erasures", "/v1/erasures/{}"
 SCRUB = "/v1/erasures/{}/scrub"
+VERIFY = "/v1/erasures/{}/verify"
 NOT_BEGUN: dict[str, Any] = {"asked_at": None, "doing": None, "problem": None, "not_done": []}
 
 SCRUB_S = 60.0

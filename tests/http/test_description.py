@@ -251,6 +251,7 @@ class Calls:
         self("erasures.list")
         self("erasures.get", id=erasure)
         self("erasures.scrub", id=erasure)
+        self("erasures.verify", {"canaries": ["Jane Doe of Oslo"]}, id=erasure)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -55,6 +56,10 @@ def search(client: Any) -> Any:
     return client.search("shoes")
 
 
+def verify(client: Any) -> Any:
+    return client.erasure.verify("1", canaries=["Jane Doe"])
+
+
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> str:
     """How the client waits."""
@@ -98,7 +103,27 @@ def test_the_apps_own_key_is_sent_each_time(way: str) -> None:
     assert server.keys == ["mine", "mine"]
 
 
-@pytest.mark.parametrize("do", [get, put, update, delete, search])
+def test_a_verification_is_sent_again(way: str) -> None:
+    with (
+        far_end(BROKEN, UNAVAILABLE, refusal(404, "not_found")) as server,
+        pytest.raises(recollect.NotFound),
+    ):
+        ask(way, server.url, verify)
+    assert len(server.asked) == 3
+
+
+def test_a_verification_is_waited_for_as_long_as_it_takes(way: str) -> None:
+    with far_end(SILENT) as server, ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(ask, way, server.url, verify, timeout_s=0.2, attempts=1)
+        with pytest.raises(TimeoutError):
+            asking.result(1.0)
+        server.is_over.set()
+        with pytest.raises(ConnectionFailed) as failed:
+            asking.result(10)
+    assert not isinstance(failed.value, TimedOut)
+
+
+@pytest.mark.parametrize("do", [get, put, update, delete, search, verify])
 def test_only_a_post_that_writes_has_a_key(do: Do) -> None:
     with far_end(refusal(404, "not_found")) as server, pytest.raises(recollect.NotFound):
         ask("sync", server.url, do)

@@ -16,8 +16,8 @@ from typing import Any
 import recollect
 from recollect import (
     AsyncRecollect, CreateSessionRequest, CreateUserRequest, Erasure, Explanation, FoundMessage,
-    Hit, Memory, Message, NewMessage, NotFound, Page, Recollect, RecollectError, Session, Snippet,
-    UpdateSessionRequest, UpdateUserRequest, User,
+    Hit, Memory, Message, NewMessage, NotFound, Page, Recollect, RecollectError, Residue, Session,
+    Snippet, UpdateSessionRequest, UpdateUserRequest, User, Verification,
 )
 
 
@@ -66,6 +66,10 @@ def sync(client: Recollect) -> None:
     erasure = client.erasure.get(erasure.id)
     state: str = erasure.state
     erasures: Page[Erasure] = client.erasure.list()
+    verified: Verification = client.erasure.verify(erasure.id, canaries=["Jane Doe"])
+    verified = client.erasure.verify(erasure.id, subject_id="jane", canaries=("a", "b"))
+    residues: list[Residue] = verified.hits
+    print(verified.found, residues[0].where, residues[0].canary)
     print(users, pages, names, sessions, ended, count, rows, memory, state, erasures)
 
 
@@ -130,6 +134,8 @@ def wrong(client: Recollect) -> None:
     client.search("x", "jane")  # wrong
     client.search("x", roles=["human"])  # wrong
     client.search("x", limit="ten")  # wrong
+    client.erasure.verify("e", "jane")  # wrong
+    client.erasure.verify("e", canaries=[7])  # wrong
     NewMessage()  # wrong
     NewMessage(content="x", role_type="human")  # wrong
     NewMessage(content="x", created_at="2020-01-01")  # wrong

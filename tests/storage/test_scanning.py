@@ -18,7 +18,7 @@ from recollect import NewMessage, Recollect
 from recollect.domain.canaries import MAX_CANARIES, check_canaries
 from recollect.domain.errors import InvalidField
 from recollect.domain.languages import LANGUAGES
-from recollect.domain.words import Words
+from recollect.domain.words import Words, folded
 from recollect.storage import scanning
 from recollect.storage.patterns import (
     Form,
@@ -52,6 +52,7 @@ def forms(canary: str, data: bytes) -> set[Form]:
         (SENTENCE.upper().encode(), Form.OTHER_CASE),
         (SENTENCE.title().encode(), Form.OTHER_CASE),
         (SENTENCE.casefold().encode(), Form.OTHER_CASE),
+        (folded(SENTENCE).encode(), Form.OTHER_CASE),
         (SENTENCE.replace("ü", "u\u0308").encode(), Form.OTHER_CASE),
         (SENTENCE.encode("utf-16-le"), Form.UTF16_LE),
         (SENTENCE.encode("utf-16-be"), Form.UTF16_BE),
@@ -137,6 +138,13 @@ def test_a_longer_word_that_begins_or_ends_alike_is_another() -> None:
     assert word_forms("Lindqvist", b"\x05\x07ndqvist") == set()
 
 
+def test_a_word_is_found_as_a_key_of_a_gin_index_and_as_no_part_of_one() -> None:
+    assert word_forms("Lindqvist", b"\x40\x15lindqvist\x00", "gin") == {Form.WORD}
+    assert word_forms("Lindqvist", b"\x40\x17@lindqvist", "gin") == {Form.WORD}
+    assert word_forms("Lindqvist", b"\x40\x17lindqvists", "gin") == set()
+    assert word_forms("Lindqvist", b"the lindqvist papers", "gin") == set()
+
+
 def test_a_word_is_found_anywhere_in_a_tsvector() -> None:
     assert word_forms("Lindqvist", b"\x1blindqvistmiller", "tsvector") == {Form.WORD}
 
@@ -144,6 +152,11 @@ def test_a_word_is_found_anywhere_in_a_tsvector() -> None:
 @pytest.mark.parametrize("letters", [62, 63, 64])
 def test_a_word_whose_length_takes_two_bytes_is_found(letters: int) -> None:
     word = ("яю" * 32)[:letters]
+    key = word.encode()
+    size = bytes([(len(key) + 1) * 2 + 1]) if len(key) < 127 else bytes([0x10, 2, 0, 0])
+    if len(key) in {124, 126, 128}:
+        size = size if len(key) < 128 else ((len(key) + 4) * 4).to_bytes(4, "little")
+        assert word_forms(word, size + key, "gin") == {Form.WORD}
     for mark in ("0", "0@"):
         term = (mark + word).encode()
         size = bytes([len(term)]) if len(term) < 128 else bytes([0x81, len(term) - 128])
@@ -362,7 +375,9 @@ def test_postgres_rows_words_and_the_log_are_looked_into() -> None:
         pytest.skip("the server that was given is on another machine")
     found = found_in(Path(folder) / "base" / str(number), "tsvector")
     assert {(1, Form.UTF8), (1, Form.WORD)} <= found[Path(table).name]
-    assert (1, Form.WORD) in found[Path(index).name]
+    keys = found_in(Path(folder) / "base" / str(number), "gin")
+    assert (1, Form.WORD) in keys[Path(index).name]
+    assert (1, Form.WORD) not in keys[Path(table).name]
     everywhere = set().union(*found.values())
     assert (0, Form.UTF8) in everywhere
     log = found_in(Path(folder) / "pg_wal", "tsvector")

@@ -1,20 +1,21 @@
 # Printed by scripts/print_sync.py from _async/erasures.py: change it there.
 """`client.erasure`: what was forgotten, and what still is being."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from recollect.api.wire import Erasure
+from recollect.api.wire import Erasure, Verification
 from recollect.domain.paging import Order
 from recollect.sdk._sync.callers import Caller
 from recollect.sdk._sync.lists import Pages, Rows, read_page
 from recollect.sdk.calls import make_call
 from recollect.sdk.pages import Page
+from recollect.sdk.requests import body_of_verification
 
 _AT_ONCE = 100
 
 
 class ErasureClient:
-    """Erasures: looked up, listed, scrubbed."""
+    """Erasures: looked up, listed, scrubbed, verified."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -42,6 +43,37 @@ class ErasureClient:
         """
         erasure: Erasure = self._caller.call(make_call("erasures.scrub", {"id": id}))
         return erasure
+
+    def verify(
+        self,
+        id: str,  # noqa: A002 - its name everywhere
+        *,
+        subject_id: str | None = None,
+        canaries: Sequence[str] = (),
+    ) -> Verification:
+        """Look again for what was erased: in every row, and in the bytes of the database's files.
+
+        It takes about a second for every 50 MiB of files, and waits for that as long as it takes.
+        Until the erasure is `scrubbed`, its texts are found in the files.
+
+        Args:
+            subject_id: the id that was erased (of a message, that of its session), to look for it
+                too; the erasure itself knows a hash of it and the uuid.
+            canaries: texts of whoever was erased, such as an address or a sentence: up to 100 of up
+                to 1,024 characters, each of 6 bytes at least. They are neither kept nor logged.
+
+        Returns:
+            Whether anything was `found`, where (`hits`), and how far it looked.
+
+        Raises:
+            NotFound: there is no erasure with this id.
+            Conflict: it goes on still.
+            InvalidField: a canary would be found by chance, or subject_id is not what was erased.
+        """
+        body = body_of_verification(subject_id, canaries)
+        call = make_call("erasures.verify", {"id": id}, body=body)
+        verification: Verification = self._caller.call(call)
+        return verification
 
     def list(
         self, limit: int = 50, cursor: str | int | None = None, *, order: Order = "created"

@@ -15,8 +15,10 @@ from recollect.domain.errors import RecollectError, StorageError
 from recollect.domain.times import Instant
 from recollect.domain.transaction import Operation, Transaction
 from recollect.storage.clock import Clock
+from recollect.storage.engine import Dialect, Files
 from recollect.storage.forks import ForkGuard
 from recollect.storage.postgres.connection import Connection, opening_problem, place_of
+from recollect.storage.postgres.files import files_of
 from recollect.storage.postgres.lane import Gateway, Road
 from recollect.storage.postgres.lanes import Lanes
 from recollect.storage.postgres.migrations import migrate
@@ -87,6 +89,11 @@ class PostgresEngine:
         self._long = lanes_of(LANES_FOR_LONG_READS, read_limit_ms, SEARCHED_LONG)
 
     @property
+    def dialect(self) -> Dialect:
+        """See storage.engine.Engine."""
+        return "postgres"
+
+    @property
     def is_shared(self) -> bool:
         """See storage.engine.Engine: any number of servers may use one database."""
         return True
@@ -120,6 +127,11 @@ class PostgresEngine:
     def describe(self) -> str:
         """See storage.engine.Engine."""
         return f"PostgreSQL {self._version}, {self._place}"
+
+    def files(self) -> Files:
+        """See storage.engine.Engine."""
+        self._forks.check()
+        return files_of(self._url)
 
     def rewriter(self, tables: Mapping[str, Sequence[str]]) -> PostgresRewriter:
         """See storage.engine.Engine."""

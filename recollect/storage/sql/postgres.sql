@@ -82,6 +82,10 @@ CROSS JOIN LATERAL (
     WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
 ) AS found;
 
+-- name: words_in_use
+-- None: the words are in the messages' own rows. (And who verifies an erasure has nothing to tell
+-- the database: it may keep a log of what it is asked.)
+
 -- name: spoken_names
 -- For each word that is in the name of somebody who has spoken: one of those names.
 SELECT word.place - 1, found.role

@@ -82,6 +82,16 @@ WHERE message_words MATCH '"' || word.value || '"'
     AND messages.project_id = :project_id
     /*? session_id: AND messages.session_id = :session_id */;
 
+-- name: words_in_use
+-- Of these words (JSON), those that a message which is there has.
+SELECT word.value
+FROM json_each(:words) AS word
+WHERE EXISTS (
+    SELECT 1 FROM message_words
+    CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
+    WHERE message_words MATCH '"' || word.value || '"'
+);
+
 -- name: spoken_names
 -- For each word that is in the name of somebody who has spoken: one of those names.
 SELECT word.key, (

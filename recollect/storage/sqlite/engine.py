@@ -10,9 +10,11 @@ import apsw
 
 from recollect.domain.errors import StorageError
 from recollect.domain.transaction import Operation
+from recollect.storage.engine import Dialect, Files
 from recollect.storage.forks import ForkGuard
 from recollect.storage.queries import Query
 from recollect.storage.sqlite.connection import MEMORY, connect
+from recollect.storage.sqlite.files import files_of
 from recollect.storage.sqlite.jobs import Job
 from recollect.storage.sqlite.migrations import check_is_ours, migrate
 from recollect.storage.sqlite.owner import Ownership
@@ -80,6 +82,11 @@ class SqliteEngine:
         )
 
     @property
+    def dialect(self) -> Dialect:
+        """See storage.engine.Engine."""
+        return "sqlite"
+
+    @property
     def is_shared(self) -> bool:
         """See storage.engine.Engine: a file has one owner."""
         return False
@@ -119,6 +126,11 @@ class SqliteEngine:
     def describe(self) -> str:
         """See storage.engine.Engine."""
         return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"
+
+    def files(self) -> Files:
+        """See storage.engine.Engine."""
+        self._forks.check()
+        return files_of(self.path)
 
     def rewriter(self, tables: Mapping[str, Sequence[str]]) -> SqliteRewriter:  # noqa: ARG002 - all at once
         """See storage.engine.Engine."""

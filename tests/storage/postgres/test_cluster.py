@@ -39,6 +39,7 @@ NOTHING_TO_DO = {
     "merge_index",
     "messages_to_unindex",
     "unindex_message",
+    "words_in_use",
 }
 """The words are in the messages' own rows."""
 

@@ -1,0 +1,285 @@
+"""Looking again for what was erased, by every way in: what is there is found, and nothing else."""
+
+import json
+from secrets import token_hex
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.conformance.steps import (
+    MESSAGE,
+    NOT_FOUND,
+    SESSION,
+    USER,
+    VERIFY,
+    add_user,
+    append,
+    erase,
+    invalid,
+    open_session,
+    refusal,
+    say,
+    scrubbed,
+)
+from tests.ways import Reply, Way
+
+TABLES = ["users", "sessions", "messages", "erasures", "idempotency"]
+WHOLE = "Rows that are there have it"
+WORDS = {"word of the index", "end of a word of the index"}
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine that is looked into."""
+    name: str = request.node.callspec.params["way"][1]
+    return name
+
+
+@pytest.fixture
+def jane(way: Way, fresh: str) -> SimpleNamespace:
+    """A user in whose every field is a word that nobody else has."""
+    word = f"qz{token_hex(6)}"
+    jane = SimpleNamespace(id=f"jane-{word}", word=word, session_id=f"chat-{word}")
+    jane.email = f"jane.{word}@example.com"
+    jane.said = f"The {word} papers are in “locker” nine/ten"
+    user = add_user(way, jane.id, email=jane.email, first_name=f"J {word}", metadata={"of": word})
+    jane.uuid = user["uuid"]
+    open_session(way, jane.session_id, user_id=jane.id, metadata={"of": word})
+    message = {"content": jane.said, "role": f"Jane {word}", "data": {"quoted": jane.said}}
+    jane.message_uuid = append(way, jane.session_id, message)[0]["uuid"]
+    return jane
+
+
+def verify(way: Way, erasure: Any, **body: Any) -> Any:
+    """What a verification answers."""
+    done = request(way, erasure["id"], **body)
+    assert done.status == 200, done
+    assert done.json["found"] == bool(done.json["hits"]) == (done.json["hit_count"] > 0)
+    assert len(done.json["hits"]) == min(done.json["hit_count"], 1000)
+    return done.json
+
+
+def request(way: Way, erasure_id: str, **body: Any) -> Reply:
+    return way.request("POST", VERIFY, erasure_id, json=body)
+
+
+def in_rows(done: Any) -> list[tuple[str, int | None, str]]:
+    """The hits in rows."""
+    hits = [(hit["where"], hit["canary"], hit["form"]) for hit in done["hits"]]
+    return [hit for hit in hits if hit[0].startswith("table ")]
+
+
+def reasons(done: Any) -> dict[str, str]:
+    """What was not looked at, and why."""
+    return {each["what"]: each["why"] for each in done["not_looked_at"]}
+
+
+# What it answers.
+
+
+def test_an_erasure_is_verified_without_a_word_of_who_it_was(way: Way, jane: Any) -> None:
+    erasure = erase(way, USER, jane.id)
+    done = verify(way, erasure)
+    assert (done["found"], done["hits"], done["hit_count"]) == (False, [], 0)
+    assert done["erasure"] == erasure
+    assert done["has_namesake"] is False
+    looked_at = [each["what"] for each in done["looked_at"]]
+    assert looked_at == [f"table {table}" for table in TABLES]
+    assert all(each["rows"] >= 0 for each in done["looked_at"])
+    assert "no text to look for" in reasons(done)["files"]
+
+
+def test_what_nobody_ever_said_is_found_nowhere(way: Way, jane: Any, engine: str) -> None:
+    erasure = erase(way, USER, jane.id)
+    done = verify(way, erasure, canaries=[f"never {token_hex(8)}", f"never{token_hex(8)}@a.org"])
+    assert done["hits"] == []
+    files = [each for each in done["looked_at"] if each["what"].startswith("file")]
+    if engine == "sqlite memory":
+        assert files == []
+        assert reasons(done)["files"] == "The database is in memory: it has none."
+    else:
+        assert sum(each["size_bytes"] for each in files) > 100_000
+
+
+def test_until_it_is_scrubbed_all_that_was_erased_is_in_the_files(
+    way: Way, jane: Any, engine: str
+) -> None:
+    erasure = erase(way, USER, jane.id)
+    canaries = [jane.said, jane.email, jane.word]
+    done = verify(way, erasure, subject_id=jane.id, canaries=canaries)
+    assert in_rows(done) == []
+    if engine == "sqlite memory":
+        assert done["hits"] == []
+        return
+    assert {hit["canary"] for hit in done["hits"]} == {0, 1, 2, None}
+    assert {hit["form"] for hit in done["hits"]} >= {"utf-8", "word of the index"}
+    name = "file recollect.db" if engine == "sqlite file" else "file pg_wal/"
+    assert all(hit["where"].startswith("file ") for hit in done["hits"])
+    assert any(hit["where"].startswith(name) for hit in done["hits"])
+    assert jane.word not in json.dumps(done), "a canary is told by its place"
+
+
+def test_once_it_is_scrubbed_nothing_is_in_the_files(way: Way, jane: Any) -> None:
+    erasure = scrubbed(way, USER, jane.id)
+    canaries = [jane.said, jane.email, jane.word, f"Jane {jane.word}"]
+    done = verify(way, erasure, subject_id=jane.id, canaries=canaries)
+    assert done["hits"] == []
+
+
+# What is in rows.
+
+
+def test_what_others_say_of_the_erased_is_found_where_they_say_it(
+    way: Way, jane: Any, fresh: str
+) -> None:
+    word, other = jane.word, f"tom {fresh}"
+    add_user(way, other, last_name=f"Friend of {word}", metadata={"spouse": {"name": f"J {word}"}})
+    message = {"role": "tom", "content": f"Ask {jane.email.upper()}!"}
+    message["data"] = {"quoted": jane.said}  # type: ignore[assignment]
+    open_session(way, f"{other} 1", user_id=other)
+    append(way, f"{other} 1", message)
+    erasure = erase(way, USER, jane.id)
+    done = verify(way, erasure, canaries=[f"J {word}", jane.email, jane.said, f"never {fresh}"])
+    assert sorted(in_rows(done), key=str) == [
+        ("table messages.content", 1, "utf-8, in another case"),
+        ("table messages.data", 2, "utf-8"),
+        ("table users.metadata", 0, "utf-8"),
+    ]
+    told = reasons(done)
+    for place, where in enumerate(("users.metadata", "messages.content", "messages.data")):
+        assert told[f"canaries[{place}] in the files"].startswith(f"{WHOLE} (table {where})")
+    assert {hit["form"] for hit in done["hits"] if "file" in hit["where"]} <= WORDS
+
+
+def test_a_text_that_was_escaped_is_found(way: Way, jane: Any, fresh: str) -> None:
+    open_session(way, fresh, metadata={"note": f'Jane "{jane.word}"\nDoe'})
+    erasure = erase(way, USER, jane.id)
+    done = verify(way, erasure, canaries=[f'Jane "{jane.word}"\nDoe'])
+    assert in_rows(done) == [("table sessions.metadata", 0, "json, escaped")]
+
+
+def test_a_word_that_others_say_too_is_no_residue(way: Way, jane: Any, fresh: str) -> None:
+    say(way, fresh, f"I found some {jane.word} today", user_id=f"tom {fresh}")
+    erasure = erase(way, USER, jane.id)
+    done = verify(way, erasure, canaries=[f"{jane.word} documents are in"])
+    assert in_rows(done) == []
+    assert not any(hit["form"] in WORDS for hit in done["hits"])
+    told = "1 of 2 words of canaries[0] in the index of words"
+    assert reasons(done)[told] == "Messages that are there have them too."
+
+
+# Whose it is.
+
+
+def test_whoever_bears_the_id_now_is_somebody_else(way: Way, jane: Any, fresh: str) -> None:
+    erasure = erase(way, USER, jane.id)
+    add_user(way, jane.id)
+    say(way, f"new {fresh}", "Hello", user_id=jane.id)
+    key = {"Idempotency-Key": fresh}
+    message = {"messages": [{"content": "Hello"}]}
+    way.request("POST", "/v1/sessions/{}/messages", f"new {fresh}", json=message, headers=key)
+    done = verify(way, erasure, subject_id=jane.id)
+    assert (in_rows(done), done["has_namesake"]) == ([], True)
+    assert reasons(done)["subject_id in the files"].startswith(f"{WHOLE} (table users.user_id)")
+
+
+def test_a_session_that_is_opened_again_is_another(way: Way, jane: Any) -> None:
+    erasure = erase(way, SESSION, jane.session_id)
+    open_session(way, jane.session_id)
+    append(way, jane.session_id, {"content": "Hello", "uuid": jane.message_uuid})
+    done = verify(way, erasure, subject_id=jane.session_id)
+    assert (in_rows(done), done["has_namesake"]) == ([], True)
+
+
+def test_a_message_is_looked_for_in_its_session_alone(way: Way, jane: Any, fresh: str) -> None:
+    open_session(way, fresh)
+    append(way, fresh, {"content": "A copy", "uuid": jane.message_uuid})
+    erasure = erase(way, MESSAGE, jane.session_id, jane.message_uuid)
+    done = verify(way, erasure, subject_id=jane.session_id)
+    assert (in_rows(done), done["has_namesake"]) == ([], False)
+    append(way, jane.session_id, {"content": "Here again", "uuid": jane.message_uuid})
+    done = verify(way, erasure)
+    assert in_rows(done) == [("table messages.uuid", None, "uuid")]
+
+
+def test_the_uuid_that_an_erasure_keeps_is_no_residue(way: Way, jane: Any) -> None:
+    erasure = erase(way, USER, jane.id)
+    done = verify(way, erasure, canaries=[jane.uuid])
+    assert done["hits"] == []
+    told = reasons(done)["canaries[0] in the files"]
+    assert told.startswith(f"{WHOLE} (table erasures.subject_uuid)")
+
+
+@pytest.mark.parametrize("path", [USER, SESSION, MESSAGE])
+def test_the_subject_is_known_by_its_id_alone(way: Way, jane: Any, path: str) -> None:
+    ids = {
+        USER: (jane.id,),
+        SESSION: (jane.session_id,),
+        MESSAGE: (jane.session_id, jane.message_uuid),
+    }[path]
+    erasure = erase(way, path, *ids)
+    assert verify(way, erasure, subject_id=ids[0])["erasure"]["subject_uuid"]
+    for other in (f"{ids[0]} ", "", ids[0].upper(), jane.message_uuid):
+        refused = request(way, erasure["id"], subject_id=other)
+        assert refusal(refused) == invalid("subject_id")
+        assert jane.word not in refused.json["detail"]
+
+
+# What is refused.
+
+
+def test_an_unknown_erasure_is_not_found(way: Way, jane: Any) -> None:
+    for unknown in (jane.uuid, jane.id, "1"):
+        assert refusal(request(way, unknown, canaries=[jane.email])) == NOT_FOUND
+
+
+def test_canaries_that_cannot_be_looked_for_are_refused_by_their_place(way: Way, jane: Any) -> None:
+    erasure = erase(way, USER, jane.id)
+    for canaries, field in (
+        ([jane.email, "Jane"], "canaries[1]"),
+        (["      "], "canaries[0]"),
+        ([""], "canaries[0]"),
+        ([jane.email, jane.email, f"{jane.email} " * 50], "canaries[2]"),
+        ([jane.email + "\0"], "canaries[0]"),
+        ([jane.email] * 101, "canaries"),
+    ):
+        refused = request(way, erasure["id"], canaries=canaries)
+        assert refusal(refused) == invalid(field)
+        assert "Jane" not in refused.json["detail"]
+        assert jane.word not in refused.json["detail"]
+
+
+def test_a_hundred_canaries_of_any_script_will_do(way: Way, jane: Any, fresh: str) -> None:
+    erasure = erase(way, USER, jane.id)
+    rare = [f"{'漢字かな交じり文'} {token_hex(4)} {number}"[:1024] for number in range(99)]
+    say(way, fresh, rare[7], user_id=f"tom {fresh}")
+    done = verify(way, erasure, canaries=[*rare, ("王明" * 512)])
+    assert in_rows(done) == [("table messages.content", 7, "utf-8")]
+
+
+@pytest.mark.wire("what the methods' types do not let an app say")
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"canaries": "Jane Doe"}, ["canaries"]),
+        ({"canaries": [7]}, ["canaries[...]"]),
+        ({"canaries": None}, ["canaries"]),
+        ({"subject_id": 7}, ["subject_id"]),
+        ({"canary": "Jane Doe"}, ["canary"]),
+    ],
+)
+def test_a_body_of_another_shape_is_refused(
+    way: Way, jane: Any, body: Any, fields: list[str]
+) -> None:
+    erasure = erase(way, USER, jane.id)
+    refused = request(way, erasure["id"], **body)
+    assert refused.status == 422
+    assert "Doe" not in refused.text
+
+
+def test_to_verify_changes_nothing(way: Way, jane: Any) -> None:
+    erasure = erase(way, USER, jane.id)
+    first = verify(way, erasure, canaries=[jane.word])
+    assert verify(way, erasure, canaries=[jane.word])["found"] == first["found"]
+    assert way.request("GET", "/v1/erasures/{}", erasure["id"]).json == erasure

@@ -1,0 +1,184 @@
+"""Rows that should be gone and are not: whatever an erasure has left is found by a verification.
+
+No erasure leaves any, so they are put there past the program.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+import psycopg
+import pytest
+
+from recollect import Conflict, NewMessage, Recollect, Unavailable, Verification
+from recollect.domain.verification import Wanted
+from recollect.opening import open_installation
+from recollect.services import erasures
+from recollect.verifying import Verifying
+from recollect.verifying import rows as row_search
+from tests.conftest import fresh_settings
+from tests.typed_ways import over_installation
+
+ENGINES = ("sqlite file", "postgres")
+JANE = "jane@example.com"
+ANOTHER = "00000000-0000-7000-8000-00000000000a"
+
+
+class House(NamedTuple):
+    """A database in which Jane was, with a way past the program."""
+
+    client: Recollect
+    put: Callable[..., None]
+
+
+@pytest.fixture(params=ENGINES)
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    settings = fresh_settings(request.param, tmp_path)
+    url = settings.database_url
+
+    def put(statement: str, *values: Any) -> None:
+        if url.startswith("sqlite"):
+            with closing(apsw.Connection(url.removeprefix("sqlite:///"))) as connection:
+                connection.set_busy_timeout(5000)
+                connection.execute(statement.replace("%s", "?").replace("{now}", "1"), values)
+        else:
+            with psycopg.connect(url, autocommit=True) as connected:
+                connected.execute(statement.replace("{now}", "to_timestamp(1)").encode(), values)
+
+    with Recollect.open(url, secret_file=settings.secret_file) as client:
+        client.user.add(user_id="tom")
+        client.user.add(user_id=JANE, email=JANE)
+        client.message.add("s1", NewMessage(content="I live in Oslo"), user_id=JANE)
+        yield House(client, put)
+
+
+PUT_USER = """
+INSERT INTO users (project_id, user_id, uuid, state, revision, created_at, updated_at, erasure_uuid)
+VALUES (1, %s, %s, 'erasing', 1, {now}, {now}, %s)
+"""
+PUT_SESSION = """
+INSERT INTO sessions (
+    number, project_id, session_id, uuid, user_id, user_uuid, state, revision, message_count,
+    last_seq, total_length, created_at, updated_at, erasure_uuid
+)
+VALUES (1000, 1, %s, %s, %s, %s, 'active', 1, 0, 0, 0, {now}, {now}, %s)
+"""
+PUT_MESSAGE = """
+INSERT INTO messages (
+    project_id, session_id, seq, uuid, role, role_type, content, word_count, created_at
+)
+VALUES (1, %s, 9, %s, '', 'norole', 'left', 0, {now})
+"""
+PUT_KEY = """
+INSERT INTO idempotency (project_id, key, request_hash, user_id, session_id, uuid, created_at)
+VALUES (1, 'k', 'h', %s, %s, %s, {now})
+"""
+
+
+def hits(done: Verification) -> set[tuple[str, str]]:
+    """Where rows are, and by what they are known."""
+    return {(hit.where, hit.form) for hit in done.hits if hit.where.startswith("table")}
+
+
+def test_a_row_of_the_user_is_found_by_uuid_id_and_erasure(house: House) -> None:
+    erasure = house.client.user.delete(JANE)
+    house.put(PUT_USER, JANE, erasure.subject_uuid, erasure.id)
+    by_uuid = {("table users.uuid", "uuid"), ("table users.erasure_uuid", "erasure")}
+    done = house.client.erasure.verify(erasure.id)
+    assert hits(done) == by_uuid
+    done = house.client.erasure.verify(erasure.id, subject_id=JANE)
+    assert hits(done) == by_uuid | {("table users.user_id", "id")}
+    assert not done.has_namesake
+
+
+def test_a_session_of_the_user_is_found(house: House) -> None:
+    erasure = house.client.user.delete(JANE)
+    house.put(PUT_SESSION, "s9", ANOTHER, JANE, erasure.subject_uuid, None)
+    done = house.client.erasure.verify(erasure.id, subject_id=JANE)
+    assert hits(done) == {("table sessions.user_uuid", "uuid"), ("table sessions.user_id", "id")}
+
+
+def test_a_session_that_was_marked_and_forgotten_is_found(house: House) -> None:
+    erasure = house.client.user.delete(JANE)
+    house.put(PUT_SESSION, "s9", ANOTHER, None, None, erasure.id)
+    done = house.client.erasure.verify(erasure.id)
+    assert hits(done) == {("table sessions.erasure_uuid", "erasure")}
+
+
+def test_messages_of_an_erased_session_are_found(house: House) -> None:
+    erasure = house.client.session.delete("s1")
+    house.put(PUT_SESSION, "s1", erasure.subject_uuid, None, None, None)
+    house.put(PUT_MESSAGE, "s1", ANOTHER)
+    done = house.client.erasure.verify(erasure.id, subject_id="s1")
+    assert hits(done) == {
+        ("table sessions.uuid", "uuid"),
+        ("table sessions.session_id", "id"),
+        ("table messages.session_id", "id"),
+    }
+
+
+def test_an_erased_message_is_found_in_its_session(house: House) -> None:
+    [message] = house.client.message.list("s1")
+    erasure = house.client.message.delete("s1", message.uuid)
+    house.client.session.add(session_id="s2")
+    house.put(PUT_MESSAGE, "s2", message.uuid)
+    assert hits(house.client.erasure.verify(erasure.id)) == set()
+    house.put(PUT_MESSAGE, "s1", message.uuid)
+    assert hits(house.client.erasure.verify(erasure.id)) == {("table messages.uuid", "uuid")}
+
+
+def test_what_remembers_a_request_of_the_user_is_found_and_not_that_of_a_namesake(
+    house: House,
+) -> None:
+    erasure = house.client.user.delete(JANE)
+    house.client.user.add(user_id=JANE)
+    house.client.session.add(session_id="s3", user_id=JANE, idempotency_key="new")
+    house.client.message.add(
+        "s4", NewMessage(content="Hello"), user_id=JANE, idempotency_key="newer"
+    )
+    done = house.client.erasure.verify(erasure.id, subject_id=JANE)
+    assert (hits(done), done.has_namesake) == (set(), True)
+    house.put(PUT_KEY, JANE, None, erasure.subject_uuid)
+    done = house.client.erasure.verify(erasure.id, subject_id=JANE)
+    assert hits(done) == {("table idempotency.user_id", "id"), ("table idempotency.uuid", "uuid")}
+
+
+def test_a_table_of_any_size_is_looked_through_piece_by_piece(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_search, "_MOST_ROWS", 7)
+    monkeypatch.setattr(row_search, "_MOST_BYTES", 2_000)
+    contents = [f"Number {number} says {'much ' * (number % 9) * 60}" for number in range(60)]
+    contents[41] += " and Lindqvist papers"
+    for session_id in ("a", "b", "c"):
+        messages = [NewMessage(content=content) for content in contents]
+        house.client.message.add(session_id, messages, user_id="tom")
+    erasure = house.client.user.delete(JANE)
+    done = house.client.erasure.verify(erasure.id, canaries=["Lindqvist papers"])
+    assert [hit.where for hit in done.hits] == ["table messages.content"] * 3
+    [messages_looked] = [each for each in done.looked_at if each.what == "table messages"]
+    assert messages_looked.rows == 180
+
+
+@pytest.mark.parametrize("engine", ["sqlite memory", *ENGINES])
+def test_an_erasure_that_goes_on_is_not_verified(engine: str, tmp_path: Path) -> None:
+    settings = fresh_settings(engine, tmp_path)
+    with closing(open_installation(settings)) as opened:
+        way = over_installation(opened)
+        way.request("POST", "/v1/users", json={"user_id": JANE})
+        begun = opened.engine.write(lambda tx: erasures.begin_user(tx, opened.scope, JANE))
+        refused = way.request("POST", "/v1/erasures/{}/verify", begun.uuid, json={})
+        assert (refused.status, refused.json["code"]) == (409, Conflict.code)
+        assert "goes on" in refused.json["detail"]
+
+
+def test_a_verification_can_be_stopped(house: House, tmp_path: Path) -> None:
+    erasure = house.client.user.delete(JANE)
+    opened = house.client._caller.opened  # type: ignore[attr-defined]
+    begun = opened.engine.read(lambda tx: erasures.get(tx, opened.scope, erasure.id))
+    verifying = Verifying(opened.engine, opened.scope, Wanted(begun, None, ("Lindqvist papers",)))
+    verifying.stop()
+    with pytest.raises(Unavailable, match="stopped"):
+        verifying.run()

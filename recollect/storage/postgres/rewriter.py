@@ -6,7 +6,8 @@ VACUUM alone leaves what was deleted in the holes of pages, and every word in a 
 2. VACUUM FULL, table by table. It locks each as long as it takes, and waits for that lock only
    briefly at a time, because everybody else queues behind whoever waits.
 3. Samples of columns, which ANALYZE keeps in a table of the system's own: the schema has none taken
-   of columns with people's data. Where there are some all the same, that table is written anew.
+   of columns with people's data. Where there are some all the same, or still, from before the schema
+   said so, they are forgotten, and that table is written anew; it too when nobody sees them any more.
 4. The log: after a checkpoint the files of the log that are no longer needed are kept under new
    names, to be used again, with what they held. They are overwritten by switching through them.
 
@@ -22,7 +23,13 @@ from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import Diagnostic, InsufficientPrivilege, LockNotAvailable, QueryCanceled
+from psycopg.errors import (
+    Diagnostic,
+    FeatureNotSupported,
+    InsufficientPrivilege,
+    LockNotAvailable,
+    QueryCanceled,
+)
 
 from recollect.domain.errors import Unavailable
 from recollect.domain.scrub import NotDone
@@ -61,9 +68,14 @@ _SAMPLED = """
 SELECT count(*) FROM pg_stats
 WHERE schemaname = current_schema() AND tablename || '.' || attname = ANY(%s)
 """
-# Of columns of which none are taken any more, older ones stay for ever.
+# Of columns of which none are taken any more, older ones stay for ever. To give a column the type
+# that it has makes PostgreSQL forget them; it does not touch a row.
 _STALE = """
-SELECT count(*)
+SELECT format(
+    'ALTER TABLE %%I ALTER COLUMN %%I TYPE %%s%%s',
+    tablename, pg_stats.attname, format_type(atttypid, atttypmod),
+    CASE WHEN attcollation <> 0 THEN ' COLLATE ' || CAST(attcollation AS regcollation) END
+), tablename
 FROM pg_stats
 JOIN pg_attribute ON attrelid = format('%%I.%%I', schemaname, tablename)::regclass
     AND pg_attribute.attname = pg_stats.attname
@@ -158,7 +170,9 @@ class PostgresRewriter:
             self._pause()
 
     def _write_anew(self, table: str) -> None:
-        statement = sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table))
+        self._lock_and_do(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table)), table)
+
+    def _lock_and_do(self, statement: sql.Composable, table: str) -> None:
         ends = monotonic() + LOCK_WAIT_S
         while True:
             try:
@@ -176,11 +190,15 @@ class PostgresRewriter:
         columns = [f"{table}.{name}" for table, names in self._tables.items() for name in names]
         if not self._value(_SAMPLED, columns):
             return None
+        try:
+            for forget, table in self._connection.execute(_STALE, [columns]).fetchall():
+                self._lock_and_do(sql.SQL(forget), table)
+        except FeatureNotSupported as error:
+            return f"Old samples are kept, because of something made by others: {error}"
         for table in self._tables:
             self._connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
+        self._wait_for_transactions()
         self._connection.execute("VACUUM (FULL) pg_statistic")
-        if self._value(_STALE, columns):
-            return "Old samples are kept of columns of which the schema says to take none."
         return None
 
     def _overwrite_log(self) -> str | None:

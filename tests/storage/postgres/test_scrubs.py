@@ -5,10 +5,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from recollect import NewMessage, Recollect
@@ -18,6 +19,7 @@ from recollect.opening import open_installation
 from recollect.scrubbing import Scrub
 from recollect.storage.postgres import rewriter
 from tests.postgres import OwnPostgresServer
+from tests.storage.postgres.printing import printed_schema
 
 SECRET = "a secret of the tests"
 SETTINGS = {"wal_level": "replica", "max_wal_senders": "2"}
@@ -102,6 +104,56 @@ def test_samples_that_somebody_has_taken_all_the_same_go_too(url: str, mark: str
             connection.execute("ANALYZE users")
         assert client.user.delete(mark, scrub="now").state == "scrubbed"
         assert residue(url, mark) == {}
+
+
+def test_samples_from_before_none_were_taken_go_and_leave_the_schema_as_it_is(
+    url: str, mark: str
+) -> None:
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        schema = printed_schema(url)
+        take_samples_of_before(url)
+        assert client.user.delete(mark, scrub="now").state == "scrubbed"
+        assert residue(url, mark) == {}
+        assert printed_schema(url) == schema
+        assert client.memory.get("of john").messages[0].content.startswith("john said")
+
+
+def test_samples_that_a_view_keeps_are_told(url: str, mark: str) -> None:
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        take_samples_of_before(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE VIEW mailing AS SELECT email FROM users")
+        erasure = client.user.delete(mark, scrub="now")
+        assert erasure.state == "erased"
+        [left] = erasure.scrub.not_done
+        assert left.step == "samples of columns"
+        assert "view mailing" in left.why
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP VIEW mailing")
+        assert client.erasure.scrub(erasure.id).state == "scrubbed"
+        assert residue(url, mark) == {}
+
+
+def take_samples_of_before(url: str) -> None:
+    """Of every column, as when the schema had not said yet to take none."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        columns = connection.execute(
+            "SELECT relname, attname FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid"
+            " WHERE attstattarget = 0 AND relkind = 'r'"
+        ).fetchall()
+        set_targets(connection, columns, 100)
+        connection.execute("ANALYZE")
+        set_targets(connection, columns, 0)
+
+
+def set_targets(connection: Connection[Any], columns: list[Any], target: int) -> None:
+    """How many samples are to be taken of some columns."""
+    statement = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STATISTICS {}")
+    for table, column in columns:
+        names = sql.Identifier(table), sql.Identifier(column)
+        connection.execute(statement.format(*names, target))
 
 
 def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_scrubbed(

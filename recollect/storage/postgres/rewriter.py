@@ -6,10 +6,12 @@ VACUUM alone leaves what was deleted in the holes of pages, and every word in a 
 2. VACUUM FULL, table by table. It locks each as long as it takes, and waits for that lock only
    briefly at a time, because everybody else queues behind whoever waits.
 3. Samples of columns, which ANALYZE keeps in a table of the system's own: the schema has none taken
-   of columns with people's data. Where there are some all the same, or still, from before the schema
-   said so, they are forgotten, and that table is written anew; it too when nobody sees them any more.
+   of columns with people's data. Where there are some all the same, or still, from before the
+   schema said so, they are forgotten, and that table is written anew, when nobody sees them either.
 4. The log: after a checkpoint the files of the log that are no longer needed are kept under new
    names, to be used again, with what they held. They are overwritten by switching through them.
+5. Files that belong to no table. Where PostgreSQL itself crashes while it writes a table anew, it
+   leaves what it had written for ever. No statement can remove that: it is told.
 
 What the role of the installation may not do, or what a replica or an archive still holds back, is
 told, and is then not done.
@@ -40,6 +42,7 @@ READER_WAIT_S = 60.0
 LOCK_WAIT_S = 60.0
 _LOCK_KEY = 0x5C5B5EC0
 _LOOK_EVERY_S = 0.2
+_LOOKS = 5
 _LOCK_TIMEOUT_MS = 1_000
 _CANCEL_S = 2.0
 _NOT_ALLOWED = "The role that Recollect connects as may not do it: {}"
@@ -90,6 +93,14 @@ _FILES_OF_LOG_KEPT = """
 SELECT count(*) FROM pg_ls_waldir()
 WHERE name ~ '^[0-9A-F]{24}$' AND name < (SELECT redo_wal_file FROM pg_control_checkpoint())
 """
+_FILES_OF_NO_TABLE = """
+SELECT folder, string_agg(name, ', ' ORDER BY name)
+FROM regexp_replace(pg_relation_filepath('pg_class'), '/[^/]*$', '') AS folder,
+    pg_ls_dir(folder) AS name,
+    substring(name FROM '^[0-9]+') AS number
+WHERE number IS NOT NULL AND pg_filenode_relation(0, CAST(number AS oid)) IS NULL
+GROUP BY folder
+"""
 # A file of the log in which nothing stands yet is not left: so something is written first.
 _NEXT_FILE_OF_LOG = "SELECT pg_logical_emit_message(false, 'recollect', ''), pg_switch_wal()"
 
@@ -132,7 +143,9 @@ class PostgresRewriter:
             tell("looking for samples of columns")
             left += self._try("samples of columns", self._clear_samples)
             tell("overwriting the log")
-            return [*left, *self._try("log", self._overwrite_log)]
+            left += self._try("log", self._overwrite_log)
+            tell("looking for files of no table")
+            return [*left, *self._try("files of no table", self._look_for_files)]
         except QueryCanceled as error:
             raise Unavailable(SCRUB_STOPPED) from error
         except psycopg.Error as error:
@@ -212,6 +225,20 @@ class PostgresRewriter:
         if kept:
             return f"{kept} older files of the log are kept for a replica, a slot or an archive."
         return None
+
+    def _look_for_files(self) -> str | None:
+        # Somebody may be making one just now, whose table nobody else sees yet.
+        for _ in range(_LOOKS):
+            found = self._connection.execute(_FILES_OF_NO_TABLE).fetchone()
+            if found is None:
+                return None
+            self._pause()
+        folder, names = found
+        return (
+            f"A crash of the database server has left files in {folder} that belong to no table: "
+            f"{names}. They may have anything in them. Move to a new database (recollect port) and "
+            "drop this one, or remove them while the server is stopped."
+        )
 
     def _value(self, statement: LiteralString, *values: Any) -> Any:
         row = self._connection.execute(statement, values or None).fetchone()

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -167,9 +168,9 @@ def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_scrubbed(
         live(client, mark)
         erasure = client.user.delete(mark, scrub="now")
         assert (erasure.state, erasure.scrubbed_at) == ("erased", None)
-        [left] = client.erasure.get(erasure.id).scrub.not_done
-        assert left.step == "log"
-        assert "may not" in left.why
+        left = client.erasure.get(erasure.id).scrub.not_done
+        assert [each.step for each in left] == ["log", "files of no table"]
+        assert all("may not" in each.why for each in left)
         places = {name.partition("/")[0] for name in residue(url, mark)}
         assert places == {"pg_wal"}, "the tables are clean"
 
@@ -192,6 +193,26 @@ def test_a_role_with_the_rights_that_the_documentation_names_can_do_all(
         live(client, mark)
         assert client.user.delete(mark, scrub="now").state == "scrubbed"
     assert residue(url, mark) == {}
+
+
+def test_files_that_a_crash_of_the_database_has_left_are_told(url: str, mark: str) -> None:
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        with psycopg.connect(url, autocommit=True) as connection:
+            [(folder,)] = connection.execute("SHOW data_directory")
+            [(table,)] = connection.execute("SELECT pg_relation_filepath('messages')")
+            connection.execute("CHECKPOINT")
+        left_behind = Path(folder, table).with_name("4000000000")
+        shutil.copyfile(Path(folder, table), left_behind)
+        erasure = client.user.delete(mark, scrub="now")
+        assert erasure.state == "erased"
+        [left] = erasure.scrub.not_done
+        assert left.step == "files of no table"
+        assert "4000000000" in left.why
+        assert list(residue(url, mark)) == [str(left_behind.relative_to(folder))]
+        left_behind.unlink()
+        assert client.erasure.scrub(erasure.id).state == "scrubbed"
+        assert residue(url, mark) == {}
 
 
 def test_an_open_transaction_is_named_and_waited_for(

@@ -185,7 +185,7 @@ class PostgresRewriter:
     def _write_anew(self, table: str) -> None:
         self._lock_and_do(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table)), table)
 
-    def _lock_and_do(self, statement: sql.Composable, table: str) -> None:
+    def _lock_and_do(self, statement: sql.SQL | sql.Composed, table: str) -> None:
         ends = monotonic() + LOCK_WAIT_S
         while True:
             try:
@@ -228,10 +228,12 @@ class PostgresRewriter:
 
     def _look_for_files(self) -> str | None:
         # Somebody may be making one just now, whose table nobody else sees yet.
+        found: tuple[Any, ...] = ()
         for _ in range(_LOOKS):
-            found = self._connection.execute(_FILES_OF_NO_TABLE).fetchone()
-            if found is None:
+            row = self._connection.execute(_FILES_OF_NO_TABLE).fetchone()
+            if row is None:
                 return None
+            found = row
             self._pause()
         folder, names = found
         return (

@@ -83,8 +83,8 @@ def main() -> None:
 
     Every setting is an environment variable too; a flag wins over it. Exit codes: 0 done,
     1 refused (the database, a lock, the request), 2 wrong usage or setting, 3 doctor found
-    problems, 4 not found, 5 unreachable (the server), 128 and the signal's number (130 for Ctrl-C)
-    stopped by a signal.
+    problems, or verify what was erased, 4 not found, 5 unreachable (the server), 128 and the
+    signal's number (130 for Ctrl-C) stopped by a signal.
     """
 
 
@@ -270,6 +270,16 @@ def search(client: Recollect, *, roles: tuple[Any, ...], as_json: bool, **asked:
     from recollect.cli.search import print_hits
 
     print_hits(client.search(roles=roles or None, **asked), as_json=as_json)
+
+
+@main.group(cls=in_module("recollect.cli.erasures"))
+def erasures() -> None:
+    """List, show, scrub and verify erasures: what was forgotten.
+
+    \b
+    recollect erasures list
+    recollect erasures verify 01a204d3-fd4f-7b04-a503-2bf951c2c06d --canaries-from jane.txt
+    """
 
 
 @main.command("export")

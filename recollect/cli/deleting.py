@@ -62,17 +62,25 @@ def scrubbing(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def erase(client: Recollect, name: str, begin: Callable[[], Erasure], *, as_json: bool) -> None:
+def erase(
+    client: Recollect,
+    name: str,
+    begin: Callable[[], Erasure],
+    *,
+    doing: str = "Deleting",
+    as_json: bool,
+) -> None:
     """Carry out an erasure to its end, and its scrub if that was asked for, and print it.
 
     Args:
         name: of what is deleted, as it is shown meanwhile.
         begin: asks for it.
+        doing: what is shown at first.
     """
     console = progress()
     begun: Erasure | None = None
     try:
-        with console.status(f"Deleting {visible(name)} …") as status:
+        with console.status(f"{doing} {visible(name)} …") as status:
             erasure = begun = begin()
             while _goes_on(erasure):
                 status.update(_progress(name, erasure))

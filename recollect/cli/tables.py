@@ -123,28 +123,29 @@ def print_memory(memory: Memory, *, as_json: bool) -> None:
 
 def print_erasure(erasure: Erasure, *, as_json: bool) -> None:
     """Print an erasure."""
-    counts = erasure.counts
-    gone = [
-        counted(count, name)
-        for count, name in (
-            (counts.users, "user"),
-            (counts.sessions, "session"),
-            (counts.messages, "message"),
-        )
-        if count
-    ]
     _print_one(
         erasure,
         [
             ("erasure", erasure.id),
+            ("subject", f"{erasure.subject} {erasure.subject_uuid}"),
             ("state", erasure.state),
-            ("gone", ", ".join(gone) or "nothing yet"),
+            ("gone", _gone(erasure)),
             ("started", exactly(erasure.started_at)),
             ("erased", exactly(erasure.erased_at) or "not yet"),
             ("scrubbed", _scrub_of(erasure)),
         ],
         as_json=as_json,
     )
+
+
+def _gone(erasure: Erasure) -> str:
+    counts = erasure.counts
+    gone = (
+        (counts.users, "user"),
+        (counts.sessions, "session"),
+        (counts.messages, "message"),
+    )
+    return ", ".join(counted(count, name) for count, name in gone if count) or "nothing yet"
 
 
 def _scrub_of(erasure: Erasure) -> str:
@@ -157,7 +158,7 @@ def _scrub_of(erasure: Erasure) -> str:
 
 def users_table(users: Sequence[User]) -> Table:
     """Users, a line each."""
-    table = _table()
+    table = plain_table()
     table.add_column("user_id", overflow="fold", min_width=10)
     table.add_column("name", overflow="fold", min_width=8)
     table.add_column("email", overflow="fold", min_width=10)
@@ -175,7 +176,7 @@ def users_table(users: Sequence[User]) -> Table:
 
 def sessions_table(sessions: Sequence[Session]) -> Table:
     """Sessions, a line each."""
-    table = _table()
+    table = plain_table()
     table.add_column("session_id", overflow="fold", min_width=10)
     table.add_column("user_id", overflow="fold", min_width=8)
     table.add_column("messages", justify="right", no_wrap=True)
@@ -194,7 +195,7 @@ def sessions_table(sessions: Sequence[Session]) -> Table:
 
 def messages_table(messages: Sequence[Message]) -> Table:
     """Messages with all that was said."""
-    table = _table()
+    table = plain_table()
     table.add_column("seq", justify="right", style="dim", no_wrap=True)
     table.add_column("role", overflow="fold", max_width=16)
     table.add_column("content", overflow="fold", ratio=1)
@@ -202,6 +203,21 @@ def messages_table(messages: Sequence[Message]) -> Table:
     for message in messages:
         table.add_row(
             f"{message.seq:,}", role_of(message), visible(message.content), ago(message.created_at)
+        )
+    return table
+
+
+def erasures_table(erasures: Sequence[Erasure]) -> Table:
+    """Erasures, a line each."""
+    table = plain_table()
+    table.add_column("erasure", no_wrap=True)
+    table.add_column("subject", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("gone", overflow="fold", min_width=10)
+    table.add_column("started", style="dim", no_wrap=True)
+    for erasure in erasures:
+        table.add_row(
+            erasure.id, erasure.subject, erasure.state, _gone(erasure), ago(erasure.started_at)
         )
     return table
 
@@ -214,7 +230,8 @@ def role_of(message: Message) -> Text:
     return Text(message.role_type) if not message.role else role + Text(f" ({message.role_type})")
 
 
-def _table() -> Table:
+def plain_table() -> Table:
+    """A table without lines but the one below its head."""
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
 
 

@@ -28,6 +28,9 @@ ARGUMENTS = {
     "messages list": ("chat-1",),
     "messages add": ("chat-1", "Hello"),
     "memory show": ("chat-1",),
+    "erasures show": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
+    "erasures scrub": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
+    "erasures verify": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
     "import": ("-",),
 }
 

@@ -71,10 +71,11 @@ def files_of(path: str) -> Files:
     beside = [each for each in real.parent.iterdir() if each.name.startswith(real.name)]
     first = {f"{real.name}-wal": 0, f"{real.name}-journal": 1, real.name: 2}
     shared = f"{real.name}-shm"
+    secret = f"{real.name}.secret"  # nobody's data, and nothing to ask questions of
     raw = [
         SqliteFile(each, each.name)
         for each in sorted(beside, key=lambda each: (first.get(each.name, 3), each.name))
-        if each.is_file() and each.name != shared
+        if each.is_file() and each.name not in {shared, secret}
     ]
     why = "It has the numbers of pages alone, and locks that must not be touched."
     return Files(tuple(raw), (NotLookedAt(f"file {shared}", why),))

@@ -43,16 +43,19 @@ LOCK_WAIT_S = 60.0
 _LOCK_KEY = 0x5C5B5EC0
 _LOOK_EVERY_S = 0.2
 _LOOKS = 5
-_LOCK_TIMEOUT_MS = 1_000
+_LOCK_TIMEOUT_MORE_MS = 300
 _CANCEL_S = 2.0
 _NOT_ALLOWED = "The role that Recollect connects as may not do it: {}"
 
+_DEADLOCK_MS = "SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout'"
+# VACUUM, which may take hours, is not among them: it sees no rows.
 _OLDER_TRANSACTION = """
 SELECT holder, since FROM (
     SELECT 'process ' || pid AS holder, xact_start AS since, backend_xmin AS horizon
     FROM pg_stat_activity
     WHERE pid <> pg_backend_pid()
         AND (datname = current_database() OR backend_type = 'walsender')
+        AND pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)
     UNION ALL
     SELECT 'process ' || pid, xact_start, backend_xid
     FROM pg_stat_activity
@@ -94,12 +97,11 @@ SELECT count(*) FROM pg_ls_waldir()
 WHERE name ~ '^[0-9A-F]{24}$' AND name < (SELECT redo_wal_file FROM pg_control_checkpoint())
 """
 _FILES_OF_NO_TABLE = """
-SELECT folder, string_agg(name, ', ' ORDER BY name)
+SELECT string_agg(folder || '/' || name, ', ' ORDER BY name)
 FROM regexp_replace(pg_relation_filepath('pg_class'), '/[^/]*$', '') AS folder,
     pg_ls_dir(folder) AS name,
     substring(name FROM '^[0-9]+') AS number
 WHERE number IS NOT NULL AND pg_filenode_relation(0, CAST(number AS oid)) IS NULL
-GROUP BY folder
 """
 # A file of the log in which nothing stands yet is not left: so something is written first.
 _NEXT_FILE_OF_LOG = "SELECT pg_logical_emit_message(false, 'recollect', ''), pg_switch_wal()"
@@ -122,7 +124,10 @@ class PostgresRewriter:
             raise Unavailable(opening_problem(error, self._url)) from error
         self._connection.add_notice_handler(self._note)
         self._connection.execute("SET statement_timeout = 0")
-        self._connection.execute(f"SET lock_timeout = {_LOCK_TIMEOUT_MS}".encode())
+        # An autovacuum gives way to whoever has waited for it until deadlocks are looked for.
+        deadlock_ms = int(self._value(_DEADLOCK_MS))
+        lock_ms = deadlock_ms + _LOCK_TIMEOUT_MORE_MS
+        self._connection.execute(f"SET lock_timeout = {lock_ms}".encode())
         if not self._value("SELECT pg_try_advisory_lock(%s)", _LOCK_KEY):
             self._connection.close()
             raise Unavailable(OTHER_SCRUB)
@@ -211,7 +216,7 @@ class PostgresRewriter:
         for table in self._tables:
             self._connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
         self._wait_for_transactions()
-        self._connection.execute("VACUUM (FULL) pg_statistic")
+        self._write_anew("pg_statistic")
         return None
 
     def _overwrite_log(self) -> str | None:
@@ -227,19 +232,15 @@ class PostgresRewriter:
         return None
 
     def _look_for_files(self) -> str | None:
-        # Somebody may be making one just now, whose table nobody else sees yet.
-        found: tuple[Any, ...] = ()
         for _ in range(_LOOKS):
-            row = self._connection.execute(_FILES_OF_NO_TABLE).fetchone()
-            if row is None:
+            names = self._value(_FILES_OF_NO_TABLE)
+            if names is None:
                 return None
-            found = row
-            self._pause()
-        folder, names = found
+            self._pause()  # somebody may be making one, whose table nobody else sees yet
         return (
-            f"A crash of the database server has left files in {folder} that belong to no table: "
-            f"{names}. They may have anything in them. Move to a new database (recollect port) and "
-            "drop this one, or remove them while the server is stopped."
+            f"A crash of the database server has left files that belong to no table: {names}. They "
+            "may have anything in them. Move to a new database (recollect port) and drop this one, "
+            "or remove them while the server is stopped."
         )
 
     def _value(self, statement: LiteralString, *values: Any) -> Any:

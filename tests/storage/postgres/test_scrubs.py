@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import psycopg
@@ -23,7 +24,7 @@ from tests.postgres import OwnPostgresServer
 from tests.storage.postgres.printing import printed_schema
 
 SECRET = "a secret of the tests"
-SETTINGS = {"wal_level": "replica", "max_wal_senders": "2"}
+SETTINGS = {"wal_level": "replica", "max_wal_senders": "2", "autovacuum_naptime": "1s"}
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +231,32 @@ def test_an_open_transaction_is_named_and_waited_for(
             assert f"process {reader.info.backend_pid}" in problem
         assert client.erasure.scrub(erasure.id).state == "scrubbed"
         assert residue(url, mark) == {}
+
+
+def test_an_autovacuum_that_takes_long_is_not_waited_for(
+    url: str, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewriter, "READER_WAIT_S", 5)
+    slowly = (
+        "ALTER TABLE messages SET (autovacuum_vacuum_cost_delay = 100,"
+        " autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_threshold = 1,"
+        " autovacuum_vacuum_scale_factor = 0)"
+    )
+    at_it = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'messages'::regclass"
+    with (
+        Recollect.open(url, secret=SECRET) as client,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        connection.execute(slowly)
+        live(client, mark)
+        client.message.add(f"of {mark}", [NewMessage(content="word " * 100)] * 1_000)
+        erasure = client.user.delete(mark)
+        ends = monotonic() + 30
+        while connection.execute(at_it).fetchone() == (0,):
+            assert monotonic() < ends, "the autovacuum has not begun"
+            sleep(0.01)
+        assert client.erasure.scrub(erasure.id).state == "scrubbed"
+    assert residue(url, mark) == {}
 
 
 def test_a_table_that_is_in_use_for_long_is_named(

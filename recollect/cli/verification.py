@@ -33,9 +33,14 @@ def _hits_table(hits: Sequence[Residue]) -> Table:
     table.add_column("where", overflow="fold", min_width=10)
     table.add_column("what", no_wrap=True)
     table.add_column("form", overflow="fold", style="dim")
+    table.add_column("times", justify="right")
+    # A text may stand a thousand times in one file: a line says where it is first, and how often.
+    alike: dict[tuple[str, str, str], list[Residue]] = {}
     for hit in hits:
         what = "subject" if hit.canary is None else f"canaries[{hit.canary}]"
-        table.add_row(in_one_line(hit.where), what, hit.form)
+        alike.setdefault((hit.where.partition(" at ")[0], what, hit.form), []).append(hit)
+    for (_, what, form), found in alike.items():
+        table.add_row(in_one_line(found[0].where), what, form, f"{len(found):,}")
     return table
 
 
@@ -61,7 +66,11 @@ def _found(verification: Verification) -> Text:
     count, shown = verification.hit_count, len(verification.hits)
     if not verification.found:
         return Text("nothing", style="green")
-    more = f", of which the first {shown:,} are shown" if shown < count else ""
+    more = (
+        f", of which the first {shown:,} are counted above; --json lists them"
+        if shown < count
+        else ""
+    )
     return Text(f"{counted(count, 'place')}{more}", style="bold red")
 
 

@@ -116,7 +116,7 @@ def test_a_human_being_reads_where_and_how_far(tmp_path: Path) -> None:
 
     found = here("erasures", "verify", erasure_id, "--canary", EMAIL, "--canary", "never said")
     assert re.search(
-        r"^file recollect\.db\.copy at \d+ +canaries\[0\] +utf-8 *$", found.stdout, re.M
+        r"^file recollect\.db\.copy at \d+ +canaries\[0\] +utf-8 +\d+ *$", found.stdout, re.M
     )
     assert re.search(r"^found +\d+ places *$", found.stdout, re.M)
     assert re.search(r"^looked at +table users, 0 rows *$", found.stdout, re.M)

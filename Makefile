@@ -54,7 +54,7 @@ long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter
 	RECOLLECT_TEST_LONG=1 $(BIN)/pytest --timeout 3600 -s tests/long
 
 .PHONY: bench
-bench: $(DEVELOPMENT)  ## Measure beside floors of the same run (BENCH=--postgres, BENCH=--search); keep bench/RESULTS*.md
+bench: $(DEVELOPMENT)  ## Measure beside floors of the same run (BENCH=--postgres, --search or --erasure); keep bench/RESULTS*.md
 	$(BIN)/python -m bench $(BENCH)
 
 .PHONY: recall

@@ -10,7 +10,8 @@
 - *Other things* against an absolute goal, or against themselves under better conditions.
 
 A share is the median of the shares of several rounds in which both sides were measured in turn.
-Searching is measured by itself, with `--search`: see `bench.search`.
+Searching is measured by itself, with `--search`, and erasing with `--erasure`: see `bench.search`
+and `bench.erasure`.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from subprocess import Popen
 
-from bench import likeness, measure, report, search, seed, traffic
+from bench import erasure, likeness, measure, report, search, seed, traffic
 from bench.engines import Engine
 from bench.engines.postgres import PostgresBench
 from bench.engines.sqlite import SqliteBench
@@ -303,7 +304,16 @@ def main() -> None:
         action="store_true",
         help="searching, and nothing else, on both engines; see bench.search",
     )
-    parser.add_argument("--large", action="store_true", help="also with 10,000,000 messages")
+    parser.add_argument(
+        "--erasure",
+        action="store_true",
+        help="erasing, and nothing else, on both engines; see bench.erasure",
+    )
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="also with 10,000,000 messages; with --erasure also a user of 1,000,000",
+    )
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="rows with this in their name; repeatable"
     )
@@ -320,12 +330,16 @@ def main() -> None:
         "--results",
         type=Path,
         help="the file to keep the tables in (default: bench/RESULTS.md or, with --postgres or "
-        "--search, bench/RESULTS-postgres.md or bench/RESULTS-search.md; none with --only)",
+        "--search or --erasure, bench/RESULTS-postgres.md, bench/RESULTS-search.md or "
+        "bench/RESULTS-erasure.md; none with --only)",
     )
     given = parser.parse_args()
     seed.FOLDER.mkdir(exist_ok=True)
     if given.search:
         search.run(given)
+        return
+    if given.erasure:
+        erasure.run(given)
         return
     with tempfile.TemporaryDirectory(dir=seed.FOLDER, prefix="run-") as folder:
         bench = Bench(given, Path(folder), _on_postgres if given.postgres else _on_sqlite)

@@ -13,7 +13,6 @@ rounds; the percentiles are those of all rounds together.
 
 import argparse
 import asyncio
-import hashlib
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,6 @@ from statistics import mean, median
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
-import recollect
 from bench import measure, report, seed, talk, traffic
 from bench.engines import Engine
 from bench.engines.postgres import PostgresBench
@@ -144,7 +142,7 @@ class SearchBench:
         return not asked or any(part in f"{self.name}: {name}" for part in asked)
 
     def _measure_searches(self, size: Talk, searches: Sequence[Search]) -> None:
-        url = self._filled(size)
+        url = talk.filled(self.engine, size)
         prepared = prepare(self.engine, url, size, searches)
         with (
             Ground(self.folder, is_pinned=not self.given.unpinned) as ground,
@@ -174,7 +172,7 @@ class SearchBench:
 
     def _measure_appends(self, size: Talk) -> None:
         without = WITHOUT_INDEX[self.engine.floor]
-        url = self._filled(size)
+        url = talk.filled(self.engine, size)
         indexed = self.engine.copied(url, "indexed")
         unindexed = self.engine.copied(url, "unindexed")
         self.engine.execute(unindexed, without.schema)
@@ -193,7 +191,10 @@ class SearchBench:
 
     def _append_row(self, size: Talk, product: Server, floor: Server, connections: int) -> Cells:
         compared = measure.compare(
-            *(Asked(server, talk.appends(size), 201) for server in (product, floor)),
+            *(
+                Asked(server, talk.appends(size, range(size.sessions), 10), 201)
+                for server in (product, floor)
+            ),
             pace=self.pace,
             connections=connections,
             used_by_database=self.engine.used_s,
@@ -207,13 +208,6 @@ class SearchBench:
         )
         print("  ".join(cells), flush=True)
         return cells
-
-    def _filled(self, size: Talk) -> str:
-        def fill(url: str) -> None:
-            print(f"{self.name}: filling with {size} …", flush=True)
-            talk.fill(url, size)
-
-        return self.engine.filled(f"{_recipe()}-{size.messages}", size.bytes, fill)
 
 
 def prepare(engine: Engine, url: str, size: Talk, searches: Sequence[Search]) -> list[Prepared]:
@@ -274,16 +268,6 @@ def _costs(compared: Compared) -> str:
 
 def _by_cost(load: Load) -> float:
     return load.cost_s + load.database / load.rate
-
-
-def _recipe() -> str:
-    """What a database that was kept was made of: the talk, and the product that indexed it."""
-    made_of = hashlib.sha256(talk.recipe().encode())
-    for package in ("domain", "services", "storage"):
-        for file in sorted((Path(recollect.__file__).parent / package).rglob("*")):
-            if file.suffix in {".py", ".sql"}:
-                made_of.update(file.read_bytes())
-    return made_of.hexdigest()[:12]
 
 
 def run(given: argparse.Namespace) -> None:

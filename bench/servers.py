@@ -102,10 +102,11 @@ class Ground:
         os.sched_setaffinity(0, self._all)
 
     @contextmanager
-    def product(self, database_url: str) -> Iterator[Server]:
+    def product(self, database_url: str, **settings: str) -> Iterator[Server]:
         """`recollect serve` on a database; the secret is a setting, so no file is left of it."""
         recollect = Path(sys.executable).with_name("recollect")
-        with self._running([str(recollect), "serve"], _settings(database_url)) as server:
+        environment = _settings(database_url) | settings
+        with self._running([str(recollect), "serve"], environment) as server:
             yield server
 
     @contextmanager

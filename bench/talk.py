@@ -6,21 +6,26 @@ about 1 / rank), as in any language: most words are rare, and the commonest that
 is in one of twelve messages. A message has about 25 words: two halves out of many thousands, so
 that ten million are said in a reasonable time.
 
-Two users have 50,000 messages each, all others 1,000, in sessions of 50 that come mixed, as users
-do: what one user said is not in one place.
+Some users, the talkers, have as many messages as is asked for (two of 50,000, where nothing is),
+all others 1,000, in sessions of 50 that come mixed, as users do: what one user said is not in one
+place.
 """
 
+import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import accumulate, count, cycle, islice
+from itertools import accumulate, chain, count, cycle, islice, repeat
+from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import Any, NamedTuple
 
+import recollect
 from bench import traffic
+from bench.engines import Engine
 from bench.seed import BEGAN_AT
 from bench.servers import SECRET
 from recollect import NewMessage, Recollect
@@ -29,8 +34,6 @@ EACH = 50
 """Messages of a session."""
 MUCH, LITTLE = 50_000, 1_000
 """Messages of a user."""
-TALKERS = 2
-"""How many users have said much."""
 QUERIES = 300
 """How many different ones a row of the benchmark has; then they come again."""
 
@@ -90,11 +93,29 @@ SEARCHES = tuple(
 )
 
 
+class Talkers(NamedTuple):
+    """Some users who have each said as much."""
+
+    users: int
+    messages: int
+
+
 @dataclass(frozen=True)
 class Talk:
-    """How much was said in all."""
+    """How much was said in all, and by whom: who is not named in `talkers` has said LITTLE."""
 
     messages: int
+    talkers: tuple[Talkers, ...] = (Talkers(2, MUCH),)
+
+    def talkers_of(self, messages: int) -> list[int]:
+        """The numbers of the talkers who have said as much."""
+        said = chain.from_iterable(repeat(each, users) for users, each in self.talkers)
+        return [number for number, each in enumerate(said) if each == messages]
+
+    @property
+    def others(self) -> range:
+        """The numbers of the users who are no talkers."""
+        return range(sum(talkers.users for talkers in self.talkers), max(_owners(self)) + 1)
 
     @property
     def sessions(self) -> int:
@@ -110,12 +131,29 @@ class Talk:
         return f"{self.messages:,} messages"
 
 
-def recipe() -> str:
-    """What is said, as a text: where that changes, a database that was kept is of no use."""
-    return repr((_halves()[:50], _HALVES, EACH, MUCH, LITTLE, TALKERS, _TOPICS, _LASTING))
+def filled(engine: Engine, talk: Talk) -> str:
+    """The URL of a database in which all of it was said: one that was kept, if there is one."""
+
+    def fill(url: str) -> None:
+        print(f"{engine.floor}: filling with {talk} …", flush=True)
+        _fill(url, talk)
+
+    by_whom = hashlib.sha256(repr(talk.talkers).encode()).hexdigest()[:6]
+    return engine.filled(f"{_recipe()}-{talk.messages}-{by_whom}", talk.bytes, fill)
 
 
-def fill(url: str, talk: Talk) -> None:
+def _recipe() -> str:
+    """What a database that was kept was made of: the talk, and the product that indexed it."""
+    said = (_halves()[:50], _HALVES, EACH, LITTLE, _TOPICS, _LASTING)
+    made_of = hashlib.sha256(repr(said).encode())
+    for package in ("domain", "services", "storage"):
+        for file in sorted((Path(recollect.__file__).parent / package).rglob("*")):
+            if file.suffix in {".py", ".sql"}:
+                made_of.update(file.read_bytes())
+    return made_of.hexdigest()[:12]
+
+
+def _fill(url: str, talk: Talk) -> None:
     """Say all of it to the product in this process: so its index is as the product makes it."""
     owners = _owners(talk)
     left = iter(range(talk.sessions))
@@ -131,7 +169,7 @@ def fill(url: str, talk: Talk) -> None:
             client.message.add(
                 _session_id(session),
                 list(_messages(session, talk)),
-                user_id=_user_id(owners[session]),
+                user_id=user_id(owners[session]),
             )
             if session % (talk.sessions // 10) == 0:
                 print(f"  {session * EACH:,} after {perf_counter() - began:.0f} s", flush=True)
@@ -151,20 +189,35 @@ def queries(search: Search, talk: Talk) -> list[bytes]:
     """Requests for one of the searches: words are those of a message of the user's."""
     random = Random(search.name)
     owners = _owners(talk)
-    of_talkers = [session for session, owner in enumerate(owners) if owner < TALKERS]
-    of_others = [session for session, owner in enumerate(owners) if owner >= TALKERS]
-    sessions = of_talkers if search.messages == MUCH else of_others
+    sessions = sessions_of(talk, talk.talkers_of(MUCH) if search.messages == MUCH else talk.others)
     return [
         _query(search, random, session, owners[session]) for session in _drawn(random, sessions)
     ]
 
 
-def appends(talk: Talk) -> Iterator[bytes]:
-    """Requests that append ten messages to any session, each with words of its own."""
-    sessions = cycle(_drawn(Random("appends"), range(talk.sessions), 50_000))
-    for number, session in zip(count(1), sessions, strict=False):
-        messages = [_as_sent(talk.messages + 10 * number + each) for each in range(10)]
-        yield traffic.post(f"/v1/sessions/{_session_id(session)}/messages", {"messages": messages})
+def user_id(number: int) -> str:
+    """The id of a user."""
+    return f"user-{number:08d}"
+
+
+def sessions_of(talk: Talk, users: Container[int]) -> list[int]:
+    """The numbers of the sessions of users."""
+    return [session for session, owner in enumerate(_owners(talk)) if owner in users]
+
+
+def memories(sessions: Sequence[int]) -> Iterator[bytes]:
+    """Requests that read the memory of any of these sessions."""
+    drawn = cycle(_drawn(Random("memories"), sessions, 50_000))
+    return (traffic.get(f"/v1/sessions/{_session_id(session)}/memory") for session in drawn)
+
+
+def appends(talk: Talk, sessions: Sequence[int], messages: int) -> Iterator[bytes]:
+    """Requests that append messages to any of these sessions, each with words of its own."""
+    drawn = cycle(_drawn(Random("appends"), sessions, 50_000))
+    for number, session in zip(count(1), drawn, strict=False):
+        first = talk.messages + messages * number
+        said = [_as_sent(first + each) for each in range(messages)]
+        yield traffic.post(f"/v1/sessions/{_session_id(session)}/messages", {"messages": said})
 
 
 def _drawn(random: Random, sessions: Sequence[int], number: int = QUERIES) -> list[int]:
@@ -173,7 +226,7 @@ def _drawn(random: Random, sessions: Sequence[int], number: int = QUERIES) -> li
 
 def _query(search: Search, random: Random, session: int, owner: int) -> bytes:
     number = session * EACH + random.randrange(EACH)
-    body: dict[str, Any] = {"user_id": _user_id(owner), "limit": 10}
+    body: dict[str, Any] = {"user_id": user_id(owner), "limit": 10}
     if search.has_words:
         body["query"] = _words_asked(random, _text(number))
     if search.has_filter:
@@ -193,19 +246,11 @@ def _words_asked(random: Random, text: str) -> str:
 @cache
 def _owners(talk: Talk) -> list[int]:
     """The user of each session."""
-    of_talkers = TALKERS * MUCH // EACH
-    owners = [
-        session % TALKERS
-        if session < of_talkers
-        else TALKERS + (session - of_talkers) * EACH // LITTLE
-        for session in range(talk.sessions)
-    ]
+    said = chain.from_iterable(repeat(each, users) for users, each in talk.talkers)
+    of_each = (repeat(user, each // EACH) for user, each in enumerate(chain(said, repeat(LITTLE))))
+    owners = list(islice(chain.from_iterable(of_each), talk.sessions))
     Random("owners").shuffle(owners)
     return owners
-
-
-def _user_id(number: int) -> str:
-    return f"user-{number:08d}"
 
 
 def _session_id(number: int) -> str:

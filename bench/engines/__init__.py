@@ -76,6 +76,10 @@ class Engine(Protocol):
         """The URL of a copy of a database that nobody has open, to be written to."""
         ...
 
+    def bytes_of(self, url: str) -> int:
+        """How large a database is; somebody may have it open."""
+        ...
+
     def execute(self, url: str, statements: Sequence[str]) -> None:
         """Run statements on a database that nobody has open."""
         ...

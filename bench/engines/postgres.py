@@ -209,6 +209,13 @@ class PostgresBench:
         """See engines.Engine."""
         return self._copied(url)
 
+    def bytes_of(self, url: str) -> int:
+        """See engines.Engine."""
+        with self._connected() as connection:
+            row = connection.execute("SELECT pg_database_size(%s)", [_name(url)]).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def execute(self, url: str, statements: Sequence[str]) -> None:
         """See engines.Engine."""
         with psycopg.connect(url, autocommit=True) as connection:

@@ -126,7 +126,7 @@ class SqliteBench:
 
     def filled(self, name: str, size: int, fill: Callable[[str], None]) -> str:
         """See engines.Engine: the file is kept, until there is one of another recipe."""
-        recipe = name.rpartition("-")[0]
+        recipe = name.partition("-")[0]
         for other in FOLDER.glob("filled-*"):
             if not other.name.startswith(f"filled-{recipe}-"):
                 other.unlink()
@@ -145,6 +145,10 @@ class SqliteBench:
         path = Path(_path(url))
         check_space(path.stat().st_size)
         return _url(_copied(path, self._folder / f"{name}.db"))
+
+    def bytes_of(self, url: str) -> int:
+        """See engines.Engine."""
+        return Path(_path(url)).stat().st_size
 
     def execute(self, url: str, statements: Sequence[str]) -> None:
         """See engines.Engine."""

@@ -53,6 +53,11 @@ clients: $(DEVELOPMENT) environments  ## The unmodified zep-python 1.5.0 and zep
 long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter of an hour)
 	RECOLLECT_TEST_LONG=1 $(BIN)/pytest --timeout 3600 -s tests/long
 
+.PHONY: residue
+residue: $(DEVELOPMENT)  ## Forget people at random, search every byte of the files (SEEDS=1000; SEED=123 is one again)
+	@$(BIN)/python -m tests.residue $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(ENGINE),--engine $(ENGINE))
+
 .PHONY: bench
 bench: $(DEVELOPMENT)  ## Measure beside floors of the same run (BENCH=--postgres, --search or --erasure); keep bench/RESULTS*.md
 	$(BIN)/python -m bench $(BENCH)

@@ -144,6 +144,11 @@ class OwnPostgresServer(PostgresServer):
             self.close()
             raise
 
+    @property
+    def data(self) -> Path:
+        """The folder that has all its files, its own log among them."""
+        return self._data
+
     def stop(self, mode: str = "fast") -> None:
         """End the server: `smart`, `fast` or `immediate`, as pg_ctl knows them."""
         self._pg_ctl("stop", "--mode", mode)

@@ -1,0 +1,33 @@
+"""Whatever happened before and meanwhile: who is scrubbed is in no file, and nobody else is missed.
+
+Seeds are new in each run, and in the names of the tests. `make residue` tells many more, or one
+again.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.long.counts import SEED
+from tests.residue.runs import Stage
+
+ON_SQLITE = 40
+ON_POSTGRES = 5
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """Where stories are told."""
+    with closing(Stage()) as stage:
+        yield stage
+
+
+@pytest.mark.parametrize("seed", range(SEED * 1_000, SEED * 1_000 + ON_SQLITE))
+def test_nothing_is_left_of_the_forgotten_on_sqlite(stage: Stage, seed: int) -> None:
+    stage.tell("sqlite", seed)
+
+
+@pytest.mark.parametrize("seed", range(SEED * 1_000, SEED * 1_000 + ON_POSTGRES))
+def test_nothing_is_left_of_the_forgotten_on_postgres(stage: Stage, seed: int) -> None:
+    stage.tell("postgres", seed)

@@ -240,15 +240,17 @@ class Erase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
+# Judged in domain.canaries, which says which one is at fault.
+Canary = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_CANARY_LENGTH})]
 Canaries = Annotated[
-    list[str],
+    list[Canary],
     Meta(
         description=(
             f"Texts of the subject to look for, up to {MAX_CANARIES} of up to "
             f"{MAX_CANARY_LENGTH:,} characters: an address, a name in full, a sentence. Each has "
             f"{MIN_CANARY_BYTES} bytes at least. They are neither kept nor logged."
         ),
-        extra_json_schema={"maxItems": MAX_CANARIES, "items": {"maxLength": MAX_CANARY_LENGTH}},
+        extra_json_schema={"maxItems": MAX_CANARIES},
     ),
 ]
 

@@ -6,7 +6,7 @@ while they are read may be missed; and see storage.patterns for what is not foun
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
@@ -163,10 +163,13 @@ class Scanner:
 
 
 def scan_files(paths: Iterable[Path], folder: Path, patterns: Iterable[Pattern]) -> list[Found]:
-    """Every place in some files, which are named relative to a folder."""
+    """Every place in some files, which are named relative to a folder; those that are gone pass."""
     scanner = Scanner(patterns)
-    files = [PlainFile(path, str(path.relative_to(folder))) for path in paths]
-    return [found for file in files for found in scanner.scan(file)]
+    found: list[Found] = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found += scanner.scan(PlainFile(path, str(path.relative_to(folder))))
+    return found
 
 
 class _Finder:

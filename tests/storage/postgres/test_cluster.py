@@ -38,7 +38,9 @@ NOTHING_TO_DO = {
     "index_message",
     "merge_index",
     "messages_to_unindex",
+    "pad_index",
     "unindex_message",
+    "unpad_index",
     "words_in_use",
 }
 """The words are in the messages' own rows."""

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, time_ns
 
 from recollect.domain.errors import RecollectError
@@ -17,6 +20,7 @@ logger = logging.getLogger(__name__)
 _LOOK_EVERY_S = 5.0
 _FIRST_PAUSE_S = 10.0
 _LONGEST_PAUSE_S = 600.0
+_STOP_S = 5.0
 
 
 class Scrubber:
@@ -30,6 +34,7 @@ class Scrubber:
         self._engine = engine
         self._schedule = schedule
         self._is_asked = asyncio.Event()
+        self._is_stopping = False
         self._looked: list[asyncio.Future[None]] = []
         self._running: Scrub | None = None
         self._caring: asyncio.Task[None] | None = None
@@ -42,13 +47,18 @@ class Scrubber:
         self._caring = asyncio.create_task(self._care())
 
     async def stop(self) -> None:
-        """End, with a scrub that runs: the next start does it again."""
-        if self._caring is None:
-            return
-        self._caring.cancel()
+        """End, with a scrub that runs: the next start does it again.
+
+        What asks the database is not cancelled but waited for, so that no connection is left behind
+        half made; and not for ever, because a database may have fallen silent.
+        """
+        self._is_stopping = True
+        self._is_asked.set()
         if self._running is not None:
             self._running.stop()
-        await asyncio.gather(self._caring, return_exceptions=True)
+        if self._caring is not None:
+            await asyncio.wait({self._caring}, timeout=_STOP_S)
+            self._caring.cancel()
 
     def ask(self) -> "asyncio.Future[None]":
         """Look at once, because somebody has asked for a scrub; done when that look is."""
@@ -58,7 +68,8 @@ class Scrubber:
         return looked
 
     async def _care(self) -> None:
-        while True:
+        while not self._is_stopping:
+            await self._until_next_look()
             asked, self._looked = self._looked, []
             try:
                 await self._look()
@@ -71,8 +82,8 @@ class Scrubber:
                 logger.exception("the scrub is tried again in %.0f s", _LONGEST_PAUSE_S)
                 self._not_before_s = monotonic() + _LONGEST_PAUSE_S
             for each in asked:
-                each.set_result(None)
-            await self._until_next_look()
+                if not each.done():
+                    each.set_result(None)
 
     async def _until_next_look(self) -> None:
         try:
@@ -83,9 +94,9 @@ class Scrubber:
         self._not_before_s = 0.0
 
     async def _look(self) -> None:
-        if monotonic() < self._not_before_s:
+        if self._is_stopping or monotonic() < self._not_before_s:
             return
-        if await self._engine.read_async(self._is_due):
+        if await self._engine.read_async(self._is_due) and not self._is_stopping:
             await self._scrub()
             self._pause_s = _FIRST_PAUSE_S
 
@@ -104,13 +115,33 @@ class Scrubber:
         began = monotonic()
         self._running = Scrub(self._engine)
         try:
-            # Not cancelled with its task: the thread is waited for, which `stop` lets end.
-            thread = asyncio.create_task(asyncio.to_thread(self._running.run))
-            try:
-                await asyncio.shield(thread)
-            except asyncio.CancelledError:
-                await asyncio.gather(thread, return_exceptions=True)
-                raise
+            await _in_thread(self._running.run)
         finally:
             self._running = None
         logger.info("scrubbed what was erased in %.1f s", monotonic() - began)
+
+
+async def _in_thread(run: Callable[[], None]) -> None:
+    """Run a function in a thread that no exit of the process waits for."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if ended.done():
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            run()
+        except BaseException as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, error)
+
+    threading.Thread(target=work, name="recollect-scrub", daemon=True).start()
+    await ended

@@ -9,11 +9,12 @@ with threads (32 clients, one statement, no product around it).
 
 import asyncio
 import select
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import psycopg
 from greenlet import error as greenlet_error
@@ -115,6 +116,38 @@ class LoopEnded(BaseException):
     """The event loop has ended, or the lanes were closed, while something was under way."""
 
 
+class _Errand(Generic[T]):
+    """A function on its way in another thread, which may bring back what nobody waits for any more.
+
+    Such as a connection: it would stay open.
+    """
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._brought: T | None = None
+        self._is_given_up = False
+        self._lock = threading.Lock()
+
+    def run(self) -> T:
+        """What the function gives."""
+        brought = self._function()
+        with self._lock:
+            self._brought = brought
+            if self._is_given_up:
+                self._let_go()
+        return brought
+
+    def give_up(self) -> None:
+        """Let go of what it has brought, or will bring."""
+        with self._lock:
+            self._is_given_up = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if isinstance(self._brought, psycopg.Connection):
+            self._brought.close()
+
+
 class LoopWaiting:
     """The greenlet that waits steps aside for the loop that it was made on."""
 
@@ -167,9 +200,14 @@ class LoopWaiting:
 
     def call(self, function: Callable[[], T]) -> T:
         """See Waiting."""
-        called = self._loop.run_in_executor(None, function)
+        errand = _Errand(function)
+        called = self._loop.run_in_executor(None, errand.run)
         called.add_done_callback(lambda _: self.come_back())
-        self.step_aside()
+        try:
+            self.step_aside()
+        except BaseException:
+            errand.give_up()
+            raise
         return called.result()
 
     def step_aside(self) -> None:

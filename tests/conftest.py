@@ -9,6 +9,7 @@ import hypothesis  # noqa: F401 - its plugin looks at Trio: before an applicatio
 import pytest
 
 from recollect.config import Settings
+from tests.logs import ear, logs_name_nobody  # noqa: F401 - fixtures for all tests
 from tests.postgres import postgres_server
 from tests.typed_ways import TYPED, embedded, embedded_async, sdk, sdk_async
 from tests.ways import Way, in_process, over_socket
@@ -75,6 +76,14 @@ def is_wire_alone(item: pytest.Item) -> bool:
     assert mark.args, f"{item.nodeid} does not say why it is about the wire alone"
     way_in: str = item.callspec.params["way"][0]  # type: ignore[attr-defined]
     return way_in in TYPED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def postgres_log_names_nobody() -> Iterator[None]:
+    """The log of the server that all tests share is looked at when they are over."""
+    yield
+    if postgres_server.cache_info().currsize:
+        postgres_server().check_log()
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from tests.logs import check_log
 from tests.serving import free_port
 
 with warnings.catch_warnings():
@@ -102,6 +103,9 @@ class PostgresServer:
         """Start the server after `stop`, with the data and the address it had."""
         raise AssertionError(f"the server of {GIVEN} is not ours to start")
 
+    def check_log(self) -> None:
+        """Nothing: the log of somebody else's server is theirs."""
+
     def close(self) -> None:
         """Leave nothing behind."""
         for name in list(self._names):
@@ -157,11 +161,16 @@ class OwnPostgresServer(PostgresServer):
         """Start the server after `stop`, with the data and the address it had."""
         self._pg_ctl("start", "--log", str(self._postgres.log))
 
+    def check_log(self) -> None:
+        """Fail if the server's log names somebody."""
+        check_log(self._data / "log", self._data)
+
     def close(self) -> None:
-        """Stop the server if it runs, and remove its folder."""
+        """Stop the server if it runs, and remove its folder. Its log must name nobody."""
         try:
             if (self._data / "postmaster.pid").exists():
                 self.stop("immediate")
+            self.check_log()
         finally:
             if self._folder.exists():
                 shutil.rmtree(self._folder)

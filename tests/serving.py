@@ -21,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.logs import check_log
+
 START_S = 20
 ON_GIVEN = "--on-given-database"
 RECOLLECT = Path(sys.executable).with_name("recollect")
@@ -77,14 +79,17 @@ class Server:
         raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """SIGTERM; the exit code. Its log must name nobody."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        code = self.process.wait(timeout=30)
+        check_log(self.log, self.log.parent)
+        return code
 
     def kill(self) -> None:
-        """SIGKILL: no chance to finish anything."""
+        """SIGKILL: no chance to finish anything. Its log must name nobody."""
         self.process.kill()
         self.process.wait(timeout=30)
+        check_log(self.log, self.log.parent)
 
 
 @contextmanager

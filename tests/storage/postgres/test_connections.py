@@ -367,16 +367,16 @@ def guarded() -> Iterator[str]:
     settings = {"password_encryption": "scram-sha-256"}
     with OwnPostgresServer(tcp=True, settings=settings) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute("CREATE ROLE jane LOGIN SUPERUSER PASSWORD 'correct horse'")
+            connection.execute("CREATE ROLE keeper LOGIN SUPERUSER PASSWORD 'correct horse'")
             [(path,)] = connection.execute("SHOW hba_file")
-            rule = "host all jane 127.0.0.1/32 scram-sha-256"
+            rule = "host all keeper 127.0.0.1/32 scram-sha-256"
             loaded = sql.SQL("COPY (SELECT {}) TO PROGRAM {}").format(
                 sql.Literal(rule),
                 sql.Literal(f"cat - {path} > {path}.new && mv {path}.new {path}"),
             )
             connection.execute(loaded)
             connection.execute("SELECT pg_reload_conf()")
-        url = server.new_database().replace("postgres@", "jane@")
+        url = server.new_database().replace("postgres@", "keeper@")
         while True:
             try:
                 psycopg.connect(url).close()
@@ -387,7 +387,7 @@ def guarded() -> Iterator[str]:
 
 
 def with_password(url: str, password: str) -> str:
-    return url.replace("jane@", f"jane:{password}@")
+    return url.replace("keeper@", f"keeper:{password}@")
 
 
 def test_a_password_is_nowhere_to_be_seen(guarded: str, caplog: pytest.LogCaptureFixture) -> None:

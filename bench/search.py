@@ -16,7 +16,7 @@ import asyncio
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -83,6 +83,9 @@ _ABOUT_APPEND = (
     "last column how much more processor time an append takes with it, that of the database's own "
     "processes included."
 )
+
+
+Ask = Callable[[bytes], tuple[Any, Noted]]
 
 
 class Replayed(NamedTuple):
@@ -212,26 +215,30 @@ class SearchBench:
 
 def prepare(engine: Engine, url: str, size: Talk, searches: Sequence[Search]) -> list[Prepared]:
     """Ask the product each search once in this process, and note what it reads for it."""
+    with noted_answers(engine, url) as ask:
+        return [_prepared(each, talk.queries(each, size), ask) for each in searches]
+
+
+@contextmanager
+def noted_answers(engine: Engine, url: str) -> Iterator[Ask]:
+    """Asks the product in this process: gives its answer, and what it read for it."""
     settings = Settings(database_url=url, secret=SECRET)
     with ExitStack() as stack:
         noted = stack.enter_context(engine.noting())
         installation = open_installation(settings)
         stack.callback(installation.close)
         application = make_application(installation, settings)
-        return [_prepared(each, talk.queries(each, size), application, noted) for each in searches]
+
+        def ask(request: bytes) -> tuple[Any, Noted]:
+            taken(noted)
+            return measure.decode(asyncio.run(answer_of(application, request))), taken(noted)
+
+        yield ask
 
 
-def _prepared(
-    search: Search, requests: Sequence[bytes], application: Any, noted: Noted
-) -> Prepared:
-    found: list[int] = []
-    of_each: list[Noted] = []
-    taken(noted)
-    for request in requests:
-        answer = measure.decode(asyncio.run(answer_of(application, request)))
-        found.append(len(answer["items"]))
-        of_each.append(taken(noted))
-    return Prepared(search, requests, of_each, mean(found))
+def _prepared(search: Search, requests: Sequence[bytes], ask: Ask) -> Prepared:
+    answers, of_each = zip(*map(ask, requests), strict=True)
+    return Prepared(search, requests, of_each, mean(len(answer["items"]) for answer in answers))
 
 
 def check_is_unindexed(product: Server, floor: Server) -> None:

@@ -114,6 +114,7 @@ class PostgresRewriter:
         self._url = url
         self._tables = tables
         self._is_stopping = Event()
+        self._to_cancel: psycopg.Connection[Any] | None = None
         self._warnings: list[str] = []
 
     def __enter__(self) -> Self:
@@ -122,6 +123,7 @@ class PostgresRewriter:
             self._connection = connect(self._url)
         except psycopg.Error as error:
             raise Unavailable(opening_problem(error, self._url)) from error
+        self._to_cancel = self._connection
         self._connection.add_notice_handler(self._note)
         self._connection.execute("SET statement_timeout = 0")
         # An autovacuum gives way to whoever has waited for it until deadlocks are looked for.
@@ -157,10 +159,11 @@ class PostgresRewriter:
             raise Unavailable(f"The database refused a step of the scrub: {error}") from error
 
     def stop(self) -> None:
-        """See storage.engine.Rewriter."""
+        """See storage.engine.Rewriter: also before it has a connection, or after."""
         self._is_stopping.set()
-        with suppress(psycopg.Error):
-            self._connection.cancel_safe(timeout=_CANCEL_S)
+        if self._to_cancel is not None:
+            with suppress(psycopg.Error):
+                self._to_cancel.cancel_safe(timeout=_CANCEL_S)
 
     def _try(self, step: str, do: Callable[..., str | None], *given: Any) -> list[NotDone]:
         """Do a step, unless it is not allowed; what is left of it."""

@@ -285,3 +285,20 @@ def test_two_scrubs_of_one_database_do_not_run_at_once(url: str, mark: str) -> N
             Scrub(recollect.engine).run()
         Scrub(recollect.engine).run()
     assert residue(url, mark) == {}
+
+
+def test_a_scrub_that_is_told_to_stop_before_it_has_begun_changes_nothing(
+    url: str, mark: str
+) -> None:
+    with Recollect.open(url, secret=SECRET) as client:
+        live(client, mark)
+        client.user.delete(mark)
+    with closing(open_installation(Settings(database_url=url, secret=SECRET))) as recollect:
+        scrub = Scrub(recollect.engine)
+        scrub.stop()
+        with pytest.raises(Unavailable, match="stopped"):
+            scrub.run()
+        scrub.stop()
+        assert residue(url, mark) != {}
+        Scrub(recollect.engine).run()
+    assert residue(url, mark) == {}

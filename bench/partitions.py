@@ -12,6 +12,7 @@ written anew. This changes nothing in the product: it tells what a decision rest
 import argparse
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
+from operator import attrgetter
 from time import perf_counter
 from typing import Any, LiteralString
 
@@ -33,6 +34,14 @@ _PARTED: tuple[LiteralString, ...] = (
     "ALTER TABLE messages RENAME TO all_messages",
     "CREATE TABLE messages (LIKE all_messages INCLUDING ALL) PARTITION BY HASH (session_id)",
 )
+# Of which columns no samples are taken is not copied with a table.
+_UNSAMPLED = """
+SELECT format('ALTER TABLE %I ALTER COLUMN %I SET STATISTICS 0', class.relname, copied.attname)
+FROM pg_attribute AS copied
+CROSS JOIN pg_class AS class
+WHERE copied.attrelid = 'all_messages'::regclass AND copied.attstattarget = 0
+    AND class.relname ~ '^messages(_[0-9]+)?$'
+"""
 _MOVED: tuple[LiteralString, ...] = (
     "INSERT INTO messages SELECT * FROM all_messages",
     "DROP TABLE all_messages",
@@ -62,6 +71,8 @@ def _move_into_partitions(url: str, partitions: int) -> None:
         for number in range(partitions):
             part = sql.Identifier(_part(number))
             connection.execute(_PART.format(part, partitions, number))
+        for (unsampled,) in connection.execute(_UNSAMPLED).fetchall():
+            connection.execute(unsampled)
         for statement in _MOVED:
             connection.execute(statement)
 
@@ -70,7 +81,7 @@ def _reads(size: Talk, ask: Ask) -> Iterator[tuple[str, list[Noted]]]:
     """Some of what is read most: by name, the statements of each request."""
     memories = talk.memories(talk.sessions_of(size, size.others))
     yield "memory of a session", [ask(request)[1] for request in islice(memories, _MEMORIES)]
-    for search in SEARCHES:
+    for search in filter(attrgetter("has_words"), SEARCHES):
         yield search.name, [ask(request)[1] for request in talk.queries(search, size)]
 
 

@@ -170,11 +170,18 @@ def _part(tx: Transaction, scope: Scope, asked: Asked) -> _Part:
 
 
 def _newest(tx: Transaction, scope: Scope, asked: Asked, part: _Part) -> list[Hit]:
-    rows = tx.all("newest_messages", Found, limit=asked.limit, **part.of, **asked.conditions)
+    rows = _newest_rows(tx, asked, part)
     return [
         Hit(row, 0.0, snippet_of(row.content, frozenset(), scope.rules.words), [], None)
         for row in rows
     ]
+
+
+def _newest_rows(tx: Transaction, asked: Asked, part: _Part) -> list[Found]:
+    values = {"limit": asked.limit, **part.of, **asked.conditions}
+    if "user_id" in part.of:
+        return tx.all("newest_messages_of_user", Found, **values)
+    return tx.all("newest_messages", Found, **values)
 
 
 def _best(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Part) -> list[Hit]:

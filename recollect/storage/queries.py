@@ -1,8 +1,9 @@
 """Named queries: SQL stays SQL, in files, found by name.
 
 A file holds queries after lines `-- name: add_user` and fragments after `-- fragment: matches`,
-which a query includes as `{matches}`. A dialect's file (`sqlite.sql`) wins over the shared ones
-by name. A query may have optional blocks, which are comments to any other reader of the file:
+which a query, or another fragment, includes as `{matches}`. A dialect's file (`sqlite.sql`) wins
+over the shared ones by name. A query may have optional blocks, which are comments to any other
+reader of the file:
 
     WHERE project_id = :project_id /*? email: AND email = :email */
 
@@ -65,10 +66,16 @@ def load_queries(dialect: str) -> dict[str, Query]:
         (own if stem == dialect else shared).update(parse_queries(file.read_text("utf-8")))
     sections = shared | own
     return {
-        name: Query(_FRAGMENT.sub(lambda match: sections["fragment", match[1]], text))
+        name: Query(_with_fragments(text, sections))
         for (kind, name), text in sections.items()
         if kind == "name"
     }
+
+
+def _with_fragments(text: str, sections: Mapping[tuple[str, str], str]) -> str:
+    return _FRAGMENT.sub(
+        lambda match: _with_fragments(sections["fragment", match[1]], sections), text
+    )
 
 
 def parse_queries(text: str) -> dict[tuple[str, str], str]:

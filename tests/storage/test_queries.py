@@ -30,6 +30,7 @@ READ_EVERYTHING = {
     "project_ids",
     "latest_time",  # see its own test
     "newest_messages",  # off the loop, with a time limit
+    "newest_messages_of_user",  # as well
     "index_entries",  # when an index is examined
 }
 

@@ -103,6 +103,24 @@ CROSS JOIN LATERAL (
     FROM jsonb_array_elements(CAST(:places AS jsonb)) WITH ORDINALITY AS given (value, place)
 )
 
+-- name: newest_messages_of_user
+-- From session to session: LIMIT inside keeps it so. PostgreSQL has no samples of the keys, so it
+-- takes a session for a share of all messages, and would rather read all of them.
+SELECT newest.*, 0
+FROM sessions
+CROSS JOIN LATERAL (
+    SELECT {found_columns}, messages.session_id
+    FROM messages
+    WHERE messages.project_id = :project_id AND messages.session_id = sessions.session_id
+        {found_conditions}
+    ORDER BY created_at DESC, seq DESC
+    LIMIT :limit
+) AS newest
+WHERE sessions.project_id = :project_id AND sessions.user_id = :user_id
+    AND sessions.state = 'active'
+ORDER BY newest.created_at DESC, newest.session_id, newest.seq DESC
+LIMIT :limit;
+
 -- fragment: roles
 (SELECT jsonb_array_elements_text(CAST(:roles AS jsonb)))
 

@@ -64,37 +64,37 @@ WHERE project_id = :project_id AND state = 'active'
     /*? session_id: AND session_id = :session_id */;
 
 -- name: found_messages
--- Of the places (JSON: a list of session_id and seq), those that may be shown.
+-- Of the places (JSON: a list of session_id and seq), those that may be shown. The state is asked for
+-- once for each: where EXISTS becomes a join, PostgreSQL may read all sessions for it.
 SELECT {found_columns}, messages.session_id, place.ordinal
 FROM {places} AS place
 JOIN messages ON messages.project_id = :project_id
     AND messages.session_id = place.session_id AND messages.seq = place.seq
-WHERE EXISTS (
-        SELECT 1 FROM sessions
-        WHERE sessions.project_id = :project_id
-            AND sessions.session_id = place.session_id AND sessions.state <> 'erasing'
-    )
-    /*? roles: AND role_type IN {roles} */
-    /*? created_after_at: AND created_at > :created_after_at */
-    /*? created_before_at: AND created_at < :created_before_at */
-    /*? filter: AND {filter} */;
+WHERE (
+        SELECT sessions.state FROM sessions
+        WHERE sessions.project_id = :project_id AND sessions.session_id = messages.session_id
+    ) <> 'erasing'
+    {found_conditions};
 
 -- name: newest_messages
+-- Of a session, or of all.
 SELECT {found_columns}, session_id, 0
 FROM messages
 WHERE project_id = :project_id
     AND session_id IN (
         SELECT session_id FROM sessions
         WHERE project_id = :project_id AND state = 'active'
-            /*? user_id: AND user_id = :user_id */
             /*? session_id: AND session_id = :session_id */
     )
-    /*? roles: AND role_type IN {roles} */
-    /*? created_after_at: AND created_at > :created_after_at */
-    /*? created_before_at: AND created_at < :created_before_at */
-    /*? filter: AND {filter} */
+    {found_conditions}
 ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
+
+-- fragment: found_conditions
+/*? roles: AND role_type IN {roles} */
+/*? created_after_at: AND created_at > :created_after_at */
+/*? created_before_at: AND created_at < :created_before_at */
+/*? filter: AND {filter} */
 
 -- fragment: found_columns
 messages.seq, uuid, role, role_type, token_count, created_at, metadata, content, data

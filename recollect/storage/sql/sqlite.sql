@@ -112,6 +112,18 @@ WHERE name IS NOT NULL;
     SELECT key AS ordinal, value ->> 0 AS session_id, value ->> 1 AS seq FROM json_each(:places)
 )
 
+-- name: newest_messages_of_user
+SELECT {found_columns}, session_id, 0
+FROM messages
+WHERE project_id = :project_id
+    AND session_id IN (
+        SELECT session_id FROM sessions
+        WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
+    )
+    {found_conditions}
+ORDER BY created_at DESC, session_id, seq DESC
+LIMIT :limit;
+
 -- fragment: roles
 (SELECT value FROM json_each(:roles))
 

@@ -1,0 +1,109 @@
+"""What PostgreSQL would do for a query where there are many users, sessions and messages.
+
+It may take no samples of the columns that have people's data, so it knows nothing of them: it takes
+each key for a fixed share of its table, and the larger the table is, the more it would rather read
+all of it. What is here is a table of that size.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain, combinations
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+from recollect.storage.postgres.filters import PostgresFilterPrinter
+from recollect.storage.postgres.migrations import migrate
+from recollect.storage.postgres.statements import statement
+from recollect.storage.queries import load_queries
+from tests.postgres import postgres_server
+from tests.storage.texts import text_with
+
+QUERIES = load_queries("postgres")
+
+MANY: tuple[LiteralString, ...] = (
+    """
+    INSERT INTO users (project_id, user_id, uuid, state, revision, created_at, updated_at)
+    SELECT 1, 'user ' || n, gen_random_uuid(), 'active', 1, now(), now()
+    FROM generate_series(1, 50000) AS n
+    """,
+    """
+    INSERT INTO sessions (
+        project_id, session_id, uuid, user_id, user_uuid, user_number, state, revision,
+        message_count, last_seq, total_length, created_at, updated_at
+    )
+    SELECT 1, 'session ' || n, gen_random_uuid(), 'user ' || n, gen_random_uuid(), n, 'active', 1,
+        2, 2, 80, now(), now()
+    FROM generate_series(1, 50000) AS n
+    """,
+    """
+    INSERT INTO messages (
+        project_id, session_id, seq, uuid, role, role_type, token_count, created_at, content,
+        word_count, words
+    )
+    SELECT 1, 'session ' || 1 + mod(n, 50000), n / 50000, gen_random_uuid(), 'user', 'user', 75,
+        now(), repeat('word ', 60), 60, array_to_tsvector(ARRAY['word', '#' || n])
+    FROM generate_series(0, 99999) AS n
+    """,
+    "VACUUM (ANALYZE)",
+)
+
+READ_EVERYTHING = {
+    "newest_messages",  # of all users: off the loop, with a time limit
+    "extent",  # of all users: how much there is to search
+    "sessions_to_index",  # once, in the background, where an index is made anew
+}
+"""What reads a table where it is not told whose part of it is wanted."""
+
+WHOSE = {"user_id", "session_id"}
+
+# What a block makes no SQL without.
+NEEDS = {("list_messages", "offset"): "limit"}
+
+
+@pytest.fixture(scope="module")
+def many() -> Iterator[psycopg.Connection]:
+    """A connection to a database in which there are many of everything."""
+    url = postgres_server().new_database()
+    migrate(url)
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        for each in MANY:
+            connection.execute(each)
+        # As it is kept on a connection, for whatever values.
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        yield connection
+
+
+def texts(name: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text that a query can become, with the blocks that are given."""
+    blocks = QUERIES[name].blocks
+    for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):
+        if all(NEEDS.get((name, block), block) in given for block in given):
+            yield given, text_with(QUERIES[name], given, PostgresFilterPrinter())
+
+
+def plan(connection: psycopg.Connection, text: str) -> str:
+    """What PostgreSQL would do."""
+    asked = statement(text)
+    connection.pgconn.prepare(b"asked", asked.sql, asked.types)
+    values = ", ".join(["NULL"] * len(asked.names))
+    listed = f"({values})" if values else ""
+    steps = connection.execute(f"EXPLAIN EXECUTE asked{listed}".encode(), prepare=False).fetchall()
+    connection.execute("DEALLOCATE asked", prepare=False)
+    return "\n".join(line for (line,) in steps)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in QUERIES if QUERIES[name].source))
+def test_no_query_reads_a_large_table_from_end_to_end(many: psycopg.Connection, name: str) -> None:
+    for given, text in texts(name):
+        if name in READ_EVERYTHING and WHOSE.isdisjoint(given):
+            continue
+        steps = plan(many, text)
+        for table in ("users", "sessions", "messages"):
+            assert f"Seq Scan on {table}" not in steps, f"{given}:\n{steps}"
+
+
+@pytest.mark.parametrize("name", sorted(READ_EVERYTHING))
+def test_what_reads_everything_is_known(many: psycopg.Connection, name: str) -> None:
+    assert any("Seq Scan on" in plan(many, text) for _, text in texts(name))

@@ -77,6 +77,7 @@ WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash;
 -- name: expired_forgotten
 SELECT subject, id_hash FROM forgotten
 WHERE project_id = :project_id AND until_at <= :now_at
+ORDER BY until_at
 LIMIT :limit;
 
 -- name: drop_expired_forgotten

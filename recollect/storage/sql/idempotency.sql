@@ -27,4 +27,5 @@ DELETE FROM idempotency WHERE project_id = :project_id AND session_id = :session
 -- name: expired_made
 SELECT key FROM idempotency
 WHERE project_id = :project_id AND created_at <= :oldest_at
+ORDER BY created_at
 LIMIT :limit;

@@ -11,7 +11,11 @@ ORDER BY erased_at
 LIMIT 1;
 
 -- name: oldest_edit
-SELECT min(edited_at) AS edited_at FROM edits WHERE project_id = :project_id;
+-- Their uuids are in the order of time, as near as matters here.
+SELECT edited_at FROM edits
+WHERE project_id = :project_id
+ORDER BY uuid
+LIMIT 1;
 
 -- name: first_scrub_asked
 SELECT scrub_asked_at FROM erasures

@@ -38,7 +38,7 @@ class Proxy:
         self._is_open = threading.Event()
         self._is_open.set()
         self._is_over = False
-        self._swallows_next = False
+        self._swallows_after: int | None = None
         self._resets = False
         self._has_last_words = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -61,13 +61,15 @@ class Proxy:
             thread.join(10)
         self._listener.close()
 
-    def swallow_next_answer(self, *, reset: bool = False) -> None:
+    def swallow_next_answer(self, *, after: int = 0, reset: bool = False) -> None:
         """Pass the next message on, then break its connection in place of the answer.
 
-        A connection that is reset ends with an error in place of an end.
+        Args:
+            after: how many messages are answered before.
+            reset: end the connection with an error in place of an end.
         """
         self._resets = reset
-        self._swallows_next = True
+        self._swallows_after = after
 
     def end_with_last_words(self) -> None:
         """Say something in the server's name, then reset every connection; return when it is so."""
@@ -118,9 +120,15 @@ class Proxy:
                 if not chunk:
                     return
                 other[end].sendall(chunk)
-                if self._swallows_next and end is client:
-                    self._swallows_next = False
+                if end is client and self._is_to_be_swallowed():
                     server.recv(_CHUNK)  # it is done, and nobody will know
                     if self._resets:
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                     return
+
+    def _is_to_be_swallowed(self) -> bool:
+        if self._swallows_after is None:
+            return False
+        left = self._swallows_after
+        self._swallows_after = left - 1 if left else None
+        return left == 0

@@ -22,6 +22,7 @@ from recollect.scrubbing import Scrub
 from recollect.storage.postgres import rewriter
 from tests.postgres import OwnPostgresServer
 from tests.storage.postgres.printing import printed_schema
+from tests.storage.postgres.proxy import Proxy
 
 SECRET = "a secret of the tests"
 SETTINGS = {"wal_level": "replica", "max_wal_senders": "2", "autovacuum_naptime": "1s"}
@@ -302,3 +303,15 @@ def test_a_scrub_that_is_told_to_stop_before_it_has_begun_changes_nothing(
         assert residue(url, mark) != {}
         Scrub(recollect.engine).run()
     assert residue(url, mark) == {}
+
+
+def test_a_scrub_that_loses_the_database_while_it_begins_says_so(proxy: Proxy) -> None:
+    settings = Settings(database_url=proxy.url, secret=SECRET)
+    with closing(open_installation(settings)) as recollect:
+        for answered in range(4):  # then it has begun
+            proxy.swallow_next_answer(after=answered)
+            with (
+                pytest.raises(Unavailable, match="cannot be used"),
+                recollect.engine.rewriter({}),
+            ):
+                pass

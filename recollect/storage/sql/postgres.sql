@@ -97,6 +97,9 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS found;
 
+-- fragment: joined_in_order
+JOIN
+
 -- fragment: places
 (
     SELECT place - 1 AS ordinal, value ->> 0 AS session_id, CAST(value ->> 1 AS bigint) AS seq

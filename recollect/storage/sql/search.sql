@@ -68,7 +68,7 @@ WHERE project_id = :project_id AND state = 'active'
 -- once for each: where EXISTS becomes a join, PostgreSQL may read all sessions for it.
 SELECT {found_columns}, messages.session_id, place.ordinal
 FROM {places} AS place
-JOIN messages ON messages.project_id = :project_id
+{joined_in_order} messages ON messages.project_id = :project_id
     AND messages.session_id = place.session_id AND messages.seq = place.seq
 WHERE (
         SELECT sessions.state FROM sessions

@@ -107,6 +107,9 @@ SELECT word.key, (
 FROM json_each(:words) AS word
 WHERE name IS NOT NULL;
 
+-- fragment: joined_in_order
+CROSS JOIN
+
 -- fragment: places
 (
     SELECT key AS ordinal, value ->> 0 AS session_id, value ->> 1 AS seq FROM json_each(:places)

@@ -90,9 +90,11 @@ def slow_server(asked_until_erased: int) -> Iterator[SlowServer]:
     with SlowServer(asked_until_erased) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:  # or a test that fails keeps the whole run from ending
+            server.shutdown()
+            thread.join()
 
 
 def test_an_erasure_that_goes_on_is_waited_for_and_printed_at_its_end(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ class OwnPostgresServer(PostgresServer):
 
     def check_log(self) -> None:
         """Fail if the server's log names somebody."""
-        check_log(self._data / "log", self._data)
+        check_log(self._postgres.log, self._data)
 
     def close(self) -> None:
         """Stop the server if it runs, and remove its folder. Its log must name nobody."""

@@ -191,7 +191,8 @@ def test_what_somebody_still_sees_is_written_anew_too(home: Home) -> None:
     with ExitStack() as stack:
         erased = erase(home, 3, before=lambda: stack.enter_context(home.snapshot()))
         steps = WRITTEN_ANEW, NO_SAMPLES, LOG_OVERWRITTEN
-        assert "base" in left_on_postgres(erased, *steps)
+        # What is still in a page may be written to the log once more with the page.
+        assert left_on_postgres(erased, *steps) - {"pg_wal"} == {"base"}
     assert left_on_postgres(erased, *steps) == set()
 
 

@@ -1,12 +1,24 @@
 """The texts that a query can become."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain, combinations
 
 from recollect.domain.filters import AnyItem, Condition, Or
 from recollect.storage.filters import FilterPrinter, with_filter
 from recollect.storage.queries import Query
 
 FILTER = AnyItem(("a",), Or((Condition(("b",), "in", (1, "2")), Condition((), "contains", "x"))))
+
+# A block that makes no SQL without another one.
+NEEDS = {("list_messages", "offset"): "limit"}
+
+
+def variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
+    """Every set of a query's optional blocks that can be asked for."""
+    blocks = query.blocks
+    for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):
+        if all(NEEDS.get((name, block), block) in given for block in given):
+            yield given
 
 
 def text_with(query: Query, given: Iterable[str], printer: FilterPrinter) -> str:

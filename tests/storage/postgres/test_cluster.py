@@ -8,7 +8,6 @@ statement.
 
 import re
 from collections.abc import Iterator
-from itertools import chain, combinations
 
 import psycopg
 import pytest
@@ -19,7 +18,7 @@ from recollect.storage.postgres.migrations import migrate
 from recollect.storage.queries import load_queries
 from tests.postgres import postgres_server
 from tests.storage.postgres.notes import rows
-from tests.storage.texts import text_with
+from tests.storage.texts import text_with, variants
 
 QUERIES = load_queries("postgres")
 
@@ -48,9 +47,6 @@ NOTHING_TO_DO = {
 EVERYWHERE = {"installation", "projects", "schema_migrations"}
 """Small tables, of which each node has a copy."""
 
-# What a block makes no SQL without.
-NEEDS = {("list_messages", "offset"): "limit"}
-
 MADE_IN_THE_STATEMENT = re.compile(
     r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
     r"|gen_random_uuid|uuidv[47]|uuid_generate_v\d\w*|nextval|setseed)\s*\("
@@ -70,10 +66,8 @@ def schema() -> str:
 
 def texts(name: str) -> Iterator[str]:
     """Every text that a query can become."""
-    blocks = QUERIES[name].blocks
-    for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):
-        if all(NEEDS.get((name, block), block) in given for block in given):
-            yield text_with(QUERIES[name], given, PostgresFilterPrinter())
+    for given in variants(name, QUERIES[name]):
+        yield text_with(QUERIES[name], given, PostgresFilterPrinter())
 
 
 def tables_in(text: str) -> set[str]:

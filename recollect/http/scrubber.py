@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future
 from time import monotonic, time_ns
 
 from recollect.domain.errors import RecollectError
@@ -123,25 +123,16 @@ class Scrubber:
 
 async def _in_thread(run: Callable[[], None]) -> None:
     """Run a function in a thread that no exit of the process waits for."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-
-    def tell(error: BaseException | None) -> None:
-        if ended.done():
-            return
-        if error is None:
-            ended.set_result(None)
-        else:
-            ended.set_exception(error)
+    ended: Future[None] = Future()
+    ended.set_running_or_notify_cancel()  # it goes on, whoever stops to wait for it
 
     def work() -> None:
-        error: BaseException | None = None
         try:
             run()
-        except BaseException as raised:
-            error = raised
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, error)
+        except BaseException as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
 
     threading.Thread(target=work, name="recollect-scrub", daemon=True).start()
-    await ended
+    await asyncio.wrap_future(ended)

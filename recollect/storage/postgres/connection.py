@@ -107,7 +107,7 @@ class Connection:
             StorageError: it is not one that can be used.
         """
         self._waiting = waiting
-        self._psycopg = waiting.call(lambda: _connect_with_settings(url, statement_limit_ms))
+        self._psycopg = waiting.make(lambda: _connect_with_settings(url, statement_limit_ms))
         self._reader = Reader(self._psycopg)
         self._pq = self._psycopg.pgconn
         self._pq.nonblocking = 1

@@ -39,7 +39,7 @@ from recollect.storage.postgres.connection import Connection
 from recollect.storage.postgres.statements import Statement, parameters
 from recollect.storage.postgres.task import Task
 from recollect.storage.postgres.transaction import NeedsSnapshotError, SingleStatement
-from recollect.storage.postgres.waiting import ThreadWaiting, has_news
+from recollect.storage.postgres.waiting import Making, ThreadWaiting, has_news
 from recollect.storage.queries import Query
 from recollect.storage.refusals import carried
 
@@ -87,8 +87,7 @@ class ReadPipe:
         # To make one costs 11 us more than to take one that is there.
         self._idle: list[greenlet] = []
         self._link: _Link | None = None
-        self._made: list[Connection] = []
-        self._is_connecting = False
+        self._making: Making[Connection] | None = None
         self._connect_not_before = 0.0
         self._is_closed = False
 
@@ -122,7 +121,8 @@ class ReadPipe:
     def close(self) -> None:
         """Let go of the connection; what waits for it is left."""
         self._is_closed = True
-        self._close_made()
+        if self._making is not None:
+            self._making.give_up()
         if self._link is not None:
             self._link.end()
         with suppress(greenlet_error):  # those of a thread that is gone stay as they stand
@@ -151,27 +151,19 @@ class ReadPipe:
 
     def _begin_to_connect(self) -> None:
         now = self._loop.time()
-        if self._is_connecting or self._is_closed or now < self._connect_not_before:
+        if self._making is not None or self._is_closed or now < self._connect_not_before:
             return
         self._connect_not_before = now + _CONNECT_EVERY_S
-        self._loop.run_in_executor(None, self._make).add_done_callback(self._begin)
-        self._is_connecting = True
+        # In a thread, which may end later than the pipe and its loop.
+        self._making = Making(lambda: self._connect(ThreadWaiting()))
+        self._loop.run_in_executor(None, self._making.run).add_done_callback(self._begin)
 
-    def _make(self) -> None:
-        """Connect, in a thread, which may end later than the pipe and its loop."""
+    def _begin(self, made: "asyncio.Future[Connection]") -> None:
+        self._making = None
         with suppress(psycopg.Error, StorageError):  # the lanes will meet it, and tell who waits
-            self._made.append(self._connect(ThreadWaiting()))
-        if self._is_closed:
-            self._close_made()
-
-    def _begin(self, _: "asyncio.Future[None]") -> None:
-        self._is_connecting = False
-        if self._made:
-            self._link = _Link(self._made.pop(), self._loop)
-
-    def _close_made(self) -> None:
-        with suppress(IndexError):  # the thread and the loop may both come here
-            self._made.pop().close()
+            connection = made.result()
+            if not self._is_closed:
+                self._link = _Link(connection, self._loop)
 
 
 class _Expected(NamedTuple):

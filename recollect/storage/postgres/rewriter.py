@@ -18,7 +18,7 @@ told, and is then not done.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from threading import Event
 from time import monotonic
 from typing import Any, LiteralString, Self
@@ -119,22 +119,20 @@ class PostgresRewriter:
 
     def __enter__(self) -> Self:
         """See storage.engine.Rewriter: the right is a lock, which ends with the connection."""
-        try:
-            self._connection = self._to_cancel = connect(self._url)
-            is_alone = self._prepare()
-        except QueryCanceled as error:
-            self._close()
-            raise Unavailable(SCRUB_STOPPED) from error
-        except psycopg.Error as error:
-            self._close()
-            raise Unavailable(opening_problem(error, self._url)) from error
-        if not is_alone:
-            self._close()
-            raise Unavailable(OTHER_SCRUB)
+        with ExitStack() as opened:
+            try:
+                connection = opened.enter_context(closing(connect(self._url)))
+                self._connection = self._to_cancel = connection
+                self._prepare()
+            except QueryCanceled as error:
+                raise Unavailable(SCRUB_STOPPED) from error
+            except psycopg.Error as error:
+                raise Unavailable(opening_problem(error, self._url)) from error
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self._opened.close()
 
     def run(self, tell: Callable[[str], None]) -> list[NotDone]:
         """See storage.engine.Rewriter."""
@@ -163,19 +161,16 @@ class PostgresRewriter:
             with suppress(psycopg.Error):
                 self._to_cancel.cancel_safe(timeout=_CANCEL_S)
 
-    def _prepare(self) -> bool:
-        """Make the connection ready; whether the right to scrub is this one's."""
+    def _prepare(self) -> None:
+        """Make the connection ready, and take the right to scrub."""
         self._connection.add_notice_handler(self._note)
         self._connection.execute("SET statement_timeout = 0")
         # An autovacuum gives way to whoever has waited for it until deadlocks are looked for.
         deadlock_ms = int(self._value(_DEADLOCK_MS))
         lock_ms = deadlock_ms + _LOCK_TIMEOUT_MORE_MS
         self._connection.execute(f"SET lock_timeout = {lock_ms}".encode())
-        return bool(self._value("SELECT pg_try_advisory_lock(%s)", _LOCK_KEY))
-
-    def _close(self) -> None:
-        if self._to_cancel is not None:
-            self._to_cancel.close()
+        if not self._value("SELECT pg_try_advisory_lock(%s)", _LOCK_KEY):
+            raise Unavailable(OTHER_SCRUB)
 
     def _try(self, step: str, do: Callable[..., str | None], *given: Any) -> list[NotDone]:
         """Do a step, unless it is not allowed; what is left of it."""

@@ -20,7 +20,16 @@ import psycopg
 from greenlet import error as greenlet_error
 from greenlet import getcurrent, greenlet
 
-T = TypeVar("T")
+
+class Closes(Protocol):
+    """What is closed when it is no longer wanted."""
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+C = TypeVar("C", bound=Closes)
 
 SUSPICIOUS_S = 0.5
 """For how long a server may be silent before it is asked whether it is there at all."""
@@ -60,8 +69,11 @@ class Waiting(Protocol):
         """Wait for a while."""
         ...
 
-    def call(self, function: Callable[[], T]) -> T:
-        """Wait for a function that blocks."""
+    def make(self, make: Callable[[], C]) -> C:
+        """Wait until something is made by a function that blocks.
+
+        Where the wait is broken off, it is closed when it is there.
+        """
         ...
 
 
@@ -95,9 +107,9 @@ class ThreadWaiting:
         """See Waiting."""
         time.sleep(seconds)
 
-    def call(self, function: Callable[[], T]) -> T:
+    def make(self, make: Callable[[], C]) -> C:
         """See Waiting."""
-        return function()
+        return make()
 
 
 def has_news(socket: int) -> bool:
@@ -116,36 +128,30 @@ class LoopEnded(BaseException):
     """The event loop has ended, or the lanes were closed, while something was under way."""
 
 
-class _Errand(Generic[T]):
-    """A function on its way in another thread, which may bring back what nobody waits for any more.
+class Making(Generic[C]):
+    """Something that is made in another thread: closed where nobody waits for it any more."""
 
-    Such as a connection: it would stay open.
-    """
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._brought: T | None = None
+    def __init__(self, make: Callable[[], C]) -> None:
+        self._make = make
+        self._made: C | None = None
         self._is_given_up = False
         self._lock = threading.Lock()
 
-    def run(self) -> T:
-        """What the function gives."""
-        brought = self._function()
+    def run(self) -> C:
+        """Make it, in that thread."""
+        made = self._make()
         with self._lock:
-            self._brought = brought
+            self._made = made
             if self._is_given_up:
-                self._let_go()
-        return brought
+                made.close()
+        return made
 
     def give_up(self) -> None:
-        """Let go of what it has brought, or will bring."""
+        """Close what was made, or will be."""
         with self._lock:
             self._is_given_up = True
-            self._let_go()
-
-    def _let_go(self) -> None:
-        if isinstance(self._brought, psycopg.Connection):
-            self._brought.close()
+            if self._made is not None:
+                self._made.close()
 
 
 class LoopWaiting:
@@ -198,17 +204,17 @@ class LoopWaiting:
         self._loop.call_later(seconds, self.come_back)
         self.step_aside()
 
-    def call(self, function: Callable[[], T]) -> T:
+    def make(self, make: Callable[[], C]) -> C:
         """See Waiting."""
-        errand = _Errand(function)
-        called = self._loop.run_in_executor(None, errand.run)
-        called.add_done_callback(lambda _: self.come_back())
+        making = Making(make)
+        made = self._loop.run_in_executor(None, making.run)
+        made.add_done_callback(lambda _: self.come_back())
         try:
             self.step_aside()
         except BaseException:
-            errand.give_up()
+            making.give_up()
             raise
-        return called.result()
+        return made.result()
 
     def step_aside(self) -> None:
         """Let the loop go on until `come_back`."""

@@ -357,7 +357,7 @@ def main() -> None:
             )
         )
         tables.append(starts())
-    text = report.text_of(tables, [noise.told(0.0)], seed.FOLDER, bench.facts())
+    text = report.text_of(tables, [noise.told(0.0)], seed.FOLDER, bench.facts(), module="callers")
     print(f"\n{text}")
     RESULTS.write_text(text)
 

@@ -4,9 +4,9 @@ A scrub writes the table of messages anew, and nobody reads or writes it meanwhi
 partitions by a hash of the session, each would be locked for a part of that time only. On the other
 hand, who looks for a word does not know the session, and has to look into all of them.
 
-So a database of the talk of `bench.talk` is copied twice, in one of the copies the messages are
-moved into partitions, and both are given what the product reads (see `bench.floor.replay`) and are
-written anew. This changes nothing in the product: it tells what a decision rests on.
+So a database of the talk of `bench.talk` is copied, the messages of the copy are moved into
+partitions, and both are given what the product reads (see `bench.floor.replay`) and are written
+anew. This changes nothing in the product: it tells what a decision rests on.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from operator import attrgetter
 from time import perf_counter
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -148,10 +148,9 @@ def main() -> None:
     given = parser.parse_args()
     seed.FOLDER.mkdir(exist_ok=True)
     noise = Noise()
-    facts: dict[str, Any] = {}
     with PostgresBench() as engine:
         tables = run(given, engine)
-        facts |= engine.facts()
+        facts = engine.facts()
         notes = [noise.told(engine.used_s())]
     print(report.text_of(tables, notes, seed.FOLDER, facts, module="partitions"))
 

@@ -180,8 +180,8 @@ def text_of(
     """
     parts = [
         "# What the benchmark measured",
-        f"Made by `make bench`; see `bench/{module}.py` for what each row is. Compare ratios, "
-        "never figures of different days: the machine drifts.",
+        f"See `bench/{module}.py` for what each row is. Compare ratios, never figures of different "
+        "days: the machine drifts.",
         "\n".join(f"- {name}: {value}" for name, value in machine(folder, database).items()),
         "\n".join(f"- {note}" for note in notes),
         *map(str, tables),
@@ -194,7 +194,7 @@ def machine(folder: Path, database: Mapping[str, str]) -> dict[str, str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "command": f"`python -m bench {' '.join(sys.argv[1:])}`".replace(" `", "`"),
+        "command": f"`python {' '.join(sys.orig_argv[1:])}`",
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{memory / 2**30:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",

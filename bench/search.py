@@ -86,6 +86,7 @@ _ABOUT_APPEND = (
 
 
 Ask = Callable[[bytes], tuple[Any, Noted]]
+"""Asks the product something: its answer, and what it read for it."""
 
 
 class Replayed(NamedTuple):
@@ -221,7 +222,7 @@ def prepare(engine: Engine, url: str, size: Talk, searches: Sequence[Search]) ->
 
 @contextmanager
 def noted_answers(engine: Engine, url: str) -> Iterator[Ask]:
-    """Asks the product in this process: gives its answer, and what it read for it."""
+    """A way to ask the product in this process."""
     settings = Settings(database_url=url, secret=SECRET)
     with ExitStack() as stack:
         noted = stack.enter_context(engine.noting())

@@ -154,7 +154,10 @@ def _recipe() -> str:
 
 
 def _fill(url: str, talk: Talk) -> None:
-    """Say all of it to the product in this process: so its index is as the product makes it."""
+    """Say all of it to the product in this process: words and rows are as it makes them.
+
+    So is the index, but that an engine may have it made when all is said.
+    """
     owners = _owners(talk)
     left = iter(range(talk.sessions))
     lock = threading.Lock()

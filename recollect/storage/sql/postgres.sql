@@ -98,6 +98,7 @@ CROSS JOIN LATERAL (
 ) AS found;
 
 -- fragment: joined_in_order
+-- PostgreSQL finds the order by itself: it takes a list in JSON for a short one.
 JOIN
 
 -- fragment: places

@@ -64,8 +64,8 @@ WHERE project_id = :project_id AND state = 'active'
     /*? session_id: AND session_id = :session_id */;
 
 -- name: found_messages
--- Of the places (JSON: a list of session_id and seq), those that may be shown. The state is asked for
--- once for each: where EXISTS becomes a join, PostgreSQL may read all sessions for it.
+-- Of the places (JSON: a list of session_id and seq), those that may be shown. The state is asked
+-- for once for each: where EXISTS becomes a join, PostgreSQL may read all sessions for it.
 SELECT {found_columns}, messages.session_id, place.ordinal
 FROM {places} AS place
 {joined_in_order} messages ON messages.project_id = :project_id

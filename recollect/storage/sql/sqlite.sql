@@ -108,6 +108,7 @@ FROM json_each(:words) AS word
 WHERE name IS NOT NULL;
 
 -- fragment: joined_in_order
+-- CROSS JOIN keeps the order: else the messages of the whole project may come first.
 CROSS JOIN
 
 -- fragment: places

@@ -155,8 +155,9 @@ class ReadPipe:
             return
         self._connect_not_before = now + _CONNECT_EVERY_S
         # In a thread, which may end later than the pipe and its loop.
-        self._making = Making(lambda: self._connect(ThreadWaiting()))
-        self._loop.run_in_executor(None, self._making.run).add_done_callback(self._begin)
+        making = Making(lambda: self._connect(ThreadWaiting()))
+        self._loop.run_in_executor(None, making.run).add_done_callback(self._begin)
+        self._making = making  # not before: if no thread can be had, it is tried again
 
     def _begin(self, made: "asyncio.Future[Connection]") -> None:
         self._making = None

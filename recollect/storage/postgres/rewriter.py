@@ -119,20 +119,20 @@ class PostgresRewriter:
 
     def __enter__(self) -> Self:
         """See storage.engine.Rewriter: the right is a lock, which ends with the connection."""
-        with ExitStack() as opened:
+        with ExitStack() as unless_ready:
             try:
-                connection = opened.enter_context(closing(connect(self._url)))
+                connection = unless_ready.enter_context(closing(connect(self._url)))
                 self._connection = self._to_cancel = connection
                 self._prepare()
             except QueryCanceled as error:
                 raise Unavailable(SCRUB_STOPPED) from error
             except psycopg.Error as error:
                 raise Unavailable(opening_problem(error, self._url)) from error
-            self._opened = opened.pop_all()
+            unless_ready.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._opened.close()
+        self._connection.close()
 
     def run(self, tell: Callable[[str], None]) -> list[NotDone]:
         """See storage.engine.Rewriter."""

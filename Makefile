@@ -12,12 +12,12 @@ ZEP_JS := .environments/zep-js
 
 ##@ Use
 .PHONY: serve
-serve: $(RUNTIME)  ## Serve on http://127.0.0.1:8000 with ./recollect-data/recollect.db
-	@$(BIN)/recollect serve
+serve: $(RUNTIME)  ## Serve on http://127.0.0.1:8000 with ./userkeep-data/userkeep.db
+	@$(BIN)/userkeep serve
 
 .PHONY: doctor
 doctor: $(RUNTIME)  ## Look at settings, file, versions and free space; say what is wrong
-	@$(BIN)/recollect doctor
+	@$(BIN)/userkeep doctor
 
 ##@ Develop
 .PHONY: help
@@ -51,10 +51,10 @@ clients: $(DEVELOPMENT) environments  ## The unmodified zep-python 1.5.0 and zep
 
 .PHONY: long
 long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter of an hour)
-	RECOLLECT_TEST_LONG=1 $(BIN)/pytest --timeout 3600 -s tests/long
+	USERKEEP_TEST_LONG=1 $(BIN)/pytest --timeout 3600 -s tests/long
 
 .PHONY: residue
-residue: $(DEVELOPMENT)  ## Forget people at random, search every byte of the files (SEEDS=1000; SEED=123 is one again)
+residue: $(DEVELOPMENT)  ## Delete people at random, search every byte of the files (SEEDS=1000; SEED=123 is one again)
 	@$(BIN)/python -m tests.residue $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(ENGINE),--engine $(ENGINE))
 
@@ -92,9 +92,9 @@ lock: $(DEVELOPMENT)  ## Renew the locked dependencies in requirements/
 	    requirements/$$client.in --output-file requirements/$$client.txt; done
 
 .PHONY: clean
-clean:  ## Remove environments and caches (never recollect-data)
+clean:  ## Remove environments and caches (never userkeep-data)
 	rm -rf .venv .environments .mypy_cache .ruff_cache .hypothesis docs/_build
-	find recollect tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find userkeep tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: environments
 environments: $(ZEP_PYTHON)/is-installed $(ZEP_JS)/is-installed
@@ -114,7 +114,7 @@ endef
 # What is missing is set up once; a second run starts at once.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Recollect needs Python 3.11 or newer; try make PYTHON=python3.12 …" >&2; exit 1; }
+	  || { echo "Userkeep needs Python 3.11 or newer; try make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
 
 $(RUNTIME): requirements/runtime.txt pyproject.toml | .venv/bin/python

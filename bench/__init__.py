@@ -1,4 +1,4 @@
-"""How fast Recollect is, as ratios to what this machine can do at all.
+"""How fast Userkeep is, as ratios to what this machine can do at all.
 
 `make bench` runs it on SQLite, `make bench BENCH=--postgres` on PostgreSQL, and searching on both
 with `make bench BENCH=--search`. A machine drifts, so nothing is compared with a number of another

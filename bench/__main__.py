@@ -10,7 +10,7 @@
 - *Other things* against an absolute goal, or against themselves under better conditions.
 
 A share is the median of the shares of several rounds in which both sides were measured in turn.
-Searching is measured by itself, with `--search`, and erasing with `--erasure`: see `bench.search`
+Searching is measured by itself, with `--search`, and deleting with `--erasure`: see `bench.search`
 and `bench.erasure`.
 """
 
@@ -35,7 +35,7 @@ from bench.servers import Ground, Server
 
 PAGES = "last page of all users"
 GROWTH = "memory among 10M messages"
-ERASURE = "erase a user"
+ERASURE = "delete a user"
 START = "start"
 
 _SMALL_SESSIONS = 200
@@ -199,9 +199,9 @@ class Bench:
         )
 
     def _measure_erasures(self, product: Server) -> None:
-        came = measure.erase_under_load(product, APPEND(self._size))
+        came = measure.delete_under_load(product, APPEND(self._size))
         self._add_other(
-            "erasing a user of 1,000 messages: until the answer, ms", milliseconds(came.answered_s)
+            "deleting a user of 1,000 messages: until the answer, ms", milliseconds(came.answered_s)
         )
         self._add_other(
             "… longest wait of another writer meanwhile, ms",
@@ -297,7 +297,7 @@ def main() -> None:
     parser.add_argument(
         "--postgres",
         action="store_true",
-        help="on PostgreSQL: a server of this run's own, or that of RECOLLECT_TEST_POSTGRES_URL",
+        help="on PostgreSQL: a server of this run's own, or that of USERKEEP_TEST_POSTGRES_URL",
     )
     parser.add_argument(
         "--search",
@@ -307,7 +307,7 @@ def main() -> None:
     parser.add_argument(
         "--erasure",
         action="store_true",
-        help="erasing, and nothing else, on both engines; see bench.erasure",
+        help="deleting, and nothing else, on both engines; see bench.erasure",
     )
     parser.add_argument(
         "--large",

@@ -3,7 +3,7 @@
 - *Embedded* beside the raw driver: the same statements, as durable, with nothing around them.
 - *The SDK* beside the bare HTTP library, which sends the same requests to the same server, reads
   the JSON and has no types, no retries and no keys for them.
-- *Cold starts*, beside an interpreter that does nothing; and what an installation takes of a disk.
+- *Cold starts*, beside an interpreter that does nothing; and what an instance takes of a disk.
 
 One thread asks, and waits for each answer. The sides of a row are measured in turn, for several
 rounds; a share is the median of the rounds'.
@@ -33,11 +33,11 @@ from bench.engines.sqlite import SqliteBench
 from bench.seed import Seeded
 from bench.servers import Ground
 from bench.words import indexed
-from recollect import AsyncRecollect, NewMessage, Recollect
-from recollect.domain.ids import new_uuid7
-from recollect.domain.times import Instant
-from recollect.storage.queries import load_queries
-from recollect.storage.sqlite.connection import connect
+from userkeep import AsyncUserkeep, NewMessage, Userkeep
+from userkeep.domain.ids import new_uuid7
+from userkeep.domain.times import Instant
+from userkeep.storage.queries import load_queries
+from userkeep.storage.sqlite.connection import connect
 
 RESULTS = Path(__file__).with_name("RESULTS-callers.md")
 
@@ -79,7 +79,7 @@ def _session_id(number: int) -> str:
 
 
 def _with_sdk(
-    name: str, client: Recollect | AsyncRecollect, runner: asyncio.Runner | None = None
+    name: str, client: Userkeep | AsyncUserkeep, runner: asyncio.Runner | None = None
 ) -> Side:
     def append(several: int) -> Ask:
         messages = [NewMessage(role="Jane", role_type="user", content=_WORDS)] * several
@@ -264,12 +264,12 @@ def table(title: str, about: str, sides: list[Side], seconds: float) -> report.T
 
 def starts() -> report.Table:
     """Cold starts, each a process of its own; the first of each does not count."""
-    recollect = str(Path(sys.executable).with_name("recollect"))
+    userkeep = str(Path(sys.executable).with_name("userkeep"))
     commands = {
         "an interpreter that does nothing": [sys.executable, "-c", "pass"],
-        "import recollect": [sys.executable, "-c", "import recollect"],
-        "recollect --help": [recollect, "--help"],
-        "recollect users --help": [recollect, "users", "--help"],
+        "import userkeep": [sys.executable, "-c", "import userkeep"],
+        "userkeep --help": [userkeep, "--help"],
+        "userkeep users --help": [userkeep, "users", "--help"],
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(_STARTS):
@@ -278,17 +278,15 @@ def starts() -> report.Table:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             times[name].append((perf_counter() - began) * 1000)
     rows: list[report.Cells] = [(name, report.spread(came[1:], 0)) for name, came in times.items()]
-    rows.append(
-        ("the installation: recollect and all that it needs, MiB", f"{_installed_mib():.0f}")
-    )
+    rows.append(("the instance: userkeep and all that it needs, MiB", f"{_installed_mib():.0f}"))
     return report.Table(
         "Starts and size", "Milliseconds, where nothing else is said.", ("", ""), rows
     )
 
 
 def _installed_mib() -> float:
-    wanted, seen = ["recollect"], set[str]()
-    total = sum(each.stat().st_size for each in Path("recollect").rglob("*") if each.is_file())
+    wanted, seen = ["userkeep"], set[str]()
+    total = sum(each.stat().st_size for each in Path("userkeep").rglob("*") if each.is_file())
     while wanted:
         name = wanted.pop()
         if name in seen:
@@ -298,7 +296,7 @@ def _installed_mib() -> float:
             installed = distribution(name)
         except PackageNotFoundError:  # needed elsewhere: on another system or Python
             continue
-        if name != "recollect":
+        if name != "userkeep":
             paths = [Path(str(file.locate())) for file in installed.files or ()]
             total += sum(path.stat().st_size for path in paths if path.exists())
         for needed in installed.requires or ():
@@ -325,9 +323,9 @@ def main() -> None:
         urls = {
             name: bench.seeded(_SIZE, name) for name in ("raw", "embedded", "awaited", "server")
         }
-        embedded = stack.enter_context(Recollect.open(urls["embedded"]))
+        embedded = stack.enter_context(Userkeep.open(urls["embedded"]))
         runner = stack.enter_context(asyncio.Runner())
-        awaited = AsyncRecollect.open(urls["awaited"])
+        awaited = AsyncUserkeep.open(urls["awaited"])
         stack.callback(lambda: runner.run(awaited.close()))
         raw = Raw(urls["raw"].removeprefix("sqlite:///"))
         in_process = [
@@ -347,7 +345,7 @@ def main() -> None:
         server = stack.enter_context(ground.product(urls["server"]))
         url = f"http://127.0.0.1:{server.port}"
         bare = stack.enter_context(httpx2.Client(base_url=url))
-        sdk = stack.enter_context(Recollect(url))
+        sdk = stack.enter_context(Userkeep(url))
         tables.append(
             table(
                 "Over HTTP, to a server on this machine",

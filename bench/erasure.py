@@ -1,14 +1,14 @@
-"""The benchmark of erasing: `make bench BENCH=--erasure`, on both engines.
+"""The benchmark of deleting: `make bench BENCH=--erasure`, on both engines.
 
 In a database of 1,000,000 messages, which many users have said (see `bench.talk`), users of 100,
-of 1,000, of 10,000 and of 100,000 messages are erased, each size in a copy of its own; with
+of 1,000, of 10,000 and of 100,000 messages are deleted, each size in a copy of its own; with
 `--large` also one of 1,000,000 among as many of others. Meanwhile others are served: a writer who
 appends a message to a session of somebody else as fast as it is answered, and two readers who ask
 for a user, and for the memory of a session.
 
-- *Until erased*: when DELETE is answered, when the last row is gone, and how long those others wait
-  until then. The same user is erased through the Zep v1 door, for one of the sizes.
-- *The scrub*, by itself: it is asked for when all users of a size are erased, and it is told how
+- *Until deleted*: when DELETE is answered, when the last row is gone, and how long others wait
+  until then. The same user is deleted through the Zep v1 door, for one of the sizes.
+- *The purge*, by itself: it is asked for when all users of a size are deleted, and it is told how
   long each of its steps takes, and how long others wait for it.
 
 Beside an erasure stands how long the writer waits at most in a time without one, just before it.
@@ -50,14 +50,14 @@ _TOLD_S = 0.05
 _READERS_PAUSE_S = 0.002
 _SETTLED_S = 2.0
 _LEAST_QUIET_S, _MOST_QUIET_S = 0.5, 30.0
-_ERASED_A_SECOND = 5_000
-# Nothing is scrubbed before it is asked for: somebody always asks for something.
-_UNSCRUBBED = {"RECOLLECT_SCRUB_LARGE_MIB": "1000000", "RECOLLECT_SCRUB_WITHIN_MINUTES": "1000"}
+_DELETED_A_SECOND = 5_000
+# Nothing is purged before it is asked for: somebody always asks for something.
+_UNPURGED = {"USERKEEP_PURGE_LARGE_MIB": "1000000", "USERKEEP_PURGE_WITHIN_MINUTES": "1000"}
 
-_OF_ERASED = (
+_OF_DELETED = (
     "a user of",
     "answered s",
-    "erased s",
+    "deleted s",
     "writer's longest ms",
     "goal",
     "its p99",
@@ -65,39 +65,39 @@ _OF_ERASED = (
     "reader of users",
     "reader of messages",
 )
-_ABOUT_ERASED = (
-    "Medians (least to greatest) of erasing several users of as many messages, one after the "
-    "other. `answered` is when DELETE was, after five seconds at the latest, and `erased` when the "
-    "last row was gone. Then, in milliseconds, the longest wait of another writer in each of them; "
+_ABOUT_DELETED = (
+    "Medians (least to greatest) of deleting several users of as many messages, one after the "
+    "other. `answered` is when DELETE was, after five seconds at the latest, and `deleted` "
+    "when the last row was gone. Then, in milliseconds, the longest wait of another writer in each of them; "
     "the goal is for the greatest, where it is not as great without an erasure; its p99 in all of "
-    "them; its longest wait in a time just before each of them, in which nothing was erased; and "
+    "them; its longest wait in a time just before each of them, in which nothing was deleted; and "
     "the longest waits of two readers."
 )
-_OF_SCRUB = (
+_OF_PURGE = (
     "after users of",
     "MiB",
-    "scrubbed s",
+    "purged s",
     "of that",
     "writer's longest s",
     "reader of users",
     "reader of messages",
     "refused",
 )
-_ABOUT_SCRUB = (
-    "The scrub that was asked for when they were erased: how large the database was, after how "
-    "many seconds all was scrubbed, and what took how many of them; then the longest waits of "
+_ABOUT_PURGE = (
+    "The purge that was asked for when they were deleted: how large the database was, after how "
+    "many seconds all was purged, and what took how many of them; then the longest waits of "
     "others meanwhile, in seconds, and how many of all their requests were answered with an error."
 )
 
 
-class Erased(NamedTuple):
-    """What came of erasing one user.
+class Deleted(NamedTuple):
+    """What came of deleting one user.
 
     Attributes:
         uuid: of the erasure.
         answered_s: after how long DELETE was answered.
         window: from DELETE until nothing of the user was left.
-        before: a time just before, in which nothing was erased.
+        before: a time just before, in which nothing was deleted.
     """
 
     uuid: str
@@ -106,8 +106,8 @@ class Erased(NamedTuple):
     before: Window
 
 
-class Scrubbed(NamedTuple):
-    """What came of a scrub: how large the database was before, and how long each step took."""
+class Purged(NamedTuple):
+    """What came of a purge: how large the database was before, and how long each step took."""
 
     size_bytes: int
     window: Window
@@ -135,8 +135,8 @@ class ErasureBench:
     name: str
     engine: Engine
     folder: Path
-    erased: list[Cells] = field(default_factory=list)
-    scrubbed: list[Cells] = field(default_factory=list)
+    deleted: list[Cells] = field(default_factory=list)
+    purged: list[Cells] = field(default_factory=list)
 
     def run(self) -> list[report.Table]:
         """Measure all that was asked for."""
@@ -145,8 +145,8 @@ class ErasureBench:
             if self._wants(f"users of {size.messages}"):
                 self._measure(size)
         return [
-            report.Table(f"{self.name}: until erased", _ABOUT_ERASED, _OF_ERASED, self.erased),
-            report.Table(f"{self.name}: the scrub", _ABOUT_SCRUB, _OF_SCRUB, self.scrubbed),
+            report.Table(f"{self.name}: until deleted", _ABOUT_DELETED, _OF_DELETED, self.deleted),
+            report.Table(f"{self.name}: the purge", _ABOUT_PURGE, _OF_PURGE, self.purged),
         ]
 
     def _wants(self, name: str) -> bool:
@@ -155,35 +155,35 @@ class ErasureBench:
 
     def _measure(self, size: Talkers) -> None:
         said = _AMONG_ALL if size != _LARGE else _AMONG_MORE
-        url = self.engine.copied(talk.filled(self.engine, said), "erasing")
+        url = self.engine.copied(talk.filled(self.engine, said), "deleting")
         users = [talk.user_id(number) for number in said.talkers_of(size.messages)]
         by_zep = users.pop() if size.messages == _OF_ZEP else None
         with Ground(self.folder, is_pinned=not self.given.unpinned) as ground, ExitStack() as stack:
-            server = stack.enter_context(ground.product(url, **_UNSCRUBBED))
+            server = stack.enter_context(ground.product(url, **_UNPURGED))
             with _others(server, said) as others:
                 sleep(_SETTLED_S)
-                erased = [_erase(server, user, size.messages) for user in users]
-                zep = [_erase_by_zep(server, by_zep, size.messages)] if by_zep else []
+                deleted = [_delete(server, user, size.messages) for user in users]
+                zep = [_delete_by_zep(server, by_zep, size.messages)] if by_zep else []
                 before = self.engine.bytes_of(url)
-                scrubbed = _scrub(server, [*erased, *zep][-1].uuid, before)
-        self._add_erased(f"{size.messages:,}", size, erased, others)
+                purged = _purge(server, [*deleted, *zep][-1].uuid, before)
+        self._add_deleted(f"{size.messages:,}", size, deleted, others)
         if zep:
-            self._add_erased(f"{size.messages:,}, by the Zep v1 door", size, zep, others)
-        self._add_scrubbed(size, scrubbed, others)
+            self._add_deleted(f"{size.messages:,}, by the Zep v1 door", size, zep, others)
+        self._add_purged(size, purged, others)
 
-    def _add_erased(
-        self, name: str, size: Talkers, erased: Sequence[Erased], others: Others
+    def _add_deleted(
+        self, name: str, size: Talkers, deleted: Sequence[Deleted], others: Others
     ) -> None:
-        windows = [each.window for each in erased]
+        windows = [each.window for each in deleted]
         waits = others.writer.during(windows)
-        without = others.writer.during([each.before for each in erased])
+        without = others.writer.during([each.before for each in deleted])
         goal_ms = _GOAL_MS if size.messages <= _OF_GOAL else _GOAL_OF_MORE_MS
-        # Who waits longer when nothing is erased does not wait for an erasure.
+        # Who waits longer when nothing is deleted does not wait for an erasure.
         is_met = max(waits.longest_s) <= max(goal_ms / 1000, *without.longest_s)
-        self.erased.append(
+        self.deleted.append(
             (
                 name,
-                spread([each.answered_s for each in erased]),
+                spread([each.answered_s for each in deleted]),
                 spread([window.took_s for window in windows]),
                 milliseconds(waits.longest_s),
                 report.goal(f"≤ {goal_ms}", is_met=is_met),
@@ -192,25 +192,23 @@ class ErasureBench:
                 *(milliseconds(reader.during(windows).longest_s) for reader in others.readers),
             )
         )
-        print("  ".join(self.erased[-1]), flush=True)
+        print("  ".join(self.deleted[-1]), flush=True)
 
-    def _add_scrubbed(self, size: Talkers, scrubbed: Scrubbed, others: Others) -> None:
-        waits = [each.during([scrubbed.window]) for each in others]
-        self.scrubbed.append(
+    def _add_purged(self, size: Talkers, purged: Purged, others: Others) -> None:
+        waits = [each.during([purged.window]) for each in others]
+        self.purged.append(
             (
                 f"{size.messages:,}",
-                f"{scrubbed.size_bytes >> 20:,}",
-                f"{scrubbed.window.took_s:.1f}",
+                f"{purged.size_bytes >> 20:,}",
+                f"{purged.window.took_s:.1f}",
                 ", ".join(
-                    f"{step} {took:.1f}"
-                    for step, took in scrubbed.steps_s.items()
-                    if took >= _TOLD_S
+                    f"{step} {took:.1f}" for step, took in purged.steps_s.items() if took >= _TOLD_S
                 ),
                 *(f"{each.longest_s[0]:.2f}" for each in waits),
                 f"{sum(each.refused for each in waits)}",
             )
         )
-        print("  ".join(self.scrubbed[-1]), flush=True)
+        print("  ".join(self.purged[-1]), flush=True)
 
 
 @contextmanager
@@ -225,63 +223,63 @@ def _others(server: Server, said: Talk) -> Iterator[Others]:
         yield Others(writer, of_users, of_messages)
 
 
-def _erase(server: Server, user: str, messages: int) -> Erased:
-    def erase(client: Client) -> Any:
+def _delete(server: Server, user: str, messages: int) -> Deleted:
+    def delete(client: Client) -> Any:
         return client.ask(traffic.delete(f"/v1/users/{user}"))
 
-    return _erased(server, erase, messages)
+    return _deleted(server, delete, messages)
 
 
-def _erase_by_zep(server: Server, user: str, messages: int) -> Erased:
-    def erase(client: Client) -> Any:
+def _delete_by_zep(server: Server, user: str, messages: int) -> Deleted:
+    def delete(client: Client) -> Any:
         answer = client.exchange(traffic.delete(f"/api/v1/user/{user}"))
         assert answer == (200, b"OK"), answer
         return None
 
-    return _erased(server, erase, messages)
+    return _deleted(server, delete, messages)
 
 
-def _erased(server: Server, erase: Callable[[Client], Any], messages: int) -> Erased:
+def _deleted(server: Server, delete: Callable[[Client], Any], messages: int) -> Deleted:
     quiet = perf_counter()
-    sleep(min(max(_LEAST_QUIET_S, messages / _ERASED_A_SECOND), _MOST_QUIET_S))
+    sleep(min(max(_LEAST_QUIET_S, messages / _DELETED_A_SECOND), _MOST_QUIET_S))
     client = Client(server, patience_s=PATIENCE_S)
     began = perf_counter()
-    erasure = erase(client)
+    erasure = delete(client)
     answered_s = perf_counter() - began
     if erasure is None:
         newest = client.ask(traffic.get("/v1/erasures?limit=1&order=-created"))
         erasure = newest["items"][0]
-    while erasure["state"] == "erasing":
+    while erasure["state"] == "deleting":
         sleep(_LOOK_EVERY_S)
         erasure = client.ask(traffic.get(f"/v1/erasures/{erasure['id']}"))
     ended = perf_counter()
     client.close()
     assert erasure["counts"]["messages"] == messages, erasure
     before = Window(max(quiet, 2 * began - ended), began)
-    return Erased(erasure["id"], answered_s, Window(began, ended), before)
+    return Deleted(erasure["id"], answered_s, Window(began, ended), before)
 
 
-def _scrub(server: Server, uuid: str, size_bytes: int) -> Scrubbed:
-    """Ask for the scrub, and look what it does until it is done."""
+def _purge(server: Server, uuid: str, size_bytes: int) -> Purged:
+    """Ask for the purge, and look what it does until it is done."""
     client, asking = (Client(server, patience_s=PATIENCE_S) for _ in range(2))
     began = now = perf_counter()
     asked = threading.Thread(
-        target=lambda: asking.ask(traffic.post(f"/v1/erasures/{uuid}/scrub", None))
+        target=lambda: asking.ask(traffic.post(f"/v1/erasures/{uuid}/purge", None))
     )
     asked.start()
     steps_s: defaultdict[str, float] = defaultdict(float)
-    erasure: Any = {"state": "erased"}
-    while erasure["state"] != "scrubbed":
+    erasure: Any = {"state": "deleted"}
+    while erasure["state"] != "purged":
         sleep(_LOOK_EVERY_S)
         erasure = client.ask(traffic.get(f"/v1/erasures/{uuid}"))
-        assert not erasure["scrub"]["problem"], erasure
-        assert not erasure["scrub"]["not_done"], erasure
+        assert not erasure["purge"]["problem"], erasure
+        assert not erasure["purge"]["not_done"], erasure
         looked, now = now, perf_counter()
-        steps_s[erasure["scrub"]["doing"] or "begin and end"] += now - looked
+        steps_s[erasure["purge"]["doing"] or "begin and end"] += now - looked
     asked.join()
     asking.close()
     client.close()
-    return Scrubbed(size_bytes, Window(began, now), steps_s)
+    return Purged(size_bytes, Window(began, now), steps_s)
 
 
 def run(given: argparse.Namespace) -> None:

@@ -17,10 +17,10 @@ from bench.engines import Engine, Watched
 from bench.rows import Rate
 from bench.seed import Seeded
 from bench.servers import SECRET
-from recollect.config import Settings
-from recollect.index_upkeep import compare_index
-from recollect.main import make_application
-from recollect.opening import open_installation
+from userkeep.config import Settings
+from userkeep.index_upkeep import compare_index
+from userkeep.main import make_application
+from userkeep.opening import open_instance
 
 _SIZE = Seeded(users=100, sessions=2)
 _SIZES_MAY_DIFFER_BY = 0.03
@@ -64,11 +64,11 @@ def _of(rates: Sequence[Rate], traces: Mapping[str, Trace]) -> list[str]:
 
 def _product(url: str, asked: Mapping[str, bytes], watched: Watched) -> dict[str, Trace]:
     settings = Settings(database_url=url, secret=SECRET)
-    recollect = open_installation(settings)
+    userkeep = open_instance(settings)
     try:
-        return _traces(make_application(recollect, settings), asked, watched)
+        return _traces(make_application(userkeep, settings), asked, watched)
     finally:
-        recollect.close()
+        userkeep.close()
 
 
 def _floor(
@@ -84,7 +84,7 @@ def _floor(
 def _traces(application: Any, asked: Mapping[str, bytes], watched: Watched) -> dict[str, Trace]:
     traces = {}
     for name, request in asked.items():
-        watched.forget()
+        watched.delete()
         size = len(asyncio.run(answer_of(application, request)))
         traces[name] = Trace(watched.statements(), size)
     return traces
@@ -135,9 +135,9 @@ def _differences(name: str, product: Trace, floor: Trace) -> Iterator[str]:
 
 def _differences_of_index(url: str) -> Iterator[str]:
     made: list[int] = []
-    installation = open_installation(Settings(database_url=url, secret=SECRET), tell=made.append)
-    report = compare_index(installation.engine, installation.scope.rules)
-    installation.close()
+    instance = open_instance(Settings(database_url=url, secret=SECRET), tell=made.append)
+    report = compare_index(instance.engine, instance.scope.rules)
+    instance.close()
     if made:
         yield "the seeded databases are not indexed: the product does it when it opens one"
     elif not report.is_well:

@@ -17,8 +17,8 @@ from bench.load import CONNECTIONS, WARM_UP_S, Load, drive
 from bench.servers import Ground, Server
 
 _ERASURES = 16
-_MESSAGES_OF_ERASED = 1_000
-_SESSIONS_OF_ERASED = 4
+_MESSAGES_OF_DELETED = 1_000
+_SESSIONS_OF_DELETED = 4
 _WRITERS = 8
 _SETTLED_S = 1.0
 _STARTS = 5
@@ -175,7 +175,7 @@ def cursor_of_page(server: Server, page: int) -> str:
 
 
 class Erasures(NamedTuple):
-    """What came of erasing users while others write.
+    """What came of deleting users while others write.
 
     Attributes:
         answered_s: how long each erasure took until its answer.
@@ -190,22 +190,22 @@ class Erasures(NamedTuple):
     writes: int
 
 
-def erase_under_load(server: Server, writes: Iterator[bytes]) -> Erasures:
-    """Erase users of 1,000 messages, one after the other, while 8 connections append messages."""
+def delete_under_load(server: Server, writes: Iterator[bytes]) -> Erasures:
+    """Delete users of 1,000 messages, one after the other, while 8 connections append messages."""
     client = Client(server)
-    users = [_user_to_erase(client, number) for number in range(_ERASURES)]
+    users = [_user_to_delete(client, number) for number in range(_ERASURES)]
     windows: list[tuple[float, float]] = []
 
-    def erase() -> None:
+    def delete() -> None:
         for user in users:
             sleep(0.4)
             began = perf_counter()
-            erased = client.ask(traffic.delete(f"/v1/users/{user}"))
+            deleted = client.ask(traffic.delete(f"/v1/users/{user}"))
             windows.append((began, perf_counter()))
-            assert erased["state"] == "erased", erased
-            assert erased["counts"]["messages"] == _MESSAGES_OF_ERASED, erased
+            assert deleted["state"] == "deleted", deleted
+            assert deleted["counts"]["messages"] == _MESSAGES_OF_DELETED, deleted
 
-    thread = threading.Thread(target=erase)
+    thread = threading.Thread(target=delete)
     thread.start()
     load = drive(
         server.port,
@@ -219,7 +219,7 @@ def erase_under_load(server: Server, writes: Iterator[bytes]) -> Erasures:
     client.close()
     if len(windows) != len(users):
         raise SystemExit("an erasure failed; see above")
-    # The window before is as long as the erasure, in the 0.4 s in which nothing was erased.
+    # The window before is as long as the erasure, in the 0.4 s in which nothing was deleted.
     return Erasures(
         [ended - began for began, ended in windows],
         [load.longest_wait(began, ended) for began, ended in windows],
@@ -228,12 +228,12 @@ def erase_under_load(server: Server, writes: Iterator[bytes]) -> Erasures:
     )
 
 
-def _user_to_erase(client: Client, number: int) -> str:
-    user = f"to-erase-{number}"
+def _user_to_delete(client: Client, number: int) -> str:
+    user = f"to-delete-{number}"
     client.ask(traffic.post("/v1/users", {"user_id": user, "email": f"{user}@example.org"}))
-    each = _MESSAGES_OF_ERASED // _SESSIONS_OF_ERASED
+    each = _MESSAGES_OF_DELETED // _SESSIONS_OF_DELETED
     messages = [{"role": "user", "role_type": "user", "content": traffic.TEXT}] * each
-    for session in range(_SESSIONS_OF_ERASED):
+    for session in range(_SESSIONS_OF_DELETED):
         path = f"/v1/sessions/{user}-{session}/messages"
         client.ask(traffic.post(path, {"user_id": user, "messages": messages}))
     return user

@@ -1,6 +1,6 @@
 """Whether PostgreSQL's messages are better kept in partitions: `python -m bench.partitions`.
 
-A scrub writes the table of messages anew, and nobody reads or writes it meanwhile. Were it in
+A purge writes the table of messages anew, and nobody reads or writes it meanwhile. Were it in
 partitions by a hash of the session, each would be locked for a part of that time only. On the other
 hand, who looks for a word does not know the session, and has to look into all of them.
 
@@ -56,7 +56,7 @@ _ABOUT_READS = (
 )
 _OF_LOCKS = ("", "MiB", "seconds in all", "longest lock s")
 _ABOUT_LOCKS = (
-    "Writing all messages anew, as a scrub does: `VACUUM FULL`, of one table after the other."
+    "Writing all messages anew, as a purge does: `VACUUM FULL`, of one table after the other."
 )
 
 

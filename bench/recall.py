@@ -241,7 +241,7 @@ def text_of(
         + (" and the captions of their pictures" if given.captions else " alone")
         + ", one user for each conversation; asked: each question in its own words, within its "
         "user, no model",
-        "Recollect": version("recollect"),
+        "Userkeep": version("userkeep"),
         "Python": platform.python_version(),
         **{fact: each.facts[fact] for each in measured.values() for fact in _versions(each.facts)},
     }

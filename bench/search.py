@@ -36,9 +36,9 @@ from bench.measure import Asked, Client, Compared, Pace
 from bench.report import Cells, Noise, by_p50, by_rate, spread
 from bench.servers import SECRET, Ground, Server
 from bench.talk import SEARCHES, Search, Talk
-from recollect.config import Settings
-from recollect.main import make_application
-from recollect.opening import open_installation
+from userkeep.config import Settings
+from userkeep.main import make_application
+from userkeep.opening import open_instance
 
 RESULTS = Path(__file__).with_name("RESULTS-search.md")
 
@@ -226,9 +226,9 @@ def noted_answers(engine: Engine, url: str) -> Iterator[Ask]:
     settings = Settings(database_url=url, secret=SECRET)
     with ExitStack() as stack:
         noted = stack.enter_context(engine.noting())
-        installation = open_installation(settings)
-        stack.callback(installation.close)
-        application = make_application(installation, settings)
+        instance = open_instance(settings)
+        stack.callback(instance.close)
+        application = make_application(instance, settings)
 
         def ask(request: bytes) -> tuple[Any, Noted]:
             taken(noted)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bench.words import indexed
 
-FOLDER = Path(tempfile.gettempdir()) / "recollect-bench"
+FOLDER = Path(tempfile.gettempdir()) / "userkeep-bench"
 MESSAGES_OF_SESSION = 50
 
 BEGAN_AT = 1_735_689_600_000_000

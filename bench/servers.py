@@ -35,7 +35,7 @@ class Server:
         self.port = _free_port()
         self._log = log
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith("RECOLLECT_")
+            name: value for name, value in os.environ.items() if not name.startswith("USERKEEP_")
         }
         began = perf_counter()
         with log.open("w") as output:
@@ -103,10 +103,10 @@ class Ground:
 
     @contextmanager
     def product(self, database_url: str, **settings: str) -> Iterator[Server]:
-        """`recollect serve` on a database; the secret is a setting, so no file is left of it."""
-        recollect = Path(sys.executable).with_name("recollect")
+        """`userkeep serve` on a database; the secret is a setting, so no file is left of it."""
+        userkeep = Path(sys.executable).with_name("userkeep")
         environment = _settings(database_url) | settings
-        with self._running([str(recollect), "serve"], environment) as server:
+        with self._running([str(userkeep), "serve"], environment) as server:
             yield server
 
     @contextmanager
@@ -153,7 +153,7 @@ class Ground:
 
 
 def _settings(database_url: str) -> dict[str, str]:
-    return {"RECOLLECT_DATABASE_URL": database_url, "RECOLLECT_SECRET": SECRET}
+    return {"USERKEEP_DATABASE_URL": database_url, "USERKEEP_SECRET": SECRET}
 
 
 def _is_healthy(port: int) -> bool:

@@ -23,12 +23,12 @@ from random import Random
 from time import perf_counter
 from typing import Any, NamedTuple
 
-import recollect
+import userkeep
 from bench import traffic
 from bench.engines import Engine
 from bench.seed import BEGAN_AT
 from bench.servers import SECRET
-from recollect import NewMessage, Recollect
+from userkeep import NewMessage, Userkeep
 
 EACH = 50
 """Messages of a session."""
@@ -147,7 +147,7 @@ def _recipe() -> str:
     said = (_halves()[:50], _HALVES, EACH, LITTLE, _TOPICS, _LASTING)
     made_of = hashlib.sha256(repr(said).encode())
     for package in ("domain", "services", "storage"):
-        for file in sorted((Path(recollect.__file__).parent / package).rglob("*")):
+        for file in sorted((Path(userkeep.__file__).parent / package).rglob("*")):
             if file.suffix in {".py", ".sql"}:
                 made_of.update(file.read_bytes())
     return made_of.hexdigest()[:12]
@@ -177,7 +177,7 @@ def _fill(url: str, talk: Talk) -> None:
             if session % (talk.sessions // 10) == 0:
                 print(f"  {session * EACH:,} after {perf_counter() - began:.0f} s", flush=True)
 
-    with Recollect.open(url, secret=SECRET) as client:
+    with Userkeep.open(url, secret=SECRET) as client:
         threads = [threading.Thread(target=say) for _ in range(_THREADS)]
         for thread in threads:
             thread.start()

@@ -17,7 +17,7 @@ from bench.seed import Seeded
 Traffic = Callable[[Seeded], Iterator[bytes]]
 
 _DRAWN = 50_000
-_HEADERS = b"host: 127.0.0.1\r\nuser-agent: recollect-bench\r\naccept: */*\r\n"
+_HEADERS = b"host: 127.0.0.1\r\nuser-agent: userkeep-bench\r\naccept: */*\r\n"
 _METADATA = {"plan": "pro", "visits": 12, "city": "Paris"}
 TEXT = ("What do you have in blue, size nine, for long distances? " * 6)[:300]
 

@@ -8,11 +8,11 @@ product does before it calls one.
 from functools import cache
 
 from bench.servers import SECRET
-from recollect.config import Settings
-from recollect.domain.scope import Scope
-from recollect.opening import DEFAULT_PROJECT, make_rules
-from recollect.services import indexing
-from recollect.services.indexing import Indexed
+from userkeep.config import Settings
+from userkeep.domain.scope import Scope
+from userkeep.opening import DEFAULT_PROJECT, make_rules
+from userkeep.services import indexing
+from userkeep.services.indexing import Indexed
 
 _SCOPE = Scope(DEFAULT_PROJECT, make_rules(Settings(), SECRET.encode()))
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from recollect.version import __version__
+from userkeep.version import __version__
 
-project = "Recollect"
-author = "The Recollect authors"
+project = "Userkeep"
+author = "The Userkeep authors"
 version = release = __version__
 
 extensions = ["myst_parser"]
@@ -16,7 +16,7 @@ myst_heading_anchors = 4
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
-html_title = f"Recollect {release}"
+html_title = f"Userkeep {release}"
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False

@@ -20,16 +20,16 @@ from typing import Any, get_overloads
 
 import click
 
-import recollect
-from recollect.api.operations import OPERATIONS
-from recollect.cli import main as command_line
-from recollect.config import ClientSettings, Settings, flag_of, variable_of
-from recollect.domain import errors
-from recollect.domain.errors import RecollectError
-from recollect.http.errors import STATUS_OF_CODE, MethodNotAllowed
-from recollect.http.openapi import openapi_document
-from recollect.sdk._sync.client import Client
-from recollect.sdk.requests import NewMessage
+import userkeep
+from userkeep.api.operations import OPERATIONS
+from userkeep.cli import main as command_line
+from userkeep.config import ClientSettings, Settings, flag_of, variable_of
+from userkeep.domain import errors
+from userkeep.domain.errors import UserkeepError
+from userkeep.http.errors import STATUS_OF_CODE, MethodNotAllowed
+from userkeep.http.openapi import openapi_document
+from userkeep.sdk._sync.client import Client
+from userkeep.sdk.requests import NewMessage
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 WIDTH = 100
@@ -89,7 +89,7 @@ def _settings_of(kind: Any) -> Iterator[str]:
 
 def commands() -> Iterator[str]:
     """Every command, depth first, as its --help tells of it."""
-    context = click.Context(command_line, info_name="recollect")
+    context = click.Context(command_line, info_name="userkeep")
     for path, command in _commands(context, command_line):
         yield f"{'#' * path.count(' ')}# `{path}`"
         yield ""
@@ -101,7 +101,7 @@ def overview() -> Iterator[str]:
     for paragraph in inspect.cleandoc(command_line.help or "").split("\n\n")[1:]:
         if not paragraph.startswith("\b"):
             yield from (_prose(paragraph), "")
-    context = click.Context(command_line, info_name="recollect")
+    context = click.Context(command_line, info_name="userkeep")
     yield from table(
         ("command", "what it does"),
         *(
@@ -273,11 +273,11 @@ def _type_name(name: str) -> str:
 
 def client() -> Iterator[str]:
     """Both clients, and what each of their nouns can do."""
-    for kind in (recollect.Recollect, recollect.AsyncRecollect):
+    for kind in (userkeep.Userkeep, userkeep.AsyncUserkeep):
         yield from (f"## {kind.__name__}", "")
         yield from (*_docstring(kind), "")
         yield from _called(kind.__name__, kind.__init__)
-        if kind is recollect.Recollect:
+        if kind is userkeep.Userkeep:
             yield from _method(f"{kind.__name__}.open", kind.open)
             yield from _method("client.search", kind.search)
             yield from _method("client.close", kind.close)
@@ -292,28 +292,28 @@ def client() -> Iterator[str]:
 def sdk_types() -> Iterator[str]:
     """What goes in and what comes out."""
     requests = [
-        recollect.CreateUserRequest,
-        recollect.UpdateUserRequest,
-        recollect.CreateSessionRequest,
-        recollect.UpdateSessionRequest,
+        userkeep.CreateUserRequest,
+        userkeep.UpdateUserRequest,
+        userkeep.CreateSessionRequest,
+        userkeep.UpdateSessionRequest,
         NewMessage,
     ]
     answers = [
-        recollect.User,
-        recollect.Session,
-        recollect.Message,
-        recollect.Memory,
-        recollect.Hit,
-        recollect.FoundMessage,
-        recollect.Snippet,
-        recollect.Explanation,
-        recollect.Erasure,
-        recollect.Page,
+        userkeep.User,
+        userkeep.Session,
+        userkeep.Message,
+        userkeep.Memory,
+        userkeep.Hit,
+        userkeep.FoundMessage,
+        userkeep.Snippet,
+        userkeep.Explanation,
+        userkeep.Erasure,
+        userkeep.Page,
     ]
     for kind in (*requests, *answers):
         yield from (f"### {kind.__name__}", "")
         yield from (*_docstring(kind), "")
-        if kind in answers and kind is not recollect.Page:
+        if kind in answers and kind is not userkeep.Page:
             named = ", ".join(f"`{name}`" for name in kind.__struct_fields__)  # type: ignore[attr-defined]
             yield from (
                 f"Fields: {named}; see [{kind.__name__}](http.md#{kind.__name__.lower()}).",
@@ -432,19 +432,19 @@ def error_codes() -> Iterator[str]:
     kinds = {
         kind.code: kind
         for kind in (*vars(errors).values(), MethodNotAllowed)
-        if isinstance(kind, type) and issubclass(kind, RecollectError)
+        if isinstance(kind, type) and issubclass(kind, UserkeepError)
     }
     rows = []
     for code, status in sorted(STATUS_OF_CODE.items(), key=lambda item: item[1]):
         kind = kinds[code]
-        raised = f"`{kind.__name__}`" if kind.__name__ in recollect.__all__ else "`ServerError`"
+        raised = f"`{kind.__name__}`" if kind.__name__ in userkeep.__all__ else "`ServerError`"
         rows.append((str(status), f"`{code}`", raised, str(kind.__doc__)))
     yield from table(("status", "code", "the SDK raises", "what it says"), *rows)
 
 
 def sdk_errors() -> Iterator[str]:
     """What only the SDK raises."""
-    kinds = [getattr(recollect, name) for name in recollect.__all__]
+    kinds = [getattr(userkeep, name) for name in userkeep.__all__]
     rows = [
         (f"`{kind.__name__}`", _code_of(kind), _prose(str(kind.__doc__)))
         for kind in kinds

@@ -1,4 +1,4 @@
-"""Prints `recollect/sdk/_sync` from `recollect/sdk/_async`, so that nobody writes the SDK twice.
+"""Prints `userkeep/sdk/_sync` from `userkeep/sdk/_async`, so that nobody writes the SDK twice.
 
     python scripts/print_sync.py           print
     python scripts/print_sync.py --check   exit with 1 where what is there was not printed so
@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-SDK = Path(__file__).parent.parent / "recollect" / "sdk"
+SDK = Path(__file__).parent.parent / "userkeep" / "sdk"
 SOURCE, TARGET = SDK / "_async", SDK / "_sync"
 
 HEAD = "# Printed by scripts/print_sync.py from _async/{name}: change it there.\n"

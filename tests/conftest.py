@@ -8,11 +8,11 @@ from pathlib import Path
 import hypothesis  # noqa: F401 - its plugin looks at Trio: before an application freezes what is there
 import pytest
 
-from recollect.config import Settings
 from tests.logs import ear, logs_name_nobody  # noqa: F401 - fixtures for all tests
 from tests.postgres import postgres_server
 from tests.typed_ways import TYPED, embedded, embedded_async, sdk, sdk_async
 from tests.ways import Way, in_process, over_socket
+from userkeep.config import Settings
 
 ENGINES = ("sqlite file", "sqlite memory", "postgres")
 HERE = {"embedded": embedded, "embedded async": embedded_async, "in process": in_process}
@@ -25,13 +25,13 @@ def database_url(engine: str, folder: Path) -> str:
     """A fresh database of an engine."""
     if engine == "postgres":
         return postgres_server().new_database()
-    return "sqlite:///:memory:" if engine == "sqlite memory" else f"sqlite:///{folder}/recollect.db"
+    return "sqlite:///:memory:" if engine == "sqlite memory" else f"sqlite:///{folder}/userkeep.db"
 
 
 def fresh_settings(engine: str, folder: Path) -> Settings:
-    """The settings of an installation on a fresh database, which keeps its secret in the folder."""
+    """The settings of an instance on a fresh database, which keeps its secret in the folder."""
     return Settings(
-        database_url=database_url(engine, folder), secret_file=str(folder / "recollect.secret")
+        database_url=database_url(engine, folder), secret_file=str(folder / "userkeep.secret")
     )
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import apsw
 
-from recollect.domain.filters import Node
-from recollect.storage.filters import with_filter
-from recollect.storage.postgres.connection import Connection
-from recollect.storage.postgres.filters import PostgresFilterPrinter
-from recollect.storage.postgres.statements import passing_statement
-from recollect.storage.postgres.waiting import ThreadWaiting
-from recollect.storage.sqlite.filters import SqliteFilterPrinter
 from tests.postgres import postgres_server
+from userkeep.domain.filters import Node
+from userkeep.storage.filters import with_filter
+from userkeep.storage.postgres.connection import Connection
+from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.statements import passing_statement
+from userkeep.storage.postgres.waiting import ThreadWaiting
+from userkeep.storage.sqlite.filters import SqliteFilterPrinter
 
 Find = Callable[[Node, Any], bool]
 

@@ -54,7 +54,7 @@ class Ear(logging.Handler):
 def ear(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ear]:
     """Hears the package from its slightest word on, and all others from warnings on."""
     ear = Ear(tmp_path_factory.getbasetemp())
-    package = logging.getLogger("recollect")
+    package = logging.getLogger("userkeep")
     former = package.level
     package.setLevel(logging.DEBUG)
     logging.getLogger().addHandler(ear)

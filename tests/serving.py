@@ -1,10 +1,10 @@
-"""A server of our own for a while: `recollect serve` as a process, on a free port, on loopback.
+"""A server of our own for a while: `userkeep serve` as a process, on a free port, on loopback.
 
-As a command it runs another one with the server's address in RECOLLECT_TEST_URL:
+As a command it runs another one with the server's address in USERKEEP_TEST_URL:
 
     python -m tests.serving -- .environments/zep-python/bin/pytest tests/clients/zep_python
 
-It serves a fresh file; after `--on-given-database` what RECOLLECT_DATABASE_URL names, as it does
+It serves a fresh file; after `--on-given-database` what USERKEEP_DATABASE_URL names, as it does
 where `python -m tests.postgres` runs it.
 """
 
@@ -25,7 +25,7 @@ from tests.logs import check_log
 
 START_S = 20
 ON_GIVEN = "--on-given-database"
-RECOLLECT = Path(sys.executable).with_name("recollect")
+USERKEEP = Path(sys.executable).with_name("userkeep")
 
 
 def free_port() -> int:
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 class Server:
-    """A running `recollect serve`."""
+    """A running `userkeep serve`."""
 
     def __init__(
         self,
@@ -49,15 +49,15 @@ class Server:
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.database_url = database_url or f"sqlite:///{folder / 'recollect.db'}"
+        self.database_url = database_url or f"sqlite:///{folder / 'userkeep.db'}"
         environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("RECOLLECT_")
+            name: value for name, value in os.environ.items() if not name.startswith("USERKEEP_")
         }
-        environment |= {"RECOLLECT_DATABASE_URL": self.database_url, **(settings or {})}
+        environment |= {"USERKEEP_DATABASE_URL": self.database_url, **(settings or {})}
         self.log = folder / f"server-{self.port}.log"
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [str(RECOLLECT), "serve", "--port", str(self.port)],
+                [str(USERKEEP), "serve", "--port", str(self.port)],
                 env=environment,
                 cwd=folder,
                 stdout=log,
@@ -114,12 +114,12 @@ def main() -> int:
     """Run the command after `--` against a fresh server."""
     end = sys.argv.index("--")
     options, command = sys.argv[1:end], sys.argv[end + 1 :]
-    database_url = os.environ["RECOLLECT_DATABASE_URL"] if options == [ON_GIVEN] else None
+    database_url = os.environ["USERKEEP_DATABASE_URL"] if options == [ON_GIVEN] else None
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), database_url=database_url) as server,
     ):
-        environment = os.environ | {"RECOLLECT_TEST_URL": server.url}
+        environment = os.environ | {"USERKEEP_TEST_URL": server.url}
         return subprocess.run(command, env=environment, check=False).returncode
 
 

@@ -14,16 +14,16 @@ LEAKING = """
 import logging
 
 def test_something_else():
-    logging.getLogger("recollect.of.a.test").debug("added %s", "jane")
+    logging.getLogger("userkeep.of.a.test").debug("added %s", "jane")
 
 def test_something_with_an_error():
     try:
         raise KeyError("jane@example.com")
     except KeyError:
-        logging.getLogger("recollect.of.a.test").exception("something failed")
+        logging.getLogger("userkeep.of.a.test").exception("something failed")
 
 def test_nothing():
-    logging.getLogger("recollect.of.a.test").warning("something failed")
+    logging.getLogger("userkeep.of.a.test").warning("something failed")
 """
 
 
@@ -37,8 +37,8 @@ def test_a_line_that_names_somebody_is_noticed(tmp_path: Path, line: str) -> Non
 
 
 def test_a_folder_may_be_named_after_a_test_about_somebody() -> None:
-    folder = Path("/tmp/test_jane_is_forgotten0")
-    assert told_in(f"SQLite, {folder}/recollect.db", folder) == []
+    folder = Path("/tmp/test_jane_is_deleted0")
+    assert told_in(f"SQLite, {folder}/userkeep.db", folder) == []
     assert told_in(f"SQLite, {folder}/jane.db", folder) != []
 
 
@@ -68,4 +68,4 @@ def test_a_server_whose_log_names_somebody_is_noticed_when_it_ends(tmp_path: Pat
 
 def test_everything_in_this_process_is_heard(ear: Ear) -> None:
     assert ear in logging.getLogger().handlers
-    assert logging.getLogger("recollect.http").isEnabledFor(logging.DEBUG)
+    assert logging.getLogger("userkeep.http").isEnabledFor(logging.DEBUG)

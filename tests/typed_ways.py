@@ -15,16 +15,16 @@ from typing import Any
 
 import msgspec
 
-from recollect import AsyncRecollect, Hit, Message, NewMessage, Page, Recollect, RecollectError
-from recollect.api.operations import OPERATIONS, Operation
-from recollect.config import Settings
-from recollect.embedded import EmbeddedCaller
-from recollect.http.errors import status_of
-from recollect.opening import Installation
-from recollect.sdk._sync.client import Client
 from tests.deep_json import decoded
 from tests.serving import serving
 from tests.ways import Reply, Way, loop_in_thread
+from userkeep import AsyncUserkeep, Hit, Message, NewMessage, Page, Userkeep, UserkeepError
+from userkeep.api.operations import OPERATIONS, Operation
+from userkeep.config import Settings
+from userkeep.embedded import EmbeddedCaller
+from userkeep.http.errors import status_of
+from userkeep.opening import Instance
+from userkeep.sdk._sync.client import Client
 
 TYPED = ("embedded", "embedded async", "sdk", "sdk async")
 
@@ -59,7 +59,7 @@ class TypedWay:
         call = _METHODS[operation.name]
         try:
             result = self._run(call(self._client, ids, body, said))
-        except RecollectError as error:
+        except UserkeepError as error:
             return _refused(error)
         return _reply(operation, ids, result)
 
@@ -157,7 +157,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "users.update": lambda client, ids, body, said: client.user.update(
         user_id=ids[0], **body, **said
     ),
-    "users.erase": lambda client, ids, _, said: client.user.delete(*ids, **said),
+    "users.delete": lambda client, ids, _, said: client.user.delete(*ids, **said),
     "users.sessions": lambda client, ids, _, said: client.user.get_sessions(*ids, **said),
     "sessions.add": lambda client, _, body, said: client.session.add(**body, **said),
     "sessions.list": lambda client, _, __, said: client.session.list(**said),
@@ -166,25 +166,25 @@ _METHODS: dict[str, Callable[..., Any]] = {
         session_id=ids[0], **body, **said
     ),
     "sessions.end": lambda client, ids, _, said: client.session.end(*ids, **said),
-    "sessions.erase": lambda client, ids, _, said: client.session.delete(*ids, **said),
+    "sessions.delete": lambda client, ids, _, said: client.session.delete(*ids, **said),
     "messages.append": _append,
     "messages.list": lambda client, ids, _, said: client.message.list(*ids, **said),
     "messages.get": lambda client, ids, _, said: client.message.get(*ids, **said),
     "messages.update": lambda client, ids, body, said: client.message.update(*ids, **body, **said),
-    "messages.erase": lambda client, ids, _, said: client.message.delete(*ids, **said),
+    "messages.delete": lambda client, ids, _, said: client.message.delete(*ids, **said),
     "messages.search": _search,
     "memory.get": lambda client, ids, _, said: client.memory.get(*ids, **said),
     "erasures.list": lambda client, _, __, said: client.erasure.list(**said),
     "erasures.verify": lambda client, ids, body, said: client.erasure.verify(*ids, **body, **said),
     "erasures.get": lambda client, ids, _, said: client.erasure.get(*ids, **said),
-    "erasures.scrub": lambda client, ids, _, said: client.erasure.scrub(*ids, **said),
+    "erasures.purge": lambda client, ids, _, said: client.erasure.purge(*ids, **said),
 }
 
 
 # What comes of it.
 
 
-def _refused(error: RecollectError) -> Reply:
+def _refused(error: UserkeepError) -> Reply:
     fields = [_ARGUMENT_OF_HEADER.get(field, field) for field in error.fields]
     problem = {"code": error.code, "detail": error.detail, "fields": fields}
     return Reply(status_of(error), {"status": status_of(error), **problem}, {})
@@ -216,7 +216,7 @@ def _shape(operation: Operation, ids: tuple[str, ...], result: Any) -> Any:
 # The clients.
 
 
-def over_installation(opened: Installation) -> TypedWay:
+def over_instance(opened: Instance) -> TypedWay:
     """A database that is open already, in which nothing is finished that was left half-way."""
     return TypedWay("embedded", Client(EmbeddedCaller(opened)))
 
@@ -228,7 +228,7 @@ def _settings_of(settings: Settings) -> dict[str, Any]:
 @contextmanager
 def embedded(settings: Settings) -> Iterator[Way]:
     """A database in this process."""
-    with Recollect.open(settings.database_url, **_settings_of(settings)) as client:
+    with Userkeep.open(settings.database_url, **_settings_of(settings)) as client:
         yield TypedWay("embedded", client)
 
 
@@ -236,7 +236,7 @@ def embedded(settings: Settings) -> Iterator[Way]:
 def embedded_async(settings: Settings) -> Iterator[Way]:
     """A database in this process, awaited on a loop in a thread of its own."""
     with loop_in_thread() as run:
-        client = AsyncRecollect.open(settings.database_url, **_settings_of(settings))
+        client = AsyncUserkeep.open(settings.database_url, **_settings_of(settings))
         try:
             yield TypedWay("embedded async", client, run)
         finally:
@@ -248,7 +248,7 @@ def sdk(settings: Settings, folder: Path) -> Iterator[Way]:
     """The SDK against a server in a process of its own."""
     with (
         serving(folder, database_url=settings.database_url) as server,
-        closing(Recollect(server.url)) as client,
+        closing(Userkeep(server.url)) as client,
     ):
         yield TypedWay("sdk", client)
 
@@ -260,7 +260,7 @@ def sdk_async(settings: Settings, folder: Path) -> Iterator[Way]:
         serving(folder, database_url=settings.database_url) as server,
         loop_in_thread() as run,
     ):
-        client = AsyncRecollect(server.url)
+        client = AsyncUserkeep(server.url)
         try:
             yield TypedWay("sdk async", client, run)
         finally:

@@ -1,7 +1,7 @@
-"""The ways into Recollect, each behind the same `request`, so that one suite tests them all.
+"""The ways into Userkeep, each behind the same `request`, so that one suite tests them all.
 
 - `in process`: the ASGI application, without a socket.
-- `socket`: `recollect serve` in a process of its own.
+- `socket`: `userkeep serve` in a process of its own.
 - `embedded`, `embedded async`, `sdk`, `sdk async`: typed methods, in typed_ways.
 """
 
@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 import httpx2
 
-from recollect.config import Settings
-from recollect.main import make_application
-from recollect.opening import open_installation
 from tests.serving import serving
+from userkeep.config import Settings
+from userkeep.main import make_application
+from userkeep.opening import open_instance
 
 
 class Reply(NamedTuple):
@@ -83,8 +83,8 @@ class HttpWay:
 @contextmanager
 def in_process(settings: Settings) -> Iterator[Way]:
     """The ASGI application on a loop in a thread of its own, with its start and its end."""
-    recollect = open_installation(settings)
-    application = make_application(recollect, settings)
+    userkeep = open_instance(settings)
+    application = make_application(userkeep, settings)
     with loop_in_thread() as run:
         transport = httpx2.ASGITransport(app=application, raise_app_exceptions=True)
         client = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")
@@ -95,7 +95,7 @@ def in_process(settings: Settings) -> Iterator[Way]:
         finally:
             run(client.aclose())
             run(lifespan.__aexit__(None, None, None))
-            recollect.close()
+            userkeep.close()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from bench.seed import Seeded
 class Watched(Protocol):
     """The statements that databases run."""
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Begin anew."""
         ...
 

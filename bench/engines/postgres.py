@@ -1,4 +1,4 @@
-"""PostgreSQL: a server of this run's own, or the one that RECOLLECT_TEST_POSTGRES_URL names.
+"""PostgreSQL: a server of this run's own, or the one that USERKEEP_TEST_POSTGRES_URL names.
 
 Its own keeps everything that a server in production does for what was committed. A database of a
 size is made once in a run, and copied inside the server.
@@ -26,8 +26,8 @@ from bench.floor.replay import Noted, PostgresReplay, Replay, noting_postgres
 from bench.rows import ON_POSTGRES
 from bench.seed import BEGAN_AT, MESSAGES_OF_SESSION, Seeded, check_space, texts
 from bench.words import INDEX_VERSION
-from recollect.storage.postgres.migrations import migrate
 from tests.postgres import GIVEN, OwnPostgresServer, PostgresServer
+from userkeep.storage.postgres.migrations import migrate
 
 _SETTINGS = {
     "fsync": "on",
@@ -118,7 +118,7 @@ _RECIPE: tuple[LiteralString, ...] = (
     CROSS JOIN LATERAL (SELECT 1 + n / %(each)s) AS of_session (session)
     ORDER BY n
     """,
-    "INSERT INTO installation (name, value) VALUES ('index', %(index_version)s)",
+    "INSERT INTO instance (name, value) VALUES ('index', %(index_version)s)",
 )
 
 
@@ -333,7 +333,7 @@ class _Watched:
         self._marks = map("mark {}".format, count(1))
         connection.execute("SET log_statement = 'all'")
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """See engines.Watched."""
         self._begin = next(self._marks)
         self._connection.execute(f"SELECT '{self._begin}.'".encode())
@@ -341,7 +341,7 @@ class _Watched:
     def statements(self) -> Sequence[str]:
         """See engines.Watched."""
         begin = self._begin
-        self.forget()
+        self.delete()
         found = [
             match[1]
             for line in self._lines_between(begin, self._begin)
@@ -373,7 +373,7 @@ class _Watched:
 class _Unwatched:
     """Nobody knows what is run."""
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """See engines.Watched."""
 
     def statements(self) -> Sequence[str]:

@@ -23,9 +23,9 @@ from bench.floor.sqlite import SqliteCalls
 from bench.rows import ON_SQLITE
 from bench.seed import BEGAN_AT, FOLDER, MESSAGES_OF_SESSION, Seeded, check_space, texts
 from bench.words import INDEX_VERSION
-from recollect.storage.migrations import load_migrations
-from recollect.storage.sqlite.connection import connect
-from recollect.storage.sqlite.migrations import migrate
+from userkeep.storage.migrations import load_migrations
+from userkeep.storage.sqlite.connection import connect
+from userkeep.storage.sqlite.migrations import migrate
 
 _NOT_WATCHED = re.compile(
     r"SAVEPOINT|RELEASE|ROLLBACK|BEGIN IMMEDIATE|COMMIT|PRAGMA", re.IGNORECASE
@@ -89,7 +89,7 @@ _RECIPE = (
     WHERE project_id = 1 AND user_id IS NOT NULL
     ORDER BY user_id, number, seq
     """,
-    "INSERT INTO installation (name, value) VALUES ('index', :index_version)",
+    "INSERT INTO instance (name, value) VALUES ('index', :index_version)",
 )
 
 
@@ -199,7 +199,7 @@ class _Watched:
     def __init__(self) -> None:
         self._statements: list[str] = []
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         self._statements.clear()
 
     def statements(self) -> Sequence[str]:

@@ -10,8 +10,8 @@ import uvloop
 from bench.floor.native import Native, constant
 from bench.floor.postgres import PostgresCalls
 from bench.floor.sqlite import SqliteCalls
-from recollect.http.one_write import OneWriteProtocol
-from recollect.main import tune_interpreter
+from userkeep.http.one_write import OneWriteProtocol
+from userkeep.main import tune_interpreter
 
 
 class Echo(asyncio.Protocol):

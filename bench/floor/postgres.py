@@ -20,9 +20,9 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.numeric import Int8BinaryLoader
 
 from bench.floor.native import MEMORY_WINDOW, PROJECT, Calls, Row, Values, place
-from recollect.config import Settings
-from recollect.storage.postgres.connection import connect
-from recollect.storage.queries import load_queries
+from userkeep.config import Settings
+from userkeep.storage.postgres.connection import connect
+from userkeep.storage.queries import load_queries
 
 Connection = psycopg.Connection[Row]
 Cursor = psycopg.Cursor[Row]
@@ -49,14 +49,14 @@ class PostgresCalls(Calls):
             queries["list_messages"].text({"descending": True, "limit": 1})
         )
         self._add_user = text["add_user"]
-        self._lift_forgotten = text["lift_forgotten"]
+        self._remove_tombstone = text["remove_tombstone"]
         self._reserve_seqs = text["reserve_seqs"]
         self._add_message = text["add_message"]
         nobody = {"project_id": PROJECT, "user_id": "", "session_id": "", "limit": 1}
         with _connected(url) as connection:
             self.user_columns = _columns(connection, self._get_user, nobody)
             self.message_columns = _columns(connection, self._list_messages, nobody)
-        self._lanes = Lanes(url, Settings().postgres_lanes)
+        self._lanes = Lanes(url, Settings().postgres_pool_size)
 
     async def user(self, user_id: str) -> Row:
         """See Calls."""
@@ -93,7 +93,7 @@ class PostgresCalls(Calls):
         cursor.execute("BEGIN", prepare=True)
         [row] = cursor.execute(self._add_user, values, prepare=True, binary=True).fetchall()
         mark = {"project_id": PROJECT, "subject": "user", "id_hash": values["uuid"]}
-        cursor.execute(self._lift_forgotten, mark, prepare=True, binary=True)
+        cursor.execute(self._remove_tombstone, mark, prepare=True, binary=True)
         cursor.execute("COMMIT", prepare=True)
         return row
 

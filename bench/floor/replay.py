@@ -14,14 +14,14 @@ from typing import Any, Protocol
 import apsw
 from psycopg import pq
 
-from recollect.storage.postgres.connection import connect as connect_postgres
-from recollect.storage.postgres.statements import Reader, Statement, parameters
-from recollect.storage.postgres.transaction import (
+from userkeep.storage.postgres.connection import connect as connect_postgres
+from userkeep.storage.postgres.statements import Reader, Statement, parameters
+from userkeep.storage.postgres.transaction import (
     NeedsSnapshotError,
     PostgresTransaction,
     SingleStatement,
 )
-from recollect.storage.sqlite.connection import connect as connect_sqlite
+from userkeep.storage.sqlite.connection import connect as connect_sqlite
 
 Noted = list[tuple[Any, Any]]
 """Statements with their values, as the driver takes them."""
@@ -150,7 +150,7 @@ def noting_postgres() -> Iterator[Noted]:
 
 
 def taken(noted: Noted) -> Noted:
-    """What was noted, which is forgotten."""
+    """What was noted, which is deleted."""
     came = list(noted)
     noted.clear()
     return came

@@ -19,9 +19,9 @@ import apsw
 from apsw.ext import query_info
 
 from bench.floor.native import MEMORY_WINDOW, PROJECT, Calls, Row, Values, place
-from recollect.storage.queries import load_queries
-from recollect.storage.sqlite.connection import connect
-from recollect.storage.sqlite.writer import CHECKPOINT_PAGES, CHECKPOINT_PAGES_UNDER_LOAD
+from userkeep.storage.queries import load_queries
+from userkeep.storage.sqlite.connection import connect
+from userkeep.storage.sqlite.writer import CHECKPOINT_PAGES, CHECKPOINT_PAGES_UNDER_LOAD
 
 Work = Callable[[apsw.Cursor], Any]
 
@@ -35,7 +35,7 @@ class SqliteCalls(Calls):
         self._get_user = text["get_user"]({})
         self._list_messages = text["list_messages"]({"descending": True, "limit": 1})
         self._add_user = text["add_user"]({})
-        self._lift_forgotten = text["lift_forgotten"]({})
+        self._remove_tombstone = text["remove_tombstone"]({})
         self._reserve_seqs = text["reserve_seqs"]({})
         self._add_message = text["add_message"]({})
         self._index_message = text["index_message"]({})
@@ -86,7 +86,7 @@ class SqliteCalls(Calls):
     def _insert_user(self, values: Values, cursor: apsw.Cursor) -> Row:
         rows = cursor.execute(self._add_user, values).fetchall()
         mark = {"project_id": PROJECT, "subject": "user", "id_hash": values["uuid"]}
-        cursor.execute(self._lift_forgotten, mark)
+        cursor.execute(self._remove_tombstone, mark)
         return rows[0]
 
     def _insert_messages(

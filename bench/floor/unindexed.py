@@ -1,6 +1,6 @@
 """The product without the index of what is searched: what appending costs without it.
 
-`python -m bench.floor.unindexed serve` is `recollect serve` with other texts for the queries that
+`python -m bench.floor.unindexed serve` is `userkeep serve` with other texts for the queries that
 write the index, on a database without it. WITHOUT_INDEX says which; where it is out of date the
 benchmark stops, because something that was said can still be found.
 """
@@ -8,10 +8,10 @@ benchmark stops, because something that was said can still be found.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from recollect import cli, opening
-from recollect.services import indexing
-from recollect.services.indexing import Indexed
-from recollect.storage.queries import Query, load_queries
+from userkeep import cli, opening
+from userkeep.services import indexing
+from userkeep.services.indexing import Indexed
+from userkeep.storage.queries import Query, load_queries
 
 NOTHING = "SELECT 1 WHERE 1 = 0"
 """The text for a query that writes to the index and to nothing else."""
@@ -63,7 +63,7 @@ def load_without_index(dialect: str) -> dict[str, Query]:
 
 
 def main() -> None:
-    """Be `recollect`, without the index and the making of words for it."""
+    """Be `userkeep`, without the index and the making of words for it."""
     opening.load_queries = load_without_index  # type: ignore[attr-defined]
     indexing.indexed = lambda *_said: Indexed("", 0)
     cli.main()

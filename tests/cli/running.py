@@ -1,4 +1,4 @@
-"""`recollect` as a process."""
+"""`userkeep` as a process."""
 
 import os
 import subprocess
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from recollect.cli import main
-from tests.serving import RECOLLECT
+from tests.serving import USERKEEP
+from userkeep.cli import main
 
 
-def recollect(
+def userkeep(
     *arguments: object,
     folder: Path,
     environment: Mapping[str, str] | None = None,
@@ -20,7 +20,7 @@ def recollect(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end in a folder, with no settings but those given, and this stdin."""
     return subprocess.run(
-        [str(RECOLLECT), *map(str, arguments)],
+        [str(USERKEEP), *map(str, arguments)],
         cwd=folder,
         env=environment_of(environment),
         input=given or "",
@@ -33,7 +33,7 @@ def recollect(
 
 def environment_of(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a command, with no settings but those given."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("USERKEEP_")}
     return inherited | dict(settings or {})
 
 
@@ -54,9 +54,7 @@ def walk(
 def is_sentence(error: str) -> bool:
     """Whether what was printed to stderr is one line for a human being, and no trace."""
     return (
-        error.startswith("recollect: ")
-        and error.endswith((".\n", "?\n"))
-        and error.count("\n") == 1
+        error.startswith("userkeep: ") and error.endswith((".\n", "?\n")) and error.count("\n") == 1
     )
 
 

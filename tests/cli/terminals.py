@@ -1,4 +1,4 @@
-"""`recollect` on a terminal: a pseudo-terminal of some columns, and somebody who types."""
+"""`userkeep` on a terminal: a pseudo-terminal of some columns, and somebody who types."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.cli.running import environment_of
-from tests.serving import RECOLLECT
+from tests.serving import USERKEEP
 
 WAIT_S = 30
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -37,7 +37,7 @@ class Terminal:
         columns: int = 80,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._words = [str(RECOLLECT), *map(str, words)]
+        self._words = [str(USERKEEP), *map(str, words)]
         self._folder = folder
         self._columns = columns
         self._environment = environment_of({"TERM": "xterm-256color", **(environment or {})})

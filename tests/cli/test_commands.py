@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from recollect import __version__
-from recollect.cli import main
-from recollect.config import Settings, flag_of, variable_of
-from tests.cli.running import is_sentence, recollect, walk
+from tests.cli.running import is_sentence, userkeep, walk
+from userkeep import __version__
+from userkeep.cli import main
+from userkeep.config import Settings, flag_of, variable_of
 
 WORDS = sorted(main.commands)
 COMMANDS = [words for words, _ in walk()]
@@ -29,7 +29,7 @@ ARGUMENTS = {
     "messages add": ("chat-1", "Hello"),
     "memory show": ("chat-1",),
     "erasures show": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
-    "erasures scrub": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
+    "erasures purge": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
     "erasures verify": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
     "import": ("-",),
 }
@@ -43,13 +43,13 @@ def on_database(words: tuple[str, ...], url: str) -> tuple[str, ...]:
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
-    result = recollect("--version", folder=tmp_path)
-    assert (result.returncode, result.stdout) == (0, f"recollect, version {__version__}\n")
+    result = userkeep("--version", folder=tmp_path)
+    assert (result.returncode, result.stdout) == (0, f"userkeep, version {__version__}\n")
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_names_every_command_and_the_exit_codes(tmp_path: Path, flag: str) -> None:
-    result = recollect(flag, folder=tmp_path)
+    result = userkeep(flag, folder=tmp_path)
     assert result.returncode == 0
     for word in WORDS:
         assert f"  {word} " in result.stdout
@@ -60,20 +60,20 @@ def test_help_names_every_command_and_the_exit_codes(tmp_path: Path, flag: str) 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_help_of_a_command_shows_an_example(tmp_path: Path, words: tuple[str, ...]) -> None:
-    result = recollect(*words, "--help", folder=tmp_path)
+    result = userkeep(*words, "--help", folder=tmp_path)
     assert result.returncode == 0
-    example = rf"^  (gunzip .* \| )?recollect {' '.join(words)}( \S.*)?$"
+    example = rf"^  (gunzip .* \| )?userkeep {' '.join(words)}( \S.*)?$"
     assert re.search(example, result.stdout, re.MULTILINE)
 
 
 def test_help_of_a_group_names_its_commands(tmp_path: Path) -> None:
-    result = recollect("users", "--help", folder=tmp_path)
+    result = userkeep("users", "--help", folder=tmp_path)
     named = re.findall(r"^  ([a-z]+)  ", result.stdout.partition("Commands:")[2], re.MULTILINE)
     assert named == ["add", "list", "show", "update", "delete"]
 
 
 def test_help_of_serve_names_every_setting_with_its_variable(tmp_path: Path) -> None:
-    result = recollect("serve", "--help", folder=tmp_path)
+    result = userkeep("serve", "--help", folder=tmp_path)
     text = " ".join(result.stdout.split())
     for each in fields(Settings):
         assert flag_of(each.name) in text
@@ -81,44 +81,44 @@ def test_help_of_serve_names_every_setting_with_its_variable(tmp_path: Path) -> 
 
 
 def test_an_unknown_command_is_wrong_usage(tmp_path: Path) -> None:
-    result = recollect("sevre", folder=tmp_path)
+    result = userkeep("sevre", folder=tmp_path)
     assert result.returncode == 2
     assert "No such command 'sevre'" in result.stderr
 
 
 @pytest.mark.parametrize("command", ON_A_DATABASE, ids=" ".join)
 def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, command: tuple[str, ...]) -> None:
-    words = on_database(command, "sqlite:///recollect.db")
-    result = recollect(*words, folder=tmp_path, environment={"RECOLLECT_DATABSE_URL": "x"})
+    words = on_database(command, "sqlite:///userkeep.db")
+    result = userkeep(*words, folder=tmp_path, environment={"USERKEEP_DATABSE_URL": "x"})
     assert result.returncode == 2
     assert is_sentence(result.stderr)
-    assert "RECOLLECT_DATABSE_URL is not a setting of Recollect" in result.stderr
+    assert "USERKEEP_DATABSE_URL is not a setting of Userkeep" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_variables_of_the_tests_and_of_others_are_none_of_its_business(tmp_path: Path) -> None:
-    environment = {"RECOLLECT_TEST_URL": "x", "RECOLLECTION": "y"}
-    assert recollect("migrate", folder=tmp_path, environment=environment).returncode == 0
+    environment = {"USERKEEP_TEST_URL": "x", "USERKEEPION": "y"}
+    assert userkeep("migrate", folder=tmp_path, environment=environment).returncode == 0
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("RECOLLECT_PORT", "eighty", "RECOLLECT_PORT must be a whole number, not 'eighty'."),
-        ("RECOLLECT_PORT", "-1", "RECOLLECT_PORT must be at least 0."),
-        ("RECOLLECT_PORT", "70000", "RECOLLECT_PORT must be"),
-        ("RECOLLECT_INSECURE_NO_AUTH", "maybe", "must be true or false, not 'maybe'."),
-        ("RECOLLECT_QUEUE_LIMIT", "0", "RECOLLECT_QUEUE_LIMIT must be at least 1."),
-        ("RECOLLECT_SECRET", "short", "RECOLLECT_SECRET must have at least 16 characters."),
-        ("RECOLLECT_LOG_LEVEL", "loud", "RECOLLECT_LOG_LEVEL must be one of critical, error"),
-        ("RECOLLECT_DATABASE_URL", "sqlite:///", "RECOLLECT_DATABASE_URL names no file"),
-        ("RECOLLECT_DATABASE_URL", "mysql://h/d", "'mysql://h/d' is not a database"),
+        ("USERKEEP_PORT", "eighty", "USERKEEP_PORT must be a whole number, not 'eighty'."),
+        ("USERKEEP_PORT", "-1", "USERKEEP_PORT must be at least 0."),
+        ("USERKEEP_PORT", "70000", "USERKEEP_PORT must be"),
+        ("USERKEEP_INSECURE_NO_AUTH", "maybe", "must be true or false, not 'maybe'."),
+        ("USERKEEP_QUEUE_LIMIT", "0", "USERKEEP_QUEUE_LIMIT must be at least 1."),
+        ("USERKEEP_SECRET", "short", "USERKEEP_SECRET must have at least 16 characters."),
+        ("USERKEEP_LOG_LEVEL", "loud", "USERKEEP_LOG_LEVEL must be one of critical, error"),
+        ("USERKEEP_DATABASE_URL", "sqlite:///", "USERKEEP_DATABASE_URL names no file"),
+        ("USERKEEP_DATABASE_URL", "mysql://h/d", "'mysql://h/d' is not a database"),
     ],
 )
 def test_a_setting_with_a_bad_value_is_refused_by_name(
     tmp_path: Path, variable: str, value: str, sentence: str
 ) -> None:
-    result = recollect("serve", folder=tmp_path, environment={variable: value})
+    result = userkeep("serve", folder=tmp_path, environment={variable: value})
     assert result.returncode == 2
     assert is_sentence(result.stderr)
     assert sentence in result.stderr
@@ -127,7 +127,7 @@ def test_a_setting_with_a_bad_value_is_refused_by_name(
 
 @pytest.mark.parametrize("value", ["eighty", "-1", "70000"])
 def test_a_flag_with_a_bad_port_is_wrong_usage(tmp_path: Path, value: str) -> None:
-    result = recollect("serve", "--port", value, folder=tmp_path)
+    result = userkeep("serve", "--port", value, folder=tmp_path)
     assert result.returncode == 2
     assert "port" in result.stderr.lower()
     assert "Traceback" not in result.stderr
@@ -135,9 +135,9 @@ def test_a_flag_with_a_bad_port_is_wrong_usage(tmp_path: Path, value: str) -> No
 
 
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
-    url = "postgresql://jane:hunter2@db.example/recollect"
+    url = "postgresql://jane:hunter2@db.example/userkeep"
     for command in ON_A_DATABASE:
-        result = recollect(*on_database(command, url), folder=tmp_path)
+        result = userkeep(*on_database(command, url), folder=tmp_path)
         assert result.returncode != 0
         assert "hunter2" not in result.stdout + result.stderr
         assert "db.example" in result.stdout + result.stderr
@@ -161,34 +161,34 @@ def loaded_after(statement: str) -> set[str]:
 
 
 def test_importing_the_package_loads_no_driver_and_no_server() -> None:
-    assert loaded_after("import recollect") == set()
+    assert loaded_after("import userkeep") == set()
 
 
 def test_the_command_line_loads_nothing_but_its_own_library_before_a_command_needs_it() -> None:
-    assert loaded_after("import recollect.cli") == {"click"}
+    assert loaded_after("import userkeep.cli") == {"click"}
 
 
 def test_it_runs_as_a_module_too(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "recollect", "--version"]
+    command = [sys.executable, "-m", "userkeep", "--version"]
     run = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=True)
-    assert run.stdout == f"recollect, version {__version__}\n"
+    assert run.stdout == f"userkeep, version {__version__}\n"
 
 
 @pytest.mark.parametrize(
     ("shell", "sign"),
-    [("bash", "complete -o"), ("zsh", "#compdef recollect"), ("fish", "--command recollect")],
+    [("bash", "complete -o"), ("zsh", "#compdef userkeep"), ("fish", "--command userkeep")],
 )
 def test_a_shell_is_told_how_to_complete(tmp_path: Path, shell: str, sign: str) -> None:
-    result = recollect("completion", shell, folder=tmp_path)
+    result = userkeep("completion", shell, folder=tmp_path)
     assert result.returncode == 0
     assert sign in result.stdout
-    assert f"_RECOLLECT_COMPLETE={shell}_complete" in result.stdout
+    assert f"_USERKEEP_COMPLETE={shell}_complete" in result.stdout
 
 
 def test_words_of_commands_that_are_loaded_late_are_completed(tmp_path: Path) -> None:
     asked = {
-        "_RECOLLECT_COMPLETE": "bash_complete",
-        "COMP_WORDS": "recollect users l",
+        "_USERKEEP_COMPLETE": "bash_complete",
+        "COMP_WORDS": "userkeep users l",
         "COMP_CWORD": "2",
     }
-    assert recollect(folder=tmp_path, environment=asked).stdout == "plain,list\n"
+    assert userkeep(folder=tmp_path, environment=asked).stdout == "plain,list\n"

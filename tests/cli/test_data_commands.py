@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from recollect import Recollect
-from recollect.api import wire
-from tests.cli.running import is_sentence, recollect
+from tests.cli.running import is_sentence, userkeep
 from tests.http.schemas import faults
 from tests.postgres import postgres_server
 from tests.serving import serving
+from userkeep import Userkeep
+from userkeep.api import wire
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -26,7 +26,7 @@ def on(folder: Path, *place: str) -> Run:
     """Runs commands in a folder, with these words at their end."""
 
     def run(*words: object, given: str | None = None) -> "subprocess.CompletedProcess[str]":
-        return recollect(*words, *place, folder=folder, given=given, seconds=30)
+        return userkeep(*words, *place, folder=folder, given=given, seconds=30)
 
     return run
 
@@ -65,7 +65,7 @@ def refused(result: "subprocess.CompletedProcess[str]", code: int) -> str:
     return result.stderr
 
 
-def test_what_is_added_is_shown_listed_changed_and_forgotten_as_the_schemas_say(run: Run) -> None:
+def test_what_is_added_is_shown_listed_changed_and_deleted_as_the_schemas_say(run: Run) -> None:
     fields = (
         "--email",
         "jane@example.com",
@@ -99,10 +99,10 @@ def test_what_is_added_is_shown_listed_changed_and_forgotten_as_the_schemas_say(
     said(run("messages", "add", "chat-1", "In no colour.", "--json"), wire.Message)
     newest = said(run("memory", "show", "chat-1", "--last", "1", "--json"), wire.Memory)
     uuid = newest["messages"][0]["uuid"]
-    forget = ("messages", "delete", "chat-1", uuid, "--yes", "--scrub", "now", "--json")
-    erasure = said(run(*forget), wire.Erasure)
-    assert (erasure["subject"], erasure["state"]) == ("message", "scrubbed")
-    assert "no message" in refused(run(*forget), 4)
+    delete = ("messages", "delete", "chat-1", uuid, "--yes", "--purge", "now", "--json")
+    erasure = said(run(*delete), wire.Erasure)
+    assert (erasure["subject"], erasure["state"]) == ("message", "purged")
+    assert "no message" in refused(run(*delete), 4)
 
     ended = said(run("sessions", "end", "chat-1", "--json"), wire.Session)
     assert ended["ended_at"] is not None
@@ -110,15 +110,15 @@ def test_what_is_added_is_shown_listed_changed_and_forgotten_as_the_schemas_say(
     page = said(run("sessions", "list", "--user-id", "jane", "--json"), wire.Page[wire.Session])
     assert page == {"items": [ended], "next": None}
 
-    leave = ("users", "delete", "jane", "--yes", "--scrub", "now", "--json")
+    leave = ("users", "delete", "jane", "--yes", "--purge", "now", "--json")
     erasure = said(run(*leave), wire.Erasure)
-    assert erasure["state"] == "scrubbed"
+    assert erasure["state"] == "purged"
     assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1}
     assert "no user" in refused(run("users", "show", "jane", "--json"), 4)
     assert "no session" in refused(run("messages", "list", "chat-1", "--json"), 4)
 
 
-def test_what_an_installation_refuses_is_a_sentence_and_a_code(here: Run) -> None:
+def test_what_an_instance_refuses_is_a_sentence_and_a_code(here: Run) -> None:
     assert here("users", "add", "jane").returncode == 0
     assert "already" in refused(here("users", "add", "jane", "--json"), 1)
     assert "no user" in refused(here("sessions", "add", "--user-id", "nobody"), 4)
@@ -128,7 +128,7 @@ def test_what_an_installation_refuses_is_a_sentence_and_a_code(here: Run) -> Non
 
 
 def test_a_list_is_filtered_ordered_and_paged(tmp_path: Path, here: Run) -> None:
-    with Recollect.open(str(tmp_path / "m.db")) as client:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
         for name, plan in (("ann", "pro"), ("bob", "free"), ("cem", "pro"), ("dea", "5")):
             client.user.add(user_id=name, email=f"{name}@example.com", metadata={"plan": plan})
         ann = client.user.get("ann")
@@ -219,13 +219,13 @@ def test_wrong_usage_is_told_before_anything_is_opened_or_made(
 ) -> None:
     here = on(tmp_path)
     if words[1] == "update":
-        with Recollect.open(str(tmp_path / "m.db")) as client:
+        with Userkeep.open(str(tmp_path / "m.db")) as client:
             client.user.add(user_id="jane")
         words = (*words, "--database", "m.db")
     result = here(*words)
     assert (result.returncode, result.stdout) == (2, "")
     assert "Traceback" not in result.stderr
-    assert not (tmp_path / "recollect-data").exists()
+    assert not (tmp_path / "userkeep-data").exists()
 
 
 # Where it works.
@@ -233,29 +233,29 @@ def test_wrong_usage_is_told_before_anything_is_opened_or_made(
 
 def test_the_environment_says_where_and_a_flag_wins(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        there = {"RECOLLECT_URL": server.url, "RECOLLECT_API_KEY": "any-key"}
-        there["RECOLLECT_DATABASE_URL"] = f"sqlite:///{tmp_path}/nothing.db"
-        added = recollect("users", "add", "jane", folder=tmp_path, environment=there)
+        there = {"USERKEEP_URL": server.url, "USERKEEP_API_KEY": "any-key"}
+        there["USERKEEP_DATABASE_URL"] = f"sqlite:///{tmp_path}/nothing.db"
+        added = userkeep("users", "add", "jane", folder=tmp_path, environment=there)
         assert (added.returncode, added.stderr) == (0, "")
-        shown = recollect("users", "show", "jane", "--url", server.url, folder=tmp_path)
+        shown = userkeep("users", "show", "jane", "--url", server.url, folder=tmp_path)
         assert shown.returncode == 0
         words = ("users", "list", "--database", "other.db")
-        other = recollect(*words, folder=tmp_path, environment=there)
+        other = userkeep(*words, folder=tmp_path, environment=there)
         assert "There is no database other.db" in refused(other, 1)
 
 
 def test_a_server_that_holds_the_file_is_asked(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        added = recollect("users", "add", "jane", "--database", "recollect.db", folder=tmp_path)
+        added = userkeep("users", "add", "jane", "--database", "userkeep.db", folder=tmp_path)
         assert added.returncode == 0
         assert is_sentence(added.stderr)
-        assert f"recollect.db is held by the server at {server.url}" in added.stderr
-        with Recollect(server.url) as client:
+        assert f"userkeep.db is held by the server at {server.url}" in added.stderr
+        with Userkeep(server.url) as client:
             assert client.user.get("jane").user_id == "jane"
 
 
 def test_a_process_that_holds_the_file_is_named(tmp_path: Path, here: Run) -> None:
-    with Recollect.open(str(tmp_path / "m.db")):
+    with Userkeep.open(str(tmp_path / "m.db")):
         for words in (("users", "list"), ("users", "add", "jane")):
             sentence = refused(here(*words, "--database", "m.db"), 1)
             assert f"m.db is held by process {os.getpid()}" in sentence
@@ -269,10 +269,10 @@ def test_a_process_that_holds_the_file_is_named(tmp_path: Path, here: Run) -> No
 def test_nobody_but_who_adds_makes_a_database(tmp_path: Path, words: tuple[str, ...]) -> None:
     here = on(tmp_path)
     sentence = refused(here(*words), 1)
-    assert "There is no database recollect-data/recollect.db" in sentence
+    assert "There is no database userkeep-data/userkeep.db" in sentence
     assert list(tmp_path.iterdir()) == []
     empty = postgres_server().new_database()
-    assert "nothing of Recollect's" in refused(here(*words, "--database", empty), 1)
+    assert "nothing of Userkeep's" in refused(here(*words, "--database", empty), 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -291,5 +291,5 @@ def test_where_nobody_can_confirm_nothing_is_deleted(here: Run, words: tuple[str
     assert here("memory", "show", "chat-1").returncode == 0
     gone = here(*words, "--yes")
     assert gone.returncode == 0
-    assert re.search(r"^state +erased", gone.stdout, re.M)
+    assert re.search(r"^state +deleted", gone.stdout, re.M)
     assert here("sessions", "show", "chat-1").returncode == 4

@@ -11,37 +11,37 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.cli.running import environment_of, is_sentence, recollect
+from tests.cli.running import environment_of, is_sentence, userkeep
 from tests.cli.terminals import on_terminal
-from tests.serving import RECOLLECT
+from tests.serving import USERKEEP
 
 ID = "01a204d3-fd4f-7b04-a503-2bf951c2c06d"
 
 
-def erasure(messages: int, *, is_erased: bool, **scrub: Any) -> dict[str, Any]:
-    scrub_of = {"asked_at": None, "doing": None, "problem": None, "not_done": [], **scrub}
+def erasure(messages: int, *, is_deleted: bool, **purge: Any) -> dict[str, Any]:
+    purge_of = {"asked_at": None, "doing": None, "problem": None, "not_done": [], **purge}
     return {
         "id": ID,
         "subject": "user",
-        "subject_id": None if is_erased else "jane",
+        "subject_id": None if is_deleted else "jane",
         "subject_uuid": ID,
-        "state": "erased" if is_erased else "erasing",
-        "counts": {"users": int(is_erased), "sessions": 2, "messages": messages},
+        "state": "deleted" if is_deleted else "deleting",
+        "counts": {"users": int(is_deleted), "sessions": 2, "messages": messages},
         "started_at": "2026-11-22T11:30:00Z",
-        "erased_at": "2026-11-22T11:31:00Z" if is_erased else None,
-        "scrubbed_at": None,
-        "scrub": scrub_of,
+        "deleted_at": "2026-11-22T11:31:00Z" if is_deleted else None,
+        "purged_at": None,
+        "purge": purge_of,
     }
 
 
 class SlowServer(ThreadingHTTPServer):
-    """A server that takes long to erase: it is asked so often before it is done."""
+    """A server that takes long to delete: it is asked so often before it is done."""
 
     daemon_threads = True
 
-    def __init__(self, asked_until_erased: int) -> None:
-        self.left = asked_until_erased
-        self.is_to_scrub = False
+    def __init__(self, asked_until_deleted: int) -> None:
+        self.left = asked_until_deleted
+        self.is_to_purge = False
         self.end: dict[str, Any] = {}
         self.was_asked = threading.Event()
         super().__init__(("127.0.0.1", 0), SlowHandler)
@@ -55,8 +55,8 @@ class SlowHandler(BaseHTTPRequestHandler):
     server: SlowServer
 
     def do_DELETE(self) -> None:
-        self.server.is_to_scrub = self.path.endswith("?scrub=now")
-        self._answer(202, erasure(100, is_erased=False))
+        self.server.is_to_purge = self.path.endswith("?purge=now")
+        self._answer(202, erasure(100, is_deleted=False))
 
     def do_GET(self) -> None:
         assert self.path == f"/v1/erasures/{ID}"
@@ -65,14 +65,14 @@ class SlowHandler(BaseHTTPRequestHandler):
         self._answer(200, self._erasure())
 
     def _erasure(self) -> dict[str, Any]:
-        is_erased = self.server.left <= 0
-        if not (is_erased and self.server.is_to_scrub):
-            return erasure(4000, is_erased=is_erased)
+        is_deleted = self.server.left <= 0
+        if not (is_deleted and self.server.is_to_purge):
+            return erasure(4000, is_deleted=is_deleted)
         asked_at = "2026-11-22T11:31:00Z"
         if self.server.left > -3:
             doing = "writing the file anew"
-            return erasure(4000, is_erased=True, asked_at=asked_at, doing=doing)
-        return erasure(4000, is_erased=True, **self.server.end)
+            return erasure(4000, is_deleted=True, asked_at=asked_at, doing=doing)
+        return erasure(4000, is_deleted=True, **self.server.end)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
         pass
@@ -86,8 +86,8 @@ class SlowHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def slow_server(asked_until_erased: int) -> Iterator[SlowServer]:
-    with SlowServer(asked_until_erased) as server:
+def slow_server(asked_until_deleted: int) -> Iterator[SlowServer]:
+    with SlowServer(asked_until_deleted) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -100,9 +100,9 @@ def slow_server(asked_until_erased: int) -> Iterator[SlowServer]:
 def test_an_erasure_that_goes_on_is_waited_for_and_printed_at_its_end(tmp_path: Path) -> None:
     with slow_server(3) as server:
         words = ("users", "delete", "jane", "--yes", "--json", "--url", server.url)
-        result = recollect(*words, folder=tmp_path)
+        result = userkeep(*words, folder=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert json.loads(result.stdout)["state"] == "erased"
+    assert json.loads(result.stdout)["state"] == "deleted"
     assert server.left == 0
 
 
@@ -112,26 +112,26 @@ def test_a_terminal_shows_how_much_is_gone(tmp_path: Path) -> None:
         terminal = on_terminal(*words, folder=tmp_path)
     assert terminal.code == 0
     assert "Deleting user 'jane' … 4,000 messages gone" in terminal.text
-    assert re.search(r"^state +erased", terminal.text, re.MULTILINE)
+    assert re.search(r"^state +deleted", terminal.text, re.MULTILINE)
 
 
-def test_a_scrub_that_was_asked_for_is_waited_for_and_shown(tmp_path: Path) -> None:
+def test_a_purge_that_was_asked_for_is_waited_for_and_shown(tmp_path: Path) -> None:
     with slow_server(2) as server:
         server.end = {"not_done": [{"step": "log", "why": "The role may not do it."}]}
-        words = ("users", "delete", "jane", "--yes", "--scrub", "now", "--url", server.url)
+        words = ("users", "delete", "jane", "--yes", "--purge", "now", "--url", server.url)
         terminal = on_terminal(*words, folder=tmp_path)
     assert terminal.code == 0
-    assert "Scrubbing user 'jane' … writing the file anew" in terminal.text
+    assert "Purging user 'jane' … writing the file anew" in terminal.text
     assert "not done: log. The role may not do it." in terminal.text
     assert server.left == -3
 
 
-def test_a_scrub_with_something_in_its_way_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_purge_with_something_in_its_way_is_not_waited_for(tmp_path: Path) -> None:
     with slow_server(2) as server:
         problem = "The disk is full."
         server.end = {"asked_at": "2026-11-22T11:31:00Z", "problem": problem}
-        words = ("users", "delete", "jane", "--yes", "--scrub", "now", "--url", server.url)
-        result = recollect(*words, folder=tmp_path)
+        words = ("users", "delete", "jane", "--yes", "--purge", "now", "--url", server.url)
+        result = userkeep(*words, folder=tmp_path)
     assert result.returncode == 0
     assert problem in result.stdout
 
@@ -139,7 +139,7 @@ def test_a_scrub_with_something_in_its_way_is_not_waited_for(tmp_path: Path) -> 
 def test_who_does_not_wait_for_it_is_told_that_it_goes_on(tmp_path: Path) -> None:
     with slow_server(1_000_000) as server:
         process = subprocess.Popen(
-            [str(RECOLLECT), "users", "delete", "jane", "--yes", "--url", server.url],
+            [str(USERKEEP), "users", "delete", "jane", "--yes", "--url", server.url],
             cwd=tmp_path,
             env=environment_of(),
             text=True,

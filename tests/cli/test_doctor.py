@@ -1,4 +1,4 @@
-"""`recollect doctor`: it looks at everything, says what is wrong, and changes nothing."""
+"""`userkeep doctor`: it looks at everything, says what is wrong, and changes nothing."""
 
 import json
 from contextlib import closing
@@ -8,10 +8,10 @@ from typing import Any
 import apsw
 import pytest
 
-from recollect import __version__
-from recollect.storage.migrations import load_migrations
-from tests.cli.running import files_in, recollect
+from tests.cli.running import files_in, userkeep
 from tests.serving import serving
+from userkeep import __version__
+from userkeep.storage.migrations import load_migrations
 
 LAST = load_migrations("sqlite")[-1].number
 SUBJECTS = ["versions", "settings", "door", "database", "owner", "space"]
@@ -20,14 +20,14 @@ SUBJECTS = ["versions", "settings", "door", "database", "owner", "space"]
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A healthy database."""
-    path = tmp_path / "recollect.db"
-    assert recollect("migrate", "--database", f"sqlite:///{path}", folder=tmp_path).returncode == 0
+    path = tmp_path / "userkeep.db"
+    assert userkeep("migrate", "--database", f"sqlite:///{path}", folder=tmp_path).returncode == 0
     return path
 
 
 def findings(path: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code and what was found, by subject."""
-    result = recollect(
+    result = userkeep(
         "doctor", "--json", "--database", f"sqlite:///{path}", *arguments, folder=Path("/")
     )
     found = json.loads(result.stdout)
@@ -37,7 +37,7 @@ def findings(path: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]
 
 
 def test_a_fresh_folder_is_well_and_stays_empty(tmp_path: Path) -> None:
-    code, found = findings(tmp_path / "data" / "recollect.db")
+    code, found = findings(tmp_path / "data" / "userkeep.db")
     assert code == 0
     assert "is not there yet" in found["database"]["finding"]
     assert all(each["is_well"] for each in found.values())
@@ -55,16 +55,16 @@ def test_a_healthy_file_is_well_and_nothing_in_its_folder_changes(path: Path) ->
 
 
 def test_it_prints_lines_for_people(path: Path) -> None:
-    result = recollect("doctor", "--database", f"sqlite:///{path}", folder=path.parent)
+    result = userkeep("doctor", "--database", f"sqlite:///{path}", folder=path.parent)
     assert result.returncode == 0
     lines = result.stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [["ok", subject] for subject in SUBJECTS]
-    assert f"Recollect {__version__}, Python 3." in lines[0]
+    assert f"Userkeep {__version__}, Python 3." in lines[0]
 
 
 def test_a_running_server_is_named_with_process_and_url_and_left_alone(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        code, found = findings(tmp_path / "recollect.db")
+        code, found = findings(tmp_path / "userkeep.db")
         assert code == 0
         expected = f"process {server.process.pid}, serving at {server.url}"
         assert found["owner"]["finding"] == expected
@@ -76,8 +76,8 @@ def test_a_running_server_is_named_with_process_and_url_and_left_alone(tmp_path:
 def test_settings_are_named_and_their_values_are_not(path: Path) -> None:
     code, found = findings(path, "--secret", "a secret that nobody may see", "--port", "9000")
     assert code == 0
-    assert "RECOLLECT_SECRET" in found["settings"]["finding"]
-    assert "RECOLLECT_PORT" in found["settings"]["finding"]
+    assert "USERKEEP_SECRET" in found["settings"]["finding"]
+    assert "USERKEEP_PORT" in found["settings"]["finding"]
     assert "nobody may see" not in json.dumps(found)
 
 
@@ -88,7 +88,7 @@ def test_a_newer_database_is_wrong_with_what_to_do(path: Path) -> None:
     code, found = findings(path)
     assert code == 3
     assert not found["database"]["is_well"]
-    assert "made by a newer Recollect" in found["database"]["finding"]
+    assert "made by a newer Userkeep" in found["database"]["finding"]
     assert files_in(path.parent) == before
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_wrong(path: Path) -> None:
 
 
 def test_a_folder_in_the_place_of_the_file_is_wrong(tmp_path: Path) -> None:
-    path = tmp_path / "recollect.db"
+    path = tmp_path / "userkeep.db"
     path.mkdir()
     code, found = findings(path)
     assert code == 3
@@ -141,7 +141,7 @@ def test_a_door_that_is_open_to_everybody_is_wrong_too(path: Path) -> None:
 
 
 def test_what_is_wrong_is_marked_for_people_and_followed_by_advice(path: Path) -> None:
-    result = recollect(
+    result = userkeep(
         "doctor", "--database", f"sqlite:///{path}", "--host", "0.0.0.0", folder=path.parent
     )
     assert result.returncode == 3
@@ -152,13 +152,13 @@ def test_what_is_wrong_is_marked_for_people_and_followed_by_advice(path: Path) -
 
 
 def test_a_database_url_that_is_none_is_wrong(tmp_path: Path) -> None:
-    result = recollect("doctor", "--json", "--database", "mysql://host/db", folder=tmp_path)
+    result = userkeep("doctor", "--json", "--database", "mysql://host/db", folder=tmp_path)
     assert result.returncode == 3
     found = {each["subject"]: each for each in json.loads(result.stdout)}
     assert "is not a database that this version can open" in found["database"]["finding"]
 
 
 def test_a_database_in_memory_is_well(tmp_path: Path) -> None:
-    result = recollect("doctor", "--json", "--database", "sqlite:///:memory:", folder=tmp_path)
+    result = userkeep("doctor", "--json", "--database", "sqlite:///:memory:", folder=tmp_path)
     assert result.returncode == 0
     assert "gone when the server stops" in result.stdout

@@ -1,4 +1,4 @@
-"""`recollect erasures …`: what was forgotten, looked up, scrubbed, and looked for again."""
+"""`userkeep erasures …`: what was deleted, looked up, purged, and looked for again."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recollect import Recollect
-from recollect.api import wire
-from tests.cli.running import is_sentence, recollect
+from tests.cli.running import is_sentence, userkeep
 from tests.cli.terminals import Terminal, on_terminal
 from tests.cli.test_data_commands import Run, on, refused, run, said
 from tests.http.schemas import faults
+from userkeep import Userkeep
+from userkeep.api import wire
 
 __all__ = ["run"]
 
@@ -22,7 +22,7 @@ ADD = ("users", "add", "jane-qx81vty", "--email", EMAIL, "--json")
 UNKNOWN = "01a204d3-fd4f-7b04-a503-2bf951c2c06d"
 
 
-def erased(run: Run, folder: Path | None = None) -> str:
+def deleted(run: Run, folder: Path | None = None) -> str:
     """The id of an erasure of Jane; of a database in the folder, there is a copy with her in it."""
     said(run(*ADD), wire.User)
     for database in folder.rglob("*.db") if folder else ():
@@ -36,7 +36,7 @@ def test_erasures_are_listed_and_shown_as_the_schemas_say(run: Run) -> None:
     said(run("users", "add", "tom", "--json"), wire.User)
     nothing = said(run("erasures", "list", "--json"), wire.Page[wire.Erasure])
     assert nothing == {"items": [], "next": None}
-    ids = [erased(run) for _ in range(3)]
+    ids = [deleted(run) for _ in range(3)]
     page = said(run("erasures", "list", "--limit", "2", "--json"), wire.Page[wire.Erasure])
     assert [each["id"] for each in page["items"]] == ids[:2]
     again = ("--cursor", page["next"], "--json")
@@ -49,8 +49,8 @@ def test_erasures_are_listed_and_shown_as_the_schemas_say(run: Run) -> None:
     assert shown == page["items"][1]
 
 
-def test_what_was_erased_is_found_until_nothing_has_it(run: Run, tmp_path: Path) -> None:
-    erasure_id = erased(run, tmp_path)
+def test_what_was_deleted_is_found_until_nothing_has_it(run: Run, tmp_path: Path) -> None:
+    erasure_id = deleted(run, tmp_path)
     file = tmp_path / "canaries.txt"
     file.write_bytes(f"{EMAIL}\r\n\nnobody ever said this\n".encode())
     canaries = ("--canary", "nor this one", "--canaries-from", str(file))
@@ -66,8 +66,8 @@ def test_what_was_erased_is_found_until_nothing_has_it(run: Run, tmp_path: Path)
     assert {hit["canary"] for hit in value["hits"]} == {1, None}
     assert all(hit["where"].startswith("file ") for hit in value["hits"])
 
-    scrubbed = said(run("erasures", "scrub", erasure_id, "--json"), wire.Erasure)
-    assert scrubbed["state"] == "scrubbed"
+    purged = said(run("erasures", "purge", erasure_id, "--json"), wire.Erasure)
+    assert purged["state"] == "purged"
     for copy in tmp_path.rglob("*.copy"):
         copy.unlink()
     clean = said(run(*ask), wire.Verification)
@@ -76,7 +76,7 @@ def test_what_was_erased_is_found_until_nothing_has_it(run: Run, tmp_path: Path)
 
 
 def test_canaries_may_come_on_stdin(run: Run, tmp_path: Path) -> None:
-    erasure_id = erased(run, tmp_path)
+    erasure_id = deleted(run, tmp_path)
     ask = ("erasures", "verify", erasure_id, "--canaries-from", "-", "--json")
     assert run(*ask, given=f"{EMAIL}\n").returncode == 3
     assert run(*ask, given="nobody ever said this").returncode == 0
@@ -84,7 +84,7 @@ def test_canaries_may_come_on_stdin(run: Run, tmp_path: Path) -> None:
 
 
 def test_what_is_refused_is_a_sentence_without_the_canary(run: Run) -> None:
-    erasure_id = erased(run)
+    erasure_id = deleted(run)
     for words in (
         ("--canary", "qx81"),
         ("--canary", EMAIL, "--canary", "qx81vty " * 200),
@@ -92,13 +92,13 @@ def test_what_is_refused_is_a_sentence_without_the_canary(run: Run) -> None:
     ):
         sentence = refused(run("erasures", "verify", erasure_id, *words), 1)
         assert "qx81" not in sentence
-    for what in ("show", "scrub", "verify"):
+    for what in ("show", "purge", "verify"):
         assert "no erasure" in refused(run("erasures", what, UNKNOWN), 4)
 
 
 def test_canaries_that_are_no_text_are_wrong_usage(tmp_path: Path) -> None:
     here = on(tmp_path)
-    erasure_id = erased(here)
+    erasure_id = deleted(here)
     (tmp_path / "canaries").write_bytes(b"\xff\xfe\x00")
     result = here("erasures", "verify", erasure_id, "--canaries-from", "canaries")
     assert (result.returncode, is_sentence(result.stderr)) == (2, True)
@@ -107,21 +107,21 @@ def test_canaries_that_are_no_text_are_wrong_usage(tmp_path: Path) -> None:
 
 def test_a_human_being_reads_where_and_how_far(tmp_path: Path) -> None:
     here = on(tmp_path)
-    erasure_id = erased(here, tmp_path)
+    erasure_id = deleted(here, tmp_path)
     shown = here("erasures", "list").stdout.splitlines()
-    assert re.fullmatch(rf"{erasure_id} +user +erased +1 user +(just now|.* ago) *", shown[2])
+    assert re.fullmatch(rf"{erasure_id} +user +deleted +1 user +(just now|.* ago) *", shown[2])
     assert re.search(
         r"^subject +user [0-9a-f-]{36} *$", here("erasures", "show", erasure_id).stdout, re.M
     )
 
     found = here("erasures", "verify", erasure_id, "--canary", EMAIL, "--canary", "never said")
     assert re.search(
-        r"^file recollect\.db\.copy at \d+ +canaries\[0\] +utf-8 +\d+ *$", found.stdout, re.M
+        r"^file userkeep\.db\.copy at \d+ +canaries\[0\] +utf-8 +\d+ *$", found.stdout, re.M
     )
     assert re.search(r"^found +\d+ places *$", found.stdout, re.M)
     assert re.search(r"^looked at +table users, 0 rows *$", found.stdout, re.M)
-    assert re.search(r"^ +file recollect\.db, \d+ KiB *$", found.stdout, re.M)
-    assert "not looked at  file recollect.db-shm" in found.stdout
+    assert re.search(r"^ +file userkeep\.db, \d+ KiB *$", found.stdout, re.M)
+    assert "not looked at  file userkeep.db-shm" in found.stdout
     assert EMAIL not in found.stdout + found.stderr
     none = here("erasures", "verify", erasure_id, "--canary", "never said")
     assert re.search(r"^found +nothing *$", none.stdout, re.M)
@@ -129,14 +129,14 @@ def test_a_human_being_reads_where_and_how_far(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_on_a_terminal_it_fits(tmp_path: Path, columns: int) -> None:
-    erasure_id = erased(on(tmp_path), tmp_path)
+    erasure_id = deleted(on(tmp_path), tmp_path)
     for words in (("list",), ("show", erasure_id), ("verify", erasure_id, "--canary", EMAIL)):
         terminal = on_terminal("erasures", *words, folder=tmp_path, columns=columns)
         assert max(len(line) for line in terminal.text.splitlines()) <= columns
 
 
 def test_somebody_at_a_terminal_is_asked_for_the_canaries(tmp_path: Path) -> None:
-    erasure_id = erased(on(tmp_path), tmp_path)
+    erasure_id = deleted(on(tmp_path), tmp_path)
     words = ("erasures", "verify", erasure_id, "--canaries-from", "-")
     with Terminal(*words, folder=tmp_path) as terminal:
         terminal.read_until("A text to look for")
@@ -149,7 +149,7 @@ def test_somebody_at_a_terminal_is_asked_for_the_canaries(tmp_path: Path) -> Non
 
 
 def test_an_erasure_that_was_left_half_way_is_finished_by_who_looks(tmp_path: Path) -> None:
-    with Recollect.open(tmp_path / "m.db") as client:
+    with Userkeep.open(tmp_path / "m.db") as client:
         client.user.add(user_id="jane")
-    result = recollect("erasures", "list", "--database", "m.db", folder=tmp_path)
-    assert (result.returncode, result.stdout.strip()) == (0, "Nothing was erased here.")
+    result = userkeep("erasures", "list", "--database", "m.db", folder=tmp_path)
+    assert (result.returncode, result.stdout.strip()) == (0, "Nothing was deleted here.")

@@ -1,4 +1,4 @@
-"""`recollect migrate`."""
+"""`userkeep migrate`."""
 
 import json
 from contextlib import closing
@@ -6,49 +6,49 @@ from pathlib import Path
 
 import apsw
 
-from recollect.storage.migrations import load_migrations
-from tests.cli.running import files_in, is_sentence, recollect
+from tests.cli.running import files_in, is_sentence, userkeep
 from tests.serving import serving
+from userkeep.storage.migrations import load_migrations
 
 KNOWN = load_migrations("sqlite")
 LAST = KNOWN[-1].number
 
 
 def test_a_fresh_database_takes_every_step_once(tmp_path: Path) -> None:
-    result = recollect("migrate", folder=tmp_path)
+    result = userkeep("migrate", folder=tmp_path)
     steps = [f"applied {step.number:04d} {step.name}" for step in KNOWN]
     assert result.returncode == 0
     assert result.stdout.splitlines() == [*steps, f"the schema is at step {LAST}"]
-    assert (tmp_path / "recollect-data" / "recollect.db").exists()
-    again = recollect("migrate", folder=tmp_path)
+    assert (tmp_path / "userkeep-data" / "userkeep.db").exists()
+    again = userkeep("migrate", folder=tmp_path)
     assert (again.returncode, again.stdout) == (0, f"the schema is at step {LAST}\n")
 
 
 def test_for_machines_it_says_what_it_has_applied(tmp_path: Path) -> None:
     steps = [f"{step.number:04d} {step.name}" for step in KNOWN]
     for applied in (steps, []):
-        result = recollect("migrate", "--json", folder=tmp_path)
+        result = userkeep("migrate", "--json", folder=tmp_path)
         assert json.loads(result.stdout) == {"applied": applied, "step": LAST}
 
 
 def test_it_takes_the_database_that_is_named(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/elsewhere.db"
-    assert recollect("migrate", "--database", url, folder=tmp_path).returncode == 0
+    assert userkeep("migrate", "--database", url, folder=tmp_path).returncode == 0
     assert (tmp_path / "elsewhere.db").exists()
-    assert not (tmp_path / "recollect-data").exists()
+    assert not (tmp_path / "userkeep-data").exists()
 
 
 def test_a_flag_wins_over_the_environment(tmp_path: Path) -> None:
-    environment = {"RECOLLECT_DATABASE_URL": "sqlite:///variable.db"}
+    environment = {"USERKEEP_DATABASE_URL": "sqlite:///variable.db"}
     flag = ("--database", "sqlite:///flag.db")
-    recollect("migrate", *flag, folder=tmp_path, environment=environment)
+    userkeep("migrate", *flag, folder=tmp_path, environment=environment)
     assert (tmp_path / "flag.db").exists()
     assert not (tmp_path / "variable.db").exists()
 
 
 def test_a_database_that_is_being_served_is_refused_with_process_and_url(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        result = recollect("migrate", "--database", server.database_url, folder=tmp_path)
+        result = userkeep("migrate", "--database", server.database_url, folder=tmp_path)
         assert result.returncode == 1
         assert is_sentence(result.stderr)
         assert f"process {server.process.pid} at {server.url}" in result.stderr
@@ -56,22 +56,22 @@ def test_a_database_that_is_being_served_is_refused_with_process_and_url(tmp_pat
 
 def test_a_newer_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "newer.db"
-    recollect("migrate", "--database", f"sqlite:///{path}", folder=tmp_path)
+    userkeep("migrate", "--database", f"sqlite:///{path}", folder=tmp_path)
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("INSERT INTO schema_migrations VALUES (9999, 'from_the_future', 1)")
     before = files_in(tmp_path)
-    result = recollect("migrate", "--database", f"sqlite:///{path}", folder=tmp_path)
+    result = userkeep("migrate", "--database", f"sqlite:///{path}", folder=tmp_path)
     assert result.returncode == 1
     assert is_sentence(result.stderr)
-    assert "was made by a newer Recollect" in result.stderr
-    assert "Install the newer Recollect" in result.stderr
+    assert "was made by a newer Userkeep" in result.stderr
+    assert "Install the newer Userkeep" in result.stderr
     assert files_in(tmp_path) == before
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "letter.db"
     path.write_text("Dear aunt,\n" * 1000)
-    result = recollect("migrate", "--database", f"sqlite:///{path}", folder=tmp_path)
+    result = userkeep("migrate", "--database", f"sqlite:///{path}", folder=tmp_path)
     assert result.returncode == 1
     assert is_sentence(result.stderr)
     assert "is not a SQLite database" in result.stderr
@@ -79,14 +79,14 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path)
 
 
 def test_another_secret_is_refused(tmp_path: Path) -> None:
-    recollect("migrate", "--secret", "the secret it was made with", folder=tmp_path)
-    result = recollect("migrate", "--secret", "another secret, quite long", folder=tmp_path)
+    userkeep("migrate", "--secret", "the secret it was made with", folder=tmp_path)
+    result = userkeep("migrate", "--secret", "another secret, quite long", folder=tmp_path)
     assert result.returncode == 1
     assert "belongs to another secret" in result.stderr
     assert "quite long" not in result.stderr
 
 
 def test_a_database_in_memory_can_be_migrated_for_what_it_is_worth(tmp_path: Path) -> None:
-    result = recollect("migrate", "--database", "sqlite:///:memory:", folder=tmp_path)
+    result = userkeep("migrate", "--database", "sqlite:///:memory:", folder=tmp_path)
     assert result.returncode == 0
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""`recollect port`: everything arrives, or it is told what did not; and a part is never served."""
+"""`userkeep port`: everything arrives, or it is told what did not; and a part is never served."""
 
 import json
 import os
@@ -12,21 +12,21 @@ from typing import Any
 import apsw
 import pytest
 
-from recollect.config import Settings
-from recollect.domain.erasure import Erasure
-from recollect.domain.paging import Page
-from recollect.domain.session import Session
-from recollect.domain.user import User
-from recollect.opening import Installation, open_installation
-from recollect.services import erasures, users
-from recollect.storage.migrations import load_migrations
-from recollect.storage.porting.checksums import canonical_json
-from recollect.storage.porting.tables import TABLES
-from tests.cli.running import files_in, is_sentence, recollect
+from tests.cli.running import files_in, is_sentence, userkeep
 from tests.postgres import postgres_server
-from tests.serving import RECOLLECT, serving
-from tests.typed_ways import over_installation
+from tests.serving import USERKEEP, serving
+from tests.typed_ways import over_instance
 from tests.ways import Way
+from userkeep.config import Settings
+from userkeep.domain.erasure import Erasure
+from userkeep.domain.paging import Page
+from userkeep.domain.session import Session
+from userkeep.domain.user import User
+from userkeep.opening import Instance, open_instance
+from userkeep.services import erasures, users
+from userkeep.storage.migrations import load_migrations
+from userkeep.storage.porting.checksums import canonical_json
+from userkeep.storage.porting.tables import TABLES
 
 ENGINES = ("sqlite", "postgres")
 WAYS = [(source, target) for source in ENGINES for target in ENGINES]
@@ -44,24 +44,24 @@ def database(engine: str, folder: Path, name: str) -> str:
 
 
 @contextmanager
-def opened(url: str, folder: Path) -> Iterator[tuple[Installation, Way]]:
-    """An installation with the secret that all of a test share."""
-    house = open_installation(Settings(database_url=url, secret_file=str(folder / "secret")))
+def opened(url: str, folder: Path) -> Iterator[tuple[Instance, Way]]:
+    """An instance with the secret that all of a test share."""
+    house = open_instance(Settings(database_url=url, secret_file=str(folder / "secret")))
     try:
-        yield house, over_installation(house)
+        yield house, over_instance(house)
     finally:
         house.close()
 
 
 def port(source: str, target: str, *flags: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return recollect("port", source, target, *flags, folder=folder, seconds=60)
+    return userkeep("port", source, target, *flags, folder=folder, seconds=60)
 
 
 def serve_is_refused(url: str, folder: Path) -> str:
     """What is said to whoever serves, or migrates, a database that is not whole."""
     secret = ("--secret-file", folder / "secret-of-nobody")
     for command in ("serve", "migrate"):
-        result = recollect(command, "--database", url, *secret, folder=folder)
+        result = userkeep(command, "--database", url, *secret, folder=folder)
         assert result.returncode == 1
         assert is_sentence(result.stderr)
     assert not (folder / "secret-of-nobody").exists()
@@ -71,7 +71,7 @@ def serve_is_refused(url: str, folder: Path) -> str:
 # What is in the source.
 
 
-def fill_awkwardly(house: Installation, way: Way) -> None:
+def fill_awkwardly(house: Instance, way: Way) -> None:
     """One of everything that could be lost on the way."""
     for number in range(30):
         way.request("POST", "/v1/users", json={"user_id": f"user {number}", "email": "Ä@é.org"})
@@ -91,7 +91,7 @@ def fill_awkwardly(house: Installation, way: Way) -> None:
     once = {"Idempotency-Key": "once"}
     user = {"user_id": "made once", "metadata": {"n": 1.50}}
     assert way.request("POST", "/v1/users", json=user, headers=once).status == 201
-    erase_some(house, way)
+    delete_some(house, way)
 
 
 def append(way: Way, session_id: str, message: dict[str, Any]) -> None:
@@ -100,14 +100,14 @@ def append(way: Way, session_id: str, message: dict[str, Any]) -> None:
     assert reply.status == 201, reply.json
 
 
-def erase_some(house: Installation, way: Way) -> None:
+def delete_some(house: Instance, way: Way) -> None:
     """A finished erasure, one half-way, one of a message; the newest numbers are free again."""
-    for name in ("forgotten", "half-way"):
+    for name in ("deleted", "half-way"):
         way.request("POST", "/v1/users", json={"user_id": name})
         way.request("POST", "/v1/sessions", json={"session_id": f"of {name}", "user_id": name})
     [_, message] = way.request("GET", "/v1/sessions/{}/messages", "Z").json["items"]
     way.request("DELETE", "/v1/sessions/{}/messages/{}", "Z", message["uuid"])
-    way.request("DELETE", "/v1/users/{}", "forgotten")
+    way.request("DELETE", "/v1/users/{}", "deleted")
     way.request("POST", "/v1/users", json={"user_id": "newest"})
     way.request("POST", "/v1/sessions", json={"session_id": "newest"})
     begun = house.engine.write(lambda tx: erasures.begin_user(tx, house.scope, "half-way"))
@@ -130,7 +130,7 @@ def fill_much(way: Way) -> None:
         assert way.request("POST", "/v1/sessions/{}/messages", session_id, json=body).status == 201
 
 
-def contents(house: Installation, way: Way) -> dict[str, Any]:
+def contents(house: Instance, way: Way) -> dict[str, Any]:
     """All that the lists show, in small pages, and what the database keeps of it."""
     engine, scope = house.engine, house.scope
     everything = Page(limit=ALL).values | {"project_id": scope.project_id}
@@ -144,9 +144,9 @@ def contents(house: Installation, way: Way) -> dict[str, Any]:
         "erasures": paged(way, "/v1/erasures"),
         "numbers": engine.read(
             lambda tx: [
-                [row.number for row in tx.all("list_users", User, **everything)],
-                [row.number for row in tx.all("list_sessions", Session, **everything)],
-                [row.number for row in tx.all("list_erasures", Erasure, **everything)],
+                [row.number for row in tx.fetch_all("list_users", User, **everything)],
+                [row.number for row in tx.fetch_all("list_sessions", Session, **everything)],
+                [row.number for row in tx.fetch_all("list_erasures", Erasure, **everything)],
             ]
         ),
     }
@@ -163,15 +163,15 @@ def paged(way: Way, path: str, *ids: str) -> list[Any]:
         cursor = {"cursor": page["next"]}
 
 
-def number_of_next(house: Installation, way: Way) -> list[int]:
+def number_of_next(house: Instance, way: Way) -> list[int]:
     """The numbers that a new user and a new session get."""
     way.request("POST", "/v1/users", json={"user_id": "next"})
     way.request("POST", "/v1/sessions", json={"session_id": "next"})
     of_project = {"project_id": house.scope.project_id}
 
     def numbers(tx: Any) -> list[int]:
-        user = tx.one("get_user", User, user_id="next", **of_project)
-        session = tx.one("get_session", Session, session_id="next", **of_project)
+        user = tx.fetch_one("get_user", User, user_id="next", **of_project)
+        session = tx.fetch_one("get_session", Session, session_id="next", **of_project)
         return [user.number, session.number]
 
     return house.engine.read(numbers)
@@ -212,16 +212,16 @@ def test_what_was_promised_before_is_kept_after(
     assert port(source, target, folder=tmp_path).returncode == 0
     with opened(target, tmp_path) as (house, way):
         assert way.request("GET", "/v1/users", params={"cursor": cursor}).json == next_page
-        # A repeated request is recognised, the forgotten do not come back by a late append, and an
+        # A repeated request is recognised, the deleted do not come back by a late append, and an
         # erasure that was half-way is finished.
         user = {"user_id": "made once", "metadata": {"n": 1.50}}
         once = {"Idempotency-Key": "once"}
         again = way.request("POST", "/v1/users", json=user, headers=once)
         assert again.status == 201, "not 409: it is told what the first request made"
-        late = {"user_id": "forgotten", "messages": [{"role": "user", "content": "late"}]}
+        late = {"user_id": "deleted", "messages": [{"role": "user", "content": "late"}]}
         assert way.request("POST", "/v1/sessions/{}/messages", "new", json=late).status == 410
         assert way.request("GET", "/v1/users/{}", "half-way").status == 410
-        assert way.request("DELETE", "/v1/users/{}", "half-way").json["state"] == "erased"
+        assert way.request("DELETE", "/v1/users/{}", "half-way").json["state"] == "deleted"
         missing = house.engine.read(lambda tx: users.page(tx, house.scope, Page(limit=ALL)))
         assert "half-way" not in {user.user_id for user in missing}
 
@@ -247,30 +247,30 @@ def test_there_and_back_again_gives_the_same_checksums(tmp_path: Path) -> None:
 def test_the_report_names_the_secret_that_the_target_needs_and_does_not_print_it(
     tmp_path: Path,
 ) -> None:
-    recollect("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
+    userkeep("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
     target = database("postgres", tmp_path, "")
     result = port("sqlite:///source.db", target, folder=tmp_path)
     assert result.returncode == 0
-    assert "source.db.secret. Copy it to recollect-data/recollect.secret" in result.stdout
+    assert "source.db.secret. Copy it to userkeep-data/userkeep.secret" in result.stdout
     secret = (tmp_path / "source.db.secret").read_text().strip()
     assert secret not in result.stdout + result.stderr
-    other = recollect("migrate", "--database", target, folder=tmp_path)
+    other = userkeep("migrate", "--database", target, folder=tmp_path)
     assert "belongs to another secret" in other.stderr
     given = ("--secret-file", "source.db.secret")
-    assert recollect("migrate", "--database", target, *given, folder=tmp_path).returncode == 0
+    assert userkeep("migrate", "--database", target, *given, folder=tmp_path).returncode == 0
 
 
 def test_a_secret_that_is_a_variable_is_named_as_such(tmp_path: Path) -> None:
-    environment = {"RECOLLECT_SECRET": "a secret that nobody may see"}
+    environment = {"USERKEEP_SECRET": "a secret that nobody may see"}
     urls = ("sqlite:///source.db", "sqlite:///target.db")
-    recollect("migrate", "--database", urls[0], folder=tmp_path, environment=environment)
-    result = recollect("port", *urls, folder=tmp_path, environment=environment)
-    assert "with the same RECOLLECT_SECRET." in result.stdout
+    userkeep("migrate", "--database", urls[0], folder=tmp_path, environment=environment)
+    result = userkeep("port", *urls, folder=tmp_path, environment=environment)
+    assert "with the same USERKEEP_SECRET." in result.stdout
     assert "nobody may see" not in result.stdout + result.stderr
 
 
 def test_without_a_terminal_there_is_a_line_for_each_table(tmp_path: Path) -> None:
-    recollect("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
+    userkeep("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
     result = port("sqlite:///source.db", "sqlite:///target.db", folder=tmp_path)
     told = [line.split()[:2] for line in result.stderr.splitlines()]
     names = [table.name for table in TABLES]
@@ -280,14 +280,14 @@ def test_without_a_terminal_there_is_a_line_for_each_table(tmp_path: Path) -> No
 def test_a_source_on_sqlite_is_left_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "source"
     source = f"sqlite:///{folder}/source.db"
-    recollect("migrate", "--database", source, folder=tmp_path)
+    userkeep("migrate", "--database", source, folder=tmp_path)
     before = files_in(folder)
     assert port(source, "sqlite:///target.db", folder=tmp_path).returncode == 0
     assert files_in(folder) == before
 
 
 def test_a_source_on_sqlite_whose_server_was_killed_is_copied_with_its_log(tmp_path: Path) -> None:
-    secret = {"RECOLLECT_SECRET_FILE": str(tmp_path / "secret")}
+    secret = {"USERKEEP_SECRET_FILE": str(tmp_path / "secret")}
     with serving(tmp_path, settings=secret) as server:
         source = server.database_url
         body = {"messages": [{"role": "user", "content": "hello"}], "user_id": "jane"}
@@ -296,7 +296,7 @@ import json, urllib.request
 url = "{server.url}/v1/sessions/s/messages"
 urllib.request.urlopen(urllib.request.Request(url, {json.dumps(body).encode()!r}, method="POST"))
 """
-        subprocess.run([RECOLLECT.with_name("python"), "-c", run], check=True)
+        subprocess.run([USERKEEP.with_name("python"), "-c", run], check=True)
         server.kill()
     target = database("postgres", tmp_path, "")
     assert port(source, target, folder=tmp_path).returncode == 0
@@ -317,9 +317,9 @@ def test_a_source_on_postgres_may_be_served_meanwhile(tmp_path: Path) -> None:
 @contextmanager
 def interrupted(source: str, target: str, folder: Path) -> Iterator[None]:
     """A port that is killed while messages are copied."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("USERKEEP_")}
     with subprocess.Popen(
-        [str(RECOLLECT), "port", source, target],
+        [str(USERKEEP), "port", source, target],
         cwd=folder,
         env=inherited,
         text=True,
@@ -346,8 +346,8 @@ def test_what_was_killed_half_way_is_not_opened_and_the_same_command_completes_i
         fill_much(way)
         before = paged(way, "/v1/users")
     with interrupted(source, target, tmp_path):
-        assert "Run the same `recollect port` again" in serve_is_refused(target, tmp_path)
-        looked = recollect("doctor", "--database", target, folder=tmp_path)
+        assert "Run the same `userkeep port` again" in serve_is_refused(target, tmp_path)
+        looked = userkeep("doctor", "--database", target, folder=tmp_path)
         assert "is the target of a port that has not finished" in looked.stdout
     result = port(source, target, "--json", folder=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -388,7 +388,7 @@ def test_a_source_that_has_changed_meanwhile_is_told_and_the_target_stays_closed
     result = port(source, target, folder=tmp_path)
     assert result.returncode == 1
     told = result.stderr.splitlines()[-1]
-    assert told.startswith("recollect: ")
+    assert told.startswith("userkeep: ")
     assert sentence in told
     assert "Empty the target" in told
     assert "Run the same" in serve_is_refused(target, tmp_path)
@@ -399,8 +399,8 @@ def test_a_source_that_has_changed_meanwhile_is_told_and_the_target_stays_closed
 
 @pytest.fixture
 def source(tmp_path: Path) -> str:
-    """An installation that could be ported."""
-    recollect("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
+    """An instance that could be ported."""
+    userkeep("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
     return "sqlite:///source.db"
 
 
@@ -425,7 +425,7 @@ def test_a_target_that_is_in_use_is_refused_and_left_as_it_was(
 
 
 @pytest.mark.parametrize("to_engine", ENGINES)
-def test_an_unfinished_port_of_another_installation_is_refused(
+def test_an_unfinished_port_of_another_instance_is_refused(
     tmp_path: Path, source: str, to_engine: str
 ) -> None:
     other = database("sqlite", tmp_path, "other")
@@ -433,7 +433,7 @@ def test_an_unfinished_port_of_another_installation_is_refused(
     with opened(other, tmp_path) as (_, way):
         fill_much(way)
     with interrupted(other, target, tmp_path):
-        assert "unfinished port of another installation" in refused(source, target, tmp_path)
+        assert "unfinished port of another instance" in refused(source, target, tmp_path)
         assert "an unfinished port itself" in refused(
             target, database("sqlite", tmp_path, "third"), tmp_path
         )
@@ -465,12 +465,12 @@ def test_a_source_of_an_older_schema_is_told_to_migrate(tmp_path: Path, source: 
     with closing(apsw.Connection(str(tmp_path / "source.db"))) as connection:
         connection.execute("DELETE FROM schema_migrations WHERE number = ?", (last,))
     told = refused(source, "sqlite:///target.db", tmp_path)
-    assert "run `recollect migrate --database sqlite:///source.db` first" in told
+    assert "run `userkeep migrate --database sqlite:///source.db` first" in told
 
 
 def test_an_older_source_on_postgres_is_told_to_migrate(tmp_path: Path) -> None:
     url = database("postgres", tmp_path, "")
-    assert "is not a database of Recollect" in refused(url, "sqlite:///target.db", tmp_path)
+    assert "is not a database of Userkeep" in refused(url, "sqlite:///target.db", tmp_path)
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -496,13 +496,13 @@ def test_another_programs_database_is_no_target(tmp_path: Path, source: str) -> 
 
 
 def test_every_table_and_every_column_is_copied(tmp_path: Path) -> None:
-    house = open_installation(Settings(database_url=f"sqlite:///{tmp_path}/recollect.db"))
+    house = open_instance(Settings(database_url=f"sqlite:///{tmp_path}/userkeep.db"))
     house.close()
-    with closing(apsw.Connection(f"{tmp_path}/recollect.db")) as connection:
+    with closing(apsw.Connection(f"{tmp_path}/userkeep.db")) as connection:
         there = {
             str(name): {column[1] for column in connection.execute(f"PRAGMA table_info({name})")}
             for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            if name not in {"schema_migrations", "sqlite_sequence", "edits"}
+            if name not in {"schema_migrations", "sqlite_sequence", "pending_purges"}
             and not name.startswith("message_words")  # whoever opens the target makes it anew
         }
     there["messages"].remove("number")  # see storage.porting.tables

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from recollect.storage.migrations import load_migrations
-from tests.cli.running import is_sentence, recollect
+from tests.cli.running import is_sentence, userkeep
 from tests.postgres import postgres_server
 from tests.serving import free_port, serving
+from userkeep.storage.migrations import load_migrations
 
 KNOWN = load_migrations("postgres")
 LAST = KNOWN[-1].number
@@ -31,31 +31,31 @@ def nowhere() -> str:
 
 
 def findings(url: str, folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    result = recollect("doctor", "--json", "--database", url, *arguments, folder=folder)
+    result = userkeep("doctor", "--json", "--database", url, *arguments, folder=folder)
     return result.returncode, {each["subject"]: each for each in json.loads(result.stdout)}
 
 
 def test_a_fresh_database_takes_every_step_once(tmp_path: Path, url: str) -> None:
-    result = recollect("migrate", "--database", url, folder=tmp_path)
+    result = userkeep("migrate", "--database", url, folder=tmp_path)
     steps = [f"applied {step.number:04d} {step.name}" for step in KNOWN]
     assert result.stdout.splitlines() == [*steps, f"the schema is at step {LAST}"]
-    again = recollect("migrate", "--database", url, folder=tmp_path)
+    again = userkeep("migrate", "--database", url, folder=tmp_path)
     assert (again.returncode, again.stdout) == (0, f"the schema is at step {LAST}\n")
 
 
 def test_the_secret_is_made_in_the_folder_of_data_for_its_user_alone(
     tmp_path: Path, url: str
 ) -> None:
-    assert recollect("migrate", "--database", url, folder=tmp_path).returncode == 0
-    secret = tmp_path / "recollect-data" / "recollect.secret"
+    assert userkeep("migrate", "--database", url, folder=tmp_path).returncode == 0
+    secret = tmp_path / "userkeep-data" / "userkeep.secret"
     assert secret.stat().st_mode & 0o777 == 0o600
     assert len(secret.read_bytes().strip()) >= 32
 
 
 def test_another_secret_is_refused(tmp_path: Path, url: str) -> None:
-    assert recollect("migrate", "--database", url, folder=tmp_path).returncode == 0
-    other = {"RECOLLECT_SECRET": "another secret of 16 characters"}
-    result = recollect("migrate", "--database", url, folder=tmp_path, environment=other)
+    assert userkeep("migrate", "--database", url, folder=tmp_path).returncode == 0
+    other = {"USERKEEP_SECRET": "another secret of 16 characters"}
+    result = userkeep("migrate", "--database", url, folder=tmp_path, environment=other)
     assert result.returncode == 1
     assert "belongs to another secret" in result.stderr
     assert is_sentence(result.stderr)
@@ -65,7 +65,7 @@ def test_another_secret_is_refused(tmp_path: Path, url: str) -> None:
 def test_a_server_that_is_away_is_named_without_its_password(
     tmp_path: Path, nowhere: str, command: str
 ) -> None:
-    result = recollect(command, "--database", nowhere, folder=tmp_path)
+    result = userkeep(command, "--database", nowhere, folder=tmp_path)
     assert result.returncode == 1
     assert is_sentence(result.stderr)
     assert re.search(r"PostgreSQL at 127\.0\.0\.1:\d+/memory cannot be used", result.stderr)
@@ -74,7 +74,7 @@ def test_a_server_that_is_away_is_named_without_its_password(
 
 def test_a_url_that_makes_no_sense_is_refused_with_the_reason(tmp_path: Path) -> None:
     url = "postgresql://jane:pass-word@localhost/memory?nonsense=1"
-    result = recollect("serve", "--database", url, folder=tmp_path)
+    result = userkeep("serve", "--database", url, folder=tmp_path)
     assert result.returncode == 1
     assert is_sentence(result.stderr)
     assert "nonsense" in result.stderr
@@ -85,7 +85,7 @@ def test_another_programs_database_is_refused_untouched(tmp_path: Path, url: str
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE users (name text)")
     for command in ("serve", "migrate"):
-        result = recollect(command, "--database", url, folder=tmp_path)
+        result = userkeep(command, "--database", url, folder=tmp_path)
         assert result.returncode == 1
         assert "another program's database" in result.stderr
     with psycopg.connect(url) as connection:
@@ -99,9 +99,9 @@ def test_another_programs_database_is_refused_untouched(tmp_path: Path, url: str
 def test_an_empty_schema_of_another_programs_database_will_do(tmp_path: Path, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE users (name text)")
-        connection.execute("CREATE SCHEMA recollect")
-    joined = f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3Drecollect"
-    assert recollect("migrate", "--database", joined, folder=tmp_path).returncode == 0
+        connection.execute("CREATE SCHEMA userkeep")
+    joined = f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3Duserkeep"
+    assert userkeep("migrate", "--database", joined, folder=tmp_path).returncode == 0
 
 
 def test_the_doctor_looks_at_the_server_and_changes_nothing(tmp_path: Path, url: str) -> None:
@@ -113,7 +113,7 @@ def test_the_doctor_looks_at_the_server_and_changes_nothing(tmp_path: Path, url:
             connection.execute("SELECT * FROM pg_tables WHERE schemaname = 'public'").fetchall()
             == []
         )
-    recollect("migrate", "--database", url, folder=tmp_path)
+    userkeep("migrate", "--database", url, folder=tmp_path)
     code, found = findings(url, tmp_path)
     assert f"schema at step {LAST}" in found["database"]["finding"]
     # The tests' server does without fsync, which the doctor must not pass over.
@@ -122,7 +122,7 @@ def test_the_doctor_looks_at_the_server_and_changes_nothing(tmp_path: Path, url:
 
 
 def test_the_doctor_counts_the_connections_that_are_left(tmp_path: Path, url: str) -> None:
-    _, found = findings(url, tmp_path, "--postgres-lanes", "4000")
+    _, found = findings(url, tmp_path, "--postgres-pool-size", "4000")
     assert not found["connections"]["is_well"]
     assert "needs 4005" in found["connections"]["finding"]
 
@@ -137,4 +137,4 @@ def test_the_doctor_says_that_the_server_is_away(tmp_path: Path, nowhere: str) -
 def test_the_banner_names_the_server_and_the_database(tmp_path: Path, url: str) -> None:
     with serving(tmp_path, database_url=url) as server:
         banner = server.log.read_text()
-    assert re.search(r"database  PostgreSQL \d+\.\d+, .*recollect_test_", banner)
+    assert re.search(r"database  PostgreSQL \d+\.\d+, .*userkeep_test_", banner)

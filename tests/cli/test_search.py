@@ -1,4 +1,4 @@
-"""`recollect search`: on a file and on a server, for machines and on a terminal."""
+"""`userkeep search`: on a file and on a server, for machines and on a terminal."""
 
 import json
 import re
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from recollect import NewMessage, Recollect
-from recollect.api import wire
 from tests.cli.running import is_sentence
 from tests.cli.terminals import on_terminal
 from tests.cli.test_data_commands import Run, on, refused, said
 from tests.serving import serving
+from userkeep import NewMessage, Userkeep
+from userkeep.api import wire
 
 QUESTION = "What shoes does Jane want?"
 TEXT = "The blue ones fit!\nCould I get the same shoe for hiking?"
 
 
-def fill(client: Recollect) -> None:
+def fill(client: Userkeep) -> None:
     """Two users and three sessions."""
     talk = [
         NewMessage(content="I run. " * 60, role="Jane", role_type="user"),
@@ -36,7 +36,7 @@ def fill(client: Recollect) -> None:
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
     """A folder with a database."""
-    with Recollect.open(tmp_path / "recollect-data" / "recollect.db") as client:
+    with Userkeep.open(tmp_path / "userkeep-data" / "userkeep.db") as client:
         fill(client)
     return tmp_path
 
@@ -46,12 +46,12 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
     """Runs commands on a place of each kind."""
     with ExitStack() as stack:
         if request.param == "file":
-            with Recollect.open(tmp_path / "m.db") as client:
+            with Userkeep.open(tmp_path / "m.db") as client:
                 fill(client)
             yield on(tmp_path, "--database", "m.db")
         else:
             url = stack.enter_context(serving(tmp_path)).url
-            with Recollect(url) as client:
+            with Userkeep(url) as client:
                 fill(client)
             yield on(tmp_path, "--url", url)
 

@@ -1,4 +1,4 @@
-"""`recollect serve`: how it starts, where it refuses to, and how it stops."""
+"""`userkeep serve`: how it starts, where it refuses to, and how it stops."""
 
 import http.client
 import json
@@ -18,10 +18,10 @@ from typing import Any
 import apsw
 import pytest
 
-from recollect import __version__
-from recollect.storage.sqlite.owner import read_owner
-from tests.cli.running import is_sentence, recollect
-from tests.serving import RECOLLECT, Server, free_port, serving
+from tests.cli.running import is_sentence, userkeep
+from tests.serving import USERKEEP, Server, free_port, serving
+from userkeep import __version__
+from userkeep.storage.sqlite.owner import read_owner
 
 
 def get(url: str) -> str:
@@ -56,8 +56,8 @@ def test_the_banner_says_where_it_listens_on_which_database_and_who_may_come_in(
 ) -> None:
     with serving(tmp_path) as server:
         assert server.log.read_text() == (
-            f"Recollect {__version__} listens on {server.url}\n"
-            f"  database  SQLite, {tmp_path}/recollect.db\n"
+            f"Userkeep {__version__} listens on {server.url}\n"
+            f"  database  SQLite, {tmp_path}/userkeep.db\n"
             "  auth      off: open to programs of this machine, closed to web pages\n"
             f"  docs      {server.url}/docs\n"
         )
@@ -66,12 +66,12 @@ def test_the_banner_says_where_it_listens_on_which_database_and_who_may_come_in(
 
 
 def test_without_any_setting_the_data_is_in_a_folder_beside(tmp_path: Path) -> None:
-    with serving(tmp_path, database_url="sqlite:///recollect-data/recollect.db") as server:
+    with serving(tmp_path, database_url="sqlite:///userkeep-data/userkeep.db") as server:
         assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
-    assert {each.name for each in (tmp_path / "recollect-data").iterdir()} == {
-        "recollect.db",
-        "recollect.db.owner",
-        "recollect.db.secret",
+    assert {each.name for each in (tmp_path / "userkeep-data").iterdir()} == {
+        "userkeep.db",
+        "userkeep.db.owner",
+        "userkeep.db.secret",
     }
 
 
@@ -94,7 +94,7 @@ def test_it_answers_soon_after_it_was_started(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "::1"])
 def test_every_loopback_address_is_served_without_ado(tmp_path: Path, host: str) -> None:
-    server = Server(tmp_path, settings={"RECOLLECT_HOST": host})
+    server = Server(tmp_path, settings={"USERKEEP_HOST": host})
     try:
         url = f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
         for _ in range(100):
@@ -110,8 +110,8 @@ def test_every_loopback_address_is_served_without_ado(tmp_path: Path, host: str)
 def test_where_the_system_chooses_the_port_the_banner_and_the_owner_say_which(
     tmp_path: Path,
 ) -> None:
-    database = tmp_path / "recollect.db"
-    command = [str(RECOLLECT), "serve", "--port", "0", "--database", f"sqlite:///{database}"]
+    database = tmp_path / "userkeep.db"
+    command = [str(USERKEEP), "serve", "--port", "0", "--database", f"sqlite:///{database}"]
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, cwd=tmp_path) as process:
         try:
             assert process.stdout
@@ -128,7 +128,7 @@ def test_where_the_system_chooses_the_port_the_banner_and_the_owner_say_which(
 
 
 def test_an_address_that_others_can_reach_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
-    result = recollect("serve", "--host", "0.0.0.0", folder=tmp_path)
+    result = userkeep("serve", "--host", "0.0.0.0", folder=tmp_path)
     assert result.returncode == 2
     assert is_sentence(result.stderr)
     assert "Others can reach 0.0.0.0" in result.stderr
@@ -138,7 +138,7 @@ def test_an_address_that_others_can_reach_is_refused_and_told_what_to_do(tmp_pat
 
 
 def test_an_address_that_others_can_reach_is_served_where_that_is_meant(tmp_path: Path) -> None:
-    settings = {"RECOLLECT_HOST": "0.0.0.0", "RECOLLECT_INSECURE_NO_AUTH": "true"}
+    settings = {"USERKEEP_HOST": "0.0.0.0", "USERKEEP_INSECURE_NO_AUTH": "true"}
     with serving(tmp_path, settings=settings) as server:
         banner = server.log.read_text()
         assert f"listens on http://0.0.0.0:{server.port}" in banner
@@ -148,18 +148,18 @@ def test_an_address_that_others_can_reach_is_served_where_that_is_meant(tmp_path
 def test_a_port_in_use_is_refused_and_the_file_let_go_of(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        result = recollect("serve", "--port", port, folder=tmp_path)
+        result = userkeep("serve", "--port", port, folder=tmp_path)
     assert result.returncode == 2
     assert result.stdout == ""
     sentence = result.stderr.splitlines()[-1]
-    assert sentence.startswith(f"recollect: Nothing could listen on http://127.0.0.1:{port}")
+    assert sentence.startswith(f"userkeep: Nothing could listen on http://127.0.0.1:{port}")
     assert "Traceback" not in result.stderr
-    assert not list((tmp_path / "recollect-data").glob("*-wal"))
-    assert recollect("migrate", folder=tmp_path).returncode == 0
+    assert not list((tmp_path / "userkeep-data").glob("*-wal"))
+    assert userkeep("migrate", folder=tmp_path).returncode == 0
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
-    result = recollect("serve", "--host", "192.0.2.1", "--insecure-no-auth", folder=tmp_path)
+    result = userkeep("serve", "--host", "192.0.2.1", "--insecure-no-auth", folder=tmp_path)
     assert result.returncode == 2
     assert "Nothing could listen on http://192.0.2.1:8000" in result.stderr
     assert "Traceback" not in result.stderr
@@ -167,12 +167,12 @@ def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        result = recollect(
+        result = userkeep(
             "serve", "--port", free_port(), "--database", server.database_url, folder=tmp_path
         )
         assert result.returncode == 1
         assert result.stderr == (
-            f"recollect: {tmp_path}/recollect.db is served by process {server.process.pid} at "
+            f"userkeep: {tmp_path}/userkeep.db is served by process {server.process.pid} at "
             f"{server.url}; use that, or stop it.\n"
         )
         assert get(f"{server.url}/healthz") == "."
@@ -181,7 +181,7 @@ def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--database", "sqlite:////dev/null/recollect.db"], "folder /dev/null cannot be made"),
+        (["--database", "sqlite:////dev/null/userkeep.db"], "folder /dev/null cannot be made"),
         (["--database", "sqlite:////"], "cannot be"),
         (["--secret-file", "/dev/null"], "shorter than 16 characters"),
     ],
@@ -189,7 +189,7 @@ def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: P
 def test_a_database_that_cannot_be_opened_is_refused_with_a_sentence(
     tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    result = recollect("serve", *arguments, folder=tmp_path)
+    result = userkeep("serve", *arguments, folder=tmp_path)
     assert result.returncode == 1
     assert is_sentence(result.stderr)
     assert sentence in result.stderr
@@ -205,13 +205,13 @@ def test_a_stop_leaves_one_whole_file_and_no_log(tmp_path: Path, how: signal.Sig
             assert post(f"{server.url}/v1/users", {"user_id": f"user-{n}"}) == 201
         get(f"{server.url}/v1/users")
         get(f"{server.url}/v1/users?limit=1000")
-        assert (tmp_path / "recollect.db-wal").exists()
+        assert (tmp_path / "userkeep.db-wal").exists()
         server.process.send_signal(how)
         assert server.process.wait(30) == 0
         assert "Traceback" not in server.log.read_text()
-    assert not (tmp_path / "recollect.db-wal").exists()
-    assert not (tmp_path / "recollect.db-shm").exists()
-    with closing(apsw.Connection(str(tmp_path / "recollect.db"))) as connection:
+    assert not (tmp_path / "userkeep.db-wal").exists()
+    assert not (tmp_path / "userkeep.db-shm").exists()
+    with closing(apsw.Connection(str(tmp_path / "userkeep.db"))) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchall() == [(20,)]
 
 
@@ -282,7 +282,7 @@ def test_a_stop_under_load_loses_nothing_that_was_answered(tmp_path: Path) -> No
         assert "Traceback" not in server.log.read_text()
     assert oddities == []
     assert len(answered) > 10
-    with closing(apsw.Connection(str(tmp_path / "recollect.db"))) as connection:
+    with closing(apsw.Connection(str(tmp_path / "userkeep.db"))) as connection:
         there = {user_id for (user_id,) in connection.execute("SELECT user_id FROM users")}
     assert set(answered) <= there
     assert len(there) <= len(answered) + 8
@@ -295,21 +295,21 @@ def test_a_stop_during_an_erasure_goes_on_at_the_next_start(tmp_path: Path) -> N
         for n in range(10):
             url = f"{server.url}/v1/sessions/jane-{n}/messages"
             assert post(url, {"user_id": "jane", "messages": words}) == 201
-        forget = urllib.request.Request(f"{server.url}/v1/users/jane", method="DELETE")
+        request = urllib.request.Request(f"{server.url}/v1/users/jane", method="DELETE")
         statuses: list[int] = []
 
-        def erase() -> None:
+        def delete() -> None:
             try:
-                with urllib.request.urlopen(forget, timeout=30) as response:
+                with urllib.request.urlopen(request, timeout=30) as response:
                     statuses.append(response.status)
             except urllib.error.HTTPError as error:
                 statuses.append(error.code)
 
-        erasing = threading.Thread(target=erase)
-        erasing.start()
+        deleting = threading.Thread(target=delete)
+        deleting.start()
         time.sleep(0.05)
         assert server.stop() == 0
-        erasing.join()
+        deleting.join()
         assert "Traceback" not in server.log.read_text()
         assert statuses in ([200], [202], [503])
     with serving(tmp_path) as server:

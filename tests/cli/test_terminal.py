@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from recollect import NewMessage, Recollect
-from tests.cli.running import recollect
+from tests.cli.running import userkeep
 from tests.cli.terminals import Terminal, on_terminal
+from userkeep import NewMessage, Userkeep
 
 LONG = "somebody-with-an-id-of-a-length-that-no-terminal-of-eighty-columns-has-room-for-in-a-table"
 
@@ -17,8 +17,8 @@ LONG = "somebody-with-an-id-of-a-length-that-no-terminal-of-eighty-columns-has-r
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
     """A folder whose database has users and sessions of all kinds of widths."""
-    (tmp_path / "recollect-data").mkdir()
-    with Recollect.open(str(tmp_path / "recollect-data" / "recollect.db")) as client:
+    (tmp_path / "userkeep-data").mkdir()
+    with Userkeep.open(str(tmp_path / "userkeep-data" / "userkeep.db")) as client:
         client.user.add(user_id="jane", email="jane@example.com", first_name="Jane")
         client.user.add(user_id="名前" * 30, last_name="Ångström" * 9, email="名@例え.jp")
         client.user.add(user_id=LONG, email=f"{LONG}@example.com", first_name="é" * 90)
@@ -48,7 +48,7 @@ def test_tables_fit_the_terminal_and_no_id_is_cut(house: Path, columns: int) -> 
 
 
 def test_a_program_that_reads_gets_its_rows_whole(house: Path) -> None:
-    text = recollect("users", "list", folder=house).stdout
+    text = userkeep("users", "list", folder=house).stdout
     assert len(text.splitlines()) == 2 + 3
     assert f"{LONG}@example.com" in text
 
@@ -60,7 +60,7 @@ def test_colour_is_for_terminals_that_want_it(house: Path) -> None:
         plain = on_terminal(*words, folder=house, environment=environment)
         assert "\x1b[" not in plain.seen
         assert "jane@example.com" in plain.text
-    assert "\x1b" not in recollect(*words, folder=house, environment={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b" not in userkeep(*words, folder=house, environment={"FORCE_COLOR": "1"}).stdout
 
 
 def test_a_deletion_asks_and_says_what_will_go(house: Path) -> None:
@@ -71,16 +71,16 @@ def test_a_deletion_asks_and_says_what_will_go(house: Path) -> None:
             terminal.type(answer) if answer else terminal.interrupt()
             terminal.read_to_end()
         assert terminal.code == 1
-        assert "recollect: Nothing was deleted." in terminal.text
-    assert recollect("users", "show", "jane", folder=house).returncode == 0
+        assert "userkeep: Nothing was deleted." in terminal.text
+    assert userkeep("users", "show", "jane", folder=house).returncode == 0
     with Terminal("users", "delete", "jane", folder=house) as terminal:
         terminal.read_until("[y/N]")
         terminal.type("y\n")
         terminal.read_to_end()
     assert terminal.code == 0
-    assert re.search(r"^state +erased", terminal.text, re.MULTILINE)
+    assert re.search(r"^state +deleted", terminal.text, re.MULTILINE)
     assert re.search(r"^gone +1 user, 1 session, 2 messages", terminal.text, re.MULTILINE)
-    assert recollect("users", "show", "jane", folder=house).returncode == 4
+    assert userkeep("users", "show", "jane", folder=house).returncode == 4
 
 
 def test_of_a_session_its_owner_and_messages_are_told(house: Path) -> None:
@@ -97,7 +97,7 @@ def test_who_is_not_there_is_not_asked_about(house: Path) -> None:
 
 
 def test_a_transfer_shows_how_far_it_is(house: Path) -> None:
-    with Recollect.open(str(house / "recollect-data" / "recollect.db")) as client:
+    with Userkeep.open(str(house / "userkeep-data" / "userkeep.db")) as client:
         said = (NewMessage(content="x" * 500, uuid=str(UUID(int=n))) for n in range(40_000))
         client.message.add_bulk("chat-1", said)
     out = on_terminal("export", "--output", "people.jsonl", folder=house)

@@ -1,4 +1,4 @@
-"""`recollect export` and `recollect import`: all arrives, and what stopped can be gone on with."""
+"""`userkeep export` and `userkeep import`: all arrives, and what stopped can be gone on with."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from uuid import UUID
 
 import pytest
 
-from recollect import NewMessage, Recollect
-from tests.cli.running import environment_of, is_sentence, recollect
+from tests.cli.running import environment_of, is_sentence, userkeep
 from tests.postgres import postgres_server
-from tests.serving import RECOLLECT, serving
+from tests.serving import USERKEEP, serving
+from userkeep import NewMessage, Userkeep
 
 DATA = '{"b":1e2,"a": [ 1.0, 12345678901234567890123 ],"é":"\\u00e9"}'
 BATCH = 1000
@@ -41,7 +41,7 @@ def begun(*user_ids: str) -> str:
 
 def fill(database: str) -> None:
     """Two users, of whom one has two sessions and one nothing, and a session of nobody."""
-    with Recollect.open(database) as client:
+    with Userkeep.open(database) as client:
         client.user.add(user_id="a/b", email="J@x.org", metadata={"n": {"x": [1.5, None]}})
         client.session.add(session_id="one", user_id="a/b", metadata={})
         said = [NewMessage(content=f"number {n}", role="R", role_type="tool") for n in range(1203)]
@@ -57,23 +57,23 @@ def fill(database: str) -> None:
 def without_time(text: str) -> list[Any]:
     """The lines of an export, and no word of when it was made."""
     lines = [json.loads(each) for each in text.splitlines()]
-    assert lines[0]["recollect"].pop("exported_at")
+    assert lines[0]["userkeep"].pop("exported_at")
     return lines
 
 
 def export(folder: Path, *words: object) -> str:
-    result = recollect("export", *words, folder=folder, seconds=60)
+    result = userkeep("export", *words, folder=folder, seconds=60)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
 def importing(folder: Path, text: str, *words: object) -> "subprocess.CompletedProcess[str]":
-    return recollect("import", "-", *words, folder=folder, given=text, seconds=60)
+    return userkeep("import", "-", *words, folder=folder, given=text, seconds=60)
 
 
 def all_of(database: Path) -> Any:
     """All users, sessions and messages, with revisions and times."""
-    with Recollect.open(str(database)) as client:
+    with Userkeep.open(str(database)) as client:
         users = list(client.user.list_all())
         sessions = list(client.session.list_all())
         return users, sessions, [list(client.message.list_all(s.session_id)) for s in sessions]
@@ -92,7 +92,7 @@ def test_what_was_exported_is_imported_whole_and_a_second_time_changes_nothing(
     def twice(*place: str) -> None:
         for added, present in ((counts, none), (none, counts)):
             words = ("import", "people.jsonl", "--json", *place)
-            result = recollect(*words, folder=tmp_path, seconds=60)
+            result = userkeep(*words, folder=tmp_path, seconds=60)
             assert (result.returncode, result.stderr) == (0, "")
             report = json.loads(result.stdout)
             assert (report["added"], report["present"]) == (added, present)
@@ -119,9 +119,9 @@ def test_only_those_who_are_named_are_exported(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
     place = ("--database", "source.db")
     lines = without_time(export(tmp_path, "empty", *place))
-    assert [next(iter(each)) for each in lines] == ["recollect", "user", "end"]
+    assert [next(iter(each)) for each in lines] == ["userkeep", "user", "end"]
     words = ("export", "empty", "nobody", "--output", "x.jsonl", *place)
-    result = recollect(*words, folder=tmp_path)
+    result = userkeep(*words, folder=tmp_path)
     assert (result.returncode, result.stdout) == (4, "")
     assert "There is no user 'nobody'; nothing was exported." in result.stderr
     assert not (tmp_path / "x.jsonl").exists()
@@ -139,19 +139,19 @@ def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
 def test_a_reader_who_leaves_is_no_fault(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
     run = subprocess.run(
-        ["/bin/sh", "-c", f"{RECOLLECT} export --database source.db | head -n 1"],
+        ["/bin/sh", "-c", f"{USERKEEP} export --database source.db | head -n 1"],
         cwd=tmp_path,
         text=True,
         capture_output=True,
         env=environment_of(),
         check=False,
     )
-    assert run.stdout.startswith('{"recollect": ')
+    assert run.stdout.startswith('{"userkeep": ')
     assert "Traceback" not in run.stderr
 
 
 def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
-    with Recollect.open(str(tmp_path / "m.db")) as client:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
         client.user.add(user_id="jane")
     os.mkfifo(tmp_path / "pipe")
     with ThreadPoolExecutor(1) as reader:
@@ -162,7 +162,7 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
 
 
 def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
-    with Recollect.open(str(tmp_path / "m.db")) as client:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
         client.user.add(user_id="jane")
     (tmp_path / "there.jsonl").write_text("former")
     for link, target in (("link.jsonl", "there.jsonl"), ("dangling.jsonl", "new.jsonl")):
@@ -180,8 +180,8 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> Non
     [
         ("{\n", "Line 1 is not JSON"),
         ("[]\n", "Line 1: "),
-        ("{}\n", "Line 1: one of recollect, user, session, message and end"),
-        (line(recollect={"format": 2}), "Line 1: recollect.format is 2"),
+        ("{}\n", "Line 1: one of userkeep, user, session, message and end"),
+        (line(userkeep={"format": 2}), "Line 1: userkeep.format is 2"),
         (line(user={"user_id": "j", "mail": 1}), "Line 1: user.mail: "),
         (line(user={"user_id": ""}), "Line 1: user_id cannot be empty"),
         (line(session={"session_id": "s"}), "Line 1: a session comes after the user"),
@@ -220,7 +220,7 @@ def test_an_export_that_was_cut_off_is_told(tmp_path: Path) -> None:
 def begun_import(folder: Path, url: str, *user_ids: str) -> Iterator["subprocess.Popen[str]"]:
     """An import from a pipe that has added these users and two batches of the last one's."""
     process = subprocess.Popen(
-        [str(RECOLLECT), "import", "-", "--url", url],
+        [str(USERKEEP), "import", "-", "--url", url],
         cwd=folder,
         env=environment_of(),
         text=True,
@@ -231,7 +231,7 @@ def begun_import(folder: Path, url: str, *user_ids: str) -> Iterator["subprocess
     assert process.stdin
     process.stdin.write(begun(*user_ids) + "".join(map(message, range(2 * BATCH + 1))))
     process.stdin.flush()
-    with Recollect(url) as client:
+    with Userkeep(url) as client:
         ends = time.monotonic() + 30
         while not _has_messages(client, user_ids[-1], 2 * BATCH):
             assert time.monotonic() < ends
@@ -243,7 +243,7 @@ def begun_import(folder: Path, url: str, *user_ids: str) -> Iterator["subprocess
             process.communicate()
 
 
-def _has_messages(client: Recollect, user_id: str, count: int) -> bool:
+def _has_messages(client: Userkeep, user_id: str, count: int) -> bool:
     sessions = list(client.session.list_all(user_id=user_id))
     return bool(sessions) and sessions[0].message_count == count
 
@@ -255,7 +255,7 @@ def test_an_import_that_is_interrupted_names_its_user_and_goes_on_when_run_again
     tmp_path: Path, number: int, code: int
 ) -> None:
     whole = begun("ann", "bob") + "".join(map(message, range(2500))) + begun("cem")
-    database = tmp_path / "recollect.db"
+    database = tmp_path / "userkeep.db"
     with serving(tmp_path) as server, begun_import(tmp_path, server.url, "ann", "bob") as process:
         process.send_signal(number)
         out, error = process.communicate(timeout=30)
@@ -286,9 +286,9 @@ def test_an_import_that_loses_its_server_names_its_user(tmp_path: Path) -> None:
 
 
 def test_what_nohup_has_set_counts(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, Recollect(server.url) as client:
+    with serving(tmp_path) as server, Userkeep(server.url) as client:
         process = subprocess.Popen(
-            ["nohup", str(RECOLLECT), "import", "-", "--url", server.url],
+            ["nohup", str(USERKEEP), "import", "-", "--url", server.url],
             cwd=tmp_path,
             env=environment_of(),
             text=True,
@@ -309,7 +309,7 @@ def test_what_nohup_has_set_counts(tmp_path: Path) -> None:
 
 
 def test_who_is_there_and_differs_is_left_alone_and_named(tmp_path: Path) -> None:
-    with Recollect.open(str(tmp_path / "m.db")) as client:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
         client.user.add(user_id="ann", metadata={"plan": True})
         client.user.add(user_id="bob")
         client.session.add(session_id="cem", user_id="bob")
@@ -341,7 +341,7 @@ def test_repeats_within_a_file_and_messages_deleted_since_are_told_by_their_uuid
     repeated = text + message(3) + message(1499)
     result = importing(tmp_path, repeated, "--database", "m.db", "--json")
     assert json.loads(result.stdout)["added"]["messages"] == 1500
-    with Recollect.open(str(tmp_path / "m.db")) as client:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
         client.message.delete("ann", str(UUID(int=5)))
     result = importing(tmp_path, repeated, "--database", "m.db", "--json")
     report = json.loads(result.stdout)
@@ -350,13 +350,13 @@ def test_repeats_within_a_file_and_messages_deleted_since_are_told_by_their_uuid
 
 def test_an_export_that_is_interrupted_leaves_the_former_file_and_says_so(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        with Recollect(server.url) as client:
+        with Userkeep(server.url) as client:
             for number in range(3):
                 said = (NewMessage(content="x" * 2000) for _ in range(4000))
                 client.message.add_bulk(f"s{number}", said, user_id="jane")
         (tmp_path / "people.jsonl").write_text("former")
         process = subprocess.Popen(
-            [str(RECOLLECT), "export", "--output", "people.jsonl", "--url", server.url],
+            [str(USERKEEP), "export", "--output", "people.jsonl", "--url", server.url],
             cwd=tmp_path,
             env=environment_of(),
             text=True,

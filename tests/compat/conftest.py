@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recollect.config import Settings
 from tests.conftest import ENGINES, fresh_settings
 from tests.http.doors import InProcess, in_process
+from userkeep.config import Settings
 
 
 @pytest.fixture(params=ENGINES, ids=lambda name: name.replace(" ", "_"))

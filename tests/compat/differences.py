@@ -235,7 +235,7 @@ DIFFERENCES = (
         },
     ),
     Difference(
-        "A late write does not bring back the session of an erased user.",
+        "A late write does not bring back the session of a deleted user.",
         _error(404, 204, 205),
     ),
 )

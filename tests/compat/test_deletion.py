@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from recollect.services import erasures
 from tests.compat.steps import Row, append, messages_of, ok
 from tests.http.doors import InProcess
+from userkeep.services import erasures
 
 
 @pytest.fixture
@@ -116,13 +116,13 @@ def begin(doors: InProcess, jane: str) -> Callable[[str], None]:
 
     def begin(what: str) -> None:
         operation = erasures.begin_user if what == "jane" else erasures.begin_session
-        recollect = doors.recollect
-        recollect.engine.write(lambda tx: operation(tx, recollect.scope, what))
+        userkeep = doors.userkeep
+        userkeep.engine.write(lambda tx: operation(tx, userkeep.scope, what))
 
     return begin
 
 
-def test_while_a_user_is_erased_their_id_is_not_free(
+def test_while_a_user_is_deleted_their_id_is_not_free(
     doors: InProcess, begin: Callable[[str], None]
 ) -> None:
     begin("jane")
@@ -132,7 +132,7 @@ def test_while_a_user_is_erased_their_id_is_not_free(
     assert doors.send("GET", "/api/v1/sessions/new").status == 404
 
 
-def test_while_a_user_is_erased_they_are_not_found(
+def test_while_a_user_is_deleted_they_are_not_found(
     doors: InProcess, begin: Callable[[str], None]
 ) -> None:
     begin("jane")
@@ -141,7 +141,7 @@ def test_while_a_user_is_erased_they_are_not_found(
     assert ok(doors.send("GET", "/api/v1/user")) == []
 
 
-def test_deleting_a_user_who_is_being_erased_ends_it(
+def test_deleting_a_user_who_is_being_deleted_ends_it(
     doors: InProcess, begin: Callable[[str], None]
 ) -> None:
     begin("jane")
@@ -150,7 +150,7 @@ def test_deleting_a_user_who_is_being_erased_ends_it(
     assert doors.send("POST", "/api/v1/user", {"user_id": "jane"}).status == 201
 
 
-def test_while_a_session_is_erased_it_is_not_found_and_its_memory_is_empty(
+def test_while_a_session_is_deleted_it_is_not_found_and_its_memory_is_empty(
     doors: InProcess, begin: Callable[[str], None]
 ) -> None:
     uuid = messages_of(doors, "s1")[0]["uuid"]
@@ -166,7 +166,7 @@ def test_while_a_session_is_erased_it_is_not_found_and_its_memory_is_empty(
     assert listed == ["s0", "s2"]
 
 
-def test_while_a_session_is_erased_its_id_is_not_free(
+def test_while_a_session_is_deleted_its_id_is_not_free(
     doors: InProcess, begin: Callable[[str], None]
 ) -> None:
     begin("s1")

@@ -9,14 +9,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recollect.domain.errors import BadRequest
-from recollect.domain.filters import Node
-from recollect.domain.times import from_datetime
-from recollect.http.compat.json_path.meaning import MAX_STEPS
-from recollect.http.compat.json_path.syntax import MAX_DEPTH
-from recollect.http.compat.message_filter import read_message_filter
-from recollect.storage.postgres.connection import SqlError
-from recollect.storage.postgres.statements import statement
 from tests.finding import (
     Find,
     as_stored,
@@ -24,6 +16,14 @@ from tests.finding import (
     finding_on_sqlite,
     postgres_connection,
 )
+from userkeep.domain.errors import BadRequest
+from userkeep.domain.filters import Node
+from userkeep.domain.times import from_datetime
+from userkeep.http.compat.json_path.meaning import MAX_STEPS
+from userkeep.http.compat.json_path.syntax import MAX_DEPTH
+from userkeep.http.compat.message_filter import read_message_filter
+from userkeep.storage.postgres.connection import SqlError
+from userkeep.storage.postgres.statements import statement
 
 Original = Callable[[str, Any], bool | None]
 
@@ -201,7 +201,7 @@ def test_a_path_finds_what_it_finds_in_postgresql(
 def test_the_known_differences_are_those_of_numbers(
     on_sqlite: Find, on_postgres: Find, original: Original
 ) -> None:
-    """What Recollect keeps is a double or 64 bits; PostgreSQL compares all digits that are written.
+    """What Userkeep keeps is a double or 64 bits; PostgreSQL compares all digits that are written.
 
     Whoever writes more digits than a double has finds the double, and not nothing.
     """

@@ -97,7 +97,7 @@ def test_an_unknown_session_has_no_hits(talk: InProcess) -> None:
     assert talk.send("GET", "/api/v1/sessions/none").status == 404
 
 
-def test_an_erased_session_has_no_hits(talk: InProcess) -> None:
+def test_an_deleted_session_has_no_hits(talk: InProcess) -> None:
     talk.send("DELETE", "/api/v1/sessions/s/memory")
     assert search(talk, text="shoes") == []
 

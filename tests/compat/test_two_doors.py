@@ -117,7 +117,7 @@ def test_an_ended_session_takes_nothing_from_old_clients_either(doors: InProcess
 
 
 @pytest.mark.parametrize("path", ["/v1/users/jane", "/api/v1/user/jane"])
-def test_who_is_erased_through_one_door_is_gone_from_both(doors: InProcess, path: str) -> None:
+def test_who_is_deleted_through_one_door_is_gone_from_both(doors: InProcess, path: str) -> None:
     doors.send("POST", "/v1/users", {"user_id": "jane"})
     doors.send("POST", "/v1/sessions", {"session_id": "s", "user_id": "jane"})
     append(doors, "s", "Hello")
@@ -129,7 +129,7 @@ def test_who_is_erased_through_one_door_is_gone_from_both(doors: InProcess, path
     for_jane = late | {"user_id": "jane"}
     assert doors.send("POST", "/v1/sessions/s/messages", for_jane).status == 410
     (erasure,) = ok(doors.send("GET", "/v1/erasures"))["items"]
-    assert (erasure["subject"], erasure["state"]) == ("user", "erased")
+    assert (erasure["subject"], erasure["state"]) == ("user", "deleted")
     assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1}
 
 

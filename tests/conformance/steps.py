@@ -23,11 +23,11 @@ MESSAGES, MESSAGE = "/v1/sessions/{}/messages", "/v1/sessions/{}/messages/{}"
 MEMORY = "/v1/sessions/{}/memory"
 SEARCH = "/v1/search"
 ERASURES, ERASURE = "/v1/erasures", "/v1/erasures/{}"
-SCRUB = "/v1/erasures/{}/scrub"
+PURGE = "/v1/erasures/{}/purge"
 VERIFY = "/v1/erasures/{}/verify"
 NOT_BEGUN: dict[str, Any] = {"asked_at": None, "doing": None, "problem": None, "not_done": []}
 
-SCRUB_S = 60.0
+PURGE_S = 60.0
 
 Refusal = tuple[int, str, list[str]]
 NOT_FOUND: Refusal = (404, "not_found", [])
@@ -120,25 +120,25 @@ def search(way: Way, query: str | None = None, **asked: Any) -> Any:
     return answer.json["items"]
 
 
-def erase(way: Way, path: str, *ids: str) -> Any:
-    """Forget a user, a session or a message; the erasure."""
-    erased = way.request("DELETE", path, *ids)
-    assert (erased.status, erased.json["state"]) == (200, "erased"), erased
-    return erased.json
+def delete(way: Way, path: str, *ids: str) -> Any:
+    """Delete a user, a session or a message; the erasure."""
+    deleted = way.request("DELETE", path, *ids)
+    assert (deleted.status, deleted.json["state"]) == (200, "deleted"), deleted
+    return deleted.json
 
 
-def scrubbed(way: Way, path: str, *ids: str) -> Any:
-    """Forget a user, a session or a message, and have it scrubbed at once; the erasure.
+def purged(way: Way, path: str, *ids: str) -> Any:
+    """Delete a user, a session or a message, and have it purged at once; the erasure.
 
-    A scrub that takes long, or waits for another, is answered before its end.
+    A purge that takes long, or waits for another, is answered before its end.
     """
-    answer = way.request("DELETE", path, *ids, params={"scrub": "now"})
-    until_s = monotonic() + SCRUB_S
-    while answer.json["state"] != "scrubbed":
-        assert answer.json["state"] in {"erasing", "erased"}, answer
+    answer = way.request("DELETE", path, *ids, params={"purge": "now"})
+    until_s = monotonic() + PURGE_S
+    while answer.json["state"] != "purged":
+        assert answer.json["state"] in {"deleting", "deleted"}, answer
         assert monotonic() < until_s, answer
         sleep(0.1)
-        answer = way.request("POST", SCRUB, answer.json["id"])
+        answer = way.request("POST", PURGE, answer.json["id"])
     return answer.json
 
 

@@ -26,7 +26,7 @@ from tests.conformance.steps import (
     add_user,
     append,
     contents,
-    erase,
+    delete,
     get_messages,
     get_session,
     get_user,
@@ -214,9 +214,9 @@ def test_nothing_is_appended_after_the_end(way: Way, fresh: str) -> None:
 
 def test_an_erasure_that_is_asked_for_by_many_is_one(way: Way, fresh: str) -> None:
     say(way, fresh, *["Hello"] * 1000, user_id=fresh)
-    erased = together(*[partial(way.request, "DELETE", USER, fresh)] * 8)
-    assert set(statuses(erased)) <= {200, 404}
-    assert len({reply.json["id"] for reply in erased if reply.status == 200}) == 1
+    deleted = together(*[partial(way.request, "DELETE", USER, fresh)] * 8)
+    assert set(statuses(deleted)) <= {200, 404}
+    assert len({reply.json["id"] for reply in deleted if reply.status == 200}) == 1
     assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
 
 
@@ -229,26 +229,26 @@ def test_appends_that_race_with_an_erasure_leave_no_ghosts(way: Way, fresh: str)
         named = [say(way, session_id, "still in Oslo", user_id=fresh) for _ in range(5)]
         return named + [say(way, session_id, "still in Oslo") for _ in range(5)]
 
-    def erase() -> list[Reply]:
+    def delete() -> list[Reply]:
         return [way.request("DELETE", USER, fresh)]
 
     writers = [partial(write, session_id) for session_id in sessions]
-    late, [erased] = [], [Reply(0, None, {})]
-    for replies in together(*writers[:4], erase, *writers[4:]):
+    late, [deleted] = [], [Reply(0, None, {})]
+    for replies in together(*writers[:4], delete, *writers[4:]):
         if len(replies) == 1:
-            [erased] = replies
+            [deleted] = replies
         else:
             late.extend(replies)
-    assert (erased.status, erased.json["state"]) == (200, "erased")
+    assert (deleted.status, deleted.json["state"]) == (200, "deleted")
     assert set(statuses(late)) <= {201, 404, 410}
-    assert erased.json["counts"]["messages"] == 800 + statuses(late)[201]
+    assert deleted.json["counts"]["messages"] == 800 + statuses(late)[201]
     assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
     for session_id in sessions:
         assert refusal(way.request("GET", SESSION, session_id)) == NOT_FOUND
     assert way.request("GET", SESSIONS, params={"user_id": fresh}).json["items"] == []
 
 
-def test_sessions_that_are_opened_while_their_user_is_erased_go_too(way: Way, fresh: str) -> None:
+def test_sessions_that_are_opened_while_their_user_is_deleted_go_too(way: Way, fresh: str) -> None:
     say(way, fresh, *["I live in Oslo"] * 500, user_id=fresh)
     ids = [f"{number} {fresh}" for number in range(16)]
 
@@ -260,10 +260,10 @@ def test_sessions_that_are_opened_while_their_user_is_erased_go_too(way: Way, fr
         open_session(way, f"given {session_id}")
         return way.request("PATCH", SESSION, f"given {session_id}", json={"user_id": fresh})
 
-    erase = partial(way.request, "DELETE", USER, fresh)
+    delete = partial(way.request, "DELETE", USER, fresh)
     opened = [partial(open_, id_) for id_ in ids]
     given = [partial(give, id_) for id_ in ids]
-    done = together(*opened[:8], *given[:8], erase, *opened[8:], *given[8:])
+    done = together(*opened[:8], *given[:8], delete, *opened[8:], *given[8:])
     assert set(statuses(done)) <= {200, 201, 404, 410}
     assert way.request("GET", SESSIONS, params={"user_id": fresh}).json["items"] == []
     for session_id in ids:
@@ -283,11 +283,11 @@ def test_a_reader_sees_all_of_a_session_or_nothing(way: Way, fresh: str) -> None
             seen.append((memory.status, is_whole))
         return seen
 
-    def erase() -> list[tuple[int, Any]]:
+    def delete() -> list[tuple[int, Any]]:
         return [(way.request("DELETE", USER, fresh).status, None)]
 
-    *readers, erased = together(read, read, erase)
-    assert erased == [(200, None)]
+    *readers, deleted = together(read, read, delete)
+    assert deleted == [(200, None)]
     for seen in readers:
         assert all(is_whole for _, is_whole in seen)
         in_time = [status for status, _ in seen]
@@ -304,20 +304,20 @@ def test_an_erasure_names_its_subject_while_it_runs_and_no_longer(way: Way, fres
         for _ in range(500):
             newest = way.request("GET", ERASURES, params={"order": "-created", "limit": 1})
             seen += [each for each in newest.json["items"] if each["subject_uuid"] == uuid]
-            if seen and seen[-1]["state"] == "erased":
+            if seen and seen[-1]["state"] == "deleted":
                 break
         return seen
 
-    def erase() -> list[Any]:
+    def delete() -> list[Any]:
         return [way.request("DELETE", USER, fresh).json]
 
-    seen, [erased] = together(watch, erase)
+    seen, [deleted] = together(watch, delete)
     for erasure in seen:
-        is_running = erasure["state"] == "erasing"
+        is_running = erasure["state"] == "deleting"
         assert erasure["subject_id"] == (fresh if is_running else None)
-        assert (erasure["erased_at"] is None) == is_running
-        assert (erasure["id"], erasure["started_at"]) == (erased["id"], erased["started_at"])
-    counts = [erasure["counts"]["messages"] for erasure in [*seen, erased]]
+        assert (erasure["deleted_at"] is None) == is_running
+        assert (erasure["id"], erasure["started_at"]) == (deleted["id"], deleted["started_at"])
+    counts = [erasure["counts"]["messages"] for erasure in [*seen, deleted]]
     assert counts == sorted(counts)
     assert counts[-1] == 4000
 
@@ -395,17 +395,17 @@ def name_of(row: Any, fresh: str) -> str:
 # Searches.
 
 
-def test_nothing_is_found_of_who_was_erased_before_the_search_began(way: Way, fresh: str) -> None:
+def test_nothing_is_found_of_who_was_deleted_before_the_search_began(way: Way, fresh: str) -> None:
     word = uuid4().hex
     for number in range(10):
         say(way, f"{number} {fresh}", *[f"I bought {word}"] * 50, user_id=fresh)
-    is_erased = threading.Event()
+    is_deleted = threading.Event()
 
     def look(**where: str) -> list[bool]:
         """Of each search, whether it found something that it should not have."""
         found_late: list[bool] = []
         for query in itertools.cycle((word, None)):
-            is_late = is_erased.is_set()
+            is_late = is_deleted.is_set()
             asked = {**where, "limit": 1000, **({"query": query} if query else {})}
             answer = way.request("POST", SEARCH, json=asked)
             hits = answer.json["items"] if answer.status == 200 else []
@@ -415,11 +415,11 @@ def test_nothing_is_found_of_who_was_erased_before_the_search_began(way: Way, fr
                 break
         return found_late
 
-    def forget() -> list[bool]:
-        erase(way, USER, fresh)
-        is_erased.set()
+    def delete_them() -> list[bool]:
+        delete(way, USER, fresh)
+        is_deleted.set()
         return []
 
     wheres: list[dict[str, str]] = [{}, {"user_id": fresh}, {"session_id": f"3 {fresh}"}]
-    looks = together(*(partial(look, **where) for where in wheres), forget)
+    looks = together(*(partial(look, **where) for where in wheres), delete_them)
     assert not any(any(found_late) for found_late in looks)

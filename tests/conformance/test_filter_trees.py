@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.listed import Messages, Sessions, SessionsOfUser, Users
-from tests.conformance.steps import ERASURES, MESSAGES, NOT_FOUND, erase, invalid, refusal
+from tests.conformance.steps import ERASURES, MESSAGES, NOT_FOUND, delete, invalid, refusal
 from tests.ways import Reply, Way
 
 Filter = Any
@@ -332,11 +332,11 @@ def test_a_cursor_knows_the_type_of_a_value(messages: Messages) -> None:
         assert refusal(refused) == (400, "bad_request", ["cursor"])
 
 
-def test_what_is_erased_is_not_found_by_a_filter(way: Way, fresh: str) -> None:
+def test_what_is_deleted_is_not_found_by_a_filter(way: Way, fresh: str) -> None:
     rows = Users(way, fresh)
     for name in "ab":
         rows.add(name, metadata={"topic": "shoes"})
-    erase(way, rows.subject, f"{fresh}/a")
+    delete(way, rows.subject, f"{fresh}/a")
     assert found(rows, SHOES) == ["b"]
 
 

@@ -11,7 +11,7 @@ from tests.conformance.steps import (
     SESSIONS,
     USERS,
     add_user,
-    erase,
+    delete,
     invalid,
     moment,
     open_session,
@@ -288,10 +288,10 @@ def test_a_cursor_belongs_to_its_filters(
     assert refusal(refused) == (400, "bad_request", ["cursor"])
 
 
-def test_what_is_erased_is_not_found(rows: Users) -> None:
+def test_what_is_deleted_is_not_found(rows: Users) -> None:
     for name in "ab":
         rows.add(name, metadata={"x": 1})
-    erase(rows.way, rows.subject, f"{rows.fresh}/a")
+    delete(rows.way, rows.subject, f"{rows.fresh}/a")
     assert rows.find(**{"metadata.x": "1"}) == ["b"]
 
 

@@ -19,7 +19,7 @@ from tests.conformance.steps import (
     add_user,
     append,
     contents,
-    erase,
+    delete,
     get_messages,
     get_session,
     get_user,
@@ -171,7 +171,7 @@ def test_of_a_batch_with_a_message_that_is_gone_there_is_no_answer(
     request = Request(way, MESSAGES, (fresh,), HELLO)
     messages = request.send(fresh).json["messages"]
     append(way, fresh, {"content": "after"})
-    erase(way, MESSAGE, fresh, messages[place]["uuid"])
+    delete(way, MESSAGE, fresh, messages[place]["uuid"])
     assert refusal(request.send(fresh)) == GONE
     assert len(get_messages(way, fresh)) == 2
 
@@ -179,28 +179,28 @@ def test_of_a_batch_with_a_message_that_is_gone_there_is_no_answer(
 def test_a_retry_brings_nobody_back(way: Way, fresh: str) -> None:
     request = Request(way, MESSAGES, (fresh,), {**HELLO, "user_id": fresh})
     assert request.send(fresh).status == 201
-    erase(way, USER, fresh)
+    delete(way, USER, fresh)
     assert refusal(request.send(fresh)) == GONE
     assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
     assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
 
 
-def test_keys_are_forgotten_with_the_user(way: Way, fresh: str) -> None:
+def test_keys_are_deleted_with_the_user(way: Way, fresh: str) -> None:
     Request(way, USERS, (), {"user_id": fresh}).send(f"{fresh} user")
     Request(way, SESSIONS, (), {"session_id": fresh, "user_id": fresh}).send(f"{fresh} session")
     Request(way, MESSAGES, (fresh,), HELLO).send(f"{fresh} messages")
     Request(way, END, (fresh,), None).send(f"{fresh} end")
-    erase(way, USER, fresh)
+    delete(way, USER, fresh)
     for noun in ("user", "session", "messages", "end"):
         other = Request(way, USERS, (), {"user_id": f"{noun} {fresh}"})
         added = other.send(f"{fresh} {noun}")
         assert (added.status, added.json["user_id"]) == (201, f"{noun} {fresh}")
 
 
-def test_keys_are_forgotten_with_the_session(way: Way, fresh: str) -> None:
+def test_keys_are_deleted_with_the_session(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     Request(way, MESSAGES, (fresh,), HELLO).send(fresh)
-    erase(way, SESSION, fresh)
+    delete(way, SESSION, fresh)
     open_session(way, fresh)
     appended = Request(way, MESSAGES, (fresh,), {"messages": [{"content": "Hi"}]}).send(fresh)
     assert appended.status == 201

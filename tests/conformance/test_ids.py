@@ -19,7 +19,7 @@ from tests.conformance.steps import (
     add_user,
     append,
     contents,
-    erase,
+    delete,
     get_session,
     get_user,
     invalid,
@@ -96,10 +96,10 @@ def test_any_text_is_a_users_id(way: Way, id_: str) -> None:
     assert get_user(way, id_) == user
     changed = way.request("PATCH", USER, id_, json={"first_name": "Jane"})
     assert changed.json["uuid"] == user["uuid"]
-    assert erase(way, USER, id_)["subject_uuid"] == user["uuid"]
+    assert delete(way, USER, id_)["subject_uuid"] == user["uuid"]
     assert refusal(way.request("GET", USER, id_)) == NOT_FOUND
     assert add_user(way, id_)["user_id"] == id_
-    erase(way, USER, id_)
+    delete(way, USER, id_)
 
 
 def test_any_text_is_a_sessions_id(way: Way, id_: str) -> None:
@@ -112,24 +112,24 @@ def test_any_text_is_a_sessions_id(way: Way, id_: str) -> None:
     path = (MESSAGE, id_, message["uuid"])
     assert way.request("GET", *path).json == message
     assert way.request("PATCH", *path, json={"content": "Hi"}).json["content"] == "Hi"
-    assert erase(way, *path)["subject_uuid"] == message["uuid"]
+    assert delete(way, *path)["subject_uuid"] == message["uuid"]
     assert way.request("PATCH", SESSION, id_, json={"metadata": {}}).json["uuid"] == session["uuid"]
     assert way.request("POST", END, id_).json["uuid"] == session["uuid"]
-    assert erase(way, SESSION, id_)["subject_uuid"] == session["uuid"]
+    assert delete(way, SESSION, id_)["subject_uuid"] == session["uuid"]
     assert refusal(way.request("GET", SESSION, id_)) == NOT_FOUND
 
 
 def test_any_text_is_the_id_of_an_owner(way: Way, id_: str) -> None:
-    way.request("PUT", USER, id_, json={})  # who bore this id in another test was erased
+    way.request("PUT", USER, id_, json={})  # who bore this id in another test was deleted
     assert say(way, id_, "Hello", user_id=id_).status == 201
     session = get_session(way, id_)
     assert session["user_id"] == id_
     assert way.request("GET", SESSIONS_OF_USER, id_).json["items"] == [session]
     assert way.request("GET", SESSIONS, params={"user_id": id_}).json["items"] == [session]
-    erase(way, SESSION, id_)
+    delete(way, SESSION, id_)
     assert open_session(way, id_, user_id=id_)["user_id"] == id_
-    erase(way, SESSION, id_)
-    erase(way, USER, id_)
+    delete(way, SESSION, id_)
+    delete(way, USER, id_)
 
 
 def test_ids_are_the_same_character_by_character(way: Way, fresh: str) -> None:

@@ -17,7 +17,7 @@ from tests.conformance.steps import (
     USERS,
     add_user,
     append,
-    erase,
+    delete,
     get_messages,
     invalid,
     open_session,
@@ -74,7 +74,7 @@ class Users(List):
             add_user(self.way, f"{self.fresh} {name}", email=self.fresh, first_name=name)
 
     def remove(self, name: str) -> None:
-        erase(self.way, USER, f"{self.fresh} {name}")
+        delete(self.way, USER, f"{self.fresh} {name}")
 
     def name(self, row: Any) -> str:
         name: str = row["first_name"]
@@ -95,7 +95,7 @@ class Sessions(List):
             open_session(self.way, session_id, user_id=self.fresh, metadata={"name": name})
 
     def remove(self, name: str) -> None:
-        erase(self.way, SESSION, f"{self.fresh} {name}")
+        delete(self.way, SESSION, f"{self.fresh} {name}")
 
     def name(self, row: Any) -> str:
         name: str = row["metadata"]["name"]
@@ -123,7 +123,7 @@ class Messages(List):
 
     def remove(self, name: str) -> None:
         [found] = [m for m in get_messages(self.way, self.fresh) if m["content"] == name]
-        erase(self.way, MESSAGE, self.fresh, found["uuid"])
+        delete(self.way, MESSAGE, self.fresh, found["uuid"])
 
     def name(self, row: Any) -> str:
         name: str = row["content"]
@@ -217,7 +217,7 @@ def test_what_is_added_while_paging_backwards_is_not_seen(listed: List) -> None:
 
 
 @pytest.mark.parametrize("order", ["created", "-created"])
-def test_what_is_erased_while_paging_repeats_and_skips_nothing(listed: List, order: str) -> None:
+def test_what_is_deleted_while_paging_repeats_and_skips_nothing(listed: List, order: str) -> None:
     forwards = order == "created"
     second = listed.get(limit=2, order=order, cursor=listed.cursor(order=order))
     seen = [listed.name(row) for row in second.json["items"]]
@@ -228,7 +228,7 @@ def test_what_is_erased_while_paging_repeats_and_skips_nothing(listed: List, ord
     assert [*chain.from_iterable(rest)] == list("deg" if forwards else "dca")
 
 
-def test_the_row_a_cursor_was_made_at_may_be_erased(listed: List) -> None:
+def test_the_row_a_cursor_was_made_at_may_be_deleted(listed: List) -> None:
     cursor = listed.cursor()
     listed.remove("a")
     assert listed.pages(cursor=cursor) == [list("bcdefg")]
@@ -240,7 +240,7 @@ def test_a_cursor_at_the_end_leads_to_an_empty_page(listed: List) -> None:
     assert listed.get(cursor=cursor).json == {"items": [], "next": None}
 
 
-def test_a_program_may_erase_each_page_it_is_shown(listed: List) -> None:
+def test_a_program_may_delete_each_page_it_is_shown(listed: List) -> None:
     shown = []
     for page in pages(listed.way, listed.path, *listed.ids, limit=2, **listed.filters):
         for row in page:

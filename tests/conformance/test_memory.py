@@ -10,7 +10,7 @@ from tests.conformance.steps import (
     MESSAGE,
     NOT_FOUND,
     append,
-    erase,
+    delete,
     get_messages,
     invalid,
     open_session,
@@ -73,9 +73,9 @@ def test_an_ended_session_is_remembered(way: Way, session: str) -> None:
     assert remembered(way, session, last=2) == ["14", "15"]
 
 
-def test_an_erased_message_is_not_remembered(way: Way, session: str) -> None:
+def test_an_deleted_message_is_not_remembered(way: Way, session: str) -> None:
     messages = get_messages(way, session)
-    erase(way, MESSAGE, session, messages[13]["uuid"])
+    delete(way, MESSAGE, session, messages[13]["uuid"])
     assert remembered(way, session, last=3) == ["12", "13", "15"]
 
 

@@ -16,7 +16,7 @@ from tests.conformance.steps import (
     add_user,
     append,
     contents,
-    erase,
+    delete,
     get_messages,
     get_session,
     get_user,
@@ -486,7 +486,7 @@ def test_an_unknown_field_of_a_message_is_named(way: Way, session: str, field: s
     assert get_messages(way, session) == before
 
 
-# Reading, editing and erasing one.
+# Reading, editing and deleting one.
 
 BODIES: dict[str, Any] = {"GET": None, "PATCH": {}, "DELETE": None}
 
@@ -579,9 +579,9 @@ def test_content_that_is_too_large_is_not_edited_in(way: Way, session: str) -> N
 
 
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "middle", "last"])
-def test_the_number_of_an_erased_message_stays_unused(way: Way, session: str, place: int) -> None:
+def test_the_number_of_an_deleted_message_stays_unused(way: Way, session: str, place: int) -> None:
     messages = append(way, session, *({"content": text} for text in "abc"))
-    erase(way, MESSAGE, session, messages[place]["uuid"])
+    delete(way, MESSAGE, session, messages[place]["uuid"])
     append(way, session, {"content": "d"})
     numbers = [message["seq"] for message in get_messages(way, session)]
     assert numbers == [number for number in (1, 2, 3, 4) if number != place + 1]
@@ -591,16 +591,16 @@ def test_a_session_counts_the_messages_that_are_there(way: Way, session: str) ->
     counts = [get_session(way, session)["message_count"]]
     messages = append(way, session, {"content": "a"}, {"content": "b"})
     counts.append(get_session(way, session)["message_count"])
-    erase(way, MESSAGE, session, messages[0]["uuid"])
+    delete(way, MESSAGE, session, messages[0]["uuid"])
     counts.append(get_session(way, session)["message_count"])
     append(way, session, {"content": "c"})
     counts.append(get_session(way, session)["message_count"])
     assert counts == [0, 2, 1, 2]
 
 
-def test_the_uuid_of_an_erased_message_is_free(way: Way, session: str) -> None:
+def test_the_uuid_of_an_deleted_message_is_free(way: Way, session: str) -> None:
     append(way, session, TOLD)
-    erase(way, MESSAGE, session, TOLD["uuid"])
+    delete(way, MESSAGE, session, TOLD["uuid"])
     assert append(way, session, TOLD) == [{**TOLD, "seq": 2}]
 
 

@@ -10,22 +10,22 @@ import msgspec
 import psycopg
 import pytest
 
-from recollect.config import Settings, sqlite_path
-from recollect.domain.scope import Scope
-from recollect.opening import open_installation
 from tests.conformance.steps import (
     NOT_FOUND,
     SEARCH,
     USER,
     add_user,
-    erase,
+    delete,
     refusal,
     say,
     search,
 )
 from tests.conftest import fresh_settings
-from tests.typed_ways import over_installation
+from tests.typed_ways import over_instance
 from tests.ways import Way
+from userkeep.config import Settings, sqlite_path
+from userkeep.domain.scope import Scope
+from userkeep.opening import open_instance
 
 ADD_PROJECT = "INSERT INTO projects (project_id, name) VALUES (2, 'other')"
 
@@ -34,11 +34,11 @@ ADD_PROJECT = "INSERT INTO projects (project_id, name) VALUES (2, 'other')"
 def projects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Way, Way]]:
     """A way into each of two projects of a fresh database."""
     chosen = fresh_settings(request.param, tmp_path)
-    open_installation(chosen).close()
+    open_instance(chosen).close()
     add_project(chosen)
-    with closing(open_installation(chosen)) as opened:
+    with closing(open_instance(chosen)) as opened:
         other = msgspec.structs.replace(opened, scope=Scope(2, opened.scope.rules))
-        yield over_installation(opened), over_installation(other)
+        yield over_instance(opened), over_instance(other)
 
 
 def add_project(chosen: Settings) -> None:
@@ -98,6 +98,6 @@ def test_an_erasure_leaves_what_other_projects_find(projects: tuple[Way, Way]) -
         add_user(way, "jane")
         say(way, "s1", "I bought red shoes", user_id="jane")
     before = everywhere(other, "shoes")
-    erase(one, USER, "jane")
+    delete(one, USER, "jane")
     assert search(one, "shoes") == []
     assert everywhere(other, "shoes") == before

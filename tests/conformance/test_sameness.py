@@ -27,7 +27,7 @@ from tests.conformance.steps import (
     add_user,
     append,
     contents,
-    erase,
+    delete,
     get_messages,
     get_session,
     get_user,
@@ -84,7 +84,7 @@ def test_the_longest_ids_hold_users_and_sessions(way: Way, longest: str) -> None
     assert get_session(way, longest)["uuid"] == session["uuid"]
     listed = way.request("GET", SESSIONS_OF_USER, longest).json["items"]
     assert [each["session_id"] for each in listed] == [longest]
-    assert erase(way, USER, longest)["subject_uuid"] == user["uuid"]
+    assert delete(way, USER, longest)["subject_uuid"] == user["uuid"]
     for path in (USER, SESSION):
         assert refusal(way.request("GET", path, longest)) == NOT_FOUND
 
@@ -138,7 +138,7 @@ def test_texts_that_look_alike_are_the_ids_of_different_users(way: Way, fresh: s
         assert get_user(way, id_)["first_name"] == id_
     listed = chain.from_iterable(pages(way, USERS, email=fresh, limit=7))
     assert [user["user_id"] for user in listed] == ids, "lists are in the order of creation"
-    erase(way, USER, ids[0])
+    delete(way, USER, ids[0])
     left = chain.from_iterable(pages(way, USERS, email=fresh, limit=50))
     assert [user["user_id"] for user in left] == ids[1:]
 
@@ -346,7 +346,7 @@ def test_a_message_is_found_by_its_uuid_in_either_case(way: Way, fresh: str) -> 
         assert way.request("GET", MESSAGE, fresh, path).json == message
     changed = way.request("PATCH", MESSAGE, fresh, message["uuid"].upper(), json={"content": "Hi"})
     assert (changed.status, changed.json["uuid"]) == (200, message["uuid"])
-    assert erase(way, MESSAGE, fresh, message["uuid"].upper())["subject_uuid"] == message["uuid"]
+    assert delete(way, MESSAGE, fresh, message["uuid"].upper())["subject_uuid"] == message["uuid"]
 
 
 def test_a_uuid_that_is_given_in_upper_case_is_the_same_uuid(way: Way, fresh: str) -> None:
@@ -362,9 +362,9 @@ def test_a_uuid_that_is_given_in_upper_case_is_the_same_uuid(way: Way, fresh: st
 
 def test_an_erasure_is_found_by_its_uuid_in_either_case(way: Way, fresh: str) -> None:
     add_user(way, fresh)
-    erased = erase(way, USER, fresh)
-    for path in (erased["id"], erased["id"].upper()):
-        assert way.request("GET", ERASURE, path).json == erased
+    deleted = delete(way, USER, fresh)
+    for path in (deleted["id"], deleted["id"].upper()):
+        assert way.request("GET", ERASURE, path).json == deleted
 
 
 NONSENSE = [

@@ -16,7 +16,7 @@ from tests.conformance.steps import (
     USER,
     add_user,
     append,
-    erase,
+    delete,
     get_messages,
     invalid,
     open_session,
@@ -326,7 +326,7 @@ def test_the_project_is_searched_for_the_newest(way: Way, fresh: str) -> None:
     tell(way, fresh, "the newest", created_at="9999-01-01T00:00:00Z")
     # Other tests have been to the end of time.
     assert found(way, limit=1, created_before="9999-02-01T00:00:00Z") == ["the newest"]
-    erase(way, USER, fresh)
+    delete(way, USER, fresh)
 
 
 def test_a_user_and_a_session_are_not_given_together(way: Way, user: str) -> None:
@@ -405,7 +405,7 @@ def test_an_edited_role_is_another_name(way: Way, user: str) -> None:
 
 def test_a_deleted_message_is_not_found(way: Way, user: str) -> None:
     [message, _kept] = tell(way, user, "red shoes", "blue shoes")
-    erase(way, MESSAGE, f"{user} 1", message["uuid"])
+    delete(way, MESSAGE, f"{user} 1", message["uuid"])
     assert found(way, "shoes", user_id=user) == ["blue shoes"]
     assert found(way, user_id=user) == ["blue shoes"]
     assert found(way, "shoes", session_id=f"{user} 1") == []
@@ -416,13 +416,13 @@ def test_a_deleted_message_gives_its_neighbours_nothing(way: Way, user: str) -> 
     open_session(way, f"{user} 1", user_id=user)
     [question, _answer] = append(way, f"{user} 1", *said)
     assert len(found(way, "pets", user_id=user)) == 2
-    erase(way, MESSAGE, f"{user} 1", question["uuid"])
+    delete(way, MESSAGE, f"{user} 1", question["uuid"])
     assert found(way, "pets", user_id=user) == []
 
 
-def test_nothing_of_an_erased_session_is_found(way: Way, user: str, rare: str) -> None:
+def test_nothing_of_an_deleted_session_is_found(way: Way, user: str, rare: str) -> None:
     tell(way, user, f"{rare} gone", f"{rare} kept")
-    erase(way, SESSION, f"{user} 1")
+    delete(way, SESSION, f"{user} 1")
     assert found(way, rare, user_id=user) == [f"{rare} kept"]
     assert found(way, rare) == [f"{rare} kept"]
     assert found(way, user_id=user) == [f"{rare} kept"]
@@ -430,9 +430,9 @@ def test_nothing_of_an_erased_session_is_found(way: Way, user: str, rare: str) -
     assert refusal(refused) == NOT_FOUND
 
 
-def test_nothing_of_an_erased_user_is_found(way: Way, user: str, rare: str) -> None:
+def test_nothing_of_an_deleted_user_is_found(way: Way, user: str, rare: str) -> None:
     tell(way, user, f"{rare} 1", f"{rare} 2")
-    erase(way, USER, user)
+    delete(way, USER, user)
     assert found(way, rare) == []
     refused = way.request("POST", SEARCH, json={"query": rare, "user_id": user})
     assert refusal(refused) == NOT_FOUND
@@ -440,7 +440,7 @@ def test_nothing_of_an_erased_user_is_found(way: Way, user: str, rare: str) -> N
 
 def test_ids_that_are_used_again_share_nothing(way: Way, user: str, rare: str) -> None:
     tell_message(way, user, {"content": f"{rare} old shoes", "role": "Melanie"}, 1)
-    erase(way, USER, user)
+    delete(way, USER, user)
     add_user(way, user)
     open_session(way, f"{user} 1", user_id=user)
     append(way, f"{user} 1", {"content": f"{rare} new"})

@@ -17,7 +17,7 @@ from tests.conformance.steps import (
     add_user,
     append,
     contents,
-    erase,
+    delete,
     get_session,
     get_user,
     invalid,
@@ -102,7 +102,7 @@ def test_a_session_is_not_opened_for_an_unknown_user(way: Way, fresh: str) -> No
         ("POST", MESSAGES, {"messages": [{"content": "Hello"}]}),
         ("GET", MEMORY, None),
     ],
-    ids=["read", "change", "erase", "end", "messages", "append", "memory"],
+    ids=["read", "change", "delete", "end", "messages", "append", "memory"],
 )
 def test_an_unknown_session_is_not_found(
     way: Way, fresh: str, method: str, path: str, body: Any
@@ -205,7 +205,7 @@ def test_nothing_is_appended_to_an_ended_session(way: Way, fresh: str, named: bo
     assert get_session(way, fresh) == ended.json
 
 
-def test_an_ended_session_can_still_be_read_changed_and_erased(way: Way, fresh: str) -> None:
+def test_an_ended_session_can_still_be_read_changed_and_deleted(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     append(way, fresh, {"content": "Hello"})
     way.request("POST", END, fresh)
@@ -213,13 +213,13 @@ def test_an_ended_session_can_still_be_read_changed_and_erased(way: Way, fresh: 
     assert (changed.status, changed.json["metadata"]) == (200, {"rating": 5})
     assert changed.json["ended_at"] is not None
     assert contents(way, fresh) == ["Hello"]
-    assert erase(way, SESSION, fresh)["counts"]["messages"] == 1
+    assert delete(way, SESSION, fresh)["counts"]["messages"] == 1
 
 
 def test_a_session_that_is_opened_again_is_another_one(way: Way, fresh: str) -> None:
     former = open_session(way, fresh, metadata={"a": 1})
     append(way, fresh, {"content": "Hello"})
-    erase(way, SESSION, fresh)
+    delete(way, SESSION, fresh)
     latter = open_session(way, fresh)
     assert latter["uuid"] != former["uuid"]
     assert (latter["metadata"], latter["message_count"]) == (None, 0)
@@ -229,7 +229,7 @@ def test_a_session_that_is_opened_again_is_another_one(way: Way, fresh: str) -> 
 def test_a_session_is_in_its_own_right_whatever_its_users_id(way: Way, fresh: str) -> None:
     user = add_user(way, fresh)
     open_session(way, fresh)
-    erase(way, SESSION, fresh)
+    delete(way, SESSION, fresh)
     assert get_user(way, fresh) == user
 
 

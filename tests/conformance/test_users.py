@@ -11,7 +11,7 @@ from tests.conformance.steps import (
     USERS,
     UUID7,
     add_user,
-    erase,
+    delete,
     get_user,
     invalid,
     moment,
@@ -233,7 +233,7 @@ def test_a_user_without_sessions_has_an_empty_list_of_them(way: Way, fresh: str)
 
 def test_who_is_added_again_is_somebody_else(way: Way, fresh: str) -> None:
     former = add_user(way, fresh, **JANE)
-    erase(way, USER, fresh)
+    delete(way, USER, fresh)
     latter = add_user(way, fresh)
     assert latter["uuid"] != former["uuid"]
     assert said_of(latter) == NOBODY

@@ -1,4 +1,4 @@
-"""Looking again for what was erased, by every way in: what is there is found, and nothing else."""
+"""Looking again for what was deleted, by every way in: what is there is found, and nothing else."""
 
 import json
 from secrets import token_hex
@@ -15,12 +15,12 @@ from tests.conformance.steps import (
     VERIFY,
     add_user,
     append,
-    erase,
+    delete,
     invalid,
     open_session,
+    purged,
     refusal,
     say,
-    scrubbed,
 )
 from tests.ways import Reply, Way
 
@@ -79,11 +79,11 @@ def reasons(done: Any) -> dict[str, str]:
 
 
 def test_an_erasure_is_verified_without_a_word_of_who_it_was(way: Way, jane: Any) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     done = verify(way, erasure)
     assert (done["found"], done["hits"], done["hit_count"]) == (False, [], 0)
     assert done["erasure"] == erasure
-    assert done["has_namesake"] is False
+    assert done["id_reused"] is False
     looked_at = [each["what"] for each in done["looked_at"]]
     assert looked_at == [f"table {table}" for table in TABLES]
     assert all(each["rows"] >= 0 for each in done["looked_at"])
@@ -91,7 +91,7 @@ def test_an_erasure_is_verified_without_a_word_of_who_it_was(way: Way, jane: Any
 
 
 def test_what_nobody_ever_said_is_found_nowhere(way: Way, jane: Any, engine: str) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     done = verify(way, erasure, canaries=[f"never {token_hex(8)}", f"never{token_hex(8)}@a.org"])
     assert done["hits"] == []
     files = [each for each in done["looked_at"] if each["what"].startswith("file")]
@@ -102,10 +102,10 @@ def test_what_nobody_ever_said_is_found_nowhere(way: Way, jane: Any, engine: str
         assert sum(each["size_bytes"] for each in files) > 100_000
 
 
-def test_until_it_is_scrubbed_all_that_was_erased_is_in_the_files(
+def test_until_it_is_purged_all_that_was_deleted_is_in_the_files(
     way: Way, jane: Any, engine: str
 ) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     canaries = [jane.said, jane.email, jane.word]
     done = verify(way, erasure, subject_id=jane.id, canaries=canaries)
     assert in_rows(done) == []
@@ -114,14 +114,14 @@ def test_until_it_is_scrubbed_all_that_was_erased_is_in_the_files(
         return
     assert {hit["canary"] for hit in done["hits"]} == {0, 1, 2, None}
     assert {hit["form"] for hit in done["hits"]} >= {"utf-8", "word of the index"}
-    name = "file recollect.db" if engine == "sqlite file" else "file pg_wal/"
+    name = "file userkeep.db" if engine == "sqlite file" else "file pg_wal/"
     assert all(hit["where"].startswith("file ") for hit in done["hits"])
     assert any(hit["where"].startswith(name) for hit in done["hits"])
     assert jane.word not in json.dumps(done), "a canary is told by its place"
 
 
-def test_once_it_is_scrubbed_nothing_is_in_the_files(way: Way, jane: Any) -> None:
-    erasure = scrubbed(way, USER, jane.id)
+def test_once_it_is_purged_nothing_is_in_the_files(way: Way, jane: Any) -> None:
+    erasure = purged(way, USER, jane.id)
     canaries = [jane.said, jane.email, jane.word, f"Jane {jane.word}"]
     done = verify(way, erasure, subject_id=jane.id, canaries=canaries)
     assert done["hits"] == []
@@ -130,7 +130,7 @@ def test_once_it_is_scrubbed_nothing_is_in_the_files(way: Way, jane: Any) -> Non
 # What is in rows.
 
 
-def test_what_others_say_of_the_erased_is_found_where_they_say_it(
+def test_what_others_say_of_the_deleted_is_found_where_they_say_it(
     way: Way, jane: Any, fresh: str
 ) -> None:
     word, other = jane.word, f"tom {fresh}"
@@ -139,7 +139,7 @@ def test_what_others_say_of_the_erased_is_found_where_they_say_it(
     message["data"] = {"quoted": jane.said}  # type: ignore[assignment]
     open_session(way, f"{other} 1", user_id=other)
     append(way, f"{other} 1", message)
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     done = verify(way, erasure, canaries=[f"J {word}", jane.email, jane.said, f"never {fresh}"])
     assert sorted(in_rows(done), key=str) == [
         ("table messages.content", 1, "utf-8, in another case"),
@@ -154,14 +154,14 @@ def test_what_others_say_of_the_erased_is_found_where_they_say_it(
 
 def test_a_text_that_was_escaped_is_found(way: Way, jane: Any, fresh: str) -> None:
     open_session(way, fresh, metadata={"note": f'Jane "{jane.word}"\nDoe'})
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     done = verify(way, erasure, canaries=[f'Jane "{jane.word}"\nDoe'])
     assert in_rows(done) == [("table sessions.metadata", 0, "json, escaped")]
 
 
 def test_a_word_that_others_say_too_is_no_residue(way: Way, jane: Any, fresh: str) -> None:
     say(way, fresh, f"I found some {jane.word} today", user_id=f"tom {fresh}")
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     done = verify(way, erasure, canaries=[f"{jane.word} documents are in"])
     assert in_rows(done) == []
     assert not any(hit["form"] in WORDS for hit in done["hits"])
@@ -173,40 +173,40 @@ def test_a_word_that_others_say_too_is_no_residue(way: Way, jane: Any, fresh: st
 
 
 def test_whoever_bears_the_id_now_is_somebody_else(way: Way, jane: Any, fresh: str) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     add_user(way, jane.id)
     say(way, f"new {fresh}", "Hello", user_id=jane.id)
     key = {"Idempotency-Key": fresh}
     message = {"messages": [{"content": "Hello"}]}
     way.request("POST", "/v1/sessions/{}/messages", f"new {fresh}", json=message, headers=key)
     done = verify(way, erasure, subject_id=jane.id)
-    assert (in_rows(done), done["has_namesake"]) == ([], True)
+    assert (in_rows(done), done["id_reused"]) == ([], True)
     assert reasons(done)["subject_id in the files"].startswith(f"{WHOLE} (table users.user_id)")
 
 
 def test_a_session_that_is_opened_again_is_another(way: Way, jane: Any) -> None:
-    erasure = erase(way, SESSION, jane.session_id)
+    erasure = delete(way, SESSION, jane.session_id)
     open_session(way, jane.session_id)
     append(way, jane.session_id, {"content": "Hello", "uuid": jane.message_uuid})
     done = verify(way, erasure, subject_id=jane.session_id)
-    assert (in_rows(done), done["has_namesake"]) == ([], True)
+    assert (in_rows(done), done["id_reused"]) == ([], True)
 
 
 def test_a_message_is_looked_for_in_its_session_alone(way: Way, jane: Any, fresh: str) -> None:
     open_session(way, fresh)
     append(way, fresh, {"content": "A copy", "uuid": jane.message_uuid})
-    erasure = erase(way, MESSAGE, jane.session_id, jane.message_uuid)
+    erasure = delete(way, MESSAGE, jane.session_id, jane.message_uuid)
     done = verify(way, erasure, subject_id=jane.session_id)
-    assert (in_rows(done), done["has_namesake"]) == ([], False)
+    assert (in_rows(done), done["id_reused"]) == ([], False)
     append(way, jane.session_id, {"content": "Here again", "uuid": jane.message_uuid})
     done = verify(way, erasure)
     assert in_rows(done) == [("table messages.uuid", None, "uuid")]
 
 
 def test_the_uuid_that_an_erasure_keeps_is_no_residue(way: Way, jane: Any) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     done = verify(way, erasure, canaries=[jane.uuid])
-    # A uuid begins with the time, so a part of it may be a word of others who were erased lately.
+    # A uuid begins with the time, so a part of it may be a word of others who were deleted lately.
     assert [hit for hit in done["hits"] if hit["form"] != "word of the index"] == []
     told = reasons(done)["canaries[0] in the files"]
     assert told.startswith(f"{WHOLE} (table erasures.subject_uuid)")
@@ -219,7 +219,7 @@ def test_the_subject_is_known_by_its_id_alone(way: Way, jane: Any, path: str) ->
         SESSION: (jane.session_id,),
         MESSAGE: (jane.session_id, jane.message_uuid),
     }[path]
-    erasure = erase(way, path, *ids)
+    erasure = delete(way, path, *ids)
     assert verify(way, erasure, subject_id=ids[0])["erasure"]["subject_uuid"]
     for other in (f"{ids[0]} ", "", ids[0].upper(), jane.message_uuid):
         refused = request(way, erasure["id"], subject_id=other)
@@ -236,7 +236,7 @@ def test_an_unknown_erasure_is_not_found(way: Way, jane: Any) -> None:
 
 
 def test_canaries_that_cannot_be_looked_for_are_refused_by_their_place(way: Way, jane: Any) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     for canaries, field in (
         ([jane.email, "Jane"], "canaries[1]"),
         (["      "], "canaries[0]"),
@@ -252,7 +252,7 @@ def test_canaries_that_cannot_be_looked_for_are_refused_by_their_place(way: Way,
 
 
 def test_a_hundred_canaries_of_any_script_will_do(way: Way, jane: Any, fresh: str) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     rare = [f"{'漢字かな交じり文'} {token_hex(4)} {number}"[:1024] for number in range(99)]
     say(way, fresh, rare[7], user_id=f"tom {fresh}")
     done = verify(way, erasure, canaries=[*rare, ("王明" * 512)])
@@ -273,14 +273,14 @@ def test_a_hundred_canaries_of_any_script_will_do(way: Way, jane: Any, fresh: st
 def test_a_body_of_another_shape_is_refused(
     way: Way, jane: Any, body: Any, fields: list[str]
 ) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     refused = request(way, erasure["id"], **body)
     assert refused.status == 422
     assert "Doe" not in refused.text
 
 
 def test_to_verify_changes_nothing(way: Way, jane: Any) -> None:
-    erasure = erase(way, USER, jane.id)
+    erasure = delete(way, USER, jane.id)
     first = verify(way, erasure, canaries=[jane.word])
     assert verify(way, erasure, canaries=[jane.word])["found"] == first["found"]
     assert way.request("GET", "/v1/erasures/{}", erasure["id"]).json == erasure

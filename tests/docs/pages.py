@@ -3,7 +3,7 @@
 Every fenced block of a page is run, top to bottom, in a folder of the page's own. What else a page
 has to say about that is in HTML comments, which readers do not see:
 
-    <!-- page: with a server -->        a fresh `recollect serve` runs while the page does
+    <!-- page: with a server -->        a fresh `userkeep serve` runs while the page does
     <!-- page: with PostgreSQL -->      a fresh database is under the URL that the page names
 
 and above a block:

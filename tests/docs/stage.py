@@ -89,7 +89,7 @@ class Stage:
         self._database_url = database_url
         self._interpreters: dict[Path, Interpreter] = {}
         self._background: list[subprocess.Popen[bytes]] = []
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("USERKEEP_")}
         self.environment = inherited | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "100",
@@ -156,7 +156,7 @@ class Stage:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=self.environment | {"RECOLLECT_PORT": self.ports["8000"]},
+            env=self.environment | {"USERKEEP_PORT": self.ports["8000"]},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -176,7 +176,7 @@ class Stage:
             process = subprocess.Popen(
                 ["bash", "-c", "set -eu\n" + code],
                 cwd=self.folder,
-                env=self.environment | {"RECOLLECT_PORT": self.ports["8000"]},
+                env=self.environment | {"USERKEEP_PORT": self.ports["8000"]},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

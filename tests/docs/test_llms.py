@@ -9,7 +9,7 @@ LINK = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<to>[^)]+)\): .+$", re.MULTILIN
 
 
 def test_it_begins_with_a_title_and_a_summary() -> None:
-    assert re.match(r"# Recollect\n\n(> .+\n)+\n", TEXT)
+    assert re.match(r"# Userkeep\n\n(> .+\n)+\n", TEXT)
 
 
 def test_all_under_a_heading_are_links_with_a_word_about_each() -> None:

@@ -10,10 +10,10 @@ from dataclasses import fields
 import click
 import pytest
 
-from recollect.api.operations import OPERATIONS
-from recollect.cli import main
-from recollect.config import ClientSettings, Settings, variable_of
 from tests.docs.pages import DOCS, ROOT, all_pages
+from userkeep.api.operations import OPERATIONS
+from userkeep.cli import main
+from userkeep.config import ClientSettings, Settings, variable_of
 
 REFERENCE = DOCS / "reference"
 SETTINGS = (*fields(Settings), *fields(ClientSettings))
@@ -38,14 +38,14 @@ def test_every_operation_is_in_it() -> None:
 
 @pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_page_names_a_setting_that_there_is_not(page: object) -> None:
-    named = set(re.findall(r"\bRECOLLECT_[A-Z_]+\b", told(page))) - {"RECOLLECT_"}
-    invented = {"RECOLLECT_MEMORY_WINDOWS"}  # the settings page shows how one is refused
+    named = set(re.findall(r"\bUSERKEEP_[A-Z_]+\b", told(page))) - {"USERKEEP_"}
+    invented = {"USERKEEP_MEMORY_WINDOWS"}  # the settings page shows how one is refused
     assert named - invented <= {variable_of(each.name) for each in SETTINGS}
 
 
 @pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_page_names_a_command_that_there_is_not(page: object) -> None:
-    named = set(re.findall(r"(?:^|`|\$ )recollect ([a-z][a-z-]*)", told(page), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`|\$ )userkeep ([a-z][a-z-]*)", told(page), re.MULTILINE))
     assert named <= set(main.commands)
 
 
@@ -61,7 +61,7 @@ def examples_in_help() -> Iterator[str]:
                 yield from below(each)
 
     for line in below(main):
-        if line.startswith("recollect "):
+        if line.startswith("userkeep "):
             yield re.split(r" {2,}", line)[0]
 
 
@@ -69,7 +69,7 @@ def examples_in_help() -> Iterator[str]:
 def test_an_example_in_help_is_one_that_can_be_called(example: str) -> None:
     words = shlex.split(re.split(r" [|<>] ", example)[0], comments=True)[1:]
     command: click.Command = main
-    context = click.Context(main, info_name="recollect")
+    context = click.Context(main, info_name="userkeep")
     while isinstance(command, click.Group):
         name, command_, rest = command.resolve_command(context, words)
         assert command_ is not None

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recollect.domain.languages import LANGUAGES
-from recollect.domain.snippets import SNIPPET_LENGTH, snippet_of
-from recollect.domain.words import MAX_WORD_LENGTH, Words, folded
+from userkeep.domain.languages import LANGUAGES
+from userkeep.domain.snippets import SNIPPET_LENGTH, snippet_of
+from userkeep.domain.words import MAX_WORD_LENGTH, Words, folded
 
 WORDS = {name: Words(language) for name, language in LANGUAGES.items()}
 

@@ -5,10 +5,10 @@ from itertools import count
 
 import pytest
 
-from recollect.config import Settings
 from tests.conftest import fresh_settings
 from tests.http.doors import InProcess, OverSocket, in_process
 from tests.serving import serving
+from userkeep.config import Settings
 
 _NAMES = count(1)
 
@@ -42,6 +42,6 @@ def doors_on_engines(
 
 @pytest.fixture(scope="package")
 def socket_doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OverSocket]:
-    """All doors of `recollect serve`; see `fresh`."""
+    """All doors of `userkeep serve`; see `fresh`."""
     with serving(tmp_path_factory.mktemp("server")) as server:
         yield OverSocket(server.port)

@@ -16,10 +16,10 @@ from http.client import HTTPResponse
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
 
-from recollect.config import Settings
-from recollect.http.app import Application
-from recollect.main import make_application
-from recollect.opening import Installation, open_installation
+from userkeep.config import Settings
+from userkeep.http.app import Application
+from userkeep.main import make_application
+from userkeep.opening import Instance, open_instance
 
 HOST = "127.0.0.1:8000"
 _AT_ONCE = 200
@@ -104,9 +104,9 @@ class InProcess:
     """The application on a loop of its own. What it raises, the caller gets."""
 
     def __init__(
-        self, recollect: Installation, application: Application, runner: asyncio.Runner
+        self, userkeep: Instance, application: Application, runner: asyncio.Runner
     ) -> None:
-        self.recollect = recollect
+        self.userkeep = userkeep
         self._application = application
         self._runner = runner
 
@@ -194,17 +194,17 @@ def _scope(request: Request) -> Any:
 
 @contextmanager
 def in_process(settings: Settings) -> Iterator[InProcess]:
-    """The doors of a fresh installation, with its start and its end."""
-    recollect = open_installation(settings)
-    application = make_application(recollect, settings)
+    """The doors of a fresh instance, with its start and its end."""
+    userkeep = open_instance(settings)
+    application = make_application(userkeep, settings)
     with asyncio.Runner() as runner:
         lifespan = application.lifespan_context(application)
         runner.run(lifespan.__aenter__())
         try:
-            yield InProcess(recollect, application, runner)
+            yield InProcess(userkeep, application, runner)
         finally:
             runner.run(lifespan.__aexit__(None, None, None))
-            recollect.close()
+            userkeep.close()
 
 
 class OverSocket:

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from recollect.api import wire
-from recollect.api.operations import OPERATIONS, Operation
 from tests.http.doors import Answer, InProcess
 from tests.http.schemas import KEYWORDS, TYPES, faults, resolve
+from userkeep.api import wire
+from userkeep.api.operations import OPERATIONS, Operation
 
 Json = Any
 Described = tuple[str, str, Json]
@@ -244,13 +244,13 @@ class Calls:
         self("messages.search", {"query": "ho in May 2020", "user_id": user_id, "explain": True})
         self("memory.get", query="?last=5")
         self("messages.search", {"query": "Hi", "user_id": user_id, "explain": True})
-        self("messages.erase", uuid=uuid)
+        self("messages.delete", uuid=uuid)
         self("sessions.end")
-        self("sessions.erase")
-        erasure = self("users.erase").json["id"]
+        self("sessions.delete")
+        erasure = self("users.delete").json["id"]
         self("erasures.list")
         self("erasures.get", id=erasure)
-        self("erasures.scrub", id=erasure)
+        self("erasures.purge", id=erasure)
         self("erasures.verify", {"canaries": ["Jane Doe of Oslo"]}, id=erasure)
 
 

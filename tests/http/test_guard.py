@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from recollect.config import Settings
 from tests.http.doors import Answer, InProcess, OverSocket, in_process
+from userkeep.config import Settings
 
 ADDRESSES = ["/v1/users", "/api/v1/user", "/healthz", "/openapi.json", "/docs", "/nothing"]
 
@@ -137,7 +137,7 @@ def test_each_door_refuses_in_its_own_way(doors: InProcess) -> None:
     assert zep.headers["x-zep-version"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:8000", "recollect:8000", "", "é"])
+@pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:8000", "userkeep:8000", "", "é"])
 def test_a_server_open_on_purpose_has_any_name(
     open_doors: InProcess, address: str, host: str
 ) -> None:
@@ -149,16 +149,16 @@ def test_a_server_open_on_purpose_has_any_name(
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
-        {"Origin": "http://recollect:8001"},
+        {"Origin": "http://userkeep:8001"},
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )
 def test_a_server_open_on_purpose_is_closed_to_foreign_pages_all_the_same(
     open_doors: InProcess, address: str, headers: dict[str, str]
 ) -> None:
-    named = {"Host": "recollect:8000"} | headers
+    named = {"Host": "userkeep:8000"} | headers
     assert open_doors.send("GET", address, headers=named).status == 403
-    own = {"Host": "recollect:8000", "Origin": "http://recollect:8000"}
+    own = {"Host": "userkeep:8000", "Origin": "http://userkeep:8000"}
     assert is_let_in(open_doors.send("GET", address, headers=own))
 
 

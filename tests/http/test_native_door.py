@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from recollect.http import background
-from recollect.services import erasures
 from tests.http.doors import Answer, InProcess, OverSocket
+from userkeep.http import background
+from userkeep.services import erasures
 
 
 @pytest.fixture
@@ -318,20 +318,20 @@ def test_an_erasure_that_goes_on_is_202_with_its_address(
     answer = doors.send("DELETE", f"/v1/sessions/{fresh}")
     assert answer.status == 202
     assert answer.headers["location"] == f"/v1/erasures/{answer.json['id']}"
-    assert answer.json["state"] == "erasing"
+    assert answer.json["state"] == "deleting"
     assert answer.json["subject_id"] == fresh
     assert doors.send("GET", f"/v1/sessions/{fresh}").status in {404, 410}
-    finished = wait_until_erased(doors, answer.headers["location"])
+    finished = wait_until_deleted(doors, answer.headers["location"])
     assert finished["subject_id"] is None
     assert finished["counts"] == {"users": 0, "sessions": 1, "messages": 1_000}
     assert_problem(doors.send("GET", f"/v1/sessions/{fresh}"), 404, "not_found")
 
 
-def wait_until_erased(doors: InProcess, location: str) -> Any:
+def wait_until_deleted(doors: InProcess, location: str) -> Any:
     """The erasure, once it is finished; the loop runs on meanwhile."""
     for _ in range(3_000):
         erasure = doors.send("GET", location).json
-        if erasure["state"] == "erased":
+        if erasure["state"] == "deleted":
             return erasure
         doors.run(asyncio.sleep(0.01))
     raise AssertionError("the erasure never ended")
@@ -340,7 +340,7 @@ def wait_until_erased(doors: InProcess, location: str) -> Any:
 def test_a_finished_erasure_is_200_without_an_address(doors: InProcess, fresh: str) -> None:
     doors.send("PUT", f"/v1/users/{fresh}", {})
     answer = doors.send("DELETE", f"/v1/users/{fresh}")
-    assert (answer.status, answer.json["state"]) == (200, "erased")
+    assert (answer.status, answer.json["state"]) == (200, "deleted")
     assert "location" not in answer.headers
     assert doors.send("GET", f"/v1/erasures/{answer.json['id']}").json == answer.json
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recollect.api.operations import OPERATIONS
-from recollect.config import Settings
 from tests.conftest import ENGINES, fresh_settings
 from tests.http.doors import Answer, InProcess, Request, in_process
+from userkeep.api.operations import OPERATIONS
+from userkeep.config import Settings
 
 MESSAGE = "0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10"
 NATIVE = [(each.method, each.path) for each in OPERATIONS]
@@ -565,7 +565,7 @@ def test_the_list_of_routes_is_whole(doors: InProcess) -> None:
 
 
 def test_it_is_told_apart_what_failed_and_what_was_refused(tmp_path: Path) -> None:
-    with in_process(Settings(database_url=f"sqlite:///{tmp_path}/recollect.db")) as doors:
+    with in_process(Settings(database_url=f"sqlite:///{tmp_path}/userkeep.db")) as doors:
         with pytest.raises(AssertionError):
             assert_no_fault(Answer(500, {}, b""))
         assert_no_fault(doors.send("GET", "/v1/users/nobody"))

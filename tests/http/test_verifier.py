@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from recollect import InvalidField, NewMessage, Recollect
 from tests.http.doors import OverSocket
 from tests.postgres import OwnPostgresServer
 from tests.serving import Server, serving
+from userkeep import InvalidField, NewMessage, Userkeep
 
 CANARY = "Jane Qx81vty Doe"
 LARGE = 4 * 1024**3
@@ -22,13 +22,13 @@ LARGE = 4 * 1024**3
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with serving(tmp_path, settings={"RECOLLECT_LOG_LEVEL": "debug"}) as running:
+    with serving(tmp_path, settings={"USERKEEP_LOG_LEVEL": "debug"}) as running:
         yield running
 
 
-def erased(url: str) -> str:
+def deleted(url: str) -> str:
     """An erasure of somebody."""
-    with Recollect(url) as client:
+    with Userkeep(url) as client:
         client.user.add(user_id="jane-qx81vty", first_name=CANARY)
         client.message.add("s1", NewMessage(content=f"I am {CANARY}"), user_id="jane-qx81vty")
         return client.user.delete("jane-qx81vty").id
@@ -74,14 +74,14 @@ def until_at_rest(server: Server) -> None:
 @pytest.fixture
 def large(tmp_path: Path) -> None:
     """A file beside the database that takes a minute to look through, and no room."""
-    with (tmp_path / "recollect.db.large").open("wb") as file:
+    with (tmp_path / "userkeep.db.large").open("wb") as file:
         file.truncate(LARGE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 @pytest.mark.usefixtures("large")
 def test_a_verification_ends_when_whoever_asked_has_left(server: Server) -> None:
-    connection = begin(server, erased(server.url))
+    connection = begin(server, deleted(server.url))
     until_at_work(server)
     connection.close()
     until_at_rest(server)
@@ -89,8 +89,8 @@ def test_a_verification_ends_when_whoever_asked_has_left(server: Server) -> None
 
 @pytest.mark.usefixtures("large")
 def test_others_are_served_meanwhile_and_a_stop_does_not_wait(server: Server) -> None:
-    erasure_id = erased(server.url)
-    with begin(server, erasure_id), Recollect(server.url) as client:
+    erasure_id = deleted(server.url)
+    with begin(server, erasure_id), Userkeep(server.url) as client:
         until_at_work(server)
         assert client.erasure.get(erasure_id).id == erasure_id
         client.user.add(user_id="tom")
@@ -102,7 +102,7 @@ def test_others_are_served_meanwhile_and_a_stop_does_not_wait(server: Server) ->
 
 
 def test_no_canary_is_in_a_log(server: Server) -> None:
-    erasure_id = erased(server.url)
+    erasure_id = deleted(server.url)
     doors = OverSocket(server.port)
     path = f"/v1/erasures/{erasure_id}/verify"
     bodies: list[Any] = [
@@ -137,7 +137,7 @@ def test_what_is_looked_for_is_in_no_log_of_the_database_server_either(tmp_path:
     }
     with OwnPostgresServer(settings=everything) as postgres:
         url = postgres.new_database()
-        with Recollect.open(url, secret_file=str(tmp_path / "secret")) as client:
+        with Userkeep.open(url, secret_file=str(tmp_path / "secret")) as client:
             client.user.add(user_id="jane")
             erasure = client.user.delete("jane")
             found = client.erasure.verify(erasure.id, canaries=[CANARY, "Lindqvist"])

@@ -1,14 +1,14 @@
 """How much is done: all of it in `make long`, a tenth in the normal suite.
 
-What is random comes from a seed, which is printed; RECOLLECT_TEST_SEED takes it again.
+What is random comes from a seed, which is printed; USERKEEP_TEST_SEED takes it again.
 """
 
 import os
 import random
 import time
 
-IS_FULL = os.environ.get("RECOLLECT_TEST_LONG") == "1"
-SEED = int(os.environ.get("RECOLLECT_TEST_SEED") or time.time_ns() % 1_000_000)
+IS_FULL = os.environ.get("USERKEEP_TEST_LONG") == "1"
+SEED = int(os.environ.get("USERKEEP_TEST_SEED") or time.time_ns() % 1_000_000)
 
 
 def count(full: int) -> int:

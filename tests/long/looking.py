@@ -28,17 +28,17 @@ _ORPHANS = {
             WHERE s.project_id = m.project_id AND s.session_id = m.session_id
         )
     """,
-    "users who were erased": """
+    "users who were deleted": """
         SELECT user_id FROM users
-        WHERE uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'erased')
+        WHERE uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'deleted')
     """,
-    "sessions of users who were erased": """
+    "sessions of users who were deleted": """
         SELECT session_id FROM sessions
-        WHERE user_uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'erased')
+        WHERE user_uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'deleted')
     """,
-    "sessions that were erased": """
+    "sessions that were deleted": """
         SELECT session_id FROM sessions
-        WHERE uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'erased')
+        WHERE uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'deleted')
     """,
     "answered requests whose session is not there": """
         SELECT key FROM idempotency AS i
@@ -54,20 +54,20 @@ _ORPHANS = {
             WHERE u.project_id = i.project_id AND u.user_id = i.user_id
         )
     """,
-    "things that are half erased with no erasure to go on": """
+    "things that are half deleted with no erasure to go on": """
         SELECT user_id FROM users AS u
-        WHERE state = 'erasing' AND NOT EXISTS (
-            SELECT 1 FROM erasures AS e WHERE e.subject_uuid = u.uuid AND e.state = 'erasing'
+        WHERE state = 'deleting' AND NOT EXISTS (
+            SELECT 1 FROM erasures AS e WHERE e.subject_uuid = u.uuid AND e.state = 'deleting'
         )
         UNION ALL
         SELECT session_id FROM sessions AS s
-        WHERE state = 'erasing' AND NOT EXISTS (
+        WHERE state = 'deleting' AND NOT EXISTS (
             SELECT 1 FROM erasures AS e
-            WHERE e.subject_uuid IN (s.uuid, s.user_uuid) AND e.state = 'erasing'
+            WHERE e.subject_uuid IN (s.uuid, s.user_uuid) AND e.state = 'deleting'
         )
     """,
     "erasures that still name their subject": """
-        SELECT uuid FROM erasures WHERE state = 'erased' AND subject_id IS NOT NULL
+        SELECT uuid FROM erasures WHERE state = 'deleted' AND subject_id IS NOT NULL
     """,
 }
 
@@ -89,7 +89,7 @@ def wait_until_left(url: str) -> None:
     """Return when no server is connected: what a killed one had sent may still be carried out."""
     sql = """
         SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'recollect'
+        WHERE datname = current_database() AND application_name = 'userkeep'
     """
     ends = time.monotonic() + 30
     while rows(url, sql) != [(0,)]:
@@ -134,5 +134,5 @@ def gaps(database: Database) -> list[tuple[str, list[int]]]:
 
 def running_erasures(database: Database) -> int:
     """How many erasures are not finished."""
-    [(number,)] = rows(database, "SELECT count(*) FROM erasures WHERE state = 'erasing'")
+    [(number,)] = rows(database, "SELECT count(*) FROM erasures WHERE state = 'deleting'")
     return int(number)

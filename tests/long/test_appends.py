@@ -72,7 +72,7 @@ def test_appends_from_many_connections_are_numbered_from_one_without_gaps(
     numbers = itertools.count()
     is_over = threading.Event()
     url = database_url(engine, tmp_path)
-    database: Database = url if engine == "postgres" else tmp_path / "recollect.db"
+    database: Database = url if engine == "postgres" else tmp_path / "userkeep.db"
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(tmp_path, database_url=url)) for _ in range(number)]
         pool = stack.enter_context(ThreadPoolExecutor(CONNECTIONS + 2))

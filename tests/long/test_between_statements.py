@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from recollect.domain.erasure import Erasure
-from recollect.domain.errors import Gone
-from recollect.domain.message import NewMessage
-from recollect.domain.session import NewSession
-from recollect.domain.transaction import Transaction
-from recollect.domain.user import NewUser, UserFields
-from recollect.opening import Installation, open_installation
-from recollect.services import erasures, messages, sessions, users
 from tests.conftest import fresh_settings
-from tests.erasing import advanced
+from tests.deleting import advanced
 from tests.long.looking import deadlocks, gaps, orphans
+from userkeep.domain.erasure import Erasure
+from userkeep.domain.errors import Gone
+from userkeep.domain.message import NewMessage
+from userkeep.domain.session import NewSession
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.user import NewUser, UserFields
+from userkeep.opening import Instance, open_instance
+from userkeep.services import erasures, messages, sessions, users
 
 
 class Interrupted:
@@ -32,8 +32,8 @@ class Interrupted:
         self._query = query
         self._meanwhile = [meanwhile]
 
-    def one(self, query: str, kind: Any, /, **values: Any) -> Any:
-        found = self._tx.one(query, kind, **values)
+    def fetch_one(self, query: str, kind: Any, /, **values: Any) -> Any:
+        found = self._tx.fetch_one(query, kind, **values)
         if query == self._query and self._meanwhile:
             self._meanwhile.pop()()
         return found
@@ -45,7 +45,7 @@ class Interrupted:
 class Servers:
     """Two on one database: `here` runs what is interrupted, `there` what happens meanwhile."""
 
-    def __init__(self, here: Installation, there: Installation) -> None:
+    def __init__(self, here: Instance, there: Instance) -> None:
         self._here = here
         self._there = there
 
@@ -83,7 +83,7 @@ class Servers:
 def servers(tmp_path: Path) -> Iterator[Servers]:
     """Two servers on a fresh database, in which nothing is left astray at the end."""
     settings = fresh_settings("postgres", tmp_path)
-    here, there = open_installation(settings), open_installation(settings)
+    here, there = open_instance(settings), open_instance(settings)
     yield Servers(here, there)
     here.close()
     there.close()
@@ -94,20 +94,20 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
 
 APPEND: dict[str, Any] = {
     "session_id": "chat",
-    "new": [NewMessage(content="one"), NewMessage(content="two")],
+    "new": [NewMessage(content="fetch_one"), NewMessage(content="two")],
     "may_open_session": True,
 }
 
 
-def live_and_be_forgotten(servers: Servers) -> None:
-    """Jane comes, talks in the session, and is erased."""
+def live_and_be_deleted(servers: Servers) -> None:
+    """Jane comes, talks in the session, and is deleted."""
     servers.there(users.add, new=NewUser(user_id="jane"))
     servers.there(messages.append, user_id="jane", **APPEND)
     servers.finish(servers.there(erasures.begin_user, user_id="jane"))
 
 
 def clear(servers: Servers) -> None:
-    """The session alone is erased."""
+    """The session alone is deleted."""
     servers.finish(servers.there(erasures.begin_session, session_id="chat"))
 
 
@@ -139,22 +139,22 @@ def test_a_session_that_is_cleared_meanwhile_is_opened_again_with_its_owner(
 
 
 @pytest.mark.parametrize("query", ["reserve_seqs", "get_session"])
-def test_a_late_append_opens_no_session_that_was_opened_and_erased_with_its_user_meanwhile(
+def test_a_late_append_opens_no_session_that_was_opened_and_deleted_with_its_user_meanwhile(
     servers: Servers, query: str
 ) -> None:
-    whole_life = partial(live_and_be_forgotten, servers)
+    whole_life = partial(live_and_be_deleted, servers)
     with pytest.raises(Gone):
         servers.interrupted(query, whole_life, messages.append, **APPEND)
 
 
-def test_a_late_append_adds_no_user_who_was_added_and_erased_meanwhile(servers: Servers) -> None:
-    whole_life = partial(live_and_be_forgotten, servers)
+def test_a_late_append_adds_no_user_who_was_added_and_deleted_meanwhile(servers: Servers) -> None:
+    whole_life = partial(live_and_be_deleted, servers)
     new = APPEND | {"session_id": "another"}
     with pytest.raises(Gone):
         servers.interrupted("hold_user", whole_life, messages.append, user_id="jane", **new)
 
 
-def test_who_is_erased_while_their_id_is_asked_for_again_does_not_exist(servers: Servers) -> None:
+def test_who_is_deleted_while_their_id_is_asked_for_again_does_not_exist(servers: Servers) -> None:
     servers.here(users.add, new=NewUser(user_id="jane"))
     erasure = servers.here(erasures.begin_user, user_id="jane")
     finishing = partial(servers.finish, erasure)
@@ -163,21 +163,21 @@ def test_who_is_erased_while_their_id_is_asked_for_again_does_not_exist(servers:
     servers.here(users.add, new=NewUser(user_id="jane"))
 
 
-def test_who_is_added_and_erased_while_they_are_put_is_gone(servers: Servers) -> None:
+def test_who_is_added_and_deleted_while_they_are_put_is_gone(servers: Servers) -> None:
     def be_added() -> None:
         servers.there(users.add, new=NewUser(user_id="jane"))
 
-    def be_erased() -> None:
+    def be_deleted() -> None:
         servers.finish(servers.there(erasures.begin_user, user_id="jane"))
 
     def put(tx: Transaction, **arguments: Any) -> Any:
-        return users.put(Interrupted(tx, "add_user", be_erased), **arguments)
+        return users.put(Interrupted(tx, "add_user", be_deleted), **arguments)
 
     with pytest.raises(Gone):
         servers.interrupted("lock_user", be_added, put, user_id="jane", fields=UserFields())
 
 
-def test_a_session_that_is_erased_while_its_id_is_asked_for_again_does_not_exist(
+def test_a_session_that_is_deleted_while_its_id_is_asked_for_again_does_not_exist(
     servers: Servers,
 ) -> None:
     new = NewSession(session_id="chat")
@@ -201,8 +201,8 @@ def test_the_erasure_of_a_user_spares_who_takes_over_the_id_of_a_session_meanwhi
         servers.finish(of_session)
         servers.there(messages.append, user_id="john", **APPEND)
 
-    query = "next_erasing_session_of_user"
-    erased = servers.interrupted(query, take_over, erasures.advance, uuid=of_jane.uuid)
-    assert (erased.is_finished, erased.message_count) == (True, 0)
+    query = "next_deleting_session_of_user"
+    deleted = servers.interrupted(query, take_over, erasures.advance, uuid=of_jane.uuid)
+    assert (deleted.is_finished, deleted.message_count) == (True, 0)
     found = servers.here(messages.select, session_id="chat")
-    assert [message.content for message in found] == ["one", "two"]
+    assert [message.content for message in found] == ["fetch_one", "two"]

@@ -35,7 +35,7 @@ class Killable:
     """A server on a database of its own, always on the same port."""
 
     def __init__(self, folder: Path, url: str, stack: ExitStack) -> None:
-        self.database: Database = url if url.startswith("postgres") else folder / "recollect.db"
+        self.database: Database = url if url.startswith("postgres") else folder / "userkeep.db"
         self._folder = folder
         self._url = url
         self._port = free_port()
@@ -83,8 +83,8 @@ class Ledger:
         self.sessions: dict[str, str] = {}  # session_id: user_id
         self.messages: dict[str, dict[int, str]] = {}  # session_id: content by seq
         self.shared: list[str] = []  # contents, in the order of their answers
-        self.forgotten: set[str] = set()  # answered
-        self.perhaps_forgotten: set[str] = set()  # asked, and not answered
+        self.deleted: set[str] = set()  # answered
+        self.perhaps_deleted: set[str] = set()  # asked, and not answered
 
     def fresh(self, kind: str) -> str:
         """A name that was never used."""
@@ -95,7 +95,7 @@ class Ledger:
     def answered(self) -> int:
         """How many things were answered."""
         appended = sum(map(len, self.messages.values())) + len(self.shared)
-        return len(self.users) + appended + len(self.forgotten)
+        return len(self.users) + appended + len(self.deleted)
 
 
 class Worker:
@@ -108,7 +108,7 @@ class Worker:
 
     def work(self) -> None:
         """Write until the server is lost; whatever it answers must be what was asked for."""
-        actions = [self._add, self._append, self._append_shared, self._change, self._forget]
+        actions = [self._add, self._append, self._append_shared, self._change, self._delete]
         try:
             while True:
                 [action] = self._random.choices(actions, [20, 45, 15, 15, 5])
@@ -157,18 +157,18 @@ class Worker:
         assert answer.status == 200, answer
         self._ledger.changes[user_id] = self._ledger.made
 
-    def _forget(self) -> None:
+    def _delete(self) -> None:
         living = self._living()
         if not living:
             return
         user_id = self._random.choice(living)
-        self._ledger.perhaps_forgotten.add(user_id)
+        self._ledger.perhaps_deleted.add(user_id)
         answer = self._client.request("DELETE", "/v1/users/{}", user_id)
         assert answer.status in {200, 202}, answer
-        self._ledger.forgotten.add(user_id)
+        self._ledger.deleted.add(user_id)
 
     def _living(self) -> list[str]:
-        return sorted(self._ledger.users.keys() - self._ledger.perhaps_forgotten)
+        return sorted(self._ledger.users.keys() - self._ledger.perhaps_deleted)
 
 
 def test_a_killed_server_loses_nothing_that_it_has_answered(
@@ -187,7 +187,7 @@ def test_a_killed_server_loses_nothing_that_it_has_answered(
             kills_while_starting += 1
             server = killable.start()
         server.wait_until_ready()
-        look_at_what_was_forgotten(server, ledgers)
+        look_at_what_was_deleted(server, ledgers)
         workers = [Worker(server, *each) for each in zip(ledgers, randoms, strict=True)]
         with ThreadPoolExecutor(CLIENTS) as pool:
             working = [pool.submit(worker.work) for worker in workers]
@@ -198,18 +198,18 @@ def test_a_killed_server_loses_nothing_that_it_has_answered(
         look_at_what_was_answered(database, ledgers)
     server = killable.start().wait_until_ready()
     erasures_end(database)
-    look_at_what_was_forgotten(server, ledgers)
+    look_at_what_was_deleted(server, ledgers)
     look_at_what_was_answered(database, ledgers)
     assert server.stop() == 0
     killable.wait_until_left()
     look_at_what_was_answered(database, ledgers)
-    look_at_the_erased(database, ledgers)
+    look_at_the_deleted(database, ledgers)
     assert orphans(database) == {}
     killable.look_for_damage()
     say(
         f"{KILLS} kills under load and {kills_while_starting} while starting: "
         f"{sum(ledger.answered for ledger in ledgers)} answers kept, "
-        f"{sum(len(ledger.forgotten) for ledger in ledgers)} users erased"
+        f"{sum(len(ledger.deleted) for ledger in ledgers)} users deleted"
     )
 
 
@@ -223,7 +223,7 @@ def look_at_what_was_answered(database: Database, ledgers: list[Ledger]) -> None
     there = {(session_id, seq): content for session_id, seq, content in messages}
     shared = {content for session_id, _, content in messages if session_id == SHARED}
     for ledger in ledgers:
-        living = {u: uuid for u, uuid in ledger.users.items() if u not in ledger.perhaps_forgotten}
+        living = {u: uuid for u, uuid in ledger.users.items() if u not in ledger.perhaps_deleted}
         assert living.items() <= users.items()
         for user_id in living.keys() & ledger.changes.keys():
             assert changes[user_id] >= ledger.changes[user_id]
@@ -240,11 +240,11 @@ def look_at_what_was_answered(database: Database, ledgers: list[Ledger]) -> None
         assert places == sorted(places)
 
 
-def look_at_what_was_forgotten(server: Server, ledgers: list[Ledger]) -> None:
+def look_at_what_was_deleted(server: Server, ledgers: list[Ledger]) -> None:
     """Nothing of a user whose erasure was answered can be read, from the first moment on."""
     with closing(Client(server.port)) as client:
         for ledger in ledgers:
-            for user_id in sorted(ledger.forgotten)[-10:]:
+            for user_id in sorted(ledger.deleted)[-10:]:
                 session_id = f"session of {user_id}"
                 for route, id_ in (
                     ("/v1/users/{}", user_id),
@@ -266,16 +266,16 @@ def erasures_end(database: Database) -> None:
         time.sleep(0.05)
 
 
-def look_at_the_erased(database: Database, ledgers: list[Ledger]) -> None:
-    """Of those who were erased nothing is left; those who may have been are whole or gone."""
+def look_at_the_deleted(database: Database, ledgers: list[Ledger]) -> None:
+    """Of those who were deleted nothing is left; those who may have been are whole or gone."""
     users = {user_id for (user_id,) in rows(database, "SELECT user_id FROM users")}
     sessions = {session_id for (session_id,) in rows(database, "SELECT session_id FROM sessions")}
     counts = Counter(row[0] for row in rows(database, "SELECT session_id FROM messages"))
     for ledger in ledgers:
-        for user_id in ledger.forgotten:
+        for user_id in ledger.deleted:
             assert user_id not in users
             assert f"session of {user_id}" not in sessions
-        for user_id in ledger.perhaps_forgotten - ledger.forgotten:
+        for user_id in ledger.perhaps_deleted - ledger.deleted:
             session_id = f"session of {user_id}"
             if user_id in users:
                 assert counts[session_id] >= len(ledger.messages.get(session_id, {}))

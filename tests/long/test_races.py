@@ -2,7 +2,7 @@
 
 In one process and without HTTP, for speed. On SQLite what races are the operations in the writer
 lane; on PostgreSQL they run at the same time, on the connections of one server and of two. The
-clock by which the eraser measures its batches is random, so that batches end anywhere.
+clock by which the deleter measures its batches is random, so that batches end anywhere.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from recollect.api import wire
-from recollect.domain.erasure import Erasure
-from recollect.domain.errors import AlreadyExists, Conflict, Gone, NotFound
-from recollect.domain.message import NewMessage
-from recollect.domain.metadata import merge_patch
-from recollect.domain.scope import Scope
-from recollect.domain.session import NewSession, SessionChange
-from recollect.domain.user import NewUser, UserChange, UserFields
-from recollect.native.calls import Call
-from recollect.native.performers import PERFORMERS
-from recollect.opening import Installation, open_installation
-from recollect.services import erasures, messages, sessions, users
-from recollect.storage import transaction
-from recollect.storage.engine import Engine
 from tests.conftest import fresh_settings
-from tests.erasing import advanced
+from tests.deleting import advanced
 from tests.long.counts import IS_FULL, count, randomness
 from tests.long.looking import Database, damage, deadlocks, gaps, orphans, rows
+from userkeep.api import wire
+from userkeep.domain.erasure import Erasure
+from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
+from userkeep.domain.message import NewMessage
+from userkeep.domain.metadata import merge_patch
+from userkeep.domain.scope import Scope
+from userkeep.domain.session import NewSession, SessionChange
+from userkeep.domain.user import NewUser, UserChange, UserFields
+from userkeep.handlers.calls import Call
+from userkeep.handlers.table import HANDLERS
+from userkeep.opening import Instance, open_instance
+from userkeep.services import erasures, messages, sessions, users
+from userkeep.storage import transaction
+from userkeep.storage.engine import Engine
 
 RACES = count(20_000)
 RACES_ON_POSTGRES = RACES if IS_FULL else 400
@@ -65,7 +65,7 @@ def random_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 class Servers(NamedTuple):
     """Those that share a fresh database; where to look into it; how many races they run."""
 
-    each: tuple[Installation, ...]
+    each: tuple[Instance, ...]
     database: Database
     races: int
 
@@ -91,13 +91,13 @@ class Servers(NamedTuple):
 def servers(
     request: pytest.FixtureRequest, tmp_path: Path, random_batches: None
 ) -> Iterator[Servers]:
-    """Installations that share one fresh database."""
+    """Instances that share one fresh database."""
     engine, number = request.param
     settings = fresh_settings(engine, tmp_path)
     is_postgres = engine == "postgres"
     servers = Servers(
-        tuple(open_installation(settings) for _ in range(number)),
-        settings.database_url if is_postgres else tmp_path / "recollect.db",
+        tuple(open_instance(settings) for _ in range(number)),
+        settings.database_url if is_postgres else tmp_path / "userkeep.db",
         RACES_ON_POSTGRES if is_postgres else RACES,
     )
     yield servers
@@ -111,7 +111,7 @@ def said(content: str) -> list[NewMessage]:
 
 
 class Race:
-    """A user who is erased, while everybody else still writes of them."""
+    """A user who is deleted, while everybody else still writes of them."""
 
     def __init__(self, number: int, servers: Servers, random: Random, seen: Counter[str]):
         self._servers = servers
@@ -149,14 +149,14 @@ class Race:
                 change=UserChange(first_name="Jane"),
                 merge=merge_patch,
             ),
-            self._erase(self._random.choice([self.owned, self.unopened]), is_user=False),
-            self._erase(self.user_id),
+            self._delete(self._random.choice([self.owned, self.unopened]), is_user=False),
+            self._delete(self.user_id),
         ]
         if self.comes_back:
             writers.append(self._come_back())
             writers.append(self._write(users.put, user_id=self.user_id, fields=UserFields()))
         else:
-            writers.append(self._erase(self.user_id))
+            writers.append(self._delete(self.user_id))
         self._random.shuffle(writers)
         await asyncio.gather(*[self._soon(each) for each in writers])
         if not self.comes_back:
@@ -197,7 +197,7 @@ class Race:
             idempotency_key=f"{self.user_id} {session_id}",
             request=b"once",
         )
-        return await self._write(PERFORMERS["messages.append"], call=call)
+        return await self._write(HANDLERS["messages.append"], call=call)
 
     async def _come_back(self) -> None:
         """Somebody new takes the id as soon as it is free, and opens a session."""
@@ -209,13 +209,13 @@ class Race:
                 return
             await asyncio.sleep(0)
 
-    async def _erase(self, id_: str, *, is_user: bool = True) -> None:
+    async def _delete(self, id_: str, *, is_user: bool = True) -> None:
         begin = erasures.begin_user if is_user else erasures.begin_session
         erasure: Erasure | None = await self._write(
             begin, **{"user_id" if is_user else "session_id": id_}
         )
         while erasure is not None and not erasure.is_finished:
-            held = erasure.claimed_until_at
+            held = erasure.lease_expires_at
             erasure = await self._write(erasures.advance, uuid=erasure.uuid, held_until_at=held)
 
     async def _nobody_comes_back(self) -> None:
@@ -245,7 +245,7 @@ def test_writers_that_race_the_erasure_of_their_user_leave_no_orphan(
     database = servers.database
     assert orphans(database) == {}
     assert gaps(database) == []
-    assert rows(database, "SELECT uuid FROM erasures WHERE state <> 'erased'") == []
+    assert rows(database, "SELECT uuid FROM erasures WHERE state <> 'deleted'") == []
     # Those who were not added again are gone, and so are their sessions.
     left = [user_id for (user_id,) in rows(database, "SELECT user_id FROM users")]
     assert all(int(user_id.removeprefix("user-")) % 4 == 0 for user_id in left)
@@ -280,10 +280,10 @@ def append_for_ever(
                 return
 
 
-def test_a_late_append_without_a_user_opens_no_session_that_was_erased_with_one(
+def test_a_late_append_without_a_user_opens_no_session_that_was_deleted_with_one(
     servers: Servers, say: Callable[[str], None]
 ) -> None:
-    # An application's threads go on appending, as zep-python 1.x does, while their user is erased.
+    # An application's threads go on appending, as zep-python 1.x does, while their user is deleted.
     engine, scope = servers.each[0].engine, servers.scope
     numbers = range(servers.races // 20)
     refused = Counter[str]()
@@ -305,7 +305,7 @@ def test_a_late_append_without_a_user_opens_no_session_that_was_erased_with_one(
     assert orphans(servers.database) == {}
     for table in ("sessions", "messages"):
         assert rows(servers.database, f"SELECT session_id FROM {table}") == []
-    say(f"{len(numbers)} users erased under their writers: {sum(refused.values())} refusals")
+    say(f"{len(numbers)} users deleted under their writers: {sum(refused.values())} refusals")
 
 
 def test_those_who_write_all_the_time_do_not_keep_an_erasure_waiting(servers: Servers) -> None:
@@ -327,7 +327,7 @@ def test_those_who_write_all_the_time_do_not_keep_an_erasure_waiting(servers: Se
                 return True
         return False
 
-    async def erase_amid_appends() -> list[bool]:
+    async def delete_amid_appends() -> list[bool]:
         engine = servers.each[0].engine
         await engine.write_async(partial(users.add, scope=scope, new=NewUser(user_id="jane")))
         appending = [asyncio.create_task(append_many(number)) for number in range(24)]
@@ -336,12 +336,12 @@ def test_those_who_write_all_the_time_do_not_keep_an_erasure_waiting(servers: Se
         has_begun.set()
         return await asyncio.gather(*appending)
 
-    assert all(asyncio.run(erase_amid_appends()))
+    assert all(asyncio.run(delete_amid_appends()))
 
 
 def test_an_erasure_that_goes_on_leaves_a_namesake_alone(servers: Servers) -> None:
     # The erasure of a session is still under way (it waits for a full disk, say) when its user is
-    # erased too, and somebody new opens a session under the same id.
+    # deleted too, and somebody new opens a session under the same id.
     engine, scope = servers.each[0].engine, servers.scope
     engine.write(partial(users.add, scope=scope, new=NewUser(user_id="jane")))
     new = NewSession(session_id="chat", user_id="jane")

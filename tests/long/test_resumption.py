@@ -13,24 +13,24 @@ from typing import NamedTuple
 
 import pytest
 
-from recollect.config import Settings
-from recollect.domain.erasure import Erasure
-from recollect.domain.errors import Gone, NotFound
-from recollect.domain.message import NewMessage
-from recollect.domain.paging import Page
-from recollect.domain.scope import Scope
-from recollect.domain.session import NewSession
-from recollect.domain.transaction import Transaction
-from recollect.domain.user import NewUser
-from recollect.opening import Installation, open_installation
-from recollect.services import erasures, messages, sessions, users
-from recollect.storage import transaction
-from tests.erasing import advanced
+from tests.deleting import advanced
 from tests.long.client import LOST, Client
 from tests.long.conftest import Start
 from tests.long.counts import count, randomness
 from tests.long.looking import damage, orphans, rows, running_erasures
 from tests.serving import Server
+from userkeep.config import Settings
+from userkeep.domain.erasure import Erasure
+from userkeep.domain.errors import Gone, NotFound
+from userkeep.domain.message import NewMessage
+from userkeep.domain.paging import Page
+from userkeep.domain.scope import Scope
+from userkeep.domain.session import NewSession
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.user import NewUser
+from userkeep.opening import Instance, open_instance
+from userkeep.services import erasures, messages, sessions, users
+from userkeep.storage import transaction
 
 MESSAGES = count(2_000)
 KILLS = count(40)
@@ -56,19 +56,19 @@ class SlowClock:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Installation]:
-    """An installation, closed at the end."""
+def opened(path: Path) -> Iterator[Instance]:
+    """An instance, closed at the end."""
     settings = Settings(database_url=f"sqlite:///{path}", secret="a secret of the tests")
-    recollect = open_installation(settings)
+    userkeep = open_instance(settings)
     try:
-        yield recollect
+        yield userkeep
     finally:
-        recollect.close()
+        userkeep.close()
 
 
-def populate(recollect: Installation) -> None:
+def populate(userkeep: Instance) -> None:
     """Jane with sessions of several lengths, and John, of whom nothing may be missing."""
-    write, scope = recollect.engine.write, recollect.scope
+    write, scope = userkeep.engine.write, userkeep.scope
     for user_id in ("jane", "john"):
         write(partial(users.add, scope=scope, new=NewUser(user_id=user_id)))
         for n in range(SESSIONS):
@@ -81,9 +81,9 @@ def populate(recollect: Installation) -> None:
         write(partial(sessions.end, scope=scope, session_id=f"{user_id}-1"))
 
 
-def what_can_be_read(recollect: Installation) -> list[str]:
+def what_can_be_read(userkeep: Instance) -> list[str]:
     """Of Jane: what every kind of read gives, in one list that is empty when all is hidden."""
-    read, scope = recollect.engine.read, recollect.scope
+    read, scope = userkeep.engine.read, userkeep.scope
 
     def of_user(tx: Transaction, scope: Scope) -> list[str]:
         found = [f"user {user.user_id}" for user in users.page(tx, scope, Page())]
@@ -115,19 +115,19 @@ def crash_image(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-def running(recollect: Installation) -> list[str]:
+def running(userkeep: Instance) -> list[str]:
     """The erasures that are not finished, as a server at its start finds them."""
-    recollect.engine.write(partial(erasures.drop_claims, scope=recollect.scope))
-    return recollect.engine.read(partial(erasures.abandoned, scope=recollect.scope))
+    userkeep.engine.write(partial(erasures.release_leases, scope=userkeep.scope))
+    return userkeep.engine.read(partial(erasures.abandoned, scope=userkeep.scope))
 
 
-def finish(recollect: Installation) -> list[Erasure]:
+def finish(userkeep: Instance) -> list[Erasure]:
     """What a server does at its start."""
     finished = []
-    for uuid in running(recollect):
-        erasure = recollect.engine.read(partial(erasures.get, scope=recollect.scope, uuid=uuid))
+    for uuid in running(userkeep):
+        erasure = userkeep.engine.read(partial(erasures.get, scope=userkeep.scope, uuid=uuid))
         while not erasure.is_finished:
-            erasure = advanced(recollect.engine, recollect.scope, erasure)
+            erasure = advanced(userkeep.engine, userkeep.scope, erasure)
         finished.append(erasure)
     return finished
 
@@ -135,25 +135,25 @@ def finish(recollect: Installation) -> list[Erasure]:
 def test_an_erasure_can_be_interrupted_between_any_two_of_its_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
 ) -> None:
-    path = tmp_path / "recollect.db"
-    with opened(path) as recollect:
-        populate(recollect)
+    path = tmp_path / "userkeep.db"
+    with opened(path) as userkeep:
+        populate(userkeep)
         of_john = [row for row in rows(path, EVERYTHING) if row[1].startswith("john")]
         monkeypatch.setattr(transaction, "perf_counter", SlowClock())
-        begin = partial(erasures.begin_user, scope=recollect.scope, user_id="jane")
-        erasure = recollect.engine.write(begin)
+        begin = partial(erasures.begin_user, scope=userkeep.scope, user_id="jane")
+        erasure = userkeep.engine.write(begin)
         images = [crash_image(path, tmp_path / "0")]
         while not erasure.is_finished:
-            erasure = advanced(recollect.engine, recollect.scope, erasure)
+            erasure = advanced(userkeep.engine, userkeep.scope, erasure)
             if erasure.is_hidden:
-                assert what_can_be_read(recollect) == []
+                assert what_can_be_read(userkeep) == []
             images.append(crash_image(path, tmp_path / str(len(images))))
         assert (erasure.session_count, erasure.message_count) == (SESSIONS, MESSAGES)
     for image in images:
-        with opened(image) as recollect:
-            again = finish(recollect)
-            assert what_can_be_read(recollect) == []
-            assert running(recollect) == []
+        with opened(image) as userkeep:
+            again = finish(userkeep)
+            assert what_can_be_read(userkeep) == []
+            assert running(userkeep) == []
         for each in again:
             assert (each.session_count, each.message_count) == (SESSIONS, MESSAGES)
             assert each.uuid == erasure.uuid
@@ -162,22 +162,22 @@ def test_an_erasure_can_be_interrupted_between_any_two_of_its_batches(
         assert damage(image) == []
         shutil.rmtree(image.parent)
     assert len(images) > 5
-    say(f"{MESSAGES} messages erased, interrupted at each of {len(images)} places")
+    say(f"{MESSAGES} messages deleted, interrupted at each of {len(images)} places")
 
 
 def test_a_batch_gets_on_however_slow_the_machine_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One statement takes longer here than a whole batch may.
-    with opened(tmp_path / "recollect.db") as recollect:
-        populate(recollect)
+    with opened(tmp_path / "userkeep.db") as userkeep:
+        populate(userkeep)
         monkeypatch.setattr(transaction, "perf_counter", itertools.count(0, 0.025).__next__)
-        write, scope = recollect.engine.write, recollect.scope
+        write, scope = userkeep.engine.write, userkeep.scope
         erasure = write(partial(erasures.begin_user, scope=scope, user_id="jane"))
         for _ in range(MESSAGES + 100):
-            erasure = advanced(recollect.engine, recollect.scope, erasure)
+            erasure = advanced(userkeep.engine, userkeep.scope, erasure)
         assert erasure.is_finished
-        assert what_can_be_read(recollect) == []
+        assert what_can_be_read(userkeep) == []
 
 
 class Sight(NamedTuple):
@@ -238,7 +238,7 @@ def add_jane(server: Server, length: int) -> None:
             assert client.request("POST", route, f"jane-{n}", json_=body).status == 201
 
 
-def forget_jane(server: Server) -> float | None:
+def delete_jane(server: Server) -> float | None:
     """When DELETE was answered, or None where it was not."""
     client = Client(server.port)
     try:
@@ -255,7 +255,7 @@ def test_an_erasure_whose_server_is_killed_goes_on_and_nobody_sees_half_of_it(
     tmp_path: Path, start: Start, say: Callable[[str], None]
 ) -> None:
     random = randomness("kills during erasures")
-    path = tmp_path / "recollect.db"
+    path = tmp_path / "userkeep.db"
     answered = interrupted = looks = 0
     usual_s = 0.3  # what an erasure takes, as far as it was seen: it is killed in its midst
     for _ in range(KILLS):
@@ -266,11 +266,11 @@ def test_an_erasure_whose_server_is_killed_goes_on_and_nobody_sees_half_of_it(
             watching = [pool.submit(watch, server, LENGTH, is_over) for _ in range(2)]
             time.sleep(0.05)
             asked_at = time.monotonic()
-            forgetting: Future[float | None] = pool.submit(forget_jane, server)
+            deleting: Future[float | None] = pool.submit(delete_jane, server)
             time.sleep(random.uniform(0, 1.2) * usual_s)
             server.kill()
             is_over.set()
-            answered_at = forgetting.result(30)
+            answered_at = deleting.result(30)
             sights = [sight for each in watching for sight in each.result(30)]
         check_sights(sights, LENGTH, answered_at or time.monotonic())
         if answered_at is not None:
@@ -317,7 +317,7 @@ def test_from_outside_an_erasure_is_all_at_once(
         with ThreadPoolExecutor(4) as pool:
             watching = [pool.submit(watch, server, LENGTH, is_over) for _ in range(3)]
             time.sleep(0.05)
-            answered_at = forget_jane(server)
+            answered_at = delete_jane(server)
             time.sleep(0.05)
             is_over.set()
             sights = [sight for each in watching for sight in each.result(30)]
@@ -325,5 +325,5 @@ def test_from_outside_an_erasure_is_all_at_once(
         check_sights(sights, LENGTH, answered_at)
         looks += len(sights)
     assert server.stop() == 0
-    assert rows(tmp_path / "recollect.db", EVERYTHING) == []
+    assert rows(tmp_path / "userkeep.db", EVERYTHING) == []
     say(f"{WATCHED} erasures of {SESSIONS * LENGTH} messages, {looks} looks from outside")

@@ -1,4 +1,4 @@
-"""Several `recollect serve` on one PostgreSQL database are one service, whichever is asked."""
+"""Several `userkeep serve` on one PostgreSQL database are one service, whichever is asked."""
 
 import itertools
 import time
@@ -79,7 +79,7 @@ def together(*calls: Callable[[], Answer]) -> list[Answer]:
         return [each.result(60) for each in [pool.submit(call) for call in calls]]
 
 
-# Erasing.
+# Deleting.
 
 
 class Crowd:
@@ -119,8 +119,8 @@ class Crowd:
         return answer.status
 
 
-def forget(server: Server, both: list[Server], user_id: str) -> Answer:
-    """Erase a user by one server; when it answers, neither shows anything of them."""
+def delete(server: Server, both: list[Server], user_id: str) -> Answer:
+    """Delete a user by one server; when it answers, neither shows anything of them."""
     answer = ask(server, "DELETE", USER, user_id)
     assert answer.status in {200, 202, 404}, answer
     for each in both:
@@ -136,7 +136,7 @@ def forget(server: Server, both: list[Server], user_id: str) -> Answer:
     return answer
 
 
-def test_a_user_whom_both_are_asked_to_erase_is_erased_once_under_the_writers_of_both(
+def test_a_user_whom_both_are_asked_to_delete_is_deleted_once_under_the_writers_of_both(
     both: list[Server], url: str, say: Callable[[str], None]
 ) -> None:
     seen = Counter[str]()
@@ -150,7 +150,7 @@ def test_a_user_whom_both_are_asked_to_erase_is_erased_once_under_the_writers_of
             writing = [pool.submit(crowd.write, writer) for writer in range(6)]
             time.sleep(0.05)
             asked_at = time.monotonic()
-            erasures = together(*[partial(forget, server, both, user_id) for server in both])
+            erasures = together(*[partial(delete, server, both, user_id) for server in both])
             longest_s = max(longest_s, time.monotonic() - asked_at)
             for each in writing:
                 each.result(60)
@@ -158,22 +158,22 @@ def test_a_user_whom_both_are_asked_to_erase_is_erased_once_under_the_writers_of
         begun = [erasure.json["id"] for erasure in erasures if erasure.status != 404]
         [uuid] = set(begun)
         same += len(begun) - 1
-        wait_until_erased(both[number % 2], uuid, 30)
+        wait_until_deleted(both[number % 2], uuid, 30)
     for table in ("users", "sessions", "messages"):
         assert rows(url, f"SELECT project_id FROM {table}") == []
     assert rows(url, "SELECT count(*) FROM erasures") == [(ERASURES,)]
     refused = sum(n for name, n in seen.items() if name.endswith(("404", "409", "410")))
     say(
-        f"{ERASURES} users erased by two servers at once ({same} times one erasure for both) under "
+        f"{ERASURES} users deleted by two servers at once ({same} times one erasure for both), "
         f"{seen.total()} writes, {refused} refused; answered after {longest_s:.2f} s at most"
     )
 
 
-def wait_until_erased(server: Server, uuid: str, seconds: float) -> Any:
+def wait_until_deleted(server: Server, uuid: str, seconds: float) -> Any:
     """The erasure, once it is finished."""
     ends = time.monotonic() + seconds
-    while (erasure := ask(server, "GET", "/v1/erasures/{}", uuid).json)["state"] != "erased":
-        assert time.monotonic() < ends, f"not erased within {seconds} s: {erasure}"
+    while (erasure := ask(server, "GET", "/v1/erasures/{}", uuid).json)["state"] != "deleted":
+        assert time.monotonic() < ends, f"not deleted within {seconds} s: {erasure}"
         time.sleep(0.02)
     return erasure
 
@@ -195,14 +195,14 @@ def test_an_erasure_whose_server_is_killed_is_finished_by_the_other(
             deleting.result(30)
         sql = "SELECT uuid, state FROM erasures ORDER BY number DESC LIMIT 1"
         [(uuid, state)] = rows(url, sql)
-        assert state == "erasing"
+        assert state == "deleting"
         assert ask(other, "GET", MESSAGES, user_id).status == 410
-        erasure = wait_until_erased(other, str(uuid), CLAIMED_S + LOOK_EVERY_S + MACHINE_S)
+        erasure = wait_until_deleted(other, str(uuid), CLAIMED_S + LOOK_EVERY_S + MACHINE_S)
         longest_s = max(longest_s, time.monotonic() - killed_at)
         assert erasure["counts"] == MUCH
         assert rows(url, "SELECT project_id FROM messages LIMIT 1") == []
     say(
-        f"{KILLS} servers killed in the midst of erasing {LENGTH} messages: another had finished "
+        f"{KILLS} servers killed in the midst of deleting {LENGTH} messages: another had finished "
         f"after {longest_s:.1f} s at most"
     )
 
@@ -212,12 +212,12 @@ def test_an_erasure_that_takes_long_is_the_same_for_all_who_ask_for_it(
 ) -> None:
     add_with_much(both[0], "jane")
     with held_up(url, "jane"):
-        answers = together(*[partial(forget, each, both, "jane") for each in both * 2])
+        answers = together(*[partial(delete, each, both, "jane") for each in both * 2])
         assert {answer.status for answer in answers} == {202}
         [uuid] = {answer.json["id"] for answer in answers}
-    erased = wait_until_erased(both[0], uuid, 60)
-    assert erased == wait_until_erased(both[1], uuid, 5)
-    assert erased["counts"] == MUCH
+    deleted = wait_until_deleted(both[0], uuid, 60)
+    assert deleted == wait_until_deleted(both[1], uuid, 5)
+    assert deleted["counts"] == MUCH
     for each in both:
         assert ask(each, "DELETE", USER, "jane").status == 404
 
@@ -385,7 +385,7 @@ def test_five_servers_that_start_at_once_on_a_fresh_database_all_come_up(start: 
 
 def test_a_server_with_another_secret_is_refused_with_a_sentence(start: Start) -> None:
     start().wait_until_ready()
-    other = start(RECOLLECT_SECRET="another secret than the first")
+    other = start(USERKEEP_SECRET="another secret than the first")
     assert other.process.wait(20) != 0
     log = other.log.read_text()
     assert "This database belongs to another secret" in log

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recollect.version import __version__
 from tests.serving import free_port
+from userkeep.version import __version__
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -24,9 +24,9 @@ PLATFORMS = (
 )
 
 FIVE_LINES = """
-from recollect import Recollect
+from userkeep import Userkeep
 
-with Recollect.open("memory.db") as client:
+with Userkeep.open("memory.db") as client:
     client.user.add(user_id="jane", email="jane@example.com")
     print(client.user.get("jane").email, client.user.delete("jane").state)
 """
@@ -34,7 +34,7 @@ with Recollect.open("memory.db") as client:
 
 def run(*command: object, folder: Path) -> str:
     """What a command prints that ends well."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("USERKEEP_")}
     ended = subprocess.run(
         [str(each) for each in command],
         cwd=folder,
@@ -70,19 +70,19 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_five_lines_are_an_app_with_users(programs: Path, tmp_path: Path) -> None:
     printed = run(programs / "python", "-W", "error", "-c", FIVE_LINES, folder=tmp_path)
-    assert printed == "jane@example.com erased\n"
+    assert printed == "jane@example.com deleted\n"
 
 
 def test_the_program_is_there_under_both_its_names(programs: Path, tmp_path: Path) -> None:
-    by_name = run(programs / "recollect", "--version", folder=tmp_path)
-    assert by_name == run(programs / "python", "-m", "recollect", "--version", folder=tmp_path)
+    by_name = run(programs / "userkeep", "--version", folder=tmp_path)
+    assert by_name == run(programs / "python", "-m", "userkeep", "--version", folder=tmp_path)
     assert __version__ in by_name
 
 
 def test_it_serves(programs: Path, tmp_path: Path) -> None:
     port = free_port()
     serving = subprocess.Popen(
-        [programs / "recollect", "serve", "--port", str(port)],
+        [programs / "userkeep", "serve", "--port", str(port)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
@@ -92,17 +92,17 @@ def test_it_serves(programs: Path, tmp_path: Path) -> None:
         assert f"http://127.0.0.1:{port}" in serving.stdout.readline()
         serving.terminate()
     assert serving.returncode == 0
-    assert (tmp_path / "recollect-data" / "recollect.db").exists()
+    assert (tmp_path / "userkeep-data" / "userkeep.db").exists()
 
 
 def test_it_runs_once_without_being_installed(wheel: Path, tmp_path: Path) -> None:
     options = ("tool", "run", "--quiet", "--python", sys.executable, "--from", wheel)
-    assert __version__ in run(UV, *options, "recollect", "--version", folder=tmp_path)
+    assert __version__ in run(UV, *options, "userkeep", "--version", folder=tmp_path)
 
 
 def test_its_types_travel_with_it(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        assert "recollect/py.typed" in archive.namelist()
+        assert "userkeep/py.typed" in archive.namelist()
 
 
 def test_it_says_the_version_that_it_has() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recollect import NewMessage, Recollect
+from userkeep import NewMessage, Userkeep
 
 SHARES = {0: 1.0, 1: 0.4, 2: 0.3, 3: 0.2}
 VOCABULARY = [f"w{number}" for number in range(30)]
@@ -52,9 +52,9 @@ def said() -> list[Said]:
 
 
 @pytest.fixture(scope="module")
-def client(said: list[Said]) -> Iterator[Recollect]:
+def client(said: list[Said]) -> Iterator[Userkeep]:
     """A database with the history."""
-    with Recollect.open(":memory:") as opened:
+    with Userkeep.open(":memory:") as opened:
         for each in said:
             message = NewMessage(
                 content=" ".join(each.words),
@@ -100,7 +100,7 @@ def naive(said: list[Said], words: list[str], weight_of: Any) -> dict[tuple[int,
     is_dated=st.booleans(),
 )
 def test_scores_are_as_told_and_a_limit_only_cuts(
-    client: Recollect,
+    client: Userkeep,
     said: list[Said],
     words: list[str],
     role_weights: dict[Any, float],

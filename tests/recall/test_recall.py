@@ -23,7 +23,7 @@ Answers = dict[str, list[Answered]]
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """What a fresh installation on each engine answers to all questions."""
+    """What a fresh instance on each engine answers to all questions."""
     answers: Answers = {}
     for engine in ENGINES:
         with in_process(fresh_settings(engine, _folder(tmp_path_factory, engine))) as way:

@@ -1,1 +1,1 @@
-"""What is erased is not in the files: random histories, and a look at every byte."""
+"""What is deleted is not in the files: random histories, and a look at every byte."""

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from recollect.storage.patterns import Form, Pattern, patterns_of
-from recollect.storage.scanning import Scanner
 from tests.residue.texts import Canaries
+from userkeep.storage.patterns import Form, Pattern, patterns_of
+from userkeep.storage.scanning import Scanner
 
 _PAGE = 8192
 _HEADER = 24

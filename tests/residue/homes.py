@@ -24,7 +24,7 @@ class Home(Protocol):
 
     Attributes:
         url: for whom opens it.
-        folder: for what belongs to the installation beside it.
+        folder: for what belongs to the instance beside it.
         folders: all files that anything of a person can be in are below these.
     """
 
@@ -61,7 +61,7 @@ class Home(Protocol):
         ...
 
     def do_what_is_left(self, step: str, why: str) -> None:
-        """What a scrub could not do, and tells the administrator to."""
+        """What a purge could not do, and tells the administrator to."""
         ...
 
     def check(self) -> None:
@@ -74,7 +74,7 @@ class SqliteHome:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.path = folder / "recollect.db"
+        self.path = folder / "userkeep.db"
         self.url = f"sqlite:///{self.path}"
 
     @property
@@ -179,7 +179,7 @@ class PostgresHome:
         """See Home."""
         with psycopg.connect(self.url) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.execute("SELECT 1")  # no table: for its lock a scrub would wait anyway
+            connection.execute("SELECT 1")  # no table: for its lock a purge would wait anyway
             yield
 
     def crash(self) -> None:
@@ -188,7 +188,7 @@ class PostgresHome:
         self._server.start()
 
     def do_what_is_left(self, step: str, why: str) -> None:
-        """See Home: remove what a crash has left, as the scrub names it."""
+        """See Home: remove what a crash has left, as the purge names it."""
         files = re.findall(r"base/\d+/\d+\w*", why)
         assert (step, bool(files)) == ("files of no table", True), (step, why)
         for file in files:

@@ -11,9 +11,9 @@ import apsw
 import msgspec
 import psycopg
 
-from recollect.storage.migrations import Migration, load_migrations
 from tests.residue.people import Conversation, Person, Said
 from tests.residue.texts import Canaries, Texts
+from userkeep.storage.migrations import Migration, load_migrations
 
 _STEPS = 2
 """Of the schema. Later ones have what only the program can fill in."""

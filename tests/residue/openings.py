@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from recollect import Recollect
-from recollect.sdk._sync.client import Client
 from tests.residue.homes import SECRET, Home
 from tests.serving import Server, free_port
+from userkeep import Userkeep
+from userkeep.sdk._sync.client import Client
 
 
 class Opening(Protocol):
@@ -36,7 +36,7 @@ class Embedded:
     can_be_killed = False
 
     def __init__(self, home: Home) -> None:
-        self.client: Client = Recollect.open(home.url, secret=SECRET)
+        self.client: Client = Userkeep.open(home.url, secret=SECRET)
 
     def kill(self) -> None:
         """See Opening."""
@@ -48,7 +48,7 @@ class Embedded:
 
 
 class Served:
-    """`recollect serve`, in a process of its own."""
+    """`userkeep serve`, in a process of its own."""
 
     can_be_killed = True
 
@@ -56,7 +56,7 @@ class Served:
         self._home = home
         self._port = free_port()
         self._server = self._started()
-        self.client: Client = Recollect(self._server.url)
+        self.client: Client = Userkeep(self._server.url)
 
     def kill(self) -> None:
         """See Opening."""
@@ -69,7 +69,7 @@ class Served:
         assert self._server.stop() == 0
 
     def _started(self) -> Server:
-        settings = {"RECOLLECT_SECRET": SECRET, "RECOLLECT_LOG_LEVEL": "debug"}
+        settings = {"USERKEEP_SECRET": SECRET, "USERKEEP_LOG_LEVEL": "debug"}
         server = Server(
             self._home.folder, database_url=self._home.url, port=self._port, settings=settings
         )

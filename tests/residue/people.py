@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from recollect import Erasure, NewMessage, RecollectError
-from recollect.domain.metadata import merge_patch
-from recollect.sdk._sync.client import Client
 from tests.residue.texts import Canaries, Texts
+from userkeep import Erasure, NewMessage, UserkeepError
+from userkeep.domain.metadata import merge_patch
+from userkeep.sdk._sync.client import Client
 
 LENGTHS = (3, 40, 40, 200, 200, 2_000, 6_000, 60_000)
 """Of contents: in a cell of a page, on pages of their own, out of line."""
@@ -84,14 +84,14 @@ class Life:
         self._random.choices(steps, weights)[0]()
 
     def take_back(self, slips: Texts) -> Erasure:
-        """Say what was not meant, edit it and delete it; the last erasure, with its scrub."""
+        """Say what was not meant, edit it and delete it; the last erasure, with its purge."""
         session_id = self._texts.id("sessionid")
         said = [NewMessage(content=slips.sentence("slip", 300), role=slips.word("sliprole"))] * 2
         first, second = self._client.message.add(session_id, said, user_id=self.person.user_id)
         kept = Said("user", "never mind", None, None)
         self._client.message.update(session_id, first.uuid, content=kept.content, role=kept.role)
         self.person.sessions[session_id] = Conversation(None, messages={first.uuid: kept})
-        return self._client.message.delete(session_id, second.uuid, scrub="now")
+        return self._client.message.delete(session_id, second.uuid, purge="now")
 
     def finish(self) -> None:
         """Sessions of nobody get their owner."""
@@ -154,7 +154,7 @@ class Life:
             return
         session_id, _ = found
         erasure = self._client.session.delete(session_id)
-        self._forget_uuid(erasure.subject_uuid)
+        self._delete_uuid(erasure.subject_uuid)
         del self.person.sessions[session_id]
         if self._random.random() < 0.6:
             opened = self._client.session.add(session_id=session_id, user_id=self.person.user_id)
@@ -215,7 +215,7 @@ class Life:
         if found := self._any_message():
             session_id, uuid, _ = found
             self._client.message.delete(session_id, uuid)
-            self._forget_uuid(uuid)
+            self._delete_uuid(uuid)
             del self.person.sessions[session_id].messages[uuid]
 
     def _look(self) -> None:
@@ -241,7 +241,7 @@ class Life:
                 metadata={texts.word("path"): texts.word("value")}, limit=5000
             ),
         ]
-        with pytest.raises(RecollectError):
+        with pytest.raises(UserkeepError):
             self._random.choice(wrong)()
 
     # What there is.
@@ -288,7 +288,7 @@ class Life:
         if isinstance(self._texts, Canaries):
             self._texts.uuids.add(uuid)
 
-    def _forget_uuid(self, uuid: str) -> None:
+    def _delete_uuid(self, uuid: str) -> None:
         """An erasure keeps the uuid of its subject."""
         if isinstance(self._texts, Canaries):
             self._texts.uuids.discard(uuid)

@@ -35,7 +35,7 @@ class Stage:
         Raises:
             AssertionError: see stories.tell.
         """
-        folder = Path(tempfile.mkdtemp(prefix="recollect-residue-"))
+        folder = Path(tempfile.mkdtemp(prefix="userkeep-residue-"))
         try:
             with self._home(engine, folder) as home:
                 return tell(seed, home)

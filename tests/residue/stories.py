@@ -1,7 +1,7 @@
-"""A story: some people's histories in one database, of whom one after the other is forgotten.
+"""A story: some people's histories in one database, of whom one after the other is deleted.
 
 All of it comes from a seed: who there is, what they do, what is going on while somebody is
-forgotten, and what goes wrong then. When their erasure says `scrubbed`, no file has anything of
+deleted, and what goes wrong then. When their erasure says `purged`, no file has anything of
 them; and everybody else has all that is theirs.
 """
 
@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 import apsw
 
-from recollect import Erasure, NotFound, RecollectError
 from tests.residue.files import residue
 from tests.residue.homes import Home, SqliteHome
 from tests.residue.openings import Opening, opened
 from tests.residue.people import Life, Person
 from tests.residue.texts import Canaries, Texts
 from tests.storage.disks import ShakyDisk
+from userkeep import Erasure, NotFound, UserkeepError
 
-SCRUB_S = 60
+PURGE_S = 60
 _LOOK_EVERY_S = 0.02
 
 
@@ -33,14 +33,14 @@ class Plan(NamedTuple):
     Attributes:
         is_served: whether a server has the database, or this process.
         is_older: whether an older program has written its beginning.
-        forgotten: how many people are forgotten, one after the other.
+        deleted: how many people are deleted, one after the other.
         others: how many stay.
         steps: how much is done before each.
     """
 
     is_served: bool
     is_older: bool
-    forgotten: int
+    deleted: int
     others: int
     steps: int
 
@@ -55,7 +55,7 @@ def tell(seed: int, home: Home) -> Plan:
     plan = Plan(
         is_served=random.random() < 0.3,
         is_older=random.random() < 0.3,
-        forgotten=random.choice([1, 2, 2, 3, 4]),
+        deleted=random.choice([1, 2, 2, 3, 4]),
         others=random.choice([0, 1, 3, 6]),
         steps=random.choice([3, 15, 40, 40, 80]),
     )
@@ -88,7 +88,7 @@ class _Story:
         self._plan = plan
         self._home = home
         self._disk = disk
-        self._to_be_forgotten = [self._person(Canaries(random)) for _ in range(plan.forgotten)]
+        self._to_be_deleted = [self._person(Canaries(random)) for _ in range(plan.deleted)]
         self._others = [self._person(Texts(random)) for _ in range(plan.others)]
         self._pool = ThreadPoolExecutor(4)
         self._told: list[str] = []
@@ -96,7 +96,7 @@ class _Story:
 
     def tell(self) -> None:
         """Tell it."""
-        people = self._to_be_forgotten + self._others
+        people = self._to_be_deleted + self._others
         if self._plan.is_older:
             self._home.write_older(people, self._random)
         with self._pool:
@@ -108,22 +108,22 @@ class _Story:
                     for life in lives:
                         life.begin()
                 self._go_on(lives)
-            self._check_files([person.texts for person in self._to_be_forgotten], "at the end")
+            self._check_files([person.texts for person in self._to_be_deleted], "at the end")
         self._home.check()
 
     def _person(self, texts: Texts) -> Person:
         return Person(texts, texts.id("userid"))
 
     def _go_on(self, lives: list[Life]) -> None:
-        to_be_forgotten, others = lives[: self._plan.forgotten], lives[self._plan.forgotten :]
-        while to_be_forgotten:
-            life = to_be_forgotten[0]
+        to_be_deleted, others = lives[: self._plan.deleted], lives[self._plan.deleted :]
+        while to_be_deleted:
+            life = to_be_deleted[0]
             for _ in range(self._plan.steps):
-                self._random.choice([life, life, *to_be_forgotten, *others]).step()
+                self._random.choice([life, life, *to_be_deleted, *others]).step()
                 if self._random.random() < 0.02:
                     self._home.tend(self._random)
-            forgotten = [to_be_forgotten.pop(0) for _ in range(self._how_many(to_be_forgotten))]
-            self._forget(forgotten, [*to_be_forgotten, *others])
+            deleted = [to_be_deleted.pop(0) for _ in range(self._how_many(to_be_deleted))]
+            self._delete(deleted, [*to_be_deleted, *others])
             if others and self._random.random() < 0.3:
                 self._take_back(self._random.choice(others))
         for life in others:
@@ -132,20 +132,20 @@ class _Story:
     def _how_many(self, left: list[Life]) -> int:
         return 2 if len(left) > 1 and self._random.random() < 0.2 else 1
 
-    def _forget(self, forgotten: list[Life], others: list[Life]) -> None:
-        """Several share one scrub."""
-        for life in forgotten:
+    def _delete(self, deleted: list[Life], others: list[Life]) -> None:
+        """Several share one purge."""
+        for life in deleted:
             life.finish()
         if self._random.random() < 0.4:
             self._home.tend(self._random)
-        *before, last = (life.person for life in forgotten)
+        *before, last = (life.person for life in deleted)
         for person in before:
             self._opening.client.user.delete(person.user_id)
-        forget = self._random.choice(self._ways_to_forget())
-        self._told.append(forget.__name__)
-        erasure = forget(last, others)
-        assert erasure.state == "scrubbed", erasure
-        self._check_files([life.person.texts for life in forgotten], "when they were scrubbed")
+        delete = self._random.choice(self._ways_to_delete())
+        self._told.append(delete.__name__)
+        erasure = delete(last, others)
+        assert erasure.state == "purged", erasure
+        self._check_files([life.person.texts for life in deleted], "when they were purged")
 
     def _take_back(self, life: Life) -> None:
         """Somebody says what they did not mean: one message is edited, another deleted."""
@@ -161,9 +161,9 @@ class _Story:
         told = ", ".join(self._told)
         assert not left, "\n".join([f"{marks} is left {when} ({told}):", *left])
 
-    # Forgetting somebody, and what is going on meanwhile.
+    # Deleting somebody, and what is going on meanwhile.
 
-    def _ways_to_forget(self) -> list[Callable[[Person, list[Life]], Erasure]]:
+    def _ways_to_delete(self) -> list[Callable[[Person, list[Life]], Erasure]]:
         ways: list[Callable[[Person, list[Life]], Erasure]] = [
             self._at_once,
             self._later,
@@ -180,27 +180,27 @@ class _Story:
         return ways
 
     def _at_once(self, person: Person, _others: list[Life]) -> Erasure:
-        return self._settled(self._opening.client.user.delete(person.user_id, scrub="now"))
+        return self._settled(self._opening.client.user.delete(person.user_id, purge="now"))
 
     def _later(self, person: Person, others: list[Life]) -> Erasure:
         erasure = self._opening.client.user.delete(person.user_id)
         for life in others:
             life.step()
-        return self._settled(self._opening.client.erasure.scrub(erasure.id))
+        return self._settled(self._opening.client.erasure.purge(erasure.id))
 
     def _while_somebody_reads(self, person: Person, others: list[Life]) -> Erasure:
-        """Who sees the former state still: nothing is scrubbed before they have ended."""
+        """Who sees the former state still: nothing is purged before they have ended."""
         client = self._opening.client
         uuid = client.user.get(person.user_id).uuid
         with self._home.snapshot():
-            forgetting = self._pool.submit(self._at_once, person, others)
+            deleting = self._pool.submit(self._at_once, person, others)
             ends = time.monotonic() + self._random.uniform(0, 0.5)
             while time.monotonic() < ends:
                 for erasure in client.erasure.list(1, order="-created"):
-                    assert (erasure.subject_uuid, erasure.state) != (uuid, "scrubbed")
-                assert not forgetting.done() or forgetting.result() is None
+                    assert (erasure.subject_uuid, erasure.state) != (uuid, "purged")
+                assert not deleting.done() or deleting.result() is None
                 time.sleep(_LOOK_EVERY_S)
-        return forgetting.result(SCRUB_S)
+        return deleting.result(PURGE_S)
 
     def _while_many_read(self, person: Person, others: list[Life]) -> Erasure:
         is_over = Event()
@@ -212,91 +212,91 @@ class _Story:
 
         reading = [self._pool.submit(read) for _ in range(2)]
         time.sleep(_LOOK_EVERY_S)
-        forgetting = self._pool.submit(self._at_once, person, others)
+        deleting = self._pool.submit(self._at_once, person, others)
         time.sleep(self._random.uniform(0, 0.5))
         is_over.set()
         for each in reading:
-            each.result(SCRUB_S)
-        return forgetting.result(SCRUB_S)
+            each.result(PURGE_S)
+        return deleting.result(PURGE_S)
 
     def _while_others_write(self, person: Person, others: list[Life]) -> Erasure:
-        forgetting = self._pool.submit(self._at_once, person, others)
-        while others and not forgetting.done():
+        deleting = self._pool.submit(self._at_once, person, others)
+        while others and not deleting.done():
             self._random.choice(others).step()
-        return forgetting.result(SCRUB_S)
+        return deleting.result(PURGE_S)
 
     # What goes wrong.
 
     def _although_killed(self, person: Person, _others: list[Life]) -> Erasure:
         """It goes on by itself after the restart, if it had begun."""
-        begun = self._begin_to_forget(person)
+        begun = self._begin_to_delete(person)
         if self._random.random() < 0.5:
             self._wait_for_rewriting()
         time.sleep(self._random.choice([0.01, 0.05, 0.2]) * self._random.random())
         self._opening.kill()
-        with suppress(RecollectError):
-            begun.result(SCRUB_S)
+        with suppress(UserkeepError):
+            begun.result(PURGE_S)
         return self._taken_up(person)
 
     def _although_the_disk_is_full(self, person: Person, _others: list[Life]) -> Erasure:
         assert self._disk is not None
         self._disk.file = self._random.choice(["-wal", ".db", ""])
-        begun = self._begin_to_forget(person)
+        begun = self._begin_to_delete(person)
         time.sleep(0.1 * self._random.random())
         self._disk.error = apsw.FullError
         time.sleep(0.1 * self._random.random())
         self._disk.error = None
-        with suppress(RecollectError):
-            begun.result(SCRUB_S)
+        with suppress(UserkeepError):
+            begun.result(PURGE_S)
         return self._taken_up(person)
 
     def _although_the_database_crashes(self, person: Person, _others: list[Life]) -> Erasure:
-        begun = self._begin_to_forget(person)
+        begun = self._begin_to_delete(person)
         if self._random.random() < 0.5:
             self._wait_for_rewriting()
         time.sleep(self._random.choice([0.01, 0.1, 0.3]) * self._random.random())
         self._home.crash()
-        with suppress(RecollectError):
-            begun.result(SCRUB_S)
+        with suppress(UserkeepError):
+            begun.result(PURGE_S)
         return self._taken_up(person)
 
     def _wait_for_rewriting(self) -> None:
         ends = time.monotonic() + 1
         while time.monotonic() < ends:
             for erasure in self._opening.client.erasure.list(1, order="-created"):
-                if "anew" in (erasure.scrub.doing or ""):
+                if "anew" in (erasure.purge.doing or ""):
                     return
 
-    def _begin_to_forget(self, person: Person) -> "Future[Erasure]":
+    def _begin_to_delete(self, person: Person) -> "Future[Erasure]":
         delete = self._opening.client.user.delete
-        return self._pool.submit(lambda: delete(person.user_id, scrub="now"))
+        return self._pool.submit(lambda: delete(person.user_id, purge="now"))
 
     def _taken_up(self, person: Person) -> Erasure:
         """Asked again, as an app would: whatever had been done by then."""
         client = self._opening.client
-        ends = time.monotonic() + SCRUB_S
+        ends = time.monotonic() + PURGE_S
         while True:
             try:
-                return self._settled(client.user.delete(person.user_id, scrub="now"))
+                return self._settled(client.user.delete(person.user_id, purge="now"))
             except NotFound:
                 [erasure] = client.erasure.list(1, order="-created")
                 return self._settled(erasure)
-            except RecollectError:
+            except UserkeepError:
                 assert time.monotonic() < ends
                 time.sleep(0.2)
 
     def _settled(self, erasure: Erasure) -> Erasure:
-        """The erasure when it is scrubbed: a server does it by itself, an app asks for it."""
+        """The erasure when it is purged: a server does it by itself, an app asks for it."""
         client = self._opening.client
-        ends = time.monotonic() + SCRUB_S
-        while erasure.state != "scrubbed":
+        ends = time.monotonic() + PURGE_S
+        while erasure.state != "purged":
             assert time.monotonic() < ends, erasure
-            is_under_way = self._opening.can_be_killed and erasure.scrub.asked_at is not None
-            for left in erasure.scrub.not_done:
+            is_under_way = self._opening.can_be_killed and erasure.purge.asked_at is not None
+            for left in erasure.purge.not_done:
                 self._home.do_what_is_left(left.step, left.why)
             if is_under_way:
                 time.sleep(_LOOK_EVERY_S)
                 erasure = client.erasure.get(erasure.id)
             else:
-                erasure = client.erasure.scrub(erasure.id)
+                erasure = client.erasure.purge(erasure.id)
         return erasure

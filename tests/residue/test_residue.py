@@ -1,4 +1,4 @@
-"""Whatever happened before and meanwhile: who is scrubbed is in no file, and nobody else is missed.
+"""Whatever happened before and meanwhile: who is purged is in no file, and nobody else is missed.
 
 Seeds are new in each run, and in the names of the tests. `make residue` tells many more, or one
 again.
@@ -24,10 +24,10 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("seed", range(SEED * 1_000, SEED * 1_000 + ON_SQLITE))
-def test_nothing_is_left_of_the_forgotten_on_sqlite(stage: Stage, seed: int) -> None:
+def test_nothing_is_left_of_the_deleted_on_sqlite(stage: Stage, seed: int) -> None:
     stage.tell("sqlite", seed)
 
 
 @pytest.mark.parametrize("seed", range(SEED * 1_000, SEED * 1_000 + ON_POSTGRES))
-def test_nothing_is_left_of_the_forgotten_on_postgres(stage: Stage, seed: int) -> None:
+def test_nothing_is_left_of_the_deleted_on_postgres(stage: Stage, seed: int) -> None:
     stage.tell("postgres", seed)

@@ -12,7 +12,7 @@ def start(code: str, *arguments: object, folder: Path, **settings: str) -> "subp
 
     Every warning in it is an error.
     """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECOLLECT_")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("USERKEEP_")}
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", dedent(code), *map(str, arguments)],
         cwd=folder,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from recollect import AsyncRecollect, Recollect
+from userkeep import AsyncUserkeep, Userkeep
 
 WAYS = ("sync", "asyncio", "trio")
 
@@ -138,13 +138,13 @@ def far_end(*answers: Answer) -> Iterator[FarEnd]:
 
 
 def ask(way: str, url: str, do: Callable[[Any], Any], **options: Any) -> Any:
-    """What `do` gives with a client: a Recollect, or an AsyncRecollect on an event loop."""
+    """What `do` gives with a client: a Userkeep, or an AsyncUserkeep on an event loop."""
     if way == "sync":
-        with Recollect(url, **options) as client:
+        with Userkeep(url, **options) as client:
             return do(client)
 
     async def main() -> Any:
-        async with AsyncRecollect(url, **options) as client:
+        async with AsyncUserkeep(url, **options) as client:
             return await do(client)
 
     return anyio.run(main, backend=way)

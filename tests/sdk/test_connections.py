@@ -10,10 +10,10 @@ from typing import Any
 import anyio
 import pytest
 
-from recollect import AsyncRecollect, InvalidField, NewMessage, NotFound, Recollect, TooLarge
 from tests.sdk.elsewhere import run
 from tests.sdk.far_end import SILENT, Answer, ask, far_end, refusal
 from tests.serving import Server, serving
+from userkeep import AsyncUserkeep, InvalidField, NewMessage, NotFound, TooLarge, Userkeep
 
 ASYNC = ("asyncio", "trio")
 
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_calls_one_after_the_other_share_a_connection() -> None:
-    with far_end() as server, Recollect(server.url) as client:
+    with far_end() as server, Userkeep(server.url) as client:
         for _ in range(5):
             client.user.get("jane")
     assert len({each.port for each in server.asked}) == 1
@@ -35,7 +35,7 @@ def test_calls_one_after_the_other_share_a_connection() -> None:
 @pytest.mark.parametrize("backend", ASYNC)
 def test_awaited_calls_share_a_connection_too(backend: str) -> None:
     async def main(url: str) -> None:
-        async with AsyncRecollect(url) as client:
+        async with AsyncUserkeep(url) as client:
             for _ in range(5):
                 await client.user.get("jane")
 
@@ -45,7 +45,7 @@ def test_awaited_calls_share_a_connection_too(backend: str) -> None:
 
 
 def test_a_refusal_leaves_the_connection_open() -> None:
-    with far_end(refusal(404, "not_found"), Answer()) as server, Recollect(server.url) as client:
+    with far_end(refusal(404, "not_found"), Answer()) as server, Userkeep(server.url) as client:
         with pytest.raises(NotFound):
             client.user.get("jane")
         client.user.get("jane")
@@ -53,7 +53,7 @@ def test_a_refusal_leaves_the_connection_open() -> None:
 
 
 def test_the_url_may_have_a_path_and_a_slash_at_the_end() -> None:
-    with far_end() as server, Recollect(f"{server.url}/memory/") as client:
+    with far_end() as server, Userkeep(f"{server.url}/memory/") as client:
         client.user.get("a/b ?")
     assert server.asked[0].path == "/memory/v1/users/a%2Fb%20%3F"
 
@@ -64,11 +64,11 @@ def test_the_key_is_sent_as_a_bearers() -> None:
         ask("sync", server.url, lambda client: client.user.get("jane"))
     assert server.asked[0].headers["Authorization"] == "Bearer s3cret"
     assert "Authorization" not in server.asked[1].headers
-    assert server.asked[0].headers["User-Agent"].startswith("recollect-python/")
+    assert server.asked[0].headers["User-Agent"].startswith("userkeep-python/")
 
 
 @pytest.mark.parametrize("key", ["s3cret\n", "s3 cret", "sécret", "a\r\nX-Evil: 1"])
-@pytest.mark.parametrize("kind", [Recollect, AsyncRecollect])
+@pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
 def test_a_key_that_no_header_can_carry_is_refused_at_once(kind: Any, key: str) -> None:
     with pytest.raises(InvalidField, match="api_key") as refused:
         kind(api_key=key)
@@ -78,7 +78,7 @@ def test_a_key_that_no_header_can_carry_is_refused_at_once(kind: Any, key: str) 
 @pytest.mark.parametrize(
     "url", ["", "memory.db", "localhost:8000", "ftp://x", "http://", "http://[::1", None, "postgresql://x/y"]
 )  # fmt: skip
-@pytest.mark.parametrize("kind", [Recollect, AsyncRecollect])
+@pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
 def test_what_is_no_servers_url_is_refused_at_once(kind: Any, url: Any) -> None:
     with pytest.raises(InvalidField, match="is not the URL of a server") as refused:
         kind(url)
@@ -86,7 +86,7 @@ def test_what_is_no_servers_url_is_refused_at_once(kind: Any, url: Any) -> None:
 
 
 @pytest.mark.parametrize("options", [{"timeout_s": 0}, {"timeout_s": -1}, {"attempts": 0}])
-@pytest.mark.parametrize("kind", [Recollect, AsyncRecollect])
+@pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
 def test_options_that_make_no_sense_are_refused(kind: Any, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidField) as refused:
         kind(**options)
@@ -94,7 +94,7 @@ def test_options_that_make_no_sense_are_refused(kind: Any, options: dict[str, An
 
 
 def test_many_threads_share_a_client(server: Server) -> None:
-    with Recollect(server.url) as client:
+    with Userkeep(server.url) as client:
         client.session.add(session_id="threads")
 
         def append(number: int) -> int:
@@ -108,7 +108,7 @@ def test_many_threads_share_a_client(server: Server) -> None:
 @pytest.mark.parametrize("backend", ASYNC)
 def test_many_tasks_share_a_client(server: Server, backend: str) -> None:
     async def main() -> None:
-        async with AsyncRecollect(server.url) as client:
+        async with AsyncUserkeep(server.url) as client:
             await client.session.add(session_id=backend)
             seqs: list[int] = []
 
@@ -129,9 +129,9 @@ def test_an_async_client_serves_one_loop_after_the_other(server: Server, tmp_pat
     out = run(
         """
         import asyncio, sys, trio
-        from recollect import AsyncRecollect
+        from userkeep import AsyncUserkeep
 
-        client = AsyncRecollect(sys.argv[1])
+        client = AsyncUserkeep(sys.argv[1])
 
         async def count():
             return len(await client.user.list())
@@ -141,7 +141,7 @@ def test_an_async_client_serves_one_loop_after_the_other(server: Server, tmp_pat
             await client.close()
 
         print(asyncio.run(last()))
-        client = AsyncRecollect(sys.argv[1])
+        client = AsyncUserkeep(sys.argv[1])
         print(trio.run(last))
         """,
         server.url,
@@ -156,10 +156,10 @@ def test_an_async_client_serves_several_loops_at_once(server: Server, tmp_path: 
         """
         import sys, warnings, anyio
         from concurrent.futures import ThreadPoolExecutor
-        from recollect import AsyncRecollect
+        from userkeep import AsyncUserkeep
 
         warnings.simplefilter("ignore", ResourceWarning)
-        client = AsyncRecollect(sys.argv[1])
+        client = AsyncUserkeep(sys.argv[1])
 
         async def count():
             for _ in range(10):
@@ -180,14 +180,14 @@ def test_an_async_client_serves_several_loops_at_once(server: Server, tmp_path: 
 
 def test_the_sync_client_works_where_a_loop_runs(server: Server) -> None:
     async def main() -> str:  # as a cell of a notebook is
-        with Recollect(server.url) as client:
+        with Userkeep(server.url) as client:
             return client.user.put(user_id="notebook").user_id
 
     assert asyncio.run(main()) == "notebook"
 
 
 def test_a_closed_client_says_so(server: Server) -> None:
-    client = Recollect(server.url)
+    client = Userkeep(server.url)
     client.user.list()
     client.close()
     client.close()
@@ -198,7 +198,7 @@ def test_a_closed_client_says_so(server: Server) -> None:
 @pytest.mark.parametrize("backend", ASYNC)
 def test_a_closed_async_client_says_so(server: Server, backend: str) -> None:
     async def main() -> None:
-        client = AsyncRecollect(server.url)
+        client = AsyncUserkeep(server.url)
         await client.user.list()
         await client.close()
         await client.close()
@@ -209,12 +209,12 @@ def test_a_closed_async_client_says_so(server: Server, backend: str) -> None:
 
 
 def test_a_client_that_was_never_used_can_be_closed() -> None:
-    Recollect().close()
-    asyncio.run(AsyncRecollect().close())
+    Userkeep().close()
+    asyncio.run(AsyncUserkeep().close())
 
 
 def test_an_error_leaves_the_block_and_closes_the_client(server: Server) -> None:
-    with pytest.raises(ZeroDivisionError), Recollect(server.url) as client:
+    with pytest.raises(ZeroDivisionError), Userkeep(server.url) as client:
         _ = 1 // 0
     with pytest.raises(RuntimeError, match="closed"):
         client.user.list()
@@ -227,9 +227,9 @@ def test_a_forked_process_is_told_to_make_a_client_of_its_own(
         """
         import os, sys, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of every fork
-        from recollect import Recollect
+        from userkeep import Userkeep
 
-        client = Recollect(sys.argv[1])
+        client = Userkeep(sys.argv[1])
         client.user.list()
         if (child := os.fork()) == 0:
             try:
@@ -237,7 +237,7 @@ def test_a_forked_process_is_told_to_make_a_client_of_its_own(
             except RuntimeError as error:
                 print(error, flush=True)
             client.close()
-            with Recollect(sys.argv[1]) as own:
+            with Userkeep(sys.argv[1]) as own:
                 print(len(own.erasure.list()), flush=True)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
@@ -255,7 +255,7 @@ def test_a_forked_process_is_told_to_make_a_client_of_its_own(
 
 def test_a_body_that_is_too_large_is_refused_by_its_name(server: Server) -> None:
     messages = [NewMessage(content="x" * 1024 * 1024) for _ in range(7)]
-    with Recollect(server.url) as client:
+    with Userkeep(server.url) as client:
         client.session.add(session_id="large")
         with pytest.raises(TooLarge):
             client.message.add("large", messages)
@@ -264,14 +264,14 @@ def test_a_body_that_is_too_large_is_refused_by_its_name(server: Server) -> None
 
 
 def test_an_address_that_is_too_long_is_refused() -> None:
-    with Recollect() as client, pytest.raises(TooLarge):
+    with Userkeep() as client, pytest.raises(TooLarge):
         client.user.list(email="x" * 100_000)
 
 
 @pytest.mark.parametrize("backend", ASYNC)
 def test_a_call_can_be_cancelled(backend: str) -> None:
     async def main(url: str) -> None:
-        async with AsyncRecollect(url) as client:
+        async with AsyncUserkeep(url) as client:
             with anyio.move_on_after(0.2) as scope:
                 await client.user.get("jane")
             assert scope.cancelled_caught
@@ -285,7 +285,7 @@ def test_a_call_can_be_cancelled(backend: str) -> None:
 def test_no_thread_and_no_file_remain(server: Server) -> None:
     threads, files = threading.active_count(), len([*Path("/dev/fd").iterdir()])
     for _ in range(3):
-        with Recollect(server.url) as client:
+        with Userkeep(server.url) as client:
             client.user.list()
         asyncio.run(use_once(server.url))
     assert threading.active_count() == threads
@@ -293,5 +293,5 @@ def test_no_thread_and_no_file_remain(server: Server) -> None:
 
 
 async def use_once(url: str) -> None:
-    async with AsyncRecollect(url) as client:
+    async with AsyncUserkeep(url) as client:
         await client.user.list()

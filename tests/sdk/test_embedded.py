@@ -11,18 +11,18 @@ from typing import Any
 import anyio
 import pytest
 
-from recollect import (
-    AsyncRecollect,
-    NewMessage,
-    NotFound,
-    Recollect,
-    SettingError,
-    StorageError,
-    User,
-)
 from tests.postgres import postgres_server
 from tests.sdk.elsewhere import run, start
 from tests.serving import serving
+from userkeep import (
+    AsyncUserkeep,
+    NewMessage,
+    NotFound,
+    SettingError,
+    StorageError,
+    User,
+    Userkeep,
+)
 
 ASYNC = ("asyncio", "trio")
 CONTENT = "I live in Oslo"
@@ -42,9 +42,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[
 
 def test_what_was_said_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
     for _ in range(2):
-        with Recollect.open(tmp_path / "memory.db") as client:
+        with Userkeep.open(tmp_path / "memory.db") as client:
             client.message.add("s", NewMessage(content=CONTENT), user_id="jane")
-    with Recollect.open(f"{tmp_path}/memory.db") as client:
+    with Userkeep.open(f"{tmp_path}/memory.db") as client:
         assert [each.content for each in client.message.list("s")] == [CONTENT] * 2
 
 
@@ -68,17 +68,17 @@ def test_a_path_may_be_given_in_many_ways(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     forms: list[str | Path] = [named] if "://" in named else [named, Path(named)]
     for form in forms:
-        with Recollect.open(form) as client:
+        with Userkeep.open(form) as client:
             client.user.put(user_id="jane")
     assert (tmp_path / file).is_file()
-    with Recollect.open(tmp_path / file) as client:
+    with Userkeep.open(tmp_path / file) as client:
         assert len(client.user.list()) == 1
 
 
 def test_the_process_may_go_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path)
-    with Recollect.open("memory.db") as client:
+    with Userkeep.open("memory.db") as client:
         client.user.add(user_id="jane")
         monkeypatch.chdir(tmp_path / "other")
         with ThreadPoolExecutor(1) as other_thread:  # which opens a connection of its own
@@ -90,15 +90,15 @@ def test_without_a_name_it_is_what_a_server_would_serve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Recollect.open().close()
-    assert (tmp_path / "recollect-data" / "recollect.db").is_file()
-    monkeypatch.setenv("RECOLLECT_DATABASE_URL", "sqlite:///elsewhere.db")
-    Recollect.open().close()
+    Userkeep.open().close()
+    assert (tmp_path / "userkeep-data" / "userkeep.db").is_file()
+    monkeypatch.setenv("USERKEEP_DATABASE_URL", "sqlite:///elsewhere.db")
+    Userkeep.open().close()
     assert (tmp_path / "elsewhere.db").is_file()
 
 
 def test_databases_in_memory_know_nothing_of_each_other() -> None:
-    with Recollect.open(":memory:") as one, Recollect.open(":memory:") as other:
+    with Userkeep.open(":memory:") as one, Userkeep.open(":memory:") as other:
         one.user.add(user_id="jane")
         with pytest.raises(NotFound):
             other.user.get("jane")
@@ -107,7 +107,7 @@ def test_databases_in_memory_know_nothing_of_each_other() -> None:
 def test_postgres_is_opened_by_its_url(tmp_path: Path) -> None:
     url = postgres_server().new_database()
     secret = {"secret_file": str(tmp_path / "secret")}
-    with Recollect.open(url, **secret) as client, Recollect.open(url, **secret) as other:
+    with Userkeep.open(url, **secret) as client, Userkeep.open(url, **secret) as other:
         client.user.add(user_id="jane")
         assert other.user.get("jane").user_id == "jane"
 
@@ -117,10 +117,10 @@ def test_postgres_is_opened_by_its_url(tmp_path: Path) -> None:
 )
 def test_what_is_no_database_is_refused(database: str) -> None:
     with pytest.raises(SettingError):
-        Recollect.open(database)
+        Userkeep.open(database)
 
 
-@pytest.mark.parametrize("kind", [Recollect, AsyncRecollect])
+@pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
 def test_what_is_no_path_is_a_type_error(kind: Any) -> None:
     with pytest.raises(TypeError):
         kind.open(5)
@@ -132,7 +132,7 @@ def test_a_folder_and_a_file_of_others_are_refused(tmp_path: Path) -> None:
     other.write_text("not a database, but long enough to be one " * 100)
     for path in (tmp_path, other, other / "memory.db"):
         with pytest.raises(StorageError, match=r"other|cannot|folder"):
-            Recollect.open(path)
+            Userkeep.open(path)
     assert threads_of_ours() == threads
 
 
@@ -140,14 +140,14 @@ def test_a_folder_and_a_file_of_others_are_refused(tmp_path: Path) -> None:
 
 
 def test_settings_are_given_by_name() -> None:
-    with Recollect.open(":memory:", memory_window=2) as client:
+    with Userkeep.open(":memory:", memory_window=2) as client:
         client.message.add("s", [NewMessage(content=each) for each in "abc"], user_id="jane")
         assert [each.content for each in client.memory.get("s").messages] == ["b", "c"]
 
 
 def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECOLLECT_MEMORY_WINDOW", "1")
-    with Recollect.open(":memory:") as client, Recollect.open(":memory:", memory_window=2) as other:
+    monkeypatch.setenv("USERKEEP_MEMORY_WINDOW", "1")
+    with Userkeep.open(":memory:") as client, Userkeep.open(":memory:", memory_window=2) as other:
         for each, count in ((client, 1), (other, 2)):
             each.message.add("s", [NewMessage(content=text) for text in "abc"], user_id="jane")
             assert len(each.memory.get("s").messages) == count
@@ -167,14 +167,14 @@ def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch)
 )
 def test_wrong_settings_are_named(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingError) as refused:
-        Recollect.open(":memory:", **settings)
+        Userkeep.open(":memory:", **settings)
     assert next(iter(settings)).upper() in str(refused.value).upper()
 
 
 def test_wrong_settings_of_the_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECOLLECT_MEMORY_WINDOW", "many")
-    with pytest.raises(SettingError, match="RECOLLECT_MEMORY_WINDOW"):
-        Recollect.open(":memory:")
+    monkeypatch.setenv("USERKEEP_MEMORY_WINDOW", "many")
+    with pytest.raises(SettingError, match="USERKEEP_MEMORY_WINDOW"):
+        Userkeep.open(":memory:")
 
 
 # The file's owner.
@@ -184,28 +184,28 @@ def test_a_file_that_a_server_has_open_is_used_through_its_url(tmp_path: Path) -
     path = tmp_path / "memory.db"
     with serving(tmp_path, database_url=f"sqlite:///{path}") as server:
         with pytest.raises(StorageError) as refused:
-            Recollect.open(path)
+            Userkeep.open(path)
         assert server.url in refused.value.detail
         assert str(path) in refused.value.detail
-    Recollect.open(path).close()
+    Userkeep.open(path).close()
 
 
 def test_a_file_is_opened_once_in_a_process(tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
-    with Recollect.open(path) as client:
-        for kind in (Recollect, AsyncRecollect):
+    with Userkeep.open(path) as client:
+        for kind in (Userkeep, AsyncUserkeep):
             with pytest.raises(StorageError) as refused:
                 kind.open(path)
             assert f"process {os.getpid()}, which is this one" in refused.value.detail
         client.user.add(user_id="jane")
-    Recollect.open(path).close()
+    Userkeep.open(path).close()
 
 
 def test_a_file_that_another_process_has_open_is_refused_by_its_number(tmp_path: Path) -> None:
     hold = """
         import sys
-        from recollect import Recollect
-        with Recollect.open("memory.db"):
+        from userkeep import Userkeep
+        with Userkeep.open("memory.db"):
             print("open", flush=True)
             sys.stdin.read()
     """
@@ -214,10 +214,10 @@ def test_a_file_that_another_process_has_open_is_refused_by_its_number(tmp_path:
     assert process.stdout.readline() == "open\n"
     try:
         with pytest.raises(StorageError, match=f"held by process {process.pid}"):
-            Recollect.open(tmp_path / "memory.db")
+            Userkeep.open(tmp_path / "memory.db")
     finally:
         process.communicate(timeout=30)
-    Recollect.open(tmp_path / "memory.db").close()
+    Userkeep.open(tmp_path / "memory.db").close()
 
 
 # Who uses it.
@@ -225,7 +225,7 @@ def test_a_file_that_another_process_has_open_is_refused_by_its_number(tmp_path:
 
 def test_many_threads_share_it(database: tuple[str, dict[str, str]]) -> None:
     url, settings = database
-    with Recollect.open(url, **settings) as client:
+    with Userkeep.open(url, **settings) as client:
         client.session.add(session_id="s")
 
         def append(number: int) -> int:
@@ -242,7 +242,7 @@ def test_many_tasks_share_it(database: tuple[str, dict[str, str]], backend: str)
     url, settings = database
 
     async def main() -> None:
-        async with AsyncRecollect.open(url, **settings) as client:
+        async with AsyncUserkeep.open(url, **settings) as client:
             await client.session.add(session_id="s")
             seqs: list[int] = []
 
@@ -262,7 +262,7 @@ def test_many_tasks_share_it(database: tuple[str, dict[str, str]], backend: str)
 
 def test_one_client_serves_several_loops(database: tuple[str, dict[str, str]]) -> None:
     url, settings = database
-    client = AsyncRecollect.open(url, **settings)
+    client = AsyncUserkeep.open(url, **settings)
 
     async def put(name: str) -> None:
         for _ in range(10):
@@ -285,7 +285,7 @@ def test_one_client_serves_several_loops(database: tuple[str, dict[str, str]]) -
 
 def test_it_works_where_a_loop_runs_already() -> None:
     async def main() -> str:  # as a cell of a notebook is
-        with Recollect.open(":memory:") as client:
+        with Userkeep.open(":memory:") as client:
             return client.user.add(user_id="jane").user_id
 
     assert asyncio.run(main()) == "jane"
@@ -303,7 +303,7 @@ def test_no_thread_and_no_file_remain(database: tuple[str, dict[str, str]]) -> N
     url, settings = database
 
     async def main() -> None:
-        async with AsyncRecollect.open(url, **settings) as client:
+        async with AsyncUserkeep.open(url, **settings) as client:
             await client.user.add(user_id="jane")
             await client.user.list(limit=1000)
             await client.user.delete("jane")
@@ -311,7 +311,7 @@ def test_no_thread_and_no_file_remain(database: tuple[str, dict[str, str]]) -> N
     threads, files = threads_of_ours(), len([*Path("/dev/fd").iterdir()])
     for backend in ASYNC:
         anyio.run(main, backend=backend)
-    with Recollect.open(url, **settings) as client:
+    with Userkeep.open(url, **settings) as client:
         client.user.list(limit=1000)
     assert threads_of_ours() == threads
     assert len([*Path("/dev/fd").iterdir()]) == files
@@ -319,7 +319,7 @@ def test_no_thread_and_no_file_remain(database: tuple[str, dict[str, str]]) -> N
 
 def test_a_closed_client_says_so(database: tuple[str, dict[str, str]]) -> None:
     url, settings = database
-    client = Recollect.open(url, **settings)
+    client = Userkeep.open(url, **settings)
     client.user.list()
     client.close()
     client.close()
@@ -331,7 +331,7 @@ def test_a_closed_client_says_so(database: tuple[str, dict[str, str]]) -> None:
 @pytest.mark.parametrize("backend", ASYNC)
 def test_a_closed_async_client_says_so(backend: str) -> None:
     async def main() -> None:
-        client = AsyncRecollect.open(":memory:")
+        client = AsyncUserkeep.open(":memory:")
         await client.close()
         await client.close()
         with pytest.raises(RuntimeError, match="closed"):
@@ -343,21 +343,21 @@ def test_a_closed_async_client_says_so(backend: str) -> None:
 def test_a_program_that_forgets_to_close_ends_all_the_same(tmp_path: Path) -> None:
     code = """
         import asyncio, warnings
-        from recollect import AsyncRecollect, NewMessage, Recollect
+        from userkeep import AsyncUserkeep, NewMessage, Userkeep
 
         warnings.simplefilter("ignore", ResourceWarning)  # as Python does where nobody says -W
-        client = Recollect.open("memory.db")
+        client = Userkeep.open("memory.db")
         client.user.add(user_id="jane")
 
         async def main():
-            other = AsyncRecollect.open("other.db")
+            other = AsyncUserkeep.open("other.db")
             await other.message.add("s", NewMessage(content="x"), user_id="jane")
             await other.user.list(limit=1000)
 
         asyncio.run(main())
     """
     assert run(code, folder=tmp_path) == ""
-    with Recollect.open(tmp_path / "memory.db") as client:
+    with Userkeep.open(tmp_path / "memory.db") as client:
         assert client.user.get("jane").user_id == "jane"
 
 
@@ -365,9 +365,9 @@ def test_a_forked_process_is_told_to_open_it_again(tmp_path: Path) -> None:
     code = """
         import os, sys, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of every fork
-        from recollect import Recollect, StorageError
+        from userkeep import Userkeep, StorageError
 
-        client = Recollect.open("memory.db")
+        client = Userkeep.open("memory.db")
         client.user.add(user_id="jane")
         if (child := os.fork()) == 0:
             for call in (client.user.list, lambda: client.user.add(user_id="joan")):
@@ -391,16 +391,16 @@ def test_a_file_that_was_closed_can_be_opened_while_a_forked_process_lives(tmp_p
     code = """
         import os, sys, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of every fork
-        from recollect import Recollect
+        from userkeep import Userkeep
 
-        client = Recollect.open("memory.db")
+        client = Userkeep.open("memory.db")
         reading, writing = os.pipe()
         if (child := os.fork()) == 0:
             os.close(writing)
             os.read(reading, 1)
             os._exit(0)
         client.close()
-        Recollect.open("memory.db").close()
+        Userkeep.open("memory.db").close()
         os.close(writing)
         os.waitpid(child, 0)
     """
@@ -411,9 +411,9 @@ def test_a_file_that_was_closed_can_be_opened_while_a_forked_process_lives(tmp_p
 
 HALF_WAY = """
     import os, signal, threading
-    from recollect import NewMessage, Recollect
+    from userkeep import NewMessage, Userkeep
 
-    client = Recollect.open("memory.db")
+    client = Userkeep.open("memory.db")
     for number in range(20):
         said = [NewMessage(content="I live in Oslo")] * 1000
         client.message.add(f"s{number}", said, user_id="jane")
@@ -425,7 +425,7 @@ HALF_WAY = """
 
     threading.Thread(target=die_once_it_has_begun).start()
     client.user.delete("jane")
-    print("erased", flush=True)
+    print("deleted", flush=True)
 """
 
 
@@ -434,9 +434,9 @@ def test_an_erasure_that_was_left_half_way_is_finished_by_whoever_opens(tmp_path
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (-signal.SIGKILL, "")
     assert out == "", "it was killed too late to prove anything"
-    with Recollect.open(tmp_path / "memory.db") as client:
+    with Userkeep.open(tmp_path / "memory.db") as client:
         [erasure] = client.erasure.list()
-        assert (erasure.state, erasure.counts.messages) == ("erased", 20_000)
+        assert (erasure.state, erasure.counts.messages) == ("deleted", 20_000)
         assert client.user.list() == []
         assert client.session.list() == []
 
@@ -444,7 +444,7 @@ def test_an_erasure_that_was_left_half_way_is_finished_by_whoever_opens(tmp_path
 @pytest.mark.parametrize("backend", ASYNC)
 def test_an_erasure_goes_on_when_who_asked_is_cancelled(tmp_path: Path, backend: str) -> None:
     async def main() -> None:
-        async with AsyncRecollect.open(tmp_path / "memory.db") as client:
+        async with AsyncUserkeep.open(tmp_path / "memory.db") as client:
             for number in range(10):
                 said = [NewMessage(content=CONTENT)] * 1000
                 await client.message.add(f"s{number}", said, user_id="jane")
@@ -452,7 +452,7 @@ def test_an_erasure_goes_on_when_who_asked_is_cancelled(tmp_path: Path, backend:
                 await client.user.delete("jane")
             with anyio.fail_after(9):  # less than the claim of a process that has died
                 [erasure] = await client.erasure.list()
-                while erasure.state != "erased":
+                while erasure.state != "deleted":
                     await anyio.sleep(0.01)
                     erasure = await client.erasure.get(erasure.id)
             assert erasure.counts.messages == 10_000
@@ -462,7 +462,7 @@ def test_an_erasure_goes_on_when_who_asked_is_cancelled(tmp_path: Path, backend:
 
 def test_a_write_that_was_cancelled_is_whole_or_not_at_all(tmp_path: Path) -> None:
     async def main() -> None:
-        async with AsyncRecollect.open(tmp_path / "memory.db") as client:
+        async with AsyncUserkeep.open(tmp_path / "memory.db") as client:
             await client.session.add(session_id="s")
             for _ in range(30):
                 with anyio.move_on_after(0.002):

@@ -22,22 +22,22 @@ def loaded_by(code: str, folder: Path) -> set[str]:
 
 
 def test_importing_loads_no_driver_no_server_and_no_http(tmp_path: Path) -> None:
-    loaded = loaded_by("import recollect", tmp_path)
+    loaded = loaded_by("import userkeep", tmp_path)
     assert "msgspec" in loaded
     assert loaded.isdisjoint(DRIVERS | SERVERS | HTTP | TERMINAL | {"asyncio", "anyio", "trio"})
 
 
-@pytest.mark.parametrize("kind", ["Recollect", "AsyncRecollect"])
+@pytest.mark.parametrize("kind", ["Userkeep", "AsyncUserkeep"])
 def test_opening_a_file_loads_its_driver_alone(tmp_path: Path, kind: str) -> None:
     use = f"""
-from recollect import Recollect, AsyncRecollect
+from userkeep import Userkeep, AsyncUserkeep
 import asyncio
 client = {kind}.open("memory.db")
 async def put():
     return await client.user.put(user_id="jane")
 async def close():
     await client.close()
-if isinstance(client, Recollect):
+if isinstance(client, Userkeep):
     client.user.put(user_id="jane"); client.close()
 else:
     asyncio.run(put()); asyncio.run(close())
@@ -48,6 +48,6 @@ else:
 
 
 def test_a_client_of_a_server_loads_no_driver_and_no_server(tmp_path: Path) -> None:
-    loaded = loaded_by("import recollect; recollect.Recollect().close()", tmp_path)
+    loaded = loaded_by("import userkeep; userkeep.Userkeep().close()", tmp_path)
     assert "httpx2" in loaded
     assert loaded.isdisjoint(DRIVERS | SERVERS | TERMINAL)

@@ -10,31 +10,31 @@ import anyio
 import msgspec
 import pytest
 
-from recollect import (
+from userkeep import (
     AlreadyExists,
-    AsyncRecollect,
+    AsyncUserkeep,
     BadRequest,
     CreateUserRequest,
     InvalidField,
     NewMessage,
     NotFound,
     Page,
-    Recollect,
     UpdateUserRequest,
+    Userkeep,
 )
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture
-def client() -> Iterator[Recollect]:
+def client() -> Iterator[Userkeep]:
     """A database of this test's own."""
-    with Recollect.open(":memory:") as opened:
+    with Userkeep.open(":memory:") as opened:
         yield opened
 
 
 @pytest.fixture
-def users(client: Recollect) -> list[str]:
+def users(client: Userkeep) -> list[str]:
     """Seven users, in the order of their creation."""
     return [client.user.add(user_id=name).user_id for name in "abcdefg"]
 
@@ -42,7 +42,7 @@ def users(client: Recollect) -> list[str]:
 # Pages.
 
 
-def test_a_page_is_a_list_with_a_way_on(client: Recollect, users: list[str]) -> None:
+def test_a_page_is_a_list_with_a_way_on(client: Userkeep, users: list[str]) -> None:
     page = client.user.list(limit=5)
     assert isinstance(page, list)
     assert [user.user_id for user in page] == users[:5]
@@ -53,29 +53,27 @@ def test_a_page_is_a_list_with_a_way_on(client: Recollect, users: list[str]) -> 
 
 @pytest.mark.parametrize("start", [0, "0", None])
 def test_a_cursor_of_zero_is_the_start(
-    client: Recollect, users: list[str], start: str | int | None
+    client: Userkeep, users: list[str], start: str | int | None
 ) -> None:
     assert [user.user_id for user in client.user.list(limit=10, cursor=start)] == users
     assert client.user.list(10, start) == client.user.list()
 
 
 @pytest.mark.parametrize("cursor", ["", "next", 1, [0], {}])
-def test_any_other_cursor_is_one_that_was_given_out(client: Recollect, cursor: Any) -> None:
+def test_any_other_cursor_is_one_that_was_given_out(client: Userkeep, cursor: Any) -> None:
     with pytest.raises(BadRequest) as refused:
         client.user.list(cursor=cursor)
     assert refused.value.fields == ("cursor",)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 7, 1000])
-def test_all_pages_hold_every_row_once(
-    client: Recollect, users: list[str], chunk_size: int
-) -> None:
+def test_all_pages_hold_every_row_once(client: Userkeep, users: list[str], chunk_size: int) -> None:
     chunks = [*client.user.list_chunked(chunk_size=chunk_size)]
     assert [user.user_id for page in chunks for user in page] == users
     assert {len(page) for page in chunks[:-1]} <= {chunk_size}
 
 
-def test_an_empty_list_has_no_pages_and_no_rows(client: Recollect) -> None:
+def test_an_empty_list_has_no_pages_and_no_rows(client: Userkeep) -> None:
     client.session.add(session_id="s")
     assert [*client.user.list_chunked(), *client.message.list_chunked("s")] == []
     assert [*client.user.list_all(), *client.message.list_all("s")] == []
@@ -83,7 +81,7 @@ def test_an_empty_list_has_no_pages_and_no_rows(client: Recollect) -> None:
     assert client.user.list() == Page([], None)
 
 
-def test_rows_come_one_by_one_over_the_edges_of_pages(client: Recollect) -> None:
+def test_rows_come_one_by_one_over_the_edges_of_pages(client: Userkeep) -> None:
     client.message.add(
         "s", [NewMessage(content=str(number)) for number in range(250)], user_id="jane"
     )
@@ -92,7 +90,7 @@ def test_rows_come_one_by_one_over_the_edges_of_pages(client: Recollect) -> None
     assert [message.seq for message in backwards] == [*range(250, 0, -1)]
 
 
-def test_filters_hold_on_every_page(client: Recollect, users: list[str]) -> None:
+def test_filters_hold_on_every_page(client: Userkeep, users: list[str]) -> None:
     for name in users[::2]:
         client.user.update(user_id=name, metadata={"plan": "pro"})
         client.session.add(session_id=name, user_id=name, metadata={"of": name})
@@ -102,7 +100,7 @@ def test_filters_hold_on_every_page(client: Recollect, users: list[str]) -> None
     assert [session.session_id for session in of_c] == ["c"]
 
 
-def test_a_filter_holds_on_every_page(client: Recollect, users: list[str]) -> None:
+def test_a_filter_holds_on_every_page(client: Userkeep, users: list[str]) -> None:
     late = {"field": "metadata.n", "op": "gte", "value": 3}
     for n, name in enumerate(users):
         client.user.update(user_id=name, metadata={"n": n})
@@ -137,14 +135,14 @@ def test_a_filter_holds_on_every_page(client: Recollect, users: list[str]) -> No
     ],
     ids=repr,
 )
-def test_a_filter_that_cannot_be_sent_is_named(client: Recollect, filter: Any, field: str) -> None:
+def test_a_filter_that_cannot_be_sent_is_named(client: Userkeep, filter: Any, field: str) -> None:
     for read in (client.user.list, client.session.list, partial(client.message.list, "s")):
         with pytest.raises(InvalidField) as refused:
             read(filter=filter)
         assert refused.value.fields == (field,)
 
 
-def test_whoever_stops_early_leaves_nothing_behind(client: Recollect, users: list[str]) -> None:
+def test_whoever_stops_early_leaves_nothing_behind(client: Userkeep, users: list[str]) -> None:
     rows = client.user.list_all()
     for user in rows:
         if user.user_id == "c":
@@ -155,7 +153,7 @@ def test_whoever_stops_early_leaves_nothing_behind(client: Recollect, users: lis
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_awaited_lists_are_walked_and_left(backend: str) -> None:
     async def main() -> list[str]:
-        async with AsyncRecollect.open(":memory:") as client:
+        async with AsyncUserkeep.open(":memory:") as client:
             for name in "abcdefg":
                 await client.user.add(user_id=name)
             async for page in client.user.list_chunked(2):
@@ -170,7 +168,7 @@ def test_awaited_lists_are_walked_and_left(backend: str) -> None:
 
 
 def test_a_page_that_could_not_be_read_can_be_asked_for_again(
-    client: Recollect, users: list[str]
+    client: Userkeep, users: list[str]
 ) -> None:
     client.session.add(session_id="s")
     client.message.add("s", [NewMessage(content=each) for each in "abc"])
@@ -183,7 +181,7 @@ def test_a_page_that_could_not_be_read_can_be_asked_for_again(
 
 
 @pytest.mark.parametrize("limit", ["abc", 0, 1001, 1.5, True, [10], float("nan")])
-def test_a_wrong_limit_is_named(client: Recollect, limit: Any) -> None:
+def test_a_wrong_limit_is_named(client: Userkeep, limit: Any) -> None:
     for call in (
         lambda: client.user.list(limit=limit),
         lambda: [*client.session.list_chunked(chunk_size=limit)],
@@ -197,7 +195,7 @@ def test_a_wrong_limit_is_named(client: Recollect, limit: Any) -> None:
 # Filters.
 
 
-def test_metadata_is_compared_with_any_scalar_by_its_type(client: Recollect) -> None:
+def test_metadata_is_compared_with_any_scalar_by_its_type(client: Userkeep) -> None:
     values: dict[str, Any] = {
         "text": "1", "one": 1, "half": 0.5, "true": True, "false": False, "null": None,
         "word": "null", "big": 2**53 + 1, "empty": "", "quotes": 'O\'Hara "x"', "zero": 0,
@@ -213,20 +211,20 @@ def test_metadata_is_compared_with_any_scalar_by_its_type(client: Recollect) -> 
 
 
 @pytest.mark.parametrize("value", [[1], {"b": 1}, (1,), float("nan"), float("inf"), b"x", object()])
-def test_what_cannot_be_compared_is_named(client: Recollect, value: Any) -> None:
+def test_what_cannot_be_compared_is_named(client: Userkeep, value: Any) -> None:
     with pytest.raises(InvalidField) as refused:
         client.user.list(metadata={"a": value})
     assert refused.value.fields == ("metadata.a",)
 
 
 @pytest.mark.parametrize("metadata", [[1], "a=1", 5, {5: 1}, {"\ud800": 1}])
-def test_conditions_that_are_none_are_named(client: Recollect, metadata: Any) -> None:
+def test_conditions_that_are_none_are_named(client: Userkeep, metadata: Any) -> None:
     with pytest.raises(InvalidField) as refused:
         client.session.list(metadata=metadata)
     assert refused.value.fields == ("metadata",)
 
 
-def test_times_may_have_a_zone_and_without_one_are_utc(client: Recollect) -> None:
+def test_times_may_have_a_zone_and_without_one_are_utc(client: Userkeep) -> None:
     created_at = client.user.add(user_id="jane").created_at
     assert created_at.tzinfo is not None
     moment = timedelta(microseconds=1)
@@ -239,7 +237,7 @@ def test_times_may_have_a_zone_and_without_one_are_utc(client: Recollect) -> Non
     assert len(client.user.list(created_before=naive + moment)) == 1
 
 
-def test_messages_keep_the_times_that_they_are_given(client: Recollect) -> None:
+def test_messages_keep_the_times_that_they_are_given(client: Userkeep) -> None:
     given = [
         datetime(2020, 2, 29, 12, tzinfo=UTC),
         datetime(2020, 2, 29, 12, 0, 0, 5),
@@ -261,7 +259,7 @@ class Number(int):
     """An enumeration's, perhaps."""
 
 
-def test_classes_of_the_apps_own_are_what_they_are_at_heart(client: Recollect) -> None:
+def test_classes_of_the_apps_own_are_what_they_are_at_heart(client: Userkeep) -> None:
     said = {"text": Text("a"), "number": Number(5), Text("key"): [Text("b")], "f": float("1.5")}
     user = client.user.add(user_id=Text("jane"), email=Text("x"), metadata=said)
     assert (user.user_id, user.email) == ("jane", "x")
@@ -282,7 +280,7 @@ DATA: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_data_is_any_json(client: Recollect, name: str) -> None:
+def test_data_is_any_json(client: Userkeep, name: str) -> None:
     client.message.add("s", NewMessage(content="x", data=DATA[name]), user_id="jane")
     assert client.message.list("s")[0].data == DATA[name]
 
@@ -291,7 +289,7 @@ def test_data_is_any_json(client: Recollect, name: str) -> None:
     "text", ["1e400", "1" * 5000, '{"a":[1e400,-1e400]}'], ids=["great", "long", "inside"]
 )
 def test_data_that_others_wrote_keeps_no_message_from_being_read(
-    client: Recollect, text: str
+    client: Userkeep, text: str
 ) -> None:
     said = [NewMessage(content="x", data=msgspec.Raw(text.encode())), NewMessage(content="y")]
     appended = client.message.add("s", said, user_id="jane")
@@ -304,7 +302,7 @@ def test_data_that_others_wrote_keeps_no_message_from_being_read(
     [float("nan"), [float("inf")], {1: 2}, object(), {"a": b"x"}, "\ud800", {"\udc00": 1}],
     ids=["nan", "inf", "key", "object", "bytes", "half_a_pair", "half_a_pair_in_a_key"],
 )
-def test_data_that_is_no_json_is_named(client: Recollect, data: Any) -> None:
+def test_data_that_is_no_json_is_named(client: Userkeep, data: Any) -> None:
     said = [NewMessage(content="x"), NewMessage(content="x", data=data)]
     with pytest.raises(InvalidField) as refused:
         client.message.add("s", said, user_id="jane")
@@ -312,13 +310,13 @@ def test_data_that_is_no_json_is_named(client: Recollect, data: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), b"x", {5: 1}, (1,), datetime.now(UTC)])
-def test_metadata_that_is_no_json_is_named(client: Recollect, value: Any) -> None:
+def test_metadata_that_is_no_json_is_named(client: Userkeep, value: Any) -> None:
     with pytest.raises(InvalidField) as refused:
         client.user.add(user_id="jane", metadata={"a": value})
     assert refused.value.fields == ("metadata.a",)
 
 
-def test_ids_are_text(client: Recollect) -> None:
+def test_ids_are_text(client: Userkeep) -> None:
     wrong: list[Any] = [5, None, "", ".", "..", "\ud800", b"x"]
     for id_ in wrong:
         with pytest.raises(InvalidField) as refused:
@@ -327,20 +325,20 @@ def test_ids_are_text(client: Recollect) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 513, "é", " a", "a\n", 5])
-def test_keys_are_what_a_header_can_carry(client: Recollect, key: Any) -> None:
+def test_keys_are_what_a_header_can_carry(client: Userkeep, key: Any) -> None:
     with pytest.raises(InvalidField) as refused:
         client.user.add(user_id="jane", idempotency_key=key)
     assert refused.value.fields == ("idempotency_key",)
 
 
 @pytest.mark.parametrize("revision", ["1", 1.5, True, -1, 10**18])
-def test_revisions_are_whole_numbers(client: Recollect, revision: Any) -> None:
+def test_revisions_are_whole_numbers(client: Userkeep, revision: Any) -> None:
     with pytest.raises(InvalidField) as refused:
         client.user.put(user_id="jane", if_revision=revision)
     assert refused.value.fields == ("if_revision",)
 
 
-def test_a_request_and_its_fields_are_not_given_together(client: Recollect) -> None:
+def test_a_request_and_its_fields_are_not_given_together(client: Userkeep) -> None:
     add: Any = client.user.add
     for call in (
         lambda: add(CreateUserRequest(user_id="jane"), email="x"),
@@ -363,20 +361,20 @@ def numbered(count: int, **fields: Any) -> Iterator[NewMessage]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
-def test_any_number_is_appended_in_order(client: Recollect, count: int) -> None:
+def test_any_number_is_appended_in_order(client: Userkeep, count: int) -> None:
     client.session.add(session_id="s")
     assert client.message.add_bulk("s", numbered(count)) == count
     said = [message.content for message in client.message.list_all("s")]
     assert said == [str(number) for number in range(count)]
 
 
-def test_large_messages_go_in_smaller_batches(client: Recollect) -> None:
+def test_large_messages_go_in_smaller_batches(client: Userkeep) -> None:
     said = [NewMessage(content="\n" * MIB, data="x" * (MIB - 2)) for _ in range(7)]
     assert client.message.add_bulk("s", said, user_id="jane") == 7
     assert client.session.get("s").message_count == 7
 
 
-def test_a_batch_that_is_refused_tells_what_is_there(client: Recollect) -> None:
+def test_a_batch_that_is_refused_tells_what_is_there(client: Userkeep) -> None:
     def said() -> Iterator[NewMessage]:
         yield from numbered(1500)
         yield NewMessage(content="\0")
@@ -388,7 +386,7 @@ def test_a_batch_that_is_refused_tells_what_is_there(client: Recollect) -> None:
     assert client.session.get("s").message_count == 1000
 
 
-def test_a_source_that_fails_tells_what_is_there_too(client: Recollect) -> None:
+def test_a_source_that_fails_tells_what_is_there_too(client: Userkeep) -> None:
     def said() -> Iterator[NewMessage]:
         yield from numbered(1001)
         raise OSError("the file has ended")
@@ -398,7 +396,7 @@ def test_a_source_that_fails_tells_what_is_there_too(client: Recollect) -> None:
     assert failed.value.__notes__ == ["1000 messages had been appended before."]
 
 
-def test_a_history_can_be_filled_in_again_where_it_stopped(client: Recollect) -> None:
+def test_a_history_can_be_filled_in_again_where_it_stopped(client: Userkeep) -> None:
     uuid = "75c40217-9af1-407d-b9a6-367069d29dd5"
     client.message.add("s", NewMessage(content="x", uuid=uuid), user_id="jane")
     with pytest.raises(AlreadyExists):

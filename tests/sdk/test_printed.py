@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 def copied(folder: Path) -> Path:
     """The SDK and what prints it, to be changed freely."""
-    for part in ("scripts", "recollect/sdk"):
+    for part in ("scripts", "userkeep/sdk"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
@@ -29,7 +29,7 @@ def test_sync_is_as_printed() -> None:
 
 def test_what_was_changed_by_hand_is_named_and_printed_again(tmp_path: Path) -> None:
     root = copied(tmp_path)
-    sync = root / "recollect" / "sdk" / "_sync"
+    sync = root / "userkeep" / "sdk" / "_sync"
     before = (sync / "users.py").read_text()
     (sync / "users.py").write_text(before + "# by hand\n")
     (sync / "more.py").write_text("")
@@ -45,7 +45,7 @@ def test_what_was_changed_by_hand_is_named_and_printed_again(tmp_path: Path) -> 
 
 def test_a_substitution_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
     root = copied(tmp_path)
-    for path in (root / "recollect" / "sdk" / "_async").glob("*.py"):
+    for path in (root / "userkeep" / "sdk" / "_async").glob("*.py"):
         path.write_text(path.read_text().replace("StopAsyncIteration", "StopIteration"))
     result = print_sync(root, "--check")
     assert result.returncode != 0

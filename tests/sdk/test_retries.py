@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-import recollect
-from recollect import (
+import userkeep
+from tests.sdk.far_end import BROKEN, HTML, SILENT, USER, WAYS, Answer, ask, far_end, refusal
+from tests.serving import free_port
+from userkeep import (
     ConnectionFailed,
     NewMessage,
     RateLimited,
-    Recollect,
     TimedOut,
     Unavailable,
     UnexpectedAnswer,
+    Userkeep,
 )
-from recollect.sdk.calls import make_call
-from recollect.sdk.retrying import Retries
-from tests.sdk.far_end import BROKEN, HTML, SILENT, USER, WAYS, Answer, ask, far_end, refusal
-from tests.serving import free_port
+from userkeep.sdk.calls import make_call
+from userkeep.sdk.retrying import Retries
 
 UNAVAILABLE = refusal(503, "unavailable", Retry_After="0")
 LIMITED = refusal(429, "rate_limited", Retry_After="0")
@@ -106,7 +106,7 @@ def test_the_apps_own_key_is_sent_each_time(way: str) -> None:
 def test_a_verification_is_sent_again(way: str) -> None:
     with (
         far_end(BROKEN, UNAVAILABLE, refusal(404, "not_found")) as server,
-        pytest.raises(recollect.NotFound),
+        pytest.raises(userkeep.NotFound),
     ):
         ask(way, server.url, verify)
     assert len(server.asked) == 3
@@ -125,7 +125,7 @@ def test_a_verification_is_waited_for_as_long_as_it_takes(way: str) -> None:
 
 @pytest.mark.parametrize("do", [get, put, update, delete, search, verify])
 def test_only_a_post_that_writes_has_a_key(do: Do) -> None:
-    with far_end(refusal(404, "not_found")) as server, pytest.raises(recollect.NotFound):
+    with far_end(refusal(404, "not_found")) as server, pytest.raises(userkeep.NotFound):
         ask("sync", server.url, do)
     assert server.keys == [None]
 
@@ -140,7 +140,7 @@ def test_an_erasure_whose_answer_was_lost_is_not_asked_for_again(way: str, lost:
 def test_an_erasure_that_the_server_could_not_take_is_asked_for_again() -> None:
     with (
         far_end(UNAVAILABLE, refusal(404, "not_found")) as server,
-        pytest.raises(recollect.NotFound),
+        pytest.raises(userkeep.NotFound),
     ):
         ask("sync", server.url, delete)
     assert len(server.asked) == 2
@@ -164,7 +164,7 @@ def test_a_change_to_a_revision_whose_answer_was_lost_is_not_made_again(way: str
 def test_a_refusal_is_raised_at_once_by_its_code(status: int, code: str) -> None:
     with (
         far_end(refusal(status, code)) as server,
-        pytest.raises(recollect.RecollectError) as raised,
+        pytest.raises(userkeep.UserkeepError) as raised,
     ):
         ask("sync", server.url, get)
     assert len(server.asked) == 1
@@ -175,12 +175,12 @@ def test_a_refusal_is_raised_at_once_by_its_code(status: int, code: str) -> None
 
 def test_each_code_has_a_class_of_its_own() -> None:
     codes = {
-        "bad_request": recollect.BadRequest,
-        "unauthenticated": recollect.Unauthenticated,
-        "not_found": recollect.NotFound,
-        "gone": recollect.Gone,
-        "invalid_field": recollect.InvalidField,
-        "of_another_version": recollect.ServerError,
+        "bad_request": userkeep.BadRequest,
+        "unauthenticated": userkeep.Unauthenticated,
+        "not_found": userkeep.NotFound,
+        "gone": userkeep.Gone,
+        "invalid_field": userkeep.InvalidField,
+        "of_another_version": userkeep.ServerError,
     }
     for code, kind in codes.items():
         with far_end(refusal(400, code)) as server, pytest.raises(kind) as raised:
@@ -288,7 +288,7 @@ def test_a_password_in_the_url_is_not_told() -> None:
     ],
     ids=["html", "bytes", "nested", "no_user", "empty", "404", "elsewhere", "other_json", "500"],
 )
-def test_what_is_not_recollect_is_told(way: str, answer: Answer) -> None:
+def test_what_is_not_userkeep_is_told(way: str, answer: Answer) -> None:
     with far_end(answer) as server, pytest.raises(UnexpectedAnswer) as raised:
         ask(way, server.url, get)
     assert f"HTTP {answer.status}" in raised.value.detail
@@ -296,7 +296,7 @@ def test_what_is_not_recollect_is_told(way: str, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(413, recollect.TooLarge), (429, RateLimited), (503, Unavailable)]
+    ("status", "kind"), [(413, userkeep.TooLarge), (429, RateLimited), (503, Unavailable)]
 )
 def test_what_stands_before_the_server_is_understood(status: int, kind: type[Exception]) -> None:
     with (
@@ -314,7 +314,7 @@ def test_an_answer_of_a_later_version_may_have_more_fields() -> None:
 
 def test_bulk_appends_have_a_key_for_each_batch() -> None:
     appended = Answer(201, b'{"session_id": "s", "messages": []}')
-    with far_end(appended, BROKEN, appended) as server, Recollect(server.url) as client:
+    with far_end(appended, BROKEN, appended) as server, Userkeep(server.url) as client:
         assert client.message.add_bulk("s", (NewMessage(content="x") for _ in range(1500))) == 1500
     first, second, third = server.keys
     assert first != second == third

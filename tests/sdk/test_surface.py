@@ -12,22 +12,22 @@ from typing import Any, Union, get_args, get_origin, get_overloads, get_type_hin
 
 import msgspec
 
-import recollect
-from recollect.sdk._async import client as awaited
-from recollect.sdk._sync import client as waiting
+import userkeep
+from userkeep.sdk._async import client as awaited
+from userkeep.sdk._sync import client as waiting
 
 LIST = Path(__file__).with_name("surface.txt")
-MODULES = re.compile(r"\b(?:recollect(?:\.\w+)*|typing|datetime|collections\.abc|os|msgspec)\.")
+MODULES = re.compile(r"\b(?:userkeep(?:\.\w+)*|typing|datetime|collections\.abc|os|msgspec)\.")
 PARTS = ("user", "session", "message", "memory", "erasure")
 
 
 def surface() -> str:
     """All that an app may lean on, a line each."""
     lines: list[str] = []
-    for name in sorted(recollect.__all__):
-        lines += described(name, getattr(recollect, name))
+    for name in sorted(userkeep.__all__):
+        lines += described(name, getattr(userkeep, name))
     for part in PARTS:
-        lines += methods(f"Recollect.{part}", part_of(waiting.Client, part))
+        lines += methods(f"Userkeep.{part}", part_of(waiting.Client, part))
     return "".join(f"{MODULES.sub('', line)}\n" for line in lines)
 
 
@@ -50,7 +50,7 @@ def described(name: str, value: Any) -> Iterator[str]:
             yield f"  {field}: {text_of(kind)}, {need}"
     else:
         yield f"{name}{inspect.signature(value)}"
-    if value in {recollect.Recollect, recollect.AsyncRecollect}:
+    if value in {userkeep.Userkeep, userkeep.AsyncUserkeep}:
         yield from methods(name, value)
 
 
@@ -84,10 +84,10 @@ def test_the_surface_is_as_listed() -> None:
 def test_all_that_is_exported_is_there_and_nothing_else_is_meant() -> None:
     ours = {
         name
-        for name, value in vars(recollect).items()
+        for name, value in vars(userkeep).items()
         if not name.startswith("_") and not inspect.ismodule(value)
     }
-    assert ours | {"__version__"} == set(recollect.__all__)
+    assert ours | {"__version__"} == set(userkeep.__all__)
 
 
 def test_both_clients_have_the_same_methods_and_arguments() -> None:
@@ -101,18 +101,18 @@ def test_both_clients_have_the_same_methods_and_arguments() -> None:
 
 
 def test_every_class_and_method_tells_what_it_is_for() -> None:
-    for name in recollect.__all__:
-        assert name == "__version__" or inspect.getdoc(getattr(recollect, name)), name
+    for name in userkeep.__all__:
+        assert name == "__version__" or inspect.getdoc(getattr(userkeep, name)), name
     for part in PARTS:
         for name, function in inspect.getmembers(part_of(waiting.Client, part), callable):
             assert name.startswith("_") or function.__doc__, (part, name)
 
 
 def test_every_error_can_be_caught_as_one() -> None:
-    for name in recollect.__all__:
-        value = getattr(recollect, name)
+    for name in userkeep.__all__:
+        value = getattr(userkeep, name)
         if isinstance(value, type) and issubclass(value, Exception) and name != "SettingError":
-            assert issubclass(value, recollect.RecollectError), name
+            assert issubclass(value, userkeep.UserkeepError), name
 
 
 if __name__ == "__main__":

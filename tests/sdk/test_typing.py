@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import recollect
+import userkeep
 
 RIGHT = """
 from collections.abc import AsyncIterator, Iterator
@@ -13,15 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import recollect
-from recollect import (
-    AsyncRecollect, CreateSessionRequest, CreateUserRequest, Erasure, Explanation, FoundMessage,
-    Hit, Memory, Message, NewMessage, NotFound, Page, Recollect, RecollectError, Residue, Session,
+import userkeep
+from userkeep import (
+    AsyncUserkeep, CreateSessionRequest, CreateUserRequest, Erasure, Explanation, FoundMessage,
+    Hit, Memory, Message, NewMessage, NotFound, Page, Userkeep, UserkeepError, Residue, Session,
     Snippet, UpdateSessionRequest, UpdateUserRequest, User, Verification,
 )
 
 
-def sync(client: Recollect) -> None:
+def sync(client: Userkeep) -> None:
     user: User = client.user.add(user_id="jane", email="x", metadata={"a": [1, None]})
     user = client.user.add(CreateUserRequest(user_id="jane"), idempotency_key="k")
     user = client.user.get("jane")
@@ -77,7 +77,7 @@ def sessions_cursor() -> str | int | None:
     return None
 
 
-async def awaited(client: AsyncRecollect) -> None:
+async def awaited(client: AsyncUserkeep) -> None:
     user: User = await client.user.add(user_id="jane")
     page: Page[User] = await client.user.list()
     pages: AsyncIterator[Page[User]] = client.user.list_chunked()
@@ -90,13 +90,13 @@ async def awaited(client: AsyncRecollect) -> None:
 
 
 async def main() -> None:
-    with Recollect() as client:
+    with Userkeep() as client:
         sync(client)
-    with Recollect("https://x", api_key="k", timeout_s=1.5, attempts=1) as client:
+    with Userkeep("https://x", api_key="k", timeout_s=1.5, attempts=1) as client:
         sync(client)
-    with Recollect.open(Path("memory.db"), memory_window=20) as client:
+    with Userkeep.open(Path("memory.db"), memory_window=20) as client:
         sync(client)
-    async with AsyncRecollect(api_key=None) as other, AsyncRecollect.open(":memory:") as another:
+    async with AsyncUserkeep(api_key=None) as other, AsyncUserkeep.open(":memory:") as another:
         await awaited(other)
         await awaited(another)
     try:
@@ -104,15 +104,15 @@ async def main() -> None:
     except NotFound as error:
         told: tuple[str, str, tuple[str, ...]] = (error.code, error.detail, error.fields)
         print(told)
-    except (RecollectError, recollect.SettingError):
+    except (UserkeepError, userkeep.SettingError):
         raise
 """
 
 WRONG = """
-from recollect import AsyncRecollect, CreateUserRequest, NewMessage, Recollect
+from userkeep import AsyncUserkeep, CreateUserRequest, NewMessage, Userkeep
 
 
-def wrong(client: Recollect) -> None:
+def wrong(client: Userkeep) -> None:
     client.user.add()  # wrong
     client.user.add(user_id=5)  # wrong
     client.user.add(user_id="jane", nickname="J")  # wrong
@@ -140,15 +140,15 @@ def wrong(client: Recollect) -> None:
     NewMessage(content="x", role_type="human")  # wrong
     NewMessage(content="x", created_at="2020-01-01")  # wrong
     number: int = client.user.get("jane").user_id  # wrong
-    Recollect(port=8000)  # wrong
-    Recollect.open(5)  # wrong
+    Userkeep(port=8000)  # wrong
+    Userkeep.open(5)  # wrong
 
 
-async def wrong_too(client: AsyncRecollect) -> None:
+async def wrong_too(client: AsyncUserkeep) -> None:
     client.user.get("jane").user_id  # wrong
     for user in client.user.list_all():  # wrong
         pass
-    async with Recollect() as other:  # wrong
+    async with Userkeep() as other:  # wrong
         pass
 """
 
@@ -171,5 +171,5 @@ def test_an_app_is_checked_as_it_is_written(tmp_path: Path) -> None:
 
 
 def test_the_package_says_that_it_is_typed() -> None:
-    assert recollect.__file__
-    assert Path(recollect.__file__).with_name("py.typed").is_file()
+    assert userkeep.__file__
+    assert Path(userkeep.__file__).with_name("py.typed").is_file()

@@ -8,10 +8,10 @@ from typing import Any
 import apsw
 import pytest
 
-from recollect.storage.sqlite import SqliteEngine, writer
-from recollect.storage.sqlite import connection as connections
 from tests.storage.disks import ShakyDisk
 from tests.storage.notes import QUERIES, make
+from userkeep.storage.sqlite import SqliteEngine, writer
+from userkeep.storage.sqlite import connection as connections
 
 OpenEngine = Callable[..., SqliteEngine]
 
@@ -19,7 +19,7 @@ OpenEngine = Callable[..., SqliteEngine]
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where a database may be."""
-    return tmp_path / "recollect.db"
+    return tmp_path / "userkeep.db"
 
 
 @pytest.fixture

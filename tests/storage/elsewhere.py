@@ -14,18 +14,18 @@ import os, sys
 from contextlib import closing
 from pathlib import Path
 import apsw
-from recollect.config import Settings
-from recollect.domain.errors import RecollectError
-from recollect.opening import open_installation
-from recollect.storage.sqlite import SqliteEngine
-from recollect.storage.sqlite.owner import read_owner
+from userkeep.config import Settings
+from userkeep.domain.errors import UserkeepError
+from userkeep.opening import open_instance
+from userkeep.storage.sqlite import SqliteEngine
+from userkeep.storage.sqlite.owner import read_owner
 from tests.storage.notes import QUERIES, make, note, noted, noted_in
 """
 
 # Whoever is root may write anywhere, whatever the file says. All modules are loaded before, because
 # somebody else may not even reach this Python, and the files of ours that are read are a copy.
 _AS_NOBODY = """
-open_installation(Settings(database_url="sqlite:///:memory:")).close()
+open_instance(Settings(database_url="sqlite:///:memory:")).close()
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -55,7 +55,7 @@ def run_as_nobody(code: str, *arguments: object) -> str:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
-        for package in ("recollect", "tests/storage"):
+        for package in ("userkeep", "tests/storage"):
             shutil.copytree(ROOT / package, root / package)
         (root / "tests" / "__init__.py").touch()
         return end(start_elsewhere(_AS_NOBODY + dedent(code), *arguments, root=root))

@@ -10,9 +10,9 @@ from typing import Any
 
 import apsw
 
-from recollect.domain.transaction import Operation, Transaction
-from recollect.storage.queries import Query, load_queries, parse_queries
-from recollect.storage.sqlite import SqliteEngine
+from userkeep.domain.transaction import Operation, Transaction
+from userkeep.storage.queries import Query, load_queries, parse_queries
+from userkeep.storage.sqlite import SqliteEngine
 
 _SQL = """
 -- name: make_notes
@@ -60,14 +60,14 @@ QUERIES: dict[str, Query] = load_queries("sqlite") | {
 
 def make(tx: Transaction) -> None:
     """The table."""
-    tx.run("make_notes")
+    tx.execute("make_notes")
 
 
 def note(text: str) -> Operation[str]:
     """An operation that writes a note and gives its text."""
 
     def write(tx: Transaction) -> str:
-        tx.run("add_note", text=text, now_at=tx.now)
+        tx.execute("add_note", text=text, now_at=tx.now)
         return text
 
     return write
@@ -75,7 +75,7 @@ def note(text: str) -> Operation[str]:
 
 def noted(engine: SqliteEngine) -> list[str]:
     """All notes that a reader sees."""
-    return engine.read(lambda tx: tx.all("notes", str))
+    return engine.read(lambda tx: tx.fetch_all("notes", str))
 
 
 def noted_in(path: Path) -> list[str]:

@@ -1,11 +1,3 @@
-CREATE TABLE edits (
-    project_id INTEGER NOT NULL,
-    uuid TEXT NOT NULL,
-    edited_at INTEGER NOT NULL,
-    scrub_uuid TEXT,
-    PRIMARY KEY (project_id, uuid)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE erasures (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL REFERENCES projects (project_id),
@@ -14,32 +6,27 @@ CREATE TABLE erasures (
     subject_id TEXT,
     subject_hash TEXT NOT NULL,
     subject_uuid TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('erasing', 'erased')),
+    state TEXT NOT NULL CHECK (state IN ('deleting', 'deleted')),
     session_count INTEGER NOT NULL,
     message_count INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
     hidden_at INTEGER,
-    erased_at INTEGER, claimed_until_at INTEGER, scrub_asked_at INTEGER, scrub_uuid TEXT, scrub_left TEXT, scrubbed_at INTEGER,
+    deleted_at INTEGER,
+    lease_expires_at INTEGER,
+    purge_requested_at INTEGER,
+    purge_uuid TEXT,
+    skipped_steps TEXT,
+    purged_at INTEGER,
     UNIQUE (project_id, uuid),
-    CHECK ((state = 'erased') = (subject_id IS NULL)),
-    CHECK ((state = 'erased') = (erased_at IS NOT NULL))
+    CHECK ((state = 'deleted') = (subject_id IS NULL)),
+    CHECK ((state = 'deleted') = (deleted_at IS NOT NULL))
 ) STRICT;
 
 CREATE INDEX erasures_listed ON erasures (project_id);
 
 CREATE INDEX erasures_running ON erasures (project_id) WHERE subject_id IS NOT NULL;
 
-CREATE INDEX erasures_to_scrub ON erasures (project_id, erased_at) WHERE scrubbed_at IS NULL;
-
-CREATE TABLE forgotten (
-    project_id INTEGER NOT NULL,
-    subject TEXT NOT NULL CHECK (subject IN ('user', 'session')),
-    id_hash TEXT NOT NULL,
-    until_at INTEGER NOT NULL,
-    PRIMARY KEY (project_id, subject, id_hash)
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX forgotten_until ON forgotten (project_id, until_at);
+CREATE INDEX erasures_to_purge ON erasures (project_id, deleted_at) WHERE purged_at IS NULL;
 
 CREATE TABLE idempotency (
     project_id INTEGER NOT NULL,
@@ -61,7 +48,7 @@ CREATE INDEX idempotency_of_session ON idempotency (project_id, session_id)
 
 CREATE INDEX idempotency_of_user ON idempotency (project_id, user_id) WHERE user_id IS NOT NULL;
 
-CREATE TABLE installation (
+CREATE TABLE instance (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -73,7 +60,7 @@ CREATE VIRTUAL TABLE message_words USING fts5 (
 
 CREATE VIRTUAL TABLE message_words_listed USING fts5vocab (message_words, instance);
 
-CREATE TABLE "messages" (
+CREATE TABLE messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL,
     session_id TEXT NOT NULL,
@@ -91,6 +78,14 @@ CREATE TABLE "messages" (
     UNIQUE (project_id, session_id, uuid),
     FOREIGN KEY (project_id, session_id) REFERENCES sessions (project_id, session_id)
 ) STRICT;
+
+CREATE TABLE pending_purges (
+    project_id INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    edited_at INTEGER NOT NULL,
+    purge_uuid TEXT,
+    PRIMARY KEY (project_id, uuid)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE projects (
     project_id INTEGER NOT NULL PRIMARY KEY,
@@ -110,14 +105,17 @@ CREATE TABLE sessions (
     uuid TEXT NOT NULL,
     user_id TEXT,
     user_uuid TEXT,
+    user_number INTEGER,
     metadata TEXT,
-    state TEXT NOT NULL CHECK (state IN ('active', 'erasing')),
+    state TEXT NOT NULL CHECK (state IN ('active', 'deleting')),
+    erasure_uuid TEXT,
     revision INTEGER NOT NULL,
     message_count INTEGER NOT NULL,
     last_seq INTEGER NOT NULL,
+    total_length INTEGER NOT NULL,
     ended_at INTEGER,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL, erasure_uuid TEXT, user_number INTEGER, total_length INTEGER NOT NULL DEFAULT 0,
+    updated_at INTEGER NOT NULL,
     UNIQUE (project_id, session_id),
     CHECK ((user_id IS NULL) = (user_uuid IS NULL))
 ) STRICT;
@@ -125,6 +123,16 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_listed ON sessions (project_id, state);
 
 CREATE INDEX sessions_of_user ON sessions (project_id, user_id, state) WHERE user_id IS NOT NULL;
+
+CREATE TABLE tombstones (
+    project_id INTEGER NOT NULL,
+    subject TEXT NOT NULL CHECK (subject IN ('user', 'session')),
+    id_hash TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, subject, id_hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tombstones_expiry ON tombstones (project_id, expires_at);
 
 CREATE TABLE users (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -136,10 +144,11 @@ CREATE TABLE users (
     first_name TEXT,
     last_name TEXT,
     metadata TEXT,
-    state TEXT NOT NULL CHECK (state IN ('active', 'erasing')),
+    state TEXT NOT NULL CHECK (state IN ('active', 'deleting')),
+    erasure_uuid TEXT,
     revision INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL, erasure_uuid TEXT,
+    updated_at INTEGER NOT NULL,
     UNIQUE (project_id, user_id)
 ) STRICT;
 

@@ -9,12 +9,12 @@ from typing import Any
 import apsw
 import pytest
 
-from recollect.domain.errors import StorageError, Unavailable
-from recollect.domain.transaction import Transaction
-from recollect.storage.sqlite import SqliteEngine
 from tests.storage.conftest import OpenEngine
 from tests.storage.disks import ShakyDisk
 from tests.storage.notes import log_bytes, make, note, noted, noted_in, together
+from userkeep.domain.errors import StorageError, Unavailable
+from userkeep.domain.transaction import Transaction
+from userkeep.storage.sqlite import SqliteEngine
 
 MARK = "this does not fit"
 ERRORS = pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
@@ -31,13 +31,13 @@ def engine(disk: ShakyDisk, open_engine: OpenEngine) -> Iterator[SqliteEngine]:
 
 def small(tx: Transaction) -> None:
     """Met by the disk when it is committed."""
-    tx.run("add_note", text=MARK, now_at=tx.now)
+    tx.execute("add_note", text=MARK, now_at=tx.now)
 
 
 def large(tx: Transaction) -> None:
     """Met by the disk before its end, because it does not fit in SQLite's cache."""
     for _ in range(24):
-        tx.run("add_note", text=MARK * (1024 * 1024 // len(MARK)), now_at=tx.now)
+        tx.execute("add_note", text=MARK * (1024 * 1024 // len(MARK)), now_at=tx.now)
 
 
 @ERRORS
@@ -132,9 +132,9 @@ def test_a_log_that_cannot_be_copied_back_keeps_everything(
     assert log_bytes(path) == 0
 
 
-@pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize("is_bounded", [True, False])
 def test_a_log_that_cannot_be_copied_back_keeps_nobody_from_reading_or_closing(
-    disk: ShakyDisk, open_engine: OpenEngine, is_short: bool
+    disk: ShakyDisk, open_engine: OpenEngine, is_bounded: bool
 ) -> None:
     engine = open_engine(wal_limit_bytes=1024 * 1024, read_limit_ms=500)
     engine.write(make)
@@ -142,7 +142,7 @@ def test_a_log_that_cannot_be_copied_back_keeps_nobody_from_reading_or_closing(
     for _ in range(100):
         engine.write(note("x" * 100_000))
     pool = ThreadPoolExecutor(2)
-    reading = pool.submit(read_notes, engine, is_short=is_short)
+    reading = pool.submit(read_notes, engine, is_bounded=is_bounded)
     try:
         assert len(reading.result(5)) == 100
     finally:
@@ -161,7 +161,7 @@ def test_an_engine_whose_log_cannot_be_copied_back_can_be_closed_while_a_search_
         engine.write(note("x" * 100_000))
     pool = ThreadPoolExecutor(2)
     both: list[Future[Any]] = [
-        pool.submit(read_notes, engine, is_short=False),
+        pool.submit(read_notes, engine, is_bounded=False),
         pool.submit(engine.close),
     ]
     try:
@@ -172,23 +172,25 @@ def test_an_engine_whose_log_cannot_be_copied_back_can_be_closed_while_a_search_
         pool.shutdown()
 
 
-def read_notes(engine: SqliteEngine, *, is_short: bool) -> list[str]:
-    return asyncio.run(engine.read_async(lambda tx: tx.all("notes", str), is_short=is_short))
+def read_notes(engine: SqliteEngine, *, is_bounded: bool) -> list[str]:
+    return asyncio.run(
+        engine.read_async(lambda tx: tx.fetch_all("notes", str), is_bounded=is_bounded)
+    )
 
 
-@pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize("is_bounded", [True, False])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_read_that_meets_a_broken_disk_is_told_so(
-    engine: SqliteEngine, disk: ShakyDisk, is_short: bool, is_first: bool
+    engine: SqliteEngine, disk: ShakyDisk, is_bounded: bool, is_first: bool
 ) -> None:
     if not is_first:
-        read_notes(engine, is_short=is_short)
+        read_notes(engine, is_bounded=is_bounded)
     engine.write(note("before"))
     disk.error, disk.fails_on = apsw.IOError, {"read"}
     with pytest.raises(Unavailable):
-        read_notes(engine, is_short=is_short)
+        read_notes(engine, is_bounded=is_bounded)
     disk.error = None
-    assert read_notes(engine, is_short=is_short) == ["before"]
+    assert read_notes(engine, is_bounded=is_bounded) == ["before"]
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from recollect.config import Settings
-from recollect.domain.message import NewMessage
-from recollect.domain.metadata import merge_patch
-from recollect.domain.scope import Scope
-from recollect.domain.session import NewSession
-from recollect.domain.times import HOUR, Instant
-from recollect.domain.transaction import Operation, Transaction
-from recollect.domain.user import NewUser, UserChange
-from recollect.opening import make_rules, open_installation
-from recollect.services import erasures, messages, sessions, users
-from recollect.storage import clock as clocks
-from recollect.storage.sqlite import SqliteEngine
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import note, together
+from userkeep.config import Settings
+from userkeep.domain.message import NewMessage
+from userkeep.domain.metadata import merge_patch
+from userkeep.domain.scope import Scope
+from userkeep.domain.session import NewSession
+from userkeep.domain.times import HOUR, Instant
+from userkeep.domain.transaction import Operation, Transaction
+from userkeep.domain.user import NewUser, UserChange
+from userkeep.opening import make_rules, open_instance
+from userkeep.services import erasures, messages, sessions, users
+from userkeep.storage import clock as clocks
+from userkeep.storage.sqlite import SqliteEngine
 
 NOON = 1_900_000_000_000_000
 SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
@@ -46,7 +46,7 @@ def now(engine: SqliteEngine) -> Instant:
 
 
 def times(engine: SqliteEngine) -> list[int]:
-    return engine.read(lambda tx: tx.all("times", int))
+    return engine.read(lambda tx: tx.fetch_all("times", int))
 
 
 def test_while_the_machines_clock_stands_still_time_goes_on(
@@ -112,7 +112,7 @@ def open_another_session(tx: Transaction) -> Instant:
     return sessions.add(tx, SCOPE, NewSession(session_id="second")).updated_at
 
 
-def forget_jane(tx: Transaction) -> Instant:
+def delete_jane(tx: Transaction) -> Instant:
     return erasures.begin_user(tx, SCOPE, "jane").started_at
 
 
@@ -131,7 +131,7 @@ def say_something(tx: Transaction) -> Instant:
     [
         [add_jane],
         [open_session],
-        [add_jane, forget_jane],
+        [add_jane, delete_jane],
         [open_session, say_something],
         [add_jane, add_john, change_jane],
         [open_session, open_another_session, say_something],
@@ -160,14 +160,14 @@ def test_a_restart_without_a_jump_costs_no_time(
     assert now(open_engine()) == NOON + HOUR
 
 
-def test_the_installation_as_a_whole_goes_on_from_its_newest_time(
+def test_the_instance_as_a_whole_goes_on_from_its_newest_time(
     clock: MachineClock, path: Path
 ) -> None:
     settings = Settings(database_url=f"sqlite:///{path}")
-    recollect = open_installation(settings)
-    added = recollect.engine.write(add_jane)
-    recollect.close()
+    userkeep = open_instance(settings)
+    added = userkeep.engine.write(add_jane)
+    userkeep.close()
     clock.microseconds = NOON - 24 * HOUR
-    recollect = open_installation(settings)
-    assert recollect.engine.write(change_jane) > added
-    recollect.close()
+    userkeep = open_instance(settings)
+    assert userkeep.engine.write(change_jane) > added
+    userkeep.close()

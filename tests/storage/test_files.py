@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recollect.storage.engine import Files
-from recollect.storage.scanning import RawFile
-from recollect.storage.sqlite.files import files_of
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import make, note
+from userkeep.storage.engine import Files
+from userkeep.storage.scanning import RawFile
+from userkeep.storage.sqlite.files import files_of
 
 # Another process asks for the lock that SQLite has on a file that is open.
 PROBE = """
@@ -47,17 +47,17 @@ def test_the_log_comes_first_because_what_leaves_it_goes_into_the_file(
 ) -> None:
     engine = open_engine()
     engine.write(make)
-    path.with_name("recollect.db.copy").write_bytes(b"a copy")
+    path.with_name("userkeep.db.copy").write_bytes(b"a copy")
     path.with_name("another.db").write_bytes(b"another")
-    path.with_name("recollect.db.folder").mkdir()
+    path.with_name("userkeep.db.folder").mkdir()
     files = engine.files()
     assert names(files) == [
-        "recollect.db-wal",
-        "recollect.db",
-        "recollect.db.copy",
-        "recollect.db.owner",
+        "userkeep.db-wal",
+        "userkeep.db",
+        "userkeep.db.copy",
+        "userkeep.db.owner",
     ]
-    assert [each.what for each in files.unread] == ["file recollect.db-shm"]
+    assert [each.what for each in files.unread] == ["file userkeep.db-shm"]
     for file in files.raw:
         assert contents(file) == path.with_name(file.name).read_bytes()
 
@@ -72,7 +72,7 @@ def test_to_read_the_files_takes_no_lock_away(open_engine: OpenEngine, path: Pat
             contents(file)
     assert is_held(path)
     engine.write(note("Goodbye"))
-    assert engine.read(lambda tx: tx.all("notes", str)) == ["Hello", "Goodbye"]
+    assert engine.read(lambda tx: tx.fetch_all("notes", str)) == ["Hello", "Goodbye"]
 
 
 @pytest.mark.skipif(not OPEN_FILES.exists(), reason="only Linux lists what is open")
@@ -91,7 +91,7 @@ def test_a_link_leads_to_the_files_where_they_are(open_engine: OpenEngine, path:
     link = path.parent / "elsewhere" / "linked.db"
     link.parent.mkdir()
     link.symlink_to(path)
-    assert "recollect.db-wal" in names(files_of(str(link)))
+    assert "userkeep.db-wal" in names(files_of(str(link)))
 
 
 def test_a_database_in_memory_has_none(open_engine: OpenEngine) -> None:
@@ -101,7 +101,7 @@ def test_a_database_in_memory_has_none(open_engine: OpenEngine) -> None:
 
 
 def test_a_file_that_is_gone_meanwhile_is_no_file(open_engine: OpenEngine, path: Path) -> None:
-    copy = path.with_name("recollect.db.copy")
+    copy = path.with_name("userkeep.db.copy")
     copy.write_bytes(b"a copy")
     [file] = [each for each in open_engine().files().raw if each.name == copy.name]
     copy.unlink()

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recollect.api.operations import OPERATIONS
-from recollect.config import Settings
-from recollect.domain.errors import Unavailable
-from recollect.domain.filters import (
+from tests.finding import Find, finding_on_postgres, finding_on_sqlite
+from tests.postgres import postgres_server
+from userkeep.api.operations import OPERATIONS
+from userkeep.config import Settings
+from userkeep.domain.errors import Unavailable
+from userkeep.domain.filters import (
     And,
     AnyItem,
     AtRoot,
@@ -26,24 +28,22 @@ from recollect.domain.filters import (
     Path,
     Scalar,
 )
-from recollect.domain.scope import Scope
-from recollect.domain.session import NewSession, Session
-from recollect.domain.times import Instant
-from recollect.domain.transaction import Transaction
-from recollect.native.reading import read_query
-from recollect.opening import make_rules
-from recollect.services import sessions
-from recollect.storage.engine import Engine
-from recollect.storage.postgres import PostgresEngine
-from recollect.storage.postgres.filters import PostgresFilterPrinter
-from recollect.storage.postgres.statements import statement
-from recollect.storage.queries import Query, load_queries
-from recollect.storage.sqlite import SqliteEngine
-from recollect.storage.sqlite.filters import SqliteFilterPrinter
-from recollect.storage.sqlite.migrations import migrate
-from recollect.storage.sqlite.transaction import SqliteTransaction
-from tests.finding import Find, finding_on_postgres, finding_on_sqlite
-from tests.postgres import postgres_server
+from userkeep.domain.scope import Scope
+from userkeep.domain.session import NewSession, Session
+from userkeep.domain.times import Instant
+from userkeep.domain.transaction import Transaction
+from userkeep.handlers.reading import read_query
+from userkeep.opening import make_rules
+from userkeep.services import sessions
+from userkeep.storage.engine import Engine
+from userkeep.storage.postgres import PostgresEngine
+from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.statements import statement
+from userkeep.storage.queries import Query, load_queries
+from userkeep.storage.sqlite import SqliteEngine
+from userkeep.storage.sqlite.filters import SqliteFilterPrinter
+from userkeep.storage.sqlite.migrations import migrate
+from userkeep.storage.sqlite.transaction import SqliteTransaction
 
 SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
 
@@ -236,7 +236,7 @@ def test_no_text_of_a_caller_is_in_the_sql() -> None:
 
 def search(tx: Transaction, node: Node | None = None) -> list[Session]:
     """A list, as a service asks for it."""
-    return tx.all("list_sessions", Session, project_id=1, limit=1, filter=node)
+    return tx.fetch_all("list_sessions", Session, project_id=1, limit=1, filter=node)
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
@@ -249,12 +249,12 @@ def test_a_search_that_takes_too_long_is_stopped_with_one_sentence(
 
     async def search_twice(opened: Engine) -> None:
         with pytest.raises(Unavailable) as stopped:
-            await opened.read_async(lambda tx: search(tx, thorough), is_short=False)
+            await opened.read_async(lambda tx: search(tx, thorough), is_bounded=False)
         assert stopped.value.detail == (
             "The search took longer than 0.1 s and was stopped. Narrow it by user_id, session_id "
             "or email, or ask for fewer rows at a time."
         )
-        found = await opened.read_async(search, is_short=False)
+        found = await opened.read_async(search, is_bounded=False)
         assert len(found) == 1
 
     with closing(opened_engine(engine, tmp_path)) as opened:
@@ -268,7 +268,7 @@ def opened_engine(name: str, folder: Folder) -> Engine:
     if name == "postgres":
         url = postgres_server().new_database()
         return PostgresEngine(url, load_queries("postgres"), read_limit_ms=100)
-    path = str(folder / "recollect.db")
+    path = str(folder / "userkeep.db")
     return SqliteEngine(path, load_queries("sqlite"), read_limit_ms=100)
 
 
@@ -277,8 +277,8 @@ def test_a_list_with_a_filter_runs_beside_the_others() -> None:
     taking = [query for query in queries if "filter" in query.__struct_fields__]
     assert len(taking) == 4
     for query in taking:
-        assert read_query([("limit", "10")], query).is_short
-        assert not read_query([("limit", "10"), ("filter", "{}")], query).is_short
+        assert read_query([("limit", "10")], query).is_bounded
+        assert not read_query([("limit", "10"), ("filter", "{}")], query).is_bounded
 
 
 # What is kept.
@@ -296,12 +296,12 @@ def test_statements_with_a_filter_do_not_stay_in_postgresql_nor_with_us() -> Non
     }
     with closing(PostgresEngine(postgres_server().new_database(), queries, lanes=1)) as engine:
         engine.read(search)
-        prepared = engine.read(lambda tx: tx.all("prepared", str))
+        prepared = engine.read(lambda tx: tx.fetch_all("prepared", str))
         assert prepared
         kept = statement.cache_info().currsize
         for node in many_filters():
             assert engine.read(lambda tx, node=node: search(tx, node)) == []  # type: ignore[misc]
-        assert {*engine.read(lambda tx: tx.all("prepared", str))} - {*prepared} == set()
+        assert {*engine.read(lambda tx: tx.fetch_all("prepared", str))} - {*prepared} == set()
         assert statement.cache_info().currsize == kept
 
 

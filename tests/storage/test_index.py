@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from recollect import NewMessage, Recollect, RecollectError
-from recollect.config import Settings
-from recollect.domain.errors import StorageError
-from recollect.index_upkeep import compare_index, remake_index
-from recollect.opening import Installation, open_installation
-from recollect.services import reindexing
-from tests.cli.running import recollect
+from tests.cli.running import userkeep
 from tests.postgres import postgres_server
+from userkeep import NewMessage, Userkeep, UserkeepError
+from userkeep.config import Settings
+from userkeep.domain.errors import StorageError
+from userkeep.index_upkeep import compare_index, remake_index
+from userkeep.opening import Instance, open_instance
+from userkeep.services import reindexing
 
 SECRET = "a secret for tests of the index"
 _TEXT = "shoe red cat Café dog running 京都の夜 😀 it's a-b Jane हिन्दी"
@@ -28,7 +28,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of a database that is not there yet, or empty."""
     match request.param:
         case "sqlite file":
-            return f"sqlite:///{tmp_path}/recollect.db"
+            return f"sqlite:///{tmp_path}/userkeep.db"
         case "sqlite memory":
             return "sqlite:///:memory:"
         case _:
@@ -36,14 +36,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def client(url: str) -> Iterator[Recollect]:
+def client(url: str) -> Iterator[Userkeep]:
     """An open database."""
-    with closing(Recollect.open(url, secret=SECRET)) as client:
+    with closing(Userkeep.open(url, secret=SECRET)) as client:
         yield client
 
 
-def installation_of(client: Recollect) -> Installation:
-    opened: Installation = client._caller.opened  # type: ignore[attr-defined]
+def instance_of(client: Userkeep) -> Instance:
+    opened: Instance = client._caller.opened  # type: ignore[attr-defined]
     return opened
 
 
@@ -59,7 +59,7 @@ def messages(chance: random.Random) -> list[NewMessage]:
     ]
 
 
-def change_something(client: Recollect, chance: random.Random) -> None:
+def change_something(client: Userkeep, chance: random.Random) -> None:
     session_id, user_id = f"s{chance.randrange(12)}", f"u{chance.randrange(4)}"
     owner = user_id if chance.random() < 0.5 else None
     change: list[Callable[[], Any]] = [
@@ -75,18 +75,18 @@ def change_something(client: Recollect, chance: random.Random) -> None:
         lambda: client.user.delete(user_id),
     ]
     weights = [8, 8, 3, 3, 4, 2, 1, 3, 1, 1]
-    with suppress(RecollectError, IndexError):  # there may be no such thing just now
+    with suppress(UserkeepError, IndexError):  # there may be no such thing just now
         chance.choices(change, weights)[0]()
 
 
-def one_of(client: Recollect, session_id: str) -> str:
+def one_of(client: Userkeep, session_id: str) -> str:
     return client.message.list(session_id)[0].uuid
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_after_any_changes_index_and_messages_agree(client: Recollect, seed: int) -> None:
+def test_after_any_changes_index_and_messages_agree(client: Userkeep, seed: int) -> None:
     chance = random.Random(seed)
-    opened = installation_of(client)
+    opened = instance_of(client)
     for _ in range(4):
         for _ in range(60):
             change_something(client, chance)
@@ -95,20 +95,20 @@ def test_after_any_changes_index_and_messages_agree(client: Recollect, seed: int
     assert report.messages
 
 
-def test_an_index_that_is_made_anew_is_the_one_that_was_kept(client: Recollect) -> None:
+def test_an_index_that_is_made_anew_is_the_one_that_was_kept(client: Userkeep) -> None:
     chance = random.Random(7)
     for _ in range(120):
         change_something(client, chance)
-    opened = installation_of(client)
+    opened = instance_of(client)
     before = compare_index(opened.engine, opened.scope.rules)
     remake_index(opened.engine, opened.scope.rules)
     assert compare_index(opened.engine, opened.scope.rules) == before
     assert before.messages
 
 
-def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(client: Recollect) -> None:
+def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(client: Userkeep) -> None:
     client.message.add("s1", [NewMessage(content="I wear size 9 shoes")], user_id="jane")
-    opened = installation_of(client)
+    opened = instance_of(client)
     rules = opened.scope.rules
     number = client_number(opened)
     entry = {
@@ -121,8 +121,8 @@ def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(client: Recoll
     for query, words in (("unindex_message", "shoe"), ("index_message", "boot")):
         opened.engine.write(
             lambda tx, query=query, words=words: (  # type: ignore[misc]
-                tx.tell_many(query, [entry | {"words": words}]),
-                tx.tell("set_words", **entry, words=words),
+                tx.defer_many(query, [entry | {"words": words}]),
+                tx.defer("set_words", **entry, words=words),
             )
         )
         assert not compare_index(opened.engine, rules).is_well
@@ -130,9 +130,9 @@ def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(client: Recoll
         assert compare_index(opened.engine, rules).is_well
 
 
-def client_number(opened: Installation) -> int:
+def client_number(opened: Instance) -> int:
     found = opened.engine.read(
-        lambda tx: tx.one("search_scope", int, project_id=1, session_id="s1")
+        lambda tx: tx.fetch_one("search_scope", int, project_id=1, session_id="s1")
     )
     assert found is not None
     return found
@@ -141,48 +141,48 @@ def client_number(opened: Installation) -> int:
 def test_an_index_whose_making_was_interrupted_is_gone_on_with_when_it_is_opened(
     tmp_path: Path,
 ) -> None:
-    url = f"sqlite:///{tmp_path}/recollect.db"
-    with closing(Recollect.open(url, secret=SECRET)) as client:
+    url = f"sqlite:///{tmp_path}/userkeep.db"
+    with closing(Userkeep.open(url, secret=SECRET)) as client:
         for place in range(130):
             client.message.add(f"s{place}", [NewMessage(content="shoes")], user_id="jane")
-        opened = installation_of(client)
+        opened = instance_of(client)
         rules = opened.scope.rules
-        opened.engine.write(reindexing.forget)
+        opened.engine.write(reindexing.discard)
         making = opened.engine.write(partial(reindexing.begin, rules=rules))
         done = opened.engine.write(partial(reindexing.make, rules=rules, making=making))
         assert 0 < done.messages < 130
     told: list[int] = []
     settings = Settings(database_url=url, secret=SECRET)
-    with closing(open_installation(settings, tell=told.append)) as opened:
+    with closing(open_instance(settings, tell=told.append)) as opened:
         assert sum(told) == 130 - done.messages
         assert compare_index(opened.engine, opened.scope.rules).is_well
 
 
 def test_another_language_is_refused_until_the_index_is_made_for_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/recollect.db"
-    with closing(Recollect.open(url, secret=SECRET)) as client:
+    url = f"sqlite:///{tmp_path}/userkeep.db"
+    with closing(Userkeep.open(url, secret=SECRET)) as client:
         client.message.add("s1", [NewMessage(content="Die Schuhe passten gut")], user_id="jane")
-    with pytest.raises(StorageError, match=r"indexed as english.*recollect doctor --deep"):
-        Recollect.open(url, secret=SECRET, search_language="german")
-    german = {"RECOLLECT_SEARCH_LANGUAGE": "german", "RECOLLECT_SECRET": SECRET}
-    doctor = recollect("doctor", "--deep", "--database", url, folder=tmp_path, environment=german)
+    with pytest.raises(StorageError, match=r"indexed as english.*userkeep doctor --deep"):
+        Userkeep.open(url, secret=SECRET, search_language="german")
+    german = {"USERKEEP_SEARCH_LANGUAGE": "german", "USERKEEP_SECRET": SECRET}
+    doctor = userkeep("doctor", "--deep", "--database", url, folder=tmp_path, environment=german)
     assert (doctor.returncode, doctor.stdout.splitlines()[-1]) == (
         0,
         "ok     index       fits 1 message",
     )
-    with closing(Recollect.open(url, secret=SECRET, search_language="german")) as client:
-        opened = installation_of(client)
+    with closing(Userkeep.open(url, secret=SECRET, search_language="german")) as client:
+        opened = instance_of(client)
         assert compare_index(opened.engine, opened.scope.rules).is_well
 
 
 def test_doctor_makes_an_index_anew_that_does_not_fit(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/recollect.db"
-    with closing(Recollect.open(url, secret=SECRET)) as client:
+    url = f"sqlite:///{tmp_path}/userkeep.db"
+    with closing(Userkeep.open(url, secret=SECRET)) as client:
         client.message.add("s1", [NewMessage(content="I wear size 9 shoes")], user_id="jane")
-        installation_of(client).engine.write(lambda tx: tx.tell("empty_index"))
+        instance_of(client).engine.write(lambda tx: tx.defer("empty_index"))
     arguments = ("doctor", "--deep", "--database", url)
     for finding in ("did not fit (0 sessions, -5 entries) and was made anew", "fits 1 message"):
-        environment = {"RECOLLECT_SECRET": SECRET}
-        result = recollect(*arguments, folder=tmp_path, environment=environment)
+        environment = {"USERKEEP_SECRET": SECRET}
+        result = userkeep(*arguments, folder=tmp_path, environment=environment)
         assert result.stdout.splitlines()[-1] == f"ok     index       {finding}"
         assert result.returncode == 0

@@ -8,10 +8,10 @@ from time import monotonic, sleep
 
 import pytest
 
-from recollect.domain.transaction import Transaction
-from recollect.storage.sqlite import SqliteEngine
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import log_bytes, make, note, noted_in
+from userkeep.domain.transaction import Transaction
+from userkeep.storage.sqlite import SqliteEngine
 
 MIB = 1024 * 1024
 TEXT = "x" * 50_000
@@ -32,12 +32,12 @@ def write_for(
 
     async def read(ends: float) -> int:
         while monotonic() < ends:
-            await engine.read_async(search, is_short=False)
-            await engine.read_async(lambda tx: tx.one("count_notes", int))
+            await engine.read_async(search, is_bounded=False)
+            await engine.read_async(lambda tx: tx.fetch_one("count_notes", int))
         return 0
 
     def search(tx: Transaction) -> int | None:
-        return tx.one("search", int, steps=steps)
+        return tx.fetch_one("search", int, steps=steps)
 
     async def run() -> int:
         ends = monotonic() + seconds
@@ -73,17 +73,17 @@ def test_a_reader_that_stays_holds_up_nobody_and_the_log_shrinks_when_it_leaves(
     open_engine: OpenEngine, path: Path
 ) -> None:
     def count(tx: Transaction) -> int | None:
-        return tx.one("count_notes", int)
+        return tx.fetch_one("count_notes", int)
 
     engine = open_engine(wal_limit_bytes=MIB, read_limit_ms=500)
     engine.write(make)
     is_reading, may_leave = threading.Event(), threading.Event()
 
     def stay(tx: Transaction) -> int | None:
-        tx.one("count_notes", int)
+        tx.fetch_one("count_notes", int)
         is_reading.set()
         may_leave.wait(30)
-        return tx.one("count_notes", int)
+        return tx.fetch_one("count_notes", int)
 
     staying = threading.Thread(target=engine.read, args=(stay,))
     staying.start()
@@ -95,7 +95,7 @@ def test_a_reader_that_stays_holds_up_nobody_and_the_log_shrinks_when_it_leaves(
         longest = max(longest, monotonic() - began)
     grown = log_bytes(path)
     with ThreadPoolExecutor(1) as pool:
-        searching = pool.submit(asyncio.run, engine.read_async(count, is_short=False))
+        searching = pool.submit(asyncio.run, engine.read_async(count, is_bounded=False))
         wait([searching], timeout=5)
         is_answered = searching.done()
         may_leave.set()
@@ -113,9 +113,9 @@ def test_a_reader_that_stays_holds_up_nobody_and_the_log_shrinks_when_it_leaves(
 def test_closing_leaves_no_log_and_everything_in_the_file(engine: SqliteEngine, path: Path) -> None:
     for n in range(20):
         engine.write(note(f"note {n}"))
-    engine.read(lambda tx: tx.one("count_notes", int))
-    asyncio.run(engine.read_async(lambda tx: tx.one("count_notes", int), is_short=False))
+    engine.read(lambda tx: tx.fetch_one("count_notes", int))
+    asyncio.run(engine.read_async(lambda tx: tx.fetch_one("count_notes", int), is_bounded=False))
     engine.close()
     beside = sorted(each.name for each in path.parent.iterdir())
-    assert beside == ["recollect.db", "recollect.db.owner"]
+    assert beside == ["userkeep.db", "userkeep.db.owner"]
     assert len(noted_in(path)) == 20

@@ -1,10 +1,10 @@
 """Schema changes: each is applied once, whole or not at all, and their sum is what is printed.
 
 The schema of a fresh database is printed in `schema.sqlite.sql`, beside this file. A change of the
-schema is a new step in recollect/storage/migrations/sqlite/ (never an edit of a step that was
+schema is a new step in userkeep/storage/migrations/sqlite/ (never an edit of a step that was
 released), and then:
 
-    RECOLLECT_TEST_RENEW=1 .venv/bin/pytest tests/storage/test_migrations.py
+    USERKEEP_TEST_RENEW=1 .venv/bin/pytest tests/storage/test_migrations.py
 
 prints the schema anew. Read the difference before you commit it.
 """
@@ -19,13 +19,13 @@ from typing import Any
 import apsw
 import pytest
 
-from recollect.domain.errors import StorageError
-from recollect.storage.migrations import Migration, load_migrations
-from recollect.storage.sqlite import SqliteEngine, migrations
-from recollect.storage.sqlite.connection import connect
-from recollect.storage.sqlite.migrations import migrate
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import QUERIES
+from userkeep.domain.errors import StorageError
+from userkeep.storage.migrations import Migration, load_migrations
+from userkeep.storage.sqlite import SqliteEngine, migrations
+from userkeep.storage.sqlite.connection import connect
+from userkeep.storage.sqlite.migrations import migrate
 
 PRINTED = Path(__file__).with_name("schema.sqlite.sql")
 KNOWN = load_migrations("sqlite")
@@ -67,7 +67,7 @@ def test_the_sum_of_all_steps_is_the_printed_schema(
 ) -> None:
     migrate(connection, str(path))
     fresh = schema(connection)
-    if os.environ.get("RECOLLECT_TEST_RENEW"):
+    if os.environ.get("USERKEEP_TEST_RENEW"):
         PRINTED.write_text(fresh)
     assert fresh == PRINTED.read_text()
 
@@ -159,8 +159,8 @@ def test_an_older_program_refuses_a_newer_database_and_says_what_to_do(path: Pat
     with pytest.raises(StorageError) as refused:
         SqliteEngine(str(path), QUERIES)
     assert refused.value.detail == (
-        f"{path} was made by a newer Recollect (its schema is at step 9999, this program knows "
-        f"{KNOWN[-1].number}). Install the newer Recollect, or restore a backup from before the "
+        f"{path} was made by a newer Userkeep (its schema is at step 9999, this program knows "
+        f"{KNOWN[-1].number}). Install the newer Userkeep, or restore a backup from before the "
         "upgrade; nothing was changed."
     )
     assert path.read_bytes() == before

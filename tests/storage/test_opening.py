@@ -13,16 +13,16 @@ from typing import Any
 import apsw
 import pytest
 
-from recollect.config import Settings
-from recollect.domain.errors import RecollectError, StorageError
-from recollect.domain.transaction import Transaction
-from recollect.opening import open_installation
-from recollect.storage.queries import Query
-from recollect.storage.sqlite import SqliteEngine
-from recollect.storage.sqlite.connection import connect
 from tests.storage.conftest import OpenEngine
 from tests.storage.elsewhere import run_as_nobody
 from tests.storage.notes import QUERIES, make, note, noted
+from userkeep.config import Settings
+from userkeep.domain.errors import StorageError, UserkeepError
+from userkeep.domain.transaction import Transaction
+from userkeep.opening import open_instance
+from userkeep.storage.queries import Query
+from userkeep.storage.sqlite import SqliteEngine
+from userkeep.storage.sqlite.connection import connect
 
 IN_FORCE = {
     "journal_mode": "wal",
@@ -37,12 +37,12 @@ SECRET = "a secret of the tests"
 
 def open_and_close(path: Path) -> None:
     """Open and close all that a server opens."""
-    open_installation(Settings(database_url=f"sqlite:///{path}", secret=SECRET)).close()
+    open_instance(Settings(database_url=f"sqlite:///{path}", secret=SECRET)).close()
 
 
 def refusal(path: Path) -> str:
     """The sentence with which a server would refuse to start."""
-    with pytest.raises(RecollectError) as refused:
+    with pytest.raises(UserkeepError) as refused:
         open_and_close(path)
     return refused.value.detail
 
@@ -58,13 +58,13 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 def test_every_connection_of_an_engine_has_every_setting_in_force(path: Path) -> None:
     def look(tx: Transaction) -> dict[str, int | str | None]:
-        return {name: tx.one(f"pragma_{name}", lambda value: value) for name in IN_FORCE}
+        return {name: tx.fetch_one(f"pragma_{name}", lambda value: value) for name in IN_FORCE}
 
     pragmas = {f"pragma_{name}": Query(f"PRAGMA {name}") for name in IN_FORCE}
     with closing(SqliteEngine(str(path), QUERIES | pragmas)) as engine:
         assert engine.write(look) == IN_FORCE
         assert engine.read(look) == IN_FORCE
-        assert asyncio.run(engine.read_async(look, is_short=False)) == IN_FORCE
+        assert asyncio.run(engine.read_async(look, is_bounded=False)) == IN_FORCE
 
 
 def test_a_database_in_memory_overwrites_what_it_deletes_too() -> None:
@@ -118,7 +118,7 @@ def test_a_file_that_is_no_sound_database_is_refused_and_left_as_it_is(
 
 
 @pytest.mark.parametrize(
-    "table", ["schema_migrations", "users", "sessions", "erasures", "installation"]
+    "table", ["schema_migrations", "users", "sessions", "erasures", "instance"]
 )
 def test_a_damaged_page_that_the_start_needs_is_told_in_the_same_sentence(
     path: Path, table: str
@@ -157,7 +157,7 @@ def test_an_empty_file_becomes_a_database(path: Path) -> None:
 
 
 def test_folders_are_made_as_needed(tmp_path: Path) -> None:
-    path = tmp_path / "one" / "two" / "recollect.db"
+    path = tmp_path / "one" / "two" / "userkeep.db"
     open_and_close(path)
     assert path.exists()
 
@@ -166,12 +166,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "folder"
     assert (
-        refusal(folder / "recollect.db") == f"The folder {folder} cannot be made: Not a directory."
+        refusal(folder / "userkeep.db") == f"The folder {folder} cannot be made: Not a directory."
     )
 
 
 def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "recollect.db"
+    path = tmp_path / "userkeep.db"
     path.mkdir()
     assert f"{path} cannot be opened" in refusal(path)
 
@@ -249,8 +249,8 @@ def test_a_lock_that_ends_in_time_is_waited_for(path: Path, open_engine: OpenEng
 OPEN = """
     try:
         settings = Settings(database_url=f"sqlite:///{sys.argv[1]}", secret="a secret of the tests")
-        open_installation(settings).close()
-    except RecollectError as error:
+        open_instance(settings).close()
+    except UserkeepError as error:
         print(error.detail)
 """
 
@@ -258,7 +258,7 @@ OPEN = """
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
     """A folder that everybody may use."""
-    folder = Path(tempfile.mkdtemp(prefix="recollect-"))
+    folder = Path(tempfile.mkdtemp(prefix="userkeep-"))
     folder.chmod(0o777)
     yield folder
     folder.chmod(0o777)
@@ -266,12 +266,12 @@ def public_folder() -> Iterator[Path]:
 
 
 def test_somebody_without_roots_powers_can_open_a_database(public_folder: Path) -> None:
-    assert run_as_nobody(OPEN, public_folder / "recollect.db") == ""
-    assert (public_folder / "recollect.db").exists()
+    assert run_as_nobody(OPEN, public_folder / "userkeep.db") == ""
+    assert (public_folder / "userkeep.db").exists()
 
 
 def test_a_read_only_file_is_told_and_left_as_it_is(public_folder: Path) -> None:
-    path = public_folder / "recollect.db"
+    path = public_folder / "userkeep.db"
     run_as_nobody(OPEN, path)
     path.chmod(0o444)
     before = files_in(public_folder)
@@ -281,7 +281,7 @@ def test_a_read_only_file_is_told_and_left_as_it_is(public_folder: Path) -> None
 
 
 def test_a_read_only_folder_is_told_and_left_as_it_is(public_folder: Path) -> None:
-    path = public_folder / "recollect.db"
+    path = public_folder / "userkeep.db"
     open_and_close(path)
     path.chmod(0o666)
     for beside in public_folder.glob("*.owner"):
@@ -295,7 +295,7 @@ def test_a_read_only_folder_is_told_and_left_as_it_is(public_folder: Path) -> No
 
 
 def test_a_file_of_somebody_else_is_told_and_left_as_it_is(public_folder: Path) -> None:
-    path = public_folder / "recollect.db"
+    path = public_folder / "userkeep.db"
     run_as_nobody(OPEN, path)
     path.chmod(0o000)
     sentence = run_as_nobody(OPEN, path)
@@ -306,5 +306,5 @@ def test_a_file_of_somebody_else_is_told_and_left_as_it_is(public_folder: Path) 
 def test_a_folder_that_may_not_be_made_is_told(public_folder: Path) -> None:
     public_folder.chmod(0o555)
     folder = public_folder / "new"
-    sentence = run_as_nobody(OPEN, folder / "recollect.db")
+    sentence = run_as_nobody(OPEN, folder / "userkeep.db")
     assert sentence == f"The folder {folder} cannot be made: Permission denied."

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from recollect.domain.errors import StorageError
-from recollect.storage.sqlite.owner import Owner, lock_path, read_owner
 from tests.storage.conftest import OpenEngine
 from tests.storage.elsewhere import run_elsewhere, start_elsewhere
 from tests.storage.notes import make, note, noted
+from userkeep.domain.errors import StorageError
+from userkeep.storage.sqlite.owner import Owner, lock_path, read_owner
 
 URL = "http://127.0.0.1:8123"
 
@@ -178,7 +178,7 @@ def forked(path: Path, in_child: str) -> list[str]:
 PARENT_IS_WELL = [
     "['before', 'after']",
     "True",
-    "['recollect.db', 'recollect.db.owner']",
+    "['userkeep.db', 'userkeep.db.owner']",
 ]
 
 
@@ -187,7 +187,7 @@ def test_a_forked_process_is_told_to_open_the_database_again(path: Path) -> None
 for attempt in (lambda: engine.write(note("child")), lambda: noted(engine)):
     try:
         attempt()
-    except RecollectError as error:
+    except UserkeepError as error:
         print(error.detail)
 """
     sentence = (
@@ -201,7 +201,7 @@ def test_a_forked_process_that_opens_the_database_again_is_told_of_its_parent(pa
     in_child = """
 try:
     SqliteEngine(sys.argv[1], QUERIES)
-except RecollectError as error:
+except UserkeepError as error:
     print(error.detail == f"{sys.argv[1]} is served by process {os.getppid()} at "
         "http://127.0.0.1:8123; use that, or stop it.")
 """
@@ -216,7 +216,7 @@ def test_a_forked_process_that_closes_the_engine_harms_nobody(path: Path) -> Non
     in_child = """
 try:
     engine.close()
-except RecollectError:
+except UserkeepError:
     pass
 """
     assert forked(path, in_child) == PARENT_IS_WELL

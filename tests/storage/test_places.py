@@ -1,7 +1,7 @@
 """Where people's data can live: every column of the real schema is in one of the two lists.
 
-Who adds a table or a column says in recollect/storage/places.py what is in it and how it goes when
-somebody is erased, or why nothing of anybody can be in it. These tests walk the schema, and fail
+Who adds a table or a column says in userkeep/storage/places.py what is in it and how it goes when
+somebody is deleted, or why nothing of anybody can be in it. These tests walk the schema, and fail
 until that is said.
 """
 
@@ -12,23 +12,23 @@ from pathlib import Path
 import apsw
 import pytest
 
-from recollect.domain.transaction import Transaction
-from recollect.storage.engine import Engine
-from recollect.storage.looks import look_queries, looks
-from recollect.storage.places import (
+from tests.postgres import postgres_server
+from tests.storage.postgres.notes import rows
+from userkeep.domain.transaction import Transaction
+from userkeep.storage.engine import Engine
+from userkeep.storage.looks import look_queries, looks
+from userkeep.storage.places import (
     IMPERSONAL,
     PERSONAL,
     Holds,
     columns_with_personal_data,
 )
-from recollect.storage.postgres import PostgresEngine
-from recollect.storage.postgres.migrations import migrate as migrate_postgres
-from recollect.storage.queries import DIALECTS, load_queries
-from recollect.storage.sqlite import SqliteEngine
-from recollect.storage.sqlite.connection import connect
-from recollect.storage.sqlite.migrations import migrate as migrate_sqlite
-from tests.postgres import postgres_server
-from tests.storage.postgres.notes import rows
+from userkeep.storage.postgres import PostgresEngine
+from userkeep.storage.postgres.migrations import migrate as migrate_postgres
+from userkeep.storage.queries import DIALECTS, load_queries
+from userkeep.storage.sqlite import SqliteEngine
+from userkeep.storage.sqlite.connection import connect
+from userkeep.storage.sqlite.migrations import migrate as migrate_sqlite
 
 Column = tuple[str, str]
 
@@ -51,7 +51,7 @@ WHERE attnum > 0 AND NOT attisdropped AND relkind NOT IN ('i', 'I')
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[apsw.Connection]:
     """A freshly migrated file."""
-    path = tmp_path / "recollect.db"
+    path = tmp_path / "userkeep.db"
     with closing(connect(str(path))) as connection:
         migrate_sqlite(connection, str(path))
         yield connection
@@ -172,7 +172,7 @@ def test_everything_in_the_lists_says_what_it_is_and_how_it_goes() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_table_of_ours_that_holds_texts_is_looked_into(dialect: str) -> None:
     looked = {look.table.name for look in looks(dialect)}
-    only_hashes = {"forgotten"}
+    only_hashes = {"deleted"}
     assert set(columns_with_personal_data(dialect)) - only_hashes == looked
     for look in looks(dialect):
         columns = {place.column for place in (*look.marks, *look.texts)}
@@ -181,12 +181,12 @@ def test_every_table_of_ours_that_holds_texts_is_looked_into(dialect: str) -> No
             assert place.column in columns or is_passed_over, place
 
 
-def test_a_scrub_of_postgres_writes_every_table_with_data_of_people_anew(postgres: str) -> None:
+def test_a_purge_of_postgres_writes_every_table_with_data_of_people_anew(postgres: str) -> None:
     tables = {
         table for (table,) in rows(postgres, "SELECT relname FROM pg_class WHERE relkind = 'r'")
     }
-    scrubbed = columns_with_personal_data("postgres")
-    assert {"users", "sessions", "messages", "erasures", "idempotency"} < set(scrubbed) <= tables
+    purged = columns_with_personal_data("postgres")
+    assert {"users", "sessions", "messages", "erasures", "idempotency"} < set(purged) <= tables
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -201,8 +201,8 @@ def test_the_queries_of_looks_are_sql_on_the_real_schema(postgres: str, dialect:
     def look(tx: Transaction) -> None:
         for each in looks(dialect):
             for values in ({}, {"texts": True}):
-                tx.all(each.reading, tuple_of, project_id=1, limit=1, **values)
-            tx.all(each.measuring, tuple_of, project_id=1, limit=1)
+                tx.fetch_all(each.reading, tuple_of, project_id=1, limit=1, **values)
+            tx.fetch_all(each.measuring, tuple_of, project_id=1, limit=1)
 
     with closing(engine):
         engine.read(look)

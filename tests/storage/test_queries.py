@@ -9,16 +9,16 @@ from pathlib import Path
 import apsw
 import pytest
 
-from recollect.domain.filters import Condition
-from recollect.storage.filters import with_filter
-from recollect.storage.queries import Query, load_queries, parse_queries
-from recollect.storage.sqlite.connection import connect
-from recollect.storage.sqlite.filters import SqliteFilterPrinter
-from recollect.storage.sqlite.migrations import migrate
 from tests.storage.texts import text_with, variants
+from userkeep.domain.filters import Condition
+from userkeep.storage.filters import with_filter
+from userkeep.storage.queries import Query, load_queries, parse_queries
+from userkeep.storage.sqlite.connection import connect
+from userkeep.storage.sqlite.filters import SqliteFilterPrinter
+from userkeep.storage.sqlite.migrations import migrate
 
 QUERIES = load_queries("sqlite")
-CODE = Path(__file__).parents[2] / "recollect"
+CODE = Path(__file__).parents[2] / "userkeep"
 
 NOTHING_TO_DO = {
     "move_words",  # each message is taken out of the index and put in again
@@ -40,7 +40,7 @@ _ASKING = {"one", "all", "run", "run_many", "tell", "tell_many", "tell_at_end"}
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
     """A connection to a database with the real schema."""
-    path = tmp_path_factory.mktemp("schema") / "recollect.db"
+    path = tmp_path_factory.mktemp("schema") / "userkeep.db"
     with closing(connect(str(path))) as connection:
         migrate(connection, str(path))
         yield connection

@@ -7,19 +7,19 @@ from time import monotonic
 
 import pytest
 
-from recollect.domain.errors import Unavailable
-from recollect.domain.transaction import Transaction
-from recollect.storage.sqlite import SqliteEngine
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import held, make, note, noted
+from userkeep.domain.errors import Unavailable
+from userkeep.domain.transaction import Transaction
+from userkeep.storage.sqlite import SqliteEngine
 
 
 def count(tx: Transaction) -> int:
-    return tx.one("count_notes", int) or 0
+    return tx.fetch_one("count_notes", int) or 0
 
 
 def search_for_ever(tx: Transaction) -> int | None:
-    return tx.one("search_for_ever", int)
+    return tx.fetch_one("search_for_ever", int)
 
 
 def test_a_read_sees_one_snapshot_while_writes_go_on(engine: SqliteEngine) -> None:
@@ -53,7 +53,7 @@ def test_a_read_in_a_lane_sees_one_snapshot_while_writes_go_on(engine: SqliteEng
             return first, count(tx)
 
         loop, has_looked = asyncio.get_running_loop(), asyncio.Event()
-        looking = asyncio.ensure_future(engine.read_async(look_twice, is_short=False))
+        looking = asyncio.ensure_future(engine.read_async(look_twice, is_bounded=False))
         await has_looked.wait()
         await asyncio.gather(*[engine.write_async(note(f"note {n}")) for n in range(50)])
         may_look_again.set()
@@ -68,14 +68,14 @@ def test_a_read_sees_what_was_answered_before_it(engine: SqliteEngine) -> None:
         for n in range(1, 30):
             await engine.write_async(note(f"note {n}"))
             assert await engine.read_async(count) == n
-            assert await engine.read_async(count, is_short=False) == n
+            assert await engine.read_async(count, is_bounded=False) == n
 
     asyncio.run(write_and_read())
 
 
 def test_a_read_does_not_wait_for_the_writer(engine: SqliteEngine) -> None:
     async def read_in_a_lane() -> int:
-        return await engine.read_async(count, is_short=False)
+        return await engine.read_async(count, is_bounded=False)
 
     with held(engine):
         began = monotonic()
@@ -84,10 +84,10 @@ def test_a_read_does_not_wait_for_the_writer(engine: SqliteEngine) -> None:
         assert monotonic() - began < 1
 
 
-@pytest.mark.parametrize("is_short", [True, False])
-def test_a_read_cannot_write(engine: SqliteEngine, is_short: bool) -> None:
+@pytest.mark.parametrize("is_bounded", [True, False])
+def test_a_read_cannot_write(engine: SqliteEngine, is_bounded: bool) -> None:
     with pytest.raises(Unavailable):
-        asyncio.run(engine.read_async(note("by a reader"), is_short=is_short))
+        asyncio.run(engine.read_async(note("by a reader"), is_bounded=is_bounded))
     assert noted(engine) == []
 
 
@@ -100,7 +100,7 @@ def test_what_a_read_raises_reaches_who_asked_and_the_next_read_works(engine: Sq
         with pytest.raises(LookupError, match="not like this"):
             engine.read(fail)
         with pytest.raises(LookupError, match="not like this"):
-            asyncio.run(engine.read_async(fail, is_short=False))
+            asyncio.run(engine.read_async(fail, is_bounded=False))
     engine.write(note("after"))
     assert noted(engine) == ["after"]
 
@@ -116,10 +116,10 @@ def test_a_long_read_is_stopped_with_a_sentence_and_the_next_one_works(
         with pytest.raises(
             Unavailable, match=r"took longer than 0\.2 s and was stopped"
         ) as stopped:
-            await engine.read_async(search_for_ever, is_short=False)
+            await engine.read_async(search_for_ever, is_bounded=False)
         assert "Narrow it" in stopped.value.detail
         assert 0.2 <= monotonic() - began < 5
-        assert await engine.read_async(count, is_short=False) == 0
+        assert await engine.read_async(count, is_bounded=False) == 0
 
     for _ in range(3):
         asyncio.run(search())
@@ -131,7 +131,7 @@ def test_a_read_that_waits_for_a_lane_still_has_all_its_time(open_engine: OpenEn
 
     async def crowd() -> list[int | BaseException | None]:
         operations = [search_for_ever, search_for_ever, search_for_ever, search_for_ever, count]
-        reads = [engine.read_async(each, is_short=False) for each in operations]
+        reads = [engine.read_async(each, is_bounded=False) for each in operations]
         return await asyncio.gather(*reads, return_exceptions=True)
 
     *stopped, counted = asyncio.run(crowd())
@@ -144,7 +144,7 @@ def test_long_reads_do_not_hold_up_the_loop_or_writers(open_engine: OpenEngine) 
     engine.write(make)
 
     async def write_meanwhile() -> int:
-        searches = [engine.read_async(search_for_ever, is_short=False) for _ in range(4)]
+        searches = [engine.read_async(search_for_ever, is_bounded=False) for _ in range(4)]
         searching = asyncio.gather(*searches, return_exceptions=True)
         written = 0
         while not searching.done():
@@ -186,7 +186,7 @@ def test_a_closed_engine_refuses_reads_of_threads_that_never_read_before(
 def test_a_closed_engine_refuses_reads_in_lanes(engine: SqliteEngine) -> None:
     engine.close()
     with pytest.raises(Unavailable):
-        asyncio.run(engine.read_async(count, is_short=False))
+        asyncio.run(engine.read_async(count, is_bounded=False))
 
 
 def test_closing_lets_a_read_in_a_lane_end(engine: SqliteEngine) -> None:
@@ -199,7 +199,7 @@ def test_closing_lets_a_read_in_a_lane_end(engine: SqliteEngine) -> None:
             may_end.wait(10)
             return count(tx)
 
-        reading = asyncio.ensure_future(engine.read_async(read, is_short=False))
+        reading = asyncio.ensure_future(engine.read_async(read, is_bounded=False))
         await is_reading.wait()
         closing = asyncio.ensure_future(asyncio.to_thread(engine.close))
         await asyncio.sleep(0.1)

@@ -12,14 +12,14 @@ import apsw
 import psycopg
 import pytest
 
-from recollect import Conflict, NewMessage, Recollect, Unavailable, Verification
-from recollect.domain.verification import Wanted
-from recollect.opening import open_installation
-from recollect.services import erasures
-from recollect.verifying import Verifying
-from recollect.verifying import rows as row_search
 from tests.conftest import fresh_settings
-from tests.typed_ways import over_installation
+from tests.typed_ways import over_instance
+from userkeep import Conflict, NewMessage, Unavailable, Userkeep, Verification
+from userkeep.domain.verification import Wanted
+from userkeep.opening import open_instance
+from userkeep.services import erasures
+from userkeep.verifying import Verifying
+from userkeep.verifying import rows as row_search
 
 ENGINES = ("sqlite file", "postgres")
 JANE = "jane@example.com"
@@ -29,7 +29,7 @@ ANOTHER = "00000000-0000-7000-8000-00000000000a"
 class House(NamedTuple):
     """A database in which Jane was, with a way past the program."""
 
-    client: Recollect
+    client: Userkeep
     put: Callable[..., None]
 
 
@@ -47,7 +47,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
             with psycopg.connect(url, autocommit=True) as connected:
                 connected.execute(statement.replace("{now}", "to_timestamp(1)").encode(), values)
 
-    with Recollect.open(url, secret_file=settings.secret_file) as client:
+    with Userkeep.open(url, secret_file=settings.secret_file) as client:
         client.user.add(user_id="tom")
         client.user.add(user_id=JANE, email=JANE)
         client.message.add("s1", NewMessage(content="I live in Oslo"), user_id=JANE)
@@ -56,7 +56,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
 
 PUT_USER = """
 INSERT INTO users (project_id, user_id, uuid, state, revision, created_at, updated_at, erasure_uuid)
-VALUES (1, %s, %s, 'erasing', 1, {now}, {now}, %s)
+VALUES (1, %s, %s, 'deleting', 1, {now}, {now}, %s)
 """
 PUT_SESSION = """
 INSERT INTO sessions (
@@ -90,7 +90,7 @@ def test_a_row_of_the_user_is_found_by_uuid_id_and_erasure(house: House) -> None
     assert hits(done) == by_uuid
     done = house.client.erasure.verify(erasure.id, subject_id=JANE)
     assert hits(done) == by_uuid | {("table users.user_id", "id")}
-    assert not done.has_namesake
+    assert not done.id_reused
 
 
 def test_a_session_of_the_user_is_found(house: House) -> None:
@@ -100,14 +100,14 @@ def test_a_session_of_the_user_is_found(house: House) -> None:
     assert hits(done) == {("table sessions.user_uuid", "uuid"), ("table sessions.user_id", "id")}
 
 
-def test_a_session_that_was_marked_and_forgotten_is_found(house: House) -> None:
+def test_a_session_that_was_marked_and_deleted_is_found(house: House) -> None:
     erasure = house.client.user.delete(JANE)
     house.put(PUT_SESSION, "s9", ANOTHER, None, None, erasure.id)
     done = house.client.erasure.verify(erasure.id)
     assert hits(done) == {("table sessions.erasure_uuid", "erasure")}
 
 
-def test_messages_of_an_erased_session_are_found(house: House) -> None:
+def test_messages_of_an_deleted_session_are_found(house: House) -> None:
     erasure = house.client.session.delete("s1")
     house.put(PUT_SESSION, "s1", erasure.subject_uuid, None, None, None)
     house.put(PUT_MESSAGE, "s1", ANOTHER)
@@ -119,7 +119,7 @@ def test_messages_of_an_erased_session_are_found(house: House) -> None:
     }
 
 
-def test_an_erased_message_is_found_in_its_session(house: House) -> None:
+def test_an_deleted_message_is_found_in_its_session(house: House) -> None:
     [message] = house.client.message.list("s1")
     erasure = house.client.message.delete("s1", message.uuid)
     house.client.session.add(session_id="s2")
@@ -139,7 +139,7 @@ def test_what_remembers_a_request_of_the_user_is_found_and_not_that_of_a_namesak
         "s4", NewMessage(content="Hello"), user_id=JANE, idempotency_key="newer"
     )
     done = house.client.erasure.verify(erasure.id, subject_id=JANE)
-    assert (hits(done), done.has_namesake) == (set(), True)
+    assert (hits(done), done.id_reused) == (set(), True)
     house.put(PUT_KEY, JANE, None, erasure.subject_uuid)
     done = house.client.erasure.verify(erasure.id, subject_id=JANE)
     assert hits(done) == {("table idempotency.user_id", "id"), ("table idempotency.uuid", "uuid")}
@@ -165,8 +165,8 @@ def test_a_table_of_any_size_is_looked_through_piece_by_piece(
 @pytest.mark.parametrize("engine", ["sqlite memory", *ENGINES])
 def test_an_erasure_that_goes_on_is_not_verified(engine: str, tmp_path: Path) -> None:
     settings = fresh_settings(engine, tmp_path)
-    with closing(open_installation(settings)) as opened:
-        way = over_installation(opened)
+    with closing(open_instance(settings)) as opened:
+        way = over_instance(opened)
         way.request("POST", "/v1/users", json={"user_id": JANE})
         begun = opened.engine.write(lambda tx: erasures.begin_user(tx, opened.scope, JANE))
         refused = way.request("POST", "/v1/erasures/{}/verify", begun.uuid, json={})

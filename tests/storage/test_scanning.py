@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recollect import NewMessage, Recollect
-from recollect.domain.canaries import MAX_CANARIES, check_canaries
-from recollect.domain.errors import InvalidField
-from recollect.domain.languages import LANGUAGES
-from recollect.domain.words import Words, folded
-from recollect.storage import scanning
-from recollect.storage.patterns import (
+from tests.postgres import postgres_server
+from userkeep import NewMessage, Userkeep
+from userkeep.domain.canaries import MAX_CANARIES, check_canaries
+from userkeep.domain.errors import InvalidField
+from userkeep.domain.languages import LANGUAGES
+from userkeep.domain.words import Words, folded
+from userkeep.storage import scanning
+from userkeep.storage.patterns import (
     Form,
     Index,
     Pattern,
@@ -28,8 +29,7 @@ from recollect.storage.patterns import (
     telling_words,
     word_patterns_of,
 )
-from recollect.storage.scanning import PIECE_BYTES, PlainFile, Scanner, scan_files
-from tests.postgres import postgres_server
+from userkeep.storage.scanning import PIECE_BYTES, PlainFile, Scanner, scan_files
 
 WORDS = Words(LANGUAGES["english"])
 SENTENCE = 'Jane "the Fox" Doe\nlives in Øslo/Zürich, <at> №12 😀'
@@ -302,7 +302,7 @@ def test_a_list_that_cannot_be_looked_for_is_refused_by_its_field(
     assert "Jane" not in refused.value.detail
 
 
-# For real: the engines' own files, before anything is erased.
+# For real: the engines' own files, before anything is deleted.
 
 EMAIL = "jane.canary@example.com"
 SAID = "The Lindqvist papers are in zanzifoxglove, not in zanzibarquell"
@@ -311,7 +311,7 @@ LONG = " ".join(f"Then number {number} said: Bergstrom!" for number in range(2_0
 
 def fill(database: str) -> None:
     """Somebody in a database."""
-    with Recollect.open(database, secret="x" * 16) as client:
+    with Userkeep.open(database, secret="x" * 16) as client:
         client.user.add(user_id="jane", email=EMAIL, metadata={"note": "Øl-Canary"})
         client.message.add(
             "s1", [NewMessage(content=SAID), NewMessage(content=LONG)], user_id="jane"
@@ -334,20 +334,20 @@ IN_ROWS = {(0, Form.UTF8), (1, Form.UTF8), (2, Form.UTF8)}
 
 
 def test_sqlite_rows_and_words_are_found_in_the_log_and_then_in_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "recollect.db"
-    with Recollect.open(path, secret="x" * 16) as client:
+    path = tmp_path / "userkeep.db"
+    with Userkeep.open(path, secret="x" * 16) as client:
         client.user.add(user_id="tom")
         client.message.add("s0", NewMessage(content=SAID), user_id="tom")
-        in_log = found_in(tmp_path, "fts5")["recollect.db-wal"]
+        in_log = found_in(tmp_path, "fts5")["userkeep.db-wal"]
         assert {(1, Form.UTF8), (1, Form.WORD), (1, Form.TAIL)} <= in_log
     fill(str(path))
     found = found_in(tmp_path, "fts5")
-    assert set(found) == {"recollect.db"}
-    assert found["recollect.db"] >= IN_ROWS | {(1, Form.WORD), (1, Form.TAIL), (3, Form.UTF8)}
+    assert set(found) == {"userkeep.db"}
+    assert found["userkeep.db"] >= IN_ROWS | {(1, Form.WORD), (1, Form.TAIL), (3, Form.UTF8)}
 
 
 def test_sqlite_free_pages_and_gaps_are_looked_into(tmp_path: Path) -> None:
-    path = tmp_path / "recollect.db"
+    path = tmp_path / "userkeep.db"
     fill(str(path))
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("PRAGMA secure_delete = 0").fetchall()
@@ -355,7 +355,7 @@ def test_sqlite_free_pages_and_gaps_are_looked_into(tmp_path: Path) -> None:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         assert connection.pragma("freelist_count") > 2
         assert connection.execute("SELECT count(*) FROM users").get == 0
-    assert found_in(tmp_path, "fts5")["recollect.db"] >= IN_ROWS
+    assert found_in(tmp_path, "fts5")["userkeep.db"] >= IN_ROWS
 
 
 def test_postgres_rows_words_and_the_log_are_looked_into() -> None:

@@ -1,19 +1,19 @@
-"""The installation's secret: made once, never in the database, and no other one is taken."""
+"""The instance's secret: made once, never in the database, and no other one is taken."""
 
 from pathlib import Path
 
 import pytest
 
-from recollect.config import Settings
-from recollect.domain.errors import StorageError
-from recollect.opening import open_installation
+from userkeep.config import Settings
+from userkeep.domain.errors import StorageError
+from userkeep.opening import open_instance
 
 SECRET = "correct horse battery staple"
 
 
 def opened(path: Path, **settings: str) -> None:
-    """Open the installation and close it again."""
-    open_installation(Settings(database_url=f"sqlite:///{path}", **settings)).close()  # type: ignore[arg-type]
+    """Open the instance and close it again."""
+    open_instance(Settings(database_url=f"sqlite:///{path}", **settings)).close()  # type: ignore[arg-type]
 
 
 def bytes_beside(path: Path) -> bytes:
@@ -26,7 +26,7 @@ def test_another_secret_is_refused_with_a_sentence_and_nothing_changes(path: Pat
     before = path.read_bytes()
     with pytest.raises(StorageError, match="belongs to another secret") as refused:
         opened(path, secret="another secret, quite long")
-    assert "RECOLLECT_SECRET_FILE" in refused.value.detail
+    assert "USERKEEP_SECRET_FILE" in refused.value.detail
     assert path.read_bytes() == before
     opened(path, secret=SECRET)
 
@@ -47,9 +47,9 @@ def test_a_secret_is_made_beside_the_database_for_its_owner_alone(path: Path) ->
     opened(path)
     assert secret.read_bytes() == made
     assert sorted(each.name for each in path.parent.iterdir()) == [
-        "recollect.db",
-        "recollect.db.owner",
-        "recollect.db.secret",
+        "userkeep.db",
+        "userkeep.db.owner",
+        "userkeep.db.secret",
     ]
 
 
@@ -84,8 +84,8 @@ def test_a_secret_file_that_cannot_be_read_is_told(path: Path) -> None:
 
 
 def test_every_database_in_memory_has_a_secret_of_its_own() -> None:
-    one = open_installation(Settings(database_url="sqlite:///:memory:"))
-    two = open_installation(Settings(database_url="sqlite:///:memory:"))
+    one = open_instance(Settings(database_url="sqlite:///:memory:"))
+    two = open_instance(Settings(database_url="sqlite:///:memory:"))
     assert one.scope.rules.id_hash("jane") != two.scope.rules.id_hash("jane")
     one.close()
     two.close()

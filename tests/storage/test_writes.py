@@ -9,9 +9,6 @@ from time import monotonic, sleep
 import apsw
 import pytest
 
-from recollect.domain.errors import Conflict, Unavailable
-from recollect.domain.transaction import Transaction
-from recollect.storage.sqlite import SqliteEngine
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import (
     commits_in_log,
@@ -22,20 +19,23 @@ from tests.storage.notes import (
     noted_in,
     together,
 )
+from userkeep.domain.errors import Conflict, Unavailable
+from userkeep.domain.transaction import Transaction
+from userkeep.storage.sqlite import SqliteEngine
 
 
 def refuse(tx: Transaction) -> None:
-    tx.run("add_note", text="half done", now_at=tx.now)
+    tx.execute("add_note", text="half done", now_at=tx.now)
     raise Conflict("not like this")
 
 
 def answer_nobody(tx: Transaction) -> None:
-    tx.run("answer_note", answers=1_000_000, text="to nobody")
+    tx.execute("answer_note", answers=1_000_000, text="to nobody")
 
 
 def interrupt(tx: Transaction) -> None:
-    tx.run("add_note", text="before the interrupt", now_at=tx.now)
-    tx.run("add_and_interrupt", text="interrupted")
+    tx.execute("add_note", text="before the interrupt", now_at=tx.now)
+    tx.execute("add_and_interrupt", text="interrupted")
 
 
 def test_writes_that_wait_together_are_one_commit(
@@ -63,7 +63,7 @@ def test_a_write_is_in_the_file_before_it_is_answered(engine: SqliteEngine, path
 def test_nobody_waits_for_a_crowd_of_slow_operations(engine: SqliteEngine, path: Path) -> None:
     def slow(tx: Transaction) -> None:
         sleep(0.015)
-        tx.run("add_note", text="slow", now_at=tx.now)
+        tx.execute("add_note", text="slow", now_at=tx.now)
 
     before = commits_in_log(path)
     together(engine, *[slow] * 10)
@@ -280,4 +280,4 @@ def test_a_database_in_memory_reads_and_writes_as_a_file_does(open_engine: OpenE
     assert (first, last) == ("first", "last")
     assert isinstance(failed, Conflict)
     assert noted(engine) == ["first", "last"]
-    assert asyncio.run(engine.read_async(lambda tx: tx.one("count_notes", int))) == 2
+    assert asyncio.run(engine.read_async(lambda tx: tx.fetch_one("count_notes", int))) == 2

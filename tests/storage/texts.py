@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain, combinations
 
-from recollect.domain.filters import AnyItem, Condition, Or
-from recollect.storage.filters import FilterPrinter, with_filter
-from recollect.storage.queries import Query
+from userkeep.domain.filters import AnyItem, Condition, Or
+from userkeep.storage.filters import FilterPrinter, with_filter
+from userkeep.storage.queries import Query
 
 FILTER = AnyItem(("a",), Or((Condition(("b",), "in", (1, "2")), Condition((), "contains", "x"))))
 

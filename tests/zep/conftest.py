@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recollect.zep import ZepClient
 from tests.serving import serving
+from userkeep.zep import ZepClient
 
 OLD_PYTHON = Path(__file__).parents[2] / ".environments" / "zep-python" / "bin" / "python"
 

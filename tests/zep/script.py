@@ -13,10 +13,10 @@ import sys
 import warnings
 from uuid import UUID
 
-import recollect.zep
-from recollect.zep import APIError, NotFoundError, ZepClient
-from recollect.zep.exceptions import AuthError, ZepClientError
-from recollect.zep.memory import (
+import userkeep.zep
+from userkeep.zep import APIError, NotFoundError, ZepClient
+from userkeep.zep.exceptions import AuthError, ZepClientError
+from userkeep.zep.memory import (
     Memory,
     MemorySearchPayload,
     MemorySearchResult,
@@ -24,9 +24,9 @@ from recollect.zep.memory import (
     Session,
     Summary,
 )
-from recollect.zep.memory.models import SearchScope
-from recollect.zep.message.models import UpdateMessageMetadataRequest
-from recollect.zep.user import CreateUserRequest, UpdateUserRequest, User
+from userkeep.zep.memory.models import SearchScope
+from userkeep.zep.message.models import UpdateMessageMetadataRequest
+from userkeep.zep.user import CreateUserRequest, UpdateUserRequest, User
 
 ODD_IDS = [
     "jane smith",
@@ -146,7 +146,7 @@ def construction(url):
     with ZepClient(base_url=url, api_key="any") as client:
         say("a client in a block", client.user.list())
     attempt("a closed client", client.user.list)
-    say("names", sorted(set(recollect.zep.__all__) & {"ZepClient", "Memory", "Message", "Session"}))
+    say("names", sorted(set(userkeep.zep.__all__) & {"ZepClient", "Memory", "Message", "Session"}))
 
 
 def users(client):

@@ -1,4 +1,4 @@
-"""The same program with zep-python 1.5.0 and with `recollect.zep`, and what they print."""
+"""The same program with zep-python 1.5.0 and with `userkeep.zep`, and what they print."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ DIFFERENCES = {
 def printed(tmp_path_factory, old_python):
     """What each package makes the program print, by line: (old, new)."""
     ours = SCRIPT.read_text()
-    theirs = ours.replace("recollect.zep", "zep_python")
+    theirs = ours.replace("userkeep.zep", "zep_python")
     return (
         run(old_python, theirs, tmp_path_factory.mktemp("old")),
         run(sys.executable, ours, tmp_path_factory.mktemp("new")),

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from recollect.zep import (
+from tests.serving import free_port, serving
+from userkeep.zep import (
     APIError,
     AuthError,
     NotFoundError,
@@ -17,7 +18,6 @@ from recollect.zep import (
     ZepClientError,
     zep_client,
 )
-from tests.serving import free_port, serving
 
 VERSION = "0.27.2-abc"
 
@@ -95,7 +95,7 @@ def test_an_answer_that_is_none_is_an_error_of_the_api(body):
     with answering(200, body.encode("utf-8", "replace").decode()) as url:
         for name in ("user.get", "memory.get_session", "memory.get_memory"):
             for call in both_forms(url, name, "jane"):
-                with pytest.raises(APIError, match="none of Recollect's"):
+                with pytest.raises(APIError, match="none of Userkeep's"):
                     call()
 
 
@@ -113,7 +113,7 @@ def test_nothing_that_listens_is_an_error_of_the_api_with_no_answer_in_it():
 
 
 def test_another_server_is_not_taken_for_ours(url):
-    with pytest.raises(APIError, match="no server of Recollect's") as caught:
+    with pytest.raises(APIError, match="no server of Userkeep's") as caught:
         ZepClient(f"{url}/elsewhere")
     assert caught.value.response_data is not None
     assert caught.value.response_data["status_code"] == 404
@@ -134,7 +134,7 @@ def test_a_server_that_may_be_too_old_is_warned_of(version):
         ZepClient(url).close()
 
 
-@pytest.mark.parametrize("version", ["0.21.0-", "0.27.2-recollect", "1.0.0-beta", "dev-n/a (n/a)"])
+@pytest.mark.parametrize("version", ["0.21.0-", "0.27.2-userkeep", "1.0.0-beta", "dev-n/a (n/a)"])
 def test_a_server_that_is_new_enough_is_not(version):
     with answering(version=version) as url:
         ZepClient(url).close()
@@ -208,7 +208,7 @@ for _ in range(2):
 
 def printed_by(program, url):
     """What a program of its own prints, which has a client."""
-    head = "import sys; from recollect.zep import ZepClient; client = ZepClient(sys.argv[1])"
+    head = "import sys; from userkeep.zep import ZepClient; client = ZepClient(sys.argv[1])"
     ran = subprocess.run(
         [sys.executable, "-c", head + program, url], capture_output=True, text=True, check=False
     )

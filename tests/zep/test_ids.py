@@ -4,8 +4,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from recollect.zep import Memory, Message, NotFoundError, Session
-from recollect.zep.user import CreateUserRequest, UpdateUserRequest
+from userkeep.zep import Memory, Message, NotFoundError, Session
+from userkeep.zep.user import CreateUserRequest, UpdateUserRequest
 
 any_id = pytest.mark.parametrize(
     "name",

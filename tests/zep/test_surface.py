@@ -60,7 +60,7 @@ def looked_at(python, package):
 
 def test_every_method_is_here_and_called_the_same_way(old_python):
     theirs = looked_at(old_python, "zep_python")
-    ours = looked_at(sys.executable, "recollect.zep")
+    ours = looked_at(sys.executable, "userkeep.zep")
     assert len(theirs) >= 50
     for name, method in theirs.items():
         count = len(method["parameters"])
@@ -71,13 +71,13 @@ def test_every_method_is_here_and_called_the_same_way(old_python):
 
 
 def test_the_first_parameter_of_a_client_is_the_servers_address():
-    zep = importlib.import_module("recollect.zep")
+    zep = importlib.import_module("userkeep.zep")
     assert list(inspect.signature(zep.ZepClient).parameters) == ["base_url", "api_key"]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_names_are_where_programs_import_them_from(module):
-    place = importlib.import_module(f"recollect.zep.{module}".rstrip("."))
+    place = importlib.import_module(f"userkeep.zep.{module}".rstrip("."))
     for name in MODULES[module]:
         assert inspect.isclass(getattr(place, name))
 
@@ -85,9 +85,9 @@ def test_names_are_where_programs_import_them_from(module):
 def test_a_client_needs_no_database_and_no_server_in_its_process():
     program = """
 import sys
-import recollect
-assert not {"httpx2", "recollect.zep"} & set(sys.modules)
-import recollect.zep
+import userkeep
+assert not {"httpx2", "userkeep.zep"} & set(sys.modules)
+import userkeep.zep
 print(sorted({"apsw", "psycopg", "starlette", "uvicorn", "pydantic", "rich"} & set(sys.modules)))
 """
     ran = subprocess.run(

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from recollect.config import Settings
-from recollect.zep import ZepClient
 from tests.conftest import database_url
 from tests.serving import serving
+from userkeep.config import Settings
+from userkeep.zep import ZepClient
 
 WALK = """\
-from recollect.zep import ZepClient
-from recollect.zep.user import CreateUserRequest, UpdateUserRequest
+from userkeep.zep import ZepClient
+from userkeep.zep.user import CreateUserRequest, UpdateUserRequest
 client = ZepClient(api_key=API_KEY)                      # base_url defaults to the local server
 user_request = CreateUserRequest(user_id=user_id, email="jane@example.com", first_name="Jane", last_name="Smith", metadata={"foo": "bar"})
 new_user = client.user.add(user_request)
@@ -31,10 +31,10 @@ for users in client.user.list_chunked(chunkSize=100):
 # Port 8000 may be somebody's who has data there, so "the local server" is another for a while.
 BEFORE = """\
 import os
-from recollect.zep import ZepClient
+from userkeep.zep import ZepClient
 ZepClient.__init__.__defaults__ = (os.environ["SERVER"], None)
 API_KEY, user_id, process = "any", "user123", print
-ZepClient().user.add(__import__("recollect.zep.user").zep.user.CreateUserRequest(user_id="john"))
+ZepClient().user.add(__import__("userkeep.zep.user").zep.user.CreateUserRequest(user_id="john"))
 """
 
 AFTER = """

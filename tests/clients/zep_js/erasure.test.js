@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { NotFoundError, Session, fresh, said, words, zep } from "./zep.js";
 
 /** Jane, who had a session and was deleted; what is left is the ids. */
-const erased = async () => {
+const deleted = async () => {
   const user = await zep.user.add({ user_id: fresh("jane") });
   const session_id = fresh("s");
   await zep.memory.addSession(new Session({ session_id, user_id: user.user_id }));
@@ -16,7 +16,7 @@ const erased = async () => {
 };
 
 test("a deleted user is gone with all sessions and messages", async () => {
-  const { user, session_id, message } = await erased();
+  const { user, session_id, message } = await deleted();
   await assert.rejects(zep.user.get(user.user_id), NotFoundError);
   await assert.rejects(zep.user.delete(user.user_id), NotFoundError);
   assert.deepEqual(await zep.user.getSessions(user.user_id), []);
@@ -27,14 +27,14 @@ test("a deleted user is gone with all sessions and messages", async () => {
 });
 
 test("a late append brings no session back", async () => {
-  const { session_id } = await erased();
+  const { session_id } = await deleted();
   await assert.rejects(zep.memory.addMemory(session_id, said("Hello?")), NotFoundError);
   await assert.rejects(zep.memory.getSession(session_id), NotFoundError);
   assert.deepEqual((await zep.memory.getMemory(session_id)).messages, []);
 });
 
 test("a namesake starts with nothing", async () => {
-  const { user, session_id } = await erased();
+  const { user, session_id } = await deleted();
   const namesake = await zep.user.add({ user_id: user.user_id });
   assert.notEqual(namesake.uuid, user.uuid);
   assert.deepEqual(await zep.user.getSessions(user.user_id), []);

@@ -1,4 +1,4 @@
-// @getzep/zep-js 0.10.0 as its users have it, pointed at the server that RECOLLECT_TEST_URL names.
+// @getzep/zep-js 0.10.0 as its users have it, pointed at the server that USERKEEP_TEST_URL names.
 //
 // The server is fresh but shared by the whole run: a test makes its ids with `fresh`, and passes
 // over rows without its mark.
@@ -18,8 +18,8 @@ export const {
   ZepClient,
 } = require("@getzep/zep-js");
 
-export const url = process.env.RECOLLECT_TEST_URL;
-if (!url) throw new Error("RECOLLECT_TEST_URL does not say where the server is.");
+export const url = process.env.USERKEEP_TEST_URL;
+if (!url) throw new Error("USERKEEP_TEST_URL does not say where the server is.");
 
 // The client's way to say that a server is too old for it. Warnings are errors here.
 console.warn = (text) => {

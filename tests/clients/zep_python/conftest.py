@@ -1,4 +1,4 @@
-"""zep-python 1.5.0 as its users have it, pointed at the server that RECOLLECT_TEST_URL names.
+"""zep-python 1.5.0 as its users have it, pointed at the server that USERKEEP_TEST_URL names.
 
 The server is fresh but shared by the whole run: a test makes its ids from `mark`, and passes over
 rows without it.
@@ -14,8 +14,8 @@ from zep_python import ZepClient
 
 
 def pytest_configure():
-    if not os.environ.get("RECOLLECT_TEST_URL"):
-        raise pytest.UsageError("RECOLLECT_TEST_URL does not say where the server is.")
+    if not os.environ.get("USERKEEP_TEST_URL"):
+        raise pytest.UsageError("USERKEEP_TEST_URL does not say where the server is.")
 
 
 class Awaited:
@@ -50,7 +50,7 @@ class Awaited:
 
 @pytest.fixture(scope="session")
 def url():
-    return os.environ["RECOLLECT_TEST_URL"]
+    return os.environ["USERKEEP_TEST_URL"]
 
 
 @pytest.fixture(scope="session", params=["sync", "async"])

@@ -12,7 +12,7 @@ def said(content):
 
 
 @pytest.fixture
-def erased(zep, mark):
+def deleted(zep, mark):
     """Jane, who had two sessions and was deleted; what is left is the ids."""
     jane = SimpleNamespace(user_id=f"jane-{mark}", sessions=[f"{mark}-1", f"{mark}-2"])
     jane.uuid = zep.user.add(CreateUserRequest(user_id=jane.user_id)).uuid
@@ -24,23 +24,23 @@ def erased(zep, mark):
     return jane
 
 
-def test_a_deleted_user_is_gone_with_all_sessions_and_messages(zep, erased):
+def test_a_deleted_user_is_gone_with_all_sessions_and_messages(zep, deleted):
     with pytest.raises(NotFoundError):
-        zep.user.get(erased.user_id)
-    assert zep.user.get_sessions(erased.user_id) == []
-    for session_id in erased.sessions:
+        zep.user.get(deleted.user_id)
+    assert zep.user.get_sessions(deleted.user_id) == []
+    for session_id in deleted.sessions:
         with pytest.raises(NotFoundError):
             zep.memory.get_session(session_id)
         assert zep.memory.get_memory(session_id).messages == []
         assert zep.message.get_session_messages(session_id) == []
     with pytest.raises(NotFoundError):
-        zep.message.get_session_message(erased.sessions[-1], erased.message_uuid)
+        zep.message.get_session_message(deleted.sessions[-1], deleted.message_uuid)
 
 
-def test_a_deleted_user_is_on_no_list(zep, erased):
-    assert erased.user_id not in {user.user_id for user in zep.user.list()}
+def test_a_deleted_user_is_on_no_list(zep, deleted):
+    assert deleted.user_id not in {user.user_id for user in zep.user.list()}
     listed = {session.session_id for session in zep.memory.list_sessions()}
-    assert listed.isdisjoint(erased.sessions)
+    assert listed.isdisjoint(deleted.sessions)
 
 
 def test_others_keep_what_is_theirs(zep, mark):
@@ -54,8 +54,8 @@ def test_others_keep_what_is_theirs(zep, mark):
     assert message.content == "john"
 
 
-def test_a_late_append_brings_no_session_back(zep, erased):
-    for session_id in erased.sessions:
+def test_a_late_append_brings_no_session_back(zep, deleted):
+    for session_id in deleted.sessions:
         with pytest.raises(NotFoundError):
             zep.memory.add_memory(session_id, said("I still live in Oslo"))
         with pytest.raises(NotFoundError):
@@ -63,22 +63,22 @@ def test_a_late_append_brings_no_session_back(zep, erased):
         assert zep.memory.get_memory(session_id).messages == []
 
 
-def test_a_late_annotation_is_not_found(zep, erased):
+def test_a_late_annotation_is_not_found(zep, deleted):
     with pytest.raises(NotFoundError):
         zep.message.update_message_metadata(
-            erased.sessions[-1], erased.message_uuid, {"metadata": {"lives": "Oslo"}}
+            deleted.sessions[-1], deleted.message_uuid, {"metadata": {"lives": "Oslo"}}
         )
     with pytest.raises(NotFoundError):
-        zep.memory.update_session(Session(session_id=erased.sessions[0], metadata={"a": 1}))
+        zep.memory.update_session(Session(session_id=deleted.sessions[0], metadata={"a": 1}))
 
 
-def test_a_namesake_starts_with_nothing(zep, erased):
-    user = zep.user.add(CreateUserRequest(user_id=erased.user_id))
-    assert user.uuid != erased.uuid
+def test_a_namesake_starts_with_nothing(zep, deleted):
+    user = zep.user.add(CreateUserRequest(user_id=deleted.user_id))
+    assert user.uuid != deleted.uuid
     assert user.metadata is None
     assert zep.user.get_sessions(user.user_id) == []
 
-    first, second = erased.sessions
+    first, second = deleted.sessions
     zep.memory.add_session(Session(session_id=first, user_id=user.user_id))
     assert zep.memory.get_memory(first).messages == []
     zep.memory.add_memory(first, said("I live in Rome"))
@@ -89,8 +89,8 @@ def test_a_namesake_starts_with_nothing(zep, erased):
         zep.memory.add_memory(second, said("I still live in Oslo"))
 
 
-def test_a_session_made_anew_needs_no_user(zep, erased):
-    session_id = erased.sessions[0]
+def test_a_session_made_anew_needs_no_user(zep, deleted):
+    session_id = deleted.sessions[0]
     zep.memory.add_session(Session(session_id=session_id))
     zep.memory.add_memory(session_id, said("Hello"))
     assert [m.content for m in zep.memory.get_memory(session_id).messages] == ["Hello"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from recollect.storage.postgres import PostgresEngine
 from tests.postgres import OwnPostgresServer, postgres_server
 from tests.storage.postgres.notes import QUERIES, make
 from tests.storage.postgres.proxy import Proxy
+from userkeep.storage.postgres import PostgresEngine
 
 OpenEngine = Callable[..., PostgresEngine]
 

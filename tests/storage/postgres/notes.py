@@ -7,9 +7,9 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from recollect.domain.transaction import Operation, Transaction
-from recollect.storage.postgres import PostgresEngine
-from recollect.storage.queries import Query, load_queries, parse_queries
+from userkeep.domain.transaction import Operation, Transaction
+from userkeep.storage.postgres import PostgresEngine
+from userkeep.storage.queries import Query, load_queries, parse_queries
 
 _SQL = """
 -- name: make_notes
@@ -65,7 +65,7 @@ SELECT current_setting(:name);
 -- name: wait_at_gate
 SELECT count(*) FROM pg_advisory_xact_lock_shared(:gate);
 
--- name: forget_statements
+-- name: delete_statements
 DEALLOCATE ALL;
 """
 
@@ -76,14 +76,14 @@ QUERIES: dict[str, Query] = load_queries("postgres") | {
 
 def make(tx: Transaction) -> None:
     """The table."""
-    tx.run("make_notes")
+    tx.execute("make_notes")
 
 
 def note(text: str) -> Operation[str]:
     """An operation that writes a note and gives its text."""
 
     def write(tx: Transaction) -> str:
-        tx.run("add_note", text=text, now_at=tx.now)
+        tx.execute("add_note", text=text, now_at=tx.now)
         return text
 
     return write
@@ -91,27 +91,27 @@ def note(text: str) -> Operation[str]:
 
 def count(tx: Transaction) -> int:
     """How many notes there are."""
-    return tx.one("count_notes", int) or 0
+    return tx.fetch_one("count_notes", int) or 0
 
 
 def backend(tx: Transaction) -> int:
     """The number of the server's process at the other end."""
-    return tx.one("backend", int) or 0
+    return tx.fetch_one("backend", int) or 0
 
 
 def setting(name: str) -> Operation[str | None]:
     """What a setting is on the engine's connection."""
-    return lambda tx: tx.one("setting", str, name=name)
+    return lambda tx: tx.fetch_one("setting", str, name=name)
 
 
 def search(seconds: float) -> Operation[int | None]:
     """A statement that takes so long."""
-    return lambda tx: tx.one("search", int, seconds=str(seconds))
+    return lambda tx: tx.fetch_one("search", int, seconds=str(seconds))
 
 
 def noted(engine: PostgresEngine) -> list[str]:
     """All notes that a reader sees."""
-    return engine.read(lambda tx: tx.all("notes", str))
+    return engine.read(lambda tx: tx.fetch_all("notes", str))
 
 
 def rows(url: str, sql: LiteralString, *values: Any) -> list[Any]:
@@ -153,7 +153,7 @@ def gate_closed(url: str) -> Iterator[None]:
 
 def wait_at_gate(tx: Transaction) -> None:
     """Pass the gate, once it is open."""
-    tx.one("wait_at_gate", int, gate=_GATE)
+    tx.fetch_one("wait_at_gate", int, gate=_GATE)
 
 
 def wait_until_at_gate(url: str, number: int) -> None:

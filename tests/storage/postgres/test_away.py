@@ -13,12 +13,12 @@ import httpx2
 import psycopg
 import pytest
 
-from recollect.domain.errors import Unavailable
-from recollect.storage.postgres import PostgresEngine
 from tests.postgres import OwnPostgresServer
 from tests.serving import Server, serving
 from tests.storage.postgres.notes import QUERIES, count, make, note, noted_in
 from tests.storage.postgres.proxy import Proxy
+from userkeep.domain.errors import Unavailable
+from userkeep.storage.postgres import PostgresEngine
 
 ANSWER_S = 2.0
 """Whatever has happened to the database, a client knows after this."""

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from recollect.storage.migrations import load_migrations
-from recollect.storage.postgres.filters import PostgresFilterPrinter
-from recollect.storage.postgres.migrations import migrate
-from recollect.storage.queries import load_queries
 from tests.postgres import postgres_server
 from tests.storage.postgres.notes import rows
 from tests.storage.texts import text_with, variants
+from userkeep.storage.migrations import load_migrations
+from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.migrations import migrate
+from userkeep.storage.queries import load_queries
 
 QUERIES = load_queries("postgres")
 
@@ -27,8 +27,8 @@ SHARD_KEYS = {
     "sessions": "session_id",
     "messages": "session_id",
     "erasures": "uuid",
-    "edits": "uuid",
-    "forgotten": "id_hash",
+    "pending_purges": "uuid",
+    "tombstones": "id_hash",
     "idempotency": "key",
 }
 NOTHING_TO_DO = {
@@ -44,7 +44,7 @@ NOTHING_TO_DO = {
 }
 """The words are in the messages' own rows."""
 
-EVERYWHERE = {"installation", "projects", "schema_migrations"}
+EVERYWHERE = {"instance", "projects", "schema_migrations"}
 """Small tables, of which each node has a copy."""
 
 MADE_IN_THE_STATEMENT = re.compile(
@@ -212,13 +212,13 @@ def test_a_statement_that_locks_names_one_row_by_what_divides_its_table(name: st
 
 # Small tables and those whose rows expire are looked through; each row is then changed by its key.
 OF_MANY_SHARDS = {
-    "cover_edits",
-    "cover_erasures",
-    "drop_claims",
-    "drop_covered_edits",
+    "assign_edits_to_purge",
+    "assign_erasures_to_purge",
+    "release_leases",
+    "delete_purged_edits",
     "drop_made_of_session",
     "drop_made_of_user",
-    "set_scrubbed",
+    "set_purged",
 }
 
 
@@ -264,8 +264,8 @@ def test_what_has_nothing_to_do_is_known() -> None:
         ("list_messages", ("after", "limit"), "messages_pkey"),
         ("list_messages", ("before", "limit", "descending"), "messages_pkey"),
         ("skip_users", (), "users_listed"),
-        ("abandoned_erasures", (), "erasures_running"),
-        ("expired_forgotten", (), "forgotten_until"),
+        ("interrupted_erasures", (), "erasures_running"),
+        ("expired_tombstones", (), "tombstone_expires_at"),
         ("expired_made", (), "idempotency_created"),
     ],
 )

@@ -12,10 +12,6 @@ import pytest
 import uvloop
 from psycopg import sql
 
-from recollect.domain.errors import StorageError, Unavailable
-from recollect.domain.transaction import Operation, Transaction
-from recollect.storage import clock as clocks
-from recollect.storage.postgres import PostgresEngine
 from tests.postgres import OwnPostgresServer, postgres_server
 from tests.serving import free_port
 from tests.storage.postgres.conftest import OpenEngine
@@ -34,6 +30,10 @@ from tests.storage.postgres.notes import (
     terminate,
 )
 from tests.storage.postgres.proxy import Proxy
+from userkeep.domain.errors import StorageError, Unavailable
+from userkeep.domain.transaction import Operation, Transaction
+from userkeep.storage import clock as clocks
+from userkeep.storage.postgres import PostgresEngine
 
 NOON = 1_900_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -222,12 +222,12 @@ def test_a_server_that_resets_its_connections_after_a_last_word_is_not_waited_fo
 # The server is changed under a statement.
 
 
-def test_statements_that_the_server_has_forgotten_are_prepared_again(
+def test_statements_that_the_server_has_deleted_are_prepared_again(
     one_lane: PostgresEngine, write: Ask
 ) -> None:
     write(one_lane, note("before"))
     for _ in range(3):
-        forget_statements(one_lane, write)
+        delete_statements(one_lane, write)
         write(one_lane, note("after"))
         assert one_lane.read(count) > 0
     assert noted(one_lane) == ["before", "after", "after", "after"]
@@ -240,16 +240,16 @@ class Row:
         self.columns = columns
 
 
-def forget_statements(engine: PostgresEngine, write: Ask) -> None:
-    """As DISCARD ALL by a pooler in between does; COMMIT itself is forgotten in the first run."""
+def delete_statements(engine: PostgresEngine, write: Ask) -> None:
+    """As DISCARD ALL by a pooler in between does; COMMIT itself is deleted in the first run."""
     runs: list[None] = []
 
-    def forget(tx: Transaction) -> None:
+    def delete(tx: Transaction) -> None:
         runs.append(None)
         if len(runs) == 1:
-            tx.run("forget_statements")
+            tx.execute("delete_statements")
 
-    write(engine, forget)
+    write(engine, delete)
     assert len(runs) == 2
 
 
@@ -257,7 +257,7 @@ def test_a_table_that_changes_under_a_prepared_statement_is_read_as_it_is_now(
     one_lane: PostgresEngine, url: str, write: Ask
 ) -> None:
     def whole(tx: Transaction) -> int:
-        return len(tx.all("whole_notes", Row)[0].columns)
+        return len(tx.fetch_all("whole_notes", Row)[0].columns)
 
     write(one_lane, note("there"))
     columns = one_lane.read(whole)
@@ -272,7 +272,7 @@ def test_a_table_that_changes_under_a_prepared_statement_is_read_as_it_is_now(
 def test_a_column_that_comes_while_an_operation_is_half_done_does_it_no_harm(
     one_lane: PostgresEngine, url: str
 ) -> None:
-    one_lane.write(lambda tx: tx.all("whole_notes", Row))
+    one_lane.write(lambda tx: tx.fetch_all("whole_notes", Row))
     runs: list[None] = []
 
     def write_and_look(tx: Transaction) -> int:
@@ -280,7 +280,7 @@ def test_a_column_that_comes_while_an_operation_is_half_done_does_it_no_harm(
         if len(runs) == 1:
             rows(url, "ALTER TABLE notes ADD COLUMN more text")
         note("written")(tx)
-        return len(tx.all("whole_notes", Row))
+        return len(tx.fetch_all("whole_notes", Row))
 
     assert one_lane.write(write_and_look) == 1
     assert noted_in(url) == ["written"]
@@ -321,7 +321,7 @@ def test_each_write_is_later_than_the_one_before_while_the_clock_stands_still(
     monkeypatch.setattr(clocks, "time_ns", lambda: NOON * 1000)
     for n in range(5):
         engine.write(note(f"{n}"))
-    times = engine.read(lambda tx: tx.all("times", int))
+    times = engine.read(lambda tx: tx.fetch_all("times", int))
     assert times == sorted(set(times))
 
 
@@ -333,8 +333,8 @@ def with_parameter(url: str, parameter: str) -> str:
 
 
 def test_the_server_sees_our_name(engine: PostgresEngine, url: str) -> None:
-    assert engine.write(setting("application_name")) == "recollect"
-    assert connections(url, "recollect") > 0
+    assert engine.write(setting("application_name")) == "userkeep"
+    assert connections(url, "userkeep") > 0
 
 
 def test_the_url_may_give_another_name(url: str, open_engine: OpenEngine) -> None:
@@ -420,10 +420,10 @@ def test_a_wrong_port_is_named() -> None:
 
 def test_a_wrong_database_is_named() -> None:
     url = postgres_server().new_database()
-    wrong = url.replace("recollect_test_", "recollect_nowhere_")
+    wrong = url.replace("userkeep_test_", "userkeep_nowhere_")
     with pytest.raises(StorageError) as refused:
         PostgresEngine(wrong, QUERIES)
-    assert "recollect_nowhere_" in refused.value.detail
+    assert "userkeep_nowhere_" in refused.value.detail
     assert "does not exist" in refused.value.detail
     assert "that the database is there" in refused.value.detail
 

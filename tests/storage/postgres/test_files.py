@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg
 
-from recollect.storage.engine import Files
-from recollect.storage.postgres.files import _WHO, _is_of_server, files_of
 from tests.postgres import OwnPostgresServer
+from userkeep.storage.engine import Files
+from userkeep.storage.postgres.files import _WHO, _is_of_server, files_of
 
 
 def names(files: Files) -> list[str]:

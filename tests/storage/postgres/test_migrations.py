@@ -1,10 +1,10 @@
 """Schema changes: each is applied once, whole or not at all, and their sum is what is printed.
 
 The schema of a fresh database is printed in `../schema.postgres.sql`. A change of the schema is a
-new step in recollect/storage/migrations/postgres/ (never an edit of a step that was released), and
+new step in userkeep/storage/migrations/postgres/ (never an edit of a step that was released), and
 then:
 
-    RECOLLECT_TEST_RENEW=1 .venv/bin/pytest tests/storage/postgres/test_migrations.py
+    USERKEEP_TEST_RENEW=1 .venv/bin/pytest tests/storage/postgres/test_migrations.py
 
 prints the schema anew. Read the difference before you commit it.
 """
@@ -21,16 +21,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from recollect.domain.errors import StorageError
-from recollect.storage.migrations import Migration, load_migrations
-from recollect.storage.postgres import PostgresEngine, migrations
-from recollect.storage.postgres.connection import place_of
-from recollect.storage.postgres.migrations import migrate
 from tests.postgres import postgres_server
 from tests.storage.elsewhere import end, start_elsewhere
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import QUERIES, note, rows
 from tests.storage.postgres.printing import printed_schema
+from userkeep.domain.errors import StorageError
+from userkeep.storage.migrations import Migration, load_migrations
+from userkeep.storage.postgres import PostgresEngine, migrations
+from userkeep.storage.postgres.connection import place_of
+from userkeep.storage.postgres.migrations import migrate
 
 PRINTED = Path(__file__).parents[1] / "schema.postgres.sql"
 KNOWN = load_migrations("postgres")
@@ -78,7 +78,7 @@ def database_of_another_encoding() -> str:
 def test_the_sum_of_all_steps_is_the_printed_schema(url: str) -> None:
     migrate(url)
     fresh = printed_schema(url)
-    if os.environ.get("RECOLLECT_TEST_RENEW"):
+    if os.environ.get("USERKEEP_TEST_RENEW"):
         PRINTED.write_text(fresh)
     assert fresh == PRINTED.read_text()
 
@@ -193,13 +193,13 @@ def test_ten_engines_that_open_a_fresh_database_at_once_bring_it_up_to_date_once
     assert recorded(url) == [(step.number, step.name) for step in KNOWN]
 
 
-def test_processes_that_open_a_fresh_installation_at_once_bring_it_up_to_date_once(
+def test_processes_that_open_a_fresh_instance_at_once_bring_it_up_to_date_once(
     url: str, tmp_path: Path
 ) -> None:
     code = """
     sys.stdin.readline()
     settings = Settings(database_url=sys.argv[1], secret_file=sys.argv[2])
-    open_installation(settings).close()
+    open_instance(settings).close()
     print("opened")
     """
     secret = tmp_path / "secret"
@@ -210,21 +210,19 @@ def test_processes_that_open_a_fresh_installation_at_once_bring_it_up_to_date_on
         each.stdin.flush()
     assert [end(each) for each in started] == ["opened"] * len(started)
     assert recorded(url) == [(step.number, step.name) for step in KNOWN]
-    assert rows(url, "SELECT count(*) FROM installation WHERE name = 'secret_fingerprint'") == [
-        (1,)
-    ]
+    assert rows(url, "SELECT count(*) FROM instance WHERE name = 'secret_fingerprint'") == [(1,)]
 
 
 def test_a_server_that_starts_while_others_serve_takes_the_missing_step(
     url: str, open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = open_engine()
-    older.read(lambda tx: tx.all("project_ids", int))
+    older.read(lambda tx: tx.fetch_all("project_ids", int))
     [step] = with_steps(monkeypatch, "ALTER TABLE projects ADD COLUMN one text")
     newer = open_engine()
     assert recorded(url)[-1][0] == step.number
     for engine in (older, newer):
-        assert engine.read(lambda tx: tx.all("project_ids", int)) == [1]
+        assert engine.read(lambda tx: tx.fetch_all("project_ids", int)) == [1]
 
 
 # Databases that are not ours.
@@ -236,8 +234,8 @@ def test_an_older_program_refuses_a_newer_database_and_says_what_to_do(url: str)
     with pytest.raises(StorageError) as refused:
         PostgresEngine(url, QUERIES)
     assert refused.value.detail == (
-        f"{place_of(url)} was made by a newer Recollect (its schema is at step 9999, this program "
-        f"knows {KNOWN[-1].number}). Install the newer Recollect, or restore a backup from before "
+        f"{place_of(url)} was made by a newer Userkeep (its schema is at step 9999, this program "
+        f"knows {KNOWN[-1].number}). Install the newer Userkeep, or restore a backup from before "
         "the upgrade; nothing was changed."
     )
 
@@ -257,21 +255,21 @@ def test_another_programs_database_is_refused_and_left_alone(
     with pytest.raises(StorageError) as refused:
         PostgresEngine(url, QUERIES)
     assert f"{place_of(url)} is another program's database" in refused.value.detail
-    assert "?options=-csearch_path%3Drecollect" in refused.value.detail
+    assert "?options=-csearch_path%3Duserkeep" in refused.value.detail
     assert tables(url) == {name}
 
 
-@pytest.mark.parametrize("path", ["recollect", "recollect,public"])
+@pytest.mark.parametrize("path", ["userkeep", "userkeep,public"])
 def test_an_empty_schema_of_another_programs_database_will_do(url: str, path: str) -> None:
     rows(url, "CREATE TABLE schema_migrations (version text)")
-    rows(url, "CREATE SCHEMA recollect")
+    rows(url, "CREATE SCHEMA userkeep")
     options = f"-csearch_path%3D{path}"
     for _ in range(2):
         with closing(PostgresEngine(with_options(url, options), QUERIES)) as engine:
-            assert engine.read(lambda tx: tx.all("project_ids", int)) == [1]
+            assert engine.read(lambda tx: tx.fetch_all("project_ids", int)) == [1]
     in_public: Any = rows(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     assert in_public == [("schema_migrations",)]
-    in_ours = "SELECT count(*) FROM pg_tables WHERE schemaname = 'recollect'"
+    in_ours = "SELECT count(*) FROM pg_tables WHERE schemaname = 'userkeep'"
     assert rows(url, in_ours)[0][0] >= 8
 
 
@@ -301,6 +299,6 @@ def test_a_client_encoding_that_is_set_elsewhere_does_no_harm(
             )
         )
     engine = open_engine()
-    engine.write(lambda tx: tx.run("make_notes"))
+    engine.write(lambda tx: tx.execute("make_notes"))
     engine.write(note("漢字 😀 é"))
-    assert engine.read(lambda tx: tx.all("notes", str)) == ["漢字 😀 é"]
+    assert engine.read(lambda tx: tx.fetch_all("notes", str)) == ["漢字 😀 é"]

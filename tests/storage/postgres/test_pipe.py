@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 import pytest
 import uvloop
 
-from recollect.domain.errors import Unavailable
-from recollect.domain.transaction import Operation, Transaction
-from recollect.storage.postgres import PostgresEngine
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
     connections,
@@ -23,6 +20,9 @@ from tests.storage.postgres.notes import (
     terminate,
 )
 from tests.storage.postgres.proxy import Proxy
+from userkeep.domain.errors import Unavailable
+from userkeep.domain.transaction import Operation, Transaction
+from userkeep.storage.postgres import PostgresEngine
 
 READS = 200
 
@@ -38,7 +38,7 @@ def given_back(number: int) -> Operation[tuple[int, str]]:
     """A read that can be told from all others, with the process of the server that answered."""
 
     def read(tx: Transaction) -> tuple[int, str]:
-        [row] = tx.all("given_back", Given, value=str(number))
+        [row] = tx.fetch_all("given_back", Given, value=str(number))
         return int(row.value), row.process
 
     return read
@@ -123,7 +123,7 @@ def test_where_the_connection_breaks_the_reads_are_answered_all_the_same(
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_connection_that_ends_without_a_word_is_noticed_and_forgotten(
+def test_a_connection_that_ends_without_a_word_is_noticed_and_deleted(
     open_engine: OpenEngine, proxy: Proxy, run: Callable[..., None], reset: bool
 ) -> None:
     engine = open_engine(proxy.url)

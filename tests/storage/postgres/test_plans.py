@@ -12,12 +12,12 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from recollect.storage.postgres.filters import PostgresFilterPrinter
-from recollect.storage.postgres.migrations import migrate
-from recollect.storage.postgres.statements import statement
-from recollect.storage.queries import load_queries
 from tests.postgres import postgres_server
 from tests.storage.texts import text_with, variants
+from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.migrations import migrate
+from userkeep.storage.postgres.statements import statement
+from userkeep.storage.queries import load_queries
 
 QUERIES = load_queries("postgres")
 
@@ -51,33 +51,41 @@ MANY: tuple[LiteralString, ...] = (
     FROM generate_series(1, 50000) AS n
     """,
     """
-    INSERT INTO forgotten (project_id, subject, id_hash, until_at)
+    INSERT INTO tombstones (project_id, subject, id_hash, until_at)
     SELECT 1, 'user', 'hash ' || n, now() + n * interval '1 s'
     FROM generate_series(1, 50000) AS n
     """,
     """
-    INSERT INTO edits (project_id, uuid, edited_at)
+    INSERT INTO pending_purges (project_id, uuid, edited_at)
     SELECT 1, gen_random_uuid(), now() FROM generate_series(1, 50000) AS n
     """,
     """
     INSERT INTO erasures (
         project_id, uuid, subject, subject_hash, subject_uuid, state, session_count, message_count,
-        started_at, erased_at, scrub_uuid, scrubbed_at
+        started_at, deleted_at, purge_uuid, purged_at
     )
-    SELECT 1, gen_random_uuid(), 'user', 'hash ' || n, gen_random_uuid(), 'erased', 1, 2, now(),
+    SELECT 1, gen_random_uuid(), 'user', 'hash ' || n, gen_random_uuid(), 'deleted', 1, 2, now(),
         now(), gen_random_uuid(), now()
     FROM generate_series(1, 50000) AS n
     """,
     "VACUUM (ANALYZE)",
 )
-TABLES = ("users", "sessions", "messages", "idempotency", "forgotten", "edits", "erasures")
+TABLES = (
+    "users",
+    "sessions",
+    "messages",
+    "idempotency",
+    "tombstones",
+    "pending_purges",
+    "erasures",
+)
 
 READ_EVERYTHING = {
     "newest_messages",  # of all users: off the loop, with a time limit
     "extent",  # of all users: how much there is to search
     "sessions_to_index",  # once, in the background, where an index is made anew
-    "cover_edits",  # by each scrub: it covers all of them
-    "drop_covered_edits",  # at its end
+    "assign_edits_to_purge",  # by each purge: it covers all of them
+    "delete_purged_edits",  # at its end
 }
 """What reads a table where it is not told whose part of it is wanted."""
 

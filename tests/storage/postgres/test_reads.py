@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from recollect.domain.errors import Unavailable
-from recollect.domain.transaction import Transaction
-from recollect.storage.postgres import PostgresEngine
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
     count,
@@ -23,6 +20,9 @@ from tests.storage.postgres.notes import (
     wait_at_gate,
     wait_until_at_gate,
 )
+from userkeep.domain.errors import Unavailable
+from userkeep.domain.transaction import Transaction
+from userkeep.storage.postgres import PostgresEngine
 
 
 def test_a_read_of_two_statements_sees_one_snapshot_while_writes_go_on(
@@ -62,9 +62,9 @@ def test_a_read_of_one_statement_runs_once(engine: PostgresEngine) -> None:
     assert len(runs) == 1
 
 
-@pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize("is_bounded", [True, False])
 def test_a_read_on_a_loop_sees_one_snapshot_while_writes_go_on(
-    engine: PostgresEngine, url: str, is_short: bool
+    engine: PostgresEngine, url: str, is_bounded: bool
 ) -> None:
     def look_twice(tx: Transaction) -> tuple[int, int]:
         first = count(tx)
@@ -73,7 +73,7 @@ def test_a_read_on_a_loop_sees_one_snapshot_while_writes_go_on(
 
     async def look_while_writing() -> tuple[int, int]:
         with gate_closed(url):
-            looking = asyncio.ensure_future(engine.read_async(look_twice, is_short=is_short))
+            looking = asyncio.ensure_future(engine.read_async(look_twice, is_bounded=is_bounded))
             await asyncio.to_thread(wait_until_at_gate, url, 1)
             for n in range(20):
                 await engine.write_async(note(f"note {n}"))
@@ -88,7 +88,7 @@ def test_a_read_sees_what_was_answered_before_it(engine: PostgresEngine) -> None
         for n in range(1, 30):
             await engine.write_async(note(f"note {n}"))
             assert await engine.read_async(count) == n
-            assert await engine.read_async(count, is_short=False) == n
+            assert await engine.read_async(count, is_bounded=False) == n
             assert await asyncio.to_thread(engine.read, count) == n
 
     asyncio.run(write_and_read())
@@ -98,14 +98,14 @@ def test_a_read_does_not_wait_for_a_writer(engine: PostgresEngine, url: str) -> 
     engine.write(note("0"))
 
     def change(tx: Transaction) -> None:
-        tx.run("change_note", id=1, more="+")
+        tx.execute("change_note", id=1, more="+")
         wait_at_gate(tx)
 
     async def read_meanwhile() -> list[str]:
         with gate_closed(url):
             writing = asyncio.ensure_future(engine.write_async(change))
             await asyncio.to_thread(wait_until_at_gate, url, 1)
-            seen = await engine.read_async(lambda tx: tx.all("notes", str))
+            seen = await engine.read_async(lambda tx: tx.fetch_all("notes", str))
         await writing
         return seen
 
@@ -139,7 +139,7 @@ def test_what_a_read_raises_reaches_who_asked_and_the_next_read_works(
             with pytest.raises(LookupError, match="not like this"):
                 engine.read(failing)
             with pytest.raises(LookupError, match="not like this"):
-                asyncio.run(engine.read_async(failing, is_short=False))
+                asyncio.run(engine.read_async(failing, is_bounded=False))
     engine.write(note("after"))
     assert noted(engine) == ["after"]
 
@@ -170,11 +170,11 @@ def test_long_reads_have_a_limit_of_their_own(open_engine: OpenEngine) -> None:
     async def ask() -> None:
         began = monotonic()
         with pytest.raises(Unavailable, match=r"search took longer than 0\.2 s") as stopped:
-            await engine.read_async(search(30), is_short=False)
+            await engine.read_async(search(30), is_bounded=False)
         assert "Narrow it" in stopped.value.detail
         assert 0.2 <= monotonic() - began < 5
         assert await engine.read_async(search(0.4)) == 1
-        assert await engine.read_async(search(0), is_short=False) == 1
+        assert await engine.read_async(search(0), is_bounded=False) == 1
 
     asyncio.run(ask())
 
@@ -183,8 +183,8 @@ def test_a_long_read_that_waits_for_a_lane_still_has_all_its_time(open_engine: O
     engine = open_engine(read_limit_ms=900)
 
     async def crowd() -> list[Any]:
-        reads = [engine.read_async(search(30), is_short=False) for _ in range(4)]
-        reads.append(engine.read_async(search(0.5), is_short=False))
+        reads = [engine.read_async(search(30), is_bounded=False) for _ in range(4)]
+        reads.append(engine.read_async(search(0.5), is_bounded=False))
         return await asyncio.gather(*reads, return_exceptions=True)
 
     *stopped, counted = asyncio.run(crowd())
@@ -197,7 +197,7 @@ def test_long_reads_do_not_hold_up_others(open_engine: OpenEngine) -> None:
     engine.write(make)
 
     async def write_meanwhile() -> int:
-        searches = [engine.read_async(search(30), is_short=False) for _ in range(4)]
+        searches = [engine.read_async(search(30), is_bounded=False) for _ in range(4)]
         searching = asyncio.gather(*searches, return_exceptions=True)
         written = 0
         while not searching.done():
@@ -230,8 +230,8 @@ def test_a_great_answer_comes_whole_while_others_are_answered(
 
     async def read_all() -> None:
         great = [
-            engine.read_async(lambda tx: tx.all("notes", str), is_short=is_short)
-            for is_short in (True, False, True)
+            engine.read_async(lambda tx: tx.fetch_all("notes", str), is_bounded=is_bounded)
+            for is_bounded in (True, False, True)
         ]
         small = [engine.read_async(count) for _ in range(50)]
         for texts in await asyncio.gather(*great):
@@ -245,7 +245,7 @@ def test_a_great_write_goes_out_whole(engine: PostgresEngine) -> None:
     texts = [f"{n} " + "😀" * 250_000 for n in range(20)]
 
     def write(tx: Transaction) -> int:
-        return tx.run_many("add_note", [{"text": text, "now_at": tx.now} for text in texts])
+        return tx.execute_many("add_note", [{"text": text, "now_at": tx.now} for text in texts])
 
     assert asyncio.run(engine.write_async(write)) == 20
     assert noted(engine) == texts

@@ -12,17 +12,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from recollect.config import Settings
-from recollect.domain.errors import Conflict, Unavailable
-from recollect.domain.scope import Scope
-from recollect.domain.transaction import Operation, Transaction
-from recollect.domain.user import NewUser
-from recollect.native.calls import Call, Replayed
-from recollect.native.performers import PERFORMERS
-from recollect.opening import make_rules
-from recollect.storage.postgres import PostgresEngine
-from recollect.storage.postgres.connection import SqlError
-from recollect.storage.postgres.engine import LANES_FOR_LONG_READS, PIPES
 from tests.storage.elsewhere import run_elsewhere
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
@@ -37,18 +26,29 @@ from tests.storage.postgres.notes import (
     wait_at_gate,
     wait_until_at_gate,
 )
+from userkeep.config import Settings
+from userkeep.domain.errors import Conflict, Unavailable
+from userkeep.domain.scope import Scope
+from userkeep.domain.transaction import Operation, Transaction
+from userkeep.domain.user import NewUser
+from userkeep.handlers.calls import Call, Replayed
+from userkeep.handlers.table import HANDLERS
+from userkeep.opening import make_rules
+from userkeep.storage.postgres import PostgresEngine
+from userkeep.storage.postgres.connection import SqlError
+from userkeep.storage.postgres.engine import LANES_FOR_LONG_READS, PIPES
 
 LANES = 3
 SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
 
 
 def refuse(tx: Transaction) -> None:
-    tx.run("add_note", text="half done", now_at=tx.now)
+    tx.execute("add_note", text="half done", now_at=tx.now)
     raise Conflict("not like this")
 
 
 def answer_nobody(tx: Transaction) -> None:
-    tx.run("answer_note", answers=1_000_000, text="to nobody")
+    tx.execute("answer_note", answers=1_000_000, text="to nobody")
 
 
 def set_default(url: str, name: str, value: str) -> None:
@@ -129,10 +129,10 @@ def test_a_row_that_the_database_refuses_leaves_nothing_of_its_operation(
 
 def test_one_bad_row_of_many_leaves_none(engine: PostgresEngine) -> None:
     def write_many(tx: Transaction) -> int:
-        return tx.run_many("add_note", [{"text": each, "now_at": tx.now} for each in "abc"])
+        return tx.execute_many("add_note", [{"text": each, "now_at": tx.now} for each in "abc"])
 
     def write_bad(tx: Transaction) -> int:
-        return tx.run_many("add_note", [{"text": t, "now_at": tx.now} for t in ("a", "", "c")])
+        return tx.execute_many("add_note", [{"text": t, "now_at": tx.now} for t in ("a", "", "c")])
 
     with pytest.raises(SqlError, match="23514"):
         engine.write(write_bad)
@@ -194,13 +194,13 @@ def test_two_writers_that_wait_for_each_other_both_succeed(engine: PostgresEngin
 
     def change(name: str, first: int, second: int) -> Operation[str]:
         def write(tx: Transaction) -> str:
-            tx.run("change_note", id=first, more=f" {name}")
+            tx.execute("change_note", id=first, more=f" {name}")
             if name not in runs:
                 runs.append(name)
                 both_hold_one.wait(10)
             else:
                 runs.append(name)
-            tx.run("change_note", id=second, more=f" {name}")
+            tx.execute("change_note", id=second, more=f" {name}")
             return name
 
         return write
@@ -223,12 +223,12 @@ def test_of_two_that_write_one_key_the_second_finds_what_the_first_wrote(
     first_looks: list[bool] = []
 
     def once(tx: Transaction) -> str:
-        if tx.one("has_key", int, key="k"):
+        if tx.fetch_one("has_key", int, key="k"):
             return "found"
         first_looks.append(True)
         if len(first_looks) <= 2:
             have_looked.wait(10)
-        tx.run("add_note_once", text="written", key="k")
+        tx.execute("add_note_once", text="written", key="k")
         return "written"
 
     with ThreadPoolExecutor(2) as pool:
@@ -252,7 +252,7 @@ def test_of_two_requests_with_one_idempotency_key_on_two_servers_one_is_carried_
             runs.append(None)
             if len(runs) == 1:
                 have_begun.wait(10)
-            return PERFORMERS["users.add"](tx, SCOPE, call)
+            return HANDLERS["users.add"](tx, SCOPE, call)
 
         return engine.write(write)
 
@@ -336,7 +336,7 @@ def test_as_many_operations_run_at_once_as_there_are_lanes(
     async def ask() -> None:
         with gate_closed(url):
             waiting = [engine.read_async(wait_at_gate) for _ in range(3 * LANES)]
-            waiting += [engine.read_async(wait_at_gate, is_short=False) for _ in range(5)]
+            waiting += [engine.read_async(wait_at_gate, is_bounded=False) for _ in range(5)]
             all_ = asyncio.gather(*waiting)
             await asyncio.to_thread(wait_until_at_gate, url, LANES + LANES_FOR_LONG_READS)
             await asyncio.sleep(0.2)
@@ -457,7 +457,7 @@ def test_a_closed_engine_refuses_and_holds_no_connection(url: str) -> None:
         lambda: engine.read(note("late")),
         lambda: asyncio.run(engine.write_async(note("late"))),
         lambda: asyncio.run(engine.read_async(note("late"))),
-        lambda: asyncio.run(engine.read_async(note("late"), is_short=False)),
+        lambda: asyncio.run(engine.read_async(note("late"), is_bounded=False)),
     ]
     for refused in refusals:
         with pytest.raises(Unavailable, match="shutting down"):
@@ -475,7 +475,7 @@ def test_an_engine_can_be_closed_twice(engine: PostgresEngine) -> None:
 def test_a_forked_process_is_told_to_open_the_database_again(url: str) -> None:
     code = """
     from tests.storage.postgres.notes import QUERIES, make, note, noted
-    from recollect.storage.postgres import PostgresEngine
+    from userkeep.storage.postgres import PostgresEngine
     engine = PostgresEngine(sys.argv[1], QUERIES)
     engine.write(make)
     engine.write(note("before"))
@@ -484,7 +484,7 @@ def test_a_forked_process_is_told_to_open_the_database_again(url: str) -> None:
         for use in (lambda: engine.write(note("by the child")), lambda: noted(engine)):
             try:
                 use()
-            except RecollectError as error:
+            except UserkeepError as error:
                 print(error.detail, flush=True)
         engine.close()
         again = PostgresEngine(sys.argv[1], QUERIES)

@@ -1,5 +1,0 @@
-"""The command line: `recollect <command>`."""
-
-from recollect.cli.commands import main
-
-__all__ = ["main"]

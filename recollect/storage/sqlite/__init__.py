@@ -1,5 +1,0 @@
-"""SQLite: one file, one owner, one writer lane, and readers that never wait for it."""
-
-from recollect.storage.sqlite.engine import SqliteEngine
-
-__all__ = ["SqliteEngine"]

@@ -1,9 +1,0 @@
-"""Looking again for somebody who was erased: in every row, and past the database in its files.
-
-Rows are compared here, and not by the database: a server is told nothing of what is looked for,
-because it may keep a log of what it is asked. What is looked for is neither kept nor logged.
-"""
-
-from recollect.verifying.verifying import Verifying
-
-__all__ = ["Verifying"]

@@ -1,0 +1,103 @@
+"""Userkeep: the self-hosted home for an AI app's users, their sessions and all derived from them.
+
+```python
+from userkeep import Userkeep
+
+with Userkeep.open("memory.db") as client:
+    client.user.add(user_id="jane")
+```
+
+Importing the package loads no database driver, no server and no HTTP library; each is loaded by
+what first uses it.
+"""
+
+from userkeep.api.wire import (
+    Erasure,
+    Explanation,
+    FoundMessage,
+    Hit,
+    Memory,
+    Message,
+    Residue,
+    Session,
+    Snippet,
+    User,
+    Verification,
+)
+from userkeep.client import AsyncUserkeep, Userkeep
+from userkeep.config import SettingError
+from userkeep.domain.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Gone,
+    IdempotencyMismatch,
+    InvalidField,
+    NotFound,
+    RevisionMismatch,
+    StorageError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UserkeepError,
+)
+from userkeep.sdk.errors import (
+    ConnectionFailed,
+    RateLimited,
+    ServerError,
+    TimedOut,
+    UnexpectedAnswer,
+)
+from userkeep.sdk.pages import Page
+from userkeep.sdk.requests import (
+    CreateSessionRequest,
+    CreateUserRequest,
+    NewMessage,
+    UpdateSessionRequest,
+    UpdateUserRequest,
+)
+from userkeep.version import __version__
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncUserkeep",
+    "BadRequest",
+    "Conflict",
+    "ConnectionFailed",
+    "CreateSessionRequest",
+    "CreateUserRequest",
+    "Erasure",
+    "Explanation",
+    "Forbidden",
+    "FoundMessage",
+    "Gone",
+    "Hit",
+    "IdempotencyMismatch",
+    "InvalidField",
+    "Memory",
+    "Message",
+    "NewMessage",
+    "NotFound",
+    "Page",
+    "RateLimited",
+    "Residue",
+    "RevisionMismatch",
+    "ServerError",
+    "Session",
+    "SettingError",
+    "Snippet",
+    "StorageError",
+    "TimedOut",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "UpdateSessionRequest",
+    "UpdateUserRequest",
+    "User",
+    "Userkeep",
+    "UserkeepError",
+    "Verification",
+    "__version__",
+]

@@ -1,0 +1,5 @@
+"""The command line: `userkeep <command>`."""
+
+from userkeep.cli.commands import main
+
+__all__ = ["main"]

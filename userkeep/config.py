@@ -1,0 +1,307 @@
+"""Settings: the only module that reads the environment.
+
+A setting is a field of `Settings`: its environment variable is `USERKEEP_<NAME>`, its flag
+`--<name>`, its line in docs/reference/settings.md is printed from here. A flag wins over the
+environment.
+`ClientSettings` say where the command line's data commands find a server.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from userkeep.domain.errors import StorageError
+from userkeep.domain.languages import LANGUAGES
+from userkeep.domain.purge import Schedule, read_window
+from userkeep.domain.times import MINUTE
+
+MIB = 1024 * 1024
+
+
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+
+
+class SettingError(Exception):
+    """A setting has a value that it cannot have; the text says which and why."""
+
+
+def _setting(default: Any, help_: str, least: int = 0, most: int = 2**31) -> Any:
+    return field(default=default, metadata={"help": help_, "least": least, "most": most})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set."""
+
+    database_url: str = _setting(
+        "sqlite:///userkeep-data/userkeep.db",
+        "Where the data is: sqlite:///relative/path, sqlite:////absolute/path, sqlite:///:memory:"
+        " (gone when the server stops), or postgresql://user:password@host:port/database.",
+    )
+    host: str = _setting("127.0.0.1", "The address to listen on.")
+    port: int = _setting(8000, "The port to listen on; 0 lets the system choose.", most=65_535)
+    insecure_no_auth: bool = _setting(
+        False, "Serve without any authentication on an address that others can reach."
+    )
+    secret: str = _setting(
+        "", "The instance's secret, at least 16 characters; wins over the secret's file."
+    )
+    secret_file: str = _setting(
+        "",
+        "The file of the secret; made on the first start. Default: beside the database, or in"
+        " userkeep-data with PostgreSQL.",
+    )
+    memory_window: int = _setting(
+        12, "How many messages a memory holds when a reader does not say.", least=1
+    )
+    tombstone_hours: int = _setting(
+        24, "For how many hours a deleted id refuses to come back by a late write.", least=0
+    )
+    purge_within_minutes: int = _setting(
+        60,
+        "For how many minutes what was deleted waits, at most, to be purged from the files; it is"
+        " purged before where nobody asks the server for anything.",
+        least=0,
+    )
+    purge_window: str = _setting(
+        "01:00-05:00",
+        "The time of the day, UTC, in which a large database is purged; 00:00-24:00 is always.",
+    )
+    purge_large_mib: int = _setting(
+        200, "The size in MiB from which a database is large: it waits for the purge window."
+    )
+    queue_limit: int = _setting(
+        1024,
+        "How many writes (PostgreSQL: operations) may wait; beyond that clients get 503.",
+        least=1,
+    )
+    wal_limit_mib: int = _setting(
+        64, "SQLite: the size in MiB above which the write-ahead log is cut back.", least=4
+    )
+    postgres_pool_size: int = _setting(
+        8, "PostgreSQL: how many operations run at the same time, each on a connection.", least=1
+    )
+    statement_limit_seconds: int = _setting(
+        30, "PostgreSQL: how long one statement may take.", least=1
+    )
+    read_limit_seconds: int = _setting(
+        10, "How long one search through metadata, or one long page, may take.", least=1
+    )
+    search_language: str = _setting(
+        "english",
+        "The language of the messages, for search: "
+        f"{', '.join(LANGUAGES)}. To change it later, run `userkeep doctor --deep`.",
+    )
+    log_level: str = _setting(
+        "info", "How much is logged: critical, error, warning, info or debug."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """Which server the command line talks to, where it does not open a database itself."""
+
+    url: str = _setting(
+        "",
+        "A server to talk to, such as http://127.0.0.1:8000; wins over USERKEEP_DATABASE_URL.",
+    )
+    api_key: str = _setting("", "The key that is sent to a server.")
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"USERKEEP_{name.upper()}"
+
+
+def flag_of(name: str) -> str:
+    """The flag of a setting; `--database` for short."""
+    return "--database" if name == "database_url" else f"--{name.replace('_', '-')}"
+
+
+def load_settings(
+    given: Mapping[str, Any] | None = None, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings in force: what is given (flags), then the environment, then the defaults.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    _refuse_unknown(environment)
+    _check_given(given or {})
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        text = environment.get(variable_of(each.name))
+        if given and given.get(each.name) is not None:
+            values[each.name] = given[each.name]
+        elif text:
+            values[each.name] = _parsed(each.name, each.type, text)
+        _check_range(each.name, values.get(each.name), **each.metadata)
+    settings = Settings(**values)
+    if settings.log_level not in LOG_LEVELS:
+        raise SettingError(f"USERKEEP_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
+    if settings.search_language not in LANGUAGES:
+        raise SettingError(f"USERKEEP_SEARCH_LANGUAGE must be one of {', '.join(LANGUAGES)}.")
+    purge_schedule(settings)
+    if 0 < len(settings.secret) < 16:
+        raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
+    return settings
+
+
+def load_client_settings(
+    given: Mapping[str, str | None] | None = None, environment: Mapping[str, str] = os.environ
+) -> ClientSettings:
+    """The client's settings in force: what is given (flags), then the environment.
+
+    Raises:
+        SettingError: a variable is none of Userkeep's.
+    """
+    _refuse_unknown(environment)
+    values = {
+        each.name: (given or {}).get(each.name) or environment.get(variable_of(each.name), "")
+        for each in fields(ClientSettings)
+    }
+    return ClientSettings(**values)
+
+
+def _check_given(given: Mapping[str, Any]) -> None:
+    kinds = {each.name: each.type for each in fields(Settings)}
+    for name, value in given.items():
+        if name not in kinds:
+            raise SettingError(f"{name} is not a setting of Userkeep; see docs/reference.md.")
+        if value is not None and type(value) is not kinds[name]:
+            kind = getattr(kinds[name], "__name__", kinds[name])
+            raise SettingError(f"{name} must be a {kind}, not {value!r}.")
+
+
+def _check_range(name: str, value: Any, *, least: int, most: int, **_: Any) -> None:
+    if isinstance(value, int) and value < least:
+        raise SettingError(f"{variable_of(name)} must be at least {least}.")
+    if isinstance(value, int) and value > most:
+        raise SettingError(f"{variable_of(name)} must be at most {most}.")
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = {variable_of(each.name) for each in (*fields(Settings), *fields(ClientSettings))}
+    for name in environment:
+        is_ours = name.startswith("USERKEEP_") and not name.startswith("USERKEEP_TEST_")
+        if is_ours and name not in known:
+            raise SettingError(f"{name} is not a setting of Userkeep; see docs/reference.md.")
+
+
+def _parsed(name: str, kind: Any, text: str) -> Any:
+    if kind is bool:
+        if text.lower() in {"1", "true", "yes", "on"}:
+            return True
+        if text.lower() in {"0", "false", "no", "off"}:
+            return False
+        raise SettingError(f"{variable_of(name)} must be true or false, not {text!r}.")
+    if kind is int:
+        try:
+            return int(text)
+        except ValueError as error:
+            raise SettingError(
+                f"{variable_of(name)} must be a whole number, not {text!r}."
+            ) from error
+    return text
+
+
+def purge_schedule(settings: Settings) -> Schedule:
+    """When what was deleted is purged.
+
+    Raises:
+        SettingError: the window is none.
+    """
+    window = read_window(settings.purge_window)
+    if window is None:
+        raise SettingError("USERKEEP_PURGE_WINDOW must be two times of the day, as 01:00-05:00.")
+    return Schedule(
+        within_us=settings.purge_within_minutes * MINUTE,
+        large_bytes=settings.purge_large_mib * MIB,
+        window=window,
+    )
+
+
+def is_postgres(database_url: str) -> bool:
+    """Whether a URL is one of PostgreSQL."""
+    return database_url.startswith(("postgresql://", "postgres://"))
+
+
+def sqlite_path(database_url: str) -> str:
+    """The path in a `sqlite:///` URL, or `:memory:`.
+
+    Raises:
+        SettingError: the URL is not one of a database that this version can open.
+    """
+    prefix = "sqlite:///"
+    if not database_url.startswith(prefix):
+        raise SettingError(
+            f"{without_password(database_url)!r} is not a database that this version can open; "
+            "use sqlite:///path/to/file.db, sqlite:///:memory: or postgresql://host/database."
+        )
+    path = database_url.removeprefix(prefix)
+    if not path:
+        raise SettingError("USERKEEP_DATABASE_URL names no file; use sqlite:///path/to/file.db.")
+    return path
+
+
+def without_password(database_url: str) -> str:
+    """A database URL that may be shown."""
+    scheme, separator, rest = database_url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{place}"
+
+
+def read_secret(settings: Settings) -> bytes:
+    """The secret: the one that is set, or the file's, which is made (0600) where it is missing.
+
+    Servers that share a PostgreSQL database share the secret too: each needs the same file, or the
+    same USERKEEP_SECRET.
+
+    Raises:
+        StorageError: the file cannot be read or made, or is too short.
+    """
+    if settings.secret:
+        return settings.secret.encode()
+    path = secret_path(settings)
+    if path is None:
+        return os.urandom(32)
+    try:
+        if not path.exists():
+            _make_secret(path)
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise StorageError(
+            f"The secret's file {path} cannot be read or made: {error.strerror}."
+        ) from error
+    if len(secret) < 16:
+        raise StorageError(f"The secret in {path} is shorter than 16 characters.")
+    return secret
+
+
+def secret_path(settings: Settings) -> Path | None:
+    """The file in which the secret is looked for where it is not set; none for `:memory:`."""
+    if settings.secret_file:
+        return Path(settings.secret_file)
+    if is_postgres(settings.database_url):
+        return Path("userkeep-data/userkeep.secret")
+    path = sqlite_path(settings.database_url)
+    return None if path == ":memory:" else Path(f"{path}.secret")
+
+
+def _make_secret(path: Path) -> None:
+    # Written whole or not at all: a half-written secret would bind the database to garbage.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(32).hex().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass  # another process was first; its secret counts
+    finally:
+        draft.unlink()

@@ -1,0 +1,152 @@
+"""A message: one turn in a session."""
+
+from datetime import datetime
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from userkeep.domain.errors import InvalidField
+from userkeep.domain.ids import check_uuid
+from userkeep.domain.json_text import deeper_than
+from userkeep.domain.metadata import MAX_DEPTH, Metadata, stored_metadata
+from userkeep.domain.text import MAX_CONTENT_BYTES, check_content, check_name
+from userkeep.domain.times import EARLIEST, LATEST, Instant, from_datetime
+
+RoleType = Literal["norole", "system", "assistant", "user", "function", "tool"]
+ROLE_TYPES: tuple[str, ...] = get_args(RoleType)
+MAX_TOKEN_COUNT = 2**31 - 1
+
+_ROLE_TYPE_OF_ZEP_ROLE = {
+    "user": "user",
+    "human": "user",
+    "ai": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "system": "system",
+    "function": "function",
+    "tool": "tool",
+}
+
+
+def role_type_of(role: str) -> RoleType:
+    """What a free-text role means to those who only send one, as Zep 0.x clients do."""
+    return _ROLE_TYPE_OF_ZEP_ROLE.get(role.lower(), "norole")  # type: ignore[return-value]
+
+
+class Message(msgspec.Struct):
+    """A message as stored; which session it belongs to is known to whoever asked for it.
+
+    Attributes:
+        seq: 1, 2, 3 … in the order of arrival, which is the order of reading; assigned without
+            gaps, and the number of a deleted message stays unused for ever.
+        uuid: the caller's, unique in the session, or a version 7 one of the server's.
+        role: free text; `role_type`: what the role means to a model.
+        token_count: the caller's; the server has no tokenizer.
+        created_at: the server's time, or the caller's where a history is filled in.
+        metadata: a JSON object as text, or None.
+        content: what was said.
+        data: opaque JSON text that a framework wants back byte for byte.
+    """
+
+    seq: int
+    uuid: str
+    role: str
+    role_type: str
+    token_count: int | None
+    created_at: Instant
+    metadata: str | None
+    content: str
+    data: str | None
+
+
+CreatedAt = Annotated[
+    datetime,
+    msgspec.Meta(
+        description="When it was said, where a history is filled in; else the server's time.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+
+
+class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an app says of a message it appends."""
+
+    content: str
+    role: str = ""
+    role_type: RoleType = "norole"
+    uuid: str | None = None
+    token_count: int | None = None
+    created_at: CreatedAt | None = None
+    metadata: Metadata | None = None
+    data: Raw | UnsetType = UNSET
+
+    def stored(self, seq: int, uuid: str, now: Instant, field: str) -> Message:
+        """The message to store, checked; `uuid` and `now` serve where the caller gave none.
+
+        Raises:
+            InvalidField: naming the place, with `field` (`messages[3]`) before it.
+        """
+        return Message(
+            seq=seq,
+            uuid=uuid if self.uuid is None else check_uuid(self.uuid, f"{field}.uuid"),
+            role=check_name(self.role, f"{field}.role") or "",
+            role_type=self.role_type,
+            token_count=check_token_count(self.token_count, f"{field}.token_count"),
+            created_at=now
+            if self.created_at is None
+            else check_created_at(self.created_at, f"{field}.created_at"),
+            metadata=stored_metadata(self.metadata, f"{field}.metadata"),
+            content=check_content(self.content, f"{field}.content"),
+            data=check_data(self.data, f"{field}.data"),
+        )
+
+
+class MessageChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A change of a message: what is absent stays; metadata merges."""
+
+    role: str | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    metadata: Metadata | None | UnsetType = UNSET
+
+
+def check_token_count(count: int | None, field: str) -> int | None:
+    """A count of tokens is a whole number of 32 bits, not negative.
+
+    Raises:
+        InvalidField: naming `field`.
+    """
+    if count is not None and not 0 <= count <= MAX_TOKEN_COUNT:
+        raise InvalidField(f"{field} must be from 0 to {MAX_TOKEN_COUNT}.", field)
+    return count
+
+
+def check_created_at(moment: datetime, field: str) -> Instant:
+    """A time that a caller gives must lie between the years 1 and 9999 in UTC, too.
+
+    Raises:
+        InvalidField: naming `field`.
+    """
+    instant = from_datetime(moment)
+    if not EARLIEST <= instant <= LATEST:
+        raise InvalidField(f"{field} lies outside the years 1 to 9999 in UTC.", field)
+    return instant
+
+
+def check_data(data: Raw | UnsetType, field: str) -> str | None:
+    """Opaque JSON of up to 1 MiB, as the text that came; `null` is none.
+
+    Raises:
+        InvalidField: naming `field`.
+    """
+    if isinstance(data, UnsetType):
+        return None
+    text = bytes(data)
+    if len(text) > MAX_CONTENT_BYTES:
+        raise InvalidField(f"{field} is larger than 1 MiB.", field)
+    if deeper_than(text, MAX_DEPTH) is not None:
+        raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
+    try:
+        return None if text == b"null" else text.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidField(f"{field} is not UTF-8.", field) from error

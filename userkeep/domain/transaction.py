@@ -1,0 +1,79 @@
+"""What a service may ask of a database: the one contract between services and engines."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from userkeep.domain.times import Instant
+
+T = TypeVar("T")
+
+
+class Transaction(Protocol):
+    """One transaction on either engine, with its clock.
+
+    Queries are named; their texts live in `storage/sql/`. Values are given by name. A query's
+    optional blocks are switched on by the values that are given and not None. A query that has no
+    text on an engine has nothing to do there, and no rows.
+
+    An operation may run twice (see the engines), so it touches nothing outside its transaction and
+    takes its time and its uuids from here.
+    """
+
+    @property
+    def now(self) -> Instant:
+        """When this operation runs; in a writer, later than every operation before it."""
+        ...
+
+    def new_uuid(self) -> str:
+        """A fresh uuid of version 7."""
+        ...
+
+    def spent_ms(self) -> float:
+        """How long this operation has been running, in milliseconds."""
+        ...
+
+    def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
+        """The first row as `kind` makes it of its columns, in their order; or None."""
+        ...
+
+    def fetch_all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
+        """All rows as `kind`. Name the order in the query, or rely on none."""
+        ...
+
+    def execute(self, query: str, /, **values: Any) -> int:
+        """Run a statement that returns no rows; how many rows it changed."""
+        ...
+
+    def execute_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
+        """Run a statement once per row of values; how many rows all of them changed."""
+        ...
+
+    def defer(self, query: str, /, **values: Any) -> None:
+        """Run a statement whose result nobody asks for.
+
+        It is done before whatever is asked next, and before the end of the transaction; where the
+        database is far away it travels with that. If it fails, the operation does.
+        """
+        ...
+
+    def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
+        """As `tell`, once per row of values."""
+        ...
+
+    def defer_to_commit(
+        self, query: str, rows: Iterable[Mapping[str, Any]], /, *, sort_key: int
+    ) -> None:
+        """As `tell_many`, but no later than at the end of the transaction.
+
+        Nothing that is asked before may depend on it. Where many operations share a transaction,
+        all that they left for its end is done in this order.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Do now what was left for the end of the transaction, by whatever operation."""
+        ...
+
+
+Operation = Callable[[Transaction], T]
+"""A unit of work: everything it does happens, or nothing."""

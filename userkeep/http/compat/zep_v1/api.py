@@ -1,0 +1,134 @@
+"""Routing, errors and the version header of the `/api/v1` door.
+
+Errors are plain text here: the clients look at the status alone.
+"""
+
+import logging
+import posixpath
+
+from starlette.responses import Response
+
+from userkeep.domain.errors import (
+    AlreadyExists,
+    BadRequest,
+    Gone,
+    InvalidField,
+    NotFound,
+    NotImplementedHere,
+    UserkeepError,
+)
+from userkeep.domain.scope import Scope
+from userkeep.http.answers import TEXT, Answer
+from userkeep.http.background import Background
+from userkeep.http.compat.zep_v1.memory import Memory
+from userkeep.http.compat.zep_v1.search import Search
+from userkeep.http.compat.zep_v1.sessions import Sessions
+from userkeep.http.compat.zep_v1.users import Users
+from userkeep.http.errors import retry_after, status_of
+from userkeep.http.requests import Request
+from userkeep.http.routing import Handler, Routes
+from userkeep.storage.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+PREFIX = b"/api/v1"
+VERSION_HEADER = (b"x-zep-version", b"0.27.2-userkeep")
+"""Clients want at least 0.21.0 before the first hyphen, and no `dev` after it."""
+
+_STATUS_OF_CODE = {
+    AlreadyExists.code: 400,
+    BadRequest.code: 400,
+    InvalidField.code: 400,
+    Gone.code: 404,
+}
+"""Where Zep's statuses differ from the native ones."""
+
+_NOT_YET = (
+    "/collection",
+    "/collection/{name}",
+    "/collection/{name}/search",
+    "/collection/{name}/index/create",
+    "/collection/{name}/document",
+    "/collection/{name}/document/{uuid}",
+    "/collection/{name}/document/uuid/{uuid}",
+    "/collection/{name}/document/list/get",
+    "/collection/{name}/document/list/update",
+    "/collection/{name}/document/list/delete",
+)
+
+
+class ZepV1API:
+    """Answers `/api/v1/…` as Zep 0.27.2 did, and kinder where that was broken."""
+
+    def __init__(self, engine: Engine, background: Background, scope: Scope) -> None:
+        self._routes: Routes[Handler] = Routes()
+        for part in (
+            Users(engine, background, scope),
+            Sessions(engine, scope),
+            Memory(engine, background, scope),
+            Search(engine, scope),
+        ):
+            for (method, path), handler in part.handlers.items():
+                self._routes.add(method, path, handler)
+        for path in _NOT_YET:
+            for method in ("GET", "POST", "PATCH", "DELETE"):
+                self._routes.add(method, path, _refuse_for_now)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to a request, whatever comes of it."""
+        try:
+            response = await self._handler(request)(request)
+        except UserkeepError as error:
+            return self.refuse(error)
+        except Exception:
+            logger.exception("%s on the Zep v1 door failed", request.method)
+            return self.refuse(UserkeepError("Something went wrong in the server; it is logged."))
+        response.raw_headers.append(VERSION_HEADER)
+        return response
+
+    def refuse(self, error: UserkeepError) -> Response:
+        """An error as Zep told it: a line of plain text."""
+        return Answer(
+            f"{_sentence(error)}\n".encode(),
+            _STATUS_OF_CODE.get(error.code, status_of(error)),
+            TEXT,
+            ((b"x-content-type-options", b"nosniff"), VERSION_HEADER, *retry_after(error)),
+        )
+
+    def _handler(self, request: Request) -> Handler:
+        handlers, request.segments = self._routes.find(clean_path(request.path))
+        handler = handlers.get(request.method)
+        if handler is not None:
+            return handler
+        if not handlers:
+            raise NotFound("404 page not found")
+
+        async def refuse(_request: Request) -> Response:
+            return Answer(b"", 405, TEXT, ((b"allow", ", ".join(sorted(handlers)).encode()),))
+
+        return refuse
+
+
+def clean_path(path: bytes) -> bytes:
+    """The path below the prefix, without doubled and trailing slashes, `.` and `..` resolved.
+
+    So an item's address with an empty id is the address of the collection.
+    """
+    below = path[len(PREFIX) :]
+    if b"//" not in below and b"/." not in below and not below.endswith(b"/"):
+        return below
+    return posixpath.normpath(b"/" + below.lstrip(b"/"))
+
+
+async def _refuse_for_now(_request: Request) -> Response:
+    raise NotImplementedHere("collections and documents are not served by this version of Userkeep")
+
+
+def _sentence(error: UserkeepError) -> str:
+    match error:
+        case NotFound() | Gone():
+            return "not found" if error.detail != "404 page not found" else error.detail
+        case AlreadyExists() | BadRequest() | InvalidField():
+            return f"bad request: {error.detail}"
+        case _:
+            return error.detail

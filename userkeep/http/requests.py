@@ -1,0 +1,107 @@
+"""What comes in, as doors read it."""
+
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from starlette.types import Receive, Scope
+
+from userkeep.domain.errors import BadRequest, TooLarge
+
+MAX_BODY_BYTES = 5 * 1024 * 1024
+
+
+class Request:
+    """One request.
+
+    Attributes:
+        method: `GET` …
+        path: the raw path, as sent and without the query.
+        headers: by lower-case name; of a repeated header, the last.
+        segments: the raw segments of the path that stand for ids, by their names in the route.
+    """
+
+    __slots__ = ("_receive", "_scope", "headers", "method", "path", "segments")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.method: str = scope["method"]
+        self.path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.segments: dict[str, bytes] = {}
+
+    @property
+    def client(self) -> str:
+        """The address the request came from, without the port."""
+        client = self._scope.get("client")
+        return client[0] if client else ""
+
+    def header(self, name: bytes) -> str | None:
+        """A header as text, or None."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def id(self, name: str) -> str:
+        """An id from the path, decoded once.
+
+        Raises:
+            BadRequest: the path is not UTF-8.
+        """
+        return decode_segment(self.segments[name])
+
+    def ids(self) -> dict[str, str]:
+        """All ids from the path, decoded once."""
+        return {name: decode_segment(segment) for name, segment in self.segments.items()}
+
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters of the query, in order, empty ones included.
+
+        Raises:
+            BadRequest: the query is not UTF-8.
+        """
+        text: bytes = self._scope["query_string"]
+        if not text:
+            return []
+        try:
+            return parse_qsl(text.decode(), keep_blank_values=True, errors="strict")
+        except UnicodeError as error:
+            raise BadRequest("The query is not UTF-8.") from error
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: it has more than 5 MiB.
+        """
+        declared = self.headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+            raise TooLarge(_TOO_LARGE)
+        chunks: list[bytes] = []
+        size, is_more = 0, True
+        while is_more:
+            message = await self._receive()
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            is_more = message.get("more_body", False)
+            if size > MAX_BODY_BYTES:
+                raise TooLarge(_TOO_LARGE)
+        return b"".join(chunks)
+
+    async def until_left(self) -> None:
+        """Wait until whoever asks has gone away; their body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+_TOO_LARGE = "The body is larger than 5 MiB; send it in parts."
+
+
+def decode_segment(segment: bytes) -> str:
+    """A segment of a raw path as text.
+
+    Raises:
+        BadRequest: it is not UTF-8.
+    """
+    try:
+        return (unquote_to_bytes(segment) if b"%" in segment else segment).decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest("The path is not UTF-8.") from error

@@ -1,0 +1,60 @@
+"""Finding the handler of a raw path.
+
+Ids may contain anything, slashes included, so a path is split before it is decoded. A node knows
+its literal segments and at most one placeholder; a literal wins.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from starlette.responses import Response
+
+from userkeep.http.requests import Request
+
+H = TypeVar("H")
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Node(Generic[H]):
+    __slots__ = ("handlers", "literals", "placeholder", "placeholder_name")
+
+    def __init__(self) -> None:
+        self.literals: dict[bytes, _Node[H]] = {}
+        self.placeholder: _Node[H] | None = None
+        self.placeholder_name = ""
+        self.handlers: dict[str, H] = {}
+
+    def child(self, segment: str) -> "_Node[H]":
+        if not segment.startswith("{"):
+            return self.literals.setdefault(segment.encode(), _Node())
+        if self.placeholder is None:
+            self.placeholder, self.placeholder_name = _Node(), segment.strip("{}")
+        return self.placeholder
+
+
+class Routes(Generic[H]):
+    """A tree of paths such as `/v1/users/{user_id}` and the handlers of their methods."""
+
+    def __init__(self) -> None:
+        self._root: _Node[H] = _Node()
+
+    def add(self, method: str, path: str, handler: H) -> None:
+        """Let a handler answer a method on a path."""
+        node = self._root
+        for segment in path.strip("/").split("/"):
+            node = node.child(segment)
+        node.handlers[method] = handler
+
+    def find(self, path: bytes) -> tuple[dict[str, H], dict[str, bytes]]:
+        """The handlers of a path by method, and its raw ids by name; none where it is unknown."""
+        node = self._root
+        segments: dict[str, bytes] = {}
+        for segment in path[1:].split(b"/"):
+            child = node.literals.get(segment)
+            if child is None:
+                child = node.placeholder if segment else None
+                if child is None:
+                    return {}, {}
+                segments[node.placeholder_name] = segment
+            node = child
+        return node.handlers, segments

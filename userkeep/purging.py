@@ -1,0 +1,50 @@
+"""Carrying out a purge: nothing that was deleted before it began is in the files at its end."""
+
+from functools import partial
+
+from userkeep.domain.errors import Unavailable
+from userkeep.domain.purge import Step
+from userkeep.services import purges
+from userkeep.storage.engine import Engine
+from userkeep.storage.places import columns_with_personal_data
+
+
+class Purge:
+    """One purge. `run` may take as long as copying the database does; `stop` ends it early."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._rewriter = engine.rewriter(columns_with_personal_data("postgres"))
+        self._is_stopped = False
+
+    def run(self) -> None:
+        """Purge all that is deleted or edited by now, to the end.
+
+        Raises:
+            Unavailable: another purge is under way, something is in the way (which is told of the
+                erasures too, as the problem), or it was stopped. Nothing is harmed; do it again.
+        """
+        with self._rewriter:
+            step = self._engine.write(purges.begin)
+            try:
+                self._merge_index()
+                left = self._rewriter.run(partial(self._tell, step))
+            except Unavailable as error:
+                step.problem = error.detail
+                self._engine.write(partial(purges.tell, step=step))
+                raise
+            self._engine.write(partial(purges.end, purge_uuid=step.purge_uuid, left=left))
+
+    def stop(self) -> None:
+        """Let `run` end soon, from any thread."""
+        self._is_stopped = True
+        self._rewriter.stop()
+
+    def _merge_index(self) -> None:
+        self._engine.write(purges.begin_merging_index)
+        while not self._is_stopped and self._engine.write(purges.merge_index):
+            pass
+
+    def _tell(self, step: Step, doing: str) -> None:
+        step.doing = doing
+        self._engine.write(partial(purges.tell, step=step))

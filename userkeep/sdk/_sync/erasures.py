@@ -1,0 +1,103 @@
+# Printed by scripts/print_sync.py from _async/erasures.py: change it there.
+"""`client.erasure`: what was deleted, and what still is being."""
+
+from collections.abc import Iterator, Sequence
+
+from userkeep.api.wire import Erasure, Verification
+from userkeep.domain.paging import Order
+from userkeep.sdk._sync.callers import Caller
+from userkeep.sdk._sync.lists import Pages, Rows, read_page
+from userkeep.sdk.calls import make_call
+from userkeep.sdk.pages import Page
+from userkeep.sdk.requests import body_of_verification
+
+_AT_ONCE = 100
+
+
+class ErasureClient:
+    """Erasures: looked up, listed, purged, verified."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def get(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
+        """Read an erasure.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        erasure: Erasure = self._caller.call(make_call("erasures.get", {"id": id}))
+        return erasure
+
+    def purge(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
+        """Have the database's files written anew at once, so that nothing deleted is in them.
+
+        A server does so by itself, when it is due; without a server nobody does, unless asked.
+
+        Returns:
+            The erasure, `purged`; or `deleted` where a server goes on with it after 5 seconds,
+            where `purge.problem` says what is in the way, or `purge.not_done` what cannot be done.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        erasure: Erasure = self._caller.call(make_call("erasures.purge", {"id": id}))
+        return erasure
+
+    def verify(
+        self,
+        id: str,  # noqa: A002 - its name everywhere
+        *,
+        subject_id: str | None = None,
+        canaries: Sequence[str] = (),
+    ) -> Verification:
+        """Look again for what was deleted: in every row, and in the bytes of the database's files.
+
+        It takes about a second for every 50 MiB of files, and waits for that as long as it takes.
+        Until the erasure is `purged`, its texts are found in the files.
+
+        Args:
+            subject_id: the id that was deleted (of a message, that of its session), to look for it
+                too; the erasure itself knows a hash of it and the uuid.
+            canaries: texts of the deleted user, such as an address or a sentence: up to 100 of up
+                to 1,024 characters, each of 6 bytes at least. They are neither kept nor logged.
+
+        Returns:
+            Whether anything was `found`, where (`hits`), and how far it looked.
+
+        Raises:
+            NotFound: there is no erasure with this id.
+            Conflict: it goes on still.
+            InvalidField: a canary would be found by chance, or subject_id is not what was deleted.
+        """
+        body = body_of_verification(subject_id, canaries)
+        call = make_call("erasures.verify", {"id": id}, body=body)
+        verification: Verification = self._caller.call(call)
+        return verification
+
+    def list(
+        self, limit: int = 50, cursor: str | int | None = None, *, order: Order = "created"
+    ) -> Page[Erasure]:
+        """One page of the erasures, in the order of their acceptance.
+
+        Args:
+            limit: how many at most, from 1 to 1,000.
+            cursor: the `next` of the page before; None or 0 is the start.
+            order: `created`, or `-created` for the newest first.
+
+        Raises:
+            BadRequest: the cursor is no one's, or belongs to another order.
+        """
+        query = {"limit": limit, "cursor": cursor, "order": order}
+        return read_page(self._caller, "erasures.list", {}, query)
+
+    def list_chunked(
+        self, chunk_size: int = 100, *, order: Order = "created"
+    ) -> Iterator[Page[Erasure]]:
+        """All erasures, page by page."""
+        query = {"limit": chunk_size, "order": order}
+        return Pages(self._caller, "erasures.list", {}, query)
+
+    def list_all(self, *, order: Order = "created") -> Iterator[Erasure]:
+        """All erasures, one by one."""
+        return Rows(self.list_chunked(_AT_ONCE, order=order))

@@ -1,0 +1,200 @@
+"""The index of words: kept with the messages, in the same transaction.
+
+What stands in the index is made from a message's words (see domain.words). On an engine that wants
+them to take a message out of the index, they are made again, from the message as it is stored: so
+whatever changes or deletes one comes here first.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from userkeep.domain.message import Message
+from userkeep.domain.metadata import encode_json
+from userkeep.domain.participants import name_of
+from userkeep.domain.ranking import length_of
+from userkeep.domain.scope import Scope
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.words import MAX_WORDS_BYTES, indexed_part
+
+_AT_ONCE = 500
+
+
+class Indexed(NamedTuple):
+    """What the index is told of a message.
+
+    Attributes:
+        words: each once, with spaces between them; see `participants` for those of the name.
+        word_count: how many words the message has, each as often as it is there.
+    """
+
+    words: str
+    word_count: int
+
+    @property
+    def length(self) -> int:
+        """As ranking takes it."""
+        return length_of(self.word_count)
+
+
+class _Stored(msgspec.Struct):
+    seq: int
+    role: str
+    role_type: str
+    content: str
+
+
+def indexed(scope: Scope, role: str, role_type: str, content: str) -> Indexed:
+    """What the index is told of a message that says this."""
+    words = scope.rules.words.of(indexed_part(content))
+    name = name_of(role, role_type)
+    marks = [marked(word) for word in scope.rules.words.of(name)] if name else []
+    return Indexed(_joined([*marks, *words]), len(words))
+
+
+def marked(word: str) -> str:
+    """The word of the index that says: this word is in the name of who speaks."""
+    return f"@{word}"
+
+
+def add(tx: Transaction, rows: Iterable[Mapping[str, Any]], search_scope: int) -> None:
+    """Index messages of a session that were just stored.
+
+    Args:
+        rows: as they were stored, with their `words`.
+        search_scope: of their session; see the queries.
+    """
+    tx.defer_to_commit("index_message", rows, sort_key=search_scope)
+
+
+def change(tx: Transaction, scope: Scope, session_id: str, before: Message, after: Message) -> None:
+    """Index a message that is being edited by what it says from now on."""
+    old = indexed(scope, before.role, before.role_type, before.content)
+    new = indexed(scope, after.role, after.role_type, after.content)
+    if old == new:
+        return
+    search_scope = _search_scope(tx, scope, session_id)
+    _take_out(tx, scope, session_id, search_scope, [(before.seq, old)])
+    [row] = _rows(scope, session_id, search_scope, [(after.seq, new)])
+    tx.defer("set_words", **row)
+    tx.defer_to_commit("index_message", [row], sort_key=search_scope)
+    tx.defer(
+        "change_length",
+        project_id=scope.project_id,
+        session_id=session_id,
+        length=new.length - old.length,
+    )
+
+
+def remove(tx: Transaction, scope: Scope, session_id: str, message: Message) -> Indexed:
+    """Take a message out of the index that is about to be deleted; gives what stood there."""
+    old = indexed(scope, message.role, message.role_type, message.content)
+    search_scope = _search_scope(tx, scope, session_id)
+    _take_out(tx, scope, session_id, search_scope, [(message.seq, old)])
+    return old
+
+
+def remove_range(
+    tx: Transaction, scope: Scope, session_id: str, from_seq: int, before_seq: int
+) -> None:
+    """Take the messages out of the index that are about to be deleted, from and before a seq."""
+    for rows in _stored(tx, scope, session_id, from_seq, before_seq):
+        search_scope = _search_scope(tx, scope, session_id)
+        _take_out(tx, scope, session_id, search_scope, _indexed_rows(scope, rows))
+
+
+def move(
+    tx: Transaction, scope: Scope, session_id: str, from_scope: int, to_scope: int, last_seq: int
+) -> None:
+    """Let a session's messages be found among those of its new owner."""
+    of_session = {"project_id": scope.project_id, "session_id": session_id}
+    for rows in _stored(tx, scope, session_id, 0, last_seq + 1):
+        known = _indexed_rows(scope, rows)
+        _take_out(tx, scope, session_id, from_scope, known)
+        tx.defer_many("index_message", _rows(scope, session_id, to_scope, known))
+    tx.defer("move_words", from_scope=from_scope, to_scope=to_scope, **of_session)
+
+
+def put(
+    tx: Transaction,
+    scope: Scope,
+    session_id: str,
+    search_scope: int,
+    entries: Sequence[tuple[int, Indexed]],
+) -> None:
+    """Index messages that are stored and are not in the index: by seq, what it is told of them."""
+    rows = _rows(scope, session_id, search_scope, entries)
+    tx.defer_many("set_words", rows)
+    tx.defer_many("index_message", rows)
+
+
+def words_in_use(tx: Transaction, words: Iterable[str]) -> set[str]:
+    """Of some words, those that a message has which is there, as the index knows.
+
+    None, where an engine keeps them in the messages' own rows.
+    """
+    asked = [each for word in words for each in (word, marked(word))]
+    found = tx.fetch_all("words_in_use", str, words=encode_json(asked).decode())
+    return {word.removeprefix("@") for word in found}
+
+
+def _search_scope(tx: Transaction, scope: Scope, session_id: str) -> int:
+    found = tx.fetch_one("search_scope", int, project_id=scope.project_id, session_id=session_id)
+    return found or 0
+
+
+def _stored(
+    tx: Transaction, scope: Scope, session_id: str, from_seq: int, before_seq: int
+) -> Iterator[list[_Stored]]:
+    """Messages in batches, where the engine needs their words to take them out."""
+    for first in range(from_seq, before_seq, _AT_ONCE):
+        rows = tx.fetch_all(
+            "messages_to_unindex",
+            _Stored,
+            project_id=scope.project_id,
+            session_id=session_id,
+            from_seq=first,
+            before_seq=min(first + _AT_ONCE, before_seq),
+        )
+        if rows:
+            yield rows
+
+
+def _indexed_rows(scope: Scope, rows: Sequence[_Stored]) -> list[tuple[int, Indexed]]:
+    return [(row.seq, indexed(scope, row.role, row.role_type, row.content)) for row in rows]
+
+
+def _take_out(
+    tx: Transaction,
+    scope: Scope,
+    session_id: str,
+    search_scope: int,
+    known: Sequence[tuple[int, Indexed]],
+) -> None:
+    tx.flush()  # what is not in yet cannot be taken out
+    tx.defer_many("unindex_message", _rows(scope, session_id, search_scope, known))
+
+
+def _rows(
+    scope: Scope, session_id: str, search_scope: int, known: Sequence[tuple[int, Indexed]]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "project_id": scope.project_id,
+            "session_id": session_id,
+            "seq": seq,
+            "search_scope": search_scope,
+            "words": each.words,
+            "word_count": each.word_count,
+        }
+        for seq, each in known
+    ]
+
+
+def _joined(words: Sequence[str]) -> str:
+    text = " ".join(dict.fromkeys(words))
+    if len(text) * 4 <= MAX_WORDS_BYTES:
+        return text
+    cut = text.encode()[:MAX_WORDS_BYTES].decode(errors="ignore")
+    return text if len(cut) == len(text) else cut.rpartition(" ")[0]

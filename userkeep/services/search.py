@@ -1,0 +1,263 @@
+"""Search: the messages that are meant by a few words, best first; without words, the newest.
+
+The index says which messages have which words; `domain.ranking` says which of them are meant. What
+weighs a message as a whole (who said it, when) is looked at only for those that the words put so
+high that it could bring them among the first: they are read in batches, best first, until no other
+can pass the last of them any more.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from userkeep.domain.errors import InvalidField
+from userkeep.domain.filters import Node
+from userkeep.domain.message import Message
+from userkeep.domain.metadata import encode_json
+from userkeep.domain.questions import Question, Weight
+from userkeep.domain.ranking import Extent, Match, Place, Scores, score_matches
+from userkeep.domain.scope import Scope
+from userkeep.domain.snippets import Snippet, snippet_of
+from userkeep.domain.text import check_characters
+from userkeep.domain.times import Instant
+from userkeep.domain.transaction import Transaction
+from userkeep.services import sessions, users
+from userkeep.services.indexing import marked
+
+MAX_QUERY_LENGTH = 10_000
+"""Characters: more than anybody types, and room for a message as the question."""
+
+_FIRST_BATCH = 50
+_BATCHES_GROW = 4
+
+
+class Asked(msgspec.Struct, kw_only=True):
+    """What is searched for.
+
+    Attributes:
+        query: the words; None for the newest messages.
+        user_id, session_id: where: with neither, in the whole project.
+        roles: only what these role types said; None for all.
+        role_weights: by role type, in place of those that ranking has.
+        created_after_at, created_before_at: exclusive.
+        filter: what their metadata must be.
+        limit: how many hits at most.
+        explain: whether each hit says what its words give it.
+    """
+
+    query: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    roles: Sequence[str] | None = None
+    role_weights: Mapping[str, float] = {}
+    created_after_at: Instant | None = None
+    created_before_at: Instant | None = None
+    filter: Node | None = None
+    limit: int = 10
+    explain: bool = False
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What a message must be to be shown at all, by the names in the queries."""
+        return {
+            "roles": None if self.roles is None else encode_json(self.roles).decode(),
+            "created_after_at": self.created_after_at,
+            "created_before_at": self.created_before_at,
+            "filter": self.filter,
+        }
+
+
+class Found(Message):
+    """A message, the session it is in, and the ordinal of the place where it was looked for."""
+
+    session_id: str
+    ordinal: int
+
+
+class WordPart(msgspec.Struct):
+    """What a word of the query gives a message: as it was written, how much, and from which seq."""
+
+    word: str
+    score: float
+    seq: int
+
+
+class Hit(msgspec.Struct):
+    """A message that was found.
+
+    Attributes:
+        message: what was found.
+        score: greater is better, among the hits of one search; 0 where there was no query.
+        snippet: why it was found, for people.
+        words: how the score came about, the greatest part first; times the weight.
+        weight: see Weight; None where there was no query.
+    """
+
+    message: Found
+    score: float
+    snippet: Snippet
+    words: list[WordPart]
+    weight: Weight | None
+
+
+class _Name(msgspec.Struct):
+    word: int
+    role: str
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """The part of the project that is searched: by the names in the queries, and in the index."""
+
+    of: dict[str, Any]
+    search_scope: int | None
+
+    def looked_up(self, words: Iterable[str]) -> dict[str, Any]:
+        """What a look into the index is given."""
+        listed = encode_json(list(words)).decode()
+        return {"words": listed, "search_scope": self.search_scope, "session_id": None, **self.of}
+
+
+class _Ranked(msgspec.Struct):
+    """A message on its way to be a hit."""
+
+    score: float
+    place: Place
+    message: Found
+    weight: Weight
+
+    @property
+    def order(self) -> tuple[float, int, str, int]:
+        """Best first; of equals the newest."""
+        found = self.message
+        return -self.score, -found.created_at, found.session_id, -found.seq
+
+
+def find(tx: Transaction, scope: Scope, asked: Asked) -> list[Hit]:
+    """The messages that are meant, best first.
+
+    Raises:
+        NotFound: there is no such user or session. Gone: they are being deleted.
+        InvalidField: naming the field.
+    """
+    _check(asked)
+    part = _part(tx, scope, asked)
+    if asked.query is None:
+        return _newest(tx, scope, asked, part)
+    return _best(tx, scope, asked, asked.query, part)
+
+
+def _check(asked: Asked) -> None:
+    if asked.user_id is not None and asked.session_id is not None:
+        raise InvalidField("Give user_id or session_id, not both.", "user_id", "session_id")
+    for field in ("query", "user_id", "session_id"):
+        check_characters(getattr(asked, field) or "", field)
+    if asked.query is not None and len(asked.query) > MAX_QUERY_LENGTH:
+        raise InvalidField(f"query is longer than {MAX_QUERY_LENGTH:,} characters.", "query")
+
+
+def _part(tx: Transaction, scope: Scope, asked: Asked) -> _Part:
+    of_project = {"project_id": scope.project_id}
+    if asked.user_id is not None:
+        user = users.get(tx, scope, asked.user_id)
+        return _Part(of_project | {"user_id": user.user_id}, user.number)
+    if asked.session_id is not None:
+        sessions.get(tx, scope, asked.session_id)
+        of_session = of_project | {"session_id": asked.session_id}
+        return _Part(of_session, tx.fetch_one("search_scope", int, **of_session))
+    return _Part(of_project, None)
+
+
+def _newest(tx: Transaction, scope: Scope, asked: Asked, part: _Part) -> list[Hit]:
+    rows = _newest_rows(tx, asked, part)
+    return [
+        Hit(row, 0.0, snippet_of(row.content, frozenset(), scope.rules.words), [], None)
+        for row in rows
+    ]
+
+
+def _newest_rows(tx: Transaction, asked: Asked, part: _Part) -> list[Found]:
+    values = {"limit": asked.limit, **part.of, **asked.conditions}
+    if "user_id" in part.of:
+        return tx.fetch_all("newest_messages_of_user", Found, **values)
+    return tx.fetch_all("newest_messages", Found, **values)
+
+
+def _best(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Part) -> list[Hit]:
+    question = _question(tx, scope, asked, query, part)
+    extent = tx.fetch_one("extent", Extent, **part.of) or Extent(0, 0)
+    matches = tx.fetch_all("matches", _match, **part.looked_up(question.words))
+    scores = score_matches(matches, len(question.words), extent)
+    wanted = frozenset(question.words)
+    written = list(question.words.values())
+    return [
+        Hit(
+            ranked.message,
+            ranked.score,
+            snippet_of(ranked.message.content, wanted, scope.rules.words),
+            _parts(scores, ranked, written) if asked.explain else [],
+            ranked.weight,
+        )
+        for ranked in _ranked(tx, scope, asked, question, scores)
+    ]
+
+
+def _question(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Part) -> Question:
+    words = scope.rules.words
+    in_query = words.asked(query)
+    found = tx.fetch_all("spoken_names", _Name, **part.looked_up(map(marked, in_query)))
+    by_ordinal = list(in_query)
+    names = {by_ordinal[each.word]: each.role for each in found}
+    return Question(query, in_query, names, asked.role_weights, words)
+
+
+def _ranked(
+    tx: Transaction, scope: Scope, asked: Asked, question: Question, scores: Scores
+) -> list[_Ranked]:
+    best: list[_Ranked] = []
+    for batch in _batches(scores, asked.limit):
+        best += _weighed(tx, scope, asked, question, scores, batch)
+        best = sorted(best, key=attrgetter("order"))[: asked.limit]
+        possible = batch[-1][1] * question.heaviest
+        if len(best) == asked.limit and best[-1].score > possible:
+            break
+    return best
+
+
+def _batches(scores: Scores, limit: int) -> Iterator[list[tuple[Place, float]]]:
+    """Places with their scores, best first."""
+    known, size = 0, max(_FIRST_BATCH, 2 * limit)
+    while known < len(scores.totals):
+        best = scores.best(size)
+        yield best[known:]
+        known, size = len(best), size * _BATCHES_GROW
+
+
+def _weighed(
+    tx: Transaction,
+    scope: Scope,
+    asked: Asked,
+    question: Question,
+    scores: Scores,
+    batch: Sequence[tuple[Place, float]],
+) -> Iterator[_Ranked]:
+    places = encode_json([scores.where(place) for place, _score in batch]).decode()
+    rows = tx.fetch_all(
+        "found_messages", Found, places=places, project_id=scope.project_id, **asked.conditions
+    )
+    for row in rows:
+        place, score = batch[row.ordinal]
+        weight = question.weigh(row)
+        yield _Ranked(score * weight.total, place, row, weight)
+
+
+def _match(word: int, session_id: str, seq: int, word_count: int) -> Match:
+    return word, session_id, seq, word_count
+
+
+def _parts(scores: Scores, ranked: _Ranked, written: Sequence[str]) -> list[WordPart]:
+    return [
+        WordPart(written[each.word], each.score, ranked.message.seq + each.away)
+        for each in scores.of_words(ranked.place)
+    ]

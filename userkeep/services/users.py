@@ -1,0 +1,220 @@
+"""Users: adding, reading, changing and listing them. Deleting them is in `erasures`."""
+
+from typing import Any
+
+from msgspec import UNSET
+
+from userkeep.domain.errors import AlreadyExists, Gone, NotFound
+from userkeep.domain.ids import check_id
+from userkeep.domain.metadata import Merge, stored_metadata
+from userkeep.domain.paging import Page
+from userkeep.domain.scope import Scope
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.user import (
+    NewUser,
+    State,
+    User,
+    UserChange,
+    UserFields,
+    check_names,
+    folded_email,
+)
+from userkeep.services import changes, tombstones
+
+
+def add(tx: Transaction, scope: Scope, new: NewUser) -> User:
+    """Add a user.
+
+    Raises:
+        AlreadyExists: the id is taken. Gone: its former bearer is still being deleted.
+        InvalidField: naming the field.
+    """
+    user = _add(tx, scope, new)
+    if user is None:
+        existing = tx.fetch_one("get_user", User, project_id=scope.project_id, user_id=new.user_id)
+        if existing is None or existing.state == State.DELETING:  # or was so until a moment ago
+            raise _being_deleted()
+        raise AlreadyExists(f"There is a user with the user_id {new.user_id!r} already.", "user_id")
+    return user
+
+
+def get(tx: Transaction, scope: Scope, user_id: str) -> User:
+    """A user by id.
+
+    Raises:
+        NotFound: there is none. Gone: the user is being deleted.
+    """
+    return _visible(tx.fetch_one("get_user", User, project_id=scope.project_id, user_id=user_id))
+
+
+def update(
+    tx: Transaction,
+    scope: Scope,
+    user_id: str,
+    change: UserChange,
+    merge: Merge,
+    if_revision: int | None = None,
+) -> User:
+    """Change a user; a change that names no field moves `updated_at` and nothing else.
+
+    Raises:
+        NotFound, Gone: as for `get`. RevisionMismatch: `if_revision` is not the present one.
+        InvalidField: naming the field.
+    """
+    check_names(change)
+    user = _visible(tx.fetch_one("lock_user", User, project_id=scope.project_id, user_id=user_id))
+    changes.check_revision(user.revision, if_revision)
+    names_a_field = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
+    return _set(
+        tx,
+        scope,
+        user_id,
+        email=user.email if change.email is UNSET else change.email,
+        first_name=user.first_name if change.first_name is UNSET else change.first_name,
+        last_name=user.last_name if change.last_name is UNSET else change.last_name,
+        metadata=changes.merged(user.metadata, change.metadata, merge),
+        revision=user.revision + names_a_field,
+    )
+
+
+def put(
+    tx: Transaction,
+    scope: Scope,
+    user_id: str,
+    fields: UserFields,
+    if_revision: int | None = None,
+) -> User:
+    """Create the user, or replace all that is said of them; a new one has revision 1.
+
+    Raises:
+        Gone: the user is being deleted. RevisionMismatch: `if_revision` is not the present one.
+        InvalidField: naming the field.
+    """
+    check_id(user_id, "user_id")
+    check_names(fields)
+    user = tx.fetch_one("lock_user", User, project_id=scope.project_id, user_id=user_id)
+    if user is None:
+        changes.check_revision(0, if_revision)
+        added = _add(tx, scope, new_user(user_id, fields))
+        if added is not None:
+            return added
+        # Another writer has added them since we looked: their row is there to be locked now.
+        user = tx.fetch_one("lock_user", User, project_id=scope.project_id, user_id=user_id)
+        if user is None:
+            raise _being_deleted()
+    user = _visible(user)
+    changes.check_revision(user.revision, if_revision)
+    return _set(
+        tx,
+        scope,
+        user_id,
+        email=fields.email,
+        first_name=fields.first_name,
+        last_name=fields.last_name,
+        metadata=stored_metadata(fields.metadata),
+        revision=user.revision + 1,
+    )
+
+
+def new_user(user_id: str, fields: UserFields) -> NewUser:
+    """The fields, with the id that they are about."""
+    return NewUser(
+        user_id=user_id,
+        email=fields.email,
+        first_name=fields.first_name,
+        last_name=fields.last_name,
+        metadata=fields.metadata,
+    )
+
+
+def page(tx: Transaction, scope: Scope, page: Page, **filters: Any) -> list[User]:
+    """Users in the order of their creation: one more than the page's limit where more are left.
+
+    Args:
+        filters: `email_folded`, `created_after_at`, `created_before_at`, `filter`;
+            those that are None do not count.
+    """
+    return tx.fetch_all("list_users", User, project_id=scope.project_id, **page.values, **filters)
+
+
+def skip(tx: Transaction, scope: Scope, offset: int) -> int | None:
+    """The number after which a list begins that skips `offset` users; None: nothing is left."""
+    return tx.fetch_one("skip_users", int, project_id=scope.project_id, skipped=offset - 1)
+
+
+def hold(tx: Transaction, scope: Scope, user_id: str) -> User:
+    """A user whom nobody can delete before this transaction ends: the fence of what becomes theirs.
+
+    Raises:
+        NotFound: there is none. Gone: the user is being deleted.
+    """
+    return _visible(tx.fetch_one("hold_user", User, project_id=scope.project_id, user_id=user_id))
+
+
+def hold_or_add(tx: Transaction, scope: Scope, user_id: str) -> User:
+    """As `hold`, but an unknown user is added, unless an erasure forbids it.
+
+    Raises:
+        Gone: the user is being deleted, or was deleted not long ago.
+    """
+    user = tx.fetch_one("hold_user", User, project_id=scope.project_id, user_id=user_id)
+    if user is not None:
+        return _visible(user)
+    new = NewUser(user_id=user_id)
+    new.check()
+    added = _insert(tx, scope, new)
+    if added is None:
+        return hold(tx, scope, user_id)
+    # Only now: till the row was ours, the id could be used and deleted.
+    tombstones.refuse(tx, scope, "user", user_id)
+    return added
+
+
+def _add(tx: Transaction, scope: Scope, new: NewUser) -> User | None:
+    """Add a user on purpose; None where the id is taken."""
+    new.check()
+    user = _insert(tx, scope, new)
+    if user is not None:
+        tombstones.lift(tx, scope, "user", new.user_id)
+    return user
+
+
+def _insert(tx: Transaction, scope: Scope, new: NewUser) -> User | None:
+    return tx.fetch_one(
+        "add_user",
+        User,
+        project_id=scope.project_id,
+        user_id=new.user_id,
+        uuid=tx.new_uuid(),
+        email=new.email,
+        email_folded=folded_email(new.email),
+        first_name=new.first_name,
+        last_name=new.last_name,
+        metadata=stored_metadata(new.metadata),
+        now_at=tx.now,
+    )
+
+
+def _set(tx: Transaction, scope: Scope, user_id: str, **fields: Any) -> User:
+    user = tx.fetch_one(
+        "set_user",
+        User,
+        project_id=scope.project_id,
+        user_id=user_id,
+        email_folded=folded_email(fields["email"]),
+        now_at=tx.now,
+        **fields,
+    )
+    return _visible(user)
+
+
+def _visible(user: User | None) -> User:
+    if user is None:
+        raise NotFound("There is no user with this user_id.")
+    if user.state == State.DELETING:
+        raise _being_deleted()
+    return user
+
+
+def _being_deleted() -> Gone:
+    return Gone("This user is being deleted.")

@@ -1,0 +1,174 @@
+-- Users own sessions, sessions hold messages, erasures record deletions.
+--
+-- Every key except row numbers begins with project_id. Row numbers give the order of creation. They
+-- are explicit and AUTOINCREMENT, so that no number is reused and VACUUM keeps them. Every index
+-- implicitly ends in the row number, which is the sort key of every list. Times are microseconds.
+
+CREATE TABLE instance (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE projects (
+    project_id INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+INSERT INTO projects (project_id, name) VALUES (1, 'default');
+
+CREATE TABLE users (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects (project_id),
+    user_id TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    email TEXT,
+    email_folded TEXT,
+    first_name TEXT,
+    last_name TEXT,
+    metadata TEXT,
+    state TEXT NOT NULL CHECK (state IN ('active', 'deleting')),
+    erasure_uuid TEXT,
+    revision INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (project_id, user_id)
+) STRICT;
+
+CREATE INDEX users_listed ON users (project_id, state);
+CREATE INDEX users_by_email ON users (project_id, email_folded) WHERE email_folded IS NOT NULL;
+
+-- user_uuid distinguishes users with the same id: after a deletion, the id can be used again. No
+-- foreign key references users, so that the two tables can be on different shards; the lock order in
+-- the services keeps sessions consistent with their users. user_number gives the position of the
+-- user's messages in the full-text index. total_length is the sum of the lengths of the session's
+-- messages, for ranking.
+CREATE TABLE sessions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects (project_id),
+    session_id TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    user_id TEXT,
+    user_uuid TEXT,
+    user_number INTEGER,
+    metadata TEXT,
+    state TEXT NOT NULL CHECK (state IN ('active', 'deleting')),
+    erasure_uuid TEXT,
+    revision INTEGER NOT NULL,
+    message_count INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    total_length INTEGER NOT NULL,
+    ended_at INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (project_id, session_id),
+    CHECK ((user_id IS NULL) = (user_uuid IS NULL))
+) STRICT;
+
+CREATE INDEX sessions_listed ON sessions (project_id, state);
+CREATE INDEX sessions_of_user ON sessions (project_id, user_id, state) WHERE user_id IS NOT NULL;
+
+-- The long columns come last, so that reading the others does not read their overflow pages.
+CREATE TABLE messages (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    word_count INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    role TEXT NOT NULL,
+    role_type TEXT NOT NULL,
+    token_count INTEGER,
+    created_at INTEGER NOT NULL,
+    metadata TEXT,
+    content TEXT NOT NULL,
+    data TEXT,
+    UNIQUE (project_id, session_id, seq),
+    UNIQUE (project_id, session_id, uuid),
+    FOREIGN KEY (project_id, session_id) REFERENCES sessions (project_id, session_id)
+) STRICT;
+
+-- A rowid is (number of the user) * 2^34 + (number of the message), so that a user's messages are
+-- adjacent in every posting list; a session without a user has its negative number in place of the
+-- user's. The program makes the words of a message (domain.words), and makes them again to remove
+-- them; a word that begins with @ is in the name of the speaker. detail=none stores which words a
+-- message has, but not where.
+CREATE VIRTUAL TABLE message_words USING fts5 (
+    words, content = 'messages', content_rowid = 'number', detail = none, columnsize = 0,
+    tokenize = "ascii tokenchars '@'"
+);
+
+-- Every word with every message that has it, to compare the index with the messages.
+CREATE VIRTUAL TABLE message_words_listed USING fts5vocab (message_words, instance);
+
+-- subject_id is present while the deletion runs; its keyed hash and the uuid stay. Deleted rows
+-- remain in the file, where no query finds them, until a purge has rewritten the file. purge_uuid is
+-- the purge that covers the erasure, the last that began after it; purge_requested_at is set when a
+-- client requested the purge; skipped_steps is what a purge could not do, as JSON.
+CREATE TABLE erasures (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects (project_id),
+    uuid TEXT NOT NULL,
+    subject TEXT NOT NULL CHECK (subject IN ('user', 'session', 'message')),
+    subject_id TEXT,
+    subject_hash TEXT NOT NULL,
+    subject_uuid TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('deleting', 'deleted')),
+    session_count INTEGER NOT NULL,
+    message_count INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    hidden_at INTEGER,
+    deleted_at INTEGER,
+    lease_expires_at INTEGER,
+    purge_requested_at INTEGER,
+    purge_uuid TEXT,
+    skipped_steps TEXT,
+    purged_at INTEGER,
+    UNIQUE (project_id, uuid),
+    CHECK ((state = 'deleted') = (subject_id IS NULL)),
+    CHECK ((state = 'deleted') = (deleted_at IS NOT NULL))
+) STRICT;
+
+CREATE INDEX erasures_listed ON erasures (project_id);
+CREATE INDEX erasures_running ON erasures (project_id) WHERE subject_id IS NOT NULL;
+CREATE INDEX erasures_to_purge ON erasures (project_id, deleted_at) WHERE purged_at IS NULL;
+
+-- Messages that were edited and whose former text is still in the file.
+CREATE TABLE pending_purges (
+    project_id INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    edited_at INTEGER NOT NULL,
+    purge_uuid TEXT,
+    PRIMARY KEY (project_id, uuid)
+) STRICT, WITHOUT ROWID;
+
+-- Keyed hashes of deleted ids, which must not be recreated implicitly by a late write. Each is kept
+-- until it expires.
+CREATE TABLE tombstones (
+    project_id INTEGER NOT NULL,
+    subject TEXT NOT NULL CHECK (subject IN ('user', 'session')),
+    id_hash TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, subject, id_hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tombstones_expiry ON tombstones (project_id, expires_at);
+
+-- What a request with an Idempotency-Key created, never its body. user_id or session_id is the
+-- owner; the row is deleted with them.
+CREATE TABLE idempotency (
+    project_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    request_hash TEXT NOT NULL,
+    user_id TEXT,
+    session_id TEXT,
+    uuid TEXT,
+    first_seq INTEGER,
+    message_count INTEGER,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, key)
+) STRICT;
+
+CREATE INDEX idempotency_of_user ON idempotency (project_id, user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX idempotency_of_session ON idempotency (project_id, session_id)
+    WHERE session_id IS NOT NULL;
+CREATE INDEX idempotency_created ON idempotency (project_id, created_at);

@@ -1,0 +1,269 @@
+"""What a text looks like in a file: the bytes to look for, each with the name of its form.
+
+A text may have been written as it is, by a program that escapes JSON, by an index that keeps folded
+words, in hex or in base64. Each form is a sequence of bytes that is found wherever it stands.
+
+Not found are:
+
+- a text that is cut in two, by the end of a page or of a row's part: of a long text give several
+  pieces as canaries, each of which is short against a page;
+- what is compressed or encrypted: PostgreSQL compresses values of more than 2 KB or so;
+- words of less than six bytes, base64 with line ends in it, and the first letters of a word alone,
+  as the list of pages of an FTS5 index has them.
+
+Words are looked for as entries of an index, with the numbers that say where each begins and ends:
+`exampl`, of an address, is not found in whatever file speaks of an example.
+"""
+
+import base64
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence, Set
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+from userkeep.domain.canaries import MIN_CANARY_BYTES, MIN_DIFFERENT_BYTES
+from userkeep.domain.words import Words, folded
+
+Index = Literal["fts5", "gin", "tsvector"]
+"""How an engine keeps words: SQLite in pages of FTS5; PostgreSQL as the keys of a GIN index, and in
+the rows in values of type tsvector, where they stand side by side without a border (so there a word
+is found wherever its letters are: good for a word that nobody else would ever say)."""
+
+MIN_TAIL_BYTES = 6
+"""The least that is looked for of a word whose beginning is left out.
+
+FTS5 writes how many bytes a word shares with the one before, how many follow, and those. With the
+two numbers, a tail is that of a word of the same length which was cut at the same place: chance is
+far less than for six bytes that stand alone. For tails of four letters it would still be too great,
+because many words of a language end alike (`-tion`, `-sson`) and lengths agree often. So a word
+that shares all but five letters with the one before it goes unnoticed there; in another page, where
+it has another neighbour, or in its row, it does not.
+"""
+
+
+class Form(StrEnum):
+    """In which form a text is found."""
+
+    UTF8 = "utf-8"
+    OTHER_CASE = "utf-8, in another case"
+    UTF16_LE = "utf-16, low byte first"
+    UTF16_BE = "utf-16, high byte first"
+    JSON = "json, escaped"
+    BASE64 = "base64"
+    HEX = "hex"
+    UUID = "uuid"
+    UUID_BYTES = "uuid, in 16 bytes"
+    WORD = "word of the index"
+    TAIL = "end of a word of the index"
+
+
+IN_ROWS = frozenset({Form.UTF8, Form.OTHER_CASE, Form.JSON, Form.BASE64, Form.HEX, Form.UUID})
+"""The forms in which a text can stand in a text."""
+
+
+class Pattern(NamedTuple):
+    """Bytes to look for.
+
+    Attributes:
+        data: at least six.
+        canary: which canary they stand for: its place in the list.
+        form: in which form.
+    """
+
+    data: bytes
+    canary: int
+    form: Form
+
+
+def patterns_of(canaries: Sequence[str]) -> list[Pattern]:
+    """The patterns of some texts, without those of their words.
+
+    Each sequence of bytes is there once for a canary, under the first form that has it.
+    """
+    return [
+        Pattern(data, number, form)
+        for number, canary in enumerate(canaries)
+        for data, form in _once(_forms(canary))
+    ]
+
+
+def word_patterns_of(words: Sequence[Set[str]], index: Index) -> list[Pattern]:
+    """The patterns of words as an index keeps them.
+
+    Args:
+        words: of each canary in its place, as `telling_words` gives them.
+        index: how the engine keeps them.
+    """
+    forms_of = {"fts5": _in_fts5, "gin": _in_gin, "tsvector": _in_tsvector}[index]
+    return [
+        Pattern(data, number, form)
+        for number, of_canary in enumerate(words)
+        for data, form in _once(each for word in sorted(of_canary) for each in forms_of(word))
+    ]
+
+
+def telling_words(canary: str, words: Words) -> frozenset[str]:
+    """The words of a canary that can be looked for by themselves, as the index keeps them."""
+    return frozenset(word for word in words.of(canary) if _is_telling(word.encode()))
+
+
+def _once(forms: Iterable[tuple[bytes, Form]]) -> Iterator[tuple[bytes, Form]]:
+    known: set[bytes] = set()
+    for data, form in forms:
+        if data not in known and _is_telling(data):
+            known.add(data)
+            yield data, form
+
+
+def _is_telling(data: bytes) -> bool:
+    return len(data) >= MIN_CANARY_BYTES and len(set(data)) >= MIN_DIFFERENT_BYTES
+
+
+def _forms(text: str) -> Iterator[tuple[bytes, Form]]:
+    yield text.encode(), Form.UTF8
+    yield from ((data, Form.UUID) for data in _uuid_texts(text))
+    yield from ((data, Form.UUID_BYTES) for data in _uuid_bytes(text))
+    variants = _variants(text)
+    for variant in variants:
+        yield variant.encode(), Form.OTHER_CASE
+    for variant in variants:
+        yield from ((each.encode(), Form.JSON) for each in _json_forms(variant))
+        yield variant.encode("utf-16-le"), Form.UTF16_LE
+        yield variant.encode("utf-16-be"), Form.UTF16_BE
+    yield text.encode().hex().encode(), Form.HEX
+    yield text.encode().hex().upper().encode(), Form.HEX
+    yield from ((each, Form.BASE64) for each in _base64_forms(text.encode()))
+
+
+def _variants(text: str) -> tuple[str, ...]:
+    """The text first, then as it is in other cases, without accents, and composed otherwise."""
+    cases = (
+        text,
+        text.lower(),
+        text.upper(),
+        text.title(),
+        text.capitalize(),
+        text.casefold(),
+        folded(text),
+    )
+    composed = (unicodedata.normalize(form, case) for form in ("NFC", "NFD") for case in cases)
+    return tuple(dict.fromkeys((*cases, *composed)))
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}")
+
+
+def _uuid_texts(text: str) -> Iterator[bytes]:
+    if _UUID.fullmatch(text.lower()):
+        digits = text.lower().replace("-", "")
+        parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+        for form in ("-".join(parts), digits):
+            yield form.encode()
+            yield form.upper().encode()
+
+
+def _uuid_bytes(text: str) -> Iterator[bytes]:
+    if _UUID.fullmatch(text.lower()):
+        yield bytes.fromhex(text.replace("-", ""))
+
+
+_JSON_PLAIN = re.compile(r"[ !#-%(-.0-;=?-\[\]-~]*")
+_JSON_SHORT = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\b": "\\b",
+    "\f": "\\f",
+}
+
+
+class _Escapes(dict[int, str]):
+    """What one way of writing JSON makes of each character; for `str.translate`."""
+
+    def __init__(self, escaped: re.Pattern[str], digits: str) -> None:
+        super().__init__({ord(character): text for character, text in _JSON_SHORT.items()})
+        self._escaped = escaped
+        self._digits = digits
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        text = self._written_out(character) if self._escaped.match(character) else character
+        self[code] = text
+        return text
+
+    def _written_out(self, character: str) -> str:
+        units = character.encode("utf-16-be")
+        numbers = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
+        return "".join(f"\\u{number:{self._digits}}" for number in numbers)
+
+
+# Who writes JSON escapes control characters alone, what HTML would obey too, or all but ASCII.
+_WAYS_TO_ESCAPE = tuple(
+    _Escapes(re.compile(escaped), digits)
+    for escaped in (
+        r"[\x00-\x1f]",
+        r"[\x00-\x1f<>&'\u2028\u2029]",
+        r"[^\x20-\x7e]",
+        r"[^\x20-\x7e]|[<>&']",
+    )
+    for digits in ("04x", "04X")
+)
+
+
+def _json_forms(text: str) -> Iterator[str]:
+    """The text as those who write JSON escape it, and as JSON that stands in JSON."""
+    if _JSON_PLAIN.fullmatch(text):
+        return
+    for escapes in _WAYS_TO_ESCAPE:
+        escaped = text.translate(escapes)
+        for each in (escaped, escaped.replace("/", "\\/")):
+            yield each
+            yield each.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _base64_forms(data: bytes) -> Iterator[bytes]:
+    """The characters that stand for nothing but the data, wherever it begins in what is encoded."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + data)
+        first = (before * 8 + 5) // 6
+        end = (before + len(data)) * 8 // 6
+        yield encoded[first:end]
+        yield encoded[first:end].translate(_URL_ALPHABET)
+
+
+_URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
+
+
+def _in_tsvector(word: str) -> Iterator[tuple[bytes, Form]]:
+    yield word.encode(), Form.WORD
+
+
+def _in_gin(word: str) -> Iterator[tuple[bytes, Form]]:
+    """A key is a text after its length, which is in one byte or in four."""
+    for mark in ("", "@"):
+        key = f"{mark}{word}".encode()
+        size = len(key) + 1
+        length = bytes([size << 1 | 1]) if size < 0x80 else (size + 3 << 2).to_bytes(4, "little")
+        yield length + key, Form.WORD
+
+
+def _in_fts5(word: str) -> Iterator[tuple[bytes, Form]]:
+    """The first of a page is written whole after its length, all others as MIN_TAIL_BYTES says.
+
+    Each begins with a `0`, which stands for the main index, and perhaps the `@` of names. So a word
+    is told from a longer one that begins like it, which another person may have said.
+    """
+    for mark in (b"0", b"0@"):
+        term = mark + word.encode()
+        yield _varint(len(term)) + term, Form.WORD
+        for shared in range(1, len(term) - MIN_TAIL_BYTES + 1):
+            form = Form.WORD if shared <= len(mark) else Form.TAIL
+            yield _varint(shared) + _varint(len(term) - shared) + term[shared:], form
+
+
+def _varint(number: int) -> bytes:
+    """A number of less than 2^14, as SQLite writes it."""
+    return bytes([number]) if number < 0x80 else bytes([0x80 | number >> 7, number & 0x7F])

@@ -1,0 +1,5 @@
+"""PostgreSQL: lanes of connections, several servers on one database."""
+
+from userkeep.storage.postgres.engine import PostgresEngine
+
+__all__ = ["PostgresEngine"]

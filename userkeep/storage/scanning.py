@@ -1,0 +1,229 @@
+"""Looking for texts in the bytes of files, whoever wrote them and whether a database knows of them.
+
+A file is read piece by piece: no snapshot is held, no lock is taken. What is moved within the files
+while they are read may be missed; and see storage.patterns for what is not found at all.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import compress
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, Protocol
+
+from userkeep.storage.patterns import Form, Pattern
+
+PIECE_BYTES = 1024 * 1024
+"""So much of a file is in memory at a time."""
+
+_AT_ONCE = 1024
+"""Groups of bytes that are looked at in one step: no other thread waits for long."""
+
+_GROUP = 4
+
+
+class Reading(Protocol):
+    """A file that is open."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has now."""
+        ...
+
+    def read(self, offset: int, amount: int) -> bytes:
+        """Bytes from an offset on; fewer only where the file ends."""
+        ...
+
+
+class RawFile(Protocol):
+    """A file of a database.
+
+    Attributes:
+        name: relative to the folder of the database.
+        told_as: what it is told of with, among all that was looked at: itself, or its folder.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def told_as(self) -> str:
+        """See above."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """Open it.
+
+        Raises:
+            OSError: it is gone, or may not be read.
+        """
+        ...
+
+
+class PlainFile(NamedTuple):
+    """A file that anybody may open and close."""
+
+    path: Path
+    name: str
+
+    @property
+    def told_as(self) -> str:
+        """See RawFile: its folder, which may have hundreds."""
+        folder = PurePosixPath(self.name).parent
+        return f"files in {folder}" if folder.name else "files in the data directory"
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """See RawFile."""
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            yield _Descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _Descriptor(NamedTuple):
+    descriptor: int
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.descriptor).st_size
+
+    def read(self, offset: int, amount: int) -> bytes:
+        return os.pread(self.descriptor, amount, offset)
+
+
+class Found(NamedTuple):
+    """A place in a file where a canary is.
+
+    Attributes:
+        file: its name.
+        offset: of the first byte.
+        canary: which: its place in the list.
+        form: in which form.
+    """
+
+    file: str
+    offset: int
+    canary: int
+    form: Form
+
+
+class Scanner:
+    """Looks for patterns in bytes. Any thread may use it."""
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        self._meanings: dict[bytes, list[Pattern]] = {}
+        for pattern in patterns:
+            self._meanings.setdefault(pattern.data, []).append(pattern)
+        self._longest = max(map(len, self._meanings), default=0)
+        self._finder = _Finder(self._meanings)
+
+    def find(self, data: bytes) -> Iterator[tuple[int, Pattern]]:
+        """Every place where a pattern is, in no order: its offset, and which pattern.
+
+        Where two canaries have a pattern in common, there is one for each.
+        """
+        for offset, found in self._finder.find(data):
+            for pattern in self._meanings[found]:
+                yield offset, pattern
+
+    def scan(self, file: RawFile, go_on: Callable[[int], None] = lambda _: None) -> Iterator[Found]:
+        """Every place in a file, in no order.
+
+        Args:
+            go_on: is told how many bytes more were looked at; what it raises ends the scan.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        with file.reading() as reading:
+            for begin, fresh, data in self._pieces(reading):
+                for offset, pattern in self.find(data):
+                    if offset + len(pattern.data) > fresh:
+                        yield Found(file.name, begin + offset, pattern.canary, pattern.form)
+                go_on(len(data) - fresh)
+
+    def _pieces(self, reading: Reading) -> Iterator[tuple[int, int, bytes]]:
+        """Pieces that overlap, so that each pattern is in one of them whole.
+
+        Each with its offset, and how many of its bytes were in the one before.
+        """
+        before, end = b"", 0
+        while (left := reading.size - end) > 0:
+            more = reading.read(end, min(PIECE_BYTES, left))
+            if not more:
+                return
+            data = before + more
+            yield end - len(before), len(before), data
+            end += len(more)
+            before = data[max(0, len(data) - self._longest + 1) :]
+
+
+def scan_files(paths: Iterable[Path], folder: Path, patterns: Iterable[Pattern]) -> list[Found]:
+    """Every place in some files, which are named relative to a folder; those that are gone pass."""
+    scanner = Scanner(patterns)
+    found: list[Found] = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found += scanner.scan(PlainFile(path, str(path.relative_to(folder))))
+    return found
+
+
+class _Finder:
+    """Finds patterns in a time that hardly depends on how many they are.
+
+    To look for each by itself takes longer from sixty patterns on, and a single text has thirty to
+    a hundred. So the data is cut into groups of four bytes, and each is looked up among those that
+    are the first whole group of a pattern, wherever the pattern begins within a group: after 0, 1,
+    2 or 3 of its own bytes. In a pattern of six bytes there is no whole group after three; so where
+    there is one so short, the data is cut once more, two bytes later.
+    """
+
+    def __init__(self, patterns: Iterable[bytes]) -> None:
+        self._begins: dict[int, list[tuple[int, bytes]]] = {}
+        self._cuts: Sequence[int] = (0,)
+        for pattern in patterns:
+            if len(pattern) < _GROUP + 3:
+                self._cuts = (0, 2)
+            for skipped in range(4):
+                self._add(pattern, skipped)
+        self._groups = frozenset(self._begins)
+
+    def find(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        known: set[tuple[int, bytes]] = set()
+        for cut in self._cuts:
+            for found in self._find(data, cut):
+                if len(self._cuts) == 1:
+                    yield found
+                elif found not in known:
+                    known.add(found)
+                    yield found
+
+    def _add(self, pattern: bytes, skipped: int) -> None:
+        group = pattern[skipped : skipped + _GROUP]
+        if len(group) == _GROUP:
+            self._begins.setdefault(_number(group), []).append((skipped, pattern))
+
+    def _find(self, data: bytes, cut: int) -> Iterator[tuple[int, bytes]]:
+        whole = (len(data) - cut) // _GROUP * _GROUP
+        if whole <= 0:
+            return
+        groups = memoryview(data)[cut : cut + whole].cast("I")
+        for first in range(0, len(groups), _AT_ONCE):
+            part = groups[first : first + _AT_ONCE]
+            if self._groups.isdisjoint(part):
+                continue
+            places = range(first, first + len(part))
+            for place in compress(places, map(self._begins.__contains__, part)):
+                for skipped, pattern in self._begins[groups[place]]:
+                    offset = cut + place * _GROUP - skipped
+                    if offset >= 0 and data.startswith(pattern, offset):
+                        yield offset, pattern
+
+
+def _number(group: bytes) -> int:
+    number: int = memoryview(group).cast("I")[0]
+    return number

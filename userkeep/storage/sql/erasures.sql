@@ -1,0 +1,86 @@
+-- Erasures, and what keeps the deleted from coming back. Columns as in domain.erasure.Erasure.
+
+-- fragment: erasure_columns
+number, uuid, subject, subject_id, subject_hash, subject_uuid,
+CASE WHEN purged_at IS NULL THEN state ELSE 'purged' END AS state,
+session_count, message_count, started_at, hidden_at, deleted_at, lease_expires_at,
+purge_requested_at, purge_uuid, skipped_steps, purged_at
+
+-- name: add_erasure
+INSERT INTO erasures (
+    project_id, uuid, subject, subject_id, subject_hash, subject_uuid, state,
+    session_count, message_count, started_at, hidden_at, deleted_at
+) VALUES (
+    :project_id, :uuid, :subject, :subject_id, :subject_hash, :subject_uuid, :state,
+    :session_count, :message_count, :now_at, :hidden_at, :deleted_at
+)
+RETURNING {erasure_columns};
+
+-- name: get_erasure
+SELECT {erasure_columns}
+FROM erasures
+WHERE project_id = :project_id AND uuid = :uuid;
+
+-- name: list_erasures
+SELECT {erasure_columns}
+FROM erasures
+WHERE project_id = :project_id
+    /*? after: AND number > :after */
+    /*? before: AND number < :before */
+ORDER BY number /*? descending: DESC */
+LIMIT :limit;
+
+-- name: interrupted_erasures
+-- Those that nobody is at work on: a list without a lock, from which each is then claimed.
+SELECT uuid
+FROM erasures
+WHERE project_id = :project_id AND subject_id IS NOT NULL
+    AND (lease_expires_at IS NULL OR lease_expires_at < :now_at);
+
+-- name: acquire_lease
+-- Takes it until then, if nobody else has it or if it is ours already (:held_until_at), and locks
+-- it until this transaction ends.
+UPDATE erasures SET lease_expires_at = :expires_at
+WHERE project_id = :project_id AND uuid = :uuid AND subject_id IS NOT NULL
+    AND (
+        lease_expires_at IS NULL OR lease_expires_at < :now_at
+        /*? held_until_at: OR lease_expires_at = :held_until_at */
+    )
+RETURNING {erasure_columns};
+
+-- name: release_leases
+UPDATE erasures SET lease_expires_at = NULL
+WHERE project_id = :project_id AND subject_id IS NOT NULL;
+
+-- name: set_erasure
+UPDATE erasures
+SET subject_id = :subject_id, state = :state, session_count = :session_count,
+    message_count = :message_count, hidden_at = :hidden_at, deleted_at = :deleted_at
+WHERE project_id = :project_id AND uuid = :uuid
+RETURNING {erasure_columns};
+
+-- name: add_tombstone
+INSERT INTO tombstones (project_id, subject, id_hash, expires_at)
+VALUES (:project_id, :subject, :id_hash, :expires_at)
+ON CONFLICT (project_id, subject, id_hash) DO UPDATE SET expires_at = excluded.expires_at;
+
+-- name: tombstone_expiry
+-- The time is compared by who asks: in a condition, it would lead PostgreSQL, while it knows too
+-- little of a new table, to the index of times, and past every mark.
+SELECT expires_at FROM tombstones
+WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash;
+
+-- name: remove_tombstone
+DELETE FROM tombstones
+WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash;
+
+-- name: expired_tombstones
+SELECT subject, id_hash FROM tombstones
+WHERE project_id = :project_id AND expires_at <= :now_at
+ORDER BY expires_at
+LIMIT :limit;
+
+-- name: delete_expired_tombstone
+DELETE FROM tombstones
+WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash
+    AND expires_at <= :now_at;

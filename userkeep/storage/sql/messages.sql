@@ -1,0 +1,68 @@
+-- Messages. The columns of every query that gives one are those of domain.message.Message.
+-- A reader looks at the session's state in the same statement, so that an erasure hides all at once.
+-- What is found by its key asks for `state <> …`: with `state = …` PostgreSQL may go by the index of
+-- lists, while it knows too little of a new table, and look at every session of the project.
+
+-- fragment: message_columns
+seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+
+-- name: add_message
+INSERT INTO messages (
+    project_id, session_id, seq, uuid, role, role_type, token_count, created_at, metadata,
+    content, data, word_count {words_column}
+) VALUES (
+    :project_id, :session_id, :seq, :uuid, :role, :role_type, :token_count, :created_at, :metadata,
+    :content, :data, :word_count {words_value}
+)
+ON CONFLICT (project_id, session_id, uuid) DO NOTHING;
+
+-- name: get_message
+SELECT {message_columns}
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
+    AND EXISTS (
+        SELECT 1 FROM sessions
+        WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
+    );
+
+-- name: set_message
+UPDATE messages
+SET role = :role, content = :content, metadata = :metadata
+WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
+RETURNING {message_columns};
+
+-- name: list_messages
+SELECT {message_columns}
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id
+    /*? after: AND seq > :after */
+    /*? before: AND seq < :before */
+    /*? filter: AND {filter} */
+    AND EXISTS (
+        SELECT 1 FROM sessions
+        WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
+    )
+ORDER BY seq /*? descending: DESC */
+/*? limit: LIMIT :limit */ /*? offset: OFFSET :offset */;
+
+-- name: delete_message
+DELETE FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid;
+
+-- name: count_one_message_less
+UPDATE sessions
+SET message_count = message_count - 1, total_length = total_length - :length, updated_at = :now_at
+WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: first_message_seq
+-- From where the deleter is: PostgreSQL keeps deleted rows in its indexes for a while, and would walk
+-- past all of them again and again.
+SELECT seq FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
+ORDER BY seq
+LIMIT 1;
+
+-- name: delete_messages
+DELETE FROM messages
+WHERE project_id = :project_id AND session_id = :session_id
+    AND seq >= :from_seq AND seq < :before_seq;

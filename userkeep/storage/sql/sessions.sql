@@ -1,0 +1,103 @@
+-- Sessions. The columns of every query that gives a session are those of domain.session.Session.
+
+-- fragment: session_columns
+number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
+ended_at, created_at, updated_at
+
+-- fragment: search_scope
+-- Whose messages lie together in the index: those of a user, or of a session that nobody owns.
+coalesce(user_number, -number)
+
+-- name: add_session
+-- No row comes back where the id is taken.
+INSERT INTO sessions (
+    project_id, session_id, uuid, user_id, user_uuid, user_number, metadata, state, revision,
+    message_count, last_seq, total_length, created_at, updated_at
+) VALUES (
+    :project_id, :session_id, :uuid, :user_id, :user_uuid, :user_number, :metadata, 'active', 1,
+    :message_count, :message_count, :total_length, :now_at, :now_at
+)
+ON CONFLICT (project_id, session_id) DO NOTHING
+RETURNING {session_columns};
+
+-- name: get_session
+SELECT {session_columns}
+FROM sessions
+WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: lock_session
+-- Nobody else changes, fills or deletes the session before this transaction ends.
+SELECT {session_columns}
+FROM sessions
+WHERE project_id = :project_id AND session_id = :session_id
+{exclusively};
+
+-- name: set_session
+-- One writer at a time: whoever calls this has locked the session with lock_session.
+UPDATE sessions
+SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid),
+    user_number = coalesce(:user_number, user_number), metadata = :metadata,
+    ended_at = :ended_at, revision = :revision, updated_at = :now_at
+WHERE project_id = :project_id AND session_id = :session_id
+RETURNING {session_columns};
+
+-- name: reserve_seqs
+-- The fence of every append, and its first statement in the session: it takes the row's lock, so
+-- that numbers have no gaps, and finds nothing where the session is being deleted or has ended.
+UPDATE sessions
+SET last_seq = last_seq + :count, message_count = message_count + :count,
+    total_length = total_length + :length, updated_at = :now_at
+WHERE project_id = :project_id AND session_id = :session_id
+    AND state <> 'deleting' AND ended_at IS NULL
+RETURNING last_seq, user_id, {search_scope};
+
+-- name: set_session_owner
+UPDATE sessions
+SET user_id = :user_id, user_uuid = :user_uuid, user_number = :user_number,
+    revision = revision + 1
+WHERE project_id = :project_id AND session_id = :session_id AND user_id IS NULL;
+
+-- name: list_sessions
+SELECT {session_columns}
+FROM sessions
+WHERE project_id = :project_id AND state = 'active'
+    /*? after: AND number > :after */
+    /*? before: AND number < :before */
+    /*? user_id: AND user_id = :user_id */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? filter: AND {filter} */
+ORDER BY number /*? descending: DESC */
+LIMIT :limit;
+
+-- name: skip_sessions
+-- The number of the session after :skipped others.
+SELECT number FROM sessions
+WHERE project_id = :project_id AND state = 'active'
+ORDER BY number
+LIMIT 1 OFFSET :skipped;
+
+-- name: mark_session_deleting
+UPDATE sessions SET state = 'deleting', erasure_uuid = :erasure_uuid
+WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: mark_session_of_user_deleting
+UPDATE sessions SET state = 'deleting', erasure_uuid = :erasure_uuid
+WHERE project_id = :project_id AND session_id = :session_id AND user_uuid = :user_uuid;
+
+-- name: erasure_of_session
+SELECT erasure_uuid FROM sessions WHERE project_id = :project_id AND session_id = :session_id;
+
+-- name: next_active_sessions_of_user
+SELECT session_id FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
+LIMIT :limit;
+
+-- name: next_deleting_session_of_user
+SELECT session_id FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND state = 'deleting'
+LIMIT 1;
+
+-- name: delete_session
+DELETE FROM sessions
+WHERE project_id = :project_id AND session_id = :session_id AND state <> 'active';

@@ -1,0 +1,80 @@
+"""Bringing a SQLite file's schema up to date, one recorded step at a time."""
+
+import os
+from pathlib import Path
+from time import time_ns
+
+import apsw
+
+from userkeep.domain.errors import StorageError
+from userkeep.storage.migrations import Migration, check_history, load_migrations
+from userkeep.storage.sqlite.connection import looking_at, opening_problem
+
+_RECORD = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    number INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT
+"""
+
+
+def check_is_ours(path: str) -> None:
+    """Refuse, without changing it, a file that is not there for us to write.
+
+    Raises:
+        StorageError: it is read-only, not a database, or another program's.
+    """
+    if not Path(path).is_file() or not os.access(path, os.R_OK):
+        raise StorageError(opening_problem(apsw.CantOpenError(), path))
+    if not os.access(path, os.W_OK):
+        raise StorageError(opening_problem(apsw.ReadOnlyError(), path))
+    with looking_at(path) as connection:
+        is_empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        if is_empty or applied_migrations(connection):
+            return
+    raise StorageError(
+        f"{path} is another program's database: it has tables, and none of Userkeep's. "
+        "Name another file; nothing was changed."
+    )
+
+
+def migrate(connection: apsw.Connection, path: str) -> list[Migration]:
+    """Apply what is missing, each step in a transaction with its record; gives what was applied.
+
+    Raises:
+        StorageError: the file was made by a newer program, or a step failed (and left nothing).
+    """
+    try:
+        applied = applied_migrations(connection)
+        known = load_migrations("sqlite")
+        check_history(path, applied, known)
+        missing = [migration for migration in known if migration.number not in applied]
+        for migration in missing:
+            _apply(connection, migration)
+    except apsw.Error as error:
+        raise StorageError(opening_problem(error, path)) from error
+    return missing
+
+
+def applied_migrations(connection: apsw.Connection) -> dict[int, str]:
+    """The steps that the file has taken: number to name. A new file has none."""
+    if not connection.table_exists("main", "schema_migrations"):
+        return {}
+    return dict(connection.execute("SELECT number, name FROM schema_migrations"))
+
+
+def _apply(connection: apsw.Connection, migration: Migration) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(_RECORD)
+        connection.execute(migration.sql)
+        connection.execute(
+            "INSERT INTO schema_migrations (number, name, applied_at) VALUES (?, ?, ?)",
+            (migration.number, migration.name, time_ns() // 1000),
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,184 @@
+"""Looking through the rows of every table that has anything of people in it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from userkeep.domain.erasure import Erasure, Subject
+from userkeep.domain.scope import Scope
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.verification import LookedAt, Residue, Verification, Wanted
+from userkeep.services.erasures import is_about
+from userkeep.storage.engine import Engine
+from userkeep.storage.looks import Look, looks
+from userkeep.storage.patterns import IN_ROWS, patterns_of, telling_words
+from userkeep.storage.places import Holds, Place
+from userkeep.storage.scanning import Scanner
+from userkeep.verifying.wanted import Texts
+
+_MOST_ROWS = 500
+_MOST_BYTES = 2 * 1024 * 1024
+"""So much of a table is in memory at a time; a row may have 2 MiB by itself."""
+
+Row = tuple[Any, ...]
+
+
+class RowSearch:
+    """Looks through all tables, once.
+
+    Attributes:
+        explained: the texts, by number, that rows have which are not the subject's own residue or
+            which are told of already, each with the place: in the files they prove nothing.
+        words: of each text, those that the index of words is looked through for.
+        words_in_use: those of them that messages have which are there.
+    """
+
+    def __init__(
+        self, engine: Engine, scope: Scope, wanted: Wanted, texts: Texts, found: Verification
+    ) -> None:
+        self._engine = engine
+        self._scope = scope
+        self._texts = texts
+        self._found = found
+        self._judge = _Judge(scope, wanted, found)
+        self._scanner = Scanner(each for each in patterns_of(texts.all) if each.form in IN_ROWS)
+        self.words = [telling_words(text, scope.rules.words) for text in texts.all]
+        self._all_words = frozenset[str]().union(*self.words)
+        self.explained: dict[int, str] = {}
+        self.words_in_use: set[str] = set()
+
+    def run(self, go_on: Callable[[], None]) -> None:
+        """Look through them.
+
+        Args:
+            go_on: is called now and then; what it raises ends the search.
+        """
+        for look in looks(self._engine.dialect):
+            count = 0
+            for rows in self._rows(look):
+                go_on()
+                count += len(rows)
+                self._look_into(look, rows)
+            self._found.looked_at.append(LookedAt(f"table {look.table.name}", rows=count))
+
+    def _rows(self, look: Look) -> Iterator[list[Row]]:
+        values: dict[str, Any] = {"project_id": self._scope.project_id}
+        if self._texts.all:
+            values["texts"] = True
+        while limit := self._next_count(look, values):
+            rows = self._engine.read(partial(_read, look=look, values={**values, "limit": limit}))
+            if not rows:
+                return
+            yield rows
+            last = rows[-1][: len(look.key)]
+            values |= {f"after_{number}": value for number, value in enumerate(last)}
+
+    def _next_count(self, look: Look, values: dict[str, Any]) -> int:
+        """How many of the next rows fit into memory; at least one, if any is left."""
+        if not self._texts.all:
+            return _MOST_ROWS
+        measured = {**values, "limit": _MOST_ROWS}
+        sizes = self._engine.read(partial(_measure, look=look, values=measured))
+        room = _MOST_BYTES
+        for number, size in enumerate(sizes):
+            room -= size
+            if room < 0:
+                return max(1, number)
+        return len(sizes)
+
+    def _look_into(self, look: Look, rows: list[Row]) -> None:
+        self._judge.judge(look, rows)
+        if not self._texts.all:
+            return
+        for at, place in enumerate((*look.marks, *look.texts), start=len(look.key)):
+            if place.holds != Holds.TRACE:
+                self._look_into_texts(look, place, [row[at] for row in rows if row[at]])
+
+    def _look_into_texts(self, look: Look, place: Place, values: list[str]) -> None:
+        where = f"table {look.table.name}.{place.column}"
+        if place.holds == Holds.WORDS:
+            said = {word.removeprefix("@") for words in values for word in words.split()}
+            self.words_in_use |= said & self._all_words
+            return
+        # No text has a NUL in it, so nothing is found across two values.
+        for _, pattern in self._scanner.find("\0".join(values).encode()):
+            canary = self._texts.canary(pattern.canary)
+            self.explained.setdefault(pattern.canary, where)
+            if canary is not None and not place.is_kept:
+                self._found.note(Residue(where, canary, pattern.form))
+
+
+class _Judge:
+    """Says of rows that bear an id or a uuid of the subject whether they are its own.
+
+    Somebody new may bear the id by now; what is theirs is no residue. A uuid, or the time at which
+    a row was made, tells them apart.
+    """
+
+    def __init__(self, scope: Scope, wanted: Wanted, found: Verification) -> None:
+        self._scope = scope
+        self._found = found
+        self._erasure: Erasure = wanted.erasure
+        is_message = wanted.erasure.subject == Subject.MESSAGE
+        self._id = None if is_message else wanted.subject_id
+        self._uuids = {wanted.erasure.subject_uuid: "uuid", wanted.erasure.uuid: "erasure"}
+        self._looked_for = {*self._uuids, *([] if self._id is None else [self._id])}
+
+    def judge(self, look: Look, rows: list[Row]) -> None:
+        begin, end = len(look.key), len(look.key) + len(look.marks)
+        for row in rows:
+            marks = row[begin:end]
+            if not self._looked_for.isdisjoint(marks):
+                self._judge(look, {place: marks[at] for at, place in enumerate(look.marks)})
+
+    def _judge(self, look: Look, marks: dict[Place, Any]) -> None:
+        columns = {place.column: value for place, value in marks.items()}
+        for place, value in marks.items():
+            form = self._form(place, value, columns)
+            if form is not None:
+                where = f"table {look.table.name}.{place.column}"
+                self._found.note(Residue(where, None, form))
+
+    def _form(self, place: Place, value: Any, columns: dict[str, Any]) -> str | None:
+        """As what a value is the subject's; None where it is not."""
+        if place.is_kept or value is None:
+            return None
+        if place.holds == Holds.UUID:
+            return self._uuids.get(value) if self._is_in_its_session(columns) else None
+        is_id = place.holds == Holds.ID and value == self._id
+        if not is_id or place.names not in {None, self._erasure.subject}:
+            return None
+        if self._is_namesakes(place, columns):
+            self._found.id_reused = True
+            return None
+        return "id"
+
+    def _is_in_its_session(self, columns: dict[str, Any]) -> bool:
+        """Whether a row may be that of a message that was deleted.
+
+        An app's uuids are unique in a session alone, and another may have a message with the same.
+        """
+        session_id = columns.get("session_id")
+        if self._erasure.subject != Subject.MESSAGE or session_id is None:
+            return True
+        return is_about(self._scope, self._erasure, session_id)
+
+    def _is_namesakes(self, place: Place, columns: dict[str, Any]) -> bool:
+        if place.told_apart_by is None:
+            return self._found.id_reused
+        told = columns[place.told_apart_by]
+        if place.told_apart_by.endswith("_at"):
+            return bool(told > (self._erasure.deleted_at or 0))
+        return bool(told != self._erasure.subject_uuid)
+
+
+def _read(tx: Transaction, look: Look, values: dict[str, Any]) -> list[Row]:
+    return tx.fetch_all(look.reading, _row, **values)
+
+
+def _measure(tx: Transaction, look: Look, values: dict[str, Any]) -> Sequence[int]:
+    return tx.fetch_all(look.measuring, int, **values)
+
+
+def _row(*values: Any) -> Row:
+    return values

@@ -68,7 +68,7 @@ _OF_DELETED = (
 _ABOUT_DELETED = (
     "Medians (least to greatest) of deleting several users of as many messages, one after the "
     "other. `answered` is when DELETE was, after five seconds at the latest, and `deleted` "
-    "when the last row was gone. Then, in milliseconds, the longest wait of another writer in each of them; "
+    "when the last row was gone. Then, in ms, the longest wait of another writer in each; "
     "the goal is for the greatest, where it is not as great without an erasure; its p99 in all of "
     "them; its longest wait in a time just before each of them, in which nothing was deleted; and "
     "the longest waits of two readers."

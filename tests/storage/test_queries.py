@@ -34,7 +34,15 @@ READ_EVERYTHING = {
 }
 
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
-_ASKING = {"one", "all", "run", "run_many", "tell", "tell_many", "tell_at_end"}
+_ASKING = {
+    "fetch_one",
+    "fetch_all",
+    "execute",
+    "execute_many",
+    "defer",
+    "defer_many",
+    "defer_to_commit",
+}
 
 
 @pytest.fixture(scope="module")

@@ -172,7 +172,7 @@ def test_everything_in_the_lists_says_what_it_is_and_how_it_goes() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_table_of_ours_that_holds_texts_is_looked_into(dialect: str) -> None:
     looked = {look.table.name for look in looks(dialect)}
-    only_hashes = {"deleted"}
+    only_hashes = {"tombstones"}
     assert set(columns_with_personal_data(dialect)) - only_hashes == looked
     for look in looks(dialect):
         columns = {place.column for place in (*look.marks, *look.texts)}

@@ -22,7 +22,7 @@ def once(
     made: Callable[[T], Made],
     again: Callable[[Made], T],
 ) -> T | Replayed:
-    """Handler a call, or answer it again where its key has come before.
+    """Perform a call, or answer it again where its key has come before.
 
     Args:
         perform: does it.

@@ -223,12 +223,12 @@ PERSONAL: tuple[PersonalTable, ...] = (
         keys={"sqlite": ("number",), "postgres": ("uuid",)},
     ),
     PersonalTable(
-        name="deleted",
+        name="tombstones",
         of="the user or the session whose id has this hash",
         goes="it comes with the erasure, and is dropped after 24 h (a setting)",
         places=(
             Place("id_hash", Holds.HASH, "the hash of an id that was deleted", is_kept=True),
-            *_traces("project_id", "subject", "until_at"),
+            *_traces("project_id", "subject", "expires_at"),
         ),
         keys={},
     ),

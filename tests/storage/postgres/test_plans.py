@@ -51,7 +51,7 @@ MANY: tuple[LiteralString, ...] = (
     FROM generate_series(1, 50000) AS n
     """,
     """
-    INSERT INTO tombstones (project_id, subject, id_hash, until_at)
+    INSERT INTO tombstones (project_id, subject, id_hash, expires_at)
     SELECT 1, 'user', 'hash ' || n, now() + n * interval '1 s'
     FROM generate_series(1, 50000) AS n
     """,

@@ -131,9 +131,9 @@ TABLES = (
         """,
     ),
     Table(
-        "deleted",
+        "tombstones",
         key="project_id subject id_hash",
-        columns="project_id subject id_hash until_at",
+        columns="project_id subject id_hash expires_at",
     ),
     Table(
         "idempotency",

@@ -1,9 +1,9 @@
 -- Where PostgreSQL says it in its own way.
 
--- fragment: exclusively
+-- fragment: for_update
 FOR NO KEY UPDATE
 
--- fragment: together
+-- fragment: for_share
 FOR SHARE
 
 -- fragment: words_column

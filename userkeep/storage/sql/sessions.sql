@@ -30,7 +30,7 @@ WHERE project_id = :project_id AND session_id = :session_id;
 SELECT {session_columns}
 FROM sessions
 WHERE project_id = :project_id AND session_id = :session_id
-{exclusively};
+{for_update};
 
 -- name: set_session
 -- One writer at a time: whoever calls this has locked the session with lock_session.

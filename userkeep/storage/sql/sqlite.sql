@@ -1,8 +1,8 @@
 -- Where SQLite says it in its own way. The single writer makes row locks needless.
 
--- fragment: exclusively
+-- fragment: for_update
 
--- fragment: together
+-- fragment: for_share
 
 -- fragment: words_column
 

@@ -26,14 +26,14 @@ WHERE project_id = :project_id AND user_id = :user_id;
 SELECT {user_columns}
 FROM users
 WHERE project_id = :project_id AND user_id = :user_id
-{exclusively};
+{for_update};
 
 -- name: hold_user
 -- Nobody deletes the user before this transaction ends; any number may hold one at a time.
 SELECT {user_columns}
 FROM users
 WHERE project_id = :project_id AND user_id = :user_id
-{together};
+{for_share};
 
 -- name: set_user
 -- One writer at a time: whoever calls this has locked the user with lock_user.

@@ -1,5 +1,6 @@
 """The OpenAPI document of the native interface, made from the table of operations."""
 
+from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -98,8 +99,9 @@ _METADATA_PARAMETER = {
 }
 
 
+@cache
 def openapi_document() -> bytes:
-    """The document as JSON (OpenAPI 3.1)."""
+    """Return the document as JSON (OpenAPI 3.1), made at the first call."""
     types = [kind for each in OPERATIONS for kind in (each.body, each.response, each.query) if kind]
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}

@@ -1,5 +1,6 @@
 """What is neither native nor an old client's: health, the interface's description, its viewer."""
 
+import asyncio
 from importlib import resources
 
 from starlette.responses import Response
@@ -26,7 +27,6 @@ class Pages:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._document = openapi_document()
         self._viewer = resources.files(__package__).joinpath("docs.html").read_bytes()
 
     async def answer(self, request: Request) -> Response:
@@ -43,7 +43,8 @@ class Pages:
         if path == b"/readyz":
             return await self._ready()
         if path == b"/openapi.json":
-            return Answer(self._document, 200, JSON)
+            # The first call takes tens of milliseconds, for which no other request should wait.
+            return Answer(await asyncio.to_thread(openapi_document), 200, JSON)
         if path == b"/docs":
             return Answer(self._viewer, 200, b"text/html; charset=utf-8", _HTML_HEADERS)
         raise NotFound("There is nothing under this address; see /docs.")

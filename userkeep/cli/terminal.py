@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, TextIO
 
 import click
@@ -31,13 +30,11 @@ _UNITS = (
 _NOW_S = 5
 
 
-@cache
 def output() -> Console:
     """What goes to stdout."""
     return _console(sys.stdout)
 
 
-@cache
 def progress() -> Console:
     """What goes to stderr: progress and remarks."""
     return _console(sys.stderr)

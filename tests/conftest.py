@@ -21,6 +21,11 @@ ELSEWHERE = {"socket": over_socket, "sdk": sdk, "sdk async": sdk_async}
 _NUMBERS = count(1)
 
 
+def engine_id(engine: str) -> str:
+    """An engine's name in a test's id."""
+    return engine.replace(" ", "_")
+
+
 def database_url(engine: str, folder: Path) -> str:
     """A fresh database of an engine."""
     if engine == "postgres":

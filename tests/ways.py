@@ -17,6 +17,7 @@ import httpx2
 
 from tests.serving import serving
 from userkeep.config import Settings
+from userkeep.http.timers import SERVER_TIMERS, Timers
 from userkeep.main import make_application
 from userkeep.opening import open_instance
 
@@ -81,10 +82,10 @@ class HttpWay:
 
 
 @contextmanager
-def in_process(settings: Settings) -> Iterator[Way]:
+def in_process(settings: Settings, timers: Timers = SERVER_TIMERS) -> Iterator[Way]:
     """The ASGI application on a loop in a thread of its own, with its start and its end."""
     userkeep = open_instance(settings)
-    application = make_application(userkeep, settings)
+    application = make_application(userkeep, settings, timers)
     with loop_in_thread() as run:
         transport = httpx2.ASGITransport(app=application, raise_app_exceptions=True)
         client = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")

@@ -5,10 +5,12 @@ from itertools import count
 
 import pytest
 
-from tests.conftest import fresh_settings
+from tests.conftest import engine_id, fresh_settings
 from tests.http.doors import InProcess, OverSocket, in_process
 from tests.serving import serving
 from userkeep.config import Settings
+
+DOOR_ENGINES = ("sqlite memory", "postgres")
 
 _NAMES = count(1)
 
@@ -28,8 +30,8 @@ def doors() -> Iterator[InProcess]:
 
 @pytest.fixture(
     scope="package",
-    params=("sqlite memory", "postgres"),
-    ids=lambda name: name.replace(" ", "_"),
+    params=DOOR_ENGINES,
+    ids=engine_id,
 )
 def doors_on_engines(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

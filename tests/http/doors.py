@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from userkeep.config import Settings
 from userkeep.http.app import Application
+from userkeep.http.timers import SERVER_TIMERS, Timers
 from userkeep.main import make_application
 from userkeep.opening import Instance, open_instance
 
@@ -193,10 +194,10 @@ def _scope(request: Request) -> Any:
 
 
 @contextmanager
-def in_process(settings: Settings) -> Iterator[InProcess]:
+def in_process(settings: Settings, timers: Timers = SERVER_TIMERS) -> Iterator[InProcess]:
     """The doors of a fresh instance, with its start and its end."""
     userkeep = open_instance(settings)
-    application = make_application(userkeep, settings)
+    application = make_application(userkeep, settings, timers)
     with asyncio.Runner() as runner:
         lifespan = application.lifespan_context(application)
         runner.run(lifespan.__aenter__())

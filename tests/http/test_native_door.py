@@ -1,12 +1,16 @@
 """What the native interface has of HTTP: addresses, methods, headers, problems."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.http.doors import Answer, InProcess, OverSocket
-from userkeep.http import background
+from tests.conftest import engine_id, fresh_settings
+from tests.http.conftest import DOOR_ENGINES
+from tests.http.doors import Answer, InProcess, OverSocket, in_process
+from userkeep.http.timers import Timers
 from userkeep.services import erasures
 
 
@@ -308,10 +312,17 @@ def test_a_key_that_cannot_be_kept_is_refused(doors: InProcess, fresh: str, key:
     assert doors.send("GET", f"/v1/users/{fresh}").status == 404
 
 
+@pytest.fixture(params=DOOR_ENGINES, ids=engine_id)
+def impatient_doors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InProcess]:
+    """All doors of a server that responds to a deletion without waiting for its end."""
+    with in_process(fresh_settings(request.param, tmp_path), Timers(respond_after_s=0.0)) as doors:
+        yield doors
+
+
 def test_an_erasure_that_goes_on_is_202_with_its_address(
-    doors: InProcess, fresh: str, monkeypatch: pytest.MonkeyPatch
+    impatient_doors: InProcess, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "ANSWER_AFTER_S", 0.0)
+    doors = impatient_doors
     monkeypatch.setattr(erasures, "BATCH_MS", 0.0)
     messages = [{"content": str(number)} for number in range(1_000)]
     doors.send("POST", f"/api/v1/sessions/{fresh}/memory", {"messages": messages})

@@ -14,7 +14,7 @@ from userkeep.config import SettingError, Settings
 from userkeep.http.app import Application
 from userkeep.http.guard import is_loopback
 from userkeep.http.one_write import OneWriteProtocol
-from userkeep.main import make_application
+from userkeep.main import make_application, tune_interpreter
 from userkeep.opening import open_instance
 from userkeep.version import __version__
 
@@ -41,6 +41,7 @@ def run_server(settings: Settings) -> None:
         userkeep = open_instance(settings, url=url, tell=_IndexLog().tell)
         try:
             server = _Server(_uvicorn(make_application(userkeep, settings)))
+            tune_interpreter()
             server.banner = _banner(settings, url, userkeep.engine.describe())
             server.run(sockets=[listener])
         finally:

@@ -72,11 +72,13 @@ class Schedule(msgspec.Struct, frozen=True):
         within_us: how long an erasure waits for its purge at most, in a database that is not large.
         large_bytes: from this size on a purge takes so long that it waits for the window.
         window: the time of the day for a large database.
+        idle_s: a server without requests for this long purges what is not yet due.
     """
 
     within_us: int
     large_bytes: int
     window: Window
+    idle_s: float = IDLE_S
 
     def is_due(self, oldest_at: Instant, now: Instant, size_bytes: int, idle_s: float) -> bool:
         """Whether to purge now what has waited since a time.
@@ -86,4 +88,4 @@ class Schedule(msgspec.Struct, frozen=True):
         """
         if size_bytes >= self.large_bytes:
             return self.window.holds(now)
-        return idle_s >= IDLE_S or now >= oldest_at + self.within_us
+        return idle_s >= self.idle_s or now >= oldest_at + self.within_us

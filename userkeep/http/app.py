@@ -18,6 +18,7 @@ from userkeep.http.guard import Guard
 from userkeep.http.native import NativeAPI
 from userkeep.http.pages import Pages
 from userkeep.http.requests import Request
+from userkeep.http.timers import Timers
 from userkeep.storage.engine import Engine
 
 
@@ -28,8 +29,8 @@ class Application(Router):
     path, because ids may contain what Starlette would decode and split.
     """
 
-    def __init__(self, engine: Engine, scope: Scope, guard: Guard) -> None:
-        self._background = Background(engine, scope.rules)
+    def __init__(self, engine: Engine, scope: Scope, guard: Guard, timers: Timers) -> None:
+        self._background = Background(engine, scope.rules, timers)
         self._guard = guard
         self._native = NativeAPI(engine, self._background, scope)
         self._zep_v1 = ZepV1API(engine, self._background, scope)

@@ -10,18 +10,15 @@ from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.times import Instant
 from userkeep.http.purger import Purger
+from userkeep.http.timers import Timers
 from userkeep.services import erasures, idempotency, instance, purges, tombstones
 from userkeep.storage.engine import Engine
 
 logger = logging.getLogger(__name__)
 
-ANSWER_AFTER_S = 5.0
-"""An erasure that takes longer is answered while it goes on."""
-
 _HIDDEN_AFTER_S = 60.0
 _PAUSE_S = 0.1
 _ASK_AGAIN_S = 0.25
-_LOOK_EVERY_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _EXPIRY_PAUSE_S = 3600.0
 
@@ -29,14 +26,15 @@ _EXPIRY_PAUSE_S = 3600.0
 class Background:
     """Finishes erasures, purges, and drops what has expired, from `start` to `stop`."""
 
-    def __init__(self, engine: Engine, rules: Rules) -> None:
+    def __init__(self, engine: Engine, rules: Rules, timers: Timers) -> None:
         self._engine = engine
         self._rules = rules
+        self._timers = timers
         self._deleting: dict[str, asyncio.Task[Erasure]] = {}
         self._latest: dict[str, Erasure] = {}
         self._claims: dict[str, Instant] = {}
         self._caring: list[asyncio.Task[None]] = []
-        self._purger = Purger(engine, rules.purges)
+        self._purger = Purger(engine, rules.purges, timers)
 
     async def start(self) -> None:
         """Take up what a former process left unfinished."""
@@ -62,7 +60,7 @@ class Background:
         self._purger.requested_at_s = monotonic()
 
     async def delete(self, scope: Scope, begun: Erasure) -> Erasure:
-        """Carry out an erasure that has begun: to its end, or for five seconds.
+        """Carry out an erasure that has begun: to its end, or for as long as a request may take.
 
         Its end is that of its purge, if somebody has asked for that. It goes on in any case.
         Nothing is answered before all that belongs to the subject is hidden, so that from outside
@@ -71,7 +69,7 @@ class Background:
         Raises:
             Unavailable: the database cannot even hide it now; it will be tried again.
         """
-        ends = monotonic() + ANSWER_AFTER_S
+        ends = monotonic() + self._timers.respond_after_s
         erasure = begun if begun.is_finished else await self._delete(scope, begun)
         if not begun.waits_for_purge:
             return erasure
@@ -90,7 +88,7 @@ class Background:
                 return first
         task = self._go_on(scope, begun.uuid)
         began = monotonic()
-        await asyncio.wait({task}, timeout=ANSWER_AFTER_S)
+        await asyncio.wait({task}, timeout=self._timers.respond_after_s)
         while not task.done() and not self._is_hidden(begun):
             if monotonic() - began > _HIDDEN_AFTER_S:
                 raise Unavailable("The erasure has begun and goes on; ask again for its state.")
@@ -152,7 +150,7 @@ class Background:
 
     async def _look_for_abandoned(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(self._timers.find_abandoned_s)
             try:
                 await self._take_up()
             except UserkeepError as error:

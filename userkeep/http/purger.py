@@ -7,18 +7,19 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic, time_ns
 
+import msgspec
+
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.purge import Schedule
 from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
+from userkeep.http.timers import Timers
 from userkeep.purging import Purge
 from userkeep.services import purges
 from userkeep.storage.engine import Engine
 
 logger = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 5.0
-_FIRST_PAUSE_S = 10.0
 _LONGEST_PAUSE_S = 600.0
 _STOP_S = 5.0
 
@@ -30,16 +31,17 @@ class Purger:
         requested_at_s: when the last request came in, on the monotonic clock.
     """
 
-    def __init__(self, engine: Engine, schedule: Schedule) -> None:
+    def __init__(self, engine: Engine, schedule: Schedule, timers: Timers) -> None:
         self._engine = engine
-        self._schedule = schedule
+        self._schedule = msgspec.structs.replace(schedule, idle_s=timers.idle_s)
+        self._timers = timers
         self._is_asked = asyncio.Event()
         self._is_stopping = False
         self._looked: list[asyncio.Future[None]] = []
         self._running: Purge | None = None
         self._caring: asyncio.Task[None] | None = None
         self._not_before_s = 0.0
-        self._pause_s = _FIRST_PAUSE_S
+        self._pause_s = self._timers.retry_purge_s
         self.requested_at_s = monotonic()
 
     def start(self) -> None:
@@ -87,7 +89,7 @@ class Purger:
 
     async def _until_next_look(self) -> None:
         try:
-            await asyncio.wait_for(self._is_asked.wait(), _LOOK_EVERY_S)
+            await asyncio.wait_for(self._is_asked.wait(), self._timers.check_purge_s)
         except TimeoutError:
             return
         self._is_asked.clear()
@@ -98,7 +100,7 @@ class Purger:
             return
         if await self._engine.read_async(self._is_due) and not self._is_stopping:
             await self._purge()
-            self._pause_s = _FIRST_PAUSE_S
+            self._pause_s = self._timers.retry_purge_s
 
     def _is_due(self, tx: Transaction) -> bool:
         waiting = purges.waiting(tx)

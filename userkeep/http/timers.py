@@ -1,0 +1,26 @@
+"""How long background work waits. A test passes shorter times, so that it need not wait."""
+
+from typing import NamedTuple
+
+from userkeep.domain.purge import IDLE_S
+
+
+class Timers(NamedTuple):
+    """Times of a server's background work, in seconds.
+
+    Attributes:
+        respond_after_s: a deletion that takes longer gets a response while it continues.
+        find_abandoned_s: the time between two searches for deletions that no server works on.
+        check_purge_s: the time between two checks whether a purge is due.
+        retry_purge_s: the time after a first failed purge; it doubles with each further one.
+        idle_s: a server without requests for this long purges what is not yet due.
+    """
+
+    respond_after_s: float = 5.0
+    find_abandoned_s: float = 5.0
+    check_purge_s: float = 5.0
+    retry_purge_s: float = 10.0
+    idle_s: float = IDLE_S
+
+
+SERVER_TIMERS = Timers()

@@ -94,7 +94,7 @@ lock: $(DEVELOPMENT)  ## Renew the locked dependencies in requirements/
 .PHONY: clean
 clean:  ## Remove environments and caches (never userkeep-data)
 	rm -rf .venv .environments .mypy_cache .ruff_cache .hypothesis docs/_build
-	find userkeep tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find userkeep tests bench devtools -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: environments
 environments: $(ZEP_PYTHON)/is-installed $(ZEP_JS)/is-installed

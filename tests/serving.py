@@ -10,7 +10,6 @@ where `python -m tests.postgres` runs it.
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,19 +20,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from devtools.ports import free_port
 from tests.logs import check_log
 
 START_S = 20
 ON_GIVEN = "--on-given-database"
 USERKEEP = Path(sys.executable).with_name("userkeep")
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Server:

@@ -26,7 +26,7 @@ from bench.floor.replay import Noted, PostgresReplay, Replay, noting_postgres
 from bench.rows import ON_POSTGRES
 from bench.seed import BEGAN_AT, MESSAGES_OF_SESSION, Seeded, check_space, texts
 from bench.words import INDEX_VERSION
-from tests.postgres import GIVEN, OwnPostgresServer, PostgresServer
+from devtools.postgres import GIVEN, OwnPostgresServer, PostgresServer
 from userkeep.storage.postgres.migrations import migrate
 
 _SETTINGS = {

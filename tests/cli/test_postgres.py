@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from devtools.ports import free_port
 from tests.cli.running import is_sentence, userkeep
 from tests.postgres import postgres_server
-from tests.serving import free_port, serving
+from tests.serving import serving
 from userkeep.storage.migrations import load_migrations
 
 KNOWN = load_migrations("postgres")

@@ -18,8 +18,9 @@ from typing import Any
 import apsw
 import pytest
 
+from devtools.ports import free_port
 from tests.cli.running import is_sentence, userkeep
-from tests.serving import USERKEEP, Server, free_port, serving
+from tests.serving import USERKEEP, Server, serving
 from userkeep import __version__
 from userkeep.storage.sqlite.owner import read_owner
 

@@ -14,8 +14,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from devtools.ports import free_port
 from tests.docs.pages import ROOT, Block
-from tests.serving import free_port, serving
+from tests.serving import serving
 
 BIN = Path(sys.executable).parent
 INTERPRETER = Path(__file__).with_name("interpreter.py")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from devtools.ports import free_port
 from tests.long.counts import SEED
-from tests.serving import Server, free_port
+from tests.serving import Server
 
 Start = Callable[[], Server]
 

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from devtools.ports import free_port
 from tests.conftest import database_url
 from tests.long.client import LOST, Client
 from tests.long.counts import count, randomness
@@ -24,7 +25,7 @@ from tests.long.looking import (
     running_erasures,
     wait_until_left,
 )
-from tests.serving import Server, free_port
+from tests.serving import Server
 
 KILLS = count(50)
 CLIENTS = 6

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import free_port
+from devtools.ports import free_port
 from userkeep.version import __version__
 
 ROOT = Path(__file__).parents[2]

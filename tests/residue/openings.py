@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from devtools.ports import free_port
 from tests.residue.homes import SECRET, Home
-from tests.serving import Server, free_port
+from tests.serving import Server
 from userkeep import Userkeep
 from userkeep.sdk._sync.client import Client
 

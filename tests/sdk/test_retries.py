@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import userkeep
+from devtools.ports import free_port
 from tests.sdk.far_end import BROKEN, HTML, SILENT, USER, WAYS, Answer, ask, far_end, refusal
-from tests.serving import free_port
 from userkeep import (
     ConnectionFailed,
     NewMessage,

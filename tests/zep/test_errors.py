@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.serving import free_port, serving
+from devtools.ports import free_port
+from tests.serving import serving
 from userkeep.zep import (
     APIError,
     AuthError,

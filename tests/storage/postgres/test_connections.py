@@ -12,8 +12,8 @@ import pytest
 import uvloop
 from psycopg import sql
 
+from devtools.ports import free_port
 from tests.postgres import OwnPostgresServer, postgres_server
-from tests.serving import free_port
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
     QUERIES,

@@ -1,0 +1,1 @@
+"""What tests, benchmarks and evaluations share. It is not part of the package."""

@@ -21,6 +21,7 @@ import msgspec
 from anyio import to_thread
 
 from userkeep.api.operations import OPERATIONS
+from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, is_postgres, load_settings, sqlite_path
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Unavailable
@@ -29,7 +30,6 @@ from userkeep.domain.transaction import Operation, Transaction
 from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call as NativeCall
 from userkeep.handlers.calls import Replayed
-from userkeep.handlers.reading import read_body, read_query
 from userkeep.handlers.table import HANDLERS
 from userkeep.opening import Instance, open_instance
 from userkeep.purging import Purge

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.finding import Find, finding_on_postgres, finding_on_sqlite
 from tests.postgres import postgres_server
 from userkeep.api.operations import OPERATIONS
+from userkeep.api.parsing import read_query
 from userkeep.config import Settings
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.filters import (
@@ -32,7 +33,6 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession, Session
 from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
-from userkeep.handlers.reading import read_query
 from userkeep.opening import make_rules
 from userkeep.services import sessions
 from userkeep.storage.engine import Engine

@@ -18,13 +18,13 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from userkeep.api.parsing import read_body
 from userkeep.domain.errors import BadRequest, InvalidField
 from userkeep.domain.ids import check_id
 from userkeep.domain.message import NewMessage
 from userkeep.domain.metadata import Metadata, stored_metadata
 from userkeep.domain.times import EARLIEST
 from userkeep.domain.user import NewUser
-from userkeep.handlers.reading import read_body
 
 FORMAT = 1
 LONGEST_LINE = 32 * 1024 * 1024

@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from userkeep.api.operations import OPERATIONS, Operation
+from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.ids import check_id
@@ -15,7 +16,6 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call, Handler, Replayed
-from userkeep.handlers.reading import read_body, read_query, read_revision
 from userkeep.handlers.table import HANDLERS
 from userkeep.http.answers import Answer, RawHeaders, json_answer
 from userkeep.http.background import Background

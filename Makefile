@@ -63,8 +63,8 @@ bench: $(DEVELOPMENT)  ## Measure beside floors of the same run (BENCH=--postgre
 	$(BIN)/python -m bench $(BENCH)
 
 .PHONY: recall
-recall: $(DEVELOPMENT)  ## How much a search finds: DATA=locomo10.json is your copy; keep bench/RECALL.md
-	@$(BIN)/python -m bench.recall $(if $(DATA),'$(DATA)') $(RECALL)
+recall: $(DEVELOPMENT)  ## How much a search finds: DATA=locomo10.json is your copy; writes evals/RECALL.md
+	@$(BIN)/python -m evals.recall $(if $(DATA),'$(DATA)') $(RECALL)
 
 .PHONY: format
 format: $(DEVELOPMENT)  ## Put the code in the house's format
@@ -94,7 +94,7 @@ lock: $(DEVELOPMENT)  ## Renew the locked dependencies in requirements/
 .PHONY: clean
 clean:  ## Remove environments and caches (never userkeep-data)
 	rm -rf .venv .environments .mypy_cache .ruff_cache .hypothesis docs/_build
-	find userkeep tests bench devtools -name __pycache__ -prune -exec rm -rf {} +
+	find userkeep tests bench devtools evals -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: environments
 environments: $(ZEP_PYTHON)/is-installed $(ZEP_JS)/is-installed

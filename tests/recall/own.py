@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.recall.judging import Conversation, Question, Session, Turn
+from evals.judging import Conversation, Question, Session, Turn
 
 _FILE = Path(__file__).with_name("conversations.json")
 

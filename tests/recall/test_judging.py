@@ -1,8 +1,8 @@
-"""The figures say what they are said to say, and the conversations are what questions need."""
+"""The metrics are computed as documented, and the conversations have the evidence of questions."""
 
 import pytest
 
-from tests.recall.judging import Answered, Question, figures
+from evals.judging import Question, Result, metrics
 from tests.recall.own import own_conversations
 
 QUESTION = Question("Who?", "one", frozenset())
@@ -10,14 +10,14 @@ A, B, C, D = (("s", number) for number in range(1, 5))
 
 
 def measured(evidence: set[tuple[str, int]], *ranked: tuple[str, int]) -> dict[str, float]:
-    return figures([Answered(QUESTION, frozenset(evidence), ranked)])
+    return metrics([Result(QUESTION, frozenset(evidence), ranked)])
 
 
-def test_all_figures_are_a_hundred_where_nothing_could_stand_better() -> None:
+def test_all_metrics_are_100_if_all_evidence_comes_first() -> None:
     assert set(measured({A}, A, B).values()) == {100}
 
 
-def test_all_figures_are_nought_where_no_evidence_was_found() -> None:
+def test_all_metrics_are_0_if_no_evidence_was_found() -> None:
     assert set(measured({A}, B, C).values()) == {0}
     assert set(measured({A}).values()) == {0}
 
@@ -29,24 +29,24 @@ def test_recall_is_the_share_of_the_evidence_among_the_first() -> None:
     assert of["hit@10"] == 100
 
 
-def test_what_stands_below_counts_less() -> None:
+def test_evidence_that_ranks_lower_counts_less() -> None:
     assert measured({A}, B, C, A)["nDCG@10"] == pytest.approx(50)
     assert measured({A, B}, A, C, B)["nDCG@10"] == pytest.approx(150 / 1.6309297535714573)
 
 
-def test_what_stands_below_the_tenth_place_does_not_count() -> None:
+def test_evidence_below_rank_10_does_not_count() -> None:
     others = [("other", number) for number in range(10)]
     of = measured({A}, *others, A)
     assert (of["recall@10"], of["recall@20"], of["hit@10"], of["nDCG@10"]) == (0, 100, 0, 0)
 
 
-def test_a_question_counts_as_much_as_any_other() -> None:
-    one = Answered(QUESTION, frozenset({A}), [A])
-    other = Answered(QUESTION, frozenset({A, B, C, D}), [])
-    assert figures([one, other])["recall@10"] == 50
+def test_all_questions_weigh_the_same() -> None:
+    one = Result(QUESTION, frozenset({A}), [A])
+    other = Result(QUESTION, frozenset({A, B, C, D}), [])
+    assert metrics([one, other])["recall@10"] == 50
 
 
-def test_evidence_names_messages_that_are_there() -> None:
+def test_evidence_refers_to_existing_messages() -> None:
     for conversation in own_conversations():
         keys = [turn.key for session in conversation.sessions for turn in session.turns]
         assert len(set(keys)) == len(keys)

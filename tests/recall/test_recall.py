@@ -1,7 +1,7 @@
-"""Ranking cannot rot unseen: conversations of our own are searched, and figures held.
+"""The ranking cannot get worse unnoticed: our own conversations are searched and measured.
 
-A change of the ranking that raises them may raise the constants here; one that lowers them needs
-a reason. How good the ranking is on conversations of others is measured by `make recall`.
+A change of the ranking that raises the metrics may raise the constants here; one that lowers them
+needs a reason. `make recall` measures the ranking on conversations of others.
 """
 
 from itertools import groupby
@@ -10,74 +10,75 @@ from pathlib import Path
 
 import pytest
 
+from evals.judging import Result, append, metrics, search
 from tests.conftest import ENGINES, fresh_settings
-from tests.recall.judging import Answered, ask, figures, tell
 from tests.recall.own import own_conversations
-from tests.ways import Way, in_process
+from userkeep import Userkeep
 
 # In percent, rounded down from what was measured when the ranking was last changed.
 LEAST = {"recall@10": 82.0, "nDCG@10": 60.0}
 
-Answers = dict[str, list[Answered]]
+Results = dict[str, list[Result]]
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """What a fresh instance on each engine answers to all questions."""
-    answers: Answers = {}
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The results for all questions, of a fresh database on each engine."""
+    results: Results = {}
     for engine in ENGINES:
-        with in_process(fresh_settings(engine, _folder(tmp_path_factory, engine))) as way:
-            answers[engine] = _all_answers(way)
-    return answers
+        settings = fresh_settings(engine, _folder(tmp_path_factory, engine))
+        with Userkeep.open(settings.database_url, secret_file=settings.secret_file) as client:
+            results[engine] = _all_results(client)
+    return results
 
 
 def _folder(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     return tmp_path_factory.mktemp(engine.replace(" ", "-"))
 
 
-def _all_answers(way: Way) -> list[Answered]:
-    # All are told before anything is asked, so that there are others to be kept apart from.
-    places = [(each, tell(way, each, each.name)) for each in own_conversations()]
+def _all_results(client: Userkeep) -> list[Result]:
+    # All are stored before the first search, so that there are others' messages to be kept out.
+    positions = [(each, append(client, each, each.name)) for each in own_conversations()]
     return [
-        answered
-        for conversation, known in places
-        for answered in ask(way, conversation.questions, conversation.name, known)
+        result
+        for conversation, known in positions
+        for result in search(client, conversation.questions, conversation.name, known)
     ]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_questions_find_the_messages_that_answer_them(answers: Answers, engine: str) -> None:
-    measured = figures(answers[engine])
+def test_questions_find_the_messages_that_answer_them(results: Results, engine: str) -> None:
+    measured = metrics(results[engine])
     missed = {name: measured[name] for name, least in LEAST.items() if measured[name] < least}
-    assert not missed, f"less than {LEAST} on {engine}:\n{_table(answers[engine])}"
+    assert not missed, f"less than {LEAST} on {engine}:\n{_table(results[engine])}"
 
 
 @pytest.mark.parametrize("engine", ENGINES[1:])
-def test_engines_rank_alike(answers: Answers, engine: str) -> None:
-    for one, other in zip(answers[ENGINES[0]], answers[engine], strict=True):
+def test_engines_rank_alike(results: Results, engine: str) -> None:
+    for one, other in zip(results[ENGINES[0]], results[engine], strict=True):
         assert one.ranked == other.ranked, one.question.text
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_nothing_of_another_user_is_found(answers: Answers, engine: str) -> None:
-    for answered in answers[engine]:
-        [owner] = {session_id.rpartition("-")[0] for session_id, _ in answered.evidence}
-        found = {session_id.rpartition("-")[0] for session_id, _ in answered.ranked}
-        assert found <= {owner}, answered.question.text
+def test_nothing_of_another_user_is_found(results: Results, engine: str) -> None:
+    for result in results[engine]:
+        [owner] = {session_id.rpartition("-")[0] for session_id, _ in result.evidence}
+        found = {session_id.rpartition("-")[0] for session_id, _ in result.ranked}
+        assert found <= {owner}, result.question.text
 
 
-def _table(answers: list[Answered]) -> str:
+def _table(results: list[Result]) -> str:
     """The figures of each kind of question, and each question of which something was missed."""
     kind_of = attrgetter("question.kind")
-    lines = [f"all: {_rounded(answers)}"]
-    for kind, of_kind in groupby(sorted(answers, key=kind_of), kind_of):
+    lines = [f"all: {_rounded(results)}"]
+    for kind, of_kind in groupby(sorted(results, key=kind_of), kind_of):
         lines.append(f"{kind}: {_rounded(list(of_kind))}")
-    for answered in answers:
-        missed = answered.evidence.difference(answered.ranked[:10])
+    for result in results:
+        missed = result.evidence.difference(result.ranked[:10])
         if missed:
-            lines.append(f"{answered.question.text} misses {sorted(missed)}")
+            lines.append(f"{result.question.text} misses {sorted(missed)}")
     return "\n".join(lines)
 
 
-def _rounded(answers: list[Answered]) -> dict[str, float]:
-    return {name: round(value, 1) for name, value in figures(answers).items()}
+def _rounded(results: list[Result]) -> dict[str, float]:
+    return {name: round(value, 1) for name, value in metrics(results).items()}

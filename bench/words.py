@@ -9,18 +9,17 @@ from functools import cache
 
 from bench.servers import SECRET
 from userkeep.config import Settings
-from userkeep.domain.scope import Scope
-from userkeep.opening import DEFAULT_PROJECT, make_rules
+from userkeep.opening import make_rules
 from userkeep.services import indexing
 from userkeep.services.indexing import Indexed
 
-_SCOPE = Scope(DEFAULT_PROJECT, make_rules(Settings(), SECRET.encode()))
+_WORDS = make_rules(Settings(), SECRET.encode()).words
 
-INDEX_VERSION = _SCOPE.rules.words.version
+INDEX_VERSION = _WORDS.version
 """Names the rules in a database whose index was made by them."""
 
 
 @cache
 def indexed(role: str, role_type: str, content: str) -> Indexed:
     """What the index is told of a message that says this; made the first time it is asked for."""
-    return indexing.indexed(_SCOPE, role, role_type, content)
+    return indexing.indexed(_WORDS, role, role_type, content)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from os import PathLike, fsdecode
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -26,7 +25,7 @@ from userkeep.config import SettingError, is_postgres, load_settings, sqlite_pat
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Scope
-from userkeep.domain.transaction import Operation, Transaction
+from userkeep.domain.transaction import Operation, Transaction, scoped
 from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call as NativeCall
 from userkeep.handlers.calls import Replayed
@@ -212,9 +211,7 @@ def _answering(call: Call, scope: Scope) -> Steps:
     native = _native(call)
     perform = HANDLERS[call.operation.name]
 
-    def operation(tx: Transaction) -> Any:
-        return perform(tx, scope, native)
-
+    operation = scoped(scope, perform, native)
     if call.operation.does == "read":
         is_bounded = call.operation.is_bounded and (native.query is None or native.query.is_bounded)
         result = yield Step("short read" if is_bounded else "long read", operation)
@@ -231,12 +228,7 @@ def _finishing(scope: Scope, erasure: Erasure) -> Generator[Step, Any, Erasure]:
     """An erasure, carried to its end."""
     pause_s = 0.0
     while not erasure.is_finished:
-        advance = partial(
-            erasures.advance,
-            scope=scope,
-            uuid=erasure.uuid,
-            held_until_at=erasure.lease_expires_at,
-        )
+        advance = scoped(scope, erasures.advance, erasure.uuid, erasure.lease_expires_at)
         erasure = yield Step("write", advance, pause_s)
         # Where another process is at work on it, there is nothing to do but ask again.
         pause_s = _ASK_AGAIN_S if erasure.lease_expires_at is None else 0.0
@@ -249,9 +241,9 @@ def _purged(scope: Scope, erasure: Erasure) -> Steps:
         return shapes.erasure(erasure)
 
     def read(tx: Transaction) -> Any:
-        return shapes.erasure(erasures.get(tx, scope, erasure.uuid), purges.step(tx))
+        return shapes.erasure(erasures.get(tx, erasure.uuid), purges.step(tx))
 
-    return (yield Step("purge", read))
+    return (yield Step("purge", scoped(scope, read)))
 
 
 def _tidying(opened: Instance) -> Steps:
@@ -260,13 +252,13 @@ def _tidying(opened: Instance) -> Steps:
     for project_id in project_ids:
         scope = Scope(project_id, opened.scope.rules)
         if not opened.engine.is_shared:
-            yield Step("write", partial(erasures.release_leases, scope=scope))
+            yield Step("write", scoped(scope, erasures.release_leases))
             yield Step("write", purges.drop_step)
-        for uuid in (yield Step("short read", partial(erasures.abandoned, scope=scope))):
-            get = partial(erasures.get, scope=scope, uuid=uuid)
+        for uuid in (yield Step("short read", scoped(scope, erasures.abandoned))):
+            get = scoped(scope, erasures.get, uuid)
             yield from _finishing(scope, (yield Step("short read", get)))
         for drop in (tombstones.drop_expired, idempotency.drop_expired):
-            while (yield Step("write", partial(drop, scope=scope))):
+            while (yield Step("write", scoped(scope, drop))):
                 pass
 
 

@@ -1,11 +1,15 @@
-"""The server's wiring: an open instance, and the doors to it."""
+"""The server's wiring: an open instance, and the APIs to it."""
 
 import gc
 import sys
 
 from userkeep.config import Settings
+from userkeep.http.access import AccessControl, is_loopback
 from userkeep.http.app import Application
-from userkeep.http.guard import Guard, is_loopback
+from userkeep.http.background import Background
+from userkeep.http.compat.zep_v1 import ZepV1API
+from userkeep.http.native import NativeAPI
+from userkeep.http.pages import Pages
 from userkeep.http.timers import SERVER_TIMERS, Timers
 from userkeep.opening import Instance
 
@@ -16,27 +20,30 @@ _GARBAGE_THRESHOLD = 10_000
 def make_application(
     instance: Instance, settings: Settings, timers: Timers = SERVER_TIMERS
 ) -> Application:
-    """The ASGI application of an open instance.
+    """Return the ASGI application of an open instance.
 
-    Without keys, a server on loopback looks at the Host header; one that was opened to others on
+    Without keys, a server on loopback checks the Host header; one that was opened to others on
     purpose (`insecure_no_auth`) cannot.
 
     Args:
         timers: how long background work waits; a test passes shorter times.
     """
-    guard = Guard(any_host=settings.insecure_no_auth and not is_loopback(settings.host))
-    return Application(instance.engine, instance.scope, guard, timers)
+    engine, scope = instance.engine, instance.scope
+    background = Background(engine, scope.rules, timers)
+    apis = (ZepV1API(engine, background), NativeAPI(engine, background), Pages(engine))
+    any_host = settings.insecure_no_auth and not is_loopback(settings.host)
+    return Application(apis, AccessControl(scope, any_host=any_host), background)
 
 
 def tune_interpreter() -> None:
-    """Let the writer lane have the interpreter soon after its disk has answered.
+    """Tune the interpreter of a process that does nothing but serve.
 
-    A thread that waits for the interpreter gets it after this interval at the latest; with the
-    default of 5 ms, one statement of the writer can wait that long for a busy event loop.
+    A thread that waits for the interpreter gets it after the switch interval at the latest; with
+    the default of 5 ms, a statement of the writer thread can wait that long for a busy event loop.
 
-    It changes the whole process, so only the command that serves calls it, once everything is made:
-    the garbage collector leaves alone what was made at the start and lives to the end, and
-    looks less often for cycles, of which a request makes hardly any.
+    It changes the whole process, so only the command that serves calls it, once everything is made.
+    What was made at the start lives to the end, so the garbage collector skips it; and it runs less
+    often, because a request makes hardly any cycles.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.collect()

@@ -21,6 +21,7 @@ from userkeep.config import Settings
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.paging import Page
 from userkeep.domain.session import Session
+from userkeep.domain.transaction import scoped
 from userkeep.domain.user import User
 from userkeep.opening import Instance, open_instance
 from userkeep.services import erasures, users
@@ -110,7 +111,7 @@ def delete_some(house: Instance, way: Way) -> None:
     way.request("DELETE", "/v1/users/{}", "deleted")
     way.request("POST", "/v1/users", json={"user_id": "newest"})
     way.request("POST", "/v1/sessions", json={"session_id": "newest"})
-    begun = house.engine.write(lambda tx: erasures.begin_user(tx, house.scope, "half-way"))
+    begun = house.engine.write(scoped(house.scope, erasures.begin_user, "half-way"))
     assert not begun.is_finished
     way.request("DELETE", "/v1/users/{}", "newest")
     way.request("DELETE", "/v1/sessions/{}", "newest")
@@ -222,7 +223,7 @@ def test_what_was_promised_before_is_kept_after(
         assert way.request("POST", "/v1/sessions/{}/messages", "new", json=late).status == 410
         assert way.request("GET", "/v1/users/{}", "half-way").status == 410
         assert way.request("DELETE", "/v1/users/{}", "half-way").json["state"] == "deleted"
-        missing = house.engine.read(lambda tx: users.page(tx, house.scope, Page(limit=ALL)))
+        missing = house.engine.read(scoped(house.scope, users.page, Page(limit=ALL)))
         assert "half-way" not in {user.user_id for user in missing}
 
 

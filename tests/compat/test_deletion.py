@@ -6,6 +6,7 @@ import pytest
 
 from tests.compat.steps import Row, append, messages_of, ok
 from tests.http.doors import InProcess
+from userkeep.domain.transaction import scoped
 from userkeep.services import erasures
 
 
@@ -117,7 +118,7 @@ def begin(doors: InProcess, jane: str) -> Callable[[str], None]:
     def begin(what: str) -> None:
         operation = erasures.begin_user if what == "jane" else erasures.begin_session
         userkeep = doors.userkeep
-        userkeep.engine.write(lambda tx: operation(tx, userkeep.scope, what))
+        userkeep.engine.write(scoped(userkeep.scope, operation, what))
 
     return begin
 

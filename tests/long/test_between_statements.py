@@ -18,7 +18,7 @@ from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Gone
 from userkeep.domain.message import NewMessage
 from userkeep.domain.session import NewSession
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser, UserFields
 from userkeep.opening import Instance, open_instance
 from userkeep.services import erasures, messages, sessions, users
@@ -51,7 +51,7 @@ class Servers:
 
     def here(self, operation: Callable[..., Any], **arguments: Any) -> Any:
         """What an operation gives."""
-        return self._here.engine.write(partial(operation, scope=self._here.scope, **arguments))
+        return self._here.engine.write(scoped(self._here.scope, operation, **arguments))
 
     def interrupted(
         self,
@@ -61,7 +61,7 @@ class Servers:
         **arguments: Any,
     ) -> Any:
         """What an operation gives during which something else happens."""
-        perform = partial(operation, scope=self._here.scope, **arguments)
+        perform = scoped(self._here.scope, operation, **arguments)
 
         def run(tx: Transaction) -> Any:
             return perform(Interrupted(tx, after, meanwhile))
@@ -70,7 +70,7 @@ class Servers:
 
     def there(self, operation: Callable[..., Any], **arguments: Any) -> Any:
         """What an operation of the other server gives."""
-        return self._there.engine.write(partial(operation, scope=self._there.scope, **arguments))
+        return self._there.engine.write(scoped(self._there.scope, operation, **arguments))
 
     def finish(self, erasure: Erasure) -> Erasure:
         """Carry out an erasure on the other server."""

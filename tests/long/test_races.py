@@ -29,6 +29,7 @@ from userkeep.domain.message import NewMessage
 from userkeep.domain.metadata import merge_patch
 from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession, SessionChange
+from userkeep.domain.transaction import scoped
 from userkeep.domain.user import NewUser, UserChange, UserFields
 from userkeep.handlers.calls import Call
 from userkeep.handlers.table import HANDLERS
@@ -172,7 +173,7 @@ class Race:
         name = f"{operation.__module__.rpartition('.')[2]}.{operation.__name__}"
         try:
             result = await self._servers.engine(self._random).write_async(
-                partial(operation, scope=self._servers.scope, **arguments)
+                scoped(self._servers.scope, operation, **arguments)
             )
         except REFUSALS as error:
             self._seen[f"{name}: {error.code}"] += 1
@@ -265,9 +266,9 @@ def append_for_ever(
 ) -> None:
     """As an application's thread does, till the erasure is over and it was refused after that."""
     for n in itertools.count():
-        append = partial(
+        append = scoped(
+            servers.scope,
             messages.append,
-            scope=servers.scope,
             session_id=session_id,
             new=said(f"{session_id} {n}"),
             may_open_session=True,
@@ -290,13 +291,13 @@ def test_a_late_append_without_a_user_opens_no_session_that_was_deleted_with_one
     for number in numbers:
         user_id, session_id = f"user-{number}", f"session-{number}"
         is_over = threading.Event()
-        engine.write(partial(users.add, scope=scope, new=NewUser(user_id=user_id)))
+        engine.write(scoped(scope, users.add, new=NewUser(user_id=user_id)))
         new = NewSession(session_id=session_id, user_id=user_id)
-        engine.write(partial(sessions.add, scope=scope, new=new))
+        engine.write(scoped(scope, sessions.add, new=new))
         with ThreadPoolExecutor(3) as pool:
             appending = partial(append_for_ever, servers, session_id, is_over, refused)
             late = [pool.submit(appending) for _ in range(3)]
-            erasure = engine.write(partial(erasures.begin_user, scope=scope, user_id=user_id))
+            erasure = engine.write(scoped(scope, erasures.begin_user, user_id=user_id))
             while not erasure.is_finished:
                 erasure = advanced(engine, scope, erasure)
             is_over.set()
@@ -316,8 +317,14 @@ def test_those_who_write_all_the_time_do_not_keep_an_erasure_waiting(servers: Se
     async def append_many(number: int) -> bool:
         """Whether the erasure began while there was still something to append."""
         engine = servers.each[number % len(servers.each)].engine
-        append = partial(messages.append, user_id="jane", may_open_session=True)
-        append = partial(append, scope=scope, session_id=f"chat-{number}", new=said("of Jane"))
+        append = scoped(
+            scope,
+            messages.append,
+            session_id=f"chat-{number}",
+            new=said("of Jane"),
+            user_id="jane",
+            may_open_session=True,
+        )
         for _ in range(500):
             if has_begun.is_set():
                 return True
@@ -329,10 +336,10 @@ def test_those_who_write_all_the_time_do_not_keep_an_erasure_waiting(servers: Se
 
     async def delete_amid_appends() -> list[bool]:
         engine = servers.each[0].engine
-        await engine.write_async(partial(users.add, scope=scope, new=NewUser(user_id="jane")))
+        await engine.write_async(scoped(scope, users.add, new=NewUser(user_id="jane")))
         appending = [asyncio.create_task(append_many(number)) for number in range(24)]
         await asyncio.sleep(0.2)
-        await engine.write_async(partial(erasures.begin_user, scope=scope, user_id="jane"))
+        await engine.write_async(scoped(scope, erasures.begin_user, user_id="jane"))
         has_begun.set()
         return await asyncio.gather(*appending)
 
@@ -343,22 +350,22 @@ def test_an_erasure_that_goes_on_leaves_a_namesake_alone(servers: Servers) -> No
     # The erasure of a session is still under way (it waits for a full disk, say) when its user is
     # deleted too, and somebody new opens a session under the same id.
     engine, scope = servers.each[0].engine, servers.scope
-    engine.write(partial(users.add, scope=scope, new=NewUser(user_id="jane")))
+    engine.write(scoped(scope, users.add, new=NewUser(user_id="jane")))
     new = NewSession(session_id="chat", user_id="jane")
-    engine.write(partial(sessions.add, scope=scope, new=new))
-    of_session = engine.write(partial(erasures.begin_session, scope=scope, session_id="chat"))
-    of_user = engine.write(partial(erasures.begin_user, scope=scope, user_id="jane"))
+    engine.write(scoped(scope, sessions.add, new=new))
+    of_session = engine.write(scoped(scope, erasures.begin_session, session_id="chat"))
+    of_user = engine.write(scoped(scope, erasures.begin_user, user_id="jane"))
     while not of_user.is_finished:
         of_user = advanced(engine, scope, of_user)
 
-    opened = engine.write(partial(sessions.add, scope=scope, new=NewSession(session_id="chat")))
-    append = partial(messages.append, scope=scope, session_id="chat", may_open_session=False)
-    engine.write(partial(append, new=[*said("one"), *said("two"), *said("three")]))
+    opened = engine.write(scoped(scope, sessions.add, new=NewSession(session_id="chat")))
+    said_there = [*said("one"), *said("two"), *said("three")]
+    engine.write(scoped(scope, messages.append, "chat", said_there, may_open_session=False))
     while not of_session.is_finished:
         of_session = advanced(engine, scope, of_session)
 
-    there = engine.read(partial(sessions.get, scope=scope, session_id="chat"))
+    there = engine.read(scoped(scope, sessions.get, session_id="chat"))
     assert (there.uuid, there.message_count) == (opened.uuid, 3)
-    found = engine.read(partial(messages.select, scope=scope, session_id="chat"))
+    found = engine.read(scoped(scope, messages.select, session_id="chat"))
     assert [message.content for message in found] == ["one", "two", "three"]
     assert of_session.message_count == 0

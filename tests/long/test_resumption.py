@@ -24,9 +24,8 @@ from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Gone, NotFound
 from userkeep.domain.message import NewMessage
 from userkeep.domain.paging import Page
-from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser
 from userkeep.opening import Instance, open_instance
 from userkeep.services import erasures, messages, sessions, users
@@ -70,41 +69,41 @@ def populate(userkeep: Instance) -> None:
     """Jane with sessions of several lengths, and John, of whom nothing may be missing."""
     write, scope = userkeep.engine.write, userkeep.scope
     for user_id in ("jane", "john"):
-        write(partial(users.add, scope=scope, new=NewUser(user_id=user_id)))
+        write(scoped(scope, users.add, new=NewUser(user_id=user_id)))
         for n in range(SESSIONS):
             new = NewSession(session_id=f"{user_id}-{n}", user_id=user_id)
-            write(partial(sessions.add, scope=scope, new=new))
+            write(scoped(scope, sessions.add, new=new))
             length = 0 if n == 0 else MESSAGES * n // sum(range(SESSIONS))
             words = [NewMessage(content=f"{user_id} {n}: {word}") for word in range(length)]
             append = partial(messages.append, session_id=f"{user_id}-{n}", may_open_session=False)
-            write(partial(append, scope=scope, new=words))
-        write(partial(sessions.end, scope=scope, session_id=f"{user_id}-1"))
+            write(scoped(scope, append, new=words))
+        write(scoped(scope, sessions.end, session_id=f"{user_id}-1"))
 
 
 def what_can_be_read(userkeep: Instance) -> list[str]:
     """Of Jane: what every kind of read gives, in one list that is empty when all is hidden."""
     read, scope = userkeep.engine.read, userkeep.scope
 
-    def of_user(tx: Transaction, scope: Scope) -> list[str]:
-        found = [f"user {user.user_id}" for user in users.page(tx, scope, Page())]
+    def of_user(tx: Transaction) -> list[str]:
+        found = [f"user {user.user_id}" for user in users.page(tx, Page())]
         for page in (
-            sessions.page(tx, scope, Page(), user_id="jane"),
-            sessions.page(tx, scope, Page()),
+            sessions.page(tx, Page(), user_id="jane"),
+            sessions.page(tx, Page()),
         ):
             found += [f"session {session.session_id}" for session in page]
         for n in range(SESSIONS):
             for look in (sessions.get, partial(messages.page, page=Page())):
                 try:
-                    found.append(f"{n}: {look(tx, scope, session_id=f'jane-{n}')}")
+                    found.append(f"{n}: {look(tx, session_id=f'jane-{n}')}")
                 except (Gone, NotFound):
                     continue
         return [each for each in found if "jane" in each]
 
     try:
-        read(partial(users.get, scope=scope, user_id="jane"))
+        read(scoped(scope, users.get, user_id="jane"))
     except (Gone, NotFound):
-        return read(partial(of_user, scope=scope))
-    return ["user jane", *read(partial(of_user, scope=scope))]
+        return read(scoped(scope, of_user))
+    return ["user jane", *read(scoped(scope, of_user))]
 
 
 def crash_image(path: Path, folder: Path) -> Path:
@@ -117,15 +116,15 @@ def crash_image(path: Path, folder: Path) -> Path:
 
 def running(userkeep: Instance) -> list[str]:
     """The erasures that are not finished, as a server at its start finds them."""
-    userkeep.engine.write(partial(erasures.release_leases, scope=userkeep.scope))
-    return userkeep.engine.read(partial(erasures.abandoned, scope=userkeep.scope))
+    userkeep.engine.write(scoped(userkeep.scope, erasures.release_leases))
+    return userkeep.engine.read(scoped(userkeep.scope, erasures.abandoned))
 
 
 def finish(userkeep: Instance) -> list[Erasure]:
     """What a server does at its start."""
     finished = []
     for uuid in running(userkeep):
-        erasure = userkeep.engine.read(partial(erasures.get, scope=userkeep.scope, uuid=uuid))
+        erasure = userkeep.engine.read(scoped(userkeep.scope, erasures.get, uuid=uuid))
         while not erasure.is_finished:
             erasure = advanced(userkeep.engine, userkeep.scope, erasure)
         finished.append(erasure)
@@ -140,7 +139,7 @@ def test_an_erasure_can_be_interrupted_between_any_two_of_its_batches(
         populate(userkeep)
         of_john = [row for row in rows(path, EVERYTHING) if row[1].startswith("john")]
         monkeypatch.setattr(transaction, "perf_counter", SlowClock())
-        begin = partial(erasures.begin_user, scope=userkeep.scope, user_id="jane")
+        begin = scoped(userkeep.scope, erasures.begin_user, user_id="jane")
         erasure = userkeep.engine.write(begin)
         images = [crash_image(path, tmp_path / "0")]
         while not erasure.is_finished:
@@ -173,7 +172,7 @@ def test_a_batch_gets_on_however_slow_the_machine_is(
         populate(userkeep)
         monkeypatch.setattr(transaction, "perf_counter", itertools.count(0, 0.025).__next__)
         write, scope = userkeep.engine.write, userkeep.scope
-        erasure = write(partial(erasures.begin_user, scope=scope, user_id="jane"))
+        erasure = write(scoped(scope, erasures.begin_user, user_id="jane"))
         for _ in range(MESSAGES + 100):
             erasure = advanced(userkeep.engine, userkeep.scope, erasure)
         assert erasure.is_finished

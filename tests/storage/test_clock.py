@@ -97,33 +97,33 @@ def test_an_operation_has_one_time_from_beginning_to_end(
 
 
 def add_jane(tx: Transaction) -> Instant:
-    return users.add(tx, SCOPE, NewUser(user_id="jane")).updated_at
+    return users.add(tx.in_scope(SCOPE), NewUser(user_id="jane")).updated_at
 
 
 def add_john(tx: Transaction) -> Instant:
-    return users.add(tx, SCOPE, NewUser(user_id="john")).updated_at
+    return users.add(tx.in_scope(SCOPE), NewUser(user_id="john")).updated_at
 
 
 def open_session(tx: Transaction) -> Instant:
-    return sessions.add(tx, SCOPE, NewSession(session_id="first")).updated_at
+    return sessions.add(tx.in_scope(SCOPE), NewSession(session_id="first")).updated_at
 
 
 def open_another_session(tx: Transaction) -> Instant:
-    return sessions.add(tx, SCOPE, NewSession(session_id="second")).updated_at
+    return sessions.add(tx.in_scope(SCOPE), NewSession(session_id="second")).updated_at
 
 
 def delete_jane(tx: Transaction) -> Instant:
-    return erasures.begin_user(tx, SCOPE, "jane").started_at
+    return erasures.begin_user(tx.in_scope(SCOPE), "jane").started_at
 
 
 def change_jane(tx: Transaction) -> Instant:
     change = UserChange(first_name="Jane")
-    return users.update(tx, SCOPE, "jane", change, merge_patch).updated_at
+    return users.update(tx.in_scope(SCOPE), "jane", change, merge_patch).updated_at
 
 
 def say_something(tx: Transaction) -> Instant:
     new = [NewMessage(content="Hello")]
-    return messages.append(tx, SCOPE, "first", new, may_open_session=False)[0].created_at
+    return messages.append(tx.in_scope(SCOPE), "first", new, may_open_session=False)[0].created_at
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from userkeep.domain.filters import (
 from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession, Session
 from userkeep.domain.times import Instant
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.opening import make_rules
 from userkeep.services import sessions
 from userkeep.storage.engine import Engine
@@ -259,7 +259,7 @@ def test_a_search_that_takes_too_long_is_stopped_with_one_sentence(
 
     with closing(opened_engine(engine, tmp_path)) as opened:
         for _ in range(20):
-            opened.write(lambda tx: sessions.add(tx, SCOPE, NewSession(metadata=metadata)))
+            opened.write(scoped(SCOPE, sessions.add, NewSession(metadata=metadata)))
         asyncio.run(search_twice(opened))
 
 

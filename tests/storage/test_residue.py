@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import fresh_settings
 from tests.typed_ways import over_instance
 from userkeep import Conflict, NewMessage, Unavailable, Userkeep, Verification
+from userkeep.domain.transaction import scoped
 from userkeep.domain.verification import Wanted
 from userkeep.opening import open_instance
 from userkeep.services import erasures
@@ -168,7 +169,7 @@ def test_an_erasure_that_goes_on_is_not_verified(engine: str, tmp_path: Path) ->
     with closing(open_instance(settings)) as opened:
         way = over_instance(opened)
         way.request("POST", "/v1/users", json={"user_id": JANE})
-        begun = opened.engine.write(lambda tx: erasures.begin_user(tx, opened.scope, JANE))
+        begun = opened.engine.write(scoped(opened.scope, erasures.begin_user, JANE))
         refused = way.request("POST", "/v1/erasures/{}/verify", begun.uuid, json={})
         assert (refused.status, refused.json["code"]) == (409, Conflict.code)
         assert "goes on" in refused.json["detail"]
@@ -177,7 +178,7 @@ def test_an_erasure_that_goes_on_is_not_verified(engine: str, tmp_path: Path) ->
 def test_a_verification_can_be_stopped(house: House, tmp_path: Path) -> None:
     erasure = house.client.user.delete(JANE)
     opened = house.client._caller.opened  # type: ignore[attr-defined]
-    begun = opened.engine.read(lambda tx: erasures.get(tx, opened.scope, erasure.id))
+    begun = opened.engine.read(scoped(opened.scope, erasures.get, erasure.id))
     verifying = Verifying(opened.engine, opened.scope, Wanted(begun, None, ("Lindqvist papers",)))
     verifying.stop()
     with pytest.raises(Unavailable, match="stopped"):

@@ -15,7 +15,7 @@ from userkeep.cli.terminal import counted
 from userkeep.cli.transfers import counting
 from userkeep.config import SettingError, Settings, is_postgres, sqlite_path, variable_of
 from userkeep.domain.errors import StorageError
-from userkeep.http.guard import is_loopback
+from userkeep.http.access import is_loopback
 from userkeep.index_upkeep import compare_index, remake_index
 from userkeep.opening import open_instance
 from userkeep.storage.migrations import load_migrations, newer_database

@@ -11,8 +11,8 @@ import click
 import uvicorn
 
 from userkeep.config import SettingError, Settings
+from userkeep.http.access import is_loopback
 from userkeep.http.app import Application
-from userkeep.http.guard import is_loopback
 from userkeep.http.one_write import OneWriteProtocol
 from userkeep.main import make_application, tune_interpreter
 from userkeep.opening import open_instance

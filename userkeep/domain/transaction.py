@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from userkeep.domain.scope import Scope
 from userkeep.domain.times import Instant
 
 T = TypeVar("T")
@@ -22,6 +23,26 @@ class Transaction(Protocol):
     @property
     def now(self) -> Instant:
         """When this operation runs; in a writer, later than every operation before it."""
+        ...
+
+    @property
+    def scope(self) -> Scope:
+        """The scope that the transaction is bound to.
+
+        Raises:
+            LookupError: it is bound to none, because it is about the whole instance.
+        """
+        ...
+
+    def in_scope(self, scope: Scope) -> "Transaction":
+        """Return this transaction, bound to a scope.
+
+        Each of its queries then gets the scope's project as the value `project_id`, whatever else
+        it is given, so that no query can name another project, or forget to name one.
+
+        Raises:
+            LookupError: it is bound to another project.
+        """
         ...
 
     def new_uuid(self) -> str:
@@ -77,3 +98,12 @@ class Transaction(Protocol):
 
 Operation = Callable[[Transaction], T]
 """A unit of work: everything it does happens, or nothing."""
+
+
+def scoped(scope: Scope, service: Callable[..., T], *args: Any, **values: Any) -> Operation[T]:
+    """Return the operation that runs a service in a scope: `service(tx, *args, **values)`."""
+
+    def operation(tx: Transaction) -> T:
+        return service(tx.in_scope(scope), *args, **values)
+
+    return operation

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 
 
@@ -33,4 +32,4 @@ class Replayed(msgspec.Struct):
     value: Any
 
 
-Handler = Callable[[Transaction, Scope, Call], Any]
+Handler = Callable[[Transaction, Call], Any]

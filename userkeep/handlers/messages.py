@@ -4,7 +4,6 @@ from userkeep.api import wire
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.filters import read_filter
 from userkeep.domain.metadata import merge_patch
-from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call, Replayed
@@ -15,7 +14,7 @@ from userkeep.services.idempotency import Made
 from userkeep.services.search import Asked, find
 
 
-def append(tx: Transaction, scope: Scope, call: Call) -> wire.Messages | Replayed:
+def append(tx: Transaction, call: Call) -> wire.Messages | Replayed:
     """See `messages.append`."""
     body: wire.AppendMessages = call.body
     session_id = call.ids["session_id"]
@@ -23,7 +22,6 @@ def append(tx: Transaction, scope: Scope, call: Call) -> wire.Messages | Replaye
     def perform() -> wire.Messages:
         appended = messages.append(
             tx,
-            scope,
             session_id,
             body.messages,
             user_id=body.user_id,
@@ -35,24 +33,24 @@ def append(tx: Transaction, scope: Scope, call: Call) -> wire.Messages | Replaye
 
     def again(made: Made) -> wire.Messages:
         first_seq, count = made.first_seq or 0, made.message_count or 0
-        found = messages.select(tx, scope, session_id, after=first_seq - 1, limit=count)
+        found = messages.select(tx, session_id, after=first_seq - 1, limit=count)
         if len(found) < count or found[-1].seq != first_seq + count - 1:
             raise gone()
         return wire.Messages(
             session_id=session_id, messages=[shapes.message(message) for message in found]
         )
 
-    return once(tx, scope, call, perform=perform, made=_made, again=again)
+    return once(tx, call, perform=perform, made=_made, again=again)
 
 
-def list_(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.Message]:
+def list_(tx: Transaction, call: Call) -> wire.Page[wire.Message]:
     """See `messages.list`."""
     session_id = call.ids["session_id"]
     filtered = shapes.filtered(call.query)
     filters = {"session_id": session_id, **filtered}
     asked = shapes.asked_page(call.query, filters)
     return shapes.page(
-        messages.page(tx, scope, session_id, asked, **filtered),
+        messages.page(tx, session_id, asked, **filtered),
         asked,
         shapes.message,
         filters,
@@ -60,24 +58,24 @@ def list_(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.Message]:
     )
 
 
-def get(tx: Transaction, scope: Scope, call: Call) -> wire.Message:
+def get(tx: Transaction, call: Call) -> wire.Message:
     """See `messages.get`."""
-    return shapes.message(messages.get(tx, scope, call.ids["session_id"], call.ids["uuid"]))
+    return shapes.message(messages.get(tx, call.ids["session_id"], call.ids["uuid"]))
 
 
-def update(tx: Transaction, scope: Scope, call: Call) -> wire.Message:
+def update(tx: Transaction, call: Call) -> wire.Message:
     """See `messages.update`."""
     session_id, uuid = call.ids["session_id"], call.ids["uuid"]
-    return shapes.message(messages.update(tx, scope, session_id, uuid, call.body, merge_patch))
+    return shapes.message(messages.update(tx, session_id, uuid, call.body, merge_patch))
 
 
-def delete(tx: Transaction, scope: Scope, call: Call) -> Erasure:
+def delete(tx: Transaction, call: Call) -> Erasure:
     """See `messages.delete`."""
     session_id, uuid = call.ids["session_id"], call.ids["uuid"]
-    return begun(tx, scope, call, erasures.delete_message(tx, scope, session_id, uuid))
+    return begun(tx, call, erasures.delete_message(tx, session_id, uuid))
 
 
-def search(tx: Transaction, scope: Scope, call: Call) -> wire.Hits:
+def search(tx: Transaction, call: Call) -> wire.Hits:
     """See `messages.search`."""
     body: wire.Search = call.body
     asked = Asked(
@@ -92,14 +90,14 @@ def search(tx: Transaction, scope: Scope, call: Call) -> wire.Hits:
         limit=body.limit,
         explain=body.explain,
     )
-    hits = find(tx, scope, asked)
+    hits = find(tx, asked)
     return wire.Hits(items=[shapes.hit(each, explain=body.explain) for each in hits])
 
 
-def get_memory(tx: Transaction, scope: Scope, call: Call) -> wire.Memory:
+def get_memory(tx: Transaction, call: Call) -> wire.Memory:
     """See `memory.get`."""
     query: wire.GetMemory = call.query
-    newest = memory.get(tx, scope, call.ids["session_id"], query.last or None)
+    newest = memory.get(tx, call.ids["session_id"], query.last or None)
     return wire.Memory(messages=[shapes.message(message) for message in newest])
 
 

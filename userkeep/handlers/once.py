@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from userkeep.domain.errors import Gone, NotFound, UserkeepError
-from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.handlers.calls import Call, Replayed
 from userkeep.services import idempotency
@@ -15,7 +14,6 @@ T = TypeVar("T")
 
 def once(
     tx: Transaction,
-    scope: Scope,
     call: Call,
     *,
     perform: Callable[[], T],
@@ -36,8 +34,8 @@ def once(
     key = call.idempotency_key
     if key is None:
         return perform()
-    request_hash = scope.rules.request_hash(call.request)
-    known = idempotency.find(tx, scope, key, request_hash)
+    request_hash = tx.scope.rules.request_hash(call.request)
+    known = idempotency.find(tx, key, request_hash)
     if known is not None:
         return Replayed(_still_there(known, again))
     try:
@@ -45,12 +43,12 @@ def once(
     except UserkeepError:
         # Refused, perhaps, for what a twin of this request has just made on another connection. Its
         # key is there by now: to write it too fails, and the engine runs all of this again.
-        idempotency.remember(tx, scope, key, Made(request_hash=request_hash))
-        idempotency.find(tx, scope, key, request_hash)
+        idempotency.remember(tx, key, Made(request_hash=request_hash))
+        idempotency.find(tx, key, request_hash)
         raise
     remembered = made(result)
     remembered.request_hash = request_hash
-    idempotency.remember(tx, scope, key, remembered)
+    idempotency.remember(tx, key, remembered)
     return result
 
 

@@ -3,7 +3,6 @@
 from userkeep.api import wire
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.metadata import merge_patch
-from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import folded_email
 from userkeep.handlers import shapes
@@ -14,59 +13,58 @@ from userkeep.services import erasures, sessions, users
 from userkeep.services.idempotency import Made
 
 
-def add(tx: Transaction, scope: Scope, call: Call) -> wire.User | Replayed:
+def add(tx: Transaction, call: Call) -> wire.User | Replayed:
     """See `users.add`."""
 
     def again(made: Made) -> wire.User:
-        user = users.get(tx, scope, made.user_id or "")
+        user = users.get(tx, made.user_id or "")
         if user.uuid != made.uuid:
             raise gone()
         return shapes.user(user)
 
     return once(
         tx,
-        scope,
         call,
-        perform=lambda: shapes.user(users.add(tx, scope, call.body)),
+        perform=lambda: shapes.user(users.add(tx, call.body)),
         made=lambda user: Made(user_id=user.user_id, uuid=user.uuid),
         again=again,
     )
 
 
-def list_(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.User]:
+def list_(tx: Transaction, call: Call) -> wire.Page[wire.User]:
     """See `users.list`."""
     query: wire.ListUsers = call.query
     filters = {"email_folded": folded_email(query.email), **shapes.dated_filters(query)}
     asked = shapes.asked_page(query, filters)
-    return shapes.page(users.page(tx, scope, asked, **filters), asked, shapes.user, filters)
+    return shapes.page(users.page(tx, asked, **filters), asked, shapes.user, filters)
 
 
-def get(tx: Transaction, scope: Scope, call: Call) -> wire.User:
+def get(tx: Transaction, call: Call) -> wire.User:
     """See `users.get`."""
-    return shapes.user(users.get(tx, scope, call.ids["user_id"]))
+    return shapes.user(users.get(tx, call.ids["user_id"]))
 
 
-def put(tx: Transaction, scope: Scope, call: Call) -> wire.User:
+def put(tx: Transaction, call: Call) -> wire.User:
     """See `users.put`."""
-    return shapes.user(users.put(tx, scope, call.ids["user_id"], call.body, call.if_revision))
+    return shapes.user(users.put(tx, call.ids["user_id"], call.body, call.if_revision))
 
 
-def update(tx: Transaction, scope: Scope, call: Call) -> wire.User:
+def update(tx: Transaction, call: Call) -> wire.User:
     """See `users.update`."""
     user_id = call.ids["user_id"]
     return shapes.user(
-        users.update(tx, scope, user_id, call.body, merge_patch, if_revision=call.if_revision)
+        users.update(tx, user_id, call.body, merge_patch, if_revision=call.if_revision)
     )
 
 
-def delete(tx: Transaction, scope: Scope, call: Call) -> Erasure:
+def delete(tx: Transaction, call: Call) -> Erasure:
     """See `users.delete`."""
-    return begun(tx, scope, call, erasures.begin_user(tx, scope, call.ids["user_id"]))
+    return begun(tx, call, erasures.begin_user(tx, call.ids["user_id"]))
 
 
-def list_sessions(tx: Transaction, scope: Scope, call: Call) -> wire.Page[wire.Session]:
+def list_sessions(tx: Transaction, call: Call) -> wire.Page[wire.Session]:
     """See `users.sessions`."""
-    user = users.get(tx, scope, call.ids["user_id"])
+    user = users.get(tx, call.ids["user_id"])
     filters = {"user_id": user.user_id, **shapes.filtered(call.query)}
     asked = shapes.asked_page(call.query, filters)
-    return shapes.page(sessions.page(tx, scope, asked, **filters), asked, shapes.session, filters)
+    return shapes.page(sessions.page(tx, asked, **filters), asked, shapes.session, filters)

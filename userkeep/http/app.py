@@ -1,8 +1,8 @@
-"""The ASGI application: who may come in, and which door they are led to."""
+"""The ASGI application: which API answers a request, and in which scope."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.routing import Router
@@ -10,32 +10,44 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from userkeep.domain.errors import UserkeepError
-from userkeep.domain.scope import Scope
+from userkeep.http.access import AccessControl
 from userkeep.http.background import Background
-from userkeep.http.compat.zep_v1 import ZepV1API
-from userkeep.http.compat.zep_v1.api import PREFIX as ZEP_V1_PREFIX
-from userkeep.http.guard import Guard
-from userkeep.http.native import NativeAPI
-from userkeep.http.pages import Pages
 from userkeep.http.requests import Request
-from userkeep.http.timers import Timers
-from userkeep.storage.engine import Engine
+
+
+class API(Protocol):
+    """One API of the server."""
+
+    def serves(self, path: bytes) -> bool:
+        """Return whether a raw path belongs to this API."""
+        ...
+
+    async def answer(self, request: Request) -> Response:
+        """Return the response to a request."""
+        ...
+
+    def error_response(self, error: UserkeepError) -> Response:
+        """Return an error in the form that this API's clients expect."""
+        ...
 
 
 class Application(Router):
-    """All doors of one server.
+    """All APIs of one server.
 
-    Starlette runs the start and the end; which door a request goes to is decided here, on the raw
-    path, because ids may contain what Starlette would decode and split.
+    Starlette runs start and stop. The API is chosen here, on the raw path, because ids may contain
+    characters that Starlette would decode and split.
+
+    Args:
+        apis: the APIs; the first that serves a path answers. The last serves every path.
+        access: decides whether a request is admitted, and in which scope it runs.
+        background: work that outlives a request.
     """
 
-    def __init__(self, engine: Engine, scope: Scope, guard: Guard, timers: Timers) -> None:
-        self._background = Background(engine, scope.rules, timers)
-        self._guard = guard
-        self._native = NativeAPI(engine, self._background, scope)
-        self._zep_v1 = ZepV1API(engine, self._background, scope)
-        self._pages = Pages(engine)
-        super().__init__(lifespan=_running(self._background))
+    def __init__(self, apis: Sequence[API], access: AccessControl, background: Background) -> None:
+        self._apis = tuple(apis)
+        self._access = access
+        self._background = background
+        super().__init__(lifespan=_running(background))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request, or start and stop."""
@@ -47,18 +59,12 @@ class Application(Router):
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        door = self._zep_v1 if _is_zep_v1(request.path) else self._native
+        api = next(api for api in self._apis if api.serves(request.path))
         try:
-            self._guard.check(request)
-            if door is self._zep_v1 or request.path.startswith(b"/v1/"):
-                return await door.answer(request)
-            return await self._pages.answer(request)
+            request.scope = self._access.admit(request)
+            return await api.answer(request)
         except UserkeepError as error:
-            return door.refuse(error)
-
-
-def _is_zep_v1(path: bytes) -> bool:
-    return path.startswith(ZEP_V1_PREFIX) and path[len(ZEP_V1_PREFIX) :][:1] in {b"", b"/"}
+            return api.error_response(error)
 
 
 def _running(

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from functools import partial
 from time import monotonic
 
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.times import Instant
+from userkeep.domain.transaction import scoped
 from userkeep.http.purger import Purger
 from userkeep.http.timers import Timers
 from userkeep.services import erasures, idempotency, instance, purges, tombstones
@@ -40,7 +40,7 @@ class Background:
         """Take up what a former process left unfinished."""
         if not self._engine.is_shared:
             for scope in await self._scopes():
-                await self._engine.write_async(partial(erasures.release_leases, scope=scope))
+                await self._engine.write_async(scoped(scope, erasures.release_leases))
             await self._engine.write_async(purges.drop_step)
         await self._take_up()
         self._purger.start()
@@ -73,7 +73,7 @@ class Background:
         erasure = begun if begun.is_finished else await self._delete(scope, begun)
         if not begun.waits_for_purge:
             return erasure
-        get = partial(erasures.get, scope=scope, uuid=begun.uuid)
+        get = scoped(scope, erasures.get, begun.uuid)
         while (left_s := ends - monotonic()) > 0 and erasure.waits_for_purge:
             await asyncio.wait({self._purger.ask()}, timeout=left_s)
             erasure = await self._engine.read_async(get)
@@ -135,7 +135,7 @@ class Background:
     async def _advance(self, scope: Scope, uuid: str) -> Erasure:
         held_until_at = self._claims.get(uuid)
         erasure = await self._engine.write_async(
-            lambda tx: erasures.advance(tx, scope, uuid, held_until_at)
+            scoped(scope, erasures.advance, uuid, held_until_at)
         )
         if erasure.is_finished:
             self._claims.pop(uuid, None)
@@ -145,7 +145,7 @@ class Background:
 
     async def _take_up(self) -> None:
         for scope in await self._scopes():
-            for uuid in await self._engine.read_async(partial(erasures.abandoned, scope=scope)):
+            for uuid in await self._engine.read_async(scoped(scope, erasures.abandoned)):
                 self._go_on(scope, uuid)
 
     async def _look_for_abandoned(self) -> None:
@@ -161,7 +161,7 @@ class Background:
             try:
                 for scope in await self._scopes():
                     for drop in (tombstones.drop_expired, idempotency.drop_expired):
-                        while await self._engine.write_async(partial(drop, scope=scope)):
+                        while await self._engine.write_async(scoped(scope, drop)):
                             await asyncio.sleep(0.1)
             except UserkeepError as error:
                 logger.warning("what has expired is dropped later: %s", error.detail)

@@ -9,6 +9,9 @@ class MethodNotAllowed(errors.UserkeepError):
     code = "method_not_allowed"
 
 
+FAULT = "Something went wrong in the server; it is logged."
+"""What a client sees of an error that is the server's own."""
+
 STATUS_OF_CODE: dict[str, int] = {
     errors.BadRequest.code: 400,
     errors.Unauthenticated.code: 401,

@@ -1,7 +1,6 @@
 """The native door: every operation of the table, answered by one handler."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,58 +11,49 @@ from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.ids import check_id
-from userkeep.domain.scope import Scope
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import scoped
 from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call, Handler, Replayed
 from userkeep.handlers.table import HANDLERS
-from userkeep.http.answers import Answer, RawHeaders, json_answer
 from userkeep.http.background import Background
-from userkeep.http.errors import MethodNotAllowed, retry_after, status_of
+from userkeep.http.errors import FAULT, MethodNotAllowed
 from userkeep.http.requests import Request
+from userkeep.http.responses import RawHeaders, json_response, problem_response
 from userkeep.http.routing import Routes
 from userkeep.http.verifier import Verifier
 from userkeep.storage.engine import Engine
 
 logger = logging.getLogger(__name__)
 
-_encode_problem = msgspec.json.Encoder().encode
-
 
 class NativeAPI:
     """Answers `/v1/…`; problems are `application/problem+json` with a stable `code`."""
 
-    def __init__(self, engine: Engine, background: Background, scope: Scope) -> None:
+    def __init__(self, engine: Engine, background: Background) -> None:
         self._engine = engine
         self._background = background
-        self._scope = scope
         self._verifier = Verifier(engine)
         self._routes: Routes[_Prepared] = Routes()
         for operation in OPERATIONS:
             self._routes.add(operation.method, operation.path, _Prepared(operation))
+
+    def serves(self, path: bytes) -> bool:
+        """Return whether a path is below `/v1/`."""
+        return path.startswith(b"/v1/")
 
     async def answer(self, request: Request) -> Response:
         """The answer to a request, whatever comes of it."""
         try:
             return await self._perform(request)
         except UserkeepError as error:
-            return self.refuse(error)
+            return self.error_response(error)
         except Exception:
             logger.exception("%s on the native door failed", request.method)
-            return self.refuse(UserkeepError("Something went wrong in the server; it is logged."))
+            return self.error_response(UserkeepError(FAULT))
 
-    def refuse(self, error: UserkeepError) -> Response:
-        """An error as a problem (RFC 9457)."""
-        status = status_of(error)
-        problem = {
-            "status": status,
-            "code": error.code,
-            "detail": error.detail,
-            "fields": list(error.fields),
-        }
-        return Answer(
-            _encode_problem(problem), status, b"application/problem+json", retry_after(error)
-        )
+    def error_response(self, error: UserkeepError) -> Response:
+        """Return an error as a problem."""
+        return problem_response(error)
 
     async def _perform(self, request: Request) -> Response:
         handlers, request.segments = self._routes.find(request.path)
@@ -72,24 +62,24 @@ class NativeAPI:
             return self._no_handler(handlers)
         operation = prepared.operation
         call = await prepared.call(request)
-        perform = prepared.operation_for(self._scope, call)
+        perform = scoped(request.scope, prepared.handle, call)
         if operation.does == "read":
             is_bounded = operation.is_bounded and (call.query is None or call.query.is_bounded)
             result = await self._engine.read_async(perform, is_bounded=is_bounded)
             return _success(result, operation)
         if operation.does == "verify":
             wanted = await self._engine.read_async(perform)
-            done = await self._verifier.run(self._scope, wanted, request)
+            done = await self._verifier.run(request.scope, wanted, request)
             return _success(shapes.verification(done), operation)
         result = await self._engine.write_async(perform)
         if operation.does == "delete":
-            return _deleted(await self._background.delete(self._scope, result))
+            return _deleted(await self._background.delete(request.scope, result))
         return _success(result, operation)
 
     def _no_handler(self, handlers: "dict[str, _Prepared]") -> Response:
         if not handlers:
-            return self.refuse(NotFound("There is nothing under this address; see /docs."))
-        refused = self.refuse(MethodNotAllowed())
+            return self.error_response(NotFound("There is nothing under this address; see /docs."))
+        refused = self.error_response(MethodNotAllowed())
         refused.raw_headers.append((b"allow", ", ".join(sorted(handlers)).encode()))
         return refused
 
@@ -99,14 +89,9 @@ class _Prepared:
 
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
-        self.perform: Handler = HANDLERS[operation.name]
+        self.handle: Handler = HANDLERS[operation.name]
         self._decode_body = msgspec.json.Decoder(operation.body).decode if operation.body else None
         self._default_query = operation.query() if operation.query else None
-
-    def operation_for(self, scope: Scope, call: Call) -> Callable[[Transaction], Any]:
-        """What the engine is to run."""
-        perform = self.perform
-        return lambda tx: perform(tx, scope, call)
 
     async def call(self, request: Request) -> Call:
         """What the request asks for.
@@ -144,11 +129,11 @@ def _success(result: Any, operation: Operation) -> Response:
         headers = (*headers, (b"etag", b'"%d"' % revision))
         if operation.method == "PUT" and revision == 1:
             status = 201
-    return json_answer(result, status, headers)
+    return json_response(result, status, headers)
 
 
 def _deleted(erasure: Erasure) -> Response:
     shape = shapes.erasure(erasure)
     if erasure.is_finished and not erasure.waits_for_purge:
-        return json_answer(shape)
-    return json_answer(shape, 202, ((b"location", f"/v1/erasures/{shape.id}".encode()),))
+        return json_response(shape)
+    return json_response(shape, 202, ((b"location", f"/v1/erasures/{shape.id}".encode()),))

@@ -5,12 +5,12 @@ from importlib import resources
 
 from starlette.responses import Response
 
-from userkeep.domain.errors import NotFound, Unavailable
+from userkeep.domain.errors import NotFound, Unavailable, UserkeepError
 from userkeep.domain.transaction import Transaction
-from userkeep.http.answers import JSON, Answer, text_answer
 from userkeep.http.compat.zep_v1.api import VERSION_HEADER
 from userkeep.http.openapi import openapi_document
 from userkeep.http.requests import Request
+from userkeep.http.responses import JSON, RawResponse, problem_response, text_response
 from userkeep.services import instance
 from userkeep.storage.engine import Engine
 
@@ -29,6 +29,14 @@ class Pages:
         self._engine = engine
         self._viewer = resources.files(__package__).joinpath("docs.html").read_bytes()
 
+    def serves(self, path: bytes) -> bool:  # noqa: ARG002 - an address that nobody else serves
+        """Return True: this is the last API, and says so where there is nothing."""
+        return True
+
+    def error_response(self, error: UserkeepError) -> Response:
+        """Return an error as a problem."""
+        return problem_response(error)
+
     async def answer(self, request: Request) -> Response:
         """The page, or what there is instead.
 
@@ -39,14 +47,14 @@ class Pages:
         if request.method not in {"GET", "HEAD"}:
             raise NotFound("There is nothing under this address; see /docs.")
         if path == b"/healthz":
-            return Answer(b".", 200, b"text/plain", (VERSION_HEADER,))
+            return RawResponse(b".", 200, b"text/plain", (VERSION_HEADER,))
         if path == b"/readyz":
             return await self._ready()
         if path == b"/openapi.json":
             # The first call takes tens of milliseconds, for which no other request should wait.
-            return Answer(await asyncio.to_thread(openapi_document), 200, JSON)
+            return RawResponse(await asyncio.to_thread(openapi_document), 200, JSON)
         if path == b"/docs":
-            return Answer(self._viewer, 200, b"text/html; charset=utf-8", _HTML_HEADERS)
+            return RawResponse(self._viewer, 200, b"text/html; charset=utf-8", _HTML_HEADERS)
         raise NotFound("There is nothing under this address; see /docs.")
 
     async def _ready(self) -> Response:
@@ -57,4 +65,4 @@ class Pages:
 
         if not await self._engine.read_async(look):
             raise Unavailable
-        return text_answer("ready")
+        return text_response("ready")

@@ -2,9 +2,11 @@
 
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from starlette.types import Receive, Scope
+from starlette.types import Receive
+from starlette.types import Scope as AsgiScope
 
 from userkeep.domain.errors import BadRequest, TooLarge
+from userkeep.domain.scope import Scope
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 
@@ -16,13 +18,16 @@ class Request:
         method: `GET` …
         path: the raw path, as sent and without the query.
         headers: by lower-case name; of a repeated header, the last.
+        scope: in which the request runs; set when it is admitted.
         segments: the raw segments of the path that stand for ids, by their names in the route.
     """
 
-    __slots__ = ("_receive", "_scope", "headers", "method", "path", "segments")
+    __slots__ = ("_asgi_scope", "_receive", "headers", "method", "path", "scope", "segments")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self._scope = scope
+    scope: Scope
+
+    def __init__(self, scope: AsgiScope, receive: Receive) -> None:
+        self._asgi_scope = scope
         self._receive = receive
         self.method: str = scope["method"]
         self.path: bytes = scope.get("raw_path") or scope["path"].encode()
@@ -32,7 +37,7 @@ class Request:
     @property
     def client(self) -> str:
         """The address the request came from, without the port."""
-        client = self._scope.get("client")
+        client = self._asgi_scope.get("client")
         return client[0] if client else ""
 
     def header(self, name: bytes) -> str | None:
@@ -58,7 +63,7 @@ class Request:
         Raises:
             BadRequest: the query is not UTF-8.
         """
-        text: bytes = self._scope["query_string"]
+        text: bytes = self._asgi_scope["query_string"]
         if not text:
             return []
         try:

@@ -7,7 +7,6 @@ made, and what was made: never a body. It is written in the transaction of the w
 import msgspec
 
 from userkeep.domain.errors import IdempotencyMismatch
-from userkeep.domain.scope import Scope
 from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
 
@@ -34,39 +33,38 @@ class Made(msgspec.Struct):
     created_at: Instant = Instant(0)
 
 
-def find(tx: Transaction, scope: Scope, key: str, request_hash: str) -> Made | None:
+def find(tx: Transaction, key: str, request_hash: str) -> Made | None:
     """What the request with this key has made, if it came before and is remembered.
 
     Raises:
         IdempotencyMismatch: the key was used with another request.
     """
-    made = tx.fetch_one("get_made", Made, project_id=scope.project_id, key=key)
-    if made is None or made.created_at <= _oldest_at(tx, scope):
+    made = tx.fetch_one("get_made", Made, key=key)
+    if made is None or made.created_at <= _oldest_at(tx):
         return None
     if made.request_hash != request_hash:
         raise IdempotencyMismatch
     return made
 
 
-def remember(tx: Transaction, scope: Scope, key: str, made: Made) -> None:
+def remember(tx: Transaction, key: str, made: Made) -> None:
     """Remember what a request has made, in the same transaction."""
     tx.defer(
         "drop_expired_made_by_key",
-        project_id=scope.project_id,
         key=key,
-        oldest_at=_oldest_at(tx, scope),
+        oldest_at=_oldest_at(tx),
     )
     made.created_at = tx.now
-    tx.execute("add_made", project_id=scope.project_id, key=key, **msgspec.structs.asdict(made))
+    tx.execute("add_made", key=key, **msgspec.structs.asdict(made))
 
 
-def drop_expired(tx: Transaction, scope: Scope) -> bool:
+def drop_expired(tx: Transaction) -> bool:
     """Drop some rows whose time is over; whether there may be more."""
-    expired = {"project_id": scope.project_id, "oldest_at": _oldest_at(tx, scope)}
+    expired = {"oldest_at": _oldest_at(tx)}
     keys = tx.fetch_all("expired_made", str, limit=_DROPPED_AT_ONCE, **expired)
     tx.defer_many("drop_expired_made_by_key", [{"key": key, **expired} for key in keys])
     return len(keys) == _DROPPED_AT_ONCE
 
 
-def _oldest_at(tx: Transaction, scope: Scope) -> Instant:
-    return Instant(tx.now - scope.rules.idempotency_ttl_us)
+def _oldest_at(tx: Transaction) -> Instant:
+    return Instant(tx.now - tx.scope.rules.idempotency_ttl_us)

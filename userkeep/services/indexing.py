@@ -14,9 +14,8 @@ from userkeep.domain.message import Message
 from userkeep.domain.metadata import encode_json
 from userkeep.domain.participants import name_of
 from userkeep.domain.ranking import length_of
-from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.words import MAX_WORDS_BYTES, indexed_part
+from userkeep.domain.words import MAX_WORDS_BYTES, Words, indexed_part
 
 _AT_ONCE = 500
 
@@ -45,11 +44,11 @@ class _Stored(msgspec.Struct):
     content: str
 
 
-def indexed(scope: Scope, role: str, role_type: str, content: str) -> Indexed:
+def indexed(analyzer: Words, role: str, role_type: str, content: str) -> Indexed:
     """What the index is told of a message that says this."""
-    words = scope.rules.words.of(indexed_part(content))
+    words = analyzer.of(indexed_part(content))
     name = name_of(role, role_type)
-    marks = [marked(word) for word in scope.rules.words.of(name)] if name else []
+    marks = [marked(word) for word in analyzer.of(name)] if name else []
     return Indexed(_joined([*marks, *words]), len(words))
 
 
@@ -68,63 +67,57 @@ def add(tx: Transaction, rows: Iterable[Mapping[str, Any]], search_scope: int) -
     tx.defer_to_commit("index_message", rows, sort_key=search_scope)
 
 
-def change(tx: Transaction, scope: Scope, session_id: str, before: Message, after: Message) -> None:
+def change(tx: Transaction, session_id: str, before: Message, after: Message) -> None:
     """Index a message that is being edited by what it says from now on."""
-    old = indexed(scope, before.role, before.role_type, before.content)
-    new = indexed(scope, after.role, after.role_type, after.content)
+    old = indexed(tx.scope.rules.words, before.role, before.role_type, before.content)
+    new = indexed(tx.scope.rules.words, after.role, after.role_type, after.content)
     if old == new:
         return
-    search_scope = _search_scope(tx, scope, session_id)
-    _take_out(tx, scope, session_id, search_scope, [(before.seq, old)])
-    [row] = _rows(scope, session_id, search_scope, [(after.seq, new)])
+    search_scope = _search_scope(tx, session_id)
+    _take_out(tx, session_id, search_scope, [(before.seq, old)])
+    [row] = _rows(session_id, search_scope, [(after.seq, new)])
     tx.defer("set_words", **row)
     tx.defer_to_commit("index_message", [row], sort_key=search_scope)
     tx.defer(
         "change_length",
-        project_id=scope.project_id,
         session_id=session_id,
         length=new.length - old.length,
     )
 
 
-def remove(tx: Transaction, scope: Scope, session_id: str, message: Message) -> Indexed:
+def remove(tx: Transaction, session_id: str, message: Message) -> Indexed:
     """Take a message out of the index that is about to be deleted; gives what stood there."""
-    old = indexed(scope, message.role, message.role_type, message.content)
-    search_scope = _search_scope(tx, scope, session_id)
-    _take_out(tx, scope, session_id, search_scope, [(message.seq, old)])
+    old = indexed(tx.scope.rules.words, message.role, message.role_type, message.content)
+    search_scope = _search_scope(tx, session_id)
+    _take_out(tx, session_id, search_scope, [(message.seq, old)])
     return old
 
 
-def remove_range(
-    tx: Transaction, scope: Scope, session_id: str, from_seq: int, before_seq: int
-) -> None:
+def remove_range(tx: Transaction, session_id: str, from_seq: int, before_seq: int) -> None:
     """Take the messages out of the index that are about to be deleted, from and before a seq."""
-    for rows in _stored(tx, scope, session_id, from_seq, before_seq):
-        search_scope = _search_scope(tx, scope, session_id)
-        _take_out(tx, scope, session_id, search_scope, _indexed_rows(scope, rows))
+    for rows in _stored(tx, session_id, from_seq, before_seq):
+        search_scope = _search_scope(tx, session_id)
+        _take_out(tx, session_id, search_scope, _indexed_rows(tx.scope.rules.words, rows))
 
 
-def move(
-    tx: Transaction, scope: Scope, session_id: str, from_scope: int, to_scope: int, last_seq: int
-) -> None:
+def move(tx: Transaction, session_id: str, from_scope: int, to_scope: int, last_seq: int) -> None:
     """Let a session's messages be found among those of its new owner."""
-    of_session = {"project_id": scope.project_id, "session_id": session_id}
-    for rows in _stored(tx, scope, session_id, 0, last_seq + 1):
-        known = _indexed_rows(scope, rows)
-        _take_out(tx, scope, session_id, from_scope, known)
-        tx.defer_many("index_message", _rows(scope, session_id, to_scope, known))
+    of_session = {"session_id": session_id}
+    for rows in _stored(tx, session_id, 0, last_seq + 1):
+        known = _indexed_rows(tx.scope.rules.words, rows)
+        _take_out(tx, session_id, from_scope, known)
+        tx.defer_many("index_message", _rows(session_id, to_scope, known))
     tx.defer("move_words", from_scope=from_scope, to_scope=to_scope, **of_session)
 
 
 def put(
     tx: Transaction,
-    scope: Scope,
     session_id: str,
     search_scope: int,
     entries: Sequence[tuple[int, Indexed]],
 ) -> None:
     """Index messages that are stored and are not in the index: by seq, what it is told of them."""
-    rows = _rows(scope, session_id, search_scope, entries)
+    rows = _rows(session_id, search_scope, entries)
     tx.defer_many("set_words", rows)
     tx.defer_many("index_message", rows)
 
@@ -139,20 +132,19 @@ def words_in_use(tx: Transaction, words: Iterable[str]) -> set[str]:
     return {word.removeprefix("@") for word in found}
 
 
-def _search_scope(tx: Transaction, scope: Scope, session_id: str) -> int:
-    found = tx.fetch_one("search_scope", int, project_id=scope.project_id, session_id=session_id)
+def _search_scope(tx: Transaction, session_id: str) -> int:
+    found = tx.fetch_one("search_scope", int, session_id=session_id)
     return found or 0
 
 
 def _stored(
-    tx: Transaction, scope: Scope, session_id: str, from_seq: int, before_seq: int
+    tx: Transaction, session_id: str, from_seq: int, before_seq: int
 ) -> Iterator[list[_Stored]]:
     """Messages in batches, where the engine needs their words to take them out."""
     for first in range(from_seq, before_seq, _AT_ONCE):
         rows = tx.fetch_all(
             "messages_to_unindex",
             _Stored,
-            project_id=scope.project_id,
             session_id=session_id,
             from_seq=first,
             before_seq=min(first + _AT_ONCE, before_seq),
@@ -161,27 +153,25 @@ def _stored(
             yield rows
 
 
-def _indexed_rows(scope: Scope, rows: Sequence[_Stored]) -> list[tuple[int, Indexed]]:
-    return [(row.seq, indexed(scope, row.role, row.role_type, row.content)) for row in rows]
+def _indexed_rows(analyzer: Words, rows: Sequence[_Stored]) -> list[tuple[int, Indexed]]:
+    return [(row.seq, indexed(analyzer, row.role, row.role_type, row.content)) for row in rows]
 
 
 def _take_out(
     tx: Transaction,
-    scope: Scope,
     session_id: str,
     search_scope: int,
     known: Sequence[tuple[int, Indexed]],
 ) -> None:
     tx.flush()  # what is not in yet cannot be taken out
-    tx.defer_many("unindex_message", _rows(scope, session_id, search_scope, known))
+    tx.defer_many("unindex_message", _rows(session_id, search_scope, known))
 
 
 def _rows(
-    scope: Scope, session_id: str, search_scope: int, known: Sequence[tuple[int, Indexed]]
+    session_id: str, search_scope: int, known: Sequence[tuple[int, Indexed]]
 ) -> list[dict[str, Any]]:
     return [
         {
-            "project_id": scope.project_id,
             "session_id": session_id,
             "seq": seq,
             "search_scope": search_scope,

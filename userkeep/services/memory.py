@@ -1,12 +1,11 @@
 """Memory: what a reader gets for the next prompt. Computed, not stored."""
 
 from userkeep.domain.message import Message
-from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.services import messages
 
 
-def get(tx: Transaction, scope: Scope, session_id: str, last: int | None = None) -> list[Message]:
+def get(tx: Transaction, session_id: str, last: int | None = None) -> list[Message]:
     """The newest messages of a session, oldest first.
 
     Args:
@@ -17,10 +16,9 @@ def get(tx: Transaction, scope: Scope, session_id: str, last: int | None = None)
     """
     newest = messages.select(
         tx,
-        scope,
         session_id,
         descending=True,
-        limit=scope.rules.memory_window if last is None else last,
+        limit=tx.scope.rules.memory_window if last is None else last,
     )
     newest.reverse()
-    return messages.known(tx, scope, session_id, newest)
+    return messages.known(tx, session_id, newest)

@@ -12,7 +12,6 @@ from userkeep.domain.ids import check_id, is_uuid
 from userkeep.domain.message import Message, MessageChange, NewMessage
 from userkeep.domain.metadata import Merge
 from userkeep.domain.paging import Page
-from userkeep.domain.scope import Scope
 from userkeep.domain.session import Session
 from userkeep.domain.text import check_content, check_name
 from userkeep.domain.transaction import Transaction
@@ -38,7 +37,6 @@ class _Added(NamedTuple):
 
 def append(
     tx: Transaction,
-    scope: Scope,
     session_id: str,
     new: Sequence[NewMessage],
     *,
@@ -60,18 +58,17 @@ def append(
     """
     if user_id is not None:
         check_id(user_id, "user_id")
-    words = [indexing.indexed(scope, each.role, each.role_type, each.content) for each in new]
+    analyzer = tx.scope.rules.words
+    words = [indexing.indexed(analyzer, each.role, each.role_type, each.content) for each in new]
     added = _Added(len(new), sum(each.length for each in words))
-    last_seq, search_scope = _reserve(
-        tx, scope, session_id, added, user_id, may_open=may_open_session
-    )
+    last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_open=may_open_session)
     first_seq = last_seq - len(new) + 1
     messages = [
         message.stored(first_seq + place, tx.new_uuid(), tx.now, f"messages[{place}]")
         for place, message in enumerate(new)
     ]
     rows = [
-        _row(scope, session_id, message, each, search_scope)
+        _row(session_id, message, each, search_scope)
         for message, each in zip(messages, words, strict=True)
     ]
     _insert(tx, rows, may_be_taken=any(each.uuid for each in new))
@@ -79,7 +76,7 @@ def append(
     return messages
 
 
-def get(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> Message:
+def get(tx: Transaction, session_id: str, uuid: str) -> Message:
     """One message.
 
     Raises:
@@ -90,26 +87,25 @@ def get(tx: Transaction, scope: Scope, session_id: str, uuid: str) -> Message:
         message = tx.fetch_one(
             "get_message",
             Message,
-            project_id=scope.project_id,
             session_id=session_id,
             uuid=uuid.lower(),
         )
     if message is None:
-        sessions.get(tx, scope, session_id)
+        sessions.get(tx, session_id)
         raise NotFound("There is no message with this uuid in this session.")
     return message
 
 
 def update(
-    tx: Transaction, scope: Scope, session_id: str, uuid: str, change: MessageChange, merge: Merge
+    tx: Transaction, session_id: str, uuid: str, change: MessageChange, merge: Merge
 ) -> Message:
     """Change the role, the content or the metadata of a message.
 
     Raises:
         NotFound, Gone: as for `get`. InvalidField: naming the field.
     """
-    sessions.lock(tx, scope, session_id)
-    message = get(tx, scope, session_id, uuid)
+    sessions.lock(tx, session_id)
+    message = get(tx, session_id, uuid)
     after = msgspec.structs.replace(
         message,
         role=message.role if change.role is UNSET else check_name(change.role, "role") or "",
@@ -118,13 +114,12 @@ def update(
         else check_content(change.content, "content"),
         metadata=changes.merged(message.metadata, change.metadata, merge),
     )
-    indexing.change(tx, scope, session_id, message, after)
+    indexing.change(tx, session_id, message, after)
     if after != message:
-        tx.defer("add_edit", project_id=scope.project_id, uuid=tx.new_uuid(), now_at=tx.now)
+        tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
     changed = tx.fetch_one(
         "set_message",
         Message,
-        project_id=scope.project_id,
         session_id=session_id,
         uuid=message.uuid,
         role=after.role,
@@ -134,9 +129,7 @@ def update(
     return changed or message
 
 
-def page(
-    tx: Transaction, scope: Scope, session_id: str, page: Page, filter: Node | None = None
-) -> list[Message]:
+def page(tx: Transaction, session_id: str, page: Page, filter: Node | None = None) -> list[Message]:
     """Messages by `seq`: one more than the page's limit where more are left.
 
     Raises:
@@ -144,36 +137,33 @@ def page(
     """
     if filter is not None:
         # First, because to find nothing says nothing of the session, and may have taken long.
-        sessions.get(tx, scope, session_id)
-        return select(tx, scope, session_id, filter=filter, **page.values)
-    return known(tx, scope, session_id, select(tx, scope, session_id, **page.values))
+        sessions.get(tx, session_id)
+        return select(tx, session_id, filter=filter, **page.values)
+    return known(tx, session_id, select(tx, session_id, **page.values))
 
 
-def known(tx: Transaction, scope: Scope, session_id: str, messages: list[Message]) -> list[Message]:
+def known(tx: Transaction, session_id: str, messages: list[Message]) -> list[Message]:
     """The messages of a session that was read; no messages may mean that there is no session.
 
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
     if not messages:
-        sessions.get(tx, scope, session_id)
+        sessions.get(tx, session_id)
     return messages
 
 
-def select(tx: Transaction, scope: Scope, session_id: str, **values: Any) -> list[Message]:
+def select(tx: Transaction, session_id: str, **values: Any) -> list[Message]:
     """Messages of a session in one statement; none where it is unknown or being deleted.
 
     Args:
         values: `after` or `before` a seq (exclusive), `filter`, `descending`, `limit`, `offset`.
     """
-    return tx.fetch_all(
-        "list_messages", Message, project_id=scope.project_id, session_id=session_id, **values
-    )
+    return tx.fetch_all("list_messages", Message, session_id=session_id, **values)
 
 
 def _reserve(
     tx: Transaction,
-    scope: Scope,
     session_id: str,
     added: _Added,
     user_id: str | None,
@@ -186,11 +176,10 @@ def _reserve(
     Others may open, clear or end it between any two statements: then we look again.
     """
     for _ in range(_MOST_LOOKS):
-        owner = _owner_to_hold(tx, scope, session_id, user_id)
+        owner = _owner_to_hold(tx, session_id, user_id)
         reserved = tx.fetch_one(
             "reserve_seqs",
             _Reserved,
-            project_id=scope.project_id,
             session_id=session_id,
             count=added.messages,
             length=added.length,
@@ -200,19 +189,17 @@ def _reserve(
             if user_id is None or owner is None:
                 _check_owner(reserved, user_id)
                 return reserved.last_seq, reserved.search_scope
-            _check_or_set_owner(tx, scope, session_id, reserved, owner, added.messages)
+            _check_or_set_owner(tx, session_id, reserved, owner, added.messages)
             return reserved.last_seq, owner.number
-        _check_can_be_opened(tx, scope, session_id, is_allowed=may_open)
+        _check_can_be_opened(tx, session_id, is_allowed=may_open)
         if owner is not None or user_id is None:  # else it was theirs until a moment ago
-            opened = _open(tx, scope, session_id, added, owner)
+            opened = _open(tx, session_id, added, owner)
             if opened is not None:
                 return opened.last_seq, owner.number if owner else -opened.number
     raise Conflict("The session is opened and closed by others all the time; try again.")
 
 
-def _owner_to_hold(
-    tx: Transaction, scope: Scope, session_id: str, user_id: str | None
-) -> User | None:
+def _owner_to_hold(tx: Transaction, session_id: str, user_id: str | None) -> User | None:
     """The user, held, where the session is not theirs yet.
 
     Where it is, its own row is the fence, as for those who append without naming a user. To hold
@@ -220,12 +207,10 @@ def _owner_to_hold(
     """
     if user_id is None:
         return None
-    session = tx.fetch_one(
-        "get_session", Session, project_id=scope.project_id, session_id=session_id
-    )
+    session = tx.fetch_one("get_session", Session, session_id=session_id)
     if session is not None and session.user_id == user_id:
         return None
-    return users.hold_or_add(tx, scope, user_id)
+    return users.hold_or_add(tx, user_id)
 
 
 def _check_owner(reserved: _Reserved, user_id: str | None) -> None:
@@ -235,16 +220,15 @@ def _check_owner(reserved: _Reserved, user_id: str | None) -> None:
 
 
 def _check_or_set_owner(
-    tx: Transaction, scope: Scope, session_id: str, reserved: _Reserved, owner: User, count: int
+    tx: Transaction, session_id: str, reserved: _Reserved, owner: User, count: int
 ) -> None:
     sessions.check_owner(reserved.user_id, owner)
     if reserved.user_id is not None:
         return
     former_seq = reserved.last_seq - count
-    indexing.move(tx, scope, session_id, reserved.search_scope, owner.number, former_seq)
+    indexing.move(tx, session_id, reserved.search_scope, owner.number, former_seq)
     tx.defer(
         "set_session_owner",
-        project_id=scope.project_id,
         session_id=session_id,
         user_id=owner.user_id,
         user_uuid=owner.uuid,
@@ -252,44 +236,37 @@ def _check_or_set_owner(
     )
 
 
-def _check_can_be_opened(
-    tx: Transaction, scope: Scope, session_id: str, *, is_allowed: bool
-) -> None:
+def _check_can_be_opened(tx: Transaction, session_id: str, *, is_allowed: bool) -> None:
     """Refuse where a session is there that takes nothing, or where none may be opened.
 
     One that has been opened since it was not found is no reason.
     """
     try:
-        session = sessions.get(tx, scope, session_id)
+        session = sessions.get(tx, session_id)
     except NotFound:
         if is_allowed:
             return
-        tombstones.refuse(tx, scope, "session", session_id)
+        tombstones.refuse(tx, "session", session_id)
         raise
     if session.ended_at is not None:
         raise Conflict("The session has ended; nothing can be appended to it.")
 
 
-def _open(
-    tx: Transaction, scope: Scope, session_id: str, added: _Added, owner: User | None
-) -> Session | None:
+def _open(tx: Transaction, session_id: str, added: _Added, owner: User | None) -> Session | None:
     """A new session; None where another writer has opened it since we looked."""
     check_id(session_id, "session_id")
     opened = sessions.insert(
-        tx, scope, session_id, owner, message_count=added.messages, total_length=added.length
+        tx, session_id, owner, message_count=added.messages, total_length=added.length
     )
     if opened is not None:
         # Only now: till the row was ours, the id could be used and deleted.
-        tombstones.refuse(tx, scope, "session", session_id)
+        tombstones.refuse(tx, "session", session_id)
     return opened
 
 
-def _row(
-    scope: Scope, session_id: str, message: Message, words: Indexed, search_scope: int
-) -> dict[str, Any]:
+def _row(session_id: str, message: Message, words: Indexed, search_scope: int) -> dict[str, Any]:
     """A message as it is stored and indexed."""
     return {
-        "project_id": scope.project_id,
         "session_id": session_id,
         "seq": message.seq,
         "uuid": message.uuid,

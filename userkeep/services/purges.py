@@ -12,7 +12,6 @@ import msgspec
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.metadata import encode_json
 from userkeep.domain.purge import NotDone, Step
-from userkeep.domain.scope import Scope
 from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
 from userkeep.services import erasures, instance
@@ -60,14 +59,14 @@ def database_bytes(tx: Transaction) -> int:
     return tx.fetch_one("database_bytes", int) or 0
 
 
-def ask(tx: Transaction, scope: Scope, uuid: str) -> Erasure:
+def ask(tx: Transaction, uuid: str) -> Erasure:
     """Let an erasure be purged at once, as soon as it is deleted.
 
     Raises:
         NotFound: there is no such erasure.
     """
-    erasure = erasures.get(tx, scope, uuid)
-    of_erasure = {"project_id": scope.project_id, "uuid": erasure.uuid}
+    erasure = erasures.get(tx, uuid)
+    of_erasure = {"uuid": erasure.uuid}
     return tx.fetch_one("ask_purge", Erasure, now_at=tx.now, **of_erasure) or erasure
 
 

@@ -159,7 +159,7 @@ def make(tx: Transaction, rules: Rules, making: Making) -> Progress:
     """Index some sessions more, at least one, if any is left."""
     progress = Progress(making.after)
     for session in _sessions(tx, making.after):
-        progress.messages += _index(tx, Scope(session.project_id, rules), session)
+        progress.messages += _index(tx.in_scope(Scope(session.project_id, rules)), session)
         progress.after = session.number
         if tx.spent_ms() > BATCH_MS:
             break
@@ -180,7 +180,7 @@ def compare(tx: Transaction, rules: Rules, after: int) -> Progress:
     """
     progress = Progress(after)
     for session in _sessions(tx, after):
-        if not _is_indexed(tx, Scope(session.project_id, rules), session, progress):
+        if not _is_indexed(tx.in_scope(Scope(session.project_id, rules)), session, progress):
             progress.faults.append(session.session_id)
         progress.after = session.number
         if tx.spent_ms() > BATCH_MS:
@@ -218,7 +218,6 @@ def _messages(tx: Transaction, session: IndexedSession) -> Iterator[list[_Stored
     while rows := tx.fetch_all(
         "messages_to_index",
         _Stored,
-        project_id=session.project_id,
         session_id=session.session_id,
         from_seq=next_seq,
         limit=_MESSAGES_AT_ONCE,
@@ -227,33 +226,35 @@ def _messages(tx: Transaction, session: IndexedSession) -> Iterator[list[_Stored
         next_seq = rows[-1].seq + 1
 
 
-def _index(tx: Transaction, scope: Scope, session: IndexedSession) -> int:
+def _index(tx: Transaction, session: IndexedSession) -> int:
     """Index a session; how many messages it has."""
     count, total_length = 0, 0
     for rows in _messages(tx, session):
         entries = [
-            (row.seq, indexing.indexed(scope, row.role, row.role_type, row.content)) for row in rows
+            (row.seq, indexing.indexed(tx.scope.rules.words, row.role, row.role_type, row.content))
+            for row in rows
         ]
-        indexing.put(tx, scope, session.session_id, session.search_scope, entries)
+        indexing.put(tx, session.session_id, session.search_scope, entries)
         count += len(entries)
         total_length += sum(entry.length for _seq, entry in entries)
     tx.defer(
         "set_total_length",
-        project_id=session.project_id,
         session_id=session.session_id,
         total_length=total_length,
     )
     return count
 
 
-def _is_indexed(tx: Transaction, scope: Scope, session: IndexedSession, progress: Progress) -> bool:
+def _is_indexed(tx: Transaction, session: IndexedSession, progress: Progress) -> bool:
     total_length, is_indexed = 0, True
     for rows in _messages(tx, session):
-        expected = [indexing.indexed(scope, row.role, row.role_type, row.content) for row in rows]
+        expected = [
+            indexing.indexed(tx.scope.rules.words, row.role, row.role_type, row.content)
+            for row in rows
+        ]
         stored = tx.fetch_all(
             "words_of_messages",
             _WordsOfMessage,
-            project_id=session.project_id,
             session_id=session.session_id,
             from_seq=rows[0].seq,
             limit=len(rows),

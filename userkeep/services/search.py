@@ -18,7 +18,6 @@ from userkeep.domain.message import Message
 from userkeep.domain.metadata import encode_json
 from userkeep.domain.questions import Question, Weight
 from userkeep.domain.ranking import Extent, Match, Place, Scores, score_matches
-from userkeep.domain.scope import Scope
 from userkeep.domain.snippets import Snippet, snippet_of
 from userkeep.domain.text import check_characters
 from userkeep.domain.times import Instant
@@ -134,7 +133,7 @@ class _Ranked(msgspec.Struct):
         return -self.score, -found.created_at, found.session_id, -found.seq
 
 
-def find(tx: Transaction, scope: Scope, asked: Asked) -> list[Hit]:
+def find(tx: Transaction, asked: Asked) -> list[Hit]:
     """The messages that are meant, best first.
 
     Raises:
@@ -142,10 +141,10 @@ def find(tx: Transaction, scope: Scope, asked: Asked) -> list[Hit]:
         InvalidField: naming the field.
     """
     _check(asked)
-    part = _part(tx, scope, asked)
+    part = _part(tx, asked)
     if asked.query is None:
-        return _newest(tx, scope, asked, part)
-    return _best(tx, scope, asked, asked.query, part)
+        return _newest(tx, asked, part)
+    return _best(tx, asked, asked.query, part)
 
 
 def _check(asked: Asked) -> None:
@@ -157,22 +156,21 @@ def _check(asked: Asked) -> None:
         raise InvalidField(f"query is longer than {MAX_QUERY_LENGTH:,} characters.", "query")
 
 
-def _part(tx: Transaction, scope: Scope, asked: Asked) -> _Part:
-    of_project = {"project_id": scope.project_id}
+def _part(tx: Transaction, asked: Asked) -> _Part:
     if asked.user_id is not None:
-        user = users.get(tx, scope, asked.user_id)
-        return _Part(of_project | {"user_id": user.user_id}, user.number)
+        user = users.get(tx, asked.user_id)
+        return _Part({"user_id": user.user_id}, user.number)
     if asked.session_id is not None:
-        sessions.get(tx, scope, asked.session_id)
-        of_session = of_project | {"session_id": asked.session_id}
+        sessions.get(tx, asked.session_id)
+        of_session = {"session_id": asked.session_id}
         return _Part(of_session, tx.fetch_one("search_scope", int, **of_session))
-    return _Part(of_project, None)
+    return _Part({}, None)
 
 
-def _newest(tx: Transaction, scope: Scope, asked: Asked, part: _Part) -> list[Hit]:
+def _newest(tx: Transaction, asked: Asked, part: _Part) -> list[Hit]:
     rows = _newest_rows(tx, asked, part)
     return [
-        Hit(row, 0.0, snippet_of(row.content, frozenset(), scope.rules.words), [], None)
+        Hit(row, 0.0, snippet_of(row.content, frozenset(), tx.scope.rules.words), [], None)
         for row in rows
     ]
 
@@ -184,8 +182,8 @@ def _newest_rows(tx: Transaction, asked: Asked, part: _Part) -> list[Found]:
     return tx.fetch_all("newest_messages", Found, **values)
 
 
-def _best(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Part) -> list[Hit]:
-    question = _question(tx, scope, asked, query, part)
+def _best(tx: Transaction, asked: Asked, query: str, part: _Part) -> list[Hit]:
+    question = _question(tx, asked, query, part)
     extent = tx.fetch_one("extent", Extent, **part.of) or Extent(0, 0)
     matches = tx.fetch_all("matches", _match, **part.looked_up(question.words))
     scores = score_matches(matches, len(question.words), extent)
@@ -195,16 +193,16 @@ def _best(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Part) 
         Hit(
             ranked.message,
             ranked.score,
-            snippet_of(ranked.message.content, wanted, scope.rules.words),
+            snippet_of(ranked.message.content, wanted, tx.scope.rules.words),
             _parts(scores, ranked, written) if asked.explain else [],
             ranked.weight,
         )
-        for ranked in _ranked(tx, scope, asked, question, scores)
+        for ranked in _ranked(tx, asked, question, scores)
     ]
 
 
-def _question(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Part) -> Question:
-    words = scope.rules.words
+def _question(tx: Transaction, asked: Asked, query: str, part: _Part) -> Question:
+    words = tx.scope.rules.words
     in_query = words.asked(query)
     found = tx.fetch_all("spoken_names", _Name, **part.looked_up(map(marked, in_query)))
     by_ordinal = list(in_query)
@@ -212,12 +210,10 @@ def _question(tx: Transaction, scope: Scope, asked: Asked, query: str, part: _Pa
     return Question(query, in_query, names, asked.role_weights, words)
 
 
-def _ranked(
-    tx: Transaction, scope: Scope, asked: Asked, question: Question, scores: Scores
-) -> list[_Ranked]:
+def _ranked(tx: Transaction, asked: Asked, question: Question, scores: Scores) -> list[_Ranked]:
     best: list[_Ranked] = []
     for batch in _batches(scores, asked.limit):
-        best += _weighed(tx, scope, asked, question, scores, batch)
+        best += _weighed(tx, asked, question, scores, batch)
         best = sorted(best, key=attrgetter("order"))[: asked.limit]
         possible = batch[-1][1] * question.heaviest
         if len(best) == asked.limit and best[-1].score > possible:
@@ -236,16 +232,13 @@ def _batches(scores: Scores, limit: int) -> Iterator[list[tuple[Place, float]]]:
 
 def _weighed(
     tx: Transaction,
-    scope: Scope,
     asked: Asked,
     question: Question,
     scores: Scores,
     batch: Sequence[tuple[Place, float]],
 ) -> Iterator[_Ranked]:
     places = encode_json([scores.where(place) for place, _score in batch]).decode()
-    rows = tx.fetch_all(
-        "found_messages", Found, places=places, project_id=scope.project_id, **asked.conditions
-    )
+    rows = tx.fetch_all("found_messages", Found, places=places, **asked.conditions)
     for row in rows:
         place, score = batch[row.ordinal]
         weight = question.weigh(row)

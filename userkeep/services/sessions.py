@@ -8,14 +8,13 @@ from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
 from userkeep.domain.ids import check_id
 from userkeep.domain.metadata import Merge, stored_metadata
 from userkeep.domain.paging import Page
-from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession, Session, SessionChange
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
 from userkeep.services import changes, indexing, tombstones, users
 
 
-def add(tx: Transaction, scope: Scope, new: NewSession) -> Session:
+def add(tx: Transaction, new: NewSession) -> Session:
     """Open a session.
 
     Raises:
@@ -23,23 +22,22 @@ def add(tx: Transaction, scope: Scope, new: NewSession) -> Session:
         Gone: the user, or the id's former bearer, is being deleted. InvalidField: naming the field.
     """
     new.check()
-    owner = None if new.user_id is None else _hold_owner(tx, scope, new.user_id)
+    owner = None if new.user_id is None else _hold_owner(tx, new.user_id)
     session_id = new.session_id or tx.new_uuid()
-    session = insert(tx, scope, session_id, owner, metadata=stored_metadata(new.metadata))
+    session = insert(tx, session_id, owner, metadata=stored_metadata(new.metadata))
     if session is None:
-        existing = _find(tx, scope, session_id)
+        existing = _find(tx, session_id)
         if existing is None or existing.state == State.DELETING:  # or was so until a moment ago
             raise _being_deleted()
         raise AlreadyExists(
             f"There is a session with the session_id {session_id!r} already.", "session_id"
         )
-    tombstones.lift(tx, scope, "session", session_id)
+    tombstones.lift(tx, "session", session_id)
     return session
 
 
 def insert(
     tx: Transaction,
-    scope: Scope,
     session_id: str,
     owner: User | None,
     *,
@@ -51,7 +49,6 @@ def insert(
     return tx.fetch_one(
         "add_session",
         Session,
-        project_id=scope.project_id,
         session_id=session_id,
         uuid=tx.new_uuid(),
         user_id=owner.user_id if owner else None,
@@ -64,18 +61,17 @@ def insert(
     )
 
 
-def get(tx: Transaction, scope: Scope, session_id: str) -> Session:
+def get(tx: Transaction, session_id: str) -> Session:
     """A session by id.
 
     Raises:
         NotFound: there is none. Gone: it is being deleted.
     """
-    return _visible(_find(tx, scope, session_id))
+    return _visible(_find(tx, session_id))
 
 
 def update(
     tx: Transaction,
-    scope: Scope,
     session_id: str,
     change: SessionChange,
     merge: Merge,
@@ -90,16 +86,15 @@ def update(
     owner = None
     if not isinstance(change.user_id, UnsetType):
         check_id(change.user_id, "user_id")
-        owner = _hold_owner(tx, scope, change.user_id)
-    session = lock(tx, scope, session_id)
+        owner = _hold_owner(tx, change.user_id)
+    session = lock(tx, session_id)
     changes.check_revision(session.revision, if_revision)
     if owner:
         check_owner(session.user_id, owner)
     if owner and session.user_id is None:
-        indexing.move(tx, scope, session_id, -session.number, owner.number, session.last_seq)
+        indexing.move(tx, session_id, -session.number, owner.number, session.last_seq)
     return _set(
         tx,
-        scope,
         session,
         owner=owner,
         metadata=changes.merged(session.metadata, change.metadata, merge),
@@ -107,44 +102,40 @@ def update(
     )
 
 
-def end(tx: Transaction, scope: Scope, session_id: str) -> Session:
+def end(tx: Transaction, session_id: str) -> Session:
     """End a session: nothing can be appended after. Ending it again changes nothing.
 
     Raises:
         NotFound, Gone: as for `get`.
     """
-    session = lock(tx, scope, session_id)
+    session = lock(tx, session_id)
     if session.ended_at is not None:
         return session
-    return _set(tx, scope, session, ended_at=tx.now, revision=session.revision + 1)
+    return _set(tx, session, ended_at=tx.now, revision=session.revision + 1)
 
 
-def page(tx: Transaction, scope: Scope, page: Page, **filters: Any) -> list[Session]:
+def page(tx: Transaction, page: Page, **filters: Any) -> list[Session]:
     """Sessions in the order of their creation: one more than the limit where more are left.
 
     Args:
         filters: `user_id`, `created_after_at`, `created_before_at`, `filter`; those
             that are None do not count.
     """
-    return tx.fetch_all(
-        "list_sessions", Session, project_id=scope.project_id, **page.values, **filters
-    )
+    return tx.fetch_all("list_sessions", Session, **page.values, **filters)
 
 
-def skip(tx: Transaction, scope: Scope, offset: int) -> int | None:
+def skip(tx: Transaction, offset: int) -> int | None:
     """The number after which a list begins that skips `offset` sessions; None: nothing is left."""
-    return tx.fetch_one("skip_sessions", int, project_id=scope.project_id, skipped=offset - 1)
+    return tx.fetch_one("skip_sessions", int, skipped=offset - 1)
 
 
-def lock(tx: Transaction, scope: Scope, session_id: str) -> Session:
+def lock(tx: Transaction, session_id: str) -> Session:
     """A session that nobody can change or delete before this transaction ends.
 
     Raises:
         NotFound: there is none. Gone: it is being deleted.
     """
-    return _visible(
-        tx.fetch_one("lock_session", Session, project_id=scope.project_id, session_id=session_id)
-    )
+    return _visible(tx.fetch_one("lock_session", Session, session_id=session_id))
 
 
 def check_owner(present: str | None, owner: User) -> None:
@@ -157,20 +148,18 @@ def check_owner(present: str | None, owner: User) -> None:
         raise Conflict("The session belongs to another user; its owner cannot change.", "user_id")
 
 
-def _hold_owner(tx: Transaction, scope: Scope, user_id: str) -> User:
+def _hold_owner(tx: Transaction, user_id: str) -> User:
     try:
-        return users.hold(tx, scope, user_id)
+        return users.hold(tx, user_id)
     except NotFound as error:
         raise NotFound(f"There is no user with the user_id {user_id!r}.", "user_id") from error
 
 
-def _find(tx: Transaction, scope: Scope, session_id: str) -> Session | None:
-    return tx.fetch_one("get_session", Session, project_id=scope.project_id, session_id=session_id)
+def _find(tx: Transaction, session_id: str) -> Session | None:
+    return tx.fetch_one("get_session", Session, session_id=session_id)
 
 
-def _set(
-    tx: Transaction, scope: Scope, session: Session, *, owner: User | None = None, **fields: Any
-) -> Session:
+def _set(tx: Transaction, session: Session, *, owner: User | None = None, **fields: Any) -> Session:
     present = {
         "user_id": owner.user_id if owner else session.user_id,
         "user_uuid": owner.uuid if owner else None,
@@ -181,7 +170,6 @@ def _set(
     changed = tx.fetch_one(
         "set_session",
         Session,
-        project_id=scope.project_id,
         session_id=session.session_id,
         now_at=tx.now,
         **(present | fields),

@@ -21,18 +21,17 @@ class _Mark(NamedTuple):
     id_hash: str
 
 
-def remember(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
+def remember(tx: Transaction, kind: Kind, id_: str) -> None:
     """Mark an id as deleted, for as long as the rules say."""
     tx.defer(
         "add_tombstone",
-        project_id=scope.project_id,
         subject=kind,
-        id_hash=_hash(scope, kind, id_),
-        expires_at=Instant(tx.now + scope.rules.tombstone_ttl_us),
+        id_hash=_hash(tx.scope, kind, id_),
+        expires_at=Instant(tx.now + tx.scope.rules.tombstone_ttl_us),
     )
 
 
-def refuse(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
+def refuse(tx: Transaction, kind: Kind, id_: str) -> None:
     """Let nothing be created in passing under an id that was deleted.
 
     Raises:
@@ -41,9 +40,8 @@ def refuse(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
     expires_at = tx.fetch_one(
         "tombstone_expiry",
         int,
-        project_id=scope.project_id,
         subject=kind,
-        id_hash=_hash(scope, kind, id_),
+        id_hash=_hash(tx.scope, kind, id_),
     )
     if expires_at is not None and expires_at > tx.now:
         raise Gone(
@@ -52,19 +50,18 @@ def refuse(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
         )
 
 
-def lift(tx: Transaction, scope: Scope, kind: Kind, id_: str) -> None:
+def lift(tx: Transaction, kind: Kind, id_: str) -> None:
     """Free an id: somebody new bears it."""
     tx.defer(
         "remove_tombstone",
-        project_id=scope.project_id,
         subject=kind,
-        id_hash=_hash(scope, kind, id_),
+        id_hash=_hash(tx.scope, kind, id_),
     )
 
 
-def drop_expired(tx: Transaction, scope: Scope) -> bool:
+def drop_expired(tx: Transaction) -> bool:
     """Drop some marks whose time is over; whether there may be more."""
-    expired = {"project_id": scope.project_id, "now_at": tx.now}
+    expired = {"now_at": tx.now}
     marks = tx.fetch_all("expired_tombstones", _Mark, limit=_DROPPED_AT_ONCE, **expired)
     tx.defer_many("delete_expired_tombstone", [mark._asdict() | expired for mark in marks])
     return len(marks) == _DROPPED_AT_ONCE

@@ -8,7 +8,6 @@ from userkeep.domain.errors import AlreadyExists, Gone, NotFound
 from userkeep.domain.ids import check_id
 from userkeep.domain.metadata import Merge, stored_metadata
 from userkeep.domain.paging import Page
-from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import (
     NewUser,
@@ -22,34 +21,33 @@ from userkeep.domain.user import (
 from userkeep.services import changes, tombstones
 
 
-def add(tx: Transaction, scope: Scope, new: NewUser) -> User:
+def add(tx: Transaction, new: NewUser) -> User:
     """Add a user.
 
     Raises:
         AlreadyExists: the id is taken. Gone: its former bearer is still being deleted.
         InvalidField: naming the field.
     """
-    user = _add(tx, scope, new)
+    user = _add(tx, new)
     if user is None:
-        existing = tx.fetch_one("get_user", User, project_id=scope.project_id, user_id=new.user_id)
+        existing = tx.fetch_one("get_user", User, user_id=new.user_id)
         if existing is None or existing.state == State.DELETING:  # or was so until a moment ago
             raise _being_deleted()
         raise AlreadyExists(f"There is a user with the user_id {new.user_id!r} already.", "user_id")
     return user
 
 
-def get(tx: Transaction, scope: Scope, user_id: str) -> User:
+def get(tx: Transaction, user_id: str) -> User:
     """A user by id.
 
     Raises:
         NotFound: there is none. Gone: the user is being deleted.
     """
-    return _visible(tx.fetch_one("get_user", User, project_id=scope.project_id, user_id=user_id))
+    return _visible(tx.fetch_one("get_user", User, user_id=user_id))
 
 
 def update(
     tx: Transaction,
-    scope: Scope,
     user_id: str,
     change: UserChange,
     merge: Merge,
@@ -62,12 +60,11 @@ def update(
         InvalidField: naming the field.
     """
     check_names(change)
-    user = _visible(tx.fetch_one("lock_user", User, project_id=scope.project_id, user_id=user_id))
+    user = _visible(tx.fetch_one("lock_user", User, user_id=user_id))
     changes.check_revision(user.revision, if_revision)
     names_a_field = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
     return _set(
         tx,
-        scope,
         user_id,
         email=user.email if change.email is UNSET else change.email,
         first_name=user.first_name if change.first_name is UNSET else change.first_name,
@@ -79,7 +76,6 @@ def update(
 
 def put(
     tx: Transaction,
-    scope: Scope,
     user_id: str,
     fields: UserFields,
     if_revision: int | None = None,
@@ -92,21 +88,20 @@ def put(
     """
     check_id(user_id, "user_id")
     check_names(fields)
-    user = tx.fetch_one("lock_user", User, project_id=scope.project_id, user_id=user_id)
+    user = tx.fetch_one("lock_user", User, user_id=user_id)
     if user is None:
         changes.check_revision(0, if_revision)
-        added = _add(tx, scope, new_user(user_id, fields))
+        added = _add(tx, new_user(user_id, fields))
         if added is not None:
             return added
         # Another writer has added them since we looked: their row is there to be locked now.
-        user = tx.fetch_one("lock_user", User, project_id=scope.project_id, user_id=user_id)
+        user = tx.fetch_one("lock_user", User, user_id=user_id)
         if user is None:
             raise _being_deleted()
     user = _visible(user)
     changes.check_revision(user.revision, if_revision)
     return _set(
         tx,
-        scope,
         user_id,
         email=fields.email,
         first_name=fields.first_name,
@@ -127,63 +122,62 @@ def new_user(user_id: str, fields: UserFields) -> NewUser:
     )
 
 
-def page(tx: Transaction, scope: Scope, page: Page, **filters: Any) -> list[User]:
+def page(tx: Transaction, page: Page, **filters: Any) -> list[User]:
     """Users in the order of their creation: one more than the page's limit where more are left.
 
     Args:
         filters: `email_folded`, `created_after_at`, `created_before_at`, `filter`;
             those that are None do not count.
     """
-    return tx.fetch_all("list_users", User, project_id=scope.project_id, **page.values, **filters)
+    return tx.fetch_all("list_users", User, **page.values, **filters)
 
 
-def skip(tx: Transaction, scope: Scope, offset: int) -> int | None:
+def skip(tx: Transaction, offset: int) -> int | None:
     """The number after which a list begins that skips `offset` users; None: nothing is left."""
-    return tx.fetch_one("skip_users", int, project_id=scope.project_id, skipped=offset - 1)
+    return tx.fetch_one("skip_users", int, skipped=offset - 1)
 
 
-def hold(tx: Transaction, scope: Scope, user_id: str) -> User:
+def hold(tx: Transaction, user_id: str) -> User:
     """A user whom nobody can delete before this transaction ends: the fence of what becomes theirs.
 
     Raises:
         NotFound: there is none. Gone: the user is being deleted.
     """
-    return _visible(tx.fetch_one("hold_user", User, project_id=scope.project_id, user_id=user_id))
+    return _visible(tx.fetch_one("hold_user", User, user_id=user_id))
 
 
-def hold_or_add(tx: Transaction, scope: Scope, user_id: str) -> User:
+def hold_or_add(tx: Transaction, user_id: str) -> User:
     """As `hold`, but an unknown user is added, unless an erasure forbids it.
 
     Raises:
         Gone: the user is being deleted, or was deleted not long ago.
     """
-    user = tx.fetch_one("hold_user", User, project_id=scope.project_id, user_id=user_id)
+    user = tx.fetch_one("hold_user", User, user_id=user_id)
     if user is not None:
         return _visible(user)
     new = NewUser(user_id=user_id)
     new.check()
-    added = _insert(tx, scope, new)
+    added = _insert(tx, new)
     if added is None:
-        return hold(tx, scope, user_id)
+        return hold(tx, user_id)
     # Only now: till the row was ours, the id could be used and deleted.
-    tombstones.refuse(tx, scope, "user", user_id)
+    tombstones.refuse(tx, "user", user_id)
     return added
 
 
-def _add(tx: Transaction, scope: Scope, new: NewUser) -> User | None:
+def _add(tx: Transaction, new: NewUser) -> User | None:
     """Add a user on purpose; None where the id is taken."""
     new.check()
-    user = _insert(tx, scope, new)
+    user = _insert(tx, new)
     if user is not None:
-        tombstones.lift(tx, scope, "user", new.user_id)
+        tombstones.lift(tx, "user", new.user_id)
     return user
 
 
-def _insert(tx: Transaction, scope: Scope, new: NewUser) -> User | None:
+def _insert(tx: Transaction, new: NewUser) -> User | None:
     return tx.fetch_one(
         "add_user",
         User,
-        project_id=scope.project_id,
         user_id=new.user_id,
         uuid=tx.new_uuid(),
         email=new.email,
@@ -195,11 +189,10 @@ def _insert(tx: Transaction, scope: Scope, new: NewUser) -> User | None:
     )
 
 
-def _set(tx: Transaction, scope: Scope, user_id: str, **fields: Any) -> User:
+def _set(tx: Transaction, user_id: str, **fields: Any) -> User:
     user = tx.fetch_one(
         "set_user",
         User,
-        project_id=scope.project_id,
         user_id=user_id,
         email_folded=folded_email(fields["email"]),
         now_at=tx.now,

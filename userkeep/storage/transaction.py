@@ -1,27 +1,50 @@
 """What the transactions of both engines have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter
+from typing import Any
 
 from userkeep.domain.ids import new_uuid7
+from userkeep.domain.scope import Scope
 from userkeep.domain.times import Instant
 from userkeep.storage.queries import Query
 
 
-class TimedTransaction:
-    """The queries, the clock and the uuids of one operation."""
+class BaseTransaction:
+    """The queries, the clock, the uuids and the scope of one operation."""
 
-    __slots__ = ("_began", "_queries", "now")
+    __slots__ = ("_began", "_queries", "_scope", "now")
 
-    def __init__(self, queries: Mapping[str, Query], now: Instant) -> None:
+    def __init__(
+        self, queries: Mapping[str, Query], now: Instant, scope: Scope | None = None
+    ) -> None:
         self._queries = queries
+        self._scope = scope
         self._began = perf_counter()
         self.now = now
 
+    @property
+    def scope(self) -> Scope:
+        """The scope that this transaction is bound to."""
+        if self._scope is None:
+            raise LookupError("This transaction is not bound to a scope.")
+        return self._scope
+
     def new_uuid(self) -> str:
-        """See domain.transaction.Transaction."""
+        """Return a fresh uuid of version 7."""
         return new_uuid7(self.now)
 
     def spent_ms(self) -> float:
-        """See domain.transaction.Transaction."""
+        """Return how long this operation has been running, in milliseconds."""
         return (perf_counter() - self._began) * 1000
+
+    def _check_scope(self, scope: Scope) -> None:
+        if self._scope is not None and self._scope.project_id != scope.project_id:
+            raise LookupError("This transaction is bound to another project.")
+
+    def _in_project(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+        """Return rows of values with the project that this transaction is bound to."""
+        if self._scope is None:
+            return rows
+        project_id = self._scope.project_id
+        return [{**row, "project_id": project_id} for row in rows]

@@ -252,7 +252,7 @@ def test_of_two_requests_with_one_idempotency_key_on_two_servers_one_is_carried_
             runs.append(None)
             if len(runs) == 1:
                 have_begun.wait(10)
-            return HANDLERS["users.add"](tx, SCOPE, call)
+            return HANDLERS["users.add"](tx.in_scope(SCOPE), call)
 
         return engine.write(write)
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import starmap
 from typing import Any, Protocol, TypeVar
 
+from userkeep.domain.scope import Scope
 from userkeep.domain.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.postgres.filters import PostgresFilterPrinter
 from userkeep.storage.postgres.statements import Statement, passing_statement, statement
 from userkeep.storage.queries import Query
-from userkeep.storage.transaction import TimedTransaction
+from userkeep.storage.transaction import BaseTransaction
 
 T = TypeVar("T")
 
@@ -34,12 +35,19 @@ class Connected(Protocol):
         ...
 
 
-class PostgresTransaction(TimedTransaction):
+class PostgresTransaction(BaseTransaction):
     """The queries of one operation, on one connection."""
 
     def __init__(self, connection: Connected, queries: Mapping[str, Query], now: Instant) -> None:
         self._connection = connection
         super().__init__(queries, now)
+
+    def in_scope(self, scope: Scope) -> "PostgresTransaction":
+        """Return this transaction, bound to a scope."""
+        self._check_scope(scope)
+        bound = PostgresTransaction(self._connection, self._queries, self.now)
+        bound._scope = scope
+        return bound
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         """See domain.transaction.Transaction."""
@@ -61,7 +69,7 @@ class PostgresTransaction(TimedTransaction):
         if not self._has_text(query):
             return 0
         asked, _ = self._asked(query, {})
-        return self._connection.execute_many(asked, rows)
+        return self._connection.execute_many(asked, self._in_project(rows))
 
     def defer(self, query: str, /, **values: Any) -> None:
         """See domain.transaction.Transaction."""
@@ -73,7 +81,7 @@ class PostgresTransaction(TimedTransaction):
         """See domain.transaction.Transaction."""
         if self._has_text(query):
             asked, _ = self._asked(query, {})
-            self._connection.run_later(asked, rows)
+            self._connection.run_later(asked, self._in_project(rows))
 
     def defer_to_commit(
         self, query: str, rows: Iterable[Mapping[str, Any]], /, *, sort_key: int
@@ -89,6 +97,8 @@ class PostgresTransaction(TimedTransaction):
         return bool(self._queries[query].source)
 
     def _asked(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
+        if self._scope is not None:
+            values["project_id"] = self._scope.project_id
         text = self._queries[query].text(values)
         if values.get("filter") is None:
             return statement(text), values
@@ -109,6 +119,12 @@ class SingleStatement(PostgresTransaction):
     """
 
     _is_used = False
+
+    def in_scope(self, scope: Scope) -> "SingleStatement":
+        """Bind this transaction itself, because a copy would not know of its first statement."""
+        self._check_scope(scope)
+        self._scope = scope
+        return self
 
     def _asked(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         if self._is_used:

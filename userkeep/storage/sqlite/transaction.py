@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 import apsw
 
+from userkeep.domain.scope import Scope
 from userkeep.domain.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.filters import SqliteFilterPrinter
-from userkeep.storage.transaction import TimedTransaction
+from userkeep.storage.transaction import BaseTransaction
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class AtEnd(list[tuple[int, str, Iterable[Mapping[str, Any]]]]):
         self.clear()
 
 
-class SqliteTransaction(TimedTransaction):
+class SqliteTransaction(BaseTransaction):
     """The queries of one operation, on one cursor."""
 
     __slots__ = ("_at_end", "_cursor")
@@ -44,10 +45,16 @@ class SqliteTransaction(TimedTransaction):
         queries: Mapping[str, Query],
         now: Instant,
         at_end: AtEnd | None = None,
+        scope: Scope | None = None,
     ) -> None:
         self._cursor = cursor
         self._at_end = AtEnd() if at_end is None else at_end
-        super().__init__(queries, now)
+        super().__init__(queries, now, scope)
+
+    def in_scope(self, scope: Scope) -> "SqliteTransaction":
+        """Return this transaction, bound to a scope."""
+        self._check_scope(scope)
+        return SqliteTransaction(self._cursor, self._queries, self.now, self._at_end, scope)
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         """See domain.transaction.Transaction."""
@@ -70,13 +77,13 @@ class SqliteTransaction(TimedTransaction):
 
     def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
         """See domain.transaction.Transaction."""
-        self._cursor.executemany(self._queries[query].text({}), rows)
+        self._cursor.executemany(self._queries[query].text({}), self._in_project(rows))
 
     def defer_to_commit(
         self, query: str, rows: Iterable[Mapping[str, Any]], /, *, sort_key: int
     ) -> None:
         """See domain.transaction.Transaction."""
-        self._at_end.append((sort_key, self._queries[query].text({}), rows))
+        self._at_end.append((sort_key, self._queries[query].text({}), self._in_project(rows)))
 
     def flush(self) -> None:
         """See domain.transaction.Transaction."""
@@ -86,10 +93,12 @@ class SqliteTransaction(TimedTransaction):
         """See domain.transaction.Transaction."""
         connection = self._cursor.connection
         before = connection.total_changes()
-        self._cursor.executemany(self._queries[query].text({}), rows)
+        self._cursor.executemany(self._queries[query].text({}), self._in_project(rows))
         return connection.total_changes() - before
 
-    def _execute(self, query: str, values: Mapping[str, Any]) -> apsw.Cursor:
+    def _execute(self, query: str, values: dict[str, Any]) -> apsw.Cursor:
+        if self._scope is not None:
+            values["project_id"] = self._scope.project_id
         text = self._queries[query].text(values)
         if values.get("filter") is None:
             return self._cursor.execute(text, values)

@@ -17,15 +17,14 @@ from userkeep.domain.errors import (
     NotImplementedHere,
     UserkeepError,
 )
-from userkeep.domain.scope import Scope
-from userkeep.http.answers import TEXT, Answer
 from userkeep.http.background import Background
 from userkeep.http.compat.zep_v1.memory import Memory
 from userkeep.http.compat.zep_v1.search import Search
 from userkeep.http.compat.zep_v1.sessions import Sessions
 from userkeep.http.compat.zep_v1.users import Users
-from userkeep.http.errors import retry_after, status_of
+from userkeep.http.errors import FAULT, retry_after, status_of
 from userkeep.http.requests import Request
+from userkeep.http.responses import TEXT, RawResponse
 from userkeep.http.routing import Handler, Routes
 from userkeep.storage.engine import Engine
 
@@ -60,13 +59,13 @@ _NOT_YET = (
 class ZepV1API:
     """Answers `/api/v1/…` as Zep 0.27.2 did, and kinder where that was broken."""
 
-    def __init__(self, engine: Engine, background: Background, scope: Scope) -> None:
+    def __init__(self, engine: Engine, background: Background) -> None:
         self._routes: Routes[Handler] = Routes()
         for part in (
-            Users(engine, background, scope),
-            Sessions(engine, scope),
-            Memory(engine, background, scope),
-            Search(engine, scope),
+            Users(engine, background),
+            Sessions(engine),
+            Memory(engine, background),
+            Search(engine),
         ):
             for (method, path), handler in part.handlers.items():
                 self._routes.add(method, path, handler)
@@ -74,21 +73,25 @@ class ZepV1API:
             for method in ("GET", "POST", "PATCH", "DELETE"):
                 self._routes.add(method, path, _refuse_for_now)
 
+    def serves(self, path: bytes) -> bool:
+        """Return whether a path is below `/api/v1`."""
+        return path.startswith(PREFIX) and path[len(PREFIX) :][:1] in {b"", b"/"}
+
     async def answer(self, request: Request) -> Response:
         """The answer to a request, whatever comes of it."""
         try:
             response = await self._handler(request)(request)
         except UserkeepError as error:
-            return self.refuse(error)
+            return self.error_response(error)
         except Exception:
             logger.exception("%s on the Zep v1 door failed", request.method)
-            return self.refuse(UserkeepError("Something went wrong in the server; it is logged."))
+            return self.error_response(UserkeepError(FAULT))
         response.raw_headers.append(VERSION_HEADER)
         return response
 
-    def refuse(self, error: UserkeepError) -> Response:
+    def error_response(self, error: UserkeepError) -> Response:
         """An error as Zep told it: a line of plain text."""
-        return Answer(
+        return RawResponse(
             f"{_sentence(error)}\n".encode(),
             _STATUS_OF_CODE.get(error.code, status_of(error)),
             TEXT,
@@ -104,7 +107,7 @@ class ZepV1API:
             raise NotFound("404 page not found")
 
         async def refuse(_request: Request) -> Response:
-            return Answer(b"", 405, TEXT, ((b"allow", ", ".join(sorted(handlers)).encode()),))
+            return RawResponse(b"", 405, TEXT, ((b"allow", ", ".join(sorted(handlers)).encode()),))
 
         return refuse
 

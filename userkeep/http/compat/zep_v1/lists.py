@@ -8,11 +8,11 @@ from starlette.responses import Response, StreamingResponse
 
 from userkeep.domain.paging import Page
 from userkeep.domain.scope import Scope
-from userkeep.domain.transaction import Transaction
-from userkeep.http.answers import Answer
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.http.compat.lenient import query_integer
 from userkeep.http.compat.zep_v1.cursors import RememberedCursors, Walk
 from userkeep.http.requests import Request
+from userkeep.http.responses import RawResponse
 from userkeep.storage.engine import Engine
 
 BATCH = 1_000
@@ -21,8 +21,8 @@ SHORT = 100
 encode_json = msgspec.json.Encoder().encode
 
 
-Select = Callable[[Transaction, Scope, Page], Sequence[Any]]
-Skip = Callable[[Transaction, Scope, int], int | None]
+Select = Callable[[Transaction, Page], Sequence[Any]]
+Skip = Callable[[Transaction, int], int | None]
 
 
 class PagedList:
@@ -38,7 +38,6 @@ class PagedList:
     def __init__(
         self,
         engine: Engine,
-        scope: Scope,
         name: str,
         *,
         select: Select,
@@ -46,7 +45,6 @@ class PagedList:
         shape: Callable[[Any, int], Any],
     ) -> None:
         self._engine = engine
-        self._scope = scope
         self._name = name
         self._select = select
         self._skip = skip
@@ -58,21 +56,21 @@ class PagedList:
         parameters = request.query()
         limit = max(query_integer(parameters, "limit"), 0)
         cursor = max(query_integer(parameters, "cursor"), 0)
-        walk = Walk(self._scope.project_id, request.client, self._name, limit)
-        after = await self._after(walk, cursor)
+        walk = Walk(request.scope.project_id, request.client, self._name, limit)
+        after = await self._after(request.scope, walk, cursor)
         if after is None:
-            return Answer(b"[]")
-        rows = await self._rows(after, min(limit or BATCH, BATCH))
+            return RawResponse(b"[]")
+        rows = await self._rows(request.scope, after, min(limit or BATCH, BATCH))
         is_all = len(rows) < BATCH or 0 < limit <= BATCH
         if not is_all:
             return StreamingResponse(
-                self._stream(walk, cursor, rows), media_type="application/json"
+                self._stream(request.scope, walk, cursor, rows), media_type="application/json"
             )
         if rows:
             self._remember(walk, cursor, len(rows), rows[-1].number)
-        return Answer(encode_json(self._shaped(rows, cursor)))
+        return RawResponse(encode_json(self._shaped(rows, cursor)))
 
-    async def _after(self, walk: Walk, cursor: int) -> int | None:
+    async def _after(self, scope: Scope, walk: Walk, cursor: int) -> int | None:
         """The number of the row after which the page begins; None: nothing is left."""
         if cursor == 0:
             self._cursors.begin(walk)
@@ -81,17 +79,19 @@ class PagedList:
         if remembered is not None:
             return remembered
         return await self._engine.read_async(
-            lambda tx: self._skip(tx, self._scope, cursor), is_bounded=cursor <= SHORT
+            scoped(scope, self._skip, cursor), is_bounded=cursor <= SHORT
         )
 
-    async def _rows(self, after: int, limit: int) -> Sequence[Any]:
+    async def _rows(self, scope: Scope, after: int, limit: int) -> Sequence[Any]:
         page = Page(limit=limit, after=after)
         rows = await self._engine.read_async(
-            lambda tx: self._select(tx, self._scope, page), is_bounded=limit <= SHORT
+            scoped(scope, self._select, page), is_bounded=limit <= SHORT
         )
         return rows[:limit]
 
-    async def _stream(self, walk: Walk, cursor: int, rows: Sequence[Any]) -> AsyncIterator[bytes]:
+    async def _stream(
+        self, scope: Scope, walk: Walk, cursor: int, rows: Sequence[Any]
+    ) -> AsyncIterator[bytes]:
         opening = b"["
         count = 0
         while rows:
@@ -100,7 +100,7 @@ class PagedList:
             count += len(rows)
             last = rows[-1].number
             wanted = min(walk.limit - count, BATCH) if walk.limit else BATCH
-            rows = await self._rows(last, wanted) if wanted else []
+            rows = await self._rows(scope, last, wanted) if wanted else []
         self._remember(walk, cursor, count, last)
         yield b"]"
 

@@ -8,9 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.message import Message, MessageChange, NewMessage, role_type_of
 from userkeep.domain.metadata import merge_keeping_nulls
-from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
-from userkeep.http.answers import json_answer, text_answer
 from userkeep.http.background import Background
 from userkeep.http.compat.lenient import GREATEST, Fields, query_integer, read_object
 from userkeep.http.compat.zep_v1 import shapes
@@ -18,6 +16,7 @@ from userkeep.http.compat.zep_v1.lists import BATCH, SHORT, encode_json
 from userkeep.http.compat.zep_v1.part import Part
 from userkeep.http.compat.zep_v1.sessions import mergeable
 from userkeep.http.requests import Request
+from userkeep.http.responses import json_response, text_response
 from userkeep.services import erasures, memory, messages, sessions
 from userkeep.storage.engine import Engine
 
@@ -27,8 +26,8 @@ _LIMIT_WHERE_UNREADABLE = 100
 class Memory(Part):
     """`/sessions/{id}/memory` and `/sessions/{id}/messages…`"""
 
-    def __init__(self, engine: Engine, background: Background, scope: Scope) -> None:
-        super().__init__(engine, scope)
+    def __init__(self, engine: Engine, background: Background) -> None:
+        super().__init__(engine)
         self._background = background
         self.handlers = {
             ("GET", "/sessions/{session_id}/memory"): self.get,
@@ -46,6 +45,7 @@ class Memory(Part):
             raise BadRequest("lastn cannot be negative", "lastn")
         try:
             newest = await self.read(
+                request,
                 memory.get,
                 await self.session_id(request),
                 last=last or None,
@@ -53,7 +53,7 @@ class Memory(Part):
             )
         except (NotFound, Gone):
             newest = []
-        return json_answer(shapes.memory(newest))
+        return json_response(shapes.memory(newest))
 
     async def append(self, request: Request) -> Response:
         """Append messages; an unknown session is opened, unless it was deleted with its user."""
@@ -63,15 +63,15 @@ class Memory(Part):
             _check_ignored(Fields(summary, "summary"))
         new = [_new_message(each) for each in fields.objects("messages")]
         await self.write(
-            messages.append, await self.session_id(request), new=new, may_open_session=True
+            request, messages.append, await self.session_id(request), new=new, may_open_session=True
         )
-        return text_answer("OK")
+        return text_response("OK")
 
     async def delete(self, request: Request) -> Response:
         """Delete the session with its messages."""
         session_id = await self.session_id(request)
         return await self.delete_subject(
-            self._background, erasures.begin_session, session_id, request
+            request, self._background, erasures.begin_session, session_id
         )
 
     async def list_messages(self, request: Request) -> Response:
@@ -79,6 +79,7 @@ class Memory(Part):
         limit, page = _message_page(request)
         session_id = await self.session_id(request)
         rows, total = await self.read(
+            request,
             _messages_and_total,
             session_id,
             offset=min((page - 1) * limit, GREATEST) or None,
@@ -89,31 +90,34 @@ class Memory(Part):
         if is_all:
             shown = [shapes.message(row) for row in rows]
             total = total if shown else 0
-            return json_answer({"messages": shown, "total_count": total, "row_count": len(shown)})
+            return json_response({"messages": shown, "total_count": total, "row_count": len(shown)})
         return StreamingResponse(
-            self._stream(session_id, rows, limit, total), media_type="application/json"
+            self._stream(request, session_id, rows, limit, total), media_type="application/json"
         )
 
     async def get_message(self, request: Request) -> Response:
         """One message; 404 where there is none."""
-        found = await self.read(messages.get, await self.session_id(request), uuid=_uuid(request))
-        return json_answer(shapes.message(found))
+        found = await self.read(
+            request, messages.get, await self.session_id(request), uuid=_uuid(request)
+        )
+        return json_response(shapes.message(found))
 
     async def update_message(self, request: Request) -> Response:
         """Merge metadata into a message; nothing else of it changes."""
         fields = read_object(await request.body())
         _check_ignored(fields)
         changed = await self.write(
+            request,
             messages.update,
             await self.session_id(request),
             uuid=_uuid(request),
             change=MessageChange(metadata=mergeable(fields.object("metadata"))),
             merge=merge_keeping_nulls,
         )
-        return json_answer(shapes.message(changed))
+        return json_response(shapes.message(changed))
 
     async def _stream(
-        self, session_id: str, rows: Sequence[Message], limit: int, total: int
+        self, request: Request, session_id: str, rows: Sequence[Message], limit: int, total: int
     ) -> AsyncIterator[bytes]:
         opening, count = b'{"messages":[', 0
         while rows:
@@ -123,16 +127,16 @@ class Memory(Part):
             wanted = min(limit - count, BATCH) if limit else BATCH
             after = rows[-1].seq
             rows = await self.read(
-                messages.select, session_id, after=after, limit=wanted, is_bounded=False
+                request, messages.select, session_id, after=after, limit=wanted, is_bounded=False
             )
         yield b'],"total_count":%d,"row_count":%d}' % (total, count)
 
 
 def _messages_and_total(
-    tx: Transaction, scope: Scope, session_id: str, **values: Any
+    tx: Transaction, session_id: str, **values: Any
 ) -> tuple[list[Message], int]:
-    rows = messages.select(tx, scope, session_id, **values)
-    return rows, sessions.get(tx, scope, session_id).message_count if rows else 0
+    rows = messages.select(tx, session_id, **values)
+    return rows, sessions.get(tx, session_id).message_count if rows else 0
 
 
 def _message_page(request: Request) -> tuple[int, int]:

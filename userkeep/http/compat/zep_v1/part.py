@@ -1,50 +1,53 @@
 """What the parts of the door have in common: where operations run, and how ids are found."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 from starlette.responses import Response
 
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import BadRequest, Gone, NotFound
-from userkeep.domain.scope import Scope
-from userkeep.domain.transaction import Transaction
-from userkeep.http.answers import text_answer
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.http.background import Background
 from userkeep.http.requests import Request
+from userkeep.http.responses import text_response
 from userkeep.services import purges, sessions, users
 from userkeep.storage.engine import Engine
 
 T = TypeVar("T")
-Find = Callable[[Transaction, Scope, str], Any]
+Find = Callable[[Transaction, str], Any]
 
 
 class Part:
     """The routes of one noun."""
 
-    def __init__(self, engine: Engine, scope: Scope) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._scope = scope
 
     async def read(
-        self, operation: Callable[..., T], *ids: str, is_bounded: bool = True, **values: Any
+        self,
+        request: Request,
+        service: Callable[..., T],
+        *ids: str,
+        is_bounded: bool = True,
+        **values: Any,
     ) -> T:
-        """Run a service that reads: `operation(tx, scope, *ids, **values)`."""
-        return await self._engine.read_async(
-            lambda tx: operation(tx, self._scope, *ids, **values), is_bounded=is_bounded
-        )
+        """Run a service that reads: `service(tx, *ids, **values)`."""
+        operation = scoped(request.scope, service, *ids, **values)
+        return await self._engine.read_async(operation, is_bounded=is_bounded)
 
-    async def write(self, operation: Callable[..., T], *ids: str, **values: Any) -> T:
-        """Run a service that writes: `operation(tx, scope, *ids, **values)`."""
-        return await self._engine.write_async(lambda tx: operation(tx, self._scope, *ids, **values))
+    async def write(
+        self, request: Request, service: Callable[..., T], *ids: str, **values: Any
+    ) -> T:
+        """Run a service that writes: `service(tx, *ids, **values)`."""
+        return await self._engine.write_async(scoped(request.scope, service, *ids, **values))
 
     async def delete_subject(
         self,
-        background: Background,
-        begin: Callable[[Transaction, Scope, str], Erasure],
-        id_: str,
         request: Request,
+        background: Background,
+        begin: Callable[[Transaction, str], Erasure],
+        id_: str,
     ) -> Response:
         """Begin an erasure and carry it out: `OK` once nothing of it can be read.
 
@@ -53,11 +56,11 @@ class Part:
         is_asked = ("purge", "now") in request.query()
 
         def begun(tx: Transaction) -> Erasure:
-            erasure = begin(tx, self._scope, id_)
-            return purges.ask(tx, self._scope, erasure.uuid) if is_asked else erasure
+            erasure = begin(tx, id_)
+            return purges.ask(tx, erasure.uuid) if is_asked else erasure
 
-        await background.delete(self._scope, await self._engine.write_async(begun))
-        return text_answer("OK")
+        await background.delete(request.scope, await self.write(request, begun))
+        return text_response("OK")
 
     async def user_id(self, request: Request) -> str:
         """The user that a path names."""
@@ -83,15 +86,16 @@ class Part:
         except BadRequest:
             return raw
         for candidate in (decoded, raw):
-            if await self._engine.read_async(partial(self._is_there, find=find, id_=candidate)):
+            if await self.read(request, _is_there, find=find, id_=candidate):
                 return candidate
         return decoded
 
-    def _is_there(self, tx: Transaction, find: Find, id_: str) -> bool:
-        try:
-            find(tx, self._scope, id_)
-        except NotFound:
-            return False
-        except Gone:
-            return True
+
+def _is_there(tx: Transaction, find: Find, id_: str) -> bool:
+    try:
+        find(tx, id_)
+    except NotFound:
+        return False
+    except Gone:
         return True
+    return True

@@ -6,13 +6,12 @@ from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.paging import MAX_LIMIT
-from userkeep.domain.scope import Scope
-from userkeep.http.answers import json_answer
 from userkeep.http.compat.lenient import Fields, query_integer, read_object
 from userkeep.http.compat.message_filter import read_message_filter
 from userkeep.http.compat.zep_v1 import shapes
 from userkeep.http.compat.zep_v1.part import Part
 from userkeep.http.requests import Request
+from userkeep.http.responses import json_response
 from userkeep.services import search
 from userkeep.storage.engine import Engine
 
@@ -24,8 +23,8 @@ _MMR = "mmr"
 class Search(Part):
     """`/sessions/{id}/search`"""
 
-    def __init__(self, engine: Engine, scope: Scope) -> None:
-        super().__init__(engine, scope)
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
         self.handlers = {("POST", "/sessions/{session_id}/search"): self.find}
 
     async def find(self, request: Request) -> Response:
@@ -34,12 +33,12 @@ class Search(Part):
         is_of_messages = _is_of_messages(fields)
         asked = _asked(fields, await self.session_id(request), _limit(request))
         if not is_of_messages:
-            return json_answer([])  # there are no summaries yet
+            return json_response([])  # there are no summaries yet
         try:
-            found = await self.read(search.find, asked=asked, is_bounded=False)
+            found = await self.read(request, search.find, asked=asked, is_bounded=False)
         except (NotFound, Gone):
             found = []
-        return json_answer([shapes.hit(each) for each in found])
+        return json_response([shapes.hit(each) for each in found])
 
 
 def _is_of_messages(fields: Fields) -> bool:

@@ -5,14 +5,13 @@ from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.metadata import Metadata, merge_keeping_nulls
-from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession, SessionChange
-from userkeep.http.answers import json_answer
 from userkeep.http.compat.lenient import read_object
 from userkeep.http.compat.zep_v1 import shapes
 from userkeep.http.compat.zep_v1.lists import PagedList
 from userkeep.http.compat.zep_v1.part import Part
 from userkeep.http.requests import Request
+from userkeep.http.responses import json_response
 from userkeep.services import sessions
 from userkeep.storage.engine import Engine
 
@@ -20,11 +19,10 @@ from userkeep.storage.engine import Engine
 class Sessions(Part):
     """`/sessions…`, without what is in them."""
 
-    def __init__(self, engine: Engine, scope: Scope) -> None:
-        super().__init__(engine, scope)
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
         self._list = PagedList(
             engine,
-            scope,
             "sessions",
             select=sessions.page,
             skip=sessions.skip,
@@ -46,26 +44,27 @@ class Sessions(Part):
             metadata=fields.object("metadata"),
         )
         try:
-            session = await self.write(sessions.add, new=new)
+            session = await self.write(request, sessions.add, new=new)
         except (Gone, NotFound) as error:
             raise BadRequest(error.detail) from error
-        return json_answer(shapes.session(session, session.number), 201)
+        return json_response(shapes.session(session, session.number), 201)
 
     async def get(self, request: Request) -> Response:
         """Read a session."""
-        session = await self.read(sessions.get, await self.session_id(request))
-        return json_answer(shapes.session(session, session.number))
+        session = await self.read(request, sessions.get, await self.session_id(request))
+        return json_response(shapes.session(session, session.number))
 
     async def update(self, request: Request) -> Response:
         """Merge metadata; all else is ignored, and no metadata is a touch."""
         fields = read_object(await request.body())
         session = await self.write(
+            request,
             sessions.update,
             await self.session_id(request),
             change=SessionChange(metadata=mergeable(fields.object("metadata"))),
             merge=merge_keeping_nulls,
         )
-        return json_answer(shapes.session(session, session.number))
+        return json_response(shapes.session(session, session.number))
 
 
 def mergeable(metadata: Metadata | None) -> Metadata | UnsetType:

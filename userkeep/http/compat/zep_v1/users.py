@@ -5,15 +5,14 @@ from starlette.responses import Response
 from userkeep.domain.errors import BadRequest, Gone
 from userkeep.domain.metadata import merge_keeping_nulls
 from userkeep.domain.paging import Page
-from userkeep.domain.scope import Scope
 from userkeep.domain.user import NewUser, UserChange
-from userkeep.http.answers import json_answer
 from userkeep.http.background import Background
 from userkeep.http.compat.lenient import Fields, read_object
 from userkeep.http.compat.zep_v1 import shapes
 from userkeep.http.compat.zep_v1.lists import BATCH, PagedList
 from userkeep.http.compat.zep_v1.part import Part
 from userkeep.http.requests import Request
+from userkeep.http.responses import json_response
 from userkeep.services import erasures, sessions, users
 from userkeep.storage.engine import Engine
 
@@ -21,11 +20,11 @@ from userkeep.storage.engine import Engine
 class Users(Part):
     """`/user…`"""
 
-    def __init__(self, engine: Engine, background: Background, scope: Scope) -> None:
-        super().__init__(engine, scope)
+    def __init__(self, engine: Engine, background: Background) -> None:
+        super().__init__(engine)
         self._background = background
         self._list = PagedList(
-            engine, scope, "users", select=users.page, skip=users.skip, shape=shapes.user
+            engine, "users", select=users.page, skip=users.skip, shape=shapes.user
         )
         self.handlers = {
             ("POST", "/user"): self.add,
@@ -47,31 +46,32 @@ class Users(Part):
             metadata=fields.object("metadata"),
         )
         try:
-            user = await self.write(users.add, new=new)
+            user = await self.write(request, users.add, new=new)
         except Gone as error:
             raise BadRequest(error.detail) from error
-        return json_answer(shapes.user(user, user.number), 201)
+        return json_response(shapes.user(user, user.number), 201)
 
     async def get(self, request: Request) -> Response:
         """Read a user."""
-        user = await self.read(users.get, await self.user_id(request))
-        return json_answer(shapes.user(user, user.number))
+        user = await self.read(request, users.get, await self.user_id(request))
+        return json_response(shapes.user(user, user.number))
 
     async def update(self, request: Request) -> Response:
         """Change a user: empty texts are skipped, metadata merges and keeps nulls."""
         fields = read_object(await request.body())
         user = await self.write(
+            request,
             users.update,
             await self.user_id(request),
             change=_change(fields),
             merge=merge_keeping_nulls,
         )
-        return json_answer(shapes.user(user, user.number))
+        return json_response(shapes.user(user, user.number))
 
     async def delete(self, request: Request) -> Response:
         """Delete a user, with all that is theirs."""
         user_id = await self.user_id(request)
-        return await self.delete_subject(self._background, erasures.begin_user, user_id, request)
+        return await self.delete_subject(request, self._background, erasures.begin_user, user_id)
 
     async def list_sessions(self, request: Request) -> Response:
         """All sessions of a user, each with the id 0; none where the user is unknown."""
@@ -80,10 +80,10 @@ class Users(Part):
         after = 0
         while True:
             page = Page(limit=BATCH, after=after)
-            rows = await self.read(sessions.page, page=page, user_id=user_id)
+            rows = await self.read(request, sessions.page, page=page, user_id=user_id)
             shown += [shapes.session(row, 0) for row in rows[:BATCH]]
             if len(rows) <= BATCH:
-                return json_answer(shown)
+                return json_response(shown)
             after = rows[BATCH - 1].number
 
 

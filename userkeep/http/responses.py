@@ -6,6 +6,9 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from userkeep.domain.errors import UserkeepError
+from userkeep.http.errors import retry_after, status_of
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 JSON = b"application/json"
@@ -14,7 +17,7 @@ TEXT = b"text/plain; charset=utf-8"
 _encode = msgspec.json.Encoder().encode
 
 
-class Answer(Response):
+class RawResponse(Response):
     """A response whose headers are bytes from the start, to be sent as it stands.
 
     Starlette's encodes header by header and asks what kind of connection it is on, which costs as
@@ -49,11 +52,23 @@ class Answer(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
-def json_answer(value: Any, status: int = 200, headers: RawHeaders = ()) -> Answer:
+def json_response(value: Any, status: int = 200, headers: RawHeaders = ()) -> RawResponse:
     """An answer with a value as JSON."""
-    return Answer(_encode(value), status, JSON, headers)
+    return RawResponse(_encode(value), status, JSON, headers)
 
 
-def text_answer(text: str, status: int = 200, headers: RawHeaders = ()) -> Answer:
+def text_response(text: str, status: int = 200, headers: RawHeaders = ()) -> RawResponse:
     """An answer with a text."""
-    return Answer(text.encode(), status, TEXT, headers)
+    return RawResponse(text.encode(), status, TEXT, headers)
+
+
+def problem_response(error: UserkeepError) -> RawResponse:
+    """Return an error as `application/problem+json` (RFC 9457) with its stable `code`."""
+    status = status_of(error)
+    problem = {
+        "status": status,
+        "code": error.code,
+        "detail": error.detail,
+        "fields": list(error.fields),
+    }
+    return RawResponse(_encode(problem), status, b"application/problem+json", retry_after(error))

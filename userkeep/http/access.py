@@ -1,30 +1,33 @@
-"""Who may come in at all while there are no keys.
+"""Access control: which requests are admitted, and in which scope they run.
 
-A server on loopback is open to every program of this machine, and a web browser is one: any page
-it shows could write to the server. So a request is refused whose Host is not loopback (a name that
-a page's owner has pointed here), that carries a foreign Origin, or that the browser itself calls
-cross-site.
+There are no keys yet. A server on loopback is open to every program of this machine, and a web
+browser is one: any page it shows could write to the server. So a request is rejected if its Host is
+not loopback (a name that a page's owner has pointed here), if it carries a foreign Origin, or if
+the browser itself calls it cross-site.
 """
 
 from ipaddress import ip_address
 
 from userkeep.domain.errors import Forbidden
+from userkeep.domain.scope import Scope
 from userkeep.http.requests import Request
 
 
-class Guard:
-    """Refuses what a web page sends.
+class AccessControl:
+    """Admits requests, but for those that a web page sends.
 
     Args:
-        any_host: do not look at the Host header (the server is open on purpose, anywhere).
+        scope: in which every admitted request runs.
+        any_host: do not check the Host header (the server is open to others on purpose).
     """
 
-    def __init__(self, *, any_host: bool) -> None:
+    def __init__(self, scope: Scope, *, any_host: bool) -> None:
+        self._scope = scope
         self._any_host = any_host
         self._loopback_hosts: set[bytes] = set()
 
-    def check(self, request: Request) -> None:
-        """Let a request in.
+    def admit(self, request: Request) -> Scope:
+        """Return the scope in which a request runs.
 
         Raises:
             Forbidden: with a sentence that says why.
@@ -37,10 +40,11 @@ class Guard:
                 "such as 127.0.0.1 or localhost in the Host header."
             )
         if headers.get(b"sec-fetch-site") == b"cross-site":
-            raise Forbidden("Requests from web pages of other sites are refused.")
+            raise Forbidden("Requests from web pages of other sites are rejected.")
         origin = headers.get(b"origin")
         if origin is not None and (origin == b"null" or origin.partition(b"://")[2] != host):
-            raise Forbidden("Requests from web pages of other origins are refused.")
+            raise Forbidden("Requests from web pages of other origins are rejected.")
+        return self._scope
 
     def _is_loopback(self, host: bytes) -> bool:
         if host in self._loopback_hosts:

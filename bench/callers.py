@@ -34,8 +34,8 @@ from bench.seed import Seeded
 from bench.servers import Ground
 from bench.words import indexed
 from userkeep import AsyncUserkeep, NewMessage, Userkeep
-from userkeep.domain.ids import new_uuid7
-from userkeep.domain.times import Instant
+from userkeep.domain.values.ids import new_uuid7
+from userkeep.domain.values.times import Instant
 from userkeep.storage.queries import load_queries
 from userkeep.storage.sqlite.connection import connect
 

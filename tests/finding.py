@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from tests.postgres import postgres_server
-from userkeep.domain.filters import Node
+from userkeep.domain.values.filters import Node
 from userkeep.storage.filters import with_filter
 from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.filters import PostgresFilterPrinter

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from userkeep.domain.errors import StorageError
-from userkeep.domain.languages import LANGUAGES
 from userkeep.domain.purge import Schedule, read_window
-from userkeep.domain.times import MINUTE
+from userkeep.domain.search.languages import LANGUAGES
+from userkeep.domain.values.times import MINUTE
 
 MIB = 1024 * 1024
 

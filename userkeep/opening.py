@@ -10,11 +10,11 @@ from userkeep.config import (
     read_secret,
     sqlite_path,
 )
-from userkeep.domain.languages import LANGUAGES
 from userkeep.domain.scope import Rules, Scope
+from userkeep.domain.search.analyzer import Words
+from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, fingerprint
-from userkeep.domain.times import HOUR
-from userkeep.domain.words import Words
+from userkeep.domain.values.times import HOUR
 from userkeep.index_upkeep import Tell, make_index, tell_nobody
 from userkeep.services import instance, reindexing
 from userkeep.storage.engine import Engine

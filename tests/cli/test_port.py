@@ -19,10 +19,10 @@ from tests.typed_ways import over_instance
 from tests.ways import Way
 from userkeep.config import Settings
 from userkeep.domain.erasure import Erasure
-from userkeep.domain.paging import Page
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import scoped
 from userkeep.domain.user import User
+from userkeep.domain.values.paging import Page
 from userkeep.opening import Instance, open_instance
 from userkeep.services import erasures, users
 from userkeep.storage.migrations import load_migrations

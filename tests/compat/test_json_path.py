@@ -17,8 +17,8 @@ from tests.finding import (
     postgres_connection,
 )
 from userkeep.domain.errors import BadRequest
-from userkeep.domain.filters import Node
-from userkeep.domain.times import from_datetime
+from userkeep.domain.values.filters import Node
+from userkeep.domain.values.times import from_datetime
 from userkeep.http.compat.json_path.meaning import MAX_STEPS
 from userkeep.http.compat.json_path.syntax import MAX_DEPTH
 from userkeep.http.compat.message_filter import read_message_filter

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from userkeep.domain.purge import IDLE_S, Schedule, Window, read_window
-from userkeep.domain.times import HOUR, MINUTE, Instant, from_datetime
+from userkeep.domain.values.times import HOUR, MINUTE, Instant, from_datetime
 
 NIGHT = Window(1 * 60, 5 * 60)
 SCHEDULE = Schedule(within_us=HOUR, large_bytes=1_000, window=NIGHT)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from userkeep.domain.languages import LANGUAGES
-from userkeep.domain.snippets import SNIPPET_LENGTH, snippet_of
-from userkeep.domain.words import MAX_WORD_LENGTH, Words, folded
+from userkeep.domain.search.analyzer import MAX_WORD_LENGTH, Words, folded
+from userkeep.domain.search.languages import LANGUAGES
+from userkeep.domain.search.snippets import SNIPPET_LENGTH, snippet_of
 
 WORDS = {name: Words(language) for name, language in LANGUAGES.items()}
 

@@ -26,11 +26,11 @@ from userkeep.api import wire
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
 from userkeep.domain.message import NewMessage
-from userkeep.domain.metadata import merge_patch
 from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession, SessionChange
 from userkeep.domain.transaction import scoped
 from userkeep.domain.user import NewUser, UserChange, UserFields
+from userkeep.domain.values.metadata import merge_patch
 from userkeep.handlers.calls import Call
 from userkeep.handlers.table import HANDLERS
 from userkeep.opening import Instance, open_instance

@@ -23,10 +23,10 @@ from userkeep.config import Settings
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Gone, NotFound
 from userkeep.domain.message import NewMessage
-from userkeep.domain.paging import Page
 from userkeep.domain.session import NewSession
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser
+from userkeep.domain.values.paging import Page
 from userkeep.opening import Instance, open_instance
 from userkeep.services import erasures, messages, sessions, users
 from userkeep.storage import transaction

@@ -9,7 +9,7 @@ import pytest
 
 from tests.residue.texts import Canaries, Texts
 from userkeep import Erasure, NewMessage, UserkeepError
-from userkeep.domain.metadata import merge_patch
+from userkeep.domain.values.metadata import merge_patch
 from userkeep.sdk._sync.client import Client
 
 LENGTHS = (3, 40, 40, 200, 200, 2_000, 6_000, 60_000)

@@ -8,12 +8,12 @@ from tests.storage.conftest import OpenEngine
 from tests.storage.notes import note, together
 from userkeep.config import Settings
 from userkeep.domain.message import NewMessage
-from userkeep.domain.metadata import merge_patch
 from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession
-from userkeep.domain.times import HOUR, Instant
 from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.user import NewUser, UserChange
+from userkeep.domain.values.metadata import merge_patch
+from userkeep.domain.values.times import HOUR, Instant
 from userkeep.opening import make_rules, open_instance
 from userkeep.services import erasures, messages, sessions, users
 from userkeep.storage import clock as clocks

@@ -17,7 +17,10 @@ from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_query
 from userkeep.config import Settings
 from userkeep.domain.errors import Unavailable
-from userkeep.domain.filters import (
+from userkeep.domain.scope import Scope
+from userkeep.domain.session import NewSession, Session
+from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.values.filters import (
     And,
     AnyItem,
     AtRoot,
@@ -29,10 +32,7 @@ from userkeep.domain.filters import (
     Path,
     Scalar,
 )
-from userkeep.domain.scope import Scope
-from userkeep.domain.session import NewSession, Session
-from userkeep.domain.times import Instant
-from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.values.times import Instant
 from userkeep.opening import make_rules
 from userkeep.services import sessions
 from userkeep.storage.engine import Engine

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from tests.storage.texts import text_with, variants
-from userkeep.domain.filters import Condition
+from userkeep.domain.values.filters import Condition
 from userkeep.storage.filters import with_filter
 from userkeep.storage.queries import Query, load_queries, parse_queries
 from userkeep.storage.sqlite.connection import connect

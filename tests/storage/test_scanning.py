@@ -18,8 +18,8 @@ from tests.postgres import postgres_server
 from userkeep import NewMessage, Userkeep
 from userkeep.domain.canaries import MAX_CANARIES, check_canaries
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.languages import LANGUAGES
-from userkeep.domain.words import Words, folded
+from userkeep.domain.search.analyzer import Words, folded
+from userkeep.domain.search.languages import LANGUAGES
 from userkeep.storage import scanning
 from userkeep.storage.patterns import (
     Form,

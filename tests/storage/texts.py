@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain, combinations
 
-from userkeep.domain.filters import AnyItem, Condition, Or
+from userkeep.domain.values.filters import AnyItem, Condition, Or
 from userkeep.storage.filters import FilterPrinter, with_filter
 from userkeep.storage.queries import Query
 

@@ -12,8 +12,8 @@ import msgspec
 from userkeep.api import wire
 from userkeep.api.operations import Operation
 from userkeep.domain.errors import BadRequest, InvalidField, UserkeepError
-from userkeep.domain.json_text import deeper_than, half_surrogate_at
-from userkeep.domain.metadata import MAX_DEPTH
+from userkeep.domain.values.json_text import deeper_than, half_surrogate_at
+from userkeep.domain.values.metadata import MAX_DEPTH
 
 _REVISION = re.compile(r'"(\d{1,18})"')
 _PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(.*?)(?:\[\.\.\.\])?`$")

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.domain.canaries import MAX_CANARIES, MAX_CANARY_LENGTH, MIN_CANARY_BYTES
 from userkeep.domain.message import NewMessage, RoleType
-from userkeep.domain.paging import DEFAULT_LIMIT, MAX_LIMIT, Order
+from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order
 from userkeep.domain.verification import MOST_RESIDUES
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ Last = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many messages at
 Cursor = Annotated[str, Meta(description="The `next` of the page before.")]
 JsonObject = dict[str, Any]
 
-# Read by domain.filters.read_filter, and described in http.openapi.
+# Read by domain.values.filters.read_filter, and described in http.openapi.
 _FILTER = {"$ref": "#/components/schemas/Filter"}
 Filter = Annotated[JsonObject, Meta(extra_json_schema=_FILTER)]
 FilterText = Annotated[

@@ -16,7 +16,7 @@ from userkeep.client import Userkeep
 from userkeep.config import SettingError, Settings, flag_of, load_settings, variable_of
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.message import ROLE_TYPES
-from userkeep.domain.paging import MAX_LIMIT
+from userkeep.domain.values.paging import MAX_LIMIT
 from userkeep.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])

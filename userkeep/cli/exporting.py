@@ -25,7 +25,7 @@ from userkeep.cli.transfers import Shown, shown
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import Gone, NotFound, StorageError, UserkeepError
-from userkeep.domain.paging import MAX_LIMIT
+from userkeep.domain.values.paging import MAX_LIMIT
 from userkeep.version import __version__
 
 STDOUT = "-"

@@ -20,11 +20,11 @@ from msgspec import UNSET, Raw, UnsetType
 
 from userkeep.api.parsing import read_body
 from userkeep.domain.errors import BadRequest, InvalidField
-from userkeep.domain.ids import check_id
 from userkeep.domain.message import NewMessage
-from userkeep.domain.metadata import Metadata, stored_metadata
-from userkeep.domain.times import EARLIEST
 from userkeep.domain.user import NewUser
+from userkeep.domain.values.ids import check_id
+from userkeep.domain.values.metadata import Metadata, stored_metadata
+from userkeep.domain.values.times import EARLIEST
 
 FORMAT = 1
 LONGEST_LINE = 32 * 1024 * 1024

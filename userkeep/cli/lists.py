@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from userkeep.domain.paging import MAX_LIMIT
+from userkeep.domain.values.paging import MAX_LIMIT
 from userkeep.sdk.pages import Page
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from userkeep.cli.options import as_json
 from userkeep.cli.tables import print_memory
 from userkeep.cli.target import with_client
 from userkeep.client import Userkeep
-from userkeep.domain.paging import MAX_LIMIT
+from userkeep.domain.values.paging import MAX_LIMIT
 
 
 @click.command()

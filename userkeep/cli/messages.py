@@ -15,7 +15,7 @@ from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import ROLE_TYPES
-from userkeep.domain.text import MAX_CONTENT_BYTES
+from userkeep.domain.values.text import MAX_CONTENT_BYTES
 from userkeep.sdk.requests import NewMessage
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from userkeep.domain.metadata import decode_json
-from userkeep.domain.paging import DEFAULT_LIMIT, MAX_LIMIT
+from userkeep.domain.values.metadata import decode_json
+from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,8 +11,8 @@ from userkeep.cli.tables import print_list, print_user, users_table
 from userkeep.cli.target import with_client, with_client_that_may_make
 from userkeep.cli.terminal import counted
 from userkeep.client import Userkeep
-from userkeep.domain.paging import MAX_LIMIT
 from userkeep.domain.user import UserFields
+from userkeep.domain.values.paging import MAX_LIMIT
 
 
 @click.command()

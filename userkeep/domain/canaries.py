@@ -6,7 +6,7 @@ A canary is never stored and never logged: whoever speaks of one says its place 
 from collections.abc import Sequence
 
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.text import check_characters
+from userkeep.domain.values.text import check_characters
 
 MAX_CANARIES = 100
 MAX_CANARY_LENGTH = 1024

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from userkeep.domain.times import Instant
+from userkeep.domain.values.times import Instant
 
 
 class Subject(StrEnum):

@@ -7,11 +7,11 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.ids import check_uuid
-from userkeep.domain.json_text import deeper_than
-from userkeep.domain.metadata import MAX_DEPTH, Metadata, stored_metadata
-from userkeep.domain.text import MAX_CONTENT_BYTES, check_content, check_name
-from userkeep.domain.times import EARLIEST, LATEST, Instant, from_datetime
+from userkeep.domain.values.ids import check_uuid
+from userkeep.domain.values.json_text import deeper_than
+from userkeep.domain.values.metadata import MAX_DEPTH, Metadata, stored_metadata
+from userkeep.domain.values.text import MAX_CONTENT_BYTES, check_content, check_name
+from userkeep.domain.values.times import EARLIEST, LATEST, Instant, from_datetime
 
 RoleType = Literal["norole", "system", "assistant", "user", "function", "tool"]
 ROLE_TYPES: tuple[str, ...] = get_args(RoleType)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from userkeep.domain.times import Instant, to_datetime
+from userkeep.domain.values.times import Instant, to_datetime
 
 IDLE_S = 10.0
 """After so long without a request nobody minds."""

@@ -3,9 +3,9 @@
 import msgspec
 
 from userkeep.domain.purge import Schedule
+from userkeep.domain.search.analyzer import Words
 from userkeep.domain.secret import KeyedHash
-from userkeep.domain.times import HOUR
-from userkeep.domain.words import Words
+from userkeep.domain.values.times import HOUR
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -3,9 +3,9 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from userkeep.domain.ids import check_id
-from userkeep.domain.metadata import Metadata
-from userkeep.domain.times import Instant
+from userkeep.domain.values.ids import check_id
+from userkeep.domain.values.metadata import Metadata
+from userkeep.domain.values.times import Instant
 
 
 class Session(msgspec.Struct):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from userkeep.domain.scope import Scope
-from userkeep.domain.times import Instant
+from userkeep.domain.values.times import Instant
 
 T = TypeVar("T")
 

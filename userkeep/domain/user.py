@@ -9,10 +9,10 @@ from enum import StrEnum
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from userkeep.domain.ids import check_id
-from userkeep.domain.metadata import Metadata
-from userkeep.domain.text import check_name
-from userkeep.domain.times import Instant
+from userkeep.domain.values.ids import check_id
+from userkeep.domain.values.metadata import Metadata
+from userkeep.domain.values.text import check_name
+from userkeep.domain.values.times import Instant
 
 
 class State(StrEnum):

@@ -9,13 +9,13 @@ import msgspec
 
 from userkeep.api import wire
 from userkeep.domain.erasure import Erasure, Subject
-from userkeep.domain.filters import read_list_filter
 from userkeep.domain.message import Message
-from userkeep.domain.paging import Page, read_cursor, write_cursor
 from userkeep.domain.purge import Step
 from userkeep.domain.session import Session
-from userkeep.domain.times import Instant, from_datetime, to_datetime
 from userkeep.domain.user import User
+from userkeep.domain.values.filters import read_list_filter
+from userkeep.domain.values.paging import Page, read_cursor, write_cursor
+from userkeep.domain.values.times import Instant, from_datetime, to_datetime
 from userkeep.domain.verification import Verification
 from userkeep.services.search import Hit
 

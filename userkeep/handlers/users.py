@@ -2,9 +2,9 @@
 
 from userkeep.api import wire
 from userkeep.domain.erasure import Erasure
-from userkeep.domain.metadata import merge_patch
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import folded_email
+from userkeep.domain.values.metadata import merge_patch
 from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call, Replayed
 from userkeep.handlers.erasures import begun

@@ -7,8 +7,8 @@ from time import monotonic
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules, Scope
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import scoped
+from userkeep.domain.values.times import Instant
 from userkeep.http.purger import Purger
 from userkeep.http.timers import Timers
 from userkeep.services import erasures, idempotency, instance, purges, tombstones

@@ -10,8 +10,8 @@ from userkeep.api.operations import OPERATIONS, Operation
 from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import NotFound, UserkeepError
-from userkeep.domain.ids import check_id
 from userkeep.domain.transaction import scoped
+from userkeep.domain.values.ids import check_id
 from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call, Handler, Replayed
 from userkeep.handlers.table import HANDLERS

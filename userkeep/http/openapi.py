@@ -7,7 +7,7 @@ import msgspec
 
 from userkeep.api.operations import OPERATIONS, Operation
 from userkeep.api.wire import DatedList
-from userkeep.domain.filters import Op
+from userkeep.domain.values.filters import Op
 from userkeep.version import __version__
 
 _DESCRIPTION = """The self-hosted home for an AI app's users, their sessions and what comes of them.

@@ -11,8 +11,8 @@ import msgspec
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.purge import Schedule
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.times import Instant
 from userkeep.http.timers import Timers
 from userkeep.purging import Purge
 from userkeep.services import purges

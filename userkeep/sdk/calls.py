@@ -11,9 +11,9 @@ import msgspec
 
 from userkeep.api.operations import OPERATIONS, Operation
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.ids import MAX_ID_LENGTH
-from userkeep.domain.metadata import check_json
-from userkeep.domain.text import check_is_utf8
+from userkeep.domain.values.ids import MAX_ID_LENGTH
+from userkeep.domain.values.metadata import check_json
+from userkeep.domain.values.text import check_is_utf8
 
 _OPERATIONS = {operation.name: operation for operation in OPERATIONS}
 _GREATEST_REVISION = 10**18 - 1

@@ -12,8 +12,8 @@ from msgspec import UNSET
 from userkeep.api.wire import MAX_BATCH
 from userkeep.domain import message, session, user
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.metadata import MAX_DEPTH, check_json
-from userkeep.domain.text import check_is_utf8
+from userkeep.domain.values.metadata import MAX_DEPTH, check_json
+from userkeep.domain.values.text import check_is_utf8
 
 R = TypeVar("R", bound=msgspec.Struct)
 

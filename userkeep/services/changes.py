@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import UNSET
 
 from userkeep.domain.errors import RevisionMismatch
-from userkeep.domain.metadata import Merge, check_json, read_metadata, stored_metadata
+from userkeep.domain.values.metadata import Merge, check_json, read_metadata, stored_metadata
 
 
 def check_revision(present: int, expected: int | None) -> None:

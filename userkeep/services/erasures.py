@@ -13,13 +13,13 @@ import msgspec
 
 from userkeep.domain.erasure import Erasure, ErasureState, Subject
 from userkeep.domain.errors import Conflict, Gone, InvalidField, NotFound
-from userkeep.domain.ids import is_uuid
-from userkeep.domain.paging import Page
 from userkeep.domain.scope import Scope
 from userkeep.domain.session import Session
-from userkeep.domain.times import SECOND, Instant
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
+from userkeep.domain.values.ids import is_uuid
+from userkeep.domain.values.paging import Page
+from userkeep.domain.values.times import SECOND, Instant
 from userkeep.services import indexing, messages, sessions, tombstones
 
 BATCH_MS = 20

@@ -7,8 +7,8 @@ made, and what was made: never a body. It is written in the transaction of the w
 import msgspec
 
 from userkeep.domain.errors import IdempotencyMismatch
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.times import Instant
 
 _DROPPED_AT_ONCE = 500
 

@@ -1,8 +1,8 @@
 """The index of words: kept with the messages, in the same transaction.
 
-What stands in the index is made from a message's words (see domain.words). On an engine that wants
-them to take a message out of the index, they are made again, from the message as it is stored: so
-whatever changes or deletes one comes here first.
+The index holds a message's words (see domain.search.analyzer). SQLite needs them again to remove a
+message from the index. They are then made again from the message as it is stored, so whatever
+changes or deletes a message calls this module first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from userkeep.domain.message import Message
-from userkeep.domain.metadata import encode_json
-from userkeep.domain.participants import name_of
-from userkeep.domain.ranking import length_of
+from userkeep.domain.search.analyzer import MAX_WORDS_BYTES, Words, indexed_part
+from userkeep.domain.search.ranking import length_of
+from userkeep.domain.search.speakers import name_of
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.words import MAX_WORDS_BYTES, Words, indexed_part
+from userkeep.domain.values.metadata import encode_json
 
 _AT_ONCE = 500
 

@@ -7,15 +7,15 @@ import msgspec
 from msgspec import UNSET
 
 from userkeep.domain.errors import AlreadyExists, Conflict, NotFound
-from userkeep.domain.filters import Node
-from userkeep.domain.ids import check_id, is_uuid
 from userkeep.domain.message import Message, MessageChange, NewMessage
-from userkeep.domain.metadata import Merge
-from userkeep.domain.paging import Page
 from userkeep.domain.session import Session
-from userkeep.domain.text import check_content, check_name
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User
+from userkeep.domain.values.filters import Node
+from userkeep.domain.values.ids import check_id, is_uuid
+from userkeep.domain.values.metadata import Merge
+from userkeep.domain.values.paging import Page
+from userkeep.domain.values.text import check_content, check_name
 from userkeep.services import changes, indexing, sessions, tombstones, users
 from userkeep.services.indexing import Indexed
 

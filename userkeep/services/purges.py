@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import msgspec
 
 from userkeep.domain.erasure import Erasure
-from userkeep.domain.metadata import encode_json
 from userkeep.domain.purge import NotDone, Step
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.metadata import encode_json
+from userkeep.domain.values.times import Instant
 from userkeep.services import erasures, instance
 
 MERGED_PAGES = 64
@@ -21,7 +21,8 @@ MERGED_PAGES = 64
 
 _LEAST_ROW = -(2**63)
 _PAGE_BYTES = 4096
-# No text has words that begin with an @ and go on like these; see domain.words and the queries.
+# No text has words that begin with an @ and go on like these; see domain.search.analyzer and the
+# queries.
 _PADDING = (
     (_LEAST_ROW + 2, f"@{'a' * _PAGE_BYTES} @{'b' * _PAGE_BYTES}"),
     (_LEAST_ROW + 1, "@"),

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import msgspec
 
 from userkeep.domain.errors import StorageError
-from userkeep.domain.metadata import encode_json
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.metadata import encode_json
 from userkeep.services import indexing
 from userkeep.services.indexing import Indexed
 
@@ -60,7 +60,7 @@ class Making(msgspec.Struct):
     """An index that is being made, in the instance's own row.
 
     Attributes:
-        version: of the rules by which it is made; see domain.words.
+        version: of the rules by which it is made; see domain.search.analyzer.
         after: the number of the last session that is in it.
     """
 

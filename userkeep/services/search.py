@@ -1,9 +1,9 @@
-"""Search: the messages that are meant by a few words, best first; without words, the newest.
+"""Find the messages that a query means, best first; without words, the newest.
 
-The index says which messages have which words; `domain.ranking` says which of them are meant. What
-weighs a message as a whole (who said it, when) is looked at only for those that the words put so
-high that it could bring them among the first: they are read in batches, best first, until no other
-can pass the last of them any more.
+The index knows which messages have which words; `domain.search.ranking` decides which of them are
+meant. Speaker and date change the weight of a whole message. They are only read for messages that
+could still get among the first with them: in batches, best first, until no other message can
+overtake the last one of the result.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.filters import Node
 from userkeep.domain.message import Message
-from userkeep.domain.metadata import encode_json
-from userkeep.domain.questions import Question, Weight
-from userkeep.domain.ranking import Extent, Match, Place, Scores, score_matches
-from userkeep.domain.snippets import Snippet, snippet_of
-from userkeep.domain.text import check_characters
-from userkeep.domain.times import Instant
+from userkeep.domain.search.query import Question, Weight
+from userkeep.domain.search.ranking import Extent, Match, Place, Scores, score_matches
+from userkeep.domain.search.snippets import Snippet, snippet_of
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.filters import Node
+from userkeep.domain.values.metadata import encode_json
+from userkeep.domain.values.text import check_characters
+from userkeep.domain.values.times import Instant
 from userkeep.services import sessions, users
 from userkeep.services.indexing import marked
 

@@ -5,12 +5,12 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
-from userkeep.domain.ids import check_id
-from userkeep.domain.metadata import Merge, stored_metadata
-from userkeep.domain.paging import Page
 from userkeep.domain.session import NewSession, Session, SessionChange
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
+from userkeep.domain.values.ids import check_id
+from userkeep.domain.values.metadata import Merge, stored_metadata
+from userkeep.domain.values.paging import Page
 from userkeep.services import changes, indexing, tombstones, users
 
 

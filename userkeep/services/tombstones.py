@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from userkeep.domain.errors import Gone
 from userkeep.domain.scope import Scope
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.times import Instant
 
 Kind = Literal["user", "session"]
 _DROPPED_AT_ONCE = 500

@@ -5,9 +5,6 @@ from typing import Any
 from msgspec import UNSET
 
 from userkeep.domain.errors import AlreadyExists, Gone, NotFound
-from userkeep.domain.ids import check_id
-from userkeep.domain.metadata import Merge, stored_metadata
-from userkeep.domain.paging import Page
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import (
     NewUser,
@@ -18,6 +15,9 @@ from userkeep.domain.user import (
     check_names,
     folded_email,
 )
+from userkeep.domain.values.ids import check_id
+from userkeep.domain.values.metadata import Merge, stored_metadata
+from userkeep.domain.values.paging import Page
 from userkeep.services import changes, tombstones
 
 

@@ -3,7 +3,7 @@
 import threading
 from time import time_ns
 
-from userkeep.domain.times import Instant
+from userkeep.domain.values.times import Instant
 
 
 class Clock:

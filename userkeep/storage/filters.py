@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from userkeep.domain.filters import (
+from userkeep.domain.values.filters import (
     And,
     AnyItem,
     AtRoot,

@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from userkeep.domain.canaries import MIN_CANARY_BYTES, MIN_DIFFERENT_BYTES
-from userkeep.domain.words import Words, folded
+from userkeep.domain.search.analyzer import Words, folded
 
 Index = Literal["fts5", "gin", "tsvector"]
 """How an engine keeps words: SQLite in pages of FTS5; PostgreSQL as the keys of a GIN index, and in

@@ -15,7 +15,7 @@ A query that can be asked for the rows that meet a filter has the block
 
     /*? filter: AND {filter} */
 
-whose value is a filter (domain.filters), which the engine prints in the place of `{filter}`.
+whose value is a filter (domain.values.filters), which the engine prints in the place of `{filter}`.
 """
 
 import re

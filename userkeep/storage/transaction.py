@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any
 
-from userkeep.domain.ids import new_uuid7
 from userkeep.domain.scope import Scope
-from userkeep.domain.times import Instant
+from userkeep.domain.values.ids import new_uuid7
+from userkeep.domain.values.times import Instant
 from userkeep.storage.queries import Query
 
 

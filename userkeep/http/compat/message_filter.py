@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from userkeep.domain.errors import BadRequest
-from userkeep.domain.filters import MAX_LEVELS, And, Node, Or
-from userkeep.domain.times import Instant, from_datetime
+from userkeep.domain.values.filters import MAX_LEVELS, And, Node, Or
+from userkeep.domain.values.times import Instant, from_datetime
 from userkeep.http.compat.json_path.meaning import HAS_METADATA, PathReader
 from userkeep.http.compat.lenient import Fields
 

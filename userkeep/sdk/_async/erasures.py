@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from userkeep.api.wire import Erasure, Verification
-from userkeep.domain.paging import Order
+from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.callers import AsyncCaller
 from userkeep.sdk._async.lists import AsyncPages, AsyncRows, read_page
 from userkeep.sdk.calls import make_call

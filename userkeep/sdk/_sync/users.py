@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 from msgspec import UNSET, UnsetType
 
 from userkeep.api.wire import Erasure, Session, User
-from userkeep.domain.paging import Order
+from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.callers import Caller
 from userkeep.sdk._sync.lists import Pages, Rows, read_page
 from userkeep.sdk.calls import make_call

@@ -15,7 +15,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from userkeep.domain.errors import StorageError
-from userkeep.domain.times import from_datetime
+from userkeep.domain.values.times import from_datetime
 from userkeep.storage.migrations import load_migrations, newer_database
 from userkeep.storage.porting.copying import START_ANEW
 from userkeep.storage.porting.tables import MARK, NUMBERED, TABLES, Key, Row, Table

@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
-from userkeep.domain.times import Instant
+from userkeep.domain.values.times import Instant
 
 Row = tuple[int | str | Instant | None, ...]
 Key = tuple[Any, ...]

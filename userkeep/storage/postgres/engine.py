@@ -12,8 +12,8 @@ from typing import TypeVar
 import psycopg
 
 from userkeep.domain.errors import StorageError, UserkeepError
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Operation, Transaction
+from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.forks import ForkGuard

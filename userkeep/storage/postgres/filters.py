@@ -4,8 +4,8 @@ Paths are strict, because a lax one would look into arrays as well, and silent: 
 they give NULL. No cast here can fail: all that a parameter is cast to is printed by us, too.
 """
 
-from userkeep.domain.filters import AnyItem, Condition, Path
-from userkeep.domain.metadata import encode_json
+from userkeep.domain.values.filters import AnyItem, Condition, Path
+from userkeep.domain.values.metadata import encode_json
 from userkeep.storage.filters import SYMBOLS, FilterPrinter
 
 

@@ -24,8 +24,8 @@ from typing import TypeVar
 import psycopg
 
 from userkeep.domain.errors import StorageError, Unavailable
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Operation
+from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.postgres.connection import (
     AWAY,

@@ -34,7 +34,7 @@ from psycopg import pq
 from psycopg.pq.abc import PGresult
 
 from userkeep.domain.errors import StorageError
-from userkeep.domain.times import Instant
+from userkeep.domain.values.times import Instant
 from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.statements import Statement, parameters
 from userkeep.storage.postgres.task import Task

@@ -17,7 +17,7 @@ from psycopg.adapt import Loader, Transformer
 from psycopg.pq import Format
 from psycopg.pq.abc import PGresult
 
-from userkeep.domain.times import from_datetime
+from userkeep.domain.values.times import from_datetime
 
 _LONG_NUMBER = re.compile(r"\d{19}")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")

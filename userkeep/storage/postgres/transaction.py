@@ -5,7 +5,7 @@ from itertools import starmap
 from typing import Any, Protocol, TypeVar
 
 from userkeep.domain.scope import Scope
-from userkeep.domain.times import Instant
+from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.postgres.filters import PostgresFilterPrinter
 from userkeep.storage.postgres.statements import Statement, passing_statement, statement

@@ -1,5 +1,5 @@
--- Finding messages by their words. What a word is, and what is found best, is not said here: see
--- domain.words and domain.ranking. How each engine keeps its index stands in its own file.
+-- Finding messages by their words. domain.search.analyzer decides what a word is, and
+-- domain.search.ranking which message is best. How an engine keeps its index is in its own file.
 
 -- name: search_scope
 SELECT {search_scope}

@@ -7,8 +7,8 @@ where it is an array or an object, and SQLite refuses to look for a path in anyt
 
 from typing import NamedTuple
 
-from userkeep.domain.filters import AnyItem, Condition, Path, Scalar
-from userkeep.domain.metadata import encode_json
+from userkeep.domain.values.filters import AnyItem, Condition, Path, Scalar
+from userkeep.domain.values.metadata import encode_json
 from userkeep.storage.filters import SYMBOLS, FilterPrinter
 
 _NUMBER = "'integer', 'real'"

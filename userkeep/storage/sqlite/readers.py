@@ -16,8 +16,8 @@ from weakref import WeakSet
 import apsw
 
 from userkeep.domain.errors import StorageError, Unavailable
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Operation
+from userkeep.domain.values.times import Instant
 from userkeep.storage.queries import Query
 from userkeep.storage.refusals import CLOSED, SEARCHED_LONG
 from userkeep.storage.sqlite.connection import refusal

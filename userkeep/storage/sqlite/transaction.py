@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import apsw
 
 from userkeep.domain.scope import Scope
-from userkeep.domain.times import Instant
+from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.filters import SqliteFilterPrinter

@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 import apsw
 
 from userkeep.domain.errors import StorageError, Unavailable
-from userkeep.domain.times import Instant
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.queries import Query
 from userkeep.storage.refusals import CLOSED, TOO_MANY, carried

@@ -1,4 +1,4 @@
-"""What a SQL/JSON path finds, as a tree of domain.filters.
+"""What a SQL/JSON path finds, as a tree of domain.values.filters.
 
 A path is asked whether it leads to anything at all. In lax mode,
 
@@ -13,9 +13,9 @@ from collections.abc import Callable
 from operator import eq, ge, gt, le, lt, ne
 from typing import NamedTuple
 
-from userkeep.domain import filters
 from userkeep.domain.errors import BadRequest
-from userkeep.domain.filters import NOTHING, And, AnyItem, AtRoot, IsArray, Node, Not, Op, Or
+from userkeep.domain.values import filters
+from userkeep.domain.values.filters import NOTHING, And, AnyItem, AtRoot, IsArray, Node, Not, Op, Or
 from userkeep.http.compat.json_path.syntax import (
     All,
     Compare,

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from userkeep.domain.paging import Page
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.values.paging import Page
 from userkeep.http.compat.lenient import query_integer
 from userkeep.http.compat.zep_v1.cursors import RememberedCursors, Walk
 from userkeep.http.requests import Request

@@ -7,8 +7,8 @@ from starlette.responses import Response, StreamingResponse
 
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.message import Message, MessageChange, NewMessage, role_type_of
-from userkeep.domain.metadata import merge_keeping_nulls
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.metadata import merge_keeping_nulls
 from userkeep.http.background import Background
 from userkeep.http.compat.lenient import GREATEST, Fields, query_integer, read_object
 from userkeep.http.compat.zep_v1 import shapes

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, Gone, NotFound
-from userkeep.domain.paging import MAX_LIMIT
+from userkeep.domain.values.paging import MAX_LIMIT
 from userkeep.http.compat.lenient import Fields, query_integer, read_object
 from userkeep.http.compat.message_filter import read_message_filter
 from userkeep.http.compat.zep_v1 import shapes

@@ -4,8 +4,8 @@ from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, Gone, NotFound
-from userkeep.domain.metadata import Metadata, merge_keeping_nulls
 from userkeep.domain.session import NewSession, SessionChange
+from userkeep.domain.values.metadata import Metadata, merge_keeping_nulls
 from userkeep.http.compat.lenient import read_object
 from userkeep.http.compat.zep_v1 import shapes
 from userkeep.http.compat.zep_v1.lists import PagedList

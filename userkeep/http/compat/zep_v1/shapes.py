@@ -7,8 +7,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from userkeep.domain.message import Message
 from userkeep.domain.session import Session
-from userkeep.domain.times import rfc3339_text
 from userkeep.domain.user import User
+from userkeep.domain.values.times import rfc3339_text
 from userkeep.services.search import Hit
 
 ZERO_TIME = "0001-01-01T00:00:00Z"

@@ -3,9 +3,9 @@
 from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, Gone
-from userkeep.domain.metadata import merge_keeping_nulls
-from userkeep.domain.paging import Page
 from userkeep.domain.user import NewUser, UserChange
+from userkeep.domain.values.metadata import merge_keeping_nulls
+from userkeep.domain.values.paging import Page
 from userkeep.http.background import Background
 from userkeep.http.compat.lenient import Fields, read_object
 from userkeep.http.compat.zep_v1 import shapes

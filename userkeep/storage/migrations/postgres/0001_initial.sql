@@ -74,9 +74,9 @@ CREATE INDEX sessions_listed ON sessions (project_id, state, number);
 CREATE INDEX sessions_of_user ON sessions (project_id, user_id, state, number)
     WHERE user_id IS NOT NULL;
 
--- words has the words of a message, made by the program (domain.words), without positions, and its
--- owner's mark: #7 for the user with number 7, #-7 for the session with number 7 that has no user. A
--- word that begins with @ is in the name of the speaker.
+-- words has the words of a message, made by the program (domain.search.analyzer), without
+-- positions, and its owner's mark: #7 for the user with number 7, #-7 for the session with number 7
+-- that has no user. A word that begins with @ is in the name of the speaker.
 -- The uuid comes first in its index, so that queries by session_id and seq do not use it: before the
 -- table is analyzed, each step of a deletion would read all messages of the session.
 CREATE TABLE messages (

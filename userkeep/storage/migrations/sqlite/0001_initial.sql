@@ -89,9 +89,9 @@ CREATE TABLE messages (
 
 -- A rowid is (number of the user) * 2^34 + (number of the message), so that a user's messages are
 -- adjacent in every posting list; a session without a user has its negative number in place of the
--- user's. The program makes the words of a message (domain.words), and makes them again to remove
--- them; a word that begins with @ is in the name of the speaker. detail=none stores which words a
--- message has, but not where.
+-- user's. The program makes the words of a message (domain.search.analyzer), and makes them again to
+-- remove them; a word that begins with @ is in the name of the speaker. detail=none stores which
+-- words a message has, but not where.
 CREATE VIRTUAL TABLE message_words USING fts5 (
     words, content = 'messages', content_rowid = 'number', detail = none, columnsize = 0,
     tokenize = "ascii tokenchars '@'"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.text import check_characters
+from userkeep.domain.values.text import check_characters
 
 MAX_METADATA_BYTES = 64 * 1024
 MAX_DEPTH = 64

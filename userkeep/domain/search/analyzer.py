@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import Stemmer
 
-from userkeep.domain.languages import Language
+from userkeep.domain.search.languages import Language
 
 WORDS_VERSION = 1
 """Of the rules in this module: an index made by other rules is made anew."""

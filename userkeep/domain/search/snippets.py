@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
-from userkeep.domain.words import Piece, Words, indexed_part
+from userkeep.domain.search.analyzer import Piece, Words, indexed_part
 
 SNIPPET_LENGTH = 240
 """Code points, the signs that stand for what was left out not counted."""

@@ -27,9 +27,9 @@ import msgspec
 from msgspec import UNSET
 
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.json_text import half_surrogate_at
-from userkeep.domain.metadata import MAX_DEPTH, check_json, decode_json
-from userkeep.domain.text import check_characters
+from userkeep.domain.values.json_text import half_surrogate_at
+from userkeep.domain.values.metadata import MAX_DEPTH, check_json, decode_json
+from userkeep.domain.values.text import check_characters
 
 Scalar = str | int | float | bool | None
 Path = tuple[str | int, ...]

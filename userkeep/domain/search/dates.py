@@ -11,9 +11,9 @@ from functools import cache
 
 import msgspec
 
-from userkeep.domain.languages import Language
-from userkeep.domain.times import Instant, to_datetime
-from userkeep.domain.words import folded
+from userkeep.domain.search.analyzer import folded
+from userkeep.domain.search.languages import Language
+from userkeep.domain.values.times import Instant, to_datetime
 
 BEFORE = timedelta(days=1)
 AFTER = timedelta(days=14)

@@ -4,7 +4,7 @@ import re
 import secrets
 
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.times import Instant
+from userkeep.domain.values.times import Instant
 
 MAX_ID_LENGTH = 512
 

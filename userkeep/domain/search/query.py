@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import msgspec
 
 from userkeep.domain.message import Message
-from userkeep.domain.named_dates import NamedDate, named_dates
-from userkeep.domain.participants import name_of
-from userkeep.domain.ranking import DATE_WEIGHT, PARTICIPANT_WEIGHT, ROLE_WEIGHTS
-from userkeep.domain.words import Words
+from userkeep.domain.search.analyzer import Words
+from userkeep.domain.search.dates import NamedDate, named_dates
+from userkeep.domain.search.ranking import DATE_WEIGHT, PARTICIPANT_WEIGHT, ROLE_WEIGHTS
+from userkeep.domain.search.speakers import name_of
 
 
 class Weight(msgspec.Struct):

@@ -1,0 +1,1 @@
+"""What search knows of texts, independent of any engine: terms, ranking, dates, snippets."""

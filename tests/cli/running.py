@@ -1,11 +1,13 @@
-"""`userkeep` as a process."""
+"""`userkeep` in this process, and as a process of its own where a test is about processes."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
+from click.testing import CliRunner
 
 from tests.serving import USERKEEP
 from userkeep.cli import main
@@ -15,10 +17,34 @@ def userkeep(
     *arguments: object,
     folder: Path,
     environment: Mapping[str, str] | None = None,
+    given: str | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end in a folder, with no settings but those given, and this stdin.
+
+    It runs in this process, because the start of an interpreter takes longer than most commands.
+    """
+    words = [str(each) for each in arguments]
+    inherited = {name: None for name in os.environ if name.startswith("USERKEEP_")}
+    with contextlib.chdir(folder):
+        result = CliRunner().invoke(
+            main,
+            words,
+            input=given or "",
+            env=inherited | dict(environment or {}),
+            prog_name="userkeep",
+            catch_exceptions=False,
+        )
+    return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
+
+
+def userkeep_process(
+    *arguments: object,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
     seconds: float = 10,
     given: str | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end in a folder, with no settings but those given, and this stdin."""
+    """The same as a process of its own: for tests of start-up, of serving, and of the script."""
     return subprocess.run(
         [str(USERKEEP), *map(str, arguments)],
         cwd=folder,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import is_sentence, userkeep, walk
+from tests.cli.running import is_sentence, userkeep, userkeep_process, walk
 from userkeep import __version__
 from userkeep.cli import main
 from userkeep.config import Settings, flag_of, variable_of
@@ -43,7 +43,7 @@ def on_database(words: tuple[str, ...], url: str) -> tuple[str, ...]:
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
-    result = userkeep("--version", folder=tmp_path)
+    result = userkeep_process("--version", folder=tmp_path)
     assert (result.returncode, result.stdout) == (0, f"userkeep, version {__version__}\n")
 
 

@@ -26,7 +26,7 @@ def on(folder: Path, *place: str) -> Run:
     """Runs commands in a folder, with these words at their end."""
 
     def run(*words: object, given: str | None = None) -> "subprocess.CompletedProcess[str]":
-        return userkeep(*words, *place, folder=folder, given=given, seconds=30)
+        return userkeep(*words, *place, folder=folder, given=given)
 
     return run
 

@@ -25,7 +25,8 @@ from userkeep.domain.user import User
 from userkeep.domain.values.paging import Page
 from userkeep.opening import Instance, open_instance
 from userkeep.services import erasures, users
-from userkeep.storage.migrations import load_migrations
+from userkeep.storage.migrations import Migration, load_migrations
+from userkeep.storage.porting import sqlite
 from userkeep.storage.porting.checksums import canonical_json
 from userkeep.storage.porting.tables import TABLES
 
@@ -55,7 +56,7 @@ def opened(url: str, folder: Path) -> Iterator[tuple[Instance, Way]]:
 
 
 def port(source: str, target: str, *flags: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return userkeep("port", source, target, *flags, folder=folder, seconds=60)
+    return userkeep("port", source, target, *flags, folder=folder)
 
 
 def serve_is_refused(url: str, folder: Path) -> str:
@@ -461,10 +462,12 @@ def test_a_source_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_source_of_an_older_schema_is_told_to_migrate(tmp_path: Path, source: str) -> None:
-    last = load_migrations("sqlite")[-1].number
-    with closing(apsw.Connection(str(tmp_path / "source.db"))) as connection:
-        connection.execute("DELETE FROM schema_migrations WHERE number = ?", (last,))
+def test_a_source_of_an_older_schema_is_told_to_migrate(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = load_migrations("sqlite")
+    later = Migration(known[-1].number + 1, "a_later_step", "SELECT 1")
+    monkeypatch.setattr(sqlite, "load_migrations", lambda _dialect: [*known, later])
     told = refused(source, "sqlite:///target.db", tmp_path)
     assert "run `userkeep migrate --database sqlite:///source.db` first" in told
 

@@ -19,7 +19,7 @@ import apsw
 import pytest
 
 from devtools.ports import free_port
-from tests.cli.running import is_sentence, userkeep
+from tests.cli.running import is_sentence, userkeep_process
 from tests.serving import USERKEEP, Server, serving
 from userkeep import __version__
 from userkeep.storage.sqlite.owner import read_owner
@@ -129,7 +129,7 @@ def test_where_the_system_chooses_the_port_the_banner_and_the_owner_say_which(
 
 
 def test_an_address_that_others_can_reach_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
-    result = userkeep("serve", "--host", "0.0.0.0", folder=tmp_path)
+    result = userkeep_process("serve", "--host", "0.0.0.0", folder=tmp_path)
     assert result.returncode == 2
     assert is_sentence(result.stderr)
     assert "Others can reach 0.0.0.0" in result.stderr
@@ -149,18 +149,18 @@ def test_an_address_that_others_can_reach_is_served_where_that_is_meant(tmp_path
 def test_a_port_in_use_is_refused_and_the_file_let_go_of(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        result = userkeep("serve", "--port", port, folder=tmp_path)
+        result = userkeep_process("serve", "--port", port, folder=tmp_path)
     assert result.returncode == 2
     assert result.stdout == ""
     sentence = result.stderr.splitlines()[-1]
     assert sentence.startswith(f"userkeep: Nothing could listen on http://127.0.0.1:{port}")
     assert "Traceback" not in result.stderr
     assert not list((tmp_path / "userkeep-data").glob("*-wal"))
-    assert userkeep("migrate", folder=tmp_path).returncode == 0
+    assert userkeep_process("migrate", folder=tmp_path).returncode == 0
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
-    result = userkeep("serve", "--host", "192.0.2.1", "--insecure-no-auth", folder=tmp_path)
+    result = userkeep_process("serve", "--host", "192.0.2.1", "--insecure-no-auth", folder=tmp_path)
     assert result.returncode == 2
     assert "Nothing could listen on http://192.0.2.1:8000" in result.stderr
     assert "Traceback" not in result.stderr
@@ -168,7 +168,7 @@ def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        result = userkeep(
+        result = userkeep_process(
             "serve", "--port", free_port(), "--database", server.database_url, folder=tmp_path
         )
         assert result.returncode == 1
@@ -190,7 +190,7 @@ def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: P
 def test_a_database_that_cannot_be_opened_is_refused_with_a_sentence(
     tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    result = userkeep("serve", *arguments, folder=tmp_path)
+    result = userkeep_process("serve", *arguments, folder=tmp_path)
     assert result.returncode == 1
     assert is_sentence(result.stderr)
     assert sentence in result.stderr

@@ -62,13 +62,13 @@ def without_time(text: str) -> list[Any]:
 
 
 def export(folder: Path, *words: object) -> str:
-    result = userkeep("export", *words, folder=folder, seconds=60)
+    result = userkeep("export", *words, folder=folder)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
 def importing(folder: Path, text: str, *words: object) -> "subprocess.CompletedProcess[str]":
-    return userkeep("import", "-", *words, folder=folder, given=text, seconds=60)
+    return userkeep("import", "-", *words, folder=folder, given=text)
 
 
 def all_of(database: Path) -> Any:
@@ -92,7 +92,7 @@ def test_what_was_exported_is_imported_whole_and_a_second_time_changes_nothing(
     def twice(*place: str) -> None:
         for added, present in ((counts, none), (none, counts)):
             words = ("import", "people.jsonl", "--json", *place)
-            result = userkeep(*words, folder=tmp_path, seconds=60)
+            result = userkeep(*words, folder=tmp_path)
             assert (result.returncode, result.stderr) == (0, "")
             report = json.loads(result.stdout)
             assert (report["added"], report["present"]) == (added, present)

@@ -26,9 +26,9 @@ from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Operation, Transaction, scoped
-from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call as NativeCall
 from userkeep.handlers.calls import Replayed
+from userkeep.handlers.erasures import serialize_erasure, serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.opening import Instance, open_instance
 from userkeep.purging import Purge
@@ -217,7 +217,7 @@ def _answering(call: Call, scope: Scope) -> Steps:
         result = yield Step("short read" if is_bounded else "long read", operation)
         return _value(call, result)
     if call.operation.does == "verify":
-        return _value(call, shapes.verification((yield Step("verify", operation))))
+        return _value(call, serialize_verification((yield Step("verify", operation))))
     result = yield Step("write", operation)
     if call.operation.does == "delete":
         return (yield from _purged(scope, (yield from _finishing(scope, result))))
@@ -238,10 +238,10 @@ def _finishing(scope: Scope, erasure: Erasure) -> Generator[Step, Any, Erasure]:
 def _purged(scope: Scope, erasure: Erasure) -> Steps:
     """An erasure as it travels, purged if somebody has asked for it."""
     if not erasure.waits_for_purge:
-        return shapes.erasure(erasure)
+        return serialize_erasure(erasure)
 
     def read(tx: Transaction) -> Any:
-        return shapes.erasure(erasures.get(tx, erasure.uuid), purges.step(tx))
+        return serialize_erasure(erasures.get(tx, erasure.uuid), purges.step(tx))
 
     return (yield Step("purge", scoped(scope, read)))
 

@@ -6,14 +6,15 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from userkeep.api.operations import OPERATIONS, Operation
+from userkeep.api.operation import Operation
+from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.transaction import scoped
 from userkeep.domain.values.ids import check_id
-from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call, Handler, Replayed
+from userkeep.handlers.erasures import serialize_erasure, serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.http.background import Background
 from userkeep.http.errors import FAULT, MethodNotAllowed
@@ -70,7 +71,7 @@ class NativeAPI:
         if operation.does == "verify":
             wanted = await self._engine.read_async(perform)
             done = await self._verifier.run(request.scope, wanted, request)
-            return _success(shapes.verification(done), operation)
+            return _success(serialize_verification(done), operation)
         result = await self._engine.write_async(perform)
         if operation.does == "delete":
             return _deleted(await self._background.delete(request.scope, result))
@@ -133,7 +134,7 @@ def _success(result: Any, operation: Operation) -> Response:
 
 
 def _deleted(erasure: Erasure) -> Response:
-    shape = shapes.erasure(erasure)
+    shape = serialize_erasure(erasure)
     if erasure.is_finished and not erasure.waits_for_purge:
         return json_response(shape)
     return json_response(shape, 202, ((b"location", f"/v1/erasures/{shape.id}".encode()),))

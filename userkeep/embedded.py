@@ -27,7 +27,7 @@ from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Operation, Transaction, scoped
 from userkeep.handlers.calls import Call as NativeCall
-from userkeep.handlers.calls import Replayed
+from userkeep.handlers.calls import ReplayedResponse
 from userkeep.handlers.erasures import serialize_erasure, serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.opening import Instance, open_instance
@@ -257,7 +257,7 @@ def _tidying(opened: Instance) -> Steps:
         for uuid in (yield Step("short read", scoped(scope, erasures.abandoned))):
             get = scoped(scope, erasures.get, uuid)
             yield from _finishing(scope, (yield Step("short read", get)))
-        for drop in (tombstones.drop_expired, idempotency.drop_expired):
+        for drop in (tombstones.drop_expired, idempotency.delete_expired):
             while (yield Step("write", scoped(scope, drop))):
                 pass
 
@@ -282,6 +282,6 @@ def _native(call: Call) -> NativeCall:
 
 def _value(call: Call, result: Any) -> Any:
     """What a server's client would read of a result: metadata and data are opened."""
-    if isinstance(result, Replayed):
+    if isinstance(result, ReplayedResponse):
         result = result.value
     return read_answer(call, _encode(result))

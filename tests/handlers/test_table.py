@@ -5,6 +5,7 @@ import pkgutil
 
 from userkeep import api, handlers
 from userkeep.api.operations import OPERATIONS
+from userkeep.handlers.idempotency import IdempotentHandler
 from userkeep.handlers.table import HANDLERS
 
 
@@ -15,6 +16,13 @@ def test_every_operation_has_a_handler_and_every_handler_an_operation() -> None:
 def test_operations_have_names_and_addresses_of_their_own() -> None:
     assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
     assert len({(each.method, each.path) for each in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_handlers_of_operations_with_an_idempotency_key_can_replay() -> None:
+    replaying = {
+        name for name, handler in HANDLERS.items() if isinstance(handler, IdempotentHandler)
+    }
+    assert replaying == {each.name for each in OPERATIONS if each.is_idempotent_by_key}
 
 
 def test_the_tables_join_those_of_all_nouns() -> None:

@@ -7,42 +7,29 @@ from userkeep.domain.message import Message
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.domain.values.times import to_datetime
-from userkeep.handlers.calls import Call, Handler, Replayed
+from userkeep.handlers.calls import Call, Handler
 from userkeep.handlers.erasures import begun
+from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import metadata_filter, page_request, serialize_page
-from userkeep.handlers.once import gone, once
 from userkeep.handlers.values import raw_json
 from userkeep.services import erasures, messages
-from userkeep.services.idempotency import Made
+from userkeep.services.idempotency import IdempotencyRecord
 
 
-def append(tx: Transaction, call: Call) -> wire.Messages | Replayed:
+def append(tx: Transaction, call: Call) -> wire.Messages:
     """Append messages to a session."""
     body: wire.AppendMessages = call.body
     session_id = call.ids["session_id"]
-
-    def perform() -> wire.Messages:
-        appended = messages.append(
-            tx,
-            session_id,
-            body.messages,
-            user_id=body.user_id,
-            may_open_session=body.user_id is not None,
-        )
-        return wire.Messages(
-            session_id=session_id, messages=[serialize_message(message) for message in appended]
-        )
-
-    def again(made: Made) -> wire.Messages:
-        first_seq, count = made.first_seq or 0, made.message_count or 0
-        found = messages.select(tx, session_id, after=first_seq - 1, limit=count)
-        if len(found) < count or found[-1].seq != first_seq + count - 1:
-            raise gone()
-        return wire.Messages(
-            session_id=session_id, messages=[serialize_message(message) for message in found]
-        )
-
-    return once(tx, call, perform=perform, made=_made, again=again)
+    appended = messages.append(
+        tx,
+        session_id,
+        body.messages,
+        user_id=body.user_id,
+        may_open_session=body.user_id is not None,
+    )
+    return wire.Messages(
+        session_id=session_id, messages=[serialize_message(message) for message in appended]
+    )
 
 
 def list_(tx: Transaction, call: Call) -> Page[wire.Message]:
@@ -92,16 +79,27 @@ def serialize_message(message: Message) -> wire.Message:
     )
 
 
-def _made(result: wire.Messages) -> Made:
-    return Made(
+def _record(result: wire.Messages) -> IdempotencyRecord:
+    return IdempotencyRecord(
         session_id=result.session_id,
         first_seq=result.messages[0].seq,
         message_count=len(result.messages),
     )
 
 
+def _replay(tx: Transaction, call: Call, record: IdempotencyRecord) -> wire.Messages:
+    session_id = call.ids["session_id"]
+    first_seq, count = record.first_seq or 0, record.message_count or 0
+    found = messages.select(tx, session_id, after=first_seq - 1, limit=count)
+    if len(found) < count or found[-1].seq != first_seq + count - 1:
+        raise gone()
+    return wire.Messages(
+        session_id=session_id, messages=[serialize_message(message) for message in found]
+    )
+
+
 HANDLERS: dict[str, Handler] = {
-    "messages.append": append,
+    "messages.append": IdempotentHandler(append, record=_record, replay=_replay),
     "messages.list": list_,
     "messages.get": get,
     "messages.update": update,

@@ -7,24 +7,18 @@ from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.domain.values.times import to_datetime
-from userkeep.handlers.calls import Call, Handler, Replayed
+from userkeep.handlers.calls import Call, Handler
 from userkeep.handlers.erasures import begun
+from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import dated_filters, page_request, serialize_page
-from userkeep.handlers.once import gone, once
 from userkeep.handlers.values import optional_datetime, raw_json
 from userkeep.services import erasures, sessions
-from userkeep.services.idempotency import Made
+from userkeep.services.idempotency import IdempotencyRecord
 
 
-def add(tx: Transaction, call: Call) -> wire.Session | Replayed:
+def add(tx: Transaction, call: Call) -> wire.Session:
     """Create a session."""
-    return once(
-        tx,
-        call,
-        perform=lambda: serialize_session(sessions.add(tx, call.body)),
-        made=_made,
-        again=lambda made: _again(tx, made),
-    )
+    return serialize_session(sessions.add(tx, call.body))
 
 
 def list_(tx: Transaction, call: Call) -> Page[wire.Session]:
@@ -50,15 +44,9 @@ def update(tx: Transaction, call: Call) -> wire.Session:
     )
 
 
-def end(tx: Transaction, call: Call) -> wire.Session | Replayed:
+def end(tx: Transaction, call: Call) -> wire.Session:
     """End a session."""
-    return once(
-        tx,
-        call,
-        perform=lambda: serialize_session(sessions.end(tx, call.ids["session_id"])),
-        made=_made,
-        again=lambda made: _again(tx, made),
-    )
+    return serialize_session(sessions.end(tx, call.ids["session_id"]))
 
 
 def delete(tx: Transaction, call: Call) -> Erasure:
@@ -81,22 +69,22 @@ def serialize_session(session: Session) -> wire.Session:
     )
 
 
-def _made(session: wire.Session) -> Made:
-    return Made(session_id=session.session_id, uuid=session.uuid)
+def _record(session: wire.Session) -> IdempotencyRecord:
+    return IdempotencyRecord(session_id=session.session_id, uuid=session.uuid)
 
 
-def _again(tx: Transaction, made: Made) -> wire.Session:
-    session = sessions.get(tx, made.session_id or "")
-    if session.uuid != made.uuid:
+def _replay(tx: Transaction, _: Call, record: IdempotencyRecord) -> wire.Session:
+    session = sessions.get(tx, record.session_id or "")
+    if session.uuid != record.uuid:
         raise gone()
     return serialize_session(session)
 
 
 HANDLERS: dict[str, Handler] = {
-    "sessions.add": add,
+    "sessions.add": IdempotentHandler(add, record=_record, replay=_replay),
     "sessions.list": list_,
     "sessions.get": get,
     "sessions.update": update,
-    "sessions.end": end,
+    "sessions.end": IdempotentHandler(end, record=_record, replay=_replay),
     "sessions.delete": delete,
 }

@@ -8,37 +8,24 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User, folded_email
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.domain.values.times import to_datetime
-from userkeep.handlers.calls import Call, Handler, Replayed
+from userkeep.handlers.calls import Call, Handler
 from userkeep.handlers.erasures import begun
+from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import (
     dated_filters,
     metadata_filter,
     page_request,
     serialize_page,
 )
-from userkeep.handlers.once import gone, once
 from userkeep.handlers.sessions import serialize_session
 from userkeep.handlers.values import raw_json
 from userkeep.services import erasures, sessions, users
-from userkeep.services.idempotency import Made
+from userkeep.services.idempotency import IdempotencyRecord
 
 
-def add(tx: Transaction, call: Call) -> wire.User | Replayed:
+def add(tx: Transaction, call: Call) -> wire.User:
     """Create a user."""
-
-    def again(made: Made) -> wire.User:
-        user = users.get(tx, made.user_id or "")
-        if user.uuid != made.uuid:
-            raise gone()
-        return serialize_user(user)
-
-    return once(
-        tx,
-        call,
-        perform=lambda: serialize_user(users.add(tx, call.body)),
-        made=lambda user: Made(user_id=user.user_id, uuid=user.uuid),
-        again=again,
-    )
+    return serialize_user(users.add(tx, call.body))
 
 
 def list_(tx: Transaction, call: Call) -> Page[wire.User]:
@@ -97,8 +84,19 @@ def serialize_user(user: User) -> wire.User:
     )
 
 
+def _record(user: wire.User) -> IdempotencyRecord:
+    return IdempotencyRecord(user_id=user.user_id, uuid=user.uuid)
+
+
+def _replay(tx: Transaction, _: Call, record: IdempotencyRecord) -> wire.User:
+    user = users.get(tx, record.user_id or "")
+    if user.uuid != record.uuid:
+        raise gone()
+    return serialize_user(user)
+
+
 HANDLERS: dict[str, Handler] = {
-    "users.add": add,
+    "users.add": IdempotentHandler(add, record=_record, replay=_replay),
     "users.list": list_,
     "users.get": get,
     "users.put": put,

@@ -160,7 +160,7 @@ class Background:
         while True:
             try:
                 for scope in await self._scopes():
-                    for drop in (tombstones.drop_expired, idempotency.drop_expired):
+                    for drop in (tombstones.drop_expired, idempotency.delete_expired):
                         while await self._engine.write_async(scoped(scope, drop)):
                             await asyncio.sleep(0.1)
             except UserkeepError as error:

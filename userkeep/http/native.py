@@ -13,7 +13,7 @@ from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.transaction import scoped
 from userkeep.domain.values.ids import check_id
-from userkeep.handlers.calls import Call, Handler, Replayed
+from userkeep.handlers.calls import Call, Handler, ReplayedResponse
 from userkeep.handlers.erasures import serialize_erasure, serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.http.background import Background
@@ -122,7 +122,7 @@ class _Prepared:
 def _success(result: Any, operation: Operation) -> Response:
     headers: RawHeaders = ()
     status = operation.status
-    if isinstance(result, Replayed):
+    if isinstance(result, ReplayedResponse):
         headers = ((b"idempotent-replayed", b"true"),)
         result = result.value
     revision = getattr(result, "revision", None)

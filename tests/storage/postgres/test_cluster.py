@@ -265,7 +265,7 @@ def test_what_has_nothing_to_do_is_known() -> None:
         ("list_messages", ("before", "limit", "descending"), "messages_pkey"),
         ("skip_users", (), "users_listed"),
         ("interrupted_erasures", (), "erasures_running"),
-        ("expired_tombstones", (), "tombstone_expires_at"),
+        ("expired_tombstones", (), "tombstones_expiry"),
         ("expired_idempotency_keys", (), "idempotency_created"),
     ],
 )

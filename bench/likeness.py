@@ -18,9 +18,9 @@ from bench.rows import Rate
 from bench.seed import Seeded
 from bench.servers import SECRET
 from userkeep.config import Settings
-from userkeep.index_upkeep import compare_index
-from userkeep.main import make_application
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
+from userkeep.jobs.index import compare_index
+from userkeep.server import make_application
 
 _SIZE = Seeded(users=100, sessions=2)
 _SIZES_MAY_DIFFER_BY = 0.03

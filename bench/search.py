@@ -37,8 +37,8 @@ from bench.report import Cells, Noise, by_p50, by_rate, spread
 from bench.servers import SECRET, Ground, Server
 from bench.talk import SEARCHES, Search, Talk
 from userkeep.config import Settings
-from userkeep.main import make_application
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
+from userkeep.server import make_application
 
 RESULTS = Path(__file__).with_name("RESULTS-search.md")
 

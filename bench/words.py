@@ -9,7 +9,7 @@ from functools import cache
 
 from bench.servers import SECRET
 from userkeep.config import Settings
-from userkeep.opening import make_rules
+from userkeep.instance import make_rules
 from userkeep.services import indexing
 from userkeep.services.indexing import Indexed
 

@@ -19,12 +19,11 @@ from tests.deep_json import decoded
 from tests.serving import serving
 from tests.ways import Reply, Way, loop_in_thread
 from userkeep import AsyncUserkeep, Hit, Message, NewMessage, Page, Userkeep, UserkeepError
-from userkeep.api.operation import Operation
-from userkeep.api.operations import OPERATIONS
+from userkeep.api.operations import OPERATIONS, Operation
 from userkeep.config import Settings
 from userkeep.embedded import EmbeddedCaller
 from userkeep.http.errors import status_of
-from userkeep.opening import Instance
+from userkeep.instance import Instance
 from userkeep.sdk._sync.client import Client
 
 TYPED = ("embedded", "embedded async", "sdk", "sdk async")

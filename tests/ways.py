@@ -17,9 +17,9 @@ import httpx2
 
 from tests.serving import serving
 from userkeep.config import Settings
-from userkeep.http.timers import SERVER_TIMERS, Timers
-from userkeep.main import make_application
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
+from userkeep.server import make_application
+from userkeep.worker.timers import SERVER_TIMERS, Timers
 
 
 class Reply(NamedTuple):

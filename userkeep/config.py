@@ -9,10 +9,8 @@ environment.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-from userkeep.domain.errors import StorageError
 from userkeep.domain.purge import Schedule, read_window
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.values.times import MINUTE
@@ -251,57 +249,3 @@ def without_password(database_url: str) -> str:
     scheme, separator, rest = database_url.partition("://")
     credentials, at, place = rest.rpartition("@")
     return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{place}"
-
-
-def read_secret(settings: Settings) -> bytes:
-    """The secret: the one that is set, or the file's, which is made (0600) where it is missing.
-
-    Servers that share a PostgreSQL database share the secret too: each needs the same file, or the
-    same USERKEEP_SECRET.
-
-    Raises:
-        StorageError: the file cannot be read or made, or is too short.
-    """
-    if settings.secret:
-        return settings.secret.encode()
-    path = secret_path(settings)
-    if path is None:
-        return os.urandom(32)
-    try:
-        if not path.exists():
-            _make_secret(path)
-        secret = path.read_bytes().strip()
-    except OSError as error:
-        raise StorageError(
-            f"The secret's file {path} cannot be read or made: {error.strerror}."
-        ) from error
-    if len(secret) < 16:
-        raise StorageError(f"The secret in {path} is shorter than 16 characters.")
-    return secret
-
-
-def secret_path(settings: Settings) -> Path | None:
-    """The file in which the secret is looked for where it is not set; none for `:memory:`."""
-    if settings.secret_file:
-        return Path(settings.secret_file)
-    if is_postgres(settings.database_url):
-        return Path("userkeep-data/userkeep.secret")
-    path = sqlite_path(settings.database_url)
-    return None if path == ":memory:" else Path(f"{path}.secret")
-
-
-def _make_secret(path: Path) -> None:
-    # Written whole or not at all: a half-written secret would bind the database to garbage.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(os.urandom(32).hex().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass  # another process was first; its secret counts
-    finally:
-        draft.unlink()

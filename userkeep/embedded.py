@@ -1,20 +1,16 @@
-"""Calls that run in this process: no server, no HTTP, the same answers.
+"""Embedded: calls that run in this process, without a server, with the same results.
 
-Nothing happens here by itself. An erasure is carried to its end by the call that asks for it; one
-that a former process left half-way, by whoever opens the database next.
-
-What is to be done is written once, as generators that give the steps; who runs them waits for each
-step in a way of its own, and sends back what came of it.
+Nothing runs in the background. A call that starts a job runs it to its end; a job that an earlier
+process left unfinished is completed when the database is opened.
 """
 
 import asyncio
-import time
-from collections.abc import Generator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from os import PathLike, fsdecode
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 from anyio import to_thread
@@ -22,21 +18,18 @@ from anyio import to_thread
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, is_postgres, load_settings, sqlite_path
-from userkeep.domain.erasure import Erasure
-from userkeep.domain.errors import Unavailable
-from userkeep.domain.scope import Scope
-from userkeep.domain.transaction import Operation, Transaction, scoped
+from userkeep.domain.transaction import scoped
+from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call as NativeCall
-from userkeep.handlers.calls import ReplayedResponse
-from userkeep.handlers.erasures import serialize_erasure, serialize_verification
+from userkeep.handlers.calls import Replayed, StartedJob
 from userkeep.handlers.table import HANDLERS
-from userkeep.opening import Instance, open_instance
-from userkeep.purging import Purge
+from userkeep.instance import Instance, open_instance
+from userkeep.jobs.purge import purge_now
+from userkeep.jobs.recovery import recover
+from userkeep.jobs.steps import Runner
+from userkeep.jobs.verify import Verifying
 from userkeep.sdk.calls import Call, read_answer
-from userkeep.services import erasures, idempotency, instance, purges, tombstones
-from userkeep.verifying import Verifying
 
-_ASK_AGAIN_S = 0.1
 _OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
 
 _encode = msgspec.json.Encoder().encode
@@ -47,21 +40,7 @@ _DECODE_BODY = {
 }
 
 
-class Step(NamedTuple):
-    """A step towards an answer: something to run on the engine, perhaps after a pause."""
-
-    kind: Literal["short read", "long read", "write", "purge", "verify"]
-    operation: Operation[Any]
-    pause_s: float = 0.0
-
-
-Steps = Generator[Step, Any, Any]
-
-_READS = ("short read", "long read", "purge", "verify")
-"""What reads: a purge, what came of it; a verification, what is to be verified."""
-
-_IN_THREADS = ("delete", "verify")
-"""What may take long, and so is done beside an event loop."""
+_MAY_TAKE_LONG = ("job", "verify")
 
 
 class EmbeddedCaller:
@@ -69,16 +48,31 @@ class EmbeddedCaller:
 
     def __init__(self, opened: Instance) -> None:
         self.opened = opened
+        self._runner = Runner(opened.engine, partial(purge_now, opened.engine))
         self._is_closed = False
 
     def call(self, call: Call) -> Any:
-        """See Caller."""
+        """Perform a call and return its result."""
         self.check_is_open()
-        return self._run(_answering(call, self.opened.scope))
+        operation, native = call.operation, _native(call)
+        perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
+        if operation.does in {"read", "verify"}:
+            result = self.opened.engine.read(perform)
+        else:
+            result = self.opened.engine.write(perform)
+        if operation.does == "verify":
+            result = shapes.verification(
+                Verifying(self.opened.engine, self.opened.scope, result).run()
+            )
+        if isinstance(result, StartedJob):
+            self._runner.run(result.job.steps())
+            result = result.resource(result.job)
+        return _value(call, result)
 
-    def tidy(self) -> None:
-        """Finish what a former process left half-way, and drop what has expired."""
-        self._run(_tidying(self.opened))
+    def recover(self) -> None:
+        """Complete what an earlier process left, and delete what has expired."""
+        is_shared = self.opened.engine.is_shared
+        self._runner.run(recover(self.opened.scope.rules, is_shared=is_shared))
 
     def check_is_open(self) -> None:
         """Refuse to use what is closed.
@@ -94,27 +88,6 @@ class EmbeddedCaller:
         self._is_closed = True
         self.opened.close()
 
-    def _run(self, steps: Steps) -> Any:
-        try:
-            step = next(steps)
-            while True:
-                step = steps.send(self._take(step))
-        except StopIteration as end:
-            return end.value
-
-    def _take(self, step: Step) -> Any:
-        if step.pause_s:
-            time.sleep(step.pause_s)
-        engine = self.opened.engine
-        if step.kind == "purge":
-            with suppress(Unavailable):  # what is in the way is told with the erasure
-                Purge(engine).run()
-        run = engine.read if step.kind in _READS else engine.write
-        result = run(step.operation)
-        if step.kind == "verify":
-            return Verifying(engine, self.opened.scope, result).run()
-        return result
-
 
 class AsyncEmbeddedCaller:
     """Runs calls on an open instance, for the tasks of any event loop.
@@ -128,27 +101,21 @@ class AsyncEmbeddedCaller:
         self.opened = in_threads.opened
 
     async def call(self, call: Call) -> Any:
-        """See AsyncCaller."""
+        """Perform a call and return its result."""
         self._in_threads.check_is_open()
-        if call.operation.does in _IN_THREADS or not _is_on_asyncio():
+        operation = call.operation
+        if operation.does in _MAY_TAKE_LONG or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.call, call)
-        steps = _answering(call, self.opened.scope)
-        try:
-            step = next(steps)
-            while True:
-                step = steps.send(await self._take(step))
-        except StopIteration as end:
-            return end.value
+        native = _native(call)
+        perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
+        if operation.does == "write":
+            return _value(call, await self.opened.engine.write_async(perform))
+        is_bounded = operation.is_bounded and (native.query is None or native.query.is_bounded)
+        return _value(call, await self.opened.engine.read_async(perform, is_bounded=is_bounded))
 
     async def close(self) -> None:
         """See AsyncCaller."""
         await to_thread.run_sync(self._in_threads.close)
-
-    async def _take(self, step: Step) -> Any:
-        engine = self.opened.engine
-        if step.kind == "write":
-            return await engine.write_async(step.operation)
-        return await engine.read_async(step.operation, is_bounded=step.kind == "short read")
 
 
 def open_caller(
@@ -161,7 +128,7 @@ def open_caller(
     """
     caller = EmbeddedCaller(_opened(database, settings))
     try:
-        caller.tidy()
+        caller.recover()
     except BaseException:
         caller.close()
         raise
@@ -206,62 +173,6 @@ def _is_on_asyncio() -> bool:
     return True
 
 
-def _answering(call: Call, scope: Scope) -> Steps:
-    """The answer to a call."""
-    native = _native(call)
-    perform = HANDLERS[call.operation.name]
-
-    operation = scoped(scope, perform, native)
-    if call.operation.does == "read":
-        is_bounded = call.operation.is_bounded and (native.query is None or native.query.is_bounded)
-        result = yield Step("short read" if is_bounded else "long read", operation)
-        return _value(call, result)
-    if call.operation.does == "verify":
-        return _value(call, serialize_verification((yield Step("verify", operation))))
-    result = yield Step("write", operation)
-    if call.operation.does == "delete":
-        return (yield from _purged(scope, (yield from _finishing(scope, result))))
-    return _value(call, result)
-
-
-def _finishing(scope: Scope, erasure: Erasure) -> Generator[Step, Any, Erasure]:
-    """An erasure, carried to its end."""
-    pause_s = 0.0
-    while not erasure.is_finished:
-        advance = scoped(scope, erasures.advance, erasure.uuid, erasure.lease_expires_at)
-        erasure = yield Step("write", advance, pause_s)
-        # Where another process is at work on it, there is nothing to do but ask again.
-        pause_s = _ASK_AGAIN_S if erasure.lease_expires_at is None else 0.0
-    return erasure
-
-
-def _purged(scope: Scope, erasure: Erasure) -> Steps:
-    """An erasure as it travels, purged if somebody has asked for it."""
-    if not erasure.waits_for_purge:
-        return serialize_erasure(erasure)
-
-    def read(tx: Transaction) -> Any:
-        return serialize_erasure(erasures.get(tx, erasure.uuid), purges.step(tx))
-
-    return (yield Step("purge", scoped(scope, read)))
-
-
-def _tidying(opened: Instance) -> Steps:
-    """Finish what a former process left half-way, and drop what has expired."""
-    project_ids = yield Step("short read", instance.project_ids)
-    for project_id in project_ids:
-        scope = Scope(project_id, opened.scope.rules)
-        if not opened.engine.is_shared:
-            yield Step("write", scoped(scope, erasures.release_leases))
-            yield Step("write", purges.drop_step)
-        for uuid in (yield Step("short read", scoped(scope, erasures.abandoned))):
-            get = scoped(scope, erasures.get, uuid)
-            yield from _finishing(scope, (yield Step("short read", get)))
-        for drop in (tombstones.drop_expired, idempotency.delete_expired):
-            while (yield Step("write", scoped(scope, drop))):
-                pass
-
-
 def _native(call: Call) -> NativeCall:
     """A call as it is performed, read as a server reads it.
 
@@ -282,6 +193,6 @@ def _native(call: Call) -> NativeCall:
 
 def _value(call: Call, result: Any) -> Any:
     """What a server's client would read of a result: metadata and data are opened."""
-    if isinstance(result, ReplayedResponse):
+    if isinstance(result, Replayed):
         result = result.value
     return read_answer(call, _encode(result))

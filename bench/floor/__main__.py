@@ -11,7 +11,7 @@ from bench.floor.native import Native, constant
 from bench.floor.postgres import PostgresCalls
 from bench.floor.sqlite import SqliteCalls
 from userkeep.http.one_write import OneWriteProtocol
-from userkeep.main import tune_interpreter
+from userkeep.server import tune_interpreter
 
 
 class Echo(asyncio.Protocol):

@@ -20,7 +20,7 @@ from bench.floor.orders import Done, Order
 from bench.floor.postgres import PostgresCalls
 from bench.rows import NATIVE
 from bench.seed import Seeded
-from userkeep.main import tune_interpreter
+from userkeep.server import tune_interpreter
 
 
 def main() -> None:

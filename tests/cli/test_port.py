@@ -23,7 +23,7 @@ from userkeep.domain.session import Session
 from userkeep.domain.transaction import scoped
 from userkeep.domain.user import User
 from userkeep.domain.values.paging import Page
-from userkeep.opening import Instance, open_instance
+from userkeep.instance import Instance, open_instance
 from userkeep.services import erasures, users
 from userkeep.storage.migrations import Migration, load_migrations
 from userkeep.storage.porting import sqlite

@@ -25,7 +25,7 @@ from tests.typed_ways import over_instance
 from tests.ways import Way
 from userkeep.config import Settings, sqlite_path
 from userkeep.domain.scope import Scope
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
 
 ADD_PROJECT = "INSERT INTO projects (project_id, name) VALUES (2, 'other')"
 

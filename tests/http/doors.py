@@ -18,9 +18,9 @@ from urllib.parse import unquote
 
 from userkeep.config import Settings
 from userkeep.http.app import Application
-from userkeep.http.timers import SERVER_TIMERS, Timers
-from userkeep.main import make_application
-from userkeep.opening import Instance, open_instance
+from userkeep.instance import Instance, open_instance
+from userkeep.server import make_application
+from userkeep.worker.timers import SERVER_TIMERS, Timers
 
 HOST = "127.0.0.1:8000"
 _AT_ONCE = 200

@@ -10,8 +10,8 @@ import pytest
 from tests.conftest import engine_id, fresh_settings
 from tests.http.conftest import DOOR_ENGINES
 from tests.http.doors import Answer, InProcess, OverSocket, in_process
-from userkeep.http.timers import Timers
 from userkeep.services import erasures
+from userkeep.worker.timers import Timers
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from userkeep.domain.message import NewMessage
 from userkeep.domain.session import NewSession
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser, UserFields
-from userkeep.opening import Instance, open_instance
+from userkeep.instance import Instance, open_instance
 from userkeep.services import erasures, messages, sessions, users
 
 

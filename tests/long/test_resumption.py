@@ -27,7 +27,7 @@ from userkeep.domain.session import NewSession
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser
 from userkeep.domain.values.paging import Page
-from userkeep.opening import Instance, open_instance
+from userkeep.instance import Instance, open_instance
 from userkeep.services import erasures, messages, sessions, users
 from userkeep.storage import transaction
 
@@ -114,20 +114,20 @@ def crash_image(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-def running(userkeep: Instance) -> list[str]:
+def running(userkeep: Instance) -> list[Erasure]:
     """The erasures that are not finished, as a server at its start finds them."""
     userkeep.engine.write(scoped(userkeep.scope, erasures.release_leases))
-    return userkeep.engine.read(scoped(userkeep.scope, erasures.abandoned))
+    return userkeep.engine.read(scoped(userkeep.scope, erasures.interrupted))
 
 
 def finish(userkeep: Instance) -> list[Erasure]:
     """What a server does at its start."""
     finished = []
-    for uuid in running(userkeep):
-        erasure = userkeep.engine.read(scoped(userkeep.scope, erasures.get, uuid=uuid))
-        while not erasure.is_finished:
-            erasure = advanced(userkeep.engine, userkeep.scope, erasure)
-        finished.append(erasure)
+    for erasure in running(userkeep):
+        advancing = erasure
+        while not advancing.is_finished:
+            advancing = advanced(userkeep.engine, userkeep.scope, advancing)
+        finished.append(advancing)
     return finished
 
 

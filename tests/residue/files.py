@@ -5,8 +5,8 @@ from itertools import islice
 from pathlib import Path
 
 from tests.residue.texts import Canaries
-from userkeep.storage.patterns import Form, Pattern, patterns_of
-from userkeep.storage.scanning import Scanner
+from userkeep.jobs.verify.patterns import Form, Pattern, patterns_of
+from userkeep.jobs.verify.scanning import Scanner
 
 _PAGE = 8192
 _HEADER = 24

@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 from userkeep.config import Settings
 from userkeep.domain.errors import UserkeepError
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
 from userkeep.storage.sqlite import SqliteEngine
 from userkeep.storage.sqlite.owner import read_owner
 from tests.storage.notes import QUERIES, make, note, noted, noted_in

@@ -14,7 +14,7 @@ from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.user import NewUser, UserChange
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.domain.values.times import HOUR, Instant
-from userkeep.opening import make_rules, open_instance
+from userkeep.instance import make_rules, open_instance
 from userkeep.services import erasures, messages, sessions, users
 from userkeep.storage import clock as clocks
 from userkeep.storage.sqlite import SqliteEngine

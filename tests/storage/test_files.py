@@ -9,7 +9,7 @@ import pytest
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import make, note
 from userkeep.storage.engine import Files
-from userkeep.storage.scanning import RawFile
+from userkeep.storage.raw_files import RawFile
 from userkeep.storage.sqlite.files import files_of
 
 # Another process asks for the lock that SQLite has on a file that is open.
@@ -34,7 +34,7 @@ def is_held(path: Path) -> bool:
 
 
 def contents(file: RawFile) -> bytes:
-    with file.reading() as reading:
+    with file.open() as reading:
         return b"".join(reading.read(offset, 1000) for offset in range(0, reading.size, 1000))
 
 

@@ -33,7 +33,7 @@ from userkeep.domain.values.filters import (
     Scalar,
 )
 from userkeep.domain.values.times import Instant
-from userkeep.opening import make_rules
+from userkeep.instance import make_rules
 from userkeep.services import sessions
 from userkeep.storage.engine import Engine
 from userkeep.storage.postgres import PostgresEngine

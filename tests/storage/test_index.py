@@ -14,8 +14,8 @@ from tests.postgres import postgres_server
 from userkeep import NewMessage, Userkeep, UserkeepError
 from userkeep.config import Settings
 from userkeep.domain.errors import StorageError
-from userkeep.index_upkeep import compare_index, remake_index
-from userkeep.opening import Instance, open_instance
+from userkeep.instance import Instance, open_instance
+from userkeep.jobs.index import compare_index, remake_index
 from userkeep.services import reindexing
 
 SECRET = "a secret for tests of the index"

@@ -19,7 +19,7 @@ from tests.storage.notes import QUERIES, make, note, noted
 from userkeep.config import Settings
 from userkeep.domain.errors import StorageError, UserkeepError
 from userkeep.domain.transaction import Transaction
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite import SqliteEngine
 from userkeep.storage.sqlite.connection import connect

@@ -15,8 +15,8 @@ import pytest
 from tests.postgres import postgres_server
 from tests.storage.postgres.notes import rows
 from userkeep.domain.transaction import Transaction
+from userkeep.jobs.verify.table_scans import look_queries, looks
 from userkeep.storage.engine import Engine
-from userkeep.storage.looks import look_queries, looks
 from userkeep.storage.places import (
     IMPERSONAL,
     PERSONAL,

@@ -14,8 +14,8 @@ from tests.storage.disks import ShakyDisk
 from userkeep import NewMessage, Userkeep
 from userkeep.config import Settings
 from userkeep.domain.errors import Unavailable
-from userkeep.opening import Instance, open_instance
-from userkeep.purging import Purge
+from userkeep.instance import Instance, open_instance
+from userkeep.jobs.purge import Purge
 from userkeep.services import purges
 
 MARK = "zqxcanary"

@@ -17,10 +17,10 @@ from tests.typed_ways import over_instance
 from userkeep import Conflict, NewMessage, Unavailable, Userkeep, Verification
 from userkeep.domain.transaction import scoped
 from userkeep.domain.verification import Wanted
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
+from userkeep.jobs.verify import Verifying
+from userkeep.jobs.verify import rows as row_search
 from userkeep.services import erasures
-from userkeep.verifying import Verifying
-from userkeep.verifying import rows as row_search
 
 ENGINES = ("sqlite file", "postgres")
 JANE = "jane@example.com"

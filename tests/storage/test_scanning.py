@@ -20,8 +20,8 @@ from userkeep.domain.canaries import MAX_CANARIES, check_canaries
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.search.analyzer import Words, folded
 from userkeep.domain.search.languages import LANGUAGES
-from userkeep.storage import scanning
-from userkeep.storage.patterns import (
+from userkeep.jobs.verify import scanning
+from userkeep.jobs.verify.patterns import (
     Form,
     Index,
     Pattern,
@@ -29,7 +29,8 @@ from userkeep.storage.patterns import (
     telling_words,
     word_patterns_of,
 )
-from userkeep.storage.scanning import PIECE_BYTES, PlainFile, Scanner, scan_files
+from userkeep.jobs.verify.scanning import PIECE_BYTES, Scanner, scan_files
+from userkeep.storage.raw_files import PlainFile
 
 WORDS = Words(LANGUAGES["english"])
 SENTENCE = 'Jane "the Fox" Doe\nlives in Øslo/Zürich, <at> №12 😀'

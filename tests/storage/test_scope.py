@@ -13,7 +13,7 @@ from userkeep import services
 from userkeep.domain.errors import NotFound
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser, User
-from userkeep.opening import Instance, open_instance
+from userkeep.instance import Instance, open_instance
 from userkeep.services import users
 
 ABOUT_ALL_PROJECTS = {"purges.py", "instance.py", "reindexing.py"}

@@ -6,7 +6,7 @@ import pytest
 
 from userkeep.config import Settings
 from userkeep.domain.errors import StorageError
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
 
 SECRET = "correct horse battery staple"
 

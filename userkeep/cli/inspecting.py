@@ -16,8 +16,8 @@ from userkeep.cli.transfers import counting
 from userkeep.config import SettingError, Settings, is_postgres, sqlite_path, variable_of
 from userkeep.domain.errors import StorageError
 from userkeep.http.access import is_loopback
-from userkeep.index_upkeep import compare_index, remake_index
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
+from userkeep.jobs.index import compare_index, remake_index
 from userkeep.storage.migrations import load_migrations, newer_database
 from userkeep.storage.postgres.connection import looking_into, place_of, version_of
 from userkeep.storage.postgres.engine import LANES_FOR_LONG_READS, OF_PURGES, PIPES

@@ -13,11 +13,11 @@ from userkeep.config import (
     SettingError,
     is_postgres,
     load_settings,
-    secret_path,
     sqlite_path,
     without_password,
 )
 from userkeep.domain.errors import StorageError
+from userkeep.instance import secret_path
 from userkeep.storage.porting.checksums import Checksum
 from userkeep.storage.porting.copying import START_ANEW, Ported, Progress, Readable, Writable, port
 

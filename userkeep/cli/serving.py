@@ -14,8 +14,8 @@ from userkeep.config import SettingError, Settings
 from userkeep.http.access import is_loopback
 from userkeep.http.app import Application
 from userkeep.http.one_write import OneWriteProtocol
-from userkeep.main import make_application, tune_interpreter
-from userkeep.opening import open_instance
+from userkeep.instance import open_instance
+from userkeep.server import make_application, tune_interpreter
 from userkeep.version import __version__
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,5 @@
-"""Handlers of native operations: functions of a transaction and a call, giving wire types.
+"""What each native operation does: a function of a transaction, from wire types to wire types.
 
-HTTP and embedded clients run the same handlers, found by the operation's name in `table`.
+The HTTP door and callers in this process perform the same functions, found by the operation's
+name in `performers`.
 """

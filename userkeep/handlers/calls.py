@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from userkeep.domain.transaction import Transaction
+from userkeep.jobs.job import Job
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -26,10 +27,24 @@ class Call(msgspec.Struct, kw_only=True):
     request: bytes = b""
 
 
-class ReplayedResponse(msgspec.Struct):
-    """The response to an earlier request with the same Idempotency-Key, sent again."""
+class Replayed(msgspec.Struct):
+    """The answer of an earlier request with the same Idempotency-Key, rendered again."""
 
     value: Any
+
+
+class StartedJob(msgspec.Struct):
+    """A job that a handler has started.
+
+    Attributes:
+        job: the job.
+        location: the address of the resource that shows it.
+        resource: gives that resource for the job as it is later.
+    """
+
+    job: Job
+    location: str
+    resource: Callable[[Any], Any]
 
 
 Handler = Callable[[Transaction, Call], Any]

@@ -11,8 +11,8 @@ from starlette.types import Scope as AsgiScope
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.http.access import AccessControl
-from userkeep.http.background import Background
 from userkeep.http.requests import Request
+from userkeep.worker.worker import Worker
 
 
 class API(Protocol):
@@ -40,21 +40,21 @@ class Application(Router):
     Args:
         apis: the APIs; the first that serves a path answers. The last serves every path.
         access: decides whether a request is admitted, and in which scope it runs.
-        background: work that outlives a request.
+        worker: runs jobs that outlive a request.
     """
 
-    def __init__(self, apis: Sequence[API], access: AccessControl, background: Background) -> None:
+    def __init__(self, apis: Sequence[API], access: AccessControl, worker: Worker) -> None:
         self._apis = tuple(apis)
         self._access = access
-        self._background = background
-        super().__init__(lifespan=_running(background))
+        self._worker = worker
+        super().__init__(lifespan=_running(worker))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request, or start and stop."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        self._background.note_request()
+        self._worker.mark_active()
         response = await self._answer(Request(scope, receive))
         await response(scope, receive, send)
 
@@ -68,12 +68,12 @@ class Application(Router):
 
 
 def _running(
-    background: Background,
+    worker: Worker,
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_application: Any) -> AsyncIterator[None]:
-        await background.start()
+        await worker.start()
         yield
-        await background.stop()
+        await worker.stop()
 
     return lifespan

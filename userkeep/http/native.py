@@ -6,23 +6,21 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from userkeep.api.operation import Operation
-from userkeep.api.operations import OPERATIONS
+from userkeep.api.operations import OPERATIONS, Operation
 from userkeep.api.parsing import read_body, read_query, read_revision
-from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.transaction import scoped
 from userkeep.domain.values.ids import check_id
-from userkeep.handlers.calls import Call, Handler, ReplayedResponse
-from userkeep.handlers.erasures import serialize_erasure, serialize_verification
+from userkeep.handlers import shapes
+from userkeep.handlers.calls import Call, Handler, Replayed, StartedJob
 from userkeep.handlers.table import HANDLERS
-from userkeep.http.background import Background
 from userkeep.http.errors import FAULT, MethodNotAllowed
 from userkeep.http.requests import Request
 from userkeep.http.responses import RawHeaders, json_response, problem_response
 from userkeep.http.routing import Routes
-from userkeep.http.verifier import Verifier
 from userkeep.storage.engine import Engine
+from userkeep.worker.verifier import Verifier
+from userkeep.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +28,9 @@ logger = logging.getLogger(__name__)
 class NativeAPI:
     """Answers `/v1/…`; problems are `application/problem+json` with a stable `code`."""
 
-    def __init__(self, engine: Engine, background: Background) -> None:
+    def __init__(self, engine: Engine, worker: Worker) -> None:
         self._engine = engine
-        self._background = background
+        self._worker = worker
         self._verifier = Verifier(engine)
         self._routes: Routes[_Prepared] = Routes()
         for operation in OPERATIONS:
@@ -70,12 +68,19 @@ class NativeAPI:
             return _success(result, operation)
         if operation.does == "verify":
             wanted = await self._engine.read_async(perform)
-            done = await self._verifier.run(request.scope, wanted, request)
-            return _success(serialize_verification(done), operation)
+            done = await self._verifier.run(request.scope, wanted, request.until_left())
+            return _success(shapes.verification(done), operation)
         result = await self._engine.write_async(perform)
-        if operation.does == "delete":
-            return _deleted(await self._background.delete(request.scope, result))
+        if isinstance(result, StartedJob):
+            return await self._run(result)
         return _success(result, operation)
+
+    async def _run(self, started: StartedJob) -> Response:
+        job = await self._worker.run(started.job)
+        resource = started.resource(job)
+        if job.is_finished:
+            return json_response(resource)
+        return json_response(resource, 202, ((b"location", started.location.encode()),))
 
     def _no_handler(self, handlers: "dict[str, _Prepared]") -> Response:
         if not handlers:
@@ -122,7 +127,7 @@ class _Prepared:
 def _success(result: Any, operation: Operation) -> Response:
     headers: RawHeaders = ()
     status = operation.status
-    if isinstance(result, ReplayedResponse):
+    if isinstance(result, Replayed):
         headers = ((b"idempotent-replayed", b"true"),)
         result = result.value
     revision = getattr(result, "revision", None)
@@ -131,10 +136,3 @@ def _success(result: Any, operation: Operation) -> Response:
         if operation.method == "PUT" and revision == 1:
             status = 201
     return json_response(result, status, headers)
-
-
-def _deleted(erasure: Erasure) -> Response:
-    shape = serialize_erasure(erasure)
-    if erasure.is_finished and not erasure.waits_for_purge:
-        return json_response(shape)
-    return json_response(shape, 202, ((b"location", f"/v1/erasures/{shape.id}".encode()),))

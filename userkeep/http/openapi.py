@@ -5,9 +5,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from userkeep.api.common import DatedList
-from userkeep.api.operation import Operation
-from userkeep.api.operations import OPERATIONS
+from userkeep.api.operations import OPERATIONS, Operation
+from userkeep.api.wire import DatedList
 from userkeep.domain.values.filters import Op
 from userkeep.version import __version__
 
@@ -143,7 +142,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {str(operation.status): well}
     if operation.method == "PUT":
         responses["201"] = well | {"description": "It was created."}
-    if operation.does == "delete":
+    if operation.does == "job":
         responses["202"] = well | {"description": "Nothing of it can be read; deletion goes on."}
     problem = {"$ref": "#/components/schemas/Problem"}
     responses["default"] = {

@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from userkeep.api.operation import Operation
-from userkeep.api.operations import OPERATIONS
+from userkeep.api.operations import OPERATIONS, Operation
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import MAX_ID_LENGTH
 from userkeep.domain.values.metadata import check_json

@@ -56,6 +56,6 @@ def _may_repeat(call: Call, error: UserkeepError) -> bool:
     is_unavailable = isinstance(error, Unavailable)
     if not is_unavailable and not isinstance(error, ConnectionFailed):
         return False
-    if call.operation.does == "delete":
+    if call.operation.does == "job":
         return is_unavailable
     return call.if_revision is None

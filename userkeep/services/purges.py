@@ -1,6 +1,6 @@
 """Purges, as far as rows tell of them: what waits for one, which erasures it covers, how it ended.
 
-What a purge does to the files is the engine's; see `userkeep.purging`. A purge covers what was
+What a purge does to the files is the engine's; see `userkeep.jobs.purge`. A purge covers what was
 deleted before it began, and says so only at its end: whatever stops it half-way, the next begins
 again.
 """

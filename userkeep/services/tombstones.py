@@ -59,7 +59,7 @@ def lift(tx: Transaction, kind: Kind, id_: str) -> None:
     )
 
 
-def drop_expired(tx: Transaction) -> bool:
+def delete_expired(tx: Transaction) -> bool:
     """Drop some marks whose time is over; whether there may be more."""
     expired = {"now_at": tx.now}
     marks = tx.fetch_all("expired_tombstones", _Mark, limit=_DROPPED_AT_ONCE, **expired)

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 from userkeep.domain.purge import NotDone
 from userkeep.domain.transaction import Operation
 from userkeep.domain.verification import NotLookedAt
-from userkeep.storage.scanning import RawFile
+from userkeep.storage.raw_files import RawFile
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ holds nothing of anybody. A test walks the real schema of both engines and fails
 in neither list, so that none can be added without an answer to the question of how it is deleted.
 
 Two things are made from these lists, and so cannot delete a column either: which tables a purge
-writes anew, and which rows a verification looks into (see storage.looks).
+writes anew, and which rows a verification looks into (see jobs.verify.table_scans).
 """
 
 from collections.abc import Iterator

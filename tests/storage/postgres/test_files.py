@@ -39,7 +39,7 @@ def test_the_files_of_a_server_are_found_without_those_of_other_databases(
     in_folders = [name for name in names(files) if "/" in name]
     assert in_folders[0].startswith("pg_wal/")
     [version] = [file for file in files.raw if file.name == "PG_VERSION"]
-    with version.reading() as reading:
+    with version.open() as reading:
         assert reading.read(0, 1000) == (folder / "PG_VERSION").read_bytes()
 
 

@@ -20,8 +20,8 @@ from tests.storage.postgres.proxy import Proxy
 from userkeep import NewMessage, Userkeep
 from userkeep.config import Settings
 from userkeep.domain.errors import Unavailable
-from userkeep.opening import open_instance
-from userkeep.purging import Purge
+from userkeep.instance import open_instance
+from userkeep.jobs.purge import Purge
 from userkeep.storage.postgres import rewriter
 
 SECRET = "a secret of the tests"

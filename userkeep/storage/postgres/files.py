@@ -12,7 +12,7 @@ import psycopg
 from userkeep.domain.verification import NotLookedAt
 from userkeep.storage.engine import Files
 from userkeep.storage.postgres.connection import connect, opening_problem
-from userkeep.storage.scanning import PlainFile
+from userkeep.storage.raw_files import PlainFile
 
 # A copy of the server has its identifier too; when it was started tells them apart.
 _WHO = """

@@ -31,8 +31,8 @@ ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
 -- name: interrupted_erasures
--- Those that nobody is at work on: a list without a lock, from which each is then claimed.
-SELECT uuid
+-- Erasures that no process works on: a list without a lock; a lease is then taken on each.
+SELECT {erasure_columns}
 FROM erasures
 WHERE project_id = :project_id AND subject_id IS NOT NULL
     AND (lease_expires_at IS NULL OR lease_expires_at < :now_at);

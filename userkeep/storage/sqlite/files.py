@@ -15,26 +15,26 @@ import apsw
 
 from userkeep.domain.verification import NotLookedAt
 from userkeep.storage.engine import Files
-from userkeep.storage.scanning import Reading
+from userkeep.storage.raw_files import OpenFile
 from userkeep.storage.sqlite.connection import MEMORY
 
 _FLAGS = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
 
 
 class SqliteFile(NamedTuple):
-    """See storage.scanning.RawFile."""
+    """See storage.raw_files.RawFile."""
 
     path: Path
     name: str
 
     @property
-    def told_as(self) -> str:
-        """See storage.scanning.RawFile: itself."""
+    def label(self) -> str:
+        """See storage.raw_files.RawFile: itself."""
         return f"file {self.name}"
 
     @contextmanager
-    def reading(self) -> Iterator[Reading]:
-        """See storage.scanning.RawFile."""
+    def open(self) -> Iterator[OpenFile]:
+        """See storage.raw_files.RawFile."""
         try:
             file = apsw.VFSFile("", str(self.path), _FLAGS)
         except apsw.Error as error:

@@ -17,7 +17,6 @@ from userkeep.domain.errors import (
     NotImplementedHere,
     UserkeepError,
 )
-from userkeep.http.background import Background
 from userkeep.http.compat.zep_v1.memory import Memory
 from userkeep.http.compat.zep_v1.search import Search
 from userkeep.http.compat.zep_v1.sessions import Sessions
@@ -27,6 +26,7 @@ from userkeep.http.requests import Request
 from userkeep.http.responses import TEXT, RawResponse
 from userkeep.http.routing import Handler, Routes
 from userkeep.storage.engine import Engine
+from userkeep.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +59,12 @@ _NOT_YET = (
 class ZepV1API:
     """Answers `/api/v1/…` as Zep 0.27.2 did, and kinder where that was broken."""
 
-    def __init__(self, engine: Engine, background: Background) -> None:
+    def __init__(self, engine: Engine, worker: Worker) -> None:
         self._routes: Routes[Handler] = Routes()
         for part in (
-            Users(engine, background),
+            Users(engine, worker),
             Sessions(engine),
-            Memory(engine, background),
+            Memory(engine, worker),
             Search(engine),
         ):
             for (method, path), handler in part.handlers.items():

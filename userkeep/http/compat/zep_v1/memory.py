@@ -9,7 +9,6 @@ from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.message import Message, MessageChange, NewMessage, role_type_of
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_keeping_nulls
-from userkeep.http.background import Background
 from userkeep.http.compat.lenient import GREATEST, Fields, query_integer, read_object
 from userkeep.http.compat.zep_v1 import shapes
 from userkeep.http.compat.zep_v1.lists import BATCH, SHORT, encode_json
@@ -19,6 +18,7 @@ from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
 from userkeep.services import erasures, memory, messages, sessions
 from userkeep.storage.engine import Engine
+from userkeep.worker.worker import Worker
 
 _LIMIT_WHERE_UNREADABLE = 100
 
@@ -26,9 +26,9 @@ _LIMIT_WHERE_UNREADABLE = 100
 class Memory(Part):
     """`/sessions/{id}/memory` and `/sessions/{id}/messages…`"""
 
-    def __init__(self, engine: Engine, background: Background) -> None:
+    def __init__(self, engine: Engine, worker: Worker) -> None:
         super().__init__(engine)
-        self._background = background
+        self._worker = worker
         self.handlers = {
             ("GET", "/sessions/{session_id}/memory"): self.get,
             ("POST", "/sessions/{session_id}/memory"): self.append,
@@ -70,9 +70,7 @@ class Memory(Part):
     async def delete(self, request: Request) -> Response:
         """Delete the session with its messages."""
         session_id = await self.session_id(request)
-        return await self.delete_subject(
-            request, self._background, erasures.begin_session, session_id
-        )
+        return await self.delete_subject(request, self._worker, erasures.begin_session, session_id)
 
     async def list_messages(self, request: Request) -> Response:
         """A page of messages, oldest first: `cursor` is the page's number, from 1."""

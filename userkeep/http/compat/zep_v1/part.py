@@ -8,11 +8,12 @@ from starlette.responses import Response
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.transaction import Transaction, scoped
-from userkeep.http.background import Background
 from userkeep.http.requests import Request
 from userkeep.http.responses import text_response
+from userkeep.jobs.deletion import Deletion
 from userkeep.services import purges, sessions, users
 from userkeep.storage.engine import Engine
+from userkeep.worker.worker import Worker
 
 T = TypeVar("T")
 Find = Callable[[Transaction, str], Any]
@@ -45,7 +46,7 @@ class Part:
     async def delete_subject(
         self,
         request: Request,
-        background: Background,
+        worker: Worker,
         begin: Callable[[Transaction, str], Erasure],
         id_: str,
     ) -> Response:
@@ -59,7 +60,7 @@ class Part:
             erasure = begin(tx, id_)
             return purges.ask(tx, erasure.uuid) if is_asked else erasure
 
-        await background.delete(request.scope, await self.write(request, begun))
+        await worker.run(Deletion(request.scope, await self.write(request, begun)))
         return text_response("OK")
 
     async def user_id(self, request: Request) -> str:

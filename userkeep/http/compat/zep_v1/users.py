@@ -6,7 +6,6 @@ from userkeep.domain.errors import BadRequest, Gone
 from userkeep.domain.user import NewUser, UserChange
 from userkeep.domain.values.metadata import merge_keeping_nulls
 from userkeep.domain.values.paging import Page
-from userkeep.http.background import Background
 from userkeep.http.compat.lenient import Fields, read_object
 from userkeep.http.compat.zep_v1 import shapes
 from userkeep.http.compat.zep_v1.lists import BATCH, PagedList
@@ -15,14 +14,15 @@ from userkeep.http.requests import Request
 from userkeep.http.responses import json_response
 from userkeep.services import erasures, sessions, users
 from userkeep.storage.engine import Engine
+from userkeep.worker.worker import Worker
 
 
 class Users(Part):
     """`/user…`"""
 
-    def __init__(self, engine: Engine, background: Background) -> None:
+    def __init__(self, engine: Engine, worker: Worker) -> None:
         super().__init__(engine)
-        self._background = background
+        self._worker = worker
         self._list = PagedList(
             engine, "users", select=users.page, skip=users.skip, shape=shapes.user
         )
@@ -71,7 +71,7 @@ class Users(Part):
     async def delete(self, request: Request) -> Response:
         """Delete a user, with all that is theirs."""
         user_id = await self.user_id(request)
-        return await self.delete_subject(request, self._background, erasures.begin_user, user_id)
+        return await self.delete_subject(request, self._worker, erasures.begin_user, user_id)
 
     async def list_sessions(self, request: Request) -> Response:
         """All sessions of a user, each with the id 0; none where the user is unknown."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 
 from userkeep.domain.verification import LookedAt, NotLookedAt, Residue, Verification
+from userkeep.jobs.verify.patterns import Pattern
+from userkeep.jobs.verify.scanning import Scanner
+from userkeep.jobs.verify.search_terms import Texts
 from userkeep.storage.engine import Engine
-from userkeep.storage.patterns import Pattern
-from userkeep.storage.scanning import RawFile, Scanner
-from userkeep.verifying.wanted import Texts
+from userkeep.storage.raw_files import RawFile
 
 _TIMES = 2
 """What comes into being while files are looked through is looked through at the second time."""
@@ -59,7 +60,7 @@ class FileSearch:
 
     def _noted(self, file: RawFile) -> LookedAt:
         """Where it is noted how much of a file was looked at."""
-        what = file.told_as
+        what = file.label
         if what not in self._looked_at:
             self._looked_at[what] = LookedAt(what, size_bytes=0)
             self._found.looked_at.append(self._looked_at[what])

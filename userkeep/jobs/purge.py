@@ -1,5 +1,6 @@
 """Carrying out a purge: nothing that was deleted before it began is in the files at its end."""
 
+from contextlib import suppress
 from functools import partial
 
 from userkeep.domain.errors import Unavailable
@@ -48,3 +49,9 @@ class Purge:
     def _tell(self, step: Step, doing: str) -> None:
         step.doing = doing
         self._engine.write(partial(purges.tell, step=step))
+
+
+def purge_now(engine: Engine) -> None:
+    """Purge if that is possible now; what prevents it is recorded with the erasures."""
+    with suppress(Unavailable):
+        Purge(engine).run()

@@ -8,13 +8,13 @@ from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.verification import LookedAt, Residue, Verification, Wanted
+from userkeep.jobs.verify.patterns import IN_ROWS, patterns_of, telling_words
+from userkeep.jobs.verify.scanning import Scanner
+from userkeep.jobs.verify.search_terms import Texts
+from userkeep.jobs.verify.table_scans import Look, looks
 from userkeep.services.erasures import is_about
 from userkeep.storage.engine import Engine
-from userkeep.storage.looks import Look, looks
-from userkeep.storage.patterns import IN_ROWS, patterns_of, telling_words
 from userkeep.storage.places import Holds, Place
-from userkeep.storage.scanning import Scanner
-from userkeep.verifying.wanted import Texts
 
 _MOST_ROWS = 500
 _MOST_BYTES = 2 * 1024 * 1024

@@ -13,10 +13,10 @@ from userkeep.domain.errors import UserkeepError
 from userkeep.domain.purge import Schedule
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
-from userkeep.http.timers import Timers
-from userkeep.purging import Purge
+from userkeep.jobs.purge import Purge
 from userkeep.services import purges
 from userkeep.storage.engine import Engine
+from userkeep.worker.timers import Timers
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,7 @@
-"""Opening an instance: settings, engine, schema, secret, rules. No door and no server."""
+"""Opening an instance: engine, schema, secret and rules, from settings. No API and no server."""
+
+import os
+from pathlib import Path
 
 import msgspec
 
@@ -7,18 +10,18 @@ from userkeep.config import (
     Settings,
     is_postgres,
     purge_schedule,
-    read_secret,
     sqlite_path,
 )
+from userkeep.domain.errors import StorageError
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search.analyzer import Words
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, fingerprint
 from userkeep.domain.values.times import HOUR
-from userkeep.index_upkeep import Tell, make_index, tell_nobody
+from userkeep.jobs.index import Tell, make_index, tell_nobody
+from userkeep.jobs.verify.table_scans import look_queries
 from userkeep.services import instance, reindexing
 from userkeep.storage.engine import Engine
-from userkeep.storage.looks import look_queries
 from userkeep.storage.queries import load_queries
 
 DEFAULT_PROJECT = 1
@@ -31,7 +34,7 @@ class Instance(msgspec.Struct, frozen=True):
     scope: Scope
 
     def close(self) -> None:
-        """Finish what is queued and let go of the database."""
+        """Finish what is queued and close the database."""
         self.engine.close()
 
 
@@ -107,3 +110,57 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         memory_window=settings.memory_window,
         tombstone_ttl_us=settings.tombstone_hours * HOUR,
     )
+
+
+def read_secret(settings: Settings) -> bytes:
+    """The secret: the one that is set, or the file's, which is made (0600) where it is missing.
+
+    Servers that share a PostgreSQL database share the secret too: each needs the same file, or the
+    same USERKEEP_SECRET.
+
+    Raises:
+        StorageError: the file cannot be read or made, or is too short.
+    """
+    if settings.secret:
+        return settings.secret.encode()
+    path = secret_path(settings)
+    if path is None:
+        return os.urandom(32)
+    try:
+        if not path.exists():
+            _make_secret(path)
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise StorageError(
+            f"The secret's file {path} cannot be read or made: {error.strerror}."
+        ) from error
+    if len(secret) < 16:
+        raise StorageError(f"The secret in {path} is shorter than 16 characters.")
+    return secret
+
+
+def secret_path(settings: Settings) -> Path | None:
+    """The file in which the secret is looked for where it is not set; none for `:memory:`."""
+    if settings.secret_file:
+        return Path(settings.secret_file)
+    if is_postgres(settings.database_url):
+        return Path("userkeep-data/userkeep.secret")
+    path = sqlite_path(settings.database_url)
+    return None if path == ":memory:" else Path(f"{path}.secret")
+
+
+def _make_secret(path: Path) -> None:
+    # Written whole or not at all: a half-written secret would bind the database to garbage.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(32).hex().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass  # another process was first; its secret counts
+    finally:
+        draft.unlink()

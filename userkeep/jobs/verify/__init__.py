@@ -4,6 +4,6 @@ Rows are compared here, and not by the database: a server is told nothing of wha
 because it may keep a log of what it is asked. What is looked for is neither kept nor logged.
 """
 
-from userkeep.verifying.verifying import Verifying
+from userkeep.jobs.verify.verification import Verifying
 
 __all__ = ["Verifying"]

@@ -1,13 +1,14 @@
 """Verifications, each in a thread beside the requests, one at a time."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Scope
 from userkeep.domain.verification import Verification, Wanted
-from userkeep.http.requests import Request
+from userkeep.jobs.verify import Verifying
 from userkeep.storage.engine import Engine
-from userkeep.verifying import Verifying
 
 
 class Verifier:
@@ -20,7 +21,9 @@ class Verifier:
         self._engine = engine
         self._turn = asyncio.Lock()
 
-    async def run(self, scope: Scope, wanted: Wanted, request: Request) -> Verification:
+    async def run(
+        self, scope: Scope, wanted: Wanted, left: Coroutine[Any, Any, None]
+    ) -> Verification:
         """What came of a verification.
 
         Raises:
@@ -29,15 +32,15 @@ class Verifier:
         """
         verifying = Verifying(self._engine, scope, wanted)
         running = asyncio.create_task(self._in_turn(verifying))
-        left = asyncio.create_task(request.until_left())
+        leaving = asyncio.create_task(left)
         try:
-            await asyncio.wait({running, left}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
-                raise Unavailable("Whoever asked for the verification has gone away.")
+                raise Unavailable("Client disconnected.")
             return running.result()
         finally:
             verifying.stop()
-            left.cancel()
+            leaving.cancel()
             running.cancel()
 
     async def _in_turn(self, verifying: Verifying) -> Verification:

@@ -6,12 +6,12 @@ import sys
 from userkeep.config import Settings
 from userkeep.http.access import AccessControl, is_loopback
 from userkeep.http.app import Application
-from userkeep.http.background import Background
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.http.native import NativeAPI
 from userkeep.http.pages import Pages
-from userkeep.http.timers import SERVER_TIMERS, Timers
-from userkeep.opening import Instance
+from userkeep.instance import Instance
+from userkeep.worker.timers import SERVER_TIMERS, Timers
+from userkeep.worker.worker import Worker
 
 _SWITCH_INTERVAL_S = 0.0005
 _GARBAGE_THRESHOLD = 10_000
@@ -29,10 +29,10 @@ def make_application(
         timers: how long background work waits; a test passes shorter times.
     """
     engine, scope = instance.engine, instance.scope
-    background = Background(engine, scope.rules, timers)
-    apis = (ZepV1API(engine, background), NativeAPI(engine, background), Pages(engine))
+    worker = Worker(engine, scope.rules, timers)
+    apis = (ZepV1API(engine, worker), NativeAPI(engine, worker), Pages(engine))
     any_host = settings.insecure_no_auth and not is_loopback(settings.host)
-    return Application(apis, AccessControl(scope, any_host=any_host), background)
+    return Application(apis, AccessControl(scope, any_host=any_host), worker)
 
 
 def tune_interpreter() -> None:

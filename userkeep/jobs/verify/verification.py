@@ -7,12 +7,12 @@ from functools import partial
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Scope
 from userkeep.domain.verification import NotLookedAt, Verification, Wanted
+from userkeep.jobs.verify.files import FileSearch
+from userkeep.jobs.verify.patterns import Index, Pattern, patterns_of, word_patterns_of
+from userkeep.jobs.verify.rows import RowSearch
+from userkeep.jobs.verify.search_terms import Texts
 from userkeep.services.indexing import words_in_use
 from userkeep.storage.engine import Engine
-from userkeep.storage.patterns import Index, Pattern, patterns_of, word_patterns_of
-from userkeep.verifying.files import FileSearch
-from userkeep.verifying.rows import RowSearch
-from userkeep.verifying.wanted import Texts
 
 _STOPPED = "The verification was stopped before its end; ask again."
 

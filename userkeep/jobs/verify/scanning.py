@@ -1,17 +1,17 @@
 """Looking for texts in the bytes of files, whoever wrote them and whether a database knows of them.
 
 A file is read piece by piece: no snapshot is held, no lock is taken. What is moved within the files
-while they are read may be missed; and see storage.patterns for what is not found at all.
+while they are read may be missed; and see jobs.verify.patterns for what is not found at all.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import suppress
 from itertools import compress
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple
 
-from userkeep.storage.patterns import Form, Pattern
+from userkeep.jobs.verify.patterns import Form, Pattern
+from userkeep.storage.raw_files import OpenFile, PlainFile, RawFile
 
 PIECE_BYTES = 1024 * 1024
 """So much of a file is in memory at a time."""
@@ -20,79 +20,6 @@ _AT_ONCE = 1024
 """Groups of bytes that are looked at in one step: no other thread waits for long."""
 
 _GROUP = 4
-
-
-class Reading(Protocol):
-    """A file that is open."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes it has now."""
-        ...
-
-    def read(self, offset: int, amount: int) -> bytes:
-        """Bytes from an offset on; fewer only where the file ends."""
-        ...
-
-
-class RawFile(Protocol):
-    """A file of a database.
-
-    Attributes:
-        name: relative to the folder of the database.
-        told_as: what it is told of with, among all that was looked at: itself, or its folder.
-    """
-
-    @property
-    def name(self) -> str:
-        """See above."""
-        ...
-
-    @property
-    def told_as(self) -> str:
-        """See above."""
-        ...
-
-    def reading(self) -> AbstractContextManager[Reading]:
-        """Open it.
-
-        Raises:
-            OSError: it is gone, or may not be read.
-        """
-        ...
-
-
-class PlainFile(NamedTuple):
-    """A file that anybody may open and close."""
-
-    path: Path
-    name: str
-
-    @property
-    def told_as(self) -> str:
-        """See RawFile: its folder, which may have hundreds."""
-        folder = PurePosixPath(self.name).parent
-        return f"files in {folder}" if folder.name else "files in the data directory"
-
-    @contextmanager
-    def reading(self) -> Iterator[Reading]:
-        """See RawFile."""
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            yield _Descriptor(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-class _Descriptor(NamedTuple):
-    descriptor: int
-
-    @property
-    def size(self) -> int:
-        return os.fstat(self.descriptor).st_size
-
-    def read(self, offset: int, amount: int) -> bytes:
-        return os.pread(self.descriptor, amount, offset)
 
 
 class Found(NamedTuple):
@@ -139,14 +66,14 @@ class Scanner:
         Raises:
             OSError: the file cannot be read.
         """
-        with file.reading() as reading:
+        with file.open() as reading:
             for begin, fresh, data in self._pieces(reading):
                 for offset, pattern in self.find(data):
                     if offset + len(pattern.data) > fresh:
                         yield Found(file.name, begin + offset, pattern.canary, pattern.form)
                 go_on(len(data) - fresh)
 
-    def _pieces(self, reading: Reading) -> Iterator[tuple[int, int, bytes]]:
+    def _pieces(self, reading: OpenFile) -> Iterator[tuple[int, int, bytes]]:
         """Pieces that overlap, so that each pattern is in one of them whole.
 
         Each with its offset, and how many of its bytes were in the one before.

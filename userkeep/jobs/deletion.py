@@ -1,0 +1,86 @@
+"""Deletion: what is left of an erasure, batch by batch, and its purge if one was requested.
+
+The protocol is described in services.erasures. Any process can continue an erasure where another
+stopped; a lease says which one works on it.
+"""
+
+from userkeep.domain.erasure import Erasure
+from userkeep.domain.purge import Step as PurgeStep
+from userkeep.domain.scope import Rules, Scope
+from userkeep.domain.transaction import Transaction, scoped
+from userkeep.jobs.projects import project_scopes
+from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Steps, Write
+from userkeep.services import erasures, purges
+
+_OTHER_PROCESS_PAUSE_S = 0.1
+
+
+class Deletion:
+    """The job of one erasure.
+
+    Attributes:
+        erasure: as it is now.
+        purge: what a purge does or did to it last; None if none was requested.
+    """
+
+    def __init__(self, scope: Scope, erasure: Erasure) -> None:
+        self._scope = scope
+        self.erasure = erasure
+        self.purge: PurgeStep | None = None
+
+    @property
+    def key(self) -> str:
+        """The erasure's uuid."""
+        return self.erasure.uuid
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last row is deleted, and the files are purged if that was requested."""
+        return self.erasure.is_finished and not self.erasure.waits_for_purge
+
+    @property
+    def may_respond(self) -> bool:
+        """Whether nothing of the subject can be read any more."""
+        return self.erasure.is_finished or self.erasure.is_hidden
+
+    def steps(self) -> Steps[None]:
+        """Delete to the last row, then purge once if a purge was requested."""
+        yield from self.delete()
+        if self.erasure.waits_for_purge:
+            yield PurgeFiles()
+            self.erasure, self.purge = yield Read(scoped(self._scope, _state, self.key))
+
+    def delete(self) -> Steps[None]:
+        """Delete to the last row."""
+        while not self.erasure.is_finished:
+            yield from self._advance()
+
+    def _advance(self) -> Steps[None]:
+        lease = self.erasure.lease_expires_at
+        advance = scoped(self._scope, erasures.advance, self.key, held_until_at=lease)
+        self.erasure = yield Write(advance)
+        if not self.erasure.is_finished and self.erasure.lease_expires_at is None:
+            yield Sleep(_OTHER_PROCESS_PAUSE_S)  # another process has the lease
+
+
+def interrupted_deletions(rules: Rules) -> Steps[list[Deletion]]:
+    """Return the deletions that no process works on."""
+    found: list[Deletion] = []
+    for scope in (yield from project_scopes(rules)):
+        for erasure in (yield Read(scoped(scope, erasures.interrupted))):
+            found.append(Deletion(scope, erasure))
+    return found
+
+
+def release_leases(rules: Rules) -> Steps[None]:
+    """Release the leases of a process that has ended.
+
+    Only for a database that no other process uses: there, whoever held a lease is gone.
+    """
+    for scope in (yield from project_scopes(rules)):
+        yield Write(scoped(scope, erasures.release_leases))
+    yield Write(purges.drop_step)
+
+
+def _state(tx: Transaction, uuid: str) -> tuple[Erasure, PurgeStep | None]:
+    return erasures.get(tx, uuid), purges.step(tx)

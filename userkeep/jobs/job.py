@@ -1,0 +1,28 @@
+"""What a request starts: a job that a client can poll."""
+
+from typing import Protocol
+
+from userkeep.jobs.steps import Steps
+
+
+class Job(Protocol):
+    """Work that a request starts and that may outlive it."""
+
+    @property
+    def key(self) -> str:
+        """Identifies the job: two jobs with the same key are the same work."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        ...
+
+    @property
+    def may_respond(self) -> bool:
+        """Whether the client may be told that the job is accepted, before it is finished."""
+        ...
+
+    def steps(self) -> Steps[None]:
+        """Continue from where the job is. After an error, call this again."""
+        ...

@@ -1,0 +1,81 @@
+"""The steps of a job, and what runs them.
+
+A job is a generator of steps: it yields what is to be done next and is sent the result. So it is
+written once, and runs in a thread that may block (`Runner`) as on an event loop (worker.runner).
+"""
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeVar
+
+from userkeep.domain.transaction import Operation
+from userkeep.storage.engine import Engine
+
+T = TypeVar("T")
+
+
+class Read(NamedTuple):
+    """A transaction that reads."""
+
+    operation: Operation[Any]
+
+
+class Write(NamedTuple):
+    """A transaction that writes."""
+
+    operation: Operation[Any]
+
+
+class Sleep(NamedTuple):
+    """A pause."""
+
+    seconds: float
+
+
+class PurgeFiles(NamedTuple):
+    """A purge of the files, if it is possible now; the erasure records what prevents it."""
+
+
+Step = Read | Write | Sleep | PurgeFiles
+Steps = Generator[Step, Any, T]
+
+
+class Runner:
+    """Runs jobs in the calling thread.
+
+    Args:
+        engine: on which transactions run.
+        purge: performs a purge.
+    """
+
+    def __init__(self, engine: Engine, purge: Callable[[], None]) -> None:
+        self._engine = engine
+        self._purge = purge
+
+    def run(self, steps: Steps[T]) -> T:
+        """Run a job to its end and return its result.
+
+        An error of a step is raised inside the job, which may handle it.
+        """
+        resume, value = steps.send, None
+        while True:
+            try:
+                step = resume(value)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            try:
+                resume, value = steps.send, self._take(step)
+            except Exception as error:
+                resume, value = steps.throw, error
+
+    def _take(self, step: Step) -> Any:
+        match step:
+            case Read(operation):
+                return self._engine.read(operation)
+            case Write(operation):
+                return self._engine.write(operation)
+            case Sleep(seconds):
+                return time.sleep(seconds)
+            case PurgeFiles():
+                return self._purge()

@@ -1,4 +1,4 @@
-"""How Sphinx builds the pages: `make docs`. It needs no network, and the pages ask for none."""
+"""Sphinx configuration for `make docs`. Neither the build nor the built pages use the network."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ html_show_copyright = False
 html_show_sphinx = False
 html_extra_path = ["llms.txt"]
 html_permalinks_icon = "#"
-# The reader's own fonts: nothing is fetched from elsewhere.
+# No font settings: the system's fonts need no download.
 html_theme_options = {
     "light_css_variables": {
         "color-brand-primary": "#1c5f55",
@@ -36,14 +36,15 @@ html_theme_options = {
 
 
 def copy_markdown(app: Sphinx, failure: Exception | None) -> None:
-    """Put each page's Markdown beside it, where llms.txt says that it is."""
+    """Copy the Markdown of each page, with its pictures, to the address that llms.txt names."""
     if failure is not None or app.builder.name != "html":
         return
-    for name in app.env.found_docs:
-        source, target = Path(app.env.doc2path(name)), Path(app.outdir, f"{name}.md")
-        shutil.copyfile(source, target)
+    pages = [Path(app.env.doc2path(name)) for name in app.env.found_docs]
+    pictures = [Path(app.srcdir, name) for name in app.env.images]
+    for source in (*pages, *pictures):
+        shutil.copyfile(source, Path(app.outdir, source.relative_to(app.srcdir)))
 
 
 def setup(app: Sphinx) -> None:
-    """What Sphinx calls."""
+    """Register the hooks."""
     app.connect("build-finished", copy_markdown)

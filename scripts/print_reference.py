@@ -1,10 +1,10 @@
-"""Prints into docs/reference/*.md what the code says of itself, so that no page can be behind it.
+"""Generates the tables and lists of docs/reference/*.md from the code.
 
-    python scripts/print_reference.py           print
-    python scripts/print_reference.py --check   exit with 1 where a page says something else
+    python scripts/print_reference.py           write the pages
+    python scripts/print_reference.py --check   exit with 1 if a page is out of date
 
-A page is written by hand but for what is between `<!-- printed: name -->` and `<!-- /printed -->`.
-A part that no page has a place for is an error, and so is a place for a part that there is not.
+A page is written by hand, except for what is between `<!-- generated: name -->` and
+`<!-- /generated -->`. A part without a place and a place without a part are errors.
 """
 
 import ast
@@ -34,14 +34,14 @@ from userkeep.sdk.requests import NewMessage
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 WIDTH = 100
 
-_PLACE = re.compile(r"(<!-- printed: ([\w-]+) -->\n).*?(\n<!-- /printed -->)", re.DOTALL)
-_NOT_RUN = "<!-- not run: it is an example from the command's own --help -->"
+_PLACE = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(\n<!-- /generated -->)", re.DOTALL)
+_NOT_RUN = "<!-- not run: an example from the --help of the command -->"
 
 Part = Callable[[], Iterator[str]]
 
 
 def table(*rows: tuple[str, ...]) -> Iterator[str]:
-    """Rows of Markdown; the first is the head."""
+    """Yield the lines of a Markdown table; the first row is the header."""
     for number, row in enumerate(rows):
         yield f"| {' | '.join(_cell(text) for text in row)} |"
         if number == 0:
@@ -60,12 +60,12 @@ def _prose(text: str) -> str:
 
 
 def settings() -> Iterator[str]:
-    """The table of a server's settings."""
+    """Yield the table of a server's settings."""
     yield from _settings_of(Settings)
 
 
 def client_settings() -> Iterator[str]:
-    """The table of what the command line needs to know of a server."""
+    """Yield the table of the settings with which the command line finds a server."""
     yield from _settings_of(ClientSettings)
 
 
@@ -88,7 +88,7 @@ def _settings_of(kind: Any) -> Iterator[str]:
 
 
 def commands() -> Iterator[str]:
-    """Every command, depth first, as its --help tells of it."""
+    """Yield every command with its help, depth first."""
     context = click.Context(command_line, info_name="userkeep")
     for path, command in _commands(context, command_line):
         yield f"{'#' * path.count(' ')}# `{path}`"
@@ -97,7 +97,7 @@ def commands() -> Iterator[str]:
 
 
 def overview() -> Iterator[str]:
-    """What holds for all commands, and a line for each."""
+    """Yield what is common to all commands, and a table of them."""
     for paragraph in inspect.cleandoc(command_line.help or "").split("\n\n")[1:]:
         if not paragraph.startswith("\b"):
             yield from (_prose(paragraph), "")
@@ -157,11 +157,11 @@ def _first_sentence(text: str) -> str:
     return re.split(r"(?<=\.) ", _prose(text.partition("\n\n")[0]))[0]
 
 
-# The HTTP interface
+# The HTTP API
 
 
 def operations() -> Iterator[str]:
-    """Every operation of the native interface, by noun."""
+    """Yield every operation of the native API, by noun."""
     document = json.loads(openapi_document())
     noun = ""
     for operation in OPERATIONS:
@@ -176,7 +176,7 @@ def operations() -> Iterator[str]:
 
 
 def types() -> Iterator[str]:
-    """Every type that travels."""
+    """Yield every type of the native API."""
     schemas = json.loads(openapi_document())["components"]["schemas"]
     for name, schema in sorted(schemas.items()):
         if "properties" not in schema or name.startswith(
@@ -197,10 +197,10 @@ def _traffic(described: dict[str, Any]) -> Iterator[str]:
     for parameter in described["parameters"]:
         schema = parameter["schema"]
         meaning = parameter.get("description") or _meaning(schema)
-        told = f"{_kind(schema)}{_default(schema)}"
+        type_ = f"{_kind(schema)}{_default(schema)}"
         if parameter["in"] != "path":
             where = "header" if parameter["in"] == "header" else "query"
-            yield f"- {where} `{parameter['name']}` ({told}){': ' if meaning else ''}{meaning}"
+            yield f"- {where} `{parameter['name']}` ({type_}){': ' if meaning else ''}{meaning}"
     if "requestBody" in described:
         yield f"- body: {_kind(_content(described['requestBody']))}"
     for status, answer in described["responses"].items():
@@ -220,7 +220,7 @@ def _fields(schema: dict[str, Any]) -> Iterator[str]:
         ("field", "type", "meaning"),
         *(
             (
-                f"`{name}`" + ("" if name in required else " (may be absent)"),
+                f"`{name}`" + ("" if name in required else " (optional)"),
                 _kind(each) + _default(each),
                 _meaning(each),
             )
@@ -230,13 +230,13 @@ def _fields(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _meaning(schema: dict[str, Any]) -> str:
-    """What is said of it, or of one of the kinds that it can be."""
+    """Return the description of a schema, or of the first of its alternatives that has one."""
     kinds = [schema, *schema.get("anyOf", ())]
     return next((each["description"] for each in kinds if "description" in each), "")
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """A JSON schema in words."""
+    """Describe a JSON schema in words."""
     if "$ref" in schema:
         name = _type_name(schema["$ref"].rpartition("/")[2])
         if name.startswith("page of "):
@@ -272,7 +272,7 @@ def _type_name(name: str) -> str:
 
 
 def client() -> Iterator[str]:
-    """Both clients, and what each of their nouns can do."""
+    """Yield both clients, and the methods of each noun."""
     for kind in (userkeep.Userkeep, userkeep.AsyncUserkeep):
         yield from (f"## {kind.__name__}", "")
         yield from (*_docstring(kind), "")
@@ -290,7 +290,7 @@ def client() -> Iterator[str]:
 
 
 def sdk_types() -> Iterator[str]:
-    """What goes in and what comes out."""
+    """Yield the types of requests and results."""
     requests = [
         userkeep.CreateUserRequest,
         userkeep.UpdateUserRequest,
@@ -330,10 +330,10 @@ class _Noun:
 
 
 def _nouns() -> Iterator[_Noun]:
-    class Nobody:
-        """Nothing is called while a client is looked at."""
+    class NoTransport:
+        """A transport that is never called: only the attributes of the client are read."""
 
-    for name, part in vars(Client(Nobody())).items():  # type: ignore[arg-type]
+    for name, part in vars(Client(NoTransport())).items():  # type: ignore[arg-type]
         if not name.startswith("_"):
             yield _Noun(name, type(part))
 
@@ -344,14 +344,14 @@ def _method(name: str, method: Any) -> Iterator[str]:
 
 
 def _called(name: str, method: Any) -> Iterator[str]:
-    yield from ("<!-- not run: a signature, which is no program -->", "```python")
+    yield from ("<!-- not run: a signature, not a program -->", "```python")
     for form in get_overloads(method) or [method]:
         yield from _signature(name, form)
     yield from ("```", "", *_docstring(method), "")
 
 
 def _signature(name: str, function: Any) -> Iterator[str]:
-    """As the source has it, with the names that it uses."""
+    """Yield a signature as it is in the source, with the values of constants."""
     source = ast.parse(textwrap.dedent(inspect.getsource(function)))
     (node,) = (each for each in source.body if isinstance(each, ast.FunctionDef))
     for positional in (node.args.posonlyargs, node.args.args):
@@ -375,7 +375,7 @@ def _signature(name: str, function: Any) -> Iterator[str]:
 
 
 class _Constants(ast.NodeTransformer):
-    """Puts the value of a constant in the place of its name."""
+    """Replaces the name of a constant with its value."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names
@@ -386,7 +386,7 @@ class _Constants(ast.NodeTransformer):
 
 
 def _split(arguments: str) -> Iterator[str]:
-    """Arguments, at the commas that are in no brackets."""
+    """Split arguments at the commas outside of brackets."""
     depth, start = 0, 0
     for position, character in enumerate(arguments):
         depth += (character in "[(") - (character in "])")
@@ -401,7 +401,7 @@ def _docstring(kind: Any) -> list[str]:
 
 
 def _docstring_lines(docstring: str) -> Iterator[str]:
-    """A docstring as Markdown: its sections become lists, its examples are left to the pages."""
+    """Convert a docstring to Markdown: sections become lists, examples are left out."""
     for paragraph in re.sub(
         r"```.*?```\n*", "", inspect.cleandoc(docstring), flags=re.DOTALL
     ).split("\n\n"):
@@ -428,7 +428,7 @@ def _items(text: str) -> Iterator[str]:
 
 
 def error_codes() -> Iterator[str]:
-    """Every error: what a server answers, and what the SDK raises."""
+    """Yield every error: the status that a server returns, and the class that the SDK raises."""
     kinds = {
         kind.code: kind
         for kind in (*vars(errors).values(), MethodNotAllowed)
@@ -439,11 +439,11 @@ def error_codes() -> Iterator[str]:
         kind = kinds[code]
         raised = f"`{kind.__name__}`" if kind.__name__ in userkeep.__all__ else "`ServerError`"
         rows.append((str(status), f"`{code}`", raised, str(kind.__doc__)))
-    yield from table(("status", "code", "the SDK raises", "what it says"), *rows)
+    yield from table(("status", "code", "the SDK raises", "message"), *rows)
 
 
 def sdk_errors() -> Iterator[str]:
-    """What only the SDK raises."""
+    """Yield the errors that only the SDK raises."""
     kinds = [getattr(userkeep, name) for name in userkeep.__all__]
     rows = [
         (f"`{kind.__name__}`", _code_of(kind), _prose(str(kind.__doc__)))
@@ -452,7 +452,7 @@ def sdk_errors() -> Iterator[str]:
         and issubclass(kind, Exception)
         and getattr(kind, "code", "") not in STATUS_OF_CODE
     ]
-    yield from table(("class", "code", "what it says"), *rows)
+    yield from table(("class", "code", "message"), *rows)
 
 
 def _code_of(kind: Any) -> str:
@@ -473,18 +473,18 @@ PARTS: dict[str, Part] = {
 }
 
 
-def printed() -> dict[Path, str]:
-    """What each page must say.
+def generated() -> dict[Path, str]:
+    """Return the text of each page.
 
     Raises:
-        LookupError: a part has no place, or a place no part.
+        LookupError: a part has no place, or a place has no part.
     """
     placed: set[str] = set()
 
     def fill(match: re.Match[str]) -> str:
         name = match[2]
         if name not in PARTS:
-            raise LookupError(f"there is no part {name!r} to print")
+            raise LookupError(f"there is no part {name!r}")
         placed.add(name)
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(PARTS[name]()).strip())
         return f"{match[1]}\n{text}\n{match[3]}"
@@ -496,13 +496,13 @@ def printed() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Print, or compare."""
-    texts = printed()
+    """Write the pages, or compare them."""
+    texts = generated()
     differing = [page for page, text in texts.items() if page.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:
         if differing:
             names = ", ".join(page.name for page in differing)
-            print(f"not as printed: docs/reference: {names}; run `make print`", file=sys.stderr)
+            print(f"out of date: docs/reference: {names}; run `make print`", file=sys.stderr)
         return bool(differing)
     for page in differing:
         page.write_text(texts[page], "utf-8")

@@ -1,8 +1,8 @@
-"""Runs the Python blocks of a page in one namespace: an interpreter that is sent them one by one.
+"""Runs the Python blocks of a page in one namespace.
 
-It is a program of its own and imports nothing of ours, so that it runs in any environment. Each
-line on stdin is a JSON object with `code`, `page` and `line`; each line on stdout the answer to it:
-what it printed and, if it failed, the traceback.
+It is a program of its own and imports no project code, so it runs in any environment. Each line on
+stdin is a JSON object with `code`, `page` and `line`. Each line on stdout is the result: what the
+code printed and, if it failed, the traceback.
 """
 
 import ast
@@ -15,7 +15,8 @@ from typing import Any
 
 
 def main() -> None:
-    """Answer until stdin ends."""
+    """Run the blocks from stdin until it ends."""
+    sys.path[0] = ""  # as in an interactive interpreter: modules of the current folder
     answers = sys.stdout
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for line in sys.stdin:

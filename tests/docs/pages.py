@@ -1,23 +1,23 @@
 """The pages of the documentation, and the examples in them.
 
-Every fenced block of a page is run, top to bottom, in a folder of the page's own. What else a page
-has to say about that is in HTML comments, which readers do not see:
+Every fenced block of a page is run, from top to bottom, in a folder of the page's own. HTML
+comments, which readers do not see, say what a page or a block needs:
 
-    <!-- page: with a server -->        a fresh `userkeep serve` runs while the page does
-    <!-- page: with PostgreSQL -->      a fresh database is under the URL that the page names
+    <!-- page: with a server -->        `userkeep serve` runs in the page's folder
+    <!-- page: with PostgreSQL -->      an empty database is at the URL that the page names
 
 and above a block:
 
-    <!-- file: app.py -->               the block is a file of that name, and not run
-    <!-- run: in the background -->     it goes on until the page ends; the next waits for its port
-    <!-- run: with zep-python -->       Python code for the environment of the old client
-    <!-- run: fails -->                 its exit code says that it was refused
-    <!-- not run: why -->               it is skipped, for a reason
+    <!-- file: app.py -->               save the block as this file, do not run it
+    <!-- run: in the background -->     start a server; the next block waits for its port
+    <!-- run: with zep-python -->       run Python code in the environment of zep-python
+    <!-- run: fails -->                 expect a nonzero exit code
+    <!-- not run: why -->               skip the block, and why
 
 Python blocks share one interpreter. A `text` or `json` block is what the block before it prints;
-`…` in it stands for anything, and uuids, times and the ports 8000 and 8001 may differ. After a line
-with `curl`, a comment that begins with a number (`# 404`) is the status that it must get; else it
-must get a success.
+`…` in it stands for any text, and uuids, times and the ports 8000 and 8001 may differ. After a line
+with `curl`, a comment that begins with a number (`# 404`) is the expected status; without one, any
+2xx is expected.
 """
 
 import re
@@ -35,7 +35,7 @@ _FENCE = re.compile(r"(?P<indent> *)(?P<ticks>`{3,})(?P<language>[^`\n]*)")
 
 
 class Mark(NamedTuple):
-    """What a comment says: `kind` is before the colon."""
+    """A comment: `kind` is before the colon, `text` after it."""
 
     kind: str
     text: str
@@ -45,10 +45,10 @@ class Block(NamedTuple):
     """A fenced block.
 
     Attributes:
-        line: where its code begins in the page, from 1.
-        language: after the backticks.
-        code: without the indentation of its fence.
-        marks: of the comments above it.
+        line: the line of the page where the code begins, from 1.
+        language: the word after the backticks.
+        code: the text, without the indentation of its fence.
+        marks: the comments above it.
     """
 
     page: Path
@@ -59,34 +59,34 @@ class Block(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it is, for people."""
+        """Return the page and the line, for messages."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
     def marked(self, kind: str) -> str | None:
-        """What a comment of this kind says; None without one."""
+        """Return the text of the comment of this kind, or None."""
         return next((mark.text for mark in self.marks if mark.kind == kind), None)
 
     @property
     def is_run(self) -> bool:
-        """Whether it is an example that runs."""
+        """Return whether the block is run."""
         is_apart = self.marked("not run") is not None or self.marked("file") is not None
         return self.language in RUN and not is_apart
 
 
 def all_pages() -> list[Path]:
-    """README.md and every page below docs/, but not what is built there."""
+    """Return README.md and every page of docs/, without the built site."""
     pages = [path for path in DOCS.rglob("*.md") if "_build" not in path.parts]
     return [ROOT / "README.md", *sorted(pages)]
 
 
 def page_marks(page: Path) -> list[str]:
-    """What a page needs while it runs."""
+    """Return what a page needs while it runs."""
     found = _COMMENT.finditer(page.read_text())
     return [match[2] for match in found if match[1] == "page"]
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """The blocks of a page in their order; directives of the site's generator are none."""
+    """Return the blocks of a page in order, without Sphinx directives."""
     return [block for block in _fenced(page) if not block.language.startswith("{")]
 
 
@@ -109,7 +109,7 @@ def _fenced(page: Path) -> Iterator[Block]:
 
 
 def _marks_after(line: str, marks: list[Mark]) -> list[Mark]:
-    """The marks in force after a line: prose ends them, empty lines do not."""
+    """Return the marks that apply after a line: prose ends them, empty lines do not."""
     found = [Mark(*match.groups()) for match in _COMMENT.finditer(line)]
     if found:
         return marks + [mark for mark in found if mark.kind != "page"]

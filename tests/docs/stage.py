@@ -1,4 +1,4 @@
-"""Where the examples of a page run: a folder, its ports, an interpreter, a shell."""
+"""Where the examples of a page run: a folder, ports, a Python interpreter, a shell."""
 
 import json
 import os
@@ -24,12 +24,13 @@ ZEP_PYTHON = ROOT / ".environments" / "zep-python"
 ZEP_JS = ROOT / ".environments" / "zep-js"
 POSTGRES_URL = "postgresql://user:password@host/memory"
 PORTS = ("8000", "8001")
+DATABASE_URL = "sqlite:///userkeep-data/userkeep.db"
 STEP_S = 60.0
 
 _PORT = re.compile(r"(?<=[: =])800[01]\b")
 _STATUS = re.compile(r"^(curl (?:.*\\\n)*.*?)\s+# (\d{3})\b.*$", re.MULTILINE)
 
-# What curl does in an example, and that the status is the one that the page leads to expect.
+# curl prints what it printed before, and fails where the status is not the expected one.
 _SHELL = """
 set -eu -o pipefail
 curl() {
@@ -42,11 +43,11 @@ curl() {
 
 
 class Failed(AssertionError):
-    """An example did not do what its page says."""
+    """An example did not do what its page documents."""
 
 
 class Interpreter:
-    """A Python that runs blocks in one namespace."""
+    """A Python interpreter that runs blocks in one namespace."""
 
     def __init__(self, python: Path, folder: Path, environment: Mapping[str, str]) -> None:
         is_ours = python.parent == BIN
@@ -60,7 +61,7 @@ class Interpreter:
         )
 
     def run(self, block: Block, code: str) -> str:
-        """What a block prints."""
+        """Run a block and return what it prints."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         order = {"code": code, "page": str(block.page), "line": block.line}
@@ -76,18 +77,34 @@ class Interpreter:
         return printed
 
     def close(self) -> None:
-        """End it: its namespace goes, as at the end of a script."""
+        """Stop the interpreter; its namespace is dropped, as at the end of a script."""
         self._process.communicate(timeout=STEP_S)
         assert self._process.returncode == 0
 
 
 class Stage:
-    """Runs the blocks of one page."""
+    """Runs the blocks of one page.
 
-    def __init__(self, folder: Path, database_url: str | None = None) -> None:
+    Args:
+        folder: where they run.
+        ports: the free ports to use, by the port that the pages name.
+        database_url: a PostgreSQL database to use for the URL that the pages name.
+        reuses_servers: skip a block that starts a server on a port that is in use already, as a
+            reader does who has left the server of another page running.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ports: Mapping[str, str],
+        *,
+        database_url: str | None = None,
+        reuses_servers: bool = False,
+    ) -> None:
         self.folder = folder
-        self.ports = {port: str(free_port()) for port in PORTS}
+        self.ports = ports
         self._database_url = database_url
+        self._reuses_servers = reuses_servers
         self._interpreters: dict[Path, Interpreter] = {}
         self._background: list[subprocess.Popen[bytes]] = []
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("USERKEEP_")}
@@ -108,26 +125,26 @@ class Stage:
             process.wait(timeout=STEP_S)
 
     def run(self, block: Block) -> str:
-        """What a block prints, with the ports that the page names.
+        """Run a block and return what it prints, with the ports that the page names.
 
         Raises:
-            Failed: it did not run, or ran where it had to be refused.
+            Failed: the block failed, or did not fail where the page expects it.
         """
-        code = self._here(block.code)
+        code = self._localized(block.code)
         if block.language == "python":
             printed = self._interpreter(block).run(block, code)
         elif block.language == "js":
             printed = self._node(block, code)
         elif block.marked("run") == "in the background":
-            printed = self._go_on(block, code)
+            printed = self._in_background(block, code)
         else:
             printed = self._shell(block, code)
-        return self._as_told(printed)
+        return self._as_documented(printed)
 
-    def keep(self, block: Block) -> None:
-        """Write a block that is a file."""
+    def save(self, block: Block) -> None:
+        """Save a block that is a file."""
         path = self.folder / str(block.marked("file"))
-        path.write_text(self._here(block.code))
+        path.write_text(self._localized(block.code))
 
     def _interpreter(self, block: Block) -> Interpreter:
         is_old = block.marked("run") == "with zep-python"
@@ -166,11 +183,14 @@ class Stage:
         )
         has_failed = done.returncode != 0
         if has_failed != (block.marked("run") == "fails"):
-            told = f"{done.stdout}\n{done.stderr}"
-            raise Failed(f"{block.place}: exit code {done.returncode}\n{told}")
+            output = f"{done.stdout}\n{done.stderr}"
+            raise Failed(f"{block.place}: exit code {done.returncode}\n{output}")
         return done.stdout + (done.stderr if has_failed else "")
 
-    def _go_on(self, block: Block, code: str) -> str:
+    def _in_background(self, block: Block, code: str) -> str:
+        wanted = next((port for port in PORTS if f"--port {port}" in block.code), PORTS[0])
+        if self._reuses_servers and _listens(self.ports[wanted]):
+            return ""
         silent = [port for port in self.ports.values() if not _listens(port)]
         log = self.folder / f"line-{block.line}.log"
         with log.open("wb") as file:
@@ -191,32 +211,43 @@ class Stage:
             time.sleep(0.02)
         raise Failed(f"{block.place}: nothing listens\n{log.read_text()}")
 
-    def _here(self, text: str) -> str:
-        """A text of the page, with the ports and the database that there are here."""
+    def _localized(self, text: str) -> str:
+        """Return a text of the page with the ports and the database of this stage."""
         if self._database_url is not None:
             text = text.replace(POSTGRES_URL, self._database_url)
         return _PORT.sub(lambda match: self.ports[match[0]], text)
 
-    def _as_told(self, text: str) -> str:
+    def _as_documented(self, text: str) -> str:
+        """Return an output with the ports and the database that the page names."""
         if self._database_url is not None:
             text = text.replace(self._database_url, POSTGRES_URL)
-        for told, here in self.ports.items():
-            text = text.replace(here, told)
+        for documented, used in self.ports.items():
+            text = text.replace(used, documented)
         return text
+
+
+def free_ports() -> dict[str, str]:
+    """Return a free port for each port that the pages name."""
+    return {port: str(free_port()) for port in PORTS}
+
+
+@contextmanager
+def default_server(folder: Path, ports: Mapping[str, str]) -> Iterator[None]:
+    """Run `userkeep serve` in a folder, as a reader does: its data is in userkeep-data/."""
+    with serving(folder, database_url=DATABASE_URL, port=int(ports["8000"])):
+        yield
 
 
 @contextmanager
 def staged(folder: Path, needs: list[str]) -> Iterator[Stage]:
-    """A stage with what a page says that it needs."""
+    """Set up what a page needs, and a stage for it."""
     unknown = set(needs) - {"with a server", "with PostgreSQL"}
     assert not unknown, f"a page may not say {unknown}"
+    ports = free_ports()
     with ExitStack() as stack:
-        stage = stack.enter_context(Stage(folder, _database(needs)))
         if "with a server" in needs:
-            beside = folder.with_name(f"{folder.name}-server")
-            beside.mkdir()
-            stack.enter_context(serving(beside, port=int(stage.ports["8000"])))
-        yield stage
+            stack.enter_context(default_server(folder, ports))
+        yield stack.enter_context(Stage(folder, ports, database_url=_database(needs)))
 
 
 def _database(needs: list[str]) -> str | None:
@@ -234,7 +265,7 @@ def _listens(port: str) -> bool:
 
 
 def differences(shown: str, printed: str, language: str) -> str | None:
-    """How what was printed differs from what a page shows; None: in nothing that matters."""
+    """Return how an output differs from what the page shows; None if it does not."""
     if language == "json":
         is_same = _is_like(json.loads(shown), json.loads(printed))
     else:
@@ -247,13 +278,13 @@ _TIME = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\
 
 
 def _plain(text: str) -> str:
-    """A text without what may differ."""
+    """Return a text without what may differ: uuids, times, blanks at the end of lines."""
     lines = [line.rstrip() for line in text.strip().splitlines()]
     return _TIME.sub("<time>", _UUID.sub("<uuid>", "\n".join(lines)))
 
 
 def _is_like(shown: Any, printed: Any) -> bool:
-    """Whether what was printed is what is shown, but for what may differ."""
+    """Return whether an output is what the page shows, apart from what may differ."""
     if isinstance(shown, dict) and isinstance(printed, dict):
         is_like = [_is_like(shown[name], printed.get(name)) for name in shown]
         return shown.keys() == printed.keys() and all(is_like)

@@ -1,13 +1,21 @@
-"""Every example in README.md and docs/ runs, and prints what the page shows; see pages.py."""
+"""Every example in README.md and docs/ runs and prints what the page shows; see pages.py."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, RUN, SHOWN, Block, all_pages, blocks_of, page_marks
-from tests.docs.stage import Stage, differences, staged
+from tests.docs.pages import DOCS, ROOT, RUN, SHOWN, Block, all_pages, blocks_of, page_marks
+from tests.docs.stage import Stage, default_server, differences, free_ports, staged
 
 COLUMN = 90
+
+# What a newcomer reads first, one after the other, with one server running.
+FIRST_PAGES = [
+    ROOT / "README.md",
+    DOCS / "index.md",
+    DOCS / "quickstart.md",
+    DOCS / "guides" / "migrating-from-zep.md",
+]
 
 
 def name_of(page: Path) -> str:
@@ -15,11 +23,19 @@ def name_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", all_pages(), ids=name_of)
-def test_the_examples_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
+def test_the_examples_of_a_page_run_as_documented(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "page"
     folder.mkdir()
     with staged(folder, page_marks(page)) as stage:
         run_all(blocks_of(page), stage)
+
+
+def test_the_first_pages_run_twice_in_one_folder_against_one_server(tmp_path: Path) -> None:
+    ports = free_ports()
+    with default_server(tmp_path, ports):
+        for page in FIRST_PAGES * 2:
+            with Stage(tmp_path, ports, reuses_servers=True) as stage:
+                run_all(blocks_of(page), stage)
 
 
 def run_all(blocks: list[Block], stage: Stage) -> None:
@@ -28,14 +44,14 @@ def run_all(blocks: list[Block], stage: Stage) -> None:
         if block.marked("not run") is not None:
             continue
         if block.marked("file") is not None:
-            stage.keep(block)
+            stage.save(block)
         elif block.language in RUN:
             printed = (block, stage.run(block))
             if block.language == "console":
                 check(block, output_in(block.code), printed[1], "text")
         else:
-            assert block.language in SHOWN, f"{block.place}: how does {block.language} run?"
-            assert printed is not None, f"{block.place}: nothing was run before that prints this"
+            assert block.language in SHOWN, f"{block.place}: {block.language} cannot be run"
+            assert printed is not None, f"{block.place}: no block before it prints this"
             check(block, block.code, printed[1], block.language)
             printed = None
 
@@ -55,7 +71,7 @@ def test_each_page_has_examples_that_run(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", all_pages(), ids=name_of)
-def test_what_is_not_run_says_why(page: Path) -> None:
+def test_a_block_that_is_not_run_has_a_reason(page: Path) -> None:
     for block in blocks_of(page):
         reason = block.marked("not run")
         assert reason is None or len(reason.split()) >= 4, f"{block.place}: why is it not run?"
@@ -69,7 +85,7 @@ def test_an_example_fits_the_column_of_a_page(page: Path) -> None:
             assert wide == [], block.place
 
 
-def test_output_that_differs_is_found() -> None:
+def test_a_different_output_is_detected() -> None:
     assert differences("size 9\n", "size 9\n", "text") is None
     assert differences("size 9\n", "size 8\n", "text") is not None
     assert differences("a … c\n", "a b c\n", "text") is None

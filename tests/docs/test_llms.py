@@ -1,4 +1,4 @@
-"""docs/llms.txt is what llmstxt.org describes, and knows every page."""
+"""docs/llms.txt has the format that llmstxt.org specifies, and lists every page."""
 
 import re
 
@@ -8,11 +8,11 @@ TEXT = (DOCS / "llms.txt").read_text()
 LINK = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<to>[^)]+)\): .+$", re.MULTILINE)
 
 
-def test_it_begins_with_a_title_and_a_summary() -> None:
+def test_it_starts_with_a_title_and_a_summary() -> None:
     assert re.match(r"# Userkeep\n\n(> .+\n)+\n", TEXT)
 
 
-def test_all_under_a_heading_are_links_with_a_word_about_each() -> None:
+def test_each_section_is_a_list_of_links_with_descriptions() -> None:
     for section in TEXT.split("\n## ")[1:]:
         lines = section.splitlines()[1:]
         assert all(LINK.fullmatch(line) for line in lines if line), section

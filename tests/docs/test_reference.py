@@ -1,4 +1,4 @@
-"""docs/reference/ says what the code says, and examples in --help are ones that can be called."""
+"""docs/reference/ matches the code, and the examples in --help are valid commands."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ REFERENCE = DOCS / "reference"
 SETTINGS = (*fields(Settings), *fields(ClientSettings))
 
 
-def test_the_reference_is_as_it_would_be_printed_now() -> None:
+def test_the_reference_is_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, "scripts/print_reference.py", "--check"],
         cwd=ROOT,
@@ -30,26 +30,26 @@ def test_the_reference_is_as_it_would_be_printed_now() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_every_operation_is_in_it() -> None:
+def test_the_reference_has_every_operation() -> None:
     text = (REFERENCE / "http.md").read_text()
     for operation in OPERATIONS:
         assert text.count(f"#### `{operation.method} {operation.path}`\n") == 1
 
 
 @pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_no_page_names_a_setting_that_there_is_not(page: object) -> None:
-    named = set(re.findall(r"\bUSERKEEP_[A-Z_]+\b", told(page))) - {"USERKEEP_"}
-    invented = {"USERKEEP_MEMORY_WINDOWS"}  # the settings page shows how one is refused
+def test_pages_name_only_existing_settings(page: object) -> None:
+    named = set(re.findall(r"\bUSERKEEP_[A-Z_]+\b", text_of(page))) - {"USERKEEP_"}
+    invented = {"USERKEEP_MEMORY_WINDOWS"}  # the settings page shows that it is rejected
     assert named - invented <= {variable_of(each.name) for each in SETTINGS}
 
 
 @pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_no_page_names_a_command_that_there_is_not(page: object) -> None:
-    named = set(re.findall(r"(?:^|`|\$ )userkeep ([a-z][a-z-]*)", told(page), re.MULTILINE))
+def test_pages_name_only_existing_commands(page: object) -> None:
+    named = set(re.findall(r"(?:^|`|\$ )userkeep ([a-z][a-z-]*)", text_of(page), re.MULTILINE))
     assert named <= set(main.commands)
 
 
-def told(page: object) -> str:
+def text_of(page: object) -> str:
     return (ROOT / str(page)).read_text()
 
 
@@ -66,7 +66,7 @@ def examples_in_help() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("example", sorted(set(examples_in_help())))
-def test_an_example_in_help_is_one_that_can_be_called(example: str) -> None:
+def test_an_example_in_help_is_a_valid_command(example: str) -> None:
     words = shlex.split(re.split(r" [|<>] ", example)[0], comments=True)[1:]
     command: click.Command = main
     context = click.Context(main, info_name="userkeep")

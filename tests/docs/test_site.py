@@ -1,4 +1,4 @@
-"""The built site: no warning, nothing from elsewhere, each page's Markdown beside it."""
+"""The built site has no warnings, needs no other server, and includes each page as Markdown."""
 
 import re
 import subprocess
@@ -10,12 +10,12 @@ import pytest
 
 from tests.docs.pages import DOCS, ROOT
 
-# What makes a browser fetch something when it opens a page; a link that one may follow does not.
+# Attributes that make a browser fetch something when it opens a page; links do not.
 FETCHING = {"src", "srcset", "poster", "data"}
 
 
 class Fetched(HTMLParser):
-    """What a browser that opens a page asks for."""
+    """The addresses that a browser fetches when it opens a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,12 +30,12 @@ class Fetched(HTMLParser):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
-    # Nobody is to be reached: a proxy that refuses everything stands before the rest of the world.
-    elsewhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    # The build must not use the network: this proxy does not exist.
+    offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     done = subprocess.run(
         [*command, "-d", str(folder / "doctrees"), str(DOCS), str(folder / "html")],
         cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **elsewhere},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **offline},
         capture_output=True,
         text=True,
         check=False,
@@ -53,7 +53,7 @@ def test_every_page_is_built_and_has_its_markdown_beside_it(site: Path) -> None:
         assert (site / name).read_bytes() == page.read_bytes()
 
 
-def test_a_page_asks_nobody_else_for_anything(site: Path) -> None:
+def test_a_page_fetches_nothing_from_other_servers(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 10
     for page in pages:
@@ -63,11 +63,16 @@ def test_a_page_asks_nobody_else_for_anything(site: Path) -> None:
         assert foreign == [], page.name
 
 
-def test_nor_do_its_styles_and_scripts(site: Path) -> None:
+def test_styles_and_scripts_fetch_nothing_from_other_servers(site: Path) -> None:
     for path in (*site.rglob("*.css"), *site.rglob("*.js")):
         text = path.read_text()
         assert not re.search(r"@import|url\(\s*['\"]?(https?:)?//", text), path.name
         assert not re.search(r"(fetch|importScripts|\.open)\(\s*['\"`]", text), path.name
+
+
+def test_a_picture_is_beside_the_markdown_that_shows_it(site: Path) -> None:
+    picture = Path("concepts", "architecture.svg")
+    assert (site / picture).read_bytes() == (DOCS / picture).read_bytes()
 
 
 def test_llms_txt_is_served(site: Path) -> None:

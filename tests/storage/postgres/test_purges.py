@@ -181,7 +181,7 @@ def test_a_role_with_the_rights_that_the_documentation_names_can_do_all(
     server: OwnPostgresServer, url: str, mark: str
 ) -> None:
     name = str(conninfo_to_dict(url)["dbname"])
-    page = Path(__file__).parents[3] / "docs" / "data-deletion.md"
+    page = Path(__file__).parents[3] / "docs" / "data-deletion" / "purging.md"
     grants = re.findall(r"^GRANT .*$", page.read_text(), re.MULTILINE)
     assert len(grants) == 2
     with psycopg.connect(url, autocommit=True) as connection:

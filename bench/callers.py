@@ -167,7 +167,7 @@ class Raw:
                     "metadata": None,
                     "data": None,
                     "word_count": words.word_count,
-                    "words": words.words,
+                    "words": words.terms,
                     "search_scope": search_scope,
                 }
                 for each in range(several)

@@ -73,7 +73,7 @@ def _text(place: int) -> Text:
     role = "assistant" if place % 2 else "user"
     content = WORDS[place : place + _LETTERS]
     known = indexed(role, role, content)
-    return Text(place + 1, role, content, known.words, known.word_count, known.length)
+    return Text(place + 1, role, content, known.terms, known.word_count, known.length)
 
 
 def check_space(needed: int) -> None:

@@ -9,17 +9,16 @@ from functools import cache
 
 from bench.servers import SECRET
 from userkeep.config import Settings
+from userkeep.domain.search.entries import IndexEntry, make_entry
 from userkeep.instance import make_rules
-from userkeep.services import indexing
-from userkeep.services.indexing import Indexed
 
-_WORDS = make_rules(Settings(), SECRET.encode()).words
+_ANALYZER = make_rules(Settings(), SECRET.encode()).analyzer
 
-INDEX_VERSION = _WORDS.version
+INDEX_VERSION = _ANALYZER.version
 """Names the rules in a database whose index was made by them."""
 
 
 @cache
-def indexed(role: str, role_type: str, content: str) -> Indexed:
+def indexed(role: str, role_type: str, content: str) -> IndexEntry:
     """What the index is told of a message that says this; made the first time it is asked for."""
-    return indexing.indexed(_WORDS, role, role_type, content)
+    return make_entry(_ANALYZER, role, role_type, content)

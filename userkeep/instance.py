@@ -14,7 +14,7 @@ from userkeep.config import (
 )
 from userkeep.domain.errors import StorageError
 from userkeep.domain.scope import Rules, Scope
-from userkeep.domain.search.analyzer import Words
+from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, fingerprint
 from userkeep.domain.values.times import HOUR
@@ -66,7 +66,7 @@ def open_instance(
         rules = make_rules(settings, secret)
         if keeps_language:
             engine.read(lambda tx: reindexing.check_language(tx, rules))
-        if engine.read(reindexing.version) != rules.words.version:
+        if engine.read(reindexing.version) != rules.analyzer.version:
             make_index(engine, rules, tell)
     except BaseException:
         engine.close()
@@ -105,7 +105,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
     return Rules(
         id_hash=KeyedHash(secret, "ids of what was deleted"),
         request_hash=KeyedHash(secret, "requests with an idempotency key"),
-        words=Words(LANGUAGES[settings.search_language]),
+        analyzer=Analyzer(LANGUAGES[settings.search_language]),
         purges=purge_schedule(settings),
         memory_window=settings.memory_window,
         tombstone_ttl_us=settings.tombstone_hours * HOUR,

@@ -141,7 +141,7 @@ class Calls(ABC):
                 "content": message["content"],
                 "data": None,
                 "word_count": of_message.word_count,
-                "words": of_message.words,
+                "words": of_message.terms,
                 "search_scope": 0,
             }
             for message, of_message in zip(body["messages"], words, strict=True)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from userkeep import cli, opening
-from userkeep.services import indexing
-from userkeep.services.indexing import Indexed
+from userkeep.domain.search.entries import IndexEntry
+from userkeep.services import messages
 from userkeep.storage.queries import Query, load_queries
 
 NOTHING = "SELECT 1 WHERE 1 = 0"
@@ -65,7 +65,7 @@ def load_without_index(dialect: str) -> dict[str, Query]:
 def main() -> None:
     """Be `userkeep`, without the index and the making of words for it."""
     opening.load_queries = load_without_index  # type: ignore[attr-defined]
-    indexing.indexed = lambda *_said: Indexed("", 0)
+    messages.make_entry = lambda *_said: IndexEntry("", 0)  # type: ignore[attr-defined]
     cli.main()
 
 

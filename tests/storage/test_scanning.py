@@ -18,7 +18,7 @@ from tests.postgres import postgres_server
 from userkeep import NewMessage, Userkeep
 from userkeep.domain.canaries import MAX_CANARIES, check_canaries
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.search.analyzer import Words, folded
+from userkeep.domain.search.analyzer import Analyzer, fold
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.jobs.verify import scanning
 from userkeep.jobs.verify.patterns import (
@@ -32,7 +32,7 @@ from userkeep.jobs.verify.patterns import (
 from userkeep.jobs.verify.scanning import PIECE_BYTES, Scanner, scan_files
 from userkeep.storage.raw_files import PlainFile
 
-WORDS = Words(LANGUAGES["english"])
+ANALYZER = Analyzer(LANGUAGES["english"])
 SENTENCE = 'Jane "the Fox" Doe\nlives in Øslo/Zürich, <at> №12 😀'
 UUID = "0192f0c1-2b3a-7c4d-8e5f-60718293a4b5"
 
@@ -53,7 +53,7 @@ def forms(canary: str, data: bytes) -> set[Form]:
         (SENTENCE.upper().encode(), Form.OTHER_CASE),
         (SENTENCE.title().encode(), Form.OTHER_CASE),
         (SENTENCE.casefold().encode(), Form.OTHER_CASE),
-        (folded(SENTENCE).encode(), Form.OTHER_CASE),
+        (fold(SENTENCE).encode(), Form.OTHER_CASE),
         (SENTENCE.replace("ü", "u\u0308").encode(), Form.OTHER_CASE),
         (SENTENCE.encode("utf-16-le"), Form.UTF16_LE),
         (SENTENCE.encode("utf-16-be"), Form.UTF16_BE),
@@ -112,12 +112,12 @@ def test_no_pattern_is_short_enough_to_be_found_by_chance() -> None:
 
 
 def word_forms(word: str, data: bytes, index: Index = "fts5") -> set[Form]:
-    patterns = word_patterns_of([telling_words(word, WORDS)], index)
+    patterns = word_patterns_of([telling_words(word, ANALYZER)], index)
     return {pattern.form for _, pattern in Scanner(patterns).find(data)}
 
 
 def test_words_are_those_of_the_index_without_the_short_ones() -> None:
-    assert telling_words("Jane's Appointments in ZÜRICH", WORDS) == {"appoint", "zurich"}
+    assert telling_words("Jane's Appointments in ZÜRICH", ANALYZER) == {"appoint", "zurich"}
 
 
 def test_a_word_is_found_whole_where_an_fts5_page_begins_with_it() -> None:
@@ -322,7 +322,7 @@ def fill(database: str) -> None:
 def found_in(folder: Path, index: Index) -> dict[str, set[tuple[int, Form]]]:
     """By file, which canaries are in it and in which form."""
     canaries = [EMAIL, SAID, "2 said: Bergstrom!", "Øl-Canary"]
-    words = [telling_words(canary, WORDS) for canary in canaries]
+    words = [telling_words(canary, ANALYZER) for canary in canaries]
     patterns = [*patterns_of(canaries), *word_patterns_of(words, index)]
     files = [path for path in folder.rglob("*") if path.is_file()]
     found: dict[str, set[tuple[int, Form]]] = {}

@@ -3,7 +3,7 @@
 import msgspec
 
 from userkeep.domain.purge import Schedule
-from userkeep.domain.search.analyzer import Words
+from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.secret import KeyedHash
 from userkeep.domain.values.times import HOUR
 
@@ -14,7 +14,7 @@ class Rules(msgspec.Struct, frozen=True):
     Attributes:
         id_hash: the keyed hash of ids of what was deleted.
         request_hash: the keyed hash of requests that carry an Idempotency-Key.
-        words: what makes words of texts, in the instance's language.
+        analyzer: turns texts into terms, in the instance's language.
         memory_window: how many messages a memory holds when nobody says how many.
         tombstone_ttl_us: how long, in microseconds, a deleted id refuses to come back by itself.
         idempotency_ttl_us: how long, in microseconds, an Idempotency-Key is remembered.
@@ -23,7 +23,7 @@ class Rules(msgspec.Struct, frozen=True):
 
     id_hash: KeyedHash
     request_hash: KeyedHash
-    words: Words
+    analyzer: Analyzer
     purges: Schedule
     memory_window: int = 12
     tombstone_ttl_us: int = 24 * HOUR

@@ -6,35 +6,22 @@ changes or deletes a message calls this module first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from userkeep.domain.message import Message
-from userkeep.domain.search.analyzer import MAX_WORDS_BYTES, Words, indexed_part
-from userkeep.domain.search.ranking import length_of
-from userkeep.domain.search.speakers import name_of
+from userkeep.domain.search.analyzer import Analyzer
+from userkeep.domain.search.entries import (
+    IndexEntry,
+    make_entry,
+    speaker_term,
+    without_speaker_prefix,
+)
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import encode_json
 
 _AT_ONCE = 500
-
-
-class Indexed(NamedTuple):
-    """What the index is told of a message.
-
-    Attributes:
-        words: each once, with spaces between them; see `participants` for those of the name.
-        word_count: how many words the message has, each as often as it is there.
-    """
-
-    words: str
-    word_count: int
-
-    @property
-    def length(self) -> int:
-        """As ranking takes it."""
-        return length_of(self.word_count)
 
 
 class _Stored(msgspec.Struct):
@@ -42,19 +29,6 @@ class _Stored(msgspec.Struct):
     role: str
     role_type: str
     content: str
-
-
-def indexed(analyzer: Words, role: str, role_type: str, content: str) -> Indexed:
-    """What the index is told of a message that says this."""
-    words = analyzer.of(indexed_part(content))
-    name = name_of(role, role_type)
-    marks = [marked(word) for word in analyzer.of(name)] if name else []
-    return Indexed(_joined([*marks, *words]), len(words))
-
-
-def marked(word: str) -> str:
-    """The word of the index that says: this word is in the name of who speaks."""
-    return f"@{word}"
 
 
 def add(tx: Transaction, rows: Iterable[Mapping[str, Any]], search_scope: int) -> None:
@@ -69,8 +43,8 @@ def add(tx: Transaction, rows: Iterable[Mapping[str, Any]], search_scope: int) -
 
 def change(tx: Transaction, session_id: str, before: Message, after: Message) -> None:
     """Index a message that is being edited by what it says from now on."""
-    old = indexed(tx.scope.rules.words, before.role, before.role_type, before.content)
-    new = indexed(tx.scope.rules.words, after.role, after.role_type, after.content)
+    old = make_entry(tx.scope.rules.analyzer, before.role, before.role_type, before.content)
+    new = make_entry(tx.scope.rules.analyzer, after.role, after.role_type, after.content)
     if old == new:
         return
     search_scope = _search_scope(tx, session_id)
@@ -85,9 +59,9 @@ def change(tx: Transaction, session_id: str, before: Message, after: Message) ->
     )
 
 
-def remove(tx: Transaction, session_id: str, message: Message) -> Indexed:
+def remove(tx: Transaction, session_id: str, message: Message) -> IndexEntry:
     """Take a message out of the index that is about to be deleted; gives what stood there."""
-    old = indexed(tx.scope.rules.words, message.role, message.role_type, message.content)
+    old = make_entry(tx.scope.rules.analyzer, message.role, message.role_type, message.content)
     search_scope = _search_scope(tx, session_id)
     _take_out(tx, session_id, search_scope, [(message.seq, old)])
     return old
@@ -97,14 +71,14 @@ def remove_range(tx: Transaction, session_id: str, from_seq: int, before_seq: in
     """Take the messages out of the index that are about to be deleted, from and before a seq."""
     for rows in _stored(tx, session_id, from_seq, before_seq):
         search_scope = _search_scope(tx, session_id)
-        _take_out(tx, session_id, search_scope, _indexed_rows(tx.scope.rules.words, rows))
+        _take_out(tx, session_id, search_scope, _indexed_rows(tx.scope.rules.analyzer, rows))
 
 
 def move(tx: Transaction, session_id: str, from_scope: int, to_scope: int, last_seq: int) -> None:
     """Let a session's messages be found among those of its new owner."""
     of_session = {"session_id": session_id}
     for rows in _stored(tx, session_id, 0, last_seq + 1):
-        known = _indexed_rows(tx.scope.rules.words, rows)
+        known = _indexed_rows(tx.scope.rules.analyzer, rows)
         _take_out(tx, session_id, from_scope, known)
         tx.defer_many("index_message", _rows(session_id, to_scope, known))
     tx.defer("move_words", from_scope=from_scope, to_scope=to_scope, **of_session)
@@ -114,7 +88,7 @@ def put(
     tx: Transaction,
     session_id: str,
     search_scope: int,
-    entries: Sequence[tuple[int, Indexed]],
+    entries: Sequence[tuple[int, IndexEntry]],
 ) -> None:
     """Index messages that are stored and are not in the index: by seq, what it is told of them."""
     rows = _rows(session_id, search_scope, entries)
@@ -127,9 +101,9 @@ def words_in_use(tx: Transaction, words: Iterable[str]) -> set[str]:
 
     None, where an engine keeps them in the messages' own rows.
     """
-    asked = [each for word in words for each in (word, marked(word))]
+    asked = [each for word in words for each in (word, speaker_term(word))]
     found = tx.fetch_all("words_in_use", str, words=encode_json(asked).decode())
-    return {word.removeprefix("@") for word in found}
+    return set(map(without_speaker_prefix, found))
 
 
 def _search_scope(tx: Transaction, session_id: str) -> int:
@@ -153,38 +127,30 @@ def _stored(
             yield rows
 
 
-def _indexed_rows(analyzer: Words, rows: Sequence[_Stored]) -> list[tuple[int, Indexed]]:
-    return [(row.seq, indexed(analyzer, row.role, row.role_type, row.content)) for row in rows]
+def _indexed_rows(analyzer: Analyzer, rows: Sequence[_Stored]) -> list[tuple[int, IndexEntry]]:
+    return [(row.seq, make_entry(analyzer, row.role, row.role_type, row.content)) for row in rows]
 
 
 def _take_out(
     tx: Transaction,
     session_id: str,
     search_scope: int,
-    known: Sequence[tuple[int, Indexed]],
+    known: Sequence[tuple[int, IndexEntry]],
 ) -> None:
     tx.flush()  # what is not in yet cannot be taken out
     tx.defer_many("unindex_message", _rows(session_id, search_scope, known))
 
 
 def _rows(
-    session_id: str, search_scope: int, known: Sequence[tuple[int, Indexed]]
+    session_id: str, search_scope: int, known: Sequence[tuple[int, IndexEntry]]
 ) -> list[dict[str, Any]]:
     return [
         {
             "session_id": session_id,
             "seq": seq,
             "search_scope": search_scope,
-            "words": each.words,
+            "words": each.terms,
             "word_count": each.word_count,
         }
         for seq, each in known
     ]
-
-
-def _joined(words: Sequence[str]) -> str:
-    text = " ".join(dict.fromkeys(words))
-    if len(text) * 4 <= MAX_WORDS_BYTES:
-        return text
-    cut = text.encode()[:MAX_WORDS_BYTES].decode(errors="ignore")
-    return text if len(cut) == len(text) else cut.rpartition(" ")[0]

@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from userkeep.domain.errors import AlreadyExists, Conflict, NotFound
 from userkeep.domain.message import Message, MessageChange, NewMessage
+from userkeep.domain.search.entries import IndexEntry, make_entry
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User
@@ -17,7 +18,6 @@ from userkeep.domain.values.metadata import Merge
 from userkeep.domain.values.paging import Page
 from userkeep.domain.values.text import check_content, check_name
 from userkeep.services import changes, indexing, sessions, tombstones, users
-from userkeep.services.indexing import Indexed
 
 _MOST_LOOKS = 5
 
@@ -58,8 +58,8 @@ def append(
     """
     if user_id is not None:
         check_id(user_id, "user_id")
-    analyzer = tx.scope.rules.words
-    words = [indexing.indexed(analyzer, each.role, each.role_type, each.content) for each in new]
+    analyzer = tx.scope.rules.analyzer
+    words = [make_entry(analyzer, each.role, each.role_type, each.content) for each in new]
     added = _Added(len(new), sum(each.length for each in words))
     last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_open=may_open_session)
     first_seq = last_seq - len(new) + 1
@@ -264,7 +264,7 @@ def _open(tx: Transaction, session_id: str, added: _Added, owner: User | None) -
     return opened
 
 
-def _row(session_id: str, message: Message, words: Indexed, search_scope: int) -> dict[str, Any]:
+def _row(session_id: str, message: Message, words: IndexEntry, search_scope: int) -> dict[str, Any]:
     """A message as it is stored and indexed."""
     return {
         "session_id": session_id,
@@ -278,7 +278,7 @@ def _row(session_id: str, message: Message, words: Indexed, search_scope: int) -
         "content": message.content,
         "data": message.data,
         "word_count": words.word_count,
-        "words": words.words,
+        "words": words.terms,
         "search_scope": search_scope,
     }
 

@@ -11,10 +11,10 @@ import msgspec
 
 from userkeep.domain.errors import StorageError
 from userkeep.domain.scope import Rules, Scope
+from userkeep.domain.search.entries import IndexEntry, make_entry
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import encode_json
 from userkeep.services import indexing
-from userkeep.services.indexing import Indexed
 
 BATCH_MS = 100
 """Nobody is served meanwhile, or readers alone."""
@@ -127,11 +127,11 @@ def check_language(tx: Transaction, rules: Rules) -> None:
         StorageError: with what to do.
     """
     made_by = version(tx)
-    if made_by is None or made_by.partition(" ")[0] == rules.words.language.name:
+    if made_by is None or made_by.partition(" ")[0] == rules.analyzer.language.name:
         return
     raise StorageError(
         f"The messages of this database are indexed as {made_by.partition(' ')[0]}, and "
-        f"USERKEEP_SEARCH_LANGUAGE says {rules.words.language.name}. Set it back, or make the "
+        f"USERKEEP_SEARCH_LANGUAGE says {rules.analyzer.language.name}. Set it back, or make the "
         "index anew with `userkeep doctor --deep`."
     )
 
@@ -140,9 +140,9 @@ def begin(tx: Transaction, rules: Rules) -> Making:
     """Begin to make the index, or go on with it where that was interrupted."""
     made = tx.fetch_one("get_index_making", str)
     making = msgspec.json.decode(made, type=Making) if made else None
-    if making is not None and making.version == rules.words.version:
+    if making is not None and making.version == rules.analyzer.version:
         return making
-    making = Making(rules.words.version)
+    making = Making(rules.analyzer.version)
     tx.defer("drop_index_version")
     tx.defer("empty_index")
     _keep(tx, making)
@@ -231,7 +231,7 @@ def _index(tx: Transaction, session: IndexedSession) -> int:
     count, total_length = 0, 0
     for rows in _messages(tx, session):
         entries = [
-            (row.seq, indexing.indexed(tx.scope.rules.words, row.role, row.role_type, row.content))
+            (row.seq, make_entry(tx.scope.rules.analyzer, row.role, row.role_type, row.content))
             for row in rows
         ]
         indexing.put(tx, session.session_id, session.search_scope, entries)
@@ -249,7 +249,7 @@ def _is_indexed(tx: Transaction, session: IndexedSession, progress: Progress) ->
     total_length, is_indexed = 0, True
     for rows in _messages(tx, session):
         expected = [
-            indexing.indexed(tx.scope.rules.words, row.role, row.role_type, row.content)
+            make_entry(tx.scope.rules.analyzer, row.role, row.role_type, row.content)
             for row in rows
         ]
         stored = tx.fetch_all(
@@ -270,21 +270,21 @@ def _is_indexed(tx: Transaction, session: IndexedSession, progress: Progress) ->
 
 
 def _have_their_words(
-    session: IndexedSession, stored: list[_WordsOfMessage], expected: list[Indexed]
+    session: IndexedSession, stored: list[_WordsOfMessage], expected: list[IndexEntry]
 ) -> bool:
     mark = f"#{session.search_scope}"
     return all(
-        row.words is not None and set(row.words.split()) == {*each.words.split(), mark}
+        row.words is not None and set(row.words.split()) == {*each.terms.split(), mark}
         for row, each in zip(stored, expected, strict=True)
     )
 
 
 def _expect(
-    entries: Entries, session: IndexedSession, rows: list[_Stored], expected: list[Indexed]
+    entries: Entries, session: IndexedSession, rows: list[_Stored], expected: list[IndexEntry]
 ) -> None:
     for row, each in zip(rows, expected, strict=True):
         in_index = session.search_scope << ROW_BITS | row.row
-        for word in each.words.split():
+        for word in each.terms.split():
             entries.add(word, in_index)
 
 

@@ -14,16 +14,16 @@ import msgspec
 
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import Message
-from userkeep.domain.search.query import Question, Weight
-from userkeep.domain.search.ranking import Extent, Match, Place, Scores, score_matches
-from userkeep.domain.search.snippets import Snippet, snippet_of
+from userkeep.domain.search.entries import speaker_term
+from userkeep.domain.search.query import MessageWeight, ParsedQuery
+from userkeep.domain.search.ranking import CorpusStats, DocPosition, Posting, Scores, score_postings
+from userkeep.domain.search.snippets import Snippet, make_snippet
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.metadata import encode_json
 from userkeep.domain.values.text import check_characters
 from userkeep.domain.values.times import Instant
 from userkeep.services import sessions, users
-from userkeep.services.indexing import marked
 
 MAX_QUERY_LENGTH = 10_000
 """Characters: more than anybody types, and room for a message as the question."""
@@ -91,14 +91,14 @@ class Hit(msgspec.Struct):
         score: greater is better, among the hits of one search; 0 where there was no query.
         snippet: why it was found, for people.
         words: how the score came about, the greatest part first; times the weight.
-        weight: see Weight; None where there was no query.
+        weight: see MessageWeight; None where there was no query.
     """
 
     message: Found
     score: float
     snippet: Snippet
     words: list[WordPart]
-    weight: Weight | None
+    weight: MessageWeight | None
 
 
 class _Name(msgspec.Struct):
@@ -122,9 +122,9 @@ class _Ranked(msgspec.Struct):
     """A message on its way to be a hit."""
 
     score: float
-    place: Place
+    place: DocPosition
     message: Found
-    weight: Weight
+    weight: MessageWeight
 
     @property
     def order(self) -> tuple[float, int, str, int]:
@@ -170,7 +170,7 @@ def _part(tx: Transaction, asked: Asked) -> _Part:
 def _newest(tx: Transaction, asked: Asked, part: _Part) -> list[Hit]:
     rows = _newest_rows(tx, asked, part)
     return [
-        Hit(row, 0.0, snippet_of(row.content, frozenset(), tx.scope.rules.words), [], None)
+        Hit(row, 0.0, make_snippet(row.content, frozenset(), tx.scope.rules.analyzer), [], None)
         for row in rows
     ]
 
@@ -184,16 +184,16 @@ def _newest_rows(tx: Transaction, asked: Asked, part: _Part) -> list[Found]:
 
 def _best(tx: Transaction, asked: Asked, query: str, part: _Part) -> list[Hit]:
     question = _question(tx, asked, query, part)
-    extent = tx.fetch_one("extent", Extent, **part.of) or Extent(0, 0)
-    matches = tx.fetch_all("matches", _match, **part.looked_up(question.words))
-    scores = score_matches(matches, len(question.words), extent)
-    wanted = frozenset(question.words)
-    written = list(question.words.values())
+    stats = tx.fetch_one("corpus_stats", CorpusStats, **part.of) or CorpusStats(0, 0)
+    postings = tx.fetch_all("postings", _posting, **part.looked_up(question.terms))
+    scores = score_postings(postings, len(question.terms), stats)
+    wanted = frozenset(question.terms)
+    written = list(question.terms.values())
     return [
         Hit(
             ranked.message,
             ranked.score,
-            snippet_of(ranked.message.content, wanted, tx.scope.rules.words),
+            make_snippet(ranked.message.content, wanted, tx.scope.rules.analyzer),
             _parts(scores, ranked, written) if asked.explain else [],
             ranked.weight,
         )
@@ -201,28 +201,28 @@ def _best(tx: Transaction, asked: Asked, query: str, part: _Part) -> list[Hit]:
     ]
 
 
-def _question(tx: Transaction, asked: Asked, query: str, part: _Part) -> Question:
-    words = tx.scope.rules.words
-    in_query = words.asked(query)
-    found = tx.fetch_all("spoken_names", _Name, **part.looked_up(map(marked, in_query)))
+def _question(tx: Transaction, asked: Asked, query: str, part: _Part) -> ParsedQuery:
+    words = tx.scope.rules.analyzer
+    in_query = words.query_terms(query)
+    found = tx.fetch_all("speaker_names", _Name, **part.looked_up(map(speaker_term, in_query)))
     by_ordinal = list(in_query)
     names = {by_ordinal[each.word]: each.role for each in found}
-    return Question(query, in_query, names, asked.role_weights, words)
+    return ParsedQuery(query, in_query, names, asked.role_weights, words)
 
 
-def _ranked(tx: Transaction, asked: Asked, question: Question, scores: Scores) -> list[_Ranked]:
+def _ranked(tx: Transaction, asked: Asked, question: ParsedQuery, scores: Scores) -> list[_Ranked]:
     best: list[_Ranked] = []
     for batch in _batches(scores, asked.limit):
         best += _weighed(tx, asked, question, scores, batch)
         best = sorted(best, key=attrgetter("order"))[: asked.limit]
-        possible = batch[-1][1] * question.heaviest
+        possible = batch[-1][1] * question.max_weight
         if len(best) == asked.limit and best[-1].score > possible:
             break
     return best
 
 
-def _batches(scores: Scores, limit: int) -> Iterator[list[tuple[Place, float]]]:
-    """Places with their scores, best first."""
+def _batches(scores: Scores, limit: int) -> Iterator[list[tuple[DocPosition, float]]]:
+    """DocPositions with their scores, best first."""
     known, size = 0, max(_FIRST_BATCH, 2 * limit)
     while known < len(scores.totals):
         best = scores.best(size)
@@ -233,11 +233,11 @@ def _batches(scores: Scores, limit: int) -> Iterator[list[tuple[Place, float]]]:
 def _weighed(
     tx: Transaction,
     asked: Asked,
-    question: Question,
+    question: ParsedQuery,
     scores: Scores,
-    batch: Sequence[tuple[Place, float]],
+    batch: Sequence[tuple[DocPosition, float]],
 ) -> Iterator[_Ranked]:
-    places = encode_json([scores.where(place) for place, _score in batch]).decode()
+    places = encode_json([scores.locate(place) for place, _score in batch]).decode()
     rows = tx.fetch_all("found_messages", Found, places=places, **asked.conditions)
     for row in rows:
         place, score = batch[row.ordinal]
@@ -245,12 +245,12 @@ def _weighed(
         yield _Ranked(score * weight.total, place, row, weight)
 
 
-def _match(word: int, session_id: str, seq: int, word_count: int) -> Match:
-    return word, session_id, seq, word_count
+def _posting(term: int, session_id: str, seq: int, word_count: int) -> Posting:
+    return term, session_id, seq, word_count
 
 
 def _parts(scores: Scores, ranked: _Ranked, written: Sequence[str]) -> list[WordPart]:
     return [
-        WordPart(written[each.word], each.score, ranked.message.seq + each.away)
-        for each in scores.of_words(ranked.place)
+        WordPart(written[each.term], each.score, ranked.message.seq + each.offset)
+        for each in scores.explain(ranked.place)
     ]

@@ -82,7 +82,7 @@ TABLES = (
 
 READ_EVERYTHING = {
     "newest_messages",  # of all users: off the loop, with a time limit
-    "extent",  # of all users: how much there is to search
+    "corpus_stats",  # of all users: how much there is to search
     "sessions_to_index",  # once, in the background, where an index is made anew
     "assign_edits_to_purge",  # by each purge: it covers all of them
     "delete_purged_edits",  # at its end

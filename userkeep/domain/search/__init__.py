@@ -1,1 +1,1 @@
-"""What search knows of texts, independent of any engine: terms, ranking, dates, snippets."""
+"""What search needs and no engine knows: terms, languages, ranking, dates, speakers, snippets."""

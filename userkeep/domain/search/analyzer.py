@@ -1,22 +1,22 @@
-"""The words of a text, as the index keeps them: made once, here, for both engines.
+"""Turn texts into terms: the words in the form in which the full-text index stores them.
 
-An engine's own tokenizer would do it in its own way, and the same history would be found on one
-engine and not on the other. So the engines are handed words that are ready, and only look them up.
+Each engine has a tokenizer of its own, and they differ: the same query would find a message on one
+engine and not on the other. So both engines get terms from here, and only store and look them up.
 
-- Letters and digits make words, whatever their script; a word of several is cut at anything else,
-  an apostrophe, a hyphen and an underscore included.
-- Case and accents do not count: `Café`, `cafe` and `CAFÉ` are one word. Marks without which a
-  script cannot be read (a vowel in Devanagari or Thai, the dots of `が`) stay.
-- Endings are cut by the language's stemmer: `shoe` finds `shoes`.
-- Chinese, Japanese, Korean, Thai, Lao, Burmese and Khmer are written without spaces between words,
-  or with endings grown to them. Nobody cuts them well without a dictionary, so every character
-  and every pair of neighbours is a word: who asks for 京都 gets what has the two side by side.
-- An emoji is a word.
+- A term is a sequence of letters and digits of any script. Everything else separates terms,
+  including an apostrophe, a hyphen and an underscore.
+- Case and accents are ignored: `Café`, `cafe` and `CAFÉ` are the same term. Marks that a script
+  cannot be read without (a vowel in Devanagari or Thai, the dots of `が`) are kept.
+- The language's stemmer removes endings: `shoe` finds `shoes`.
+- Chinese, Japanese, Korean, Thai, Lao, Burmese and Khmer have no spaces between words, or attach
+  endings to them, and cannot be segmented well without a dictionary. There, each character and each
+  pair of adjacent characters is a term: a query for 京都 finds texts that have the pair.
+- An emoji is a term.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from functools import cache, lru_cache
 from threading import Lock
 from typing import NamedTuple
@@ -25,21 +25,18 @@ import Stemmer
 
 from userkeep.domain.search.languages import Language
 
-WORDS_VERSION = 1
-"""Of the rules in this module: an index made by other rules is made anew."""
+RULES_VERSION = 1
+"""The version of the rules in this module. An index built by other rules is rebuilt."""
 
-MAX_WORD_LENGTH = 64
-"""Code points; what is longer is no word that somebody types, and is cut."""
+MAX_TERM_LENGTH = 64
+"""In code points; nobody types longer words, so they are split."""
 
 MAX_INDEXED_BYTES = 256 * 1024
-"""Of a content: what comes after is stored, and not found by its words."""
+"""How much of a message's content is indexed. The rest is stored, but not found."""
 
-MAX_WORDS_BYTES = 1000 * 1024
-"""Of the words of one message: PostgreSQL takes 1 MiB."""
+_CACHE_SIZE = 1 << 16
 
-_CACHED_WORDS = 1 << 16
-
-# Scripts whose words are not set apart by spaces, and emoji, as ranges of code points.
+# Scripts that do not separate words by spaces, and emoji, as ranges of code points.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f"
     "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
@@ -47,118 +44,118 @@ _UNSPACED = (
 )
 _EMOJI = "\u231a-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_ASCII_PIECE = re.compile(rf"[A-Za-z0-9]{{1,{MAX_WORD_LENGTH}}}")
-_BETWEEN_SIGNS = re.compile(r"[^\x00-/:-@\[-`{-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb\xbf\s]+")
+_ASCII_PIECE = re.compile(rf"[A-Za-z0-9]{{1,{MAX_TERM_LENGTH}}}")
+_BETWEEN_PUNCTUATION = re.compile(r"[^\x00-/:-@\[-`{-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb\xbf\s]+")
 
 
-class Piece(NamedTuple):
-    """A place in a text and the words that it is found by; `end` is exclusive."""
+class TermSpan(NamedTuple):
+    """Where terms are in a text; `end` is exclusive."""
 
-    words: tuple[str, ...]
+    terms: tuple[str, ...]
     start: int
     end: int
 
 
-class Words:
-    """The words of texts in one language. Safe to use from any thread."""
+class Analyzer:
+    """Turns texts of one language into terms. Thread-safe."""
 
     def __init__(self, language: Language) -> None:
         self.language = language
         self._stemmer = Stemmer.Stemmer(language.stemmer, 0) if language.stemmer else None
-        self._stemming = Lock()  # a stemmer works on itself
-        self._stem_of = lru_cache(_CACHED_WORDS)(self._stemmed)
-        self._words_of = lru_cache(_CACHED_WORDS)(self._of_piece)
-        self._longest_of = lru_cache(_CACHED_WORDS)(lambda piece: _longest(self._of_piece(piece)))
-        self.stop_words = frozenset(folded(word) for word in language.stop_words)
+        self._stemmer_lock = Lock()  # a stemmer is not thread-safe
+        self._cached_stem = lru_cache(_CACHE_SIZE)(self._stem)
+        self._cached_terms = lru_cache(_CACHE_SIZE)(self._terms)
+        self._cached_longest = lru_cache(_CACHE_SIZE)(lambda piece: _longest(self._terms(piece)))
+        self.stop_words = frozenset(fold(word) for word in language.stop_words)
 
     @property
     def version(self) -> str:
-        """Names the rules that an index was made by."""
-        return f"{self.language.name} {WORDS_VERSION}"
+        """The language and the version of the rules that an index is built by."""
+        return f"{self.language.name} {RULES_VERSION}"
 
-    def of(self, text: str) -> list[str]:
-        """All words, in their order, as often as they are there."""
+    def tokenize(self, text: str) -> list[str]:
+        """Return all terms of a text, in their order, with repetitions."""
         if text.isascii():
-            return list(map(self._stem_of, _ASCII_PIECE.findall(text.lower())))
-        # What was met before is looked up; a paragraph without spaces is not worth keeping.
-        known, anew = self._words_of, self._of_piece
+            return list(map(self._cached_stem, _ASCII_PIECE.findall(text.lower())))
+        # A paragraph without spaces is not worth a place in the cache.
+        cached, uncached = self._cached_terms, self._terms
         return [
-            word
-            for piece in _BETWEEN_SIGNS.findall(text)
-            for word in (known(piece) if len(piece) <= MAX_WORD_LENGTH else anew(piece))
+            term
+            for piece in _BETWEEN_PUNCTUATION.findall(text)
+            for term in (cached(piece) if len(piece) <= MAX_TERM_LENGTH else uncached(piece))
         ]
 
-    def asked(self, query: str) -> dict[str, str]:
-        """The words to look for, each with what was written for it; grammar is left out.
+    def query_terms(self, query: str) -> dict[str, str]:
+        """Return the terms to search for, each with the word of the query that it stands for.
 
-        Where nothing else is asked for, the words of grammar are what is meant.
+        Stop words are left out, unless the query has no other words.
         """
-        plain: dict[str, str] = {}
-        telling: dict[str, str] = {}
+        all_terms: dict[str, str] = {}
+        content_terms: dict[str, str] = {}
         for piece in dict.fromkeys(_pieces(query)):
-            words = _longest(self._of_piece(piece))
-            plain |= {word: piece for word in words if word not in plain}
-            if folded(piece) not in self.stop_words:
-                telling |= {word: piece for word in words if word not in telling}
-        return telling or plain
+            terms = _longest(self._terms(piece))
+            all_terms |= {term: piece for term in terms if term not in all_terms}
+            if fold(piece) not in self.stop_words:
+                content_terms |= {term: piece for term in terms if term not in content_terms}
+        return content_terms or all_terms
 
-    def places(self, text: str, wanted: Set[str]) -> Iterator[Piece]:
-        """Where in a text the wanted words are, or some of them."""
+    def find_terms(self, text: str, wanted: Set[str]) -> Iterator[TermSpan]:
+        """Find where any of the wanted terms are in a text."""
         for match in _piece_pattern(text).finditer(text):
             piece = match[0]
             if _IS_UNSPACED.match(piece):
-                yield from self._characters(piece, match.start(), wanted)
+                yield from self._find_in_unspaced(piece, match.start(), wanted)
                 continue
-            words = self._words_of(piece)
-            if not wanted.isdisjoint(words):
-                yield Piece(words, match.start(), match.end())
+            terms = self._cached_terms(piece)
+            if not wanted.isdisjoint(terms):
+                yield TermSpan(terms, match.start(), match.end())
 
-    def _characters(self, run: str, start: int, wanted: Set[str]) -> Iterator[Piece]:
-        for place in range(len(run)):
-            for end in range(place + 1, min(place + 2, len(run)) + 1):
-                words = self._longest_of(run[place:end])
-                if not wanted.isdisjoint(words):
-                    yield Piece(words, start + place, start + end)
+    def _find_in_unspaced(self, run: str, offset: int, wanted: Set[str]) -> Iterator[TermSpan]:
+        for start in range(len(run)):
+            for end in range(start + 1, min(start + 2, len(run)) + 1):
+                terms = self._cached_longest(run[start:end])
+                if not wanted.isdisjoint(terms):
+                    yield TermSpan(terms, offset + start, offset + end)
 
-    def _of_piece(self, piece: str) -> tuple[str, ...]:
-        if piece.isascii() and piece.isalnum() and len(piece) <= MAX_WORD_LENGTH:
-            return (self._stemmed(piece.lower()),)
-        return tuple(word for part in _pieces(piece) for word in self._of_part(part))
+    def _terms(self, piece: str) -> tuple[str, ...]:
+        if piece.isascii() and piece.isalnum() and len(piece) <= MAX_TERM_LENGTH:
+            return (self._stem(piece.lower()),)
+        return tuple(term for part in _pieces(piece) for term in self._terms_of_part(part))
 
-    def _of_part(self, part: str) -> Iterator[str]:
+    def _terms_of_part(self, part: str) -> Iterator[str]:
         if _IS_UNSPACED.match(part):
-            yield from _characters_and_pairs(folded(part))
+            yield from _characters_and_pairs(fold(part))
             return
-        # English is stemmed by rules for a to z; the rules of other languages know their accents.
-        knows_accents = self.language.stemmer not in {"", "porter"}
-        text = self._stemmed(unicodedata.normalize("NFC", part.lower())) if knows_accents else part
-        # One letter may be folded to several words, to none, or to one of an unspaced script.
-        for each in _pieces(folded(text)):
+        # The English stemmer only knows a to z. Those of other languages need the accents.
+        needs_accents = self.language.stemmer not in {"", "porter"}
+        text = self._stem(unicodedata.normalize("NFC", part.lower())) if needs_accents else part
+        # Folding can turn one letter into several words, none, or one of an unspaced script.
+        for each in _pieces(fold(text)):
             if _IS_UNSPACED.match(each):
                 yield from _characters_and_pairs(each)
             else:
-                yield each if knows_accents else self._stemmed(each)
+                yield each if needs_accents else self._stem(each)
 
-    def _stemmed(self, word: str) -> str:
+    def _stem(self, word: str) -> str:
         if self._stemmer is None:
             return word
-        with self._stemming:
+        with self._stemmer_lock:
             stem: str = self._stemmer.stemWord(word)
         return stem or word
 
 
 def indexed_part(content: str) -> str:
-    """The part of a content that is found by its words."""
+    """Return the part of a message's content that is indexed."""
     if len(content) * 4 <= MAX_INDEXED_BYTES:
         return content
     return content.encode()[:MAX_INDEXED_BYTES].decode(errors="ignore")
 
 
-def folded(text: str) -> str:
-    """A text without case and accents, as words are compared."""
+def fold(text: str) -> str:
+    """Return a text without case and accents."""
     if text.isascii():
         return text.lower()
-    # Twice, because a letter in mathematical bold has no case before it is a plain one.
+    # Twice, because a mathematical bold letter has no case before it is normalized.
     plain = unicodedata.normalize("NFKD", text).casefold()
     parts = unicodedata.normalize("NFKD", plain)
     return unicodedata.normalize("NFC", "".join(part for part in parts if not _is_accent(part)))
@@ -175,9 +172,9 @@ def _piece_pattern(text: str) -> re.Pattern[str]:
 
 @cache
 def _any_piece() -> re.Pattern[str]:
-    """An unspaced run, an emoji, or letters, digits and the marks that go with them.
+    """Match a run of an unspaced script, an emoji, or letters and digits with their marks.
 
-    Python's `\\w` has no marks, without which words of many scripts would fall apart.
+    Python's `\\w` leaves the marks out, which would split the words of many scripts.
     """
     marks = "".join(
         character
@@ -186,7 +183,7 @@ def _any_piece() -> re.Pattern[str]:
         and not _is_selector(character)
         and not _IS_UNSPACED.match(character)
     )
-    word = f"(?:[^\\W_{_UNSPACED}]|[{marks}]){{1,{MAX_WORD_LENGTH}}}"
+    word = f"(?:[^\\W_{_UNSPACED}]|[{marks}]){{1,{MAX_TERM_LENGTH}}}"
     return re.compile(f"[{_UNSPACED}]+|[{_EMOJI}]|{word}")
 
 
@@ -195,19 +192,18 @@ def _is_selector(character: str) -> bool:
 
 
 def _is_accent(character: str) -> bool:
-    # Marks above and below letters (200 and more), and the points of Hebrew and Arabic (10 to 35):
-    # people write with and without them. Others are part of what is said.
+    # Marks above and below letters (200 and more), and the points of Hebrew and Arabic (10 to 35),
+    # which people may leave out. Other marks are part of the word.
     order = unicodedata.combining(character)
     return order >= 200 or 10 <= order <= 35
 
 
 def _characters_and_pairs(run: str) -> list[str]:
-    pairs = [run[place : place + 2] for place in range(len(run) - 1)]
+    pairs = [run[start : start + 2] for start in range(len(run) - 1)]
     return [*run, *pairs]
 
 
-def _longest(words: Iterable[str]) -> tuple[str, ...]:
-    """Without the single characters that a pair has in it anyway."""
-    several = list(words)
-    pairs = "".join(word for word in several if len(word) == 2 and _IS_UNSPACED.match(word))
-    return tuple(word for word in several if len(word) > 1 or word not in pairs)
+def _longest(terms: Sequence[str]) -> tuple[str, ...]:
+    """Leave out the single characters that are also in a pair."""
+    pairs = "".join(term for term in terms if len(term) == 2 and _IS_UNSPACED.match(term))
+    return tuple(term for term in terms if len(term) > 1 or term not in pairs)

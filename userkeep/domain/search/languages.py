@@ -1,40 +1,40 @@
-"""What search knows of a language: its stemmer, its stop words, its months.
+"""The languages that search knows: for each its stemmer, stop words and names of months.
 
-Stop words are the words of grammar: they are in nearly every message and say nothing about which
-one is meant. They are given as they are written, and folded by whoever uses them.
+Stop words are the words of grammar: they are in nearly every message, so they do not tell messages
+apart. They are written here with their accents; the analyzer folds them.
 """
 
 import msgspec
 
 NO_LANGUAGE = "none"
-"""Words as they are written, without stemming and without stop words."""
+"""No stemming and no stop words."""
 
 
 class Language(msgspec.Struct, frozen=True):
     """One language.
 
     Attributes:
-        name: as the instance's setting has it.
-        stemmer: the Snowball algorithm that cuts endings; empty for none.
+        name: the value of the setting `USERKEEP_SEARCH_LANGUAGE`.
+        stemmer: the Snowball algorithm that removes endings; empty for none.
         stop_words: see the module.
         months: the names of the months, January first, with their short forms.
-        doubtful_months: names that are also common words, and count only beside a day or a year.
+        ambiguous_months: names that are also common words. They only count with a day or a year.
     """
 
     name: str
     stemmer: str
     stop_words: frozenset[str]
     months: tuple[tuple[str, ...], ...]
-    doubtful_months: frozenset[str] = frozenset()
+    ambiguous_months: frozenset[str] = frozenset()
 
 
-def _language(name: str, stop_words: str, months: str, *, doubtful: str = "") -> Language:
+def _language(name: str, stop_words: str, months: str, *, ambiguous: str = "") -> Language:
     return Language(
         name=name,
         stemmer="porter" if name == "english" else name,
         stop_words=frozenset(stop_words.split()),
         months=tuple(tuple(names.split("/")) for names in months.split()),
-        doubtful_months=frozenset(doubtful.split()),
+        ambiguous_months=frozenset(ambiguous.split()),
     )
 
 
@@ -56,7 +56,7 @@ _ENGLISH = _language(
     """,
     "january/jan february/feb march/mar april/apr may june/jun july/jul august/aug"
     " september/sep/sept october/oct november/nov december/dec",
-    doubtful="may march mar jan sep",
+    ambiguous="may march mar jan sep",
 )
 
 _GERMAN = _language(

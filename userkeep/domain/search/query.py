@@ -1,7 +1,7 @@
-"""A query as search understands it: which words to look for, who is named, and when.
+"""Parse a query: which terms to search for, which speaker it names, and which dates.
 
-Read in two steps, because only the index knows which of the words are names of somebody who has
-spoken: first the words, then, with those names, the question.
+It takes two steps, because only the index knows which of the terms are names of speakers: first the
+terms, then, with those names, the parsed query.
 """
 
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ from collections.abc import Mapping
 import msgspec
 
 from userkeep.domain.message import Message
-from userkeep.domain.search.analyzer import Words
-from userkeep.domain.search.dates import NamedDate, named_dates
-from userkeep.domain.search.ranking import DATE_WEIGHT, PARTICIPANT_WEIGHT, ROLE_WEIGHTS
-from userkeep.domain.search.speakers import name_of
+from userkeep.domain.search.analyzer import Analyzer
+from userkeep.domain.search.dates import NamedDate, find_dates
+from userkeep.domain.search.ranking import DATE_WEIGHT, ROLE_WEIGHTS, SPEAKER_WEIGHT
+from userkeep.domain.search.speakers import speaker_name
 
 
-class Weight(msgspec.Struct):
-    """What a message's score is multiplied with, and why.
+class MessageWeight(msgspec.Struct):
+    """What a message's score is multiplied by, and why.
 
     Attributes:
-        participant: whom the query names, where they said it.
-        date: what the query names, where it was said then.
-        role_weight: that of its role type.
-        total: of all three.
+        participant: the speaker whom the query names, where the message is theirs.
+        date: the date that the query names, where the message is of that time.
+        role_weight: the weight of its role type.
+        total: the product of all three weights.
     """
 
     participant: str | None
@@ -31,59 +31,61 @@ class Weight(msgspec.Struct):
     total: float
 
 
-class Question:
-    """What is asked for.
+class ParsedQuery:
+    """What a query asks for.
 
     Attributes:
-        words: as the index has them, each with what was written for it.
+        terms: to search for, each with the word of the query that it stands for.
     """
 
     def __init__(
         self,
         query: str,
-        asked: Mapping[str, str],
+        query_terms: Mapping[str, str],
         names: Mapping[str, str],
         role_weights: Mapping[str, float],
-        words: Words,
+        analyzer: Analyzer,
     ) -> None:
-        """Read a query.
+        """Parse a query.
 
         Args:
-            query: as it was written.
-            asked: its words, from `Words.asked`.
-            names: those of its words that are in somebody's name, each with one such name.
-            role_weights: by role type, in place of those that ranking has.
+            query: the text.
+            query_terms: its terms, from `Analyzer.query_terms`.
+            names: those of its terms that are in a speaker's name, each with one such name.
+            role_weights: by role type, instead of the default weights.
+            analyzer: of the instance's language.
         """
-        self.words = {word: asked[word] for word in asked if word not in names} or dict(asked)
-        # With two of them named, neither is more likely to have said it.
-        self._named = frozenset(names) if len(set(names.values())) == 1 else frozenset()
-        self._dates = named_dates(query, words.language)
+        without_names = {term: query_terms[term] for term in query_terms if term not in names}
+        self.terms = without_names or dict(query_terms)
+        # A query that names two speakers does not say whose messages it asks for.
+        self._speaker_terms = frozenset(names) if len(set(names.values())) == 1 else frozenset()
+        self._dates = find_dates(query, analyzer.language)
         self._role_weights = {**ROLE_WEIGHTS, **role_weights}
-        self._make_words = words
+        self._analyzer = analyzer
 
     @property
-    def heaviest(self) -> float:
+    def max_weight(self) -> float:
         """The greatest weight that any message can have."""
         role = max(1.0, *self._role_weights.values())
-        participant = PARTICIPANT_WEIGHT if self._named else 1.0
-        return role * participant * (DATE_WEIGHT if self._dates else 1.0)
+        speaker = SPEAKER_WEIGHT if self._speaker_terms else 1.0
+        return role * speaker * (DATE_WEIGHT if self._dates else 1.0)
 
-    def weigh(self, message: Message) -> Weight:
-        """What a message weighs, whatever its words."""
-        participant = self._participant(message)
-        date = self._date(message)
+    def weigh(self, message: Message) -> MessageWeight:
+        """Return the weight of a message, which does not depend on its terms."""
+        participant = self._named_speaker(message)
+        date = self._matching_date(message)
         role_weight = self._role_weights.get(message.role_type, 1.0)
-        total = role_weight * (PARTICIPANT_WEIGHT if participant else 1.0)
+        total = role_weight * (SPEAKER_WEIGHT if participant else 1.0)
         total *= DATE_WEIGHT if date else 1.0
-        return Weight(participant, date.written if date else None, role_weight, total)
+        return MessageWeight(participant, date.text if date else None, role_weight, total)
 
-    def _participant(self, message: Message) -> str | None:
-        if not self._named:
+    def _named_speaker(self, message: Message) -> str | None:
+        if not self._speaker_terms:
             return None
-        name = name_of(message.role, message.role_type)
-        is_named = name is not None and self._named <= set(self._make_words.of(name))
+        name = speaker_name(message.role, message.role_type)
+        is_named = name is not None and self._speaker_terms <= set(self._analyzer.tokenize(name))
         return name if is_named else None
 
-    def _date(self, message: Message) -> NamedDate | None:
-        meant = (each for each in self._dates if each.is_meant(message.created_at))
-        return next(meant, None)
+    def _matching_date(self, message: Message) -> NamedDate | None:
+        matching = (each for each in self._dates if each.matches(message.created_at))
+        return next(matching, None)

@@ -1,74 +1,70 @@
-"""The part of a message that shows why it was found."""
+"""Cut the part of a message that shows why it was found."""
 
 from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
-from userkeep.domain.search.analyzer import Piece, Words, indexed_part
+from userkeep.domain.search.analyzer import Analyzer, TermSpan, indexed_part
 
 SNIPPET_LENGTH = 240
-"""Code points, the signs that stand for what was left out not counted."""
+"""In code points, without the ellipses."""
 
-_BEFORE = 40
-_LEFT_OUT = "…"
+_CONTEXT_BEFORE = 40
+_ELLIPSIS = "…"
 
 
 class Mark(NamedTuple):
-    """A matched word in a snippet: code points of its text, `end` exclusive."""
+    """Where a matched word is in a snippet, in code points; `end` is exclusive."""
 
     start: int
     end: int
 
 
 class Snippet(NamedTuple):
-    """A part of a content, and where in it the words are that were asked for."""
+    """A part of a message's content, and where the matched words are in it."""
 
     text: str
     marks: list[Mark]
 
 
-def snippet_of(content: str, wanted: Set[str], words: Words) -> Snippet:
-    """The part of a content with the most of the wanted words; its beginning where it has none.
-
-    Args:
-        wanted: words as the index has them.
-    """
-    found = list(words.places(indexed_part(content), wanted)) if wanted else []
-    start = 0 if len(content) <= SNIPPET_LENGTH else _start(content, found, wanted)
+def make_snippet(content: str, terms: Set[str], analyzer: Analyzer) -> Snippet:
+    """Return the part of a content with most of the terms, or its beginning if it has none."""
+    found = list(analyzer.find_terms(indexed_part(content), terms)) if terms else []
+    start = 0 if len(content) <= SNIPPET_LENGTH else _start(content, found, terms)
     end = _end(content, start)
-    before = _LEFT_OUT if start else ""
-    after = _LEFT_OUT if end < len(content) else ""
-    moved = len(before) - start
+    before = _ELLIPSIS if start else ""
+    after = _ELLIPSIS if end < len(content) else ""
+    shift = len(before) - start
     marks = [
-        Mark(piece.start + moved, piece.end + moved)
-        for piece in found
-        if piece.start >= start and piece.end <= end
+        Mark(span.start + shift, span.end + shift)
+        for span in found
+        if span.start >= start and span.end <= end
     ]
     return Snippet(f"{before}{content[start:end]}{after}", _joined(marks))
 
 
-def _start(content: str, found: list[Piece], wanted: Set[str]) -> int:
-    """Where the part begins: a little before the word from which on most of them follow."""
+def _start(content: str, found: list[TermSpan], terms: Set[str]) -> int:
+    """Return where the snippet begins: a little before the span that most other terms follow."""
     best, most = 0, 0
     within: Counter[str] = Counter()
     ahead = 0
-    for piece in found:
-        reach = piece.start + SNIPPET_LENGTH - _BEFORE
+    for span in found:
+        reach = span.start + SNIPPET_LENGTH - _CONTEXT_BEFORE
         while ahead < len(found) and found[ahead].end <= reach:
-            within += _count(found[ahead], wanted)
+            within += _count(found[ahead], terms)
             ahead += 1
         if len(within) > most:
-            best, most = piece.start, len(within)
-        within -= _count(piece, wanted)
-    start = max(0, min(best - _BEFORE, len(content) - SNIPPET_LENGTH))
+            best, most = span.start, len(within)
+        within -= _count(span, terms)
+    start = max(0, min(best - _CONTEXT_BEFORE, len(content) - SNIPPET_LENGTH))
     if start == 0:
         return 0
     space = content.find(" ", start, best)
     return space + 1 if space >= 0 else start
 
 
-def _count(piece: Piece, wanted: Set[str]) -> Counter[str]:
-    return Counter(word for word in piece.words if word in wanted)
+def _count(span: TermSpan, terms: Set[str]) -> Counter[str]:
+    return Counter(term for term in span.terms if term in terms)
 
 
 def _end(content: str, start: int) -> int:
@@ -80,7 +76,7 @@ def _end(content: str, start: int) -> int:
 
 
 def _joined(marks: list[Mark]) -> list[Mark]:
-    """Without overlaps, as the pairs of unspaced scripts have them."""
+    """Join marks that overlap, as the pairs of unspaced scripts do."""
     joined: list[Mark] = []
     for mark in sorted(marks):
         if joined and mark.start < joined[-1].end:

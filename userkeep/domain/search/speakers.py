@@ -1,8 +1,8 @@
-"""Who takes part in a conversation, as far as search cares.
+"""Who speaks in a conversation, as far as search cares.
 
-Between people, a `role` is a name: whoever asks what Caroline said means messages of hers, and not
-those in which she is named, nor is her name a word that tells one message from another. Between a
-person and a program it is what they are, and names nobody.
+Between people, `role` is a name. A query that names Caroline asks for what Caroline said, not for
+messages that mention her, and her name says nothing about what the message is about. Between a
+person and a program, `role` is the part that they play, and names nobody.
 """
 
 _NAMED_ROLE_TYPES = frozenset({"norole", "user"})
@@ -15,8 +15,8 @@ unknown anonymous
 _GENERIC_ROLES = frozenset(_GENERIC.split())
 
 
-def name_of(role: str, role_type: str) -> str | None:
-    """The name in a message's role, or None where it is nobody's."""
+def speaker_name(role: str, role_type: str) -> str | None:
+    """Return the speaker's name, or None where the message's role is not a name."""
     if role_type not in _NAMED_ROLE_TYPES or not role or role.casefold() in _GENERIC_ROLES:
         return None
     return role

@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from userkeep.domain.canaries import MIN_CANARY_BYTES, MIN_DIFFERENT_BYTES
-from userkeep.domain.search.analyzer import Words, folded
+from userkeep.domain.search.analyzer import Analyzer, fold
 
 Index = Literal["fts5", "gin", "tsvector"]
 """How an engine keeps words: SQLite in pages of FTS5; PostgreSQL as the keys of a GIN index, and in
@@ -103,9 +103,9 @@ def word_patterns_of(words: Sequence[Set[str]], index: Index) -> list[Pattern]:
     ]
 
 
-def telling_words(canary: str, words: Words) -> frozenset[str]:
+def telling_words(canary: str, analyzer: Analyzer) -> frozenset[str]:
     """The words of a canary that can be looked for by themselves, as the index keeps them."""
-    return frozenset(word for word in words.of(canary) if _is_telling(word.encode()))
+    return frozenset(word for word in analyzer.tokenize(canary) if _is_telling(word.encode()))
 
 
 def _once(forms: Iterable[tuple[bytes, Form]]) -> Iterator[tuple[bytes, Form]]:
@@ -145,7 +145,7 @@ def _variants(text: str) -> tuple[str, ...]:
         text.title(),
         text.capitalize(),
         text.casefold(),
-        folded(text),
+        fold(text),
     )
     composed = (unicodedata.normalize(form, case) for form in ("NFC", "NFD") for case in cases)
     return tuple(dict.fromkeys((*cases, *composed)))

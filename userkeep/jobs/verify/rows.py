@@ -6,6 +6,7 @@ from typing import Any
 
 from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.scope import Scope
+from userkeep.domain.search.entries import without_speaker_prefix
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.verification import LookedAt, Residue, Verification, Wanted
 from userkeep.jobs.verify.patterns import IN_ROWS, patterns_of, telling_words
@@ -42,7 +43,7 @@ class RowSearch:
         self._found = found
         self._judge = _Judge(scope, wanted, found)
         self._scanner = Scanner(each for each in patterns_of(texts.all) if each.form in IN_ROWS)
-        self.words = [telling_words(text, scope.rules.words) for text in texts.all]
+        self.words = [telling_words(text, scope.rules.analyzer) for text in texts.all]
         self._all_words = frozenset[str]().union(*self.words)
         self.explained: dict[int, str] = {}
         self.words_in_use: set[str] = set()
@@ -97,7 +98,7 @@ class RowSearch:
     def _look_into_texts(self, look: Look, place: Place, values: list[str]) -> None:
         where = f"table {look.table.name}.{place.column}"
         if place.holds == Holds.WORDS:
-            said = {word.removeprefix("@") for words in values for word in words.split()}
+            said = {without_speaker_prefix(word) for words in values for word in words.split()}
             self.words_in_use |= said & self._all_words
             return
         # No text has a NUL in it, so nothing is found across two values.

@@ -60,11 +60,11 @@ LIMIT :limit;
 -- fragment: row_number
 seq
 
--- fragment: saying
+-- fragment: with_word
 -- The messages that have a word: nothing else is said inside, because no index may be used but that
 -- of words. While PostgreSQL knows too little of a new table, it would read all of the project, or
 -- of the session, once for each word.
-saying AS MATERIALIZED (
+with_word AS MATERIALIZED (
     SELECT project_id, session_id, seq, word_count, role
     FROM messages
     WHERE words @@ CAST(
@@ -73,12 +73,12 @@ saying AS MATERIALIZED (
     )
 )
 
--- name: matches
+-- name: postings
 SELECT word.place - 1, found.session_id, found.seq, found.word_count
 FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
 CROSS JOIN LATERAL (
-    WITH {saying}
-    SELECT session_id, seq, word_count FROM saying
+    WITH {with_word}
+    SELECT session_id, seq, word_count FROM with_word
     WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
 ) AS found;
 
@@ -86,13 +86,13 @@ CROSS JOIN LATERAL (
 -- None: the words are in the messages' own rows. (And who verifies an erasure has nothing to tell
 -- the database: it may keep a log of what it is asked.)
 
--- name: spoken_names
+-- name: speaker_names
 -- For each word that is in the name of somebody who has spoken: one of those names.
 SELECT word.place - 1, found.role
 FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
 CROSS JOIN LATERAL (
-    WITH {saying}
-    SELECT role FROM saying
+    WITH {with_word}
+    SELECT role FROM with_word
     WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
     LIMIT 1
 ) AS found;

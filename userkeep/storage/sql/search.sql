@@ -54,7 +54,7 @@ WHERE project_id = :project_id AND session_id = :session_id;
 UPDATE sessions SET total_length = total_length + :length
 WHERE project_id = :project_id AND session_id = :session_id;
 
--- name: extent
+-- name: corpus_stats
 -- How much there is to search, for ranking.
 SELECT CAST(coalesce(sum(message_count), 0) AS bigint),
     CAST(coalesce(sum(total_length), 0) AS bigint)

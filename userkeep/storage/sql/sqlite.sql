@@ -70,7 +70,7 @@ LIMIT :limit OFFSET :skipped;
 -- fragment: row_number
 number
 
--- name: matches
+-- name: postings
 -- CROSS JOIN keeps the order: one look into the index for each word.
 SELECT word.key, messages.session_id, messages.seq, messages.word_count
 FROM json_each(:words) AS word
@@ -92,7 +92,7 @@ WHERE EXISTS (
     WHERE message_words MATCH '"' || word.value || '"'
 );
 
--- name: spoken_names
+-- name: speaker_names
 -- For each word that is in the name of somebody who has spoken: one of those names.
 SELECT word.key, (
     SELECT messages.role FROM message_words

@@ -1,14 +1,14 @@
-"""Words and snippets of any text at all."""
+"""Terms and snippets of any text."""
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from userkeep.domain.search.analyzer import MAX_WORD_LENGTH, Words, folded
+from userkeep.domain.search.analyzer import MAX_TERM_LENGTH, Analyzer, fold
 from userkeep.domain.search.languages import LANGUAGES
-from userkeep.domain.search.snippets import SNIPPET_LENGTH, snippet_of
+from userkeep.domain.search.snippets import SNIPPET_LENGTH, make_snippet
 
-WORDS = {name: Words(language) for name, language in LANGUAGES.items()}
+ANALYZERS = {name: Analyzer(language) for name, language in LANGUAGES.items()}
 
 # Any character, and more often those that words are made of in one script or another, those that
 # change their length when they are folded, and those that belong to the one before.
@@ -22,29 +22,29 @@ languages = st.sampled_from(sorted(LANGUAGES))
 
 @settings(deadline=None)
 @given(text=texts, language=languages)
-@example(text="a" * (MAX_WORD_LENGTH + 1), language="english")
+@example(text="a" * (MAX_TERM_LENGTH + 1), language="english")
 @example(text="京" * 70, language="english")
 @example(text="İ" * 70, language="german")
 def test_any_text_has_words_and_every_place_of_one_is_among_them(text: str, language: str) -> None:
-    words = WORDS[language]
-    indexed = set(words.of(text))
+    analyzer = ANALYZERS[language]
+    indexed = set(analyzer.tokenize(text))
     last = 0
-    for piece in words.places(text, indexed):
-        assert last <= piece.start < piece.end <= len(text)
-        assert piece.words or not folded(text[piece.start : piece.end]).isalnum()
-        assert indexed.issuperset(piece.words)
-        last = piece.start
+    for span in analyzer.find_terms(text, indexed):
+        assert last <= span.start < span.end <= len(text)
+        assert span.terms or not fold(text[span.start : span.end]).isalnum()
+        assert indexed.issuperset(span.terms)
+        last = span.start
 
 
 @settings(deadline=None)
 @given(text=texts, language=languages)
 def test_a_text_is_found_by_itself_and_by_each_of_its_pieces(text: str, language: str) -> None:
-    words = WORDS[language]
-    indexed = set(words.of(text))
-    assert indexed.issuperset(words.asked(text))
-    assert bool(indexed) == bool(words.asked(text))
+    analyzer = ANALYZERS[language]
+    indexed = set(analyzer.tokenize(text))
+    assert indexed.issuperset(analyzer.query_terms(text))
+    assert bool(indexed) == bool(analyzer.query_terms(text))
     for piece in text.split():
-        assert indexed.issuperset(words.asked(piece))
+        assert indexed.issuperset(analyzer.query_terms(piece))
 
 
 @settings(deadline=None)
@@ -52,7 +52,7 @@ def test_a_text_is_found_by_itself_and_by_each_of_its_pieces(text: str, language
 @example(text="\u0301 \U0001e000", language="german")  # nothing is left of them
 @example(text="\ufdfa", language="german")  # one letter, four words
 def test_no_word_has_a_space_or_the_sign_of_a_name(text: str, language: str) -> None:
-    for word in WORDS[language].of(text):
+    for word in ANALYZERS[language].tokenize(text):
         assert word
         assert not any(character.isspace() or character in "\0\"@#'" for character in word), word
 
@@ -60,9 +60,9 @@ def test_no_word_has_a_space_or_the_sign_of_a_name(text: str, language: str) -> 
 @settings(deadline=None)
 @given(text=letters)
 def test_case_and_accents_do_not_count(text: str) -> None:
-    for words in (WORDS["none"], WORDS["english"]):
+    for analyzer in (ANALYZERS["none"], ANALYZERS["english"]):
         # One more may be there: a pair whose parts were of different widths.
-        assert set(words.of(text)) <= set(words.of(folded(text)))
+        assert set(analyzer.tokenize(text)) <= set(analyzer.tokenize(fold(text)))
 
 
 @settings(deadline=None)
@@ -70,17 +70,17 @@ def test_case_and_accents_do_not_count(text: str) -> None:
 def test_the_marks_of_a_snippet_are_words_that_were_asked_for(
     parts: list[str], wanted: str, language: str
 ) -> None:
-    words = WORDS[language]
+    analyzer = ANALYZERS[language]
     content = " ".join(parts)
-    asked = frozenset(words.asked(wanted))
-    snippet = snippet_of(content, asked, words)
+    asked = frozenset(analyzer.query_terms(wanted))
+    snippet = make_snippet(content, asked, analyzer)
     shown = snippet.text.removeprefix("…").removesuffix("…")
     assert shown in content
     assert len(shown) <= SNIPPET_LENGTH
     last = 0
     for mark in snippet.marks:
         assert last <= mark.start < mark.end <= len(snippet.text)
-        assert not asked.isdisjoint(words.of(snippet.text[mark.start : mark.end]))
+        assert not asked.isdisjoint(analyzer.tokenize(snippet.text[mark.start : mark.end]))
         last = mark.end
 
 
@@ -97,9 +97,9 @@ def test_the_marks_of_a_snippet_are_words_that_were_asked_for(
     ],
 )
 def test_a_languages_endings_are_cut(language: str, one: str, other: str) -> None:
-    assert WORDS[language].of(one) == WORDS[language].of(other)
+    assert ANALYZERS[language].tokenize(one) == ANALYZERS[language].tokenize(other)
 
 
 def test_without_a_language_words_stay_as_they_are() -> None:
-    assert WORDS["none"].of("The shoes") == ["the", "shoes"]
-    assert list(WORDS["none"].asked("the shoes")) == ["the", "shoes"]
+    assert ANALYZERS["none"].tokenize("The shoes") == ["the", "shoes"]
+    assert list(ANALYZERS["none"].query_terms("the shoes")) == ["the", "shoes"]

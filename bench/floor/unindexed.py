@@ -8,7 +8,7 @@ benchmark stops, because something that was said can still be found.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from userkeep import cli, opening
+from userkeep import cli, instance
 from userkeep.domain.search.entries import IndexEntry
 from userkeep.services import messages
 from userkeep.storage.queries import Query, load_queries
@@ -64,7 +64,7 @@ def load_without_index(dialect: str) -> dict[str, Query]:
 
 def main() -> None:
     """Be `userkeep`, without the index and the making of words for it."""
-    opening.load_queries = load_without_index  # type: ignore[attr-defined]
+    instance.load_queries = load_without_index  # type: ignore[attr-defined]
     messages.make_entry = lambda *_said: IndexEntry("", 0)  # type: ignore[attr-defined]
     cli.main()
 

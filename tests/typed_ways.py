@@ -19,7 +19,8 @@ from tests.deep_json import decoded
 from tests.serving import serving
 from tests.ways import Reply, Way, loop_in_thread
 from userkeep import AsyncUserkeep, Hit, Message, NewMessage, Page, Userkeep, UserkeepError
-from userkeep.api.operations import OPERATIONS, Operation
+from userkeep.api.operation import Operation
+from userkeep.api.operations import OPERATIONS
 from userkeep.config import Settings
 from userkeep.embedded import EmbeddedCaller
 from userkeep.http.errors import status_of

@@ -11,19 +11,12 @@ Importing the package loads no database driver, no server and no HTTP library; e
 what first uses it.
 """
 
-from userkeep.api.wire import (
-    Erasure,
-    Explanation,
-    FoundMessage,
-    Hit,
-    Memory,
-    Message,
-    Residue,
-    Session,
-    Snippet,
-    User,
-    Verification,
-)
+from userkeep.api.erasures import Erasure, Residue, Verification
+from userkeep.api.memory import Memory
+from userkeep.api.messages import Message
+from userkeep.api.search import Explanation, FoundMessage, Hit, Snippet
+from userkeep.api.sessions import Session
+from userkeep.api.users import User
 from userkeep.client import AsyncUserkeep, Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import (

@@ -19,9 +19,9 @@ from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, is_postgres, load_settings, sqlite_path
 from userkeep.domain.transaction import scoped
-from userkeep.handlers import shapes
 from userkeep.handlers.calls import Call as NativeCall
-from userkeep.handlers.calls import Replayed, StartedJob
+from userkeep.handlers.calls import ReplayedResponse, StartedJob
+from userkeep.handlers.erasures import serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.instance import Instance, open_instance
 from userkeep.jobs.purge import purge_now
@@ -61,7 +61,7 @@ class EmbeddedCaller:
         else:
             result = self.opened.engine.write(perform)
         if operation.does == "verify":
-            result = shapes.verification(
+            result = serialize_verification(
                 Verifying(self.opened.engine, self.opened.scope, result).run()
             )
         if isinstance(result, StartedJob):
@@ -193,6 +193,6 @@ def _native(call: Call) -> NativeCall:
 
 def _value(call: Call, result: Any) -> Any:
     """What a server's client would read of a result: metadata and data are opened."""
-    if isinstance(result, Replayed):
+    if isinstance(result, ReplayedResponse):
         result = result.value
     return read_answer(call, _encode(result))

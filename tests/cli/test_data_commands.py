@@ -17,7 +17,12 @@ from tests.http.schemas import faults
 from tests.postgres import postgres_server
 from tests.serving import serving
 from userkeep import Userkeep
-from userkeep.api import wire
+from userkeep.api.common import Page
+from userkeep.api.erasures import Erasure
+from userkeep.api.memory import Memory
+from userkeep.api.messages import Message
+from userkeep.api.sessions import Session
+from userkeep.api.users import User
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -74,44 +79,44 @@ def test_what_is_added_is_shown_listed_changed_and_deleted_as_the_schemas_say(ru
         "--metadata",
         '{"a": {"b": 1}}',
     )
-    jane = said(run("users", "add", "jane", *fields, "--json"), wire.User)
+    jane = said(run("users", "add", "jane", *fields, "--json"), User)
     assert (jane["email"], jane["metadata"], jane["revision"]) == (
         "jane@example.com",
         {"a": {"b": 1}},
         1,
     )
-    assert said(run("users", "show", "jane", "--json"), wire.User) == jane
+    assert said(run("users", "show", "jane", "--json"), User) == jane
     change = ("--metadata", '{"a": {"b": null}, "c": 2}', "--remove", "last_name")
-    changed = said(run("users", "update", "jane", *change, "--json"), wire.User)
+    changed = said(run("users", "update", "jane", *change, "--json"), User)
     assert (changed["last_name"], changed["metadata"]) == (None, {"a": {}, "c": 2})
     assert changed["email"] == "jane@example.com"
 
-    opened = said(run("sessions", "add", "chat-1", "--user-id", "jane", "--json"), wire.Session)
+    opened = said(run("sessions", "add", "chat-1", "--user-id", "jane", "--json"), Session)
     assert opened["user_id"] == "jane"
     words = ("messages", "add", "chat-1", "-", "--role", "Jane", "--role-type", "user", "--json")
-    message = said(run(*words, given="In blue?\nOr green?\n"), wire.Message)
+    message = said(run(*words, given="In blue?\nOr green?\n"), Message)
     assert message["content"] == "In blue?\nOr green?"
     assert (message["role"], message["role_type"]) == ("Jane", "user")
-    memory = said(run("memory", "show", "chat-1", "--last", "3", "--json"), wire.Memory)
+    memory = said(run("memory", "show", "chat-1", "--last", "3", "--json"), Memory)
     assert memory == {"messages": [message], "summary": None, "facts": []}
-    page = said(run("messages", "list", "chat-1", "--json"), wire.Page[wire.Message])
+    page = said(run("messages", "list", "chat-1", "--json"), Page[Message])
     assert page == {"items": [message], "next": None}
-    said(run("messages", "add", "chat-1", "In no colour.", "--json"), wire.Message)
-    newest = said(run("memory", "show", "chat-1", "--last", "1", "--json"), wire.Memory)
+    said(run("messages", "add", "chat-1", "In no colour.", "--json"), Message)
+    newest = said(run("memory", "show", "chat-1", "--last", "1", "--json"), Memory)
     uuid = newest["messages"][0]["uuid"]
     delete = ("messages", "delete", "chat-1", uuid, "--yes", "--purge", "now", "--json")
-    erasure = said(run(*delete), wire.Erasure)
+    erasure = said(run(*delete), Erasure)
     assert (erasure["subject"], erasure["state"]) == ("message", "purged")
     assert "no message" in refused(run(*delete), 4)
 
-    ended = said(run("sessions", "end", "chat-1", "--json"), wire.Session)
+    ended = said(run("sessions", "end", "chat-1", "--json"), Session)
     assert ended["ended_at"] is not None
-    assert said(run("sessions", "show", "chat-1", "--json"), wire.Session) == ended
-    page = said(run("sessions", "list", "--user-id", "jane", "--json"), wire.Page[wire.Session])
+    assert said(run("sessions", "show", "chat-1", "--json"), Session) == ended
+    page = said(run("sessions", "list", "--user-id", "jane", "--json"), Page[Session])
     assert page == {"items": [ended], "next": None}
 
     leave = ("users", "delete", "jane", "--yes", "--purge", "now", "--json")
-    erasure = said(run(*leave), wire.Erasure)
+    erasure = said(run(*leave), Erasure)
     assert erasure["state"] == "purged"
     assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1}
     assert "no user" in refused(run("users", "show", "jane", "--json"), 4)

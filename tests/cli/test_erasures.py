@@ -13,7 +13,9 @@ from tests.cli.terminals import Terminal, on_terminal
 from tests.cli.test_data_commands import Run, on, refused, run, said
 from tests.http.schemas import faults
 from userkeep import Userkeep
-from userkeep.api import wire
+from userkeep.api.common import Page
+from userkeep.api.erasures import Erasure, Verification
+from userkeep.api.users import User
 
 __all__ = ["run"]
 
@@ -24,28 +26,28 @@ UNKNOWN = "01a204d3-fd4f-7b04-a503-2bf951c2c06d"
 
 def deleted(run: Run, folder: Path | None = None) -> str:
     """The id of an erasure of Jane; of a database in the folder, there is a copy with her in it."""
-    said(run(*ADD), wire.User)
+    said(run(*ADD), User)
     for database in folder.rglob("*.db") if folder else ():
         shutil.copy(database, f"{database}.copy")
     leave = ("users", "delete", "jane-qx81vty", "--yes", "--json")
-    erasure_id: str = said(run(*leave), wire.Erasure)["id"]
+    erasure_id: str = said(run(*leave), Erasure)["id"]
     return erasure_id
 
 
 def test_erasures_are_listed_and_shown_as_the_schemas_say(run: Run) -> None:
-    said(run("users", "add", "tom", "--json"), wire.User)
-    nothing = said(run("erasures", "list", "--json"), wire.Page[wire.Erasure])
+    said(run("users", "add", "tom", "--json"), User)
+    nothing = said(run("erasures", "list", "--json"), Page[Erasure])
     assert nothing == {"items": [], "next": None}
     ids = [deleted(run) for _ in range(3)]
-    page = said(run("erasures", "list", "--limit", "2", "--json"), wire.Page[wire.Erasure])
+    page = said(run("erasures", "list", "--limit", "2", "--json"), Page[Erasure])
     assert [each["id"] for each in page["items"]] == ids[:2]
     again = ("--cursor", page["next"], "--json")
-    rest = said(run("erasures", "list", *again), wire.Page[wire.Erasure])
+    rest = said(run("erasures", "list", *again), Page[Erasure])
     assert [each["id"] for each in rest["items"]] == ids[2:]
     newest = ("--order=-created", "--all", "--json")
-    found = said(run("erasures", "list", *newest), wire.Page[wire.Erasure])
+    found = said(run("erasures", "list", *newest), Page[Erasure])
     assert [each["id"] for each in found["items"]] == ids[::-1]
-    shown = said(run("erasures", "show", ids[1], "--json"), wire.Erasure)
+    shown = said(run("erasures", "show", ids[1], "--json"), Erasure)
     assert shown == page["items"][1]
 
 
@@ -58,19 +60,17 @@ def test_what_was_deleted_is_found_until_nothing_has_it(run: Run, tmp_path: Path
     found = run(*ask)
     assert (found.returncode, found.stderr) == (3, "")
     value = json.loads(found.stdout)
-    (schema,), parts = msgspec.json.schema_components(
-        [wire.Verification], ref_template="#/$defs/{name}"
-    )
+    (schema,), parts = msgspec.json.schema_components([Verification], ref_template="#/$defs/{name}")
     assert list(faults(value, schema, {"$defs": parts})) == []
     assert value["found"] is True
     assert {hit["canary"] for hit in value["hits"]} == {1, None}
     assert all(hit["where"].startswith("file ") for hit in value["hits"])
 
-    purged = said(run("erasures", "purge", erasure_id, "--json"), wire.Erasure)
+    purged = said(run("erasures", "purge", erasure_id, "--json"), Erasure)
     assert purged["state"] == "purged"
     for copy in tmp_path.rglob("*.copy"):
         copy.unlink()
-    clean = said(run(*ask), wire.Verification)
+    clean = said(run(*ask), Verification)
     assert (clean["found"], clean["hits"]) == (False, [])
     assert EMAIL not in json.dumps(clean)
 

@@ -13,7 +13,7 @@ from tests.cli.terminals import on_terminal
 from tests.cli.test_data_commands import Run, on, refused, said
 from tests.serving import serving
 from userkeep import NewMessage, Userkeep
-from userkeep.api import wire
+from userkeep.api.search import Hits
 
 QUESTION = "What shoes does Jane want?"
 TEXT = "The blue ones fit!\nCould I get the same shoe for hiking?"
@@ -57,19 +57,19 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
 
 
 def test_hits_are_printed_as_the_schema_says(run: Run) -> None:
-    hits = said(run("search", QUESTION, "--user-id", "jane", "--json"), wire.Hits)
+    hits = said(run("search", QUESTION, "--user-id", "jane", "--json"), Hits)
     first = hits["items"][0]
     assert (first["message"]["session_id"], first["message"]["seq"]) == ("chat-2", 1)
     assert first["explanation"] is None
     words = ("search", QUESTION, "--user-id", "jane", "--json", "--explain", "--limit", "1")
-    [explained] = said(run(*words), wire.Hits)["items"]
+    [explained] = said(run(*words), Hits)["items"]
     assert explained == first | {"explanation": explained["explanation"]}
     assert explained["explanation"]["participant"] == "Jane"
 
 
 def test_every_option_narrows_what_is_found(run: Run) -> None:
     def found(*words: str) -> list[str]:
-        hits = said(run("search", *words, "--json"), wire.Hits)["items"]
+        hits = said(run("search", *words, "--json"), Hits)["items"]
         return [f"{hit['message']['session_id']} #{hit['message']['seq']}" for hit in hits]
 
     assert found("boots") == ["chat \u202e3 #1"]
@@ -92,7 +92,7 @@ def test_where_nothing_is_found_that_is_said_and_is_no_fault(run: Run) -> None:
     nothing = run("search", "bicycle")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert is_sentence(nothing.stderr)
-    assert said(run("search", "bicycle", "--json"), wire.Hits) == {"items": []}
+    assert said(run("search", "bicycle", "--json"), Hits) == {"items": []}
 
 
 def test_what_is_refused_is_a_sentence_and_a_code(run: Run) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from tests.http.doors import Answer, InProcess
 from tests.http.schemas import KEYWORDS, TYPES, faults, resolve
-from userkeep.api import wire
-from userkeep.api.operations import OPERATIONS, Operation
+from userkeep.api.common import Filter
+from userkeep.api.operation import Operation
+from userkeep.api.operations import OPERATIONS
 
 Json = Any
 Described = tuple[str, str, Json]
@@ -274,7 +275,7 @@ def test_an_answer_is_as_described(
 
 def test_a_filter_is_described_wherever_it_travels(document: Json) -> None:
     class Asked(msgspec.Struct):
-        filter: wire.Filter | None = None
+        filter: Filter | None = None
 
     template = "#/components/schemas/{name}"
     _, schemas = msgspec.json.schema_components([Asked], ref_template=template)

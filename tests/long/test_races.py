@@ -22,7 +22,7 @@ from tests.conftest import fresh_settings
 from tests.deleting import advanced
 from tests.long.counts import IS_FULL, count, randomness
 from tests.long.looking import Database, damage, deadlocks, gaps, orphans, rows
-from userkeep.api import wire
+from userkeep.api.messages import AppendMessages
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
 from userkeep.domain.message import NewMessage
@@ -194,7 +194,7 @@ class Race:
         """A native append with an idempotency key, whose row must go with the user too."""
         call = Call(
             ids={"session_id": session_id},
-            body=wire.AppendMessages(messages=said("once"), user_id=self.user_id),
+            body=AppendMessages(messages=said("once"), user_id=self.user_id),
             idempotency_key=f"{self.user_id} {session_id}",
             request=b"once",
         )

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from userkeep.api import wire
-from userkeep.api.operations import Operation
+from userkeep.api.common import DatedList
+from userkeep.api.operation import Operation
 from userkeep.domain.errors import BadRequest, InvalidField, UserkeepError
 from userkeep.domain.values.json_text import deeper_than, half_surrogate_at
 from userkeep.domain.values.metadata import MAX_DEPTH
@@ -28,7 +28,7 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
     """
     values: dict[str, Any] = {}
     for name, value in parameters:
-        if name.startswith("metadata.") and issubclass(kind or object, wire.DatedList):
+        if name.startswith("metadata.") and issubclass(kind or object, DatedList):
             values.setdefault("metadata", {})[name.removeprefix("metadata.")] = value
         elif name in values or name == "metadata":
             raise InvalidField(f"{name} cannot be read; see /docs.", name)

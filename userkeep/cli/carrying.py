@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from userkeep.api.wire import Page
+from userkeep.api.common import Page
 from userkeep.cli.lists import pages_from
 from userkeep.client import Userkeep
 from userkeep.sdk.calls import make_call

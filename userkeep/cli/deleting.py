@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from userkeep.api.wire import Erasure
+from userkeep.api.erasures import Erasure
 from userkeep.cli.exits import Interrupted
 from userkeep.cli.tables import print_erasure
 from userkeep.cli.terminal import counted, progress, visible

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from userkeep.api.wire import Page
+from userkeep.api.common import Page
 from userkeep.cli.carrying import carry, carry_list
 from userkeep.cli.exits import Interrupted
 from userkeep.cli.lines import (

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from userkeep.api.wire import MAX_BATCH, AppendMessages
+from userkeep.api.messages import MAX_BATCH, AppendMessages
 from userkeep.cli.carrying import carry, carry_list
 from userkeep.cli.exits import Interrupted
 from userkeep.cli.lines import BadLine, Counts, Head, Numbered, SessionFields, read_lines

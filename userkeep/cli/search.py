@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from userkeep.api.wire import Explanation, FoundMessage, Hit, Hits, Snippet, WordScore
+from userkeep.api.search import Explanation, FoundMessage, Hit, Hits, Snippet, WordScore
 from userkeep.cli.tables import role_of
 from userkeep.cli.terminal import ago, in_one_line, output, print_json, say, visible
 

@@ -9,7 +9,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from userkeep.api.wire import Erasure, Memory, Message, Session, User
+from userkeep.api.erasures import Erasure
+from userkeep.api.memory import Memory
+from userkeep.api.messages import Message
+from userkeep.api.sessions import Session
+from userkeep.api.users import User
 from userkeep.cli.terminal import ago, counted, exactly, in_one_line, output, print_json, visible
 from userkeep.sdk import pages
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from userkeep.api.wire import LookedAt, Residue, Verification
+from userkeep.api.erasures import LookedAt, Residue, Verification
 from userkeep.cli.tables import plain_table
 from userkeep.cli.terminal import counted, in_one_line, output, print_json, visible
 

@@ -1,5 +1,4 @@
-"""What each native operation does: a function of a transaction, from wire types to wire types.
+"""Handlers of native operations: functions of a transaction and a call, giving wire types.
 
-The HTTP door and callers in this process perform the same functions, found by the operation's
-name in `performers`.
+HTTP and embedded clients run the same handlers, found by the operation's name in `table`.
 """

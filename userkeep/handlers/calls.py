@@ -27,8 +27,8 @@ class Call(msgspec.Struct, kw_only=True):
     request: bytes = b""
 
 
-class Replayed(msgspec.Struct):
-    """The answer of an earlier request with the same Idempotency-Key, rendered again."""
+class ReplayedResponse(msgspec.Struct):
+    """The response to an earlier request with the same Idempotency-Key, sent again."""
 
     value: Any
 

@@ -1,35 +1,43 @@
-"""Erasures, natively."""
+"""Erasures: handlers, and what is sent of an erasure and of its verification."""
 
-from userkeep.api import wire
+import msgspec
+
+from userkeep.api import erasures as wire
+from userkeep.api.common import Page
 from userkeep.domain.canaries import check_canaries
-from userkeep.domain.erasure import Erasure
+from userkeep.domain.erasure import Erasure, Subject
+from userkeep.domain.purge import Step
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.verification import Wanted
-from userkeep.handlers import shapes
-from userkeep.handlers.calls import Call, StartedJob
+from userkeep.domain.values.times import to_datetime
+from userkeep.domain.verification import Verification, Wanted
+from userkeep.handlers.calls import Call, Handler, StartedJob
+from userkeep.handlers.lists import page_request, serialize_page
+from userkeep.handlers.values import optional_datetime
 from userkeep.jobs.deletion import Deletion
 from userkeep.services import erasures, purges
 
 
-def list_(tx: Transaction, call: Call) -> wire.Page[wire.Erasure]:
-    """See `erasures.list`."""
-    asked = shapes.asked_page(call.query)
+def list_(tx: Transaction, call: Call) -> Page[wire.Erasure]:
+    """List erasures, oldest first."""
+    request = page_request(call.query)
     step = purges.step(tx)
-    return shapes.page(erasures.page(tx, asked), asked, lambda stored: shapes.erasure(stored, step))
+    return serialize_page(
+        erasures.page(tx, request), request, lambda erasure: serialize_erasure(erasure, step)
+    )
 
 
 def get(tx: Transaction, call: Call) -> wire.Erasure:
-    """See `erasures.get`."""
-    return shapes.erasure(erasures.get(tx, call.ids["id"]), purges.step(tx))
+    """Return an erasure."""
+    return serialize_erasure(erasures.get(tx, call.ids["id"]), purges.step(tx))
 
 
 def purge(tx: Transaction, call: Call) -> StartedJob:
-    """See `erasures.purge`."""
+    """Request a purge."""
     return _started(tx, purges.ask(tx, call.ids["id"]))
 
 
 def verify(tx: Transaction, call: Call) -> Wanted:
-    """See `erasures.verify`."""
+    """Return what to verify, checked; the caller runs the verification."""
     body: wire.VerifyErasure = call.body
     canaries = check_canaries(body.canaries, "canaries")
     erasure = erasures.to_verify(tx, call.ids["id"], body.subject_id)
@@ -46,5 +54,71 @@ def _started(tx: Transaction, erasure: Erasure) -> StartedJob:
     return StartedJob(
         Deletion(tx.scope, erasure),
         location=f"/v1/erasures/{erasure.uuid}",
-        resource=lambda deletion: shapes.erasure(deletion.erasure, deletion.purge),
+        resource=lambda deletion: serialize_erasure(deletion.erasure, deletion.purge),
     )
+
+
+def serialize_erasure(erasure: Erasure, step: Step | None = None) -> wire.Erasure:
+    """Return an erasure as it is sent.
+
+    Args:
+        step: the progress of the purge that is running, if one is.
+    """
+    is_user_gone = erasure.subject == Subject.USER and erasure.is_finished
+    return wire.Erasure(
+        id=erasure.uuid,
+        subject=erasure.subject,  # type: ignore[arg-type]
+        subject_id=erasure.subject_id,
+        subject_uuid=erasure.subject_uuid,
+        state=erasure.state,  # type: ignore[arg-type]
+        counts=wire.DeletedCounts(
+            users=int(is_user_gone),
+            sessions=erasure.session_count,
+            messages=erasure.message_count,
+        ),
+        started_at=to_datetime(erasure.started_at),
+        deleted_at=optional_datetime(erasure.deleted_at),
+        purged_at=optional_datetime(erasure.purged_at),
+        purge=_purge(erasure, step),
+    )
+
+
+def _purge(erasure: Erasure, step: Step | None) -> wire.Purge:
+    is_open = erasure.is_finished and erasure.purged_at is None
+    covers = is_open and step is not None and step.purge_uuid == erasure.purge_uuid
+    left = msgspec.json.decode(erasure.skipped_steps or "[]", type=list[wire.NotDone])
+    return wire.Purge(
+        asked_at=optional_datetime(erasure.purge_requested_at),
+        doing=step.doing if step and covers else None,
+        problem=step.problem if step and covers else None,
+        not_done=left,
+    )
+
+
+def serialize_verification(verification: Verification) -> wire.Verification:
+    """Return the result of a verification as it is sent."""
+    return wire.Verification(
+        erasure=serialize_erasure(verification.erasure),
+        found=verification.residue_count > 0,
+        hits=[
+            wire.Residue(where=each.where, canary=each.canary, form=each.form)
+            for each in verification.residues
+        ],
+        hit_count=verification.residue_count,
+        id_reused=verification.id_reused,
+        looked_at=[
+            wire.LookedAt(what=each.what, rows=each.rows, size_bytes=each.size_bytes)
+            for each in verification.looked_at
+        ],
+        not_looked_at=[
+            wire.NotLookedAt(what=each.what, why=each.why) for each in verification.not_looked_at
+        ],
+    )
+
+
+HANDLERS: dict[str, Handler] = {
+    "erasures.list": list_,
+    "erasures.get": get,
+    "erasures.purge": purge,
+    "erasures.verify": verify,
+}

@@ -1,108 +1,106 @@
-"""Messages and the memory made of them, natively."""
+"""Messages: handlers, and what is sent of a message."""
 
-from userkeep.api import wire
+from userkeep.api import messages as wire
+from userkeep.api.common import Page
+from userkeep.domain.message import Message
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.filters import read_filter
 from userkeep.domain.values.metadata import merge_patch
-from userkeep.handlers import shapes
-from userkeep.handlers.calls import Call, Replayed, StartedJob
+from userkeep.domain.values.times import to_datetime
+from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import started_deletion
-from userkeep.handlers.once import gone, once
-from userkeep.services import erasures, memory, messages
-from userkeep.services.idempotency import Made
-from userkeep.services.search import Asked, find
+from userkeep.handlers.idempotency import IdempotentHandler, gone
+from userkeep.handlers.lists import metadata_filter, page_request, serialize_page
+from userkeep.handlers.values import raw_json
+from userkeep.services import erasures, messages
+from userkeep.services.idempotency import IdempotencyRecord
 
 
-def append(tx: Transaction, call: Call) -> wire.Messages | Replayed:
-    """See `messages.append`."""
+def append(tx: Transaction, call: Call) -> wire.Messages:
+    """Append messages to a session."""
     body: wire.AppendMessages = call.body
     session_id = call.ids["session_id"]
-
-    def perform() -> wire.Messages:
-        appended = messages.append(
-            tx,
-            session_id,
-            body.messages,
-            user_id=body.user_id,
-            may_open_session=body.user_id is not None,
-        )
-        return wire.Messages(
-            session_id=session_id, messages=[shapes.message(message) for message in appended]
-        )
-
-    def again(made: Made) -> wire.Messages:
-        first_seq, count = made.first_seq or 0, made.message_count or 0
-        found = messages.select(tx, session_id, after=first_seq - 1, limit=count)
-        if len(found) < count or found[-1].seq != first_seq + count - 1:
-            raise gone()
-        return wire.Messages(
-            session_id=session_id, messages=[shapes.message(message) for message in found]
-        )
-
-    return once(tx, call, perform=perform, made=_made, again=again)
+    appended = messages.append(
+        tx,
+        session_id,
+        body.messages,
+        user_id=body.user_id,
+        may_open_session=body.user_id is not None,
+    )
+    return wire.Messages(
+        session_id=session_id, messages=[serialize_message(message) for message in appended]
+    )
 
 
-def list_(tx: Transaction, call: Call) -> wire.Page[wire.Message]:
-    """See `messages.list`."""
+def list_(tx: Transaction, call: Call) -> Page[wire.Message]:
+    """List the messages of a session."""
     session_id = call.ids["session_id"]
-    filtered = shapes.filtered(call.query)
+    filtered = metadata_filter(call.query)
     filters = {"session_id": session_id, **filtered}
-    asked = shapes.asked_page(call.query, filters)
-    return shapes.page(
-        messages.page(tx, session_id, asked, **filtered),
-        asked,
-        shapes.message,
+    request = page_request(call.query, filters)
+    return serialize_page(
+        messages.page(tx, session_id, request, **filtered),
+        request,
+        serialize_message,
         filters,
         number=lambda message: message.seq,
     )
 
 
 def get(tx: Transaction, call: Call) -> wire.Message:
-    """See `messages.get`."""
-    return shapes.message(messages.get(tx, call.ids["session_id"], call.ids["uuid"]))
+    """Return a message."""
+    return serialize_message(messages.get(tx, call.ids["session_id"], call.ids["uuid"]))
 
 
 def update(tx: Transaction, call: Call) -> wire.Message:
-    """See `messages.update`."""
+    """Update a message."""
     session_id, uuid = call.ids["session_id"], call.ids["uuid"]
-    return shapes.message(messages.update(tx, session_id, uuid, call.body, merge_patch))
+    return serialize_message(messages.update(tx, session_id, uuid, call.body, merge_patch))
 
 
 def delete(tx: Transaction, call: Call) -> StartedJob:
-    """See `messages.delete`."""
+    """Delete a message."""
     session_id, uuid = call.ids["session_id"], call.ids["uuid"]
     return started_deletion(tx, call, erasures.delete_message(tx, session_id, uuid))
 
 
-def search(tx: Transaction, call: Call) -> wire.Hits:
-    """See `messages.search`."""
-    body: wire.Search = call.body
-    asked = Asked(
-        query=body.query,
-        user_id=body.user_id,
-        session_id=body.session_id,
-        roles=body.roles,
-        role_weights={str(role): weight for role, weight in body.role_weights.items()},
-        created_after_at=shapes.instant(body.created_after),
-        created_before_at=shapes.instant(body.created_before),
-        filter=None if body.filter is None else read_filter(body.filter),
-        limit=body.limit,
-        explain=body.explain,
+def serialize_message(message: Message) -> wire.Message:
+    """Return a message as it is sent."""
+    return wire.Message(
+        seq=message.seq,
+        uuid=message.uuid,
+        role=message.role,
+        role_type=message.role_type,  # type: ignore[arg-type]
+        content=message.content,
+        metadata=raw_json(message.metadata),
+        data=raw_json(message.data),
+        token_count=message.token_count,
+        created_at=to_datetime(message.created_at),
     )
-    hits = find(tx, asked)
-    return wire.Hits(items=[shapes.hit(each, explain=body.explain) for each in hits])
 
 
-def get_memory(tx: Transaction, call: Call) -> wire.Memory:
-    """See `memory.get`."""
-    query: wire.GetMemory = call.query
-    newest = memory.get(tx, call.ids["session_id"], query.last or None)
-    return wire.Memory(messages=[shapes.message(message) for message in newest])
-
-
-def _made(result: wire.Messages) -> Made:
-    return Made(
+def _record(result: wire.Messages) -> IdempotencyRecord:
+    return IdempotencyRecord(
         session_id=result.session_id,
         first_seq=result.messages[0].seq,
         message_count=len(result.messages),
     )
+
+
+def _replay(tx: Transaction, call: Call, record: IdempotencyRecord) -> wire.Messages:
+    session_id = call.ids["session_id"]
+    first_seq, count = record.first_seq or 0, record.message_count or 0
+    found = messages.select(tx, session_id, after=first_seq - 1, limit=count)
+    if len(found) < count or found[-1].seq != first_seq + count - 1:
+        raise gone()
+    return wire.Messages(
+        session_id=session_id, messages=[serialize_message(message) for message in found]
+    )
+
+
+HANDLERS: dict[str, Handler] = {
+    "messages.append": IdempotentHandler(append, record=_record, replay=_replay),
+    "messages.list": list_,
+    "messages.get": get,
+    "messages.update": update,
+    "messages.delete": delete,
+}

@@ -1,68 +1,89 @@
-"""Sessions, natively."""
+"""Sessions: handlers, and what is sent of a session."""
 
-from userkeep.api import wire
+from userkeep.api import sessions as wire
+from userkeep.api.common import Page
+from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_patch
-from userkeep.handlers import shapes
-from userkeep.handlers.calls import Call, Replayed, StartedJob
+from userkeep.domain.values.times import to_datetime
+from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import started_deletion
-from userkeep.handlers.once import gone, once
+from userkeep.handlers.idempotency import IdempotentHandler, gone
+from userkeep.handlers.lists import dated_filters, page_request, serialize_page
+from userkeep.handlers.values import optional_datetime, raw_json
 from userkeep.services import erasures, sessions
-from userkeep.services.idempotency import Made
+from userkeep.services.idempotency import IdempotencyRecord
 
 
-def add(tx: Transaction, call: Call) -> wire.Session | Replayed:
-    """See `sessions.add`."""
-    return once(
-        tx,
-        call,
-        perform=lambda: shapes.session(sessions.add(tx, call.body)),
-        made=_made,
-        again=lambda made: _again(tx, made),
-    )
+def add(tx: Transaction, call: Call) -> wire.Session:
+    """Create a session."""
+    return serialize_session(sessions.add(tx, call.body))
 
 
-def list_(tx: Transaction, call: Call) -> wire.Page[wire.Session]:
-    """See `sessions.list`."""
+def list_(tx: Transaction, call: Call) -> Page[wire.Session]:
+    """List sessions."""
     query: wire.ListSessions = call.query
-    filters = {"user_id": query.user_id, **shapes.dated_filters(query)}
-    asked = shapes.asked_page(query, filters)
-    return shapes.page(sessions.page(tx, asked, **filters), asked, shapes.session, filters)
+    filters = {"user_id": query.user_id, **dated_filters(query)}
+    request = page_request(query, filters)
+    return serialize_page(
+        sessions.page(tx, request, **filters), request, serialize_session, filters
+    )
 
 
 def get(tx: Transaction, call: Call) -> wire.Session:
-    """See `sessions.get`."""
-    return shapes.session(sessions.get(tx, call.ids["session_id"]))
+    """Return a session."""
+    return serialize_session(sessions.get(tx, call.ids["session_id"]))
 
 
 def update(tx: Transaction, call: Call) -> wire.Session:
-    """See `sessions.update`."""
+    """Update a session."""
     session_id = call.ids["session_id"]
-    return shapes.session(sessions.update(tx, session_id, call.body, merge_patch, call.if_revision))
-
-
-def end(tx: Transaction, call: Call) -> wire.Session | Replayed:
-    """See `sessions.end`."""
-    return once(
-        tx,
-        call,
-        perform=lambda: shapes.session(sessions.end(tx, call.ids["session_id"])),
-        made=_made,
-        again=lambda made: _again(tx, made),
+    return serialize_session(
+        sessions.update(tx, session_id, call.body, merge_patch, call.if_revision)
     )
 
 
+def end(tx: Transaction, call: Call) -> wire.Session:
+    """End a session."""
+    return serialize_session(sessions.end(tx, call.ids["session_id"]))
+
+
 def delete(tx: Transaction, call: Call) -> StartedJob:
-    """See `sessions.delete`."""
+    """Delete a session."""
     return started_deletion(tx, call, erasures.begin_session(tx, call.ids["session_id"]))
 
 
-def _made(session: wire.Session) -> Made:
-    return Made(session_id=session.session_id, uuid=session.uuid)
+def serialize_session(session: Session) -> wire.Session:
+    """Return a session as it is sent."""
+    return wire.Session(
+        session_id=session.session_id,
+        uuid=session.uuid,
+        user_id=session.user_id,
+        metadata=raw_json(session.metadata),
+        message_count=session.message_count,
+        ended_at=optional_datetime(session.ended_at),
+        revision=session.revision,
+        created_at=to_datetime(session.created_at),
+        updated_at=to_datetime(session.updated_at),
+    )
 
 
-def _again(tx: Transaction, made: Made) -> wire.Session:
-    session = sessions.get(tx, made.session_id or "")
-    if session.uuid != made.uuid:
+def _record(session: wire.Session) -> IdempotencyRecord:
+    return IdempotencyRecord(session_id=session.session_id, uuid=session.uuid)
+
+
+def _replay(tx: Transaction, _: Call, record: IdempotencyRecord) -> wire.Session:
+    session = sessions.get(tx, record.session_id or "")
+    if session.uuid != record.uuid:
         raise gone()
-    return shapes.session(session)
+    return serialize_session(session)
+
+
+HANDLERS: dict[str, Handler] = {
+    "sessions.add": IdempotentHandler(add, record=_record, replay=_replay),
+    "sessions.list": list_,
+    "sessions.get": get,
+    "sessions.update": update,
+    "sessions.end": IdempotentHandler(end, record=_record, replay=_replay),
+    "sessions.delete": delete,
+}

@@ -1,69 +1,105 @@
-"""Users, natively."""
+"""Users: handlers, and what is sent of a user."""
 
-from userkeep.api import wire
+from userkeep.api import users as wire
+from userkeep.api.common import Page
+from userkeep.api.sessions import Session
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.user import folded_email
+from userkeep.domain.user import User, folded_email
 from userkeep.domain.values.metadata import merge_patch
-from userkeep.handlers import shapes
-from userkeep.handlers.calls import Call, Replayed, StartedJob
+from userkeep.domain.values.times import to_datetime
+from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import started_deletion
-from userkeep.handlers.once import gone, once
+from userkeep.handlers.idempotency import IdempotentHandler, gone
+from userkeep.handlers.lists import (
+    dated_filters,
+    metadata_filter,
+    page_request,
+    serialize_page,
+)
+from userkeep.handlers.sessions import serialize_session
+from userkeep.handlers.values import raw_json
 from userkeep.services import erasures, sessions, users
-from userkeep.services.idempotency import Made
+from userkeep.services.idempotency import IdempotencyRecord
 
 
-def add(tx: Transaction, call: Call) -> wire.User | Replayed:
-    """See `users.add`."""
-
-    def again(made: Made) -> wire.User:
-        user = users.get(tx, made.user_id or "")
-        if user.uuid != made.uuid:
-            raise gone()
-        return shapes.user(user)
-
-    return once(
-        tx,
-        call,
-        perform=lambda: shapes.user(users.add(tx, call.body)),
-        made=lambda user: Made(user_id=user.user_id, uuid=user.uuid),
-        again=again,
-    )
+def add(tx: Transaction, call: Call) -> wire.User:
+    """Create a user."""
+    return serialize_user(users.add(tx, call.body))
 
 
-def list_(tx: Transaction, call: Call) -> wire.Page[wire.User]:
-    """See `users.list`."""
+def list_(tx: Transaction, call: Call) -> Page[wire.User]:
+    """List users."""
     query: wire.ListUsers = call.query
-    filters = {"email_folded": folded_email(query.email), **shapes.dated_filters(query)}
-    asked = shapes.asked_page(query, filters)
-    return shapes.page(users.page(tx, asked, **filters), asked, shapes.user, filters)
+    filters = {"email_folded": folded_email(query.email), **dated_filters(query)}
+    request = page_request(query, filters)
+    return serialize_page(users.page(tx, request, **filters), request, serialize_user, filters)
 
 
 def get(tx: Transaction, call: Call) -> wire.User:
-    """See `users.get`."""
-    return shapes.user(users.get(tx, call.ids["user_id"]))
+    """Return a user."""
+    return serialize_user(users.get(tx, call.ids["user_id"]))
 
 
 def put(tx: Transaction, call: Call) -> wire.User:
-    """See `users.put`."""
-    return shapes.user(users.put(tx, call.ids["user_id"], call.body, call.if_revision))
+    """Create or replace a user."""
+    return serialize_user(users.put(tx, call.ids["user_id"], call.body, call.if_revision))
 
 
 def update(tx: Transaction, call: Call) -> wire.User:
-    """See `users.update`."""
+    """Update a user."""
     user_id = call.ids["user_id"]
-    return shapes.user(
+    return serialize_user(
         users.update(tx, user_id, call.body, merge_patch, if_revision=call.if_revision)
     )
 
 
 def delete(tx: Transaction, call: Call) -> StartedJob:
-    """See `users.delete`."""
+    """Delete a user."""
     return started_deletion(tx, call, erasures.begin_user(tx, call.ids["user_id"]))
 
 
-def list_sessions(tx: Transaction, call: Call) -> wire.Page[wire.Session]:
-    """See `users.sessions`."""
+def list_sessions(tx: Transaction, call: Call) -> Page[Session]:
+    """List the sessions of a user."""
     user = users.get(tx, call.ids["user_id"])
-    filters = {"user_id": user.user_id, **shapes.filtered(call.query)}
-    asked = shapes.asked_page(call.query, filters)
-    return shapes.page(sessions.page(tx, asked, **filters), asked, shapes.session, filters)
+    filters = {"user_id": user.user_id, **metadata_filter(call.query)}
+    request = page_request(call.query, filters)
+    return serialize_page(
+        sessions.page(tx, request, **filters), request, serialize_session, filters
+    )
+
+
+def serialize_user(user: User) -> wire.User:
+    """Return a user as it is sent."""
+    return wire.User(
+        user_id=user.user_id,
+        uuid=user.uuid,
+        email=user.email,
+        first_name=user.first_name,
+        last_name=user.last_name,
+        metadata=raw_json(user.metadata),
+        revision=user.revision,
+        created_at=to_datetime(user.created_at),
+        updated_at=to_datetime(user.updated_at),
+    )
+
+
+def _record(user: wire.User) -> IdempotencyRecord:
+    return IdempotencyRecord(user_id=user.user_id, uuid=user.uuid)
+
+
+def _replay(tx: Transaction, _: Call, record: IdempotencyRecord) -> wire.User:
+    user = users.get(tx, record.user_id or "")
+    if user.uuid != record.uuid:
+        raise gone()
+    return serialize_user(user)
+
+
+HANDLERS: dict[str, Handler] = {
+    "users.add": IdempotentHandler(add, record=_record, replay=_replay),
+    "users.list": list_,
+    "users.get": get,
+    "users.put": put,
+    "users.update": update,
+    "users.delete": delete,
+    "users.sessions": list_sessions,
+}

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from userkeep.api.operations import OPERATIONS, Operation
+from userkeep.api.operation import Operation
+from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.transaction import scoped
 from userkeep.domain.values.ids import check_id
-from userkeep.handlers import shapes
-from userkeep.handlers.calls import Call, Handler, Replayed, StartedJob
+from userkeep.handlers.calls import Call, Handler, ReplayedResponse, StartedJob
+from userkeep.handlers.erasures import serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.http.errors import FAULT, MethodNotAllowed
 from userkeep.http.requests import Request
@@ -69,7 +70,7 @@ class NativeAPI:
         if operation.does == "verify":
             wanted = await self._engine.read_async(perform)
             done = await self._verifier.run(request.scope, wanted, request.until_left())
-            return _success(shapes.verification(done), operation)
+            return _success(serialize_verification(done), operation)
         result = await self._engine.write_async(perform)
         if isinstance(result, StartedJob):
             return await self._run(result)
@@ -127,7 +128,7 @@ class _Prepared:
 def _success(result: Any, operation: Operation) -> Response:
     headers: RawHeaders = ()
     status = operation.status
-    if isinstance(result, Replayed):
+    if isinstance(result, ReplayedResponse):
         headers = ((b"idempotent-replayed", b"true"),)
         result = result.value
     revision = getattr(result, "revision", None)

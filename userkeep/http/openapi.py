@@ -5,8 +5,9 @@ from typing import Any, get_args
 
 import msgspec
 
-from userkeep.api.operations import OPERATIONS, Operation
-from userkeep.api.wire import DatedList
+from userkeep.api.common import DatedList
+from userkeep.api.operation import Operation
+from userkeep.api.operations import OPERATIONS
 from userkeep.domain.values.filters import Op
 from userkeep.version import __version__
 

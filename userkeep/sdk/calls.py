@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from userkeep.api.operations import OPERATIONS, Operation
+from userkeep.api.operation import Operation
+from userkeep.api.operations import OPERATIONS
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import MAX_ID_LENGTH
 from userkeep.domain.values.metadata import check_json

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET
 
-from userkeep.api.wire import MAX_BATCH
+from userkeep.api.messages import MAX_BATCH
 from userkeep.domain import message, session, user
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.metadata import MAX_DEPTH, check_json

@@ -195,7 +195,7 @@ def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
             return _save(tx, erasure)
     tombstones.remember(tx, "user", user_id)
     of_user = {"user_id": user_id}
-    tx.defer("drop_made_of_user", **of_user)
+    tx.defer("delete_idempotency_records_of_user", **of_user)
     tx.defer("delete_user", uuid=erasure.subject_uuid, **of_user)
     return _finish(tx, erasure)
 
@@ -259,7 +259,7 @@ def _delete_session(tx: Transaction, erasure: Erasure, session_id: str) -> bool:
         )
         if tx.spent_ms() > BATCH_MS:
             return False
-    tx.defer("drop_made_of_session", **of_session)
+    tx.defer("delete_idempotency_records_of_session", **of_session)
     erasure.session_count += tx.execute("delete_session", **of_session)
     return True
 

@@ -1,7 +1,7 @@
-"""Doing a thing once, however often it is asked for.
+"""Idempotency: records of requests with an Idempotency-Key, so that each is performed once.
 
-The row that remembers a request holds its key, a keyed hash of the request, the owner of what was
-made, and what was made: never a body. It is written in the transaction of the write itself.
+A record holds the key, a keyed hash of the request, and the ids of what the request created or
+changed, with its owner. It never holds a body. It is written in the same transaction as the change.
 """
 
 import msgspec
@@ -10,18 +10,18 @@ from userkeep.domain.errors import IdempotencyMismatch
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
 
-_DROPPED_AT_ONCE = 500
+_DELETED_PER_CALL = 500
 
 
-class Made(msgspec.Struct):
-    """What a request has made.
+class IdempotencyRecord(msgspec.Struct):
+    """The result of a request, by its ids.
 
     Attributes:
         request_hash: the keyed hash of the request.
-        user_id, session_id: the owner, with whom this row is deleted.
-        uuid: of the user or the session that was made or ended.
+        user_id, session_id: the owner; the record is deleted with it.
+        uuid: of the user or the session that was created or ended.
         first_seq, message_count: which messages were appended.
-        created_at: when.
+        created_at: when the request was performed.
     """
 
     request_hash: str = ""
@@ -33,37 +33,33 @@ class Made(msgspec.Struct):
     created_at: Instant = Instant(0)
 
 
-def find(tx: Transaction, key: str, request_hash: str) -> Made | None:
-    """What the request with this key has made, if it came before and is remembered.
+def find(tx: Transaction, key: str, request_hash: str) -> IdempotencyRecord | None:
+    """Return the record of the request with this key; None where there is none, or it has expired.
 
     Raises:
         IdempotencyMismatch: the key was used with another request.
     """
-    made = tx.fetch_one("get_made", Made, key=key)
-    if made is None or made.created_at <= _oldest_at(tx):
+    record = tx.fetch_one("get_idempotency_record", IdempotencyRecord, key=key)
+    if record is None or record.created_at <= _oldest_at(tx):
         return None
-    if made.request_hash != request_hash:
+    if record.request_hash != request_hash:
         raise IdempotencyMismatch
-    return made
+    return record
 
 
-def remember(tx: Transaction, key: str, made: Made) -> None:
-    """Remember what a request has made, in the same transaction."""
-    tx.defer(
-        "drop_expired_made_by_key",
-        key=key,
-        oldest_at=_oldest_at(tx),
-    )
-    made.created_at = tx.now
-    tx.execute("add_made", key=key, **msgspec.structs.asdict(made))
+def add(tx: Transaction, key: str, record: IdempotencyRecord) -> None:
+    """Store the record of a request, in the transaction that performs it."""
+    tx.defer("delete_expired_idempotency_record", key=key, oldest_at=_oldest_at(tx))
+    record.created_at = tx.now
+    tx.execute("add_idempotency_record", key=key, **msgspec.structs.asdict(record))
 
 
 def delete_expired(tx: Transaction) -> bool:
-    """Drop some rows whose time is over; whether there may be more."""
+    """Delete a batch of expired records; return whether there may be more."""
     expired = {"oldest_at": _oldest_at(tx)}
-    keys = tx.fetch_all("expired_made", str, limit=_DROPPED_AT_ONCE, **expired)
-    tx.defer_many("drop_expired_made_by_key", [{"key": key, **expired} for key in keys])
-    return len(keys) == _DROPPED_AT_ONCE
+    keys = tx.fetch_all("expired_idempotency_keys", str, limit=_DELETED_PER_CALL, **expired)
+    tx.defer_many("delete_expired_idempotency_record", [{"key": key, **expired} for key in keys])
+    return len(keys) == _DELETED_PER_CALL
 
 
 def _oldest_at(tx: Transaction) -> Instant:

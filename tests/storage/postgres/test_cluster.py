@@ -216,8 +216,8 @@ OF_MANY_SHARDS = {
     "assign_erasures_to_purge",
     "release_leases",
     "delete_purged_edits",
-    "drop_made_of_session",
-    "drop_made_of_user",
+    "delete_idempotency_records_of_session",
+    "delete_idempotency_records_of_user",
     "set_purged",
 }
 
@@ -265,8 +265,8 @@ def test_what_has_nothing_to_do_is_known() -> None:
         ("list_messages", ("before", "limit", "descending"), "messages_pkey"),
         ("skip_users", (), "users_listed"),
         ("interrupted_erasures", (), "erasures_running"),
-        ("expired_tombstones", (), "tombstone_expires_at"),
-        ("expired_made", (), "idempotency_created"),
+        ("expired_tombstones", (), "tombstones_expiry"),
+        ("expired_idempotency_keys", (), "idempotency_created"),
     ],
 )
 def test_a_page_of_a_list_is_reached_through_an_index_in_its_order(

@@ -31,7 +31,7 @@ from userkeep.domain.errors import Conflict, Unavailable
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.user import NewUser
-from userkeep.handlers.calls import Call, Replayed
+from userkeep.handlers.calls import Call, ReplayedResponse
 from userkeep.handlers.table import HANDLERS
 from userkeep.instance import make_rules
 from userkeep.storage.postgres import PostgresEngine
@@ -260,8 +260,10 @@ def test_of_two_requests_with_one_idempotency_key_on_two_servers_one_is_carried_
         with ThreadPoolExecutor(2) as pool:
             sent = [pool.submit(perform, engine, number) for engine in engines]
             results = [each.result(20) for each in sent]
-        assert [isinstance(each, Replayed) for each in results].count(True) == 1
-        uuids = {(each.value if isinstance(each, Replayed) else each).uuid for each in results}
+        assert [isinstance(each, ReplayedResponse) for each in results].count(True) == 1
+        uuids = {
+            (each.value if isinstance(each, ReplayedResponse) else each).uuid for each in results
+        }
         assert len(uuids) == 1
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from userkeep.api.wire import Hit, Hits
+from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import RoleType
 from userkeep.sdk._async.callers import AsyncCaller
 from userkeep.sdk._async.erasures import AsyncErasureClient

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from userkeep.api.wire import Erasure, Verification
+from userkeep.api.erasures import Erasure, Verification
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.callers import AsyncCaller
 from userkeep.sdk._async.lists import AsyncPages, AsyncRows, read_page

@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from userkeep.api.wire import Erasure, Memory, Message
+from userkeep.api.erasures import Erasure
+from userkeep.api.memory import Memory
+from userkeep.api.messages import Message
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.callers import AsyncCaller
 from userkeep.sdk._async.lists import AsyncPages, AsyncRows, read_page

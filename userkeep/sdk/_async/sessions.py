@@ -6,7 +6,8 @@ from typing import Any, Literal, overload
 
 from msgspec import UNSET, UnsetType
 
-from userkeep.api.wire import Erasure, Session
+from userkeep.api.erasures import Erasure
+from userkeep.api.sessions import Session
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.callers import AsyncCaller
 from userkeep.sdk._async.lists import AsyncPages, AsyncRows, read_page

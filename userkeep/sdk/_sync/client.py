@@ -6,7 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from userkeep.api.wire import Hit, Hits
+from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import RoleType
 from userkeep.sdk._sync.callers import Caller
 from userkeep.sdk._sync.erasures import ErasureClient

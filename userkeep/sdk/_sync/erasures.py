@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from userkeep.api.wire import Erasure, Verification
+from userkeep.api.erasures import Erasure, Verification
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.callers import Caller
 from userkeep.sdk._sync.lists import Pages, Rows, read_page

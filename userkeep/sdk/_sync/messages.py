@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from userkeep.api.wire import Erasure, Memory, Message
+from userkeep.api.erasures import Erasure
+from userkeep.api.memory import Memory
+from userkeep.api.messages import Message
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.callers import Caller
 from userkeep.sdk._sync.lists import Pages, Rows, read_page

@@ -7,7 +7,8 @@ from typing import Any, Literal, overload
 
 from msgspec import UNSET, UnsetType
 
-from userkeep.api.wire import Erasure, Session
+from userkeep.api.erasures import Erasure
+from userkeep.api.sessions import Session
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.callers import Caller
 from userkeep.sdk._sync.lists import Pages, Rows, read_page

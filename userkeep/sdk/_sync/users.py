@@ -7,7 +7,9 @@ from typing import Any, Literal, overload
 
 from msgspec import UNSET, UnsetType
 
-from userkeep.api.wire import Erasure, Session, User
+from userkeep.api.erasures import Erasure
+from userkeep.api.sessions import Session
+from userkeep.api.users import User
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.callers import Caller
 from userkeep.sdk._sync.lists import Pages, Rows, read_page

@@ -1,12 +1,12 @@
--- What requests with an Idempotency-Key have made. Columns as in services.idempotency.Made.
+-- The results of requests with an Idempotency-Key. Columns as in services.idempotency.IdempotencyRecord.
 
--- name: get_made
--- Whether it is too old is looked at by who asks: see tombstone_expires_at.
+-- name: get_idempotency_record
+-- The caller checks whether it has expired, as with tombstone_expires_at.
 SELECT request_hash, user_id, session_id, uuid, first_seq, message_count, created_at
 FROM idempotency
 WHERE project_id = :project_id AND key = :key;
 
--- name: add_made
+-- name: add_idempotency_record
 INSERT INTO idempotency (
     project_id, key, request_hash, user_id, session_id, uuid, first_seq, message_count, created_at
 ) VALUES (
@@ -14,17 +14,17 @@ INSERT INTO idempotency (
     :created_at
 );
 
--- name: drop_expired_made_by_key
+-- name: delete_expired_idempotency_record
 DELETE FROM idempotency
 WHERE project_id = :project_id AND key = :key AND created_at <= :oldest_at;
 
--- name: drop_made_of_user
+-- name: delete_idempotency_records_of_user
 DELETE FROM idempotency WHERE project_id = :project_id AND user_id = :user_id;
 
--- name: drop_made_of_session
+-- name: delete_idempotency_records_of_session
 DELETE FROM idempotency WHERE project_id = :project_id AND session_id = :session_id;
 
--- name: expired_made
+-- name: expired_idempotency_keys
 SELECT key FROM idempotency
 WHERE project_id = :project_id AND created_at <= :oldest_at
 ORDER BY created_at

@@ -1,0 +1,47 @@
+"""The table of handlers has one handler for each operation of the API."""
+
+import importlib
+import pkgutil
+
+from userkeep import api, handlers
+from userkeep.api.operations import OPERATIONS
+from userkeep.handlers.idempotency import IdempotentHandler
+from userkeep.handlers.table import HANDLERS
+
+
+def test_every_operation_has_a_handler_and_every_handler_an_operation() -> None:
+    assert HANDLERS.keys() == {operation.name for operation in OPERATIONS}
+
+
+def test_operations_have_names_and_addresses_of_their_own() -> None:
+    assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
+    assert len({(each.method, each.path) for each in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_handlers_of_operations_with_an_idempotency_key_can_replay() -> None:
+    replaying = {
+        name for name, handler in HANDLERS.items() if isinstance(handler, IdempotentHandler)
+    }
+    assert replaying == {each.name for each in OPERATIONS if each.is_idempotent_by_key}
+
+
+def test_the_tables_join_those_of_all_nouns() -> None:
+    operations = [
+        operation
+        for name in modules(api)
+        if name != "operations"
+        for operation in getattr(importlib.import_module(f"userkeep.api.{name}"), "OPERATIONS", ())
+    ]
+    assert {each.name for each in operations} == {each.name for each in OPERATIONS}
+    of_nouns = [
+        name
+        for module in modules(handlers)
+        if module != "table"
+        for name in getattr(importlib.import_module(f"userkeep.handlers.{module}"), "HANDLERS", {})
+    ]
+    assert sorted(of_nouns) == sorted(HANDLERS)
+
+
+def modules(package: object) -> list[str]:
+    """The names of a package's modules."""
+    return [module.name for module in pkgutil.iter_modules(package.__path__)]  # type: ignore[attr-defined]

@@ -1,0 +1,200 @@
+"""Erasures: the types that travel, and the operations; how to delete, which is part of others."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from userkeep.api.common import ListQuery, Moment, Page
+from userkeep.api.operation import Operation
+from userkeep.domain.canaries import MAX_CANARIES, MAX_CANARY_LENGTH, MIN_CANARY_BYTES
+from userkeep.domain.verification import MOST_RESIDUES
+
+
+class DeletedCounts(msgspec.Struct, kw_only=True):
+    """How many rows of each kind an erasure has deleted so far."""
+
+    users: int
+    sessions: int
+    messages: int
+
+
+class NotDone(msgspec.Struct, kw_only=True):
+    """A step of a purge that could not be done."""
+
+    step: str
+    why: str
+
+
+class Purge(msgspec.Struct, kw_only=True):
+    """How far the purge is, which writes the files anew without what was deleted."""
+
+    asked_at: Annotated[
+        Moment | None, Meta(description="When somebody asked for it at once; null once it ended.")
+    ]
+    doing: Annotated[str | None, Meta(description="What it does now; null while none runs.")]
+    problem: Annotated[
+        str | None, Meta(description="Why it does not get on; it is tried again by itself.")
+    ]
+    not_done: Annotated[
+        list[NotDone],
+        Meta(
+            description="What it could not do here, such as for want of a right. The state stays "
+            "`deleted` then, until a purge that is asked for, or is due for others, can do it."
+        ),
+    ]
+
+
+class Erasure(msgspec.Struct, kw_only=True):
+    """An erasure: the act of deleting a user, a session or a message.
+
+    `subject_id` is there while it runs; what stays afterwards is the subject's uuid. When it is
+    `deleted` no query finds anything of the subject; when it is `purged`, neither are its bytes in
+    the database's files.
+    """
+
+    id: str
+    subject: Literal["user", "session", "message"]
+    subject_id: Annotated[str | None, Meta(description="While it runs; null afterwards.")]
+    subject_uuid: str
+    state: Literal["deleting", "deleted", "purged"]
+    counts: DeletedCounts
+    started_at: Moment
+    deleted_at: Annotated[Moment | None, Meta(description="When the last row was gone.")]
+    purged_at: Annotated[
+        Moment | None, Meta(description="When nothing of it was in the files any more.")
+    ]
+    purge: Purge
+
+
+class DeleteQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How to delete."""
+
+    purge: Annotated[
+        Literal["now"] | None,
+        Meta(description="Purge the files at once, and answer when it is done, or after 5 s."),
+    ] = None
+
+
+# Judged in domain.canaries, which says which one is at fault.
+Canary = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_CANARY_LENGTH})]
+
+Canaries = Annotated[
+    list[Canary],
+    Meta(
+        description=(
+            f"Texts of the subject to look for, up to {MAX_CANARIES} of up to "
+            f"{MAX_CANARY_LENGTH:,} characters: an address, a name in full, a sentence. Each has "
+            f"{MIN_CANARY_BYTES} bytes at least. They are neither kept nor logged."
+        ),
+        extra_json_schema={"maxItems": MAX_CANARIES},
+    ),
+]
+
+
+class VerifyErasure(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What to look for, once somebody was deleted, beside the uuid that the erasure knows."""
+
+    subject_id: Annotated[
+        str | None,
+        Meta(description="The id that the subject had; of a message, that of its session."),
+    ] = None
+    canaries: Canaries = []
+
+
+class Residue(msgspec.Struct, kw_only=True):
+    """Something of the subject that is still there."""
+
+    where: Annotated[
+        str,
+        Meta(
+            description="A column of a table, or an offset in a file.",
+            examples=["table messages.content", "file userkeep.db at 12345"],
+        ),
+    ]
+    canary: Annotated[
+        int | None,
+        Meta(description="Its place in `canaries`, from 0; null: the subject's own id or uuid."),
+    ]
+    form: Annotated[str, Meta(description="As what it was found, such as `utf-8` or `base64`.")]
+
+
+class LookedAt(msgspec.Struct, kw_only=True):
+    """What was looked through from end to end."""
+
+    what: Annotated[str, Meta(description="A table, a file, or the files in a folder.")]
+    rows: Annotated[int | None, Meta(description="How many, of a table.")]
+    size_bytes: Annotated[int | None, Meta(description="How many, of files.")]
+
+
+class NotLookedAt(msgspec.Struct, kw_only=True):
+    """What was not looked at, or could have proved nothing."""
+
+    what: str
+    why: str
+
+
+class Verification(msgspec.Struct, kw_only=True):
+    """What came of looking again for somebody who was deleted."""
+
+    erasure: Erasure
+    found: Annotated[bool, Meta(description="Whether anything of the subject is still there.")]
+    hits: Annotated[
+        list[Residue], Meta(description=f"Where; no more than {MOST_RESIDUES:,} of them.")
+    ]
+    hit_count: Annotated[int, Meta(description="How many there are in all.")]
+    id_reused: Annotated[
+        bool,
+        Meta(description="Whether somebody new bears the id; what is theirs is no hit."),
+    ]
+    looked_at: list[LookedAt]
+    not_looked_at: list[NotLookedAt]
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="erasures.list",
+        method="GET",
+        path="/v1/erasures",
+        summary="List erasures",
+        description="In the order of their acceptance.",
+        does="read",
+        query=ListQuery,
+        response=Page[Erasure],
+    ),
+    Operation(
+        name="erasures.get",
+        method="GET",
+        path="/v1/erasures/{id}",
+        summary="Read an erasure",
+        does="read",
+        response=Erasure,
+    ),
+    Operation(
+        name="erasures.purge",
+        method="POST",
+        path="/v1/erasures/{id}/purge",
+        summary="Purge an erasure now",
+        description=(
+            "Writes the files anew without what was deleted, at once, whatever the purge window; "
+            "202 where that takes longer than 5 s. To ask again does no harm."
+        ),
+        does="job",
+        response=Erasure,
+    ),
+    Operation(
+        name="erasures.verify",
+        method="POST",
+        path="/v1/erasures/{id}/verify",
+        summary="Verify an erasure",
+        description=(
+            "Looks again for what was deleted: in every row, and in the bytes of the database's "
+            "files where they can be read. It changes nothing, and may take minutes: a second for "
+            "every 50 MiB or so. 409 while the erasure goes on. Until it is `purged`, its texts "
+            "are found in the files."
+        ),
+        does="verify",
+        body=VerifyErasure,
+        response=Verification,
+    ),
+)

@@ -1,0 +1,54 @@
+"""Lists: from a query to the page to read and its filters, and from rows to the page to send."""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from userkeep.api.common import DatedList, FilteredList, ListQuery, Page
+from userkeep.domain.values import paging
+from userkeep.domain.values.filters import read_list_filter
+from userkeep.domain.values.paging import read_cursor, write_cursor
+from userkeep.handlers.values import optional_instant
+
+Row = TypeVar("Row")
+Item = TypeVar("Item")
+
+
+def page_request(query: ListQuery, filters: dict[str, Any] | None = None) -> paging.Page:
+    """Return which page a list query asks for.
+
+    Raises:
+        BadRequest: the cursor is invalid, or belongs to a list with other filters.
+    """
+    after = None
+    if query.cursor is not None:
+        after = read_cursor(query.cursor, query.order, filters)
+    return paging.Page(limit=query.limit, order=query.order, after=after)
+
+
+def serialize_page(
+    rows: Sequence[Row],
+    request: paging.Page,
+    serialize: Callable[[Row], Item],
+    filters: dict[str, Any] | None = None,
+    number: Callable[[Row], int] = attrgetter("number"),
+) -> Page[Item]:
+    """Return the page to send; `rows` has one more than requested where there is a next page."""
+    shown = rows[: request.limit]
+    is_last = len(rows) <= request.limit
+    cursor = None if is_last else write_cursor(request.order, filters, number(shown[-1]))
+    return Page(items=[serialize(row) for row in shown], next=cursor)
+
+
+def dated_filters(query: DatedList) -> dict[str, Any]:
+    """Return the filters that users and sessions share, by their names in the SQL queries."""
+    return {
+        "created_after_at": optional_instant(query.created_after or None),
+        "created_before_at": optional_instant(query.created_before or None),
+        "filter": read_list_filter(query.filter, query.metadata),
+    }
+
+
+def metadata_filter(query: FilteredList) -> dict[str, Any]:
+    """Return the filter of a list that has no other, by its name in the SQL queries."""
+    return {"filter": read_list_filter(query.filter, {})}

@@ -1,0 +1,61 @@
+"""Search: its handler, and what is sent of a hit."""
+
+import msgspec
+
+from userkeep.api import search as wire
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.filters import read_filter
+from userkeep.handlers.calls import Call, Handler
+from userkeep.handlers.messages import serialize_message
+from userkeep.handlers.values import optional_instant
+from userkeep.services.search import Asked, Hit, find
+
+
+def search(tx: Transaction, call: Call) -> wire.Hits:
+    """Search messages."""
+    body: wire.Search = call.body
+    asked = Asked(
+        query=body.query,
+        user_id=body.user_id,
+        session_id=body.session_id,
+        roles=body.roles,
+        role_weights={str(role): weight for role, weight in body.role_weights.items()},
+        created_after_at=optional_instant(body.created_after),
+        created_before_at=optional_instant(body.created_before),
+        filter=None if body.filter is None else read_filter(body.filter),
+        limit=body.limit,
+        explain=body.explain,
+    )
+    hits = find(tx, asked)
+    return wire.Hits(items=[serialize_hit(hit, explain=body.explain) for hit in hits])
+
+
+def serialize_hit(hit: Hit, *, explain: bool) -> wire.Hit:
+    """Return a message that was found as it is sent."""
+    message = hit.message
+    return wire.Hit(
+        message=wire.FoundMessage(
+            session_id=message.session_id, **msgspec.structs.asdict(serialize_message(message))
+        ),
+        score=hit.score,
+        snippet=wire.Snippet(
+            text=hit.snippet.text,
+            marks=[wire.Mark(start=mark.start, end=mark.end) for mark in hit.snippet.marks],
+        ),
+        explanation=_explanation(hit) if explain else None,
+    )
+
+
+def _explanation(hit: Hit) -> wire.Explanation:
+    weight = hit.weight
+    return wire.Explanation(
+        words=[
+            wire.WordScore(word=each.word, score=each.score, seq=each.seq) for each in hit.words
+        ],
+        participant=weight.participant if weight else None,
+        date=weight.date if weight else None,
+        role_weight=weight.role_weight if weight else 1.0,
+    )
+
+
+HANDLERS: dict[str, Handler] = {"messages.search": search}

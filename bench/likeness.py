@@ -135,12 +135,12 @@ def _differences(name: str, product: Trace, floor: Trace) -> Iterator[str]:
 
 def _differences_of_index(url: str) -> Iterator[str]:
     made: list[int] = []
-    instance = open_instance(Settings(database_url=url, secret=SECRET), tell=made.append)
+    instance = open_instance(Settings(database_url=url, secret=SECRET), progress=made.append)
     report = compare_index(instance.engine, instance.scope.rules)
     instance.close()
     if made:
         yield "the seeded databases are not indexed: the product does it when it opens one"
-    elif not report.is_well:
+    elif not report.is_correct:
         yield "the index of the floor's messages is not as the product would make it"
 
 

@@ -44,7 +44,7 @@ _MAY_TAKE_LONG = ("job", "verify")
 
 
 class EmbeddedCaller:
-    """Runs calls on an open instance; any thread may use it."""
+    """Performs calls on an open instance; any thread may use it."""
 
     def __init__(self, opened: Instance) -> None:
         self.opened = opened
@@ -75,25 +75,25 @@ class EmbeddedCaller:
         self._runner.run(recover(self.opened.scope.rules, is_shared=is_shared))
 
     def check_is_open(self) -> None:
-        """Refuse to use what is closed.
+        """Reject the use of a closed client.
 
         Raises:
-            RuntimeError: it is.
+            RuntimeError: it is closed.
         """
         if self._is_closed:
             raise RuntimeError("This client was closed; open the database again.")
 
     def close(self) -> None:
-        """See Caller."""
+        """Close the database."""
         self._is_closed = True
         self.opened.close()
 
 
 class AsyncEmbeddedCaller:
-    """Runs calls on an open instance, for the tasks of any event loop.
+    """Performs calls on an open instance, for the tasks of any event loop.
 
-    On asyncio by the engine's own awaitable forms; elsewhere (trio), calls run in threads. So do
-    erasures everywhere: one that has begun goes on when whoever waited for it is cancelled.
+    On asyncio, reads and writes use the engine's awaitable methods; elsewhere (trio), they run in
+    threads. Jobs always run in threads: one that has begun continues if its caller is cancelled.
     """
 
     def __init__(self, in_threads: EmbeddedCaller) -> None:
@@ -114,14 +114,14 @@ class AsyncEmbeddedCaller:
         return _value(call, await self.opened.engine.read_async(perform, is_bounded=is_bounded))
 
     async def close(self) -> None:
-        """See AsyncCaller."""
+        """Close the database."""
         await to_thread.run_sync(self._in_threads.close)
 
 
 def open_caller(
     database: str | PathLike[str] | None, settings: Mapping[str, Any]
 ) -> EmbeddedCaller:
-    """A caller on a database that this process alone has open; see client.Userkeep.open.
+    """Open a database in this process; see client.Userkeep.open.
 
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
@@ -138,7 +138,7 @@ def open_caller(
 def open_async_caller(
     database: str | PathLike[str] | None, settings: Mapping[str, Any]
 ) -> AsyncEmbeddedCaller:
-    """As open_caller."""
+    """Open a database in this process; see client.AsyncUserkeep.open."""
     return AsyncEmbeddedCaller(open_caller(database, settings))
 
 
@@ -147,7 +147,7 @@ def _opened(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -
         if name == "database_url":
             raise SettingError("The database is named by the first argument, not database_url.")
         if name in _OF_SERVERS:
-            raise SettingError(f"{name} is a setting of servers, and there is none here.")
+            raise SettingError(f"{name} applies only to `userkeep serve`.")
     named = None if database is None else fsdecode(database)
     if named == "":
         raise SettingError('The path is empty; give one, ":memory:", or a postgresql:// URL.')
@@ -174,7 +174,7 @@ def _is_on_asyncio() -> bool:
 
 
 def _native(call: Call) -> NativeCall:
-    """A call as it is performed, read as a server reads it.
+    """Parse a call as a server would.
 
     Raises:
         BadRequest, InvalidField: naming the field.
@@ -192,7 +192,7 @@ def _native(call: Call) -> NativeCall:
 
 
 def _value(call: Call, result: Any) -> Any:
-    """What a server's client would read of a result: metadata and data are opened."""
+    """Return a result as a client of a server would read it, with metadata and data decoded."""
     if isinstance(result, ReplayedResponse):
         result = result.value
     return read_answer(call, _encode(result))

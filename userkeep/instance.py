@@ -18,7 +18,7 @@ from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, fingerprint
 from userkeep.domain.values.times import HOUR
-from userkeep.jobs.index import Tell, make_index, tell_nobody
+from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.verify.table_scans import look_queries
 from userkeep.services import instance, reindexing
 from userkeep.storage.engine import Engine
@@ -43,7 +43,7 @@ def open_instance(
     *,
     url: str | None = None,
     keeps_language: bool = True,
-    tell: Tell = tell_nobody,
+    progress: Progress = no_progress,
 ) -> Instance:
     """Open the database, bring its schema and its index up to date, and bind it to its secret.
 
@@ -52,7 +52,7 @@ def open_instance(
         url: where this process will serve, if it does.
         keeps_language: whether an index made for another language is a reason to refuse; else it
             is made anew.
-        tell: is told, while the index is made, how many messages more are in it.
+        progress: called while the index is built, with the messages of each batch.
 
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
@@ -60,14 +60,14 @@ def open_instance(
     engine = _open_engine(settings, url)
     try:
         # Before the secret's file is looked for, because a missing one would be made.
-        engine.write(instance.check_is_whole)
+        engine.write(instance.check_is_complete)
         secret = read_secret(settings)
         engine.write(lambda tx: instance.check_secret(tx, fingerprint(secret)))
         rules = make_rules(settings, secret)
         if keeps_language:
             engine.read(lambda tx: reindexing.check_language(tx, rules))
         if engine.read(reindexing.version) != rules.analyzer.version:
-            make_index(engine, rules, tell)
+            build_index(engine, rules, progress)
     except BaseException:
         engine.close()
         raise

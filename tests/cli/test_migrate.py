@@ -82,7 +82,7 @@ def test_another_secret_is_refused(tmp_path: Path) -> None:
     userkeep("migrate", "--secret", "the secret it was made with", folder=tmp_path)
     result = userkeep("migrate", "--secret", "another secret, quite long", folder=tmp_path)
     assert result.returncode == 1
-    assert "belongs to another secret" in result.stderr
+    assert "was created with another secret" in result.stderr
     assert "quite long" not in result.stderr
 
 

@@ -257,7 +257,7 @@ def test_the_report_names_the_secret_that_the_target_needs_and_does_not_print_it
     secret = (tmp_path / "source.db.secret").read_text().strip()
     assert secret not in result.stdout + result.stderr
     other = userkeep("migrate", "--database", target, folder=tmp_path)
-    assert "belongs to another secret" in other.stderr
+    assert "was created with another secret" in other.stderr
     given = ("--secret-file", "source.db.secret")
     assert userkeep("migrate", "--database", target, *given, folder=tmp_path).returncode == 0
 

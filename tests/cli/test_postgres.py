@@ -58,7 +58,7 @@ def test_another_secret_is_refused(tmp_path: Path, url: str) -> None:
     other = {"USERKEEP_SECRET": "another secret of 16 characters"}
     result = userkeep("migrate", "--database", url, folder=tmp_path, environment=other)
     assert result.returncode == 1
-    assert "belongs to another secret" in result.stderr
+    assert "was created with another secret" in result.stderr
     assert is_sentence(result.stderr)
 
 

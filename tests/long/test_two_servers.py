@@ -388,5 +388,5 @@ def test_a_server_with_another_secret_is_refused_with_a_sentence(start: Start) -
     other = start(USERKEEP_SECRET="another secret than the first")
     assert other.process.wait(20) != 0
     log = other.log.read_text()
-    assert "This database belongs to another secret" in log
+    assert "This database was created with another secret" in log
     assert "Traceback" not in log

@@ -15,7 +15,7 @@ from userkeep import NewMessage, Userkeep, UserkeepError
 from userkeep.config import Settings
 from userkeep.domain.errors import StorageError
 from userkeep.instance import Instance, open_instance
-from userkeep.jobs.index import compare_index, remake_index
+from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.services import reindexing
 
 SECRET = "a secret for tests of the index"
@@ -91,7 +91,7 @@ def test_after_any_changes_index_and_messages_agree(client: Userkeep, seed: int)
         for _ in range(60):
             change_something(client, chance)
         report = compare_index(opened.engine, opened.scope.rules)
-        assert report.is_well, report
+        assert report.is_correct, report
     assert report.messages
 
 
@@ -101,7 +101,7 @@ def test_an_index_that_is_made_anew_is_the_one_that_was_kept(client: Userkeep) -
         change_something(client, chance)
     opened = instance_of(client)
     before = compare_index(opened.engine, opened.scope.rules)
-    remake_index(opened.engine, opened.scope.rules)
+    rebuild_index(opened.engine, opened.scope.rules)
     assert compare_index(opened.engine, opened.scope.rules) == before
     assert before.messages
 
@@ -125,9 +125,9 @@ def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(client: Userke
                 tx.defer("set_words", **entry, words=words),
             )
         )
-        assert not compare_index(opened.engine, rules).is_well
-        remake_index(opened.engine, rules)
-        assert compare_index(opened.engine, rules).is_well
+        assert not compare_index(opened.engine, rules).is_correct
+        rebuild_index(opened.engine, rules)
+        assert compare_index(opened.engine, rules).is_correct
 
 
 def client_number(opened: Instance) -> int:
@@ -153,9 +153,9 @@ def test_an_index_whose_making_was_interrupted_is_gone_on_with_when_it_is_opened
         assert 0 < done.messages < 130
     told: list[int] = []
     settings = Settings(database_url=url, secret=SECRET)
-    with closing(open_instance(settings, tell=told.append)) as opened:
+    with closing(open_instance(settings, progress=told.append)) as opened:
         assert sum(told) == 130 - done.messages
-        assert compare_index(opened.engine, opened.scope.rules).is_well
+        assert compare_index(opened.engine, opened.scope.rules).is_correct
 
 
 def test_another_language_is_refused_until_the_index_is_made_for_it(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_another_language_is_refused_until_the_index_is_made_for_it(tmp_path: Pa
     )
     with closing(Userkeep.open(url, secret=SECRET, search_language="german")) as client:
         opened = instance_of(client)
-        assert compare_index(opened.engine, opened.scope.rules).is_well
+        assert compare_index(opened.engine, opened.scope.rules).is_correct
 
 
 def test_doctor_makes_an_index_anew_that_does_not_fit(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_full_disk_harms_nothing_and_the_purge_is_done_when_there_is_room(
         disk.mark = b"stays"  # of the rows that are written anew, not of the purge's own
         with pytest.raises(Unavailable, match="full"):
             Purge(userkeep.engine).run()
-        assert userkeep.engine.read(purges.waiting) is not None
+        assert userkeep.engine.read(purges.pending) is not None
         disk.error = None
         Purge(userkeep.engine).run()
         assert residue(path) == 0

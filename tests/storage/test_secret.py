@@ -24,7 +24,7 @@ def bytes_beside(path: Path) -> bytes:
 def test_another_secret_is_refused_with_a_sentence_and_nothing_changes(path: Path) -> None:
     opened(path, secret=SECRET)
     before = path.read_bytes()
-    with pytest.raises(StorageError, match="belongs to another secret") as refused:
+    with pytest.raises(StorageError, match="was created with another secret") as refused:
         opened(path, secret="another secret, quite long")
     assert "USERKEEP_SECRET_FILE" in refused.value.detail
     assert path.read_bytes() == before
@@ -65,7 +65,7 @@ def test_a_lost_secret_is_told_and_its_database_refused(path: Path) -> None:
     secret = Path(f"{path}.secret")
     kept = secret.read_bytes()
     secret.unlink()
-    with pytest.raises(StorageError, match="belongs to another secret"):
+    with pytest.raises(StorageError, match="was created with another secret"):
         opened(path)
     secret.write_bytes(kept)
     opened(path)

@@ -17,7 +17,7 @@ from userkeep.config import SettingError, Settings, is_postgres, sqlite_path, va
 from userkeep.domain.errors import StorageError
 from userkeep.http.access import is_loopback
 from userkeep.instance import open_instance
-from userkeep.jobs.index import compare_index, remake_index
+from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.storage.migrations import load_migrations, newer_database
 from userkeep.storage.postgres.connection import looking_into, place_of, version_of
 from userkeep.storage.postgres.engine import LANES_FOR_LONG_READS, OF_PURGES, PIPES
@@ -50,7 +50,7 @@ def migrate_database(settings: Settings) -> tuple[list[str], int]:
     known = load_migrations("postgres" if is_postgres(settings.database_url) else "sqlite")
     before = _steps_taken(settings.database_url)
     with counting("Making the index of words") as tell:
-        open_instance(settings, tell=tell).close()
+        open_instance(settings, progress=tell).close()
     applied = [f"{step.number:04d} {step.name}" for step in known if step.number not in before]
     return applied, known[-1].number
 
@@ -86,15 +86,15 @@ def examine_index(settings: Settings) -> Finding:
         StorageError, SettingError: as for opening an instance.
     """
     with counting("Making the index") as tell:
-        opened = open_instance(settings, keeps_language=False, tell=tell)
+        opened = open_instance(settings, keeps_language=False, progress=tell)
     rules = opened.scope.rules
     with closing(opened):
         with counting("Comparing the index") as tell:
             report = compare_index(opened.engine, rules, tell)
-        if report.is_well:
+        if report.is_correct:
             return Finding("index", True, f"fits {counted(report.messages, 'message')}")
         with counting("Making the index anew") as tell:
-            remake_index(opened.engine, rules, tell)
+            rebuild_index(opened.engine, rules, tell)
     entries = report.found.count - report.expected.count
     wrong = f"{counted(len(report.faults), 'session')}, {entries:+,} entries"
     return Finding("index", True, f"did not fit ({wrong}) and was made anew")

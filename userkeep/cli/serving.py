@@ -38,7 +38,7 @@ def run_server(settings: Settings) -> None:
     _log_at(settings.log_level)
     with _listen(settings) as listener:
         url = url_of(settings.host, listener.getsockname()[1])
-        userkeep = open_instance(settings, url=url, tell=_IndexLog().tell)
+        userkeep = open_instance(settings, url=url, progress=_IndexLog().tell)
         try:
             server = _Server(_uvicorn(make_application(userkeep, settings)))
             tune_interpreter()

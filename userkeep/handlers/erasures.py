@@ -33,7 +33,7 @@ def get(tx: Transaction, call: Call) -> wire.Erasure:
 
 def purge(tx: Transaction, call: Call) -> StartedJob:
     """Request a purge."""
-    return _started(tx, purges.ask(tx, call.ids["id"]))
+    return _started(tx, purges.request(tx, call.ids["id"]))
 
 
 def verify(tx: Transaction, call: Call) -> Wanted:
@@ -47,7 +47,7 @@ def verify(tx: Transaction, call: Call) -> Wanted:
 def started_deletion(tx: Transaction, call: Call, erasure: Erasure) -> StartedJob:
     """Return the job of an erasure that a call has begun, with a purge if the call requests one."""
     query: wire.DeleteQuery = call.query
-    return _started(tx, purges.ask(tx, erasure.uuid) if query.purge else erasure)
+    return _started(tx, purges.request(tx, erasure.uuid) if query.purge else erasure)
 
 
 def _started(tx: Transaction, erasure: Erasure) -> StartedJob:

@@ -1,4 +1,4 @@
-"""Making the index of words anew and comparing it with the messages, batch by batch to the end."""
+"""The full-text index: rebuild it, and compare it with the messages, batch by batch."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,17 +10,17 @@ from userkeep.services import reindexing
 from userkeep.services.reindexing import Entries, Listing
 from userkeep.storage.engine import Engine
 
-Tell = Callable[[int], None]
-"""Is told, now and then, how many messages more are done."""
+Progress = Callable[[int], None]
+"""Called after each batch with the number of its messages."""
 
 
 class IndexReport(msgspec.Struct):
-    """What a comparison has found.
+    """The result of a comparison.
 
     Attributes:
-        messages: how many were compared.
-        faults: the `session_id`s of sessions whose messages are not indexed as they should be.
-        expected, found: the entries of an index that is kept apart from the messages.
+        messages: the number of messages that were compared.
+        faults: the `session_id`s of sessions whose messages are not indexed correctly.
+        expected, found: the entries of an index that is stored apart from the messages.
     """
 
     messages: int = 0
@@ -29,45 +29,45 @@ class IndexReport(msgspec.Struct):
     found: Entries = msgspec.field(default_factory=Entries)
 
     @property
-    def is_well(self) -> bool:
+    def is_correct(self) -> bool:
         """Whether index and messages agree."""
         return not self.faults and self.expected == self.found
 
 
-def tell_nobody(_messages: int) -> None:
-    """Where nobody looks."""
+def no_progress(_messages: int) -> None:
+    """Ignore the progress."""
 
 
-def make_index(engine: Engine, rules: Rules, tell: Tell = tell_nobody) -> None:
-    """Make the index anew, or go on with it where that was interrupted.
+def build_index(engine: Engine, rules: Rules, progress: Progress = no_progress) -> None:
+    """Build the index, or continue where a build was interrupted.
 
-    Until it is whole nobody else should write: an instance does it before it serves.
+    Nothing else may write until it is complete: an instance builds it before it serves.
     """
-    making = engine.write(partial(reindexing.begin, rules=rules))
+    build = engine.write(partial(reindexing.begin, rules=rules))
     is_done = False
     while not is_done:
-        progress = engine.write(partial(reindexing.make, rules=rules, making=making))
-        making.after, is_done = progress.after, progress.is_done
-        tell(progress.messages)
+        batch = engine.write(partial(reindexing.make, rules=rules, making=build))
+        build.after, is_done = batch.after, batch.is_done
+        progress(batch.messages)
 
 
-def remake_index(engine: Engine, rules: Rules, tell: Tell = tell_nobody) -> None:
-    """Make an index anew that does not fit."""
+def rebuild_index(engine: Engine, rules: Rules, progress: Progress = no_progress) -> None:
+    """Discard the index and build it again."""
     engine.write(reindexing.discard)
-    make_index(engine, rules, tell)
+    build_index(engine, rules, progress)
 
 
-def compare_index(engine: Engine, rules: Rules, tell: Tell = tell_nobody) -> IndexReport:
+def compare_index(engine: Engine, rules: Rules, progress: Progress = no_progress) -> IndexReport:
     """Compare the index with all messages, in both directions."""
     report = IndexReport()
     after, is_done = 0, False
     while not is_done:
-        progress = engine.read(partial(reindexing.compare, rules=rules, after=after))
-        after, is_done = progress.after, progress.is_done
-        report.messages += progress.messages
-        report.expected += progress.entries
-        report.faults += progress.faults
-        tell(progress.messages)
+        batch = engine.read(partial(reindexing.compare, rules=rules, after=after))
+        after, is_done = batch.after, batch.is_done
+        report.messages += batch.messages
+        report.expected += batch.entries
+        report.faults += batch.faults
+        progress(batch.messages)
     listing = Listing()
     while not listing.is_done:
         listing = engine.read(partial(reindexing.listed, listing=listing))

@@ -32,7 +32,7 @@ class Purge:
                 left = self._rewriter.run(partial(self._tell, step))
             except Unavailable as error:
                 step.problem = error.detail
-                self._engine.write(partial(purges.tell, step=step))
+                self._engine.write(partial(purges.set_step, step=step))
                 raise
             self._engine.write(partial(purges.end, purge_uuid=step.purge_uuid, left=left))
 
@@ -48,7 +48,7 @@ class Purge:
 
     def _tell(self, step: Step, doing: str) -> None:
         step.doing = doing
-        self._engine.write(partial(purges.tell, step=step))
+        self._engine.write(partial(purges.set_step, step=step))
 
 
 def purge_now(engine: Engine) -> None:

@@ -1,10 +1,9 @@
-"""Erasures: deleting a user, a session or a message, in batches, to the last row.
+"""Erasures: delete a user, a session or a message, in batches, to the last row.
 
-The order is what makes it safe. First the subject is marked `deleting` and that is committed: from
-then on nothing can be added to it. Then a user's sessions are marked, so that nobody can read what
-is half gone. Then rows are deleted in batches that stop by time, the subject's own row last. Each
-call of `advance` is one batch and one transaction; whoever calls it until the erasure is finished
-may stop at any point, and somebody else may go on.
+The order makes it safe. First the subject is marked `deleting` and that is committed: from then on
+nothing can be added to it. Then the user's sessions are marked, so that no partial data can be
+read. Then rows are deleted in batches that end by time, the subject's own row last. Each call of
+`advance` is one batch and one transaction. A process may stop after any of them; another continues.
 """
 
 from typing import cast
@@ -23,10 +22,10 @@ from userkeep.domain.values.times import SECOND, Instant
 from userkeep.services import indexing, messages, sessions, tombstones
 
 BATCH_MS = 20
-"""A batch ends after this long, so that other writers do not wait."""
+"""A batch ends after this time, so that other writers do not wait."""
 
-CLAIMED_FOR_US = 10 * SECOND
-"""A process that has not gone on with an erasure for so long has ended: another may take it up."""
+LEASE_US = 10 * SECOND
+"""A process that has not renewed its lease for this long has ended: another may continue."""
 
 _UNCHANGING = (
     "number",
@@ -40,12 +39,15 @@ _UNCHANGING = (
     "skipped_steps",
     "purged_at",
 )
-_MESSAGES_AT_FIRST = 20
-_SESSIONS_AT_ONCE = 100
+_FIRST_BATCH = 20
+_SESSION_BATCH = 100
 
 
 def begin_user(tx: Transaction, user_id: str) -> Erasure:
-    """Begin to delete a user; nothing can be added to them after. Asked again: the same erasure.
+    """Mark a user for deletion; nothing can be added to them from then on.
+
+    Returns:
+        The erasure; the same one if the user is being deleted already.
 
     Raises:
         NotFound: there is no such user.
@@ -62,10 +64,13 @@ def begin_user(tx: Transaction, user_id: str) -> Erasure:
 
 
 def begin_session(tx: Transaction, session_id: str) -> Erasure:
-    """Begin to delete a session; it is hidden at once. Asked again: the same erasure.
+    """Mark a session for deletion, which hides it.
+
+    Returns:
+        The erasure; the same one if the session is being deleted already.
 
     Raises:
-        NotFound: there is none. Gone: it is being deleted with its user.
+        NotFound: there is no such session. Gone: it is being deleted with its user.
     """
     of_session = {"session_id": session_id}
     try:
@@ -81,10 +86,10 @@ def begin_session(tx: Transaction, session_id: str) -> Erasure:
 
 
 def delete_message(tx: Transaction, session_id: str, uuid: str) -> Erasure:
-    """Delete one message, at once.
+    """Delete one message.
 
     Raises:
-        NotFound: there is none. Gone: its session is being deleted.
+        NotFound: there is no such message. Gone: its session is being deleted.
     """
     sessions.lock(tx, session_id)
     message = messages.get(tx, session_id, uuid)
@@ -98,10 +103,13 @@ def delete_message(tx: Transaction, session_id: str, uuid: str) -> Erasure:
 
 
 def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) -> Erasure:
-    """Do one batch of an erasure, unless it is finished or another process is at work on it.
+    """Delete one batch, unless the erasure is finished or another process has its lease.
 
     Args:
-        held_until_at: the claim that the last call gave (`lease_expires_at`), to go on with.
+        held_until_at: the lease that the last call returned (`lease_expires_at`).
+
+    Returns:
+        The erasure; without a lease if another process has it.
 
     Raises:
         NotFound: there is no such erasure.
@@ -112,7 +120,7 @@ def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) ->
         uuid=uuid,
         now_at=tx.now,
         held_until_at=held_until_at,
-        expires_at=Instant(tx.now + CLAIMED_FOR_US),
+        expires_at=Instant(tx.now + LEASE_US),
     )
     if erasure is None:
         found = get(tx, uuid)
@@ -124,7 +132,7 @@ def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) ->
 
 
 def get(tx: Transaction, uuid: str) -> Erasure:
-    """One erasure.
+    """Return an erasure.
 
     Raises:
         NotFound: there is none.
@@ -138,34 +146,30 @@ def get(tx: Transaction, uuid: str) -> Erasure:
 
 
 def to_verify(tx: Transaction, uuid: str, subject_id: str | None) -> Erasure:
-    """An erasure that can be verified, because it has come to its end.
+    """Return an erasure that can be verified, because it is finished.
 
     Args:
-        subject_id: what whoever asks believes to have been the id of its subject; of a message,
-            that of its session.
+        subject_id: the id that its subject had, as the client knows it; of a message, the id of
+            its session.
 
     Raises:
-        NotFound: there is no such erasure. Conflict: it goes on. InvalidField: it was another id.
+    """Return erasures in the order of their start: one more than the limit if there are more."""
     """
     erasure = get(tx, uuid)
     if not erasure.is_finished:
-        raise Conflict(
-            "This erasure goes on still: what it is about is there. Verify it when it is deleted."
-        )
+        raise Conflict("The erasure is still running. Verify it after it has finished.")
     if subject_id is not None and not is_about(tx.scope, erasure, subject_id):
-        raise InvalidField(
-            "subject_id is not the id of what was deleted: its keyed hash is another.", "subject_id"
-        )
+        raise InvalidField("subject_id does not match this erasure.", "subject_id")
     return erasure
 
 
 def is_about(scope: Scope, erasure: Erasure, subject_id: str) -> bool:
-    """Whether the subject of an erasure had this id; for a message, whether its session had."""
+    """Return whether the subject of an erasure had this id; for a message, its session."""
     return _id_hash(scope, erasure.subject, subject_id) == erasure.subject_hash
 
 
 def page(tx: Transaction, page: Page) -> list[Erasure]:
-    """Erasures in the order of their acceptance: one more than the limit where more are left."""
+    """Return erasures in the order in which they began: one more than the limit if more exist."""
     return tx.fetch_all("list_erasures", Erasure, **page.values)
 
 
@@ -175,7 +179,7 @@ def interrupted(tx: Transaction) -> list[Erasure]:
 
 
 def release_leases(tx: Transaction) -> None:
-    """Let nobody be at work on any: whoever was has ended, as is known where one process serves."""
+    """Release all leases: no other process uses the database, so their holders have ended."""
     tx.defer("release_leases")
 
 
@@ -186,14 +190,14 @@ def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
     if not erasure.is_hidden:
         erasure.hidden_at = tx.now
     while (session_id := _next_session(tx, user_id)) is not None:
-        if not _is_theirs(tx, session_id, user_id):
+        if not _belongs_to(tx, session_id, user_id):
             continue
         if not _delete_session(tx, erasure, session_id):
             return _save(tx, erasure)
-        tombstones.remember(tx, "session", session_id)
+        tombstones.add(tx, "session", session_id)
         if tx.spent_ms() > BATCH_MS:
             return _save(tx, erasure)
-    tombstones.remember(tx, "user", user_id)
+    tombstones.add(tx, "user", user_id)
     of_user = {"user_id": user_id}
     tx.defer("delete_idempotency_records_of_user", **of_user)
     tx.defer("delete_user", uuid=erasure.subject_uuid, **of_user)
@@ -203,7 +207,7 @@ def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
 def _advance_session(tx: Transaction, erasure: Erasure) -> Erasure:
     session_id = _subject_id(erasure)
     session = tx.fetch_one("lock_session", Session, session_id=session_id)
-    # Its user's erasure may have been faster, and the id may be a namesake's by now.
+    # The user's erasure may have been faster, and the id may be in use again.
     is_there = session is not None and session.uuid == erasure.subject_uuid
     if is_there and not _delete_session(tx, erasure, session_id):
         return _save(tx, erasure)
@@ -211,12 +215,12 @@ def _advance_session(tx: Transaction, erasure: Erasure) -> Erasure:
 
 
 def _hide_sessions(tx: Transaction, erasure: Erasure, user_id: str) -> bool:
-    """Mark the user's sessions, some at least; False where time is up before all of them are.
+    """Mark a batch of the user's sessions; return whether all are marked.
 
-    A session may have been deleted by itself since the list was made, and opened again for somebody
-    else: so each is marked only if it is this user's.
+    A session may have been deleted since the list was made, and created again for another user: so
+    each is marked only if it belongs to this user.
     """
-    of_user = {"user_id": user_id, "limit": _SESSIONS_AT_ONCE}
+    of_user = {"user_id": user_id, "limit": _SESSION_BATCH}
     of_erasure = {
         "user_uuid": erasure.subject_uuid,
         "erasure_uuid": erasure.uuid,
@@ -233,27 +237,27 @@ def _next_session(tx: Transaction, user_id: str) -> str | None:
     return tx.fetch_one("next_deleting_session_of_user", str, user_id=user_id)
 
 
-def _is_theirs(tx: Transaction, session_id: str, user_id: str) -> bool:
-    """Whether a session that was found is the user's still; it is locked then.
+def _belongs_to(tx: Transaction, session_id: str, user_id: str) -> bool:
+    """Lock a session and return whether it still belongs to the user.
 
-    It may have been deleted by itself since, and opened again for somebody else. The user's row is
-    there until the end, so whoever bears the user's id is the user.
+    It may have been deleted since it was found, and created again for another user. The user's row
+    exists until the end, so the user's id identifies them.
     """
     session = tx.fetch_one("lock_session", Session, session_id=session_id)
     return session is not None and (session.state, session.user_id) == (State.DELETING, user_id)
 
 
 def _delete_session(tx: Transaction, erasure: Erasure, session_id: str) -> bool:
-    """Delete a session's rows, some at least, its own last; False where time is up before that."""
+    """Delete a batch of a session's rows, its own last; return whether all are deleted."""
     of_session = {"session_id": session_id}
-    next_seq, at_once = 0, _MESSAGES_AT_FIRST
+    next_seq, size = 0, _FIRST_BATCH
     while (
         seq := tx.fetch_one("first_message_seq", int, from_seq=next_seq, **of_session)
     ) is not None:
-        next_seq = seq + at_once
+        next_seq = seq + size
         indexing.remove_range(tx, session_id, seq, next_seq)
-        # Each takes at most about as long as all before it, which was not too long.
-        at_once *= 2
+        # A batch takes at most about as long as all before it together, which was not too long.
+        size *= 2
         erasure.message_count += tx.execute(
             "delete_messages", from_seq=seq, before_seq=next_seq, **of_session
         )

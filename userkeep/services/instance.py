@@ -1,39 +1,39 @@
-"""What the instance knows of itself: its secret's fingerprint, its projects."""
+"""The instance itself: its secret's fingerprint, its projects."""
 
 from userkeep.domain.errors import StorageError
 from userkeep.domain.transaction import Transaction
 
 
-def check_is_whole(tx: Transaction) -> None:
-    """Refuse a database into which another is being copied, or was until something stopped it.
+def check_is_complete(tx: Transaction) -> None:
+    """Reject a database that is the target of an unfinished copy.
 
     Raises:
         StorageError: with what to do.
     """
     if tx.fetch_one("get_port_source", str) is not None:
         raise StorageError(
-            "This database is the target of a port that has not finished: what it holds is a part, "
-            "or was not verified. Run the same `userkeep port` again; it goes on from there."
+            "This database is the target of a copy that has not finished. "
+            "Run the same `userkeep port` again; it continues where it stopped."
         )
 
 
 def check_secret(tx: Transaction, fingerprint: str) -> None:
-    """Bind the database to its secret on the first start; refuse another one ever after.
+    """Bind the database to its secret on the first start; later, reject any other secret.
 
     Raises:
-        StorageError: the database was made with another secret.
+        StorageError: the database was created with another secret.
     """
     known = tx.fetch_one("get_secret_fingerprint", str)
     if known is None:
         tx.execute("set_secret_fingerprint", value=fingerprint)
     elif known != fingerprint:
         raise StorageError(
-            "This database belongs to another secret: with this one, deleted ids and idempotency "
-            "keys would not be recognised. Set USERKEEP_SECRET or USERKEEP_SECRET_FILE to the "
-            "secret it was made with."
+            "This database was created with another secret. With this one, deleted ids and "
+            "idempotency keys would not be recognized. Set USERKEEP_SECRET or USERKEEP_SECRET_FILE "
+            "to the secret that it was created with."
         )
 
 
 def project_ids(tx: Transaction) -> list[int]:
-    """All projects."""
+    """Return the numbers of all projects."""
     return tx.fetch_all("project_ids", int)

@@ -246,7 +246,7 @@ def _check_can_be_opened(tx: Transaction, session_id: str, *, is_allowed: bool) 
     except NotFound:
         if is_allowed:
             return
-        tombstones.refuse(tx, "session", session_id)
+        tombstones.check(tx, "session", session_id)
         raise
     if session.ended_at is not None:
         raise Conflict("The session has ended; nothing can be appended to it.")
@@ -260,7 +260,7 @@ def _open(tx: Transaction, session_id: str, added: _Added, owner: User | None) -
     )
     if opened is not None:
         # Only now: till the row was ours, the id could be used and deleted.
-        tombstones.refuse(tx, "session", session_id)
+        tombstones.check(tx, "session", session_id)
     return opened
 
 

@@ -1,8 +1,7 @@
-"""Purges, as far as rows tell of them: what waits for one, which erasures it covers, how it ended.
+"""Purges in the database: what waits for one, which erasures it covers, how it ended.
 
-What a purge does to the files is the engine's; see `userkeep.jobs.purge`. A purge covers what was
-deleted before it began, and says so only at its end: whatever stops it half-way, the next begins
-again.
+What a purge does to the files is in jobs.purge and in the engines. A purge covers what was deleted
+before it began, and records that only at its end: if it is interrupted, the next one starts over.
 """
 
 from collections.abc import Sequence
@@ -30,55 +29,54 @@ _PADDING = (
 )
 
 
-class Waiting(msgspec.Struct):
+class PendingPurge(msgspec.Struct):
     """What waits for a purge.
 
     Attributes:
-        since_at: when the first of it was deleted or edited.
-        is_asked: whether somebody has asked for the purge at once.
+        since_at: when the oldest of it was deleted or edited.
+        is_requested: whether a client requested the purge.
     """
 
     since_at: Instant
-    is_asked: bool
+    is_requested: bool
 
 
-def waiting(tx: Transaction) -> Waiting | None:
-    """What waits for a purge, in all projects; None where nothing does."""
+def pending(tx: Transaction) -> PendingPurge | None:
+    """Return what waits for a purge, in all projects; None if nothing does."""
     found: list[Instant] = []
-    is_asked = False
+    is_requested = False
     for project_id in instance.project_ids(tx):
-        asked_at = tx.fetch_one("first_purge_asked", _instant, project_id=project_id)
+        requested_at = tx.fetch_one("first_purge_request", _instant, project_id=project_id)
         deleted_at = tx.fetch_one("oldest_unpurged", _instant, project_id=project_id)
         edited_at = tx.fetch_one("oldest_edit", _instant, project_id=project_id)
-        found += [at for at in (asked_at, deleted_at, edited_at) if at is not None]
-        is_asked = is_asked or asked_at is not None
-    return Waiting(min(found), is_asked) if found else None
+        found += [at for at in (requested_at, deleted_at, edited_at) if at is not None]
+        is_requested = is_requested or requested_at is not None
+    return PendingPurge(min(found), is_requested) if found else None
 
 
 def database_bytes(tx: Transaction) -> int:
-    """How large the database is."""
+    """Return the size of the database in bytes."""
     return tx.fetch_one("database_bytes", int) or 0
 
 
-def ask(tx: Transaction, uuid: str) -> Erasure:
-    """Let an erasure be purged at once, as soon as it is deleted.
+def request(tx: Transaction, uuid: str) -> Erasure:
+    """Request the purge of an erasure, for as soon as it is deleted.
 
     Raises:
         NotFound: there is no such erasure.
     """
     erasure = erasures.get(tx, uuid)
-    of_erasure = {"uuid": erasure.uuid}
-    return tx.fetch_one("ask_purge", Erasure, now_at=tx.now, **of_erasure) or erasure
+    return tx.fetch_one("request_purge", Erasure, uuid=erasure.uuid, now_at=tx.now) or erasure
 
 
 def begin(tx: Transaction) -> Step:
-    """Begin a purge, which covers all that is deleted or edited by now."""
+    """Begin a purge, which covers everything that was deleted or edited before."""
     step = Step(tx.new_uuid(), "merging the index of words")
     for project_id in instance.project_ids(tx):
         of_purge = {"project_id": project_id, "purge_uuid": step.purge_uuid}
         tx.defer("assign_erasures_to_purge", **of_purge)
         tx.defer("assign_edits_to_purge", **of_purge)
-    tell(tx, step)
+    set_step(tx, step)
     return step
 
 
@@ -109,17 +107,17 @@ def merge_index(tx: Transaction, pages: int = MERGED_PAGES) -> bool:
     return tx.execute_many("merge_index", [{"pages": pages}]) > 1
 
 
-def tell(tx: Transaction, step: Step) -> None:
-    """Let be known what a purge is doing."""
+def set_step(tx: Transaction, step: Step) -> None:
+    """Record the purge's current phase."""
     tx.defer("set_purge_step", value=encode_json(step).decode())
 
 
 def end(tx: Transaction, purge_uuid: str, left: Sequence[NotDone]) -> None:
-    """End a purge: what it covers is purged, if nothing is left.
+    """End a purge: the erasures that it covers are purged, unless a step was skipped.
 
     Args:
-        left: what could not be done here. Then nothing it covers is purged, and it is not tried
-            again by itself.
+        left: the steps that could not be done. If there are any, the erasures stay `deleted`, and
+            no purge is scheduled for them alone.
     """
     for project_id in instance.project_ids(tx):
         of_purge = {"project_id": project_id, "purge_uuid": purge_uuid}
@@ -134,13 +132,13 @@ def end(tx: Transaction, purge_uuid: str, left: Sequence[NotDone]) -> None:
 
 
 def step(tx: Transaction) -> Step | None:
-    """What the purge that is under way does; None where none is."""
+    """Return what the running purge does; None if none runs."""
     found = tx.fetch_one("get_purge_step", str)
     return msgspec.json.decode(found, type=Step) if found else None
 
 
 def drop_step(tx: Transaction) -> None:
-    """Let no purge be under way: whoever was at it has ended, as is known where one serves."""
+    """Record that no purge runs: one that is recorded belongs to a process that has ended."""
     tx.defer("drop_purge_step")
 
 

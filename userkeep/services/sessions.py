@@ -32,7 +32,7 @@ def add(tx: Transaction, new: NewSession) -> Session:
         raise AlreadyExists(
             f"There is a session with the session_id {session_id!r} already.", "session_id"
         )
-    tombstones.lift(tx, "session", session_id)
+    tombstones.remove(tx, "session", session_id)
     return session
 
 

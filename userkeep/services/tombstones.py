@@ -1,8 +1,8 @@
-"""No ghosts: for a while, the id of what was deleted refuses to come back by itself.
+"""Tombstones: for a while, a deleted id cannot be recreated implicitly.
 
-An application's thread that still appends after its user was deleted would otherwise open the
-session again, ownerless, with the person's words. Only implicit creation is refused; who adds a
-user or a session on purpose means somebody new, and lifts the mark of that one id.
+A thread of an application may still append messages after its user was deleted. Without a tombstone
+that would create the session again, without an owner, with the user's words. Only implicit creation
+is rejected: creating a user or a session explicitly removes the tombstone of its id.
 """
 
 from typing import Literal, NamedTuple
@@ -13,16 +13,16 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
 
 Kind = Literal["user", "session"]
-_DROPPED_AT_ONCE = 500
+_BATCH = 500
 
 
-class _Mark(NamedTuple):
+class _Tombstone(NamedTuple):
     subject: str
     id_hash: str
 
 
-def remember(tx: Transaction, kind: Kind, id_: str) -> None:
-    """Mark an id as deleted, for as long as the rules say."""
+def add(tx: Transaction, kind: Kind, id_: str) -> None:
+    """Add a tombstone for a deleted id, which expires as the rules say."""
     tx.defer(
         "add_tombstone",
         subject=kind,
@@ -31,40 +31,32 @@ def remember(tx: Transaction, kind: Kind, id_: str) -> None:
     )
 
 
-def refuse(tx: Transaction, kind: Kind, id_: str) -> None:
-    """Let nothing be created in passing under an id that was deleted.
+def check(tx: Transaction, kind: Kind, id_: str) -> None:
+    """Reject the implicit creation of a deleted id.
 
     Raises:
-        Gone: the id is marked.
+        Gone: the id has a tombstone.
     """
-    expires_at = tx.fetch_one(
-        "tombstone_expiry",
-        int,
-        subject=kind,
-        id_hash=_hash(tx.scope, kind, id_),
-    )
+    id_hash = _hash(tx.scope, kind, id_)
+    expires_at = tx.fetch_one("tombstone_expiry", int, subject=kind, id_hash=id_hash)
     if expires_at is not None and expires_at > tx.now:
         raise Gone(
-            f"This {kind} was deleted. A late write does not bring it back; "
-            f"to begin anew under the same id, add the {kind} explicitly."
+            f"This {kind} was deleted, and an append does not recreate it. "
+            f"To use the same id again, create the {kind} explicitly."
         )
 
 
-def lift(tx: Transaction, kind: Kind, id_: str) -> None:
-    """Free an id: somebody new bears it."""
-    tx.defer(
-        "remove_tombstone",
-        subject=kind,
-        id_hash=_hash(tx.scope, kind, id_),
-    )
+def remove(tx: Transaction, kind: Kind, id_: str) -> None:
+    """Remove the tombstone of an id that is created explicitly."""
+    tx.defer("remove_tombstone", subject=kind, id_hash=_hash(tx.scope, kind, id_))
 
 
 def delete_expired(tx: Transaction) -> bool:
-    """Drop some marks whose time is over; whether there may be more."""
-    expired = {"now_at": tx.now}
-    marks = tx.fetch_all("expired_tombstones", _Mark, limit=_DROPPED_AT_ONCE, **expired)
-    tx.defer_many("delete_expired_tombstone", [mark._asdict() | expired for mark in marks])
-    return len(marks) == _DROPPED_AT_ONCE
+    """Delete a batch of expired tombstones; return whether there may be more."""
+    expired = tx.fetch_all("expired_tombstones", _Tombstone, limit=_BATCH, now_at=tx.now)
+    rows = [tombstone._asdict() | {"now_at": tx.now} for tombstone in expired]
+    tx.defer_many("delete_expired_tombstone", rows)
+    return len(expired) == _BATCH
 
 
 def _hash(scope: Scope, kind: Kind, id_: str) -> str:

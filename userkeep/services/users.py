@@ -161,7 +161,7 @@ def hold_or_add(tx: Transaction, user_id: str) -> User:
     if added is None:
         return hold(tx, user_id)
     # Only now: till the row was ours, the id could be used and deleted.
-    tombstones.refuse(tx, "user", user_id)
+    tombstones.check(tx, "user", user_id)
     return added
 
 
@@ -170,7 +170,7 @@ def _add(tx: Transaction, new: NewUser) -> User | None:
     new.check()
     user = _insert(tx, new)
     if user is not None:
-        tombstones.lift(tx, "user", new.user_id)
+        tombstones.remove(tx, "user", new.user_id)
     return user
 
 

@@ -1,4 +1,4 @@
-"""When a server purges, and that it does so in a thread beside the requests."""
+"""The purge schedule of a server."""
 
 import asyncio
 import logging
@@ -20,94 +20,94 @@ from userkeep.worker.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_PAUSE_S = 600.0
+_LAST_RETRY_S = 600.0
 _STOP_S = 5.0
 
 
 class Purger:
-    """Purges what was deleted when it is due, or asked for, from `start` to `stop`.
+    """Purges when it is due or requested, in a thread, from start to stop.
 
     Attributes:
-        requested_at_s: when the last request came in, on the monotonic clock.
+        requested_at_s: when the last request of a client arrived, on the monotonic clock.
     """
 
     def __init__(self, engine: Engine, schedule: Schedule, timers: Timers) -> None:
         self._engine = engine
         self._schedule = msgspec.structs.replace(schedule, idle_s=timers.idle_s)
         self._timers = timers
-        self._is_asked = asyncio.Event()
+        self._wake = asyncio.Event()
         self._is_stopping = False
-        self._looked: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
         self._running: Purge | None = None
-        self._caring: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._not_before_s = 0.0
-        self._pause_s = self._timers.retry_purge_s
+        self._retry_s = self._timers.retry_purge_s
         self.requested_at_s = monotonic()
 
     def start(self) -> None:
-        """Begin to look for what is due."""
-        self._caring = asyncio.create_task(self._care())
+        """Start the schedule."""
+        self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End, with a purge that runs: the next start does it again.
+        """Stop, with a purge that runs: the next start repeats it.
 
-        What asks the database is not cancelled but waited for, so that no connection is left behind
-        half made; and not for ever, because a database may have fallen silent.
+        The task is not cancelled at once but waited for, because a cancelled query would leave a
+        half-open connection; but not without limit, because a database may not respond.
         """
         self._is_stopping = True
-        self._is_asked.set()
+        self._wake.set()
         if self._running is not None:
             self._running.stop()
-        if self._caring is not None:
-            await asyncio.wait({self._caring}, timeout=_STOP_S)
-            self._caring.cancel()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=_STOP_S)
+            self._task.cancel()
 
-    def ask(self) -> "asyncio.Future[None]":
-        """Look at once, because somebody has asked for a purge; done when that look is."""
-        looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._looked.append(looked)
-        self._is_asked.set()
-        return looked
+    def check_now(self) -> "asyncio.Future[None]":
+        """Check now; the future resolves after the check, and after the purge if it was due."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._wake.set()
+        return waiter
 
-    async def _care(self) -> None:
+    async def _run(self) -> None:
         while not self._is_stopping:
-            await self._until_next_look()
-            asked, self._looked = self._looked, []
+            await self._wait_for_next_check()
+            waiters, self._waiters = self._waiters, []
             try:
-                await self._look()
+                await self._check()
             except UserkeepError as error:
-                logger.warning("the purge is tried again in %.0f s: %s", self._pause_s, error)
-                self._not_before_s = monotonic() + self._pause_s
-                self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+                logger.warning("purge: retry in %.0f s: %s", self._retry_s, error)
+                self._not_before_s = monotonic() + self._retry_s
+                self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S)
             except Exception:
-                # Whatever it is, what was deleted must go.
-                logger.exception("the purge is tried again in %.0f s", _LONGEST_PAUSE_S)
-                self._not_before_s = monotonic() + _LONGEST_PAUSE_S
-            for each in asked:
-                if not each.done():
-                    each.set_result(None)
+                # Whatever the error, deleted data must be purged: the schedule goes on.
+                logger.exception("purge: retry in %.0f s", _LAST_RETRY_S)
+                self._not_before_s = monotonic() + _LAST_RETRY_S
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
-    async def _until_next_look(self) -> None:
+    async def _wait_for_next_check(self) -> None:
         try:
-            await asyncio.wait_for(self._is_asked.wait(), self._timers.check_purge_s)
+            await asyncio.wait_for(self._wake.wait(), self._timers.check_purge_s)
         except TimeoutError:
             return
-        self._is_asked.clear()
-        self._not_before_s = 0.0
+        self._wake.clear()
+        self._not_before_s = 0.0  # a client requested it
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         if self._is_stopping or monotonic() < self._not_before_s:
             return
         if await self._engine.read_async(self._is_due) and not self._is_stopping:
             await self._purge()
-            self._pause_s = self._timers.retry_purge_s
+            self._retry_s = self._timers.retry_purge_s
 
     def _is_due(self, tx: Transaction) -> bool:
-        waiting = purges.waiting(tx)
-        if waiting is None or waiting.is_asked:
-            return waiting is not None
+        pending = purges.pending(tx)
+        if pending is None or pending.is_requested:
+            return pending is not None
         return self._schedule.is_due(
-            waiting.since_at,
+            pending.since_at,
             Instant(time_ns() // 1000),
             purges.database_bytes(tx),
             monotonic() - self.requested_at_s,
@@ -120,13 +120,13 @@ class Purger:
             await _in_thread(self._running.run)
         finally:
             self._running = None
-        logger.info("purged what was deleted in %.1f s", monotonic() - began)
+        logger.info("purged deleted data in %.1f s", monotonic() - began)
 
 
 async def _in_thread(run: Callable[[], None]) -> None:
-    """Run a function in a thread that no exit of the process waits for."""
+    """Run a function in a daemon thread, for which the exit of the process does not wait."""
     ended: Future[None] = Future()
-    ended.set_running_or_notify_cancel()  # it goes on, whoever stops to wait for it
+    ended.set_running_or_notify_cancel()  # it runs to its end even if the waiter is cancelled
 
     def work() -> None:
         try:

@@ -34,7 +34,7 @@ class Worker:
         self._rules = rules
         self._timers = timers
         self._purger = Purger(engine, rules.purges, timers)
-        self._runner = AsyncRunner(engine, self._purger.ask)
+        self._runner = AsyncRunner(engine, self._purger.check_now)
         self._running: dict[str, _RunningJob] = {}
         self._tasks: list[asyncio.Task[None]] = []
 

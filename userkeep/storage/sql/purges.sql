@@ -17,12 +17,12 @@ WHERE project_id = :project_id
 ORDER BY uuid
 LIMIT 1;
 
--- name: first_purge_asked
+-- name: first_purge_request
 SELECT purge_requested_at FROM erasures
 WHERE {unpurged} AND purge_requested_at IS NOT NULL
 LIMIT 1;
 
--- name: ask_purge
+-- name: request_purge
 UPDATE erasures SET purge_requested_at = :now_at, skipped_steps = NULL
 WHERE project_id = :project_id AND uuid = :uuid AND purged_at IS NULL
 RETURNING {erasure_columns};

@@ -58,7 +58,7 @@ class Part:
 
         def begun(tx: Transaction) -> Erasure:
             erasure = begin(tx, id_)
-            return purges.ask(tx, erasure.uuid) if is_asked else erasure
+            return purges.request(tx, erasure.uuid) if is_asked else erasure
 
         await worker.run(Deletion(request.scope, await self.write(request, begun)))
         return text_response("OK")

@@ -153,7 +153,8 @@ def to_verify(tx: Transaction, uuid: str, subject_id: str | None) -> Erasure:
             its session.
 
     Raises:
-    """Return erasures in the order of their start: one more than the limit if there are more."""
+        NotFound: there is no such erasure. Conflict: it is running. InvalidField: the id is
+            another.
     """
     erasure = get(tx, uuid)
     if not erasure.is_finished:

@@ -1,6 +1,5 @@
 """The wheel, installed where nothing else is."""
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -10,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from devtools.ports import free_port
+from tests.packaging.commands import ROOT, UV, run
 from userkeep.version import __version__
-
-ROOT = Path(__file__).parents[2]
-UV = Path(sys.executable).with_name("uv")
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = (
@@ -30,31 +27,6 @@ with Userkeep.open("memory.db") as client:
     client.user.add(user_id="jane", email="jane@example.com")
     print(client.user.get("jane").email, client.user.delete("jane").state)
 """
-
-
-def run(*command: object, folder: Path) -> str:
-    """What a command prints that ends well."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("USERKEEP_")}
-    ended = subprocess.run(
-        [str(each) for each in command],
-        cwd=folder,
-        env=inherited,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    options = ("--wheel", "--no-build-isolation", "--python", sys.executable, "--quiet")
-    run(UV, "build", *options, "-o", folder, ROOT, folder=folder)
-    [built] = folder.glob("*.whl")
-    return built
 
 
 @pytest.fixture(scope="module")

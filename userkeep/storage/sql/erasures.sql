@@ -1,4 +1,5 @@
--- Erasures, and what keeps the deleted from coming back. Columns as in domain.erasure.Erasure.
+-- Erasures, and the tombstones of deleted ids. The columns of an erasure are those of
+-- domain.erasure.Erasure.
 
 -- fragment: erasure_columns
 number, uuid, subject, subject_id, subject_hash, subject_uuid,
@@ -31,15 +32,15 @@ ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
 -- name: interrupted_erasures
--- Erasures that no process works on: a list without a lock; a lease is then taken on each.
+-- Those without a valid lease. Read without a lock; the lease of each is then acquired.
 SELECT {erasure_columns}
 FROM erasures
 WHERE project_id = :project_id AND subject_id IS NOT NULL
     AND (lease_expires_at IS NULL OR lease_expires_at < :now_at);
 
 -- name: acquire_lease
--- Takes it until then, if nobody else has it or if it is ours already (:held_until_at), and locks
--- it until this transaction ends.
+-- Acquires or renews (:held_until_at) the lease, and locks the row until the end of the
+-- transaction.
 UPDATE erasures SET lease_expires_at = :expires_at
 WHERE project_id = :project_id AND uuid = :uuid AND subject_id IS NOT NULL
     AND (
@@ -65,8 +66,8 @@ VALUES (:project_id, :subject, :id_hash, :expires_at)
 ON CONFLICT (project_id, subject, id_hash) DO UPDATE SET expires_at = excluded.expires_at;
 
 -- name: tombstone_expiry
--- The time is compared by who asks: in a condition, it would lead PostgreSQL, while it knows too
--- little of a new table, to the index of times, and past every mark.
+-- The caller compares the time: with a condition on it, PostgreSQL may choose the index of times
+-- for a table without statistics, and read every tombstone.
 SELECT expires_at FROM tombstones
 WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash;
 

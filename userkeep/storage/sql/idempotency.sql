@@ -1,7 +1,8 @@
--- The results of requests with an Idempotency-Key. Columns as in services.idempotency.IdempotencyRecord.
+-- The results of requests with an Idempotency-Key. The columns are those of
+-- services.idempotency.IdempotencyRecord.
 
 -- name: get_idempotency_record
--- The caller checks whether it has expired, as with tombstone_expires_at.
+-- The caller compares the time, as for tombstone_expiry.
 SELECT request_hash, user_id, session_id, uuid, first_seq, message_count, created_at
 FROM idempotency
 WHERE project_id = :project_id AND key = :key;

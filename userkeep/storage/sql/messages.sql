@@ -1,7 +1,7 @@
--- Messages. The columns of every query that gives one are those of domain.message.Message.
--- A reader looks at the session's state in the same statement, so that an erasure hides all at once.
--- What is found by its key asks for `state <> …`: with `state = …` PostgreSQL may go by the index of
--- lists, while it knows too little of a new table, and look at every session of the project.
+-- Messages. The columns of every query that returns messages are those of domain.message.Message.
+-- Reads check the session's state in the same statement, so that a deletion hides all messages at
+-- once. Queries by key check `state <> …`: with `state = …` PostgreSQL may choose the index of
+-- lists for a table without statistics, and read every session of the project.
 
 -- fragment: message_columns
 seq, uuid, role, role_type, token_count, created_at, metadata, content, data
@@ -55,8 +55,8 @@ SET message_count = message_count - 1, total_length = total_length - :length, up
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: first_message_seq
--- From where the deleter is: PostgreSQL keeps deleted rows in its indexes for a while, and would walk
--- past all of them again and again.
+-- From the position of the deletion on: PostgreSQL keeps deleted rows in its indexes until a
+-- vacuum, and would read all of them again each time.
 SELECT seq FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq

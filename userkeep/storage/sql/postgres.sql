@@ -1,4 +1,4 @@
--- Where PostgreSQL says it in its own way.
+-- Queries and fragments that differ on PostgreSQL.
 
 -- fragment: for_update
 FOR NO KEY UPDATE
@@ -18,10 +18,10 @@ FOR SHARE
 )
 
 -- name: index_message
--- Nothing: the words are in the message's own row.
+-- Nothing to do: the words are in the message's row.
 
 -- name: unindex_message
--- Nothing, for the same reason.
+-- Nothing to do, for the same reason.
 
 -- name: messages_to_unindex
 -- None.
@@ -33,22 +33,22 @@ SET words = ts_delete(words, '#' || CAST(:from_scope AS text))
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: empty_index
--- Nothing: each message's words are set anew.
+-- Nothing to do: the words of each message are set again.
 
 -- name: database_bytes
 SELECT pg_database_size(current_database());
 
 -- name: merge_index
--- Nothing: who writes a table anew writes its indexes anew.
+-- Nothing to do: rewriting a table rewrites its indexes.
 
 -- name: pad_index
--- Nothing.
+-- Nothing to do.
 
 -- name: unpad_index
--- Nothing.
+-- Nothing to do.
 
 -- name: index_entries
--- None: the words are in the messages' own rows.
+-- None: the words are in the rows of the messages.
 
 -- name: words_of_messages
 SELECT seq, array_to_string(tsvector_to_array(words), ' ')
@@ -61,9 +61,9 @@ LIMIT :limit;
 seq
 
 -- fragment: with_word
--- The messages that have a word: nothing else is said inside, because no index may be used but that
--- of words. While PostgreSQL knows too little of a new table, it would read all of the project, or
--- of the session, once for each word.
+-- The messages with a word. It has no other conditions, so that only the index of words can be
+-- used: without statistics of the table, PostgreSQL would read the whole project or session for
+-- each word.
 with_word AS MATERIALIZED (
     SELECT project_id, session_id, seq, word_count, role
     FROM messages
@@ -83,11 +83,11 @@ CROSS JOIN LATERAL (
 ) AS found;
 
 -- name: words_in_use
--- None: the words are in the messages' own rows. (And who verifies an erasure has nothing to tell
--- the database: it may keep a log of what it is asked.)
+-- None: the words are in the rows of the messages. (And a verification must not send words of
+-- deleted messages to the server, which may log its statements.)
 
 -- name: speaker_names
--- For each word that is in the name of somebody who has spoken: one of those names.
+-- For each word that is in the name of a speaker: one of these names.
 SELECT word.place - 1, found.role
 FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
 CROSS JOIN LATERAL (
@@ -98,7 +98,7 @@ CROSS JOIN LATERAL (
 ) AS found;
 
 -- fragment: joined_in_order
--- PostgreSQL finds the order by itself: it takes a list in JSON for a short one.
+-- PostgreSQL chooses the order well: it expects a list in JSON to be short.
 JOIN
 
 -- fragment: places
@@ -108,8 +108,8 @@ JOIN
 )
 
 -- name: newest_messages_of_user
--- From session to session: LIMIT inside keeps it so. PostgreSQL has no samples of the keys, so it
--- takes a session for a share of all messages, and would rather read all of them.
+-- Session by session, which the inner LIMIT enforces. Without statistics of the keys, PostgreSQL
+-- expects a session to have a large share of all messages, and would read all of them.
 SELECT newest.*, 0
 FROM sessions
 CROSS JOIN LATERAL (
@@ -128,6 +128,6 @@ LIMIT :limit;
 -- fragment: roles
 (SELECT jsonb_array_elements_text(CAST(:roles AS jsonb)))
 
--- name: latest_time
--- From where the clock goes on: the time that a server kept last.
+-- name: get_clock
+-- The time from which the clock continues: what a server saved last.
 SELECT coalesce(max(CAST(value AS bigint)), 0) FROM instance WHERE name = 'time';

@@ -1,17 +1,17 @@
--- Purges: writing the files anew, so that what was deleted is no longer in them.
+-- Purges: rewriting the files, so that deleted data is no longer in them.
 
 -- fragment: unpurged
 project_id = :project_id AND state = 'deleted' AND purged_at IS NULL
 
 -- name: oldest_unpurged
--- Since when a purge is due; those of which a purge has left something are not waited for.
+-- The time since when a purge is due. Erasures that a purge could not complete are not counted.
 SELECT deleted_at FROM erasures
 WHERE {unpurged} AND skipped_steps IS NULL
 ORDER BY deleted_at
 LIMIT 1;
 
 -- name: oldest_edit
--- Their uuids are in the order of time, as near as matters here.
+-- The order of the uuids is nearly that of time, which is enough here.
 SELECT edited_at FROM pending_purges
 WHERE project_id = :project_id
 ORDER BY uuid

@@ -1,5 +1,5 @@
--- Finding messages by their words. domain.search.analyzer decides what a word is, and
--- domain.search.ranking which message is best. How an engine keeps its index is in its own file.
+-- Full-text search. Words are made by domain.search.analyzer and ranked by domain.search.ranking.
+-- The index of each engine is in its own file.
 
 -- name: search_scope
 SELECT {search_scope}
@@ -50,12 +50,12 @@ UPDATE sessions SET total_length = :total_length
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: change_length
--- Of a session in which a message was edited.
+-- After an edit of a message of the session.
 UPDATE sessions SET total_length = total_length + :length
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: corpus_stats
--- How much there is to search, for ranking.
+-- The number and the total length of the messages that are searched, for ranking.
 SELECT CAST(coalesce(sum(message_count), 0) AS bigint),
     CAST(coalesce(sum(total_length), 0) AS bigint)
 FROM sessions
@@ -64,8 +64,8 @@ WHERE project_id = :project_id AND state = 'active'
     /*? session_id: AND session_id = :session_id */;
 
 -- name: found_messages
--- Of the places (JSON: a list of session_id and seq), those that may be shown. The state is asked
--- for once for each: where EXISTS becomes a join, PostgreSQL may read all sessions for it.
+-- The visible messages among the places (JSON: a list of session_id and seq). The state is read in
+-- a subquery for each: PostgreSQL turns EXISTS into a join, for which it may read all sessions.
 SELECT {found_columns}, messages.session_id, place.ordinal
 FROM {places} AS place
 {joined_in_order} messages ON messages.project_id = :project_id
@@ -77,7 +77,7 @@ WHERE (
     {found_conditions};
 
 -- name: newest_messages
--- Of a session, or of all.
+-- The newest messages of a session, or of all.
 SELECT {found_columns}, session_id, 0
 FROM messages
 WHERE project_id = :project_id

@@ -1,15 +1,15 @@
--- Sessions. The columns of every query that gives a session are those of domain.session.Session.
+-- Sessions. The columns of every query that returns sessions are those of domain.session.Session.
 
 -- fragment: session_columns
 number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
 ended_at, created_at, updated_at
 
 -- fragment: search_scope
--- Whose messages lie together in the index: those of a user, or of a session that nobody owns.
+-- Messages of a user, or of a session without a user, are adjacent in the full-text index.
 coalesce(user_number, -number)
 
 -- name: add_session
--- No row comes back where the id is taken.
+-- Returns no row if the id is taken.
 INSERT INTO sessions (
     project_id, session_id, uuid, user_id, user_uuid, user_number, metadata, state, revision,
     message_count, last_seq, total_length, created_at, updated_at
@@ -26,14 +26,14 @@ FROM sessions
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: lock_session
--- Nobody else changes, fills or deletes the session before this transaction ends.
+-- No other transaction can change, append to or delete the session until this one ends.
 SELECT {session_columns}
 FROM sessions
 WHERE project_id = :project_id AND session_id = :session_id
 {for_update};
 
 -- name: set_session
--- One writer at a time: whoever calls this has locked the session with lock_session.
+-- Call lock_session first in the same transaction.
 UPDATE sessions
 SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid),
     user_number = coalesce(:user_number, user_number), metadata = :metadata,
@@ -42,8 +42,8 @@ WHERE project_id = :project_id AND session_id = :session_id
 RETURNING {session_columns};
 
 -- name: reserve_seqs
--- The fence of every append, and its first statement in the session: it takes the row's lock, so
--- that numbers have no gaps, and finds nothing where the session is being deleted or has ended.
+-- The fence of every append, and its first statement on the session. It locks the row, so that
+-- there are no gaps in seq, and returns nothing if the session has ended or is being deleted.
 UPDATE sessions
 SET last_seq = last_seq + :count, message_count = message_count + :count,
     total_length = total_length + :length, updated_at = :now_at
@@ -71,7 +71,7 @@ ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
 -- name: skip_sessions
--- The number of the session after :skipped others.
+-- The number of the session that follows the first :skipped ones.
 SELECT number FROM sessions
 WHERE project_id = :project_id AND state = 'active'
 ORDER BY number

@@ -1,4 +1,4 @@
--- Where SQLite says it in its own way. The single writer makes row locks needless.
+-- Queries and fragments that differ on SQLite. Its single writer needs no row locks.
 
 -- fragment: for_update
 
@@ -11,15 +11,15 @@
 -- fragment: words_set
 
 -- fragment: words_rowid
--- See the migration.
+-- The position in the index; see the migration.
 (:search_scope << 34) | (
     SELECT number FROM messages
     WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq
 )
 
 -- name: index_message
--- VALUES, because an INSERT of a SELECT may be undone half-way: for that SQLite makes a savepoint,
--- and at each savepoint FTS5 writes out what it has gathered (ten times the cost).
+-- VALUES, because SQLite makes a savepoint for INSERT … SELECT, and FTS5 flushes its pending
+-- entries at each savepoint (ten times the cost).
 INSERT INTO message_words (rowid, words) VALUES ({words_rowid}, :words);
 
 -- name: unindex_message
@@ -33,7 +33,7 @@ WHERE project_id = :project_id AND session_id = :session_id
 ORDER BY seq;
 
 -- name: move_words
--- Nothing: each message is taken out and put in again.
+-- Nothing to do: each message is removed from the index and added again.
 
 -- name: empty_index
 INSERT INTO message_words (message_words) VALUES ('delete-all');
@@ -42,36 +42,36 @@ INSERT INTO message_words (message_words) VALUES ('delete-all');
 SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size();
 
 -- name: merge_index
--- So many pages more of the work of merging the whole index into one piece, which alone drops the
--- words of what was taken out. A negative number begins it: see pad_index.
+-- Merges the index into one segment, :pages more of the work. Only this drops the words of removed
+-- messages. A negative number begins the merge; see pad_index.
 INSERT INTO message_words (message_words, rank) VALUES ('merge', :pages);
 
 -- name: pad_index
--- FTS5 keeps its pieces on levels. Only what is merged into a new last level loses the words of what
--- was taken out; and where all pieces are on one level already, or only one is left, no level is
--- added, and those words stay for ever. So before the merge, entries that stand for no message are
--- put in, and taken out after: pieces of different sizes are on different levels. Each has a lower
--- row than the one before, which makes FTS5 write what it has gathered so far as a piece.
+-- FTS5 keeps its segments on levels. Only a merge into a new last level drops the words of removed
+-- messages; and if all segments are on one level already, or only one is left, no level is added,
+-- and these words stay for ever. So entries for no message are added before the merge, and removed
+-- after it: segments of different sizes are on different levels. Each entry has a lower rowid than
+-- the one before, which makes FTS5 write its pending entries as a segment.
 INSERT INTO message_words (rowid, words) VALUES (:row, :words);
 
 -- name: unpad_index
 INSERT INTO message_words (message_words, rowid, words) VALUES ('delete', :row, :words);
 
 -- name: index_entries
--- Every word with every message that has it, from a word on; those of a word in their order.
+-- Every word with every message that has it, from a word on. The messages of a word are in order.
 SELECT term, doc
 FROM message_words_listed
 WHERE term >= :word
 LIMIT :limit OFFSET :skipped;
 
 -- name: words_of_messages
--- None: the words are in the index alone.
+-- None: the words are in the index only.
 
 -- fragment: row_number
 number
 
 -- name: postings
--- CROSS JOIN keeps the order: one look into the index for each word.
+-- CROSS JOIN keeps the order of the tables: one lookup in the index for each word.
 SELECT word.key, messages.session_id, messages.seq, messages.word_count
 FROM json_each(:words) AS word
 CROSS JOIN message_words
@@ -83,7 +83,7 @@ WHERE message_words MATCH '"' || word.value || '"'
     /*? session_id: AND messages.session_id = :session_id */;
 
 -- name: words_in_use
--- Of these words (JSON), those that a message which is there has.
+-- The words (JSON) that stored messages have.
 SELECT word.value
 FROM json_each(:words) AS word
 WHERE EXISTS (
@@ -93,7 +93,7 @@ WHERE EXISTS (
 );
 
 -- name: speaker_names
--- For each word that is in the name of somebody who has spoken: one of those names.
+-- For each word that is in the name of a speaker: one of these names.
 SELECT word.key, (
     SELECT messages.role FROM message_words
     CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
@@ -108,7 +108,7 @@ FROM json_each(:words) AS word
 WHERE name IS NOT NULL;
 
 -- fragment: joined_in_order
--- CROSS JOIN keeps the order: else the messages of the whole project may come first.
+-- CROSS JOIN keeps the order of the tables: else SQLite may read the whole project first.
 CROSS JOIN
 
 -- fragment: places
@@ -131,8 +131,8 @@ LIMIT :limit;
 -- fragment: roles
 (SELECT value FROM json_each(:roles))
 
--- name: latest_time
--- From where a writer's clock goes on: the time that was kept last, or that of the newest rows.
+-- name: get_clock
+-- The time from which the writer's clock continues: what was saved last, or that of newer rows.
 SELECT max(latest_at) FROM (
     SELECT 0 AS latest_at
     UNION ALL

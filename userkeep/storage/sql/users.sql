@@ -1,11 +1,11 @@
--- Users. The columns of every query that gives a user are those of domain.user.User, in its order.
+-- Users. The columns of every query that returns users are those of domain.user.User, in its order.
 
 -- fragment: user_columns
 number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
 created_at, updated_at
 
 -- name: add_user
--- No row comes back where the id is taken.
+-- Returns no row if the id is taken.
 INSERT INTO users (
     project_id, user_id, uuid, email, email_folded, first_name, last_name, metadata,
     state, revision, created_at, updated_at
@@ -22,21 +22,21 @@ FROM users
 WHERE project_id = :project_id AND user_id = :user_id;
 
 -- name: lock_user
--- Nobody else changes or deletes the user before this transaction ends.
+-- No other transaction can change or delete the user until this one ends.
 SELECT {user_columns}
 FROM users
 WHERE project_id = :project_id AND user_id = :user_id
 {for_update};
 
 -- name: hold_user
--- Nobody deletes the user before this transaction ends; any number may hold one at a time.
+-- No other transaction can delete the user until this one ends. Many may hold this lock.
 SELECT {user_columns}
 FROM users
 WHERE project_id = :project_id AND user_id = :user_id
 {for_share};
 
 -- name: set_user
--- One writer at a time: whoever calls this has locked the user with lock_user.
+-- Call lock_user first in the same transaction.
 UPDATE users
 SET email = :email, email_folded = :email_folded, first_name = :first_name,
     last_name = :last_name, metadata = :metadata, revision = :revision, updated_at = :now_at
@@ -57,7 +57,7 @@ ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
 -- name: skip_users
--- The number of the user after :skipped others: what a list that skips them all begins after.
+-- The number of the user that follows the first :skipped ones.
 SELECT number FROM users
 WHERE project_id = :project_id AND state = 'active'
 ORDER BY number

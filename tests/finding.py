@@ -13,7 +13,7 @@ from userkeep.storage.filters import with_filter
 from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.filters import PostgresFilterPrinter
 from userkeep.storage.postgres.statements import passing_statement
-from userkeep.storage.postgres.waiting import ThreadWaiting
+from userkeep.storage.postgres.waiter import BlockingWaiter
 from userkeep.storage.sqlite.filters import SqliteFilterPrinter
 
 Find = Callable[[Node, Any], bool]
@@ -53,7 +53,7 @@ def finding_on_postgres() -> Iterator[Find]:
 def postgres_connection() -> Iterator[Connection]:
     """A connection to an empty database, as lanes have one."""
     url = postgres_server().new_database()
-    connection = Connection(url, ThreadWaiting(), statement_limit_ms=5_000)
+    connection = Connection(url, BlockingWaiter(), statement_limit_ms=5_000)
     with closing(connection):
         yield connection
 

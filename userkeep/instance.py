@@ -82,7 +82,7 @@ def _open_engine(settings: Settings, url: str | None) -> Engine:
         return PostgresEngine(
             settings.database_url,
             load_queries("postgres") | look_queries("postgres"),
-            lanes=settings.postgres_pool_size,
+            pool_size=settings.postgres_pool_size,
             queue_limit=settings.queue_limit,
             statement_limit_ms=settings.statement_limit_seconds * 1000,
             read_limit_ms=settings.read_limit_seconds * 1000,

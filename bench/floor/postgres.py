@@ -21,7 +21,7 @@ from psycopg.types.numeric import Int8BinaryLoader
 
 from bench.floor.native import MEMORY_WINDOW, PROJECT, Calls, Row, Values, place
 from userkeep.config import Settings
-from userkeep.storage.postgres.connection import connect
+from userkeep.storage.postgres.server import connect
 from userkeep.storage.queries import load_queries
 
 Connection = psycopg.Connection[Row]

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import apsw
 from psycopg import pq
 
-from userkeep.storage.postgres.connection import connect as connect_postgres
-from userkeep.storage.postgres.statements import Reader, Statement, parameters
+from userkeep.storage.postgres.server import connect as connect_postgres
+from userkeep.storage.postgres.statements import RowLoader, Statement, parameters
 from userkeep.storage.postgres.transaction import (
     NeedsSnapshotError,
     PostgresTransaction,
@@ -83,7 +83,7 @@ class PostgresReplay:
 
     def __init__(self, url: str) -> None:
         self._connection = connect_postgres(url)
-        self._reader = Reader(self._connection)
+        self._reader = RowLoader(self._connection)
         self._pq = self._connection.pgconn
         self._pq.exec_(_SETTINGS)
         self._prepared: dict[bytes, bytes] = {}

@@ -263,7 +263,7 @@ def test_a_process_that_holds_the_file_is_named(tmp_path: Path, here: Run) -> No
     with Userkeep.open(str(tmp_path / "m.db")):
         for words in (("users", "list"), ("users", "add", "jane")):
             sentence = refused(here(*words, "--database", "m.db"), 1)
-            assert f"m.db is held by process {os.getpid()}" in sentence
+            assert f"m.db is locked by process {os.getpid()}" in sentence
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from devtools.ports import free_port
 from tests.cli.running import is_sentence, userkeep_process
 from tests.serving import USERKEEP, Server, serving
 from userkeep import __version__
-from userkeep.storage.sqlite.owner import read_owner
+from userkeep.storage.sqlite.file_lock import read_lock_holder
 
 
 def get(url: str) -> str:
@@ -71,7 +71,7 @@ def test_without_any_setting_the_data_is_in_a_folder_beside(tmp_path: Path) -> N
         assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
     assert {each.name for each in (tmp_path / "userkeep-data").iterdir()} == {
         "userkeep.db",
-        "userkeep.db.owner",
+        "userkeep.db.lock",
         "userkeep.db.secret",
     }
 
@@ -118,7 +118,7 @@ def test_where_the_system_chooses_the_port_the_banner_and_the_owner_say_which(
             assert process.stdout
             url = process.stdout.readline().split()[-1]
             assert get(f"{url}/healthz") == "."
-            owner = read_owner(str(database))
+            owner = read_lock_holder(str(database))
             assert owner
             assert owner.url == url
         finally:
@@ -182,7 +182,7 @@ def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--database", "sqlite:////dev/null/userkeep.db"], "folder /dev/null cannot be made"),
+        (["--database", "sqlite:////dev/null/userkeep.db"], "folder /dev/null cannot be created"),
         (["--database", "sqlite:////"], "cannot be"),
         (["--secret-file", "/dev/null"], "shorter than 16 characters"),
     ],

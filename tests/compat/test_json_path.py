@@ -22,7 +22,7 @@ from userkeep.domain.values.times import from_datetime
 from userkeep.http.compat.json_path.meaning import MAX_STEPS
 from userkeep.http.compat.json_path.syntax import MAX_DEPTH
 from userkeep.http.compat.message_filter import read_message_filter
-from userkeep.storage.postgres.connection import SqlError
+from userkeep.storage.postgres.errors import SqlError
 from userkeep.storage.postgres.statements import statement
 
 Original = Callable[[str, Any], bool | None]

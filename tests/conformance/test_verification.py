@@ -97,7 +97,7 @@ def test_what_nobody_ever_said_is_found_nowhere(way: Way, jane: Any, engine: str
     files = [each for each in done["looked_at"] if each["what"].startswith("file")]
     if engine == "sqlite memory":
         assert files == []
-        assert reasons(done)["files"] == "The database is in memory: it has none."
+        assert reasons(done)["files"] == "The database is in memory and has no files."
     else:
         assert sum(each["size_bytes"] for each in files) > 100_000
 

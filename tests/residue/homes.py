@@ -190,7 +190,7 @@ class PostgresHome:
     def do_what_is_left(self, step: str, why: str) -> None:
         """See Home: remove what a crash has left, as the purge names it."""
         files = re.findall(r"base/\d+/\d+\w*", why)
-        assert (step, bool(files)) == ("files of no table", True), (step, why)
+        assert (step, bool(files)) == ("orphaned files", True), (step, why)
         for file in files:
             (self._server.data / file).unlink()
 

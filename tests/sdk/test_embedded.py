@@ -213,7 +213,7 @@ def test_a_file_that_another_process_has_open_is_refused_by_its_number(tmp_path:
     assert process.stdout
     assert process.stdout.readline() == "open\n"
     try:
-        with pytest.raises(StorageError, match=f"held by process {process.pid}"):
+        with pytest.raises(StorageError, match=f"locked by process {process.pid}"):
             Userkeep.open(tmp_path / "memory.db")
     finally:
         process.communicate(timeout=30)

@@ -18,7 +18,7 @@ from userkeep.config import Settings
 from userkeep.domain.errors import UserkeepError
 from userkeep.instance import open_instance
 from userkeep.storage.sqlite import SqliteEngine
-from userkeep.storage.sqlite.owner import read_owner
+from userkeep.storage.sqlite.file_lock import read_lock_holder
 from tests.storage.notes import QUERIES, make, note, noted, noted_in
 """
 

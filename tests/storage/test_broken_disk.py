@@ -72,7 +72,7 @@ def test_an_operation_alone_that_the_disk_refuses_leaves_nothing(
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
-        ("write", apsw.FullError, "The disk that holds the database is full"),
+        ("write", apsw.FullError, "The disk of the database is full"),
         ("write", apsw.IOError, "Reading or writing the database failed"),
         ("sync", apsw.IOError, "Reading or writing the database failed"),
     ],
@@ -196,7 +196,7 @@ def test_a_read_that_meets_a_broken_disk_is_told_so(
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (apsw.FullError, "The disk that holds {path} is full. Make room, then start again."),
+        (apsw.FullError, "The disk of {path} is full. Free some space, then start again."),
         (apsw.IOError, "Reading or writing {path} failed"),
     ],
 )

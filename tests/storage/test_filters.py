@@ -252,7 +252,7 @@ def test_a_search_that_takes_too_long_is_stopped_with_one_sentence(
             await opened.read_async(lambda tx: search(tx, thorough), is_bounded=False)
         assert stopped.value.detail == (
             "The search took longer than 0.1 s and was stopped. Narrow it by user_id, session_id "
-            "or email, or ask for fewer rows at a time."
+            "or email, or request fewer rows."
         )
         found = await opened.read_async(search, is_bounded=False)
         assert len(found) == 1
@@ -294,7 +294,7 @@ def test_statements_with_a_filter_do_not_stay_in_postgresql_nor_with_us() -> Non
     queries = load_queries("postgres") | {
         "prepared": Query("SELECT name FROM pg_prepared_statements ORDER BY name")
     }
-    with closing(PostgresEngine(postgres_server().new_database(), queries, lanes=1)) as engine:
+    with closing(PostgresEngine(postgres_server().new_database(), queries, pool_size=1)) as engine:
         engine.read(search)
         prepared = engine.read(lambda tx: tx.fetch_all("prepared", str))
         assert prepared

@@ -117,5 +117,5 @@ def test_closing_leaves_no_log_and_everything_in_the_file(engine: SqliteEngine, 
     asyncio.run(engine.read_async(lambda tx: tx.fetch_one("count_notes", int), is_bounded=False))
     engine.close()
     beside = sorted(each.name for each in path.parent.iterdir())
-    assert beside == ["userkeep.db", "userkeep.db.owner"]
+    assert beside == ["userkeep.db", "userkeep.db.lock"]
     assert len(noted_in(path)) == 20

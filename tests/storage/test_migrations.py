@@ -159,7 +159,7 @@ def test_an_older_program_refuses_a_newer_database_and_says_what_to_do(path: Pat
     with pytest.raises(StorageError) as refused:
         SqliteEngine(str(path), QUERIES)
     assert refused.value.detail == (
-        f"{path} was made by a newer Userkeep (its schema is at step 9999, this program knows "
+        f"{path} was made by a newer Userkeep (schema version 9999; this program supports up to "
         f"{KNOWN[-1].number}). Install the newer Userkeep, or restore a backup from before the "
         "upgrade; nothing was changed."
     )

@@ -49,7 +49,7 @@ def refusal(path: Path) -> str:
 
 def files_in(folder: Path) -> dict[str, bytes]:
     """All files of a folder but the lock files, which stay."""
-    files = [each for each in folder.iterdir() if each.suffix != ".owner"]
+    files = [each for each in folder.iterdir() if each.suffix != ".lock"]
     return {each.name: each.read_bytes() for each in files}
 
 
@@ -78,7 +78,7 @@ def test_a_setting_that_sqlite_does_not_follow_is_told(path: Path) -> None:
     usual = apsw.vfs_names()[0]
     apsw.set_default_vfs("unix-dotfile")
     try:
-        with pytest.raises(StorageError, match=rf"journal_mode at 'delete' on {path}, where 'wal'"):
+        with pytest.raises(StorageError, match=rf"'delete' on {path}; 'wal' is needed"):
             connect(str(path))
     finally:
         apsw.set_default_vfs(usual)
@@ -111,7 +111,7 @@ def test_a_file_that_is_no_sound_database_is_refused_and_left_as_it_is(
     before = files_in(path.parent)
     assert refusal(path) == (
         f"{path} is not a SQLite database, or it is damaged. "
-        "Name another file, or restore it from a backup; nothing was changed."
+        "Use another file, or restore it from a backup; nothing was changed."
     )
     gc.collect()
     assert files_in(path.parent) == before
@@ -166,7 +166,8 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "folder"
     assert (
-        refusal(folder / "userkeep.db") == f"The folder {folder} cannot be made: Not a directory."
+        refusal(folder / "userkeep.db")
+        == f"The folder {folder} cannot be created: Not a directory."
     )
 
 
@@ -284,7 +285,7 @@ def test_a_read_only_folder_is_told_and_left_as_it_is(public_folder: Path) -> No
     path = public_folder / "userkeep.db"
     open_and_close(path)
     path.chmod(0o666)
-    for beside in public_folder.glob("*.owner"):
+    for beside in public_folder.glob("*.lock"):
         beside.unlink()
     public_folder.chmod(0o555)
     before = files_in(public_folder)
@@ -307,4 +308,4 @@ def test_a_folder_that_may_not_be_made_is_told(public_folder: Path) -> None:
     public_folder.chmod(0o555)
     folder = public_folder / "new"
     sentence = run_as_nobody(OPEN, folder / "userkeep.db")
-    assert sentence == f"The folder {folder} cannot be made: Permission denied."
+    assert sentence == f"The folder {folder} cannot be created: Permission denied."

@@ -196,7 +196,7 @@ def test_the_queries_of_looks_are_sql_on_the_real_schema(postgres: str, dialect:
     if dialect == "sqlite":
         engine = SqliteEngine(":memory:", queries)
     else:
-        engine = PostgresEngine(postgres, queries, lanes=1)
+        engine = PostgresEngine(postgres, queries, pool_size=1)
 
     def look(tx: Transaction) -> None:
         for each in looks(dialect):

@@ -103,7 +103,7 @@ def test_whatever_step_it_is_stopped_after_the_next_purge_does_all(tmp_path: Pat
 
     with opened(path) as userkeep:
         engine = userkeep.engine
-        with engine.rewriter({}) as rewriter:
+        with engine.compactor({}) as compactor:
             stop()
             step = engine.write(purges.begin)
             stop()
@@ -111,7 +111,7 @@ def test_whatever_step_it_is_stopped_after_the_next_purge_does_all(tmp_path: Pat
             stop()
             while engine.write(partial(purges.merge_index, pages=1)):
                 stop()
-            rewriter.run(stop)
+            compactor.run(stop)
             stop()
             engine.write(partial(purges.end, purge_uuid=step.purge_uuid, left=[]))
         stop()
@@ -174,7 +174,7 @@ def test_two_purges_of_one_database_do_not_run_at_once(tmp_path: Path) -> None:
     path = tmp_path / "userkeep.db"
     fill(path)
     with opened(path) as userkeep:
-        with userkeep.engine.rewriter({}), pytest.raises(Unavailable, match="Another purge"):
+        with userkeep.engine.compactor({}), pytest.raises(Unavailable, match="Another purge"):
             Purge(userkeep.engine).run()
         Purge(userkeep.engine).run()
         assert residue(path) == 0

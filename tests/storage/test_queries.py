@@ -27,7 +27,7 @@ NOTHING_TO_DO = {
 
 READ_EVERYTHING = {
     "project_ids",
-    "latest_time",  # see its own test
+    "get_clock",  # see its own test
     "newest_messages",  # off the loop, with a time limit
     "newest_messages_of_user",  # as well
     "index_entries",  # when an index is examined
@@ -231,6 +231,6 @@ def test_no_query_reads_a_table_from_end_to_end(schema: apsw.Connection, name: s
 
 def test_the_newest_time_is_found_without_looking_at_every_row(schema: apsw.Connection) -> None:
     # It scans three tables backwards, each for one row.
-    text = text_of("latest_time")
+    text = text_of("get_clock")
     assert text.count("ORDER BY number DESC LIMIT 1") == text.count("number")
-    assert not any("TEMP B-TREE" in step for step in plan(schema, "latest_time"))
+    assert not any("TEMP B-TREE" in step for step in plan(schema, "get_clock"))

@@ -48,7 +48,7 @@ def test_a_secret_is_made_beside_the_database_for_its_owner_alone(path: Path) ->
     assert secret.read_bytes() == made
     assert sorted(each.name for each in path.parent.iterdir()) == [
         "userkeep.db",
-        "userkeep.db.owner",
+        "userkeep.db.lock",
         "userkeep.db.secret",
     ]
 

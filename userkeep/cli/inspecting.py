@@ -19,13 +19,17 @@ from userkeep.http.access import is_loopback
 from userkeep.instance import open_instance
 from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.storage.migrations import load_migrations, newer_database
-from userkeep.storage.postgres.connection import looking_into, place_of, version_of
-from userkeep.storage.postgres.engine import LANES_FOR_LONG_READS, OF_PURGES, PIPES
+from userkeep.storage.postgres.engine import (
+    LONG_READ_POOL_SIZE,
+    PIPELINED_READERS,
+    PURGE_CONNECTIONS,
+)
 from userkeep.storage.postgres.migrations import applied_migrations as steps_of_postgres
 from userkeep.storage.postgres.migrations import check_is_empty
-from userkeep.storage.sqlite.connection import MEMORY, looking_at
+from userkeep.storage.postgres.server import describe_url, open_for_inspection, server_version
+from userkeep.storage.sqlite.connection import MEMORY, open_read_only
+from userkeep.storage.sqlite.file_lock import read_lock_holder
 from userkeep.storage.sqlite.migrations import applied_migrations
-from userkeep.storage.sqlite.owner import read_owner
 from userkeep.version import __version__
 
 _SCARCE_BYTES = 1024 * 1024 * 1024
@@ -57,7 +61,7 @@ def migrate_database(settings: Settings) -> tuple[list[str], int]:
 
 def _steps_taken(database_url: str) -> dict[int, str]:
     if is_postgres(database_url):
-        with looking_into(database_url) as connection:
+        with open_for_inspection(database_url) as connection:
             return steps_of_postgres(connection)
     path = sqlite_path(database_url)
     return {} if path == MEMORY else _applied(path)
@@ -141,7 +145,7 @@ def _database(path: str) -> Finding:
     if not Path(path).exists():
         return Finding("database", True, f"{path} is not there yet; serve makes it")
     try:
-        with looking_at(path) as connection:
+        with open_read_only(path) as connection:
             applied = applied_migrations(connection)
             port_source = list(connection.execute(_PORT_SOURCE)) if applied else []
     except StorageError as error:
@@ -171,13 +175,13 @@ def _schema(
 
 
 def _postgres(settings: Settings) -> list[Finding]:
-    place = place_of(settings.database_url)
+    place = describe_url(settings.database_url)
     try:
-        with looking_into(settings.database_url) as connection:
+        with open_for_inspection(settings.database_url) as connection:
             applied = steps_of_postgres(connection)
             if not applied:
                 check_is_empty(connection, settings.database_url)
-            version = version_of(connection)
+            version = server_version(connection)
             port_source = connection.execute(_PORT_SOURCE).fetchall() if applied else []
             [(size_bytes,)] = connection.execute("SELECT pg_database_size(current_database())")
             return [
@@ -191,7 +195,9 @@ def _postgres(settings: Settings) -> list[Finding]:
 
 
 def _room_for_connections(connection: Connection[Any], settings: Settings) -> Finding:
-    needed = settings.postgres_pool_size + LANES_FOR_LONG_READS + PIPES + OF_PURGES
+    needed = (
+        settings.postgres_pool_size + LONG_READ_POOL_SIZE + PIPELINED_READERS + PURGE_CONNECTIONS
+    )
     [(most, used)] = connection.execute(
         "SELECT current_setting('max_connections')::int"
         " - current_setting('superuser_reserved_connections')::int,"
@@ -227,12 +233,12 @@ def _applied(path: str) -> dict[int, str]:
     """
     if not Path(path).exists():
         return {}
-    with looking_at(path) as connection:
+    with open_read_only(path) as connection:
         return applied_migrations(connection)
 
 
 def _owner(path: str) -> Finding:
-    owner = read_owner(path)
+    owner = read_lock_holder(path)
     if owner is None:
         return Finding("owner", True, "no process has the file open")
     where = f", serving at {owner.url}" if owner.url else ""

@@ -109,7 +109,7 @@ def _server(url: str, api_key: str) -> Userkeep:
 
 def _look_at_file(path: str, *, may_make: bool) -> str | None:
     """Where the server is that holds a file, if one does."""
-    from userkeep.storage.sqlite.owner import owned_by_another, read_owner
+    from userkeep.storage.sqlite.file_lock import locked_by_another, read_lock_holder
 
     if path == ":memory:":
         raise SettingError(
@@ -122,11 +122,11 @@ def _look_at_file(path: str, *, may_make: bool) -> str | None:
             f"There is no database {path}. Name another by --database, or a server by --url; "
             "userkeep serve or userkeep users add would make this one."
         )
-    owner = read_owner(path)
+    owner = read_lock_holder(path)
     if owner is None:
         return None
     if owner.url is None:
-        raise StorageError(owned_by_another(path, owner))
+        raise StorageError(locked_by_another(path, owner))
     click.echo(f"userkeep: {path} is held by the server at {owner.url}, which is asked.", err=True)
     return owner.url
 
@@ -134,13 +134,13 @@ def _look_at_file(path: str, *, may_make: bool) -> str | None:
 def _check_postgres(url: str, *, may_make: bool) -> None:
     if may_make:
         return
-    from userkeep.storage.postgres.connection import looking_into, place_of
     from userkeep.storage.postgres.migrations import applied_migrations
+    from userkeep.storage.postgres.server import describe_url, open_for_inspection
 
-    with looking_into(url) as connection:
+    with open_for_inspection(url) as connection:
         if not applied_migrations(connection):
             raise StorageError(
-                f"There is nothing of Userkeep's in {place_of(url)} yet; userkeep serve or "
+                f"There is nothing of Userkeep's in {describe_url(url)} yet; userkeep serve or "
                 "userkeep users add would make it."
             )
 

@@ -15,7 +15,7 @@ class Purge:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._rewriter = engine.rewriter(columns_with_personal_data("postgres"))
+        self._compactor = engine.compactor(columns_with_personal_data("postgres"))
         self._is_stopped = False
 
     def run(self) -> None:
@@ -25,11 +25,11 @@ class Purge:
             Unavailable: another purge is under way, something is in the way (which is told of the
                 erasures too, as the problem), or it was stopped. Nothing is harmed; do it again.
         """
-        with self._rewriter:
+        with self._compactor:
             step = self._engine.write(purges.begin)
             try:
                 self._merge_index()
-                left = self._rewriter.run(partial(self._tell, step))
+                left = self._compactor.run(partial(self._tell, step))
             except Unavailable as error:
                 step.problem = error.detail
                 self._engine.write(partial(purges.set_step, step=step))
@@ -39,7 +39,7 @@ class Purge:
     def stop(self) -> None:
         """Let `run` end soon, from any thread."""
         self._is_stopped = True
-        self._rewriter.stop()
+        self._compactor.stop()
 
     def _merge_index(self) -> None:
         self._engine.write(purges.begin_merging_index)

@@ -7,7 +7,7 @@ from userkeep.domain.values.times import Instant
 
 
 class Clock:
-    """A clock that never stands still and never goes back: max(the time, the last + 1 µs)."""
+    """A strictly increasing clock: the current time, or the last time + 1 µs if that is later."""
 
     def __init__(self, last: Instant) -> None:
         self._last = last
@@ -19,7 +19,7 @@ class Clock:
         return self._last
 
     def tick(self) -> Instant:
-        """The time of the next operation."""
+        """Return the time of the next operation."""
         with self._lock:
             self._last = Instant(max(time_ns() // 1000, self._last + 1))
             return self._last

@@ -1,4 +1,4 @@
-"""What an engine offers to doors and to the embedded caller."""
+"""The interface of an engine, for APIs and the embedded client."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, Self, TypeVar
@@ -17,9 +17,9 @@ class Files(NamedTuple):
     """The files of a database, as bytes.
 
     Attributes:
-        raw: those that can be read, in an order in which what moves from one to another while they
-            are read is met in the second at least.
-        unread: what there is besides and cannot be read, or why there is nothing.
+        raw: the files that can be read. Data that moves from one to another while they are read in
+            this order is found in one of them at least.
+        unread: what else there is, with the reason why it cannot be read.
     """
 
     raw: tuple[RawFile, ...]
@@ -27,36 +27,37 @@ class Files(NamedTuple):
 
 
 class Engine(Protocol):
-    """Runs operations. Each of its four ways raises what the operation raises, and Unavailable.
+    """Runs operations. Every way to run one raises what the operation raises, and Unavailable.
 
-    A read sees one snapshot. A write returns after its commit is durable; it runs even if whoever
-    waited for it has left, and it may run twice where a neighbour in its group broke the group's
-    transaction.
+    A read sees one snapshot. A write returns after its commit is durable. It runs even if its
+    caller has left, and it may run twice: when another operation of its group commit fails, or a
+    connection breaks.
     """
 
     @property
     def dialect(self) -> Dialect:
-        """Which queries it is given."""
+        """The dialect of its queries."""
         ...
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes may be at work on the same database."""
+        """Whether other processes may use the same database at the same time."""
         ...
 
     def read(self, operation: Operation[T]) -> T:
-        """Run a read from any thread."""
+        """Run a read, from any thread."""
         ...
 
     def write(self, operation: Operation[T]) -> T:
-        """Run a write from any thread."""
+        """Run a write, from any thread."""
         ...
 
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         """Run a read from the event loop.
 
-        A short one (bounded by an index and a page of at most 100) may run on the loop itself; any
-        other runs in a lane beside it, within the engine's time limit.
+        Args:
+            is_bounded: whether an index and a page of at most 100 rows bound it, so that it may run
+                on the loop itself. Any other runs beside the loop, within a time limit.
         """
         ...
 
@@ -65,55 +66,55 @@ class Engine(Protocol):
         ...
 
     def describe(self) -> str:
-        """Which engine and where, for a banner: without passwords."""
+        """Return the engine and the location of the database, without passwords."""
         ...
 
     def files(self) -> Files:
-        """The files of the database as they are now, to look into past the database itself."""
+        """Return the files of the database as they are now, for a scan of their bytes."""
         ...
 
-    def rewriter(self, tables: Mapping[str, Sequence[str]]) -> "Rewriter":
-        """What writes the database anew, for one purge.
+    def compactor(self, tables: Mapping[str, Sequence[str]]) -> "Compactor":
+        """Return a compactor for one purge.
 
         Args:
-            tables: those in which people's data is, with the columns in which it is, for an engine
-                that writes table by table.
+            tables: the tables with personal data and their columns with personal data, for an
+                engine that rewrites table by table.
         """
         ...
 
     def close(self) -> None:
-        """Finish what is queued, then let go of the database."""
+        """Finish what is queued, then close the database. In a forked process, do nothing."""
         ...
 
 
-class Rewriter(Protocol):
-    """Writes the database anew, so that what was deleted before is no longer in its files.
+class Compactor(Protocol):
+    """Rewrites the database, so that deleted data is no longer in its files.
 
-    Whoever enters it holds the right to; there is one at a time for each database. Whatever stops
-    it half-way, nothing is harmed: all of it can be done again.
+    Enter it to take the lock of purges: one runs at a time for each database. It can be interrupted
+    at any point without harm, and then runs again from the beginning.
     """
 
     def __enter__(self) -> Self:
-        """Take the right to.
+        """Take the lock.
 
         Raises:
-            Unavailable: somebody else is at it.
+            Unavailable: another purge is running.
         """
         ...
 
     def __exit__(self, *_: object) -> None: ...
 
-    def run(self, tell: Callable[[str], None]) -> list[NotDone]:
-        """Write it anew; what could not be done here.
+    def run(self, report: Callable[[str], None]) -> list[NotDone]:
+        """Rewrite the database; return the steps that could not be done here.
 
         Args:
-            tell: is told what is being done, at each step.
+            report: called with the name of each step.
 
         Raises:
-            Unavailable: something is in the way now, which the sentence names, or it was stopped.
+            Unavailable: something prevents it now, which the message names, or it was stopped.
         """
         ...
 
     def stop(self) -> None:
-        """Let `run` end soon, from any thread."""
+        """Make `run` end soon, from any thread."""
         ...

@@ -1,8 +1,8 @@
-"""Filters as SQL: what both engines print alike.
+"""Compiling filters to SQL: what both engines have in common.
 
-A printed filter is made of texts of ours and of names of parameters; every path and every value of
-a caller's travels as a parameter. It speaks of the column as `metadata`, and stands in a query
-where `{filter}` is; see queries.
+A compiled filter consists of fixed texts and names of parameters. Every path and every value of a
+client is sent as a parameter. The filtered column is called `metadata`. A query includes the filter
+as `{filter}`; see `storage.queries`.
 """
 
 from abc import ABC, abstractmethod
@@ -21,18 +21,19 @@ from userkeep.domain.values.filters import (
     Scalar,
 )
 
-_PLACE = "{filter}"
+_PLACEHOLDER = "{filter}"
 
 SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
 class FilterPrinter(ABC):
-    """Prints one filter.
+    """Compiles one filter.
 
-    What its paths begin at is the name that the SQL has for an item, or None: the metadata.
+    The paths of a node begin at `item`, the SQL name of an item of an array, or at the metadata if
+    that is None.
 
     Attributes:
-        values: of the parameters that were printed, by name.
+        values: of the parameters, by name.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class FilterPrinter(ABC):
         self._item_count = 0
 
     def print(self, node: Node, item: str | None = None) -> str:
-        """A condition in SQL that is true or false, never NULL."""
+        """Compile a filter to a condition that is true or false, never NULL."""
         match node:
             case And(nodes):
                 return self._joined(" AND ", nodes, item) or "TRUE"
@@ -60,36 +61,36 @@ class FilterPrinter(ABC):
 
     @abstractmethod
     def any_item(self, node: AnyItem, item: str | None, name: str) -> str:
-        """EXISTS over the items, which are to have this name."""
+        """Compile to EXISTS over the items, with this SQL name for an item."""
 
     @abstractmethod
     def is_array(self, path: tuple[str | int, ...], item: str | None) -> str:
-        """A condition in SQL; it may be NULL."""
+        """Compile to a condition, which may be NULL."""
 
     @abstractmethod
     def condition(self, node: Condition, item: str | None) -> str:
-        """A condition in SQL; it may be NULL."""
+        """Compile to a condition, which may be NULL."""
 
     def parameter(self, value: Scalar) -> str:
-        """A new parameter with this value."""
+        """Add a parameter with this value, and return its SQL."""
         name = f"filter_{len(self.values) + 1}"
         self.values[name] = value
         return f":{name}"
 
     def _joined(self, word: str, nodes: tuple[Node, ...], item: str | None) -> str:
-        printed = word.join(self.print(each, item) for each in nodes)
-        return f"({printed})" if printed else ""
+        joined = word.join(self.print(each, item) for each in nodes)
+        return f"({joined})" if joined else ""
 
 
 def with_filter(
     text: str, values: Mapping[str, Any], printer: FilterPrinter
 ) -> tuple[str, dict[str, Any]]:
-    """A query's text with the filter among the values printed into it, and all its values.
+    """Compile the filter among the values into a query's text; return the text and all values.
 
     Raises:
-        LookupError: the text has no place for a filter. To go on would be to find too much.
+        LookupError: the query accepts no filter. Without it, the query would find too much.
     """
-    if _PLACE not in text:
-        raise LookupError(f"there is no {_PLACE} in this query: {text}")
-    printed = printer.print(values["filter"])
-    return text.replace(_PLACE, printed), {**values, **printer.values}
+    if _PLACEHOLDER not in text:
+        raise LookupError(f"there is no {_PLACEHOLDER} in this query: {text}")
+    compiled = printer.print(values["filter"])
+    return text.replace(_PLACEHOLDER, compiled), {**values, **printer.values}

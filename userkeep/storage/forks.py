@@ -1,4 +1,4 @@
-"""A forked process must open its database again: no connection survives a fork."""
+"""Detecting forks: no database connection survives one, so a child process must open its own."""
 
 import os
 from weakref import WeakSet
@@ -7,10 +7,9 @@ from userkeep.domain.errors import StorageError
 
 
 class ForkGuard:
-    """Knows whether the process has forked since it was made.
+    """Knows whether the process has forked since this was created.
 
-    It is told at the fork, because asking for the process's number at every read costs a system
-    call.
+    A hook is called at the fork, because comparing process ids would cost a system call a read.
     """
 
     def __init__(self) -> None:
@@ -18,10 +17,10 @@ class ForkGuard:
         _guards.add(self)
 
     def check(self) -> None:
-        """Refuse to go on in a forked process.
+        """Check that this is the process that opened the database.
 
         Raises:
-            StorageError: saying what to do.
+            StorageError: it is a fork of that process; the message explains what to do.
         """
         if self.is_forked:
             raise StorageError(
@@ -33,9 +32,9 @@ class ForkGuard:
 _guards: WeakSet[ForkGuard] = WeakSet()
 
 
-def _tell() -> None:
+def _mark_forked() -> None:
     for guard in _guards:
         guard.is_forked = True
 
 
-os.register_at_fork(after_in_child=_tell)
+os.register_at_fork(after_in_child=_mark_forked)

@@ -1,21 +1,20 @@
 """Named queries: SQL stays SQL, in files, found by name.
 
-A file holds queries after lines `-- name: add_user` and fragments after `-- fragment: matches`,
-which a query, or another fragment, includes as `{matches}`. A dialect's file (`sqlite.sql`) wins
-over the shared ones by name. A query may have optional blocks, which are comments to any other
-reader of the file:
+A file has queries after lines `-- name: add_user`, and fragments after `-- fragment: user_columns`,
+which a query or another fragment includes as `{user_columns}`. A dialect's file (`sqlite.sql`)
+overrides the shared files by name. A query may have optional blocks, which are SQL comments:
 
     WHERE project_id = :project_id /*? email: AND email = :email */
 
-A block is switched on where the value it is named after is given and not None, so that every set
-of filters gets a text of its own and the planner an index of its own, and no text ever comes from
-input.
+A block is included when the value with its name is given and not None. So every set of filters has
+a text of its own, for which the planner chooses an index of its own, and no text comes from input.
 
-A query that can be asked for the rows that meet a filter has the block
+A query that accepts a filter has the block
 
     /*? filter: AND {filter} */
 
-whose value is a filter (domain.values.filters), which the engine prints in the place of `{filter}`.
+Its value is a filter (`domain.values.filters`), which the engine compiles to SQL in place of
+`{filter}`.
 """
 
 import re
@@ -32,7 +31,7 @@ DIALECTS = ("sqlite", "postgres")
 
 
 class Query:
-    """One named query and the texts of the sets of its optional blocks that were asked for."""
+    """A named query, with its texts for the sets of optional blocks that were used."""
 
     __slots__ = ("_texts", "blocks", "source")
 
@@ -42,7 +41,7 @@ class Query:
         self._texts: dict[tuple[str, ...], str] = {}
 
     def text(self, values: Mapping[str, Any]) -> str:
-        """The SQL for these values."""
+        """Return the SQL for these values."""
         if not self.blocks:
             return self.source
         given = tuple([block for block in self.blocks if values.get(block) is not None])
@@ -56,12 +55,12 @@ class Query:
 
 
 def load_queries(dialect: str) -> dict[str, Query]:
-    """All queries as one dialect says them, by name."""
+    """Return all queries of a dialect, by name."""
     shared: dict[tuple[str, str], str] = {}
     own: dict[tuple[str, str], str] = {}
     for file in sorted(resources.files(f"{__package__}.sql").iterdir(), key=lambda file: file.name):
-        stem, _, ending = file.name.rpartition(".")
-        if ending != "sql" or (stem in DIALECTS and stem != dialect):
+        stem, _, suffix = file.name.rpartition(".")
+        if suffix != "sql" or (stem in DIALECTS and stem != dialect):
             continue
         (own if stem == dialect else shared).update(parse_queries(file.read_text("utf-8")))
     sections = shared | own
@@ -79,7 +78,7 @@ def _with_fragments(text: str, sections: Mapping[tuple[str, str], str]) -> str:
 
 
 def parse_queries(text: str) -> dict[tuple[str, str], str]:
-    """The sections of one file: (`name` or `fragment`, its name) to SQL without comment lines."""
+    """Return the sections of a file: (`name` or `fragment`, its name) to SQL without comments."""
     pieces = _SECTION.split(text)[1:]
     return {
         (kind, name): _COMMENT.sub("", body).strip().rstrip(";")

@@ -206,7 +206,7 @@ def test_what_was_under_way_when_the_database_fell_silent_is_not_done_in_part(
     silent: tuple[str, Silence],
 ) -> None:
     url, silence = silent
-    with closing(PostgresEngine(url, QUERIES, lanes=2)) as engine:
+    with closing(PostgresEngine(url, QUERIES, pool_size=2)) as engine:
         engine.write(make)
         engine.write(note("before"))
         with silence():
@@ -232,7 +232,7 @@ def test_an_engine_can_be_closed_while_the_database_is_silent(
     silent: tuple[str, Silence],
 ) -> None:
     url, silence = silent
-    engine = PostgresEngine(url, QUERIES, lanes=2)
+    engine = PostgresEngine(url, QUERIES, pool_size=2)
     engine.write(make)
     with silence():
         began = monotonic()

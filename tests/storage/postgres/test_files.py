@@ -8,7 +8,7 @@ import psycopg
 
 from tests.postgres import OwnPostgresServer
 from userkeep.storage.engine import Files
-from userkeep.storage.postgres.files import _WHO, _is_of_server, files_of
+from userkeep.storage.postgres.files import _IDENTITY, _is_of_server, files_of
 
 
 def names(files: Files) -> list[str]:
@@ -67,7 +67,7 @@ def test_a_folder_that_only_looks_like_that_of_the_server_is_not_taken_for_it(
     lines[2] = f"{int(lines[2]) - 3600}\n"
     (copy / "postmaster.pid").write_text("".join(lines))
     with closing(psycopg.connect(url)) as connection:
-        [(identifier, started_at_s, _)] = connection.execute(_WHO)
+        [(identifier, started_at_s, _)] = connection.execute(_IDENTITY)
     assert _is_of_server(folder, int(identifier), float(started_at_s))
     assert not _is_of_server(copy, int(identifier), float(started_at_s))
     assert not _is_of_server(folder, int(identifier) + 1, float(started_at_s))

@@ -29,8 +29,8 @@ from tests.storage.postgres.printing import printed_schema
 from userkeep.domain.errors import StorageError
 from userkeep.storage.migrations import Migration, load_migrations
 from userkeep.storage.postgres import PostgresEngine, migrations
-from userkeep.storage.postgres.connection import place_of
 from userkeep.storage.postgres.migrations import migrate
+from userkeep.storage.postgres.server import describe_url
 
 PRINTED = Path(__file__).parents[1] / "schema.postgres.sql"
 KNOWN = load_migrations("postgres")
@@ -134,7 +134,7 @@ def test_a_broken_step_leaves_nothing_and_those_before_it_stay(
     steps = with_steps(monkeypatch, "CREATE TABLE one (x text)", broken, "CREATE TABLE three ()")
     with pytest.raises(StorageError, match="nonsense") as refused:
         migrate(url)
-    assert place_of(url) in refused.value.detail
+    assert describe_url(url) in refused.value.detail
     assert "Nothing was changed" in refused.value.detail
     assert recorded(url)[-1] == (steps[0].number, "more_0")
     assert "one" in tables(url)
@@ -185,7 +185,7 @@ def test_ten_engines_that_open_a_fresh_database_at_once_bring_it_up_to_date_once
 
     def open_() -> None:
         everybody.wait(30)
-        PostgresEngine(url, QUERIES, lanes=1).close()
+        PostgresEngine(url, QUERIES, pool_size=1).close()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for opened in [pool.submit(open_) for _ in range(AT_ONCE)]:
@@ -234,9 +234,9 @@ def test_an_older_program_refuses_a_newer_database_and_says_what_to_do(url: str)
     with pytest.raises(StorageError) as refused:
         PostgresEngine(url, QUERIES)
     assert refused.value.detail == (
-        f"{place_of(url)} was made by a newer Userkeep (its schema is at step 9999, this program "
-        f"knows {KNOWN[-1].number}). Install the newer Userkeep, or restore a backup from before "
-        "the upgrade; nothing was changed."
+        f"{describe_url(url)} was made by a newer Userkeep (schema version 9999; this program "
+        f"supports up to {KNOWN[-1].number}). Install the newer Userkeep, or restore a backup from "
+        "before the upgrade; nothing was changed."
     )
 
 
@@ -254,7 +254,7 @@ def test_another_programs_database_is_refused_and_left_alone(
     rows(url, table)
     with pytest.raises(StorageError) as refused:
         PostgresEngine(url, QUERIES)
-    assert f"{place_of(url)} is another program's database" in refused.value.detail
+    assert f"{describe_url(url)} is another program's database" in refused.value.detail
     assert "?options=-csearch_path%3Duserkeep" in refused.value.detail
     assert tables(url) == {name}
 

@@ -22,7 +22,7 @@ from userkeep.config import Settings
 from userkeep.domain.errors import Unavailable
 from userkeep.instance import open_instance
 from userkeep.jobs.purge import Purge
-from userkeep.storage.postgres import rewriter
+from userkeep.storage.postgres import compactor
 
 SECRET = "a secret of the tests"
 SETTINGS = {"wal_level": "replica", "max_wal_senders": "2", "autovacuum_naptime": "1s"}
@@ -131,7 +131,7 @@ def test_samples_that_a_view_keeps_are_told(url: str, mark: str) -> None:
         erasure = client.user.delete(mark, purge="now")
         assert erasure.state == "deleted"
         [left] = erasure.purge.not_done
-        assert left.step == "samples of columns"
+        assert left.step == "column statistics"
         assert "view mailing" in left.why
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP VIEW mailing")
@@ -171,8 +171,8 @@ def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_purged(
         erasure = client.user.delete(mark, purge="now")
         assert (erasure.state, erasure.purged_at) == ("deleted", None)
         left = client.erasure.get(erasure.id).purge.not_done
-        assert [each.step for each in left] == ["log", "files of no table"]
-        assert all("may not" in each.why for each in left)
+        assert [each.step for each in left] == ["WAL", "orphaned files"]
+        assert all("lacks the privilege" in each.why for each in left)
         places = {name.partition("/")[0] for name in residue(url, mark)}
         assert places == {"pg_wal"}, "the tables are clean"
 
@@ -209,7 +209,7 @@ def test_files_that_a_crash_of_the_database_has_left_are_told(url: str, mark: st
         erasure = client.user.delete(mark, purge="now")
         assert erasure.state == "deleted"
         [left] = erasure.purge.not_done
-        assert left.step == "files of no table"
+        assert left.step == "orphaned files"
         assert "4000000000" in left.why
         assert list(residue(url, mark)) == [str(left_behind.relative_to(folder))]
         left_behind.unlink()
@@ -220,7 +220,7 @@ def test_files_that_a_crash_of_the_database_has_left_are_told(url: str, mark: st
 def test_an_open_transaction_is_named_and_waited_for(
     url: str, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rewriter, "READER_WAIT_S", 0.5)
+    monkeypatch.setattr(compactor, "READER_WAIT_S", 0.5)
     with Userkeep.open(url, secret=SECRET) as client:
         live(client, mark)
         with psycopg.connect(url) as reader:
@@ -237,7 +237,7 @@ def test_an_open_transaction_is_named_and_waited_for(
 def test_an_autovacuum_that_takes_long_is_not_waited_for(
     url: str, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rewriter, "READER_WAIT_S", 5)
+    monkeypatch.setattr(compactor, "READER_WAIT_S", 5)
     slowly = (
         "ALTER TABLE messages SET (autovacuum_vacuum_cost_delay = 100,"
         " autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_threshold = 1,"
@@ -263,8 +263,8 @@ def test_an_autovacuum_that_takes_long_is_not_waited_for(
 def test_a_table_that_is_in_use_for_long_is_named(
     url: str, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rewriter, "LOCK_WAIT_S", 0.5)
-    monkeypatch.setattr(rewriter, "READER_WAIT_S", 0.5)
+    monkeypatch.setattr(compactor, "LOCK_WAIT_S", 0.5)
+    monkeypatch.setattr(compactor, "READER_WAIT_S", 0.5)
     with Userkeep.open(url, secret=SECRET) as client:
         live(client, mark)
         erasure = client.user.delete(mark)
@@ -282,7 +282,7 @@ def test_two_purges_of_one_database_do_not_run_at_once(url: str, mark: str) -> N
         live(client, mark)
         client.user.delete(mark)
     with closing(open_instance(Settings(database_url=url, secret=SECRET))) as userkeep:
-        with userkeep.engine.rewriter({}), pytest.raises(Unavailable, match="Another purge"):
+        with userkeep.engine.compactor({}), pytest.raises(Unavailable, match="Another purge"):
             Purge(userkeep.engine).run()
         Purge(userkeep.engine).run()
     assert residue(url, mark) == {}
@@ -312,6 +312,6 @@ def test_a_purge_that_loses_the_database_while_it_begins_says_so(proxy: Proxy) -
             proxy.swallow_next_answer(after=answered)
             with (
                 pytest.raises(Unavailable, match="cannot be used"),
-                userkeep.engine.rewriter({}),
+                userkeep.engine.compactor({}),
             ):
                 pass

@@ -35,10 +35,10 @@ from userkeep.handlers.calls import Call, ReplayedResponse
 from userkeep.handlers.table import HANDLERS
 from userkeep.instance import make_rules
 from userkeep.storage.postgres import PostgresEngine
-from userkeep.storage.postgres.connection import SqlError
-from userkeep.storage.postgres.engine import LANES_FOR_LONG_READS, PIPES
+from userkeep.storage.postgres.engine import LONG_READ_POOL_SIZE, PIPELINED_READERS
+from userkeep.storage.postgres.errors import SqlError
 
-LANES = 3
+POOL_SIZE = 3
 SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
 
 
@@ -142,7 +142,7 @@ def test_one_bad_row_of_many_leaves_none(engine: PostgresEngine) -> None:
 
 
 def test_a_commit_that_fails_leaves_nothing_and_the_lane_goes_on(open_engine: OpenEngine) -> None:
-    engine = open_engine(lanes=1)
+    engine = open_engine(pool_size=1)
     engine.write(make)
     for n in range(3):
         with pytest.raises(SqlError, match="23503"):
@@ -273,15 +273,15 @@ def test_of_two_requests_with_one_idempotency_key_on_two_servers_one_is_carried_
 def test_too_many_that_wait_are_refused_and_the_others_done(
     open_engine: OpenEngine, url: str
 ) -> None:
-    engine = open_engine(lanes=LANES, queue_limit=3)
+    engine = open_engine(pool_size=POOL_SIZE, queue_limit=3)
     engine.write(make)
 
     async def ask() -> list[Any]:
         with gate_closed(url):
             at_gate = [
-                asyncio.ensure_future(engine.write_async(wait_at_gate)) for _ in range(LANES)
+                asyncio.ensure_future(engine.write_async(wait_at_gate)) for _ in range(POOL_SIZE)
             ]
-            await asyncio.to_thread(wait_until_at_gate, url, LANES)
+            await asyncio.to_thread(wait_until_at_gate, url, POOL_SIZE)
             waiting = [asyncio.ensure_future(engine.write_async(note(f"{n}"))) for n in range(5)]
             await asyncio.sleep(0.1)
         await asyncio.gather(*at_gate)
@@ -297,7 +297,7 @@ def test_too_many_that_wait_are_refused_and_the_others_done(
 
 
 def test_threads_that_wait_are_bounded_too(open_engine: OpenEngine, url: str) -> None:
-    engine = open_engine(lanes=1, queue_limit=3)
+    engine = open_engine(pool_size=1, queue_limit=3)
     engine.write(make)
     with ThreadPoolExecutor(9) as pool:
         with gate_closed(url):
@@ -314,7 +314,7 @@ def test_threads_that_wait_are_bounded_too(open_engine: OpenEngine, url: str) ->
 def test_those_who_wait_for_lanes_that_are_busy_with_a_database_that_is_well_are_not_sent_away(
     open_engine: OpenEngine, url: str
 ) -> None:
-    engine = open_engine(lanes=1)
+    engine = open_engine(pool_size=1)
     engine.write(make)
 
     async def ask() -> list[Any]:
@@ -333,17 +333,19 @@ def test_those_who_wait_for_lanes_that_are_busy_with_a_database_that_is_well_are
 def test_as_many_operations_run_at_once_as_there_are_lanes(
     url: str, open_engine: OpenEngine
 ) -> None:
-    engine = open_engine(f"{url}&application_name=counted", lanes=LANES)
+    engine = open_engine(f"{url}&application_name=counted", pool_size=POOL_SIZE)
 
     async def ask() -> None:
         with gate_closed(url):
-            waiting = [engine.read_async(wait_at_gate) for _ in range(3 * LANES)]
+            waiting = [engine.read_async(wait_at_gate) for _ in range(3 * POOL_SIZE)]
             waiting += [engine.read_async(wait_at_gate, is_bounded=False) for _ in range(5)]
             all_ = asyncio.gather(*waiting)
-            await asyncio.to_thread(wait_until_at_gate, url, LANES + LANES_FOR_LONG_READS)
+            await asyncio.to_thread(wait_until_at_gate, url, POOL_SIZE + LONG_READ_POOL_SIZE)
             await asyncio.sleep(0.2)
-            wait_until_at_gate(url, LANES + LANES_FOR_LONG_READS)
-            assert connections(url, "counted") == LANES + LANES_FOR_LONG_READS + PIPES
+            wait_until_at_gate(url, POOL_SIZE + LONG_READ_POOL_SIZE)
+            assert (
+                connections(url, "counted") == POOL_SIZE + LONG_READ_POOL_SIZE + PIPELINED_READERS
+            )
         await all_
 
     asyncio.run(ask())
@@ -352,7 +354,7 @@ def test_as_many_operations_run_at_once_as_there_are_lanes(
 def test_a_write_runs_even_if_nobody_waits_for_it_any_more(
     open_engine: OpenEngine, url: str
 ) -> None:
-    engine = open_engine(lanes=1)
+    engine = open_engine(pool_size=1)
     engine.write(make)
 
     async def leave() -> None:
@@ -374,7 +376,7 @@ def test_a_write_runs_even_if_nobody_waits_for_it_any_more(
 def test_a_caller_who_leaves_in_the_middle_of_a_write_disturbs_nobody(
     open_engine: OpenEngine, url: str
 ) -> None:
-    engine = open_engine(lanes=1)
+    engine = open_engine(pool_size=1)
     engine.write(make)
 
     def write_at_gate(tx: Transaction) -> None:
@@ -396,7 +398,7 @@ def test_a_caller_who_leaves_in_the_middle_of_a_write_disturbs_nobody(
 
 
 def test_loops_come_and_go(open_engine: OpenEngine, url: str) -> None:
-    engine = open_engine(f"{url}&application_name=loops", lanes=2)
+    engine = open_engine(f"{url}&application_name=loops", pool_size=2)
     engine.write(make)
     for n in range(10):
         assert asyncio.run(engine.write_async(note(f"{n}"))) == f"{n}"
@@ -408,7 +410,7 @@ def test_loops_come_and_go(open_engine: OpenEngine, url: str) -> None:
 
 
 def test_at_the_end_everybody_is_answered_and_what_is_answered_is_done(url: str) -> None:
-    engine = PostgresEngine(url, QUERIES, lanes=2)
+    engine = PostgresEngine(url, QUERIES, pool_size=2)
     engine.write(make)
     with ThreadPoolExecutor(8) as pool:
         with gate_closed(url):
@@ -429,7 +431,7 @@ def test_at_the_end_everybody_is_answered_and_what_is_answered_is_done(url: str)
 
 def test_at_the_end_everybody_on_a_loop_is_answered_and_what_is_answered_is_done(url: str) -> None:
     async def ask() -> list[Any]:
-        engine = PostgresEngine(url, QUERIES, lanes=2)
+        engine = PostgresEngine(url, QUERIES, pool_size=2)
         await engine.write_async(make)
         with gate_closed(url):
             waiting: list[Any] = [

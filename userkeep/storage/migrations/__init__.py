@@ -1,4 +1,4 @@
-"""Schema changes: small numbered files, one folder for each engine, applied once and in order."""
+"""Schema migrations: small numbered files, a folder for each dialect, applied once, in order."""
 
 from collections.abc import Mapping
 from importlib import resources
@@ -8,7 +8,7 @@ from userkeep.domain.errors import StorageError
 
 
 class Migration(NamedTuple):
-    """One step: `0002_summaries.sql` is number 2, named `summaries`."""
+    """One migration: `0002_summaries.sql` is number 2, named `summaries`."""
 
     number: int
     name: str
@@ -16,21 +16,21 @@ class Migration(NamedTuple):
 
 
 def load_migrations(dialect: str) -> list[Migration]:
-    """All steps of one dialect, in order."""
+    """Return all migrations of a dialect, in order."""
     folder = resources.files(__name__) / dialect
-    steps = [file for file in folder.iterdir() if file.name.endswith(".sql")]
+    files = [file for file in folder.iterdir() if file.name.endswith(".sql")]
     return sorted(
         Migration(int(file.name[:4]), file.name[5:].removesuffix(".sql"), file.read_text("utf-8"))
-        for file in steps
+        for file in files
     )
 
 
 def check_history(database: str, applied: Mapping[int, str], known: list[Migration]) -> None:
-    """Reject a database that this program's migrations did not make.
+    """Check that a database was created by this program's migrations.
 
     Args:
-        database: what to call it in the error.
-        applied: the migrations that it records, number to name.
+        database: its name in the error message.
+        applied: the migrations that were applied to it, number to name.
         known: the migrations of this program.
 
     Raises:
@@ -48,9 +48,9 @@ def check_history(database: str, applied: Mapping[int, str], known: list[Migrati
 
 
 def newer_database(database: str, found: int, known: int) -> str:
-    """A sentence for an older program that meets a newer database."""
+    """Return the error message for a database from a newer version."""
     return (
-        f"{database} was made by a newer Userkeep (its schema is at step {found}, this program "
-        f"knows {known}). Install the newer Userkeep, or restore a backup from before the "
-        "upgrade; nothing was changed."
+        f"{database} was made by a newer Userkeep (schema version {found}; this program supports "
+        f"up to {known}). Install the newer Userkeep, or restore a backup from before the upgrade; "
+        "nothing was changed."
     )

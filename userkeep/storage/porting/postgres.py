@@ -19,9 +19,9 @@ from userkeep.domain.values.times import from_datetime
 from userkeep.storage.migrations import load_migrations, newer_database
 from userkeep.storage.porting.copying import START_ANEW
 from userkeep.storage.porting.tables import MARK, NUMBERED, TABLES, Key, Row, Table
-from userkeep.storage.postgres.connection import looking_into, opening_problem, place_of
 from userkeep.storage.postgres.migrations import applied_migrations, migrate
-from userkeep.storage.postgres.statements import Reader
+from userkeep.storage.postgres.server import describe_url, open_for_inspection, opening_problem
+from userkeep.storage.postgres.statements import RowLoader
 
 _LOCK = int.from_bytes(b"recoport", "big")
 _LOCK_TRIES = 50
@@ -47,11 +47,11 @@ class PostgresTables:
     """See copying.Readable and copying.Writable."""
 
     def __init__(self, connection: psycopg.Connection[Any], url: str) -> None:
-        self.place = place_of(url)
+        self.place = describe_url(url)
         self._url = url
         self._connection = connection
         connection.execute(_SETTINGS)
-        Reader(connection)  # from now on its rows are integers, texts and None
+        RowLoader(connection)  # from now on its rows are integers, texts and None
         for type_name, dumper in _DUMPERS.items():
             dumper.oid = psycopg.adapters.types[type_name].oid
             connection.adapters.register_dumper(None, dumper)
@@ -187,7 +187,7 @@ def source(url: str) -> Iterator[PostgresTables]:
     Raises:
         StorageError: it cannot be reached or used, or is of another schema.
     """
-    with looking_into(url) as connection:
+    with open_for_inspection(url) as connection:
         tables = PostgresTables(connection, url)
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         _check_schema(connection, tables.place)
@@ -215,7 +215,7 @@ def target(url: str) -> Iterator[PostgresTables]:
     Raises:
         StorageError: it cannot be reached or used, or is another program's.
     """
-    with looking_into(url) as connection:
+    with open_for_inspection(url) as connection:
         migrate(url)
         tables = PostgresTables(connection, url)
         _lock(connection, tables.place)

@@ -10,10 +10,10 @@ from userkeep.domain.errors import StorageError
 from userkeep.storage.migrations import load_migrations, newer_database
 from userkeep.storage.porting.copying import START_ANEW
 from userkeep.storage.porting.tables import MARK, NUMBERED, Key, Row, Table
-from userkeep.storage.sqlite.connection import looking_at, opening_problem
-from userkeep.storage.sqlite.engine import open_file, take_file
+from userkeep.storage.sqlite.connection import open_read_only, opening_problem
+from userkeep.storage.sqlite.engine import lock_file, open_migrated
+from userkeep.storage.sqlite.file_lock import FileLock
 from userkeep.storage.sqlite.migrations import applied_migrations
-from userkeep.storage.sqlite.owner import Ownership
 
 _CACHED_KIB = 32_000
 _LOG_PAGES = 4_000
@@ -124,9 +124,9 @@ def source(path: str) -> Iterator[SqliteTables]:
     """
     if not Path(path).is_file():
         raise StorageError(f"There is no database at {path}.")
-    ownership = Ownership(path, None)
+    ownership = FileLock(path, None)
     try:
-        with looking_at(path) as connection:
+        with open_read_only(path) as connection:
             _check_schema(connection, path)
             yield SqliteTables(connection, path)
     finally:
@@ -154,9 +154,9 @@ def target(path: str) -> Iterator[SqliteTables]:
     Raises:
         StorageError: it cannot be made, is held by another process, or is another program's.
     """
-    ownership = take_file(path, None)
+    ownership = lock_file(path, None)
     try:
-        connection = open_file(path)
+        connection = open_migrated(path)
         try:
             # Nobody waits for an answer here, so the log may be copied back within a commit.
             connection.wal_autocheckpoint(_LOG_PAGES)

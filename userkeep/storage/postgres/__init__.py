@@ -1,4 +1,4 @@
-"""PostgreSQL: lanes of connections, several servers on one database."""
+"""The PostgreSQL engine: connection pools, and several servers on one database."""
 
 from userkeep.storage.postgres.engine import PostgresEngine
 

@@ -1,6 +1,6 @@
-"""The PostgreSQL engine: lanes of connections for what is short, and two for what may take long.
+"""The PostgreSQL engine: a pool for short operations, and a small one for long reads.
 
-On an event loop one connection more serves all reads of a single statement: see ReadPipe.
+On an event loop, reads of a single statement share one more connection: see PipelinedReader.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,153 +16,146 @@ from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.engine import Dialect, Files
+from userkeep.storage.errors import SEARCH_TIMEOUT
 from userkeep.storage.forks import ForkGuard
-from userkeep.storage.postgres.connection import Connection, opening_problem, place_of
+from userkeep.storage.postgres.compactor import PostgresCompactor
+from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.files import files_of
-from userkeep.storage.postgres.lane import Gateway, Road
-from userkeep.storage.postgres.lanes import Lanes
 from userkeep.storage.postgres.migrations import migrate
-from userkeep.storage.postgres.rewriter import PostgresRewriter
+from userkeep.storage.postgres.pool import Pool
+from userkeep.storage.postgres.pooled_connection import Connector, PoolContext
+from userkeep.storage.postgres.server import describe_url, opening_problem
 from userkeep.storage.postgres.statements import statement
-from userkeep.storage.postgres.waiting import ThreadWaiting
+from userkeep.storage.postgres.waiter import BlockingWaiter
 from userkeep.storage.queries import Query
-from userkeep.storage.refusals import SEARCHED_LONG
 
 T = TypeVar("T")
 
-LANES_FOR_LONG_READS = 2
-PIPES = 1
-OF_PURGES = 2
-"""What a purge needs while it runs: one to write the tables anew, one to tell how far it is."""
+LONG_READ_POOL_SIZE = 2
+PIPELINED_READERS = 1
+PURGE_CONNECTIONS = 2
+"""What a purge uses while it runs: one connection to rewrite the tables, one for its progress."""
 
-_KEEP_TIME_EVERY_S = 60.0
-_TOOK_LONG = "The database took longer than {} s; nothing was changed."
+_SAVE_CLOCK_EVERY_S = 60.0
+_STATEMENT_TIMEOUT = "The database took longer than {} s; nothing was changed."
 
 
 class PostgresEngine:
-    """See storage.engine.Engine."""
+    """Runs operations on a PostgreSQL database; see `storage.engine.Engine`."""
 
     def __init__(
         self,
         url: str,
         queries: Mapping[str, Query],
         *,
-        lanes: int = 8,
+        pool_size: int = 8,
         queue_limit: int = 1_024,
         statement_limit_ms: int = 30_000,
         read_limit_ms: int = 10_000,
     ) -> None:
-        """Bring the schema up to date and start the lanes.
+        """Migrate the schema and create the pools.
 
         Args:
             url: of the database, as libpq understands it.
             queries: all named queries, by name.
-            lanes: how many operations run at the same time, long reads aside.
-            queue_limit: how many operations may wait.
-            statement_limit_ms: how long one statement may take.
-            read_limit_ms: how long one statement of a long read may take.
+            pool_size: how many operations run at the same time, without long reads.
+            queue_limit: how many operations may wait for a connection.
+            statement_limit_ms: the time-out of a statement.
+            read_limit_ms: the time-out of a statement of a long read.
 
         Raises:
-            StorageError: the database cannot be reached or used, or is not ours.
+            StorageError: the database cannot be reached or used, or is another program's.
         """
         self._url = url
-        self._place = place_of(url)
+        self._location = describe_url(url)
         self._forks = ForkGuard()
         try:
             migrate(url)
-            self._version, last = _look(url, queries)
+            self._version, last = _version_and_clock(url, queries)
         except psycopg.Error as error:
             raise StorageError(opening_problem(error, url)) from error
-        self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+        self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
         clock = Clock(last)
 
-        def lanes_of(
-            count: int, limit_ms: int, limit_sentence: str, *, has_pipe: bool = False
-        ) -> Lanes:
+        def new_pool(
+            size: int, limit_ms: int, timeout_message: str, *, has_pipeline: bool = False
+        ) -> Pool:
             connect = partial(Connection, url, statement_limit_ms=limit_ms)
-            sentence = limit_sentence.format(f"{limit_ms / 1000:g}")
-            road = Road(Gateway(connect), queries, clock, limit_sentence=sentence)
-            connect_pipe = connect if has_pipe else None
-            return Lanes(road, count=count, queue_limit=queue_limit, connect_pipe=connect_pipe)
+            message = timeout_message.format(f"{limit_ms / 1000:g}")
+            context = PoolContext(Connector(connect), queries, clock, timeout_message=message)
+            connect_pipeline = connect if has_pipeline else None
+            return Pool(
+                context, size=size, queue_limit=queue_limit, connect_pipeline=connect_pipeline
+            )
 
-        self._short = lanes_of(lanes, statement_limit_ms, _TOOK_LONG, has_pipe=True)
-        self._long = lanes_of(LANES_FOR_LONG_READS, read_limit_ms, SEARCHED_LONG)
+        self._pool = new_pool(pool_size, statement_limit_ms, _STATEMENT_TIMEOUT, has_pipeline=True)
+        self._long_read_pool = new_pool(LONG_READ_POOL_SIZE, read_limit_ms, SEARCH_TIMEOUT)
 
     @property
     def dialect(self) -> Dialect:
-        """See storage.engine.Engine."""
         return "postgres"
 
     @property
     def is_shared(self) -> bool:
-        """See storage.engine.Engine: any number of servers may use one database."""
         return True
 
     def read(self, operation: Operation[T]) -> T:
-        """See storage.engine.Engine."""
         self._forks.check()
-        return self._short.run(operation, is_write=False)
+        return self._pool.run(operation, is_write=False)
 
     def write(self, operation: Operation[T]) -> T:
-        """See storage.engine.Engine."""
         self._forks.check()
-        if self._must_keep_time():
-            self._short.run(_keep_time, is_write=True)
-        return self._short.run(operation, is_write=True)
+        if self._must_save_clock():
+            self._pool.run(_save_clock, is_write=True)
+        return self._pool.run(operation, is_write=True)
 
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
-        """See storage.engine.Engine."""
         self._forks.check()
-        lanes = self._short if is_bounded else self._long
-        return await lanes.on_loop().submit(operation, is_write=False)
+        pool = self._pool if is_bounded else self._long_read_pool
+        return await pool.on_loop().submit(operation, is_write=False)
 
     async def write_async(self, operation: Operation[T]) -> T:
-        """See storage.engine.Engine."""
         self._forks.check()
-        lanes = self._short.on_loop()
-        if self._must_keep_time():
-            lanes.submit(_keep_time, is_write=True)
-        return await lanes.submit(operation, is_write=True)
+        pool = self._pool.on_loop()
+        if self._must_save_clock():
+            pool.submit(_save_clock, is_write=True)
+        return await pool.submit(operation, is_write=True)
 
     def describe(self) -> str:
-        """See storage.engine.Engine."""
-        return f"PostgreSQL {self._version}, {self._place}"
+        return f"PostgreSQL {self._version}, {self._location}"
 
     def files(self) -> Files:
-        """See storage.engine.Engine."""
         self._forks.check()
         return files_of(self._url)
 
-    def rewriter(self, tables: Mapping[str, Sequence[str]]) -> PostgresRewriter:
-        """See storage.engine.Engine."""
+    def compactor(self, tables: Mapping[str, Sequence[str]]) -> PostgresCompactor:
         self._forks.check()
-        return PostgresRewriter(self._url, tables)
+        return PostgresCompactor(self._url, tables)
 
     def close(self) -> None:
-        """See storage.engine.Engine. In a forked process it is not this engine's to close."""
         if self._forks.is_forked:
-            return
-        with suppress(UserkeepError):  # if the server is away, the time kept before will do
-            self.write(_keep_time)
-        self._long.close()
-        self._short.close()
+            return  # the connections belong to the parent process
+        with suppress(UserkeepError):  # without the server, the time that was saved last must do
+            self.write(_save_clock)
+        self._long_read_pool.close()
+        self._pool.close()
 
-    def _must_keep_time(self) -> bool:
-        if monotonic() <= self._keep_time_at:
+    def _must_save_clock(self) -> bool:
+        if monotonic() <= self._save_clock_at:
             return False
-        self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+        self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
         return True
 
 
-def _keep_time(tx: Transaction) -> None:
-    """Let the clock go on from here after a restart, even if the machine's has gone back."""
-    tx.defer("keep_time", value=str(tx.now))
+def _save_clock(tx: Transaction) -> None:
+    """Let the clock continue from here after a restart, even if the system clock was set back."""
+    tx.defer("save_clock", value=str(tx.now))
 
 
-def _look(url: str, queries: Mapping[str, Query]) -> tuple[str, Instant]:
-    connection = Connection(url, ThreadWaiting(), statement_limit_ms=0)
+def _version_and_clock(url: str, queries: Mapping[str, Query]) -> tuple[str, Instant]:
+    connection = Connection(url, BlockingWaiter(), statement_limit_ms=0)
     try:
-        [(latest,)] = connection.rows(statement(queries["latest_time"].text({})), {})
+        [(latest,)] = connection.rows(statement(queries["get_clock"].text({})), {})
         return connection.version, Instant(latest)
     finally:
         connection.close()

@@ -1,7 +1,8 @@
 """Filters as PostgreSQL's SQL.
 
-Paths are strict, because a lax one would look into arrays as well, and silent: where nothing is,
-they give NULL. No cast here can fail: all that a parameter is cast to is printed by us, too.
+Paths are strict, because a lax path searches the elements of arrays too, and silent, so that a path
+at which there is nothing gives NULL. No cast can fail, because the values that are cast are encoded
+here too.
 """
 
 from userkeep.domain.values.filters import AnyItem, Condition, Path
@@ -10,22 +11,19 @@ from userkeep.storage.filters import SYMBOLS, FilterPrinter
 
 
 class PostgresFilterPrinter(FilterPrinter):
-    """See FilterPrinter."""
+    """Compiles one filter to PostgreSQL's SQL."""
 
     def any_item(self, node: AnyItem, item: str | None, name: str) -> str:
-        """See FilterPrinter."""
-        # Of what is no array, [*] gives nothing in a strict path, and itself in a lax one.
+        # Of a value that is no array, [*] gives nothing in a strict path, the value in a lax one.
         mode = "lax" if node.or_itself else "strict"
         items = f"jsonb_path_query({self._at(node.path, item)}, '{mode} $[*]', '{{}}', true)"
         inner = self.print(node.node, name)
         return f"EXISTS (SELECT 1 FROM {items} AS {name}(value) WHERE {inner})"
 
     def is_array(self, path: Path, item: str | None) -> str:
-        """See FilterPrinter."""
         return f"jsonb_typeof({self._at(path, item)}) = 'array'"
 
     def condition(self, node: Condition, item: str | None) -> str:
-        """See FilterPrinter."""
         found, value = self._at(node.path, item), node.value
         match node.op, value:
             case "exists", _:
@@ -33,7 +31,7 @@ class PostgresFilterPrinter(FilterPrinter):
             case "ne", _:
                 return f"{found} <> {self._json(value)}"
             case "in", _:
-                # An array contains an array as well, of some of its elements.
+                # Not of arrays, because an array contains every array of some of its elements.
                 is_among = f"{self._json(value)} @> {found}"
                 return f"jsonb_typeof({found}) NOT IN ('array', 'object') AND {is_among}"
             case "contains", _:

@@ -1,7 +1,7 @@
-"""Bringing a PostgreSQL schema up to date, one recorded step at a time.
+"""Applying migrations to a PostgreSQL database.
 
-Any number of servers may start at once: each step is taken under an advisory lock that lasts as
-long as its transaction, and looks again, under the lock, at which steps have been taken.
+Several servers may start at the same time: each migration is applied under an advisory lock that
+lasts as long as its transaction, after checking again, with the lock, which ones are missing.
 """
 
 from typing import Any
@@ -10,12 +10,12 @@ import psycopg
 
 from userkeep.domain.errors import StorageError
 from userkeep.storage.migrations import Migration, check_history, load_migrations
-from userkeep.storage.postgres.connection import connect, place_of
+from userkeep.storage.postgres.server import connect, describe_url
 
-_LOCK = int.from_bytes(b"userkeep", "big")
+_LOCK_KEY = int.from_bytes(b"userkeep", "big")
 _LOCK_WAIT_S = 30
 
-_RECORD = """
+_CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     number integer NOT NULL PRIMARY KEY,
     name text NOT NULL,
@@ -23,9 +23,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 
-# Other programs have tables of this name, with other columns. (Not with to_regclass: while it waits
-# for the advisory lock, PostgreSQL keeps in mind that there was no such table.)
-_IS_RECORD_THERE = """
+# The columns are compared, because other programs have tables of this name. Not with to_regclass:
+# while this waits for the advisory lock, PostgreSQL caches that there was no such table.
+_TABLE_EXISTS = """
 SELECT count(*) = 3 FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = 'schema_migrations'
     AND column_name IN ('number', 'name', 'applied_at')
@@ -33,27 +33,28 @@ WHERE table_schema = current_schema() AND table_name = 'schema_migrations'
 
 
 def migrate(url: str) -> list[Migration]:
-    """Apply what is missing, each step in a transaction with its record; gives what was applied.
+    """Apply the missing migrations, each in a transaction; return those that were applied.
 
     Raises:
-        StorageError: the database is another program's, was made by a newer one, or a step failed
-            (and left nothing).
-        psycopg.Error: it cannot be reached.
+        StorageError: the database is another program's or from a newer version, or a migration
+            failed and was rolled back.
+        psycopg.Error: the server cannot be reached.
     """
     known = load_migrations("postgres")
     applied: list[Migration] = []
     with connect(url) as connection:
-        while _missing(connection, known, url):  # without the lock: most servers find nothing
-            step = _apply_next(connection, known, url)
-            if step is not None:
-                applied.append(step)
+        # Without the lock first, because most starts find nothing to do.
+        while _missing(connection, known, url):
+            migration = _apply_next(connection, known, url)
+            if migration is not None:
+                applied.append(migration)
     return applied
 
 
 def applied_migrations(connection: psycopg.Connection[Any]) -> dict[int, str]:
-    """The steps that the database has taken: number to name. A new one has none."""
-    [(is_there,)] = connection.execute(_IS_RECORD_THERE)
-    if not is_there:
+    """Return the migrations that were applied to the database: number to name."""
+    [(exists,)] = connection.execute(_TABLE_EXISTS)
+    if not exists:
         return {}
     return dict(connection.execute("SELECT number, name FROM schema_migrations").fetchall())
 
@@ -62,23 +63,23 @@ def _missing(
     connection: psycopg.Connection[Any], known: list[Migration], url: str
 ) -> list[Migration]:
     applied = applied_migrations(connection)
-    check_history(place_of(url), applied, known)
+    check_history(describe_url(url), applied, known)
     return [migration for migration in known if migration.number not in applied]
 
 
 def check_is_empty(connection: psycopg.Connection[Any], url: str) -> None:
-    """Refuse a database in which another program keeps its tables.
+    """Check that a new database has no tables of another program.
 
     Raises:
-        StorageError: with a sentence that says what to do.
+        StorageError: it has; the message explains what to do.
     """
     tables = connection.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LIMIT 1"
     ).fetchall()
     if tables:
         raise StorageError(
-            f"{place_of(url)} is another program's database: it has tables, and none of "
-            "Userkeep's. Name another database, or an empty schema of this one by adding "
+            f"{describe_url(url)} is another program's database: it has tables, and none of "
+            "Userkeep's. Use another database, or an empty schema of this one by adding "
             "?options=-csearch_path%3Duserkeep to the URL; nothing was changed."
         )
 
@@ -86,18 +87,18 @@ def check_is_empty(connection: psycopg.Connection[Any], url: str) -> None:
 def _apply_next(
     connection: psycopg.Connection[Any], known: list[Migration], url: str
 ) -> Migration | None:
-    """Apply the first missing step; None where another server has just applied the last."""
+    """Apply the first missing migration; None if another server has just applied the last."""
     try:
         with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
             missing = _missing(connection, known, url)
             if not missing:
                 return None
             if len(missing) == len(known):
                 check_is_empty(connection, url)
-            # A lock that others hold for long would keep everybody behind this step waiting.
+            # Everyone queues behind this migration while it waits for a lock.
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'")
-            connection.execute(_RECORD)
+            connection.execute(_CREATE_TABLE)
             connection.execute(missing[0].sql.encode())
             connection.execute(
                 "INSERT INTO schema_migrations (number, name, applied_at) VALUES (%s, %s, now())",
@@ -105,7 +106,7 @@ def _apply_next(
             )
     except psycopg.Error as error:
         raise StorageError(
-            f"The schema of {place_of(url)} could not be brought up to date: "
+            f"The schema of {describe_url(url)} could not be migrated: "
             f"{' '.join(str(error).split())}. Nothing was changed."
         ) from error
     return missing[0]

@@ -1,8 +1,7 @@
-"""Statements as PostgreSQL takes them: numbered parameters going out, typed columns coming back.
+"""Statements in PostgreSQL's form: numbered parameters are sent, typed columns come back.
 
-Values travel as text and PostgreSQL finds their types from where they stand; only times, whose
-names end in `_at`, travel as they are kept there: microseconds since 2000, in binary. All results
-come in binary.
+Values are sent as text, and PostgreSQL infers their types. Only times, whose names end in `_at`,
+are sent in binary, as PostgreSQL stores them: microseconds since 2000. All results are binary.
 """
 
 import re
@@ -27,38 +26,39 @@ _EPOCH_2000 = from_datetime(datetime(2000, 1, 1, tzinfo=UTC))
 
 
 class Statement(NamedTuple):
-    """A text with `$1`, `$2` …, and what each of them is.
+    """SQL with the parameters `$1`, `$2` …
 
     Attributes:
-        sql: the text.
+        sql: the SQL.
         names: of the parameters, in order.
-        types: their OIDs; 0 where PostgreSQL finds the type by itself.
-        formats: binary for times, text for all else.
-        is_kept: prepared once on a connection, and kept there for as long as that lasts.
+        types: their OIDs; 0 where PostgreSQL infers the type.
+        formats: binary for times, text for everything else.
+        is_prepared: whether it is prepared on each connection, and stays prepared there.
     """
 
     sql: bytes
     names: tuple[str, ...]
     types: tuple[int, ...]
     formats: tuple[Format, ...]
-    is_kept: bool = True
+    is_prepared: bool = True
 
 
 @lru_cache(maxsize=1024)
 def statement(text: str) -> Statement:
-    """A query's text with its `:named` parameters numbered."""
-    return _numbered(text, is_kept=True)
+    """Return the statement of a query's text, with its `:named` parameters numbered."""
+    return _numbered(text, is_prepared=True)
 
 
 def passing_statement(text: str) -> Statement:
-    """As `statement`, for a text that may never come again: nothing is kept of it anywhere.
+    """Return a statement that is not prepared, for a text that may never be used again.
 
-    There is no end of filters, and PostgreSQL keeps what is prepared for as long as a connection.
+    The number of different filters is unbounded, and PostgreSQL keeps a prepared statement for as
+    long as the connection lasts.
     """
-    return _numbered(text, is_kept=False)
+    return _numbered(text, is_prepared=False)
 
 
-def _numbered(text: str, *, is_kept: bool) -> Statement:
+def _numbered(text: str, *, is_prepared: bool) -> Statement:
     names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
     numbers = {name: number for number, name in enumerate(names, 1)}
     sql = _PARAMETER.sub(lambda match: f"${numbers[match[1]]}", text)
@@ -68,7 +68,7 @@ def _numbered(text: str, *, is_kept: bool) -> Statement:
         names,
         tuple(_TIMESTAMPTZ_OID if each else _ANY_TYPE_OID for each in is_time),
         tuple(Format.BINARY if each else Format.TEXT for each in is_time),
-        is_kept,
+        is_prepared,
     )
 
 
@@ -76,7 +76,7 @@ NO_PARAMETERS: tuple[bytes | None, ...] = ()
 
 
 def parameters(of: Statement, values: Mapping[str, Any]) -> list[bytes | None]:
-    """The values of a statement's parameters, as they travel."""
+    """Return the values of a statement's parameters, encoded."""
     encoded: list[bytes | None] = []
     for name, format_ in zip(of.names, of.formats, strict=True):
         value = values[name]
@@ -91,8 +91,8 @@ def parameters(of: Statement, values: Mapping[str, Any]) -> list[bytes | None]:
     return encoded
 
 
-class Reader:
-    """Turns the results of one connection into rows: integers, texts and None."""
+class RowLoader:
+    """Converts the results of one connection to rows of integers, strings and None."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         for type_name, loader in _LOADERS.items():
@@ -100,7 +100,7 @@ class Reader:
         self._transformer = Transformer(connection)
 
     def rows(self, result: PGresult) -> Sequence[tuple[Any, ...]]:
-        """All rows of a result."""
+        """Return all rows of a result."""
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
 
@@ -122,24 +122,24 @@ class _UuidLoader(_BinaryLoader):
 
 class _JsonbLoader(_BinaryLoader):
     def load(self, data: Any) -> str:
-        text = str(data[1:], "utf-8")  # the first byte is the version of the format
-        return _with_doubles(text) if _LONG_NUMBER.search(text) else text
+        text = str(data[1:], "utf-8")  # the first byte is the format's version
+        return _restore_doubles(text) if _LONG_NUMBER.search(text) else text
 
 
-def _with_doubles(text: str) -> str:
-    """The text with its doubles as they came.
+def _restore_doubles(text: str) -> str:
+    """Return the JSON text with its doubles as they were sent.
 
-    PostgreSQL keeps a number's value and not its text: it gives the double 1e300 back as an integer
-    of 301 digits, which is another number to whoever reads integers as such.
+    PostgreSQL stores a number's value, not its text: it returns the double 1e300 as an integer of
+    301 digits, which a client that reads integers exactly takes for another number.
     """
-    return msgspec.json.encode(_doubles_in(msgspec.json.decode(text))).decode()
+    return msgspec.json.encode(_to_doubles(msgspec.json.decode(text))).decode()
 
 
-def _doubles_in(value: Any) -> Any:
+def _to_doubles(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _doubles_in(item) for key, item in value.items()}
+        return {key: _to_doubles(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_doubles_in(item) for item in value]
+        return [_to_doubles(item) for item in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return float(value)
     return value

@@ -1,4 +1,4 @@
-"""An operation on an event loop, and the future by which it is answered."""
+"""An operation on an event loop, and the future of its result."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -7,18 +7,18 @@ from userkeep.domain.transaction import Operation
 
 
 class Task(NamedTuple):
-    """An operation that somebody waits for; whoever runs it answers it once."""
+    """An operation and the future of its result, which is set once."""
 
     operation: Operation[Any]
     is_write: bool
     future: "asyncio.Future[Any]"
 
-    def succeed(self, value: Any) -> None:
-        """Answer whoever waits, if they have not left."""
+    def resolve(self, value: Any) -> None:
+        """Set the result, unless the caller has left."""
         if not self.future.done():
             self.future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
-        """Tell whoever waits, if they have not left."""
+        """Set the error, unless the caller has left."""
         if not self.future.done() and not self.future.get_loop().is_closed():
             self.future.set_exception(error)

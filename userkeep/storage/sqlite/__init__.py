@@ -1,4 +1,4 @@
-"""SQLite: one file, one owner, one writer lane, and readers that never wait for it."""
+"""The SQLite engine: one file, locked by one process, with one writer and many readers."""
 
 from userkeep.storage.sqlite.engine import SqliteEngine
 

@@ -1,4 +1,4 @@
-"""Connections to a SQLite file: how they are set, and what their errors mean."""
+"""Connections to a SQLite file: their settings, and what their errors mean."""
 
 import threading
 from collections.abc import Iterator
@@ -13,10 +13,11 @@ from userkeep.domain.errors import StorageError, Unavailable, UserkeepError
 BUSY_TIMEOUT_MS = 5_000
 MEMORY = ":memory:"
 
-# What every connection is set to, and read back, because SQLite ignores a setting it cannot follow.
-# secure_delete: what is deleted is overwritten; it is per connection and off by default.
-# synchronous 2 (FULL): a commit is on the disk before it is answered.
-# wal_autocheckpoint 0: the writer lane copies the log back when nobody is waiting.
+# Set on every connection and read back, because SQLite silently ignores a setting that it cannot
+# apply.
+# secure_delete: deleted content is overwritten; it is per connection and off by default.
+# synchronous 2 (FULL): a commit is durable before it is reported.
+# wal_autocheckpoint 0: the writer checkpoints when nothing waits.
 _SETTINGS: dict[str, int | str] = {
     "journal_mode": "wal",
     "synchronous": 2,
@@ -27,29 +28,30 @@ _SETTINGS: dict[str, int | str] = {
     "cache_size": -16_000,
 }
 
-# Readers see the file as memory: a point read among a million users takes 9 µs instead of 17.
-_MAPPED_BYTES = 1024 * 1024 * 1024
+# Readers map the file into memory: a point read among a million users takes 9 µs instead of 17.
+_MMAP_BYTES = 1024 * 1024 * 1024
 
 
 def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
-    """A connection with every setting in force.
+    """Open a connection with all settings.
 
     Raises:
-        StorageError: with a sentence that says what is wrong with the file and what to do.
+        StorageError: explains what is wrong with the file and what to do.
     """
     connection = None
     try:
         connection = apsw.Connection(path)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        # Without this guarantee, binding a LIMIT makes SQLite plan the whole statement anew.
+        # Without this (the query planner stability guarantee), binding a LIMIT makes SQLite plan
+        # the whole statement again.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         for name, value in _SETTINGS.items():
             _set(connection, name, value, path)
         if connection.readonly("main"):
-            raise apsw.ReadOnlyError("the file was opened for reading only")
+            raise apsw.ReadOnlyError("the file was opened read-only")
         if read_only:
             connection.execute("PRAGMA query_only = 1")
-            connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}").fetchall()
+            connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}").fetchall()
     except BaseException as error:
         if connection is not None:
             connection.close()
@@ -61,53 +63,49 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
 
 def _set(connection: apsw.Connection, name: str, value: int | str, path: str) -> None:
     connection.execute(f"PRAGMA {name} = {value}").fetchall()
-    in_force = connection.pragma(name)
+    applied = connection.pragma(name)
     expected = "memory" if name == "journal_mode" and path == MEMORY else value
-    if in_force != expected:
-        raise StorageError(
-            f"SQLite keeps {name} at {in_force!r} on {path}, where {expected!r} is needed."
-        )
+    if applied != expected:
+        raise StorageError(f"SQLite keeps {name} at {applied!r} on {path}; {expected!r} is needed.")
 
 
-_temporary_files = threading.Lock()
+# The setting is global to the process.
+_temporary_folder_lock = threading.Lock()
 
 
 @contextmanager
 def temporary_files_beside(connection: apsw.Connection) -> Iterator[None]:
-    """Let SQLite put its temporary files into the folder of a connection's file.
+    """Let SQLite create its temporary files in the folder of the connection's file.
 
-    There is as much room there as the database needs, and what is in them is as private as it. The
-    place is one for the whole process, so one thread at a time has it.
+    That disk has room for a copy of the database, and the folder is as private as the database.
     """
     folder = Path(connection.filename).parent if connection.filename else None
     if folder is None:
         yield
         return
-    with _temporary_files:
-        _put_temporary_files(connection, str(folder))
+    with _temporary_folder_lock:
+        _set_temporary_folder(connection, str(folder))
         try:
             yield
         finally:
-            _put_temporary_files(connection, "")
+            _set_temporary_folder(connection, "")
 
 
-def _put_temporary_files(connection: apsw.Connection, folder: str) -> None:
+def _set_temporary_folder(connection: apsw.Connection, folder: str) -> None:
     quoted = folder.replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory = '{quoted}'").fetchall()
 
 
 @contextmanager
-def looking_at(path: str) -> Iterator[apsw.Connection]:
-    """A connection that reads a file and leaves no trace beside it.
-
-    A file in WAL mode without a log beside it is written by nobody; it is read without a lock,
-    because SQLite would make the log and its shared memory to have one.
+def open_read_only(path: str) -> Iterator[apsw.Connection]:
+    """Open a file read-only, without creating files beside it.
 
     Raises:
-        StorageError: with a sentence that says what is wrong with the file and what to do.
+        StorageError: explains what is wrong with the file and what to do.
     """
     quoted = quote(str(Path(path).resolve()))
-    uri = f"file:{quoted}?immutable=1" if _is_at_rest(path) else f"file:{quoted}"
+    # To lock a file in WAL mode, SQLite would create a WAL and its shared memory.
+    uri = f"file:{quoted}?immutable=1" if _is_unused(path) else f"file:{quoted}"
     try:
         connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -119,7 +117,8 @@ def looking_at(path: str) -> Iterator[apsw.Connection]:
         raise StorageError(opening_problem(error, path)) from error
 
 
-def _is_at_rest(path: str) -> bool:
+def _is_unused(path: str) -> bool:
+    """Return whether a file is in WAL mode and has no WAL: no program is writing it."""
     try:
         with Path(path).open("rb") as file:
             write_version = file.read(20)[18:19]
@@ -129,20 +128,20 @@ def _is_at_rest(path: str) -> bool:
 
 
 def opening_problem(error: apsw.Error, path: str) -> str:
-    """A sentence for somebody who starts a server: what is wrong with the file, what to do."""
+    """Explain to an operator why the file could not be used, and what to do."""
     folder = Path(path).resolve().parent
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
             return (
                 f"{path} is not a SQLite database, or it is damaged. "
-                "Name another file, or restore it from a backup; nothing was changed."
+                "Use another file, or restore it from a backup; nothing was changed."
             )
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             return f"{path} or its folder is read-only. Make both writable for this user."
         case apsw.CantOpenError():
             return (
-                f"{path} cannot be opened. See that the folder {folder} exists and that this user "
-                "may read and write it and the file."
+                f"{path} cannot be opened. Check that the folder {folder} exists and that this "
+                "user may read and write it and the file."
             )
         case apsw.BusyError() | apsw.LockedError():
             return (
@@ -150,24 +149,24 @@ def opening_problem(error: apsw.Error, path: str) -> str:
                 "with an open transaction, or a copy in progress), then start again."
             )
         case apsw.FullError():
-            return f"The disk that holds {path} is full. Make room, then start again."
+            return f"The disk of {path} is full. Free some space, then start again."
         case apsw.IOError():
-            return f"Reading or writing {path} failed ({error}). Look at the disk."
+            return f"Reading or writing {path} failed ({error}). Check the disk."
         case _:
             return f"{path} cannot be opened: {error}."
 
 
-def refusal(error: apsw.Error) -> UserkeepError | None:
-    """What a client is told of an error that the database met, or None where it is our fault."""
+def translate_error(error: apsw.Error) -> UserkeepError | None:
+    """Map a database error to a client-facing error; None if it is a bug."""
     match error:
         case apsw.FullError():
-            return Unavailable("The disk that holds the database is full; nothing was changed.")
+            return Unavailable("The disk of the database is full; nothing was changed.")
         case apsw.BusyError() | apsw.LockedError():
-            return Unavailable("Another program has locked the database file; try again.")
+            return Unavailable("Another program has locked the database file; retry.")
         case apsw.ReadOnlyError():
             return Unavailable("The database file has become read-only; nothing was changed.")
         case apsw.InterruptError():
-            return Unavailable("The operation was stopped before its end; nothing was changed.")
+            return Unavailable("The operation was interrupted; nothing was changed.")
         case apsw.CorruptError() | apsw.NotADBError():
             return Unavailable("The database file is damaged; restore it from a backup.")
         case apsw.IOError() | apsw.CantOpenError() | apsw.NoMemError():

@@ -1,4 +1,4 @@
-"""The SQLite engine: owner, writer lane and readers of one file, or one database in memory."""
+"""The SQLite engine: lock, writer and readers of one file, or of one database in memory."""
 
 import asyncio
 import threading
@@ -13,14 +13,14 @@ from userkeep.domain.transaction import Operation
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.queries import Query
+from userkeep.storage.sqlite.compactor import SqliteCompactor
 from userkeep.storage.sqlite.connection import MEMORY, connect
+from userkeep.storage.sqlite.file_lock import FileLock
 from userkeep.storage.sqlite.files import files_of
-from userkeep.storage.sqlite.jobs import Job
 from userkeep.storage.sqlite.migrations import check_is_ours, migrate
-from userkeep.storage.sqlite.owner import Ownership
 from userkeep.storage.sqlite.readers import ReaderGate, Readers
-from userkeep.storage.sqlite.rewriter import SqliteRewriter
-from userkeep.storage.sqlite.writer import WriterLane
+from userkeep.storage.sqlite.task import Task
+from userkeep.storage.sqlite.writer import Writer
 
 T = TypeVar("T")
 
@@ -28,9 +28,9 @@ MIB = 1024 * 1024
 
 
 class SqliteEngine:
-    """See storage.engine.Engine.
+    """Runs operations on a SQLite database; see `storage.engine.Engine`.
 
-    A database in memory has one connection, so there its reads go through the writer lane.
+    A database in memory has one connection, so its reads run in the writer too.
     """
 
     def __init__(
@@ -43,28 +43,29 @@ class SqliteEngine:
         wal_limit_bytes: int = 64 * MIB,
         read_limit_ms: int = 10_000,
     ) -> None:
-        """Take the file (made if missing), bring its schema up to date, start the lanes.
+        """Lock the file, create it if missing, migrate its schema and start the writer.
 
         Args:
             path: of the file, or `:memory:`.
             queries: all named queries, by name.
-            url: where this process serves, for those who come second.
+            url: where this process serves; shown to other processes that try to open the file.
             queue_limit: how many writes may wait.
-            wal_limit_bytes: above this the log is cut back.
-            read_limit_ms: how long a read in a lane may take.
+            wal_limit_bytes: a larger WAL is truncated.
+            read_limit_ms: how long a read in a reader thread may take.
 
         Raises:
-            StorageError: the file cannot be opened, is not ours, or is held by another.
+            StorageError: the file cannot be opened, is another program's, or is locked by another
+                process.
         """
         self.path = path
         self._is_memory = path == MEMORY
         self._forks = ForkGuard()
-        self._ownership = None if self._is_memory else take_file(path, url)
-        self._rewriting = threading.Lock()
+        self._file_lock = None if self._is_memory else lock_file(path, url)
+        self._compactor_lock = threading.Lock()
         gate = self._gate = ReaderGate()
         try:
-            connection = open_file(path)
-            self._writer = WriterLane(
+            connection = open_migrated(path)
+            self._writer = Writer(
                 connection,
                 queries,
                 gate,
@@ -74,8 +75,8 @@ class SqliteEngine:
                 read_limit_s=read_limit_ms / 1000,
             )
         except BaseException:
-            if self._ownership:
-                self._ownership.release()
+            if self._file_lock:
+                self._file_lock.release()
             raise
         self._readers = Readers(
             lambda: connect(path, read_only=True), queries, gate, limit_ms=read_limit_ms
@@ -83,77 +84,67 @@ class SqliteEngine:
 
     @property
     def dialect(self) -> Dialect:
-        """See storage.engine.Engine."""
         return "sqlite"
 
     @property
     def is_shared(self) -> bool:
-        """See storage.engine.Engine: a file has one owner."""
         return False
 
     def read(self, operation: Operation[T]) -> T:
-        """See storage.engine.Engine."""
         if self._is_memory:
             return self.write(operation)
         self._forks.check()
         return self._readers.read(operation)
 
     def write(self, operation: Operation[T]) -> T:
-        """See storage.engine.Engine."""
         self._forks.check()
         done = threading.Event()
-        job = Job(operation, done)
-        self._writer.submit(job)
+        task = Task(operation, done)
+        self._writer.submit(task)
         done.wait()
-        return job.outcome()
+        return task.result()
 
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
-        """See storage.engine.Engine."""
         if self._is_memory:
             return await self.write_async(operation)
         self._forks.check()
         if is_bounded:
             return self._readers.read(operation)
-        return await self._readers.read_in_lane(operation)
+        return await self._readers.read_in_thread(operation)
 
     async def write_async(self, operation: Operation[T]) -> T:
-        """See storage.engine.Engine."""
         self._forks.check()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._writer.submit(Job(operation, future))
+        self._writer.submit(Task(operation, future))
         return await future
 
     def describe(self) -> str:
-        """See storage.engine.Engine."""
         return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"
 
     def files(self) -> Files:
-        """See storage.engine.Engine."""
         self._forks.check()
         return files_of(self.path)
 
-    def rewriter(self, tables: Mapping[str, Sequence[str]]) -> SqliteRewriter:  # noqa: ARG002 - all at once
-        """See storage.engine.Engine."""
+    def compactor(self, tables: Mapping[str, Sequence[str]]) -> SqliteCompactor:  # noqa: ARG002 - rewrites all
         self._forks.check()
-        return SqliteRewriter(self._writer, self._rewriting, self.path)
+        return SqliteCompactor(self._writer, self._compactor_lock, self.path)
 
     def close(self) -> None:
-        """See storage.engine.Engine. In a forked process it is not this engine's to close."""
         if self._forks.is_forked:
-            return
+            return  # the connections and the lock belong to the parent process
         self._gate.open()
         self._readers.close()
         self._writer.close()
-        if self._ownership:
-            self._ownership.release()
-            self._ownership = None
+        if self._file_lock:
+            self._file_lock.release()
+            self._file_lock = None
 
 
-def open_file(path: str) -> apsw.Connection:
-    """A connection to a file of ours, which is there and held, with its schema up to date.
+def open_migrated(path: str) -> apsw.Connection:
+    """Open a database file that exists and is locked, and migrate its schema.
 
     Raises:
-        StorageError: the file cannot be opened, or is not ours.
+        StorageError: the file cannot be opened, or is another program's.
     """
     if path != MEMORY:
         check_is_ours(path)
@@ -166,23 +157,23 @@ def open_file(path: str) -> apsw.Connection:
     return connection
 
 
-def take_file(path: str, url: str | None) -> Ownership:
-    """Hold a file for this process, and make it (empty) where it is missing.
+def lock_file(path: str, url: str | None) -> FileLock:
+    """Lock a database file for this process, and create it (empty) if missing.
 
     Raises:
-        StorageError: another process has it, or it cannot be made.
+        StorageError: another process has locked it, or it cannot be created.
     """
-    # What is made here is this user's alone: people's conversations will be in it. SQLite gives
-    # the log the same mode as the file.
+    # Only the current user may read what is created here, because it will contain conversations.
+    # SQLite gives the WAL the same mode as the file.
     folder = Path(path).parent
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    ownership = Ownership(path, url)
+        raise StorageError(f"The folder {folder} cannot be created: {error.strerror}.") from error
+    lock = FileLock(path, url)
     try:
         Path(path).touch(mode=0o600, exist_ok=True)
     except OSError as error:
-        ownership.release()
+        lock.release()
         raise StorageError(f"{path} cannot be opened: {error.strerror}.") from error
-    return ownership
+    return lock

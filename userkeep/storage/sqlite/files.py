@@ -1,8 +1,8 @@
 """The files of a SQLite database, as bytes.
 
-They are read through SQLite's own layer. Whoever opens and closes the database's file by himself
-takes away, with the close, every lock that SQLite has on it in this process: so POSIX has it. The
-next program that opens the file would then believe itself alone.
+They are read through SQLite's VFS. Opening and closing the database file directly would drop, with
+the close, all locks that SQLite has on it in this process (POSIX defines it so). The next program
+that opens the file would then not see that it is in use.
 """
 
 import os
@@ -22,34 +22,32 @@ _FLAGS = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
 
 
 class SqliteFile(NamedTuple):
-    """See storage.raw_files.RawFile."""
+    """A file that is read through SQLite's VFS; a `storage.raw_files.RawFile`."""
 
     path: Path
     name: str
 
     @property
     def label(self) -> str:
-        """See storage.raw_files.RawFile: itself."""
         return f"file {self.name}"
 
     @contextmanager
     def open(self) -> Iterator[OpenFile]:
-        """See storage.raw_files.RawFile."""
         try:
             file = apsw.VFSFile("", str(self.path), _FLAGS)
         except apsw.Error as error:
             if not self.path.exists():
-                raise FileNotFoundError(f"{self.name} is gone") from error
+                raise FileNotFoundError(f"{self.name} was deleted") from error
             raise OSError(f"{self.name} cannot be opened") from error
         try:
-            yield _Open(file)
+            yield _OpenFile(file)
         except apsw.Error as error:
             raise OSError(f"{self.name} cannot be read") from error
         finally:
             file.xClose()
 
 
-class _Open(NamedTuple):
+class _OpenFile(NamedTuple):
     file: apsw.VFSFile
 
     @property
@@ -57,25 +55,29 @@ class _Open(NamedTuple):
         return self.file.xFileSize()
 
     def read(self, offset: int, amount: int) -> bytes:
-        # Of what it is asked for beyond the end, it would leave out the zeros before the end too.
-        there = min(amount, self.size - offset)
-        return self.file.xRead(there, offset) if there > 0 else b""
+        # Never beyond the end: then xRead would drop the zeros before the end too.
+        available = min(amount, self.size - offset)
+        return self.file.xRead(available, offset) if available > 0 else b""
 
 
 def files_of(path: str) -> Files:
-    """The files of a database: its log before all others, because what leaves it goes there."""
+    """Return the files of a database.
+
+    The WAL comes first: its content is copied to the database file. Data that moves while they are
+    read is then found in one of them at least.
+    """
     if path == MEMORY:
-        why = "The database is in memory: it has none."
+        why = "The database is in memory and has no files."
         return Files((), (NotLookedAt("files", why),))
     real = Path(os.path.realpath(path))
     beside = [each for each in real.parent.iterdir() if each.name.startswith(real.name)]
-    first = {f"{real.name}-wal": 0, f"{real.name}-journal": 1, real.name: 2}
-    shared = f"{real.name}-shm"
-    secret = f"{real.name}.secret"  # nobody's data, and nothing to ask questions of
+    order = {f"{real.name}-wal": 0, f"{real.name}-journal": 1, real.name: 2}
+    shared_memory = f"{real.name}-shm"
+    secret = f"{real.name}.secret"  # it has no personal data
     raw = [
         SqliteFile(each, each.name)
-        for each in sorted(beside, key=lambda each: (first.get(each.name, 3), each.name))
-        if each.is_file() and each.name not in {shared, secret}
+        for each in sorted(beside, key=lambda each: (order.get(each.name, 3), each.name))
+        if each.is_file() and each.name not in {shared_memory, secret}
     ]
-    why = "It has the numbers of pages alone, and locks that must not be touched."
-    return Files(tuple(raw), (NotLookedAt(f"file {shared}", why),))
+    why = "It contains only page numbers, and locks that reading it would drop."
+    return Files(tuple(raw), (NotLookedAt(f"file {shared_memory}", why),))

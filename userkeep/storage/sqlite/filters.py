@@ -1,8 +1,8 @@
 """Filters as SQLite's SQL.
 
-`json_type` gives the type of what is at a path, or NULL where nothing is; `json_extract` gives it
-as a value. An item of an array has both as columns, `type` and `value`; its value is JSON only
-where it is an array or an object, and SQLite refuses to look for a path in anything else.
+`json_type` gives the type of the value at a path, or NULL if there is none; `json_extract` gives
+the value. An item of an array has both as columns, `type` and `value`. Its value is JSON only if it
+is an array or an object, and SQLite evaluates paths in JSON only.
 """
 
 from typing import NamedTuple
@@ -15,12 +15,12 @@ _NUMBER = "'integer', 'real'"
 
 
 class _Found(NamedTuple):
-    """What is at a path, in SQL.
+    """The value at a path, as expressions of SQL.
 
     Attributes:
-        type: `json_type` of it.
-        value: as SQL has it.
-        rows: the items of it, where it is an array: what can stand after FROM.
+        type: its `json_type`.
+        value: the value.
+        rows: a table of its items if it is an array, to be used after FROM.
     """
 
     type: str
@@ -29,10 +29,9 @@ class _Found(NamedTuple):
 
 
 class SqliteFilterPrinter(FilterPrinter):
-    """See FilterPrinter."""
+    """Compiles one filter to SQLite's SQL."""
 
     def any_item(self, node: AnyItem, item: str | None, name: str) -> str:
-        """See FilterPrinter."""
         found = self._at(node.path, item)
         rows = found.rows
         if node.or_itself:
@@ -43,11 +42,9 @@ class SqliteFilterPrinter(FilterPrinter):
         return f"EXISTS (SELECT 1 FROM {rows} AS {name} WHERE {self.print(node.node, name)})"
 
     def is_array(self, path: Path, item: str | None) -> str:
-        """See FilterPrinter."""
         return f"{self._at(path, item).type} = 'array'"
 
     def condition(self, node: Condition, item: str | None) -> str:
-        """See FilterPrinter."""
         found, value = self._at(node.path, item), node.value
         match node.op, value:
             case "exists", _:
@@ -93,7 +90,7 @@ class SqliteFilterPrinter(FilterPrinter):
                 is_equal = f"{found.value} = {self.parameter(value)}"
                 return f"{found.type} IN ({_NUMBER}) AND {is_equal}"
             case _:
-                raise TypeError(f"nothing stored can be equal to a {type(value).__name__}")
+                raise TypeError(f"no stored value can be equal to a {type(value).__name__}")
 
     def _is_among(self, found: _Found, values: tuple[Scalar, ...]) -> str:
         wanted = self.parameter(encode_json(values).decode())

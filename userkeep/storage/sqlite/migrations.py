@@ -1,4 +1,4 @@
-"""Bringing a SQLite file's schema up to date, one recorded step at a time."""
+"""Applying migrations to a SQLite file."""
 
 import os
 from pathlib import Path
@@ -8,9 +8,9 @@ import apsw
 
 from userkeep.domain.errors import StorageError
 from userkeep.storage.migrations import Migration, check_history, load_migrations
-from userkeep.storage.sqlite.connection import looking_at, opening_problem
+from userkeep.storage.sqlite.connection import open_read_only, opening_problem
 
-_RECORD = """
+_CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     number INTEGER NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
@@ -20,30 +20,30 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 
 
 def check_is_ours(path: str) -> None:
-    """Refuse, without changing it, a file that is not there for us to write.
+    """Check, without changing it, that a file is Userkeep's database or empty, and writable.
 
     Raises:
-        StorageError: it is read-only, not a database, or another program's.
+        StorageError: it is not; the message explains what to do.
     """
     if not Path(path).is_file() or not os.access(path, os.R_OK):
         raise StorageError(opening_problem(apsw.CantOpenError(), path))
     if not os.access(path, os.W_OK):
         raise StorageError(opening_problem(apsw.ReadOnlyError(), path))
-    with looking_at(path) as connection:
+    with open_read_only(path) as connection:
         is_empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
         if is_empty or applied_migrations(connection):
             return
     raise StorageError(
         f"{path} is another program's database: it has tables, and none of Userkeep's. "
-        "Name another file; nothing was changed."
+        "Use another file; nothing was changed."
     )
 
 
 def migrate(connection: apsw.Connection, path: str) -> list[Migration]:
-    """Apply what is missing, each step in a transaction with its record; gives what was applied.
+    """Apply the missing migrations, each in a transaction; return those that were applied.
 
     Raises:
-        StorageError: the file was made by a newer program, or a step failed (and left nothing).
+        StorageError: the file is from a newer version, or a migration failed and was rolled back.
     """
     try:
         applied = applied_migrations(connection)
@@ -58,7 +58,7 @@ def migrate(connection: apsw.Connection, path: str) -> list[Migration]:
 
 
 def applied_migrations(connection: apsw.Connection) -> dict[int, str]:
-    """The steps that the file has taken: number to name. A new file has none."""
+    """Return the migrations that were applied to the file: number to name."""
     if not connection.table_exists("main", "schema_migrations"):
         return {}
     return dict(connection.execute("SELECT number, name FROM schema_migrations"))
@@ -67,7 +67,7 @@ def applied_migrations(connection: apsw.Connection) -> dict[int, str]:
 def _apply(connection: apsw.Connection, migration: Migration) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(_RECORD)
+        connection.execute(_CREATE_TABLE)
         connection.execute(migration.sql)
         connection.execute(
             "INSERT INTO schema_migrations (number, name, applied_at) VALUES (?, ?, ?)",

@@ -1,8 +1,8 @@
-"""Readers: any thread may read on a connection of its own, and long reads have lanes.
+"""Reads: short ones on a connection of the calling thread, long ones in reader threads.
 
-A point read costs less than any hop to another thread, so it runs where it is asked for, the event
-loop included. What may take long runs in a lane, with a time limit, and can be paused by the
-writer when the log must be shortened.
+A point read costs less than any hop to another thread, so it runs where it is called, on the event
+loop too. A read that may take long runs in a reader thread with a time limit, and can be held back
+when the writer must truncate the WAL.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ import apsw
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Operation
 from userkeep.domain.values.times import Instant
+from userkeep.storage.errors import CLOSED, SEARCH_TIMEOUT
 from userkeep.storage.queries import Query
-from userkeep.storage.refusals import CLOSED, SEARCHED_LONG
-from userkeep.storage.sqlite.connection import refusal
+from userkeep.storage.sqlite.connection import translate_error
 from userkeep.storage.sqlite.transaction import SqliteTransaction
 
 T = TypeVar("T")
 
-LANES = 2
-_STEPS_BETWEEN_LOOKS = 20_000
+READER_THREADS = 2
+_STEPS_BETWEEN_CHECKS = 20_000
 
 
 class ReaderGate:
-    """Open, but while the writer keeps it closed no lane begins a read."""
+    """While the writer keeps it closed, reader threads begin no read."""
 
     def __init__(self) -> None:
         self._open = threading.Event()
@@ -38,15 +38,15 @@ class ReaderGate:
 
     @property
     def is_closed(self) -> bool:
-        """Whether readers wait."""
+        """Whether new reads are held back."""
         return not self._open.is_set()
 
     def close(self) -> None:
-        """Let no reader begin."""
+        """Hold back new reads."""
         self._open.clear()
 
     def open(self) -> None:
-        """Let readers begin again."""
+        """Let reads begin again."""
         self._open.set()
 
     def wait(self) -> None:
@@ -55,7 +55,7 @@ class ReaderGate:
 
 
 class Readers:
-    """Runs reads, each in a transaction: one snapshot, whatever is written meanwhile."""
+    """Runs reads, each in a transaction: it sees one snapshot, whatever is written concurrently."""
 
     def __init__(
         self,
@@ -72,52 +72,52 @@ class Readers:
         self._of_thread = threading.local()
         self._connections: WeakSet[apsw.Connection] = WeakSet()
         self._is_closed = False
-        self._lanes = ThreadPoolExecutor(LANES, thread_name_prefix="userkeep-reader")
+        self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="userkeep-reader")
 
     def read(self, operation: Operation[T]) -> T:
-        """Run a read on this thread's own connection."""
+        """Run a read on the connection of this thread."""
         cursor = self._cursor()
         try:
             cursor.execute("BEGIN")
             return operation(SqliteTransaction(cursor, self._queries, Instant(time_ns() // 1000)))
         except apsw.Error as error:
-            refused = refusal(error)
-            if refused is None:
+            translated = translate_error(error)
+            if translated is None:
                 raise
-            raise refused from error
+            raise translated from error
         finally:
-            # Not ROLLBACK: it may drop the schema, which every statement would then parse again.
+            # Not ROLLBACK: it may discard the schema, which every statement would parse again.
             if cursor.connection.in_transaction:
                 cursor.execute("COMMIT")
 
-    async def read_in_lane(self, operation: Operation[T]) -> T:
-        """Run a read in a lane, within the time limit."""
+    async def read_in_thread(self, operation: Operation[T]) -> T:
+        """Run a read in a reader thread, within the time limit."""
         self._check_open()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._lanes, self._read_within_limit, operation)
+        return await loop.run_in_executor(self._threads, self._read_within_limit, operation)
 
     def close(self) -> None:
-        """Let running reads end, then close every connection."""
+        """Wait for running reads, then close every connection."""
         self._is_closed = True
-        self._lanes.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
         for connection in list(self._connections):
             connection.close()
 
     def _read_within_limit(self, operation: Operation[T]) -> T:
         self._gate.wait()
         connection = self._cursor().connection
-        ends = monotonic() + self._limit_ms / 1000
-        connection.set_progress_handler(lambda: monotonic() > ends, _STEPS_BETWEEN_LOOKS)
+        deadline = monotonic() + self._limit_ms / 1000
+        connection.set_progress_handler(lambda: monotonic() > deadline, _STEPS_BETWEEN_CHECKS)
         try:
             return self.read(operation)
         except Unavailable as error:
-            if monotonic() <= ends:
+            if monotonic() <= deadline:
                 raise
-            raise Unavailable(SEARCHED_LONG.format(f"{self._limit_ms / 1000:g}")) from error
+            raise Unavailable(SEARCH_TIMEOUT.format(f"{self._limit_ms / 1000:g}")) from error
         finally:
             connection.set_progress_handler(None)
 
-    def _connection_now(self) -> apsw.Connection:
+    def _new_connection(self) -> apsw.Connection:
         try:
             return self._connect()
         except StorageError as error:
@@ -131,7 +131,7 @@ class Readers:
         self._check_open()
         cursor: apsw.Cursor | None = getattr(self._of_thread, "cursor", None)
         if cursor is None:
-            connection = self._connection_now()
+            connection = self._new_connection()
             self._connections.add(connection)
             cursor = self._of_thread.cursor = connection.cursor()
         return cursor

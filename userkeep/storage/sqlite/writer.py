@@ -1,19 +1,8 @@
-"""The writer lane: one thread that runs every write, many in one commit.
+"""The writer: one thread that runs every write, many in one commit (group commit).
 
-A commit costs one wait for the disk, whatever is in it. So the lane takes what is waiting, runs
-all of it in one transaction, commits once, and only then answers them all.
-
-What can go wrong, and what happens then:
-
-- An operation refuses before it has changed anything, as nearly all that refuse do: it gets its
-  error, its neighbours never know.
-- An operation raises half-way: the group runs again, each operation in a savepoint of its own, and
-  that one is rolled back.
-- SQLite ends the *whole* transaction (disk full, I/O error, interrupt, no memory), or COMMIT
-  fails: nobody has been answered yet, so the group runs again one by one, each in a transaction of
-  its own, and only those fail that fail alone. Hence an operation may run twice.
-- The file is locked by another program: all who wait are refused at once, not one after another.
-- Whoever asked has left: the write still runs, and nobody is woken.
+A commit costs one wait for the disk, whatever it contains. So the writer takes all operations that
+wait, runs them in one transaction, commits once, and only then returns their results. A failed
+operation does not affect the others of its group: how is explained where each failure is handled.
 """
 
 import threading
@@ -28,41 +17,40 @@ from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
+from userkeep.storage.errors import CLOSED, QUEUE_FULL, as_future_exception
 from userkeep.storage.queries import Query
-from userkeep.storage.refusals import CLOSED, TOO_MANY, carried
 from userkeep.storage.sqlite.connection import (
     BUSY_TIMEOUT_MS,
     opening_problem,
-    refusal,
     temporary_files_beside,
+    translate_error,
 )
-from userkeep.storage.sqlite.jobs import Job, answer
 from userkeep.storage.sqlite.readers import ReaderGate
+from userkeep.storage.sqlite.task import Task, complete
 from userkeep.storage.sqlite.transaction import AtEnd, SqliteTransaction
 
 T = TypeVar("T")
 
 GROUP_MS = 20
-"""A group commits after this long at the latest, so that nobody waits for a crowd."""
+"""A group takes no more operations after this time, so that a busy queue delays no result."""
 
 CHECKPOINT_PAGES = 1_000
 CHECKPOINT_PAGES_UNDER_LOAD = 1_500
-_TRUNCATE_WAIT_MS = 10
-_TRUNCATE_PAUSE_S = 0.1
-_KEEP_TIME_EVERY_S = 60.0
-
+_TRUNCATE_BUSY_TIMEOUT_MS = 10
+_TRUNCATE_RETRY_S = 0.1
+_SAVE_CLOCK_EVERY_S = 60.0
 
 _HAS_SAMPLES = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4'"
 
 
 class _NeedsSavepointsError(Exception):
-    """An operation failed half-way: what it has changed must be undone, and nothing else."""
+    """An operation failed after it had changed something, which must be undone alone."""
 
 
-class WriterLane:
-    """Runs jobs in groups on a connection of its own until it is closed.
+class Writer:
+    """Runs tasks in groups, on a connection of its own, until it is closed.
 
-    The queries `latest_time` and `keep_time` are its own: they give and keep its clock.
+    Its clock continues from the time that the query `get_clock` returns; `save_clock` saves it.
     """
 
     def __init__(
@@ -81,320 +69,333 @@ class WriterLane:
         self._queries = queries
         self._at_end = AtEnd()
         self._gate = gate
-        self._clock = Clock(self._latest_time(path))
-        self._changes_kept = connection.total_changes()
-        self._queue: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._clock = Clock(self._saved_clock(path))
+        self._saved_changes = connection.total_changes()
+        self._queue: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._queue_limit = queue_limit
         self._page_bytes: int = connection.pragma("page_size")
         self._wal_limit_bytes = wal_limit_bytes
         self._wal_pages = 0
         self._truncate_not_before = 0.0
         self._gate_opens_at = 0.0
-        self._keep_time_at = 0.0
+        self._save_clock_at = 0.0
         self._read_limit_s = read_limit_s
-        self._chores: list[Job[Any]] = []
-        self._is_rewriting = False
+        self._maintenance: list[Task[Any]] = []
+        self._is_vacuuming = False
         self._is_closed = False
         self._lock = threading.Lock()
-        connection.set_wal_hook(self._note_wal_pages)
+        connection.set_wal_hook(self._on_commit)
         self._thread = threading.Thread(target=self._run, name="userkeep-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job[Any]) -> None:
-        """Queue a job.
+    def submit(self, task: Task[Any]) -> None:
+        """Queue a task. It runs even if its caller leaves.
 
         Raises:
-            Unavailable: too many are waiting, or the lane is closed.
+            Unavailable: the queue is full, or the writer is closed.
         """
         with self._lock:
             if self._is_closed:
                 raise Unavailable(CLOSED)
             if self._queue.qsize() >= self._queue_limit:
-                raise Unavailable(TOO_MANY)
-            self._queue.put(job)
+                raise Unavailable(QUEUE_FULL)
+            self._queue.put(task)
 
-    def do(self, chore: Callable[[], T]) -> T:
-        """Run what concerns the file as a whole in the lane, between two groups of writes.
+    def run_exclusive(self, function: Callable[[], T]) -> T:
+        """Run maintenance of the file in the writer's thread, between two groups.
 
         Args:
-            chore: one of this lane's `rewrite` and `empty_log`.
+            function: calls this writer's `vacuum` or `truncate_wal`.
 
         Raises:
-            What it raises; Unavailable as for `submit`.
+            What it raises. Unavailable: as for `submit`.
         """
         done = threading.Event()
-        job: Job[T] = Job(lambda _tx: chore(), done)
+        task: Task[T] = Task(lambda _tx: function(), done)
 
-        def hand_over(_tx: Transaction) -> None:
-            if job not in self._chores:  # like every operation it may run twice
-                self._chores.append(job)
+        def schedule(_tx: Transaction) -> None:
+            if task not in self._maintenance:  # every operation may run twice
+                self._maintenance.append(task)
 
-        self.submit(Job(hand_over, threading.Event()))
+        self.submit(Task(schedule, threading.Event()))
         done.wait()
-        return job.outcome()
+        return task.result()
 
-    def rewrite(self) -> None:
-        """Write the file anew, free of what was deleted; all writers wait. A chore.
+    def vacuum(self) -> None:
+        """Rewrite the file without deleted data. Call it by `run_exclusive`; writers wait.
 
         Raises:
             Unavailable: the disk is full, or it was interrupted.
         """
-        # Samples of keys, which ANALYZE keeps of what it saw. No plan depends on them, because
-        # connections are set to plan without values.
+        # ANALYZE keeps samples of keys. No plan depends on them: connections plan without values.
         if self._connection.execute(_HAS_SAMPLES).fetchall():
             self._connection.execute("DELETE FROM sqlite_stat4")
-        self._is_rewriting = True
+        self._is_vacuuming = True
         try:
             with temporary_files_beside(self._connection):
                 self._connection.execute("VACUUM")
         finally:
-            self._is_rewriting = False
+            self._is_vacuuming = False
 
-    def empty_log(self) -> bool:
-        """Copy the whole log back into the file and cut it to nothing, if no reader needs it.
+    def truncate_wal(self) -> bool:
+        """Copy the WAL into the file and truncate it. Call it by `run_exclusive`.
 
-        A chore. Until it is done no reader lane begins a read; but not for ever.
+        Returns:
+            Whether it is done. If a reader still needs the WAL, reader threads begin no read until
+            it is, or until that takes too long.
         """
         self._truncate_not_before = 0.0
         self._wal_pages = max(self._wal_pages, 1)
-        self._shorten_log()
+        self._try_truncate()
         return self._wal_pages == 0
 
-    def interrupt_rewriting(self) -> None:
-        """Let `rewrite` end with nothing done, if it is running; from any thread."""
-        if self._is_rewriting:
+    def interrupt_vacuum(self) -> None:
+        """Roll back `vacuum`, if it is running; from any thread."""
+        if self._is_vacuuming:
             self._connection.interrupt()
 
     def close(self) -> None:
-        """Run what is queued, copy the log back into the file, close the connection."""
+        """Run what is queued, copy the WAL into the file, close the connection."""
         with self._lock:
             if self._is_closed:
                 return
             self._is_closed = True
             self._queue.put(None)
         self._thread.join()
-        self._keep_time()
-        self._truncate_log()
+        self._save_clock()
+        self._checkpoint_and_truncate()
         self._connection.close()
 
-    def _latest_time(self, path: str) -> Instant:
+    def _saved_clock(self, path: str) -> Instant:
         try:
-            rows = self._cursor.execute(self._queries["latest_time"].text({})).fetchall()
+            rows = self._cursor.execute(self._queries["get_clock"].text({})).fetchall()
         except apsw.Error as error:
             self._connection.close()
             raise StorageError(opening_problem(error, path)) from error
         latest: Any = rows[0][0]
         return Instant(latest)
 
-    def _keep_time(self) -> None:
-        """Let the clock go on from here after a restart, even if the machine's has gone back."""
-        if self._connection.total_changes() == self._changes_kept:
+    def _save_clock(self) -> None:
+        """Let the clock continue from here after a restart, even if the system clock goes back."""
+        if self._connection.total_changes() == self._saved_changes:
             return
-        self._keep_time_at = monotonic() + _KEEP_TIME_EVERY_S
+        self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
         try:
-            text = self._queries["keep_time"].text({})
+            text = self._queries["save_clock"].text({})
             self._cursor.execute(text, {"value": str(self._clock.last)})
-            self._changes_kept = self._connection.total_changes()
+            self._saved_changes = self._connection.total_changes()
         except apsw.Error:
-            return  # the newest rows know the time well enough
+            return  # `get_clock` looks at the newest rows too
 
     def _run(self) -> None:
-        while (job := self._next_job()) is not None:
-            group = self._run_alone_or_in_group(job)
-            answer(group)
-            self._do_chores()
-            self._tend_log()
-        self._do_chores()
+        while (task := self._next_task()) is not None:
+            complete(self._run_group(task))
+            self._run_maintenance()
+            self._maybe_checkpoint()
+        self._run_maintenance()
         self._gate.open()
 
-    def _do_chores(self) -> None:
-        while self._chores:
-            job = self._chores.pop()
+    def _run_maintenance(self) -> None:
+        while self._maintenance:
+            task = self._maintenance.pop()
             try:
                 if self._is_closed:
                     raise Unavailable(CLOSED)
-                job.value = job.operation(self._transaction())
+                task.value = task.operation(self._transaction())
             except Exception as error:
-                job.error = _told(error)
-            answer([job])
+                task.error = _translate(error)
+            complete([task])
 
-    def _next_job(self) -> Job[Any] | None:
+    def _next_task(self) -> Task[Any] | None:
+        # While readers are held back for the WAL, its truncation is retried.
         while self._gate.is_closed:
             try:
-                return self._queue.get(timeout=_TRUNCATE_PAUSE_S)
+                return self._queue.get(timeout=_TRUNCATE_RETRY_S)
             except Empty:
-                self._shorten_log()
+                self._try_truncate()
         return self._queue.get()
 
-    def _run_alone_or_in_group(self, first: Job[Any]) -> list[Job[Any]]:
+    def _run_group(self, first: Task[Any]) -> list[Task[Any]]:
+        """Run a task and those that wait, in one transaction; return all of them."""
         if self._queue.empty():
-            self._perform_alone(first)
+            self._run_alone(first)
             return [first]
-        group: list[Job[Any]] = []
+        group: list[Task[Any]] = []
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
         except apsw.Error as error:
-            return self._refuse_all(first, error)
+            # Another program has locked the file: without this, every task would wait for the lock
+            # in turn.
+            return self._fail_all(first, error)
         try:
-            for job in self._arriving(first):
-                group.append(job)
-                self._perform_in_group(job)
+            for task in self._arriving(first):
+                group.append(task)
+                self._run_in_group(task)
             self._at_end.flush(self._cursor)
             self._cursor.execute("COMMIT")
         except (apsw.Error, _NeedsSavepointsError):
-            self._leave_transaction()
+            # No result was returned yet, so every operation can run again.
+            self._rollback()
             self._run_again(group)
         return group
 
-    def _run_again(self, group: list[Job[Any]]) -> None:
+    def _run_again(self, group: list[Task[Any]]) -> None:
+        """Run a group that failed again: in savepoints or, if that fails too, one by one."""
         group += self._take_waiting()
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
-            for job in group:
-                self._perform_in_savepoint(job)
+            for task in group:
+                self._run_in_savepoint(task)
             self._cursor.execute("COMMIT")
         except apsw.Error:
-            self._leave_transaction()
-            for job in group:
-                self._perform_alone(job)
+            # Some errors end the whole transaction (disk full, I/O error, interrupt, out of
+            # memory), and COMMIT itself may fail. Alone, only the operations at fault fail.
+            self._rollback()
+            for task in group:
+                self._run_alone(task)
 
-    def _arriving(self, first: Job[Any]) -> Iterator[Job[Any]]:
+    def _arriving(self, first: Task[Any]) -> Iterator[Task[Any]]:
+        """Yield a task and those in the queue, also those that arrive while it runs."""
         began = perf_counter()
-        job: Job[Any] | None = first
-        while job is not None:
-            yield job
+        task: Task[Any] | None = first
+        while task is not None:
+            yield task
             if (perf_counter() - began) * 1000 > GROUP_MS:
                 return
             try:
-                job = self._queue.get_nowait()
+                task = self._queue.get_nowait()
             except Empty:
                 return
-        self._queue.put(None)  # the end of the lane was reached; it is met again by _run
+        self._queue.put(None)  # the writer is closed: `_next_task` must see that after the group
 
-    def _perform_in_group(self, job: Job[Any]) -> None:
-        changes, left = self._connection.total_changes(), len(self._at_end)
+    def _run_in_group(self, task: Task[Any]) -> None:
+        changes, deferred = self._connection.total_changes(), len(self._at_end)
         try:
-            job.value = job.operation(self._transaction())
+            task.value = task.operation(self._transaction())
         except Exception as error:
             if self._connection.total_changes() != changes:
                 raise _NeedsSavepointsError from error
-            del self._at_end[left:]
-            job.error = _told(error)
+            # Nearly every operation that fails does so before it changes anything: it needs no
+            # savepoint.
+            del self._at_end[deferred:]
+            task.error = _translate(error)
         if not self._connection.in_transaction:
             raise _NeedsSavepointsError
 
-    def _perform_in_savepoint(self, job: Job[Any]) -> None:
-        job.value, job.error = None, None
+    def _run_in_savepoint(self, task: Task[Any]) -> None:
+        task.value, task.error = None, None
         self._cursor.execute("SAVEPOINT operation")
         try:
-            job.value = job.operation(self._transaction())
+            task.value = task.operation(self._transaction())
             self._at_end.flush(self._cursor)
         except Exception as error:
             self._at_end.clear()
             if not self._connection.in_transaction:
                 raise apsw.AbortError("SQLite ended the transaction of the group") from error
             self._cursor.execute("ROLLBACK TO operation")
-            job.error = _told(error)
+            task.error = _translate(error)
         self._cursor.execute("RELEASE operation")
 
-    def _perform_alone(self, job: Job[Any]) -> None:
-        job.value, job.error = None, None
+    def _run_alone(self, task: Task[Any]) -> None:
+        task.value, task.error = None, None
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
-            job.value = job.operation(self._transaction())
+            task.value = task.operation(self._transaction())
             self._at_end.flush(self._cursor)
             self._cursor.execute("COMMIT")
         except Exception as error:
-            self._leave_transaction()
-            job.error = _told(error)
+            self._rollback()
+            task.error = _translate(error)
 
     def _transaction(self) -> SqliteTransaction:
         return SqliteTransaction(self._cursor, self._queries, self._clock.tick(), self._at_end)
 
-    def _leave_transaction(self) -> None:
+    def _rollback(self) -> None:
         self._at_end.clear()
         if not self._connection.in_transaction:
             return
         try:
             self._cursor.execute("ROLLBACK")
         except apsw.Error:
-            # The disk is broken. The next BEGIN is refused, so that everybody is told: a lane that
-            # ended here would keep them waiting for ever.
+            # The disk is broken. The next BEGIN fails, which every caller is told; if the thread
+            # ended here, they would wait for ever.
             return
 
-    def _refuse_all(self, first: Job[Any], error: apsw.Error) -> list[Job[Any]]:
-        refused = [first, *self._take_waiting()]
-        for job in refused:
-            job.error = _told(error)
-        return refused
+    def _fail_all(self, first: Task[Any], error: apsw.Error) -> list[Task[Any]]:
+        failed = [first, *self._take_waiting()]
+        for task in failed:
+            task.error = _translate(error)
+        return failed
 
-    def _take_waiting(self) -> list[Job[Any]]:
+    def _take_waiting(self) -> list[Task[Any]]:
         taken = []
         for _ in range(self._queue.qsize()):
-            job = self._queue.get()
-            if job is None:
+            task = self._queue.get()
+            if task is None:
                 self._queue.put(None)
             else:
-                taken.append(job)
+                taken.append(task)
         return taken
 
-    # The log (WAL) grows with every commit and is copied back into the file by checkpoints.
+    # The WAL grows with every commit. Checkpoints copy it back into the file.
 
-    def _note_wal_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
-        self._wal_pages = pages
+    def _on_commit(self, _connection: apsw.Connection, _database: str, wal_pages: int) -> int:
+        self._wal_pages = wal_pages
         return apsw.SQLITE_OK
 
-    def _tend_log(self) -> None:
+    def _maybe_checkpoint(self) -> None:
         if self._wal_pages < CHECKPOINT_PAGES:
             return
-        if monotonic() > self._keep_time_at:
-            self._keep_time()
+        if monotonic() > self._save_clock_at:
+            self._save_clock()
         if self._wal_pages * self._page_bytes > self._wal_limit_bytes:
-            self._shorten_log()
+            self._try_truncate()
         elif self._queue.empty() or self._wal_pages > CHECKPOINT_PAGES_UNDER_LOAD:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
 
-    def _shorten_log(self) -> None:
-        # A reader that began before the last checkpoint keeps the log from starting over. So no
-        # reader lane begins a read until those that run have come to their end. Writers are not
-        # kept waiting for it: it is tried again every now and then. Nor are readers, beyond what
-        # a read may take: then something else is wrong (a full disk, a reader without a limit).
+    def _try_truncate(self) -> None:
+        """Truncate the WAL, if no reader needs it; else hold back new reads and retry later."""
         now = monotonic()
         if now < self._truncate_not_before:
             return
+        # A reader that began before the last checkpoint keeps the WAL from starting over, so reader
+        # threads begin no read until the running ones have ended.
         if not self._gate.is_closed:
             self._gate.close()
             self._gate_opens_at = now + self._read_limit_s
-        self._connection.set_busy_timeout(_TRUNCATE_WAIT_MS)
-        is_bounded = self._truncate_log()
+        # Writers do not wait for the readers: it is retried from time to time.
+        self._connection.set_busy_timeout(_TRUNCATE_BUSY_TIMEOUT_MS)
+        is_truncated = self._checkpoint_and_truncate()
         self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        if is_bounded:
+        if is_truncated:
             self._gate.open()
         elif now > self._gate_opens_at:
+            # Longer than a read may take: something else is wrong (a full disk, a reader without a
+            # time limit), for which reads must not wait.
             self._gate.open()
             self._truncate_not_before = now + self._read_limit_s
         else:
-            self._truncate_not_before = now + _TRUNCATE_PAUSE_S
+            self._truncate_not_before = now + _TRUNCATE_RETRY_S
 
-    def _truncate_log(self) -> bool:
-        is_bounded = self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        if is_bounded:
+    def _checkpoint_and_truncate(self) -> bool:
+        is_truncated = self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if is_truncated:
             self._wal_pages = 0
-        return is_bounded
+        return is_truncated
 
     def _checkpoint(self, mode: int) -> bool:
         try:
-            left, copied = self._connection.wal_checkpoint(mode=mode)
+            wal_frames, copied_frames = self._connection.wal_checkpoint(mode=mode)
         except apsw.Error:
-            # Busy, or the disk is full: the log keeps everything, and the next group tries again.
+            # Locked, or the disk is full: the WAL still has everything, and the next group retries.
             return False
-        return left == copied
+        return wal_frames == copied_frames
 
 
-def _told(error: Exception) -> BaseException:
+def _translate(error: Exception) -> BaseException:
     if isinstance(error, apsw.Error):
-        refused = refusal(error)
-        if refused is not None:
-            refused.__cause__ = error
-            return refused
-    return carried(error)
+        translated = translate_error(error)
+        if translated is not None:
+            translated.__cause__ = error
+            return translated
+    return as_future_exception(error)

@@ -221,7 +221,7 @@ def test_a_connection_that_is_still_being_made_is_not_left_open(
     open_engine().write(make)
     for number in range(20):
         loop = asyncio.new_event_loop()
-        engine = open_engine(f"{url}&application_name=early", lanes=1)
+        engine = open_engine(f"{url}&application_name=early", pool_size=1)
         loop.run_until_complete(leave_soon(engine, number / 1000))
         loop.close()
     sleep(0.2)

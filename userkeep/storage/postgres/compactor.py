@@ -1,20 +1,8 @@
-"""Writing PostgreSQL tables anew, so that nothing that was deleted is in the files any more.
+"""Rewriting the tables of a PostgreSQL database, so that deleted data is no longer in its files.
 
-VACUUM alone leaves what was deleted in the holes of pages, and every word in a GIN index. So:
-
-1. Wait until no transaction is open that still sees what was deleted: VACUUM FULL would copy it.
-2. VACUUM FULL, table by table. It locks each as long as it takes, and waits for that lock only
-   briefly at a time, because everybody else queues behind whoever waits.
-3. Samples of columns, which ANALYZE keeps in a table of the system's own: the schema has none taken
-   of columns with people's data. Where there are some all the same, or still, from before the
-   schema said so, they are deleted, and that table is written anew, when nobody sees them either.
-4. The log: after a checkpoint the files of the log that are no longer needed are kept under new
-   names, to be used again, with what they held. They are overwritten by switching through them.
-5. Files that belong to no table. Where PostgreSQL itself crashes while it writes a table anew, it
-   leaves what it had written for ever. No statement can remove that: it is told.
-
-What the role of the instance may not do, or what a replica or an archive still holds back, is
-told, and is then not done.
+VACUUM alone leaves deleted data in the gaps of pages, and every deleted word in a GIN index. What a
+purge does instead is explained at each step below. What the role of the instance may not do, or
+what a replica or an archive still keeps, is returned as not done.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,20 +23,20 @@ from psycopg.errors import (
 
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.purge import NotDone
-from userkeep.storage.postgres.connection import connect, opening_problem
-from userkeep.storage.refusals import OTHER_PURGE, PURGE_STOPPED
+from userkeep.storage.errors import PURGE_RUNNING, PURGE_STOPPED
+from userkeep.storage.postgres.server import connect, opening_problem
 
 READER_WAIT_S = 60.0
 LOCK_WAIT_S = 60.0
 _LOCK_KEY = 0x5C5B5EC0
-_LOOK_EVERY_S = 0.2
-_LOOKS = 5
-_LOCK_TIMEOUT_MORE_MS = 300
-_CANCEL_S = 2.0
-_NOT_ALLOWED = "The role that Userkeep connects as may not do it: {}"
+_CHECK_EVERY_S = 0.2
+_ORPHAN_CHECKS = 5
+_EXTRA_LOCK_TIMEOUT_MS = 300
+_CANCEL_TIMEOUT_S = 2.0
+_NOT_PERMITTED = "The role that Userkeep connects as lacks the privilege: {}"
 
-_DEADLOCK_MS = "SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout'"
-# VACUUM, which may take hours, is not among them: it sees no rows.
+_DEADLOCK_TIMEOUT_MS = "SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout'"
+# Except VACUUM, which may take hours: it sees no rows.
 _OLDER_TRANSACTION = """
 SELECT holder, since FROM (
     SELECT 'process ' || pid AS holder, xact_start AS since, backend_xmin AS horizon
@@ -70,13 +58,13 @@ WHERE horizon IS NOT NULL AND age(horizon) > age(CAST(%s AS xid))
 ORDER BY since NULLS FIRST
 LIMIT 1
 """
-_SAMPLED = """
+_STATISTICS_COUNT = """
 SELECT count(*) FROM pg_stats
 WHERE schemaname = current_schema() AND tablename || '.' || attname = ANY(%s)
 """
-# Of columns of which none are taken any more, older ones stay for ever. To give a column the type
-# that it has makes PostgreSQL delete them; it does not touch a row.
-_STALE = """
+# A column whose statistics target is 0 gets no new statistics, but keeps older ones for ever.
+# Changing its type to the type that it has makes PostgreSQL delete them, and touches no row.
+_STALE_STATISTICS = """
 SELECT format(
     'ALTER TABLE %%I ALTER COLUMN %%I TYPE %%s%%s',
     tablename, pg_stats.attname, format_type(atttypid, atttypmod),
@@ -88,27 +76,27 @@ JOIN pg_attribute ON attrelid = format('%%I.%%I', schemaname, tablename)::regcla
 WHERE schemaname = current_schema() AND tablename || '.' || pg_stats.attname = ANY(%s)
     AND attstattarget = 0
 """
-_FILES_OF_LOG_AHEAD = """
+_RECYCLED_WAL_FILES = """
 SELECT count(*) FROM pg_ls_waldir()
 WHERE name ~ '^[0-9A-F]{24}$' AND name > pg_walfile_name(pg_current_wal_lsn())
 """
-_FILES_OF_LOG_KEPT = """
+_RETAINED_WAL_FILES = """
 SELECT count(*) FROM pg_ls_waldir()
 WHERE name ~ '^[0-9A-F]{24}$' AND name < (SELECT redo_wal_file FROM pg_control_checkpoint())
 """
-_FILES_OF_NO_TABLE = """
+_ORPHANED_FILES = """
 SELECT string_agg(folder || '/' || name, ', ' ORDER BY name)
 FROM regexp_replace(pg_relation_filepath('pg_class'), '/[^/]*$', '') AS folder,
     pg_ls_dir(folder) AS name,
     substring(name FROM '^[0-9]+') AS number
 WHERE number IS NOT NULL AND pg_filenode_relation(0, CAST(number AS oid)) IS NULL
 """
-# A file of the log in which nothing stands yet is not left: so something is written first.
-_NEXT_FILE_OF_LOG = "SELECT pg_logical_emit_message(false, 'userkeep', ''), pg_switch_wal()"
+# PostgreSQL does not switch from a file that has no records yet, so one is written first.
+_SWITCH_WAL_FILE = "SELECT pg_logical_emit_message(false, 'userkeep', ''), pg_switch_wal()"
 
 
-class PostgresRewriter:
-    """See storage.engine.Rewriter."""
+class PostgresCompactor:
+    """Rewrites tables with VACUUM FULL, and cleans up what that leaves."""
 
     def __init__(self, url: str, tables: Mapping[str, Sequence[str]]) -> None:
         self._url = url
@@ -118,7 +106,6 @@ class PostgresRewriter:
         self._warnings: list[str] = []
 
     def __enter__(self) -> Self:
-        """See storage.engine.Rewriter: the right is a lock, which ends with the connection."""
         with ExitStack() as unless_ready:
             try:
                 connection = unless_ready.enter_context(closing(connect(self._url)))
@@ -134,79 +121,81 @@ class PostgresRewriter:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def run(self, tell: Callable[[str], None]) -> list[NotDone]:
-        """See storage.engine.Rewriter."""
+    def run(self, report: Callable[[str], None]) -> list[NotDone]:
         try:
-            tell("waiting for transactions that see the former state")
+            report("waiting for transactions that see the former state")
             self._wait_for_transactions()
-            left = []
+            not_done = []
             for table in self._tables:
-                tell(f"writing the table {table} anew")
-                left += self._try(f"table {table}", self._write_anew, table)
-            tell("looking for samples of columns")
-            left += self._try("samples of columns", self._clear_samples)
-            tell("overwriting the log")
-            left += self._try("log", self._overwrite_log)
-            tell("looking for files of no table")
-            return [*left, *self._try("files of no table", self._look_for_files)]
+                report(f"rewriting table {table}")
+                not_done += self._try(f"table {table}", self._vacuum_full, table)
+            report("clearing column statistics")
+            not_done += self._try("column statistics", self._clear_statistics)
+            report("overwriting the WAL")
+            not_done += self._try("WAL", self._overwrite_wal)
+            report("checking for orphaned files")
+            return [*not_done, *self._try("orphaned files", self._find_orphaned_files)]
         except QueryCanceled as error:
             raise Unavailable(PURGE_STOPPED) from error
         except psycopg.Error as error:
-            raise Unavailable(f"The database refused a step of the purge: {error}") from error
+            raise Unavailable(f"The database rejected a step of the purge: {error}") from error
 
     def stop(self) -> None:
-        """See storage.engine.Rewriter: also before it has a connection, or after."""
+        # Works before the connection is open and after it is closed, too.
         self._is_stopping.set()
         if self._to_cancel is not None:
             with suppress(psycopg.Error):
-                self._to_cancel.cancel_safe(timeout=_CANCEL_S)
+                self._to_cancel.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
 
     def _prepare(self) -> None:
-        """Make the connection ready, and take the right to purge."""
-        self._connection.add_notice_handler(self._note)
+        """Configure the connection, and take the lock of purges, which ends with it."""
+        self._connection.add_notice_handler(self._on_notice)
         self._connection.execute("SET statement_timeout = 0")
-        # An autovacuum gives way to whoever has waited for it until deadlocks are looked for.
-        deadlock_ms = int(self._value(_DEADLOCK_MS))
-        lock_ms = deadlock_ms + _LOCK_TIMEOUT_MORE_MS
+        # Everyone queues behind a waiting VACUUM FULL, so it waits only briefly at a time. An
+        # autovacuum is cancelled for a waiting lock only when deadlocks are checked: so a little
+        # longer than that.
+        deadlock_ms = int(self._value(_DEADLOCK_TIMEOUT_MS))
+        lock_ms = deadlock_ms + _EXTRA_LOCK_TIMEOUT_MS
         self._connection.execute(f"SET lock_timeout = {lock_ms}".encode())
         if not self._value("SELECT pg_try_advisory_lock(%s)", _LOCK_KEY):
-            raise Unavailable(OTHER_PURGE)
+            raise Unavailable(PURGE_RUNNING)
 
-    def _try(self, step: str, do: Callable[..., str | None], *given: Any) -> list[NotDone]:
-        """Do a step, unless it is not allowed; what is left of it."""
-        self._check_goes_on()
+    def _try(self, step: str, function: Callable[..., str | None], *args: Any) -> list[NotDone]:
+        """Run a step; return it as not done if the role lacks a privilege, or it says why."""
+        self._check_not_stopped()
         self._warnings.clear()
         try:
-            why = do(*given)
+            why = function(*args)
         except InsufficientPrivilege as error:
-            why = _NOT_ALLOWED.format(error.diag.message_primary)
+            why = _NOT_PERMITTED.format(error.diag.message_primary)
         if self._warnings:
-            why = _NOT_ALLOWED.format(self._warnings[0])
+            why = _NOT_PERMITTED.format(self._warnings[0])
         return [NotDone(step, why)] if why else []
 
     def _wait_for_transactions(self) -> None:
+        # VACUUM FULL would copy what an open transaction still sees.
         now_xid = str(self._value("SELECT CAST(pg_current_xact_id() AS xid)"))
-        ends = monotonic() + READER_WAIT_S
+        deadline = monotonic() + READER_WAIT_S
         while older := self._connection.execute(_OLDER_TRANSACTION, [now_xid]).fetchone():
-            if monotonic() > ends:
+            if monotonic() > deadline:
                 holder, since = older
                 began = f", begun {since:%Y-%m-%d %H:%M:%S %Z}," if since else ""
                 raise Unavailable(
-                    f"An open transaction ({holder}){began} still sees what was deleted: until it "
-                    "ends, that stays in the files."
+                    f"An open transaction ({holder}){began} still sees deleted data, which stays "
+                    "in the files until it ends."
                 )
             self._pause()
 
-    def _write_anew(self, table: str) -> None:
-        self._lock_and_do(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table)), table)
+    def _vacuum_full(self, table: str) -> None:
+        self._run_with_lock(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table)), table)
 
-    def _lock_and_do(self, statement: sql.SQL | sql.Composed, table: str) -> None:
-        ends = monotonic() + LOCK_WAIT_S
+    def _run_with_lock(self, statement: sql.SQL | sql.Composed, table: str) -> None:
+        deadline = monotonic() + LOCK_WAIT_S
         while True:
             try:
                 self._connection.execute(statement)
             except LockNotAvailable as error:
-                if monotonic() > ends:
+                if monotonic() > deadline:
                     raise Unavailable(
                         f"The table {table} is in use by a transaction that does not end."
                     ) from error
@@ -214,58 +203,64 @@ class PostgresRewriter:
             else:
                 return
 
-    def _clear_samples(self) -> str | None:
+    def _clear_statistics(self) -> str | None:
+        # ANALYZE keeps sample values of columns in pg_statistic. The schema turns that off for
+        # personal data, but the table may have older samples, from before the schema did so.
         columns = [f"{table}.{name}" for table, names in self._tables.items() for name in names]
-        if not self._value(_SAMPLED, columns):
+        if not self._value(_STATISTICS_COUNT, columns):
             return None
         try:
-            for delete, table in self._connection.execute(_STALE, [columns]).fetchall():
-                self._lock_and_do(sql.SQL(delete), table)
+            for delete, table in self._connection.execute(_STALE_STATISTICS, [columns]).fetchall():
+                self._run_with_lock(sql.SQL(delete), table)
         except FeatureNotSupported as error:
-            return f"Old samples are kept, because of something made by others: {error}"
+            return f"Old statistics are kept, because another program's object uses them: {error}"
         for table in self._tables:
             self._connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
         self._wait_for_transactions()
-        self._write_anew("pg_statistic")
+        self._vacuum_full("pg_statistic")
         return None
 
-    def _overwrite_log(self) -> str | None:
-        self._connection.execute(_NEXT_FILE_OF_LOG)
+    def _overwrite_wal(self) -> str | None:
+        # After a checkpoint, WAL files that are no longer needed are renamed for reuse, with their
+        # content. Switching through them overwrites it.
+        self._connection.execute(_SWITCH_WAL_FILE)
         self._connection.execute("CHECKPOINT")
-        for _ in range(self._value(_FILES_OF_LOG_AHEAD) + 1):
-            self._check_goes_on()
-            self._connection.execute(_NEXT_FILE_OF_LOG)
+        for _ in range(self._value(_RECYCLED_WAL_FILES) + 1):
+            self._check_not_stopped()
+            self._connection.execute(_SWITCH_WAL_FILE)
         self._connection.execute("CHECKPOINT")
-        kept = self._value(_FILES_OF_LOG_KEPT)
-        if kept:
-            return f"{kept} older files of the log are kept for a replica, a slot or an archive."
+        retained = self._value(_RETAINED_WAL_FILES)
+        if retained:
+            return f"{retained} older WAL files are kept for a replica, a slot or an archive."
         return None
 
-    def _look_for_files(self) -> str | None:
-        for _ in range(_LOOKS):
-            names = self._value(_FILES_OF_NO_TABLE)
+    def _find_orphaned_files(self) -> str | None:
+        # A server that crashes while it rewrites a table leaves the new files for ever. No
+        # statement can remove them.
+        for _ in range(_ORPHAN_CHECKS):
+            names = self._value(_ORPHANED_FILES)
             if names is None:
                 return None
-            self._pause()  # somebody may be making one, whose table nobody else sees yet
+            self._pause()  # a file may belong to a table whose transaction has not committed yet
         return (
-            f"A crash of the database server has left files that belong to no table: {names}. They "
-            "may have anything in them. Move to a new database (userkeep port) and drop this one, "
-            "or remove them while the server is stopped."
+            f"A crash of the database server left files that belong to no table: {names}. They may "
+            "contain deleted data. Move to a new database (userkeep port) and drop this one, or "
+            "remove the files while the server is stopped."
         )
 
     def _value(self, statement: LiteralString, *values: Any) -> Any:
         row = self._connection.execute(statement, values or None).fetchone()
         return row[0] if row else None
 
-    def _note(self, notice: Diagnostic) -> None:
-        # What a role may not vacuum is passed over with a warning.
+    def _on_notice(self, notice: Diagnostic) -> None:
+        # VACUUM skips a table for which the role lacks the privilege, with a warning.
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append(notice.message_primary or "")
 
     def _pause(self) -> None:
-        self._is_stopping.wait(_LOOK_EVERY_S)
-        self._check_goes_on()
+        self._is_stopping.wait(_CHECK_EVERY_S)
+        self._check_not_stopped()
 
-    def _check_goes_on(self) -> None:
+    def _check_not_stopped(self) -> None:
         if self._is_stopping.is_set():
             raise Unavailable(PURGE_STOPPED)

@@ -14,7 +14,7 @@ from tests.storage.conftest import OpenEngine
 from tests.storage.elsewhere import run_elsewhere, start_elsewhere
 from tests.storage.notes import make, note, noted
 from userkeep.domain.errors import StorageError
-from userkeep.storage.sqlite.owner import Owner, lock_path, read_owner
+from userkeep.storage.sqlite.file_lock import LockHolder, lock_path, read_lock_holder
 
 URL = "http://127.0.0.1:8123"
 
@@ -47,7 +47,7 @@ def test_who_comes_second_is_told_the_process_and_where_it_serves(
         assert refused.value.detail == (
             f"{path} is served by process {other.pid} at {URL}; use that, or stop it."
         )
-        assert read_owner(str(path)) == Owner(other.pid, URL)
+        assert read_lock_holder(str(path)) == LockHolder(other.pid, URL)
     open_engine()
 
 
@@ -58,7 +58,7 @@ def test_an_owner_that_does_not_serve_is_named_without_a_url(
         with pytest.raises(StorageError) as refused:
             open_engine()
         assert refused.value.detail == (
-            f"{path} is held by process {other.pid}; stop that one, or wait for its end."
+            f"{path} is locked by process {other.pid}; stop that process, or wait for it."
         )
 
 
@@ -68,14 +68,14 @@ def test_the_same_process_cannot_open_a_file_twice(path: Path, open_engine: Open
         open_engine()
     engine.write(make)
     assert engine.write(note("still mine")) == "still mine"
-    assert read_owner(str(path)) == Owner(os.getpid(), URL)
+    assert read_lock_holder(str(path)) == LockHolder(os.getpid(), URL)
 
 
 def test_closing_lets_go_of_the_file(path: Path, open_engine: OpenEngine) -> None:
     engine = open_engine()
-    assert read_owner(str(path)) == Owner(os.getpid(), None)
+    assert read_lock_holder(str(path)) == LockHolder(os.getpid(), None)
     engine.close()
-    assert read_owner(str(path)) is None
+    assert read_lock_holder(str(path)) is None
     with owned_elsewhere(path):
         pass
     open_engine()
@@ -86,9 +86,9 @@ def test_a_killed_owner_lets_go_of_the_file(path: Path, open_engine: OpenEngine)
         other.send_signal(signal.SIGKILL)
         other.wait(30)
         assert lock_path(str(path)).read_text()  # it could not tidy up
-        assert read_owner(str(path)) is None
+        assert read_lock_holder(str(path)) is None
         open_engine().write(make)
-        assert read_owner(str(path)) == Owner(os.getpid(), None)
+        assert read_lock_holder(str(path)) == LockHolder(os.getpid(), None)
 
 
 def test_looking_who_the_owner_is_keeps_nobody_from_becoming_it(
@@ -99,7 +99,7 @@ def test_looking_who_the_owner_is_keeps_nobody_from_becoming_it(
 
     def look() -> None:
         while not is_over.wait(0.005):
-            read_owner(str(path))
+            read_lock_holder(str(path))
 
     looking = threading.Thread(target=look)
     looking.start()
@@ -112,7 +112,7 @@ def test_looking_who_the_owner_is_keeps_nobody_from_becoming_it(
 
 
 def test_a_file_that_was_never_opened_has_no_owner_and_gets_no_lock_file(path: Path) -> None:
-    assert read_owner(str(path)) is None
+    assert read_lock_holder(str(path)) is None
     assert not lock_path(str(path)).exists()
 
 
@@ -135,7 +135,7 @@ def test_a_file_has_one_owner_by_whatever_path_it_is_named(
         case _:
             monkeypatch.chdir(path.parent)
             other = Path(path.name)
-    with pytest.raises(StorageError, match=f"held by process {os.getpid()}"):
+    with pytest.raises(StorageError, match=f"locked by process {os.getpid()}, which is this one"):
         open_engine(other)
 
 
@@ -162,7 +162,7 @@ IN_A_CHILD = """
     os.waitpid(child, 0)
     engine.write(note("after"))
     print(noted(engine))
-    owner = read_owner(sys.argv[1])
+    owner = read_lock_holder(sys.argv[1])
     print(owner is not None and (owner.pid, owner.url) == (os.getpid(), "http://127.0.0.1:8123"))
     engine.close()
     print(sorted(each.name for each in Path(sys.argv[1]).parent.iterdir()))
@@ -178,7 +178,7 @@ def forked(path: Path, in_child: str) -> list[str]:
 PARENT_IS_WELL = [
     "['before', 'after']",
     "True",
-    "['userkeep.db', 'userkeep.db.owner']",
+    "['userkeep.db', 'userkeep.db.lock']",
 ]
 
 

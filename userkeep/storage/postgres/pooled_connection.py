@@ -1,0 +1,224 @@
+"""One place of a pool: a connection that is opened when needed, and runs operations one by one.
+
+Operations are retried where that is safe; errors become client-facing ones. Each case is explained
+where it is handled.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from random import Random
+from time import monotonic, time_ns
+from typing import TypeVar
+
+import psycopg
+
+from userkeep.domain.errors import StorageError, Unavailable
+from userkeep.domain.transaction import Operation
+from userkeep.domain.values.times import Instant
+from userkeep.storage.clock import Clock
+from userkeep.storage.postgres.connection import Connection
+from userkeep.storage.postgres.errors import (
+    UNREACHABLE,
+    ConnectionLostError,
+    SqlError,
+    translate_error,
+)
+from userkeep.storage.postgres.server import CONNECT_TIMEOUT_S, is_responding
+from userkeep.storage.postgres.transaction import (
+    NeedsSnapshotError,
+    PostgresTransaction,
+    SingleStatement,
+)
+from userkeep.storage.postgres.waiter import Waiter
+from userkeep.storage.queries import Query
+
+T = TypeVar("T")
+
+_MAX_ATTEMPTS = 8
+_RETRY_DELAY_S = 0.002
+_MIN_BACKOFF_S = 0.05
+_MAX_BACKOFF_S = 1.0
+_PROBE_VALID_S = 0.3
+
+_CONFLICTS = frozenset(
+    {
+        "40001",  # serialization failure
+        "40P01",  # deadlock
+        "23505",  # unique violation: the retry finds the row of the other transaction
+    }
+)
+_STALE_PLAN = frozenset(
+    {
+        "0A000",  # the result type of a prepared statement has changed
+        "26000",  # a prepared statement is unknown: the server is another one
+    }
+)
+_QUERY_CANCELED = "57014"
+
+COMMIT_UNKNOWN = (
+    "The connection to the database broke during the commit: it may have happened or not. Read "
+    "before you retry, or send an Idempotency-Key."
+)
+
+_random = Random()  # noqa: S311 - for delays, which need no secrecy
+
+
+class Connector:
+    """Opens connections. After a failure it rejects attempts for a while (exponential backoff).
+
+    Where the server is down, one caller at a time tries to connect. All others fail immediately,
+    instead of waiting for a time-out one after another.
+    """
+
+    def __init__(self, connect: Callable[..., Connection]) -> None:
+        """Use `connect`, which is called with a Waiter and with `probe`; see Connection."""
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._backoff_s = 0.0
+        self._not_before = 0.0
+        self._probe_lock = threading.Lock()
+        self._probed_at = 0.0
+        self._was_responding = True
+
+    def connect(self, waiter: Waiter) -> Connection:
+        """Open a connection.
+
+        Raises:
+            Unavailable: the server is unreachable, or was a moment ago.
+        """
+        with self._lock:
+            if self._backoff_s:
+                if monotonic() < self._not_before:
+                    raise Unavailable(UNREACHABLE)
+                # Others are rejected until this attempt has ended.
+                self._not_before = monotonic() + CONNECT_TIMEOUT_S + _MAX_BACKOFF_S
+        try:
+            connection = self._connect(waiter, probe=self._probe)
+        except (psycopg.Error, StorageError) as error:
+            self._back_off()
+            raise Unavailable(UNREACHABLE) from error
+        self._backoff_s = 0.0
+        return connection
+
+    def _probe(self, url: str) -> bool:
+        """Return whether a silent server responds to new connections.
+
+        The result is shared: if the server does not respond, every connection gives up what it
+        waits for, and no new one is opened for a while.
+        """
+        with self._probe_lock:
+            if monotonic() - self._probed_at > _PROBE_VALID_S:
+                self._was_responding = is_responding(url)
+                self._probed_at = monotonic()
+                if not self._was_responding:
+                    self._back_off()
+            return self._was_responding
+
+    def _back_off(self) -> None:
+        with self._lock:
+            self._backoff_s = min(max(2 * self._backoff_s, _MIN_BACKOFF_S), _MAX_BACKOFF_S)
+            # With jitter, so that several servers do not connect at the same moment.
+            self._not_before = monotonic() + _random.uniform(0.5, 1) * self._backoff_s
+
+
+class PoolContext:
+    """What the connections of one pool share.
+
+    Args:
+        timeout_message: for a statement that was cancelled by its time-out.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        queries: Mapping[str, Query],
+        clock: Clock,
+        *,
+        timeout_message: str,
+    ) -> None:
+        self.connector = connector
+        self.queries = queries
+        self.clock = clock
+        self.timeout_message = timeout_message
+
+
+class PooledConnection:
+    """Runs operations, one at a time; connects when it has something to run."""
+
+    def __init__(self, context: PoolContext, waiter: Waiter) -> None:
+        self._context = context
+        self._waiter = waiter
+        self._connection: Connection | None = None
+
+    def run(self, operation: Operation[T], *, is_write: bool) -> T:
+        """Run an operation, with retries.
+
+        Raises:
+            What the operation raises. Unavailable: the database cannot run it now.
+        """
+        attempt_once = self._write if is_write else self._read
+        for attempt in range(_MAX_ATTEMPTS):
+            try:
+                return attempt_once(self._connected(), operation)
+            except (SqlError, ConnectionLostError) as error:
+                self._close_if_unusable(error)
+                if attempt + 1 == _MAX_ATTEMPTS or not _is_retryable(error):
+                    raise self._translate(error) from error
+            # Full jitter, so that two writers that met do not meet again.
+            self._waiter.sleep(_random.uniform(0, _RETRY_DELAY_S * 2**attempt))
+        raise AssertionError("the last attempt returns or raises")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_lost:
+            self._connection = self._context.connector.connect(self._waiter)
+        return self._connection
+
+    def _write(self, connection: Connection, operation: Operation[T]) -> T:
+        context = self._context
+        connection.begin(to_write=True)
+        try:
+            value = operation(
+                PostgresTransaction(connection, context.queries, context.clock.tick())
+            )
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+        return value
+
+    def _read(self, connection: Connection, operation: Operation[T]) -> T:
+        # Most reads are a single statement, which needs no BEGIN and COMMIT.
+        now, queries = Instant(time_ns() // 1000), self._context.queries
+        try:
+            return operation(SingleStatement(connection, queries, now))
+        except NeedsSnapshotError:
+            connection.begin(to_write=False)
+        try:
+            return operation(PostgresTransaction(connection, queries, now))
+        finally:
+            connection.rollback()
+
+    def _close_if_unusable(self, error: SqlError | ConnectionLostError) -> None:
+        if isinstance(error, ConnectionLostError) or error.sqlstate in _STALE_PLAN:
+            self.close()
+
+    def _translate(self, error: SqlError | ConnectionLostError) -> Exception:
+        if isinstance(error, ConnectionLostError):
+            return Unavailable(COMMIT_UNKNOWN if error.is_committing else UNREACHABLE)
+        if error.sqlstate == _QUERY_CANCELED:
+            return Unavailable(self._context.timeout_message)
+        return translate_error(error) or error
+
+
+def _is_retryable(error: SqlError | ConnectionLostError) -> bool:
+    if isinstance(error, ConnectionLostError):
+        # Before COMMIT was sent, nothing has happened. After that, nobody knows whether it has: a
+        # retry could write twice.
+        return not error.is_committing
+    return error.sqlstate in _CONFLICTS | _STALE_PLAN

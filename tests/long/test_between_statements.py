@@ -151,7 +151,7 @@ def test_a_late_append_adds_no_user_who_was_added_and_deleted_meanwhile(servers:
     whole_life = partial(live_and_be_deleted, servers)
     new = APPEND | {"session_id": "another"}
     with pytest.raises(Gone):
-        servers.interrupted("hold_user", whole_life, messages.append, user_id="jane", **new)
+        servers.interrupted("lock_user_shared", whole_life, messages.append, user_id="jane", **new)
 
 
 def test_who_is_deleted_while_their_id_is_asked_for_again_does_not_exist(servers: Servers) -> None:

@@ -176,7 +176,7 @@ def _reserve(
     Others may open, clear or end it between any two statements: then we look again.
     """
     for _ in range(_MOST_LOOKS):
-        owner = _owner_to_hold(tx, session_id, user_id)
+        owner = _owner_to_lock(tx, session_id, user_id)
         reserved = tx.fetch_one(
             "reserve_seqs",
             _Reserved,
@@ -199,18 +199,18 @@ def _reserve(
     raise Conflict("The session is opened and closed by others all the time; try again.")
 
 
-def _owner_to_hold(tx: Transaction, session_id: str, user_id: str | None) -> User | None:
-    """The user, held, where the session is not theirs yet.
+def _owner_to_lock(tx: Transaction, session_id: str, user_id: str | None) -> User | None:
+    """Return the user, locked, if the session is not theirs yet; else None.
 
-    Where it is, its own row is the fence, as for those who append without naming a user. To hold
-    the user for every message would keep their erasure waiting for as long as somebody writes.
+    If it is theirs, the session's row is the fence, as for appends that name no user. A lock of the
+    user for every message would make a deletion wait for as long as messages are added.
     """
     if user_id is None:
         return None
     session = tx.fetch_one("get_session", Session, session_id=session_id)
     if session is not None and session.user_id == user_id:
         return None
-    return users.hold_or_add(tx, user_id)
+    return users.get_or_create_locked(tx, user_id)
 
 
 def _check_owner(reserved: _Reserved, user_id: str | None) -> None:

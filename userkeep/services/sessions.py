@@ -22,7 +22,7 @@ def add(tx: Transaction, new: NewSession) -> Session:
         Gone: the user, or the id's former bearer, is being deleted. InvalidField: naming the field.
     """
     new.check()
-    owner = None if new.user_id is None else _hold_owner(tx, new.user_id)
+    owner = None if new.user_id is None else _lock_owner(tx, new.user_id)
     session_id = new.session_id or tx.new_uuid()
     session = insert(tx, session_id, owner, metadata=stored_metadata(new.metadata))
     if session is None:
@@ -86,7 +86,7 @@ def update(
     owner = None
     if not isinstance(change.user_id, UnsetType):
         check_id(change.user_id, "user_id")
-        owner = _hold_owner(tx, change.user_id)
+        owner = _lock_owner(tx, change.user_id)
     session = lock(tx, session_id)
     changes.check_revision(session.revision, if_revision)
     if owner:
@@ -148,9 +148,9 @@ def check_owner(present: str | None, owner: User) -> None:
         raise Conflict("The session belongs to another user; its owner cannot change.", "user_id")
 
 
-def _hold_owner(tx: Transaction, user_id: str) -> User:
+def _lock_owner(tx: Transaction, user_id: str) -> User:
     try:
-        return users.hold(tx, user_id)
+        return users.lock_shared(tx, user_id)
     except NotFound as error:
         raise NotFound(f"There is no user with the user_id {user_id!r}.", "user_id") from error
 

@@ -137,29 +137,29 @@ def skip(tx: Transaction, offset: int) -> int | None:
     return tx.fetch_one("skip_users", int, skipped=offset - 1)
 
 
-def hold(tx: Transaction, user_id: str) -> User:
-    """A user whom nobody can delete before this transaction ends: the fence of what becomes theirs.
+def lock_shared(tx: Transaction, user_id: str) -> User:
+    """Return a user, locked against deletion until this transaction ends: the fence of new data.
 
     Raises:
         NotFound: there is none. Gone: the user is being deleted.
     """
-    return _visible(tx.fetch_one("hold_user", User, user_id=user_id))
+    return _visible(tx.fetch_one("lock_user_shared", User, user_id=user_id))
 
 
-def hold_or_add(tx: Transaction, user_id: str) -> User:
-    """As `hold`, but an unknown user is added, unless an erasure forbids it.
+def get_or_create_locked(tx: Transaction, user_id: str) -> User:
+    """Return a user, locked as by `lock_shared`; create an unknown one, if no tombstone forbids it.
 
     Raises:
         Gone: the user is being deleted, or was deleted not long ago.
     """
-    user = tx.fetch_one("hold_user", User, user_id=user_id)
+    user = tx.fetch_one("lock_user_shared", User, user_id=user_id)
     if user is not None:
         return _visible(user)
     new = NewUser(user_id=user_id)
     new.check()
     added = _insert(tx, new)
     if added is None:
-        return hold(tx, user_id)
+        return lock_shared(tx, user_id)
     # Only now: till the row was ours, the id could be used and deleted.
     tombstones.check(tx, "user", user_id)
     return added

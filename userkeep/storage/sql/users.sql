@@ -28,7 +28,7 @@ FROM users
 WHERE project_id = :project_id AND user_id = :user_id
 {for_update};
 
--- name: hold_user
+-- name: lock_user_shared
 -- No other transaction can delete the user until this one ends. Many may hold this lock.
 SELECT {user_columns}
 FROM users

@@ -53,17 +53,25 @@ def test_erasures_are_listed_and_shown_as_the_schemas_say(run: Run) -> None:
 
 def test_what_was_deleted_is_found_until_nothing_has_it(run: Run, tmp_path: Path) -> None:
     erasure_id = deleted(run, tmp_path)
-    file = tmp_path / "canaries.txt"
+    file = tmp_path / "terms.txt"
     file.write_bytes(f"{EMAIL}\r\n\nnobody ever said this\n".encode())
-    canaries = ("--canary", "nor this one", "--canaries-from", str(file))
-    ask = ("erasures", "verify", erasure_id, "--subject-id", "jane-qx81vty", *canaries, "--json")
+    search_terms = ("--search-term", "nor this one", "--search-terms-from", str(file))
+    ask = (
+        "erasures",
+        "verify",
+        erasure_id,
+        "--subject-id",
+        "jane-qx81vty",
+        *search_terms,
+        "--json",
+    )
     found = run(*ask)
     assert (found.returncode, found.stderr) == (3, "")
     value = json.loads(found.stdout)
     (schema,), parts = msgspec.json.schema_components([Verification], ref_template="#/$defs/{name}")
     assert list(faults(value, schema, {"$defs": parts})) == []
     assert value["found"] is True
-    assert {hit["canary"] for hit in value["hits"]} == {1, None}
+    assert {hit["search_term"] for hit in value["hits"]} == {1, None}
     assert all(hit["where"].startswith("file ") for hit in value["hits"])
 
     purged = said(run("erasures", "purge", erasure_id, "--json"), Erasure)
@@ -75,19 +83,19 @@ def test_what_was_deleted_is_found_until_nothing_has_it(run: Run, tmp_path: Path
     assert EMAIL not in json.dumps(clean)
 
 
-def test_canaries_may_come_on_stdin(run: Run, tmp_path: Path) -> None:
+def test_search_terms_may_come_on_stdin(run: Run, tmp_path: Path) -> None:
     erasure_id = deleted(run, tmp_path)
-    ask = ("erasures", "verify", erasure_id, "--canaries-from", "-", "--json")
+    ask = ("erasures", "verify", erasure_id, "--search-terms-from", "-", "--json")
     assert run(*ask, given=f"{EMAIL}\n").returncode == 3
     assert run(*ask, given="nobody ever said this").returncode == 0
     assert run(*ask, given="").returncode == 0
 
 
-def test_what_is_refused_is_a_sentence_without_the_canary(run: Run) -> None:
+def test_what_is_refused_is_a_sentence_without_the_search_term(run: Run) -> None:
     erasure_id = deleted(run)
     for words in (
-        ("--canary", "qx81"),
-        ("--canary", EMAIL, "--canary", "qx81vty " * 200),
+        ("--search-term", "qx81"),
+        ("--search-term", EMAIL, "--search-term", "qx81vty " * 200),
         ("--subject-id", "qx81vtx"),
     ):
         sentence = refused(run("erasures", "verify", erasure_id, *words), 1)
@@ -96,13 +104,13 @@ def test_what_is_refused_is_a_sentence_without_the_canary(run: Run) -> None:
         assert "no erasure" in refused(run("erasures", what, UNKNOWN), 4)
 
 
-def test_canaries_that_are_no_text_are_wrong_usage(tmp_path: Path) -> None:
+def test_search_terms_that_are_no_text_are_wrong_usage(tmp_path: Path) -> None:
     here = on(tmp_path)
     erasure_id = deleted(here)
-    (tmp_path / "canaries").write_bytes(b"\xff\xfe\x00")
-    result = here("erasures", "verify", erasure_id, "--canaries-from", "canaries")
+    (tmp_path / "terms").write_bytes(b"\xff\xfe\x00")
+    result = here("erasures", "verify", erasure_id, "--search-terms-from", "terms")
     assert (result.returncode, is_sentence(result.stderr)) == (2, True)
-    assert here("erasures", "verify", erasure_id, "--canaries-from", "nowhere").returncode == 2
+    assert here("erasures", "verify", erasure_id, "--search-terms-from", "nowhere").returncode == 2
 
 
 def test_a_human_being_reads_where_and_how_far(tmp_path: Path) -> None:
@@ -114,30 +122,32 @@ def test_a_human_being_reads_where_and_how_far(tmp_path: Path) -> None:
         r"^subject +user [0-9a-f-]{36} *$", here("erasures", "show", erasure_id).stdout, re.M
     )
 
-    found = here("erasures", "verify", erasure_id, "--canary", EMAIL, "--canary", "never said")
+    found = here(
+        "erasures", "verify", erasure_id, "--search-term", EMAIL, "--search-term", "never said"
+    )
     assert re.search(
-        r"^file userkeep\.db\.copy at \d+ +canaries\[0\] +utf-8 +\d+ *$", found.stdout, re.M
+        r"^file userkeep\.db\.copy at \d+ +search_terms\[0\] +utf-8 +\d+ *$", found.stdout, re.M
     )
     assert re.search(r"^found +\d+ places *$", found.stdout, re.M)
-    assert re.search(r"^looked at +table users, 0 rows *$", found.stdout, re.M)
+    assert re.search(r"^scanned +table users, 0 rows *$", found.stdout, re.M)
     assert re.search(r"^ +file userkeep\.db, \d+ KiB *$", found.stdout, re.M)
-    assert "not looked at  file userkeep.db-shm" in found.stdout
+    assert "skipped  file userkeep.db-shm" in found.stdout
     assert EMAIL not in found.stdout + found.stderr
-    none = here("erasures", "verify", erasure_id, "--canary", "never said")
+    none = here("erasures", "verify", erasure_id, "--search-term", "never said")
     assert re.search(r"^found +nothing *$", none.stdout, re.M)
 
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_on_a_terminal_it_fits(tmp_path: Path, columns: int) -> None:
     erasure_id = deleted(on(tmp_path), tmp_path)
-    for words in (("list",), ("show", erasure_id), ("verify", erasure_id, "--canary", EMAIL)):
+    for words in (("list",), ("show", erasure_id), ("verify", erasure_id, "--search-term", EMAIL)):
         terminal = on_terminal("erasures", *words, folder=tmp_path, columns=columns)
         assert max(len(line) for line in terminal.text.splitlines()) <= columns
 
 
-def test_somebody_at_a_terminal_is_asked_for_the_canaries(tmp_path: Path) -> None:
+def test_somebody_at_a_terminal_is_asked_for_the_search_terms(tmp_path: Path) -> None:
     erasure_id = deleted(on(tmp_path), tmp_path)
-    words = ("erasures", "verify", erasure_id, "--canaries-from", "-")
+    words = ("erasures", "verify", erasure_id, "--search-terms-from", "-")
     with Terminal(*words, folder=tmp_path) as terminal:
         terminal.read_until("A text to look for")
         terminal.type(f"{EMAIL}\n")
@@ -145,7 +155,7 @@ def test_somebody_at_a_terminal_is_asked_for_the_canaries(tmp_path: Path) -> Non
         terminal.type("\n")
         terminal.read_to_end()
     assert terminal.code == 3
-    assert "canaries[0]" in terminal.text
+    assert "search_terms[0]" in terminal.text
 
 
 def test_an_erasure_that_was_left_half_way_is_finished_by_who_looks(tmp_path: Path) -> None:

@@ -66,13 +66,13 @@ def request(way: Way, erasure_id: str, **body: Any) -> Reply:
 
 def in_rows(done: Any) -> list[tuple[str, int | None, str]]:
     """The hits in rows."""
-    hits = [(hit["where"], hit["canary"], hit["form"]) for hit in done["hits"]]
+    hits = [(hit["where"], hit["search_term"], hit["encoding"]) for hit in done["hits"]]
     return [hit for hit in hits if hit[0].startswith("table ")]
 
 
 def reasons(done: Any) -> dict[str, str]:
     """What was not looked at, and why."""
-    return {each["what"]: each["why"] for each in done["not_looked_at"]}
+    return {each["name"]: each["reason"] for each in done["skipped"]}
 
 
 # What it answers.
@@ -84,17 +84,19 @@ def test_an_erasure_is_verified_without_a_word_of_who_it_was(way: Way, jane: Any
     assert (done["found"], done["hits"], done["hit_count"]) == (False, [], 0)
     assert done["erasure"] == erasure
     assert done["id_reused"] is False
-    looked_at = [each["what"] for each in done["looked_at"]]
-    assert looked_at == [f"table {table}" for table in TABLES]
-    assert all(each["rows"] >= 0 for each in done["looked_at"])
+    scanned = [each["name"] for each in done["scanned"]]
+    assert scanned == [f"table {table}" for table in TABLES]
+    assert all(each["rows"] >= 0 for each in done["scanned"])
     assert "no text to look for" in reasons(done)["files"]
 
 
 def test_what_nobody_ever_said_is_found_nowhere(way: Way, jane: Any, engine: str) -> None:
     erasure = delete(way, USER, jane.id)
-    done = verify(way, erasure, canaries=[f"never {token_hex(8)}", f"never{token_hex(8)}@a.org"])
+    done = verify(
+        way, erasure, search_terms=[f"never {token_hex(8)}", f"never{token_hex(8)}@a.org"]
+    )
     assert done["hits"] == []
-    files = [each for each in done["looked_at"] if each["what"].startswith("file")]
+    files = [each for each in done["scanned"] if each["name"].startswith("file")]
     if engine == "sqlite memory":
         assert files == []
         assert reasons(done)["files"] == "The database is in memory and has no files."
@@ -106,24 +108,24 @@ def test_until_it_is_purged_all_that_was_deleted_is_in_the_files(
     way: Way, jane: Any, engine: str
 ) -> None:
     erasure = delete(way, USER, jane.id)
-    canaries = [jane.said, jane.email, jane.word]
-    done = verify(way, erasure, subject_id=jane.id, canaries=canaries)
+    search_terms = [jane.said, jane.email, jane.word]
+    done = verify(way, erasure, subject_id=jane.id, search_terms=search_terms)
     assert in_rows(done) == []
     if engine == "sqlite memory":
         assert done["hits"] == []
         return
-    assert {hit["canary"] for hit in done["hits"]} == {0, 1, 2, None}
-    assert {hit["form"] for hit in done["hits"]} >= {"utf-8", "word of the index"}
+    assert {hit["search_term"] for hit in done["hits"]} == {0, 1, 2, None}
+    assert {hit["encoding"] for hit in done["hits"]} >= {"utf-8", "word of the index"}
     name = "file userkeep.db" if engine == "sqlite file" else "file pg_wal/"
     assert all(hit["where"].startswith("file ") for hit in done["hits"])
     assert any(hit["where"].startswith(name) for hit in done["hits"])
-    assert jane.word not in json.dumps(done), "a canary is told by its place"
+    assert jane.word not in json.dumps(done), "a search term is named by its index"
 
 
 def test_once_it_is_purged_nothing_is_in_the_files(way: Way, jane: Any) -> None:
     erasure = purged(way, USER, jane.id)
-    canaries = [jane.said, jane.email, jane.word, f"Jane {jane.word}"]
-    done = verify(way, erasure, subject_id=jane.id, canaries=canaries)
+    search_terms = [jane.said, jane.email, jane.word, f"Jane {jane.word}"]
+    done = verify(way, erasure, subject_id=jane.id, search_terms=search_terms)
     assert done["hits"] == []
 
 
@@ -140,7 +142,7 @@ def test_what_others_say_of_the_deleted_is_found_where_they_say_it(
     open_session(way, f"{other} 1", user_id=other)
     append(way, f"{other} 1", message)
     erasure = delete(way, USER, jane.id)
-    done = verify(way, erasure, canaries=[f"J {word}", jane.email, jane.said, f"never {fresh}"])
+    done = verify(way, erasure, search_terms=[f"J {word}", jane.email, jane.said, f"never {fresh}"])
     assert sorted(in_rows(done), key=str) == [
         ("table messages.content", 1, "utf-8, in another case"),
         ("table messages.data", 2, "utf-8"),
@@ -148,24 +150,24 @@ def test_what_others_say_of_the_deleted_is_found_where_they_say_it(
     ]
     told = reasons(done)
     for place, where in enumerate(("users.metadata", "messages.content", "messages.data")):
-        assert told[f"canaries[{place}] in the files"].startswith(f"{WHOLE} (table {where})")
-    assert {hit["form"] for hit in done["hits"] if "file" in hit["where"]} <= WORDS
+        assert told[f"search_terms[{place}] in the files"].startswith(f"{WHOLE} (table {where})")
+    assert {hit["encoding"] for hit in done["hits"] if "file" in hit["where"]} <= WORDS
 
 
 def test_a_text_that_was_escaped_is_found(way: Way, jane: Any, fresh: str) -> None:
     open_session(way, fresh, metadata={"note": f'Jane "{jane.word}"\nDoe'})
     erasure = delete(way, USER, jane.id)
-    done = verify(way, erasure, canaries=[f'Jane "{jane.word}"\nDoe'])
+    done = verify(way, erasure, search_terms=[f'Jane "{jane.word}"\nDoe'])
     assert in_rows(done) == [("table sessions.metadata", 0, "json, escaped")]
 
 
 def test_a_word_that_others_say_too_is_no_residue(way: Way, jane: Any, fresh: str) -> None:
     say(way, fresh, f"I found some {jane.word} today", user_id=f"tom {fresh}")
     erasure = delete(way, USER, jane.id)
-    done = verify(way, erasure, canaries=[f"{jane.word} documents are in"])
+    done = verify(way, erasure, search_terms=[f"{jane.word} documents are in"])
     assert in_rows(done) == []
-    assert not any(hit["form"] in WORDS for hit in done["hits"])
-    told = "1 of 2 words of canaries[0] in the index of words"
+    assert not any(hit["encoding"] in WORDS for hit in done["hits"])
+    told = "1 of 2 words of search_terms[0] in the index of words"
     assert reasons(done)[told] == "Messages that are there have them too."
 
 
@@ -205,10 +207,10 @@ def test_a_message_is_looked_for_in_its_session_alone(way: Way, jane: Any, fresh
 
 def test_the_uuid_that_an_erasure_keeps_is_no_residue(way: Way, jane: Any) -> None:
     erasure = delete(way, USER, jane.id)
-    done = verify(way, erasure, canaries=[jane.uuid])
+    done = verify(way, erasure, search_terms=[jane.uuid])
     # A uuid begins with the time, so a part of it may be a word of others who were deleted lately.
-    assert [hit for hit in done["hits"] if hit["form"] != "word of the index"] == []
-    told = reasons(done)["canaries[0] in the files"]
+    assert [hit for hit in done["hits"] if hit["encoding"] != "word of the index"] == []
+    told = reasons(done)["search_terms[0] in the files"]
     assert told.startswith(f"{WHOLE} (table erasures.subject_uuid)")
 
 
@@ -232,30 +234,30 @@ def test_the_subject_is_known_by_its_id_alone(way: Way, jane: Any, path: str) ->
 
 def test_an_unknown_erasure_is_not_found(way: Way, jane: Any) -> None:
     for unknown in (jane.uuid, jane.id, "1"):
-        assert refusal(request(way, unknown, canaries=[jane.email])) == NOT_FOUND
+        assert refusal(request(way, unknown, search_terms=[jane.email])) == NOT_FOUND
 
 
-def test_canaries_that_cannot_be_looked_for_are_refused_by_their_place(way: Way, jane: Any) -> None:
+def test_invalid_search_terms_are_rejected_by_their_index(way: Way, jane: Any) -> None:
     erasure = delete(way, USER, jane.id)
-    for canaries, field in (
-        ([jane.email, "Jane"], "canaries[1]"),
-        (["      "], "canaries[0]"),
-        ([""], "canaries[0]"),
-        ([jane.email, jane.email, f"{jane.email} " * 50], "canaries[2]"),
-        ([jane.email + "\0"], "canaries[0]"),
-        ([jane.email] * 101, "canaries"),
+    for search_terms, field in (
+        ([jane.email, "Jane"], "search_terms[1]"),
+        (["      "], "search_terms[0]"),
+        ([""], "search_terms[0]"),
+        ([jane.email, jane.email, f"{jane.email} " * 50], "search_terms[2]"),
+        ([jane.email + "\0"], "search_terms[0]"),
+        ([jane.email] * 101, "search_terms"),
     ):
-        refused = request(way, erasure["id"], canaries=canaries)
+        refused = request(way, erasure["id"], search_terms=search_terms)
         assert refusal(refused) == invalid(field)
         assert "Jane" not in refused.json["detail"]
         assert jane.word not in refused.json["detail"]
 
 
-def test_a_hundred_canaries_of_any_script_will_do(way: Way, jane: Any, fresh: str) -> None:
+def test_a_hundred_search_terms_of_any_script_will_do(way: Way, jane: Any, fresh: str) -> None:
     erasure = delete(way, USER, jane.id)
     rare = [f"{'漢字かな交じり文'} {token_hex(4)} {number}"[:1024] for number in range(99)]
     say(way, fresh, rare[7], user_id=f"tom {fresh}")
-    done = verify(way, erasure, canaries=[*rare, ("王明" * 512)])
+    done = verify(way, erasure, search_terms=[*rare, ("王明" * 512)])
     assert in_rows(done) == [("table messages.content", 7, "utf-8")]
 
 
@@ -263,11 +265,11 @@ def test_a_hundred_canaries_of_any_script_will_do(way: Way, jane: Any, fresh: st
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
-        ({"canaries": "Jane Doe"}, ["canaries"]),
-        ({"canaries": [7]}, ["canaries[...]"]),
-        ({"canaries": None}, ["canaries"]),
+        ({"search_terms": "Jane Doe"}, ["search_terms"]),
+        ({"search_terms": [7]}, ["search_terms[...]"]),
+        ({"search_terms": None}, ["search_terms"]),
         ({"subject_id": 7}, ["subject_id"]),
-        ({"canary": "Jane Doe"}, ["canary"]),
+        ({"search_term": "Jane Doe"}, ["search_term"]),
     ],
 )
 def test_a_body_of_another_shape_is_refused(
@@ -281,6 +283,6 @@ def test_a_body_of_another_shape_is_refused(
 
 def test_to_verify_changes_nothing(way: Way, jane: Any) -> None:
     erasure = delete(way, USER, jane.id)
-    first = verify(way, erasure, canaries=[jane.word])
-    assert verify(way, erasure, canaries=[jane.word])["found"] == first["found"]
+    first = verify(way, erasure, search_terms=[jane.word])
+    assert verify(way, erasure, search_terms=[jane.word])["found"] == first["found"]
     assert way.request("GET", "/v1/erasures/{}", erasure["id"]).json == erasure

@@ -252,7 +252,7 @@ class Calls:
         self("erasures.list")
         self("erasures.get", id=erasure)
         self("erasures.purge", id=erasure)
-        self("erasures.verify", {"canaries": ["Jane Doe of Oslo"]}, id=erasure)
+        self("erasures.verify", {"search_terms": ["Jane Doe of Oslo"]}, id=erasure)
 
 
 @pytest.fixture(scope="module")

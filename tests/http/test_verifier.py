@@ -46,7 +46,7 @@ def processor_s(server: Server) -> float:
 
 def begin(server: Server, erasure_id: str) -> socket.socket:
     """Ask for a verification, and do not wait for its answer."""
-    body = json.dumps({"canaries": [CANARY]}).encode()
+    body = json.dumps({"search_terms": [CANARY]}).encode()
     connection = socket.create_connection(("127.0.0.1", server.port))
     head = f"POST /v1/erasures/{erasure_id}/verify HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -106,15 +106,15 @@ def test_no_canary_is_in_a_log(server: Server) -> None:
     doors = OverSocket(server.port)
     path = f"/v1/erasures/{erasure_id}/verify"
     bodies: list[Any] = [
-        {"canaries": [CANARY], "subject_id": "jane-qx81vty"},
-        {"canaries": [CANARY], "subject_id": CANARY},
-        {"canaries": [CANARY, "Qx81v"]},
-        {"canaries": [f"{CANARY} " * 100]},
-        {"canaries": CANARY},
+        {"search_terms": [CANARY], "subject_id": "jane-qx81vty"},
+        {"search_terms": [CANARY], "subject_id": CANARY},
+        {"search_terms": [CANARY, "Qx81v"]},
+        {"search_terms": [f"{CANARY} " * 100]},
+        {"search_terms": CANARY},
         {CANARY: 1},
-        f'{{"canaries": ["{CANARY}'.encode(),
-        f'{{"canaries": ["{CANARY} \\ud800"]}}'.encode(),
-        f'{{"canaries": ["{CANARY}"]}} {CANARY}'.encode(),
+        f'{{"search_terms": ["{CANARY}'.encode(),
+        f'{{"search_terms": ["{CANARY} \\ud800"]}}'.encode(),
+        f'{{"search_terms": ["{CANARY}"]}} {CANARY}'.encode(),
         CANARY.encode("utf-16"),
     ]
     answers = [doors.send("POST", path, body) for body in bodies]
@@ -140,7 +140,7 @@ def test_what_is_looked_for_is_in_no_log_of_the_database_server_either(tmp_path:
         with Userkeep.open(url, secret_file=str(tmp_path / "secret")) as client:
             client.user.add(user_id="jane")
             erasure = client.user.delete("jane")
-            found = client.erasure.verify(erasure.id, canaries=[CANARY, "Lindqvist"])
+            found = client.erasure.verify(erasure.id, search_terms=[CANARY, "Lindqvist"])
             with pytest.raises(InvalidField):
                 client.erasure.verify(erasure.id, subject_id="jane qx81vty")
         with psycopg.connect(url) as connection:
@@ -150,4 +150,4 @@ def test_what_is_looked_for_is_in_no_log_of_the_database_server_either(tmp_path:
     assert "FROM messages WHERE project_id" in log, "it does log what it is asked"
     assert "qx81v" not in log.lower()
     assert "lindqvist" not in log.lower()
-    assert any(each.what == "files in said" for each in found.looked_at)
+    assert any(each.name == "files in said" for each in found.scanned)

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from tests.residue.texts import Canaries
-from userkeep.jobs.verify.patterns import Form, Pattern, patterns_of
+from userkeep.jobs.verify.patterns import Encoding, Pattern, patterns_of
 from userkeep.jobs.verify.scanning import Scanner
 
 _PAGE = 8192
@@ -26,23 +26,23 @@ def residue(
     lines = []
     for folder in folders:
         for file in sorted(folder.rglob("*")):
-            for place, form, around in islice(_places(scanner, _read(file)), _PLACES_SHOWN):
-                lines.append(f"{name_of(file)} at {place}, {form}: {around!r}")
+            for place, encoding, around in islice(_places(scanner, _read(file)), _PLACES_SHOWN):
+                lines.append(f"{name_of(file)} at {place}, {encoding}: {around!r}")
     return lines
 
 
-def _places(scanner: Scanner, data: bytes) -> Iterator[tuple[int, Form, bytes]]:
+def _places(scanner: Scanner, data: bytes) -> Iterator[tuple[int, Encoding, bytes]]:
     for begin, run in _runs(data):
         for offset, pattern in scanner.find(run):
             around = run[max(0, offset - _SHOWN) : offset + len(pattern.data) + _SHOWN]
-            yield begin + offset, pattern.form, around
+            yield begin + offset, pattern.encoding, around
 
 
 def _patterns(of: Sequence[Canaries]) -> Iterator[Pattern]:
-    """Of the marks every form, of uuids those that a database makes of them."""
+    """Of the marks every encoding, of uuids those that a database makes of them."""
     yield from patterns_of([mark for each in of for mark in each.marks])
     for pattern in patterns_of([uuid for each in of for uuid in sorted(each.uuids)]):
-        if pattern.form in {Form.UTF8, Form.UUID_BYTES}:
+        if pattern.encoding in {Encoding.UTF8, Encoding.UUID_BYTES}:
             yield pattern
 
 

@@ -57,7 +57,7 @@ def search(client: Any) -> Any:
 
 
 def verify(client: Any) -> Any:
-    return client.erasure.verify("1", canaries=["Jane Doe"])
+    return client.erasure.verify("1", search_terms=["Jane Doe"])
 
 
 @pytest.fixture(params=WAYS)

@@ -66,10 +66,10 @@ def sync(client: Userkeep) -> None:
     erasure = client.erasure.get(erasure.id)
     state: str = erasure.state
     erasures: Page[Erasure] = client.erasure.list()
-    verified: Verification = client.erasure.verify(erasure.id, canaries=["Jane Doe"])
-    verified = client.erasure.verify(erasure.id, subject_id="jane", canaries=("a", "b"))
+    verified: Verification = client.erasure.verify(erasure.id, search_terms=["Jane Doe"])
+    verified = client.erasure.verify(erasure.id, subject_id="jane", search_terms=("a", "b"))
     residues: list[Residue] = verified.hits
-    print(verified.found, residues[0].where, residues[0].canary)
+    print(verified.found, residues[0].where, residues[0].search_term)
     print(users, pages, names, sessions, ended, count, rows, memory, state, erasures)
 
 
@@ -135,7 +135,7 @@ def wrong(client: Userkeep) -> None:
     client.search("x", roles=["human"])  # wrong
     client.search("x", limit="ten")  # wrong
     client.erasure.verify("e", "jane")  # wrong
-    client.erasure.verify("e", canaries=[7])  # wrong
+    client.erasure.verify("e", search_terms=[7])  # wrong
     NewMessage()  # wrong
     NewMessage(content="x", role_type="human")  # wrong
     NewMessage(content="x", created_at="2020-01-01")  # wrong

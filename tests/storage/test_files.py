@@ -57,7 +57,7 @@ def test_the_log_comes_first_because_what_leaves_it_goes_into_the_file(
         "userkeep.db.copy",
         "userkeep.db.lock",
     ]
-    assert [each.what for each in files.unread] == ["file userkeep.db-shm"]
+    assert [each.name for each in files.unread] == ["file userkeep.db-shm"]
     for file in files.raw:
         assert contents(file) == path.with_name(file.name).read_bytes()
 
@@ -97,7 +97,7 @@ def test_a_link_leads_to_the_files_where_they_are(open_engine: OpenEngine, path:
 def test_a_database_in_memory_has_none(open_engine: OpenEngine) -> None:
     raw, [unread] = open_engine(":memory:").files()
     assert raw == ()
-    assert unread.why == "The database is in memory and has no files."
+    assert unread.reason == "The database is in memory and has no files."
 
 
 def test_a_file_that_is_gone_meanwhile_is_no_file(open_engine: OpenEngine, path: Path) -> None:

@@ -80,7 +80,7 @@ VALUES (1, 'k', 'h', %s, %s, %s, {now})
 
 def hits(done: Verification) -> set[tuple[str, str]]:
     """Where rows are, and by what they are known."""
-    return {(hit.where, hit.form) for hit in done.hits if hit.where.startswith("table")}
+    return {(hit.where, hit.encoding) for hit in done.hits if hit.where.startswith("table")}
 
 
 def test_a_row_of_the_user_is_found_by_uuid_id_and_erasure(house: House) -> None:
@@ -157,9 +157,9 @@ def test_a_table_of_any_size_is_looked_through_piece_by_piece(
         messages = [NewMessage(content=content) for content in contents]
         house.client.message.add(session_id, messages, user_id="tom")
     erasure = house.client.user.delete(JANE)
-    done = house.client.erasure.verify(erasure.id, canaries=["Lindqvist papers"])
+    done = house.client.erasure.verify(erasure.id, search_terms=["Lindqvist papers"])
     assert [hit.where for hit in done.hits] == ["table messages.content"] * 3
-    [messages_looked] = [each for each in done.looked_at if each.what == "table messages"]
+    [messages_looked] = [each for each in done.scanned if each.name == "table messages"]
     assert messages_looked.rows == 180
 
 

@@ -1,4 +1,4 @@
-"""The scanner is known to be able to find: canaries of each kind, planted wherever they may be."""
+"""The scanner finds search terms of each kind, wherever they are planted."""
 
 import base64
 import json
@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from tests.postgres import postgres_server
 from userkeep import NewMessage, Userkeep
-from userkeep.domain.canaries import MAX_CANARIES, check_canaries
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.search.analyzer import Analyzer, fold
 from userkeep.domain.search.languages import LANGUAGES
+from userkeep.domain.search_terms import MAX_SEARCH_TERMS, check_search_terms
 from userkeep.jobs.verify import scanning
 from userkeep.jobs.verify.patterns import (
-    Form,
+    Encoding,
     Index,
     Pattern,
     patterns_of,
@@ -37,43 +37,43 @@ SENTENCE = 'Jane "the Fox" Doe\nlives in Øslo/Zürich, <at> №12 😀'
 UUID = "0192f0c1-2b3a-7c4d-8e5f-60718293a4b5"
 
 
-def forms(canary: str, data: bytes) -> set[Form]:
-    """In which forms a canary is found in some bytes."""
-    return {pattern.form for _, pattern in Scanner(patterns_of([canary])).find(data)}
+def forms(search_term: str, data: bytes) -> set[Encoding]:
+    """In which forms a search term is found in some bytes."""
+    return {pattern.encoding for _, pattern in Scanner(patterns_of([search_term])).find(data)}
 
 
-# Each form.
+# Each encoding.
 
 
 @pytest.mark.parametrize(
-    ("written", "form"),
+    ("written", "encoding"),
     [
-        (SENTENCE.encode(), Form.UTF8),
-        (SENTENCE.lower().encode(), Form.OTHER_CASE),
-        (SENTENCE.upper().encode(), Form.OTHER_CASE),
-        (SENTENCE.title().encode(), Form.OTHER_CASE),
-        (SENTENCE.casefold().encode(), Form.OTHER_CASE),
-        (fold(SENTENCE).encode(), Form.OTHER_CASE),
-        (SENTENCE.replace("ü", "u\u0308").encode(), Form.OTHER_CASE),
-        (SENTENCE.encode("utf-16-le"), Form.UTF16_LE),
-        (SENTENCE.encode("utf-16-be"), Form.UTF16_BE),
-        (SENTENCE.upper().encode("utf-16-le"), Form.UTF16_LE),
-        (json.dumps(SENTENCE).encode(), Form.JSON),
-        (json.dumps(SENTENCE, ensure_ascii=False).encode(), Form.JSON),
-        (json.dumps(SENTENCE).replace("/", "\\/").encode(), Form.JSON),
+        (SENTENCE.encode(), Encoding.UTF8),
+        (SENTENCE.lower().encode(), Encoding.OTHER_CASE),
+        (SENTENCE.upper().encode(), Encoding.OTHER_CASE),
+        (SENTENCE.title().encode(), Encoding.OTHER_CASE),
+        (SENTENCE.casefold().encode(), Encoding.OTHER_CASE),
+        (fold(SENTENCE).encode(), Encoding.OTHER_CASE),
+        (SENTENCE.replace("ü", "u\u0308").encode(), Encoding.OTHER_CASE),
+        (SENTENCE.encode("utf-16-le"), Encoding.UTF16_LE),
+        (SENTENCE.encode("utf-16-be"), Encoding.UTF16_BE),
+        (SENTENCE.upper().encode("utf-16-le"), Encoding.UTF16_LE),
+        (json.dumps(SENTENCE).encode(), Encoding.JSON),
+        (json.dumps(SENTENCE, ensure_ascii=False).encode(), Encoding.JSON),
+        (json.dumps(SENTENCE).replace("/", "\\/").encode(), Encoding.JSON),
         (json.dumps(SENTENCE).replace("\\ud83d\\ude00", "\\uD83D\\uDE00").encode(), None),
-        (msgspec.json.encode({"a": [SENTENCE]}), Form.JSON),
-        (json.dumps({"a": json.dumps({"b": SENTENCE})}).encode(), Form.JSON),
-        (SENTENCE.encode().hex().encode(), Form.HEX),
-        (SENTENCE.encode().hex().upper().encode(), Form.HEX),
-        (base64.b64encode(b"before" + SENTENCE.encode() + b"!"), Form.BASE64),
-        (base64.b64encode(b"before1" + SENTENCE.encode() + b"!"), Form.BASE64),
-        (base64.urlsafe_b64encode(b"before12" + SENTENCE.encode() + b"!"), Form.BASE64),
+        (msgspec.json.encode({"a": [SENTENCE]}), Encoding.JSON),
+        (json.dumps({"a": json.dumps({"b": SENTENCE})}).encode(), Encoding.JSON),
+        (SENTENCE.encode().hex().encode(), Encoding.HEX),
+        (SENTENCE.encode().hex().upper().encode(), Encoding.HEX),
+        (base64.b64encode(b"before" + SENTENCE.encode() + b"!"), Encoding.BASE64),
+        (base64.b64encode(b"before1" + SENTENCE.encode() + b"!"), Encoding.BASE64),
+        (base64.urlsafe_b64encode(b"before12" + SENTENCE.encode() + b"!"), Encoding.BASE64),
     ],
 )
-def test_a_text_is_found_in_each_form(written: bytes, form: Form | None) -> None:
+def test_a_text_is_found_in_each_form(written: bytes, encoding: Encoding | None) -> None:
     data = b"\x05 before " + written + b" after \xff"
-    assert forms(SENTENCE, data) == ({form} if form else set())
+    assert forms(SENTENCE, data) == ({encoding} if encoding else set())
 
 
 def test_json_is_found_with_hex_digits_in_upper_case_and_with_what_html_obeys_escaped() -> None:
@@ -84,18 +84,18 @@ def test_json_is_found_with_hex_digits_in_upper_case_and_with_what_html_obeys_es
         "Jane \\u00D8\\u00E9 \\u003Cb\\u003E",
         "Jane Øé \\u003cb\\u003e",
     ):
-        assert forms(text, escaped.encode()) == {Form.JSON}
+        assert forms(text, escaped.encode()) == {Encoding.JSON}
 
 
 @pytest.mark.parametrize("given", [UUID, UUID.upper(), UUID.replace("-", "")])
 def test_a_uuid_is_found_as_text_and_as_bytes(given: str) -> None:
     for written in (UUID, UUID.upper(), UUID.replace("-", ""), UUID.replace("-", "").upper()):
-        assert forms(given, written.encode()) & {Form.UUID, Form.UTF8, Form.OTHER_CASE}
-    assert forms(given, b"\x03" + uuid.UUID(UUID).bytes + b"\x00") == {Form.UUID_BYTES}
+        assert forms(given, written.encode()) & {Encoding.UUID, Encoding.UTF8, Encoding.OTHER_CASE}
+    assert forms(given, b"\x03" + uuid.UUID(UUID).bytes + b"\x00") == {Encoding.UUID_BYTES}
 
 
 def test_a_text_that_is_no_uuid_is_not_taken_for_one() -> None:
-    assert Form.UUID_BYTES not in {each.form for each in patterns_of(["0192f0c1-2b3a"])}
+    assert Encoding.UUID_BYTES not in {each.encoding for each in patterns_of(["0192f0c1-2b3a"])}
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
@@ -104,16 +104,16 @@ def test_nothing_is_found_where_nothing_is() -> None:
 
 
 def test_no_pattern_is_short_enough_to_be_found_by_chance() -> None:
-    for canary in (SENTENCE, UUID, "Li Wei", "王明", "a@b.cd", "AAAABC"):
-        assert all(len(pattern.data) >= 6 for pattern in patterns_of([canary]))
+    for search_term in (SENTENCE, UUID, "Li Wei", "王明", "a@b.cd", "AAAABC"):
+        assert all(len(pattern.data) >= 6 for pattern in patterns_of([search_term]))
 
 
 # The words of an index.
 
 
-def word_forms(word: str, data: bytes, index: Index = "fts5") -> set[Form]:
+def word_forms(word: str, data: bytes, index: Index = "fts5") -> set[Encoding]:
     patterns = word_patterns_of([telling_words(word, ANALYZER)], index)
-    return {pattern.form for _, pattern in Scanner(patterns).find(data)}
+    return {pattern.encoding for _, pattern in Scanner(patterns).find(data)}
 
 
 def test_words_are_those_of_the_index_without_the_short_ones() -> None:
@@ -121,15 +121,15 @@ def test_words_are_those_of_the_index_without_the_short_ones() -> None:
 
 
 def test_a_word_is_found_whole_where_an_fts5_page_begins_with_it() -> None:
-    assert word_forms("Lindqvist", b"\x00\x04\x0a0lindqvist\x01") == {Form.WORD}
-    assert word_forms("Lindqvist", b"\x00\x04\x0b0@lindqvist\x01") == {Form.WORD}
+    assert word_forms("Lindqvist", b"\x00\x04\x0a0lindqvist\x01") == {Encoding.WORD}
+    assert word_forms("Lindqvist", b"\x00\x04\x0b0@lindqvist\x01") == {Encoding.WORD}
 
 
 def test_the_end_of_a_word_is_found_that_shares_its_beginning_with_the_one_before() -> None:
-    assert word_forms("Lindqvist", b"\x01\x09lindqvist") == {Form.WORD}
-    assert word_forms("Lindqvist", b"\x03\x07ndqvist") == {Form.TAIL}
-    assert word_forms("Lindqvist", b"\x04\x07ndqvist") == {Form.TAIL}, "after an @"
-    assert word_forms("Lindqvist", b"\x04\x06dqvist") == {Form.TAIL}
+    assert word_forms("Lindqvist", b"\x01\x09lindqvist") == {Encoding.WORD}
+    assert word_forms("Lindqvist", b"\x03\x07ndqvist") == {Encoding.TAIL}
+    assert word_forms("Lindqvist", b"\x04\x07ndqvist") == {Encoding.TAIL}, "after an @"
+    assert word_forms("Lindqvist", b"\x04\x06dqvist") == {Encoding.TAIL}
     assert word_forms("Lindqvist", b"\x05\x05qvist") == set(), "too short to be told from chance"
 
 
@@ -140,14 +140,14 @@ def test_a_longer_word_that_begins_or_ends_alike_is_another() -> None:
 
 
 def test_a_word_is_found_as_a_key_of_a_gin_index_and_as_no_part_of_one() -> None:
-    assert word_forms("Lindqvist", b"\x40\x15lindqvist\x00", "gin") == {Form.WORD}
-    assert word_forms("Lindqvist", b"\x40\x17@lindqvist", "gin") == {Form.WORD}
+    assert word_forms("Lindqvist", b"\x40\x15lindqvist\x00", "gin") == {Encoding.WORD}
+    assert word_forms("Lindqvist", b"\x40\x17@lindqvist", "gin") == {Encoding.WORD}
     assert word_forms("Lindqvist", b"\x40\x17lindqvists", "gin") == set()
     assert word_forms("Lindqvist", b"the lindqvist papers", "gin") == set()
 
 
 def test_a_word_is_found_anywhere_in_a_tsvector() -> None:
-    assert word_forms("Lindqvist", b"\x1blindqvistmiller", "tsvector") == {Form.WORD}
+    assert word_forms("Lindqvist", b"\x1blindqvistmiller", "tsvector") == {Encoding.WORD}
 
 
 @pytest.mark.parametrize("letters", [62, 63, 64])
@@ -157,11 +157,11 @@ def test_a_word_whose_length_takes_two_bytes_is_found(letters: int) -> None:
     size = bytes([(len(key) + 1) * 2 + 1]) if len(key) < 127 else bytes([0x10, 2, 0, 0])
     if len(key) in {124, 126, 128}:
         size = size if len(key) < 128 else ((len(key) + 4) * 4).to_bytes(4, "little")
-        assert word_forms(word, size + key, "gin") == {Form.WORD}
+        assert word_forms(word, size + key, "gin") == {Encoding.WORD}
     for mark in ("0", "0@"):
         term = (mark + word).encode()
         size = bytes([len(term)]) if len(term) < 128 else bytes([0x81, len(term) - 128])
-        assert word_forms(word, size + term) == {Form.WORD}
+        assert word_forms(word, size + term) == {Encoding.WORD}
 
 
 # Files.
@@ -176,7 +176,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanning, "PIECE_BYTES", SMALL)
 
 
-def test_every_place_in_a_file_is_told_with_its_offset_and_the_canarys_place(
+def test_every_place_in_a_file_is_told_with_its_offset_and_the_search_terms_place(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "base" / "16384" / "2619"
@@ -184,29 +184,29 @@ def test_every_place_in_a_file_is_told_with_its_offset_and_the_canarys_place(
     path.write_bytes(b"-" * 5 + b"jane@example.com" * 2 + b"." * 3 + b"Tom Sawyer")
     found = scan_files([path], tmp_path, patterns_of(["Tom Sawyer", "jane@example.com"]))
     assert sorted(found, key=lambda each: each.offset) == [
-        ("base/16384/2619", 5, 1, Form.UTF8),
-        ("base/16384/2619", 21, 1, Form.UTF8),
-        ("base/16384/2619", 40, 0, Form.UTF8),
+        ("base/16384/2619", 5, 1, Encoding.UTF8),
+        ("base/16384/2619", 21, 1, Encoding.UTF8),
+        ("base/16384/2619", 40, 0, Encoding.UTF8),
     ]
 
 
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("shift", range(-20, 2))
-@pytest.mark.parametrize("canary", ["Li Wei", "Tom Sawyer the 2nd"])
-def test_a_canary_across_the_border_of_two_pieces_is_found_once(
-    tmp_path: Path, canary: str, shift: int
+@pytest.mark.parametrize("search_term", ["Li Wei", "Tom Sawyer the 2nd"])
+def test_a_search_term_across_the_border_of_two_pieces_is_found_once(
+    tmp_path: Path, search_term: str, shift: int
 ) -> None:
     offsets = [SMALL + shift, 2 * SMALL + shift + 40, 4 * SMALL - 18]
     data = bytearray(4 * SMALL)
     for offset in offsets:
-        data[offset : offset + len(canary)] = canary.encode()
+        data[offset : offset + len(search_term)] = search_term.encode()
     path = tmp_path / "file"
     path.write_bytes(data)
-    found = scan_files([path], tmp_path, patterns_of([canary, "somebody else"]))
+    found = scan_files([path], tmp_path, patterns_of([search_term, "somebody else"]))
     assert sorted(each.offset for each in found) == sorted(offsets)
 
 
-def test_a_canary_at_the_beginning_and_at_the_end_of_a_file_is_found(tmp_path: Path) -> None:
+def test_a_search_term_at_the_beginning_and_at_the_end_of_a_file_is_found(tmp_path: Path) -> None:
     for size in range(12, 24):
         path = tmp_path / "file"
         path.write_bytes(b"Li Wei".ljust(size - 6, b".") + b"Li Wei")
@@ -214,7 +214,7 @@ def test_a_canary_at_the_beginning_and_at_the_end_of_a_file_is_found(tmp_path: P
         assert sorted(each.offset for each in found) == [0, size - 6]
 
 
-def test_an_empty_file_and_no_canary_are_no_fault(tmp_path: Path) -> None:
+def test_an_empty_file_and_no_search_term_are_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"")
     assert scan_files([path], tmp_path, patterns_of([SENTENCE])) == []
@@ -222,9 +222,9 @@ def test_an_empty_file_and_no_canary_are_no_fault(tmp_path: Path) -> None:
     assert scan_files([path], tmp_path, []) == []
 
 
-def test_two_canaries_that_look_alike_are_both_told() -> None:
+def test_two_search_terms_that_look_alike_are_both_told() -> None:
     scanner = Scanner(patterns_of(["Jane Doe", "JANE DOE"]))
-    assert {pattern.canary for _, pattern in scanner.find(b"Jane Doe")} == {0, 1}
+    assert {pattern.search_term for _, pattern in scanner.find(b"Jane Doe")} == {0, 1}
 
 
 def test_whoever_looks_on_may_end_it(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_every_place_of_every_pattern_is_found_once(patterns: list[bytes], data:
         for offset in range(len(data))
         if data.startswith(pattern, offset)
     }
-    scanner = Scanner(Pattern(pattern, 0, Form.UTF8) for pattern in set(patterns))
+    scanner = Scanner(Pattern(pattern, 0, Encoding.UTF8) for pattern in set(patterns))
     found = [(offset, pattern.data) for offset, pattern in scanner.find(data)]
     assert set(found) == expected
     assert len(found) == len(expected)
@@ -273,32 +273,32 @@ def test_what_is_written_is_found_whatever_the_text(text: str) -> None:
         assert 2 in found
 
 
-# What can be a canary.
+# What can be a search term.
 
 
 @pytest.mark.parametrize("short", ["", "Jane", "12345", "王", "      ", "------", "ababababab"])
-def test_what_would_be_found_by_chance_is_no_canary(short: str) -> None:
+def test_what_would_be_found_by_chance_is_no_search_term(short: str) -> None:
     with pytest.raises(InvalidField) as refused:
-        check_canaries(["Jane Doe", short], "canaries")
-    assert refused.value.fields == ("canaries[1]",)
+        check_search_terms(["Jane Doe", short], "search_terms")
+    assert refused.value.fields == ("search_terms[1]",)
     assert "by chance" in refused.value.detail
     assert not short or short not in refused.value.detail
 
 
 @pytest.mark.parametrize(
-    ("canaries", "field"),
+    ("search_terms", "field"),
     [
-        (["Jane Doe", "x1y" * 342], "canaries[1]"),
-        (["Jane Doe \ud800"], "canaries[0]"),
-        (["Jane Doe \0"], "canaries[0]"),
-        (["Jane Doe"] * (MAX_CANARIES + 1), "canaries"),
+        (["Jane Doe", "x1y" * 342], "search_terms[1]"),
+        (["Jane Doe \ud800"], "search_terms[0]"),
+        (["Jane Doe \0"], "search_terms[0]"),
+        (["Jane Doe"] * (MAX_SEARCH_TERMS + 1), "search_terms"),
     ],
 )
 def test_a_list_that_cannot_be_looked_for_is_refused_by_its_field(
-    canaries: list[str], field: str
+    search_terms: list[str], field: str
 ) -> None:
     with pytest.raises(InvalidField) as refused:
-        check_canaries(canaries, "canaries")
+        check_search_terms(search_terms, "search_terms")
     assert refused.value.fields == (field,)
     assert "Jane" not in refused.value.detail
 
@@ -319,19 +319,19 @@ def fill(database: str) -> None:
         )
 
 
-def found_in(folder: Path, index: Index) -> dict[str, set[tuple[int, Form]]]:
-    """By file, which canaries are in it and in which form."""
-    canaries = [EMAIL, SAID, "2 said: Bergstrom!", "Øl-Canary"]
-    words = [telling_words(canary, ANALYZER) for canary in canaries]
-    patterns = [*patterns_of(canaries), *word_patterns_of(words, index)]
+def found_in(folder: Path, index: Index) -> dict[str, set[tuple[int, Encoding]]]:
+    """By file, which search terms are in it and in which encoding."""
+    search_terms = [EMAIL, SAID, "2 said: Bergstrom!", "Øl-Canary"]
+    words = [telling_words(search_term, ANALYZER) for search_term in search_terms]
+    patterns = [*patterns_of(search_terms), *word_patterns_of(words, index)]
     files = [path for path in folder.rglob("*") if path.is_file()]
-    found: dict[str, set[tuple[int, Form]]] = {}
+    found: dict[str, set[tuple[int, Encoding]]] = {}
     for each in scan_files(files, folder, patterns):
-        found.setdefault(each.file, set()).add((each.canary, each.form))
+        found.setdefault(each.file, set()).add((each.search_term, each.encoding))
     return found
 
 
-IN_ROWS = {(0, Form.UTF8), (1, Form.UTF8), (2, Form.UTF8)}
+IN_ROWS = {(0, Encoding.UTF8), (1, Encoding.UTF8), (2, Encoding.UTF8)}
 
 
 def test_sqlite_rows_and_words_are_found_in_the_log_and_then_in_the_file(tmp_path: Path) -> None:
@@ -340,11 +340,15 @@ def test_sqlite_rows_and_words_are_found_in_the_log_and_then_in_the_file(tmp_pat
         client.user.add(user_id="tom")
         client.message.add("s0", NewMessage(content=SAID), user_id="tom")
         in_log = found_in(tmp_path, "fts5")["userkeep.db-wal"]
-        assert {(1, Form.UTF8), (1, Form.WORD), (1, Form.TAIL)} <= in_log
+        assert {(1, Encoding.UTF8), (1, Encoding.WORD), (1, Encoding.TAIL)} <= in_log
     fill(str(path))
     found = found_in(tmp_path, "fts5")
     assert set(found) == {"userkeep.db"}
-    assert found["userkeep.db"] >= IN_ROWS | {(1, Form.WORD), (1, Form.TAIL), (3, Form.UTF8)}
+    assert found["userkeep.db"] >= IN_ROWS | {
+        (1, Encoding.WORD),
+        (1, Encoding.TAIL),
+        (3, Encoding.UTF8),
+    }
 
 
 def test_sqlite_free_pages_and_gaps_are_looked_into(tmp_path: Path) -> None:
@@ -375,11 +379,11 @@ def test_postgres_rows_words_and_the_log_are_looked_into() -> None:
     if not Path(folder).is_dir():
         pytest.skip("the server that was given is on another machine")
     found = found_in(Path(folder) / "base" / str(number), "tsvector")
-    assert {(1, Form.UTF8), (1, Form.WORD)} <= found[Path(table).name]
+    assert {(1, Encoding.UTF8), (1, Encoding.WORD)} <= found[Path(table).name]
     keys = found_in(Path(folder) / "base" / str(number), "gin")
-    assert (1, Form.WORD) in keys[Path(index).name]
-    assert (1, Form.WORD) not in keys[Path(table).name]
+    assert (1, Encoding.WORD) in keys[Path(index).name]
+    assert (1, Encoding.WORD) not in keys[Path(table).name]
     everywhere = set().union(*found.values())
-    assert (0, Form.UTF8) in everywhere
+    assert (0, Encoding.UTF8) in everywhere
     log = found_in(Path(folder) / "pg_wal", "tsvector")
-    assert {(0, Form.UTF8), (1, Form.UTF8)} <= set().union(*log.values())
+    assert {(0, Encoding.UTF8), (1, Encoding.UTF8)} <= set().union(*log.values())

@@ -7,7 +7,11 @@ from msgspec import Meta
 
 from userkeep.api.common import ListQuery, Moment, Page
 from userkeep.api.operation import Operation
-from userkeep.domain.canaries import MAX_CANARIES, MAX_CANARY_LENGTH, MIN_CANARY_BYTES
+from userkeep.domain.search_terms import (
+    MAX_SEARCH_TERM_LENGTH,
+    MAX_SEARCH_TERMS,
+    MIN_SEARCH_TERM_BYTES,
+)
 from userkeep.domain.verification import MOST_RESIDUES
 
 
@@ -76,18 +80,18 @@ class DeleteQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
-# Judged in domain.canaries, which says which one is at fault.
-Canary = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_CANARY_LENGTH})]
+# Checked in domain.search_terms, which names the one at fault.
+SearchTerm = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_SEARCH_TERM_LENGTH})]
 
-Canaries = Annotated[
-    list[Canary],
+SearchTerms = Annotated[
+    list[SearchTerm],
     Meta(
         description=(
-            f"Texts of the subject to look for, up to {MAX_CANARIES} of up to "
-            f"{MAX_CANARY_LENGTH:,} characters: an address, a name in full, a sentence. Each has "
-            f"{MIN_CANARY_BYTES} bytes at least. They are neither kept nor logged."
+            f"Texts of the subject to look for, such as an email address, a name or a sentence: "
+            f"up to {MAX_SEARCH_TERMS}, each from {MIN_SEARCH_TERM_BYTES} bytes to "
+            f"{MAX_SEARCH_TERM_LENGTH:,} characters. They are neither stored nor logged."
         ),
-        extra_json_schema={"maxItems": MAX_CANARIES},
+        extra_json_schema={"maxItems": MAX_SEARCH_TERMS},
     ),
 ]
 
@@ -99,7 +103,7 @@ class VerifyErasure(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         str | None,
         Meta(description="The id that the subject had; of a message, that of its session."),
     ] = None
-    canaries: Canaries = []
+    search_terms: SearchTerms = []
 
 
 class Residue(msgspec.Struct, kw_only=True):
@@ -112,26 +116,28 @@ class Residue(msgspec.Struct, kw_only=True):
             examples=["table messages.content", "file userkeep.db at 12345"],
         ),
     ]
-    canary: Annotated[
+    search_term: Annotated[
         int | None,
-        Meta(description="Its place in `canaries`, from 0; null: the subject's own id or uuid."),
+        Meta(description="Index in `search_terms`; null: the subject's own id or uuid."),
     ]
-    form: Annotated[str, Meta(description="As what it was found, such as `utf-8` or `base64`.")]
+    encoding: Annotated[
+        str, Meta(description="How it is encoded there, such as `utf-8` or `base64`.")
+    ]
 
 
-class LookedAt(msgspec.Struct, kw_only=True):
-    """What was looked through from end to end."""
+class Scanned(msgspec.Struct, kw_only=True):
+    """A table or file that was read from end to end."""
 
-    what: Annotated[str, Meta(description="A table, a file, or the files in a folder.")]
-    rows: Annotated[int | None, Meta(description="How many, of a table.")]
-    size_bytes: Annotated[int | None, Meta(description="How many, of files.")]
+    name: Annotated[str, Meta(description="A table, a file, or the files in a folder.")]
+    rows: Annotated[int | None, Meta(description="The number of rows of a table.")]
+    size_bytes: Annotated[int | None, Meta(description="The size of files.")]
 
 
-class NotLookedAt(msgspec.Struct, kw_only=True):
-    """What was not looked at, or could have proved nothing."""
+class Skipped(msgspec.Struct, kw_only=True):
+    """What was not scanned, or could have proved nothing."""
 
-    what: str
-    why: str
+    name: str
+    reason: str
 
 
 class Verification(msgspec.Struct, kw_only=True):
@@ -147,8 +153,8 @@ class Verification(msgspec.Struct, kw_only=True):
         bool,
         Meta(description="Whether somebody new bears the id; what is theirs is no hit."),
     ]
-    looked_at: list[LookedAt]
-    not_looked_at: list[NotLookedAt]
+    scanned: list[Scanned]
+    skipped: list[Skipped]
 
 
 OPERATIONS: tuple[Operation, ...] = (

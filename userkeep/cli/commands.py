@@ -278,7 +278,7 @@ def erasures() -> None:
 
     \b
     userkeep erasures list
-    userkeep erasures verify 01a204d3-fd4f-7b04-a503-2bf951c2c06d --canaries-from jane.txt
+    userkeep erasures verify 01a204d3-fd4f-7b04-a503-2bf951c2c06d --search-terms-from jane.txt
     """
 
 

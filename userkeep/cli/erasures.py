@@ -74,7 +74,7 @@ def purge(client: Userkeep, *, id: str, as_json: bool) -> None:  # noqa: A002
     "--subject-id", metavar="ID", help="The id that was deleted; of a message, that of its session."
 )
 @click.option(
-    "--canary",
+    "--search-term",
     "given",
     metavar="TEXT",
     multiple=True,
@@ -82,7 +82,7 @@ def purge(client: Userkeep, *, id: str, as_json: bool) -> None:  # noqa: A002
     "processes: rather give a file.",
 )
 @click.option(
-    "--canaries-from",
+    "--search-terms-from",
     "place",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
@@ -101,28 +101,28 @@ def verify(
 ) -> None:
     """Look again for what was deleted: in every row, and in the bytes of the database's files.
 
-    By itself it looks for the uuid that the erasure knows. Canaries are texts of whoever was
-    deleted, of 6 bytes at least: an address, a name in full, a sentence. They are told by their
-    place, from 0: those of --canary first, then the lines. They are neither kept nor logged. Until
-    the erasure is purged, they are in the files.
+    By itself it looks for the uuid that the erasure knows. Search terms are texts of whoever was
+    deleted, of 6 bytes at least: an address, a name in full, a sentence. The output names
+    them by their index: those of --search-term first, then the lines. They are neither kept nor
+    logged. Until the erasure is purged, they are in the files.
 
     The exit code is 3 where something was found, 0 where nothing was. It takes a second for every
     50 MiB or so.
 
     \b
     userkeep erasures verify 01a204d3-fd4f-7b04-a503-2bf951c2c06d --subject-id jane
-    userkeep erasures verify 01a204d3-fd4f-7b04-a503-2bf951c2c06d --canaries-from jane.txt
+    userkeep erasures verify 01a204d3-fd4f-7b04-a503-2bf951c2c06d --search-terms-from jane.txt
     """
-    canaries = [*given, *(_lines(place) if place else ())]
+    search_terms = [*given, *(_lines(place) if place else ())]
     with progress().status("Looking for what was deleted …"):
-        verification = client.erasure.verify(id, subject_id=subject_id, canaries=canaries)
+        verification = client.erasure.verify(id, subject_id=subject_id, search_terms=search_terms)
     print_verification(verification, as_json=as_json)
     if verification.found:
         sys.exit(PROBLEMS)
 
 
 def _lines(place: str) -> list[str]:
-    """The canaries in a file, on stdin, or as somebody types them."""
+    """The search terms in a file, on stdin, or as somebody types them."""
     if place == "-" and sys.stdin.isatty():
         return list(_typed())
     with click.open_file(place, "rb") as file:
@@ -131,7 +131,7 @@ def _lines(place: str) -> list[str]:
         # Not at whatever Python takes for the end of a line.
         lines = text.decode().split("\n")
     except UnicodeDecodeError as error:
-        raise SettingError("The canaries are not text in UTF-8.") from error
+        raise SettingError("The search terms are not text in UTF-8.") from error
     return [line.removesuffix("\r") for line in lines if line.strip()]
 
 

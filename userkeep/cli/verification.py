@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from userkeep.api.erasures import LookedAt, Residue, Verification
+from userkeep.api.erasures import Residue, Scanned, Verification
 from userkeep.cli.tables import plain_table
 from userkeep.cli.terminal import counted, in_one_line, output, print_json, visible
 
@@ -32,15 +32,15 @@ def _hits_table(hits: Sequence[Residue]) -> Table:
     table = plain_table()
     table.add_column("where", overflow="fold", min_width=10)
     table.add_column("what", no_wrap=True)
-    table.add_column("form", overflow="fold", style="dim")
+    table.add_column("encoding", overflow="fold", style="dim")
     table.add_column("times", justify="right")
     # A text may stand a thousand times in one file: a line says where it is first, and how often.
     alike: dict[tuple[str, str, str], list[Residue]] = {}
     for hit in hits:
-        what = "subject" if hit.canary is None else f"canaries[{hit.canary}]"
-        alike.setdefault((hit.where.partition(" at ")[0], what, hit.form), []).append(hit)
-    for (_, what, form), found in alike.items():
-        table.add_row(in_one_line(found[0].where), what, form, f"{len(found):,}")
+        what = "subject" if hit.search_term is None else f"search_terms[{hit.search_term}]"
+        alike.setdefault((hit.where.partition(" at ")[0], what, hit.encoding), []).append(hit)
+    for (_, what, encoding), found in alike.items():
+        table.add_row(in_one_line(found[0].where), what, encoding, f"{len(found):,}")
     return table
 
 
@@ -50,16 +50,16 @@ def _summary(verification: Verification) -> Iterator[tuple[str, Text]]:
     yield "found", _found(verification)
     if verification.id_reused:
         yield "namesake", Text("somebody new bears the id; what is theirs was not counted")
-    for name, looked_at in zip(
-        ("looked at", *[""] * len(verification.looked_at)), verification.looked_at, strict=False
+    for name, scanned in zip(
+        ("scanned", *[""] * len(verification.scanned)), verification.scanned, strict=False
     ):
-        yield name, Text(f"{visible(looked_at.what)}, {_amount(looked_at)}")
+        yield name, Text(f"{visible(scanned.name)}, {_amount(scanned)}")
     for name, left in zip(
-        ("not looked at", *[""] * len(verification.not_looked_at)),
-        verification.not_looked_at,
+        ("skipped", *[""] * len(verification.skipped)),
+        verification.skipped,
         strict=False,
     ):
-        yield name, Text(f"{visible(left.what)}: {visible(left.why)}")
+        yield name, Text(f"{visible(left.name)}: {visible(left.reason)}")
 
 
 def _found(verification: Verification) -> Text:
@@ -74,7 +74,7 @@ def _found(verification: Verification) -> Text:
     return Text(f"{counted(count, 'place')}{more}", style="bold red")
 
 
-def _amount(looked_at: LookedAt) -> str:
-    if looked_at.rows is not None:
-        return counted(looked_at.rows, "row")
-    return f"{-(-(looked_at.size_bytes or 0) // _KIB):,} KiB"
+def _amount(scanned: Scanned) -> str:
+    if scanned.rows is not None:
+        return counted(scanned.rows, "row")
+    return f"{-(-(scanned.size_bytes or 0) // _KIB):,} KiB"

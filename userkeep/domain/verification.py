@@ -13,34 +13,34 @@ class Residue(msgspec.Struct):
 
     Attributes:
         where: `table messages.content`, or `file userkeep.db at 12345`.
-        canary: which canary it is: its place in the list; None: the subject's own id or uuid.
-        form: in which form it was found; `id`, `uuid` and `erasure` are values of a column.
+        search_term: the index of the search term; None: the subject's own id or uuid.
+        encoding: how it is encoded there; `id`, `uuid` and `erasure` are values of a column.
     """
 
     where: str
-    canary: int | None
-    form: str
+    search_term: int | None
+    encoding: str
 
 
-class LookedAt(msgspec.Struct):
-    """What was looked through from end to end.
+class Scanned(msgspec.Struct):
+    """A table or file that was read from end to end.
 
     Attributes:
-        what: a table, a file, or the files of a folder.
-        rows: how many rows, of a table.
-        size_bytes: how many bytes, of files.
+        name: of the table, the file, or the files of a folder.
+        rows: the number of rows of a table.
+        size_bytes: the size of files.
     """
 
-    what: str
+    name: str
     rows: int | None = None
     size_bytes: int | None = None
 
 
-class NotLookedAt(msgspec.Struct):
-    """What was not looked at, or could have told nothing, and why."""
+class Skipped(msgspec.Struct):
+    """What was not scanned, or could have proved nothing."""
 
-    what: str
-    why: str
+    name: str
+    reason: str
 
 
 class Verification(msgspec.Struct):
@@ -51,15 +51,15 @@ class Verification(msgspec.Struct):
         residues: the first of those that were found, up to MOST_RESIDUES.
         residue_count: how many there are in all.
         id_reused: whether somebody new bears the subject's id now.
-        looked_at, not_looked_at: how far it went.
+        scanned, skipped: what was read, and what was not.
     """
 
     erasure: Erasure
     residues: list[Residue] = msgspec.field(default_factory=list)
     residue_count: int = 0
     id_reused: bool = False
-    looked_at: list[LookedAt] = msgspec.field(default_factory=list)
-    not_looked_at: list[NotLookedAt] = msgspec.field(default_factory=list)
+    scanned: list[Scanned] = msgspec.field(default_factory=list)
+    skipped: list[Skipped] = msgspec.field(default_factory=list)
 
     def note(self, residue: Residue) -> None:
         """One more."""
@@ -75,9 +75,9 @@ class Wanted(msgspec.Struct, frozen=True):
         erasure: which has come to its end.
         subject_id: the id that its subject had, if whoever asks knows it; of a message, that of
             its session.
-        canaries: texts of the subject.
+        search_terms: texts of the subject.
     """
 
     erasure: Erasure
     subject_id: str | None
-    canaries: tuple[str, ...]
+    search_terms: tuple[str, ...]

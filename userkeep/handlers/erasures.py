@@ -4,9 +4,9 @@ import msgspec
 
 from userkeep.api import erasures as wire
 from userkeep.api.common import Page
-from userkeep.domain.canaries import check_canaries
 from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.purge import Step
+from userkeep.domain.search_terms import check_search_terms
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import to_datetime
 from userkeep.domain.verification import Verification, Wanted
@@ -39,9 +39,9 @@ def purge(tx: Transaction, call: Call) -> StartedJob:
 def verify(tx: Transaction, call: Call) -> Wanted:
     """Return what to verify, checked; the caller runs the verification."""
     body: wire.VerifyErasure = call.body
-    canaries = check_canaries(body.canaries, "canaries")
+    search_terms = check_search_terms(body.search_terms, "search_terms")
     erasure = erasures.to_verify(tx, call.ids["id"], body.subject_id)
-    return Wanted(erasure, body.subject_id, canaries)
+    return Wanted(erasure, body.subject_id, search_terms)
 
 
 def started_deletion(tx: Transaction, call: Call, erasure: Erasure) -> StartedJob:
@@ -101,18 +101,16 @@ def serialize_verification(verification: Verification) -> wire.Verification:
         erasure=serialize_erasure(verification.erasure),
         found=verification.residue_count > 0,
         hits=[
-            wire.Residue(where=each.where, canary=each.canary, form=each.form)
+            wire.Residue(where=each.where, search_term=each.search_term, encoding=each.encoding)
             for each in verification.residues
         ],
         hit_count=verification.residue_count,
         id_reused=verification.id_reused,
-        looked_at=[
-            wire.LookedAt(what=each.what, rows=each.rows, size_bytes=each.size_bytes)
-            for each in verification.looked_at
+        scanned=[
+            wire.Scanned(name=each.name, rows=each.rows, size_bytes=each.size_bytes)
+            for each in verification.scanned
         ],
-        not_looked_at=[
-            wire.NotLookedAt(what=each.what, why=each.why) for each in verification.not_looked_at
-        ],
+        skipped=[wire.Skipped(name=each.name, reason=each.reason) for each in verification.skipped],
     )
 
 

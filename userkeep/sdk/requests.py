@@ -149,15 +149,15 @@ def body_of_search(**fields: Any) -> bytes:
     return body_with(**given)
 
 
-def body_of_verification(subject_id: str | None, canaries: Any) -> bytes:
+def body_of_verification(subject_id: str | None, search_terms: Any) -> bytes:
     """What to look for, as JSON.
 
     Raises:
-        InvalidField: naming the field that cannot be sent, such as `canaries[3]`.
+        InvalidField: naming the field that cannot be sent, such as `search_terms[3]`.
     """
-    if not isinstance(canaries, Iterable) or isinstance(canaries, str | bytes | Mapping):
-        raise InvalidField("canaries must be a list of texts.", "canaries")
-    return body_with(subject_id=subject_id, canaries=list(canaries))
+    if not isinstance(search_terms, Iterable) or isinstance(search_terms, str | bytes | Mapping):
+        raise InvalidField("search_terms must be a list of texts.", "search_terms")
+    return body_with(subject_id=subject_id, search_terms=list(search_terms))
 
 
 def batches_of(messages: Iterable[NewMessage], user_id: str | None) -> Iterator[tuple[int, bytes]]:

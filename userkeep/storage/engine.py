@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 
 from userkeep.domain.purge import NotDone
 from userkeep.domain.transaction import Operation
-from userkeep.domain.verification import NotLookedAt
+from userkeep.domain.verification import Skipped
 from userkeep.storage.raw_files import RawFile
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class Files(NamedTuple):
     """
 
     raw: tuple[RawFile, ...]
-    unread: tuple[NotLookedAt, ...]
+    unread: tuple[Skipped, ...]
 
 
 class Engine(Protocol):

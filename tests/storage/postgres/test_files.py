@@ -35,7 +35,7 @@ def test_the_files_of_a_server_are_found_without_those_of_other_databases(
     folders = {Path(name).parent.as_posix() for name in names(files)}
     assert {f"base/{my_number}", "global", "pg_wal"} <= folders
     assert f"base/{other_number}" not in folders
-    assert [each.what for each in files.unread] == ["other databases of the server"]
+    assert [each.name for each in files.unread] == ["other databases of the server"]
     in_folders = [name for name in names(files) if "/" in name]
     assert in_folders[0].startswith("pg_wal/")
     [version] = [file for file in files.raw if file.name == "PG_VERSION"]
@@ -52,7 +52,7 @@ def test_a_role_that_may_not_know_where_the_files_are_is_told(
     as_simple = url.replace("postgres@", "simple@", 1)
     raw, [unread] = files_of(as_simple)
     assert raw == ()
-    assert "pg_read_all_settings" in unread.why
+    assert "pg_read_all_settings" in unread.reason
 
 
 def test_a_folder_that_only_looks_like_that_of_the_server_is_not_taken_for_it(
@@ -76,4 +76,4 @@ def test_a_folder_that_only_looks_like_that_of_the_server_is_not_taken_for_it(
 def test_a_server_that_is_away_is_a_reason() -> None:
     raw, [unread] = files_of("postgresql://nobody@127.0.0.1:9/none")
     assert raw == ()
-    assert "cannot be used" in unread.why
+    assert "cannot be used" in unread.reason

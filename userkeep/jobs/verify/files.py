@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from userkeep.domain.verification import LookedAt, NotLookedAt, Residue, Verification
+from userkeep.domain.verification import Residue, Scanned, Skipped, Verification
 from userkeep.jobs.verify.patterns import Pattern
 from userkeep.jobs.verify.scanning import Scanner
 from userkeep.jobs.verify.search_terms import Texts
@@ -23,7 +23,7 @@ class FileSearch:
         self._texts = texts
         self._scanner = Scanner(patterns)
         self._found = found
-        self._looked_at: dict[str, LookedAt] = {}
+        self._scanned: dict[str, Scanned] = {}
 
     def run(self, go_on: Callable[[], None]) -> None:
         """Look through them.
@@ -35,33 +35,35 @@ class FileSearch:
         for time in range(_TIMES):
             raw, unread = self._engine.files()
             if time == 0:
-                self._found.not_looked_at.extend(unread)
+                self._found.skipped.extend(unread)
             for file in raw:
                 if file.name not in known:
                     known.add(file.name)
                     self._look_into(file, go_on)
 
     def _look_into(self, file: RawFile, go_on: Callable[[], None]) -> None:
-        looked_at = self._noted(file)
+        scanned = self._noted(file)
 
         def count(size_bytes: int) -> None:
-            looked_at.size_bytes = (looked_at.size_bytes or 0) + size_bytes
+            scanned.size_bytes = (scanned.size_bytes or 0) + size_bytes
             go_on()
 
         try:
             for found in self._scanner.scan(file, count):
                 where = f"file {found.file} at {found.offset}"
-                self._found.note(Residue(where, self._texts.canary(found.canary), found.form))
+                self._found.note(
+                    Residue(where, self._texts.search_term(found.search_term), found.encoding)
+                )
         except FileNotFoundError:
             pass  # it is gone, with what was in it
         except OSError as error:
-            why = f"It cannot be read: {error.strerror or error}."
-            self._found.not_looked_at.append(NotLookedAt(f"file {file.name}", why))
+            reason = f"It cannot be read: {error.strerror or error}."
+            self._found.skipped.append(Skipped(f"file {file.name}", reason))
 
-    def _noted(self, file: RawFile) -> LookedAt:
+    def _noted(self, file: RawFile) -> Scanned:
         """Where it is noted how much of a file was looked at."""
-        what = file.label
-        if what not in self._looked_at:
-            self._looked_at[what] = LookedAt(what, size_bytes=0)
-            self._found.looked_at.append(self._looked_at[what])
-        return self._looked_at[what]
+        name = file.label
+        if name not in self._scanned:
+            self._scanned[name] = Scanned(name, size_bytes=0)
+            self._found.scanned.append(self._scanned[name])
+        return self._scanned[name]

@@ -1,12 +1,12 @@
-"""What a text looks like in a file: the bytes to look for, each with the name of its form.
+"""What a text looks like in a file: the bytes to look for, each with the name of its encoding.
 
 A text may have been written as it is, by a program that escapes JSON, by an index that keeps folded
-words, in hex or in base64. Each form is a sequence of bytes that is found wherever it stands.
+words, in hex or in base64. Each encoding is a sequence of bytes that is found wherever it stands.
 
 Not found are:
 
 - a text that is cut in two, by the end of a page or of a row's part: of a long text give several
-  pieces as canaries, each of which is short against a page;
+  pieces as search terms, each of which is short against a page;
 - what is compressed or encrypted: PostgreSQL compresses values of more than 2 KB or so;
 - words of less than six bytes, base64 with line ends in it, and the first letters of a word alone,
   as the list of pages of an FTS5 index has them.
@@ -22,8 +22,8 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from userkeep.domain.canaries import MIN_CANARY_BYTES, MIN_DIFFERENT_BYTES
 from userkeep.domain.search.analyzer import Analyzer, fold
+from userkeep.domain.search_terms import MIN_DIFFERENT_BYTES, MIN_SEARCH_TERM_BYTES
 
 Index = Literal["fts5", "gin", "tsvector"]
 """How an engine keeps words: SQLite in pages of FTS5; PostgreSQL as the keys of a GIN index, and in
@@ -42,8 +42,8 @@ it has another neighbour, or in its row, it does not.
 """
 
 
-class Form(StrEnum):
-    """In which form a text is found."""
+class Encoding(StrEnum):
+    """How a text is encoded where it is found."""
 
     UTF8 = "utf-8"
     OTHER_CASE = "utf-8, in another case"
@@ -58,8 +58,17 @@ class Form(StrEnum):
     TAIL = "end of a word of the index"
 
 
-IN_ROWS = frozenset({Form.UTF8, Form.OTHER_CASE, Form.JSON, Form.BASE64, Form.HEX, Form.UUID})
-"""The forms in which a text can stand in a text."""
+IN_ROWS = frozenset(
+    {
+        Encoding.UTF8,
+        Encoding.OTHER_CASE,
+        Encoding.JSON,
+        Encoding.BASE64,
+        Encoding.HEX,
+        Encoding.UUID,
+    }
+)
+"""The encodings in which a text can stand in a text."""
 
 
 class Pattern(NamedTuple):
@@ -67,24 +76,24 @@ class Pattern(NamedTuple):
 
     Attributes:
         data: at least six.
-        canary: which canary they stand for: its place in the list.
-        form: in which form.
+        search_term: the index of the search term that they stand for.
+        encoding: how it is encoded.
     """
 
     data: bytes
-    canary: int
-    form: Form
+    search_term: int
+    encoding: Encoding
 
 
-def patterns_of(canaries: Sequence[str]) -> list[Pattern]:
+def patterns_of(search_terms: Sequence[str]) -> list[Pattern]:
     """The patterns of some texts, without those of their words.
 
-    Each sequence of bytes is there once for a canary, under the first form that has it.
+    Each sequence of bytes is there once for a search term, under the first encoding that has it.
     """
     return [
-        Pattern(data, number, form)
-        for number, canary in enumerate(canaries)
-        for data, form in _once(_forms(canary))
+        Pattern(data, number, encoding)
+        for number, search_term in enumerate(search_terms)
+        for data, encoding in _once(_encodings(search_term))
     ]
 
 
@@ -92,48 +101,48 @@ def word_patterns_of(words: Sequence[Set[str]], index: Index) -> list[Pattern]:
     """The patterns of words as an index keeps them.
 
     Args:
-        words: of each canary in its place, as `telling_words` gives them.
+        words: of each search term, in their order, as `telling_words` gives them.
         index: how the engine keeps them.
     """
-    forms_of = {"fts5": _in_fts5, "gin": _in_gin, "tsvector": _in_tsvector}[index]
+    encodings_of = {"fts5": _in_fts5, "gin": _in_gin, "tsvector": _in_tsvector}[index]
     return [
-        Pattern(data, number, form)
-        for number, of_canary in enumerate(words)
-        for data, form in _once(each for word in sorted(of_canary) for each in forms_of(word))
+        Pattern(data, number, encoding)
+        for number, of_term in enumerate(words)
+        for data, encoding in _once(each for word in sorted(of_term) for each in encodings_of(word))
     ]
 
 
-def telling_words(canary: str, analyzer: Analyzer) -> frozenset[str]:
-    """The words of a canary that can be looked for by themselves, as the index keeps them."""
-    return frozenset(word for word in analyzer.tokenize(canary) if _is_telling(word.encode()))
+def telling_words(search_term: str, analyzer: Analyzer) -> frozenset[str]:
+    """The words of a search term that can be looked for by themselves, as the index keeps them."""
+    return frozenset(word for word in analyzer.tokenize(search_term) if _is_telling(word.encode()))
 
 
-def _once(forms: Iterable[tuple[bytes, Form]]) -> Iterator[tuple[bytes, Form]]:
+def _once(encoded: Iterable[tuple[bytes, Encoding]]) -> Iterator[tuple[bytes, Encoding]]:
     known: set[bytes] = set()
-    for data, form in forms:
+    for data, encoding in encoded:
         if data not in known and _is_telling(data):
             known.add(data)
-            yield data, form
+            yield data, encoding
 
 
 def _is_telling(data: bytes) -> bool:
-    return len(data) >= MIN_CANARY_BYTES and len(set(data)) >= MIN_DIFFERENT_BYTES
+    return len(data) >= MIN_SEARCH_TERM_BYTES and len(set(data)) >= MIN_DIFFERENT_BYTES
 
 
-def _forms(text: str) -> Iterator[tuple[bytes, Form]]:
-    yield text.encode(), Form.UTF8
-    yield from ((data, Form.UUID) for data in _uuid_texts(text))
-    yield from ((data, Form.UUID_BYTES) for data in _uuid_bytes(text))
+def _encodings(text: str) -> Iterator[tuple[bytes, Encoding]]:
+    yield text.encode(), Encoding.UTF8
+    yield from ((data, Encoding.UUID) for data in _uuid_texts(text))
+    yield from ((data, Encoding.UUID_BYTES) for data in _uuid_bytes(text))
     variants = _variants(text)
     for variant in variants:
-        yield variant.encode(), Form.OTHER_CASE
+        yield variant.encode(), Encoding.OTHER_CASE
     for variant in variants:
-        yield from ((each.encode(), Form.JSON) for each in _json_forms(variant))
-        yield variant.encode("utf-16-le"), Form.UTF16_LE
-        yield variant.encode("utf-16-be"), Form.UTF16_BE
-    yield text.encode().hex().encode(), Form.HEX
-    yield text.encode().hex().upper().encode(), Form.HEX
-    yield from ((each, Form.BASE64) for each in _base64_forms(text.encode()))
+        yield from ((each.encode(), Encoding.JSON) for each in _json_forms(variant))
+        yield variant.encode("utf-16-le"), Encoding.UTF16_LE
+        yield variant.encode("utf-16-be"), Encoding.UTF16_BE
+    yield text.encode().hex().encode(), Encoding.HEX
+    yield text.encode().hex().upper().encode(), Encoding.HEX
+    yield from ((each, Encoding.BASE64) for each in _base64_forms(text.encode()))
 
 
 def _variants(text: str) -> tuple[str, ...]:
@@ -158,9 +167,9 @@ def _uuid_texts(text: str) -> Iterator[bytes]:
     if _UUID.fullmatch(text.lower()):
         digits = text.lower().replace("-", "")
         parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-        for form in ("-".join(parts), digits):
-            yield form.encode()
-            yield form.upper().encode()
+        for written in ("-".join(parts), digits):
+            yield written.encode()
+            yield written.upper().encode()
 
 
 def _uuid_bytes(text: str) -> Iterator[bytes]:
@@ -237,20 +246,20 @@ def _base64_forms(data: bytes) -> Iterator[bytes]:
 _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 
-def _in_tsvector(word: str) -> Iterator[tuple[bytes, Form]]:
-    yield word.encode(), Form.WORD
+def _in_tsvector(word: str) -> Iterator[tuple[bytes, Encoding]]:
+    yield word.encode(), Encoding.WORD
 
 
-def _in_gin(word: str) -> Iterator[tuple[bytes, Form]]:
+def _in_gin(word: str) -> Iterator[tuple[bytes, Encoding]]:
     """A key is a text after its length, which is in one byte or in four."""
     for mark in ("", "@"):
         key = f"{mark}{word}".encode()
         size = len(key) + 1
         length = bytes([size << 1 | 1]) if size < 0x80 else (size + 3 << 2).to_bytes(4, "little")
-        yield length + key, Form.WORD
+        yield length + key, Encoding.WORD
 
 
-def _in_fts5(word: str) -> Iterator[tuple[bytes, Form]]:
+def _in_fts5(word: str) -> Iterator[tuple[bytes, Encoding]]:
     """The first of a page is written whole after its length, all others as MIN_TAIL_BYTES says.
 
     Each begins with a `0`, which stands for the main index, and perhaps the `@` of names. So a word
@@ -258,10 +267,10 @@ def _in_fts5(word: str) -> Iterator[tuple[bytes, Form]]:
     """
     for mark in (b"0", b"0@"):
         term = mark + word.encode()
-        yield _varint(len(term)) + term, Form.WORD
+        yield _varint(len(term)) + term, Encoding.WORD
         for shared in range(1, len(term) - MIN_TAIL_BYTES + 1):
-            form = Form.WORD if shared <= len(mark) else Form.TAIL
-            yield _varint(shared) + _varint(len(term) - shared) + term[shared:], form
+            encoding = Encoding.WORD if shared <= len(mark) else Encoding.TAIL
+            yield _varint(shared) + _varint(len(term) - shared) + term[shared:], encoding
 
 
 def _varint(number: int) -> bytes:

@@ -8,7 +8,7 @@ from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.entries import without_speaker_prefix
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.verification import LookedAt, Residue, Verification, Wanted
+from userkeep.domain.verification import Residue, Scanned, Verification, Wanted
 from userkeep.jobs.verify.patterns import IN_ROWS, patterns_of, telling_words
 from userkeep.jobs.verify.scanning import Scanner
 from userkeep.jobs.verify.search_terms import Texts
@@ -42,7 +42,7 @@ class RowSearch:
         self._texts = texts
         self._found = found
         self._judge = _Judge(scope, wanted, found)
-        self._scanner = Scanner(each for each in patterns_of(texts.all) if each.form in IN_ROWS)
+        self._scanner = Scanner(each for each in patterns_of(texts.all) if each.encoding in IN_ROWS)
         self.words = [telling_words(text, scope.rules.analyzer) for text in texts.all]
         self._all_words = frozenset[str]().union(*self.words)
         self.explained: dict[int, str] = {}
@@ -60,7 +60,7 @@ class RowSearch:
                 go_on()
                 count += len(rows)
                 self._look_into(look, rows)
-            self._found.looked_at.append(LookedAt(f"table {look.table.name}", rows=count))
+            self._found.scanned.append(Scanned(f"table {look.table.name}", rows=count))
 
     def _rows(self, look: Look) -> Iterator[list[Row]]:
         values: dict[str, Any] = {"project_id": self._scope.project_id}
@@ -103,10 +103,10 @@ class RowSearch:
             return
         # No text has a NUL in it, so nothing is found across two values.
         for _, pattern in self._scanner.find("\0".join(values).encode()):
-            canary = self._texts.canary(pattern.canary)
-            self.explained.setdefault(pattern.canary, where)
-            if canary is not None and not place.is_kept:
-                self._found.note(Residue(where, canary, pattern.form))
+            search_term = self._texts.search_term(pattern.search_term)
+            self.explained.setdefault(pattern.search_term, where)
+            if search_term is not None and not place.is_kept:
+                self._found.note(Residue(where, search_term, pattern.encoding))
 
 
 class _Judge:
@@ -135,12 +135,12 @@ class _Judge:
     def _judge(self, look: Look, marks: dict[Place, Any]) -> None:
         columns = {place.column: value for place, value in marks.items()}
         for place, value in marks.items():
-            form = self._form(place, value, columns)
-            if form is not None:
+            encoding = self._encoding(place, value, columns)
+            if encoding is not None:
                 where = f"table {look.table.name}.{place.column}"
-                self._found.note(Residue(where, None, form))
+                self._found.note(Residue(where, None, encoding))
 
-    def _form(self, place: Place, value: Any, columns: dict[str, Any]) -> str | None:
+    def _encoding(self, place: Place, value: Any, columns: dict[str, Any]) -> str | None:
         """As what a value is the subject's; None where it is not."""
         if place.is_kept or value is None:
             return None

@@ -10,7 +10,7 @@ from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
-from userkeep.jobs.verify.patterns import Form, Pattern
+from userkeep.jobs.verify.patterns import Encoding, Pattern
 from userkeep.storage.raw_files import OpenFile, PlainFile, RawFile
 
 PIECE_BYTES = 1024 * 1024
@@ -23,19 +23,19 @@ _GROUP = 4
 
 
 class Found(NamedTuple):
-    """A place in a file where a canary is.
+    """A place in a file where a search term is.
 
     Attributes:
         file: its name.
         offset: of the first byte.
-        canary: which: its place in the list.
-        form: in which form.
+        search_term: its index in the list.
+        encoding: how it is encoded there.
     """
 
     file: str
     offset: int
-    canary: int
-    form: Form
+    search_term: int
+    encoding: Encoding
 
 
 class Scanner:
@@ -51,7 +51,7 @@ class Scanner:
     def find(self, data: bytes) -> Iterator[tuple[int, Pattern]]:
         """Every place where a pattern is, in no order: its offset, and which pattern.
 
-        Where two canaries have a pattern in common, there is one for each.
+        Where two search terms have a pattern in common, there is one for each.
         """
         for offset, found in self._finder.find(data):
             for pattern in self._meanings[found]:
@@ -70,7 +70,9 @@ class Scanner:
             for begin, fresh, data in self._pieces(reading):
                 for offset, pattern in self.find(data):
                     if offset + len(pattern.data) > fresh:
-                        yield Found(file.name, begin + offset, pattern.canary, pattern.form)
+                        yield Found(
+                            file.name, begin + offset, pattern.search_term, pattern.encoding
+                        )
                 go_on(len(data) - fresh)
 
     def _pieces(self, reading: OpenFile) -> Iterator[tuple[int, int, bytes]]:

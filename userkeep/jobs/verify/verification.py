@@ -6,7 +6,7 @@ from functools import partial
 
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Scope
-from userkeep.domain.verification import NotLookedAt, Verification, Wanted
+from userkeep.domain.verification import Skipped, Verification, Wanted
 from userkeep.jobs.verify.files import FileSearch
 from userkeep.jobs.verify.patterns import Index, Pattern, patterns_of, word_patterns_of
 from userkeep.jobs.verify.rows import RowSearch
@@ -49,8 +49,8 @@ class Verifying:
         if patterns:
             FileSearch(self._engine, texts, patterns, found).run(self._go_on)
         else:
-            why = "There is no text to look for in them: give canaries, or a longer subject_id."
-            found.not_looked_at.append(NotLookedAt("files", why))
+            reason = "There is no text to look for: give search terms, or a longer subject_id."
+            found.skipped.append(Skipped("files", reason))
         return found
 
     def stop(self) -> None:
@@ -69,10 +69,10 @@ class Verifying:
         self, texts: Texts, rows: RowSearch, found: Verification
     ) -> list[Pattern]:
         for number, where in sorted(rows.explained.items()):
-            what = f"{texts.name(number)} in the files"
-            why = f"Rows that are there have it ({where}), and so have the files."
-            found.not_looked_at.append(NotLookedAt(what, why))
-        return [each for each in patterns_of(texts.all) if each.canary not in rows.explained]
+            name = f"{texts.name(number)} in the files"
+            reason = f"Rows that are there have it ({where}), and so have the files."
+            found.skipped.append(Skipped(name, reason))
+        return [each for each in patterns_of(texts.all) if each.search_term not in rows.explained]
 
     def _patterns_of_words(
         self, texts: Texts, rows: RowSearch, in_use: set[str], found: Verification
@@ -80,8 +80,8 @@ class Verifying:
         for number, words in enumerate(rows.words):
             used = len(words & in_use)
             if used:
-                what = f"{used} of {len(words)} words of {texts.name(number)} in the index of words"
-                why = "Messages that are there have them too."
-                found.not_looked_at.append(NotLookedAt(what, why))
+                name = f"{used} of {len(words)} words of {texts.name(number)} in the index of words"
+                reason = "Messages that are there have them too."
+                found.skipped.append(Skipped(name, reason))
         index: Index = "fts5" if self._engine.dialect == "sqlite" else "gin"
         return word_patterns_of([words - in_use for words in rows.words], index)

@@ -48,7 +48,7 @@ class AsyncErasureClient:
         id: str,  # noqa: A002 - its name everywhere
         *,
         subject_id: str | None = None,
-        canaries: Sequence[str] = (),
+        search_terms: Sequence[str] = (),
     ) -> Verification:
         """Look again for what was deleted: in every row, and in the bytes of the database's files.
 
@@ -58,8 +58,8 @@ class AsyncErasureClient:
         Args:
             subject_id: the id that was deleted (of a message, that of its session), to look for it
                 too; the erasure itself knows a hash of it and the uuid.
-            canaries: texts of the deleted user, such as an address or a sentence: up to 100 of up
-                to 1,024 characters, each of 6 bytes at least. They are neither kept nor logged.
+            search_terms: texts of the deleted user, such as an email address or a sentence: up to
+                100, each from 6 bytes to 1,024 characters. They are neither stored nor logged.
 
         Returns:
             Whether anything was `found`, where (`hits`), and how far it looked.
@@ -67,9 +67,9 @@ class AsyncErasureClient:
         Raises:
             NotFound: there is no erasure with this id.
             Conflict: it goes on still.
-            InvalidField: a canary would be found by chance, or subject_id is not what was deleted.
+            InvalidField: a search term would be found by chance, or `subject_id` does not match.
         """
-        body = body_of_verification(subject_id, canaries)
+        body = body_of_verification(subject_id, search_terms)
         call = make_call("erasures.verify", {"id": id}, body=body)
         verification: Verification = await self._caller.call(call)
         return verification

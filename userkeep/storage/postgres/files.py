@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from userkeep.domain.verification import NotLookedAt
+from userkeep.domain.verification import Skipped
 from userkeep.storage.engine import Files
 from userkeep.storage.postgres.server import connect, opening_problem
 from userkeep.storage.raw_files import PlainFile
@@ -52,12 +52,12 @@ def _files(connection: psycopg.Connection[Any]) -> Files:
         return _none(_NOT_READABLE)
     except (OSError, ValueError, IndexError):
         return _none(_NOT_FOUND)
-    others = NotLookedAt("other databases of the server", "They belong to others.")
+    others = Skipped("other databases of the server", "They belong to others.")
     return Files(tuple(_files_in(data, str(database))), (others,))
 
 
-def _none(why: str) -> Files:
-    return Files((), (NotLookedAt("files of the PostgreSQL server", why),))
+def _none(reason: str) -> Files:
+    return Files((), (Skipped("files of the PostgreSQL server", reason),))
 
 
 def _is_of_server(data: Path, identifier: int, started_at_s: float) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import apsw
 
-from userkeep.domain.verification import NotLookedAt
+from userkeep.domain.verification import Skipped
 from userkeep.storage.engine import Files
 from userkeep.storage.raw_files import OpenFile
 from userkeep.storage.sqlite.connection import MEMORY
@@ -67,8 +67,8 @@ def files_of(path: str) -> Files:
     read is then found in one of them at least.
     """
     if path == MEMORY:
-        why = "The database is in memory and has no files."
-        return Files((), (NotLookedAt("files", why),))
+        reason = "The database is in memory and has no files."
+        return Files((), (Skipped("files", reason),))
     real = Path(os.path.realpath(path))
     beside = [each for each in real.parent.iterdir() if each.name.startswith(real.name)]
     order = {f"{real.name}-wal": 0, f"{real.name}-journal": 1, real.name: 2}
@@ -79,5 +79,5 @@ def files_of(path: str) -> Files:
         for each in sorted(beside, key=lambda each: (order.get(each.name, 3), each.name))
         if each.is_file() and each.name not in {shared_memory, secret}
     ]
-    why = "It contains only page numbers, and locks that reading it would drop."
-    return Files(tuple(raw), (NotLookedAt(f"file {shared_memory}", why),))
+    reason = "It contains only page numbers, and locks that reading it would drop."
+    return Files(tuple(raw), (Skipped(f"file {shared_memory}", reason),))

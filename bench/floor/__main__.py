@@ -10,7 +10,7 @@ import uvloop
 from bench.floor.native import Native, constant
 from bench.floor.postgres import PostgresCalls
 from bench.floor.sqlite import SqliteCalls
-from userkeep.http.one_write import OneWriteProtocol
+from userkeep.http.coalescing import CoalescingProtocol
 from userkeep.server import tune_interpreter
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     else:
         native = _native(given)
         tune_interpreter()
-        _serve(native, given.port, OneWriteProtocol)
+        _serve(native, given.port, CoalescingProtocol)
 
 
 def _native(given: argparse.Namespace) -> Native:

@@ -18,6 +18,7 @@ from tests.conftest import ENGINES, fresh_settings
 from tests.http.doors import Answer, InProcess, Request, in_process
 from userkeep.api.operations import OPERATIONS
 from userkeep.config import Settings
+from userkeep.http.errors import NO_SUCH_PATH
 
 MESSAGE = "0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10"
 NATIVE = [(each.method, each.path) for each in OPERATIONS]
@@ -560,7 +561,7 @@ def test_the_list_of_routes_is_whole(doors: InProcess) -> None:
     for method, path in ROUTES:
         answer = doors.send(method, path_of(path), {})
         assert answer.status != 405
-        assert "under this address" not in answer.text
+        assert NO_SUCH_PATH not in answer.text
         assert "page not found" not in answer.text
 
 

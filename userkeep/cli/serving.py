@@ -13,7 +13,7 @@ import uvicorn
 from userkeep.config import SettingError, Settings
 from userkeep.http.access import is_loopback
 from userkeep.http.app import Application
-from userkeep.http.one_write import OneWriteProtocol
+from userkeep.http.coalescing import CoalescingProtocol
 from userkeep.instance import open_instance
 from userkeep.server import make_application, tune_interpreter
 from userkeep.version import __version__
@@ -67,7 +67,7 @@ def _uvicorn(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=CoalescingProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -1,4 +1,4 @@
-"""The doors: what comes in over HTTP, on the native interface and on those of old clients.
+"""The HTTP server: the native API, the compatibility APIs of older clients, and a few pages.
 
-A door knows routes, statuses and wire formats; what may be done is decided in the services.
+An API knows routes, statuses and wire formats. The services decide what a request may do.
 """

@@ -2,8 +2,8 @@
 
 There are no keys yet. A server on loopback is open to every program of this machine, and a web
 browser is one: any page it shows could write to the server. So a request is rejected if its Host is
-not loopback (a name that a page's owner has pointed here), if it carries a foreign Origin, or if
-the browser itself calls it cross-site.
+not loopback (DNS rebinding: the page's own host name resolves to this machine), if it has the
+Origin of another site, or if the browser marks it as cross-site.
 """
 
 from ipaddress import ip_address
@@ -14,11 +14,11 @@ from userkeep.http.requests import Request
 
 
 class AccessControl:
-    """Admits requests, but for those that a web page sends.
+    """Admit requests, except those that web pages of other origins send.
 
     Args:
-        scope: in which every admitted request runs.
-        any_host: do not check the Host header (the server is open to others on purpose).
+        scope: the scope of every admitted request.
+        any_host: do not check the Host header (the server is open to other machines on purpose).
     """
 
     def __init__(self, scope: Scope, *, any_host: bool) -> None:
@@ -30,14 +30,14 @@ class AccessControl:
         """Return the scope in which a request runs.
 
         Raises:
-            Forbidden: with a sentence that says why.
+            Forbidden: the request comes from a web page, or names another host.
         """
         headers = request.headers
         host = headers.get(b"host", b"")
         if not self._any_host and not self._is_loopback(host):
             raise Forbidden(
-                "This server is open to this machine alone and answers only to a loopback name "
-                "such as 127.0.0.1 or localhost in the Host header."
+                "The Host header must be a loopback name or address, such as localhost or "
+                "127.0.0.1: this server accepts requests from its own machine only."
             )
         if headers.get(b"sec-fetch-site") == b"cross-site":
             raise Forbidden("Requests from web pages of other sites are rejected.")
@@ -57,7 +57,7 @@ class AccessControl:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's loopback."""
+    """Return whether a host name or address is the loopback of this machine."""
     if host.lower() == "localhost":
         return True
     try:

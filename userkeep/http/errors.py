@@ -1,16 +1,18 @@
-"""One table turns errors into HTTP: statuses here, sentences where the errors are raised."""
+"""The HTTP status of each error. Its sentence is written where the error is raised."""
 
 from userkeep.domain import errors
 
 
 class MethodNotAllowed(errors.UserkeepError):
-    """This method is not understood here; see the Allow header."""
+    """This path does not support the method. The Allow header lists those it supports."""
 
     code = "method_not_allowed"
 
 
-FAULT = "Something went wrong in the server; it is logged."
-"""What a client sees of an error that is the server's own."""
+NO_SUCH_PATH = "This path does not exist. See /docs for the paths of the API."
+
+FAULT = "Internal server error. The server has logged the details."
+"""What clients see of an unexpected exception."""
 
 STATUS_OF_CODE: dict[str, int] = {
     errors.BadRequest.code: 400,
@@ -32,12 +34,12 @@ STATUS_OF_CODE: dict[str, int] = {
 
 
 def status_of(error: errors.UserkeepError) -> int:
-    """The HTTP status of an error; what the table does not know is our own fault: 500."""
+    """Return the HTTP status of an error; 500 for a code that is not in the table."""
     return STATUS_OF_CODE.get(error.code, 500)
 
 
 def retry_after(error: errors.UserkeepError) -> tuple[tuple[bytes, bytes], ...]:
-    """The header that tells a client when to come again, where that helps."""
+    """Return the Retry-After header of an error that is temporary, else nothing."""
     if isinstance(error, errors.Unavailable):
         return ((b"retry-after", b"%d" % error.retry_after_s),)
     return ()

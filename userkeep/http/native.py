@@ -1,4 +1,4 @@
-"""The native door: every operation of the table, answered by one handler."""
+"""The native API, `/v1`: one method performs every operation of the table."""
 
 import logging
 from typing import Any
@@ -15,7 +15,7 @@ from userkeep.domain.values.ids import check_id
 from userkeep.handlers.calls import Call, Handler, ReplayedResponse, StartedJob
 from userkeep.handlers.erasures import serialize_verification
 from userkeep.handlers.table import HANDLERS
-from userkeep.http.errors import FAULT, MethodNotAllowed
+from userkeep.http.errors import FAULT, NO_SUCH_PATH, MethodNotAllowed
 from userkeep.http.requests import Request
 from userkeep.http.responses import RawHeaders, json_response, problem_response
 from userkeep.http.routing import Routes
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class NativeAPI:
-    """Answers `/v1/…`; problems are `application/problem+json` with a stable `code`."""
+    """Serve `/v1/…`; errors are `application/problem+json` with a stable `code`."""
 
     def __init__(self, engine: Engine, worker: Worker) -> None:
         self._engine = engine
@@ -42,13 +42,13 @@ class NativeAPI:
         return path.startswith(b"/v1/")
 
     async def answer(self, request: Request) -> Response:
-        """The answer to a request, whatever comes of it."""
+        """Return the response to a request; every exception becomes a problem."""
         try:
             return await self._perform(request)
         except UserkeepError as error:
             return self.error_response(error)
         except Exception:
-            logger.exception("%s on the native door failed", request.method)
+            logger.exception("%s request to the native API failed", request.method)
             return self.error_response(UserkeepError(FAULT))
 
     def error_response(self, error: UserkeepError) -> Response:
@@ -69,7 +69,7 @@ class NativeAPI:
             return _success(result, operation)
         if operation.does == "verify":
             wanted = await self._engine.read_async(perform)
-            done = await self._verifier.run(request.scope, wanted, request.until_left())
+            done = await self._verifier.run(request.scope, wanted, request.wait_disconnect())
             return _success(serialize_verification(done), operation)
         result = await self._engine.write_async(perform)
         if isinstance(result, StartedJob):
@@ -85,14 +85,14 @@ class NativeAPI:
 
     def _no_handler(self, handlers: "dict[str, _Prepared]") -> Response:
         if not handlers:
-            return self.error_response(NotFound("There is nothing under this address; see /docs."))
-        refused = self.error_response(MethodNotAllowed())
-        refused.raw_headers.append((b"allow", ", ".join(sorted(handlers)).encode()))
-        return refused
+            return self.error_response(NotFound(NO_SUCH_PATH))
+        response = self.error_response(MethodNotAllowed())
+        response.raw_headers.append((b"allow", ", ".join(sorted(handlers)).encode()))
+        return response
 
 
 class _Prepared:
-    """An operation with all that can be made ready before a request comes."""
+    """An operation with its handler and decoders, made once at the start."""
 
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
@@ -101,10 +101,10 @@ class _Prepared:
         self._default_query = operation.query() if operation.query else None
 
     async def call(self, request: Request) -> Call:
-        """What the request asks for.
+        """Return the call that a request makes.
 
         Raises:
-            BadRequest, InvalidField, TooLarge: naming the field.
+            BadRequest, InvalidField, TooLarge: with the name of the field.
         """
         operation = self.operation
         call = Call(ids=request.ids(), query=self._default_query)

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the native interface, made from the table of operations."""
+"""The OpenAPI document of the native API, generated from the table of operations."""
 
 from functools import cache
 from typing import Any, get_args
@@ -11,25 +11,28 @@ from userkeep.api.operations import OPERATIONS
 from userkeep.domain.values.filters import Op
 from userkeep.version import __version__
 
-_DESCRIPTION = """The self-hosted home for an AI app's users, their sessions and what comes of them.
+_DESCRIPTION = """The self-hosted store of an AI app's users, sessions and messages.
 
-Times are UTC in RFC 3339. Ids are any text of up to 512 characters, percent-encoded in a path.
-Lists are pages: pass `next` as `cursor` to get the one after. What goes wrong is answered as
-`application/problem+json` with a stable `code`, the `fields` at fault and a sentence that helps."""
+Times are in UTC (RFC 3339). An id is any text of up to 512 characters, percent-encoded in a path.
+Lists are paginated: pass `next` as `cursor` to get the next page. Errors are
+`application/problem+json` with a stable `code`, the invalid `fields` and a sentence in `detail`."""
 
 _PROBLEM = {
     "type": "object",
     "title": "Problem",
-    "description": "What went wrong.",
+    "description": "An error.",
     "required": ["status", "code", "detail", "fields"],
     "properties": {
         "status": {"type": "integer", "description": "The HTTP status."},
-        "code": {"type": "string", "description": "Stable; programs may branch on it."},
-        "detail": {"type": "string", "description": "A sentence for people."},
+        "code": {"type": "string", "description": "Stable; programs can rely on it."},
+        "detail": {
+            "type": "string",
+            "description": "What is wrong, in a sentence for people. It may change.",
+        },
         "fields": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "The fields at fault, as messages[3].content.",
+            "description": "The invalid fields, such as messages[3].content.",
         },
     },
 }
@@ -40,38 +43,38 @@ _FILTER = {
     "type": "object",
     "title": "Filter",
     "description": (
-        "A filter on metadata: a condition on a field, or and, or, not of filters. It has one of "
-        "and, or, not, field; at most 100 conditions and 16 levels. A condition on a field that is "
-        "not there is false, ne included; not turns that round."
+        "A filter on metadata: a condition on a field, or filters joined by and, or, not. It has "
+        "exactly one of and, or, not, field; at most 100 conditions and 16 levels. A condition on "
+        "a field that does not exist is false, also with ne; not inverts this."
     ),
     "properties": {
-        "and": {"type": "array", "items": _FILTERS, "description": "All of them."},
-        "or": {"type": "array", "items": _FILTERS, "description": "At least one of them."},
-        "not": {"anyOf": [_FILTERS], "description": "The contrary of it."},
+        "and": {"type": "array", "items": _FILTERS, "description": "All of these match."},
+        "or": {"type": "array", "items": _FILTERS, "description": "At least one of these matches."},
+        "not": {"anyOf": [_FILTERS], "description": "This does not match."},
         "field": {
             "type": "string",
             "description": (
-                "metadata, or metadata and keys, as metadata.address.city; below any, keys in the "
-                "element, or . for the element itself."
+                "metadata, or a path of keys such as metadata.address.city. Inside any: keys of "
+                "the element, or . for the element itself."
             ),
         },
         "op": {
             "enum": list(get_args(Op)),
             "description": (
-                "What is asked of the field. gt, gte, lt, lte compare numbers with numbers and "
-                "texts with texts; contains finds a text in a text, and an element in an array."
+                "The operator. gt, gte, lt, lte compare numbers with numbers and texts with texts. "
+                "contains finds a text in a text, and an element in an array."
             ),
         },
         "value": {
             "description": (
-                "What it is compared with: a text, a number, true, false or null; with in a list "
-                "of them; with exists true (the default) or false."
+                "The value to compare with: a text, a number, true, false or null. With in: a list "
+                "of these. With exists: true (the default) or false."
             ),
         },
         "any": {
             "anyOf": [_FILTERS],
             "description": (
-                "In the place of op and value: the field is an array, and this holds for one of "
+                "Instead of op and value: the field is an array, and this matches at least one of "
                 "its elements."
             ),
         },
@@ -93,8 +96,8 @@ _METADATA_PARAMETER = {
     "style": "form",
     "explode": True,
     "description": (
-        "Conditions on metadata, each a parameter of its own: metadata.address.city=Paris. "
-        "The value is JSON where it parses, else text."
+        "Conditions on metadata, one parameter each: metadata.address.city=Paris. "
+        "The value is read as JSON if possible, else as text."
     ),
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
 }
@@ -102,7 +105,7 @@ _METADATA_PARAMETER = {
 
 @cache
 def openapi_document() -> bytes:
-    """Return the document as JSON (OpenAPI 3.1), made at the first call."""
+    """Return the document as JSON (OpenAPI 3.1), generated at the first call."""
     types = [kind for each in OPERATIONS for kind in (each.body, each.response, each.query) if kind]
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
@@ -139,15 +142,17 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
-    well = {"description": "It went well.", "content": _json(_schema(operation.response))}
-    responses: dict[str, Any] = {str(operation.status): well}
+    success = {"description": "Success.", "content": _json(_schema(operation.response))}
+    responses: dict[str, Any] = {str(operation.status): success}
     if operation.method == "PUT":
-        responses["201"] = well | {"description": "It was created."}
+        responses["201"] = success | {"description": "Created."}
     if operation.does == "job":
-        responses["202"] = well | {"description": "Nothing of it can be read; deletion goes on."}
+        responses["202"] = success | {
+            "description": "Deletion continues; the data is already unreachable."
+        }
     problem = {"$ref": "#/components/schemas/Problem"}
     responses["default"] = {
-        "description": "It went wrong.",
+        "description": "An error.",
         "content": {"application/problem+json": {"schema": problem}},
     }
     return responses
@@ -184,9 +189,11 @@ def _query(operation: Operation) -> list[dict[str, Any]]:
 def _headers(operation: Operation) -> list[dict[str, Any]]:
     headers = []
     if operation.is_conditional:
-        headers.append(("If-Match", 'Change only this revision: "3" in quotes, as the ETag.'))
+        headers.append(("If-Match", 'Update only this revision: the ETag, such as "3" in quotes.'))
     if operation.is_idempotent_by_key:
-        headers.append(("Idempotency-Key", "Makes it safe to send the same request again."))
+        headers.append(
+            ("Idempotency-Key", "A unique value that makes it safe to retry the request.")
+        )
     return [
         {
             "name": name,

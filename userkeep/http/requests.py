@@ -1,4 +1,4 @@
-"""What comes in, as doors read it."""
+"""Requests, as the APIs read them."""
 
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -12,14 +12,14 @@ MAX_BODY_BYTES = 5 * 1024 * 1024
 
 
 class Request:
-    """One request.
+    """One HTTP request.
 
     Attributes:
         method: `GET` …
-        path: the raw path, as sent and without the query.
-        headers: by lower-case name; of a repeated header, the last.
-        scope: in which the request runs; set when it is admitted.
-        segments: the raw segments of the path that stand for ids, by their names in the route.
+        path: the raw path as sent, without the query.
+        headers: by lower-case name; the last value of a repeated header.
+        scope: the scope in which the request runs; set when access control admits it.
+        segments: the raw path segments of ids, by their names in the route.
     """
 
     __slots__ = ("_asgi_scope", "_receive", "headers", "method", "path", "scope", "segments")
@@ -36,17 +36,17 @@ class Request:
 
     @property
     def client(self) -> str:
-        """The address the request came from, without the port."""
+        """The address of the client, without the port."""
         client = self._asgi_scope.get("client")
         return client[0] if client else ""
 
     def header(self, name: bytes) -> str | None:
-        """A header as text, or None."""
+        """Return a header as text, or None."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
     def id(self, name: str) -> str:
-        """An id from the path, decoded once.
+        """Return an id of the path, percent-decoded once.
 
         Raises:
             BadRequest: the path is not UTF-8.
@@ -54,11 +54,11 @@ class Request:
         return decode_segment(self.segments[name])
 
     def ids(self) -> dict[str, str]:
-        """All ids from the path, decoded once."""
+        """Return all ids of the path, percent-decoded once."""
         return {name: decode_segment(segment) for name, segment in self.segments.items()}
 
     def query(self) -> list[tuple[str, str]]:
-        """The parameters of the query, in order, empty ones included.
+        """Return the parameters of the query in their order, empty ones included.
 
         Raises:
             BadRequest: the query is not UTF-8.
@@ -72,10 +72,10 @@ class Request:
             raise BadRequest("The query is not UTF-8.") from error
 
     async def body(self) -> bytes:
-        """The whole body.
+        """Read the whole body.
 
         Raises:
-            TooLarge: it has more than 5 MiB.
+            TooLarge: the body has more than 5 MiB.
         """
         declared = self.headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
@@ -91,20 +91,20 @@ class Request:
                 raise TooLarge(_TOO_LARGE)
         return b"".join(chunks)
 
-    async def until_left(self) -> None:
-        """Wait until whoever asks has gone away; their body was read."""
+    async def wait_disconnect(self) -> None:
+        """Wait until the client disconnects. Call it after `body`."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
 
-_TOO_LARGE = "The body is larger than 5 MiB; send it in parts."
+_TOO_LARGE = "The body is larger than 5 MiB. Split it into several requests."
 
 
 def decode_segment(segment: bytes) -> str:
-    """A segment of a raw path as text.
+    """Return a segment of a raw path as text.
 
     Raises:
-        BadRequest: it is not UTF-8.
+        BadRequest: the segment is not UTF-8.
     """
     try:
         return (unquote_to_bytes(segment) if b"%" in segment else segment).decode()

@@ -1,4 +1,4 @@
-"""What goes back: a status, headers and bytes that are ready to be sent."""
+"""Responses: a status, headers and a body, ready to send."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class RawResponse(Response):
-    """A response whose headers are bytes from the start, to be sent as it stands.
+    """A response whose headers are already bytes.
 
-    Starlette's encodes header by header and asks what kind of connection it is on, which costs as
-    much as reading the user that is sent.
+    Starlette's Response encodes each header and looks at the type of the connection. For a small
+    response this costs as much as the query.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class RawResponse(Response):
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Send it."""
+        """Send the response."""
         await send(
             {
                 "type": "http.response.start",
@@ -53,12 +53,12 @@ class RawResponse(Response):
 
 
 def json_response(value: Any, status: int = 200, headers: RawHeaders = ()) -> RawResponse:
-    """An answer with a value as JSON."""
+    """Return a response with a value as JSON."""
     return RawResponse(_encode(value), status, JSON, headers)
 
 
 def text_response(text: str, status: int = 200, headers: RawHeaders = ()) -> RawResponse:
-    """An answer with a text."""
+    """Return a response with a text."""
     return RawResponse(text.encode(), status, TEXT, headers)
 
 

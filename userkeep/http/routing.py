@@ -1,7 +1,7 @@
-"""Finding the handler of a raw path.
+"""Find the handlers of a raw path.
 
-Ids may contain anything, slashes included, so a path is split before it is decoded. A node knows
-its literal segments and at most one placeholder; a literal wins.
+Ids may contain any character, slashes included, so a path is split before it is decoded. A node has
+literal segments and at most one placeholder; literals come first.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,20 +33,20 @@ class _Node(Generic[H]):
 
 
 class Routes(Generic[H]):
-    """A tree of paths such as `/v1/users/{user_id}` and the handlers of their methods."""
+    """A tree of paths such as `/v1/users/{user_id}`, with the handlers of each method."""
 
     def __init__(self) -> None:
         self._root: _Node[H] = _Node()
 
     def add(self, method: str, path: str, handler: H) -> None:
-        """Let a handler answer a method on a path."""
+        """Register the handler of a method on a path."""
         node = self._root
         for segment in path.strip("/").split("/"):
             node = node.child(segment)
         node.handlers[method] = handler
 
     def find(self, path: bytes) -> tuple[dict[str, H], dict[str, bytes]]:
-        """The handlers of a path by method, and its raw ids by name; none where it is unknown."""
+        """Return the handlers of a path by method and its raw ids by name; empty if unknown."""
         node = self._root
         segments: dict[str, bytes] = {}
         for segment in path[1:].split(b"/"):

@@ -19,8 +19,8 @@ from tests.finding import (
 from userkeep.domain.errors import BadRequest
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.times import from_datetime
-from userkeep.http.compat.json_path.meaning import MAX_STEPS
-from userkeep.http.compat.json_path.syntax import MAX_DEPTH
+from userkeep.http.compat.json_path.parser import MAX_DEPTH
+from userkeep.http.compat.json_path.translator import MAX_STEPS
 from userkeep.http.compat.message_filter import read_message_filter
 from userkeep.storage.postgres.errors import SqlError
 from userkeep.storage.postgres.statements import statement
@@ -330,14 +330,14 @@ REFUSED = {
     "$.a ? (@ starts with $x)": "variables at character 22",
     "$.a ? (@.b == @.c)": "a comparison of two paths at character 12",
     "$ ? (1 == 1)": "a comparison of two values at character 8",
-    "$.a + 1": "arithmetic (+; a key with a sign in it needs quotes) at character 5",
-    "$.a-b": "arithmetic (-; a key with a sign in it needs quotes) at character 4",
+    "$.a + 1": "arithmetic (+; quote keys that contain it) at character 5",
+    "$.a-b": "arithmetic (-; quote keys that contain it) at character 4",
     "$.a ? (@ > -@.b)": "arithmetic (-) at character 12",
-    "$.a[0 to 2]": "several indexes in one pair of brackets at character 7",
-    "$.a[0, 2]": "several indexes in one pair of brackets at character 6",
+    "$.a[0 to 2]": "more than one index in brackets at character 7",
+    "$.a[0, 2]": "more than one index in brackets at character 6",
     "$.a[last - 1]": "arithmetic (-) at character 10",
-    "$.a[-1]": "an index that is no whole number, * or last at character 5",
-    r'$."a\"b"': "a key with a quote or a backslash in it at character 3",
+    "$.a[-1]": "an index other than a whole number, * or last at character 5",
+    r'$."a\"b"': "a key that contains a quote or a backslash at character 3",
     "$.a ? (@ > 1e999)": "a number of more than 308 digits at character 12",
     "'v'.type()": ". after a value at character 4",
     "($.a == 1).type()": ". after parentheses at character 11",
@@ -352,23 +352,23 @@ def test_what_cannot_be_said_is_refused_by_its_name(original: Original, path: st
 
 WRONG = {
     "$.": "at character 3, a key is expected",
-    "$.a ? (@ == )": "at character 13, a path or a value is needed, and not ')'",
-    "$.a ? (@ == 5": "at character 14, ) is expected, and not the end",
-    "$.a ? @ == 5": "at character 7, ( is expected, and not '@'",
-    "$.a ? (@)": "at character 7, a condition is needed",
+    "$.a ? (@ == )": "at character 13, a path or a value is expected, got ')'",
+    "$.a ? (@ == 5": "at character 14, ) is expected, got the end",
+    "$.a ? @ == 5": "at character 7, ( is expected, got '@'",
+    "$.a ? (@)": "at character 7, a condition is expected",
     "$.a ? (@ = 5)": "at character 10, '=' is not expected",
-    "$.a ? (@.b && @.c)": "at character 8, a condition is needed",
-    "a": "at character 1, a path or a value is needed, and not 'a'",
+    "$.a ? (@.b && @.c)": "at character 8, a condition is expected",
+    "a": "at character 1, a path or a value is expected, got 'a'",
     "$.a $.b": "at character 5, '$' is not expected",
     "$.a ? (@ == 01)": "at character 13, 01 is not a number",
     "$.a ? (@ == 5x)": "at character 14, 'x' cannot follow a number",
     "$.a ? (@ == 'x)": "at character 13, '\"' is not expected",
-    r"$.a ? (@ == '\ud800')": "at character 13, half a surrogate pair is not a character",
-    r"$.a ? (@ == '\u12')": r"at character 13, the escape \u is not finished or too great",
-    r"$.a ? (@ == '\u0000')": "at character 13, NUL cannot be looked for",
-    "@.a": "at character 1, @ stands outside of a filter",
-    "$.a == @.b": "at character 8, @ stands outside of a filter",
-    "$ ? (! @.a == 1)": "at character 8, ( is expected, and not '@'",
+    r"$.a ? (@ == '\ud800')": "at character 13, an unpaired surrogate is not a character",
+    r"$.a ? (@ == '\u12')": r"at character 13, the escape \u is incomplete or out of range",
+    r"$.a ? (@ == '\u0000')": "at character 13, NUL is not allowed",
+    "@.a": "at character 1, @ is used outside of a filter",
+    "$.a == @.b": "at character 8, @ is used outside of a filter",
+    "$ ? (! @.a == 1)": "at character 8, ( is expected, got '@'",
 }
 
 
@@ -400,17 +400,17 @@ def test_a_path_has_bounds_and_can_be_as_large_as_they_allow(
 
 
 def test_what_is_beyond_the_bounds_is_told_so() -> None:
-    assert "32 steps within each other" in str(refused("$" + ".a" * 33))
-    assert "32 steps within each other" in str(refused("$.a" + "[1]" * 1_000))
-    assert "16 parentheses within" in str(refused("$ ? " + "(" * 17 + "@.a == 1" + ")" * 17))
+    assert "32 nested steps" in str(refused("$" + ".a" * 33))
+    assert "32 nested steps" in str(refused("$.a" + "[1]" * 1_000))
+    assert "16 nested parentheses" in str(refused("$ ? " + "(" * 17 + "@.a == 1" + ")" * 17))
     assert "4096 characters" in str(refused("$" + ".a" * 3_000))
     assert "4096 characters" in str(refused("(" * 100_000))
     many = " || ".join(["@.a == 1"] * 101)
-    assert "100 conditions to say" in str(refused(f"$ ? ({many})"))
+    assert "more than 100 conditions" in str(refused(f"$ ? ({many})"))
     unknown = "@.a == 1"
     for _ in range(7):
         unknown = f"(({unknown}) is unknown)"
-    assert "100 conditions to say" in str(refused(f"$ ? ({unknown})"))
+    assert "more than 100 conditions" in str(refused(f"$ ? ({unknown})"))
 
 
 # Groups.

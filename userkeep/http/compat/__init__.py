@@ -1,1 +1,1 @@
-"""Rules that the doors of old clients share: how leniently they read, how they write times."""
+"""Compatibility APIs for older clients, and what they share: lenient parsing, JSON paths."""

@@ -1,8 +1,8 @@
-"""Reading requests as leniently as the servers that old clients were written for.
+"""Read requests as leniently as the servers that older clients were written for.
 
-The first JSON value of a body counts and what follows it does not; field names match in any case;
-unknown fields are ignored, because clients echo whole objects; null means absent; the content type
-is never looked at. A known field of a wrong type is still refused.
+Only the first JSON value of a body is read. Field names match in any case. Unknown fields are
+ignored, because clients send whole objects back. Null means absent. The content type is ignored.
+A known field of a wrong type is still rejected.
 """
 
 import json
@@ -18,24 +18,23 @@ T = TypeVar("T")
 
 _INTEGER = re.compile(r"([+-]?)0*([0-9]{1,19})")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
-GREATEST = 2**63 - 1
-"""The greatest integer of 64 bits."""
+MAX_INT64 = 2**63 - 1
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_decoder = json.JSONDecoder(parse_constant=_reject_constant)
 
 
 class Fields:
     """The fields of a JSON object, by name in any case.
 
-    Every reader gives None where the field is absent or null.
+    All methods return None if the field is absent or null.
 
-    Raises (all readers):
-        BadRequest: the field has another type; the sentence and `fields` name it.
+    Raises (all methods):
+        BadRequest: the field has another type. The sentence and `fields` name it.
     """
 
     def __init__(self, value: dict[str, Any], path: str = "") -> None:
@@ -43,52 +42,52 @@ class Fields:
         self._path = path
 
     def text(self, name: str) -> str | None:
-        """A text; half a surrogate pair in it is replaced, as it always was."""
+        """Return a text; unpaired surrogates in it are replaced, as Zep does."""
         value = self._typed(name, str)
         if value is None or value.isascii():
             return value
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def object(self, name: str) -> dict[str, Any] | None:
-        """An object."""
+        """Return an object."""
         return self._typed(name, dict)
 
     def objects(self, name: str) -> "list[Fields]":
-        """A list of objects; none where it is absent. A null among them has no fields."""
+        """Return a list of objects; empty if absent. A null in it is an object without fields."""
         items = self._typed(name, list) or []
         return [
-            self._item({} if item is None else item, f"{name}[{place}]")
-            for place, item in enumerate(items)
+            self._item({} if item is None else item, f"{name}[{index}]")
+            for index, item in enumerate(items)
         ]
 
     def _item(self, item: Any, name: str) -> "Fields":
-        return Fields(self._checked(item, dict, name), self.place(name))
+        return Fields(self._checked(item, dict, name), self.path_of(name))
 
     def integer(self, name: str) -> int | None:
-        """A whole number."""
+        """Return a whole number."""
         return self._typed(name, int)
 
     def uuid(self, name: str) -> str | None:
-        """A uuid in any of its spellings, in canonical form."""
+        """Return a uuid in canonical form; any spelling is accepted."""
         value = self._typed(name, str)
         if value is None:
             return None
         try:
             return str(UUID(value))
         except ValueError as error:
-            raise self._wrong(name, "must be a uuid") from error
+            raise self._error(name, "must be a uuid") from error
 
     def check_time(self, name: str) -> None:
-        """A time that nobody needs must still be one (RFC 3339)."""
+        """Check a field that is ignored, but must be a time (RFC 3339)."""
         value = self._typed(name, str)
         if value is not None and not is_rfc3339(value):
-            raise self._wrong(name, "must be a time such as 2026-11-22T11:22:02Z")
+            raise self._error(name, "must be a time such as 2026-11-22T11:22:02Z")
 
     def check_number(self, name: str) -> None:
-        """A number that nobody needs must still be one."""
+        """Check a field that is ignored, but must be a number."""
         value = self._values.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float | None):
-            raise self._wrong(name, "must be a number")
+            raise self._error(name, "must be a number")
 
     def _typed(self, name: str, kind: type[T]) -> T | None:
         value = self._values.get(name)
@@ -96,19 +95,19 @@ class Fields:
 
     def _checked(self, value: Any, kind: type[T], name: str) -> T:
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self._wrong(name, f"must be {_NAME_OF[kind]}")
+            raise self._error(name, f"must be {_TYPE_NAMES[kind]}")
         return value
 
-    def place(self, name: str) -> str:
-        """How errors name a field."""
+    def path_of(self, name: str) -> str:
+        """Return the path of a field, for errors."""
         return f"{self._path}.{name}" if self._path else name
 
-    def _wrong(self, name: str, what: str) -> BadRequest:
-        field = self.place(name)
+    def _error(self, name: str, what: str) -> BadRequest:
+        field = self.path_of(name)
         return BadRequest(f"{field} {what}", field)
 
 
-_NAME_OF = {
+_TYPE_NAMES = {
     str: "a string",
     dict: "an object",
     list: "an array",
@@ -117,10 +116,10 @@ _NAME_OF = {
 
 
 def read_object(body: bytes) -> Fields:
-    """The object that a body begins with; `null` has no fields.
+    """Read the object at the start of a body; `null` is an object without fields.
 
     Raises:
-        BadRequest: the body is empty, is not JSON, or begins with something else.
+        BadRequest: the body is empty, is not JSON, or starts with another value.
     """
     try:
         text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
@@ -135,23 +134,23 @@ def read_object(body: bytes) -> Fields:
 
 
 def query_integer(parameters: Sequence[tuple[str, str]], name: str) -> int:
-    """An integer of the query: the first of its name counts, absent and empty mean 0.
+    """Read an integer of the query. The first parameter of a name counts; absent or empty is 0.
 
     Raises:
-        BadRequest: it is not a decimal integer of 64 bits.
+        BadRequest: the value is not a decimal integer of 64 bits.
     """
     value = next((value for given, value in parameters if given == name), "")
     if not value:
         return 0
     match = _INTEGER.fullmatch(value)
-    number = int(match[1] + match[2]) if match else GREATEST + 1
-    if abs(number) > GREATEST:
+    number = int(match[1] + match[2]) if match else MAX_INT64 + 1
+    if abs(number) > MAX_INT64:
         raise BadRequest(f"{name} must be an integer of 64 bits: {value[:40]!r}", name)
     return number
 
 
 def is_rfc3339(value: str) -> bool:
-    """Whether a text is a time of RFC 3339."""
+    """Return whether a text is a time in RFC 3339."""
     if not _RFC3339.fullmatch(value):
         return False
     try:

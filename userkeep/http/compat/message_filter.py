@@ -1,9 +1,9 @@
-"""The `metadata` of a search as Zep's clients send it: conditions on metadata, and dates.
+"""Read the `metadata` of a search as Zep's clients send it: conditions on metadata, and dates.
 
     {"where": node, "start_date": "2024-01-31", "end_date": "2024-02-29T12:00:00Z"}
     node: {"jsonpath": "$[*] ? (@.topic == 'shoes')", "and": [node, …], "or": [node, …]}
 
-What stands side by side in a node holds together. Other names are ignored, and so are empty groups.
+All parts of a node must match. Unknown names and empty groups are ignored.
 """
 
 import re
@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 from userkeep.domain.errors import BadRequest
 from userkeep.domain.values.filters import MAX_LEVELS, And, Node, Or
 from userkeep.domain.values.times import Instant, from_datetime
-from userkeep.http.compat.json_path.meaning import HAS_METADATA, PathReader
+from userkeep.http.compat.json_path.translator import HAS_METADATA, PathTranslator
 from userkeep.http.compat.lenient import Fields
 
 
 class MessageFilter(NamedTuple):
-    """Which messages are searched.
+    """A filter on messages.
 
     Attributes:
-        node: what is asked of their metadata; None: nothing.
-        from_at, until_at: bounds of the time of their creation, both inclusive; None: none.
+        node: the filter on their metadata, or None.
+        from_at, until_at: bounds of their creation time, both inclusive, or None.
     """
 
     node: Node | None
@@ -31,14 +31,14 @@ class MessageFilter(NamedTuple):
 
 
 def read_message_filter(value: dict[str, Any], field: str = "metadata") -> MessageFilter:
-    """What the object asks for.
+    """Read a filter.
 
     Args:
         value: the object.
         field: its name, for errors.
 
     Raises:
-        BadRequest: naming the field at fault, such as `metadata.where.and[0].jsonpath`.
+        BadRequest: with the invalid field, such as `metadata.where.and[0].jsonpath`.
     """
     where = value.get("where")
     return MessageFilter(
@@ -51,33 +51,35 @@ def read_message_filter(value: dict[str, Any], field: str = "metadata") -> Messa
 def _where(where: Any, field: str) -> Node | None:
     if not isinstance(where, dict):
         raise BadRequest(f"{field} must be an object", field)
-    node = _Groups().node(Fields(where, field), 1)
-    # An empty group asks nothing; all else finds rows with metadata only, whatever is negated.
+    node = _NodeReader().read(Fields(where, field), 1)
+    # An empty group matches every row. Any other filter, even a negated one, needs metadata.
     return None if node is None else And((HAS_METADATA, node))
 
 
-class _Groups:
-    """Reads the groups of one filter."""
+class _NodeReader:
+    """Read the nodes of one filter."""
 
     def __init__(self) -> None:
-        self._paths = PathReader()
+        self._paths = PathTranslator()
 
-    def node(self, fields: Fields, level: int) -> Node | None:
-        """A node; None where it asks nothing."""
+    def read(self, fields: Fields, level: int) -> Node | None:
+        """Return a node, or None if it is empty."""
         if level > MAX_LEVELS:
-            place = fields.place("and")
-            raise BadRequest(f"{place} is nested deeper than {MAX_LEVELS} levels", place)
-        path = fields.text("jsonpath")
-        both = self._nodes(fields, "and", level)
-        either = self._nodes(fields, "or", level)
-        nodes: list[Node] = [self._paths.read(path, fields.place("jsonpath"))] if path else []
-        nodes += both
-        if either:
-            nodes.append(Or(tuple(either)))
+            path = fields.path_of("and")
+            raise BadRequest(f"{path} is nested deeper than {MAX_LEVELS} levels", path)
+        json_path = fields.text("jsonpath")
+        all_of = self._nodes(fields, "and", level)
+        any_of = self._nodes(fields, "or", level)
+        nodes: list[Node] = []
+        if json_path:
+            nodes.append(self._paths.translate(json_path, fields.path_of("jsonpath")))
+        nodes += all_of
+        if any_of:
+            nodes.append(Or(tuple(any_of)))
         return And(tuple(nodes)) if nodes else None
 
     def _nodes(self, fields: Fields, name: str, level: int) -> list[Node]:
-        inner = [self.node(each, level + 1) for each in fields.objects(name)]
+        inner = [self.read(each, level + 1) for each in fields.objects(name)]
         return [each for each in inner if each is not None]
 
 
@@ -88,19 +90,19 @@ _TIME = re.compile(
 
 
 def _instant(value: Any, field: str) -> Instant | None:
-    """A date or a time; without a zone it is UTC, and a date is its first moment."""
+    """Return a date (its first moment) or a time as an instant; without a zone it is UTC."""
     if value is None:
         return None
     match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     try:
-        return from_datetime(_moment(match))
+        return from_datetime(_to_datetime(match))
     except ValueError as error:
         raise BadRequest(
             f"{field} must be a date or a time, such as 2026-11-22 or 2026-11-22T11:22:02Z", field
         ) from error
 
 
-def _moment(match: re.Match[str] | None) -> datetime:
+def _to_datetime(match: re.Match[str] | None) -> datetime:
     if match is None:
         raise ValueError("not a time")
     date, time, zone = match.groups()

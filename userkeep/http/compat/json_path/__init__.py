@@ -1,5 +1,5 @@
 """SQL/JSON paths as PostgreSQL reads them in lax mode: the filters of Zep's clients.
 
-`syntax` reads a path; `meaning` turns it into a tree of `domain.values.filters`, which both engines
-understand.
+`parser` parses a path into a tree; `translator` turns the tree into a filter of
+`domain.values.filters`, which both engines support.
 """

@@ -1,4 +1,4 @@
-"""The door for zep-python 1.x and zep-js 0.x: `/api/v1`, as Zep 0.27.2 answered it."""
+"""The compatibility API for zep-python 1.x and zep-js 0.x: `/api/v1` of Zep 0.27.2."""
 
 from userkeep.http.compat.zep_v1.api import ZepV1API
 

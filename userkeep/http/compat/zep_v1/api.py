@@ -1,6 +1,6 @@
-"""Routing, errors and the version header of the `/api/v1` door.
+"""Routing, errors and the version header of `/api/v1`.
 
-Errors are plain text here: the clients look at the status alone.
+Errors are plain text, as in Zep; the clients read only their status.
 """
 
 import logging
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 PREFIX = b"/api/v1"
 VERSION_HEADER = (b"x-zep-version", b"0.27.2-userkeep")
-"""Clients want at least 0.21.0 before the first hyphen, and no `dev` after it."""
+"""Clients require at least 0.21.0 before the first hyphen, and no `dev` after it."""
 
 _STATUS_OF_CODE = {
     AlreadyExists.code: 400,
@@ -40,9 +40,9 @@ _STATUS_OF_CODE = {
     InvalidField.code: 400,
     Gone.code: 404,
 }
-"""Where Zep's statuses differ from the native ones."""
+"""The statuses that differ from those of the native API."""
 
-_NOT_YET = (
+_UNSUPPORTED_PATHS = (
     "/collection",
     "/collection/{name}",
     "/collection/{name}/search",
@@ -57,42 +57,42 @@ _NOT_YET = (
 
 
 class ZepV1API:
-    """Answers `/api/v1/…` as Zep 0.27.2 did, and kinder where that was broken."""
+    """Serve `/api/v1/…` like Zep 0.27.2, except for its defects."""
 
     def __init__(self, engine: Engine, worker: Worker) -> None:
         self._routes: Routes[Handler] = Routes()
-        for part in (
+        for resource in (
             Users(engine, worker),
             Sessions(engine),
             Memory(engine, worker),
             Search(engine),
         ):
-            for (method, path), handler in part.handlers.items():
+            for (method, path), handler in resource.handlers.items():
                 self._routes.add(method, path, handler)
-        for path in _NOT_YET:
+        for path in _UNSUPPORTED_PATHS:
             for method in ("GET", "POST", "PATCH", "DELETE"):
-                self._routes.add(method, path, _refuse_for_now)
+                self._routes.add(method, path, _not_implemented)
 
     def serves(self, path: bytes) -> bool:
         """Return whether a path is below `/api/v1`."""
         return path.startswith(PREFIX) and path[len(PREFIX) :][:1] in {b"", b"/"}
 
     async def answer(self, request: Request) -> Response:
-        """The answer to a request, whatever comes of it."""
+        """Return the response to a request; every exception becomes an error response."""
         try:
             response = await self._handler(request)(request)
         except UserkeepError as error:
             return self.error_response(error)
         except Exception:
-            logger.exception("%s on the Zep v1 door failed", request.method)
+            logger.exception("%s request to the Zep v1 API failed", request.method)
             return self.error_response(UserkeepError(FAULT))
         response.raw_headers.append(VERSION_HEADER)
         return response
 
     def error_response(self, error: UserkeepError) -> Response:
-        """An error as Zep told it: a line of plain text."""
+        """Return an error as Zep does: a line of plain text."""
         return RawResponse(
-            f"{_sentence(error)}\n".encode(),
+            f"{_error_text(error)}\n".encode(),
             _STATUS_OF_CODE.get(error.code, status_of(error)),
             TEXT,
             ((b"x-content-type-options", b"nosniff"), VERSION_HEADER, *retry_after(error)),
@@ -106,16 +106,16 @@ class ZepV1API:
         if not handlers:
             raise NotFound("404 page not found")
 
-        async def refuse(_request: Request) -> Response:
+        async def method_not_allowed(_request: Request) -> Response:
             return RawResponse(b"", 405, TEXT, ((b"allow", ", ".join(sorted(handlers)).encode()),))
 
-        return refuse
+        return method_not_allowed
 
 
 def clean_path(path: bytes) -> bytes:
-    """The path below the prefix, without doubled and trailing slashes, `.` and `..` resolved.
+    """Return the path below the prefix without double and trailing slashes, `.` and `..` resolved.
 
-    So an item's address with an empty id is the address of the collection.
+    So the path of an item with an empty id is the path of the collection.
     """
     below = path[len(PREFIX) :]
     if b"//" not in below and b"/." not in below and not below.endswith(b"/"):
@@ -123,11 +123,11 @@ def clean_path(path: bytes) -> bytes:
     return posixpath.normpath(b"/" + below.lstrip(b"/"))
 
 
-async def _refuse_for_now(_request: Request) -> Response:
+async def _not_implemented(_request: Request) -> Response:
     raise NotImplementedHere("collections and documents are not served by this version of Userkeep")
 
 
-def _sentence(error: UserkeepError) -> str:
+def _error_text(error: UserkeepError) -> str:
     match error:
         case NotFound() | Gone():
             return "not found" if error.detail != "404 page not found" else error.detail

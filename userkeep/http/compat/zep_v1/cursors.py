@@ -1,10 +1,11 @@
-"""The cursor of Zep's lists, which its clients read in two ways.
+"""The cursors of Zep's lists.
 
-Some take it for an offset (`list_chunked`: 0, 100, 200 …), some for the `id` of the last row they
-saw. In a page of ours the `id` is the row's place in the list, so that both mean the same. Places
-alone would leave half the users behind when a program deletes each page that it is shown: so the
-door remembers, for ten minutes, after which row each next cursor goes on, and nobody is missed or
-shown twice. A cursor it does not know (another server gave it out, or it is too old) is an offset.
+Zep's clients read a cursor in two ways: as an offset (`list_chunked`: 0, 100, 200 …) or as the `id`
+of the last row they received. Here the `id` in a page is the row's position in the list, so both
+give the same page. But positions shift when a program deletes the rows of each page it receives,
+and the next offset would then skip rows. So the API remembers for ten minutes after which row each
+next cursor starts. No row is skipped or repeated. An unknown cursor (expired, or given by another
+server) is an offset.
 """
 
 from collections import OrderedDict
@@ -12,53 +13,54 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
-REMEMBERED_FOR_S = 600.0
-_MOST_REMEMBERED = 10_000
-_MOST_OF_A_WALK = 1_000
+CURSOR_TTL_S = 600.0
+_MAX_CURSORS = 10_000
+_MAX_CURSORS_PER_SESSION = 1_000
 
 
-class Walk(NamedTuple):
-    """Who walks through which list in which steps."""
+class PagingSession(NamedTuple):
+    """A client that pages through one list with one limit."""
 
     project_id: int
     client: str
-    listed: str
+    list_name: str
     limit: int
 
 
-class _Place(NamedTuple):
+class _Position(NamedTuple):
     number: int
-    until: float
+    expires_at: float
 
 
-class RememberedCursors:
-    """After which row a cursor goes on, for those that this process gave out not long ago."""
+class CursorCache:
+    """The rows after which the recent cursors of this process start."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._places: OrderedDict[Walk, dict[int, _Place]] = OrderedDict()
+        self._sessions: OrderedDict[PagingSession, dict[int, _Position]] = OrderedDict()
         self._count = 0
 
-    def begin(self, walk: Walk) -> None:
-        """Delete a walk: it starts again."""
-        self._count -= len(self._places.pop(walk, ()))
+    def reset(self, session: PagingSession) -> None:
+        """Drop the cursors of a session that starts again."""
+        self._count -= len(self._sessions.pop(session, ()))
 
-    def remember(self, walk: Walk, cursors: set[int], number: int) -> None:
-        """Whoever comes back with one of these cursors goes on after this row."""
-        place = _Place(number, self._clock() + REMEMBERED_FOR_S)
-        places = self._places.setdefault(walk, {})
-        before = len(places)
-        places.update(dict.fromkeys(cursors, place))
-        while len(places) > _MOST_OF_A_WALK:
-            del places[next(iter(places))]
-        self._count += len(places) - before
-        self._places.move_to_end(walk)
-        while self._count > _MOST_REMEMBERED and len(self._places) > 1:
-            self.begin(next(iter(self._places)))
+    def add(self, session: PagingSession, cursors: set[int], number: int) -> None:
+        """Let cursors of a session start after the row with this number."""
+        position = _Position(number, self._clock() + CURSOR_TTL_S)
+        positions = self._sessions.setdefault(session, {})
+        before = len(positions)
+        positions.update(dict.fromkeys(cursors, position))
+        while len(positions) > _MAX_CURSORS_PER_SESSION:
+            del positions[next(iter(positions))]
+        self._count += len(positions) - before
+        self._sessions.move_to_end(session)
+        # The least recently used sessions go first.
+        while self._count > _MAX_CURSORS and len(self._sessions) > 1:
+            self.reset(next(iter(self._sessions)))
 
-    def find(self, walk: Walk, cursor: int) -> int | None:
-        """The number of the row after which this cursor goes on, or None."""
-        place = self._places.get(walk, {}).get(cursor)
-        if place is None or place.until < self._clock():
+    def find(self, session: PagingSession, cursor: int) -> int | None:
+        """Return the number of the row after which a cursor starts; None if it is unknown."""
+        position = self._sessions.get(session, {}).get(cursor)
+        if position is None or position.expires_at < self._clock():
             return None
-        return place.number
+        return position.number

@@ -1,4 +1,4 @@
-"""Lists of users and of sessions, as Zep's clients page through them."""
+"""Lists of users and sessions, paginated as in Zep."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -10,29 +10,31 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.values.paging import Page
 from userkeep.http.compat.lenient import query_integer
-from userkeep.http.compat.zep_v1.cursors import RememberedCursors, Walk
+from userkeep.http.compat.zep_v1.cursors import CursorCache, PagingSession
 from userkeep.http.requests import Request
 from userkeep.http.responses import RawResponse
 from userkeep.storage.engine import Engine
 
-BATCH = 1_000
-SHORT = 100
+BATCH_SIZE = 1_000
+"""How many rows are read at a time."""
+
+MAX_BOUNDED = 100
+"""How many rows a read that counts as bounded has at most."""
 
 encode_json = msgspec.json.Encoder().encode
-
 
 Select = Callable[[Transaction, Page], Sequence[Any]]
 Skip = Callable[[Transaction, int], int | None]
 
 
 class PagedList:
-    """One list of the door.
+    """A list of the API.
 
     Args:
-        name: of the list, to tell walks apart.
-        select: the rows of a page, one more where more are left.
-        skip: the number of the row after which an offset begins.
-        shape: a row and its place in the list, as they are sent.
+        name: the name of the list, part of a paging session.
+        select: returns the rows of a page, plus one if there is a next page.
+        skip: returns the number of the row after which an offset starts, or None at the end.
+        serialize: returns what is sent of a row with its position in the list.
     """
 
     def __init__(
@@ -42,73 +44,73 @@ class PagedList:
         *,
         select: Select,
         skip: Skip,
-        shape: Callable[[Any, int], Any],
+        serialize: Callable[[Any, int], Any],
     ) -> None:
         self._engine = engine
         self._name = name
         self._select = select
         self._skip = skip
-        self._shape = shape
-        self._cursors = RememberedCursors()
+        self._serialize = serialize
+        self._cursors = CursorCache()
 
-    async def answer(self, request: Request) -> Response:
-        """The page that a request asks for; without a limit, all that there is."""
+    async def respond(self, request: Request) -> Response:
+        """Return the requested page; without a limit, all rows."""
         parameters = request.query()
         limit = max(query_integer(parameters, "limit"), 0)
         cursor = max(query_integer(parameters, "cursor"), 0)
-        walk = Walk(request.scope.project_id, request.client, self._name, limit)
-        after = await self._after(request.scope, walk, cursor)
+        session = PagingSession(request.scope.project_id, request.client, self._name, limit)
+        after = await self._after(request.scope, session, cursor)
         if after is None:
             return RawResponse(b"[]")
-        rows = await self._rows(request.scope, after, min(limit or BATCH, BATCH))
-        is_all = len(rows) < BATCH or 0 < limit <= BATCH
+        rows = await self._rows(request.scope, after, min(limit or BATCH_SIZE, BATCH_SIZE))
+        is_all = len(rows) < BATCH_SIZE or 0 < limit <= BATCH_SIZE
         if not is_all:
             return StreamingResponse(
-                self._stream(request.scope, walk, cursor, rows), media_type="application/json"
+                self._stream(request.scope, session, cursor, rows), media_type="application/json"
             )
         if rows:
-            self._remember(walk, cursor, len(rows), rows[-1].number)
-        return RawResponse(encode_json(self._shaped(rows, cursor)))
+            self._add_cursors(session, cursor, len(rows), rows[-1].number)
+        return RawResponse(encode_json(self._serialize_all(rows, cursor)))
 
-    async def _after(self, scope: Scope, walk: Walk, cursor: int) -> int | None:
-        """The number of the row after which the page begins; None: nothing is left."""
+    async def _after(self, scope: Scope, session: PagingSession, cursor: int) -> int | None:
+        """Return the number of the row after which the page starts; None at the end."""
         if cursor == 0:
-            self._cursors.begin(walk)
+            self._cursors.reset(session)
             return 0
-        remembered = self._cursors.find(walk, cursor)
-        if remembered is not None:
-            return remembered
+        number = self._cursors.find(session, cursor)
+        if number is not None:
+            return number
         return await self._engine.read_async(
-            scoped(scope, self._skip, cursor), is_bounded=cursor <= SHORT
+            scoped(scope, self._skip, cursor), is_bounded=cursor <= MAX_BOUNDED
         )
 
     async def _rows(self, scope: Scope, after: int, limit: int) -> Sequence[Any]:
         page = Page(limit=limit, after=after)
         rows = await self._engine.read_async(
-            scoped(scope, self._select, page), is_bounded=limit <= SHORT
+            scoped(scope, self._select, page), is_bounded=limit <= MAX_BOUNDED
         )
         return rows[:limit]
 
     async def _stream(
-        self, scope: Scope, walk: Walk, cursor: int, rows: Sequence[Any]
+        self, scope: Scope, session: PagingSession, cursor: int, rows: Sequence[Any]
     ) -> AsyncIterator[bytes]:
         opening = b"["
         count = 0
         while rows:
-            yield opening + encode_json(self._shaped(rows, cursor + count))[1:-1]
+            yield opening + encode_json(self._serialize_all(rows, cursor + count))[1:-1]
             opening = b","
             count += len(rows)
             last = rows[-1].number
-            wanted = min(walk.limit - count, BATCH) if walk.limit else BATCH
+            wanted = min(session.limit - count, BATCH_SIZE) if session.limit else BATCH_SIZE
             rows = await self._rows(scope, last, wanted) if wanted else []
-        self._remember(walk, cursor, count, last)
+        self._add_cursors(session, cursor, count, last)
         yield b"]"
 
-    def _shaped(self, rows: Sequence[Any], cursor: int) -> list[Any]:
-        shape = self._shape
-        return [shape(row, place) for place, row in enumerate(rows, cursor + 1)]
+    def _serialize_all(self, rows: Sequence[Any], cursor: int) -> list[Any]:
+        serialize = self._serialize
+        return [serialize(row, position) for position, row in enumerate(rows, cursor + 1)]
 
-    def _remember(self, walk: Walk, cursor: int, count: int, last: int) -> None:
-        # A client goes on from the last id it saw, or from where a full page would have ended.
-        if walk.limit:
-            self._cursors.remember(walk, {cursor + count, cursor + walk.limit}, last)
+    def _add_cursors(self, session: PagingSession, cursor: int, count: int, last: int) -> None:
+        # The next cursor is the last id of this page, or the offset after a full page.
+        if session.limit:
+            self._cursors.add(session, {cursor + count, cursor + session.limit}, last)

@@ -1,4 +1,4 @@
-"""Memory and messages on the `/api/v1` door."""
+"""Memory and messages on `/api/v1`."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -9,21 +9,21 @@ from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.message import Message, MessageChange, NewMessage, role_type_of
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_keeping_nulls
-from userkeep.http.compat.lenient import GREATEST, Fields, query_integer, read_object
-from userkeep.http.compat.zep_v1 import shapes
-from userkeep.http.compat.zep_v1.lists import BATCH, SHORT, encode_json
-from userkeep.http.compat.zep_v1.part import Part
-from userkeep.http.compat.zep_v1.sessions import mergeable
+from userkeep.http.compat.lenient import MAX_INT64, Fields, query_integer, read_object
+from userkeep.http.compat.zep_v1.lists import BATCH_SIZE, MAX_BOUNDED, encode_json
+from userkeep.http.compat.zep_v1.resource import Resource
+from userkeep.http.compat.zep_v1.serializers import serialize_memory, serialize_message
+from userkeep.http.compat.zep_v1.sessions import metadata_change
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
 from userkeep.services import erasures, memory, messages, sessions
 from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
 
-_LIMIT_WHERE_UNREADABLE = 100
+_LIMIT_IF_INVALID = 100
 
 
-class Memory(Part):
+class Memory(Resource):
     """`/sessions/{id}/memory` and `/sessions/{id}/messages…`"""
 
     def __init__(self, engine: Engine, worker: Worker) -> None:
@@ -39,7 +39,7 @@ class Memory(Part):
         }
 
     async def get(self, request: Request) -> Response:
-        """The newest messages; none where the session is unknown."""
+        """Return the newest messages; empty if the session is unknown."""
         last = query_integer(request.query(), "lastn")
         if last < 0:
             raise BadRequest("lastn cannot be negative", "lastn")
@@ -49,14 +49,14 @@ class Memory(Part):
                 memory.get,
                 await self.session_id(request),
                 last=last or None,
-                is_bounded=last <= SHORT,
+                is_bounded=last <= MAX_BOUNDED,
             )
         except (NotFound, Gone):
             newest = []
-        return json_response(shapes.memory(newest))
+        return json_response(serialize_memory(newest))
 
     async def append(self, request: Request) -> Response:
-        """Append messages; an unknown session is opened, unless it was deleted with its user."""
+        """Append messages. An unknown session is created, unless it was deleted with its user."""
         fields = read_object(await request.body())
         fields.object("metadata")
         if summary := fields.object("summary"):
@@ -68,61 +68,61 @@ class Memory(Part):
         return text_response("OK")
 
     async def delete(self, request: Request) -> Response:
-        """Delete the session with its messages."""
+        """Delete a session and its messages."""
         session_id = await self.session_id(request)
         return await self.delete_subject(request, self._worker, erasures.begin_session, session_id)
 
     async def list_messages(self, request: Request) -> Response:
-        """A page of messages, oldest first: `cursor` is the page's number, from 1."""
+        """Return a page of messages, oldest first; `cursor` is the page number, from 1."""
         limit, page = _message_page(request)
         session_id = await self.session_id(request)
         rows, total = await self.read(
             request,
             _messages_and_total,
             session_id,
-            offset=min((page - 1) * limit, GREATEST) or None,
-            limit=min(limit or BATCH, BATCH),
-            is_bounded=0 < limit * page <= SHORT,
+            offset=min((page - 1) * limit, MAX_INT64) or None,
+            limit=min(limit or BATCH_SIZE, BATCH_SIZE),
+            is_bounded=0 < limit * page <= MAX_BOUNDED,
         )
-        is_all = len(rows) < BATCH or 0 < limit <= BATCH
+        is_all = len(rows) < BATCH_SIZE or 0 < limit <= BATCH_SIZE
         if is_all:
-            shown = [shapes.message(row) for row in rows]
-            total = total if shown else 0
-            return json_response({"messages": shown, "total_count": total, "row_count": len(shown)})
+            items = [serialize_message(row) for row in rows]
+            total = total if items else 0
+            return json_response({"messages": items, "total_count": total, "row_count": len(items)})
         return StreamingResponse(
             self._stream(request, session_id, rows, limit, total), media_type="application/json"
         )
 
     async def get_message(self, request: Request) -> Response:
-        """One message; 404 where there is none."""
-        found = await self.read(
+        """Return a message."""
+        message = await self.read(
             request, messages.get, await self.session_id(request), uuid=_uuid(request)
         )
-        return json_response(shapes.message(found))
+        return json_response(serialize_message(message))
 
     async def update_message(self, request: Request) -> Response:
-        """Merge metadata into a message; nothing else of it changes."""
+        """Merge the metadata of a message; its other fields do not change."""
         fields = read_object(await request.body())
         _check_ignored(fields)
-        changed = await self.write(
+        message = await self.write(
             request,
             messages.update,
             await self.session_id(request),
             uuid=_uuid(request),
-            change=MessageChange(metadata=mergeable(fields.object("metadata"))),
+            change=MessageChange(metadata=metadata_change(fields.object("metadata"))),
             merge=merge_keeping_nulls,
         )
-        return json_response(shapes.message(changed))
+        return json_response(serialize_message(message))
 
     async def _stream(
         self, request: Request, session_id: str, rows: Sequence[Message], limit: int, total: int
     ) -> AsyncIterator[bytes]:
         opening, count = b'{"messages":[', 0
         while rows:
-            yield opening + encode_json([shapes.message(row) for row in rows])[1:-1]
+            yield opening + encode_json([serialize_message(row) for row in rows])[1:-1]
             opening = b","
             count += len(rows)
-            wanted = min(limit - count, BATCH) if limit else BATCH
+            wanted = min(limit - count, BATCH_SIZE) if limit else BATCH_SIZE
             after = rows[-1].seq
             rows = await self.read(
                 request, messages.select, session_id, after=after, limit=wanted, is_bounded=False
@@ -138,13 +138,13 @@ def _messages_and_total(
 
 
 def _message_page(request: Request) -> tuple[int, int]:
-    """Limit (0: all) and page (from 1); where one cannot be read, both are as if never given."""
+    """Return the limit (0: all) and the page (from 1); the defaults if one of them is invalid."""
     parameters = request.query()
     try:
         limit = query_integer(parameters, "limit")
         page = query_integer(parameters, "cursor")
     except BadRequest:
-        return _LIMIT_WHERE_UNREADABLE, 1
+        return _LIMIT_IF_INVALID, 1
     return max(limit, 0), max(page, 1)
 
 
@@ -162,7 +162,7 @@ def _new_message(fields: Fields) -> NewMessage:
 
 
 def _check_ignored(fields: Fields) -> None:
-    """Fields that are not used, and refused all the same where they make no sense."""
+    """Check the types of fields that are otherwise ignored."""
     fields.uuid("uuid")
     fields.integer("token_count")
     fields.check_time("created_at")

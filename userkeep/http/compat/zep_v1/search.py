@@ -1,4 +1,4 @@
-"""The search on the `/api/v1` door: messages of one session, by text, by metadata, or both."""
+"""Search on `/api/v1`: the messages of one session, by text, metadata or both."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.values.paging import MAX_LIMIT
 from userkeep.http.compat.lenient import Fields, query_integer, read_object
 from userkeep.http.compat.message_filter import read_message_filter
-from userkeep.http.compat.zep_v1 import shapes
-from userkeep.http.compat.zep_v1.part import Part
+from userkeep.http.compat.zep_v1.resource import Resource
+from userkeep.http.compat.zep_v1.serializers import serialize_hit
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response
 from userkeep.services import search
@@ -20,7 +20,7 @@ _SUMMARY, _SCOPES = "summary", {"messages", "summary"}
 _MMR = "mmr"
 
 
-class Search(Part):
+class Search(Resource):
     """`/sessions/{id}/search`"""
 
     def __init__(self, engine: Engine) -> None:
@@ -28,20 +28,23 @@ class Search(Part):
         self.handlers = {("POST", "/sessions/{session_id}/search"): self.find}
 
     async def find(self, request: Request) -> Response:
-        """What is meant, nearest first; without a text, the newest. None of an unknown session."""
+        """Return the best matches first; without a text, the newest messages first.
+
+        An unknown session has no matches.
+        """
         fields = read_object(await request.body())
-        is_of_messages = _is_of_messages(fields)
+        is_message_search = _is_message_search(fields)
         asked = _asked(fields, await self.session_id(request), _limit(request))
-        if not is_of_messages:
+        if not is_message_search:
             return json_response([])  # there are no summaries yet
         try:
-            found = await self.read(request, search.find, asked=asked, is_bounded=False)
+            hits = await self.read(request, search.find, asked=asked, is_bounded=False)
         except (NotFound, Gone):
-            found = []
-        return json_response([shapes.hit(each) for each in found])
+            hits = []
+        return json_response([serialize_hit(hit) for hit in hits])
 
 
-def _is_of_messages(fields: Fields) -> bool:
+def _is_message_search(fields: Fields) -> bool:
     scope = fields.text("search_scope") or "messages"
     if scope not in _SCOPES:
         raise BadRequest("search_scope must be messages or summary", "search_scope")
@@ -49,14 +52,14 @@ def _is_of_messages(fields: Fields) -> bool:
 
 
 def _limit(request: Request) -> int:
-    """How many at most; negative meant all there are, which is bounded here as it is natively."""
+    """Return the limit. In Zep a negative one means no limit; here it is the maximum."""
     limit = query_integer(request.query(), "limit") or _DEFAULT_LIMIT
     return min(limit, MAX_LIMIT) if limit > 0 else MAX_LIMIT
 
 
 def _asked(fields: Fields, session_id: str, limit: int) -> search.Asked:
     text, metadata = fields.text("text"), fields.object("metadata")
-    # Maximal marginal relevance compares vectors. Where there are none, the nearest are the answer.
+    # Maximal marginal relevance compares vectors. There are none, so the order is by relevance.
     is_mmr = fields.text("search_type") == _MMR
     fields.check_number("mmr_lambda")
     if not text and metadata is None:
@@ -64,7 +67,7 @@ def _asked(fields: Fields, session_id: str, limit: int) -> search.Asked:
     if not text and is_mmr:
         raise BadRequest("a search by mmr needs a text", "text")
     return search.Asked(
-        # A whole prompt as the question was no error: its beginning is what is looked for.
+        # Clients send whole prompts, so a text that is too long is cut and not rejected.
         query=text[: search.MAX_QUERY_LENGTH] if text else None,
         session_id=session_id,
         limit=limit,
@@ -73,14 +76,13 @@ def _asked(fields: Fields, session_id: str, limit: int) -> search.Asked:
 
 
 def _conditions(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What the metadata of a search asks of a message, as fields of Asked; other keys ask nothing.
-
-    Zep's bounds are inclusive.
+    """Return the conditions in the `metadata` of a search, as fields of Asked.
 
     Raises:
-        BadRequest: naming what cannot be asked.
+        BadRequest: with the invalid field.
     """
     wanted = read_message_filter(metadata)
+    # Zep's bounds are inclusive, those of a search are exclusive.
     return {
         "filter": wanted.node,
         "created_after_at": None if wanted.from_at is None else wanted.from_at - 1,

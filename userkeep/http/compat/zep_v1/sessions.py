@@ -1,4 +1,4 @@
-"""Sessions on the `/api/v1` door."""
+"""Sessions on `/api/v1`."""
 
 from msgspec import UNSET, UnsetType
 from starlette.responses import Response
@@ -7,17 +7,17 @@ from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.session import NewSession, SessionChange
 from userkeep.domain.values.metadata import Metadata, merge_keeping_nulls
 from userkeep.http.compat.lenient import read_object
-from userkeep.http.compat.zep_v1 import shapes
 from userkeep.http.compat.zep_v1.lists import PagedList
-from userkeep.http.compat.zep_v1.part import Part
+from userkeep.http.compat.zep_v1.resource import Resource
+from userkeep.http.compat.zep_v1.serializers import serialize_session
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response
 from userkeep.services import sessions
 from userkeep.storage.engine import Engine
 
 
-class Sessions(Part):
-    """`/sessions…`, without what is in them."""
+class Sessions(Resource):
+    """`/sessions…`, without their messages."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -26,17 +26,17 @@ class Sessions(Part):
             "sessions",
             select=sessions.page,
             skip=sessions.skip,
-            shape=shapes.session,
+            serialize=serialize_session,
         )
         self.handlers = {
             ("POST", "/sessions"): self.add,
-            ("GET", "/sessions"): self._list.answer,
+            ("GET", "/sessions"): self._list.respond,
             ("GET", "/sessions/{session_id}"): self.get,
             ("PATCH", "/sessions/{session_id}"): self.update,
         }
 
     async def add(self, request: Request) -> Response:
-        """Open a session: 201. An unknown user is the request's fault: 400."""
+        """Create a session: 201. An unknown user is a bad request: 400."""
         fields = read_object(await request.body())
         new = NewSession(
             session_id=fields.text("session_id") or "",
@@ -47,26 +47,26 @@ class Sessions(Part):
             session = await self.write(request, sessions.add, new=new)
         except (Gone, NotFound) as error:
             raise BadRequest(error.detail) from error
-        return json_response(shapes.session(session, session.number), 201)
+        return json_response(serialize_session(session, session.number), 201)
 
     async def get(self, request: Request) -> Response:
-        """Read a session."""
+        """Return a session."""
         session = await self.read(request, sessions.get, await self.session_id(request))
-        return json_response(shapes.session(session, session.number))
+        return json_response(serialize_session(session, session.number))
 
     async def update(self, request: Request) -> Response:
-        """Merge metadata; all else is ignored, and no metadata is a touch."""
+        """Merge metadata and ignore all other fields. Without metadata, only update the time."""
         fields = read_object(await request.body())
         session = await self.write(
             request,
             sessions.update,
             await self.session_id(request),
-            change=SessionChange(metadata=mergeable(fields.object("metadata"))),
+            change=SessionChange(metadata=metadata_change(fields.object("metadata"))),
             merge=merge_keeping_nulls,
         )
-        return json_response(shapes.session(session, session.number))
+        return json_response(serialize_session(session, session.number))
 
 
-def mergeable(metadata: Metadata | None) -> Metadata | UnsetType:
-    """The metadata of a change; without `system`, which is the server's own, and unless empty."""
+def metadata_change(metadata: Metadata | None) -> Metadata | UnsetType:
+    """Return the metadata to merge: without `system`, which is reserved; UNSET if empty."""
     return {key: value for key, value in (metadata or {}).items() if key != "system"} or UNSET

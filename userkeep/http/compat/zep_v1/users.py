@@ -1,4 +1,4 @@
-"""Users on the `/api/v1` door."""
+"""Users on `/api/v1`."""
 
 from starlette.responses import Response
 
@@ -7,9 +7,13 @@ from userkeep.domain.user import NewUser, UserChange
 from userkeep.domain.values.metadata import merge_keeping_nulls
 from userkeep.domain.values.paging import Page
 from userkeep.http.compat.lenient import Fields, read_object
-from userkeep.http.compat.zep_v1 import shapes
-from userkeep.http.compat.zep_v1.lists import BATCH, PagedList
-from userkeep.http.compat.zep_v1.part import Part
+from userkeep.http.compat.zep_v1.lists import BATCH_SIZE, PagedList
+from userkeep.http.compat.zep_v1.resource import Resource
+from userkeep.http.compat.zep_v1.serializers import (
+    ZepSession,
+    serialize_session,
+    serialize_user,
+)
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response
 from userkeep.services import erasures, sessions, users
@@ -17,18 +21,18 @@ from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
 
 
-class Users(Part):
+class Users(Resource):
     """`/user…`"""
 
     def __init__(self, engine: Engine, worker: Worker) -> None:
         super().__init__(engine)
         self._worker = worker
         self._list = PagedList(
-            engine, "users", select=users.page, skip=users.skip, shape=shapes.user
+            engine, "users", select=users.page, skip=users.skip, serialize=serialize_user
         )
         self.handlers = {
             ("POST", "/user"): self.add,
-            ("GET", "/user"): self._list.answer,
+            ("GET", "/user"): self._list.respond,
             ("GET", "/user/{user_id}"): self.get,
             ("PATCH", "/user/{user_id}"): self.update,
             ("DELETE", "/user/{user_id}"): self.delete,
@@ -36,7 +40,7 @@ class Users(Part):
         }
 
     async def add(self, request: Request) -> Response:
-        """Add a user: 201."""
+        """Create a user: 201."""
         fields = read_object(await request.body())
         new = NewUser(
             user_id=fields.text("user_id") or "",
@@ -49,15 +53,15 @@ class Users(Part):
             user = await self.write(request, users.add, new=new)
         except Gone as error:
             raise BadRequest(error.detail) from error
-        return json_response(shapes.user(user, user.number), 201)
+        return json_response(serialize_user(user, user.number), 201)
 
     async def get(self, request: Request) -> Response:
-        """Read a user."""
+        """Return a user."""
         user = await self.read(request, users.get, await self.user_id(request))
-        return json_response(shapes.user(user, user.number))
+        return json_response(serialize_user(user, user.number))
 
     async def update(self, request: Request) -> Response:
-        """Change a user: empty texts are skipped, metadata merges and keeps nulls."""
+        """Update a user: empty texts are ignored; metadata is merged and keeps nulls."""
         fields = read_object(await request.body())
         user = await self.write(
             request,
@@ -66,25 +70,25 @@ class Users(Part):
             change=_change(fields),
             merge=merge_keeping_nulls,
         )
-        return json_response(shapes.user(user, user.number))
+        return json_response(serialize_user(user, user.number))
 
     async def delete(self, request: Request) -> Response:
-        """Delete a user, with all that is theirs."""
+        """Delete a user with all sessions and messages."""
         user_id = await self.user_id(request)
         return await self.delete_subject(request, self._worker, erasures.begin_user, user_id)
 
     async def list_sessions(self, request: Request) -> Response:
-        """All sessions of a user, each with the id 0; none where the user is unknown."""
+        """Return all sessions of a user, each with the id 0; empty if the user is unknown."""
         user_id = await self.user_id(request)
-        shown: list[shapes.ZepSession] = []
+        items: list[ZepSession] = []
         after = 0
         while True:
-            page = Page(limit=BATCH, after=after)
+            page = Page(limit=BATCH_SIZE, after=after)
             rows = await self.read(request, sessions.page, page=page, user_id=user_id)
-            shown += [shapes.session(row, 0) for row in rows[:BATCH]]
-            if len(rows) <= BATCH:
-                return json_response(shown)
-            after = rows[BATCH - 1].number
+            items += [serialize_session(row, 0) for row in rows[:BATCH_SIZE]]
+            if len(rows) <= BATCH_SIZE:
+                return json_response(items)
+            after = rows[BATCH_SIZE - 1].number
 
 
 def _change(fields: Fields) -> UserChange:

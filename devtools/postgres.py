@@ -68,11 +68,18 @@ class PostgresServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def new_database(self) -> str:
-        """Create an empty database with a name of its own; return its URL."""
+    def new_database(self, copied_from: str | None = None) -> str:
+        """Create a database with a name of its own; return its URL.
+
+        Args:
+            copied_from: the URL of a database without connections, to copy; else it is empty.
+        """
         name = f"userkeep_test_{secrets.token_hex(8)}"
         # Others may have changed template1; template0 is as PostgreSQL made it.
-        self._run(f"CREATE DATABASE {{}} TEMPLATE template0 ENCODING 'UTF8' {self._strategy}", name)
+        template = _name_of(copied_from) if copied_from else "template0"
+        self._run(
+            f"CREATE DATABASE {{}} TEMPLATE {{}} ENCODING 'UTF8' {self._strategy}", name, template
+        )
         self._names.add(name)
         return _with_database(self.url, name)
 
@@ -82,7 +89,7 @@ class PostgresServer:
         Not needed for cleaning up: `close` does it. Dropping many slows the creation of others,
         because for a minute ext4 searches past the files it has just removed.
         """
-        name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+        name = _name_of(url)
         self._run("DROP DATABASE {} WITH (FORCE)", name)
         self._names.discard(name)
 
@@ -102,9 +109,9 @@ class PostgresServer:
         for name in list(self._names):
             self.drop_database(_with_database(self.url, name))
 
-    def _run(self, statement: LiteralString, name: str) -> None:
+    def _run(self, statement: LiteralString, *names: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 class OwnPostgresServer(PostgresServer):
@@ -206,6 +213,10 @@ def _one_at_a_time() -> Iterator[None]:
     with Path(packaged.__file__).open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _name_of(url: str) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
 
 
 def _with_database(url: str, name: str) -> str:

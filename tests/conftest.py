@@ -1,24 +1,44 @@
 """The ways in, on every engine."""
 
-from collections.abc import Iterator
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
-import hypothesis  # noqa: F401 - its plugin looks at Trio: before an application freezes what is there
+import hypothesis
 import pytest
 
+from tests import matrix
 from tests.logs import ear, logs_name_nobody  # noqa: F401 - fixtures for all tests
-from tests.postgres import postgres_server
-from tests.typed_ways import TYPED, embedded, embedded_async, sdk, sdk_async
+from tests.long.counts import DONE, IS_FULL, SEED
+from tests.matrix import Cell
+from tests.postgres import migrated_database, postgres_server
+from tests.typed_ways import embedded, embedded_async, sdk, sdk_async
 from tests.ways import Way, in_process, over_socket
 from userkeep.config import Settings
 
-ENGINES = ("sqlite file", "sqlite memory", "postgres")
-HERE = {"embedded": embedded, "embedded async": embedded_async, "in process": in_process}
-ELSEWHERE = {"socket": over_socket, "sdk": sdk, "sdk async": sdk_async}
+ENGINES = matrix.ENGINES
+IN_PROCESS = {"embedded": embedded, "embedded async": embedded_async, "in process": in_process}
+REMOTE = {"socket": over_socket, "sdk": sdk, "sdk async": sdk_async}
 
 _NUMBERS = count(1)
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 2 * 1024**3
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+    # Files of tests are in memory; those of tests about disks are not: see `tmp_path`.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+# Workers of one run must agree on the names of tests, and some have the seed in them.
+os.environ["USERKEEP_TEST_SEED"] = str(SEED)
+
+hypothesis.settings.register_profile("ci", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("long" if IS_FULL else "ci")
 
 
 def engine_id(engine: str) -> str:
@@ -27,9 +47,9 @@ def engine_id(engine: str) -> str:
 
 
 def database_url(engine: str, folder: Path) -> str:
-    """A fresh database of an engine."""
+    """A fresh database of an engine; on PostgreSQL it has its schema, to save the time."""
     if engine == "postgres":
-        return postgres_server().new_database()
+        return migrated_database()
     return "sqlite:///:memory:" if engine == "sqlite memory" else f"sqlite:///{folder}/userkeep.db"
 
 
@@ -40,47 +60,91 @@ def fresh_settings(engine: str, folder: Path) -> Settings:
     )
 
 
-def ways_on(engine: str) -> tuple[str, ...]:
-    """The ways into an engine. The SDK's server keeps no database in memory: it would prove nothing
-    that the socket does not."""
-    if engine == "sqlite memory":
-        return (*HERE, "socket")
-    return (*HERE, *ELSEWHERE)
-
-
-@pytest.fixture(
-    scope="session",
-    params=[(way, engine) for engine in ENGINES for way in ways_on(engine)],
-    ids=lambda both: f"{both[0]}-{both[1]}".replace(" ", "_"),
-)
+@pytest.fixture(scope="session", params=matrix.cells(), ids=str)
 def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     """A way in, on an engine; shared by all tests, so each uses ids of its own (see `fresh`)."""
-    name, engine = request.param
+    cell: Cell = request.param
     folder = tmp_path_factory.mktemp("way")
-    settings = fresh_settings(engine, folder)
+    settings = fresh_settings(cell.engine, folder)
     with ExitStack() as stack:
-        if name in HERE:
-            yield stack.enter_context(HERE[name](settings))
+        if cell.way in IN_PROCESS:
+            yield stack.enter_context(IN_PROCESS[cell.way](settings))
         else:
-            yield stack.enter_context(ELSEWHERE[name](settings, folder))
+            yield stack.enter_context(REMOTE[cell.way](settings, folder))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what only a wire can carry where nothing travels but what typed methods take."""
-    deselected = [item for item in items if is_wire_alone(item)]
-    config.hook.pytest_deselected(items=deselected)
-    left_out = set(deselected)
+    """Leave out what this run does not cover, and say which tests a worker runs together."""
+    about_http = [item for item in items if matrix.is_about_http_alone(item)]
+    is_named = any("[" in argument for argument in config.args)
+    further = [] if is_named else matrix.with_further_values(items)
+    left_out = {*about_http, *further}
+    if any(matrix.cell_of(item) for item in items):
+        config.stash[_LEFT_OUT] = {
+            "about_http": len(about_http),
+            "further_values": len(left_out) - len(about_http),
+        }
+    config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
-def is_wire_alone(item: pytest.Item) -> bool:
-    """Whether a test is marked `wire`, with a word on why, and its way in is by typed methods."""
-    mark = item.get_closest_marker("wire")
-    if mark is None:
-        return False
-    assert mark.args, f"{item.nodeid} does not say why it is about the wire alone"
-    way_in: str = item.callspec.params["way"][0]  # type: ignore[attr-defined]
-    return way_in in TYPED
+def _group(item: pytest.Item) -> str:
+    cell = matrix.cell_of(item)
+    return str(cell) if cell else item.nodeid.partition("::")[0]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send to the process that reports what this one has left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: pytest.Item) -> None:
+    """Note what a worker has left out: each leaves out the same."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what this run covers, and how to run all."""
+    left_out = config.stash.get(_LEFT_OUT, {})
+    done = [
+        str(text)
+        for report in terminalreporter.getreports("passed")
+        for name, text in report.user_properties
+        if name == DONE
+    ]
+    if not left_out and not done:
+        return
+    terminalreporter.section("what this run covers")
+    if left_out:
+        for line in matrix.coverage(**left_out):
+            terminalreporter.write_line(line)
+    for line in done:
+        terminalreporter.write_line(line)
+    is_all = IS_FULL and matrix.cells() == matrix.ALL
+    counts = "in full" if IS_FULL else "in part"
+    terminalreporter.write_line(
+        f"random histories, kills and races: {counts}, from seed {SEED}"
+        f"{'' if is_all else '; all of everything: make test-all'}"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a skipped test fail where CI=true: what it needs must be there."""
+    report = yield
+    is_skipped = report.skipped and not hasattr(report, "wasxfail")
+    if is_skipped and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -89,6 +153,16 @@ def postgres_log_names_nobody() -> Iterator[None]:
     yield
     if postgres_server.cache_info().currsize:
         postgres_server().check_log()
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """pytest's, which may be in memory; a folder on a disk for a test marked `disk`."""
+    if request.node.get_closest_marker("disk") is None:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="userkeep-disk-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ import sys
 from devtools import postgres
 from devtools.postgres import GIVEN, PostgresServer
 from tests.logs import check_log
+from userkeep.storage.postgres import PostgresEngine
+from userkeep.storage.queries import load_queries
 
 
 class OwnPostgresServer(postgres.OwnPostgresServer):
@@ -31,6 +33,18 @@ def postgres_server() -> PostgresServer:
     server = PostgresServer(given) if given else OwnPostgresServer()
     atexit.register(server.close)
     return server
+
+
+def migrated_database() -> str:
+    """Create a database with the schema and nothing in it; return its URL."""
+    return postgres_server().new_database(copied_from=_template())
+
+
+@functools.cache
+def _template() -> str:
+    url = postgres_server().new_database()
+    PostgresEngine(url, load_queries("postgres")).close()
+    return url
 
 
 def main() -> int:

@@ -27,8 +27,6 @@ from userkeep.http.errors import status_of
 from userkeep.instance import Instance
 from userkeep.sdk._sync.client import Client
 
-TYPED = ("embedded", "embedded async", "sdk", "sdk async")
-
 _REVISION = re.compile(r'"(\d+)"')
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT.+")
 _ARGUMENT_OF_HEADER = {"idempotency_key": "Idempotency-Key"}

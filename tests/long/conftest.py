@@ -1,13 +1,14 @@
-"""Servers that do not outlive their test, and counts that are printed in any case."""
+"""Servers that do not outlive their test, and counts that are printed at the end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from devtools.ports import free_port
-from tests.long.counts import SEED
+from tests.long.counts import DONE
 from tests.serving import Server
 
 Start = Callable[[], Server]
@@ -28,12 +29,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Prints how much was done, with the seed."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def print_(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(f"\n  {text} (seed {SEED})")
-
-    return print_
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Have it printed at the end of the run how much was done."""
+    return partial(record_property, DONE)

@@ -1,4 +1,4 @@
-"""How much is done: all of it in `make long`, a tenth in the normal suite.
+"""How much is done: all of it with USERKEEP_TEST_LONG=1, a tenth in the usual suite.
 
 What is random comes from a seed, which is printed; USERKEEP_TEST_SEED takes it again.
 """
@@ -11,8 +11,12 @@ IS_FULL = os.environ.get("USERKEEP_TEST_LONG") == "1"
 SEED = int(os.environ.get("USERKEEP_TEST_SEED") or time.time_ns() % 1_000_000)
 
 
+DONE = "done"
+"""The property of a test that says how much it has done; see `say`."""
+
+
 def count(full: int) -> int:
-    """A count of `make long`, or a tenth of it."""
+    """A count of the full run, or a tenth of it."""
     return full if IS_FULL else max(1, full // 10)
 
 

@@ -27,6 +27,8 @@ from tests.long.looking import (
 )
 from tests.serving import Server
 
+pytestmark = pytest.mark.disk
+
 KILLS = count(50)
 CLIENTS = 6
 SHARED = "shared session"

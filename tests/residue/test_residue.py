@@ -9,11 +9,11 @@ from contextlib import closing
 
 import pytest
 
-from tests.long.counts import SEED
+from tests.long.counts import IS_FULL, SEED
 from tests.residue.runs import Stage
 
-ON_SQLITE = 40
-ON_POSTGRES = 5
+ON_SQLITE = 1_000 if IS_FULL else 16
+ON_POSTGRES = 125 if IS_FULL else 4
 
 
 @pytest.fixture(scope="module")

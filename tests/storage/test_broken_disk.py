@@ -16,6 +16,8 @@ from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Transaction
 from userkeep.storage.sqlite import SqliteEngine
 
+pytestmark = pytest.mark.disk
+
 MARK = "this does not fit"
 ERRORS = pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
 

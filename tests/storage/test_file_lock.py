@@ -16,6 +16,8 @@ from tests.storage.notes import make, note, noted
 from userkeep.domain.errors import StorageError
 from userkeep.storage.sqlite.file_lock import LockHolder, lock_path, read_lock_holder
 
+pytestmark = pytest.mark.disk
+
 URL = "http://127.0.0.1:8123"
 
 HOLD = """

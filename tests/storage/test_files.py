@@ -12,6 +12,8 @@ from userkeep.storage.engine import Files
 from userkeep.storage.raw_files import RawFile
 from userkeep.storage.sqlite.files import files_of
 
+pytestmark = pytest.mark.disk
+
 # Another process asks for the lock that SQLite has on a file that is open.
 PROBE = """
 import fcntl, sys

@@ -13,6 +13,8 @@ from tests.storage.notes import log_bytes, make, note, noted_in
 from userkeep.domain.transaction import Transaction
 from userkeep.storage.sqlite import SqliteEngine
 
+pytestmark = pytest.mark.disk
+
 MIB = 1024 * 1024
 TEXT = "x" * 50_000
 

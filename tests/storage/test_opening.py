@@ -24,6 +24,8 @@ from userkeep.storage.queries import Query
 from userkeep.storage.sqlite import SqliteEngine
 from userkeep.storage.sqlite.connection import connect
 
+pytestmark = pytest.mark.disk
+
 IN_FORCE = {
     "journal_mode": "wal",
     "synchronous": 2,

@@ -1,0 +1,137 @@
+"""Which ways into which engines a run covers, and which values: the one place that chooses.
+
+A usual run takes eight ways of sixteen: every way, every engine, each SQL dialect by three ways or
+more. All values of a long list come by one way on each engine, and three of them by each other way.
+With USERKEEP_TEST_WAYS=all, as in `make test-all`, every value comes by every way.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+ENGINES = ("sqlite file", "sqlite memory", "postgres")
+IN_PROCESS = ("embedded", "embedded async", "in process")
+REMOTE = ("socket", "sdk", "sdk async")
+TYPED = ("embedded", "embedded async", "sdk", "sdk async")
+"""Ways by typed methods, which cannot send what no method has an argument for."""
+
+_LONG_LIST = 5
+_SAMPLE = 3
+
+
+class Cell(NamedTuple):
+    """A way into an engine."""
+
+    way: str
+    engine: str
+
+    def __str__(self) -> str:
+        return f"{self.way}-{self.engine}".replace(" ", "_")
+
+
+# The SDK's server has no database in memory: it would prove nothing that the socket does not.
+ALL = tuple(
+    Cell(way, engine)
+    for engine in ENGINES
+    for way in (*IN_PROCESS, *REMOTE)
+    if engine != "sqlite memory" or way in (*IN_PROCESS, "socket")
+)
+USUAL = (
+    Cell("embedded", "sqlite file"),
+    Cell("in process", "sqlite file"),
+    Cell("socket", "sqlite file"),
+    Cell("sdk", "sqlite file"),
+    Cell("embedded", "sqlite memory"),
+    Cell("embedded", "postgres"),
+    Cell("in process", "postgres"),
+    Cell("sdk async", "postgres"),
+)
+WITH_ALL_VALUES = (
+    Cell("in process", "sqlite file"),
+    Cell("embedded", "sqlite memory"),
+    Cell("in process", "postgres"),
+)
+
+_CHOICES = {"usual": USUAL, "all": ALL}
+_CHOICE = os.environ.get("USERKEEP_TEST_WAYS") or "usual"
+
+
+def cells() -> Sequence[Cell]:
+    """Return the ways of this run.
+
+    Raises:
+        pytest.UsageError: USERKEEP_TEST_WAYS is none of the choices.
+    """
+    if _CHOICE not in _CHOICES:
+        raise pytest.UsageError(f"USERKEEP_TEST_WAYS must be usual or all; got {_CHOICE!r}.")
+    return _CHOICES[_CHOICE]
+
+
+def cell_of(item: pytest.Item) -> Cell | None:
+    """Return the way that a test takes; None if it is not about ways."""
+    found: Cell | None = _call(item).params.get("way") if hasattr(item, "callspec") else None
+    return found
+
+
+def is_about_http_alone(item: pytest.Item) -> bool:
+    """Return whether a test is marked `wire`, with a reason, and takes a way by typed methods."""
+    mark = item.get_closest_marker("wire")
+    if mark is None:
+        return False
+    assert mark.args, f"{item.nodeid} does not say why it is about the wire alone"
+    cell = cell_of(item)
+    return cell is not None and cell.way in TYPED
+
+
+def with_further_values(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests with values of long lists that other ways cover, so that theirs need not."""
+    if _CHOICE == "all":
+        return []
+    by_cell = [item for item in items if cell_of(item)]
+    lengths: dict[tuple[str, str], int] = defaultdict(int)
+    for item in by_cell:
+        for name, index in _call(item).indices.items():
+            lengths[_function(item), name] = max(lengths[_function(item), name], index + 1)
+    return [
+        item
+        for item in by_cell
+        if any(
+            _is_further(cell_of(item), index, lengths[_function(item), name])
+            for name, index in _call(item).indices.items()
+            if name != "way"
+        )
+    ]
+
+
+def _is_further(cell: Cell | None, index: int, length: int) -> bool:
+    if length < _LONG_LIST or cell is None or cell in WITH_ALL_VALUES:
+        return False
+    # Each way takes another part of the list.
+    first = USUAL.index(cell) * _SAMPLE
+    return (index - first) % length >= _SAMPLE
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _call(item: pytest.Item) -> Any:
+    return item.callspec  # type: ignore[attr-defined]
+
+
+def coverage(*, further_values: int, about_http: int) -> list[str]:
+    """Return what this run covers and what it leaves out, in lines for people."""
+    chosen = cells()
+    ways = "; ".join(
+        f"{', '.join(cell.way for cell in chosen if cell.engine == engine)} on {engine}"
+        for engine in ENGINES
+    )
+    lines = [f"{len(chosen)} of {len(ALL)} ways: {ways}"]
+    if further_values:
+        lines.append(f"left out: {further_values:,} further values of long lists, by most ways")
+    if about_http:
+        lines.append(f"not applicable: {about_http:,} tests of HTTP itself, by typed methods")
+    return lines

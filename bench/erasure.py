@@ -273,9 +273,9 @@ def _purge(server: Server, uuid: str, size_bytes: int) -> Purged:
         sleep(_LOOK_EVERY_S)
         erasure = client.ask(traffic.get(f"/v1/erasures/{uuid}"))
         assert not erasure["purge"]["problem"], erasure
-        assert not erasure["purge"]["not_done"], erasure
+        assert not erasure["purge"]["skipped_steps"], erasure
         looked, now = now, perf_counter()
-        steps_s[erasure["purge"]["doing"] or "begin and end"] += now - looked
+        steps_s[erasure["purge"]["phase"] or "begin and end"] += now - looked
     asked.join()
     asking.close()
     client.close()

@@ -19,7 +19,7 @@ ID = "01a204d3-fd4f-7b04-a503-2bf951c2c06d"
 
 
 def erasure(messages: int, *, is_deleted: bool, **purge: Any) -> dict[str, Any]:
-    purge_of = {"asked_at": None, "doing": None, "problem": None, "not_done": [], **purge}
+    purge_of = {"requested_at": None, "phase": None, "problem": None, "skipped_steps": [], **purge}
     return {
         "id": ID,
         "subject": "user",
@@ -68,10 +68,10 @@ class SlowHandler(BaseHTTPRequestHandler):
         is_deleted = self.server.left <= 0
         if not (is_deleted and self.server.is_to_purge):
             return erasure(4000, is_deleted=is_deleted)
-        asked_at = "2026-11-22T11:31:00Z"
+        requested_at = "2026-11-22T11:31:00Z"
         if self.server.left > -3:
-            doing = "writing the file anew"
-            return erasure(4000, is_deleted=True, asked_at=asked_at, doing=doing)
+            phase = "writing the file anew"
+            return erasure(4000, is_deleted=True, requested_at=requested_at, phase=phase)
         return erasure(4000, is_deleted=True, **self.server.end)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
@@ -117,19 +117,19 @@ def test_a_terminal_shows_how_much_is_gone(tmp_path: Path) -> None:
 
 def test_a_purge_that_was_asked_for_is_waited_for_and_shown(tmp_path: Path) -> None:
     with slow_server(2) as server:
-        server.end = {"not_done": [{"step": "log", "why": "The role may not do it."}]}
+        server.end = {"skipped_steps": [{"step": "log", "reason": "The role may not do it."}]}
         words = ("users", "delete", "jane", "--yes", "--purge", "now", "--url", server.url)
         terminal = on_terminal(*words, folder=tmp_path)
     assert terminal.code == 0
     assert "Purging user 'jane' … writing the file anew" in terminal.text
-    assert "not done: log. The role may not do it." in terminal.text
+    assert "skipped: log. The role may not do it." in terminal.text
     assert server.left == -3
 
 
 def test_a_purge_with_something_in_its_way_is_not_waited_for(tmp_path: Path) -> None:
     with slow_server(2) as server:
         problem = "The disk is full."
-        server.end = {"asked_at": "2026-11-22T11:31:00Z", "problem": problem}
+        server.end = {"requested_at": "2026-11-22T11:31:00Z", "problem": problem}
         words = ("users", "delete", "jane", "--yes", "--purge", "now", "--url", server.url)
         result = userkeep(*words, folder=tmp_path)
     assert result.returncode == 0

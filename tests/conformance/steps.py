@@ -25,7 +25,12 @@ SEARCH = "/v1/search"
 ERASURES, ERASURE = "/v1/erasures", "/v1/erasures/{}"
 PURGE = "/v1/erasures/{}/purge"
 VERIFY = "/v1/erasures/{}/verify"
-NOT_BEGUN: dict[str, Any] = {"asked_at": None, "doing": None, "problem": None, "not_done": []}
+NOT_BEGUN: dict[str, Any] = {
+    "requested_at": None,
+    "phase": None,
+    "problem": None,
+    "skipped_steps": [],
+}
 
 PURGE_S = 60.0
 

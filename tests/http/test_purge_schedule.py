@@ -134,8 +134,8 @@ def test_while_a_reader_sees_the_former_state_nothing_is_purged(place: str, tmp_
             assert 4 < time.monotonic() - began < 9
             assert (status, erasure["state"]) == (202, "deleted")
             again = ask(server, "GET", f"/v1/erasures/{erasure['id']}")[1]
-            assert "waiting for" in again["purge"]["doing"]
-            assert again["purge"]["asked_at"] is not None
+            assert "waiting for" in again["purge"]["phase"]
+            assert again["purge"]["requested_at"] is not None
             add_user(server, "john")  # nobody else waits
         assert state_within(server, erasure["id"], LOOKS_S)["state"] == "purged"
 

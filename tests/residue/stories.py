@@ -264,7 +264,7 @@ class _Story:
         ends = time.monotonic() + 1
         while time.monotonic() < ends:
             for erasure in self._opening.client.erasure.list(1, order="-created"):
-                if "anew" in (erasure.purge.doing or ""):
+                if "rewriting" in (erasure.purge.phase or ""):
                     return
 
     def _begin_to_delete(self, person: Person) -> "Future[Erasure]":
@@ -291,9 +291,9 @@ class _Story:
         ends = time.monotonic() + PURGE_S
         while erasure.state != "purged":
             assert time.monotonic() < ends, erasure
-            is_under_way = self._opening.can_be_killed and erasure.purge.asked_at is not None
-            for left in erasure.purge.not_done:
-                self._home.do_what_is_left(left.step, left.why)
+            is_under_way = self._opening.can_be_killed and erasure.purge.requested_at is not None
+            for left in erasure.purge.skipped_steps:
+                self._home.do_what_is_left(left.step, left.reason)
             if is_under_way:
                 time.sleep(_LOOK_EVERY_S)
                 erasure = client.erasure.get(erasure.id)

@@ -113,7 +113,7 @@ def test_whatever_step_it_is_stopped_after_the_next_purge_does_all(tmp_path: Pat
                 stop()
             compactor.run(stop)
             stop()
-            engine.write(partial(purges.end, purge_uuid=step.purge_uuid, left=[]))
+            engine.write(partial(purges.end, purge_uuid=step.purge_uuid, skipped=[]))
         stop()
     assert len(stopped) > 6
     for crashed in stopped[:-1]:
@@ -160,7 +160,7 @@ def test_a_purge_that_is_told_to_stop_ends_with_nothing_harmed(tmp_path: Path) -
 
         thread = Thread(target=run)
         thread.start()
-        while userkeep.engine.read(purges.step) is None:
+        while userkeep.engine.read(purges.status) is None:
             pass
         purge.stop()
         thread.join(timeout=10)

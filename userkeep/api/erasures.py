@@ -23,28 +23,30 @@ class DeletedCounts(msgspec.Struct, kw_only=True):
     messages: int
 
 
-class NotDone(msgspec.Struct, kw_only=True):
-    """A step of a purge that could not be done."""
+class SkippedStep(msgspec.Struct, kw_only=True):
+    """A step that a purge could not do."""
 
     step: str
-    why: str
+    reason: str
 
 
 class Purge(msgspec.Struct, kw_only=True):
-    """How far the purge is, which writes the files anew without what was deleted."""
+    """The progress of the purge, which rewrites the database files without the deleted data."""
 
-    asked_at: Annotated[
-        Moment | None, Meta(description="When somebody asked for it at once; null once it ended.")
+    requested_at: Annotated[
+        Moment | None,
+        Meta(description="When a client requested the purge; null when it has finished."),
     ]
-    doing: Annotated[str | None, Meta(description="What it does now; null while none runs.")]
+    phase: Annotated[str | None, Meta(description="What the purge does now; null if none runs.")]
     problem: Annotated[
-        str | None, Meta(description="Why it does not get on; it is tried again by itself.")
+        str | None, Meta(description="What blocks the purge. It is retried automatically.")
     ]
-    not_done: Annotated[
-        list[NotDone],
+    skipped_steps: Annotated[
+        list[SkippedStep],
         Meta(
-            description="What it could not do here, such as for want of a right. The state stays "
-            "`deleted` then, until a purge that is asked for, or is due for others, can do it."
+            description="Steps that could not be done, for example for lack of a privilege. The "
+            "state then stays `deleted` until a later purge does them: one that you request, or "
+            "one that is due for other erasures."
         ),
     ]
 

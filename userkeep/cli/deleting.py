@@ -100,14 +100,14 @@ def delete_one(
 def _goes_on(erasure: Erasure) -> bool:
     if erasure.state == "deleting":
         return True
-    is_purging = erasure.state == "deleted" and erasure.purge.asked_at is not None
+    is_purging = erasure.state == "deleted" and erasure.purge.requested_at is not None
     return is_purging and erasure.purge.problem is None
 
 
 def _progress(name: str, erasure: Erasure) -> str:
     if erasure.state == "deleting":
         return f"Deleting {visible(name)} … {counted(erasure.counts.messages, 'message')} gone"
-    return f"Purging {visible(name)} … {visible(erasure.purge.doing or 'begins')}"
+    return f"Purging {visible(name)} … {visible(erasure.purge.phase or 'begins')}"
 
 
 def _left(begun: Erasure | None) -> str:

@@ -156,8 +156,8 @@ def _purge_of(erasure: Erasure) -> str:
     if erasure.purged_at is not None:
         return exactly(erasure.purged_at)
     purge = erasure.purge
-    left = [f"not done: {each.step}. {each.why}" for each in purge.not_done]
-    return "; ".join(filter(None, [*left, purge.problem, purge.doing])) or "not yet"
+    left = [f"skipped: {each.step}. {each.reason}" for each in purge.skipped_steps]
+    return "; ".join(filter(None, [*left, purge.problem, purge.phase])) or "not yet"
 
 
 def users_table(users: Sequence[User]) -> Table:

@@ -47,7 +47,7 @@ class Erasure(msgspec.Struct):
             does not advance it.
         purge_requested_at: when somebody asked for its purge at once, while they wait for it.
         purge_uuid: the last purge that began after it was deleted.
-        skipped_steps: what that purge could not do, as JSON (see NotDone); None where all was done.
+        skipped_steps: what that purge could not do, as JSON of SkippedStep; None: nothing.
         purged_at: when nothing of it was in the files any more.
     """
 

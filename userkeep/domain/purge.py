@@ -18,24 +18,24 @@ _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _DAY_MINUTES = 24 * 60
 
 
-class NotDone(msgspec.Struct):
-    """A step of a purge that could not be done here, and why: in words for an operator."""
+class SkippedStep(msgspec.Struct):
+    """A step that a purge could not do, and the reason, as a sentence for an operator."""
 
     step: str
-    why: str
+    reason: str
 
 
-class Step(msgspec.Struct):
-    """What a purge does now, in the instance's own row.
+class PurgeStatus(msgspec.Struct):
+    """The progress of the running purge; it is stored with the instance.
 
     Attributes:
-        purge_uuid: which purge.
-        doing: in words.
-        problem: why it has not got on, where it has not; it is tried again.
+        purge_uuid: the id of the purge.
+        phase: what it does now, in words.
+        problem: what blocks it; it is retried automatically.
     """
 
     purge_uuid: str
-    doing: str
+    phase: str
     problem: str | None = None
 
 

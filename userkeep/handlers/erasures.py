@@ -5,7 +5,7 @@ import msgspec
 from userkeep.api import erasures as wire
 from userkeep.api.common import Page
 from userkeep.domain.erasure import Erasure, Subject
-from userkeep.domain.purge import Step
+from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.search_terms import check_search_terms
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import to_datetime
@@ -20,15 +20,15 @@ from userkeep.services import erasures, purges
 def list_(tx: Transaction, call: Call) -> Page[wire.Erasure]:
     """List erasures, oldest first."""
     request = page_request(call.query)
-    step = purges.step(tx)
+    status = purges.status(tx)
     return serialize_page(
-        erasures.page(tx, request), request, lambda erasure: serialize_erasure(erasure, step)
+        erasures.page(tx, request), request, lambda erasure: serialize_erasure(erasure, status)
     )
 
 
 def get(tx: Transaction, call: Call) -> wire.Erasure:
     """Return an erasure."""
-    return serialize_erasure(erasures.get(tx, call.ids["id"]), purges.step(tx))
+    return serialize_erasure(erasures.get(tx, call.ids["id"]), purges.status(tx))
 
 
 def purge(tx: Transaction, call: Call) -> StartedJob:
@@ -58,11 +58,11 @@ def _started(tx: Transaction, erasure: Erasure) -> StartedJob:
     )
 
 
-def serialize_erasure(erasure: Erasure, step: Step | None = None) -> wire.Erasure:
+def serialize_erasure(erasure: Erasure, status: PurgeStatus | None = None) -> wire.Erasure:
     """Return an erasure as it is sent.
 
     Args:
-        step: the progress of the purge that is running, if one is.
+        status: the progress of the purge that is running, if one is.
     """
     is_user_gone = erasure.subject == Subject.USER and erasure.is_finished
     return wire.Erasure(
@@ -79,19 +79,20 @@ def serialize_erasure(erasure: Erasure, step: Step | None = None) -> wire.Erasur
         started_at=to_datetime(erasure.started_at),
         deleted_at=optional_datetime(erasure.deleted_at),
         purged_at=optional_datetime(erasure.purged_at),
-        purge=_purge(erasure, step),
+        purge=_purge(erasure, status),
     )
 
 
-def _purge(erasure: Erasure, step: Step | None) -> wire.Purge:
+def _purge(erasure: Erasure, status: PurgeStatus | None) -> wire.Purge:
     is_open = erasure.is_finished and erasure.purged_at is None
-    covers = is_open and step is not None and step.purge_uuid == erasure.purge_uuid
-    left = msgspec.json.decode(erasure.skipped_steps or "[]", type=list[wire.NotDone])
+    covers = is_open and status is not None and status.purge_uuid == erasure.purge_uuid
     return wire.Purge(
-        asked_at=optional_datetime(erasure.purge_requested_at),
-        doing=step.doing if step and covers else None,
-        problem=step.problem if step and covers else None,
-        not_done=left,
+        requested_at=optional_datetime(erasure.purge_requested_at),
+        phase=status.phase if status and covers else None,
+        problem=status.problem if status and covers else None,
+        skipped_steps=msgspec.json.decode(
+            erasure.skipped_steps or "[]", type=list[wire.SkippedStep]
+        ),
     )
 
 

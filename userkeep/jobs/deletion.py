@@ -5,7 +5,7 @@ stopped; a lease says which one works on it.
 """
 
 from userkeep.domain.erasure import Erasure
-from userkeep.domain.purge import Step as PurgeStep
+from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.jobs.projects import project_scopes
@@ -26,7 +26,7 @@ class Deletion:
     def __init__(self, scope: Scope, erasure: Erasure) -> None:
         self._scope = scope
         self.erasure = erasure
-        self.purge: PurgeStep | None = None
+        self.purge: PurgeStatus | None = None
 
     @property
     def key(self) -> str:
@@ -79,8 +79,8 @@ def release_leases(rules: Rules) -> Steps[None]:
     """
     for scope in (yield from project_scopes(rules)):
         yield Write(scoped(scope, erasures.release_leases))
-    yield Write(purges.drop_step)
+    yield Write(purges.clear_status)
 
 
-def _state(tx: Transaction, uuid: str) -> tuple[Erasure, PurgeStep | None]:
-    return erasures.get(tx, uuid), purges.step(tx)
+def _state(tx: Transaction, uuid: str) -> tuple[Erasure, PurgeStatus | None]:
+    return erasures.get(tx, uuid), purges.status(tx)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from functools import partial
 
 from userkeep.domain.errors import Unavailable
-from userkeep.domain.purge import Step
+from userkeep.domain.purge import PurgeStatus
 from userkeep.services import purges
 from userkeep.storage.engine import Engine
 from userkeep.storage.places import columns_with_personal_data
@@ -26,15 +26,15 @@ class Purge:
                 erasures too, as the problem), or it was stopped. Nothing is harmed; do it again.
         """
         with self._compactor:
-            step = self._engine.write(purges.begin)
+            status = self._engine.write(purges.begin)
             try:
                 self._merge_index()
-                left = self._compactor.run(partial(self._tell, step))
+                skipped = self._compactor.run(partial(self._set_phase, status))
             except Unavailable as error:
-                step.problem = error.detail
-                self._engine.write(partial(purges.set_step, step=step))
+                status.problem = error.detail
+                self._engine.write(partial(purges.set_status, status=status))
                 raise
-            self._engine.write(partial(purges.end, purge_uuid=step.purge_uuid, left=left))
+            self._engine.write(partial(purges.end, purge_uuid=status.purge_uuid, skipped=skipped))
 
     def stop(self) -> None:
         """Let `run` end soon, from any thread."""
@@ -46,9 +46,9 @@ class Purge:
         while not self._is_stopped and self._engine.write(purges.merge_index):
             pass
 
-    def _tell(self, step: Step, doing: str) -> None:
-        step.doing = doing
-        self._engine.write(partial(purges.set_step, step=step))
+    def _set_phase(self, status: PurgeStatus, phase: str) -> None:
+        status.phase = phase
+        self._engine.write(partial(purges.set_status, status=status))
 
 
 def purge_now(engine: Engine) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from userkeep.domain.erasure import Erasure
-from userkeep.domain.purge import NotDone, Step
+from userkeep.domain.purge import PurgeStatus, SkippedStep
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import encode_json
 from userkeep.domain.values.times import Instant
@@ -69,15 +69,15 @@ def request(tx: Transaction, uuid: str) -> Erasure:
     return tx.fetch_one("request_purge", Erasure, uuid=erasure.uuid, now_at=tx.now) or erasure
 
 
-def begin(tx: Transaction) -> Step:
+def begin(tx: Transaction) -> PurgeStatus:
     """Begin a purge, which covers everything that was deleted or edited before."""
-    step = Step(tx.new_uuid(), "merging the index of words")
+    status = PurgeStatus(tx.new_uuid(), "merging the index of words")
     for project_id in instance.project_ids(tx):
-        of_purge = {"project_id": project_id, "purge_uuid": step.purge_uuid}
+        of_purge = {"project_id": project_id, "purge_uuid": status.purge_uuid}
         tx.defer("assign_erasures_to_purge", **of_purge)
         tx.defer("assign_edits_to_purge", **of_purge)
-    set_step(tx, step)
-    return step
+    set_status(tx, status)
+    return status
 
 
 def begin_merging_index(tx: Transaction) -> None:
@@ -107,39 +107,40 @@ def merge_index(tx: Transaction, pages: int = MERGED_PAGES) -> bool:
     return tx.execute_many("merge_index", [{"pages": pages}]) > 1
 
 
-def set_step(tx: Transaction, step: Step) -> None:
-    """Record the purge's current phase."""
-    tx.defer("set_purge_step", value=encode_json(step).decode())
+def set_status(tx: Transaction, status: PurgeStatus) -> None:
+    """Record the progress of the running purge."""
+    tx.defer("set_purge_status", value=encode_json(status).decode())
 
 
-def end(tx: Transaction, purge_uuid: str, left: Sequence[NotDone]) -> None:
+def end(tx: Transaction, purge_uuid: str, skipped: Sequence[SkippedStep]) -> None:
     """End a purge: the erasures that it covers are purged, unless a step was skipped.
 
     Args:
-        left: the steps that could not be done. If there are any, the erasures stay `deleted`, and
-            no purge is scheduled for them alone.
+        skipped: the steps that could not be done. If there are any, the erasures stay `deleted`,
+            and no purge is scheduled for them alone.
     """
+    skipped_steps = encode_json(list(skipped)).decode() if skipped else None
     for project_id in instance.project_ids(tx):
         of_purge = {"project_id": project_id, "purge_uuid": purge_uuid}
         tx.defer(
             "set_purged",
-            purged_at=None if left else tx.now,
-            skipped_steps=encode_json(list(left)).decode() if left else None,
+            purged_at=None if skipped else tx.now,
+            skipped_steps=skipped_steps,
             **of_purge,
         )
         tx.defer("delete_purged_edits", **of_purge)
-    drop_step(tx)
+    clear_status(tx)
 
 
-def step(tx: Transaction) -> Step | None:
-    """Return what the running purge does; None if none runs."""
-    found = tx.fetch_one("get_purge_step", str)
-    return msgspec.json.decode(found, type=Step) if found else None
+def status(tx: Transaction) -> PurgeStatus | None:
+    """Return the progress of the running purge; None if none runs."""
+    found = tx.fetch_one("get_purge_status", str)
+    return msgspec.json.decode(found, type=PurgeStatus) if found else None
 
 
-def drop_step(tx: Transaction) -> None:
+def clear_status(tx: Transaction) -> None:
     """Record that no purge runs: one that is recorded belongs to a process that has ended."""
-    tx.defer("drop_purge_step")
+    tx.defer("delete_purge_status")
 
 
 def _instant(value: Instant | None) -> Instant | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 
-from userkeep.domain.purge import NotDone
+from userkeep.domain.purge import SkippedStep
 from userkeep.domain.transaction import Operation
 from userkeep.domain.verification import Skipped
 from userkeep.storage.raw_files import RawFile
@@ -104,7 +104,7 @@ class Compactor(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def run(self, report: Callable[[str], None]) -> list[NotDone]:
+    def run(self, report: Callable[[str], None]) -> list[SkippedStep]:
         """Rewrite the database; return the steps that could not be done here.
 
         Args:

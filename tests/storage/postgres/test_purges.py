@@ -130,9 +130,9 @@ def test_samples_that_a_view_keeps_are_told(url: str, mark: str) -> None:
             connection.execute("CREATE VIEW mailing AS SELECT email FROM users")
         erasure = client.user.delete(mark, purge="now")
         assert erasure.state == "deleted"
-        [left] = erasure.purge.not_done
+        [left] = erasure.purge.skipped_steps
         assert left.step == "column statistics"
-        assert "view mailing" in left.why
+        assert "view mailing" in left.reason
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP VIEW mailing")
         assert client.erasure.purge(erasure.id).state == "purged"
@@ -170,9 +170,9 @@ def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_purged(
         live(client, mark)
         erasure = client.user.delete(mark, purge="now")
         assert (erasure.state, erasure.purged_at) == ("deleted", None)
-        left = client.erasure.get(erasure.id).purge.not_done
+        left = client.erasure.get(erasure.id).purge.skipped_steps
         assert [each.step for each in left] == ["WAL", "orphaned files"]
-        assert all("lacks the privilege" in each.why for each in left)
+        assert all("lacks the privilege" in each.reason for each in left)
         places = {name.partition("/")[0] for name in residue(url, mark)}
         assert places == {"pg_wal"}, "the tables are clean"
 
@@ -208,9 +208,9 @@ def test_files_that_a_crash_of_the_database_has_left_are_told(url: str, mark: st
         shutil.copyfile(Path(folder, table), left_behind)
         erasure = client.user.delete(mark, purge="now")
         assert erasure.state == "deleted"
-        [left] = erasure.purge.not_done
+        [left] = erasure.purge.skipped_steps
         assert left.step == "orphaned files"
-        assert "4000000000" in left.why
+        assert "4000000000" in left.reason
         assert list(residue(url, mark)) == [str(left_behind.relative_to(folder))]
         left_behind.unlink()
         assert client.erasure.purge(erasure.id).state == "purged"

@@ -30,13 +30,15 @@ class ErasureClient:
         return erasure
 
     def purge(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
-        """Have the database's files written anew at once, so that nothing deleted is in them.
+        """Purge now: rewrite the database files, so that they contain nothing that was deleted.
 
-        A server does so by itself, when it is due; without a server nobody does, unless asked.
+        A server purges automatically on its schedule. An embedded database is purged only by this
+        call, or by a deletion with `purge="now"`.
 
         Returns:
-            The erasure, `purged`; or `deleted` where a server goes on with it after 5 seconds,
-            where `purge.problem` says what is in the way, or `purge.not_done` what cannot be done.
+            The erasure, with the state `purged`. The state is `deleted` if a server continues the
+            purge after 5 seconds, if something blocks it (`purge.problem`), or if steps could not
+            be done (`purge.skipped_steps`).
 
         Raises:
             NotFound: there is none with this id.

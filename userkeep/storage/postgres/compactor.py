@@ -2,7 +2,7 @@
 
 VACUUM alone leaves deleted data in the gaps of pages, and every deleted word in a GIN index. What a
 purge does instead is explained at each step below. What the role of the instance may not do, or
-what a replica or an archive still keeps, is returned as not done.
+what a replica or an archive still keeps, is returned as a skipped step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from psycopg.errors import (
 )
 
 from userkeep.domain.errors import Unavailable
-from userkeep.domain.purge import NotDone
+from userkeep.domain.purge import SkippedStep
 from userkeep.storage.errors import PURGE_RUNNING, PURGE_STOPPED
 from userkeep.storage.postgres.server import connect, opening_problem
 
@@ -121,20 +121,20 @@ class PostgresCompactor:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def run(self, report: Callable[[str], None]) -> list[NotDone]:
+    def run(self, report: Callable[[str], None]) -> list[SkippedStep]:
         try:
             report("waiting for transactions that see the former state")
             self._wait_for_transactions()
-            not_done = []
+            skipped = []
             for table in self._tables:
                 report(f"rewriting table {table}")
-                not_done += self._try(f"table {table}", self._vacuum_full, table)
+                skipped += self._try(f"table {table}", self._vacuum_full, table)
             report("clearing column statistics")
-            not_done += self._try("column statistics", self._clear_statistics)
+            skipped += self._try("column statistics", self._clear_statistics)
             report("overwriting the WAL")
-            not_done += self._try("WAL", self._overwrite_wal)
+            skipped += self._try("WAL", self._overwrite_wal)
             report("checking for orphaned files")
-            return [*not_done, *self._try("orphaned files", self._find_orphaned_files)]
+            return [*skipped, *self._try("orphaned files", self._find_orphaned_files)]
         except QueryCanceled as error:
             raise Unavailable(PURGE_STOPPED) from error
         except psycopg.Error as error:
@@ -160,17 +160,17 @@ class PostgresCompactor:
         if not self._value("SELECT pg_try_advisory_lock(%s)", _LOCK_KEY):
             raise Unavailable(PURGE_RUNNING)
 
-    def _try(self, step: str, function: Callable[..., str | None], *args: Any) -> list[NotDone]:
-        """Run a step; return it as not done if the role lacks a privilege, or it says why."""
+    def _try(self, step: str, function: Callable[..., str | None], *args: Any) -> list[SkippedStep]:
+        """Run a step; return it as skipped if the role lacks a privilege, or it gives a reason."""
         self._check_not_stopped()
         self._warnings.clear()
         try:
-            why = function(*args)
+            reason = function(*args)
         except InsufficientPrivilege as error:
-            why = _NOT_PERMITTED.format(error.diag.message_primary)
+            reason = _NOT_PERMITTED.format(error.diag.message_primary)
         if self._warnings:
-            why = _NOT_PERMITTED.format(self._warnings[0])
-        return [NotDone(step, why)] if why else []
+            reason = _NOT_PERMITTED.format(self._warnings[0])
+        return [SkippedStep(step, reason)] if reason else []
 
     def _wait_for_transactions(self) -> None:
         # VACUUM FULL would copy what an open transaction still sees.

@@ -44,12 +44,12 @@ WHERE {unpurged} AND purge_uuid = :purge_uuid;
 -- name: delete_purged_edits
 DELETE FROM pending_purges WHERE project_id = :project_id AND purge_uuid = :purge_uuid;
 
--- name: set_purge_step
+-- name: set_purge_status
 INSERT INTO instance (name, value) VALUES ('purge', :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
--- name: get_purge_step
+-- name: get_purge_status
 SELECT value FROM instance WHERE name = 'purge';
 
--- name: drop_purge_step
+-- name: delete_purge_status
 DELETE FROM instance WHERE name = 'purge';

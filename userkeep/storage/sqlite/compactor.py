@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from typing import Self
 
 from userkeep.domain.errors import Unavailable
-from userkeep.domain.purge import NotDone
+from userkeep.domain.purge import SkippedStep
 from userkeep.storage.errors import PURGE_RUNNING, PURGE_STOPPED
 from userkeep.storage.sqlite.connection import MEMORY
 from userkeep.storage.sqlite.writer import Writer
@@ -43,7 +43,7 @@ class SqliteCompactor:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def run(self, report: Callable[[str], None]) -> list[NotDone]:
+    def run(self, report: Callable[[str], None]) -> list[SkippedStep]:
         # First truncate the WAL: a reader with an old snapshot, perhaps of another program, is
         # waited for before the expensive step, not after it.
         report("waiting for readers of the former state")

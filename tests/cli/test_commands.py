@@ -1,11 +1,13 @@
-"""What all commands have in common: help, settings, exit codes, and what is loaded when."""
+"""What all commands have in common: help, settings, exit codes, and lazy imports."""
 
+import inspect
 import re
 import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.cli.running import is_sentence, userkeep, userkeep_process, walk
@@ -13,7 +15,7 @@ from userkeep import __version__
 from userkeep.cli import main
 from userkeep.config import Settings, flag_of, variable_of
 
-WORDS = sorted(main.commands)
+WORDS = main.list_commands(click.Context(main))
 COMMANDS = [words for words, _ in walk()]
 ON_A_DATABASE = [words for words in COMMANDS if words != ("completion",)]
 ARGUMENTS = {
@@ -36,8 +38,8 @@ ARGUMENTS = {
 
 
 def on_database(words: tuple[str, ...], url: str) -> tuple[str, ...]:
-    """A command with what it needs, and the database that it is to work on."""
-    if words == ("port",):
+    """Return a command with its required arguments, on a database."""
+    if words == ("copy",):
         return (*words, url, "sqlite:///target.db")
     return (*words, *ARGUMENTS.get(" ".join(words), ()), "--database", url)
 
@@ -53,13 +55,13 @@ def test_help_names_every_command_and_the_exit_codes(tmp_path: Path, flag: str) 
     assert result.returncode == 0
     for word in WORDS:
         assert f"  {word} " in result.stdout
-    codes = ("0 done", "1 refused", "2 wrong usage", "3 doctor found", "4 not found")
-    for code in (*codes, "5 unreachable", "130 for Ctrl-C"):
+    codes = ("0 success", "1 rejected", "2 wrong usage", "3 doctor found", "4 not found")
+    for code in (*codes, "5 server unreachable", "130 for Ctrl-C"):
         assert code in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_help_of_a_command_shows_an_example(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_help_of_a_command_has_an_example(tmp_path: Path, words: tuple[str, ...]) -> None:
     result = userkeep(*words, "--help", folder=tmp_path)
     assert result.returncode == 0
     example = rf"^  (gunzip .* \| )?userkeep {' '.join(words)}( \S.*)?$"
@@ -80,6 +82,18 @@ def test_help_of_serve_names_every_setting_with_its_variable(tmp_path: Path) -> 
         assert variable_of(each.name) in text
 
 
+def test_the_list_of_commands_has_the_first_sentence_of_each_help() -> None:
+    context = click.Context(main)
+    formatter = context.make_formatter()
+    main.format_commands(context, formatter)
+    listed = " ".join(formatter.getvalue().split())
+    for word in WORDS:
+        command = main.get_command(context, word)
+        assert command is not None
+        sentence = " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
+        assert f"{word} {sentence}" in listed
+
+
 def test_an_unknown_command_is_wrong_usage(tmp_path: Path) -> None:
     result = userkeep("sevre", folder=tmp_path)
     assert result.returncode == 2
@@ -87,7 +101,7 @@ def test_an_unknown_command_is_wrong_usage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ON_A_DATABASE, ids=" ".join)
-def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_an_unknown_variable_is_rejected_by_name(tmp_path: Path, command: tuple[str, ...]) -> None:
     words = on_database(command, "sqlite:///userkeep.db")
     result = userkeep(*words, folder=tmp_path, environment={"USERKEEP_DATABSE_URL": "x"})
     assert result.returncode == 2
@@ -96,7 +110,7 @@ def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, command: tuple[s
     assert list(tmp_path.iterdir()) == []
 
 
-def test_variables_of_the_tests_and_of_others_are_none_of_its_business(tmp_path: Path) -> None:
+def test_variables_of_tests_and_of_other_programs_are_ignored(tmp_path: Path) -> None:
     environment = {"USERKEEP_TEST_URL": "x", "USERKEEPION": "y"}
     assert userkeep("migrate", folder=tmp_path, environment=environment).returncode == 0
 
@@ -115,7 +129,7 @@ def test_variables_of_the_tests_and_of_others_are_none_of_its_business(tmp_path:
         ("USERKEEP_DATABASE_URL", "mysql://h/d", "'mysql://h/d' is not a database"),
     ],
 )
-def test_a_setting_with_a_bad_value_is_refused_by_name(
+def test_an_invalid_setting_is_rejected_by_name(
     tmp_path: Path, variable: str, value: str, sentence: str
 ) -> None:
     result = userkeep("serve", folder=tmp_path, environment={variable: value})
@@ -126,7 +140,7 @@ def test_a_setting_with_a_bad_value_is_refused_by_name(
 
 
 @pytest.mark.parametrize("value", ["eighty", "-1", "70000"])
-def test_a_flag_with_a_bad_port_is_wrong_usage(tmp_path: Path, value: str) -> None:
+def test_an_invalid_port_flag_is_wrong_usage(tmp_path: Path, value: str) -> None:
     result = userkeep("serve", "--port", value, folder=tmp_path)
     assert result.returncode == 2
     assert "port" in result.stderr.lower()
@@ -154,21 +168,21 @@ print(*sorted(loaded & (drivers | servers | {{"click", "rich"}})))
 
 
 def loaded_after(statement: str) -> set[str]:
-    """Which of the packages that it depends on are loaded after a statement."""
+    """Return the dependencies that are imported after a statement."""
     code = LOADED.format(statement=statement)
     run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
     return set(run.stdout.split())
 
 
-def test_importing_the_package_loads_no_driver_and_no_server() -> None:
+def test_importing_the_package_imports_no_dependency() -> None:
     assert loaded_after("import userkeep") == set()
 
 
-def test_the_command_line_loads_nothing_but_its_own_library_before_a_command_needs_it() -> None:
+def test_importing_the_command_line_imports_only_click() -> None:
     assert loaded_after("import userkeep.cli") == {"click"}
 
 
-def test_it_runs_as_a_module_too(tmp_path: Path) -> None:
+def test_it_also_runs_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "userkeep", "--version"]
     run = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=True)
     assert run.stdout == f"userkeep, version {__version__}\n"
@@ -178,14 +192,14 @@ def test_it_runs_as_a_module_too(tmp_path: Path) -> None:
     ("shell", "sign"),
     [("bash", "complete -o"), ("zsh", "#compdef userkeep"), ("fish", "--command userkeep")],
 )
-def test_a_shell_is_told_how_to_complete(tmp_path: Path, shell: str, sign: str) -> None:
+def test_a_completion_script_is_printed(tmp_path: Path, shell: str, sign: str) -> None:
     result = userkeep("completion", shell, folder=tmp_path)
     assert result.returncode == 0
     assert sign in result.stdout
     assert f"_USERKEEP_COMPLETE={shell}_complete" in result.stdout
 
 
-def test_words_of_commands_that_are_loaded_late_are_completed(tmp_path: Path) -> None:
+def test_lazy_commands_are_completed(tmp_path: Path) -> None:
     asked = {
         "_USERKEEP_COMPLETE": "bash_complete",
         "COMP_WORDS": "userkeep users l",

@@ -1,4 +1,4 @@
-"""Users, sessions, messages and memory from the command line: on a file, PostgreSQL, a server."""
+"""Users, sessions, messages and memory: on a file, on PostgreSQL and on a server."""
 
 import json
 import os
@@ -28,7 +28,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def on(folder: Path, *place: str) -> Run:
-    """Runs commands in a folder, with these words at their end."""
+    """Return a function that runs commands in a folder, with these options at their end."""
 
     def run(*words: object, given: str | None = None) -> "subprocess.CompletedProcess[str]":
         return userkeep(*words, *place, folder=folder, given=given)
@@ -38,7 +38,7 @@ def on(folder: Path, *place: str) -> Run:
 
 @pytest.fixture(params=["file", "postgres", "server"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
-    """Runs commands on a place of each kind."""
+    """Run commands on an instance of each kind."""
     with ExitStack() as stack:
         if request.param == "file":
             yield on(tmp_path, "--database", str(tmp_path / "new" / "memory.db"))
@@ -50,12 +50,12 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Run:
-    """Runs commands in a folder, without saying where the data is."""
+    """Run commands in a folder, without naming the database."""
     return on(tmp_path)
 
 
-def said(result: "subprocess.CompletedProcess[str]", kind: Any) -> Any:
-    """The one JSON document that was printed, which is as the schema of a type says."""
+def printed_json(result: "subprocess.CompletedProcess[str]", kind: Any) -> Any:
+    """Return the JSON document that was printed, which matches the schema of a type."""
     assert (result.returncode, result.stderr) == (0, "")
     value = json.loads(result.stdout)
     (schema,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
@@ -63,14 +63,14 @@ def said(result: "subprocess.CompletedProcess[str]", kind: Any) -> Any:
     return value
 
 
-def refused(result: "subprocess.CompletedProcess[str]", code: int) -> str:
-    """The sentence by which a command was refused, with nothing on stdout."""
+def rejected(result: "subprocess.CompletedProcess[str]", code: int) -> str:
+    """Return the error message of a command that failed, with nothing on stdout."""
     assert (result.returncode, result.stdout) == (code, "")
     assert is_sentence(result.stderr)
     return result.stderr
 
 
-def test_what_is_added_is_shown_listed_changed_and_deleted_as_the_schemas_say(run: Run) -> None:
+def test_objects_are_added_shown_listed_updated_and_deleted_as_in_the_schemas(run: Run) -> None:
     fields = (
         "--email",
         "jane@example.com",
@@ -79,57 +79,57 @@ def test_what_is_added_is_shown_listed_changed_and_deleted_as_the_schemas_say(ru
         "--metadata",
         '{"a": {"b": 1}}',
     )
-    jane = said(run("users", "add", "jane", *fields, "--json"), User)
+    jane = printed_json(run("users", "add", "jane", *fields, "--json"), User)
     assert (jane["email"], jane["metadata"], jane["revision"]) == (
         "jane@example.com",
         {"a": {"b": 1}},
         1,
     )
-    assert said(run("users", "show", "jane", "--json"), User) == jane
+    assert printed_json(run("users", "show", "jane", "--json"), User) == jane
     change = ("--metadata", '{"a": {"b": null}, "c": 2}', "--remove", "last_name")
-    changed = said(run("users", "update", "jane", *change, "--json"), User)
+    changed = printed_json(run("users", "update", "jane", *change, "--json"), User)
     assert (changed["last_name"], changed["metadata"]) == (None, {"a": {}, "c": 2})
     assert changed["email"] == "jane@example.com"
 
-    opened = said(run("sessions", "add", "chat-1", "--user-id", "jane", "--json"), Session)
+    opened = printed_json(run("sessions", "add", "chat-1", "--user-id", "jane", "--json"), Session)
     assert opened["user_id"] == "jane"
     words = ("messages", "add", "chat-1", "-", "--role", "Jane", "--role-type", "user", "--json")
-    message = said(run(*words, given="In blue?\nOr green?\n"), Message)
+    message = printed_json(run(*words, given="In blue?\nOr green?\n"), Message)
     assert message["content"] == "In blue?\nOr green?"
     assert (message["role"], message["role_type"]) == ("Jane", "user")
-    memory = said(run("memory", "show", "chat-1", "--last", "3", "--json"), Memory)
+    memory = printed_json(run("memory", "show", "chat-1", "--last", "3", "--json"), Memory)
     assert memory == {"messages": [message], "summary": None, "facts": []}
-    page = said(run("messages", "list", "chat-1", "--json"), Page[Message])
+    page = printed_json(run("messages", "list", "chat-1", "--json"), Page[Message])
     assert page == {"items": [message], "next": None}
-    said(run("messages", "add", "chat-1", "In no colour.", "--json"), Message)
-    newest = said(run("memory", "show", "chat-1", "--last", "1", "--json"), Memory)
+    printed_json(run("messages", "add", "chat-1", "In no colour.", "--json"), Message)
+    newest = printed_json(run("memory", "show", "chat-1", "--last", "1", "--json"), Memory)
     uuid = newest["messages"][0]["uuid"]
     delete = ("messages", "delete", "chat-1", uuid, "--yes", "--purge", "now", "--json")
-    erasure = said(run(*delete), Erasure)
+    erasure = printed_json(run(*delete), Erasure)
     assert (erasure["subject"], erasure["state"]) == ("message", "purged")
-    assert "no message" in refused(run(*delete), 4)
+    assert "no message" in rejected(run(*delete), 4)
 
-    ended = said(run("sessions", "end", "chat-1", "--json"), Session)
+    ended = printed_json(run("sessions", "end", "chat-1", "--json"), Session)
     assert ended["ended_at"] is not None
-    assert said(run("sessions", "show", "chat-1", "--json"), Session) == ended
-    page = said(run("sessions", "list", "--user-id", "jane", "--json"), Page[Session])
+    assert printed_json(run("sessions", "show", "chat-1", "--json"), Session) == ended
+    page = printed_json(run("sessions", "list", "--user-id", "jane", "--json"), Page[Session])
     assert page == {"items": [ended], "next": None}
 
     leave = ("users", "delete", "jane", "--yes", "--purge", "now", "--json")
-    erasure = said(run(*leave), Erasure)
+    erasure = printed_json(run(*leave), Erasure)
     assert erasure["state"] == "purged"
     assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1}
-    assert "no user" in refused(run("users", "show", "jane", "--json"), 4)
-    assert "no session" in refused(run("messages", "list", "chat-1", "--json"), 4)
+    assert "no user" in rejected(run("users", "show", "jane", "--json"), 4)
+    assert "no session" in rejected(run("messages", "list", "chat-1", "--json"), 4)
 
 
-def test_what_an_instance_refuses_is_a_sentence_and_a_code(here: Run) -> None:
+def test_a_rejected_command_prints_a_sentence_and_has_an_exit_code(here: Run) -> None:
     assert here("users", "add", "jane").returncode == 0
-    assert "already" in refused(here("users", "add", "jane", "--json"), 1)
-    assert "no user" in refused(here("sessions", "add", "--user-id", "nobody"), 4)
-    assert "no session" in refused(here("messages", "add", "nowhere", "Hello"), 4)
-    assert "cursor is not one" in refused(here("users", "list", "--cursor", "x"), 1)
-    assert "user_id" in refused(here("users", "show", ".."), 1)
+    assert "already" in rejected(here("users", "add", "jane", "--json"), 1)
+    assert "no user" in rejected(here("sessions", "add", "--user-id", "nobody"), 4)
+    assert "no session" in rejected(here("messages", "add", "nowhere", "Hello"), 4)
+    assert "cursor is not one" in rejected(here("users", "list", "--cursor", "x"), 1)
+    assert "user_id" in rejected(here("users", "show", ".."), 1)
 
 
 def test_a_list_is_filtered_ordered_and_paged(tmp_path: Path, here: Run) -> None:
@@ -166,31 +166,31 @@ def test_messages_are_filtered(here: Run) -> None:
     shown = here("messages", "list", "chat", "--filter", about_shoes, "--json").stdout
     assert [each["content"] for each in json.loads(shown)["items"]] == ["Shoes?"]
     unknown = '{"field": "metadata.topic", "op": "is", "value": 1}'
-    assert "filter.op" in refused(here("messages", "list", "chat", "--filter", unknown), 1)
+    assert "filter.op" in rejected(here("messages", "list", "chat", "--filter", unknown), 1)
 
 
-def test_a_list_for_people_says_when_it_is_empty_and_how_it_goes_on(here: Run) -> None:
+def test_a_printed_list_says_if_it_is_empty_and_how_to_see_more(here: Run) -> None:
     here("users", "add", "jane")
     here("users", "add", "名前")
-    assert here("sessions", "list").stdout == "There are no sessions here.\n"
+    assert here("sessions", "list").stdout == "No sessions.\n"
     first = here("users", "list", "--limit", "1").stdout
     assert "jane" in first
     assert "名前" not in first
-    found = re.search(r"There are more: .* --cursor (\S+) .*--all", first)
+    found = re.search(r"There are more\. Add --cursor (\S+) .*--all", first)
     assert found
     second = here("users", "list", "--limit", "1", "--cursor", found[1]).stdout
     assert "名前" in second
     assert "There are more" not in second
 
 
-def test_what_is_shown_tells_times_in_words_and_exactly(here: Run) -> None:
+def test_times_are_printed_relative_to_now_and_as_dates(here: Run) -> None:
     shown = here("users", "add", "jane").stdout
     assert re.search(
         r"^created +just now \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC\) *$", shown, re.M
     )
 
 
-def test_what_users_have_written_is_no_command_to_a_terminal(here: Run) -> None:
+def test_control_characters_of_users_are_escaped(here: Run) -> None:
     here("users", "add", "jane", "--email", "\x1b[31mred\x07", "--first-name", "[bold]J\u202e")
     for words in (("users", "list"), ("users", "show", "jane")):
         shown = here(*words).stdout
@@ -219,7 +219,7 @@ def test_what_users_have_written_is_no_command_to_a_terminal(here: Run) -> None:
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_told_before_anything_is_opened_or_made(
+def test_wrong_usage_is_reported_before_anything_is_opened_or_created(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     here = on(tmp_path)
@@ -233,10 +233,10 @@ def test_wrong_usage_is_told_before_anything_is_opened_or_made(
     assert not (tmp_path / "userkeep-data").exists()
 
 
-# Where it works.
+# Which instance it uses.
 
 
-def test_the_environment_says_where_and_a_flag_wins(tmp_path: Path) -> None:
+def test_the_environment_names_the_instance_and_a_flag_overrides_it(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         there = {"USERKEEP_URL": server.url, "USERKEEP_API_KEY": "any-key"}
         there["USERKEEP_DATABASE_URL"] = f"sqlite:///{tmp_path}/nothing.db"
@@ -246,23 +246,23 @@ def test_the_environment_says_where_and_a_flag_wins(tmp_path: Path) -> None:
         assert shown.returncode == 0
         words = ("users", "list", "--database", "other.db")
         other = userkeep(*words, folder=tmp_path, environment=there)
-        assert "There is no database other.db" in refused(other, 1)
+        assert "Database other.db does not exist" in rejected(other, 1)
 
 
-def test_a_server_that_holds_the_file_is_asked(tmp_path: Path) -> None:
+def test_a_server_that_has_the_file_open_is_called(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         added = userkeep("users", "add", "jane", "--database", "userkeep.db", folder=tmp_path)
         assert added.returncode == 0
         assert is_sentence(added.stderr)
-        assert f"userkeep.db is held by the server at {server.url}" in added.stderr
+        assert f"the server at {server.url} has userkeep.db open" in added.stderr
         with Userkeep(server.url) as client:
             assert client.user.get("jane").user_id == "jane"
 
 
-def test_a_process_that_holds_the_file_is_named(tmp_path: Path, here: Run) -> None:
+def test_a_process_that_has_the_file_open_is_named(tmp_path: Path, here: Run) -> None:
     with Userkeep.open(str(tmp_path / "m.db")):
         for words in (("users", "list"), ("users", "add", "jane")):
-            sentence = refused(here(*words, "--database", "m.db"), 1)
+            sentence = rejected(here(*words, "--database", "m.db"), 1)
             assert f"m.db is locked by process {os.getpid()}" in sentence
 
 
@@ -271,18 +271,18 @@ def test_a_process_that_holds_the_file_is_named(tmp_path: Path, here: Run) -> No
     [("users", "list"), ("users", "delete", "jane", "--yes"), ("memory", "show", "s"), ("export",)],
     ids=" ".join,
 )
-def test_nobody_but_who_adds_makes_a_database(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_only_commands_that_add_create_a_database(tmp_path: Path, words: tuple[str, ...]) -> None:
     here = on(tmp_path)
-    sentence = refused(here(*words), 1)
-    assert "There is no database userkeep-data/userkeep.db" in sentence
+    sentence = rejected(here(*words), 1)
+    assert "Database userkeep-data/userkeep.db does not exist" in sentence
     assert list(tmp_path.iterdir()) == []
     empty = postgres_server().new_database()
-    assert "nothing of Userkeep's" in refused(here(*words, "--database", empty), 1)
+    assert "no Userkeep database yet" in rejected(here(*words, "--database", empty), 1)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_is_away_has_a_code_of_its_own(here: Run) -> None:
-    sentence = refused(here("users", "list", "--url", "http://127.0.0.1:1", "--json"), 5)
+def test_an_unreachable_server_has_its_own_exit_code(here: Run) -> None:
+    sentence = rejected(here("users", "list", "--url", "http://127.0.0.1:1", "--json"), 5)
     assert "No server could be reached at http://127.0.0.1:1" in sentence
 
 
@@ -290,9 +290,9 @@ def test_a_server_that_is_away_has_a_code_of_its_own(here: Run) -> None:
 
 
 @pytest.mark.parametrize("words", [("users", "delete", "jane"), ("sessions", "delete", "chat-1")])
-def test_where_nobody_can_confirm_nothing_is_deleted(here: Run, words: tuple[str, ...]) -> None:
+def test_without_a_terminal_a_deletion_needs_yes(here: Run, words: tuple[str, ...]) -> None:
     here("messages", "add", "chat-1", "Hello", "--user-id", "jane")
-    assert "--yes" in refused(here(*words, given="y\n"), 2)
+    assert "--yes" in rejected(here(*words, given="y\n"), 2)
     assert here("memory", "show", "chat-1").returncode == 0
     gone = here(*words, "--yes")
     assert gone.returncode == 0

@@ -1,4 +1,4 @@
-"""A deletion that a server goes on with after its answer: it is waited for, and told."""
+"""A deletion that a server continues after its response: the command waits and shows progress."""
 
 import json
 import re
@@ -35,12 +35,12 @@ def erasure(messages: int, *, is_deleted: bool, **purge: Any) -> dict[str, Any]:
 
 
 class SlowServer(ThreadingHTTPServer):
-    """A server that takes long to delete: it is asked so often before it is done."""
+    """A server whose deletion is done after some polls."""
 
     daemon_threads = True
 
-    def __init__(self, asked_until_deleted: int) -> None:
-        self.left = asked_until_deleted
+    def __init__(self, polls_until_deleted: int) -> None:
+        self.left = polls_until_deleted
         self.is_to_purge = False
         self.end: dict[str, Any] = {}
         self.was_asked = threading.Event()
@@ -70,7 +70,7 @@ class SlowHandler(BaseHTTPRequestHandler):
             return erasure(4000, is_deleted=is_deleted)
         requested_at = "2026-11-22T11:31:00Z"
         if self.server.left > -3:
-            phase = "writing the file anew"
+            phase = "rewriting the file"
             return erasure(4000, is_deleted=True, requested_at=requested_at, phase=phase)
         return erasure(4000, is_deleted=True, **self.server.end)
 
@@ -86,8 +86,8 @@ class SlowHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def slow_server(asked_until_deleted: int) -> Iterator[SlowServer]:
-    with SlowServer(asked_until_deleted) as server:
+def slow_server(polls_until_deleted: int) -> Iterator[SlowServer]:
+    with SlowServer(polls_until_deleted) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -97,7 +97,7 @@ def slow_server(asked_until_deleted: int) -> Iterator[SlowServer]:
             thread.join()
 
 
-def test_an_erasure_that_goes_on_is_waited_for_and_printed_at_its_end(tmp_path: Path) -> None:
+def test_a_running_erasure_is_waited_for_and_printed_at_its_end(tmp_path: Path) -> None:
     with slow_server(3) as server:
         words = ("users", "delete", "jane", "--yes", "--json", "--url", server.url)
         result = userkeep(*words, folder=tmp_path)
@@ -106,27 +106,27 @@ def test_an_erasure_that_goes_on_is_waited_for_and_printed_at_its_end(tmp_path: 
     assert server.left == 0
 
 
-def test_a_terminal_shows_how_much_is_gone(tmp_path: Path) -> None:
+def test_a_terminal_shows_how_much_is_deleted(tmp_path: Path) -> None:
     with slow_server(4) as server:
         words = ("users", "delete", "jane", "--yes", "--url", server.url)
         terminal = on_terminal(*words, folder=tmp_path)
     assert terminal.code == 0
-    assert "Deleting user 'jane' … 4,000 messages gone" in terminal.text
+    assert "Deleting user 'jane' … 4,000 messages deleted" in terminal.text
     assert re.search(r"^state +deleted", terminal.text, re.MULTILINE)
 
 
-def test_a_purge_that_was_asked_for_is_waited_for_and_shown(tmp_path: Path) -> None:
+def test_a_requested_purge_is_waited_for_and_shown(tmp_path: Path) -> None:
     with slow_server(2) as server:
         server.end = {"skipped_steps": [{"step": "log", "reason": "The role may not do it."}]}
         words = ("users", "delete", "jane", "--yes", "--purge", "now", "--url", server.url)
         terminal = on_terminal(*words, folder=tmp_path)
     assert terminal.code == 0
-    assert "Purging user 'jane' … writing the file anew" in terminal.text
+    assert "Purging user 'jane' … rewriting the file" in terminal.text
     assert "skipped: log. The role may not do it." in terminal.text
     assert server.left == -3
 
 
-def test_a_purge_with_something_in_its_way_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_purge_with_a_problem_is_not_waited_for(tmp_path: Path) -> None:
     with slow_server(2) as server:
         problem = "The disk is full."
         server.end = {"requested_at": "2026-11-22T11:31:00Z", "problem": problem}
@@ -136,7 +136,7 @@ def test_a_purge_with_something_in_its_way_is_not_waited_for(tmp_path: Path) -> 
     assert problem in result.stdout
 
 
-def test_who_does_not_wait_for_it_is_told_that_it_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_command_says_that_the_deletion_continues(tmp_path: Path) -> None:
     with slow_server(1_000_000) as server:
         process = subprocess.Popen(
             [str(USERKEEP), "users", "delete", "jane", "--yes", "--url", server.url],
@@ -151,4 +151,4 @@ def test_who_does_not_wait_for_it_is_told_that_it_goes_on(tmp_path: Path) -> Non
         out, error = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
     assert is_sentence(error)
-    assert f"Erasure {ID} goes on by itself" in error
+    assert f"Erasure {ID} continues automatically" in error

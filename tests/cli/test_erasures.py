@@ -1,4 +1,4 @@
-"""`userkeep erasures …`: what was deleted, looked up, purged, and looked for again."""
+"""`userkeep erasures …`: list, show, purge and verify."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import is_sentence, userkeep
 from tests.cli.terminals import Terminal, on_terminal
-from tests.cli.test_data_commands import Run, on, refused, run, said
+from tests.cli.test_data_commands import Run, on, printed_json, rejected, run
 from tests.http.schemas import faults
 from userkeep import Userkeep
 from userkeep.api.common import Page
@@ -25,46 +25,38 @@ UNKNOWN = "01a204d3-fd4f-7b04-a503-2bf951c2c06d"
 
 
 def deleted(run: Run, folder: Path | None = None) -> str:
-    """The id of an erasure of Jane; of a database in the folder, there is a copy with her in it."""
-    said(run(*ADD), User)
+    """Delete Jane, after copying databases in the folder; return the id of the erasure."""
+    printed_json(run(*ADD), User)
     for database in folder.rglob("*.db") if folder else ():
         shutil.copy(database, f"{database}.copy")
     leave = ("users", "delete", "jane-qx81vty", "--yes", "--json")
-    erasure_id: str = said(run(*leave), Erasure)["id"]
+    erasure_id: str = printed_json(run(*leave), Erasure)["id"]
     return erasure_id
 
 
-def test_erasures_are_listed_and_shown_as_the_schemas_say(run: Run) -> None:
-    said(run("users", "add", "tom", "--json"), User)
-    nothing = said(run("erasures", "list", "--json"), Page[Erasure])
+def test_erasures_are_listed_and_shown_as_in_the_schemas(run: Run) -> None:
+    printed_json(run("users", "add", "tom", "--json"), User)
+    nothing = printed_json(run("erasures", "list", "--json"), Page[Erasure])
     assert nothing == {"items": [], "next": None}
     ids = [deleted(run) for _ in range(3)]
-    page = said(run("erasures", "list", "--limit", "2", "--json"), Page[Erasure])
+    page = printed_json(run("erasures", "list", "--limit", "2", "--json"), Page[Erasure])
     assert [each["id"] for each in page["items"]] == ids[:2]
     again = ("--cursor", page["next"], "--json")
-    rest = said(run("erasures", "list", *again), Page[Erasure])
+    rest = printed_json(run("erasures", "list", *again), Page[Erasure])
     assert [each["id"] for each in rest["items"]] == ids[2:]
     newest = ("--order=-created", "--all", "--json")
-    found = said(run("erasures", "list", *newest), Page[Erasure])
+    found = printed_json(run("erasures", "list", *newest), Page[Erasure])
     assert [each["id"] for each in found["items"]] == ids[::-1]
-    shown = said(run("erasures", "show", ids[1], "--json"), Erasure)
+    shown = printed_json(run("erasures", "show", ids[1], "--json"), Erasure)
     assert shown == page["items"][1]
 
 
-def test_what_was_deleted_is_found_until_nothing_has_it(run: Run, tmp_path: Path) -> None:
+def test_deleted_data_is_found_until_no_file_has_it(run: Run, tmp_path: Path) -> None:
     erasure_id = deleted(run, tmp_path)
     file = tmp_path / "terms.txt"
     file.write_bytes(f"{EMAIL}\r\n\nnobody ever said this\n".encode())
-    search_terms = ("--search-term", "nor this one", "--search-terms-from", str(file))
-    ask = (
-        "erasures",
-        "verify",
-        erasure_id,
-        "--subject-id",
-        "jane-qx81vty",
-        *search_terms,
-        "--json",
-    )
+    terms = ("--search-term", "nor this one", "--search-terms-from", str(file))
+    ask = ("erasures", "verify", erasure_id, "--subject-id", "jane-qx81vty", *terms, "--json")
     found = run(*ask)
     assert (found.returncode, found.stderr) == (3, "")
     value = json.loads(found.stdout)
@@ -74,16 +66,16 @@ def test_what_was_deleted_is_found_until_nothing_has_it(run: Run, tmp_path: Path
     assert {hit["search_term"] for hit in value["hits"]} == {1, None}
     assert all(hit["where"].startswith("file ") for hit in value["hits"])
 
-    purged = said(run("erasures", "purge", erasure_id, "--json"), Erasure)
+    purged = printed_json(run("erasures", "purge", erasure_id, "--json"), Erasure)
     assert purged["state"] == "purged"
     for copy in tmp_path.rglob("*.copy"):
         copy.unlink()
-    clean = said(run(*ask), Verification)
+    clean = printed_json(run(*ask), Verification)
     assert (clean["found"], clean["hits"]) == (False, [])
     assert EMAIL not in json.dumps(clean)
 
 
-def test_search_terms_may_come_on_stdin(run: Run, tmp_path: Path) -> None:
+def test_search_terms_are_read_from_stdin(run: Run, tmp_path: Path) -> None:
     erasure_id = deleted(run, tmp_path)
     ask = ("erasures", "verify", erasure_id, "--search-terms-from", "-", "--json")
     assert run(*ask, given=f"{EMAIL}\n").returncode == 3
@@ -91,20 +83,20 @@ def test_search_terms_may_come_on_stdin(run: Run, tmp_path: Path) -> None:
     assert run(*ask, given="").returncode == 0
 
 
-def test_what_is_refused_is_a_sentence_without_the_search_term(run: Run) -> None:
+def test_an_error_message_does_not_have_the_search_term(run: Run) -> None:
     erasure_id = deleted(run)
     for words in (
         ("--search-term", "qx81"),
         ("--search-term", EMAIL, "--search-term", "qx81vty " * 200),
         ("--subject-id", "qx81vtx"),
     ):
-        sentence = refused(run("erasures", "verify", erasure_id, *words), 1)
+        sentence = rejected(run("erasures", "verify", erasure_id, *words), 1)
         assert "qx81" not in sentence
     for what in ("show", "purge", "verify"):
-        assert "no erasure" in refused(run("erasures", what, UNKNOWN), 4)
+        assert "no erasure" in rejected(run("erasures", what, UNKNOWN), 4)
 
 
-def test_search_terms_that_are_no_text_are_wrong_usage(tmp_path: Path) -> None:
+def test_search_terms_that_are_not_text_are_wrong_usage(tmp_path: Path) -> None:
     here = on(tmp_path)
     erasure_id = deleted(here)
     (tmp_path / "terms").write_bytes(b"\xff\xfe\x00")
@@ -113,7 +105,7 @@ def test_search_terms_that_are_no_text_are_wrong_usage(tmp_path: Path) -> None:
     assert here("erasures", "verify", erasure_id, "--search-terms-from", "nowhere").returncode == 2
 
 
-def test_a_human_being_reads_where_and_how_far(tmp_path: Path) -> None:
+def test_a_verification_is_printed_with_places_and_scanned_files(tmp_path: Path) -> None:
     here = on(tmp_path)
     erasure_id = deleted(here, tmp_path)
     shown = here("erasures", "list").stdout.splitlines()
@@ -138,20 +130,20 @@ def test_a_human_being_reads_where_and_how_far(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_on_a_terminal_it_fits(tmp_path: Path, columns: int) -> None:
+def test_output_fits_the_terminal(tmp_path: Path, columns: int) -> None:
     erasure_id = deleted(on(tmp_path), tmp_path)
     for words in (("list",), ("show", erasure_id), ("verify", erasure_id, "--search-term", EMAIL)):
         terminal = on_terminal("erasures", *words, folder=tmp_path, columns=columns)
         assert max(len(line) for line in terminal.text.splitlines()) <= columns
 
 
-def test_somebody_at_a_terminal_is_asked_for_the_search_terms(tmp_path: Path) -> None:
+def test_a_terminal_prompts_for_search_terms(tmp_path: Path) -> None:
     erasure_id = deleted(on(tmp_path), tmp_path)
     words = ("erasures", "verify", erasure_id, "--search-terms-from", "-")
     with Terminal(*words, folder=tmp_path) as terminal:
-        terminal.read_until("A text to look for")
+        terminal.read_until("Search term")
         terminal.type(f"{EMAIL}\n")
-        terminal.read_until(f"{EMAIL}\nA text to look for")
+        terminal.read_until(f"{EMAIL}\nSearch term")
         terminal.type("\n")
         terminal.read_to_end()
     assert terminal.code == 3
@@ -162,4 +154,4 @@ def test_an_erasure_that_was_left_half_way_is_finished_by_who_looks(tmp_path: Pa
     with Userkeep.open(tmp_path / "m.db") as client:
         client.user.add(user_id="jane")
     result = userkeep("erasures", "list", "--database", "m.db", folder=tmp_path)
-    assert (result.returncode, result.stdout.strip()) == (0, "Nothing was deleted here.")
+    assert (result.returncode, result.stdout.strip()) == (0, "No erasures.")

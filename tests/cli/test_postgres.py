@@ -1,4 +1,4 @@
-"""The commands on PostgreSQL: what they say, where it is away, and that no password is shown."""
+"""The commands on PostgreSQL: their output, an unreachable server, and no password in any text."""
 
 import json
 import re
@@ -16,18 +16,18 @@ from userkeep.storage.migrations import load_migrations
 
 KNOWN = load_migrations("postgres")
 LAST = KNOWN[-1].number
-SUBJECTS = ["versions", "settings", "door", "server", "database", "connections", "durability"]
+SUBJECTS = ["versions", "settings", "access", "server", "database", "connections", "durability"]
 
 
 @pytest.fixture
 def url() -> str:
-    """A fresh database."""
+    """Create an empty database."""
     return postgres_server().new_database()
 
 
 @pytest.fixture
 def nowhere() -> str:
-    """Where no server is."""
+    """Return a URL where there is no server."""
     return f"postgresql://jane:pass-word@127.0.0.1:{free_port()}/memory"
 
 

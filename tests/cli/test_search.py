@@ -1,4 +1,4 @@
-"""`userkeep search`: on a file and on a server, for machines and on a terminal."""
+"""`userkeep search`: on a file and on a server, as JSON and on a terminal."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import is_sentence
 from tests.cli.terminals import on_terminal
-from tests.cli.test_data_commands import Run, on, refused, said
+from tests.cli.test_data_commands import Run, on, printed_json, rejected
 from tests.serving import serving
 from userkeep import NewMessage, Userkeep
 from userkeep.api.search import Hits
@@ -20,7 +20,7 @@ TEXT = "The blue ones fit!\nCould I get the same shoe for hiking?"
 
 
 def fill(client: Userkeep) -> None:
-    """Two users and three sessions."""
+    """Add two users and three sessions."""
     talk = [
         NewMessage(content="I run. " * 60, role="Jane", role_type="user"),
         NewMessage(content="Which shoes do you wear?", role="shop", role_type="assistant"),
@@ -34,8 +34,8 @@ def fill(client: Userkeep) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
-    """A folder with a database."""
+def folder(tmp_path: Path) -> Path:
+    """Create a folder with a database."""
     with Userkeep.open(tmp_path / "userkeep-data" / "userkeep.db") as client:
         fill(client)
     return tmp_path
@@ -43,7 +43,7 @@ def house(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["file", "server"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
-    """Runs commands on a place of each kind."""
+    """Run commands on an instance of each kind."""
     with ExitStack() as stack:
         if request.param == "file":
             with Userkeep.open(tmp_path / "m.db") as client:
@@ -56,20 +56,20 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
             yield on(tmp_path, "--url", url)
 
 
-def test_hits_are_printed_as_the_schema_says(run: Run) -> None:
-    hits = said(run("search", QUESTION, "--user-id", "jane", "--json"), Hits)
+def test_hits_are_printed_as_in_the_schema(run: Run) -> None:
+    hits = printed_json(run("search", QUESTION, "--user-id", "jane", "--json"), Hits)
     first = hits["items"][0]
     assert (first["message"]["session_id"], first["message"]["seq"]) == ("chat-2", 1)
     assert first["explanation"] is None
     words = ("search", QUESTION, "--user-id", "jane", "--json", "--explain", "--limit", "1")
-    [explained] = said(run(*words), Hits)["items"]
+    [explained] = printed_json(run(*words), Hits)["items"]
     assert explained == first | {"explanation": explained["explanation"]}
     assert explained["explanation"]["participant"] == "Jane"
 
 
-def test_every_option_narrows_what_is_found(run: Run) -> None:
+def test_every_option_narrows_the_hits(run: Run) -> None:
     def found(*words: str) -> list[str]:
-        hits = said(run("search", *words, "--json"), Hits)["items"]
+        hits = printed_json(run("search", *words, "--json"), Hits)["items"]
         return [f"{hit['message']['session_id']} #{hit['message']['seq']}" for hit in hits]
 
     assert found("boots") == ["chat \u202e3 #1"]
@@ -88,63 +88,63 @@ def test_every_option_narrows_what_is_found(run: Run) -> None:
     }
 
 
-def test_where_nothing_is_found_that_is_said_and_is_no_fault(run: Run) -> None:
+def test_a_search_without_hits_says_so_and_succeeds(run: Run) -> None:
     nothing = run("search", "bicycle")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert is_sentence(nothing.stderr)
-    assert said(run("search", "bicycle", "--json"), Hits) == {"items": []}
+    assert printed_json(run("search", "bicycle", "--json"), Hits) == {"items": []}
 
 
-def test_what_is_refused_is_a_sentence_and_a_code(run: Run) -> None:
-    assert "no user" in refused(run("search", "x", "--user-id", "nobody"), 4)
-    assert "no session" in refused(run("search", "x", "--session-id", "none"), 4)
+def test_a_rejected_search_prints_a_sentence_and_has_an_exit_code(run: Run) -> None:
+    assert "no user" in rejected(run("search", "x", "--user-id", "nobody"), 4)
+    assert "no session" in rejected(run("search", "x", "--session-id", "none"), 4)
     both = ("--user-id", "jane", "--session-id", "chat-1")
-    assert "not both" in refused(run("search", "x", *both), 1)
-    assert "10,000" in refused(run("search", "x" * 10_001), 1)
+    assert "not both" in rejected(run("search", "x", *both), 1)
+    assert "10,000" in rejected(run("search", "x" * 10_001), 1)
     for words in (("--limit", "0"), ("--role-type", "human"), ("--after", "yesterday")):
         assert run("search", "x", *words).returncode == 2
 
 
-def test_a_program_that_reads_gets_plain_lines(house: Path) -> None:
-    out = on(house)("search", QUESTION, "--user-id", "jane").stdout
+def test_without_a_terminal_lines_are_plain(folder: Path) -> None:
+    out = on(folder)("search", QUESTION, "--user-id", "jane").stdout
     lines = [line.rstrip() for line in out.splitlines()]
     assert re.fullmatch(r"\d\.\d\d  Jane \(user\)  ·  chat-2 #1  ·  (just now|.* ago)", lines[0])
     assert lines[1] == f"      {TEXT}".replace("\n", " ")
     assert "\x1b" not in out
 
 
-def test_the_newest_have_no_score(house: Path) -> None:
-    out = on(house)("search", "--session-id", "chat-2").stdout
+def test_the_newest_messages_have_no_score(folder: Path) -> None:
+    out = on(folder)("search", "--session-id", "chat-2").stdout
     assert out.startswith("Jane (user)  ·  chat-2 #1")
 
 
-def test_an_explanation_names_words_places_and_weights(house: Path) -> None:
-    out = on(house)("search", QUESTION, "--user-id", "jane", "--explain").stdout
+def test_an_explanation_has_words_messages_and_weights(folder: Path) -> None:
+    out = on(folder)("search", QUESTION, "--user-id", "jane", "--explain").stdout
     lines = [line.strip() for line in out.splitlines()]
     assert re.fullmatch(r"shoes \d\.\d\d times 2 for Jane times 1.5 for the role", lines[2])
     assert any(re.match(r"shoes \d\.\d\d in #2 times 2", line) for line in lines)
-    two = on(house)("search", "size shoes", "--session-id", "chat-1", "--explain").stdout
+    two = on(folder)("search", "size shoes", "--session-id", "chat-1", "--explain").stdout
     assert re.search(r"\((size|shoes) \d\.\d\d.* \+ (size|shoes) \d\.\d\d.*\)", two)
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_on_a_terminal_the_words_stand_out(house: Path, columns: int) -> None:
-    terminal = on_terminal("search", QUESTION, "--user-id", "jane", folder=house, columns=columns)
+def test_a_terminal_shows_matched_words_in_color(folder: Path, columns: int) -> None:
+    terminal = on_terminal("search", QUESTION, "--user-id", "jane", folder=folder, columns=columns)
     assert terminal.code == 0
     assert "\x1b[1;33mshoe\x1b[0m" in terminal.seen
     assert max(len(line) for line in terminal.text.splitlines()) <= columns
-    plain = on_terminal("search", "shoes", folder=house, environment={"NO_COLOR": "1"})
+    plain = on_terminal("search", "shoes", folder=folder, environment={"NO_COLOR": "1"})
     assert "\x1b[" not in plain.seen
 
 
-def test_nothing_that_was_written_commands_a_terminal(house: Path) -> None:
-    seen = on_terminal("search", "boots 靴", folder=house, columns=120).seen
+def test_control_characters_of_messages_are_escaped(folder: Path) -> None:
+    seen = on_terminal("search", "boots 靴", folder=folder, columns=120).seen
     assert "\x1b[31m" not in seen
     assert not re.search("[\x07\x9b\u202e]|\x1b]", seen)
     # The marks are where the words are, although what is before them is written out.
     assert "\x1b[1;33mboots\x1b[0m\\u0007 \\u202e \x1b[1;33m靴\x1b[0m  end" in seen
 
 
-def test_json_is_whole_on_a_terminal_too(house: Path) -> None:
-    text = on_terminal("search", "shoes", "--json", folder=house).text
+def test_json_is_complete_on_a_terminal(folder: Path) -> None:
+    text = on_terminal("search", "shoes", "--json", folder=folder).text
     assert len(json.loads(text)["items"]) > 1

@@ -1,4 +1,4 @@
-"""`userkeep serve`: how it starts, where it refuses to, and how it stops."""
+"""`userkeep serve`: how it starts, when it does not start, and how it stops."""
 
 import http.client
 import json
@@ -38,7 +38,7 @@ def post(url: str, body: Any) -> int:
 
 @contextmanager
 def half_sent(server: Server, path: str, body: bytes) -> Iterator[http.client.HTTPConnection]:
-    """A request whose head and half of whose body have come in."""
+    """Send the head and half of the body of a request."""
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
         connection.putrequest("POST", path)
         connection.putheader("content-type", "application/json")
@@ -52,21 +52,21 @@ def half_sent(server: Server, path: str, body: bytes) -> Iterator[http.client.HT
 # Starting.
 
 
-def test_the_banner_says_where_it_listens_on_which_database_and_who_may_come_in(
+def test_the_banner_has_address_database_and_authentication(
     tmp_path: Path,
 ) -> None:
     with serving(tmp_path) as server:
         assert server.log.read_text() == (
             f"Userkeep {__version__} listens on {server.url}\n"
             f"  database  SQLite, {tmp_path}/userkeep.db\n"
-            "  auth      off: open to programs of this machine, closed to web pages\n"
+            "  auth      off: every program on this machine has access, web pages do not\n"
             f"  docs      {server.url}/docs\n"
         )
         assert get(f"{server.url}/healthz") == "."
         assert get(f"{server.url}/docs").startswith("<!")
 
 
-def test_without_any_setting_the_data_is_in_a_folder_beside(tmp_path: Path) -> None:
+def test_by_default_the_data_is_in_a_folder_beside(tmp_path: Path) -> None:
     with serving(tmp_path, database_url="sqlite:///userkeep-data/userkeep.db") as server:
         assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
     assert {each.name for each in (tmp_path / "userkeep-data").iterdir()} == {
@@ -76,14 +76,14 @@ def test_without_any_setting_the_data_is_in_a_folder_beside(tmp_path: Path) -> N
     }
 
 
-def test_a_database_in_memory_says_so(tmp_path: Path) -> None:
+def test_the_banner_names_an_in_memory_database(tmp_path: Path) -> None:
     with serving(tmp_path, database_url="sqlite:///:memory:") as server:
         assert "database  SQLite in memory\n" in server.log.read_text()
         assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
     assert [each.suffix for each in tmp_path.iterdir()] == [".log"]
 
 
-def test_it_answers_soon_after_it_was_started(tmp_path: Path) -> None:
+def test_it_starts_quickly(tmp_path: Path) -> None:
     with serving(tmp_path):
         pass
     began = time.monotonic()
@@ -94,7 +94,7 @@ def test_it_answers_soon_after_it_was_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "::1"])
-def test_every_loopback_address_is_served_without_ado(tmp_path: Path, host: str) -> None:
+def test_every_loopback_address_can_be_served(tmp_path: Path, host: str) -> None:
     server = Server(tmp_path, settings={"USERKEEP_HOST": host})
     try:
         url = f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
@@ -108,7 +108,7 @@ def test_every_loopback_address_is_served_without_ado(tmp_path: Path, host: str)
         assert server.stop() == 0
 
 
-def test_where_the_system_chooses_the_port_the_banner_and_the_owner_say_which(
+def test_the_banner_and_the_lock_have_the_port_that_the_system_chose(
     tmp_path: Path,
 ) -> None:
     database = tmp_path / "userkeep.db"
@@ -125,48 +125,50 @@ def test_where_the_system_chooses_the_port_the_banner_and_the_owner_say_which(
             process.terminate()
 
 
-# Refusing to start.
+# Not starting.
 
 
-def test_an_address_that_others_can_reach_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
+def test_an_address_that_others_can_reach_is_rejected_with_advice(tmp_path: Path) -> None:
     result = userkeep_process("serve", "--host", "0.0.0.0", folder=tmp_path)
     assert result.returncode == 2
     assert is_sentence(result.stderr)
-    assert "Others can reach 0.0.0.0" in result.stderr
+    assert "Other machines can reach 0.0.0.0" in result.stderr
     assert "127.0.0.1" in result.stderr
     assert "--insecure-no-auth" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_address_that_others_can_reach_is_served_where_that_is_meant(tmp_path: Path) -> None:
+def test_an_address_that_others_can_reach_is_served_if_the_setting_allows_it(
+    tmp_path: Path,
+) -> None:
     settings = {"USERKEEP_HOST": "0.0.0.0", "USERKEEP_INSECURE_NO_AUTH": "true"}
     with serving(tmp_path, settings=settings) as server:
         banner = server.log.read_text()
         assert f"listens on http://0.0.0.0:{server.port}" in banner
-        assert "auth      OFF by --insecure-no-auth: open to everybody" in banner
+        assert "auth      OFF (--insecure-no-auth): everyone" in banner
 
 
-def test_a_port_in_use_is_refused_and_the_file_let_go_of(tmp_path: Path) -> None:
+def test_a_port_in_use_is_rejected_and_the_file_is_released(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         result = userkeep_process("serve", "--port", port, folder=tmp_path)
     assert result.returncode == 2
     assert result.stdout == ""
     sentence = result.stderr.splitlines()[-1]
-    assert sentence.startswith(f"userkeep: Nothing could listen on http://127.0.0.1:{port}")
+    assert sentence.startswith(f"userkeep: Port {port} on 127.0.0.1 is already in use.")
     assert "Traceback" not in result.stderr
     assert not list((tmp_path / "userkeep-data").glob("*-wal"))
     assert userkeep_process("migrate", folder=tmp_path).returncode == 0
 
 
-def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+def test_an_address_of_another_machine_is_rejected(tmp_path: Path) -> None:
     result = userkeep_process("serve", "--host", "192.0.2.1", "--insecure-no-auth", folder=tmp_path)
     assert result.returncode == 2
-    assert "Nothing could listen on http://192.0.2.1:8000" in result.stderr
+    assert "Cannot listen on http://192.0.2.1:8000" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: Path) -> None:
+def test_a_served_file_is_rejected_with_process_and_url(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         result = userkeep_process(
             "serve", "--port", free_port(), "--database", server.database_url, folder=tmp_path
@@ -187,7 +189,7 @@ def test_a_file_that_is_being_served_is_refused_with_process_and_url(tmp_path: P
         (["--secret-file", "/dev/null"], "shorter than 16 characters"),
     ],
 )
-def test_a_database_that_cannot_be_opened_is_refused_with_a_sentence(
+def test_a_database_that_cannot_be_opened_is_rejected_with_a_sentence(
     tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
     result = userkeep_process("serve", *arguments, folder=tmp_path)
@@ -200,7 +202,7 @@ def test_a_database_that_cannot_be_opened_is_refused_with_a_sentence(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_leaves_one_whole_file_and_no_log(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_stop_leaves_one_complete_file_and_no_log(tmp_path: Path, how: signal.Signals) -> None:
     with serving(tmp_path) as server:
         for n in range(20):
             assert post(f"{server.url}/v1/users", {"user_id": f"user-{n}"}) == 201
@@ -216,7 +218,7 @@ def test_a_stop_leaves_one_whole_file_and_no_log(tmp_path: Path, how: signal.Sig
         assert connection.execute("SELECT count(*) FROM users").fetchall() == [(20,)]
 
 
-def test_a_stop_finishes_a_request_that_is_half_sent(tmp_path: Path) -> None:
+def test_a_stop_waits_for_a_half_sent_request(tmp_path: Path) -> None:
     body = json.dumps({"user_id": "jane", "metadata": {"x": "y" * 1000}}).encode()
     with serving(tmp_path) as server:
         with half_sent(server, "/v1/users", body) as connection:
@@ -232,7 +234,7 @@ def test_a_stop_finishes_a_request_that_is_half_sent(tmp_path: Path) -> None:
         assert json.loads(get(f"{server.url}/v1/users/jane"))["user_id"] == "jane"
 
 
-def test_a_stop_does_not_wait_for_connections_without_a_request(tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_idle_connections(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         idle = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(3)]
         for connection in idle:
@@ -245,7 +247,7 @@ def test_a_stop_does_not_wait_for_connections_without_a_request(tmp_path: Path) 
             connection.close()
 
 
-def test_after_the_signal_nobody_new_is_let_in(tmp_path: Path) -> None:
+def test_after_the_signal_no_connection_is_accepted(tmp_path: Path) -> None:
     body = json.dumps({"user_id": "jane"}).encode()
     with serving(tmp_path) as server, half_sent(server, "/v1/users", body) as connection:
         server.process.send_signal(signal.SIGTERM)
@@ -256,7 +258,7 @@ def test_after_the_signal_nobody_new_is_let_in(tmp_path: Path) -> None:
         assert connection.getresponse().status == 201
 
 
-def test_a_stop_under_load_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+def test_a_stop_under_load_loses_no_acknowledged_write(tmp_path: Path) -> None:
     answered: list[str] = []
     oddities: list[object] = []
 
@@ -289,7 +291,7 @@ def test_a_stop_under_load_loses_nothing_that_was_answered(tmp_path: Path) -> No
     assert len(there) <= len(answered) + 8
 
 
-def test_a_stop_during_an_erasure_goes_on_at_the_next_start(tmp_path: Path) -> None:
+def test_an_erasure_that_a_stop_interrupts_continues_at_the_next_start(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
         words = [{"content": "x" * 1000}] * 1000

@@ -15,8 +15,8 @@ LONG = "somebody-with-an-id-of-a-length-that-no-terminal-of-eighty-columns-has-r
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
-    """A folder whose database has users and sessions of all kinds of widths."""
+def folder(tmp_path: Path) -> Path:
+    """Create a folder with a database whose values have various widths."""
     (tmp_path / "userkeep-data").mkdir()
     with Userkeep.open(str(tmp_path / "userkeep-data" / "userkeep.db")) as client:
         client.user.add(user_id="jane", email="jane@example.com", first_name="Jane")
@@ -30,7 +30,7 @@ def house(tmp_path: Path) -> Path:
 
 
 def columns_of(text: str) -> int:
-    """How many columns a terminal needs for a text."""
+    """Return the number of terminal columns of a text."""
     return sum(
         0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
         for each in text
@@ -38,73 +38,73 @@ def columns_of(text: str) -> int:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_tables_fit_the_terminal_and_no_id_is_cut(house: Path, columns: int) -> None:
+def test_tables_fit_the_terminal_and_no_id_is_cut(folder: Path, columns: int) -> None:
     for words in (("users", "list"), ("sessions", "list"), ("messages", "list", "chat-1")):
-        text = on_terminal(*words, folder=house, columns=columns).text
+        text = on_terminal(*words, folder=folder, columns=columns).text
         assert max(columns_of(line) for line in text.splitlines()) <= columns
         if words[0] != "messages":
             column = "".join(re.split(r" {2,}", line)[0] for line in text.splitlines())
             assert LONG in column
 
 
-def test_a_program_that_reads_gets_its_rows_whole(house: Path) -> None:
-    text = userkeep("users", "list", folder=house).stdout
+def test_without_a_terminal_rows_are_whole(folder: Path) -> None:
+    text = userkeep("users", "list", folder=folder).stdout
     assert len(text.splitlines()) == 2 + 3
     assert f"{LONG}@example.com" in text
 
 
-def test_colour_is_for_terminals_that_want_it(house: Path) -> None:
+def test_only_a_terminal_without_no_color_gets_colors(folder: Path) -> None:
     words = ("users", "list")
-    assert "\x1b[" in on_terminal(*words, folder=house).seen
+    assert "\x1b[" in on_terminal(*words, folder=folder).seen
     for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        plain = on_terminal(*words, folder=house, environment=environment)
+        plain = on_terminal(*words, folder=folder, environment=environment)
         assert "\x1b[" not in plain.seen
         assert "jane@example.com" in plain.text
-    assert "\x1b" not in userkeep(*words, folder=house, environment={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b" not in userkeep(*words, folder=folder, environment={"FORCE_COLOR": "1"}).stdout
 
 
-def test_a_deletion_asks_and_says_what_will_go(house: Path) -> None:
+def test_a_deletion_asks_and_says_what_will_be_deleted(folder: Path) -> None:
     for answer in ("n\n", "\n", "\x04", None):
-        with Terminal("users", "delete", "jane", folder=house) as terminal:
+        with Terminal("users", "delete", "jane", folder=folder) as terminal:
             terminal.read_until("[y/N]")
             assert "Delete user 'jane' with 1 session and 2 messages?" in terminal.text
             terminal.type(answer) if answer else terminal.interrupt()
             terminal.read_to_end()
         assert terminal.code == 1
         assert "userkeep: Nothing was deleted." in terminal.text
-    assert userkeep("users", "show", "jane", folder=house).returncode == 0
-    with Terminal("users", "delete", "jane", folder=house) as terminal:
+    assert userkeep("users", "show", "jane", folder=folder).returncode == 0
+    with Terminal("users", "delete", "jane", folder=folder) as terminal:
         terminal.read_until("[y/N]")
         terminal.type("y\n")
         terminal.read_to_end()
     assert terminal.code == 0
     assert re.search(r"^state +deleted", terminal.text, re.MULTILINE)
-    assert re.search(r"^gone +1 user, 1 session, 2 messages", terminal.text, re.MULTILINE)
-    assert userkeep("users", "show", "jane", folder=house).returncode == 4
+    assert re.search(r"^counts +1 user, 1 session, 2 messages", terminal.text, re.MULTILINE)
+    assert userkeep("users", "show", "jane", folder=folder).returncode == 4
 
 
-def test_of_a_session_its_owner_and_messages_are_told(house: Path) -> None:
-    with Terminal("sessions", "delete", "chat-1", folder=house) as terminal:
+def test_deleting_a_session_names_its_owner_and_messages(folder: Path) -> None:
+    with Terminal("sessions", "delete", "chat-1", folder=folder) as terminal:
         terminal.read_until("Delete session 'chat-1' of user 'jane' with 2 messages?")
         terminal.type("y\n")
         assert terminal.read_to_end().code == 0
 
 
-def test_who_is_not_there_is_not_asked_about(house: Path) -> None:
-    terminal = on_terminal("users", "delete", "nobody", folder=house)
+def test_a_missing_user_needs_no_confirmation(folder: Path) -> None:
+    terminal = on_terminal("users", "delete", "nobody", folder=folder)
     assert terminal.code == 4
     assert "[y/N]" not in terminal.text
 
 
-def test_a_transfer_shows_how_far_it_is(house: Path) -> None:
-    with Userkeep.open(str(house / "userkeep-data" / "userkeep.db")) as client:
+def test_export_and_import_show_progress(folder: Path) -> None:
+    with Userkeep.open(str(folder / "userkeep-data" / "userkeep.db")) as client:
         said = (NewMessage(content="x" * 500, uuid=str(UUID(int=n))) for n in range(40_000))
         client.message.add_bulk("chat-1", said)
-    out = on_terminal("export", "--output", "people.jsonl", folder=house)
+    out = on_terminal("export", "--output", "users.jsonl", folder=folder)
     assert out.code == 0
     assert re.search(r"Exporting .*\d users?, [\d,]+ messages", out.text)
-    assert "Exported 3 users, 2 sessions, 40,002 messages to people.jsonl." in out.text
-    back = on_terminal("import", "people.jsonl", "--database", "b.db", folder=house, columns=120)
+    assert "Exported 3 users, 2 sessions, 40,002 messages to users.jsonl." in out.text
+    back = on_terminal("import", "users.jsonl", "--database", "b.db", folder=folder, columns=120)
     assert back.code == 0
     assert re.search(r"Importing .*\d users?, [\d,]+ messages", back.text)
     assert "Added 3 users, 2 sessions, 40,002 messages." in back.text

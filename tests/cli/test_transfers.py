@@ -1,4 +1,4 @@
-"""`userkeep export` and `userkeep import`: all arrives, and what stopped can be gone on with."""
+"""`userkeep export` and `userkeep import`: nothing is lost, and an import can be continued."""
 
 import json
 import os
@@ -33,14 +33,14 @@ def message(number: int, content: str = "Hello") -> str:
 
 
 def begun(*user_ids: str) -> str:
-    """The lines of users with a session each, named like them."""
+    """Return the lines of users with a session each, which has the same id."""
     return "".join(
         line(user={"user_id": each}) + line(session={"session_id": each}) for each in user_ids
     )
 
 
 def fill(database: str) -> None:
-    """Two users, of whom one has two sessions and one nothing, and a session of nobody."""
+    """Add a user with two sessions, one without, and a session without a user."""
     with Userkeep.open(database) as client:
         client.user.add(user_id="a/b", email="J@x.org", metadata={"n": {"x": [1.5, None]}})
         client.session.add(session_id="one", user_id="a/b", metadata={})
@@ -55,7 +55,7 @@ def fill(database: str) -> None:
 
 
 def without_time(text: str) -> list[Any]:
-    """The lines of an export, and no word of when it was made."""
+    """Return the lines of an export without its time."""
     lines = [json.loads(each) for each in text.splitlines()]
     assert lines[0]["userkeep"].pop("exported_at")
     return lines
@@ -72,7 +72,7 @@ def importing(folder: Path, text: str, *words: object) -> "subprocess.CompletedP
 
 
 def all_of(database: Path) -> Any:
-    """All users, sessions and messages, with revisions and times."""
+    """Return all users, sessions and messages, with revisions and times."""
     with Userkeep.open(str(database)) as client:
         users = list(client.user.list_all())
         sessions = list(client.session.list_all())
@@ -80,18 +80,18 @@ def all_of(database: Path) -> Any:
 
 
 @pytest.mark.parametrize("target", ["file", "postgres", "server"])
-def test_what_was_exported_is_imported_whole_and_a_second_time_changes_nothing(
+def test_an_export_is_imported_completely_and_a_second_import_changes_nothing(
     tmp_path: Path, target: str
 ) -> None:
     fill(str(tmp_path / "source.db"))
     exported = export(tmp_path, "--database", "source.db")
-    (tmp_path / "people.jsonl").write_text(exported)
+    (tmp_path / "users.jsonl").write_text(exported)
     counts = {"users": 2, "sessions": 2, "messages": 1203}
     none = {"users": 0, "sessions": 0, "messages": 0}
 
     def twice(*place: str) -> None:
         for added, present in ((counts, none), (none, counts)):
-            words = ("import", "people.jsonl", "--json", *place)
+            words = ("import", "users.jsonl", "--json", *place)
             result = userkeep(*words, folder=tmp_path)
             assert (result.returncode, result.stderr) == (0, "")
             report = json.loads(result.stdout)
@@ -106,7 +106,7 @@ def test_what_was_exported_is_imported_whole_and_a_second_time_changes_nothing(
         twice("--database", there)
 
 
-def test_data_goes_out_and_comes_in_byte_for_byte(tmp_path: Path) -> None:
+def test_data_is_exported_and_imported_byte_for_byte(tmp_path: Path) -> None:
     text = begun("jane") + message(1)[:-3] + f', "data": {DATA}}}}}\n'
     assert importing(tmp_path, text, "--database", "a.db").returncode == 0
     exported = export(tmp_path, "--database", "a.db")
@@ -115,7 +115,7 @@ def test_data_goes_out_and_comes_in_byte_for_byte(tmp_path: Path) -> None:
     assert f'"data":{DATA},' in export(tmp_path, "--database", "b.db")
 
 
-def test_only_those_who_are_named_are_exported(tmp_path: Path) -> None:
+def test_only_named_users_are_exported(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
     place = ("--database", "source.db")
     lines = without_time(export(tmp_path, "empty", *place))
@@ -127,16 +127,16 @@ def test_only_those_who_are_named_are_exported(tmp_path: Path) -> None:
     assert not (tmp_path / "x.jsonl").exists()
 
 
-def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
-    place = ("--output", "people.jsonl", "--database", "source.db")
-    assert "2 users, 2 sessions, 1,203 messages to people.jsonl" in export(tmp_path, *place)
+    place = ("--output", "users.jsonl", "--database", "source.db")
+    assert "2 users, 2 sessions, 1,203 messages to users.jsonl" in export(tmp_path, *place)
     assert json.loads(export(tmp_path, "--json", *place))["messages"] == 1203
-    assert len((tmp_path / "people.jsonl").read_text().splitlines()) == 1 + 2 + 2 + 1203 + 1
+    assert len((tmp_path / "users.jsonl").read_text().splitlines()) == 1 + 2 + 2 + 1203 + 1
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_reader_who_leaves_is_no_fault(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
     run = subprocess.run(
         ["/bin/sh", "-c", f"{USERKEEP} export --database source.db | head -n 1"],
@@ -150,7 +150,7 @@ def test_a_reader_who_leaves_is_no_fault(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+def test_a_named_pipe_is_written_and_stays_one(tmp_path: Path) -> None:
     with Userkeep.open(str(tmp_path / "m.db")) as client:
         client.user.add(user_id="jane")
     os.mkfifo(tmp_path / "pipe")
@@ -161,7 +161,7 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+def test_a_symbolic_link_stays_one_and_its_target_is_written(tmp_path: Path) -> None:
     with Userkeep.open(str(tmp_path / "m.db")) as client:
         client.user.add(user_id="jane")
     (tmp_path / "there.jsonl").write_text("former")
@@ -172,7 +172,7 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> Non
         assert len((tmp_path / target).read_text().splitlines()) == 3
 
 
-# Lines that cannot be.
+# Invalid lines.
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> Non
     [
         ("{\n", "Line 1 is not JSON"),
         ("[]\n", "Line 1: "),
-        ("{}\n", "Line 1: one of userkeep, user, session, message and end"),
+        ("{}\n", "Line 1: it must have one of userkeep, user, session, message and end"),
         (line(userkeep={"format": 2}), "Line 1: userkeep.format is 2"),
         (line(user={"user_id": "j", "mail": 1}), "Line 1: user.mail: "),
         (line(user={"user_id": ""}), "Line 1: user_id cannot be empty"),
-        (line(session={"session_id": "s"}), "Line 1: a session comes after the user"),
-        (line(user={"user_id": "j"}) + message(1), "Line 2: a message comes after the session"),
+        (line(session={"session_id": "s"}), "Line 1: a session must come after the user"),
+        (line(user={"user_id": "j"}) + message(1), "Line 2: a message must come after its session"),
         (begun("j") + line(message={"content": "x"}), "Line 3: message.uuid is missing"),
         (begun("j") + message(1) + message(2)[:30], "Line 4 is not JSON"),
         (
@@ -195,7 +195,9 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> Non
     ],
     ids=lambda text: text[:24].strip(),
 )
-def test_a_bad_line_is_named_with_its_field(tmp_path: Path, text: str, sentence: str) -> None:
+def test_an_invalid_line_is_reported_with_its_field(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
     result = importing(tmp_path, text)
     assert (result.returncode, result.stdout) == (1, "")
     assert is_sentence(result.stderr)
@@ -204,21 +206,21 @@ def test_a_bad_line_is_named_with_its_field(tmp_path: Path, text: str, sentence:
     assert stopped in result.stderr
 
 
-def test_an_export_that_was_cut_off_is_told(tmp_path: Path) -> None:
+def test_an_incomplete_export_is_reported(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
     exported = export(tmp_path, "--database", "source.db").splitlines(keepends=True)
     result = importing(tmp_path, "".join(exported[:-2]))
     assert result.returncode == 1
-    assert "The file has no last line" in result.stderr
+    assert "The file is incomplete" in result.stderr
     assert importing(tmp_path, "".join(exported)).returncode == 0
 
 
-# Imports that stop, and are gone on with.
+# Imports that stop and are continued.
 
 
 @contextmanager
 def begun_import(folder: Path, url: str, *user_ids: str) -> Iterator["subprocess.Popen[str]"]:
-    """An import from a pipe that has added these users and two batches of the last one's."""
+    """Start an import from a pipe, and wait for these users and two batches of messages."""
     process = subprocess.Popen(
         [str(USERKEEP), "import", "-", "--url", url],
         cwd=folder,
@@ -251,7 +253,7 @@ def _has_messages(client: Userkeep, user_id: str, count: int) -> bool:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
 )
-def test_an_import_that_is_interrupted_names_its_user_and_goes_on_when_run_again(
+def test_an_interrupted_import_names_its_user_and_continues_when_run_again(
     tmp_path: Path, number: int, code: int
 ) -> None:
     whole = begun("ann", "bob") + "".join(map(message, range(2500))) + begun("cem")
@@ -276,7 +278,7 @@ def test_an_import_that_is_interrupted_names_its_user_and_goes_on_when_run_again
     assert all_of(database) == after
 
 
-def test_an_import_that_loses_its_server_names_its_user(tmp_path: Path) -> None:
+def test_an_import_whose_server_dies_names_its_user(tmp_path: Path) -> None:
     with serving(tmp_path) as server, begun_import(tmp_path, server.url, "ann") as process:
         server.kill()
         _, error = process.communicate("".join(map(message, range(3000, 5000))), timeout=60)
@@ -285,7 +287,7 @@ def test_an_import_that_loses_its_server_names_its_user(tmp_path: Path) -> None:
     assert "The import stopped in user 'ann'" in error
 
 
-def test_what_nohup_has_set_counts(tmp_path: Path) -> None:
+def test_a_signal_that_nohup_ignores_does_not_stop_a_command(tmp_path: Path) -> None:
     with serving(tmp_path) as server, Userkeep(server.url) as client:
         process = subprocess.Popen(
             ["nohup", str(USERKEEP), "import", "-", "--url", server.url],
@@ -308,7 +310,7 @@ def test_what_nohup_has_set_counts(tmp_path: Path) -> None:
     assert (process.returncode, out) == (0, "Added 1 user, 1 session, 1,001 messages.\n")
 
 
-def test_who_is_there_and_differs_is_left_alone_and_named(tmp_path: Path) -> None:
+def test_differing_users_and_sessions_are_skipped_and_named(tmp_path: Path) -> None:
     with Userkeep.open(str(tmp_path / "m.db")) as client:
         client.user.add(user_id="ann", metadata={"plan": True})
         client.user.add(user_id="bob")
@@ -322,9 +324,9 @@ def test_who_is_there_and_differs_is_left_alone_and_named(tmp_path: Path) -> Non
     text += message(1) + begun("bob") + message(2) + begun("cem") + message(3) + begun("dea")
     result = importing(tmp_path, text, "--database", "m.db", "--json")
     assert result.returncode == 1
-    assert "user 'ann' is there already and differs from the file in metadata" in result.stderr
-    assert "session 'bob' is there already and has ended, without 1 message" in result.stderr
-    assert "session 'cem' is there already and belongs to somebody else" in result.stderr
+    assert "user 'ann' exists and differs from the file in metadata" in result.stderr
+    assert "session 'bob' exists and has ended without 1 of the messages" in result.stderr
+    assert "session 'cem' exists and belongs to another user" in result.stderr
     report = json.loads(result.stdout)
     assert report["differing_users"] == ["ann"]
     assert report["differing_sessions"] == ["bob", "cem"]
@@ -334,7 +336,7 @@ def test_who_is_there_and_differs_is_left_alone_and_named(tmp_path: Path) -> Non
     assert after[1][:2] == before[1]
 
 
-def test_repeats_within_a_file_and_messages_deleted_since_are_told_by_their_uuid(
+def test_repeated_and_deleted_messages_are_identified_by_their_uuid(
     tmp_path: Path,
 ) -> None:
     text = begun("ann") + "".join(map(message, range(1500)))
@@ -348,22 +350,22 @@ def test_repeats_within_a_file_and_messages_deleted_since_are_told_by_their_uuid
     assert (report["added"]["messages"], report["present"]["messages"]) == (1, 1501)
 
 
-def test_an_export_that_is_interrupted_leaves_the_former_file_and_says_so(tmp_path: Path) -> None:
+def test_an_interrupted_export_keeps_the_previous_file_and_says_so(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         with Userkeep(server.url) as client:
             for number in range(3):
                 said = (NewMessage(content="x" * 2000) for _ in range(4000))
                 client.message.add_bulk(f"s{number}", said, user_id="jane")
-        (tmp_path / "people.jsonl").write_text("former")
+        (tmp_path / "users.jsonl").write_text("former")
         process = subprocess.Popen(
-            [str(USERKEEP), "export", "--output", "people.jsonl", "--url", server.url],
+            [str(USERKEEP), "export", "--output", "users.jsonl", "--url", server.url],
             cwd=tmp_path,
             env=environment_of(),
             text=True,
             stderr=subprocess.PIPE,
         )
         ends = time.monotonic() + 30
-        while not any(each.stat().st_size > 100_000 for each in tmp_path.glob(".people*")):
+        while not any(each.stat().st_size > 100_000 for each in tmp_path.glob(".users*")):
             assert time.monotonic() < ends
             time.sleep(0.002)
         process.send_signal(signal.SIGTERM)
@@ -371,6 +373,6 @@ def test_an_export_that_is_interrupted_leaves_the_former_file_and_says_so(tmp_pa
     assert process.returncode == 143
     assert is_sentence(error)
     assert "stopped in user 'jane'" in error
-    assert "people.jsonl was not written. Run it again." in error
-    assert (tmp_path / "people.jsonl").read_text() == "former"
-    assert not list(tmp_path.glob(".people*"))
+    assert "users.jsonl was not written. Run it again." in error
+    assert (tmp_path / "users.jsonl").read_text() == "former"
+    assert not list(tmp_path.glob(".users*"))

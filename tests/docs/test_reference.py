@@ -46,7 +46,7 @@ def test_pages_name_only_existing_settings(page: object) -> None:
 @pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_pages_name_only_existing_commands(page: object) -> None:
     named = set(re.findall(r"(?:^|`|\$ )userkeep ([a-z][a-z-]*)", text_of(page), re.MULTILINE))
-    assert named <= set(main.commands)
+    assert named <= set(main.list_commands(click.Context(main)))
 
 
 def text_of(page: object) -> str:
@@ -57,7 +57,10 @@ def examples_in_help() -> Iterator[str]:
     def below(command: click.Command) -> Iterator[str]:
         yield from (line.strip() for line in (command.help or "").splitlines())
         if isinstance(command, click.Group):
-            for each in command.commands.values():
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                each = command.get_command(context, name)
+                assert each is not None
                 yield from below(each)
 
     for line in below(main):

@@ -168,7 +168,7 @@ def test_another_language_is_refused_until_the_index_is_made_for_it(tmp_path: Pa
     doctor = userkeep("doctor", "--deep", "--database", url, folder=tmp_path, environment=german)
     assert (doctor.returncode, doctor.stdout.splitlines()[-1]) == (
         0,
-        "ok     index       fits 1 message",
+        "ok     index        matches the messages (1 compared)",
     )
     with closing(Userkeep.open(url, secret=SECRET, search_language="german")) as client:
         opened = instance_of(client)
@@ -181,8 +181,11 @@ def test_doctor_makes_an_index_anew_that_does_not_fit(tmp_path: Path) -> None:
         client.message.add("s1", [NewMessage(content="I wear size 9 shoes")], user_id="jane")
         instance_of(client).engine.write(lambda tx: tx.defer("empty_index"))
     arguments = ("doctor", "--deep", "--database", url)
-    for finding in ("did not fit (0 sessions, -5 entries) and was made anew", "fits 1 message"):
+    for finding in (
+        "did not match (sessions: 0, entries: -5) and was rebuilt",
+        "matches the messages (1 compared)",
+    ):
         environment = {"USERKEEP_SECRET": SECRET}
         result = userkeep(*arguments, folder=tmp_path, environment=environment)
-        assert result.stdout.splitlines()[-1] == f"ok     index       {finding}"
+        assert result.stdout.splitlines()[-1] == f"ok     index        {finding}"
         assert result.returncode == 0

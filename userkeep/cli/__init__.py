@@ -1,5 +1,5 @@
 """The command line: `userkeep <command>`."""
 
-from userkeep.cli.commands import main
+from userkeep.cli.main import main
 
 __all__ = ["main"]

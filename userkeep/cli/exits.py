@@ -1,11 +1,11 @@
-"""How a command ends: its exit code, and the sentence that says why."""
+"""Exit codes, and the exception that a signal raises."""
 
 import signal
 
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.sdk.errors import ConnectionFailed, UnexpectedAnswer
 
-REFUSED = 1
+REJECTED = 1
 USAGE = 2
 PROBLEMS = 3
 NOT_FOUND = 4
@@ -13,7 +13,7 @@ UNREACHABLE = 5
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has told the command to stop."""
+    """A signal has stopped the command."""
 
     def __init__(self, number: int = signal.SIGINT, detail: str = "Interrupted.") -> None:
         self.number = number
@@ -22,14 +22,14 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def code(self) -> int:
-        """What a shell makes of a signal."""
+        """The exit code that shells use for a signal."""
         return 128 + self.number
 
 
 def code_of(error: UserkeepError) -> int:
-    """The exit code of an error."""
+    """Return the exit code of an error."""
     if isinstance(error, NotFound):
         return NOT_FOUND
     if isinstance(error, ConnectionFailed | UnexpectedAnswer):
         return UNREACHABLE
-    return REFUSED
+    return REJECTED

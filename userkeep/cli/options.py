@@ -1,41 +1,151 @@
-"""Options that several commands have, and how their values are read."""
+"""Options that several commands share, and how their values are parsed."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from userkeep.config import Settings, flag_of, variable_of
 from userkeep.domain.values.metadata import decode_json
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def json_object(value: str) -> dict[str, Any]:
-    """A JSON object."""
+def settings_options(*names: str) -> Callable[[F], F]:
+    """Add the flags of some settings, or of all."""
+
+    def decorate(command: F) -> F:
+        for setting in reversed(fields(Settings)):
+            if not names or setting.name in names:
+                command = _setting_option(setting)(command)
+        return command
+
+    return decorate
+
+
+def _setting_option(setting: Any) -> Callable[[F], F]:
+    is_flag = setting.type is bool
+    default = "" if setting.default in {"", False} else f"; {setting.default}"
+    return click.option(
+        flag_of(setting.name),
+        setting.name,
+        type=None if is_flag else setting.type,
+        is_flag=is_flag,
+        default=None,
+        help=f"{setting.metadata['help']}  [{variable_of(setting.name)}{default}]",
+    )
+
+
+def json_option(command: F) -> F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def metadata_option(command: F) -> F:
+    """Add `--metadata JSON`, for a new object."""
+    return click.option(
+        "--metadata", type=parse_json_object, metavar="JSON", help="Your own data: a JSON object."
+    )(command)
+
+
+def filter_option(command: F) -> F:
+    """Add `--filter JSON`."""
+    return click.option(
+        "--filter",
+        type=parse_json_object,
+        metavar="JSON",
+        help="A condition on metadata, such as"
+        ' \'{"field": "metadata.age", "op": "gte", "value": 18}\'.',
+    )(command)
+
+
+def paging_options(command: F) -> F:
+    """Add the options of every list."""
+    options = (
+        click.option(
+            "--limit",
+            type=click.IntRange(1, MAX_LIMIT),
+            default=DEFAULT_LIMIT,
+            show_default=True,
+            help="Maximum number of results.",
+        ),
+        click.option(
+            "--cursor",
+            metavar="CURSOR",
+            help="Cursor of the next page, as printed at the end of the previous one.",
+        ),
+        click.option("--all", "is_all", is_flag=True, help="Print every page, from --cursor on."),
+        click.option(
+            "--order",
+            type=click.Choice(["created", "-created"]),
+            default="created",
+            show_default=True,
+            help="Oldest first, or newest first (-created).",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def list_filter_options(command: F) -> F:
+    """Add the filters that users and sessions share."""
+    options = (
+        click.option(
+            "--created-after",
+            type=parse_time,
+            metavar="TIME",
+            help="Only those created after this time (UTC if it has no zone).",
+        ),
+        click.option(
+            "--created-before",
+            type=parse_time,
+            metavar="TIME",
+            help="Only those created before this time (UTC if it has no zone).",
+        ),
+        click.option(
+            "--metadata",
+            type=parse_condition,
+            multiple=True,
+            metavar="PATH=VALUE",
+            callback=_join_conditions,
+            help="Only those with this value in their metadata, such as address.city=Paris; can be"
+            " repeated.",
+        ),
+        filter_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def parse_json_object(value: str) -> dict[str, Any]:
+    """Parse a JSON object."""
     try:
-        found = decode_json(value)
+        parsed = decode_json(value)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise click.BadParameter(f"{value!r} is not JSON: {error}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise click.BadParameter(f'{value!r} is not a JSON object, such as \'{{"plan": "pro"}}\'.')
-    return found
+    return parsed
 
 
-def moment(value: str) -> datetime:
-    """A point in time; without a zone it is UTC."""
+def parse_time(value: str) -> datetime:
+    """Parse a time; without a zone it is UTC."""
     try:
         return datetime.fromisoformat(value)
     except ValueError as error:
         raise click.BadParameter(
-            f"{value!r} is not a time; write it like 2026-11-22 or 2026-11-22T11:30:00Z."
+            f"{value!r} is not a time. Write it like 2026-11-22 or 2026-11-22T11:30:00Z."
         ) from error
 
 
-def condition(value: str) -> tuple[str, Any]:
-    """`PATH=VALUE`: a path into metadata and what is looked for there, JSON or else text."""
+def parse_condition(value: str) -> tuple[str, Any]:
+    """Parse `PATH=VALUE`: a path into metadata, and the value there, as JSON or else as text."""
     path, equals, text = value.partition("=")
     if not path or not equals:
         raise click.BadParameter(f"{value!r} is not PATH=VALUE, such as plan=pro.")
@@ -45,83 +155,10 @@ def condition(value: str) -> tuple[str, Any]:
         return path, text
 
 
-def as_json(command: F) -> F:
-    """`--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")(
-        command
-    )
-
-
-def metadata_given(command: F) -> F:
-    """`--metadata JSON`, of something that is added."""
-    return click.option(
-        "--metadata", type=json_object, metavar="JSON", help="A JSON object of your own."
-    )(command)
-
-
-def paged(command: F) -> F:
-    """The options of every list."""
-    options = (
-        click.option(
-            "--limit",
-            type=click.IntRange(1, MAX_LIMIT),
-            default=DEFAULT_LIMIT,
-            show_default=True,
-            help="How many at most.",
-        ),
-        click.option("--cursor", metavar="CURSOR", help="The page after: the one before names it."),
-        click.option("--all", "is_all", is_flag=True, help="Every page, from --cursor on."),
-        click.option(
-            "--order",
-            type=click.Choice(["created", "-created"]),
-            default="created",
-            show_default=True,
-            help="In the order of creation, or the newest first.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def filtered(command: F) -> F:
-    """`--filter JSON`, of a list."""
-    return click.option(
-        "--filter",
-        type=json_object,
-        metavar="JSON",
-        help='On metadata, such as \'{"field": "metadata.age", "op": "gte", "value": 18}\'.',
-    )(command)
-
-
-def dated(command: F) -> F:
-    """The filters that users and sessions share."""
-    options = (
-        click.option(
-            "--created-after", type=moment, metavar="TIME", help="Exclusive; UTC without a zone."
-        ),
-        click.option(
-            "--created-before", type=moment, metavar="TIME", help="Exclusive; UTC without a zone."
-        ),
-        click.option(
-            "--metadata",
-            type=condition,
-            multiple=True,
-            metavar="PATH=VALUE",
-            callback=_conditions,
-            help="With this in the metadata, such as address.city=Paris; may be repeated.",
-        ),
-        filtered,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _conditions(
+def _join_conditions(
     _: click.Context, __: click.Parameter, value: tuple[tuple[str, Any], ...]
 ) -> dict[str, Any] | None:
     conditions = dict(value)
     if len(conditions) < len(value):
-        raise click.BadParameter("a path is named twice.")
+        raise click.BadParameter("The same path is given twice.")
     return conditions or None

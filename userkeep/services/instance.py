@@ -10,10 +10,10 @@ def check_is_complete(tx: Transaction) -> None:
     Raises:
         StorageError: with what to do.
     """
-    if tx.fetch_one("get_port_source", str) is not None:
+    if tx.fetch_one("get_copy_source", str) is not None:
         raise StorageError(
-            "This database is the target of a copy that has not finished. "
-            "Run the same `userkeep port` again; it continues where it stopped."
+            "This database is an incomplete copy: some data is missing or not verified. Run the "
+            "same `userkeep copy` again; it continues where it stopped."
         )
 
 

@@ -244,7 +244,7 @@ class PostgresCompactor:
             self._pause()  # a file may belong to a table whose transaction has not committed yet
         return (
             f"A crash of the database server left files that belong to no table: {names}. They may "
-            "contain deleted data. Move to a new database (userkeep port) and drop this one, or "
+            "contain deleted data. Move to a new database (userkeep copy) and drop this one, or "
             "remove the files while the server is stopped."
         )
 

@@ -10,7 +10,7 @@ import psycopg
 
 from userkeep.domain.errors import StorageError
 from userkeep.storage.migrations import Migration, check_history, load_migrations
-from userkeep.storage.postgres.server import connect, describe_url
+from userkeep.storage.postgres.server import connect, describe_url, open_for_inspection
 
 _LOCK_KEY = int.from_bytes(b"userkeep", "big")
 _LOCK_WAIT_S = 30
@@ -49,6 +49,16 @@ def migrate(url: str) -> list[Migration]:
             if migration is not None:
                 applied.append(migration)
     return applied
+
+
+def read_applied(database: str) -> dict[int, str]:
+    """Return the steps that a database has taken, without changing it.
+
+    Raises:
+        StorageError: it cannot be reached or used.
+    """
+    with open_for_inspection(database) as connection:
+        return applied_migrations(connection)
 
 
 def applied_migrations(connection: psycopg.Connection[Any]) -> dict[int, str]:

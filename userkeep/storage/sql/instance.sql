@@ -6,9 +6,9 @@ SELECT value FROM instance WHERE name = 'secret_fingerprint';
 -- name: set_secret_fingerprint
 INSERT INTO instance (name, value) VALUES ('secret_fingerprint', :value);
 
--- name: get_port_source
--- Present while the database is an incomplete copy; see storage.porting.
-SELECT value FROM instance WHERE name = 'port_source';
+-- name: get_copy_source
+-- The marker of an incomplete copy; see jobs.copy.
+SELECT value FROM instance WHERE name = 'copy_source';
 
 -- name: project_ids
 SELECT project_id FROM projects ORDER BY project_id;

@@ -8,7 +8,7 @@ import apsw
 
 from userkeep.domain.errors import StorageError
 from userkeep.storage.migrations import Migration, check_history, load_migrations
-from userkeep.storage.sqlite.connection import open_read_only, opening_problem
+from userkeep.storage.sqlite.connection import MEMORY, open_read_only, opening_problem
 
 _CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -55,6 +55,18 @@ def migrate(connection: apsw.Connection, path: str) -> list[Migration]:
     except apsw.Error as error:
         raise StorageError(opening_problem(error, path)) from error
     return missing
+
+
+def read_applied(database: str) -> dict[int, str]:
+    """Return the steps that a file has taken, without changing it; none if it does not exist.
+
+    Raises:
+        StorageError: it cannot be read as a database.
+    """
+    if database == MEMORY or not Path(database).exists():
+        return {}
+    with open_read_only(database) as connection:
+        return applied_migrations(connection)
 
 
 def applied_migrations(connection: apsw.Connection) -> dict[int, str]:

@@ -1,0 +1,139 @@
+"""Where a data command works: on a server, or on a database that it opens itself."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from userkeep.cli.signals import raise_on_signal
+from userkeep.client import Userkeep
+from userkeep.config import (
+    SettingError,
+    is_postgres,
+    load_client_settings,
+    load_settings,
+    sqlite_path,
+)
+from userkeep.domain.errors import InvalidField, StorageError
+
+Command = Callable[..., Any]
+
+Access = Literal["write", "create"]
+"""What a command needs: `create` also creates a missing database."""
+
+_OPTIONS = (
+    click.option(
+        "--database",
+        metavar="DATABASE",
+        help="The database: a path, sqlite:///path or postgresql://user@host/name. If a server has"
+        " the file open, the command calls the server.  [USERKEEP_DATABASE_URL;"
+        " userkeep-data/userkeep.db]",
+    ),
+    click.option("--url", metavar="URL", help="Call this server instead.  [USERKEEP_URL; none]"),
+    click.option(
+        "--api-key", metavar="KEY", help="The API key for the server.  [USERKEEP_API_KEY; none]"
+    ),
+)
+
+
+def with_client(access: Access) -> Callable[[Command], Command]:
+    """Add the options that choose the instance, and pass the open client as first argument."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(
+            *, database: str | None, url: str | None, api_key: str | None, **arguments: Any
+        ) -> None:
+            with raise_on_signal(), open_client(database, url, api_key, access) as client:
+                command(client, **arguments)
+
+        for option in reversed(_OPTIONS):
+            run = option(run)
+        return run
+
+    return decorate
+
+
+def open_client(
+    database: str | None, url: str | None, api_key: str | None, access: Access
+) -> Userkeep:
+    """Open the instance that flags and environment name.
+
+    Args:
+        database: a path or a database URL.
+        url: the URL of a server.
+
+    Raises:
+        SettingError: both are given, or one is invalid.
+        StorageError: the database does not exist, or another process has it open.
+    """
+    if database and url:
+        raise SettingError("Use --database or --url, not both.")
+    client = load_client_settings({"url": url, "api_key": api_key})
+    settings = load_settings({"database_url": _database_url(database)} if database else {})
+    if client.url and not database:
+        return _server(client.url, client.api_key)
+    server_url = None
+    if is_postgres(settings.database_url):
+        _check_postgres(settings.database_url, access)
+    else:
+        server_url = _check_file(sqlite_path(settings.database_url), access)
+    if server_url:
+        return _server(server_url, client.api_key)
+    return Userkeep.open(settings.database_url)
+
+
+def _database_url(database: str) -> str:
+    return database if "://" in database else f"sqlite:///{database}"
+
+
+def _server(url: str, api_key: str) -> Userkeep:
+    try:
+        return Userkeep(url, api_key=api_key or None)
+    except InvalidField as error:
+        raise SettingError(error.detail) from error
+
+
+def _check_file(path: str, access: Access) -> str | None:
+    """Check that a command can use a file; return the URL of the server that has it open, if any.
+
+    Raises:
+        SettingError: it is not a file.
+        StorageError: it does not exist, or another process has it open.
+    """
+    from userkeep.storage.sqlite.file_lock import locked_by_another, read_lock_holder
+
+    if path == ":memory:":
+        raise SettingError(
+            "An in-memory database is lost when the command ends. Name a file with --database, or "
+            "a server with --url."
+        )
+    if not Path(path).exists():
+        if access == "create":
+            return None
+        raise StorageError(
+            f"Database {path} does not exist. Name another with --database, or a server with "
+            "--url; `userkeep serve` or `userkeep users add` creates this one."
+        )
+    owner = read_lock_holder(path)
+    if owner is None:
+        return None
+    if owner.url is None:
+        raise StorageError(locked_by_another(path, owner))
+    click.echo(f"userkeep: the server at {owner.url} has {path} open; calling it.", err=True)
+    return owner.url
+
+
+def _check_postgres(url: str, access: Access) -> None:
+    if access == "create":
+        return
+    from userkeep.storage.postgres.migrations import read_applied
+    from userkeep.storage.postgres.server import describe_url
+
+    if not read_applied(url):
+        raise StorageError(
+            f"{describe_url(url)} has no Userkeep database yet; `userkeep serve` or "
+            "`userkeep users add` creates it."
+        )

@@ -1,0 +1,275 @@
+"""`userkeep copy`."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from time import perf_counter
+from typing import Any, NamedTuple, TextIO
+
+import click
+
+from userkeep.cli.exits import Interrupted
+from userkeep.cli.signals import call_on_signal
+from userkeep.config import (
+    SettingError,
+    is_postgres,
+    load_settings,
+    sqlite_path,
+    without_password,
+)
+from userkeep.domain.errors import StorageError
+from userkeep.instance import secret_path
+from userkeep.jobs.copy.checksums import Checksum
+from userkeep.jobs.copy.job import START_AGAIN, CopiedTable, Copy, CopyReporter, Source, Target
+from userkeep.jobs.stopping import Stopped
+
+
+class Report(NamedTuple):
+    """The result of a copy.
+
+    Attributes:
+        source, target: the URLs, without passwords.
+        seconds: how long it took.
+        tables: the checksums of each table.
+        secret: a sentence about the secret that the target needs.
+    """
+
+    source: str
+    target: str
+    seconds: float
+    tables: list[CopiedTable]
+    secret: str
+
+    @property
+    def differing(self) -> list[str]:
+        """The names of tables that are not equal."""
+        return [table.name for table in self.tables if not table.is_equal]
+
+
+@click.command()
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def copy(*, source: str, target: str, as_json: bool) -> None:
+    """Copy an instance into a new database.
+
+    SRC and DST are database URLs, of the same engine or not. A SQLite file at SRC must not be in
+    use; a PostgreSQL database is copied as it is when the command starts. DST is created if it does
+    not exist, and must be empty otherwise. At the end both are compared. If the command is
+    interrupted, run it again: it continues where it stopped. DST cannot be used before the copy is
+    complete.
+
+    \b
+    userkeep copy sqlite:///userkeep-data/userkeep.db postgresql://jane@db.example/userkeep
+    userkeep copy postgresql://jane@db.example/userkeep sqlite:////var/lib/userkeep.db
+    userkeep copy sqlite:///old.db sqlite:///new.db
+    """
+    load_settings()  # reports a misspelled variable before anything happens
+    _check_urls(source, target)
+    report = _copy(source, target)
+    click.echo(json.dumps(_as_json(report), indent=2) if as_json else _as_text(report))
+    if report.differing:
+        raise StorageError(
+            f"The target differs from the source: {', '.join(report.differing)}. Either the source "
+            "has changed since the copy started, or a disk has failed. The target cannot be used. "
+            f"{START_AGAIN}"
+        )
+
+
+def _copy(source_url: str, target_url: str) -> Report:
+    started = perf_counter()
+    with ExitStack() as stack:
+        source = stack.enter_context(_open_source(source_url))
+        target = stack.enter_context(_open_target(target_url))
+        job = Copy(source, target, stack.enter_context(_reporter(sys.stderr)))
+        tables = _run_until_signal(job)
+    return Report(
+        without_password(source_url),
+        without_password(target_url),
+        round(perf_counter() - started, 1),
+        tables,
+        _secret_sentence(source_url, target_url),
+    )
+
+
+def _run_until_signal(job: Copy) -> list[CopiedTable]:
+    """Run a copy; the first signal stops it after the batch that it is at, another immediately."""
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        if received:
+            raise Interrupted(number)
+        received.append(number)
+        job.stop()
+
+    try:
+        with call_on_signal(stop):
+            return job.run()
+    except Stopped as stopped:
+        sentence = "Interrupted. Run the same command again; it continues where it stopped."
+        raise Interrupted(received[0], sentence) from stopped
+
+
+def _check_urls(source_url: str, target_url: str) -> None:
+    files = []
+    for url in (source_url, target_url):
+        if is_postgres(url):
+            continue
+        path = sqlite_path(url)
+        if path == ":memory:":
+            raise SettingError(
+                "An in-memory database cannot be copied, because it ends with its process. Use "
+                "sqlite:///path/to/file.db or postgresql://host/database."
+            )
+        files.append(os.path.realpath(path))
+    if source_url == target_url or (len(files) == 2 and files[0] == files[1]):
+        raise SettingError("The source and the target are the same database.")
+
+
+# A driver is imported only if a database needs it.
+
+
+def _open_source(url: str) -> AbstractContextManager[Source]:
+    if is_postgres(url):
+        from userkeep.jobs.copy import postgres
+
+        return postgres.source(url)
+
+    from userkeep.jobs.copy import sqlite
+
+    return sqlite.source(sqlite_path(url))
+
+
+def _open_target(url: str) -> AbstractContextManager[Target]:
+    if is_postgres(url):
+        from userkeep.jobs.copy import postgres
+
+        return postgres.target(url)
+
+    from userkeep.jobs.copy import sqlite
+
+    return sqlite.target(sqlite_path(url))
+
+
+@contextmanager
+def _reporter(file: TextIO) -> Iterator[CopyReporter]:
+    if not file.isatty():
+        yield _LineReporter(file)
+        return
+    reporter = _BarReporter(file)
+    try:
+        yield reporter
+    finally:
+        reporter.close()
+
+
+class _LineReporter:
+    """Prints a line for each table that is done, for logs."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._table = ""
+        self._rows = 0
+
+    def start(self, rows: int) -> None:
+        """Print nothing yet."""
+
+    def start_table(self, step: str, table: str) -> None:
+        """Start to count."""
+        self._table = f"{step:<9}  {table:<12}"
+        self._rows = 0
+
+    def advance(self, rows: int) -> None:
+        """Count rows."""
+        self._rows += rows
+
+    def end_table(self) -> None:
+        """Print the line."""
+        click.echo(f"{self._table}  {self._rows:>12,} rows", file=self._file)
+
+
+class _BarReporter:
+    """Shows a progress bar over all rows, on a terminal."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._stack = ExitStack()
+        self._bar: Any = None
+
+    def start(self, rows: int) -> None:
+        """Show the bar."""
+        self._bar = self._stack.enter_context(
+            click.progressbar(length=rows, file=self._file, show_pos=True)
+        )
+
+    def start_table(self, step: str, table: str) -> None:
+        """Show the table."""
+        self._bar.label = f"{step:<9} {table:<12}"
+        self._bar.render_progress()
+
+    def advance(self, rows: int) -> None:
+        """Move the bar."""
+        self._bar.update(rows)
+
+    def end_table(self) -> None:
+        """Leave the bar as it is."""
+
+    def close(self) -> None:
+        """End the line of the bar."""
+        self._stack.close()
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "source": report.source,
+        "target": report.target,
+        "is_verified": not report.differing,
+        "seconds": report.seconds,
+        "secret": report.secret,
+        "tables": [
+            {
+                "table": table.name,
+                "is_equal": table.is_equal,
+                "source": table.source._asdict(),
+                "target": table.target._asdict(),
+            }
+            for table in report.tables
+        ],
+    }
+
+
+def _as_text(report: Report) -> str:
+    lines = [f"{'table':<12}  {'rows':>12}  checksum"]
+    for table in report.tables:
+        if table.is_equal:
+            lines.append(_line(table.name, table.source))
+        else:
+            lines.append(_line(table.name, table.source, "source: DIFFERENT"))
+            lines.append(_line("", table.target, "target: DIFFERENT"))
+    if not report.differing:
+        lines += [
+            f"Copied {report.source} to {report.target} and verified it in {report.seconds} s.",
+            report.secret,
+        ]
+    return "\n".join(lines)
+
+
+def _line(name: str, checksum: Checksum, remark: str = "") -> str:
+    return f"{name:<12}  {checksum.rows:>12,}  {checksum.digest}  {remark}".rstrip()
+
+
+def _secret_sentence(source_url: str, target_url: str) -> str:
+    needed = "The target needs the secret of the source:"
+    of_source = load_settings({"database_url": source_url})
+    if of_source.secret:
+        return f"{needed} start its server with the same USERKEEP_SECRET."
+    source_file = secret_path(of_source)
+    target_file = secret_path(load_settings({"database_url": target_url}))
+    if source_file == target_file:
+        return f"{needed} the file {source_file}, which a server of the target reads too."
+    return (
+        f"{needed} by default the file {source_file}. Copy it to {target_file}, which a server of "
+        "the target reads, or name it in USERKEEP_SECRET_FILE."
+    )

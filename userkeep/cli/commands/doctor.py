@@ -1,0 +1,117 @@
+"""`userkeep doctor`."""
+
+import json
+import sys
+from contextlib import closing
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from userkeep.cli.exits import PROBLEMS
+from userkeep.cli.options import json_option, settings_options
+from userkeep.cli.output.progress import message_counter
+from userkeep.config import (
+    SettingError,
+    Settings,
+    is_postgres,
+    load_settings,
+    sqlite_path,
+    variable_of,
+)
+from userkeep.http.access import is_loopback
+from userkeep.instance import open_instance
+from userkeep.jobs.checks import check_access, check_index, check_versions
+from userkeep.jobs.index import compare_index, rebuild_index
+from userkeep.storage.checks import Finding
+from userkeep.storage.postgres import checks as postgres_checks
+from userkeep.storage.sqlite import checks as sqlite_checks
+
+
+@click.command()
+@settings_options()
+@click.option(
+    "--deep", "is_deep", is_flag=True, help="Also compare the search index with every message."
+)
+@json_option
+def doctor(*, is_deep: bool, as_json: bool, **given: Any) -> None:
+    """Check settings, database, versions and disk space.
+
+    It changes nothing and can run beside a server. With --deep it opens the database (a SQLite file
+    must not be in use), compares the search index with all messages, and rebuilds the index if it
+    does not match or if USERKEEP_SEARCH_LANGUAGE has changed.
+
+    \b
+    userkeep doctor
+    userkeep doctor --deep
+    userkeep doctor --json
+    """
+    settings = load_settings(given)
+    findings = _check(settings)
+    if is_deep and all(finding.is_well for finding in findings):
+        findings.append(_check_index(settings))
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            _print(finding)
+    if not all(finding.is_well for finding in findings):
+        sys.exit(PROBLEMS)
+
+
+def _check(settings: Settings) -> list[Finding]:
+    access = check_access(
+        settings.host,
+        is_loopback=is_loopback(settings.host),
+        is_open=settings.insecure_no_auth,
+    )
+    return [
+        check_versions(sqlite_checks.sqlite_version()),
+        _check_settings(settings),
+        access,
+        *_check_database(settings),
+    ]
+
+
+def _check_settings(settings: Settings) -> Finding:
+    changed = [
+        variable_of(each.name)
+        for each in fields(Settings)
+        if getattr(settings, each.name) != each.default
+    ]
+    return Finding("settings", True, f"set: {', '.join(changed)}" if changed else "all default")
+
+
+def _check_database(settings: Settings) -> list[Finding]:
+    if is_postgres(settings.database_url):
+        return postgres_checks.check_database(settings.database_url, settings.postgres_pool_size)
+    try:
+        path = sqlite_path(settings.database_url)
+    except SettingError as error:
+        return [Finding("database", False, str(error))]
+    return sqlite_checks.check_database(path)
+
+
+def _check_index(settings: Settings) -> Finding:
+    """Compare the search index with every message, and rebuild it if it does not match."""
+    with message_counter("Building the search index") as add:
+        instance = open_instance(settings, keeps_language=False, progress=add)
+    rules = instance.scope.rules
+    with closing(instance):
+        with message_counter("Comparing the search index") as add:
+            report = compare_index(instance.engine, rules, add)
+        if not report.is_correct:
+            with message_counter("Rebuilding the search index") as add:
+                rebuild_index(instance.engine, rules, add)
+    return check_index(report)
+
+
+def _print(finding: Finding) -> None:
+    mark = (
+        click.style("ok   ", fg="green")
+        if finding.is_well
+        else click.style("WRONG", fg="red", bold=True)
+    )
+    click.echo(f"{mark}  {finding.subject:<11}  {finding.finding}")
+    if finding.advice:
+        click.echo(f"{'':<20}{finding.advice}")

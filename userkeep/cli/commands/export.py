@@ -1,0 +1,82 @@
+"""`userkeep export`."""
+
+import sys
+
+import click
+
+from userkeep.cli.clients import with_client
+from userkeep.cli.exits import Interrupted
+from userkeep.cli.files import DASH, open_output
+from userkeep.cli.instance import ClientInstance
+from userkeep.cli.output.progress import progress_bar
+from userkeep.cli.output.terminal import pluralize, print_json, print_note, stdout_console
+from userkeep.client import Userkeep
+from userkeep.config import SettingError
+from userkeep.domain.errors import UserkeepError
+from userkeep.jobs.export import Export, all_users, find_users
+from userkeep.jobs.jsonl import Counts
+
+
+@click.command()
+@click.argument("user_ids", metavar="[USER_ID]...", nargs=-1)
+@click.option(
+    "--output",
+    "-o",
+    "place",
+    default=DASH,
+    metavar="FILE",
+    help="The file to write; - is stdout. It appears when it is complete.  [-]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+@with_client("write")
+def export(client: Userkeep, *, user_ids: tuple[str, ...], place: str, as_json: bool) -> None:
+    """Export users with their sessions and messages as JSON Lines.
+
+    Without USER_ID, all users are exported. Sessions without a user are not exported, and data that
+    is added during the export may be missing. The uuids of users and sessions, and all times except
+    those of messages, are not exported; an import assigns new ones.
+
+    \b
+    userkeep export --output users.jsonl
+    userkeep export jane | gzip > jane.jsonl.gz
+    """
+    if place == DASH and as_json:
+        raise SettingError("--json needs --output: without it, stdout has the export itself.")
+    instance = ClientInstance(client)
+    users = find_users(instance, user_ids) if user_ids else all_users(instance)
+    # A terminal that shows the export itself has no room for a progress bar.
+    is_hidden = place == DASH and sys.stdout.isatty()
+    with open_output(place) as file, progress_bar("Exporting", is_hidden=is_hidden) as reporter:
+        job = Export(instance, file, reporter)
+        try:
+            counts = job.run(users)
+        except Interrupted as interrupted:
+            sentence = f"Interrupted. {_stopped(job, place)}"
+            raise Interrupted(interrupted.number, sentence) from interrupted
+        except UserkeepError as error:
+            error.detail = f"{error.detail} {_stopped(job, place)}"
+            raise
+    _print_counts(counts, place, as_json=as_json)
+
+
+def _stopped(job: Export, place: str) -> str:
+    where = "before the first user"
+    if job.user_id is not None:
+        complete = pluralize(job.counts.users - 1, "complete user")
+        where = f"in user {job.user_id!r}, after {complete}"
+    result = "its output is incomplete" if place == DASH else f"{place} was not written"
+    return f"The export stopped {where}; {result}. Run it again."
+
+
+def _print_counts(counts: Counts, place: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(counts)
+        return
+    sentence = (
+        f"Exported {pluralize(counts.users, 'user')}, {pluralize(counts.sessions, 'session')}, "
+        f"{pluralize(counts.messages, 'message')}"
+    )
+    if place == DASH:
+        print_note(f"{sentence}.")
+    else:
+        stdout_console().print(f"{sentence} to {place}.", soft_wrap=True)

@@ -1,0 +1,38 @@
+"""`userkeep memory …`."""
+
+import click
+
+from userkeep.cli.clients import with_client
+from userkeep.cli.groups import OrderedGroup
+from userkeep.cli.options import json_option
+from userkeep.cli.output.tables import print_memory
+from userkeep.client import Userkeep
+from userkeep.domain.values.paging import MAX_LIMIT
+
+
+@click.group(cls=OrderedGroup)
+def memory() -> None:
+    """Show the memory of a session.
+
+    \b
+    userkeep memory show chat-1
+    """
+
+
+@memory.command()
+@click.argument("session_id")
+@click.option(
+    "--last",
+    type=click.IntRange(1, MAX_LIMIT),
+    help="Maximum number of messages.  [USERKEEP_MEMORY_WINDOW of the instance]",
+)
+@json_option
+@with_client("write")
+def show(client: Userkeep, *, session_id: str, last: int | None, as_json: bool) -> None:
+    """Show what the next prompt of a session needs: its newest messages, oldest first.
+
+    \b
+    userkeep memory show chat-1
+    userkeep memory show chat-1 --last 4 --json
+    """
+    print_memory(client.memory.get(session_id, last=last), as_json=as_json)

@@ -1,0 +1,74 @@
+"""Files that commands read and write; `-` is stdin or stdout."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from userkeep.domain.errors import StorageError
+
+DASH = "-"
+
+
+@contextmanager
+def open_input(place: str) -> Iterator[tuple[BinaryIO, int | None]]:
+    """Open a file for reading; give it with its size, if that is known.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if place == DASH:
+        yield sys.stdin.buffer, None
+        return
+    try:
+        file = Path(place).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise StorageError(f"{place} cannot be read: {error.strerror}.") from error
+    with file:
+        yield file, os.fstat(file.fileno()).st_size or None
+
+
+@contextmanager
+def open_output(place: str) -> Iterator[BinaryIO]:
+    """Open a file for writing; it appears, or replaces the existing one, when the block succeeds.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if place == DASH:
+        yield sys.stdout.buffer
+        return
+    path = Path(os.path.realpath(place))
+    if os.path.lexists(place) and not _is_replaceable(path):
+        with _errors(place), Path(place).open("wb") as file:
+            yield file
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _errors(place):
+        file = draft.open("xb")
+    try:
+        with file:
+            yield file
+            with _errors(place):
+                file.flush()
+                os.fsync(file.fileno())
+        with _errors(place):
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Return whether a new file may replace this one; pipes and devices are written in place."""
+    is_system = path.is_relative_to("/dev") or path.is_relative_to("/proc")
+    return path.is_file() and not path.is_symlink() and not is_system
+
+
+@contextmanager
+def _errors(place: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{place} cannot be written: {error.strerror}.") from error

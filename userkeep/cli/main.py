@@ -1,0 +1,83 @@
+"""The root command: its list of commands, and how an error ends the program."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from userkeep.cli import exits
+from userkeep.cli.groups import Lazy, LazyGroup
+from userkeep.config import SettingError
+from userkeep.domain.errors import UserkeepError
+from userkeep.version import __version__
+
+_COMMANDS = {
+    "serve": Lazy("userkeep.cli.commands.serve:serve", "Serve the HTTP APIs until stopped."),
+    "migrate": Lazy("userkeep.cli.commands.migrate:migrate", "Migrate the database schema."),
+    "doctor": Lazy(
+        "userkeep.cli.commands.doctor:doctor",
+        "Check settings, database, versions and disk space.",
+    ),
+    "copy": Lazy("userkeep.cli.commands.copy:copy", "Copy an instance into a new database."),
+    "users": Lazy("userkeep.cli.commands.users:users", "Add, list, show, update and delete users."),
+    "sessions": Lazy(
+        "userkeep.cli.commands.sessions:sessions", "Add, list, show, end and delete sessions."
+    ),
+    "messages": Lazy(
+        "userkeep.cli.commands.messages:messages", "List, add and delete messages of a session."
+    ),
+    "memory": Lazy("userkeep.cli.commands.memory:memory", "Show the memory of a session."),
+    "search": Lazy("userkeep.cli.commands.search:search", "Search messages."),
+    "erasures": Lazy(
+        "userkeep.cli.commands.erasures:erasures", "List, show, purge and verify data deletions."
+    ),
+    "export": Lazy(
+        "userkeep.cli.commands.export:export",
+        "Export users with their sessions and messages as JSON Lines.",
+    ),
+    "import": Lazy(
+        "userkeep.cli.commands.import_:import_",
+        "Import users with their sessions and messages from JSON Lines.",
+    ),
+    "completion": Lazy(
+        "userkeep.cli.commands.completion:completion", "Print a shell completion script."
+    ),
+}
+
+
+class _Root(LazyGroup):
+    """The group of all commands: an error ends as one sentence on stderr and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except UserkeepError as error:
+            click.echo(f"userkeep: {error.detail}", err=True)
+            sys.exit(exits.code_of(error))
+        except SettingError as error:
+            click.echo(f"userkeep: {error}", err=True)
+            sys.exit(exits.USAGE)
+        except exits.Interrupted as interrupted:
+            click.echo(f"userkeep: {interrupted.detail}", err=True)
+            sys.exit(interrupted.code)
+
+
+@click.group(cls=_Root, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="userkeep")
+def main() -> None:
+    """The self-hosted home for an AI app's users, their sessions and everything derived from them.
+
+    \b
+    userkeep serve                        serve on http://127.0.0.1:8000
+    userkeep users add jane               add a user to userkeep-data/userkeep.db
+    userkeep users list --url http://…    list the users of a server
+
+    Every setting is also an environment variable; a flag overrides it. Exit codes: 0 success,
+    1 rejected (by the database, a lock or the instance), 2 wrong usage or setting, 3 doctor found a
+    problem or verify found deleted data, 4 not found, 5 server unreachable, 128 plus the signal
+    number when stopped by a signal (130 for Ctrl-C).
+    """

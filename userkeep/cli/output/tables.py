@@ -1,0 +1,270 @@
+"""Tables of users, sessions, messages and erasures."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from userkeep.api.erasures import Erasure
+from userkeep.api.memory import Memory
+from userkeep.api.messages import Message
+from userkeep.api.sessions import Session
+from userkeep.api.users import User
+from userkeep.cli.output.terminal import (
+    escape_control,
+    format_time,
+    humanize,
+    one_line,
+    pluralize,
+    print_json,
+    stdout_console,
+)
+from userkeep.sdk.pages import Page
+
+Row = TypeVar("Row")
+
+
+def print_list(
+    pages: Iterable[Page[Row]],
+    make_table: Callable[[Sequence[Row]], Table],
+    empty: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Print a list, page by page.
+
+    Args:
+        pages: its pages; `next` of the last one is the cursor of the next page, if there is one.
+        make_table: makes the table of a page.
+        empty: the sentence for an empty list.
+        as_json: print one JSON document instead.
+    """
+    if as_json:
+        _print_json_list(pages)
+        return
+    cursor, is_empty = None, True
+    for page in pages:
+        cursor = page.next
+        if page:
+            is_empty = False
+            stdout_console().print(make_table(page))
+    if is_empty:
+        stdout_console().print(empty)
+    elif cursor:
+        stdout_console().print(
+            f"There are more. Add --cursor {cursor} for the next page, or --all for every page.",
+            style="dim",
+            soft_wrap=True,
+        )
+
+
+def _print_json_list(pages: Iterable[Page[Row]]) -> None:
+    # Row by row, so that a list of any length needs no more memory than a page.
+    file = sys.stdout.buffer
+    cursor, separator = None, b'{"items": [\n'
+    for page in pages:
+        cursor = page.next
+        for row in page:
+            file.write(separator + msgspec.json.encode(row))
+            separator = b",\n"
+    end = b"\n" if separator == b",\n" else b'{"items": ['
+    file.write(end + b'], "next": ' + msgspec.json.encode(cursor) + b"}\n")
+    file.flush()
+
+
+def print_user(user: User, *, as_json: bool) -> None:
+    """Print a user."""
+    _print_one(
+        user,
+        [
+            ("user_id", user.user_id),
+            ("email", user.email),
+            ("first_name", user.first_name),
+            ("last_name", user.last_name),
+            ("metadata", _json(user.metadata)),
+            ("created", format_time(user.created_at)),
+            ("updated", format_time(user.updated_at)),
+            ("revision", str(user.revision)),
+            ("uuid", user.uuid),
+        ],
+        as_json=as_json,
+    )
+
+
+def print_session(session: Session, *, as_json: bool) -> None:
+    """Print a session."""
+    _print_one(
+        session,
+        [
+            ("session_id", session.session_id),
+            ("user_id", session.user_id or "none"),
+            ("messages", f"{session.message_count:,}"),
+            ("metadata", _json(session.metadata)),
+            ("created", format_time(session.created_at)),
+            ("updated", format_time(session.updated_at)),
+            ("ended", format_time(session.ended_at) or "no"),
+            ("revision", str(session.revision)),
+            ("uuid", session.uuid),
+        ],
+        as_json=as_json,
+    )
+
+
+def print_message(message: Message, *, as_json: bool) -> None:
+    """Print a message."""
+    if as_json:
+        print_json(message)
+    else:
+        stdout_console().print(messages_table([message]))
+
+
+def print_memory(memory: Memory, *, as_json: bool) -> None:
+    """Print a memory."""
+    if as_json:
+        print_json(memory)
+    elif memory.messages:
+        stdout_console().print(messages_table(memory.messages))
+    else:
+        stdout_console().print("There are no messages in this session.")
+
+
+def print_erasure(erasure: Erasure, *, as_json: bool) -> None:
+    """Print an erasure."""
+    _print_one(
+        erasure,
+        [
+            ("erasure", erasure.id),
+            ("subject", f"{erasure.subject} {erasure.subject_uuid}"),
+            ("state", erasure.state),
+            ("counts", _counts(erasure)),
+            ("started", format_time(erasure.started_at)),
+            ("deleted", format_time(erasure.deleted_at) or "not yet"),
+            ("purged", _purge_status(erasure)),
+        ],
+        as_json=as_json,
+    )
+
+
+def _counts(erasure: Erasure) -> str:
+    counts = erasure.counts
+    parts = (
+        (counts.users, "user"),
+        (counts.sessions, "session"),
+        (counts.messages, "message"),
+    )
+    return ", ".join(pluralize(count, name) for count, name in parts if count) or "nothing yet"
+
+
+def _purge_status(erasure: Erasure) -> str:
+    if erasure.purged_at is not None:
+        return format_time(erasure.purged_at)
+    purge = erasure.purge
+    skipped = [f"skipped: {each.step}. {each.reason}" for each in purge.skipped_steps]
+    return "; ".join(filter(None, [*skipped, purge.problem, purge.phase])) or "not yet"
+
+
+def users_table(users: Sequence[User]) -> Table:
+    """Return a table of users, a line each."""
+    table = plain_table()
+    table.add_column("user_id", overflow="fold", min_width=10)
+    table.add_column("name", overflow="fold", min_width=8)
+    table.add_column("email", overflow="fold", min_width=10)
+    table.add_column("created", style="dim", no_wrap=True)
+    for user in users:
+        name = " ".join(filter(None, (user.first_name, user.last_name)))
+        table.add_row(
+            one_line(user.user_id),
+            one_line(name),
+            one_line(user.email),
+            humanize(user.created_at),
+        )
+    return table
+
+
+def sessions_table(sessions: Sequence[Session]) -> Table:
+    """Return a table of sessions, a line each."""
+    table = plain_table()
+    table.add_column("session_id", overflow="fold", min_width=10)
+    table.add_column("user_id", overflow="fold", min_width=8)
+    table.add_column("messages", justify="right", no_wrap=True)
+    table.add_column("updated", style="dim", no_wrap=True)
+    table.add_column("ended", style="dim", no_wrap=True)
+    for session in sessions:
+        table.add_row(
+            one_line(session.session_id),
+            one_line(session.user_id) if session.user_id else Text("none", style="dim"),
+            f"{session.message_count:,}",
+            humanize(session.updated_at),
+            humanize(session.ended_at),
+        )
+    return table
+
+
+def messages_table(messages: Sequence[Message]) -> Table:
+    """Return a table of messages with their whole content."""
+    table = plain_table()
+    table.add_column("seq", justify="right", style="dim", no_wrap=True)
+    table.add_column("role", overflow="fold", max_width=16)
+    table.add_column("content", overflow="fold", ratio=1)
+    table.add_column("created", style="dim", no_wrap=True)
+    for message in messages:
+        table.add_row(
+            f"{message.seq:,}",
+            role_of(message),
+            escape_control(message.content),
+            humanize(message.created_at),
+        )
+    return table
+
+
+def erasures_table(erasures: Sequence[Erasure]) -> Table:
+    """Return a table of erasures, a line each."""
+    table = plain_table()
+    table.add_column("erasure", no_wrap=True)
+    table.add_column("subject", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("counts", overflow="fold", min_width=10)
+    table.add_column("started", style="dim", no_wrap=True)
+    for erasure in erasures:
+        table.add_row(
+            erasure.id,
+            erasure.subject,
+            erasure.state,
+            _counts(erasure),
+            humanize(erasure.started_at),
+        )
+    return table
+
+
+def role_of(message: Message) -> Text:
+    """Return the role of a message, followed by its role type where that differs."""
+    role = one_line(message.role)
+    if message.role_type in {"norole", message.role}:
+        return role
+    return Text(message.role_type) if not message.role else role + Text(f" ({message.role_type})")
+
+
+def plain_table() -> Table:
+    """Return an empty table with one line, below its head."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+
+
+def _print_one(value: Any, lines: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+        return
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in lines:
+        if text:
+            grid.add_row(name, Text(escape_control(text)))
+    stdout_console().print(grid)
+
+
+def _json(value: dict[str, Any] | None) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()

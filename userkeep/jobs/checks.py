@@ -1,0 +1,62 @@
+"""Health checks of an instance: versions, access, and the search index.
+
+The checks of a database are its engine's own: `storage.sqlite.checks`, `storage.postgres.checks`.
+"""
+
+import platform
+from importlib import metadata
+
+from userkeep.jobs.index import IndexReport
+from userkeep.storage.checks import Finding
+from userkeep.version import __version__
+
+_PACKAGES = ("apsw", "psycopg", "uvicorn", "starlette", "msgspec")
+
+
+def check_versions(sqlite_version: str) -> Finding:
+    """List the versions of the program and of what it depends on.
+
+    Args:
+        sqlite_version: that of the SQLite library, which only the engine knows.
+    """
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)
+    python = platform.python_version()
+    return Finding(
+        "versions",
+        True,
+        f"Userkeep {__version__}, Python {python}, SQLite {sqlite_version}, {versions}",
+    )
+
+
+def check_access(host: str, *, is_loopback: bool, is_open: bool) -> Finding:
+    """Check which machines can reach a server.
+
+    Args:
+        host: the address that it listens on.
+        is_loopback: whether only this machine reaches that address.
+        is_open: whether the settings allow other addresses without authentication.
+    """
+    if is_loopback:
+        return Finding("access", True, f"{host}: this machine only")
+    if is_open:
+        return Finding(
+            "access",
+            False,
+            f"{host}: everyone who can reach this address can read and write everything",
+            "Make sure that a reverse proxy authenticates requests.",
+        )
+    return Finding(
+        "access",
+        False,
+        f"{host}: other machines can reach this address, so `userkeep serve` does not start",
+        "Listen on 127.0.0.1, or pass --insecure-no-auth.",
+    )
+
+
+def check_index(report: IndexReport) -> Finding:
+    """Summarize a comparison of the search index; one that does not match has been rebuilt."""
+    if report.is_correct:
+        return Finding("index", True, f"matches the messages ({report.messages:,} compared)")
+    entries = report.found.count - report.expected.count
+    faults = f"sessions: {len(report.faults):,}, entries: {entries:+,}"
+    return Finding("index", True, f"did not match ({faults}) and was rebuilt")

@@ -1,0 +1,135 @@
+"""Export users with their sessions and messages as JSON Lines; see `jobs.jsonl` for the format.
+
+Rows are written as they are read, page by page, so memory does not grow with the instance. Metadata
+and data are copied as the bytes that they are.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+from userkeep.api.common import Page
+from userkeep.domain.errors import Gone, NotFound, StorageError
+from userkeep.domain.values.paging import MAX_LIMIT
+from userkeep.jobs.jsonl import (
+    FORMAT,
+    Counts,
+    ExportedMessage,
+    ExportedSession,
+    ExportedUser,
+    Header,
+    write_line,
+)
+from userkeep.jobs.stopping import Stoppable
+from userkeep.jobs.transfer import Instance, NoReporter, Reporter, list_pages
+from userkeep.version import __version__
+
+_FIRST_LIMIT = 100
+_PAGE_BYTES = 4 * 1024 * 1024
+
+
+def find_users(instance: Instance, user_ids: Sequence[str]) -> list[ExportedUser]:
+    """Read the users to export, in the order of their ids in the argument.
+
+    Raises:
+        NotFound: one of them does not exist.
+    """
+    return [_find_user(instance, user_id) for user_id in dict.fromkeys(user_ids)]
+
+
+def all_users(instance: Instance) -> Iterator[ExportedUser]:
+    """Iterate over all users, in the order of their creation."""
+    for page in list_pages(instance, "users.list", {}, ExportedUser, limit=MAX_LIMIT):
+        yield from page.items
+
+
+class Export(Stoppable):
+    """One export.
+
+    Attributes:
+        counts: what was written so far.
+        user_id: the user that is being written, or was when the export stopped.
+    """
+
+    def __init__(
+        self, instance: Instance, file: BinaryIO, reporter: Reporter | None = None
+    ) -> None:
+        self.counts = Counts()
+        self.user_id: str | None = None
+        self._instance = instance
+        self._file = file
+        self._reporter = reporter or NoReporter()
+
+    def run(self, users: Iterable[ExportedUser]) -> Counts:
+        """Write users with their sessions and messages.
+
+        Raises:
+            StorageError: the file cannot be written.
+            Stopped: `stop` was called. Like after any other error, the file is incomplete.
+            UserkeepError: the instance failed.
+        """
+        now = datetime.now(UTC)
+        self._write("userkeep", Header(format=FORMAT, version=__version__, exported_at=now))
+        for user in users:
+            self._write_user(user)
+        self._write("end", self.counts)
+        self._file.flush()
+        return self.counts
+
+    def _write_user(self, user: ExportedUser) -> None:
+        self._check_stop()
+        self.user_id = user.user_id
+        self._write("user", user)
+        self.counts.users += 1
+        self._reporter.progress(self.counts)
+        filters = {"user_id": user.user_id, "limit": MAX_LIMIT}
+        for page in list_pages(self._instance, "sessions.list", {}, ExportedSession, **filters):
+            for session in page.items:
+                self._write_session(session)
+
+    def _write_session(self, session: ExportedSession) -> None:
+        fields = {
+            "session_id": session.session_id,
+            "metadata": session.metadata,
+            "ended": session.ended_at is not None,
+        }
+        self._write("session", fields)
+        self.counts.sessions += 1
+        try:
+            self._write_messages(session.session_id)
+        except (NotFound, Gone):
+            self._reporter.warn(
+                f"session {session.session_id!r} was deleted during the export; the file may have "
+                "a part of it."
+            )
+
+    def _write_messages(self, session_id: str) -> None:
+        ids = {"session_id": session_id}
+        cursor, limit = None, _FIRST_LIMIT
+        while True:
+            self._check_stop()
+            query = {"limit": limit, "cursor": cursor}
+            page = self._instance.call("messages.list", ids, Page[ExportedMessage], query=query)
+            size_bytes = sum(self._write("message", each) for each in page.items)
+            self.counts.messages += len(page.items)
+            self._reporter.progress(self.counts)
+            cursor = page.next
+            if cursor is None:
+                return
+            # The next page is as long as makes some megabytes, whatever the size of a message.
+            limit = max(1, min(MAX_LIMIT, _PAGE_BYTES * len(page.items) // size_bytes))
+
+    def _write(self, kind: str, value: Any) -> int:
+        try:
+            return write_line(self._file, kind, value)
+        except BrokenPipeError:
+            raise  # the reader of a pipe has closed it: not an error of the export
+        except OSError as error:
+            raise StorageError(f"The export cannot be written: {error.strerror}.") from error
+
+
+def _find_user(instance: Instance, user_id: str) -> ExportedUser:
+    try:
+        return instance.call("users.get", {"user_id": user_id}, ExportedUser)
+    except NotFound as error:
+        raise NotFound(f"There is no user {user_id!r}; nothing was exported.") from error

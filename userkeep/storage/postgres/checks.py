@@ -1,0 +1,72 @@
+"""Health checks of a PostgreSQL database; they change nothing, and may run beside servers."""
+
+from typing import Any
+
+from psycopg import Connection
+
+from userkeep.domain.errors import StorageError
+from userkeep.storage.checks import COPY_SOURCE, Finding, check_schema
+from userkeep.storage.postgres.engine import (
+    LONG_READ_POOL_SIZE,
+    PIPELINED_READERS,
+    PURGE_CONNECTIONS,
+)
+from userkeep.storage.postgres.migrations import applied_migrations, check_is_empty
+from userkeep.storage.postgres.server import describe_url, open_for_inspection, server_version
+
+
+def check_database(url: str, pool_size: int) -> list[Finding]:
+    """Check a database and its server.
+
+    Args:
+        pool_size: the connections of a server's pool.
+    """
+    try:
+        with open_for_inspection(url) as connection:
+            version = server_version(connection)
+            return [
+                Finding("server", True, f"PostgreSQL {version}"),
+                _check_schema(connection, url),
+                _check_connections(connection, pool_size),
+                _check_durability(connection),
+            ]
+    except StorageError as error:
+        return [Finding("database", False, error.detail)]
+
+
+def _check_schema(connection: Connection[Any], url: str) -> Finding:
+    applied = applied_migrations(connection)
+    if not applied:
+        check_is_empty(connection, url)
+    is_complete = not applied or not connection.execute(COPY_SOURCE).fetchall()
+    [(size_bytes,)] = connection.execute("SELECT pg_database_size(current_database())")
+    return check_schema("postgres", describe_url(url), size_bytes, applied, is_complete=is_complete)
+
+
+def _check_connections(connection: Connection[Any], pool_size: int) -> Finding:
+    needed = pool_size + LONG_READ_POOL_SIZE + PIPELINED_READERS + PURGE_CONNECTIONS
+    [(most, used)] = connection.execute(
+        "SELECT current_setting('max_connections')::int"
+        " - current_setting('superuser_reserved_connections')::int,"
+        " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
+    )
+    finding = f"{used} of {most} in use; a server needs {needed}"
+    if most - used < needed:
+        return Finding(
+            "connections", False, finding, "Raise max_connections, or lower --postgres-pool-size."
+        )
+    return Finding("connections", True, finding)
+
+
+def _check_durability(connection: Connection[Any]) -> Finding:
+    [(fsync, full_page_writes)] = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('full_page_writes')"
+    )
+    if "off" in {fsync, full_page_writes}:
+        return Finding(
+            "durability",
+            False,
+            f"fsync is {fsync}, full_page_writes is {full_page_writes}",
+            "Set both to on; without them, a power failure can lose or damage acknowledged writes.",
+        )
+    return Finding("durability", True, "fsync and full_page_writes are on")

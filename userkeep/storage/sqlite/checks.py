@@ -1,0 +1,62 @@
+"""Health checks of a SQLite file; they change nothing, and may run beside a server."""
+
+import shutil
+from pathlib import Path
+
+import apsw
+
+from userkeep.domain.errors import StorageError
+from userkeep.storage.checks import COPY_SOURCE, Finding, check_schema
+from userkeep.storage.sqlite.connection import MEMORY, open_read_only
+from userkeep.storage.sqlite.file_lock import read_lock_holder
+from userkeep.storage.sqlite.migrations import applied_migrations
+
+_GIB = 1024**3
+
+
+def sqlite_version() -> str:
+    """Return the version of the SQLite library."""
+    return apsw.sqlite_lib_version()
+
+
+def check_database(path: str) -> list[Finding]:
+    """Check a file, who has it open, and the free space on its disk."""
+    if path == MEMORY:
+        return [Finding("database", True, "in memory: lost when the server stops")]
+    return [_check_file(path), _check_lock(path), _check_space(path)]
+
+
+def _check_file(path: str) -> Finding:
+    if not Path(path).exists():
+        return Finding("database", True, f"{path} does not exist yet; `userkeep serve` creates it")
+    try:
+        with open_read_only(path) as connection:
+            applied = applied_migrations(connection)
+            is_complete = not applied or not list(connection.execute(COPY_SOURCE))
+    except StorageError as error:
+        return Finding("database", False, error.detail)
+    size_bytes = Path(path).stat().st_size
+    return check_schema("sqlite", path, size_bytes, applied, is_complete=is_complete)
+
+
+def _check_lock(path: str) -> Finding:
+    owner = read_lock_holder(path)
+    if owner is None:
+        return Finding("lock", True, "no process has the database open for writing")
+    server = f", the server at {owner.url}" if owner.url else ""
+    return Finding("lock", True, f"held by process {owner.pid}{server}")
+
+
+def _check_space(path: str) -> Finding:
+    folder = next(each for each in Path(path).resolve().parents if each.exists())
+    free_bytes = shutil.disk_usage(folder).free
+    size_bytes = Path(path).stat().st_size if Path(path).exists() else 0
+    finding = f"{free_bytes / _GIB:.1f} GiB free on the disk of {folder}"
+    if free_bytes < max(_GIB, 2 * size_bytes):
+        return Finding(
+            "space",
+            False,
+            finding,
+            "Free some space: a purge needs the size of the database again, and at least 1 GiB.",
+        )
+    return Finding("space", True, finding)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from hypothesis import HealthCheck
 
 from tests import matrix
 from tests.logs import ear, logs_name_nobody  # noqa: F401 - fixtures for all tests
@@ -36,8 +37,14 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
 # Workers of one run must agree on the names of tests, and some have the seed in them.
 os.environ["USERKEEP_TEST_SEED"] = str(SEED)
 
-hypothesis.settings.register_profile("ci", max_examples=25, deadline=None)
-hypothesis.settings.register_profile("long", max_examples=500, deadline=None)
+# How long an example takes says nothing on a busy machine.
+_PATIENT = hypothesis.settings(
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+hypothesis.settings.register_profile("ci", _PATIENT, max_examples=25)
+hypothesis.settings.register_profile("long", _PATIENT, max_examples=500)
 hypothesis.settings.load_profile("long" if IS_FULL else "ci")
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.finding import (
@@ -268,7 +268,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(RANDOM_PATHS, st.lists(st.dictionaries(KEYS, VALUES, max_size=2), min_size=3, max_size=3))
 @example("$.a[0] ? (!(@ == 5))", [{"a": []}, {"a": [[5]]}, {"a": [[], 5]}])
 def test_any_path_that_is_read_finds_what_it_finds_in_postgresql(
@@ -292,7 +291,6 @@ TOKENS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=1_000, deadline=None)
 @given(st.lists(TOKENS, max_size=12).map("".join) | st.text(max_size=20))
 @example("$.a ? (@ == 5")
 @example("$ ? (@.a == 1) is unknown")
@@ -536,7 +534,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["where", "start_date", "end_date", "x"]), JSON),
     st.lists(TOKENS, max_size=30).map("".join),

@@ -1,7 +1,7 @@
 """Terms and snippets of any text."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from userkeep.domain.search.analyzer import MAX_TERM_LENGTH, Analyzer, fold
@@ -20,7 +20,6 @@ letters = st.text(st.one_of(telling, st.characters(categories=["L", "Mn", "Nd"])
 languages = st.sampled_from(sorted(LANGUAGES))
 
 
-@settings(deadline=None)
 @given(text=texts, language=languages)
 @example(text="a" * (MAX_TERM_LENGTH + 1), language="english")
 @example(text="京" * 70, language="english")
@@ -36,7 +35,6 @@ def test_any_text_has_words_and_every_place_of_one_is_among_them(text: str, lang
         last = span.start
 
 
-@settings(deadline=None)
 @given(text=texts, language=languages)
 def test_a_text_is_found_by_itself_and_by_each_of_its_pieces(text: str, language: str) -> None:
     analyzer = ANALYZERS[language]
@@ -47,7 +45,6 @@ def test_a_text_is_found_by_itself_and_by_each_of_its_pieces(text: str, language
         assert indexed.issuperset(analyzer.query_terms(piece))
 
 
-@settings(deadline=None)
 @given(text=texts, language=languages)
 @example(text="\u0301 \U0001e000", language="german")  # nothing is left of them
 @example(text="\ufdfa", language="german")  # one letter, four words
@@ -57,7 +54,6 @@ def test_no_word_has_a_space_or_the_sign_of_a_name(text: str, language: str) -> 
         assert not any(character.isspace() or character in "\0\"@#'" for character in word), word
 
 
-@settings(deadline=None)
 @given(text=letters)
 def test_case_and_accents_do_not_count(text: str) -> None:
     for analyzer in (ANALYZERS["none"], ANALYZERS["english"]):
@@ -65,7 +61,6 @@ def test_case_and_accents_do_not_count(text: str) -> None:
         assert set(analyzer.tokenize(text)) <= set(analyzer.tokenize(fold(text)))
 
 
-@settings(deadline=None)
 @given(parts=st.lists(texts, max_size=12), wanted=texts, language=languages)
 def test_the_marks_of_a_snippet_are_words_that_were_asked_for(
     parts: list[str], wanted: str, language: str

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ENGINES, fresh_settings
@@ -541,13 +541,6 @@ def requests(draw: st.DrawFn) -> Request:
     return Request(method, draw(targets(path)), body, draw(headers))
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 @given(request=requests())
 def test_no_request_at_all_is_the_servers_fault(doors: InProcess, request: Request) -> None:
     repopulate(doors)

@@ -1,5 +1,6 @@
 """The ranking as it is told, done the long way round: every message scored, all of them sorted."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from math import log
@@ -7,7 +8,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from userkeep import NewMessage, Userkeep
@@ -71,8 +72,10 @@ def naive(said: list[Said], words: list[str], weight_of: Any) -> dict[tuple[int,
     lengths = [max(len(each.words), 40) for each in said]
     mean = sum(lengths) / len(said)
     places: dict[tuple[int, int], Said] = {}
+    last = Counter[int]()
     for each in said:
-        places[each.session, 1 + sum(1 for session, _ in places if session == each.session)] = each
+        last[each.session] += 1
+        places[each.session, last[each.session]] = each
     scores: dict[tuple[int, int], float] = {}
     for word in words:
         count = sum(word in each.words for each in said)
@@ -90,9 +93,6 @@ def naive(said: list[Said], words: list[str], weight_of: Any) -> dict[tuple[int,
     return {place: score * weight_of(places[place]) for place, score in scores.items() if score > 0}
 
 
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(
     words=st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=6, unique=True),
     role_weights=st.dictionaries(st.sampled_from(ROLE_TYPES), st.sampled_from([0.1, 3.0, 30.0])),

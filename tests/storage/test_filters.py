@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.finding import Find, finding_on_postgres, finding_on_sqlite
@@ -186,7 +186,6 @@ NODES: st.SearchStrategy[Node] = st.recursive(
 )
 
 
-@settings(max_examples=600, deadline=None)
 @given(NODES, DOCUMENTS)
 @example(AnyItem(("a",), Condition((), "eq", "ab"), or_itself=True), {"a": "ab"})
 @example(AnyItem(("a",), AnyItem((), Condition((), "eq", True), or_itself=True)), {"a": [[True]]})
@@ -202,7 +201,6 @@ def test_both_engines_find_what_the_tree_says(
     assert on_postgres(node, document) is expected
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1))
 def test_a_number_equals_itself_to_the_last_digit(
     on_sqlite: Find, on_postgres: Find, number: float

@@ -1,4 +1,4 @@
-"""What the types of several nouns share: paging, bounds, and the fields of every stored thing."""
+"""Types that several nouns share: lists and pages, filters, times, revisions."""
 
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -12,13 +12,15 @@ T = TypeVar("T")
 
 SHORT_PAGE = 100
 
-Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many rows a page has at most.")]
+Limit = Annotated[
+    int, Meta(ge=1, le=MAX_LIMIT, description="The maximum number of items in a page.")
+]
 
-Cursor = Annotated[str, Meta(description="The `next` of the page before.")]
+Cursor = Annotated[str, Meta(description="The `next` of the previous page.")]
 
 JsonObject = dict[str, Any]
 
-# Read by domain.filters.read_filter, and described in http.openapi.
+# Parsed by domain.values.filters.read_filter, and described in http.openapi.
 _FILTER = {"$ref": "#/components/schemas/Filter"}
 
 Filter = Annotated[JsonObject, Meta(extra_json_schema=_FILTER)]
@@ -26,7 +28,7 @@ Filter = Annotated[JsonObject, Meta(extra_json_schema=_FILTER)]
 FilterText = Annotated[
     str,
     Meta(
-        description="Conditions on metadata; see the type.",
+        description="A filter on metadata.",
         examples=['{"field": "metadata.topic", "op": "eq", "value": "shoes"}'],
         extra_json_schema={"contentMediaType": "application/json", "contentSchema": _FILTER},
     ),
@@ -37,25 +39,29 @@ _DATE_TIME = {"format": "date-time"}
 Moment = Annotated[datetime, Meta(extra_json_schema=_DATE_TIME)]
 
 Bound = Annotated[
-    datetime, Meta(description="Exclusive; without a zone UTC.", extra_json_schema=_DATE_TIME)
+    datetime,
+    Meta(description="Exclusive. UTC unless it has an offset.", extra_json_schema=_DATE_TIME),
 ]
 
-Uuid = Annotated[str, Meta(description="The server's own; distinguishes namesakes.")]
+Uuid = Annotated[
+    str,
+    Meta(description="Assigned by the server. It changes if the id is reused after a deletion."),
+]
 
 Revision = Annotated[
-    int, Meta(description="Counts changes of the fields, from 1; also the ETag, for If-Match.")
+    int, Meta(description="The number of this version, from 1. Also the ETag, for If-Match.")
 ]
 
 
 class Page(msgspec.Struct, Generic[T], kw_only=True):
-    """A page of a list; `next` leads to the one after, and is null on the last."""
+    """A page of a list. `next` is the cursor of the next page, and null on the last page."""
 
     items: list[T]
     next: str | None
 
 
 class ListQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Which page of a list."""
+    """Parameters of a list: which page, in which order."""
 
     limit: Limit = DEFAULT_LIMIT
     cursor: Cursor | None = None
@@ -63,26 +69,26 @@ class ListQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether an index and a small page bound the work."""
+        """Whether an index and a small page limit the work."""
         return self.limit <= SHORT_PAGE
 
 
 class FilteredList(ListQuery, kw_only=True):
-    """A list of what has metadata."""
+    """Parameters of a list with a filter on metadata."""
 
     filter: FilterText | None = None
 
     @property
     def is_bounded(self) -> bool:
-        """See ListQuery; a filter has no bound."""
+        """Whether the work is limited; with a filter it is not."""
         return self.filter is None and self.limit <= SHORT_PAGE
 
 
 class DatedList(FilteredList, kw_only=True):
-    """A list of what has a date and metadata.
+    """Parameters of a list with filters on the time of creation and on metadata.
 
-    A condition on metadata is written `metadata.address.city=Paris`; its value is JSON where it
-    parses, else text.
+    A condition on metadata is a parameter such as `metadata.address.city=Paris`. The value is read
+    as JSON if possible, else as text.
     """
 
     created_after: Bound | UnsetType = UNSET
@@ -91,6 +97,6 @@ class DatedList(FilteredList, kw_only=True):
 
     @property
     def is_bounded(self) -> bool:
-        """See ListQuery; conditions without an index have no bound."""
+        """Whether the work is limited; with conditions that have no index it is not."""
         is_dated = self.created_after is not UNSET or self.created_before is not UNSET
         return not (is_dated or self.metadata) and super().is_bounded

@@ -1,4 +1,4 @@
-"""Erasures: the types that travel, and the operations; how to delete, which is part of others."""
+"""Erasures: wire types and operations; and the parameters of every deletion."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ from userkeep.domain.verification import MOST_RESIDUES
 
 
 class DeletedCounts(msgspec.Struct, kw_only=True):
-    """How many rows of each kind an erasure has deleted so far."""
+    """The number of rows deleted so far, by kind."""
 
     users: int
     sessions: int
@@ -52,33 +52,35 @@ class Purge(msgspec.Struct, kw_only=True):
 
 
 class Erasure(msgspec.Struct, kw_only=True):
-    """An erasure: the act of deleting a user, a session or a message.
+    """The record of the deletion of a user, a session or a message.
 
-    `subject_id` is there while it runs; what stays afterwards is the subject's uuid. When it is
-    `deleted` no query finds anything of the subject; when it is `purged`, neither are its bytes in
-    the database's files.
+    In the state `deleting`, rows are being deleted and nothing of the subject can be read. In the
+    state `deleted`, all rows are deleted. In the state `purged`, the database files do not contain
+    the data any more. Only the uuid of the subject stays in the record.
     """
 
     id: str
     subject: Literal["user", "session", "message"]
-    subject_id: Annotated[str | None, Meta(description="While it runs; null afterwards.")]
+    subject_id: Annotated[
+        str | None, Meta(description="The id of the subject; null after the deletion.")
+    ]
     subject_uuid: str
     state: Literal["deleting", "deleted", "purged"]
     counts: DeletedCounts
     started_at: Moment
-    deleted_at: Annotated[Moment | None, Meta(description="When the last row was gone.")]
+    deleted_at: Annotated[Moment | None, Meta(description="When the last row was deleted.")]
     purged_at: Annotated[
-        Moment | None, Meta(description="When nothing of it was in the files any more.")
+        Moment | None, Meta(description="When the database files were free of the data.")
     ]
     purge: Purge
 
 
 class DeleteQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How to delete."""
+    """Parameters of a deletion."""
 
     purge: Annotated[
         Literal["now"] | None,
-        Meta(description="Purge the files at once, and answer when it is done, or after 5 s."),
+        Meta(description="Also purge the files now. The response waits for it, up to 5 seconds."),
     ] = None
 
 
@@ -99,17 +101,17 @@ SearchTerms = Annotated[
 
 
 class VerifyErasure(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What to look for, once somebody was deleted, beside the uuid that the erasure knows."""
+    """What to look for in a verification, besides the uuid of the subject."""
 
     subject_id: Annotated[
         str | None,
-        Meta(description="The id that the subject had; of a message, that of its session."),
+        Meta(description="The id of the subject. For a message, the id of its session."),
     ] = None
     search_terms: SearchTerms = []
 
 
 class Residue(msgspec.Struct, kw_only=True):
-    """Something of the subject that is still there."""
+    """A place where data of the subject still is."""
 
     where: Annotated[
         str,
@@ -143,17 +145,17 @@ class Skipped(msgspec.Struct, kw_only=True):
 
 
 class Verification(msgspec.Struct, kw_only=True):
-    """What came of looking again for somebody who was deleted."""
+    """The result of a verification."""
 
     erasure: Erasure
-    found: Annotated[bool, Meta(description="Whether anything of the subject is still there.")]
+    found: Annotated[bool, Meta(description="Whether any data of the subject was found.")]
     hits: Annotated[
-        list[Residue], Meta(description=f"Where; no more than {MOST_RESIDUES:,} of them.")
+        list[Residue], Meta(description=f"Where it was found; the first {MOST_RESIDUES:,} places.")
     ]
-    hit_count: Annotated[int, Meta(description="How many there are in all.")]
+    hit_count: Annotated[int, Meta(description="The number of all places.")]
     id_reused: Annotated[
         bool,
-        Meta(description="Whether somebody new bears the id; what is theirs is no hit."),
+        Meta(description="Whether a new user or session has the id. Its data is not reported."),
     ]
     scanned: list[Scanned]
     skipped: list[Skipped]
@@ -165,7 +167,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/erasures",
         summary="List erasures",
-        description="In the order of their acceptance.",
+        description="Oldest first; newest first with order=-created.",
         does="read",
         query=ListQuery,
         response=Page[Erasure],
@@ -174,7 +176,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="erasures.get",
         method="GET",
         path="/v1/erasures/{id}",
-        summary="Read an erasure",
+        summary="Get an erasure",
         does="read",
         response=Erasure,
     ),
@@ -184,8 +186,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/erasures/{id}/purge",
         summary="Purge an erasure now",
         description=(
-            "Writes the files anew without what was deleted, at once, whatever the purge window; "
-            "202 where that takes longer than 5 s. To ask again does no harm."
+            "Rewrites the database files now, independent of the purge schedule, so that they "
+            "contain nothing that was deleted. If it takes longer than 5 seconds, the response is "
+            "202, and the purge continues. The request can be repeated."
         ),
         does="job",
         response=Erasure,
@@ -196,10 +199,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/erasures/{id}/verify",
         summary="Verify an erasure",
         description=(
-            "Looks again for what was deleted: in every row, and in the bytes of the database's "
-            "files where they can be read. It changes nothing, and may take minutes: a second for "
-            "every 50 MiB or so. 409 while the erasure goes on. Until it is `purged`, its texts "
-            "are found in the files."
+            "Searches for data of the subject in every row, and in the database files if they can "
+            "be read. It changes nothing. It takes about one second per 50 MiB. Returns 409 while "
+            "the deletion is running. Until the erasure is `purged`, deleted data is found in the "
+            "files."
         ),
         does="verify",
         body=VerifyErasure,

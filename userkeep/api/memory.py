@@ -1,4 +1,4 @@
-"""The memory of a session: the types that travel, and the operation."""
+"""The memory of a session: wire types and the operation."""
 
 from typing import Annotated
 
@@ -10,13 +10,13 @@ from userkeep.api.messages import Message
 from userkeep.api.operation import Operation
 from userkeep.domain.values.paging import MAX_LIMIT
 
-Last = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many messages at most.")]
+Last = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="The maximum number of messages.")]
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """What a reader gets for the next prompt: the newest messages, oldest first.
+    """Context for the next prompt: the newest messages of a session, oldest first.
 
-    `summary` is null and `facts` is empty until the server makes them.
+    `summary` is always null and `facts` always empty in this version.
     """
 
     messages: list[Message]
@@ -25,13 +25,13 @@ class Memory(msgspec.Struct, kw_only=True):
 
 
 class GetMemory(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How much memory: the `last` so many messages, or the instance's window."""
+    """Parameters of the memory: how many messages; the default is the memory window setting."""
 
     last: Last | UnsetType = UNSET
 
     @property
     def is_bounded(self) -> bool:
-        """Whether an index and a small page bound the work."""
+        """Whether a small number of messages limits the work."""
         return self.last is UNSET or self.last <= SHORT_PAGE
 
 
@@ -40,8 +40,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="memory.get",
         method="GET",
         path="/v1/sessions/{session_id}/memory",
-        summary="Read the memory of a session",
-        description="What the next prompt needs: the newest messages, oldest first.",
+        summary="Get the memory of a session",
+        description="Context for the next prompt: the newest messages, oldest first.",
         does="read",
         query=GetMemory,
         response=Memory,

@@ -1,4 +1,4 @@
-"""Messages: the types that travel, and the operations."""
+"""Messages: wire types and operations."""
 
 from typing import Annotated, Any
 
@@ -14,21 +14,23 @@ MAX_BATCH = 1000
 
 
 class Message(msgspec.Struct, kw_only=True):
-    """A message: one turn in a session."""
+    """A message of a session."""
 
-    seq: Annotated[int, Meta(description="The order of the messages in their session, from 1.")]
+    seq: Annotated[int, Meta(description="The position in the session, from 1.")]
     uuid: str
-    role: Annotated[str, Meta(description="Free text: who says it.")]
-    role_type: Annotated[RoleType, Meta(description="What the role means to a model.")]
+    role: Annotated[str, Meta(description="Free text: the name of the author.")]
+    role_type: Annotated[RoleType, Meta(description="The role for a language model.")]
     content: str
     metadata: JsonObject | None
-    data: Annotated[Any, Meta(description="Opaque JSON, as the bytes that came.")]
-    token_count: Annotated[int | None, Meta(description="The caller's count.")]
+    data: Annotated[Any, Meta(description="Your JSON, returned byte for byte.")]
+    token_count: Annotated[
+        int | None, Meta(description="Your count; the server does not count tokens.")
+    ]
     created_at: Moment
 
 
 class Messages(msgspec.Struct, kw_only=True):
-    """The messages that were appended, in their order."""
+    """The appended messages, in order."""
 
     session_id: str
     messages: list[Message]
@@ -37,7 +39,7 @@ class Messages(msgspec.Struct, kw_only=True):
 class AppendMessages(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Messages to append, all or none.
 
-    With `user_id`, an unknown session is opened for that user, and an unknown user is added.
+    With `user_id`, a session that does not exist is created for this user, and so is the user.
     """
 
     messages: Annotated[list[NewMessage], Meta(min_length=1, max_length=MAX_BATCH)]
@@ -51,8 +53,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/sessions/{session_id}/messages",
         summary="Append messages",
         description=(
-            "From 1 to 1,000, all or none. With user_id, an unknown session is opened for "
-            "that user, and an unknown user is added; without it, an unknown session is 404."
+            "1 to 1,000 messages, all or none. With user_id, a session that does not exist is "
+            "created for this user, and so is the user. Without it, the response is 404."
         ),
         does="write",
         body=AppendMessages,
@@ -64,7 +66,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/sessions/{session_id}/messages",
         summary="List messages",
-        description="In their order.",
+        description="In the order of seq.",
         does="read",
         query=FilteredList,
         response=Page[Message],
@@ -73,7 +75,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="messages.get",
         method="GET",
         path="/v1/sessions/{session_id}/messages/{uuid}",
-        summary="Read a message",
+        summary="Get a message",
         does="read",
         response=Message,
     ),
@@ -81,8 +83,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="messages.update",
         method="PATCH",
         path="/v1/sessions/{session_id}/messages/{uuid}",
-        summary="Edit a message",
-        description="Its role, its content, its metadata (which merges as RFC 7396 says).",
+        summary="Update a message",
+        description="Changes role, content or metadata, which is merged (RFC 7396).",
         does="write",
         body=MessageChange,
         response=Message,

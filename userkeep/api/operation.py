@@ -1,4 +1,4 @@
-"""What one operation of the native API is."""
+"""The description of an operation of the native API."""
 
 from typing import Any, Literal
 
@@ -6,18 +6,18 @@ import msgspec
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation.
+    """An operation of the native API.
 
     Attributes:
-        name: noun and verb; the function that performs it has the same name.
-        method, path: where it is on HTTP; `{names}` in the path are ids, any text.
-        summary, description: for readers: a title, and what else they should know.
+        name: noun and verb. Its handler is found by this name.
+        method, path: of the HTTP request. `{names}` in the path are ids: any text.
+        summary, description: for the documentation: a title, and what else a reader needs.
         does: `read`s, `write`s, starts a `job` (a resource that may outlive the response),
-            or `verify`s (reads all there is, which may take minutes).
-        response: the type of what comes back, with `status` where it went well.
-        body, query: the types of what is sent.
-        status: of success on HTTP.
-        is_conditional: whether `If-Match` with a revision is understood.
+            or `verify`s (reads all rows and files, which may take minutes).
+        response: the type of the response body.
+        body, query: the types of the request body and of the query parameters, if it has any.
+        status: the HTTP status of success.
+        is_conditional: whether the request can carry `If-Match` with a revision.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_idempotent_by_key(self) -> bool:
-        """Whether an `Idempotency-Key` makes it safe to send again."""
+        """Whether a request with an `Idempotency-Key` can be retried safely."""
         return self.method == "POST" and self.does == "write"
 
     @property
     def is_bounded(self) -> bool:
-        """Whether every call is bounded by an index and a small page, if its query says no more."""
+        """Whether an index and a small page limit the work of a call, unless by its query."""
         return self.body is None or self.does != "read"

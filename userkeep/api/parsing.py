@@ -1,7 +1,6 @@
-"""What a caller sends, read into the types of the table: queries, bodies, revisions.
+"""Parsing of requests: query parameters, bodies and revisions, into the types of the operations.
 
-Everything that comes in passes here, so that a caller in this process is refused what a client of
-the server would be refused, in the same words.
+HTTP and embedded calls are parsed here alike, so that both get the same errors.
 """
 
 import re
@@ -21,7 +20,7 @@ _NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`")
 
 
 def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
-    """The parameters of a query as one of the table's query types.
+    """Return query parameters as the query type of an operation.
 
     Raises:
         InvalidField: naming the parameter.
@@ -31,11 +30,11 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
         if name.startswith("metadata.") and issubclass(kind or object, DatedList):
             values.setdefault("metadata", {})[name.removeprefix("metadata.")] = value
         elif name in values or name == "metadata":
-            raise InvalidField(f"{name} cannot be read; see /docs.", name)
+            raise InvalidField(f"{name} is given twice, or is not a parameter.", name)
         else:
             values[name] = value
     if kind is None:
-        raise InvalidField(f"There is no parameter {parameters[0][0]} here.", parameters[0][0])
+        raise InvalidField(f"This operation has no parameter {parameters[0][0]}.", parameters[0][0])
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -43,13 +42,13 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
 
 
 def read_revision(value: str, operation: Operation) -> int:
-    """The revision in an `If-Match` header.
+    """Return the revision in an `If-Match` header.
 
     Raises:
-        BadRequest: it is none, or the operation does not look at it.
+        BadRequest: it is not a revision, or the operation does not support it.
     """
     if not operation.is_conditional:
-        raise BadRequest("If-Match is not understood here.", "If-Match")
+        raise BadRequest("This operation does not support If-Match.", "If-Match")
     match = _REVISION.fullmatch(value)
     if match is None:
         raise BadRequest('If-Match must be a revision in quotes, such as "3".', "If-Match")
@@ -57,13 +56,14 @@ def read_revision(value: str, operation: Operation) -> int:
 
 
 def read_body(body: bytes, decode: Any) -> Any:
-    """A JSON body, as `decode` (of a msgspec decoder) reads it.
+    """Return a JSON body, decoded by `decode` of a msgspec decoder.
 
     Raises:
-        BadRequest: it is not JSON. InvalidField: naming the field that cannot be.
+        BadRequest: it is not JSON.
+        InvalidField: naming the invalid field.
     """
     if not body:
-        raise BadRequest("A JSON body is needed.")
+        raise BadRequest("A JSON body is required.")
     try:
         return decode(body)
     except msgspec.ValidationError as error:
@@ -85,7 +85,7 @@ def _unreadable(body: bytes, error: msgspec.DecodeError) -> UserkeepError:
     if path is None:
         return BadRequest(f"The body is not JSON: {error}.")
     place = path or "A name"
-    return InvalidField(f"{place} has half a surrogate pair in it, which is no character.", place)
+    return InvalidField(f"{place} contains half a surrogate pair, which is not a character.", place)
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidField:

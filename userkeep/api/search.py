@@ -1,4 +1,4 @@
-"""Search: the types that travel, and the operation."""
+"""Search: wire types and the operation."""
 
 from typing import Annotated
 
@@ -13,79 +13,83 @@ from userkeep.domain.values.paging import MAX_LIMIT
 
 
 class FoundMessage(Message, kw_only=True):
-    """A message, and the session it is in."""
+    """A message with its session."""
 
     session_id: str
 
 
 class Mark(msgspec.Struct, kw_only=True):
-    """A matched word in a snippet."""
+    """The position of a matched word in a snippet."""
 
-    start: Annotated[int, Meta(description="In code points of the snippet's text, from 0.")]
+    start: Annotated[int, Meta(description="In Unicode code points, from 0.")]
     end: Annotated[int, Meta(description="Exclusive.")]
 
 
 class Snippet(msgspec.Struct, kw_only=True):
-    """The part of a message that shows why it was found."""
+    """The part of a message that matches the query."""
 
     text: str
     marks: list[Mark]
 
 
 class WordScore(msgspec.Struct, kw_only=True):
-    """What a word of the query gives a message."""
+    """The contribution of a word of the query to the score."""
 
-    word: Annotated[str, Meta(description="As it was written.")]
+    word: Annotated[str, Meta(description="The word as it is in the query.")]
     score: float
-    seq: Annotated[int, Meta(description="Of the message that has it: this one, or one near it.")]
+    seq: Annotated[
+        int, Meta(description="The message that contains the word: this one, or one near it.")
+    ]
 
 
 class Explanation(msgspec.Struct, kw_only=True):
-    """How a score came about: what the words give, added up, times the weights."""
+    """How the score was computed: the sum of the words, times the weights."""
 
-    words: Annotated[list[WordScore], Meta(description="The greatest part first.")]
+    words: Annotated[list[WordScore], Meta(description="Highest score first.")]
     participant: Annotated[
-        str | None, Meta(description="Whom the query names, where they said it: weighs 2.")
+        str | None,
+        Meta(description="The author, if the query names them. Multiplies the score by 2."),
     ]
     date: Annotated[
-        str | None, Meta(description="What the query names, where it was said then: weighs 1.5.")
+        str | None,
+        Meta(description="The date that the query names, if it matches. Multiplies by 1.5."),
     ]
-    role_weight: Annotated[float, Meta(description="What its role_type weighs.")]
+    role_weight: Annotated[float, Meta(description="The weight of the role_type.")]
 
 
 class Hit(msgspec.Struct, kw_only=True):
-    """A message that was found."""
+    """A message that matches the query."""
 
     message: FoundMessage
     score: Annotated[
         float,
-        Meta(description="Greater is better, within one answer; 0 where there was no query."),
+        Meta(description="Higher is better. Comparable only within a response; 0 without a query."),
     ]
     snippet: Snippet
     explanation: Explanation | None = None
 
 
 class Hits(msgspec.Struct, kw_only=True):
-    """What was found, best first."""
+    """The results of a search, best first."""
 
     items: list[Hit]
 
 
 Roles = Annotated[
-    list[RoleType], Meta(min_length=1, description="Only what these role types said.")
+    list[RoleType], Meta(min_length=1, description="Search only messages with these role types.")
 ]
 
 RoleWeight = Annotated[float, Meta(ge=0, le=1000)]
 
 
 class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What to search for, and where: among a user's messages, in a session, or in everything.
+    """A search in the messages of a user, of a session, or of the whole project.
 
-    Without `query`, the newest messages are found.
+    Without `query`, it returns the newest messages.
     """
 
     query: Annotated[
-        str | None, Meta(description="Words, or a question; up to 10,000 characters.")
+        str | None, Meta(description="Words or a question, up to 10,000 characters.")
     ] = None
     user_id: str | None = None
     session_id: str | None = None
@@ -95,10 +99,12 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     roles: Roles | None = None
     role_weights: Annotated[
         dict[RoleType, RoleWeight],
-        Meta(description="What a score is multiplied with; by itself, user weighs 1.5."),
+        Meta(description="Factors of the score. The default is 1.5 for user, 1 for others."),
     ] = {}
-    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many hits at most.")] = 10
-    explain: Annotated[bool, Meta(description="Say of each hit how its score came about.")] = False
+    limit: Annotated[
+        int, Meta(ge=1, le=MAX_LIMIT, description="The maximum number of results.")
+    ] = 10
+    explain: Annotated[bool, Meta(description="Explain the score of each result.")] = False
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -108,8 +114,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/search",
         summary="Search messages",
         description=(
-            "By words, best first: in a user's sessions, in one session, or in all. What was "
-            "appended is found as soon as the append is answered."
+            "Full-text search in the messages of a user, of a session, or of the whole project, "
+            "best results first. A message can be found as soon as the response to its append is "
+            "sent."
         ),
         does="read",
         body=Search,

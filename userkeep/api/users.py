@@ -1,4 +1,4 @@
-"""Users: the types that travel, and the operations."""
+"""Users: wire types and operations."""
 
 from typing import Annotated
 
@@ -21,9 +21,9 @@ from userkeep.domain.user import NewUser, UserChange, UserFields
 
 
 class User(msgspec.Struct, kw_only=True):
-    """A user: one of the people an app talks to."""
+    """A user of your app."""
 
-    user_id: Annotated[str, Meta(description="The caller's own.")]
+    user_id: Annotated[str, Meta(description="Your id of the user.")]
     uuid: Uuid
     email: str | None
     first_name: str | None
@@ -35,9 +35,9 @@ class User(msgspec.Struct, kw_only=True):
 
 
 class ListUsers(DatedList, kw_only=True):
-    """Which users: `email` is compared without regard to case."""
+    """Parameters of the list of users."""
 
-    email: Annotated[str, Meta(description="In any case.")] | None = None
+    email: Annotated[str, Meta(description="Case-insensitive.")] | None = None
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -45,7 +45,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.add",
         method="POST",
         path="/v1/users",
-        summary="Add a user",
+        summary="Create a user",
+        description="Returns 409 if a user with this id exists.",
         does="write",
         body=NewUser,
         response=User,
@@ -56,7 +57,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/users",
         summary="List users",
-        description="In the order of their creation.",
+        description="Oldest first; newest first with order=-created.",
         does="read",
         query=ListUsers,
         response=Page[User],
@@ -65,7 +66,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.get",
         method="GET",
         path="/v1/users/{user_id}",
-        summary="Read a user",
+        summary="Get a user",
         does="read",
         response=User,
     ),
@@ -75,7 +76,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/users/{user_id}",
         summary="Create or replace a user",
         description=(
-            "201 where it was created, 200 where all that was said of the user was replaced."
+            "Returns 201 if the user was created, and 200 if all fields of an existing user were "
+            "replaced."
         ),
         does="write",
         body=UserFields,
@@ -86,8 +88,11 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.update",
         method="PATCH",
         path="/v1/users/{user_id}",
-        summary="Change a user",
-        description="What is absent stays, null removes, metadata merges as RFC 7396 says.",
+        summary="Update a user",
+        description=(
+            "Absent fields keep their value, null removes a value, and metadata is merged "
+            "(RFC 7396)."
+        ),
         does="write",
         body=UserChange,
         response=User,
@@ -99,8 +104,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/users/{user_id}",
         summary="Delete a user",
         description=(
-            "With every session and message. What takes longer than 5 s is answered 202 and "
-            "goes on; nothing of the user can be read by then."
+            "All sessions and messages of the user are deleted too. They are unreachable as soon "
+            "as the response is sent. If the deletion takes longer than 5 seconds, the response is "
+            "202, and the deletion continues."
         ),
         does="job",
         query=DeleteQuery,
@@ -110,7 +116,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="users.sessions",
         method="GET",
         path="/v1/users/{user_id}/sessions",
-        summary="List a user's sessions",
+        summary="List the sessions of a user",
+        description="Oldest first; newest first with order=-created.",
         does="read",
         query=FilteredList,
         response=Page[Session],

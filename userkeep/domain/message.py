@@ -63,14 +63,14 @@ class Message(msgspec.Struct):
 CreatedAt = Annotated[
     datetime,
     msgspec.Meta(
-        description="When it was said, where a history is filled in; else the server's time.",
+        description="When the message was created, for imported history. The default is now.",
         extra_json_schema={"format": "date-time"},
     ),
 ]
 
 
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What an app says of a message it appends."""
+    """A message to append."""
 
     content: str
     role: str = ""
@@ -103,7 +103,7 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class MessageChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A change of a message: what is absent stays; metadata merges."""
+    """An update of a message: absent fields stay, metadata is merged."""
 
     role: str | UnsetType = UNSET
     content: str | UnsetType = UNSET

@@ -39,7 +39,7 @@ class Session(msgspec.Struct):
 
 
 class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What an app says of a session it opens; without a `session_id` the server makes one."""
+    """A session to create; without a `session_id`, the server generates one."""
 
     session_id: str | None = None
     user_id: str | None = None
@@ -58,7 +58,7 @@ class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class SessionChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A change of a session: an owner where there is none yet, and metadata to merge."""
+    """An update of a session: an owner, if it has none, and metadata to merge."""
 
     user_id: str | UnsetType = UNSET
     metadata: Metadata | None | UnsetType = UNSET

@@ -48,7 +48,7 @@ class User(msgspec.Struct):
 
 
 class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What an app says of a user it adds."""
+    """A user to create."""
 
     user_id: str
     email: str | None = None
@@ -67,7 +67,7 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class UserFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """All that can be said of a user but the id, as a replacement gives it; absent means none."""
+    """The fields of a user to create or replace; an absent field is null."""
 
     email: str | None = None
     first_name: str | None = None
@@ -76,7 +76,7 @@ class UserFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A change of a user: what is absent stays, what is null is removed, metadata merges."""
+    """An update of a user: absent fields stay, null removes a value, metadata is merged."""
 
     email: str | None | UnsetType = UNSET
     first_name: str | None | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""A fresh server in this process, on every engine."""
+"""Clients of a server in this process: a fresh one on every engine, and a shared one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ENGINES, fresh_settings
-from tests.http.doors import InProcess, in_process
+from tests.http.clients import InProcessClient, serve_in_process
 from userkeep.config import Settings
 
 
 @pytest.fixture(params=ENGINES, ids=lambda name: name.replace(" ", "_"))
-def doors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InProcess]:
-    """All doors of a server with nothing in it."""
-    with in_process(fresh_settings(request.param, tmp_path)) as doors:
-        yield doors
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InProcessClient]:
+    """A client of an empty server."""
+    with serve_in_process(fresh_settings(request.param, tmp_path)) as client:
+        yield client
 
 
 @pytest.fixture(scope="package")
-def shared() -> Iterator[InProcess]:
-    """One server for all that is refused before it comes to an engine."""
-    with in_process(Settings(database_url="sqlite:///:memory:")) as doors:
-        yield doors
+def shared() -> Iterator[InProcessClient]:
+    """A client of one server for requests that are rejected before they reach an engine."""
+    with serve_in_process(Settings(database_url="sqlite:///:memory:")) as client:
+        yield client

@@ -1,6 +1,6 @@
-"""Every difference between our `/api/v1` and what Zep 0.27.2 answered, and why it is there.
+"""Every difference between our `/api/v1` and Zep 0.27.2, and its reason.
 
-Values are in the recording's own terms: its uuids, its times.
+Values are those of the recording: its uuids, its times.
 """
 
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 from tests.compat.exchanges import SOME_TEXT, load_exchanges
 
 ANY: Any = ...
-"""A value that only has to differ from the recorded one."""
+"""Any value that differs from the recorded one."""
 
 _EXCHANGES = {exchange.number: exchange for exchange in load_exchanges()}
 
 
 class Difference(NamedTuple):
-    """What differs for one reason.
+    """The differences with one reason.
 
     Attributes:
-        exchanges: by number, the places that differ (`status`, `type`, `version`, `body…`), each
+        exchanges: by number, the paths that differ (`status`, `type`, `version`, `body…`), each
             with our value.
     """
 
@@ -27,7 +27,7 @@ class Difference(NamedTuple):
 
 
 class Everywhere(NamedTuple):
-    """A value that is always another one, wherever Zep has `theirs`."""
+    """A difference wherever Zep has the value `theirs`."""
 
     why: str
     path: str
@@ -36,19 +36,19 @@ class Everywhere(NamedTuple):
 
 
 NOT_SENT = {
-    "auth": "These need a server with authentication on, which there is not yet.",
+    "auth": "These need a server with authentication, which does not exist yet.",
 }
 """Sections that are not sent, and why."""
 
 EVERYWHERE = (
     Everywhere(
-        "JSON is told as what it is; Zep let Go guess its type from the first bytes.",
+        "The content type of JSON is JSON; Zep let Go guess it from the first bytes.",
         "type",
         "text/plain",
         "application/json",
     ),
     Everywhere(
-        "What has no body, or a text, is told as text; Zep said nothing where it had no body.",
+        "An empty body is sent as text; Zep sent no content type without a body.",
         "type",
         None,
         "text/plain",
@@ -56,10 +56,10 @@ EVERYWHERE = (
 )
 
 NUMBERS = (
-    "The creation number of a user or a session has no gap after a refused creation, and the `id` "
-    "in a list is the place in that list, so that a cursor may be an offset or the last id."
+    "The creation number of a user or session has no gap after a rejected creation, and the `id` "
+    "in a list is the position in it, so that a cursor can be an offset or the last id."
 )
-"""Why the values of `id` differ. Their meaning is compared: order, and places."""
+"""Why the values of `id` differ. The test compares their order and positions."""
 
 
 def _body(number: int) -> Any:
@@ -67,7 +67,7 @@ def _body(number: int) -> Any:
 
 
 def _error(status: int, *numbers: int) -> dict[int, dict[str, Any]]:
-    """Each is refused by us with this status and some text."""
+    """Return differences: we reject these requests with a status and some text."""
     return {
         number: {"status": status} | ({} if _body(number) == SOME_TEXT else {"body": SOME_TEXT})
         for number in numbers
@@ -78,23 +78,23 @@ def _sections(*names: str) -> list[int]:
     return [number for number, exchange in _EXCHANGES.items() if exchange.section in names]
 
 
-def _users_without_refused(number: int) -> list[dict[str, Any]]:
-    refused = ("x" * 600, "nulbyte")
-    return [user for user in _body(number) if user["user_id"] not in refused]
+def _users_without_rejected(number: int) -> list[dict[str, Any]]:
+    rejected = ("x" * 600, "nulbyte")
+    return [user for user in _body(number) if user["user_id"] not in rejected]
 
 
-def _uncounted(*numbers: int) -> dict[int, dict[str, Any]]:
-    """Messages whose tokens nobody has counted."""
+def _without_token_count(*numbers: int) -> dict[int, dict[str, Any]]:
+    """Return differences: messages without a token count."""
     changes: dict[int, dict[str, Any]] = {}
     for number in numbers:
-        for place, message in enumerate(_body(number)["messages"]):
+        for index, message in enumerate(_body(number)["messages"]):
             if message["token_count"]:
-                path = f"body.messages[{place}].token_count"
+                path = f"body.messages[{index}].token_count"
                 changes.setdefault(number, {})[path] = 0
     return changes
 
 
-def _said(*contents: str) -> list[dict[str, Any]]:
+def _messages(*contents: str) -> list[dict[str, Any]]:
     roles = {"question": "user", "answer": "ai"}
     return [
         {
@@ -124,11 +124,11 @@ _NEW_SESSION_2 = {
 
 DIFFERENCES = (
     Difference(
-        "zep-js asks for //healthz where its base URL ends with a slash, so it is served.",
+        "zep-js requests //healthz if its base URL ends with a slash, so it is served.",
         {4: {"status": 200, "body": "."}},
     ),
     Difference(
-        "Below no prefix of Zep's it is the native door that answers, in its own way.",
+        "Outside of Zep's prefix, the native API responds in its own format.",
         {7: {"type": "application/problem+json", "version": False, "body": ANY}},
     ),
     Difference(
@@ -136,22 +136,22 @@ DIFFERENCES = (
         _error(400, 26),
     ),
     Difference(
-        "A NUL in an id is refused; Zep dropped it and so kept another id than it was given.",
+        "A NUL in an id is rejected; Zep dropped it and stored another id.",
         _error(400, 27),
     ),
     Difference(
-        "Users whom we refused (the two above) are in no list.",
-        {number: {"body": _users_without_refused(number)} for number in (38, 49, 50)},
+        "The two users that were rejected (see above) are in no list.",
+        {number: {"body": _users_without_rejected(number)} for number in (38, 49, 50)},
     ),
     Difference(
-        "A path is decoded, so j%61ne is jane; the raw segment counts where nothing else is found.",
+        "A path is decoded, so j%61ne is jane; the raw segment counts if that id is unknown.",
         {
             35: {"body": _body(29)},
             37: {"status": 200, "body": _body(32)},
         },
     ),
     Difference(
-        "Metadata {} changes nothing and is a touch, as no metadata is.",
+        "Metadata {} changes only the time, as an update without metadata does.",
         {
             43: {"status": 200, "body": _body(42) | {"updated_at": ANY}},
             72: {"status": 200, "body": _SESSION_1 | {"updated_at": ANY}},
@@ -160,52 +160,51 @@ DIFFERENCES = (
         },
     ),
     Difference(
-        "In a page the `id` is the place in the list, so cursor=2 leaves out the first two, as "
-        "list_chunked takes it; in Zep the ids 1, 3 and 4 made the second row come again.",
+        "In a page the `id` is the position in the list, so cursor=2 skips the first two rows, as "
+        "list_chunked expects; in Zep the ids 1, 3 and 4 repeated the second row.",
         {
             48: {"body": _body(49)[2:4]},
             75: {"body": [_body(62)]},
         },
     ),
     Difference(
-        "The sessions of a user come in the order of their creation; Zep had no order.",
+        "The sessions of a user are in the order of creation; Zep had no order.",
         {77: {"body": [_SESSION_1 | {"id": 0, "updated_at": ANY}, _SESSION_2 | {"id": 0}]}},
     ),
     Difference(
-        "What only the request is to blame for is a 400: an empty session id, a uuid that is "
-        "taken, a negative lastn, a search for nothing, in an unknown scope, or by a path or a "
-        "date that is none.",
+        "Bad requests are a 400: an empty session id, a uuid that exists, a negative lastn, a "
+        "search for nothing, in an unknown scope, or with an invalid path or date.",
         _error(400, 65, 66, 85, 93, 117, 119, 121, 122),
     ),
     Difference(
-        "A message that is not there is a 404.",
+        "An unknown message is a 404.",
         _error(404, 102, 104, 203),
     ),
     Difference(
-        "There is no tokenizer: a token count is the caller's, else 0.",
-        _uncounted(90, 91, 92, 95, 96, 97, 99)
+        "There is no tokenizer: a token count is the client's, or 0.",
+        _without_token_count(90, 91, 92, 95, 96, 97, 99)
         | {101: {"body.token_count": 0}}
         | {111: {"body[1].message.token_count": 0}, 112: {"body[1].message.token_count": 0}}
         | {number: {"body[0].message.token_count": 0} for number in (118, 120)},
     ),
     Difference(
-        "There are no summaries yet: a memory is the newest twelve messages, its summary zeros.",
+        "There are no summaries yet: a memory has the newest twelve messages and an empty summary.",
         {
             135: {
-                "body.messages": _said(
+                "body.messages": _messages(
                     *(f"{what} {turn}" for turn in range(1, 7) for what in ("question", "answer"))
                 ),
                 "body.summary": _NO_SUMMARY,
             },
             136: {
-                "body.messages": _said("answer 5", "question 6", "answer 6"),
+                "body.messages": _messages("answer 5", "question 6", "answer 6"),
                 "body.summary": _NO_SUMMARY,
             },
         },
     ),
     Difference(
-        "Messages are found by their words, not by the likeness of vectors: `dist` is the score "
-        "of our ranking, and there is no embedding.",
+        "Messages are found by full-text search, not by embeddings: `dist` is the score of the "
+        "ranking, and there is no embedding.",
         {
             111: {"body[0].dist": ANY, "body[1].dist": ANY},
             112: {"body[0].dist": ANY, "body[1].dist": ANY},
@@ -213,21 +212,21 @@ DIFFERENCES = (
         },
     ),
     Difference(
-        "What has none of the words, and stands beside nothing that has, is not found, whatever "
-        "the limit; to a vector everything is more or less like it.",
+        "Messages without any of the words are not found, whatever the limit, unless they are next "
+        "to one that is; a vector search finds everything.",
         {124: {"body": []}},
     ),
     Difference(
-        "There are no summaries yet to be found.",
+        "There are no summaries yet, so a search finds none.",
         {137: {"body": []}},
     ),
     Difference(
-        "Collections and documents are not there yet.",
+        "Collections and documents are not supported yet.",
         _error(501, *_sections("collections", "documents")),
     ),
     Difference(
-        "A deleted session is gone, not hidden: its id is free at once, and what is appended "
-        "under it later is in a new session, without the former owner.",
+        "A deleted session is gone, not hidden: its id is free immediately, and a later append "
+        "creates a new session without the former owner.",
         {
             194: {"status": 201, "body": _NEW_SESSION_2},
             196: {f"body.{name}": _NEW_SESSION_2[name] for name in ("uuid", "id", "user_id")}
@@ -235,8 +234,8 @@ DIFFERENCES = (
         },
     ),
     Difference(
-        "A late write does not bring back the session of a deleted user.",
+        "A late write does not recreate the session of a deleted user.",
         _error(404, 204, 205),
     ),
 )
-"""All of them. One that is not here fails the replay, and so does one here that is none."""
+"""All differences. The replay fails for any other, and for one that no longer exists."""

@@ -1,8 +1,8 @@
-"""What Zep 0.27.2 answered: 215 requests in order, recorded on a fresh database.
+"""A recording of Zep 0.27.2: 215 requests in order on a fresh database, and its responses.
 
-It was built from its tag, with PostgreSQL 18 and pgvector, embeddings and summaries on with a
-stand-in model; in the section `auth` with authentication on. The texts of its errors are not kept:
-no client reads them. Of an error is known whether it had a text at all.
+Zep was built from its tag and ran with PostgreSQL 18 and pgvector, with embeddings and summaries of
+a stand-in model; in the section `auth` with authentication. Error texts are not recorded, because
+no client reads them, only whether there was one.
 """
 
 import json
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SOME_TEXT = "<some text>"
-"""Stands for the text of an error."""
+"""The text of any error."""
 
 
 class Exchange(NamedTuple):
-    """A request and what came back.
+    """A request and its response.
 
     Attributes:
-        content_type: of the answer, without its parameters.
-        body: of the answer: JSON, or text; SOME_TEXT for that of an error.
+        content_type: the media type of the response, without parameters.
+        body: the body of the response: JSON or text; SOME_TEXT for an error.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Exchange(NamedTuple):
 
 
 def load_exchanges() -> list[Exchange]:
-    """All exchanges, in order."""
+    """Return all exchanges, in order."""
     lines = Path(__file__).with_name("zep_v1_exchanges.jsonl").read_text().splitlines()
     return [_exchange(json.loads(line)) for line in lines]
 

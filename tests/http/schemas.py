@@ -1,4 +1,4 @@
-"""As much of JSON Schema as the OpenAPI document uses: whether a value is what a schema says."""
+"""Validate values against the subset of JSON Schema that the OpenAPI document uses."""
 
 import json
 import re
@@ -31,7 +31,7 @@ KEYWORDS = {
     "title",
     "type",
 }
-"""A keyword that is not here would be overlooked: teach it to `faults` first."""
+"""The keywords that `faults` checks. Extend it before adding one."""
 
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -45,7 +45,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 def resolve(document: Any, reference: str) -> Any:
-    """What a `$ref` within the document points to."""
+    """Return the target of a `$ref` in the document."""
     assert reference.startswith("#/"), reference
     for part in reference[2:].split("/"):
         document = document[part.replace("~1", "/").replace("~0", "~")]
@@ -53,13 +53,13 @@ def resolve(document: Any, reference: str) -> Any:
 
 
 def faults(value: Any, schema: Any, document: Any, path: str = "$") -> Iterator[str]:
-    """Where a value is not what the schema says."""
+    """Yield how a value violates its schema."""
     assert schema.keys() <= KEYWORDS, schema.keys() - KEYWORDS
     if "$ref" in schema:
         yield from faults(value, resolve(document, schema["$ref"]), document, path)
         return
     if "type" in schema and not _is_of_type(value, schema["type"]):
-        yield f"{path} is no {schema['type']}: {value!r}"
+        yield f"{path} is not of type {schema['type']}: {value!r}"
         return
     yield from _alternatives(value, schema, document, path)
     yield from _number_bounds(value, schema, path)
@@ -68,8 +68,8 @@ def faults(value: Any, schema: Any, document: Any, path: str = "$") -> Iterator[
     if isinstance(value, dict):
         yield from _object(value, schema, document, path)
     if isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from faults(item, schema.get("items", {}), document, f"{path}[{place}]")
+        for index, item in enumerate(value):
+            yield from faults(item, schema.get("items", {}), document, f"{path}[{index}]")
 
 
 def _is_of_type(value: Any, name: str) -> bool:
@@ -97,7 +97,7 @@ def _text_bounds(value: Any, schema: Any, document: Any, path: str) -> Iterator[
     if not isinstance(value, str):
         return
     if schema.get("format") == "date-time" and not _is_time(value):
-        yield f"{path} is no time: {value!r}"
+        yield f"{path} is not a time: {value!r}"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         yield f"{path} does not match {schema['pattern']}: {value!r}"
     if "contentSchema" in schema:
@@ -130,7 +130,7 @@ def _object(value: dict[str, Any], schema: Any, document: Any, path: str) -> Ite
         if name in known:
             yield from faults(item, known[name], document, f"{path}.{name}")
         elif others is False or others is None:
-            # Nothing that the document does not name is ever sent.
+            # The server sends only fields that the document describes.
             yield f"{path} has {name}, which is not described"
         elif others is not True:
             yield from faults(item, others, document, f"{path}.{name}")

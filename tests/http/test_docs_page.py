@@ -1,15 +1,15 @@
-"""`/docs`: a viewer that works without the rest of the world."""
+"""`/docs` works without an internet connection."""
 
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from tests.http.doors import Answer, InProcess
+from tests.http.clients import InProcessClient, Response
 
 
 class Page(HTMLParser):
-    """What a page refers to, and its scripts and styles."""
+    """The links, scripts and styles of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -38,31 +38,31 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def answer(doors: InProcess) -> Answer:
-    """The page as it is served."""
-    return doors.send("GET", "/docs")
+def response(client: InProcessClient) -> Response:
+    """The response with the page."""
+    return client.send("GET", "/docs")
 
 
 @pytest.fixture(scope="module")
-def page(answer: Answer) -> Page:
-    """The page as it is read."""
-    return Page(answer.text)
+def page(response: Response) -> Page:
+    """The parsed page."""
+    return Page(response.text)
 
 
-def test_it_is_a_page(answer: Answer) -> None:
-    assert answer.status == 200
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.text.lower().startswith("<!doctype html>")
+def test_the_page_is_html(response: Response) -> None:
+    assert response.status == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.text.lower().startswith("<!doctype html>")
 
 
-def test_it_refers_to_nothing_outside(page: Page) -> None:
+def test_the_page_has_no_external_links(page: Page) -> None:
     for address in page.addresses:
         assert not re.match(r"\s*([a-z][a-z0-9+.-]*:)?//", address, re.IGNORECASE), address
         assert re.match(r"(data:|#|/|[\w.-]+$)", address), address
 
 
-def test_its_styles_and_scripts_load_nothing_from_outside(page: Page) -> None:
+def test_styles_and_scripts_load_nothing_external(page: Page) -> None:
     styles, scripts = page.inside["style"], page.inside["script"]
     assert "@import" not in styles
     assert re.findall(r"url\(\s*['\"]?(?!data:)", styles) == []
@@ -71,14 +71,16 @@ def test_its_styles_and_scripts_load_nothing_from_outside(page: Page) -> None:
     assert re.findall(r"\beval\(|new Function\(", scripts) == []
 
 
-def test_its_script_reads_the_description(page: Page) -> None:
+def test_the_script_loads_the_openapi_document(page: Page) -> None:
     assert "openapi.json" in page.inside["script"]
 
 
-def test_its_policy_lets_nothing_in_or_out(answer: Answer, page: Page) -> None:
+def test_the_content_security_policy_forbids_external_sources(
+    response: Response, page: Page
+) -> None:
     policy = {
         directive.split()[0]: directive.split()[1:]
-        for directive in answer.headers["content-security-policy"].split(";")
+        for directive in response.headers["content-security-policy"].split(";")
     }
     assert policy["default-src"] == ["'none'"]
     assert policy["connect-src"] == ["'self'"]
@@ -89,7 +91,7 @@ def test_its_policy_lets_nothing_in_or_out(answer: Answer, page: Page) -> None:
     assert "'unsafe-eval'" not in policy["script-src"]
 
 
-def test_head_says_what_get_would(doors: InProcess, answer: Answer) -> None:
-    head = doors.send("HEAD", "/docs")
+def test_head_has_the_headers_of_get(client: InProcessClient, response: Response) -> None:
+    head = client.send("HEAD", "/docs")
     assert (head.status, head.body) == (200, b"")
-    assert head.headers == answer.headers
+    assert head.headers == response.headers

@@ -1,4 +1,4 @@
-"""Verifications on a server: they end with whoever asked, and leave no canary in any log."""
+"""Verifications on a server: they end when the client disconnects, and log no search terms."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.http.doors import OverSocket
+from tests.http.clients import SocketClient
 from tests.postgres import OwnPostgresServer
 from tests.serving import Server, serving
 from userkeep import InvalidField, NewMessage, Userkeep
@@ -26,8 +26,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-def deleted(url: str) -> str:
-    """An erasure of somebody."""
+def delete_user(url: str) -> str:
+    """Delete a user and return the erasure's id."""
     with Userkeep(url) as client:
         client.user.add(user_id="jane-qx81vty", first_name=CANARY)
         client.message.add("s1", NewMessage(content=f"I am {CANARY}"), user_id="jane-qx81vty")
@@ -38,14 +38,14 @@ def threads_of(server: Server) -> int:
     return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
 
 
-def processor_s(server: Server) -> float:
-    """How long a server has been at work."""
+def cpu_s(server: Server) -> float:
+    """Return the CPU time of a server."""
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def begin(server: Server, erasure_id: str) -> socket.socket:
-    """Ask for a verification, and do not wait for its answer."""
+def start_verification(server: Server, erasure_id: str) -> socket.socket:
+    """Request a verification without waiting for the response."""
     body = json.dumps({"search_terms": [CANARY]}).encode()
     connection = socket.create_connection(("127.0.0.1", server.port))
     head = f"POST /v1/erasures/{erasure_id}/verify HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -53,57 +53,57 @@ def begin(server: Server, erasure_id: str) -> socket.socket:
     return connection
 
 
-def until_at_work(server: Server) -> None:
-    began = processor_s(server)
+def wait_until_busy(server: Server) -> None:
+    began = cpu_s(server)
     ends = monotonic() + 30
-    while processor_s(server) < began + 0.3:
+    while cpu_s(server) < began + 0.3:
         assert monotonic() < ends
         sleep(0.05)
 
 
-def until_at_rest(server: Server) -> None:
+def wait_until_idle(server: Server) -> None:
     ends = monotonic() + 30
     while True:
-        before = processor_s(server)
+        before = cpu_s(server)
         sleep(0.5)
-        if processor_s(server) < before + 0.1:
+        if cpu_s(server) < before + 0.1:
             return
-        assert monotonic() < ends, "it goes on for nobody"
+        assert monotonic() < ends, "the verification continues"
 
 
 @pytest.fixture
 def large(tmp_path: Path) -> None:
-    """A file beside the database that takes a minute to look through, and no room."""
+    """A sparse file beside the database that takes a minute to scan."""
     with (tmp_path / "userkeep.db.large").open("wb") as file:
         file.truncate(LARGE)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 @pytest.mark.usefixtures("large")
-def test_a_verification_ends_when_whoever_asked_has_left(server: Server) -> None:
-    connection = begin(server, deleted(server.url))
-    until_at_work(server)
+def test_a_verification_ends_when_the_client_disconnects(server: Server) -> None:
+    connection = start_verification(server, delete_user(server.url))
+    wait_until_busy(server)
     connection.close()
-    until_at_rest(server)
+    wait_until_idle(server)
 
 
 @pytest.mark.usefixtures("large")
-def test_others_are_served_meanwhile_and_a_stop_does_not_wait(server: Server) -> None:
-    erasure_id = deleted(server.url)
-    with begin(server, erasure_id), Userkeep(server.url) as client:
-        until_at_work(server)
+def test_requests_and_shutdown_do_not_wait_for_a_verification(server: Server) -> None:
+    erasure_id = delete_user(server.url)
+    with start_verification(server, erasure_id), Userkeep(server.url) as client:
+        wait_until_busy(server)
         assert client.erasure.get(erasure_id).id == erasure_id
         client.user.add(user_id="tom")
-    with begin(server, erasure_id):
+    with start_verification(server, erasure_id):
         sleep(0.3)
         began = monotonic()
         assert server.stop() == 0
         assert monotonic() < began + 25
 
 
-def test_no_canary_is_in_a_log(server: Server) -> None:
-    erasure_id = deleted(server.url)
-    doors = OverSocket(server.port)
+def test_search_terms_are_not_logged(server: Server) -> None:
+    erasure_id = delete_user(server.url)
+    http = SocketClient(server.port)
     path = f"/v1/erasures/{erasure_id}/verify"
     bodies: list[Any] = [
         {"search_terms": [CANARY], "subject_id": "jane-qx81vty"},
@@ -117,23 +117,23 @@ def test_no_canary_is_in_a_log(server: Server) -> None:
         f'{{"search_terms": ["{CANARY}"]}} {CANARY}'.encode(),
         CANARY.encode("utf-16"),
     ]
-    answers = [doors.send("POST", path, body) for body in bodies]
-    assert answers[0].status == 200
-    assert all(400 <= answer.status < 500 for answer in answers[1:])
-    for body, answer in zip(bodies, answers, strict=True):
+    responses = [http.send("POST", path, body) for body in bodies]
+    assert responses[0].status == 200
+    assert all(400 <= response.status < 500 for response in responses[1:])
+    for body, response in zip(bodies, responses, strict=True):
         if not isinstance(body, dict) or CANARY not in body:
-            assert "qx81v" not in answer.text.lower(), body
+            assert "qx81v" not in response.text.lower(), body
     server.stop()
     assert "qx81v" not in server.log.read_text().lower()
 
 
-def test_what_is_looked_for_is_in_no_log_of_the_database_server_either(tmp_path: Path) -> None:
+def test_search_terms_are_not_in_the_log_of_the_postgres_server(tmp_path: Path) -> None:
     everything = {
         "log_statement": "all",
         "log_min_duration_statement": "0",
         "log_parameter_max_length": "-1",
         "logging_collector": "on",
-        "log_directory": "said",
+        "log_directory": "logs",
     }
     with OwnPostgresServer(settings=everything) as postgres:
         url = postgres.new_database()
@@ -145,9 +145,9 @@ def test_what_is_looked_for_is_in_no_log_of_the_database_server_either(tmp_path:
                 client.erasure.verify(erasure.id, subject_id="jane qx81vty")
         with psycopg.connect(url) as connection:
             [(folder,)] = connection.execute("SELECT current_setting('data_directory')")
-        log = "".join(each.read_text() for each in (Path(folder) / "said").iterdir())
+        log = "".join(each.read_text() for each in (Path(folder) / "logs").iterdir())
     assert "look_into" not in log
     assert "FROM messages WHERE project_id" in log, "it does log what it is asked"
     assert "qx81v" not in log.lower()
     assert "lindqvist" not in log.lower()
-    assert any(each.name == "files in said" for each in found.scanned)
+    assert any(each.name == "files in logs" for each in found.scanned)

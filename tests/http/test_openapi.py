@@ -1,4 +1,4 @@
-"""`/openapi.json` describes the native interface, and the interface is as described."""
+"""`/openapi.json` describes the native API, and responses match it."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from tests.http.doors import Answer, InProcess
+from tests.http.clients import InProcessClient, Response
 from tests.http.schemas import KEYWORDS, TYPES, faults, resolve
 from userkeep.api.common import Filter
 from userkeep.api.operation import Operation
@@ -20,11 +20,11 @@ Described = tuple[str, str, Json]
 
 
 @pytest.fixture(scope="module")
-def document(doors: InProcess) -> Json:
-    """The document as it is served."""
-    answer = doors.send("GET", "/openapi.json")
-    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    return answer.json
+def document(client: InProcessClient) -> Json:
+    """The OpenAPI document as served."""
+    response = client.send("GET", "/openapi.json")
+    assert (response.status, response.headers["content-type"]) == (200, "application/json")
+    return response.json
 
 
 def described(document: Json) -> Iterator[Described]:
@@ -42,7 +42,7 @@ def nodes(value: Json) -> Iterator[Json]:
 
 
 def schemas_in(document: Json) -> Iterator[Json]:
-    """Every schema, with those inside of it."""
+    """Every schema and its subschemas."""
 
     def walk(schema: Json) -> Iterator[Json]:
         yield schema
@@ -59,7 +59,7 @@ def schemas_in(document: Json) -> Iterator[Json]:
             yield from walk(node["schema"])
 
 
-def test_it_says_what_it_is(document: Json) -> None:
+def test_the_document_is_openapi_3_1(document: Json) -> None:
     assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
     assert document["info"]["title"]
     assert document["info"]["version"]
@@ -77,21 +77,21 @@ def test_it_says_what_it_is(document: Json) -> None:
     }
 
 
-def test_every_operation_is_there_and_nothing_else(document: Json) -> None:
+def test_the_document_lists_exactly_the_operations(document: Json) -> None:
     there = {
         (method.upper(), path, each["operationId"]) for method, path, each in described(document)
     }
     assert there == {(each.method, each.path, each.name) for each in OPERATIONS}
 
 
-def test_every_reference_leads_somewhere(document: Json) -> None:
+def test_every_ref_resolves(document: Json) -> None:
     references = [node["$ref"] for node in nodes(document) if isinstance(node.get("$ref"), str)]
     assert len(references) > len(OPERATIONS)
     for reference in references:
         assert isinstance(resolve(document, reference), dict), reference
 
 
-def test_every_component_is_used_or_is_a_query(document: Json) -> None:
+def test_every_component_is_used_or_describes_a_query(document: Json) -> None:
     used = {node["$ref"] for node in nodes(document) if "$ref" in node}
     queries = {each.query.__name__ for each in OPERATIONS if each.query}
     for name in document["components"]["schemas"]:
@@ -99,7 +99,7 @@ def test_every_component_is_used_or_is_a_query(document: Json) -> None:
         assert f"#/components/schemas/{name}" in used or name in queries, name
 
 
-def test_operations_have_ids_tags_and_sentences_of_their_own(document: Json) -> None:
+def test_operations_have_unique_ids_a_summary_and_known_tags(document: Json) -> None:
     operations = [operation for _, _, operation in described(document)]
     ids = [operation["operationId"] for operation in operations]
     assert len(set(ids)) == len(ids)
@@ -110,7 +110,7 @@ def test_operations_have_ids_tags_and_sentences_of_their_own(document: Json) -> 
         assert set(operation["tags"]) <= set(tags)
 
 
-def test_parameters_are_declared_once_and_as_the_path_has_them(document: Json) -> None:
+def test_parameters_are_declared_once_and_match_the_path(document: Json) -> None:
     for method, path, operation in described(document):
         where = [(each["in"], each["name"]) for each in operation["parameters"]]
         assert len(set(where)) == len(where), (method, path)
@@ -122,13 +122,13 @@ def test_parameters_are_declared_once_and_as_the_path_has_them(document: Json) -
             assert parameter["required"] is (parameter["in"] == "path")
 
 
-def test_paths_differ_in_more_than_the_names_of_their_ids(document: Json) -> None:
+def test_paths_differ_in_more_than_the_names_of_their_parameters(document: Json) -> None:
     shapes = [re.sub(r"\{[^}]+\}", "{}", path) for path in document["paths"]]
     assert len(set(shapes)) == len(shapes)
     assert all(path.startswith("/v1/") for path in document["paths"])
 
 
-def test_every_answer_is_described_success_and_problem(document: Json) -> None:
+def test_every_success_and_problem_response_is_described(document: Json) -> None:
     for method, path, operation in described(document):
         responses = operation["responses"]
         assert any(re.fullmatch(r"2\d\d", status) for status in responses), (method, path)
@@ -142,7 +142,7 @@ def test_every_answer_is_described_success_and_problem(document: Json) -> None:
         assert problem == {"$ref": "#/components/schemas/Problem"}
 
 
-def test_a_body_is_described_where_the_operation_has_one(document: Json) -> None:
+def test_request_bodies_are_described(document: Json) -> None:
     has_body = {each.name for each in OPERATIONS if each.body}
     for _, _, operation in described(document):
         body = operation.get("requestBody")
@@ -152,7 +152,7 @@ def test_a_body_is_described_where_the_operation_has_one(document: Json) -> None
             assert list(body["content"]) == ["application/json"]
 
 
-def test_schemas_are_those_of_json_schema_2020(document: Json) -> None:
+def test_schemas_use_only_known_keywords_of_json_schema(document: Json) -> None:
     for schema in schemas_in(document):
         assert schema.keys() <= KEYWORDS, schema.keys() - KEYWORDS
         assert schema.get("type", "object") in TYPES
@@ -161,7 +161,7 @@ def test_schemas_are_those_of_json_schema_2020(document: Json) -> None:
             assert list(faults(schema["default"], schema, document)) == []
 
 
-def test_every_field_has_one_shape_in_every_list(document: Json) -> None:
+def test_every_list_has_limit_cursor_and_order(document: Json) -> None:
     for operation in OPERATIONS:
         if not operation.name.endswith(".list"):
             continue
@@ -186,38 +186,38 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize(("method", "target", "body", "headers"), PROBLEMS)
-def test_problems_are_as_described(
-    doors: InProcess, document: Json, method: str, target: str, body: Json, headers: Json
+def test_problems_match_their_schema(
+    client: InProcessClient, document: Json, method: str, target: str, body: Json, headers: Json
 ) -> None:
-    answer = doors.send(method, target, body, headers=headers)
-    assert answer.status >= 400
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = client.send(method, target, body, headers=headers)
+    assert response.status >= 400
+    assert response.headers["content-type"] == "application/problem+json"
     schema = document["components"]["schemas"]["Problem"]
-    assert list(faults(answer.json, schema, document)) == []
-    assert answer.json["status"] == answer.status
+    assert list(faults(response.json, schema, document)) == []
+    assert response.json["status"] == response.status
 
 
 class Calls:
-    """One successful call of each operation, in an order in which they all succeed."""
+    """A successful call of each operation, in an order in which all succeed."""
 
-    def __init__(self, doors: InProcess, name: str) -> None:
-        self._doors = doors
+    def __init__(self, client: InProcessClient, name: str) -> None:
+        self._doors = client
         self._ids = {"user_id": f"{name} u/é", "session_id": f"{name} s%2F"}
-        self.answers: dict[str, Answer] = {}
+        self.responses: dict[str, Response] = {}
 
-    def __call__(self, name: str, body: Json = None, query: str = "", **ids: str) -> Answer:
+    def __call__(self, name: str, body: Json = None, query: str = "", **ids: str) -> Response:
         operation = next(each for each in OPERATIONS if each.name == name)
         values = self._ids | ids
         path = operation.path.format(
             **{key: quote(value, safe="") for key, value in values.items()}
         )
-        answer = self._doors.send(operation.method, path + query, body)
-        assert answer.status < 300, (name, answer.status, answer.text)
-        self.answers[name] = answer
-        return answer
+        response = self._doors.send(operation.method, path + query, body)
+        assert response.status < 300, (name, response.status, response.text)
+        self.responses[name] = response
+        return response
 
-    def make(self) -> None:
-        """Call them all."""
+    def make_all(self) -> None:
+        """Call every operation."""
         user_id, session_id = self._ids["user_id"], self._ids["session_id"]
         metadata = {"plan": {"name": "free"}, "n": None, "list": [1, 2.5, True]}
         self("users.put", {"email": "a@b.co"})
@@ -256,24 +256,24 @@ class Calls:
 
 
 @pytest.fixture(scope="module")
-def answers(doors_on_engines: InProcess) -> dict[str, Answer]:
-    """A successful answer of every operation."""
-    calls = Calls(doors_on_engines, "described")
-    calls.make()
-    return calls.answers
+def responses(client_on_engines: InProcessClient) -> dict[str, Response]:
+    """A successful response of every operation."""
+    calls = Calls(client_on_engines, "described")
+    calls.make_all()
+    return calls.responses
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_an_answer_is_as_described(
-    document: Json, answers: dict[str, Answer], operation: Operation
+def test_responses_match_their_schema(
+    document: Json, responses: dict[str, Response], operation: Operation
 ) -> None:
-    answer = answers[operation.name]
-    responses = document["paths"][operation.path][operation.method.lower()]["responses"]
-    schema = responses[str(answer.status)]["content"][answer.headers["content-type"]]["schema"]
-    assert list(faults(answer.json, schema, document)) == []
+    response = responses[operation.name]
+    described = document["paths"][operation.path][operation.method.lower()]["responses"]
+    schema = described[str(response.status)]["content"][response.headers["content-type"]]["schema"]
+    assert list(faults(response.json, schema, document)) == []
 
 
-def test_a_filter_is_described_wherever_it_travels(document: Json) -> None:
+def test_filters_in_bodies_and_queries_are_described(document: Json) -> None:
     class Asked(msgspec.Struct):
         filter: Filter | None = None
 

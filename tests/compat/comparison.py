@@ -1,8 +1,8 @@
-"""Comparing an answer of ours with a recorded one.
+"""Compare a response of ours with a recorded one.
 
-uuids, times and creation numbers are not the same in two runs, but they must *mean* the same: what
-had one uuid there has one here, what happened at one time there did so here. So each of ours is
-bound to the recorded one in whose place it first appears, and is that one from then on.
+uuids, times and creation numbers differ between two runs, but must correspond: what had one uuid in
+the recording has one here, and what happened at one time did so here. So each of our values is
+mapped to the recorded one in whose position it first appears, and is replaced by that from then on.
 """
 
 import re
@@ -16,71 +16,71 @@ ABSENT = "<absent>"
 
 
 class SeenId(NamedTuple):
-    """The `id` of one thing, there and here; `place` is its index in a list, or None."""
+    """The `id` of an object in the recording and here, and its position in a list, or None."""
 
     theirs: int
     ours: int
-    place: int | None
+    position: int | None
 
 
-class Names:
-    """Which of our uuids and times is which of the recording."""
+class ValueMap:
+    """A mapping between our uuids and times and those of the recording."""
 
     def __init__(self) -> None:
         self._ours: dict[str, str] = {}
         self._theirs: dict[str, str] = {}
         self._ids: dict[str, int] = {}
         for zero in _ZEROS:
-            self._bind(zero, zero)
+            self._map(zero, zero)
 
-    def in_our_terms(self, text: str) -> str:
-        """A request with our uuids; one that no answer ever gave was made up by the client."""
+    def to_ours(self, text: str) -> str:
+        """Return a request with our uuids; one that was in no response is the client's own."""
         for uuid in _UUID.findall(text):
-            self._bind(uuid, uuid)
+            self._map(uuid, uuid)
         return _UUID.sub(lambda match: self._ours.get(match[0], match[0]), text)
 
-    def in_their_terms(self, theirs: Any, ours: Any, ids: list[SeenId]) -> Any:
-        """An answer of ours as if Zep had given it; what is new in it is bound on the way."""
+    def to_theirs(self, theirs: Any, ours: Any, ids: list[SeenId]) -> Any:
+        """Return our response with the values of the recording; new values are mapped."""
         if isinstance(ours, list):
             is_aligned = isinstance(theirs, list) and len(theirs) == len(ours)
-            there = theirs if is_aligned else [None] * len(ours)
-            return [self._item(there[i], ours[i], ids, i) for i in range(len(ours))]
+            recorded = theirs if is_aligned else [None] * len(ours)
+            return [self._item(recorded[i], ours[i], ids, i) for i in range(len(ours))]
         if isinstance(ours, dict):
             return self._item(theirs, ours, ids, None)
         if not isinstance(ours, str):
             return ours
         for kind in (_UUID, _TIME):
             if kind.fullmatch(ours) and isinstance(theirs, str) and kind.fullmatch(theirs):
-                self._bind(theirs, ours)
+                self._map(theirs, ours)
         return self._theirs.get(ours, ours)
 
     def times(self) -> list[tuple[str, str]]:
-        """All times seen: theirs and ours."""
+        """Return all pairs of times: theirs and ours."""
         return [pair for pair in self._ours.items() if _TIME.fullmatch(pair[0])]
 
-    def _item(self, theirs: Any, ours: Any, ids: list[SeenId], place: int | None) -> Any:
+    def _item(self, theirs: Any, ours: Any, ids: list[SeenId], position: int | None) -> Any:
         if not isinstance(ours, dict):
-            return self.in_their_terms(theirs, ours, ids)
-        there = theirs if isinstance(theirs, dict) else {}
-        uuid = self.in_their_terms(there.get("uuid"), ours.get("uuid"), ids)
-        if uuid != there.get("uuid"):
-            there = {}  # something else stands in its place, so nothing in it can be bound
-        told = {key: self.in_their_terms(there.get(key), ours[key], ids) for key in ours}
-        if there.get("id"):
-            self._ids.setdefault(uuid, there["id"])
+            return self.to_theirs(theirs, ours, ids)
+        recorded = theirs if isinstance(theirs, dict) else {}
+        uuid = self.to_theirs(recorded.get("uuid"), ours.get("uuid"), ids)
+        if uuid != recorded.get("uuid"):
+            recorded = {}  # another object is in its position, so its values cannot be mapped
+        result = {key: self.to_theirs(recorded.get(key), ours[key], ids) for key in ours}
+        if recorded.get("id"):
+            self._ids.setdefault(uuid, recorded["id"])
         if ours.get("id") and uuid in self._ids:
-            ids.append(SeenId(self._ids[uuid], ours["id"], place))
-            told["id"] = self._ids[uuid]
-        return told
+            ids.append(SeenId(self._ids[uuid], ours["id"], position))
+            result["id"] = self._ids[uuid]
+        return result
 
-    def _bind(self, theirs: str, ours: str) -> None:
+    def _map(self, theirs: str, ours: str) -> None:
         if theirs not in self._ours and ours not in self._theirs:
             self._ours[theirs] = ours
             self._theirs[ours] = theirs
 
 
 def differing_paths(theirs: Any, ours: Any, path: str) -> list[str]:
-    """Where two values differ, as `body.messages[0].content`; the order of keys does not count."""
+    """Return where two values differ, as `body.messages[0].content`; key order is ignored."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         keys = [*theirs, *(key for key in ours if key not in theirs)]
         parts = ((theirs.get(k, ABSENT), ours.get(k, ABSENT), f"{path}.{k}") for k in keys)
@@ -93,7 +93,7 @@ def differing_paths(theirs: Any, ours: Any, path: str) -> list[str]:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """The value at a path such as `body.messages[0].content`."""
+    """Return the value at a path such as `body.messages[0].content`."""
     for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
         value = value[int(index)] if index else value.get(name, ABSENT)
     return value

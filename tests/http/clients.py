@@ -1,10 +1,10 @@
-"""Requests to a server byte for byte: what is written here is what arrives.
+"""HTTP clients that send every byte as written.
 
-HTTP client libraries tidy a path up before they send it (`//healthz`, `/a/../b`), and refuse to
-send what is broken; old clients did send such things, and worse comes from elsewhere.
+HTTP libraries normalize paths (`//healthz`, `/a/../b`) and reject malformed requests. Older clients
+send such paths, and attackers send worse.
 
-- `InProcess`: the ASGI application, called as uvicorn calls it.
-- `OverSocket`: bytes to the port of a server.
+- `InProcessClient` calls the ASGI application as uvicorn does.
+- `SocketClient` sends bytes to the port of a server.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from userkeep.server import make_application
 from userkeep.worker.timers import SERVER_TIMERS, Timers
 
 HOST = "127.0.0.1:8000"
-_AT_ONCE = 200
+_MAX_CONCURRENT = 200
 _TIMEOUT_S = 60
 
 T = TypeVar("T")
 
 
-class Answer(NamedTuple):
-    """What came back: headers by lower-case name, the body, and in how many pieces it came."""
+class Response(NamedTuple):
+    """A response: headers by lower-case name, the body, and the number of its pieces."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,17 +49,17 @@ class Answer(NamedTuple):
 
     @property
     def content_type(self) -> str:
-        """The media type without its parameters; empty where there is none."""
+        """The media type without parameters; empty if there is none."""
         return self.headers.get("content-type", "").partition(";")[0]
 
 
 class Request(NamedTuple):
-    """A request. A body that is not bytes is sent as JSON; None is no body at all.
+    """A request. A body that is not bytes is sent as JSON; None means no body.
 
     Attributes:
-        target: path and query, raw.
-        pieces: the body in pieces, without a Content-Length.
-        address: where it comes from.
+        target: the raw path and query.
+        pieces: the body in chunks, without a Content-Length.
+        address: the IP address of the client.
     """
 
     method: str
@@ -82,7 +82,7 @@ class Request(NamedTuple):
         return json.dumps(self.body).encode()
 
     def raw_headers(self, host: str) -> list[tuple[bytes, bytes]]:
-        """All headers, with a Host and a Content-Length where none is given."""
+        """All headers; Host and Content-Length are added unless given."""
         headers = {"host": host, **{k.lower(): v for k, v in (self.headers or {}).items()}}
         if self.pieces is not None:
             headers["transfer-encoding"] = "chunked"
@@ -93,55 +93,55 @@ class Request(NamedTuple):
         ]
 
 
-class Doors(Protocol):
-    """All doors of one server."""
+class Client(Protocol):
+    """A client of one server."""
 
-    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Answer:
+    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Response:
         """Send one request; `more` are further fields of `Request`."""
         ...
 
 
-class InProcess:
-    """The application on a loop of its own. What it raises, the caller gets."""
+class InProcessClient:
+    """A client of an application on its own loop. It raises what the application raises."""
 
     def __init__(
-        self, userkeep: Instance, application: Application, runner: asyncio.Runner
+        self, instance: Instance, application: Application, runner: asyncio.Runner
     ) -> None:
-        self.userkeep = userkeep
+        self.instance = instance
         self._application = application
         self._runner = runner
 
-    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Answer:
+    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Response:
         """Send one request; `more` are further fields of `Request`."""
-        return self._runner.run(self._answer(Request(method, target, body, **more)))
+        return self._runner.run(self._send(Request(method, target, body, **more)))
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run something else on the loop of the application."""
+        """Run a coroutine on the loop of the application."""
         return self._runner.run(coroutine)
 
-    def send_all(self, requests: Iterable[Request]) -> list[Answer]:
-        """Send many requests, many at once; the answers in their order."""
+    def send_all(self, requests: Iterable[Request]) -> list[Response]:
+        """Send requests concurrently; return the responses in their order."""
 
-        async def send() -> list[Answer]:
-            free = asyncio.Semaphore(_AT_ONCE)
+        async def send() -> list[Response]:
+            slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
-            async def one(request: Request) -> Answer:
-                async with free:
-                    return await self._answer(request)
+            async def send_one(request: Request) -> Response:
+                async with slots:
+                    return await self._send(request)
 
-            return await asyncio.gather(*map(one, requests))
-
-        return self._runner.run(send())
-
-    def send_in_turn(self, requests: Iterable[Request]) -> list[Answer]:
-        """Send many requests, each once the one before it was answered."""
-
-        async def send() -> list[Answer]:
-            return [await self._answer(request) for request in requests]
+            return await asyncio.gather(*map(send_one, requests))
 
         return self._runner.run(send())
 
-    async def _answer(self, request: Request) -> Answer:
+    def send_in_turn(self, requests: Iterable[Request]) -> list[Response]:
+        """Send requests one after the other; return the responses."""
+
+        async def send() -> list[Response]:
+            return [await self._send(request) for request in requests]
+
+        return self._runner.run(send())
+
+    async def _send(self, request: Request) -> Response:
         messages: list[Any] = []
         incoming = _incoming(request)
         done = asyncio.Event()
@@ -160,10 +160,10 @@ class InProcess:
         done.set()
         start, *rest = messages
         pieces = [message.get("body", b"") for message in rest]
-        # A server sends no body in answer to HEAD, whatever the application says.
+        # A server drops the body of a response to HEAD.
         body = b"" if request.method == "HEAD" else b"".join(pieces)
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Answer(start["status"], headers, body, len([piece for piece in pieces if piece]))
+        return Response(start["status"], headers, body, len([piece for piece in pieces if piece]))
 
 
 def _incoming(request: Request) -> Iterator[Any]:
@@ -194,27 +194,29 @@ def _scope(request: Request) -> Any:
 
 
 @contextmanager
-def in_process(settings: Settings, timers: Timers = SERVER_TIMERS) -> Iterator[InProcess]:
-    """The doors of a fresh instance, with its start and its end."""
-    userkeep = open_instance(settings)
-    application = make_application(userkeep, settings, timers)
+def serve_in_process(
+    settings: Settings, timers: Timers = SERVER_TIMERS
+) -> Iterator[InProcessClient]:
+    """Start and stop the application of a fresh instance; yield its client."""
+    instance = open_instance(settings)
+    application = make_application(instance, settings, timers)
     with asyncio.Runner() as runner:
         lifespan = application.lifespan_context(application)
         runner.run(lifespan.__aenter__())
         try:
-            yield InProcess(userkeep, application, runner)
+            yield InProcessClient(instance, application, runner)
         finally:
             runner.run(lifespan.__aexit__(None, None, None))
-            userkeep.close()
+            instance.close()
 
 
-class OverSocket:
-    """A server on a port of this machine; each request has a connection of its own."""
+class SocketClient:
+    """A client of a server on a local port; each request has its own connection."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Answer:
+    def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Response:
         """Send one request; `more` are further fields of `Request`."""
         request = Request(method, target, body, **more)
         head = [b"%s %s HTTP/1.1" % (method.encode(), request.raw_target), b"connection: close"]
@@ -227,18 +229,18 @@ class OverSocket:
             pieces.append(b"0\r\n\r\n")
         return self.send_bytes(pieces, method)
 
-    def send_bytes(self, pieces: Iterable[bytes], method: str = "GET") -> Answer:
-        """Send bytes; read the answer, which may come before the last of them was taken."""
+    def send_bytes(self, pieces: Iterable[bytes], method: str = "GET") -> Response:
+        """Send bytes and read the response, which may arrive before all of them are sent."""
         with socket.create_connection(("127.0.0.1", self._port), timeout=_TIMEOUT_S) as connection:
             try:
                 for piece in pieces:
                     connection.sendall(piece)
             except (BrokenPipeError, ConnectionResetError):
-                pass  # it was refused while we were still talking
+                pass  # the server rejected the request before its end
             response = HTTPResponse(connection, method=method)
             try:
                 response.begin()
                 headers = {name.lower(): value for name, value in response.getheaders()}
-                return Answer(response.status, headers, response.read())
+                return Response(response.status, headers, response.read())
             finally:
                 response.close()

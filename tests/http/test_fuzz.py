@@ -1,6 +1,6 @@
-"""Whatever a client sends, it is not the server that fails: no answer is a 5xx but 501.
+"""No request causes a server error: no status is 5xx, except 501.
 
-A list of cases that are nasty on purpose, and requests made at random from parts that make sense.
+Malicious requests from lists, and random requests that are made of valid and invalid parts.
 """
 
 import json
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ENGINES, fresh_settings
-from tests.http.doors import Answer, InProcess, Request, in_process
+from tests.http.clients import InProcessClient, Request, Response, serve_in_process
 from userkeep.api.operations import OPERATIONS
 from userkeep.config import Settings
 from userkeep.http.errors import NO_SUCH_PATH
@@ -52,44 +52,44 @@ IDS = {"user_id": "jane", "session_id": "s", "uuid": MESSAGE, "id": MESSAGE}
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda name: name.replace(" ", "_"))
-def doors(
+def client(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[InProcess]:
-    """A server of its own, on each engine, that nonsense may be written to."""
-    folder = tmp_path_factory.mktemp("nonsense")
-    with in_process(fresh_settings(request.param, folder)) as doors:
-        yield doors
+) -> Iterator[InProcessClient]:
+    """A client of a separate server on each engine."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    with serve_in_process(fresh_settings(request.param, folder)) as client:
+        yield client
 
 
 @pytest.fixture
-def populated(doors: InProcess) -> InProcess:
-    """With jane, her session and a message in it, so that requests find something."""
-    populate(doors)
-    return doors
+def populated(client: InProcessClient) -> InProcessClient:
+    """The client of a server with user jane, session s and a message."""
+    populate(client)
+    return client
 
 
-def populate(doors: InProcess) -> None:
+def populate(client: InProcessClient) -> None:
     metadata: dict[str, Any] = {"a": {"a": {}}, "b": [1, "x"], "c": None}
-    doors.send("PUT", "/v1/users/jane", {"email": "jane@example.com", "metadata": metadata})
+    client.send("PUT", "/v1/users/jane", {"email": "jane@example.com", "metadata": metadata})
     body = {"session_id": "s", "user_id": "jane", "metadata": metadata}
-    doors.send("POST", "/v1/sessions", body)
+    client.send("POST", "/v1/sessions", body)
     message = {"uuid": MESSAGE, "content": "Hello", "metadata": metadata}
-    doors.send("POST", "/v1/sessions/s/messages", {"user_id": "jane", "messages": [message]})
+    client.send("POST", "/v1/sessions/s/messages", {"user_id": "jane", "messages": [message]})
 
 
-def repopulate(doors: InProcess) -> None:
-    """With them again, if a request took them away."""
-    session = doors.send("GET", "/v1/sessions/s")
+def repopulate(client: InProcessClient) -> None:
+    """Restore the user, session and message if a request deleted them."""
+    session = client.send("GET", "/v1/sessions/s")
     if session.status == 200 and session.json["ended_at"] is not None:
-        doors.send("DELETE", "/v1/sessions/s")
-    if doors.send("GET", f"/v1/sessions/s/messages/{MESSAGE}").status != 200:
-        populate(doors)
+        client.send("DELETE", "/v1/sessions/s")
+    if client.send("GET", f"/v1/sessions/s/messages/{MESSAGE}").status != 200:
+        populate(client)
 
 
-def assert_no_fault(answer: Answer, *sent: Any) -> None:
+def assert_no_server_error(response: Response, *sent: Any) -> None:
     shown = str(sent)[:500]
-    assert answer.status < 500 or answer.status == 501, (answer.status, answer.text, shown)
-    assert answer.status >= 200
+    assert response.status < 500 or response.status == 501, (response.status, response.text, shown)
+    assert response.status >= 200
 
 
 def path_of(path: str) -> str:
@@ -97,7 +97,7 @@ def path_of(path: str) -> str:
 
 
 def bodies_for(path: str, value: bytes) -> list[bytes]:
-    """Bodies with a JSON text in each place that the route reads."""
+    """Bodies with a raw JSON value in each field that the route reads."""
     if path.endswith(("/messages", "/memory")):
         fields = [b'"%s": %s' % (name, value) for name in _IN_MESSAGE]
         return [
@@ -220,14 +220,14 @@ VALUES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_a_nasty_body_is_the_clients_fault_and_leaves_nothing_unreadable(
-    populated: InProcess, name: str
+def test_an_invalid_body_is_a_client_error_and_leaves_everything_readable(
+    populated: InProcessClient, name: str
 ) -> None:
     for method, path in WRITES:
         for body in bodies_for(path, VALUES[name]):
-            assert_no_fault(populated.send(method, path_of(path), body), method, path, body)
+            assert_no_server_error(populated.send(method, path_of(path), body), method, path, body)
     for path in READS:
-        assert_no_fault(populated.send("GET", path_of(path)), path, name)
+        assert_no_server_error(populated.send("GET", path_of(path)), path, name)
 
 
 QUERY_VALUES = [
@@ -303,17 +303,19 @@ QUERY_NAMES = [
 
 
 @pytest.mark.parametrize("value", QUERY_VALUES, ids=lambda value: value[:24] or "empty")
-def test_a_nasty_query_is_the_clients_fault(populated: InProcess, value: str) -> None:
+def test_an_invalid_query_parameter_is_a_client_error(
+    populated: InProcessClient, value: str
+) -> None:
     for path, name in product(QUERIES, QUERY_NAMES):
         target = f"{path_of(path)}?{name}={value}"
-        assert_no_fault(populated.send("GET", target), target)
+        assert_no_server_error(populated.send("GET", target), target)
 
 
-def test_great_numbers_together_are_the_clients_fault(populated: InProcess) -> None:
+def test_large_limits_and_cursors_are_client_errors(populated: InProcessClient) -> None:
     great = [str(2**63 - 1), str(2**62), str(2**32), str(-(2**63))]
     for path, limit, cursor in product(QUERIES, great, great):
         target = f"{path_of(path)}?limit={limit}&cursor={cursor}"
-        assert_no_fault(populated.send("GET", target), target)
+        assert_no_server_error(populated.send("GET", target), target)
 
 
 @pytest.mark.parametrize(
@@ -345,10 +347,12 @@ def test_great_numbers_together_are_the_clients_fault(populated: InProcess) -> N
     ],
     ids=lambda query: repr(query[:16]),
 )
-def test_a_query_of_any_bytes_is_the_clients_fault(populated: InProcess, query: bytes) -> None:
+def test_a_query_of_arbitrary_bytes_is_a_client_error(
+    populated: InProcessClient, query: bytes
+) -> None:
     for path in READS:
         target = path_of(path).encode() + b"?" + query
-        assert_no_fault(populated.send("GET", target), target)
+        assert_no_server_error(populated.send("GET", target), target)
 
 
 SEGMENTS = [
@@ -384,14 +388,14 @@ SEGMENTS = [
 
 
 @pytest.mark.parametrize("segment", SEGMENTS, ids=lambda segment: repr(segment[:16]))
-def test_a_nasty_id_is_the_clients_fault(populated: InProcess, segment: bytes) -> None:
+def test_an_invalid_id_is_a_client_error(populated: InProcessClient, segment: bytes) -> None:
     placeholders = [f"{{{name}}}" for name in IDS]
     for method, path in ROUTES:
         for placeholder in placeholders:
             if placeholder in path:
                 before, after = (path_of(part).encode() for part in path.split(placeholder))
                 target = before + segment + after
-                assert_no_fault(populated.send(method, target, {}), method, target)
+                assert_no_server_error(populated.send(method, target, {}), method, target)
 
 
 @pytest.mark.parametrize(
@@ -427,28 +431,32 @@ def test_a_nasty_id_is_the_clients_fault(populated: InProcess, segment: bytes) -
     ],
     ids=str,
 )
-def test_a_nasty_header_is_the_clients_fault(populated: InProcess, headers: dict[str, str]) -> None:
+def test_an_invalid_header_is_a_client_error(
+    populated: InProcessClient, headers: dict[str, str]
+) -> None:
     for method, path in ROUTES:
-        answer = populated.send(method, path_of(path), {"metadata": {}}, headers=headers)
-        assert_no_fault(answer, method, path, headers)
+        response = populated.send(method, path_of(path), {"metadata": {}}, headers=headers)
+        assert_no_server_error(response, method, path, headers)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY", "get", "", "Ä"])
-def test_a_strange_method_is_the_clients_fault(populated: InProcess, method: str) -> None:
+def test_an_unknown_method_is_a_client_error(populated: InProcessClient, method: str) -> None:
     targets = [path_of(path) for _, path in ROUTES]
     for target in [*targets, "/", "/healthz", "/readyz", "/docs", "/openapi.json", "/api/v1"]:
-        assert_no_fault(populated.send(method, target), method, target)
+        assert_no_server_error(populated.send(method, target), method, target)
 
 
-def test_many_ids_at_once_collide_without_a_fault(populated: InProcess) -> None:
+def test_concurrent_requests_for_the_same_ids_cause_no_server_error(
+    populated: InProcessClient,
+) -> None:
     body = {"user_id": "twin", "session_id": "twin"}
-    answers = populated.send_all(
+    responses = populated.send_all(
         Request(method, path_of(path), body | {"messages": [{"content": "x", "uuid": MESSAGE}]})
         for _ in range(20)
         for method, path in ROUTES
     )
-    for answer in answers:
-        assert_no_fault(answer)
+    for response in responses:
+        assert_no_server_error(response)
 
 
 raw_values = st.one_of(
@@ -464,7 +472,7 @@ raw_values = st.one_of(
 def raw_objects(
     draw: st.DrawFn, names: list[bytes], inner: st.SearchStrategy[bytes] = raw_values
 ) -> bytes:
-    """An object of JSON texts that need not be any."""
+    """An object of raw values, which may be invalid JSON."""
     pairs = draw(st.lists(st.tuples(st.sampled_from(names), inner), max_size=4))
     return b"{" + b", ".join(b'"%s": %s' % pair for pair in pairs) + b"}"
 
@@ -485,7 +493,7 @@ raw_bodies: st.SearchStrategy[bytes] = st.one_of(
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """A body, some of them damaged."""
+    """A body; one in six is damaged."""
     raw = draw(raw_bodies)
     if draw(st.integers(min_value=0, max_value=5)) > 0:
         return raw
@@ -509,7 +517,7 @@ queries = st.lists(
 
 @st.composite
 def targets(draw: st.DrawFn, path: str) -> bytes:
-    """A path with ids that are there or are nasty, and a query; or any bytes."""
+    """A path with existing or invalid ids and a query; or arbitrary bytes."""
     kind = draw(st.integers(min_value=0, max_value=19))
     if kind == 0:
         return b"/" + draw(st.binary(max_size=40))
@@ -533,7 +541,7 @@ headers = st.dictionaries(
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """A request, malformed in some place or in none."""
+    """A valid or invalid request."""
     method, path = draw(st.sampled_from(ROUTES + 2 * WRITES))
     if draw(st.integers(min_value=0, max_value=19)) == 0:
         method = draw(st.sampled_from(["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "X"]))
@@ -542,24 +550,24 @@ def requests(draw: st.DrawFn) -> Request:
 
 
 @given(request=requests())
-def test_no_request_at_all_is_the_servers_fault(doors: InProcess, request: Request) -> None:
-    repopulate(doors)
-    answer = doors.send(request.method, request.target, request.body, headers=request.headers)
-    assert_no_fault(answer, request)
+def test_random_requests_cause_no_server_error(client: InProcessClient, request: Request) -> None:
+    repopulate(client)
+    response = client.send(request.method, request.target, request.body, headers=request.headers)
+    assert_no_server_error(response, request)
     for path in ("/v1/users", "/api/v1/user", "/v1/sessions", "/api/v1/sessions/s/messages"):
-        assert_no_fault(doors.send("GET", path), "reading", path, "after", request)
+        assert_no_server_error(client.send("GET", path), "reading", path, "after", request)
 
 
-def test_the_list_of_routes_is_whole(doors: InProcess) -> None:
+def test_every_route_exists(client: InProcessClient) -> None:
     for method, path in ROUTES:
-        answer = doors.send(method, path_of(path), {})
-        assert answer.status != 405
-        assert NO_SUCH_PATH not in answer.text
-        assert "page not found" not in answer.text
+        response = client.send(method, path_of(path), {})
+        assert response.status != 405
+        assert NO_SUCH_PATH not in response.text
+        assert "page not found" not in response.text
 
 
-def test_it_is_told_apart_what_failed_and_what_was_refused(tmp_path: Path) -> None:
-    with in_process(Settings(database_url=f"sqlite:///{tmp_path}/userkeep.db")) as doors:
+def test_the_check_fails_on_500_and_accepts_404(tmp_path: Path) -> None:
+    with serve_in_process(Settings(database_url=f"sqlite:///{tmp_path}/userkeep.db")) as client:
         with pytest.raises(AssertionError):
-            assert_no_fault(Answer(500, {}, b""))
-        assert_no_fault(doors.send("GET", "/v1/users/nobody"))
+            assert_no_server_error(Response(500, {}, b""))
+        assert_no_server_error(client.send("GET", "/v1/users/nobody"))

@@ -19,7 +19,7 @@ from tests.deep_json import decoded
 from tests.serving import serving
 from tests.ways import Reply, Way, loop_in_thread
 from userkeep import AsyncUserkeep, Hit, Message, NewMessage, Page, Userkeep, UserkeepError
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.config import Settings
 from userkeep.embedded import EmbeddedCaller
@@ -63,7 +63,7 @@ class TypedWay:
         return _reply(operation, ids, result)
 
 
-def _operation(method: str, path: str) -> Operation:
+def _operation(method: str, path: str) -> APIOperation:
     wanted = path.split("/")
     for operation in OPERATIONS:
         parts = operation.path.split("/")
@@ -189,7 +189,7 @@ def _refused(error: UserkeepError) -> Reply:
     return Reply(status_of(error), {"status": status_of(error), **problem}, {})
 
 
-def _reply(operation: Operation, ids: tuple[str, ...], result: Any) -> Reply:
+def _reply(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Reply:
     value = msgspec.to_builtins(_shape(operation, ids, result))
     headers = {}
     status = operation.status
@@ -200,7 +200,7 @@ def _reply(operation: Operation, ids: tuple[str, ...], result: Any) -> Reply:
     return Reply(status, value, headers, json.dumps(value, ensure_ascii=False))
 
 
-def _shape(operation: Operation, ids: tuple[str, ...], result: Any) -> Any:
+def _shape(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Any:
     if isinstance(result, Page):
         return {"items": list(result), "next": result.next}
     if operation.name == "messages.search":

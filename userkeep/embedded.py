@@ -19,8 +19,7 @@ from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, is_postgres, load_settings, sqlite_path
 from userkeep.domain.transaction import scoped
-from userkeep.handlers.calls import Call as NativeCall
-from userkeep.handlers.calls import ReplayedResponse, StartedJob
+from userkeep.handlers.calls import Call, ReplayedResponse, StartedJob
 from userkeep.handlers.erasures import serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.instance import Instance, open_instance
@@ -28,7 +27,7 @@ from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
 from userkeep.jobs.verify import Verifying
-from userkeep.sdk.calls import Call, read_answer
+from userkeep.sdk.calls import SDKCall, read_answer
 
 _OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
 
@@ -51,7 +50,7 @@ class EmbeddedCaller:
         self._runner = Runner(opened.engine, partial(purge_now, opened.engine))
         self._is_closed = False
 
-    def call(self, call: Call) -> Any:
+    def call(self, call: SDKCall) -> Any:
         """Perform a call and return its result."""
         self.check_is_open()
         operation, native = call.operation, _native(call)
@@ -100,7 +99,7 @@ class AsyncEmbeddedCaller:
         self._in_threads = in_threads
         self.opened = in_threads.opened
 
-    async def call(self, call: Call) -> Any:
+    async def call(self, call: SDKCall) -> Any:
         """Perform a call and return its result."""
         self._in_threads.check_is_open()
         operation = call.operation
@@ -173,14 +172,14 @@ def _is_on_asyncio() -> bool:
     return True
 
 
-def _native(call: Call) -> NativeCall:
+def _native(call: SDKCall) -> Call:
     """Parse a call as a server would.
 
     Raises:
         BadRequest, InvalidField: naming the field.
     """
     operation = call.operation
-    native = NativeCall(ids=call.ids, if_revision=call.if_revision)
+    native = Call(ids=call.ids, if_revision=call.if_revision)
     if operation.query is not None:
         native.query = read_query(call.parameters, operation.query)
     if operation.body is not None:
@@ -191,7 +190,7 @@ def _native(call: Call) -> NativeCall:
     return native
 
 
-def _value(call: Call, result: Any) -> Any:
+def _value(call: SDKCall, result: Any) -> Any:
     """Return a result as a client of a server would read it, with metadata and data decoded."""
     if isinstance(result, ReplayedResponse):
         result = result.value

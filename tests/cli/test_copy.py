@@ -22,7 +22,7 @@ from userkeep.domain.erasure import Erasure
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import scoped
 from userkeep.domain.user import User
-from userkeep.domain.values.paging import Page
+from userkeep.domain.values.paging import PageRequest
 from userkeep.instance import Instance, open_instance
 from userkeep.jobs.copy import sqlite
 from userkeep.jobs.copy.checksums import canonical_json
@@ -135,7 +135,7 @@ def fill_much(way: Way) -> None:
 def contents(instance: Instance, way: Way) -> dict[str, Any]:
     """Return all that the lists return, in small pages, with the row numbers of the database."""
     engine, scope = instance.engine, instance.scope
-    everything = Page(limit=ALL).values | {"project_id": scope.project_id}
+    everything = PageRequest(limit=ALL).values | {"project_id": scope.project_id}
     sessions = paged(way, "/v1/sessions")
     return {
         "users": paged(way, "/v1/users"),
@@ -224,7 +224,7 @@ def test_cursors_idempotency_keys_and_deletions_stay_valid(
         assert way.request("POST", "/v1/sessions/{}/messages", "new", json=late).status == 410
         assert way.request("GET", "/v1/users/{}", "half-way").status == 410
         assert way.request("DELETE", "/v1/users/{}", "half-way").json["state"] == "deleted"
-        missing = instance.engine.read(scoped(instance.scope, users.page, Page(limit=ALL)))
+        missing = instance.engine.read(scoped(instance.scope, users.page, PageRequest(limit=ALL)))
         assert "half-way" not in {user.user_id for user in missing}
 
 

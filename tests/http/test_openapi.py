@@ -12,7 +12,7 @@ import pytest
 from tests.http.clients import InProcessClient, Response
 from tests.http.schemas import KEYWORDS, TYPES, faults, resolve
 from userkeep.api.common import Filter
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 
 Json = Any
@@ -265,7 +265,7 @@ def responses(client_on_engines: InProcessClient) -> dict[str, Response]:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_responses_match_their_schema(
-    document: Json, responses: dict[str, Response], operation: Operation
+    document: Json, responses: dict[str, Response], operation: APIOperation
 ) -> None:
     response = responses[operation.name]
     described = document["paths"][operation.path][operation.method.lower()]["responses"]

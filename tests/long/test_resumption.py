@@ -26,7 +26,7 @@ from userkeep.domain.message import NewMessage
 from userkeep.domain.session import NewSession
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser
-from userkeep.domain.values.paging import Page
+from userkeep.domain.values.paging import PageRequest
 from userkeep.instance import Instance, open_instance
 from userkeep.services import erasures, messages, sessions, users
 from userkeep.storage import transaction
@@ -85,14 +85,14 @@ def what_can_be_read(userkeep: Instance) -> list[str]:
     read, scope = userkeep.engine.read, userkeep.scope
 
     def of_user(tx: Transaction) -> list[str]:
-        found = [f"user {user.user_id}" for user in users.page(tx, Page())]
+        found = [f"user {user.user_id}" for user in users.page(tx, PageRequest())]
         for page in (
-            sessions.page(tx, Page(), user_id="jane"),
-            sessions.page(tx, Page()),
+            sessions.page(tx, PageRequest(), user_id="jane"),
+            sessions.page(tx, PageRequest()),
         ):
             found += [f"session {session.session_id}" for session in page]
         for n in range(SESSIONS):
-            for look in (sessions.get, partial(messages.page, page=Page())):
+            for look in (sessions.get, partial(messages.page, page=PageRequest())):
                 try:
                     found.append(f"{n}: {look(tx, session_id=f'jane-{n}')}")
                 except (Gone, NotFound):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from userkeep.api.common import ListQuery, Moment, Page
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.domain.search_terms import (
     MAX_SEARCH_TERM_LENGTH,
     MAX_SEARCH_TERMS,
@@ -161,8 +161,8 @@ class Verification(msgspec.Struct, kw_only=True):
     skipped: list[Skipped]
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
+OPERATIONS: tuple[APIOperation, ...] = (
+    APIOperation(
         name="erasures.list",
         method="GET",
         path="/v1/erasures",
@@ -172,7 +172,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=ListQuery,
         response=Page[Erasure],
     ),
-    Operation(
+    APIOperation(
         name="erasures.get",
         method="GET",
         path="/v1/erasures/{id}",
@@ -180,7 +180,7 @@ OPERATIONS: tuple[Operation, ...] = (
         does="read",
         response=Erasure,
     ),
-    Operation(
+    APIOperation(
         name="erasures.purge",
         method="POST",
         path="/v1/erasures/{id}/purge",
@@ -193,7 +193,7 @@ OPERATIONS: tuple[Operation, ...] = (
         does="job",
         response=Erasure,
     ),
-    Operation(
+    APIOperation(
         name="erasures.verify",
         method="POST",
         path="/v1/erasures/{id}/verify",

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.api.common import SHORT_PAGE
 from userkeep.api.messages import Message
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.domain.values.paging import MAX_LIMIT
 
 Last = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="The maximum number of messages.")]
@@ -35,8 +35,8 @@ class GetMemory(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return self.last is UNSET or self.last <= SHORT_PAGE
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
+OPERATIONS: tuple[APIOperation, ...] = (
+    APIOperation(
         name="memory.get",
         method="GET",
         path="/v1/sessions/{session_id}/memory",

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from userkeep.api.common import FilteredList, JsonObject, Moment, Page
 from userkeep.api.erasures import DeleteQuery, Erasure
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.domain.message import MessageChange, NewMessage, RoleType
 
 MAX_BATCH = 1000
@@ -46,8 +46,8 @@ class AppendMessages(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     user_id: str | None = None
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
+OPERATIONS: tuple[APIOperation, ...] = (
+    APIOperation(
         name="messages.append",
         method="POST",
         path="/v1/sessions/{session_id}/messages",
@@ -61,7 +61,7 @@ OPERATIONS: tuple[Operation, ...] = (
         response=Messages,
         status=201,
     ),
-    Operation(
+    APIOperation(
         name="messages.list",
         method="GET",
         path="/v1/sessions/{session_id}/messages",
@@ -71,7 +71,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=FilteredList,
         response=Page[Message],
     ),
-    Operation(
+    APIOperation(
         name="messages.get",
         method="GET",
         path="/v1/sessions/{session_id}/messages/{uuid}",
@@ -79,7 +79,7 @@ OPERATIONS: tuple[Operation, ...] = (
         does="read",
         response=Message,
     ),
-    Operation(
+    APIOperation(
         name="messages.update",
         method="PATCH",
         path="/v1/sessions/{session_id}/messages/{uuid}",
@@ -89,7 +89,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=MessageChange,
         response=Message,
     ),
-    Operation(
+    APIOperation(
         name="messages.delete",
         method="DELETE",
         path="/v1/sessions/{session_id}/messages/{uuid}",

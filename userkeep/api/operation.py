@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
     """An operation of the native API.
 
     Attributes:

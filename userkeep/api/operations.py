@@ -1,9 +1,9 @@
 """The table of native operations: all that the native API can do."""
 
 from userkeep.api import erasures, memory, messages, search, sessions, users
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 
-OPERATIONS: tuple[Operation, ...] = (
+OPERATIONS: tuple[APIOperation, ...] = (
     *users.OPERATIONS,
     *sessions.OPERATIONS,
     *messages.OPERATIONS,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from userkeep.api.common import DatedList
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.domain.errors import BadRequest, InvalidField, UserkeepError
 from userkeep.domain.values.json_text import deeper_than, half_surrogate_at
 from userkeep.domain.values.metadata import MAX_DEPTH
@@ -41,7 +41,7 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
         raise _invalid(error) from error
 
 
-def read_revision(value: str, operation: Operation) -> int:
+def read_revision(value: str, operation: APIOperation) -> int:
     """Return the revision in an `If-Match` header.
 
     Raises:

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from userkeep.api.common import Bound, Filter
 from userkeep.api.messages import Message
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.domain.message import RoleType
 from userkeep.domain.values.paging import MAX_LIMIT
 
@@ -107,8 +107,8 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     explain: Annotated[bool, Meta(description="Explain the score of each result.")] = False
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
+OPERATIONS: tuple[APIOperation, ...] = (
+    APIOperation(
         name="messages.search",
         method="POST",
         path="/v1/search",

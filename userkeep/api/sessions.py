@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from userkeep.api.common import DatedList, JsonObject, Moment, Page, Revision, Uuid
 from userkeep.api.erasures import DeleteQuery, Erasure
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.domain.session import NewSession, SessionChange
 
 
@@ -37,8 +37,8 @@ class ListSessions(DatedList, kw_only=True):
     user_id: str | None = None
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
+OPERATIONS: tuple[APIOperation, ...] = (
+    APIOperation(
         name="sessions.add",
         method="POST",
         path="/v1/sessions",
@@ -52,7 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
         response=Session,
         status=201,
     ),
-    Operation(
+    APIOperation(
         name="sessions.list",
         method="GET",
         path="/v1/sessions",
@@ -62,7 +62,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=ListSessions,
         response=Page[Session],
     ),
-    Operation(
+    APIOperation(
         name="sessions.get",
         method="GET",
         path="/v1/sessions/{session_id}",
@@ -70,7 +70,7 @@ OPERATIONS: tuple[Operation, ...] = (
         does="read",
         response=Session,
     ),
-    Operation(
+    APIOperation(
         name="sessions.update",
         method="PATCH",
         path="/v1/sessions/{session_id}",
@@ -81,7 +81,7 @@ OPERATIONS: tuple[Operation, ...] = (
         response=Session,
         is_conditional=True,
     ),
-    Operation(
+    APIOperation(
         name="sessions.end",
         method="POST",
         path="/v1/sessions/{session_id}/end",
@@ -90,7 +90,7 @@ OPERATIONS: tuple[Operation, ...] = (
         does="write",
         response=Session,
     ),
-    Operation(
+    APIOperation(
         name="sessions.delete",
         method="DELETE",
         path="/v1/sessions/{session_id}",

@@ -15,7 +15,7 @@ from userkeep.api.common import (
     Uuid,
 )
 from userkeep.api.erasures import DeleteQuery, Erasure
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.api.sessions import Session
 from userkeep.domain.user import NewUser, UserChange, UserFields
 
@@ -40,8 +40,8 @@ class ListUsers(DatedList, kw_only=True):
     email: Annotated[str, Meta(description="Case-insensitive.")] | None = None
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
+OPERATIONS: tuple[APIOperation, ...] = (
+    APIOperation(
         name="users.add",
         method="POST",
         path="/v1/users",
@@ -52,7 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
         response=User,
         status=201,
     ),
-    Operation(
+    APIOperation(
         name="users.list",
         method="GET",
         path="/v1/users",
@@ -62,7 +62,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=ListUsers,
         response=Page[User],
     ),
-    Operation(
+    APIOperation(
         name="users.get",
         method="GET",
         path="/v1/users/{user_id}",
@@ -70,7 +70,7 @@ OPERATIONS: tuple[Operation, ...] = (
         does="read",
         response=User,
     ),
-    Operation(
+    APIOperation(
         name="users.put",
         method="PUT",
         path="/v1/users/{user_id}",
@@ -84,7 +84,7 @@ OPERATIONS: tuple[Operation, ...] = (
         response=User,
         is_conditional=True,
     ),
-    Operation(
+    APIOperation(
         name="users.update",
         method="PATCH",
         path="/v1/users/{user_id}",
@@ -98,7 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         response=User,
         is_conditional=True,
     ),
-    Operation(
+    APIOperation(
         name="users.delete",
         method="DELETE",
         path="/v1/users/{user_id}",
@@ -112,7 +112,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=DeleteQuery,
         response=Erasure,
     ),
-    Operation(
+    APIOperation(
         name="users.sessions",
         method="GET",
         path="/v1/users/{user_id}/sessions",

@@ -5,16 +5,15 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from userkeep.api.common import DatedList, FilteredList, ListQuery, Page
-from userkeep.domain.values import paging
 from userkeep.domain.values.filters import read_list_filter
-from userkeep.domain.values.paging import read_cursor, write_cursor
+from userkeep.domain.values.paging import PageRequest, read_cursor, write_cursor
 from userkeep.handlers.values import optional_instant
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
 
 
-def page_request(query: ListQuery, filters: dict[str, Any] | None = None) -> paging.Page:
+def page_request(query: ListQuery, filters: dict[str, Any] | None = None) -> PageRequest:
     """Return which page a list query asks for.
 
     Raises:
@@ -23,12 +22,12 @@ def page_request(query: ListQuery, filters: dict[str, Any] | None = None) -> pag
     after = None
     if query.cursor is not None:
         after = read_cursor(query.cursor, query.order, filters)
-    return paging.Page(limit=query.limit, order=query.order, after=after)
+    return PageRequest(limit=query.limit, order=query.order, after=after)
 
 
 def serialize_page(
     rows: Sequence[Row],
-    request: paging.Page,
+    request: PageRequest,
     serialize: Callable[[Row], Item],
     filters: dict[str, Any] | None = None,
     number: Callable[[Row], int] = attrgetter("number"),

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.errors import NotFound, UserkeepError
@@ -94,7 +94,7 @@ class NativeAPI:
 class _Prepared:
     """An operation with its handler and decoders, made once at the start."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: APIOperation) -> None:
         self.operation = operation
         self.handle: Handler = HANDLERS[operation.name]
         self._decode_body = msgspec.json.Decoder(operation.body).decode if operation.body else None
@@ -125,7 +125,7 @@ class _Prepared:
         return call
 
 
-def _success(result: Any, operation: Operation) -> Response:
+def _success(result: Any, operation: APIOperation) -> Response:
     headers: RawHeaders = ()
     status = operation.status
     if isinstance(result, ReplayedResponse):

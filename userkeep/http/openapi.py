@@ -6,7 +6,7 @@ from typing import Any, get_args
 import msgspec
 
 from userkeep.api.common import DatedList
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.domain.values.filters import Op
 from userkeep.version import __version__
@@ -127,7 +127,7 @@ def openapi_document() -> bytes:
     )
 
 
-def _described(operation: Operation) -> dict[str, Any]:
+def _described(operation: APIOperation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.noun],
@@ -141,7 +141,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: APIOperation) -> dict[str, Any]:
     success = {"description": "Success.", "content": _json(_schema(operation.response))}
     responses: dict[str, Any] = {str(operation.status): success}
     if operation.method == "PUT":
@@ -158,7 +158,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return responses
 
 
-def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _path_parameters(operation: APIOperation) -> list[dict[str, Any]]:
     return [
         {
             "name": segment.strip("{}"),
@@ -171,7 +171,7 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     ]
 
 
-def _query(operation: Operation) -> list[dict[str, Any]]:
+def _query(operation: APIOperation) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
     _, schemas = msgspec.json.schema_components([operation.query])
@@ -186,7 +186,7 @@ def _query(operation: Operation) -> list[dict[str, Any]]:
     return parameters
 
 
-def _headers(operation: Operation) -> list[dict[str, Any]]:
+def _headers(operation: APIOperation) -> list[dict[str, Any]]:
     headers = []
     if operation.is_conditional:
         headers.append(("If-Match", 'Update only this revision: the ETag, such as "3" in quotes.'))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from userkeep.api.operation import Operation
+from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import MAX_ID_LENGTH
@@ -20,7 +20,7 @@ _OPERATIONS = {operation.name: operation for operation in OPERATIONS}
 _GREATEST_REVISION = 10**18 - 1
 
 
-class Call(msgspec.Struct, kw_only=True):
+class SDKCall(msgspec.Struct, kw_only=True):
     """What a caller is asked to carry.
 
     Attributes:
@@ -32,7 +32,7 @@ class Call(msgspec.Struct, kw_only=True):
         idempotency_key: makes a POST safe to send again.
     """
 
-    operation: Operation
+    operation: APIOperation
     ids: dict[str, str]
     parameters: list[tuple[str, str]]
     body: bytes | None
@@ -48,8 +48,8 @@ def make_call(
     body: bytes | None = None,
     if_revision: int | None = None,
     idempotency_key: str | None = None,
-) -> Call:
-    """A call of the operation with this name; see Call.
+) -> SDKCall:
+    """A call of the operation with this name; see SDKCall.
 
     Only what cannot travel is refused here; all else is judged where the call is carried to.
 
@@ -60,7 +60,7 @@ def make_call(
     Raises:
         InvalidField: naming what cannot be sent.
     """
-    return Call(
+    return SDKCall(
         operation=_OPERATIONS[name],
         ids={field: _id(value, field) for field, value in (ids or {}).items()},
         parameters=_parameters(query or {}),
@@ -70,7 +70,7 @@ def make_call(
     )
 
 
-def read_answer(call: Call, text: bytes) -> Any:
+def read_answer(call: SDKCall, text: bytes) -> Any:
     """An answer, of the type that the operation has.
 
     Raises:

@@ -5,7 +5,7 @@ from random import Random
 import msgspec
 
 from userkeep.domain.errors import InvalidField, Unavailable, UserkeepError
-from userkeep.sdk.calls import Call
+from userkeep.sdk.calls import SDKCall
 from userkeep.sdk.errors import ConnectionFailed, NotSent, RateLimited
 
 _FIRST_PAUSE_S = 0.1
@@ -25,7 +25,7 @@ class Retries(msgspec.Struct, frozen=True):
             raise InvalidField("attempts must be at least 1.", "attempts")
 
     def pause_s(
-        self, call: Call, attempt: int, error: UserkeepError, retry_after_s: float | None
+        self, call: SDKCall, attempt: int, error: UserkeepError, retry_after_s: float | None
     ) -> float | None:
         """How long to wait before a call is sent again; None: it is not.
 
@@ -43,7 +43,7 @@ class Retries(msgspec.Struct, frozen=True):
         return max(_random.uniform(0.5, 1) * pause_s, asked_s)
 
 
-def _may_repeat(call: Call, error: UserkeepError) -> bool:
+def _may_repeat(call: SDKCall, error: UserkeepError) -> bool:
     """Whether to send a call again may help, and does no harm.
 
     Where nothing can have happened, it is. Else it must be the same to do it twice: so it is with

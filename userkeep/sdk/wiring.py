@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from userkeep.domain.errors import InvalidField
-from userkeep.sdk.calls import Call, read_answer
+from userkeep.sdk.calls import SDKCall, read_answer
 from userkeep.sdk.errors import UnexpectedAnswer, error_of
 from userkeep.sdk.wire_client import Headers, WireReply, WireRequest
 from userkeep.version import __version__
@@ -15,7 +15,7 @@ from userkeep.version import __version__
 _SUCCESSES = range(200, 300)
 
 
-def request_of(call: Call) -> WireRequest:
+def request_of(call: SDKCall) -> WireRequest:
     """The request that carries a call."""
     ids = {name: quote(value, safe="") for name, value in call.ids.items()}
     path = call.operation.path.format(**ids)
@@ -33,7 +33,7 @@ def request_of(call: Call) -> WireRequest:
     return WireRequest(call.operation.method, path, headers, call.body, may_take_long)
 
 
-def value_of(call: Call, reply: WireReply) -> Any:
+def value_of(call: SDKCall, reply: WireReply) -> Any:
     """What a reply says, of the type that its operation has.
 
     Raises:

@@ -15,7 +15,7 @@ from userkeep.domain.user import User
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.ids import check_id, is_uuid
 from userkeep.domain.values.metadata import Merge
-from userkeep.domain.values.paging import Page
+from userkeep.domain.values.paging import PageRequest
 from userkeep.domain.values.text import check_content, check_name
 from userkeep.services import changes, indexing, sessions, tombstones, users
 
@@ -129,7 +129,9 @@ def update(
     return changed or message
 
 
-def page(tx: Transaction, session_id: str, page: Page, filter: Node | None = None) -> list[Message]:
+def page(
+    tx: Transaction, session_id: str, page: PageRequest, filter: Node | None = None
+) -> list[Message]:
     """Messages by `seq`: one more than the page's limit where more are left.
 
     Raises:

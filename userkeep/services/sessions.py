@@ -10,7 +10,7 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, stored_metadata
-from userkeep.domain.values.paging import Page
+from userkeep.domain.values.paging import PageRequest
 from userkeep.services import changes, indexing, tombstones, users
 
 
@@ -114,7 +114,7 @@ def end(tx: Transaction, session_id: str) -> Session:
     return _set(tx, session, ended_at=tx.now, revision=session.revision + 1)
 
 
-def page(tx: Transaction, page: Page, **filters: Any) -> list[Session]:
+def page(tx: Transaction, page: PageRequest, **filters: Any) -> list[Session]:
     """Sessions in the order of their creation: one more than the limit where more are left.
 
     Args:

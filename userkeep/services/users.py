@@ -17,7 +17,7 @@ from userkeep.domain.user import (
 )
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, stored_metadata
-from userkeep.domain.values.paging import Page
+from userkeep.domain.values.paging import PageRequest
 from userkeep.services import changes, tombstones
 
 
@@ -122,7 +122,7 @@ def new_user(user_id: str, fields: UserFields) -> NewUser:
     )
 
 
-def page(tx: Transaction, page: Page, **filters: Any) -> list[User]:
+def page(tx: Transaction, page: PageRequest, **filters: Any) -> list[User]:
     """Users in the order of their creation: one more than the page's limit where more are left.
 
     Args:

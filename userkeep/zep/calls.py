@@ -24,7 +24,7 @@ _NO_SEGMENT = {".", ".."}
 
 
 @dataclass(frozen=True)
-class Call(Generic[T]):
+class ZepCall(Generic[T]):
     """What is sent, and how to read what comes back.
 
     Attributes:
@@ -61,17 +61,17 @@ def make_call(
     query: Mapping[str, int | None] | None = None,
     body: Any = None,
     missing: str = "There is nothing at this address.",
-) -> Call[T]:
+) -> ZepCall[T]:
     """A call.
 
     Args:
         method: of HTTP.
         path: below the prefix, with a place for each id, such as `/user/{user_id}`.
-        read: see Call.
+        read: see ZepCall.
         ids: by name; each is encoded whole, slashes too.
         query: by name; None is left out.
         body: to be JSON.
-        missing: see Call.
+        missing: see ZepCall.
 
     Raises:
         ValueError: an id is blank, or nothing that an address can carry; a body is no JSON.
@@ -83,9 +83,9 @@ def make_call(
     if given:
         address = f"{address}?{urlencode(given)}"
     if body is None:
-        return Call(WireRequest(method, address, {}, None), read, missing)
+        return ZepCall(WireRequest(method, address, {}, None), read, missing)
     headers = {"Content-Type": "application/json"}
-    return Call(WireRequest(method, address, headers, _encoded(body)), read, missing)
+    return ZepCall(WireRequest(method, address, headers, _encoded(body)), read, missing)
 
 
 def one(kind: type[M]) -> Read[M]:

@@ -9,10 +9,10 @@ from userkeep.domain.errors import UserkeepError
 from userkeep.sdk.errors import ConnectionFailed, TimedOut
 from userkeep.sdk.wire_client import AsyncWireClient, WireClient, WireReply, WireRequest
 from userkeep.sdk.wiring import default_headers
-from userkeep.zep.calls import Call, cursors
+from userkeep.zep.calls import ZepCall, cursors
 
 T = TypeVar("T")
-CallOfPage = Callable[[int, int | None], Call[list[T]]]
+CallOfPage = Callable[[int, int | None], ZepCall[list[T]]]
 """From limit and cursor to the call that asks for this page."""
 
 
@@ -21,7 +21,7 @@ class Sender:
 
     Every call may raise ConnectionError (the server was not reached, or the connection broke),
     TimeoutError (it did not answer in time), ValueError (it cannot be sent), and what
-    Call.value_of raises.
+    ZepCall.value_of raises.
     """
 
     def __init__(self, base_url: str, api_key: str | None, timeout_s: float) -> None:
@@ -57,11 +57,11 @@ class Sender:
             self._stay_in_this_process()
             return await self._awaited_wire.send(request)
 
-    def call(self, call: Call[T]) -> T:
+    def call(self, call: ZepCall[T]) -> T:
         """What comes of a call."""
         return call.value_of(self.send(call.request))
 
-    async def acall(self, call: Call[T]) -> T:
+    async def acall(self, call: ZepCall[T]) -> T:
         """See call."""
         return call.value_of(await self.asend(call.request))
 

@@ -16,8 +16,8 @@ _CURSOR_VERSION = 1
 _GREATEST_NUMBER = 2**63 - 1
 
 
-class Page(msgspec.Struct):
-    """Which rows of a list: at most `limit`, in `order`, after the row with number `after`."""
+class PageRequest(msgspec.Struct):
+    """Which rows of a list to read: at most `limit`, in `order`, after the row `after`."""
 
     limit: int = DEFAULT_LIMIT
     order: Order = "created"

@@ -2,13 +2,13 @@
 
 from typing import Any, Protocol
 
-from userkeep.sdk.calls import Call
+from userkeep.sdk.calls import SDKCall
 
 
 class AsyncCaller(Protocol):
     """Carries a call to an instance, and its answer back."""
 
-    async def call(self, call: Call) -> Any:
+    async def call(self, call: SDKCall) -> Any:
         """The answer, of the type that its operation has.
 
         Raises:

@@ -5,7 +5,7 @@ from typing import Any
 from anyio import sleep
 
 from userkeep.domain.errors import UserkeepError
-from userkeep.sdk.calls import Call
+from userkeep.sdk.calls import SDKCall
 from userkeep.sdk.retrying import Retries
 from userkeep.sdk.wire_client import AsyncWireClient
 from userkeep.sdk.wiring import default_headers, request_of, value_of
@@ -18,7 +18,7 @@ class AsyncHttpCaller:
         self._wire = wire
         self._retries = retries
 
-    async def call(self, call: Call) -> Any:
+    async def call(self, call: SDKCall) -> Any:
         """See AsyncCaller."""
         request = request_of(call)
         attempt = 0

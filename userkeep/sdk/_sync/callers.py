@@ -3,13 +3,13 @@
 
 from typing import Any, Protocol
 
-from userkeep.sdk.calls import Call
+from userkeep.sdk.calls import SDKCall
 
 
 class Caller(Protocol):
     """Carries a call to an instance, and its answer back."""
 
-    def call(self, call: Call) -> Any:
+    def call(self, call: SDKCall) -> Any:
         """The answer, of the type that its operation has.
 
         Raises:

@@ -6,7 +6,7 @@ from typing import Any
 from time import sleep
 
 from userkeep.domain.errors import UserkeepError
-from userkeep.sdk.calls import Call
+from userkeep.sdk.calls import SDKCall
 from userkeep.sdk.retrying import Retries
 from userkeep.sdk.wire_client import WireClient
 from userkeep.sdk.wiring import default_headers, request_of, value_of
@@ -19,7 +19,7 @@ class HttpCaller:
         self._wire = wire
         self._retries = retries
 
-    def call(self, call: Call) -> Any:
+    def call(self, call: SDKCall) -> Any:
         """See Caller."""
         request = request_of(call)
         attempt = 0

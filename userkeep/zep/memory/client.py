@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from userkeep.sdk.wire_client import WireReply
 from userkeep.zep.calls import (
-    Call,
     Read,
+    ZepCall,
     check_id,
     make_call,
     one,
@@ -180,28 +180,28 @@ class MemoryClient:
         return await self._sender.acall(_search(session_id, search_payload, limit))
 
 
-def _get_session(session_id: str) -> Call[Session]:
+def _get_session(session_id: str) -> ZepCall[Session]:
     return _of_session("GET", "", session_id, one(Session))
 
 
-def _add_session(session: Session) -> Call[Session]:
+def _add_session(session: Session) -> ZepCall[Session]:
     _check_given(session, "session")
     check_id(session.session_id, "session_id")
     return make_call("POST", "/sessions", one(Session), body=session.dict(exclude_none=True))
 
 
-def _update_session(session: Session) -> Call[Session]:
+def _update_session(session: Session) -> ZepCall[Session]:
     _check_given(session, "session")
     body = session.dict(exclude_none=True)
     return _of_session("PATCH", "", session.session_id, one(Session), body=body)
 
 
-def _list_sessions(limit: int | None, cursor: int | None) -> Call[list[Session]]:
+def _list_sessions(limit: int | None, cursor: int | None) -> ZepCall[list[Session]]:
     query = {"limit": limit, "cursor": cursor}
     return make_call("GET", "/sessions", several(Session), query=query)
 
 
-def _get_memory(session_id: str, lastn: int | None) -> Call[Memory]:
+def _get_memory(session_id: str, lastn: int | None) -> ZepCall[Memory]:
     return _of_session("GET", "/memory", session_id, _read_memory, query={"lastn": lastn})
 
 
@@ -211,19 +211,19 @@ def _read_memory(reply: WireReply) -> Memory:
     )
 
 
-def _add_memory(session_id: str, memory: Memory) -> Call[str]:
+def _add_memory(session_id: str, memory: Memory) -> ZepCall[str]:
     _check_given(memory, "memory_messages")
     body = memory.dict(exclude_none=True)
     return _of_session("POST", "/memory", session_id, read_text, body=body)
 
 
-def _delete_memory(session_id: str) -> Call[str]:
+def _delete_memory(session_id: str) -> ZepCall[str]:
     return _of_session("DELETE", "/memory", session_id, read_text)
 
 
 def _search(
     session_id: str, payload: MemorySearchPayload, limit: int | None
-) -> Call[list[MemorySearchResult]]:
+) -> ZepCall[list[MemorySearchResult]]:
     _check_given(payload, "search_payload")
     _check_choice(payload.search_type, "search_type", SearchType.__members__)
     _check_choice(payload.search_scope, "search_scope", SearchScope.__members__)
@@ -237,7 +237,7 @@ def _search(
     )
 
 
-def _of_session(method: str, below: str, session_id: str, read: Read[T], **sent: Any) -> Call[T]:
+def _of_session(method: str, below: str, session_id: str, read: Read[T], **sent: Any) -> ZepCall[T]:
     return make_call(
         method,
         "/sessions/{session_id}" + below,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from userkeep.zep.calls import Call, make_call, one, several
+from userkeep.zep.calls import ZepCall, make_call, one, several
 from userkeep.zep.message.models import Message
 from userkeep.zep.sender import Sender
 
@@ -79,7 +79,7 @@ class MessageClient:
         return await self._sender.acall(_update(session_id, message_id, metadata))
 
 
-def _list(session_id: str, limit: int | None, cursor: int | None) -> Call[list[Message]]:
+def _list(session_id: str, limit: int | None, cursor: int | None) -> ZepCall[list[Message]]:
     if limit is None or cursor is None:
         limit = cursor = None
     elif not (_is_positive(limit) and _is_positive(cursor)):
@@ -94,18 +94,18 @@ def _list(session_id: str, limit: int | None, cursor: int | None) -> Call[list[M
     )
 
 
-def _get(session_id: str, message_id: str) -> Call[Message]:
+def _get(session_id: str, message_id: str) -> ZepCall[Message]:
     return _of_message("GET", session_id, message_id)
 
 
-def _update(session_id: str, message_id: str, metadata: dict[str, Any]) -> Call[Message]:
+def _update(session_id: str, message_id: str, metadata: dict[str, Any]) -> ZepCall[Message]:
     body = metadata if "metadata" in metadata else {"metadata": metadata}
     return _of_message("PATCH", session_id, message_id, body)
 
 
 def _of_message(
     method: str, session_id: str, message_id: str, body: object = None
-) -> Call[Message]:
+) -> ZepCall[Message]:
     return make_call(
         method,
         "/sessions/{session_id}/messages/{message_id}",

@@ -3,7 +3,7 @@
 import builtins
 from collections.abc import AsyncGenerator, Generator
 
-from userkeep.zep.calls import Call, check_id, make_call, one, read_nothing, several
+from userkeep.zep.calls import ZepCall, check_id, make_call, one, read_nothing, several
 from userkeep.zep.memory.models import Session
 from userkeep.zep.sender import Sender
 from userkeep.zep.user.models import CreateUserRequest, UpdateUserRequest, User
@@ -128,20 +128,20 @@ class UserClient:
         return await self._sender.acall(_sessions(user_id))
 
 
-def _add(user: CreateUserRequest) -> Call[User]:
+def _add(user: CreateUserRequest) -> ZepCall[User]:
     check_id(user.user_id, "user_id")
     return make_call("POST", "/user", one(User), body=user.dict(exclude_none=True))
 
 
-def _get(user_id: str) -> Call[User]:
+def _get(user_id: str) -> ZepCall[User]:
     return _of_user("GET", user_id)
 
 
-def _update(user: UpdateUserRequest) -> Call[User]:
+def _update(user: UpdateUserRequest) -> ZepCall[User]:
     return _of_user("PATCH", user.user_id, user.dict(exclude_none=True))
 
 
-def _of_user(method: str, user_id: str, body: object = None) -> Call[User]:
+def _of_user(method: str, user_id: str, body: object = None) -> ZepCall[User]:
     return make_call(
         method,
         "/user/{user_id}",
@@ -152,7 +152,7 @@ def _of_user(method: str, user_id: str, body: object = None) -> Call[User]:
     )
 
 
-def _delete(user_id: str) -> Call[None]:
+def _delete(user_id: str) -> ZepCall[None]:
     return make_call(
         "DELETE",
         "/user/{user_id}",
@@ -162,11 +162,11 @@ def _delete(user_id: str) -> Call[None]:
     )
 
 
-def _list(limit: int | None, cursor: int | None) -> Call[list[User]]:
+def _list(limit: int | None, cursor: int | None) -> ZepCall[list[User]]:
     return make_call("GET", "/user", several(User), query={"limit": limit, "cursor": cursor})
 
 
-def _sessions(user_id: str) -> Call[list[Session]]:
+def _sessions(user_id: str) -> ZepCall[list[Session]]:
     return make_call(
         "GET",
         "/user/{user_id}/sessions",

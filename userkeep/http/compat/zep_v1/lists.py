@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction, scoped
-from userkeep.domain.values.paging import Page
+from userkeep.domain.values.paging import PageRequest
 from userkeep.http.compat.lenient import query_integer
 from userkeep.http.compat.zep_v1.cursors import CursorCache, PagingSession
 from userkeep.http.requests import Request
@@ -23,7 +23,7 @@ MAX_BOUNDED = 100
 
 encode_json = msgspec.json.Encoder().encode
 
-Select = Callable[[Transaction, Page], Sequence[Any]]
+Select = Callable[[Transaction, PageRequest], Sequence[Any]]
 Skip = Callable[[Transaction, int], int | None]
 
 
@@ -85,7 +85,7 @@ class PagedList:
         )
 
     async def _rows(self, scope: Scope, after: int, limit: int) -> Sequence[Any]:
-        page = Page(limit=limit, after=after)
+        page = PageRequest(limit=limit, after=after)
         rows = await self._engine.read_async(
             scoped(scope, self._select, page), is_bounded=limit <= MAX_BOUNDED
         )

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from userkeep.domain.errors import BadRequest, Gone
 from userkeep.domain.user import NewUser, UserChange
 from userkeep.domain.values.metadata import merge_keeping_nulls
-from userkeep.domain.values.paging import Page
+from userkeep.domain.values.paging import PageRequest
 from userkeep.http.compat.lenient import Fields, read_object
 from userkeep.http.compat.zep_v1.lists import BATCH_SIZE, PagedList
 from userkeep.http.compat.zep_v1.resource import Resource
@@ -83,7 +83,7 @@ class Users(Resource):
         items: list[ZepSession] = []
         after = 0
         while True:
-            page = Page(limit=BATCH_SIZE, after=after)
+            page = PageRequest(limit=BATCH_SIZE, after=after)
             rows = await self.read(request, sessions.page, page=page, user_id=user_id)
             items += [serialize_session(row, 0) for row in rows[:BATCH_SIZE]]
             if len(rows) <= BATCH_SIZE:

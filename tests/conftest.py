@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck
 
 from tests import matrix
-from tests.logs import ear, logs_name_nobody  # noqa: F401 - fixtures for all tests
+from tests.logs import log_capture, no_personal_data_in_logs  # noqa: F401 - fixtures for all tests
 from tests.long.counts import DONE, IS_FULL, SEED
 from tests.matrix import Cell
 from tests.postgres import migrated_database, postgres_server

@@ -1,7 +1,7 @@
-"""Logs name nobody: what people in this suite are called, and what they say, is in no log.
+"""Logs contain no personal data: no names, addresses or messages of the users in this suite.
 
-Servers are looked at when they end (`check_log`), the suite's own process while it runs: each test
-fails whose code has logged something of somebody. So nearly every test is one of the logs, too.
+The logs of servers are checked when they stop (`check_log`). The log of the test process is checked
+after each test, so that a test fails if the code it calls logs personal data.
 """
 
 import logging
@@ -11,61 +11,63 @@ from pathlib import Path
 
 import pytest
 
-PEOPLE = re.compile("jane|john|oslo|shoes|@example", re.IGNORECASE)
-"""Names, addresses and contents that are all over the suite."""
+PERSONAL_DATA = re.compile("jane|john|oslo|shoes|@example", re.IGNORECASE)
+"""Names, addresses and contents that are used throughout the suite."""
 
 
-def told_in(log: str, *places: Path) -> list[str]:
-    """The lines of a log that tell something of somebody.
+def lines_with_personal_data(log: str, *folders: Path) -> list[str]:
+    """Return the lines of a log that contain personal data.
 
     Args:
-        places: folders, which may be named after a test.
+        folders: their paths are ignored, because they may contain the name of a test.
     """
-    for place in places:
-        log = log.replace(str(place), "")
-    return [line for line in log.splitlines() if PEOPLE.search(line)]
+    for folder in folders:
+        log = log.replace(str(folder), "")
+    return [line for line in log.splitlines() if PERSONAL_DATA.search(line)]
 
 
-def check_log(file: Path, *places: Path) -> None:
-    """Fail if somebody is told of in a server's log; see told_in."""
-    told = told_in(file.read_text(errors="replace"), *places) if file.is_file() else []
-    assert not told, "\n".join(["a server's log names somebody:", *told])
+def check_log(file: Path, *folders: Path) -> None:
+    """Fail if the log of a server contains personal data; see lines_with_personal_data."""
+    lines = []
+    if file.is_file():
+        lines = lines_with_personal_data(file.read_text(errors="replace"), *folders)
+    assert not lines, "\n".join(["a server logged personal data:", *lines])
 
 
-class Ear(logging.Handler):
-    """Hears all that is logged in this process.
+class LogCapture(logging.Handler):
+    """Capture what is logged in this process.
 
     Attributes:
-        told: what of it tells something of somebody.
+        personal: the lines with personal data.
     """
 
-    def __init__(self, *places: Path) -> None:
+    def __init__(self, *folders: Path) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-        self.told: list[str] = []
-        self._places = places
+        self.personal: list[str] = []
+        self._folders = folders
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Listen to one record, with its traceback if it has one."""
-        self.told += told_in(self.format(record), *self._places)
+        """Capture a record, with its traceback if it has one."""
+        self.personal += lines_with_personal_data(self.format(record), *self._folders)
 
 
 @pytest.fixture(scope="session")
-def ear(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ear]:
-    """Hears the package from its slightest word on, and all others from warnings on."""
-    ear = Ear(tmp_path_factory.getbasetemp())
+def log_capture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogCapture]:
+    """Captures all records of the package, and those of other packages from warnings on."""
+    capture = LogCapture(tmp_path_factory.getbasetemp())
     package = logging.getLogger("userkeep")
-    former = package.level
+    level = package.level
     package.setLevel(logging.DEBUG)
-    logging.getLogger().addHandler(ear)
-    yield ear
-    logging.getLogger().removeHandler(ear)
-    package.setLevel(former)
+    logging.getLogger().addHandler(capture)
+    yield capture
+    logging.getLogger().removeHandler(capture)
+    package.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
-def logs_name_nobody(ear: Ear) -> Iterator[None]:
-    """A test whose code logs something of somebody fails."""
-    ear.told.clear()
+def no_personal_data_in_logs(log_capture: LogCapture) -> Iterator[None]:
+    """Fails a test whose code logs personal data."""
+    log_capture.personal.clear()
     yield
-    assert not ear.told, "\n".join(["what was logged names somebody:", *ear.told])
+    assert not log_capture.personal, "\n".join(["personal data was logged:", *log_capture.personal])

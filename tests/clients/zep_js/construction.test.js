@@ -1,21 +1,21 @@
-// What the client asks before it does anything: is this a Zep server, and a recent one?
+// The client checks first that the server is a recent Zep server.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ZepClient, url } from "./zep.js";
 
-test("a client is made without a warning", async () => {
+test("a client is created without a warning", async () => {
   const zep = await ZepClient.init(url);
   assert.ok(Array.isArray(await zep.user.list(1)));
 });
 
-test("a slash after the address does no harm", async () => {
-  // The client asks for //healthz then.
+test("a trailing slash of the url is accepted", async () => {
+  // The client then requests //healthz.
   const zep = await ZepClient.init(`${url}/`);
   assert.ok(Array.isArray(await zep.user.list(1)));
 });
 
 test("an open server accepts any api key", async () => {
-  const zep = await ZepClient.init(url, "a key from another time");
+  const zep = await ZepClient.init(url, "an old key");
   assert.ok(Array.isArray(await zep.user.list(1)));
 });

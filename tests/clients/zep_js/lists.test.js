@@ -1,8 +1,8 @@
 // Lists of all users and all sessions.
 //
-// The client's own iterators count rows (cursor = 100, 200 …), other callers send the last id they
-// saw. Both must see everyone once, whatever is deleted meanwhile. The server remembers cursors by
-// limit, so each test has a chunk size of its own.
+// The client's own iterators send an offset (cursor = 100, 200 …); other callers send the last id
+// they received. Both must list every row once, also if rows are deleted in between. The server
+// stores cursors by limit, so each test uses its own chunk size.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
@@ -27,7 +27,7 @@ const sessions = {
 const range = (from, to) => Array.from({ length: to - from }, (_, n) => from + n);
 
 for (const [kind, rows] of Object.entries({ users, sessions })) {
-  /** Rows 0 … count - 1 of one test, and how to find their numbers on a page of everyone's. */
+  /** Creates rows 0 … count - 1; `numbers` returns those on a page of all rows. */
   const fill = async (count) => {
     const mark = fresh("");
     for (const n of range(0, count)) await rows.add(mark + n);
@@ -40,7 +40,7 @@ for (const [kind, rows] of Object.entries({ users, sessions })) {
   };
 
   suite(kind, () => {
-    test("chunks show everyone once after deletions in the middle", async () => {
+    test("chunks list every row once after deletions in the middle", async () => {
       const { numbers, remove } = await fill(250);
       for (const n of range(75, 175)) await remove(n);
       const seen = [];
@@ -48,7 +48,7 @@ for (const [kind, rows] of Object.entries({ users, sessions })) {
       assert.deepEqual(seen, [...range(0, 75), ...range(175, 250)]);
     });
 
-    test("a loop that deletes all it is shown leaves none", async () => {
+    test("a loop that deletes each page deletes all rows", async () => {
       const { numbers, remove } = await fill(60);
       for await (const page of rows.chunks(7)) {
         for (const n of numbers(page)) await remove(n);
@@ -56,7 +56,7 @@ for (const [kind, rows] of Object.entries({ users, sessions })) {
       assert.deepEqual(numbers(await rows.all()), []);
     });
 
-    test("without a limit everyone is listed", async () => {
+    test("without a limit every row is listed", async () => {
       const { numbers } = await fill(12);
       assert.deepEqual(numbers(await rows.all()), range(0, 12));
     });
@@ -64,7 +64,7 @@ for (const [kind, rows] of Object.entries({ users, sessions })) {
 }
 
 test("the last id leads to the next page of users", async () => {
-  // Only of users: this client drops a session's id.
+  // Users only: this client drops the id of a session.
   const mark = fresh("");
   for (const n of range(0, 20)) await users.add(mark + n);
   for (const n of range(5, 10)) await users.delete(mark + n);

@@ -1,11 +1,11 @@
-// Memory: appending to a session, and reading what the next prompt needs.
+// Memory: appending messages to a session, and reading the newest for a prompt.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 
-import { Memory, Message, NotFoundError, fresh, refusal, said, words, zep } from "./zep.js";
+import { Memory, Message, NotFoundError, fresh, apiError, memoryOf, contents, zep } from "./zep.js";
 
-test("memory is read as it was added", async () => {
+test("memory is returned as added", async () => {
   const session = fresh("s");
   const messages = [
     new Message({ role: "user", content: "I wear size 9 🙂", metadata: { topic: "shoes" } }),
@@ -23,18 +23,18 @@ test("memory is read as it was added", async () => {
   assert.notEqual(question.uuid, answer.uuid);
 });
 
-test("memory holds the newest dozen unless told", async () => {
+test("memory has the newest twelve messages by default", async () => {
   const session = fresh("s");
   const all = Array.from({ length: 20 }, (_, n) => String(n));
-  await zep.memory.addMemory(session, said(...all));
-  const newest = async (lastn) => words((await zep.memory.getMemory(session, lastn)).messages);
+  await zep.memory.addMemory(session, memoryOf(...all));
+  const newest = async (lastn) => contents((await zep.memory.getMemory(session, lastn)).messages);
   assert.deepEqual(await newest(), all.slice(-12));
   assert.deepEqual(await newest(3), all.slice(-3));
   assert.deepEqual(await newest(500), all);
-  await assert.rejects(newest(-1), refusal(400));
+  await assert.rejects(newest(-1), apiError(400));
 });
 
-test("without a summary there is an empty one", async () => {
+test("a missing summary is an empty one", async () => {
   const { summary } = await zep.memory.getMemory(fresh("unknown"));
   assert.equal(summary.content, "");
   assert.equal(summary.token_count, 0);
@@ -44,41 +44,41 @@ test("the memory of an unknown session is empty", async () => {
   assert.deepEqual((await zep.memory.getMemory(fresh("unknown"))).messages, []);
 });
 
-test("appending to an unknown session makes it", async () => {
+test("appending creates an unknown session", async () => {
   const session = fresh("s");
-  await zep.memory.addMemory(session, said("Hello"));
+  await zep.memory.addMemory(session, memoryOf("Hello"));
   assert.equal((await zep.memory.getSession(session)).user_id, null);
 });
 
-test("a uuid is taken once in a session", async () => {
+test("a uuid is unique in a session", async () => {
   const session = fresh("s");
   const memory = new Memory({ messages: [{ role: "user", content: "Hi", uuid: randomUUID() }] });
   await zep.memory.addMemory(session, memory);
-  await assert.rejects(zep.memory.addMemory(session, memory), refusal(400));
+  await assert.rejects(zep.memory.addMemory(session, memory), apiError(400));
   assert.equal((await zep.memory.getMemory(session)).messages[0].uuid, memory.messages[0].uuid);
 });
 
-test("memory as read can be added to another session", async () => {
+test("returned memory can be added to another session", async () => {
   const [session, copy] = [fresh("s"), fresh("copy")];
-  await zep.memory.addMemory(session, said("1", "2"));
+  await zep.memory.addMemory(session, memoryOf("1", "2"));
   await zep.memory.addMemory(copy, await zep.memory.getMemory(session));
-  assert.deepEqual(words((await zep.memory.getMemory(copy)).messages), ["1", "2"]);
+  assert.deepEqual(contents((await zep.memory.getMemory(copy)).messages), ["1", "2"]);
 });
 
-test("a cleared session is gone and can be filled again", async () => {
+test("a cleared session is gone and can be appended to again", async () => {
   const session = fresh("s");
-  await zep.memory.addMemory(session, said("before"));
+  await zep.memory.addMemory(session, memoryOf("before"));
   assert.equal(await zep.memory.deleteMemory(session), "OK");
   await assert.rejects(zep.memory.getSession(session), NotFoundError);
   await assert.rejects(zep.memory.deleteMemory(session), NotFoundError);
-  await zep.memory.addMemory(session, said("after"));
-  assert.deepEqual(words((await zep.memory.getMemory(session)).messages), ["after"]);
+  await zep.memory.addMemory(session, memoryOf("after"));
+  assert.deepEqual(contents((await zep.memory.getMemory(session)).messages), ["after"]);
 });
 
-test("appends sent at once are all kept", async () => {
+test("concurrent appends are all stored", async () => {
   const session = fresh("s");
   const all = Array.from({ length: 40 }, (_, n) => String(n));
-  await Promise.all(all.map((content) => zep.memory.addMemory(session, said(content))));
-  const kept = words(await zep.message.getSessionMessages(session));
+  await Promise.all(all.map((content) => zep.memory.addMemory(session, memoryOf(content))));
+  const kept = contents(await zep.message.getSessionMessages(session));
   assert.deepEqual(kept.sort(), all.sort());
 });

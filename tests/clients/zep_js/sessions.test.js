@@ -1,8 +1,8 @@
-// Sessions: added, read, updated.
+// Sessions: created, read, updated.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { NotFoundError, Session, fresh, refusal, zep } from "./zep.js";
+import { NotFoundError, Session, fresh, apiError, zep } from "./zep.js";
 
 const addSession = async () => {
   const { user_id } = await zep.user.add({ user_id: fresh("jane") });
@@ -11,7 +11,7 @@ const addSession = async () => {
   );
 };
 
-test("a session is read as it was added", async () => {
+test("a session is returned as created", async () => {
   const session = await addSession();
   assert.deepEqual(session.metadata, { topic: "shoes" });
   assert.match(session.uuid, /^[0-9a-f-]{36}$/);
@@ -20,23 +20,23 @@ test("a session is read as it was added", async () => {
   assert.deepEqual(await zep.memory.getSession(session.session_id), session);
 });
 
-test("a session can be nothing but an id", async () => {
+test("a session can have only an id", async () => {
   const session = await zep.memory.addSession(new Session({ session_id: fresh("s") }));
   assert.equal(session.user_id, null);
   assert.equal(session.metadata, null);
 });
 
-test("an id is given only once", async () => {
+test("an id is unique", async () => {
   const session = await addSession();
-  await assert.rejects(zep.memory.addSession(session), refusal(400));
+  await assert.rejects(zep.memory.addSession(session), apiError(400));
 });
 
-test("a session of an unknown user is refused", async () => {
-  const session = new Session({ session_id: fresh("s"), user_id: fresh("nobody") });
-  await assert.rejects(zep.memory.addSession(session), refusal(400));
+test("a session of an unknown user is rejected", async () => {
+  const session = new Session({ session_id: fresh("s"), user_id: fresh("unknown") });
+  await assert.rejects(zep.memory.addSession(session), apiError(400));
 });
 
-test("an update merges metadata and leaves the rest", async () => {
+test("an update merges metadata and changes nothing else", async () => {
   const session = await addSession();
   const updated = await zep.memory.updateSession(
     new Session({ session_id: session.session_id, metadata: { n: 1, system: { mine: true } } }),
@@ -47,7 +47,7 @@ test("an update merges metadata and leaves the rest", async () => {
   );
 });
 
-test("a session as read can be sent back as an update", async () => {
+test("a returned session can be sent as an update", async () => {
   const session = await addSession();
   const updated = await zep.memory.updateSession(session);
   assert.deepEqual({ ...updated }, { ...session, updated_at: updated.updated_at });

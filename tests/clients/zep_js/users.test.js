@@ -1,8 +1,8 @@
-// Users: added, read, updated, deleted.
+// Users: created, read, updated, deleted.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { NotFoundError, Session, fresh, refusal, zep } from "./zep.js";
+import { NotFoundError, Session, fresh, apiError, zep } from "./zep.js";
 
 const addJane = () =>
   zep.user.add({
@@ -13,7 +13,7 @@ const addJane = () =>
     metadata: { wears: { hat: "red", size: 9 }, likes: ["tea", "coffee"] },
   });
 
-test("a user has every field it was given and those a server gives", async () => {
+test("a user has all given fields and those of the server", async () => {
   const jane = await addJane();
   assert.equal(jane.email, "jane@example.com");
   assert.equal(jane.first_name, "Jane");
@@ -25,12 +25,12 @@ test("a user has every field it was given and those a server gives", async () =>
   assert.equal(jane.deleted_at, null);
 });
 
-test("a user is read as it was added", async () => {
+test("a user is returned as created", async () => {
   const jane = await addJane();
   assert.deepEqual(await zep.user.get(jane.user_id), jane);
 });
 
-test("an update merges metadata and changes only what it names", async () => {
+test("an update merges metadata and changes only the given fields", async () => {
   const jane = await addJane();
   const updated = await zep.user.update({
     user_id: jane.user_id,
@@ -56,13 +56,13 @@ test("an update with empty metadata changes nothing", async () => {
   assert.deepEqual(updated.metadata, jane.metadata);
 });
 
-test("a user as read can be sent back as an update", async () => {
+test("a returned user can be sent as an update", async () => {
   const jane = await addJane();
   const updated = await zep.user.update(jane);
   assert.deepEqual({ ...updated }, { ...jane, updated_at: updated.updated_at });
 });
 
-test("an id is given only once", async () => {
+test("an id is unique", async () => {
   const jane = await addJane();
   await assert.rejects(zep.user.add({ user_id: jane.user_id }), (error) => {
     assert.equal(error.name, "APIError");
@@ -73,19 +73,19 @@ test("an id is given only once", async () => {
   assert.deepEqual(await zep.user.get(jane.user_id), jane);
 });
 
-test("a user without an id is refused", async () => {
-  await assert.rejects(zep.user.add({ user_id: "" }), refusal(400));
+test("a user without an id is rejected", async () => {
+  await assert.rejects(zep.user.add({ user_id: "" }), apiError(400));
 });
 
 test("an unknown user is not found", async () => {
-  const nobody = fresh("nobody");
-  await assert.rejects(zep.user.get(nobody), NotFoundError);
-  await assert.rejects(zep.user.update({ user_id: nobody, email: "a@b.co" }), NotFoundError);
-  await assert.rejects(zep.user.delete(nobody), NotFoundError);
-  assert.deepEqual(await zep.user.getSessions(nobody), []);
+  const unknown = fresh("unknown");
+  await assert.rejects(zep.user.get(unknown), NotFoundError);
+  await assert.rejects(zep.user.update({ user_id: unknown, email: "a@b.co" }), NotFoundError);
+  await assert.rejects(zep.user.delete(unknown), NotFoundError);
+  assert.deepEqual(await zep.user.getSessions(unknown), []);
 });
 
-test("a user has the sessions made for them", async () => {
+test("the sessions of a user are listed", async () => {
   const jane = await addJane();
   const names = [fresh("a"), fresh("b")].sort();
   for (const session_id of names) {
@@ -96,8 +96,8 @@ test("a user has the sessions made for them", async () => {
   assert.ok(sessions.every((session) => session.user_id === jane.user_id));
 });
 
-test("the empty id deletes nobody", async () => {
+test("an empty id deletes nothing", async () => {
   const jane = await addJane();
-  await assert.rejects(zep.user.delete(""), refusal(405));
+  await assert.rejects(zep.user.delete(""), apiError(405));
   assert.deepEqual(await zep.user.get(jane.user_id), jane);
 });

@@ -1,12 +1,12 @@
-// @getzep/zep-js 0.10.0 as its users have it, pointed at the server that USERKEEP_TEST_URL names.
+// Tests of the unmodified @getzep/zep-js 0.10.0 against the server at USERKEEP_TEST_URL.
 //
-// The server is fresh but shared by the whole run: a test makes its ids with `fresh`, and passes
-// over rows without its mark.
+// The server is fresh, and shared by all tests: each test creates its ids with `fresh` and ignores
+// other rows.
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 
-// Node looks for packages beside and above the file that asks. This suite's are in none of these
-// places, so that no node_modules lies among the tests.
+// Node searches for packages in the folder of the importing file and above. They are elsewhere, so
+// that there is no node_modules among the tests.
 const require = createRequire(new URL("../../../.environments/zep-js/", import.meta.url));
 export const {
   APIError,
@@ -19,9 +19,9 @@ export const {
 } = require("@getzep/zep-js");
 
 export const url = process.env.USERKEEP_TEST_URL;
-if (!url) throw new Error("USERKEEP_TEST_URL does not say where the server is.");
+if (!url) throw new Error("Set USERKEEP_TEST_URL to the URL of a server.");
 
-// The client's way to say that a server is too old for it. Warnings are errors here.
+// The client warns if a server is too old. Here, warnings are errors.
 console.warn = (text) => {
   throw new Error(text);
 };
@@ -30,10 +30,10 @@ export const zep = await ZepClient.init(url);
 
 export const fresh = (name) => `${randomBytes(6).toString("hex")}-${name}`;
 
-export const said = (...contents) =>
+export const memoryOf = (...contents) =>
   new Memory({ messages: contents.map((content) => ({ role: "user", content })) });
 
-export const words = (messages) => messages.map((message) => message.content);
+export const contents = (messages) => messages.map((message) => message.content);
 
-/** What `assert.rejects` compares with an APIError of this status. */
-export const refusal = (status) => ({ name: "APIError", code: status });
+/** Returns the properties of an APIError with a status, for `assert.rejects`. */
+export const apiError = (status) => ({ name: "APIError", code: status });

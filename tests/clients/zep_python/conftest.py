@@ -1,7 +1,7 @@
-"""zep-python 1.5.0 as its users have it, pointed at the server that USERKEEP_TEST_URL names.
+"""Tests of the unmodified zep-python 1.5.0 against the server at USERKEEP_TEST_URL.
 
-The server is fresh but shared by the whole run: a test makes its ids from `mark`, and passes over
-rows without it.
+The server is fresh, and shared by all tests: each test uses `mark` in its ids and ignores rows
+without it.
 """
 
 import asyncio
@@ -15,36 +15,36 @@ from zep_python import ZepClient
 
 def pytest_configure():
     if not os.environ.get("USERKEEP_TEST_URL"):
-        raise pytest.UsageError("USERKEEP_TEST_URL does not say where the server is.")
+        raise pytest.UsageError("Set USERKEEP_TEST_URL to the URL of a server.")
 
 
-class Awaited:
-    """The client's async half behind the sync half's names: `user.add` is `user.aadd`, awaited.
+class AsyncAdapter:
+    """The async methods of the client under the names of the sync ones: `add` awaits `aadd`.
 
-    So one plain test judges both halves.
+    So each test covers both.
     """
 
-    def __init__(self, half, runner):
-        self._half = half
+    def __init__(self, client, runner):
+        self._client = client
         self._runner = runner
 
     def __getattr__(self, name):
         if name in {"user", "memory", "message", "document"}:
-            return Awaited(getattr(self._half, name), self._runner)
+            return AsyncAdapter(getattr(self._client, name), self._runner)
 
         def call(*args, **kwargs):
-            started = getattr(self._half, f"a{name}")(*args, **kwargs)
-            if inspect.isasyncgen(started):
-                return self._chunks(started)
-            return self._runner.run(started)
+            result = getattr(self._client, f"a{name}")(*args, **kwargs)
+            if inspect.isasyncgen(result):
+                return self._chunks(result)
+            return self._runner.run(result)
 
         return call
 
     def _chunks(self, generator):
-        async def following():
+        async def next_chunk():
             return await anext(generator, None)
 
-        while chunk := self._runner.run(following()):
+        while chunk := self._runner.run(next_chunk()):
             yield chunk
 
 
@@ -56,7 +56,7 @@ def url():
 @pytest.fixture(scope="session", params=["sync", "async"])
 def zep(request, url):
     with asyncio.Runner() as runner, ZepClient(url) as client:
-        yield client if request.param == "sync" else Awaited(client, runner)
+        yield client if request.param == "sync" else AsyncAdapter(client, runner)
         runner.run(client.aclose())
 
 

@@ -1,4 +1,4 @@
-"""Ids as people choose them. The client leaves their encoding to its HTTP library."""
+"""Ids with any characters. The HTTP library of the client encodes them."""
 
 import pytest
 from zep_python import Memory, Message, NotFoundError, Session
@@ -18,14 +18,14 @@ names = pytest.mark.parametrize(
         "100%",
         "50% off",
         "a\\b",
-        # The space makes the library encode the percent sign too.
+        # Because of the space, the library also encodes the percent sign.
         "a b%2Fc",
     ],
 )
 
 
 @names
-def test_a_user_is_reached_by_the_id_it_was_given(zep, mark, name):
+def test_a_user_is_found_by_any_id(zep, mark, name):
     name = f"{mark}-{name}"
     user = zep.user.add(CreateUserRequest(user_id=name))
     assert user.user_id == name
@@ -39,7 +39,7 @@ def test_a_user_is_reached_by_the_id_it_was_given(zep, mark, name):
 
 
 @names
-def test_a_session_is_reached_by_the_id_it_was_given(zep, mark, name):
+def test_a_session_is_found_by_any_id(zep, mark, name):
     name = f"{mark}-{name}"
     session = zep.memory.add_session(Session(session_id=name))
     assert zep.memory.get_session(name) == session
@@ -54,13 +54,13 @@ def test_a_session_is_reached_by_the_id_it_was_given(zep, mark, name):
 
 
 @names
-def test_a_session_made_by_appending_has_the_id_it_was_given(zep, mark, name):
+def test_a_session_created_by_appending_has_the_given_id(zep, mark, name):
     name = f"{mark}-{name}"
     zep.memory.add_memory(name, Memory(messages=[Message(role="user", content="Hello")]))
     assert zep.memory.get_session(name).session_id == name
 
 
-def test_an_encoded_slash_reaches_the_user_with_a_slash(zep, mark):
+def test_an_encoded_slash_finds_the_user_with_a_slash(zep, mark):
     user = zep.user.add(CreateUserRequest(user_id=f"{mark}/b"))
     encoded = f"{mark}%2Fb"
     assert zep.user.get(encoded) == user
@@ -72,7 +72,7 @@ def test_an_encoded_slash_reaches_the_user_with_a_slash(zep, mark):
         zep.user.get(encoded)
 
 
-def test_an_encoded_slash_reaches_the_session_with_a_slash(zep, mark):
+def test_an_encoded_slash_finds_the_session_with_a_slash(zep, mark):
     session = zep.memory.add_session(Session(session_id=f"{mark}/s"))
     encoded = f"{mark}%2Fs"
     zep.memory.add_memory(encoded, Memory(messages=[Message(role="user", content="Hello")]))
@@ -84,7 +84,7 @@ def test_an_encoded_slash_reaches_the_session_with_a_slash(zep, mark):
         zep.memory.get_session(encoded)
 
 
-def test_an_id_that_only_looks_encoded_is_reached_too(zep, mark):
+def test_an_id_that_looks_encoded_is_found(zep, mark):
     name = f"{mark}%2Fb"
     user = zep.user.add(CreateUserRequest(user_id=name))
     session = zep.memory.add_session(Session(session_id=name, user_id=name))
@@ -101,8 +101,8 @@ def test_an_id_that_only_looks_encoded_is_reached_too(zep, mark):
     assert zep.memory.get_memory(name).messages == []
 
 
-def test_ids_are_told_apart_by_case(zep, mark):
-    small = zep.user.add(CreateUserRequest(user_id=f"{mark}-jane"))
-    large = zep.user.add(CreateUserRequest(user_id=f"{mark}-JANE"))
-    assert zep.user.get(f"{mark}-jane") == small
-    assert zep.user.get(f"{mark}-JANE") == large
+def test_ids_are_case_sensitive(zep, mark):
+    lower = zep.user.add(CreateUserRequest(user_id=f"{mark}-jane"))
+    upper = zep.user.add(CreateUserRequest(user_id=f"{mark}-JANE"))
+    assert zep.user.get(f"{mark}-jane") == lower
+    assert zep.user.get(f"{mark}-JANE") == upper

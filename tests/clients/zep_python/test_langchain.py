@@ -1,4 +1,4 @@
-"""What langchain-community makes of zep-python, pointed at the server."""
+"""The Zep classes of langchain-community, which use zep-python."""
 
 import asyncio
 from contextlib import ExitStack
@@ -9,37 +9,37 @@ from langchain_community.retrievers import ZepRetriever
 from langchain_community.retrievers.zep import SearchScope, SearchType
 from langchain_core.messages import AIMessage, HumanMessage
 
-TALK = ("I bought red shoes", "a", "b", "c", "Hats are nice", "d", "e", "f", "Red hats")
+CONTENTS = ("I bought red shoes", "a", "b", "c", "Hats are nice", "d", "e", "f", "Red hats")
 
 
 @pytest.fixture
-def make(url, mark):
-    """Makes objects of langchain's, and closes their clients, which they leave open."""
+def create(url, mark):
+    """Creates objects of langchain and closes their clients, which langchain leaves open."""
     with ExitStack() as stack:
 
-        def make_(kind, **settings):
-            made = kind(session_id=mark, url=url, **settings)
-            stack.callback(made.zep_client.close)
-            return made
+        def create(class_, **settings):
+            instance = class_(session_id=mark, url=url, **settings)
+            stack.callback(instance.zep_client.close)
+            return instance
 
-        yield make_
+        yield create
 
 
 @pytest.fixture
-def history(make):
-    """A history in which a few things were said."""
-    history = make(ZepChatMessageHistory)
-    history.add_messages([HumanMessage(content=content) for content in TALK])
+def history(create):
+    """A history with a few messages."""
+    history = create(ZepChatMessageHistory)
+    history.add_messages([HumanMessage(content=content) for content in CONTENTS])
     return history
 
 
 @pytest.fixture
-def retriever(make, history):
-    """What looks into the same session."""
-    return make(ZepRetriever, top_k=3)
+def retriever(create, history):
+    """A retriever for the same session."""
+    return create(ZepRetriever, top_k=3)
 
 
-def test_a_history_is_remembered_and_cleared(history):
+def test_a_history_is_stored_and_cleared(history):
     history.add_ai_message("Nice shoes")
     assert [message.content for message in history.messages][-2:] == ["Red hats", "Nice shoes"]
     assert isinstance(history.messages[-1], AIMessage)
@@ -57,7 +57,7 @@ def test_a_history_is_searched(history):
     assert first.message["content"] == "I bought red shoes"
 
 
-def test_a_retriever_gives_documents_the_nearest_first(retriever):
+def test_a_retriever_returns_documents_best_match_first(retriever):
     documents = retriever.invoke("Have I a red hat?")
     assert [document.page_content for document in documents][:2] == ["Red hats", "Hats are nice"]
     assert len(documents) == 3
@@ -66,21 +66,21 @@ def test_a_retriever_gives_documents_the_nearest_first(retriever):
     assert {"uuid", "created_at", "role", "token_count"} <= documents[0].metadata.keys()
 
 
-def test_a_retriever_is_awaited(retriever):
-    async def ask():
+def test_a_retriever_works_asynchronously(retriever):
+    async def invoke():
         documents = await retriever.ainvoke("Have I a red hat?")
         await retriever.zep_client.aclose()
         return documents
 
-    assert asyncio.run(ask()) == retriever.invoke("Have I a red hat?")
+    assert asyncio.run(invoke()) == retriever.invoke("Have I a red hat?")
 
 
-def test_a_retriever_understands_mmr_and_summaries(make, history):
-    mmr = make(ZepRetriever, top_k=None, search_type=SearchType.mmr, mmr_lambda=0.5)
+def test_a_retriever_can_use_mmr_and_summaries(create, history):
+    mmr = create(ZepRetriever, top_k=None, search_type=SearchType.mmr, mmr_lambda=0.5)
     assert mmr.invoke("shoes")[0].page_content == "I bought red shoes"
-    summaries = make(ZepRetriever, top_k=None, search_scope=SearchScope.summary)
+    summaries = create(ZepRetriever, top_k=None, search_scope=SearchScope.summary)
     assert summaries.invoke("shoes") == []
 
 
-def test_a_retriever_finds_nothing_in_an_unknown_session(make):
-    assert make(ZepRetriever, top_k=3).invoke("shoes") == []
+def test_a_retriever_finds_nothing_in_an_unknown_session(create):
+    assert create(ZepRetriever, top_k=3).invoke("shoes") == []

@@ -1,8 +1,8 @@
 """Lists of all users and all sessions.
 
-The client's own iterators count rows (`cursor` = 100, 200 …), other callers send the last `id` they
-saw. Both must see everyone once, whatever is deleted meanwhile. The server remembers cursors by
-limit, so each test has a chunk size of its own.
+The client's own iterators send an offset (`cursor` = 100, 200 …); other callers send the last `id`
+they received. Both must list every row once, also if rows are deleted in between. The server stores
+cursors by limit, so each test uses its own chunk size.
 """
 
 import pytest
@@ -62,7 +62,7 @@ def fill(rows, count):
     return list(range(count))
 
 
-def everyone(rows):
+def all_numbers(rows):
     return rows.numbers(rows.page())
 
 
@@ -73,7 +73,7 @@ def pages_by_last_id(rows, limit):
         page = rows.page(limit=limit, cursor=page[-1].id)
 
 
-def test_chunks_show_everyone_once_after_deletions_in_the_middle(rows):
+def test_chunks_list_every_row_once_after_deletions_in_the_middle(rows):
     fill(rows, 250)
     for number in range(75, 175):
         rows.delete(number)
@@ -81,15 +81,15 @@ def test_chunks_show_everyone_once_after_deletions_in_the_middle(rows):
     assert seen == [*range(75), *range(175, 250)]
 
 
-def test_a_loop_that_deletes_all_it_is_shown_leaves_none(rows):
+def test_a_loop_that_deletes_each_page_deletes_all_rows(rows):
     fill(rows, 60)
     for page in rows.chunks(7):
         for number in rows.numbers(page):
             rows.delete(number)
-    assert everyone(rows) == []
+    assert all_numbers(rows) == []
 
 
-def test_rows_added_meanwhile_disturb_nobody(rows):
+def test_rows_added_while_paginating_shift_no_rows(rows):
     late = iter(range(40, 60))
     before = fill(rows, 40)
     seen = []
@@ -101,7 +101,7 @@ def test_rows_added_meanwhile_disturb_nobody(rows):
     assert len(seen) == len(set(seen))
 
 
-def test_two_walks_at_once_see_everyone_once(rows):
+def test_two_concurrent_iterations_list_every_row_once(rows):
     before = fill(rows, 40)
     first, second = [], []
     for one, other in zip(rows.chunks(11), rows.chunks(11), strict=True):
@@ -110,7 +110,7 @@ def test_two_walks_at_once_see_everyone_once(rows):
     assert first == second == before
 
 
-def test_a_second_walk_sees_everyone_again(rows):
+def test_a_second_iteration_lists_every_row_again(rows):
     before = fill(rows, 20)
     for _ in range(2):
         assert [n for page in rows.chunks(13) for n in rows.numbers(page)] == before
@@ -124,7 +124,7 @@ def test_the_last_id_leads_to_the_next_page(rows):
     assert seen == [*range(10), *range(20, 40)]
 
 
-def test_the_last_id_leads_on_when_its_page_is_deleted(rows):
+def test_the_last_id_leads_to_the_next_page_after_deletions(rows):
     before = fill(rows, 40)
     seen = []
     for page in pages_by_last_id(rows, 6):
@@ -132,16 +132,16 @@ def test_the_last_id_leads_on_when_its_page_is_deleted(rows):
         for number in rows.numbers(page):
             rows.delete(number)
     assert seen == before
-    assert everyone(rows) == []
+    assert all_numbers(rows) == []
 
 
-def test_ids_rise_within_a_page(rows):
+def test_ids_increase_within_a_page(rows):
     fill(rows, 5)
     ids = [row.id for row in rows.page(limit=5)]
     assert ids == sorted(set(ids))
 
 
-def test_the_cursor_counts_rows(rows):
+def test_the_cursor_is_an_offset(rows):
     fill(rows, 5)
     uuids = [row.uuid for row in rows.page(limit=5)]
     assert [row.uuid for row in rows.page(limit=5, cursor=0)] == uuids
@@ -149,16 +149,16 @@ def test_the_cursor_counts_rows(rows):
 
 
 @pytest.mark.parametrize("limit", [None, 0, -1])
-def test_without_a_limit_everyone_is_listed(rows, limit):
+def test_without_a_limit_every_row_is_listed(rows, limit):
     before = fill(rows, 12)
     assert rows.numbers(rows.page(limit=limit)) == before
 
 
-def test_past_the_end_there_is_nobody(rows):
+def test_a_page_beyond_the_end_is_empty(rows):
     assert rows.page(limit=3, cursor=10**9) == []
 
 
-def test_a_limit_too_large_for_a_page_lists_everyone(rows):
+def test_a_very_large_limit_lists_every_row(rows):
     before = fill(rows, 12)
     assert rows.numbers(rows.page(limit=10**6)) == before
 

@@ -1,4 +1,4 @@
-"""Memory: appending to a session, and reading what the next prompt needs."""
+"""Memory: appending messages to a session, and reading the newest for a prompt."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -7,7 +7,7 @@ import pytest
 from zep_python import APIError, Memory, Message, NotFoundError, Session, ZepClient
 
 
-def turns(*contents, role="user"):
+def memory_of(*contents, role="user"):
     return Memory(messages=[Message(role=role, content=content) for content in contents])
 
 
@@ -15,7 +15,7 @@ def contents(memory):
     return [message.content for message in memory.messages]
 
 
-def test_memory_is_read_as_it_was_added(zep, mark):
+def test_memory_is_returned_as_added(zep, mark):
     added = [
         Message(role="user", content="I wear size 9 shoes", metadata={"topic": "shoes", "n": 1}),
         Message(role="ai", content="Noted"),
@@ -32,25 +32,25 @@ def test_memory_is_read_as_it_was_added(zep, mark):
     assert question.token_count == 0
 
 
-def test_words_and_roles_are_kept_to_the_letter(zep, mark):
-    said = [" \n", "", 'Zoë\'s 東京 🙂 \\ "<b>" \t', "long " * 20_000]
-    messages = [Message(role=f"a rôle {n}", content=text) for n, text in enumerate(said)]
-    messages.append(Message(role="", content="by nobody"))
+def test_contents_and_roles_are_stored_unchanged(zep, mark):
+    texts = [" \n", "", 'Zoë\'s 東京 🙂 \\ "<b>" \t', "long " * 20_000]
+    messages = [Message(role=f"a rôle {n}", content=text) for n, text in enumerate(texts)]
+    messages.append(Message(role="", content="without a role"))
     zep.memory.add_memory(mark, Memory(messages=messages))
     assert [(m.role, m.content) for m in zep.memory.get_memory(mark).messages] == [
         (m.role, m.content) for m in messages
     ]
 
 
-def test_the_oldest_comes_first(zep, mark):
-    zep.memory.add_memory(mark, turns("1", "2"))
-    zep.memory.add_memory(mark, turns("3"))
-    zep.memory.add_memory(mark, turns("4", "5"))
+def test_messages_are_in_order_oldest_first(zep, mark):
+    zep.memory.add_memory(mark, memory_of("1", "2"))
+    zep.memory.add_memory(mark, memory_of("3"))
+    zep.memory.add_memory(mark, memory_of("4", "5"))
     assert contents(zep.memory.get_memory(mark)) == ["1", "2", "3", "4", "5"]
 
 
-def test_memory_holds_the_newest_dozen_unless_told(zep, mark):
-    zep.memory.add_memory(mark, turns(*map(str, range(30))))
+def test_memory_has_the_newest_twelve_messages_by_default(zep, mark):
+    zep.memory.add_memory(mark, memory_of(*map(str, range(30))))
     newest = [str(n) for n in range(30)]
     assert contents(zep.memory.get_memory(mark)) == newest[-12:]
     assert contents(zep.memory.get_memory(mark, lastn=0)) == newest[-12:]
@@ -59,13 +59,13 @@ def test_memory_holds_the_newest_dozen_unless_told(zep, mark):
     assert contents(zep.memory.get_memory(mark, lastn=5_000)) == newest
 
 
-def test_fewer_than_none_is_refused(zep, mark):
+def test_a_negative_lastn_is_rejected(zep, mark):
     with pytest.raises(APIError, match="'status_code': 400"):
         zep.memory.get_memory(mark, lastn=-1)
 
 
-def test_without_a_summary_there_is_an_empty_one(zep, mark):
-    zep.memory.add_memory(mark, turns("Hello"))
+def test_a_missing_summary_is_an_empty_one(zep, mark):
+    zep.memory.add_memory(mark, memory_of("Hello"))
     summary = zep.memory.get_memory(mark).summary
     assert (summary.content, summary.token_count) == ("", 0)
     assert UUID(summary.uuid).int == UUID(summary.recent_message_uuid).int == 0
@@ -79,61 +79,61 @@ def test_the_memory_of_an_unknown_session_is_empty(zep, mark):
         zep.memory.get_session(mark)
 
 
-def test_appending_to_an_unknown_session_makes_it(zep, mark):
-    zep.memory.add_memory(mark, turns("Hello"))
+def test_appending_creates_an_unknown_session(zep, mark):
+    zep.memory.add_memory(mark, memory_of("Hello"))
     session = zep.memory.get_session(mark)
     assert (session.session_id, session.user_id, session.metadata) == (mark, None, None)
 
 
-def test_appending_nothing_makes_the_session_too(zep, mark):
+def test_appending_nothing_creates_the_session(zep, mark):
     assert zep.memory.add_memory(mark, Memory()) == "OK"
     assert zep.memory.get_session(mark).session_id == mark
     assert zep.memory.get_memory(mark).messages == []
 
 
-def test_appending_leaves_the_session_its_metadata(zep, mark):
+def test_appending_keeps_the_metadata_of_the_session(zep, mark):
     session = zep.memory.add_session(Session(session_id=mark, metadata={"topic": "shoes"}))
-    zep.memory.add_memory(mark, turns("Hello"))
+    zep.memory.add_memory(mark, memory_of("Hello"))
     after = zep.memory.get_session(mark)
     assert (after.uuid, after.metadata) == (session.uuid, session.metadata)
 
 
-def test_a_caller_may_name_and_count_a_message(zep, mark):
+def test_a_client_can_set_uuid_and_token_count(zep, mark):
     own = Message(role="user", content="Hello", uuid=str(uuid4()), token_count=7)
     zep.memory.add_memory(mark, Memory(messages=[own]))
     [message] = zep.memory.get_memory(mark).messages
     assert (message.uuid, message.token_count) == (own.uuid, 7)
 
 
-def test_the_time_of_a_message_is_when_it_came(zep, mark):
+def test_the_time_of_a_message_is_when_it_was_added(zep, mark):
     past = Message(role="user", content="Hello", created_at="2001-02-03T04:05:06Z")
     zep.memory.add_memory(mark, Memory(messages=[past]))
     [message] = zep.memory.get_memory(mark).messages
     assert message.created_at > "2025"
 
 
-def test_a_uuid_is_taken_once_in_a_session(zep, mark):
+def test_a_uuid_is_unique_in_a_session(zep, mark):
     own = Message(role="user", content="Hello", uuid=str(uuid4()))
     zep.memory.add_memory(mark, Memory(messages=[own]))
     with pytest.raises(APIError, match="'status_code': 400"):
-        zep.memory.add_memory(mark, Memory(messages=[*turns("before").messages, own]))
+        zep.memory.add_memory(mark, Memory(messages=[*memory_of("before").messages, own]))
     assert contents(zep.memory.get_memory(mark)) == ["Hello"]
 
 
-def test_a_broken_uuid_is_refused(zep, mark):
+def test_an_invalid_uuid_is_rejected(zep, mark):
     own = Message(role="user", content="Hello", uuid="not a uuid")
     with pytest.raises(APIError, match="'status_code': 400"):
         zep.memory.add_memory(mark, Memory(messages=[own]))
 
 
-def test_memory_as_read_can_be_added_to_another_session(zep, mark):
-    zep.memory.add_memory(mark, turns("1", "2"))
+def test_returned_memory_can_be_added_to_another_session(zep, mark):
+    zep.memory.add_memory(mark, memory_of("1", "2"))
     zep.memory.add_memory(f"{mark}-copy", zep.memory.get_memory(mark))
     assert contents(zep.memory.get_memory(f"{mark}-copy")) == ["1", "2"]
 
 
 def test_a_cleared_session_is_gone(zep, mark):
-    zep.memory.add_memory(mark, turns("Hello"))
+    zep.memory.add_memory(mark, memory_of("Hello"))
     assert zep.memory.delete_memory(mark) == "OK"
     assert zep.memory.get_memory(mark).messages == []
     with pytest.raises(NotFoundError):
@@ -142,14 +142,14 @@ def test_a_cleared_session_is_gone(zep, mark):
         zep.memory.delete_memory(mark)
 
 
-def test_a_cleared_session_can_be_filled_again(zep, mark):
-    zep.memory.add_memory(mark, turns("before"))
+def test_a_cleared_session_can_be_appended_to_again(zep, mark):
+    zep.memory.add_memory(mark, memory_of("before"))
     zep.memory.delete_memory(mark)
-    zep.memory.add_memory(mark, turns("after"))
+    zep.memory.add_memory(mark, memory_of("after"))
     assert contents(zep.memory.get_memory(mark)) == ["after"]
 
 
-def test_a_cleared_session_can_be_made_again(zep, mark):
+def test_a_cleared_session_can_be_created_again(zep, mark):
     first = zep.memory.add_session(Session(session_id=mark, metadata={"topic": "shoes"}))
     zep.memory.delete_memory(mark)
     second = zep.memory.add_session(Session(session_id=mark))
@@ -157,15 +157,15 @@ def test_a_cleared_session_can_be_made_again(zep, mark):
     assert second.metadata is None
 
 
-def test_appends_sent_at_once_are_all_kept(url, mark):
+def test_concurrent_appends_are_all_stored(url, mark):
     async def append_all():
         async with ZepClient(url) as client:
             await asyncio.gather(
-                *(client.memory.aadd_memory(mark, turns(f"{n}?", f"{n}!")) for n in range(40))
+                *(client.memory.aadd_memory(mark, memory_of(f"{n}?", f"{n}!")) for n in range(40))
             )
             return await client.message.aget_session_messages(mark)
 
-    kept = [message.content for message in asyncio.run(append_all())]
-    assert sorted(kept[::2]) == sorted(f"{n}?" for n in range(40))
-    # What was sent together stays together.
-    assert [answer[:-1] for answer in kept[1::2]] == [question[:-1] for question in kept[::2]]
+    stored = [message.content for message in asyncio.run(append_all())]
+    assert sorted(stored[::2]) == sorted(f"{n}?" for n in range(40))
+    # Messages of one request stay together.
+    assert [answer[:-1] for answer in stored[1::2]] == [question[:-1] for question in stored[::2]]

@@ -1,11 +1,11 @@
-"""Metadata: one set of rules for users, sessions and messages."""
+"""Metadata has the same rules for users, sessions and messages."""
 
 import pytest
 from zep_python import Memory, Message, Session
 from zep_python.user import CreateUserRequest, UpdateUserRequest
 
 
-class AUser:
+class UserMetadata:
     def __init__(self, zep, mark):
         self.zep = zep
         self.id = mark
@@ -20,7 +20,7 @@ class AUser:
         return self.zep.user.get(self.id).metadata
 
 
-class ASession:
+class SessionMetadata:
     def __init__(self, zep, mark):
         self.zep = zep
         self.id = mark
@@ -36,7 +36,7 @@ class ASession:
         return self.zep.memory.get_session(self.id).metadata
 
 
-class AMessage:
+class MessageMetadata:
     def __init__(self, zep, mark):
         self.zep = zep
         self.session = mark
@@ -48,7 +48,7 @@ class AMessage:
         self.id = stored.uuid
 
     def update(self, metadata):
-        # This client sends the dictionary itself as the body, so callers wrap it.
+        # The client sends the dictionary as the body, so callers wrap it.
         body = {"metadata": metadata}
         return self.zep.message.update_message_metadata(self.session, self.id, body).metadata
 
@@ -56,18 +56,18 @@ class AMessage:
         return self.zep.message.get_session_message(self.session, self.id).metadata
 
 
-@pytest.fixture(params=[AUser, ASession, AMessage])
-def thing(request, zep, mark):
+@pytest.fixture(params=[UserMetadata, SessionMetadata, MessageMetadata])
+def resource(request, zep, mark):
     return request.param(zep, mark)
 
 
-@pytest.fixture(params=[ASession, AMessage])
-def enriched(request, zep, mark):
-    """What Zep itself writes `system` into."""
+@pytest.fixture(params=[SessionMetadata, MessageMetadata])
+def with_system(request, zep, mark):
+    """A resource in whose metadata Zep writes `system` itself."""
     return request.param(zep, mark)
 
 
-def test_any_json_is_kept(thing):
+def test_any_json_is_stored(resource):
     metadata = {
         "text": "Zoë's 東京 🙂 \\ \" \n",
         "": "an empty key",
@@ -79,66 +79,66 @@ def test_any_json_is_kept(thing):
         "list": [1, [2, {"three": None}], []],
         "deep": {"er": {"est": {}}},
     }
-    thing.create(metadata)
-    assert thing.read() == metadata
+    resource.create(metadata)
+    assert resource.read() == metadata
 
 
-def test_objects_merge_key_by_key(thing):
-    thing.create({"wears": {"hat": "red", "shoes": {"size": 9}}, "lives": "Oslo"})
-    merged = thing.update({"wears": {"coat": "blue", "shoes": {"laces": True}}})
-    assert merged == thing.read()
+def test_objects_are_merged_by_key(resource):
+    resource.create({"wears": {"hat": "red", "shoes": {"size": 9}}, "lives": "Oslo"})
+    merged = resource.update({"wears": {"coat": "blue", "shoes": {"laces": True}}})
+    assert merged == resource.read()
     assert merged == {
         "wears": {"hat": "red", "coat": "blue", "shoes": {"size": 9, "laces": True}},
         "lives": "Oslo",
     }
 
 
-def test_lists_are_replaced(thing):
-    thing.create({"likes": ["tea", "coffee"]})
-    assert thing.update({"likes": ["milk"]}) == {"likes": ["milk"]} == thing.read()
+def test_lists_are_replaced(resource):
+    resource.create({"likes": ["tea", "coffee"]})
+    assert resource.update({"likes": ["milk"]}) == {"likes": ["milk"]} == resource.read()
 
 
-def test_null_is_stored(thing):
-    thing.create({"likes": "tea", "deep": {"likes": "tea"}})
-    merged = thing.update({"likes": None, "deep": {"likes": None}})
-    assert merged == {"likes": None, "deep": {"likes": None}} == thing.read()
+def test_null_is_stored(resource):
+    resource.create({"likes": "tea", "deep": {"likes": "tea"}})
+    merged = resource.update({"likes": None, "deep": {"likes": None}})
+    assert merged == {"likes": None, "deep": {"likes": None}} == resource.read()
 
 
-def test_a_value_of_another_kind_replaces(thing):
-    thing.create({"a": {"b": 1}, "c": 2})
-    assert thing.update({"a": 3, "c": {"d": 4}}) == {"a": 3, "c": {"d": 4}} == thing.read()
+def test_a_value_of_another_type_replaces_the_old_one(resource):
+    resource.create({"a": {"b": 1}, "c": 2})
+    assert resource.update({"a": 3, "c": {"d": 4}}) == {"a": 3, "c": {"d": 4}} == resource.read()
 
 
-def test_false_zero_and_empty_text_overwrite(thing):
-    thing.create({"a": True, "b": 1, "c": "text", "d": [1]})
+def test_false_zero_and_empty_text_replace_values(resource):
+    resource.create({"a": True, "b": 1, "c": "text", "d": [1]})
     empty = {"a": False, "b": 0, "c": "", "d": []}
-    assert thing.update(empty) == empty == thing.read()
+    assert resource.update(empty) == empty == resource.read()
 
 
-def test_an_empty_update_changes_nothing(thing):
-    thing.create({"likes": "tea"})
-    assert thing.update({}) == {"likes": "tea"} == thing.read()
+def test_an_empty_update_changes_nothing(resource):
+    resource.create({"likes": "tea"})
+    assert resource.update({}) == {"likes": "tea"} == resource.read()
 
 
-def test_an_update_without_metadata_changes_nothing(thing):
-    thing.create({"likes": "tea"})
-    assert thing.update(None) == {"likes": "tea"} == thing.read()
+def test_an_update_without_metadata_changes_nothing(resource):
+    resource.create({"likes": "tea"})
+    assert resource.update(None) == {"likes": "tea"} == resource.read()
 
 
-def test_metadata_may_come_later(thing):
-    thing.create(None)
-    assert not thing.read()
-    assert thing.update({"likes": "tea"}) == {"likes": "tea"} == thing.read()
+def test_metadata_can_be_added_later(resource):
+    resource.create(None)
+    assert not resource.read()
+    assert resource.update({"likes": "tea"}) == {"likes": "tea"} == resource.read()
 
 
-def test_an_update_leaves_what_the_server_wrote_under_system(enriched):
-    enriched.create({"system": {"intent": "greeting"}})
-    merged = enriched.update({"system": {"intent": "mine"}, "deep": {"system": "ordinary"}})
+def test_an_update_keeps_the_system_metadata(with_system):
+    with_system.create({"system": {"intent": "greeting"}})
+    merged = with_system.update({"system": {"intent": "mine"}, "deep": {"system": "ordinary"}})
     assert merged == {"system": {"intent": "greeting"}, "deep": {"system": "ordinary"}}
-    assert merged == enriched.read()
+    assert merged == with_system.read()
 
 
-def test_a_user_has_no_system_keys(zep, mark):
-    user = AUser(zep, mark)
+def test_system_metadata_of_a_user_is_ordinary(zep, mark):
+    user = UserMetadata(zep, mark)
     user.create({"system": {"theme": "dark"}})
     assert user.update({"system": {"theme": "light"}}) == {"system": {"theme": "light"}}

@@ -1,4 +1,4 @@
-"""Sessions: added, read, updated."""
+"""Sessions: created, read, updated."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -20,13 +20,13 @@ def shoes(zep, jane, mark):
     )
 
 
-def test_a_session_has_every_field_it_was_given(shoes, jane, mark):
+def test_a_session_has_all_given_fields(shoes, jane, mark):
     assert shoes.session_id == f"shoes-{mark}"
     assert shoes.user_id == jane.user_id
     assert shoes.metadata == {"topic": "shoes"}
 
 
-def test_a_session_gets_the_fields_a_server_gives(shoes):
+def test_a_session_has_the_fields_of_the_server(shoes):
     assert UUID(shoes.uuid).int
     assert shoes.id > 0
     assert abs(datetime.now(UTC) - datetime.fromisoformat(shoes.created_at)) < timedelta(minutes=1)
@@ -35,36 +35,36 @@ def test_a_session_gets_the_fields_a_server_gives(shoes):
     assert shoes.deleted_at is None
 
 
-def test_a_session_can_be_nothing_but_an_id(zep, mark):
+def test_a_session_can_have_only_an_id(zep, mark):
     session = zep.memory.add_session(Session(session_id=mark))
     assert session.session_id == mark
     assert (session.user_id, session.metadata) == (None, None)
 
 
-def test_empty_metadata_is_not_missing_metadata(zep, mark):
+def test_empty_metadata_differs_from_no_metadata(zep, mark):
     assert zep.memory.add_session(Session(session_id=mark, metadata={})).metadata == {}
     assert zep.memory.get_session(mark).metadata == {}
 
 
-def test_a_session_is_read_as_it_was_added(zep, shoes):
+def test_a_session_is_returned_as_created(zep, shoes):
     assert zep.memory.get_session(shoes.session_id) == shoes
 
 
-def test_an_id_is_given_only_once(zep, shoes):
+def test_an_id_is_unique(zep, shoes):
     with pytest.raises(APIError, match="'status_code': 400"):
         zep.memory.add_session(Session(session_id=shoes.session_id))
     assert zep.memory.get_session(shoes.session_id) == shoes
 
 
 @pytest.mark.parametrize("user_id", ["nobody", ""])
-def test_a_session_of_an_unknown_user_is_refused(zep, mark, user_id):
+def test_a_session_of_an_unknown_user_is_rejected(zep, mark, user_id):
     with pytest.raises(APIError, match="'status_code': 400"):
         zep.memory.add_session(Session(session_id=mark, user_id=user_id))
     with pytest.raises(NotFoundError):
         zep.memory.get_session(mark)
 
 
-def test_an_update_merges_metadata_and_leaves_the_rest(zep, shoes):
+def test_an_update_merges_metadata_and_changes_nothing_else(zep, shoes):
     updated = zep.memory.update_session(Session(session_id=shoes.session_id, metadata={"n": 1}))
     assert updated == shoes.copy(
         update={"metadata": {"topic": "shoes", "n": 1}, "updated_at": updated.updated_at}
@@ -72,13 +72,13 @@ def test_an_update_merges_metadata_and_leaves_the_rest(zep, shoes):
     assert zep.memory.get_session(shoes.session_id) == updated
 
 
-def test_an_update_of_nothing_is_a_touch(zep, shoes):
+def test_an_update_without_fields_changes_only_updated_at(zep, shoes):
     touched = zep.memory.update_session(Session(session_id=shoes.session_id))
     assert datetime.fromisoformat(touched.updated_at) > datetime.fromisoformat(shoes.updated_at)
     assert touched == shoes.copy(update={"updated_at": touched.updated_at})
 
 
-def test_a_session_as_read_can_be_sent_back_as_an_update(zep, shoes):
+def test_a_returned_session_can_be_sent_as_an_update(zep, shoes):
     shoes.metadata["topic"] = "boots"
     updated = zep.memory.update_session(shoes)
     assert updated == shoes.copy(update={"updated_at": updated.updated_at})

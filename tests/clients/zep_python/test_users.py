@@ -1,4 +1,4 @@
-"""Users: added, read, updated, deleted."""
+"""Users: created, read, updated, deleted."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ def jane(zep, mark):
     )
 
 
-def test_a_user_has_every_field_it_was_given(jane, mark):
+def test_a_user_has_all_given_fields(jane, mark):
     assert jane.user_id == f"jane-{mark}"
     assert jane.email == "jane@example.com"
     assert jane.first_name == "Jane"
@@ -28,7 +28,7 @@ def test_a_user_has_every_field_it_was_given(jane, mark):
     assert jane.metadata == {"foo": "bar"}
 
 
-def test_a_user_gets_the_fields_a_server_gives(jane):
+def test_a_user_has_the_fields_of_the_server(jane):
     assert jane.uuid.int
     assert jane.id > 0
     assert abs(datetime.now(UTC) - jane.created_at) < timedelta(minutes=1)
@@ -36,41 +36,41 @@ def test_a_user_gets_the_fields_a_server_gives(jane):
     assert jane.deleted_at is None
 
 
-def test_a_user_can_be_nothing_but_an_id(zep, mark):
+def test_a_user_can_have_only_an_id(zep, mark):
     user = zep.user.add(CreateUserRequest(user_id=mark))
     assert user.user_id == mark
     assert (user.email, user.first_name, user.last_name, user.metadata) == (None,) * 4
 
 
-def test_a_user_is_read_as_it_was_added(zep, jane):
+def test_a_user_is_returned_as_created(zep, jane):
     assert zep.user.get(jane.user_id) == jane
 
 
-def test_users_are_numbered_in_the_order_they_came(zep, jane, mark):
+def test_user_numbers_increase(zep, jane, mark):
     john = zep.user.add(CreateUserRequest(user_id=f"john-{mark}"))
     assert john.id > jane.id
 
 
-def test_text_is_kept_to_the_letter(zep, mark):
+def test_texts_are_stored_unchanged(zep, mark):
     name = ' Zoë\n\t"O\'Neill" \\ 東京 🙂 </p> '
     zep.user.add(CreateUserRequest(user_id=mark, first_name=name, email="not an address"))
     assert zep.user.get(mark).first_name == name
     assert zep.user.get(mark).email == "not an address"
 
 
-def test_an_update_changes_what_it_names_and_nothing_else(zep, jane):
+def test_an_update_changes_only_the_given_fields(zep, jane):
     updated = zep.user.update(UpdateUserRequest(user_id=jane.user_id, email="j@example.org"))
     assert updated == jane.copy(update={"email": "j@example.org", "updated_at": updated.updated_at})
     assert zep.user.get(jane.user_id) == updated
 
 
-def test_an_update_moves_the_time_of_update(zep, jane):
+def test_an_update_changes_updated_at(zep, jane):
     updated = zep.user.update(UpdateUserRequest(user_id=jane.user_id))
     assert updated.updated_at > jane.updated_at
     assert updated.created_at == jane.created_at
 
 
-def test_empty_text_in_an_update_clears_nothing(zep, jane):
+def test_an_empty_text_in_an_update_changes_nothing(zep, jane):
     updated = zep.user.update(
         UpdateUserRequest(user_id=jane.user_id, email="", first_name="", last_name="")
     )
@@ -81,21 +81,21 @@ def test_empty_text_in_an_update_clears_nothing(zep, jane):
     )
 
 
-def test_a_user_as_read_can_be_sent_back_as_an_update(zep, jane):
-    # All but the uuid: with one, this client fails to write its own request as JSON.
+def test_a_returned_user_can_be_sent_as_an_update(zep, jane):
+    # Without the uuid: the client cannot encode it as JSON.
     everything = jane.dict(exclude={"uuid"})
     updated = zep.user.update(UpdateUserRequest(**everything))
     assert updated == jane.copy(update={"updated_at": updated.updated_at})
 
 
-def test_an_id_is_given_only_once(zep, jane):
-    with pytest.raises(APIError, match="'status_code': 400") as refusal:
+def test_an_id_is_unique(zep, jane):
+    with pytest.raises(APIError, match="'status_code': 400") as caught:
         zep.user.add(CreateUserRequest(user_id=jane.user_id, first_name="Other"))
-    assert jane.user_id in refusal.value.response_data["message"]
+    assert jane.user_id in caught.value.response_data["message"]
     assert zep.user.get(jane.user_id) == jane
 
 
-def test_a_user_without_an_id_is_refused(zep):
+def test_a_user_without_an_id_is_rejected(zep):
     with pytest.raises(APIError, match="'status_code': 400"):
         zep.user.add(CreateUserRequest(user_id=""))
 
@@ -117,13 +117,13 @@ def test_a_deleted_user_is_not_found(zep, jane):
         zep.user.delete(jane.user_id)
 
 
-def test_the_empty_id_deletes_nobody(zep, jane):
+def test_an_empty_id_deletes_nothing(zep, jane):
     with pytest.raises(APIError, match="'status_code': 405"):
         zep.user.delete("")
     assert zep.user.get(jane.user_id) == jane
 
 
-def test_a_user_has_the_sessions_made_for_them(zep, jane, mark):
+def test_the_sessions_of_a_user_are_listed(zep, jane, mark):
     names = {f"{mark}-{n}" for n in range(3)}
     made = [
         zep.memory.add_session(Session(session_id=name, user_id=jane.user_id, metadata={"n": name}))

@@ -1,19 +1,19 @@
-"""What the door does not have yet, it says, rather than answer something wrong."""
+"""Unsupported routes return 501."""
 
 import pytest
 from zep_python import APIError
 
-refused = pytest.raises(APIError, match="'status_code': 501")
+not_implemented = pytest.raises(APIError, match="'status_code': 501")
 
 
-def test_collections_are_refused_clearly(zep):
-    with refused:
+def test_collections_return_501(zep):
+    with not_implemented:
         zep.document.add_collection("papers", embedding_dimensions=8, is_auto_embedded=False)
-    with refused:
+    with not_implemented:
         zep.document.get_collection("papers")
-    with refused:
+    with not_implemented:
         zep.document.update_collection("papers", description="All of them")
-    with refused:
+    with not_implemented:
         zep.document.list_collections()
-    with refused:
+    with not_implemented:
         zep.document.delete_collection("papers")

@@ -20,7 +20,7 @@ from tests.residue.homes import Home, SqliteHome
 from tests.residue.openings import Opening, opened
 from tests.residue.people import Life, Person
 from tests.residue.texts import Canaries, Texts
-from tests.storage.disks import ShakyDisk
+from tests.storage.faulty_disk import FaultyDisk
 from userkeep import Erasure, NotFound, UserkeepError
 
 PURGE_S = 60
@@ -69,12 +69,12 @@ def tell(seed: int, home: Home) -> Plan:
 
 
 @contextmanager
-def _disk(home: Home, plan: Plan) -> Iterator[ShakyDisk | None]:
+def _disk(home: Home, plan: Plan) -> Iterator[FaultyDisk | None]:
     """The disk of a file that this process opens: it can be full."""
     if plan.is_served or not isinstance(home, SqliteHome):
         yield None
         return
-    disk = ShakyDisk()
+    disk = FaultyDisk()
     try:
         yield disk
     finally:
@@ -83,7 +83,7 @@ def _disk(home: Home, plan: Plan) -> Iterator[ShakyDisk | None]:
 
 
 class _Story:
-    def __init__(self, random: Random, plan: Plan, home: Home, disk: ShakyDisk | None) -> None:
+    def __init__(self, random: Random, plan: Plan, home: Home, disk: FaultyDisk | None) -> None:
         self._random = random
         self._plan = plan
         self._home = home

@@ -1,4 +1,4 @@
-"""Engines on files of their own, closed at the end of each test."""
+"""Engines on new files, closed at the end of each test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 import pytest
 
-from tests.storage.disks import ShakyDisk
-from tests.storage.notes import QUERIES, make
+from tests.storage.faulty_disk import FaultyDisk
+from tests.storage.notes import QUERIES, create_table
 from userkeep.storage.sqlite import SqliteEngine, writer
 from userkeep.storage.sqlite import connection as connections
 
@@ -18,13 +18,13 @@ OpenEngine = Callable[..., SqliteEngine]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a database may be."""
+    """The path of a database that does not exist yet."""
     return tmp_path / "userkeep.db"
 
 
 @pytest.fixture
 def open_engine(path: Path) -> Iterator[OpenEngine]:
-    """Opens engines with the tests' own queries, as `open_engine(queue_limit=2)`."""
+    """Opens engines with the queries of these tests: `open_engine(queue_limit=2)`."""
     with ExitStack() as stack:
 
         def open_(at: Path | str = path, **settings: Any) -> SqliteEngine:
@@ -39,7 +39,7 @@ def open_engine(path: Path) -> Iterator[OpenEngine]:
 def engine(open_engine: OpenEngine) -> SqliteEngine:
     """An engine with an empty table of notes."""
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
     return engine
 
 
@@ -56,21 +56,21 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
-    """Connections wait for another program's lock not for 5 s, but for as long as this says."""
+def short_busy_timeout(monkeypatch: pytest.MonkeyPatch) -> float:
+    """How long connections wait for another program's lock, in seconds, instead of 5 s."""
     monkeypatch.setattr(connections, "BUSY_TIMEOUT_MS", 300)
     return 0.3
 
 
 @pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the writer lane no time passes, so that a busy machine does not cut a group in two."""
+def unlimited_group_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes for the writer, so that a busy machine does not split a group."""
     monkeypatch.setattr(writer, "perf_counter", lambda: 0.0)
 
 
 @pytest.fixture
-def disk() -> Iterator[ShakyDisk]:
-    """The disk of every database opened in the test: it works until it is told to fail."""
-    disk = ShakyDisk()
+def disk() -> Iterator[FaultyDisk]:
+    """The disk of every database opened in the test; it works until a failure is set."""
+    disk = FaultyDisk()
     yield disk
     disk.unregister()

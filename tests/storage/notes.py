@@ -1,4 +1,4 @@
-"""A little table of the tests' own, for an engine that knows none, and ways to look at the file."""
+"""A small table for tests of an engine, and helpers that look at the database file."""
 
 import asyncio
 import threading
@@ -27,7 +27,7 @@ CREATE TABLE notes (
 INSERT INTO notes (text, written_at) VALUES (:text, :now_at);
 
 -- name: answer_note
--- Whether there is such a note is looked at by COMMIT.
+-- The foreign key is checked by COMMIT.
 INSERT INTO notes (answers, text) VALUES (:answers, :text);
 
 -- name: add_and_interrupt
@@ -44,7 +44,7 @@ SELECT written_at FROM notes ORDER BY id;
 SELECT count(*) FROM notes;
 
 -- name: search
--- Takes as long as it is told, and looks at the notes.
+-- Takes as long as :steps says, and reads the notes.
 WITH RECURSIVE numbers(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM numbers WHERE n < :steps)
 SELECT count(*) + (SELECT count(*) FROM notes) FROM numbers;
 
@@ -58,13 +58,13 @@ QUERIES: dict[str, Query] = load_queries("sqlite") | {
 }
 
 
-def make(tx: Transaction) -> None:
-    """The table."""
+def create_table(tx: Transaction) -> None:
+    """Create the table."""
     tx.execute("make_notes")
 
 
-def note(text: str) -> Operation[str]:
-    """An operation that writes a note and gives its text."""
+def add_note(text: str) -> Operation[str]:
+    """Return an operation that adds a note and returns its text."""
 
     def write(tx: Transaction) -> str:
         tx.execute("add_note", text=text, now_at=tx.now)
@@ -73,41 +73,41 @@ def note(text: str) -> Operation[str]:
     return write
 
 
-def noted(engine: SqliteEngine) -> list[str]:
-    """All notes that a reader sees."""
+def read_notes(engine: SqliteEngine) -> list[str]:
+    """Return all notes that a reader sees."""
     return engine.read(lambda tx: tx.fetch_all("notes", str))
 
 
-def noted_in(path: Path) -> list[str]:
-    """All notes in the file, as another program sees them."""
+def notes_in_file(path: Path) -> list[str]:
+    """Return all notes in the file, as another program sees them."""
     with closing(apsw.Connection(str(path))) as connection:
         return [text for (text,) in connection.execute("SELECT text FROM notes ORDER BY id")]
 
 
 @contextmanager
-def held(engine: SqliteEngine) -> Iterator[None]:
-    """While this lasts the writer lane is busy, so what is asked of it meanwhile is one group."""
-    is_held, is_over = threading.Event(), threading.Event()
+def writer_blocked(engine: SqliteEngine) -> Iterator[None]:
+    """Keep the writer busy, so that the operations submitted meanwhile form one group."""
+    is_blocked, is_over = threading.Event(), threading.Event()
 
-    def hold(_tx: Transaction) -> None:
-        is_held.set()
+    def block(_tx: Transaction) -> None:
+        is_blocked.set()
         is_over.wait(30)
 
     with ThreadPoolExecutor(1) as pool:
-        holding = pool.submit(engine.write, hold)
-        is_held.wait(30)
+        blocking = pool.submit(engine.write, block)
+        is_blocked.wait(30)
         try:
             yield
         finally:
             is_over.set()
-            holding.result(30)
+            blocking.result(30)
 
 
-def together(engine: SqliteEngine, *operations: Operation[Any]) -> list[Any]:
-    """Run operations in one group; what each gave, or the exception it raised."""
+def run_in_one_group(engine: SqliteEngine, *operations: Operation[Any]) -> list[Any]:
+    """Run operations in one group; return the result or the exception of each."""
 
     async def run() -> list[Any]:
-        with held(engine):
+        with writer_blocked(engine):
             waiting = [asyncio.ensure_future(engine.write_async(each)) for each in operations]
             await asyncio.sleep(0)
         return await asyncio.gather(*waiting, return_exceptions=True)
@@ -115,15 +115,15 @@ def together(engine: SqliteEngine, *operations: Operation[Any]) -> list[Any]:
     return asyncio.run(run())
 
 
-def commits_in_log(path: Path) -> int:
-    """How many commits the write-ahead log holds: each ends in a frame that says so."""
-    log = Path(f"{path}-wal").read_bytes()
-    page_bytes, salts = int.from_bytes(log[8:12]), log[16:24]
-    frames = [log[at : at + 24] for at in range(32, len(log), 24 + page_bytes)]
+def commits_in_wal(path: Path) -> int:
+    """Return the number of commits in the WAL: each ends in a frame that is marked."""
+    wal = Path(f"{path}-wal").read_bytes()
+    page_bytes, salts = int.from_bytes(wal[8:12]), wal[16:24]
+    frames = [wal[at : at + 24] for at in range(32, len(wal), 24 + page_bytes)]
     return sum(frame[8:16] == salts and frame[4:8] != bytes(4) for frame in frames)
 
 
-def log_bytes(path: Path) -> int:
-    """The size of the write-ahead log; 0 where there is none."""
-    log = Path(f"{path}-wal")
-    return log.stat().st_size if log.exists() else 0
+def wal_bytes(path: Path) -> int:
+    """Return the size of the WAL; 0 if there is none."""
+    wal = Path(f"{path}-wal")
+    return wal.stat().st_size if wal.exists() else 0

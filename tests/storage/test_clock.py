@@ -1,11 +1,11 @@
-"""The clock of the writer lane: whatever the machine's clock does, time goes on."""
+"""The clock of the writer: time increases, whatever the system clock does."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.storage.conftest import OpenEngine
-from tests.storage.notes import note, together
+from tests.storage.notes import add_note, run_in_one_group
 from userkeep.config import Settings
 from userkeep.domain.message import NewMessage
 from userkeep.domain.scope import Scope
@@ -23,8 +23,8 @@ NOON = 1_900_000_000_000_000
 SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
 
 
-class MachineClock:
-    """The machine's clock, which may stand still or jump."""
+class SystemClock:
+    """The system clock, which may stand still or jump."""
 
     def __init__(self, microseconds: int) -> None:
         self.microseconds = microseconds
@@ -34,9 +34,9 @@ class MachineClock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> MachineClock:
-    """The machine's clock; at first it stands still at noon."""
-    clock = MachineClock(NOON)
+def clock(monkeypatch: pytest.MonkeyPatch) -> SystemClock:
+    """The system clock; at first it stands still at noon."""
+    clock = SystemClock(NOON)
     monkeypatch.setattr(clocks, "time_ns", clock)
     return clock
 
@@ -49,32 +49,32 @@ def times(engine: SqliteEngine) -> list[int]:
     return engine.read(lambda tx: tx.fetch_all("times", int))
 
 
-def test_while_the_machines_clock_stands_still_time_goes_on(
-    clock: MachineClock, engine: SqliteEngine
+def test_time_increases_while_the_system_clock_stands_still(
+    clock: SystemClock, engine: SqliteEngine
 ) -> None:
     for n in range(5):
-        engine.write(note(f"note {n}"))
+        engine.write(add_note(f"note {n}"))
     seen = times(engine)
     assert seen == sorted(set(seen))
     assert NOON <= seen[0] <= seen[-1] <= NOON + 100
 
 
-def test_each_operation_of_a_group_has_a_time_of_its_own(
-    clock: MachineClock, engine: SqliteEngine
+def test_each_operation_of_a_group_has_its_own_time(
+    clock: SystemClock, engine: SqliteEngine
 ) -> None:
-    together(engine, *[note(f"note {n}") for n in range(20)])
+    run_in_one_group(engine, *[add_note(f"note {n}") for n in range(20)])
     seen = times(engine)
     assert len(seen) == 20
     assert seen == sorted(set(seen))
 
 
-def test_time_follows_the_machines_clock_forward(clock: MachineClock, engine: SqliteEngine) -> None:
+def test_time_follows_the_system_clock_forward(clock: SystemClock, engine: SqliteEngine) -> None:
     clock.microseconds = NOON + HOUR
     assert now(engine) == NOON + HOUR
 
 
-def test_time_does_not_follow_the_machines_clock_back(
-    clock: MachineClock, engine: SqliteEngine
+def test_time_does_not_follow_the_system_clock_back(
+    clock: SystemClock, engine: SqliteEngine
 ) -> None:
     before = now(engine)
     clock.microseconds = NOON - 24 * HOUR
@@ -84,15 +84,15 @@ def test_time_does_not_follow_the_machines_clock_back(
     assert now(engine) == NOON + HOUR
 
 
-def test_an_operation_has_one_time_from_beginning_to_end(
-    clock: MachineClock, engine: SqliteEngine
+def test_the_time_does_not_change_during_an_operation(
+    clock: SystemClock, engine: SqliteEngine
 ) -> None:
-    def look_twice(tx: Transaction) -> tuple[Instant, Instant]:
+    def read_clock_twice(tx: Transaction) -> tuple[Instant, Instant]:
         first = tx.now
         clock.microseconds += HOUR
         return first, tx.now
 
-    first, second = engine.write(look_twice)
+    first, second = engine.write(read_clock_twice)
     assert first == second
 
 
@@ -138,8 +138,8 @@ def say_something(tx: Transaction) -> Instant:
     ],
     ids=lambda history: ", ".join(each.__name__ for each in history),
 )
-def test_after_a_restart_time_goes_on_from_the_newest_in_the_database(
-    clock: MachineClock, open_engine: OpenEngine, history: list[Operation[Instant]]
+def test_time_continues_from_the_newest_row_after_a_restart(
+    clock: SystemClock, open_engine: OpenEngine, history: list[Operation[Instant]]
 ) -> None:
     engine = open_engine()
     for step in history:
@@ -150,9 +150,7 @@ def test_after_a_restart_time_goes_on_from_the_newest_in_the_database(
     assert now(open_engine()) > newest
 
 
-def test_a_restart_without_a_jump_costs_no_time(
-    clock: MachineClock, open_engine: OpenEngine
-) -> None:
+def test_time_does_not_jump_ahead_at_a_restart(clock: SystemClock, open_engine: OpenEngine) -> None:
     engine = open_engine()
     engine.write(add_jane)
     engine.close()
@@ -160,8 +158,8 @@ def test_a_restart_without_a_jump_costs_no_time(
     assert now(open_engine()) == NOON + HOUR
 
 
-def test_the_instance_as_a_whole_goes_on_from_its_newest_time(
-    clock: MachineClock, path: Path
+def test_an_instance_continues_from_its_newest_time_after_a_restart(
+    clock: SystemClock, path: Path
 ) -> None:
     settings = Settings(database_url=f"sqlite:///{path}")
     userkeep = open_instance(settings)

@@ -1,4 +1,4 @@
-"""Filters as both engines print them: what they find is what the tree says, and nothing is kept."""
+"""Filters on both engines: they find what the filter matches, and their statements are not kept."""
 
 import asyncio
 from collections.abc import Iterator
@@ -48,36 +48,36 @@ from userkeep.storage.sqlite.transaction import SqliteTransaction
 SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
 
 
-# What a tree says, in Python.
+# What a filter matches, in Python.
 
 
 class Nothing:
-    """Where a path leads to nothing."""
+    """There is nothing at a path."""
 
 
-def meets(node: Node, document: Any, root: Any) -> bool:
-    """Whether a document is as a filter says; None where there is none."""
+def matches(node: Node, document: Any, root: Any) -> bool:
+    """Return whether a document matches a filter."""
     match node:
         case And(nodes):
-            return all(meets(each, document, root) for each in nodes)
+            return all(matches(each, document, root) for each in nodes)
         case Or(nodes):
-            return any(meets(each, document, root) for each in nodes)
+            return any(matches(each, document, root) for each in nodes)
         case Not(inner):
-            return not meets(inner, document, root)
+            return not matches(inner, document, root)
         case AtRoot(inner):
-            return meets(inner, root, root)
+            return matches(inner, root, root)
         case IsArray(path):
             return isinstance(at(path, document), list)
         case AnyItem(path, inner, or_itself):
             found = at(path, document)
             items = found if isinstance(found, list) else [found] if or_itself else []
-            return any(meets(inner, each, root) for each in items if each is not Nothing)
+            return any(matches(inner, each, root) for each in items if each is not Nothing)
         case Condition(path, op, value):
-            return holds(op, at(path, document), value)
+            return is_true(op, at(path, document), value)
 
 
 def at(path: Path, document: Any) -> Any:
-    """What is there."""
+    """Return what is at a path."""
     for step in path:
         if isinstance(step, str):
             document = document.get(step, Nothing) if isinstance(document, dict) else Nothing
@@ -87,8 +87,8 @@ def at(path: Path, document: Any) -> Any:
     return document
 
 
-def holds(op: str, found: Any, value: Any) -> bool:
-    """Whether a condition is true of what was found."""
+def is_true(op: str, found: Any, value: Any) -> bool:
+    """Return whether a condition is true of a value."""
     if op == "exists":
         return (found is not Nothing) is value
     if found is Nothing:
@@ -100,20 +100,20 @@ def holds(op: str, found: Any, value: Any) -> bool:
             return any(is_equal(found, each) for each in value)
         case "contains":
             in_text = isinstance(found, str) and isinstance(value, str) and value in found
-            return in_text or (isinstance(found, list) and holds_any(found, value))
+            return in_text or (isinstance(found, list) and contains(found, value))
         case "starts_with":
             return isinstance(found, str) and found.startswith(value)
         case _:
             return is_equal(found, value) if op == "eq" else is_ordered(op, found, value)
 
 
-def holds_any(items: list[Any], value: Any) -> bool:
-    """Whether one of them is equal."""
+def contains(items: list[Any], value: Any) -> bool:
+    """Return whether one of the items is equal."""
     return any(is_equal(each, value) for each in items)
 
 
 def is_ordered(op: str, found: Any, value: Any) -> bool:
-    """Whether one is greater or less than the other."""
+    """Compare two values."""
     if kind(found) != kind(value):
         return False
     compared = {"gt": found > value, "gte": found >= value, "lt": found < value}
@@ -121,12 +121,12 @@ def is_ordered(op: str, found: Any, value: Any) -> bool:
 
 
 def is_equal(found: Any, value: Scalar) -> bool:
-    """Whether two are the same."""
+    """Return whether two values are equal."""
     return kind(found) == kind(value) and kind(value) != "other" and bool(found == value)
 
 
 def kind(value: Any) -> str:
-    """What can be equal to each other."""
+    """Return the kind of a value; only values of one kind can be equal."""
     match value:
         case None | bool():
             return str(value)
@@ -137,19 +137,19 @@ def kind(value: Any) -> str:
     return "other"
 
 
-# What the engines say.
+# What the engines find.
 
 
 @pytest.fixture(scope="module")
 def on_sqlite() -> Iterator[Find]:
-    """Whether SQLite finds a document."""
+    """Returns whether SQLite finds a document."""
     with finding_on_sqlite() as find:
         yield find
 
 
 @pytest.fixture(scope="module")
 def on_postgres() -> Iterator[Find]:
-    """Whether PostgreSQL finds a document."""
+    """Returns whether PostgreSQL finds a document."""
     with finding_on_postgres() as find:
         yield find
 
@@ -192,19 +192,17 @@ NODES: st.SearchStrategy[Node] = st.recursive(
 @example(Condition(("a",), "contains", 1), {"a": [[1]]})
 @example(Condition(("a",), "in", (1, None)), {"a": [1]})
 @example(AnyItem((), Not(Condition((), "exists", True))), None)
-def test_both_engines_find_what_the_tree_says(
+def test_both_engines_find_what_the_filter_matches(
     on_sqlite: Find, on_postgres: Find, node: Node, document: Any
 ) -> None:
     metadata = Nothing if document is None else document
-    expected = meets(node, metadata, metadata)
+    expected = matches(node, metadata, metadata)
     assert on_sqlite(node, document) is expected
     assert on_postgres(node, document) is expected
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1))
-def test_a_number_equals_itself_to_the_last_digit(
-    on_sqlite: Find, on_postgres: Find, number: float
-) -> None:
+def test_a_number_equals_itself_exactly(on_sqlite: Find, on_postgres: Find, number: float) -> None:
     document = {"a": number}
     for find in (on_sqlite, on_postgres):
         for op, is_found in (("eq", True), ("gte", True), ("lte", True), ("gt", False)):
@@ -213,7 +211,7 @@ def test_a_number_equals_itself_to_the_last_digit(
         assert find(AnyItem(("a",), Condition((), "eq", number), or_itself=True), document)
 
 
-def test_no_text_of_a_caller_is_in_the_sql() -> None:
+def test_no_text_of_a_client_is_in_the_sql() -> None:
     text = "MINE"
     tree = And(
         (
@@ -229,16 +227,16 @@ def test_no_text_of_a_caller_is_in_the_sql() -> None:
         assert all(text in str(value) for value in printer.values.values())
 
 
-# How long it may take.
+# Time limits.
 
 
 def search(tx: Transaction, node: Node | None = None) -> list[Session]:
-    """A list, as a service asks for it."""
+    """List sessions, as a service does."""
     return tx.fetch_all("list_sessions", Session, project_id=1, limit=1, filter=node)
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
-def test_a_search_that_takes_too_long_is_stopped_with_one_sentence(
+def test_a_search_that_takes_too_long_is_stopped_with_an_explanation(
     engine: str, tmp_path: Folder
 ) -> None:
     is_not_there = Not(AnyItem(("words",), Condition((), "contains", "shoes")))
@@ -262,7 +260,7 @@ def test_a_search_that_takes_too_long_is_stopped_with_one_sentence(
 
 
 def opened_engine(name: str, folder: Folder) -> Engine:
-    """An engine on a fresh database, whose searches may take a tenth of a second."""
+    """Open an engine on a new database, with a time limit of 0.1 s for long reads."""
     if name == "postgres":
         url = postgres_server().new_database()
         return PostgresEngine(url, load_queries("postgres"), read_limit_ms=100)
@@ -270,7 +268,7 @@ def opened_engine(name: str, folder: Folder) -> Engine:
     return SqliteEngine(path, load_queries("sqlite"), read_limit_ms=100)
 
 
-def test_a_list_with_a_filter_runs_beside_the_others() -> None:
+def test_a_list_with_a_filter_counts_as_an_unbounded_read() -> None:
     queries = [each.query for each in OPERATIONS if each.query]
     taking = [query for query in queries if "filter" in query.__struct_fields__]
     assert len(taking) == 4
@@ -279,16 +277,16 @@ def test_a_list_with_a_filter_runs_beside_the_others() -> None:
         assert not read_query([("limit", "10"), ("filter", "{}")], query).is_bounded
 
 
-# What is kept.
+# Caches of statements.
 
 
 def many_filters() -> Iterator[Node]:
-    """Filters of which no two are printed alike."""
+    """Yield filters that all have different SQL."""
     for size in range(1, 151):
         yield Or(tuple(Condition((f"a{n}",), "eq", n) for n in range(size)))
 
 
-def test_statements_with_a_filter_do_not_stay_in_postgresql_nor_with_us() -> None:
+def test_statements_with_a_filter_are_not_kept_in_postgresql_or_here() -> None:
     queries = load_queries("postgres") | {
         "prepared": Query("SELECT name FROM pg_prepared_statements ORDER BY name")
     }
@@ -303,7 +301,7 @@ def test_statements_with_a_filter_do_not_stay_in_postgresql_nor_with_us() -> Non
         assert statement.cache_info().currsize == kept
 
 
-def test_statements_with_a_filter_push_no_others_out_of_sqlites_cache() -> None:
+def test_statements_with_a_filter_do_not_evict_others_from_sqlites_cache() -> None:
     with closing(apsw.Connection(":memory:")) as connection:
         migrate(connection, ":memory:")
         tx = SqliteTransaction(connection.cursor(), load_queries("sqlite"), Instant(0))

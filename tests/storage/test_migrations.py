@@ -1,12 +1,10 @@
-"""Schema changes: each is applied once, whole or not at all, and their sum is what is printed.
+"""Migrations: each is applied once, completely or not at all.
 
-The schema of a fresh database is printed in `schema.sqlite.sql`, beside this file. A change of the
-schema is a new step in userkeep/storage/migrations/sqlite/ (never an edit of a step that was
-released), and then:
+The schema that they give is in `schema.sqlite.sql`, beside this file. To change the schema, add a
+migration to userkeep/storage/migrations/sqlite/ (never edit a released one), then generate that
+file again, and read the difference before you commit it:
 
     USERKEEP_TEST_RENEW=1 .venv/bin/pytest tests/storage/test_migrations.py
-
-prints the schema anew. Read the difference before you commit it.
 """
 
 import os
@@ -27,7 +25,7 @@ from userkeep.storage.sqlite import SqliteEngine, migrations
 from userkeep.storage.sqlite.connection import connect
 from userkeep.storage.sqlite.migrations import migrate
 
-PRINTED = Path(__file__).with_name("schema.sqlite.sql")
+GENERATED = Path(__file__).with_name("schema.sqlite.sql")
 KNOWN = load_migrations("sqlite")
 
 
@@ -39,7 +37,7 @@ def connection(path: Path) -> Iterator[apsw.Connection]:
 
 
 def schema(connection: apsw.Connection) -> str:
-    """All that a database declares: table by table, each with its indexes; spaces evened out."""
+    """Return the SQL of a schema: table by table, each with its indexes; spaces normalized."""
     sql = """
         SELECT sql FROM sqlite_schema
         WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite@_%' ESCAPE '@'
@@ -54,111 +52,113 @@ def recorded(connection: apsw.Connection) -> list[tuple[int, str]]:
     return list(connection.execute("SELECT number, name FROM schema_migrations ORDER BY number"))
 
 
-def with_steps(monkeypatch: pytest.MonkeyPatch, *more: str) -> list[Migration]:
-    """The program knows these steps too."""
+def with_migrations(monkeypatch: pytest.MonkeyPatch, *more: str) -> list[Migration]:
+    """Add migrations to those that the program knows."""
     first = KNOWN[-1].number + 1
-    steps = [Migration(first + place, f"more_{place}", sql) for place, sql in enumerate(more)]
-    monkeypatch.setattr(migrations, "load_migrations", lambda _dialect: [*KNOWN, *steps])
-    return steps
+    added = [Migration(first + index, f"more_{index}", sql) for index, sql in enumerate(more)]
+    monkeypatch.setattr(migrations, "load_migrations", lambda _dialect: [*KNOWN, *added])
+    return added
 
 
-def test_the_sum_of_all_steps_is_the_printed_schema(
-    connection: apsw.Connection, path: Path
-) -> None:
+def test_all_migrations_give_the_generated_schema(connection: apsw.Connection, path: Path) -> None:
     migrate(connection, str(path))
     fresh = schema(connection)
     if os.environ.get("USERKEEP_TEST_RENEW"):
-        PRINTED.write_text(fresh)
-    assert fresh == PRINTED.read_text()
+        GENERATED.write_text(fresh)
+    assert fresh == GENERATED.read_text()
 
 
-def test_the_printed_schema_can_be_run(path: Path, connection: apsw.Connection) -> None:
-    connection.execute(PRINTED.read_text())
-    assert schema(connection) == PRINTED.read_text()
+def test_the_generated_schema_can_be_executed(path: Path, connection: apsw.Connection) -> None:
+    connection.execute(GENERATED.read_text())
+    assert schema(connection) == GENERATED.read_text()
 
 
-def test_the_steps_are_numbered_from_one_without_gaps() -> None:
-    assert [step.number for step in KNOWN] == list(range(1, len(KNOWN) + 1))
-    assert all(step.name.isidentifier() and step.name == step.name.lower() for step in KNOWN)
+def test_migrations_are_numbered_from_one_without_gaps() -> None:
+    assert [each.number for each in KNOWN] == list(range(1, len(KNOWN) + 1))
+    assert all(each.name.isidentifier() and each.name == each.name.lower() for each in KNOWN)
 
 
-def test_every_step_is_applied_once_and_recorded(connection: apsw.Connection, path: Path) -> None:
+def test_every_migration_is_applied_once_and_recorded(
+    connection: apsw.Connection, path: Path
+) -> None:
     before = time_ns() // 1000
     assert migrate(connection, str(path)) == KNOWN
-    assert recorded(connection) == [(step.number, step.name) for step in KNOWN]
+    assert recorded(connection) == [(each.number, each.name) for each in KNOWN]
     times: Any = connection.execute("SELECT applied_at FROM schema_migrations")
     assert all(before <= applied_at <= time_ns() // 1000 for (applied_at,) in times)
     assert migrate(connection, str(path)) == []
     assert len(recorded(connection)) == len(KNOWN)
 
 
-def test_opening_again_changes_nothing(path: Path, open_engine: OpenEngine) -> None:
+def test_opening_a_migrated_database_changes_nothing(path: Path, open_engine: OpenEngine) -> None:
     open_engine().close()
     before = path.read_bytes()
     open_engine().close()
     assert path.read_bytes() == before
 
 
-def test_only_what_is_missing_is_applied(
+def test_only_missing_migrations_are_applied(
     connection: apsw.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(connection, str(path))
     connection.execute("INSERT INTO projects (project_id, name) VALUES (2, 'kept')")
-    steps = with_steps(monkeypatch, "CREATE TABLE one (x TEXT) STRICT")
-    assert migrate(connection, str(path)) == steps
-    assert recorded(connection)[-1] == (steps[0].number, "more_0")
+    added = with_migrations(monkeypatch, "CREATE TABLE one (x TEXT) STRICT")
+    assert migrate(connection, str(path)) == added
+    assert recorded(connection)[-1] == (added[0].number, "more_0")
     assert connection.table_exists("main", "one")
     assert connection.execute("SELECT count(*) FROM projects").fetchall() == [(2,)]
 
 
-def test_a_broken_step_leaves_nothing_and_those_before_it_stay(
+def test_a_failed_migration_is_rolled_back_and_earlier_ones_stay(
     connection: apsw.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(connection, str(path))
     broken = "CREATE TABLE two (x TEXT); INSERT INTO projects VALUES (2, 'x'); SELECT nonsense"
-    steps = with_steps(monkeypatch, "CREATE TABLE one (x TEXT)", broken, "CREATE TABLE three (x)")
-    with pytest.raises(StorageError, match="nonsense") as refused:
+    added = with_migrations(
+        monkeypatch, "CREATE TABLE one (x TEXT)", broken, "CREATE TABLE three (x)"
+    )
+    with pytest.raises(StorageError, match="nonsense") as error:
         migrate(connection, str(path))
-    assert str(path) in refused.value.detail
+    assert str(path) in error.value.detail
     assert not connection.in_transaction
-    assert recorded(connection)[-1] == (steps[0].number, "more_0")
+    assert recorded(connection)[-1] == (added[0].number, "more_0")
     assert connection.table_exists("main", "one")
     assert not connection.table_exists("main", "two")
     assert not connection.table_exists("main", "three")
     assert connection.execute("SELECT count(*) FROM projects").fetchall() == [(1,)]
 
 
-def test_a_broken_first_step_leaves_an_empty_database(
+def test_a_failed_first_migration_leaves_an_empty_database(
     connection: apsw.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Migration(1, "broken", "CREATE TABLE one (x TEXT); SELECT nonsense")
-    monkeypatch.setattr(migrations, "load_migrations", lambda _dialect: [step])
+    broken = Migration(1, "broken", "CREATE TABLE one (x TEXT); SELECT nonsense")
+    monkeypatch.setattr(migrations, "load_migrations", lambda _dialect: [broken])
     with pytest.raises(StorageError):
         migrate(connection, str(path))
     assert connection.execute("SELECT * FROM sqlite_schema").fetchall() == []
 
 
-def test_a_repaired_step_is_taken_up_where_the_broken_one_stopped(
+def test_migrating_continues_after_a_failed_migration_is_repaired(
     path: Path, open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_engine().close()
-    with_steps(monkeypatch, "CREATE TABLE one (x TEXT)", "SELECT nonsense")
+    with_migrations(monkeypatch, "CREATE TABLE one (x TEXT)", "SELECT nonsense")
     with pytest.raises(StorageError):
         open_engine()
-    with_steps(monkeypatch, "CREATE TABLE one (x TEXT)", "CREATE TABLE two (x TEXT)")
+    with_migrations(monkeypatch, "CREATE TABLE one (x TEXT)", "CREATE TABLE two (x TEXT)")
     open_engine()
     with closing(apsw.Connection(str(path))) as connection:
         assert len(recorded(connection)) == len(KNOWN) + 2
 
 
-def test_an_older_program_refuses_a_newer_database_and_says_what_to_do(path: Path) -> None:
+def test_an_older_version_rejects_a_newer_database_and_explains_what_to_do(path: Path) -> None:
     SqliteEngine(str(path), QUERIES).close()
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("INSERT INTO schema_migrations VALUES (9999, 'from_the_future', 1)")
     before = path.read_bytes()
-    with pytest.raises(StorageError) as refused:
+    with pytest.raises(StorageError) as error:
         SqliteEngine(str(path), QUERIES)
-    assert refused.value.detail == (
+    assert error.value.detail == (
         f"{path} was made by a newer Userkeep (schema version 9999; this program supports up to "
         f"{KNOWN[-1].number}). Install the newer Userkeep, or restore a backup from before the "
         "upgrade; nothing was changed."

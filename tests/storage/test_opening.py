@@ -1,4 +1,4 @@
-"""Opening a file: what is in force then, and what is said where it cannot be opened."""
+"""Opening a file: the settings of its connections, and the errors if it cannot be opened."""
 
 import asyncio
 import gc
@@ -14,8 +14,8 @@ import apsw
 import pytest
 
 from tests.storage.conftest import OpenEngine
-from tests.storage.elsewhere import run_as_nobody
-from tests.storage.notes import QUERIES, make, note, noted
+from tests.storage.notes import QUERIES, add_note, create_table, read_notes
+from tests.storage.subprocesses import run_unprivileged
 from userkeep.config import Settings
 from userkeep.domain.errors import StorageError, UserkeepError
 from userkeep.domain.transaction import Transaction
@@ -26,7 +26,7 @@ from userkeep.storage.sqlite.connection import connect
 
 pytestmark = pytest.mark.disk
 
-IN_FORCE = {
+SETTINGS = {
     "journal_mode": "wal",
     "synchronous": 2,
     "secure_delete": 1,
@@ -38,45 +38,45 @@ SECRET = "a secret of the tests"
 
 
 def open_and_close(path: Path) -> None:
-    """Open and close all that a server opens."""
+    """Open and close an instance, as a server does."""
     open_instance(Settings(database_url=f"sqlite:///{path}", secret=SECRET)).close()
 
 
-def refusal(path: Path) -> str:
-    """The sentence with which a server would refuse to start."""
-    with pytest.raises(UserkeepError) as refused:
+def opening_error(path: Path) -> str:
+    """Return the message with which a server would fail to start."""
+    with pytest.raises(UserkeepError) as raised:
         open_and_close(path)
-    return refused.value.detail
+    return raised.value.detail
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """All files of a folder but the lock files, which stay."""
+    """Return the content of all files of a folder except lock files, which stay."""
     files = [each for each in folder.iterdir() if each.suffix != ".lock"]
     return {each.name: each.read_bytes() for each in files}
 
 
-# What is in force.
+# Settings.
 
 
-def test_every_connection_of_an_engine_has_every_setting_in_force(path: Path) -> None:
-    def look(tx: Transaction) -> dict[str, int | str | None]:
-        return {name: tx.fetch_one(f"pragma_{name}", lambda value: value) for name in IN_FORCE}
+def test_every_connection_of_an_engine_has_all_settings(path: Path) -> None:
+    def read_settings(tx: Transaction) -> dict[str, int | str | None]:
+        return {name: tx.fetch_one(f"pragma_{name}", lambda value: value) for name in SETTINGS}
 
-    pragmas = {f"pragma_{name}": Query(f"PRAGMA {name}") for name in IN_FORCE}
+    pragmas = {f"pragma_{name}": Query(f"PRAGMA {name}") for name in SETTINGS}
     with closing(SqliteEngine(str(path), QUERIES | pragmas)) as engine:
-        assert engine.write(look) == IN_FORCE
-        assert engine.read(look) == IN_FORCE
-        assert asyncio.run(engine.read_async(look, is_bounded=False)) == IN_FORCE
+        assert engine.write(read_settings) == SETTINGS
+        assert engine.read(read_settings) == SETTINGS
+        assert asyncio.run(engine.read_async(read_settings, is_bounded=False)) == SETTINGS
 
 
-def test_a_database_in_memory_overwrites_what_it_deletes_too() -> None:
+def test_a_database_in_memory_overwrites_deleted_data_too() -> None:
     with closing(connect(":memory:")) as connection:
         assert connection.pragma("secure_delete") == 1
         assert connection.pragma("foreign_keys") == 1
 
 
-def test_a_setting_that_sqlite_does_not_follow_is_told(path: Path) -> None:
-    # Without shared memory there is no write-ahead log, and SQLite only says so when asked again.
+def test_a_setting_that_sqlite_ignores_is_an_error(path: Path) -> None:
+    # Without shared memory SQLite keeps another journal mode, and does not report an error.
     usual = apsw.vfs_names()[0]
     apsw.set_default_vfs("unix-dotfile")
     try:
@@ -86,7 +86,7 @@ def test_a_setting_that_sqlite_does_not_follow_is_told(path: Path) -> None:
         apsw.set_default_vfs(usual)
 
 
-# What cannot be opened.
+# Damaged files and other programs' files.
 
 
 def not_a_database(path: Path) -> None:
@@ -106,12 +106,12 @@ def without_its_first_page(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [not_a_database, truncated, without_its_first_page])
-def test_a_file_that_is_no_sound_database_is_refused_and_left_as_it_is(
+def test_a_damaged_database_is_rejected_and_left_unchanged(
     path: Path, damage: Callable[[Path], None]
 ) -> None:
     damage(path)
     before = files_in(path.parent)
-    assert refusal(path) == (
+    assert opening_error(path) == (
         f"{path} is not a SQLite database, or it is damaged. "
         "Use another file, or restore it from a backup; nothing was changed."
     )
@@ -122,9 +122,7 @@ def test_a_file_that_is_no_sound_database_is_refused_and_left_as_it_is(
 @pytest.mark.parametrize(
     "table", ["schema_migrations", "users", "sessions", "erasures", "instance"]
 )
-def test_a_damaged_page_that_the_start_needs_is_told_in_the_same_sentence(
-    path: Path, table: str
-) -> None:
+def test_a_damaged_page_that_the_start_reads_gives_the_same_error(path: Path, table: str) -> None:
     open_and_close(path)
     with closing(apsw.Connection(str(path))) as connection:
         sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
@@ -133,21 +131,21 @@ def test_a_damaged_page_that_the_start_needs_is_told_in_the_same_sentence(
         file.seek((page - 1) * 4096)
         file.write(b"\xff" * 4096)
     before = files_in(path.parent)
-    assert "is not a SQLite database, or it is damaged" in refusal(path)
+    assert "is not a SQLite database, or it is damaged" in opening_error(path)
     gc.collect()
     assert files_in(path.parent) == before
 
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 @pytest.mark.parametrize("table", ["bookmarks", "sessions"])
-def test_a_database_of_another_program_is_refused_and_left_as_it_is(
+def test_another_programs_database_is_rejected_and_left_unchanged(
     path: Path, journal_mode: str, table: str
 ) -> None:
     with closing(apsw.Connection(str(path))) as connection:
         connection.pragma("journal_mode", journal_mode)
         connection.execute(f"CREATE TABLE {table} (theirs TEXT)")
     before = files_in(path.parent)
-    assert str(path) in refusal(path)
+    assert str(path) in opening_error(path)
     gc.collect()
     assert files_in(path.parent) == before
 
@@ -158,28 +156,28 @@ def test_an_empty_file_becomes_a_database(path: Path) -> None:
     open_and_close(path)
 
 
-def test_folders_are_made_as_needed(tmp_path: Path) -> None:
+def test_missing_folders_are_created(tmp_path: Path) -> None:
     path = tmp_path / "one" / "two" / "userkeep.db"
     open_and_close(path)
     assert path.exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "folder"
     assert (
-        refusal(folder / "userkeep.db")
+        opening_error(folder / "userkeep.db")
         == f"The folder {folder} cannot be created: Not a directory."
     )
 
 
-def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_at_the_path_of_the_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "userkeep.db"
     path.mkdir()
-    assert f"{path} cannot be opened" in refusal(path)
+    assert f"{path} cannot be opened" in opening_error(path)
 
 
-def test_a_refused_file_is_let_go_of_and_can_be_opened_once_it_is_well(
+def test_a_rejected_file_is_unlocked_and_can_be_opened_after_it_is_repaired(
     path: Path, open_engine: OpenEngine
 ) -> None:
     not_a_database(path)
@@ -187,67 +185,69 @@ def test_a_refused_file_is_let_go_of_and_can_be_opened_once_it_is_well(
         open_engine()
     path.unlink()
     engine = open_engine()
-    engine.write(make)
-    assert engine.write(note("after")) == "after"
+    engine.write(create_table)
+    assert engine.write(add_note("after")) == "after"
 
 
-def test_a_refused_file_has_no_connection_left_open(path: Path) -> None:
+def test_no_connection_to_a_rejected_file_stays_open(path: Path) -> None:
     not_a_database(path)
     before = len(apsw.connections())
-    with pytest.raises(StorageError) as refused:
+    with pytest.raises(StorageError) as raised:
         open_and_close(path)
-    assert len(apsw.connections()) == before, "while somebody keeps the error"
-    del refused
+    assert len(apsw.connections()) == before, "even while the error is kept"
+    del raised
 
 
-# What is locked.
+# Locked files.
 
 
-def test_a_new_file_that_another_program_has_locked_is_refused_in_time(
-    path: Path, impatient: float
+def test_a_new_file_locked_by_another_program_is_rejected_in_time(
+    path: Path, short_busy_timeout: float
 ) -> None:
     with closing(apsw.Connection(str(path))) as other:
         other.execute("CREATE TABLE theirs (x); BEGIN EXCLUSIVE")
         began = monotonic()
-        sentence = refusal(path)
-        assert monotonic() - began < 10 * impatient
+        message = opening_error(path)
+        assert monotonic() - began < 10 * short_busy_timeout
         other.execute("ROLLBACK")
-    assert f"{path} is locked by another program" in sentence
+    assert f"{path} is locked by another program" in message
 
 
-def test_a_database_that_another_program_has_locked_is_refused_in_time(
-    path: Path, impatient: float
+def test_a_database_locked_by_another_program_is_rejected_in_time(
+    path: Path, short_busy_timeout: float
 ) -> None:
     open_and_close(path)
     with closing(apsw.Connection(str(path))) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = monotonic()
-        sentence = refusal(path)
-        assert monotonic() - began < 10 * impatient
+        message = opening_error(path)
+        assert monotonic() - began < 10 * short_busy_timeout
         other.execute("ROLLBACK")
-    assert "locked" in sentence
-    assert "nother program" in sentence
+    assert "locked" in message
+    assert "nother program" in message
     open_and_close(path)
 
 
-def test_a_lock_that_ends_in_time_is_waited_for(path: Path, open_engine: OpenEngine) -> None:
+def test_a_write_waits_for_a_short_lock_of_another_program(
+    path: Path, open_engine: OpenEngine
+) -> None:
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
     with closing(apsw.Connection(str(path))) as other:
         other.execute("BEGIN IMMEDIATE")
 
         async def write() -> str:
-            writing = asyncio.ensure_future(engine.write_async(note("in the end")))
+            writing = asyncio.ensure_future(engine.write_async(add_note("in the end")))
             await asyncio.sleep(0.3)
             assert not writing.done()
             other.execute("ROLLBACK")
             return await writing
 
         assert asyncio.run(write()) == "in the end"
-    assert noted(engine) == ["in the end"]
+    assert read_notes(engine) == ["in the end"]
 
 
-# What is read-only. Root may write anywhere, so this happens in a process without its powers.
+# Read-only files. Root may write anywhere, so this runs in an unprivileged process.
 
 OPEN = """
     try:
@@ -260,7 +260,7 @@ OPEN = """
 
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
-    """A folder that everybody may use."""
+    """A folder that every user may write to."""
     folder = Path(tempfile.mkdtemp(prefix="userkeep-"))
     folder.chmod(0o777)
     yield folder
@@ -268,22 +268,22 @@ def public_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_somebody_without_roots_powers_can_open_a_database(public_folder: Path) -> None:
-    assert run_as_nobody(OPEN, public_folder / "userkeep.db") == ""
+def test_an_unprivileged_user_can_open_a_database(public_folder: Path) -> None:
+    assert run_unprivileged(OPEN, public_folder / "userkeep.db") == ""
     assert (public_folder / "userkeep.db").exists()
 
 
-def test_a_read_only_file_is_told_and_left_as_it_is(public_folder: Path) -> None:
+def test_a_read_only_file_is_an_error_and_left_unchanged(public_folder: Path) -> None:
     path = public_folder / "userkeep.db"
-    run_as_nobody(OPEN, path)
+    run_unprivileged(OPEN, path)
     path.chmod(0o444)
     before = files_in(public_folder)
-    sentence = run_as_nobody(OPEN, path)
-    assert sentence == f"{path} or its folder is read-only. Make both writable for this user."
+    message = run_unprivileged(OPEN, path)
+    assert message == f"{path} or its folder is read-only. Make both writable for this user."
     assert files_in(public_folder) == before
 
 
-def test_a_read_only_folder_is_told_and_left_as_it_is(public_folder: Path) -> None:
+def test_a_read_only_folder_is_an_error_and_left_unchanged(public_folder: Path) -> None:
     path = public_folder / "userkeep.db"
     open_and_close(path)
     path.chmod(0o666)
@@ -291,23 +291,23 @@ def test_a_read_only_folder_is_told_and_left_as_it_is(public_folder: Path) -> No
         beside.unlink()
     public_folder.chmod(0o555)
     before = files_in(public_folder)
-    sentence = run_as_nobody(OPEN, path)
-    assert "writable for this user" in sentence
-    assert str(public_folder) in sentence
+    message = run_unprivileged(OPEN, path)
+    assert "writable for this user" in message
+    assert str(public_folder) in message
     assert files_in(public_folder) == before
 
 
-def test_a_file_of_somebody_else_is_told_and_left_as_it_is(public_folder: Path) -> None:
+def test_an_unreadable_file_is_an_error_and_left_unchanged(public_folder: Path) -> None:
     path = public_folder / "userkeep.db"
-    run_as_nobody(OPEN, path)
+    run_unprivileged(OPEN, path)
     path.chmod(0o000)
-    sentence = run_as_nobody(OPEN, path)
-    assert f"{path} cannot be opened" in sentence
-    assert "may read and write it" in sentence
+    message = run_unprivileged(OPEN, path)
+    assert f"{path} cannot be opened" in message
+    assert "may read and write it" in message
 
 
-def test_a_folder_that_may_not_be_made_is_told(public_folder: Path) -> None:
+def test_a_folder_that_must_not_be_created_is_an_error(public_folder: Path) -> None:
     public_folder.chmod(0o555)
     folder = public_folder / "new"
-    sentence = run_as_nobody(OPEN, folder / "userkeep.db")
-    assert sentence == f"The folder {folder} cannot be created: Permission denied."
+    message = run_unprivileged(OPEN, folder / "userkeep.db")
+    assert message == f"The folder {folder} cannot be created: Permission denied."

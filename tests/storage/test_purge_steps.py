@@ -1,4 +1,4 @@
-"""A purge may be stopped between any two of its steps, and at any write: the next does it again."""
+"""A purge that is interrupted at any step or write: the next one runs it again."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from threading import Thread
 import apsw
 import pytest
 
-from tests.storage.disks import ShakyDisk
+from tests.storage.faulty_disk import FaultyDisk
 from userkeep import NewMessage, Userkeep
 from userkeep.config import Settings
 from userkeep.domain.errors import Unavailable
@@ -24,32 +24,32 @@ USERS = 12
 
 @contextmanager
 def opened(path: Path) -> Iterator[Instance]:
-    """An instance on a file."""
+    """Open an instance on a file."""
     settings = Settings(database_url=f"sqlite:///{path}", secret="a secret of the tests")
     with closing(open_instance(settings)) as instance:
         yield instance
 
 
 def fill(path: Path) -> None:
-    """Users with messages, of whom every second is deleted."""
+    """Add users with messages, and delete every second one."""
     with Userkeep.open(path, secret="a secret of the tests") as client:
         for number in range(USERS):
             who = f"{MARK}{number}" if number % 2 else f"stays{number}"
-            said = [NewMessage(content=f"{who} said {word} {who}") for word in range(20)]
+            messages = [NewMessage(content=f"{who} said {word} {who}") for word in range(20)]
             client.user.add(user_id=who, email=f"{who}@example.org", metadata={"of": who})
-            client.message.add(f"of {who}", said, user_id=who)
+            client.message.add(f"of {who}", messages, user_id=who)
         for number in range(1, USERS, 2):
             client.user.delete(f"{MARK}{number}")
 
 
 def residue(path: Path) -> int:
-    """How often what was deleted is in the files."""
+    """Return how often deleted data is in the files."""
     files = [file for file in path.parent.glob(f"{path.name}*") if file.is_file()]
     return sum(file.read_bytes().count(MARK.encode()) for file in files)
 
 
 def copy(path: Path, folder: Path) -> Path:
-    """The files as a crash leaves them now."""
+    """Copy the files as a crash would leave them now."""
     folder.mkdir()
     for file in path.parent.glob(f"{path.name}*"):
         if file.suffix != ".lock" and not file.name.endswith("-shm"):
@@ -58,7 +58,7 @@ def copy(path: Path, folder: Path) -> Path:
 
 
 def states(path: Path) -> set[str]:
-    """What the erasures say."""
+    """Return the states of the erasures."""
     with Userkeep.open(path, secret="a secret of the tests") as client:
         assert sum(user.user_id.startswith("stays") for user in client.user.list_all()) == USERS / 2
         return {erasure.state for erasure in client.erasure.list_all()}
@@ -67,33 +67,33 @@ def states(path: Path) -> set[str]:
 def test_a_purge_leaves_nothing_in_the_files(tmp_path: Path) -> None:
     path = tmp_path / "userkeep.db"
     fill(path)
-    assert residue(path) > 0, "without the purge there is something to find"
+    assert residue(path) > 0, "there is something to find before the purge"
     with opened(path) as userkeep:
         Purge(userkeep.engine).run()
         assert residue(path) == 0
     assert states(path) == {"purged"}
 
 
-def test_the_index_loses_what_was_taken_out_whatever_it_was_merged_from(tmp_path: Path) -> None:
-    # FTS5 keeps its pieces on levels, and more levels with each merge. A large piece has all others
-    # moved to its own level: then a merge adds none, and keeps the words of what was taken out.
+def test_a_purge_drops_deleted_words_from_an_index_of_any_shape(tmp_path: Path) -> None:
+    # FTS5 keeps its segments on levels, and each merge adds a level. A large segment moves all
+    # others to its own level: then a merge adds none, and keeps the words of removed messages.
     path = tmp_path / "userkeep.db"
     with Userkeep.open(path, secret="a secret of the tests") as client:
-        say(client, "john", 3_000)
+        add_message(client, "john", 3_000)
         for number, words in enumerate((1, 6_000, 1, 6_000, 6_000, 1)):
-            say(client, f"{MARK}{number}", words)
+            add_message(client, f"{MARK}{number}", words)
             assert client.user.delete(f"{MARK}{number}", purge="now").state == "purged"
             assert residue(path) == 0
         assert len(client.search("john2999", user_id="john")) == 1
 
 
-def say(client: Userkeep, who: str, words: int) -> None:
-    """One message of words that are in no other."""
+def add_message(client: Userkeep, who: str, words: int) -> None:
+    """Add a message whose words are in no other."""
     content = " ".join(f"{who}{word}" for word in range(words))
     client.message.add(f"of {who}", [NewMessage(content=content)], user_id=who)
 
 
-def test_whatever_step_it_is_stopped_after_the_next_purge_does_all(tmp_path: Path) -> None:
+def test_the_next_purge_completes_one_that_was_interrupted_at_any_step(tmp_path: Path) -> None:
     path = tmp_path / "userkeep.db"
     fill(path)
     stopped: list[Path] = []
@@ -125,15 +125,15 @@ def test_whatever_step_it_is_stopped_after_the_next_purge_does_all(tmp_path: Pat
     assert states(stopped[-1]) == {"purged"}
 
 
-def test_a_full_disk_harms_nothing_and_the_purge_is_done_when_there_is_room(
+def test_a_purge_fails_harmlessly_on_a_full_disk_and_succeeds_when_there_is_space(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "userkeep.db"
     fill(path)
-    disk = ShakyDisk()
+    disk = FaultyDisk()
     with opened(path) as userkeep:
         disk.error, disk.file = apsw.FullError, "-wal"
-        disk.mark = b"stays"  # of the rows that are written anew, not of the purge's own
+        disk.mark = b"stays"  # in the rows that are rewritten, not in those that the purge adds
         with pytest.raises(Unavailable, match="full"):
             Purge(userkeep.engine).run()
         assert userkeep.engine.read(purges.pending) is not None
@@ -143,20 +143,20 @@ def test_a_full_disk_harms_nothing_and_the_purge_is_done_when_there_is_room(
     assert states(path) == {"purged"}
 
 
-def test_a_purge_that_is_told_to_stop_ends_with_nothing_harmed(tmp_path: Path) -> None:
+def test_a_purge_can_be_stopped_without_harm(tmp_path: Path) -> None:
     path = tmp_path / "userkeep.db"
     fill(path)
     with opened(path) as userkeep, closing(apsw.Connection(str(path))) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM users").fetchall()
         purge = Purge(userkeep.engine)
-        refusals: list[Unavailable] = []
+        errors: list[Unavailable] = []
 
         def run() -> None:
             try:
                 purge.run()
             except Unavailable as error:
-                refusals.append(error)
+                errors.append(error)
 
         thread = Thread(target=run)
         thread.start()
@@ -165,12 +165,12 @@ def test_a_purge_that_is_told_to_stop_ends_with_nothing_harmed(tmp_path: Path) -
         purge.stop()
         thread.join(timeout=10)
         assert not thread.is_alive()
-        assert "stopped" in refusals[0].detail
+        assert "stopped" in errors[0].detail
         reader.execute("COMMIT")
     assert states(path) == {"deleted"}
 
 
-def test_two_purges_of_one_database_do_not_run_at_once(tmp_path: Path) -> None:
+def test_two_purges_of_one_database_do_not_run_at_the_same_time(tmp_path: Path) -> None:
     path = tmp_path / "userkeep.db"
     fill(path)
     with opened(path) as userkeep:

@@ -1,4 +1,4 @@
-"""Named queries: the loader, and every text that the real ones can become, on the real schema."""
+"""Named queries: the loader, and every text of every query on the real schema."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.storage.texts import text_with, variants
+from tests.storage.query_texts import text_with, variants
 from userkeep.domain.values.filters import Condition
 from userkeep.storage.filters import with_filter
 from userkeep.storage.queries import Query, load_queries, parse_queries
@@ -21,20 +21,20 @@ QUERIES = load_queries("sqlite")
 CODE = Path(__file__).parents[2] / "userkeep"
 
 NOTHING_TO_DO = {
-    "move_words",  # each message is taken out of the index and put in again
-    "words_of_messages",  # they are in the index alone
+    "move_words",  # each message is removed from the index and added again
+    "words_of_messages",  # they are in the index only
 }
 
-READ_EVERYTHING = {
+READ_WHOLE_TABLES = {
     "project_ids",
     "get_clock",  # see its own test
     "newest_messages",  # off the loop, with a time limit
-    "newest_messages_of_user",  # as well
+    "newest_messages_of_user",  # the same
     "index_entries",  # when an index is examined
 }
 
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
-_ASKING = {
+_CALLS = {
     "fetch_one",
     "fetch_all",
     "execute",
@@ -59,22 +59,22 @@ def text_of(name: str, *given: str) -> str:
 
 
 def plan(schema: apsw.Connection, name: str, *given: str) -> list[str]:
-    """What SQLite would do, step by step."""
+    """Return the steps of SQLite's plan."""
     text = text_of(name, *given)
     values = dict.fromkeys(_PARAMETER.findall(text))
     return [row[3] for row in schema.execute(f"EXPLAIN QUERY PLAN {text}", values)]
 
 
 def names_in_code() -> set[str]:
-    """The names of all queries that code asks a transaction for."""
+    """Return the names of all queries that the code runs."""
     names = set()
     for file in CODE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
                 case ast.Call(
-                    func=ast.Attribute(attr=asking, value=ast.Name(id="tx")),
+                    func=ast.Attribute(attr=call, value=ast.Name(id="tx")),
                     args=[ast.Constant(value=str(name)), *_],
-                ) if asking in _ASKING:
+                ) if call in _CALLS:
                     names.add(name)
                 case ast.Subscript(
                     value=ast.Attribute(attr="_queries"), slice=ast.Constant(value=str(name))
@@ -86,29 +86,29 @@ def names_in_code() -> set[str]:
 # The loader.
 
 
-def test_a_file_is_cut_into_named_queries_without_their_comments() -> None:
-    text = """-- Users, by and large.
+def test_a_file_is_parsed_into_named_queries_without_comments() -> None:
+    text = """-- Users in general.
 
 -- name: get_user
 -- One user.
 SELECT *
 FROM users
-    -- the caller's own
+    -- an indented comment
 WHERE user_id = :user_id;
 
--- fragment: nobody
+-- fragment: unowned
 user_id IS NULL
 -- name: drop_users
 DELETE FROM users
 """
     assert parse_queries(text) == {
         ("name", "get_user"): "SELECT *\nFROM users\nWHERE user_id = :user_id",
-        ("fragment", "nobody"): "user_id IS NULL",
+        ("fragment", "unowned"): "user_id IS NULL",
         ("name", "drop_users"): "DELETE FROM users",
     }
 
 
-def test_a_block_is_there_where_its_value_is_given() -> None:
+def test_a_block_is_included_when_its_value_is_given() -> None:
     query = Query("SELECT 1 WHERE a = :a /*? b: AND b = :b */ /*? c: AND c = :c */")
     assert query.blocks == ("b", "c")
     assert query.text({"a": 1, "b": 2}) == "SELECT 1 WHERE a = :a AND b = :b "
@@ -116,19 +116,19 @@ def test_a_block_is_there_where_its_value_is_given() -> None:
     assert query.text({"a": 1, "b": 2, "c": 3}) == "SELECT 1 WHERE a = :a AND b = :b AND c = :c"
 
 
-def test_none_is_not_given_but_nothing_and_zero_are() -> None:
+def test_none_counts_as_absent_but_empty_and_zero_do_not() -> None:
     query = Query("SELECT 1 /*? b: AND b = :b */")
     assert query.text({"b": None}) == query.text({}) == "SELECT 1 "
     for value in (0, "", False):
         assert query.text({"b": value}) == "SELECT 1 AND b = :b"
 
 
-def test_each_set_of_blocks_has_one_text_so_that_it_is_prepared_once() -> None:
+def test_each_set_of_blocks_has_one_text_that_is_prepared_once() -> None:
     query = Query("SELECT 1 /*? b: AND b = :b */")
     assert query.text({"b": 1}) is query.text({"b": 2})
 
 
-def test_a_filter_is_printed_where_the_text_has_a_place_for_it_and_nowhere_else() -> None:
+def test_a_filter_replaces_its_placeholder_and_nothing_else() -> None:
     query = Query("SELECT 1 WHERE a = :a /*? filter: AND {filter} */")
     assert query.text({"a": 1}) == "SELECT 1 WHERE a = :a "
     values = {"a": 1, "filter": Condition(("x",), "eq", "{filter} :a '")}
@@ -140,22 +140,22 @@ def test_a_filter_is_printed_where_the_text_has_a_place_for_it_and_nowhere_else(
         with_filter("SELECT 1", values, SqliteFilterPrinter())
 
 
-def test_no_mark_of_the_loader_is_left_in_any_text() -> None:
+def test_no_text_contains_markup_of_the_loader() -> None:
     for name in QUERIES:
         for given in variants(name, QUERIES[name]):
             text = text_of(name, *given)
             assert not re.search(r"/\*|\*/|--|\{|\}|;", text.replace("->>", "")), name
 
 
-# The real ones.
+# The queries of the product.
 
 
-def test_every_query_that_code_names_is_there_and_every_one_that_is_there_is_named() -> None:
+def test_the_queries_are_exactly_those_that_code_names() -> None:
     assert names_in_code() == set(QUERIES)
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_every_text_that_a_query_can_become_is_sql_on_the_real_schema(
+def test_every_text_of_a_query_is_valid_on_the_real_schema(
     schema: apsw.Connection, name: str
 ) -> None:
     for given in variants(name, QUERIES[name]):
@@ -164,13 +164,13 @@ def test_every_text_that_a_query_can_become_is_sql_on_the_real_schema(
         assert name in NOTHING_TO_DO or schema.execute(f"EXPLAIN {text}", values).fetchall()
 
 
-def test_what_has_nothing_to_do_is_known() -> None:
+def test_queries_without_text_are_listed() -> None:
     assert {name for name in QUERIES if not QUERIES[name].source} == NOTHING_TO_DO
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_no_query_asks_whether_a_value_is_given(name: str) -> None:
-    # `(:x IS NULL OR x = :x)` keeps the planner from every index: that is what blocks are for.
+def test_no_query_checks_whether_a_value_is_null(name: str) -> None:
+    # With `(:x IS NULL OR x = :x)` the planner uses no index; optional blocks are used instead.
     for given in variants(name, QUERIES[name]):
         assert not re.search(r":\w+\s+IS\s+(NOT\s+)?NULL", text_of(name, *given), re.IGNORECASE)
 
@@ -194,7 +194,7 @@ PAGE = [(), ("after",), ("descending",), ("before", "descending")]
         ("list_messages", ("limit",), "(project_id=? AND session_id=?"),
     ],
 )
-def test_a_page_of_a_list_is_reached_through_an_index_in_its_order(
+def test_every_page_of_a_list_uses_an_index_in_its_order(
     schema: apsw.Connection,
     name: str,
     filters: tuple[str, ...],
@@ -214,14 +214,14 @@ def test_an_offset_is_counted_in_a_narrow_index(schema: apsw.Connection, name: s
     assert "USING COVERING INDEX" in step
 
 
-@pytest.mark.parametrize("name", sorted(set(QUERIES) - READ_EVERYTHING - NOTHING_TO_DO))
-def test_no_query_reads_a_table_from_end_to_end(schema: apsw.Connection, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(set(QUERIES) - READ_WHOLE_TABLES - NOTHING_TO_DO))
+def test_no_query_scans_a_whole_table(schema: apsw.Connection, name: str) -> None:
     tables = {table for (table,) in schema.execute("SELECT name FROM sqlite_schema")}
     for given in variants(name, QUERIES[name]):
         for step in plan(schema, name, *given):
             match step.split():
                 case ["SCAN", "message_words", *_, "VIRTUAL", "TABLE", "INDEX", how]:
-                    assert "M" in how, f"{given}: {step}"  # it matches words
+                    assert "M" in how, f"{given}: {step}"  # a full-text query
                 case ["SCAN", table, *_]:
                     assert table not in tables, f"{given}: {step}"
                 case ["SEARCH", "messages", *_, "(project_id=?)"]:
@@ -229,8 +229,8 @@ def test_no_query_reads_a_table_from_end_to_end(schema: apsw.Connection, name: s
             assert "TEMP B-TREE" not in step, f"{given}: {step}"
 
 
-def test_the_newest_time_is_found_without_looking_at_every_row(schema: apsw.Connection) -> None:
-    # It scans three tables backwards, each for one row.
+def test_the_newest_time_is_found_without_reading_every_row(schema: apsw.Connection) -> None:
+    # It scans three tables backwards, for one row each.
     text = text_of("get_clock")
     assert text.count("ORDER BY number DESC LIMIT 1") == text.count("number")
     assert not any("TEMP B-TREE" in step for step in plan(schema, "get_clock"))

@@ -1,4 +1,4 @@
-"""Readers: each sees one snapshot, none waits for a writer, none goes on for ever."""
+"""Reads: each sees one snapshot, none waits for a writer, and long ones have a time limit."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from tests.storage.conftest import OpenEngine
-from tests.storage.notes import held, make, note, noted
+from tests.storage.notes import add_note, create_table, read_notes, writer_blocked
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.transaction import Transaction
 from userkeep.storage.sqlite import SqliteEngine
@@ -22,51 +22,53 @@ def search_for_ever(tx: Transaction) -> int | None:
     return tx.fetch_one("search_for_ever", int)
 
 
-def test_a_read_sees_one_snapshot_while_writes_go_on(engine: SqliteEngine) -> None:
-    engine.write(note("before"))
-    has_looked, may_look_again = threading.Event(), threading.Event()
+def test_a_read_sees_one_snapshot_during_concurrent_writes(engine: SqliteEngine) -> None:
+    engine.write(add_note("before"))
+    has_counted, may_count_again = threading.Event(), threading.Event()
 
-    def look_twice(tx: Transaction) -> tuple[int, int]:
+    def count_twice(tx: Transaction) -> tuple[int, int]:
         first = count(tx)
-        has_looked.set()
-        may_look_again.wait(10)
+        has_counted.set()
+        may_count_again.wait(10)
         return first, count(tx)
 
     with ThreadPoolExecutor(1) as pool:
-        looking = pool.submit(engine.read, look_twice)
-        has_looked.wait(10)
+        reading = pool.submit(engine.read, count_twice)
+        has_counted.wait(10)
         for n in range(50):
-            engine.write(note(f"note {n}"))
-        may_look_again.set()
-        assert looking.result(10) == (1, 1)
+            engine.write(add_note(f"note {n}"))
+        may_count_again.set()
+        assert reading.result(10) == (1, 1)
     assert engine.read(count) == 51
 
 
-def test_a_read_in_a_lane_sees_one_snapshot_while_writes_go_on(engine: SqliteEngine) -> None:
-    async def look_while_writing() -> tuple[int, int]:
-        may_look_again = threading.Event()
+def test_a_read_in_a_reader_thread_sees_one_snapshot_during_concurrent_writes(
+    engine: SqliteEngine,
+) -> None:
+    async def read_while_writing() -> tuple[int, int]:
+        may_count_again = threading.Event()
 
-        def look_twice(tx: Transaction) -> tuple[int, int]:
+        def count_twice(tx: Transaction) -> tuple[int, int]:
             first = count(tx)
-            loop.call_soon_threadsafe(has_looked.set)
-            may_look_again.wait(10)
+            loop.call_soon_threadsafe(has_counted.set)
+            may_count_again.wait(10)
             return first, count(tx)
 
-        loop, has_looked = asyncio.get_running_loop(), asyncio.Event()
-        looking = asyncio.ensure_future(engine.read_async(look_twice, is_bounded=False))
-        await has_looked.wait()
-        await asyncio.gather(*[engine.write_async(note(f"note {n}")) for n in range(50)])
-        may_look_again.set()
-        return await looking
+        loop, has_counted = asyncio.get_running_loop(), asyncio.Event()
+        reading = asyncio.ensure_future(engine.read_async(count_twice, is_bounded=False))
+        await has_counted.wait()
+        await asyncio.gather(*[engine.write_async(add_note(f"note {n}")) for n in range(50)])
+        may_count_again.set()
+        return await reading
 
-    assert asyncio.run(look_while_writing()) == (0, 0)
+    assert asyncio.run(read_while_writing()) == (0, 0)
     assert engine.read(count) == 50
 
 
-def test_a_read_sees_what_was_answered_before_it(engine: SqliteEngine) -> None:
+def test_a_read_sees_every_write_that_has_returned(engine: SqliteEngine) -> None:
     async def write_and_read() -> None:
         for n in range(1, 30):
-            await engine.write_async(note(f"note {n}"))
+            await engine.write_async(add_note(f"note {n}"))
             assert await engine.read_async(count) == n
             assert await engine.read_async(count, is_bounded=False) == n
 
@@ -77,7 +79,7 @@ def test_a_read_does_not_wait_for_the_writer(engine: SqliteEngine) -> None:
     async def read_in_a_lane() -> int:
         return await engine.read_async(count, is_bounded=False)
 
-    with held(engine):
+    with writer_blocked(engine):
         began = monotonic()
         assert engine.read(count) == 0
         assert asyncio.run(read_in_a_lane()) == 0
@@ -87,11 +89,13 @@ def test_a_read_does_not_wait_for_the_writer(engine: SqliteEngine) -> None:
 @pytest.mark.parametrize("is_bounded", [True, False])
 def test_a_read_cannot_write(engine: SqliteEngine, is_bounded: bool) -> None:
     with pytest.raises(Unavailable):
-        asyncio.run(engine.read_async(note("by a reader"), is_bounded=is_bounded))
-    assert noted(engine) == []
+        asyncio.run(engine.read_async(add_note("by a reader"), is_bounded=is_bounded))
+    assert read_notes(engine) == []
 
 
-def test_what_a_read_raises_reaches_who_asked_and_the_next_read_works(engine: SqliteEngine) -> None:
+def test_the_caller_gets_the_exception_of_a_read_and_the_next_read_works(
+    engine: SqliteEngine,
+) -> None:
     def fail(tx: Transaction) -> None:
         count(tx)
         raise LookupError("not like this")
@@ -101,15 +105,15 @@ def test_what_a_read_raises_reaches_who_asked_and_the_next_read_works(engine: Sq
             engine.read(fail)
         with pytest.raises(LookupError, match="not like this"):
             asyncio.run(engine.read_async(fail, is_bounded=False))
-    engine.write(note("after"))
-    assert noted(engine) == ["after"]
+    engine.write(add_note("after"))
+    assert read_notes(engine) == ["after"]
 
 
-def test_a_long_read_is_stopped_with_a_sentence_and_the_next_one_works(
+def test_a_long_read_is_stopped_with_an_explanation_and_the_next_one_works(
     open_engine: OpenEngine,
 ) -> None:
     engine = open_engine(read_limit_ms=200)
-    engine.write(make)
+    engine.write(create_table)
 
     async def search() -> None:
         began = monotonic()
@@ -125,9 +129,11 @@ def test_a_long_read_is_stopped_with_a_sentence_and_the_next_one_works(
         asyncio.run(search())
 
 
-def test_a_read_that_waits_for_a_lane_still_has_all_its_time(open_engine: OpenEngine) -> None:
+def test_waiting_for_a_reader_thread_does_not_count_towards_the_time_limit(
+    open_engine: OpenEngine,
+) -> None:
     engine = open_engine(read_limit_ms=300)
-    engine.write(make)
+    engine.write(create_table)
 
     async def crowd() -> list[int | BaseException | None]:
         operations = [search_for_ever, search_for_ever, search_for_ever, search_for_ever, count]
@@ -139,57 +145,57 @@ def test_a_read_that_waits_for_a_lane_still_has_all_its_time(open_engine: OpenEn
     assert counted == 0
 
 
-def test_long_reads_do_not_hold_up_the_loop_or_writers(open_engine: OpenEngine) -> None:
+def test_long_reads_do_not_block_the_loop_or_writers(open_engine: OpenEngine) -> None:
     engine = open_engine(read_limit_ms=1_000)
-    engine.write(make)
+    engine.write(create_table)
 
-    async def write_meanwhile() -> int:
+    async def write_concurrently() -> int:
         searches = [engine.read_async(search_for_ever, is_bounded=False) for _ in range(4)]
         searching = asyncio.gather(*searches, return_exceptions=True)
         written = 0
         while not searching.done():
-            await engine.write_async(note(f"note {written}"))
+            await engine.write_async(add_note(f"note {written}"))
             assert await engine.read_async(count) == written + 1
             written += 1
         return written
 
-    assert asyncio.run(write_meanwhile()) > 10
+    assert asyncio.run(write_concurrently()) > 10
 
 
-def test_many_threads_read_at_once(engine: SqliteEngine) -> None:
-    everybody = threading.Barrier(8, timeout=10)
+def test_many_threads_read_at_the_same_time(engine: SqliteEngine) -> None:
+    all_threads = threading.Barrier(8, timeout=10)
 
     def meet(tx: Transaction) -> int:
-        everybody.wait()
+        all_threads.wait()
         return count(tx)
 
-    engine.write(note("one"))
+    engine.write(add_note("one"))
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: engine.read(meet), range(8))) == [1] * 8
 
 
-def test_a_closed_engine_refuses_reads(engine: SqliteEngine) -> None:
-    assert noted(engine) == []
+def test_a_closed_engine_rejects_reads(engine: SqliteEngine) -> None:
+    assert read_notes(engine) == []
     engine.close()
     with pytest.raises(Unavailable):
-        noted(engine)
+        read_notes(engine)
 
 
-def test_a_closed_engine_refuses_reads_of_threads_that_never_read_before(
+def test_a_closed_engine_rejects_reads_of_new_threads(
     engine: SqliteEngine,
 ) -> None:
     engine.close()
     with ThreadPoolExecutor(1) as pool, pytest.raises(Unavailable):
-        pool.submit(noted, engine).result(10)
+        pool.submit(read_notes, engine).result(10)
 
 
-def test_a_closed_engine_refuses_reads_in_lanes(engine: SqliteEngine) -> None:
+def test_a_closed_engine_rejects_reads_in_reader_threads(engine: SqliteEngine) -> None:
     engine.close()
     with pytest.raises(Unavailable):
         asyncio.run(engine.read_async(count, is_bounded=False))
 
 
-def test_closing_lets_a_read_in_a_lane_end(engine: SqliteEngine) -> None:
+def test_closing_waits_for_a_read_in_a_reader_thread(engine: SqliteEngine) -> None:
     async def close_while_reading() -> int:
         loop, is_reading = asyncio.get_running_loop(), asyncio.Event()
         may_end = threading.Event()

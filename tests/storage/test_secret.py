@@ -1,4 +1,4 @@
-"""The instance's secret: made once, never in the database, and no other one is taken."""
+"""The instance's secret: created once, never in the database, and no other one is accepted."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ def opened(path: Path, **settings: str) -> None:
 
 
 def bytes_beside(path: Path) -> bytes:
-    """All that is in the database's files."""
+    """Return the content of the database's files."""
     return b"".join(each.read_bytes() for each in path.parent.iterdir() if each.suffix != ".secret")
 
 
-def test_another_secret_is_refused_with_a_sentence_and_nothing_changes(path: Path) -> None:
+def test_another_secret_is_rejected_with_an_explanation_and_changes_nothing(path: Path) -> None:
     opened(path, secret=SECRET)
     before = path.read_bytes()
     with pytest.raises(StorageError, match="was created with another secret") as refused:
@@ -31,14 +31,14 @@ def test_another_secret_is_refused_with_a_sentence_and_nothing_changes(path: Pat
     opened(path, secret=SECRET)
 
 
-def test_the_same_secret_opens_it_from_the_setting_or_from_a_file(path: Path) -> None:
+def test_the_same_secret_opens_the_database_from_a_setting_or_a_file(path: Path) -> None:
     opened(path, secret=SECRET)
     file = path.with_name("elsewhere.secret")
     file.write_text(f"{SECRET}\n")
     opened(path, secret_file=str(file))
 
 
-def test_a_secret_is_made_beside_the_database_for_its_owner_alone(path: Path) -> None:
+def test_a_secret_is_created_beside_the_database_readable_by_its_user_only(path: Path) -> None:
     opened(path)
     secret = Path(f"{path}.secret")
     assert secret.stat().st_mode & 0o777 == 0o600
@@ -60,7 +60,7 @@ def test_the_database_does_not_contain_its_secret(path: Path) -> None:
     assert bytes.fromhex(secret.decode()) not in bytes_beside(path)
 
 
-def test_a_lost_secret_is_told_and_its_database_refused(path: Path) -> None:
+def test_a_database_without_its_secret_is_rejected(path: Path) -> None:
     opened(path)
     secret = Path(f"{path}.secret")
     kept = secret.read_bytes()
@@ -71,19 +71,19 @@ def test_a_lost_secret_is_told_and_its_database_refused(path: Path) -> None:
     opened(path)
 
 
-def test_a_short_secret_in_a_file_is_refused(path: Path) -> None:
+def test_a_short_secret_in_a_file_is_rejected(path: Path) -> None:
     Path(f"{path}.secret").write_text("short\n")
     with pytest.raises(StorageError, match="shorter than 16 characters"):
         opened(path)
 
 
-def test_a_secret_file_that_cannot_be_read_is_told(path: Path) -> None:
+def test_an_unreadable_secret_file_is_an_error(path: Path) -> None:
     Path(f"{path}.secret").mkdir()
     with pytest.raises(StorageError, match="cannot be read or made"):
         opened(path)
 
 
-def test_every_database_in_memory_has_a_secret_of_its_own() -> None:
+def test_every_database_in_memory_has_its_own_secret() -> None:
     one = open_instance(Settings(database_url="sqlite:///:memory:"))
     two = open_instance(Settings(database_url="sqlite:///:memory:"))
     assert one.scope.rules.id_hash("jane") != two.scope.rules.id_hash("jane")

@@ -1,4 +1,4 @@
-"""The writer lane: many operations in one commit, each as if it were alone."""
+"""The writer: many operations in one commit, each independent of the others."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -11,26 +11,26 @@ import pytest
 
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import (
-    commits_in_log,
-    held,
-    make,
-    note,
-    noted,
-    noted_in,
-    together,
+    add_note,
+    commits_in_wal,
+    create_table,
+    notes_in_file,
+    read_notes,
+    run_in_one_group,
+    writer_blocked,
 )
 from userkeep.domain.errors import Conflict, Unavailable
 from userkeep.domain.transaction import Transaction
 from userkeep.storage.sqlite import SqliteEngine
 
 
-def refuse(tx: Transaction) -> None:
+def fail(tx: Transaction) -> None:
     tx.execute("add_note", text="half done", now_at=tx.now)
     raise Conflict("not like this")
 
 
-def answer_nobody(tx: Transaction) -> None:
-    tx.execute("answer_note", answers=1_000_000, text="to nobody")
+def reply_to_missing_note(tx: Transaction) -> None:
+    tx.execute("answer_note", answers=1_000_000, text="a reply")
 
 
 def interrupt(tx: Transaction) -> None:
@@ -38,123 +38,133 @@ def interrupt(tx: Transaction) -> None:
     tx.execute("add_and_interrupt", text="interrupted")
 
 
-def test_writes_that_wait_together_are_one_commit(
-    unhurried: None, engine: SqliteEngine, path: Path
+def test_waiting_writes_share_one_commit(
+    unlimited_group_time: None, engine: SqliteEngine, path: Path
 ) -> None:
-    before = commits_in_log(path)
+    before = commits_in_wal(path)
     texts = [f"note {n}" for n in range(50)]
-    assert together(engine, *map(note, texts)) == texts
-    assert commits_in_log(path) - before == 1
-    assert noted(engine) == texts
+    assert run_in_one_group(engine, *map(add_note, texts)) == texts
+    assert commits_in_wal(path) - before == 1
+    assert read_notes(engine) == texts
 
 
-def test_a_write_alone_is_one_commit(engine: SqliteEngine, path: Path) -> None:
-    before = commits_in_log(path)
-    engine.write(note("alone"))
-    assert commits_in_log(path) - before == 1
+def test_a_single_write_is_one_commit(engine: SqliteEngine, path: Path) -> None:
+    before = commits_in_wal(path)
+    engine.write(add_note("alone"))
+    assert commits_in_wal(path) - before == 1
 
 
-def test_a_write_is_in_the_file_before_it_is_answered(engine: SqliteEngine, path: Path) -> None:
+def test_a_write_is_in_the_file_before_it_returns(engine: SqliteEngine, path: Path) -> None:
     for n in range(5):
-        engine.write(note(f"note {n}"))
-        assert len(noted_in(path)) == n + 1
+        engine.write(add_note(f"note {n}"))
+        assert len(notes_in_file(path)) == n + 1
 
 
-def test_nobody_waits_for_a_crowd_of_slow_operations(engine: SqliteEngine, path: Path) -> None:
+def test_slow_operations_are_committed_in_several_groups(engine: SqliteEngine, path: Path) -> None:
     def slow(tx: Transaction) -> None:
         sleep(0.015)
         tx.execute("add_note", text="slow", now_at=tx.now)
 
-    before = commits_in_log(path)
-    together(engine, *[slow] * 10)
-    assert commits_in_log(path) - before >= 4
+    before = commits_in_wal(path)
+    run_in_one_group(engine, *[slow] * 10)
+    assert commits_in_wal(path) - before >= 4
 
 
-def test_threads_and_loops_share_a_group(unhurried: None, engine: SqliteEngine, path: Path) -> None:
-    before = commits_in_log(path)
+def test_threads_and_event_loops_share_a_group(
+    unlimited_group_time: None, engine: SqliteEngine, path: Path
+) -> None:
+    before = commits_in_wal(path)
     with ThreadPoolExecutor(8) as pool:
 
         async def from_a_loop() -> list[str]:
-            with held(engine):
-                from_threads = [pool.submit(engine.write, note(f"thread {n}")) for n in range(8)]
+            with writer_blocked(engine):
+                from_threads = [
+                    pool.submit(engine.write, add_note(f"thread {n}")) for n in range(8)
+                ]
                 waiting = [
-                    asyncio.ensure_future(engine.write_async(note(f"loop {n}"))) for n in (1, 2)
+                    asyncio.ensure_future(engine.write_async(add_note(f"loop {n}"))) for n in (1, 2)
                 ]
                 await asyncio.sleep(0.2)
             await asyncio.gather(*waiting)
             return [future.result(10) for future in from_threads]
 
         assert asyncio.run(from_a_loop()) == [f"thread {n}" for n in range(8)]
-    assert len(noted(engine)) == 10
-    assert commits_in_log(path) - before == 1
+    assert len(read_notes(engine)) == 10
+    assert commits_in_wal(path) - before == 1
 
 
-def test_an_operation_that_raises_is_rolled_back_alone(
-    unhurried: None, engine: SqliteEngine, path: Path
+def test_only_the_operation_that_raises_is_rolled_back(
+    unlimited_group_time: None, engine: SqliteEngine, path: Path
 ) -> None:
-    before = commits_in_log(path)
-    first, failed, last = together(engine, note("first"), refuse, note("last"))
+    before = commits_in_wal(path)
+    first, failed, last = run_in_one_group(engine, add_note("first"), fail, add_note("last"))
     assert (first, last) == ("first", "last")
     assert isinstance(failed, Conflict)
-    assert noted(engine) == ["first", "last"]
-    assert commits_in_log(path) - before == 1
+    assert read_notes(engine) == ["first", "last"]
+    assert commits_in_wal(path) - before == 1
 
 
-def test_an_operation_that_raises_with_nobody_beside_it_leaves_nothing(
+def test_a_single_operation_that_raises_is_rolled_back(
     engine: SqliteEngine,
 ) -> None:
     with pytest.raises(Conflict, match="not like this"):
-        engine.write(refuse)
-    engine.write(note("after"))
-    assert noted(engine) == ["after"]
+        engine.write(fail)
+    engine.write(add_note("after"))
+    assert read_notes(engine) == ["after"]
 
 
-def test_a_row_that_the_database_refuses_fails_its_own_operation(engine: SqliteEngine) -> None:
-    first, failed, last = together(engine, note("first"), note(""), note("last"))
+def test_only_the_operation_with_an_invalid_row_fails(engine: SqliteEngine) -> None:
+    first, failed, last = run_in_one_group(
+        engine, add_note("first"), add_note(""), add_note("last")
+    )
     assert (first, last) == ("first", "last")
     assert isinstance(failed, apsw.ConstraintError)
-    assert noted(engine) == ["first", "last"]
+    assert read_notes(engine) == ["first", "last"]
 
 
-def test_where_commit_fails_only_those_fail_that_fail_alone(engine: SqliteEngine) -> None:
-    first, failed, last = together(engine, note("first"), answer_nobody, note("last"))
+def test_only_the_operation_at_fault_fails_when_the_group_commit_fails(
+    engine: SqliteEngine,
+) -> None:
+    first, failed, last = run_in_one_group(
+        engine, add_note("first"), reply_to_missing_note, add_note("last")
+    )
     assert (first, last) == ("first", "last")
     assert isinstance(failed, apsw.ConstraintError)
-    assert noted(engine) == ["first", "last"]
+    assert read_notes(engine) == ["first", "last"]
 
 
-def test_a_commit_that_fails_with_nobody_beside_it_leaves_nothing(engine: SqliteEngine) -> None:
+def test_a_single_operation_whose_commit_fails_is_rolled_back(engine: SqliteEngine) -> None:
     with pytest.raises(apsw.ConstraintError):
-        engine.write(answer_nobody)
-    engine.write(note("after"))
-    assert noted(engine) == ["after"]
+        engine.write(reply_to_missing_note)
+    engine.write(add_note("after"))
+    assert read_notes(engine) == ["after"]
 
 
-def test_an_interrupted_operation_fails_alone(interruptible: None, open_engine: OpenEngine) -> None:
+def test_only_the_interrupted_operation_fails(interruptible: None, open_engine: OpenEngine) -> None:
     engine = open_engine()
-    engine.write(make)
-    first, failed, last = together(engine, note("first"), interrupt, note("last"))
+    engine.write(create_table)
+    first, failed, last = run_in_one_group(engine, add_note("first"), interrupt, add_note("last"))
     assert (first, last) == ("first", "last")
     assert isinstance(failed, Unavailable)
     assert "nothing was changed" in failed.detail
-    assert noted(engine) == ["first", "last"]
+    assert read_notes(engine) == ["first", "last"]
 
 
-def test_an_interrupt_with_nobody_beside_it_leaves_nothing(
+def test_a_single_interrupted_operation_is_rolled_back(
     interruptible: None, open_engine: OpenEngine
 ) -> None:
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
     with pytest.raises(Unavailable):
         engine.write(interrupt)
-    engine.write(note("after"))
-    assert noted(engine) == ["after"]
+    engine.write(add_note("after"))
+    assert read_notes(engine) == ["after"]
 
 
-def test_an_operation_that_hides_the_end_of_its_transaction_changes_nothing(
+def test_an_operation_that_hides_an_aborted_transaction_changes_nothing(
     interruptible: None, open_engine: OpenEngine
 ) -> None:
-    def carry_on(tx: Transaction) -> str:
+    def hide_error(tx: Transaction) -> str:
         try:
             interrupt(tx)
         except apsw.InterruptError:
@@ -162,73 +172,75 @@ def test_an_operation_that_hides_the_end_of_its_transaction_changes_nothing(
         raise AssertionError
 
     engine = open_engine()
-    engine.write(make)
-    first, failed, last = together(engine, note("first"), carry_on, note("last"))
+    engine.write(create_table)
+    first, failed, last = run_in_one_group(engine, add_note("first"), hide_error, add_note("last"))
     assert (first, last) == ("first", "last")
     assert isinstance(failed, Exception)
-    assert noted(engine) == ["first", "last"]
+    assert read_notes(engine) == ["first", "last"]
 
 
-def test_every_neighbour_of_the_broken_is_written_once(
+def test_every_other_operation_of_a_group_with_failures_is_written_once(
     interruptible: None, open_engine: OpenEngine
 ) -> None:
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
     texts = [f"note {n}" for n in range(40)]
-    operations = [note(text) for text in texts]
-    operations[7:7] = [interrupt, answer_nobody]  # type: ignore[list-item]
-    operations[30:30] = [refuse, interrupt]  # type: ignore[list-item]
-    outcomes = together(engine, *operations)
+    operations = [add_note(text) for text in texts]
+    operations[7:7] = [interrupt, reply_to_missing_note]  # type: ignore[list-item]
+    operations[30:30] = [fail, interrupt]  # type: ignore[list-item]
+    outcomes = run_in_one_group(engine, *operations)
     assert [each for each in outcomes if isinstance(each, str)] == texts
-    assert noted(engine) == texts
+    assert read_notes(engine) == texts
 
 
-def test_too_many_waiting_writes_are_refused_and_the_others_done(open_engine: OpenEngine) -> None:
+def test_writes_beyond_the_queue_limit_are_rejected_and_the_others_are_written(
+    open_engine: OpenEngine,
+) -> None:
     engine = open_engine(queue_limit=3)
-    engine.write(make)
-    outcomes = together(engine, *[note(f"note {n}") for n in range(5)])
+    engine.write(create_table)
+    outcomes = run_in_one_group(engine, *[add_note(f"note {n}") for n in range(5)])
     assert outcomes[:3] == ["note 0", "note 1", "note 2"]
-    for refused in outcomes[3:]:
-        assert isinstance(refused, Unavailable)
-        assert "Too many requests" in refused.detail
-    assert noted(engine) == outcomes[:3]
-    engine.write(note("there is room again"))
+    for rejected in outcomes[3:]:
+        assert isinstance(rejected, Unavailable)
+        assert "Too many requests" in rejected.detail
+    assert read_notes(engine) == outcomes[:3]
+    engine.write(add_note("there is room again"))
 
 
-def test_a_write_runs_even_if_nobody_waits_for_it_any_more(engine: SqliteEngine) -> None:
+def test_a_write_runs_even_if_its_caller_has_left(engine: SqliteEngine) -> None:
     async def leave() -> None:
-        with held(engine):
-            left = asyncio.ensure_future(engine.write_async(note("left")))
-            stayed = asyncio.ensure_future(engine.write_async(note("stayed")))
+        with writer_blocked(engine):
+            left = asyncio.ensure_future(engine.write_async(add_note("left")))
+            stayed = asyncio.ensure_future(engine.write_async(add_note("stayed")))
             await asyncio.sleep(0)
             left.cancel()
         assert await stayed == "stayed"
         assert left.cancelled()
 
     asyncio.run(leave())
-    assert noted(engine) == ["left", "stayed"]
+    assert read_notes(engine) == ["left", "stayed"]
 
 
-def test_a_write_runs_even_if_its_loop_has_ended(engine: SqliteEngine) -> None:
+def test_a_write_runs_even_if_its_event_loop_has_ended(engine: SqliteEngine) -> None:
     async def ask() -> None:
-        waiting = asyncio.ensure_future(engine.write_async(note("left")))
+        waiting = asyncio.ensure_future(engine.write_async(add_note("left")))
         await asyncio.sleep(0)
         assert not waiting.done()
 
-    with held(engine):
+    with writer_blocked(engine):
         asyncio.run(ask())
-    engine.write(note("after"))
-    assert noted(engine) == ["left", "after"]
+    engine.write(add_note("after"))
+    assert read_notes(engine) == ["left", "after"]
 
 
-def test_a_locked_file_refuses_all_who_wait_at_once(
-    impatient: float, open_engine: OpenEngine, path: Path
+def test_a_locked_file_fails_all_waiting_writes_at_the_same_time(
+    short_busy_timeout: float, open_engine: OpenEngine, path: Path
 ) -> None:
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
 
     async def write_all() -> list[str | BaseException]:
-        waiting = [engine.write_async(note(f"note {n}")) for n in range(20)]
+        waiting = [engine.write_async(add_note(f"note {n}")) for n in range(20)]
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     with closing(apsw.Connection(str(path))) as other:
@@ -239,33 +251,33 @@ def test_a_locked_file_refuses_all_who_wait_at_once(
         other.execute("ROLLBACK")
     assert all(isinstance(each, Unavailable) for each in outcomes)
     assert "Another program has locked the database file" in str(outcomes[0])
-    assert took < 10 * impatient, "they waited for the lock one after another"
-    assert engine.write(note("after")) == "after"
-    assert noted(engine) == ["after"]
+    assert took < 10 * short_busy_timeout, "they waited for the lock one after another"
+    assert engine.write(add_note("after")) == "after"
+    assert read_notes(engine) == ["after"]
 
 
-def test_closing_runs_what_is_queued(open_engine: OpenEngine, path: Path) -> None:
+def test_closing_runs_queued_writes(open_engine: OpenEngine, path: Path) -> None:
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
     texts = [f"note {n}" for n in range(20)]
     with ThreadPoolExecutor(21) as pool:
-        with held(engine):
-            asked = [pool.submit(engine.write, note(text)) for text in texts]
+        with writer_blocked(engine):
+            asked = [pool.submit(engine.write, add_note(text)) for text in texts]
             sleep(0.2)
             closing = pool.submit(engine.close)
             sleep(0.1)
         assert [each.result(10) for each in asked] == texts
         closing.result(10)
-    assert sorted(noted_in(path)) == sorted(texts)
+    assert sorted(notes_in_file(path)) == sorted(texts)
 
 
-def test_a_closed_engine_refuses_writes(engine: SqliteEngine, path: Path) -> None:
+def test_a_closed_engine_rejects_writes(engine: SqliteEngine, path: Path) -> None:
     engine.close()
     with pytest.raises(Unavailable, match="shutting down"):
-        engine.write(note("late"))
+        engine.write(add_note("late"))
     with pytest.raises(Unavailable, match="shutting down"):
-        asyncio.run(engine.write_async(note("late")))
-    assert noted_in(path) == []
+        asyncio.run(engine.write_async(add_note("late")))
+    assert notes_in_file(path) == []
 
 
 def test_an_engine_can_be_closed_twice(engine: SqliteEngine) -> None:
@@ -273,11 +285,11 @@ def test_an_engine_can_be_closed_twice(engine: SqliteEngine) -> None:
     engine.close()
 
 
-def test_a_database_in_memory_reads_and_writes_as_a_file_does(open_engine: OpenEngine) -> None:
+def test_a_database_in_memory_reads_and_writes_like_a_file(open_engine: OpenEngine) -> None:
     engine = open_engine(":memory:")
-    engine.write(make)
-    first, failed, last = together(engine, note("first"), refuse, note("last"))
+    engine.write(create_table)
+    first, failed, last = run_in_one_group(engine, add_note("first"), fail, add_note("last"))
     assert (first, last) == ("first", "last")
     assert isinstance(failed, Conflict)
-    assert noted(engine) == ["first", "last"]
+    assert read_notes(engine) == ["first", "last"]
     assert asyncio.run(engine.read_async(lambda tx: tx.fetch_one("count_notes", int))) == 2

@@ -1,4 +1,4 @@
-"""Engines on databases of their own, closed at the end of each test."""
+"""Engines on new databases, closed at the end of each test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.postgres import OwnPostgresServer, postgres_server
-from tests.storage.postgres.notes import QUERIES, make
+from tests.storage.postgres.notes import QUERIES, create_table
 from tests.storage.postgres.proxy import Proxy
 from userkeep.storage.postgres import PostgresEngine
 
@@ -22,7 +22,7 @@ def url() -> str:
 
 @pytest.fixture
 def open_engine(url: str) -> Iterator[OpenEngine]:
-    """Opens engines with the tests' own queries, as `open_engine(queue_limit=2)`."""
+    """Opens engines with the queries of these tests: `open_engine(queue_limit=2)`."""
     with ExitStack() as stack:
 
         def open_(at: str = url, **settings: Any) -> PostgresEngine:
@@ -37,19 +37,19 @@ def open_engine(url: str) -> Iterator[OpenEngine]:
 def engine(open_engine: OpenEngine) -> PostgresEngine:
     """An engine with an empty table of notes."""
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
     return engine
 
 
 @pytest.fixture(scope="session")
 def own_server() -> Iterator[OwnPostgresServer]:
-    """A server on a port, which a test may stop if it starts it again."""
+    """A server on a TCP port. A test may stop it, if it starts it again."""
     with OwnPostgresServer(tcp=True) as server:
         yield server
 
 
 @pytest.fixture
 def proxy(own_server: OwnPostgresServer) -> Iterator[Proxy]:
-    """A wire to `own_server` that can be cut; `proxy.url` is of a fresh database behind it."""
+    """A proxy before `own_server`; `proxy.url` is the URL of a new database behind it."""
     with Proxy(own_server.new_database()) as proxy:
         yield proxy

@@ -1,4 +1,4 @@
-"""The tests' own little table on PostgreSQL, and ways to look at it past the engine."""
+"""A small table for tests of the PostgreSQL engine, and helpers that bypass the engine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ INSERT INTO notes (text, written_at) VALUES (:text, :now_at);
 INSERT INTO notes (text, key) VALUES (:text, :key);
 
 -- name: answer_note
--- Whether there is such a note is looked at by COMMIT.
+-- The foreign key is checked by COMMIT.
 INSERT INTO notes (answers, text) VALUES (:answers, :text);
 
 -- name: change_note
@@ -50,13 +50,13 @@ SELECT written_at FROM notes ORDER BY id;
 SELECT count(*) FROM notes;
 
 -- name: search
--- Takes as long as it is told.
+-- Takes :seconds.
 SELECT count(*) FROM pg_sleep(:seconds);
 
 -- name: backend
 SELECT pg_backend_pid();
 
--- name: given_back
+-- name: echo
 SELECT :value::text, pg_backend_pid()::text;
 
 -- name: setting
@@ -65,7 +65,7 @@ SELECT current_setting(:name);
 -- name: wait_at_gate
 SELECT count(*) FROM pg_advisory_xact_lock_shared(:gate);
 
--- name: delete_statements
+-- name: deallocate_all
 DEALLOCATE ALL;
 """
 
@@ -74,13 +74,13 @@ QUERIES: dict[str, Query] = load_queries("postgres") | {
 }
 
 
-def make(tx: Transaction) -> None:
-    """The table."""
+def create_table(tx: Transaction) -> None:
+    """Create the table."""
     tx.execute("make_notes")
 
 
-def note(text: str) -> Operation[str]:
-    """An operation that writes a note and gives its text."""
+def add_note(text: str) -> Operation[str]:
+    """Return an operation that adds a note and returns its text."""
 
     def write(tx: Transaction) -> str:
         tx.execute("add_note", text=text, now_at=tx.now)
@@ -90,50 +90,50 @@ def note(text: str) -> Operation[str]:
 
 
 def count(tx: Transaction) -> int:
-    """How many notes there are."""
+    """Return the number of notes."""
     return tx.fetch_one("count_notes", int) or 0
 
 
-def backend(tx: Transaction) -> int:
-    """The number of the server's process at the other end."""
+def backend_pid(tx: Transaction) -> int:
+    """Return the process id of the connection's backend."""
     return tx.fetch_one("backend", int) or 0
 
 
 def setting(name: str) -> Operation[str | None]:
-    """What a setting is on the engine's connection."""
+    """Return an operation that reads a setting of the engine's connection."""
     return lambda tx: tx.fetch_one("setting", str, name=name)
 
 
 def search(seconds: float) -> Operation[int | None]:
-    """A statement that takes so long."""
+    """Return an operation whose statement takes this long."""
     return lambda tx: tx.fetch_one("search", int, seconds=str(seconds))
 
 
-def noted(engine: PostgresEngine) -> list[str]:
-    """All notes that a reader sees."""
+def read_notes(engine: PostgresEngine) -> list[str]:
+    """Return all notes that a reader sees."""
     return engine.read(lambda tx: tx.fetch_all("notes", str))
 
 
 def rows(url: str, sql: LiteralString, *values: Any) -> list[Any]:
-    """What a statement gives on a connection that is not the engine's."""
+    """Run a statement on a connection that is not the engine's; return its rows."""
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(sql, values or None)
         return cursor.fetchall() if cursor.description else []
 
 
-def noted_in(url: str) -> list[str]:
-    """All notes in the database, as another program sees them."""
+def notes_in_database(url: str) -> list[str]:
+    """Return all notes in the database, as another program sees them."""
     return [text for (text,) in rows(url, "SELECT text FROM notes ORDER BY id")]
 
 
 def terminate(url: str, backend_pid: int) -> None:
-    """Break the connection of one of the server's processes, and wait until it is gone."""
+    """Terminate a backend of the server, and wait until it has ended."""
     [(is_gone,)] = rows(url, "SELECT pg_terminate_backend(%s, 10000)", backend_pid)
     assert is_gone
 
 
-def connections(url: str, application_name: str) -> int:
-    """How many connections of that name there are to the database."""
+def connection_count(url: str, application_name: str) -> int:
+    """Return the number of connections with this application name to the database."""
     [(number,)] = rows(
         url,
         "SELECT count(*) FROM pg_stat_activity"
@@ -145,19 +145,19 @@ def connections(url: str, application_name: str) -> int:
 
 @contextmanager
 def gate_closed(url: str) -> Iterator[None]:
-    """While this lasts every operation that comes to `wait_at_gate` waits there, in its lane."""
+    """Block every operation that calls `wait_at_gate`; it keeps its connection."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_GATE])
         yield
 
 
 def wait_at_gate(tx: Transaction) -> None:
-    """Pass the gate, once it is open."""
+    """Wait until the gate is open."""
     tx.fetch_one("wait_at_gate", int, gate=_GATE)
 
 
 def wait_until_at_gate(url: str, number: int) -> None:
-    """Return once so many operations wait at the gate."""
+    """Return when this many operations wait at the gate."""
     ends = monotonic() + 20
     while rows(url, _WAITING_AT_GATE) != [(number,)]:
         assert monotonic() < ends, f"{rows(url, _WAITING_AT_GATE)} wait at the gate, not {number}"

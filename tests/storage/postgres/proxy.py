@@ -1,4 +1,4 @@
-"""A wire between an engine and its server, which a test can cut or make deaf."""
+"""A proxy between an engine and its server that can break connections or stop forwarding."""
 
 import select
 import socket
@@ -12,20 +12,20 @@ from typing import Self
 from psycopg.conninfo import conninfo_to_dict
 
 _CHUNK = 65_536
-_LOOK_EVERY_S = 0.2
-_AT_ONCE = struct.pack("ii", 1, 0)
+_CHECK_EVERY_S = 0.2
+_RESET = struct.pack("ii", 1, 0)
 
-# A message of PostgreSQL's protocol: a warning, as a server sends it that crashes.
+# A message of PostgreSQL's protocol: the warning that a crashing server sends.
 _WARNING = b"SWARNING\0VWARNING\0C57P02\0Mlast words\0\0"
-_LAST_WORDS = b"N" + struct.pack("!i", 4 + len(_WARNING)) + _WARNING
+_WARNING_MESSAGE = b"N" + struct.pack("!i", 4 + len(_WARNING)) + _WARNING
 
 
 class Proxy:
-    """Passes bytes on, connection by connection, until it is told otherwise.
+    """Forwards the bytes of each connection, until it is told otherwise.
 
     Attributes:
-        direct_url: the database.
-        url: the same, through the wire.
+        direct_url: of the database.
+        url: of the database, through the proxy.
     """
 
     def __init__(self, direct_url: str) -> None:
@@ -37,10 +37,10 @@ class Proxy:
         self.url = direct_url.replace(f":{given['port']}/", f":{self._port}/")
         self._is_open = threading.Event()
         self._is_open.set()
-        self._is_over = False
-        self._swallows_after: int | None = None
+        self._is_closed = False
+        self._drops_after: int | None = None
         self._resets = False
-        self._has_last_words = threading.Event()
+        self._sends_warning = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
@@ -53,36 +53,36 @@ class Proxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._is_over = True
+        self._is_closed = True
         self._is_open.set()
-        # To wake whoever accepts.
+        # Wakes the thread that accepts connections.
         socket.create_connection(("127.0.0.1", self._port)).close()
         for thread in self._threads:
             thread.join(10)
         self._listener.close()
 
-    def swallow_next_answer(self, *, after: int = 0, reset: bool = False) -> None:
-        """Pass the next message on, then break its connection in place of the answer.
+    def drop_next_response(self, *, after: int = 0, reset: bool = False) -> None:
+        """Forward the next message, then break its connection instead of the response.
 
         Args:
-            after: how many messages are answered before.
-            reset: end the connection with an error in place of an end.
+            after: how many responses are forwarded before.
+            reset: reset the connection instead of closing it.
         """
         self._resets = reset
-        self._swallows_after = after
+        self._drops_after = after
 
-    def end_with_last_words(self) -> None:
-        """Say something in the server's name, then reset every connection; return when it is so."""
-        self._has_last_words.set()
-        sleep(2 * _LOOK_EVERY_S)
-        self._has_last_words.clear()
+    def reset_after_warning(self) -> None:
+        """Send a warning in the server's name, then reset every connection."""
+        self._sends_warning.set()
+        sleep(2 * _CHECK_EVERY_S)
+        self._sends_warning.clear()
 
-    def go_deaf(self) -> None:
-        """From now on bytes are taken and not passed on, in either direction."""
+    def stop_forwarding(self) -> None:
+        """Receive bytes without forwarding them, in both directions."""
         self._is_open.clear()
 
-    def hear_again(self) -> None:
-        """Pass on what was taken meanwhile, and all that follows."""
+    def resume_forwarding(self) -> None:
+        """Forward what was received since, and all that follows."""
         self._is_open.set()
 
     def _start(self, run: object, *arguments: socket.socket) -> None:
@@ -93,7 +93,7 @@ class Proxy:
     def _accept(self) -> None:
         while True:
             client, _ = self._listener.accept()
-            if self._is_over:
+            if self._is_closed:
                 client.close()
                 return
             self._start(self._serve, client)
@@ -104,15 +104,15 @@ class Proxy:
             with socket.create_connection(self._server) as server:
                 server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._pass_on(client, server)
+                self._forward(client, server)
 
-    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward(self, client: socket.socket, server: socket.socket) -> None:
         other = {client: server, server: client}
-        while not self._is_over:
-            readable, _, _ = select.select([client, server], [], [], _LOOK_EVERY_S)
-            if self._has_last_words.is_set():
-                client.sendall(_LAST_WORDS)
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        while not self._is_closed:
+            readable, _, _ = select.select([client, server], [], [], _CHECK_EVERY_S)
+            if self._sends_warning.is_set():
+                client.sendall(_WARNING_MESSAGE)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 return
             for end in readable:
                 chunk = end.recv(_CHUNK)
@@ -120,15 +120,16 @@ class Proxy:
                 if not chunk:
                     return
                 other[end].sendall(chunk)
-                if end is client and self._is_to_be_swallowed():
-                    server.recv(_CHUNK)  # it is done, and nobody will know
+                if end is client and self._is_to_be_dropped():
+                    # The server has done it, but the client does not get the response.
+                    server.recv(_CHUNK)
                     if self._resets:
-                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     return
 
-    def _is_to_be_swallowed(self) -> bool:
-        if self._swallows_after is None:
+    def _is_to_be_dropped(self) -> bool:
+        if self._drops_after is None:
             return False
-        left = self._swallows_after
-        self._swallows_after = left - 1 if left else None
+        left = self._drops_after
+        self._drops_after = left - 1 if left else None
         return left == 0

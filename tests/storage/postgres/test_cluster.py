@@ -1,9 +1,9 @@
-"""Nothing keeps the tables from living on a cluster: users by user_id, sessions by session_id …
+"""The tables could be distributed on a cluster: users by user_id, sessions by session_id …
 
-What a cluster refuses is asked of the catalogs and of the texts here, because none runs in the
-tests: unique keys without the column by which a table is divided, foreign keys and joins from one
-kind of table to another, locks on rows of several shards, and times or random values made inside a
-statement.
+No cluster runs in the tests, so the catalogs and the texts of queries are checked for what a
+cluster rejects: unique keys without the shard key of their table, foreign keys and joins between
+tables with different shard keys, locks on rows of several shards, and times or random values that a
+statement computes.
 """
 
 import re
@@ -14,7 +14,7 @@ import pytest
 
 from tests.postgres import postgres_server
 from tests.storage.postgres.notes import rows
-from tests.storage.texts import text_with, variants
+from tests.storage.query_texts import text_with, variants
 from userkeep.storage.migrations import load_migrations
 from userkeep.storage.postgres.filters import PostgresFilterPrinter
 from userkeep.storage.postgres.migrations import migrate
@@ -42,12 +42,12 @@ NOTHING_TO_DO = {
     "unpad_index",
     "words_in_use",
 }
-"""The words are in the messages' own rows."""
+"""The words are in the rows of the messages."""
 
 EVERYWHERE = {"instance", "projects", "schema_migrations"}
-"""Small tables, of which each node has a copy."""
+"""Small tables, which every node has a copy of."""
 
-MADE_IN_THE_STATEMENT = re.compile(
+COMPUTED_BY_THE_STATEMENT = re.compile(
     r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
     r"|gen_random_uuid|uuidv[47]|uuid_generate_v\d\w*|nextval|setseed)\s*\("
     r"|\b(current_timestamp|current_date|current_time|localtime|localtimestamp)\b",
@@ -65,13 +65,13 @@ def schema() -> str:
 
 
 def texts(name: str) -> Iterator[str]:
-    """Every text that a query can become."""
+    """Yield every text of a query."""
     for given in variants(name, QUERIES[name]):
         yield text_with(QUERIES[name], given, PostgresFilterPrinter())
 
 
 def tables_in(text: str) -> set[str]:
-    """The tables that a statement names."""
+    """Return the tables that a statement names."""
     named = re.findall(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)", text)
     return {name for name in named if name in SHARD_KEYS or name in EVERYWHERE}
 
@@ -79,12 +79,12 @@ def tables_in(text: str) -> set[str]:
 # The schema.
 
 
-def test_every_table_is_divided_by_a_key_or_kept_everywhere(schema: str) -> None:
+def test_every_table_has_a_shard_key_or_is_on_every_node(schema: str) -> None:
     found = rows(schema, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     assert {name for (name,) in found} == SHARD_KEYS.keys() | EVERYWHERE
 
 
-def test_every_unique_key_begins_with_the_project_and_holds_what_divides_its_table(
+def test_every_unique_key_begins_with_the_project_and_contains_the_shard_key(
     schema: str,
 ) -> None:
     keys = rows(
@@ -118,13 +118,13 @@ def test_every_other_index_begins_with_the_project(schema: str) -> None:
         WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
         """,
     )
-    # In the index of words a user's mark is beside the words, and users have the project.
+    # In the index of words, the mark of a user is beside the words, and a user has one project.
     assert {
         name for table, name, first in indexes if table not in EVERYWHERE and first != "project_id"
     } == {"messages_words"}
 
 
-def test_every_text_in_a_key_or_an_index_is_compared_byte_by_byte(schema: str) -> None:
+def test_every_text_in_a_key_or_index_has_the_c_collation(schema: str) -> None:
     collations = rows(
         schema,
         """
@@ -139,7 +139,7 @@ def test_every_text_in_a_key_or_an_index_is_compared_byte_by_byte(schema: str) -
     assert {name for name, collation in collations if collation != "C"} == set()
 
 
-def test_a_key_that_refers_to_another_has_its_collation(schema: str) -> None:
+def test_columns_that_refer_to_a_key_have_its_collation(schema: str) -> None:
     columns = rows(
         schema,
         """
@@ -153,11 +153,11 @@ def test_a_key_that_refers_to_another_has_its_collation(schema: str) -> None:
     assert {
         f"{table}.{name}"
         for table, name, collation in columns
-        if collation != "C" and name != "request_hash"  # which is compared by us
+        if collation != "C" and name != "request_hash"  # compared here, not by the database
     } == set()
 
 
-def test_foreign_keys_stay_with_what_lives_together(schema: str) -> None:
+def test_foreign_keys_stay_within_one_shard(schema: str) -> None:
     references = rows(
         schema,
         "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
@@ -167,7 +167,7 @@ def test_foreign_keys_stay_with_what_lives_together(schema: str) -> None:
     assert divided == {("messages", "sessions")}
 
 
-def test_no_table_has_triggers_or_defaults_that_run_code(schema: str) -> None:
+def test_no_table_has_triggers_or_computed_defaults(schema: str) -> None:
     assert rows(schema, "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == []
     assert rows(schema, "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef") == []
 
@@ -175,7 +175,7 @@ def test_no_table_has_triggers_or_defaults_that_run_code(schema: str) -> None:
 @pytest.mark.parametrize(
     "step", load_migrations("postgres")[1:], ids=lambda step: f"{step.number:04d}"
 )
-def test_every_later_step_says_how_long_it_locks_what_others_use(step: object) -> None:
+def test_every_later_migration_documents_its_locks(step: object) -> None:
     assert re.search(r"^-- locks: \w+", getattr(step, "sql", ""), re.MULTILINE)
 
 
@@ -183,7 +183,7 @@ def test_every_later_step_says_how_long_it_locks_what_others_use(step: object) -
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_no_statement_asks_for_users_and_sessions_at_once(name: str) -> None:
+def test_no_statement_joins_tables_with_different_shard_keys(name: str) -> None:
     for text in texts(name):
         divided = {SHARD_KEYS[table] for table in tables_in(text) if table in SHARD_KEYS}
         assert len(divided) <= 1, text
@@ -191,13 +191,13 @@ def test_no_statement_asks_for_users_and_sessions_at_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_no_statement_makes_times_or_chance_of_its_own(name: str) -> None:
+def test_no_statement_computes_times_or_random_values(name: str) -> None:
     for text in texts(name):
-        assert not MADE_IN_THE_STATEMENT.search(text), text
+        assert not COMPUTED_BY_THE_STATEMENT.search(text), text
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_a_statement_that_locks_names_one_row_by_what_divides_its_table(name: str) -> None:
+def test_a_statement_that_locks_names_one_row_by_its_shard_key(name: str) -> None:
     for text in texts(name):
         if not LOCKS.search(text):
             continue
@@ -210,7 +210,7 @@ def test_a_statement_that_locks_names_one_row_by_what_divides_its_table(name: st
         assert "LIMIT" not in text
 
 
-# Small tables and those whose rows expire are looked through; each row is then changed by its key.
+# Small tables, and those whose rows expire, are read as a whole; rows are then changed by key.
 OF_MANY_SHARDS = {
     "assign_edits_to_purge",
     "assign_erasures_to_purge",
@@ -223,7 +223,7 @@ OF_MANY_SHARDS = {
 
 
 @pytest.mark.parametrize("name", sorted(set(QUERIES) - OF_MANY_SHARDS))
-def test_a_change_names_what_divides_its_table(name: str) -> None:
+def test_a_statement_that_changes_rows_names_the_shard_key(name: str) -> None:
     for text in texts(name):
         match = re.match(r"(UPDATE|DELETE FROM)\s+([a-z_]+)", text)
         if match and match[2] in SHARD_KEYS:
@@ -232,7 +232,7 @@ def test_a_change_names_what_divides_its_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_no_statement_changes_what_divides_its_table(name: str) -> None:
+def test_no_statement_changes_a_shard_key(name: str) -> None:
     for text in texts(name):
         match = re.match(r"UPDATE\s+([a-z_]+)\s+SET\s+(.*?)\bWHERE\b", text, re.DOTALL)
         if match and match[1] in SHARD_KEYS:
@@ -240,16 +240,14 @@ def test_no_statement_changes_what_divides_its_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_every_text_that_a_query_can_become_is_sql_on_the_real_schema(
-    schema: str, name: str
-) -> None:
+def test_every_text_of_a_query_is_valid_on_the_real_schema(schema: str, name: str) -> None:
     for text in texts(name):
         with_mark = re.sub(r"(?<![:\w]):(search|from|to)_scope\b", "7", text)
         numbered = re.sub(r"(?<![:\w]):([a-z_0-9]+)", "NULL", with_mark)
         assert name in NOTHING_TO_DO or rows(schema, f"EXPLAIN {numbered}")
 
 
-def test_what_has_nothing_to_do_is_known() -> None:
+def test_queries_without_text_are_listed() -> None:
     assert {name for name in QUERIES if not QUERIES[name].source} == NOTHING_TO_DO
 
 
@@ -269,7 +267,7 @@ def test_what_has_nothing_to_do_is_known() -> None:
         ("expired_idempotency_keys", (), "idempotency_created"),
     ],
 )
-def test_a_page_of_a_list_is_reached_through_an_index_in_its_order(
+def test_every_page_of_a_list_uses_an_index_in_its_order(
     schema: str, name: str, given: tuple[str, ...], index: str
 ) -> None:
     values = {"limit": "10", "skipped": "10", "project_id": "1", "before": "9", "after": "9"}
@@ -281,7 +279,7 @@ def test_a_page_of_a_list_is_reached_through_an_index_in_its_order(
         ),
         text_with(QUERIES[name], given, PostgresFilterPrinter()),
     )
-    # An empty table would be read from end to end; sorting would show that the order is missing.
+    # An empty table would be scanned; a sort would show that the index does not give the order.
     forced = ("SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET enable_sort = off")
     plan = explained(schema, text, forced)
     assert index in plan

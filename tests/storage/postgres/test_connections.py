@@ -1,4 +1,4 @@
-"""Connections that break, servers that change, addresses that lead nowhere."""
+"""Connections that break, servers that change, URLs that are wrong."""
 
 import asyncio
 import logging
@@ -17,13 +17,13 @@ from tests.postgres import OwnPostgresServer, postgres_server
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
     QUERIES,
-    backend,
-    connections,
+    add_note,
+    backend_pid,
+    connection_count,
     count,
-    make,
-    note,
-    noted,
-    noted_in,
+    create_table,
+    notes_in_database,
+    read_notes,
     rows,
     search,
     setting,
@@ -47,7 +47,7 @@ def in_a_thread(engine: PostgresEngine, operation: Operation[Any]) -> Any:
 
 @pytest.fixture(params=["in a thread", "on a loop", "on uvloop"])
 def write(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    """Writes by one of an engine's two ways, always on the same loop."""
+    """Writes in a thread or on an event loop, always the same loop."""
     if request.param == "in a thread":
         yield in_a_thread
         return
@@ -64,144 +64,144 @@ def write(request: pytest.FixtureRequest) -> Iterator[Ask]:
 
 
 @pytest.fixture
-def one_lane(open_engine: OpenEngine) -> PostgresEngine:
-    """An engine with one connection for each way in, and a table of notes."""
+def single_connection(open_engine: OpenEngine) -> PostgresEngine:
+    """An engine with one connection for threads and one for a loop, and a table of notes."""
     engine = open_engine(pool_size=1)
-    engine.write(make)
+    engine.write(create_table)
     return engine
 
 
 # A connection breaks.
 
 
-def test_a_connection_that_broke_while_nobody_used_it_is_replaced_unnoticed(
-    one_lane: PostgresEngine, url: str, write: Ask
+def test_a_connection_that_broke_while_idle_is_replaced(
+    single_connection: PostgresEngine, url: str, write: Ask
 ) -> None:
     for n in range(3):
-        terminate(url, write(one_lane, backend))
-        assert write(one_lane, note(f"{n}")) == f"{n}"
-        terminate(url, write(one_lane, backend))
-        assert one_lane.read(count) == n + 1
-    assert noted_in(url) == ["0", "1", "2"]
+        terminate(url, write(single_connection, backend_pid))
+        assert write(single_connection, add_note(f"{n}")) == f"{n}"
+        terminate(url, write(single_connection, backend_pid))
+        assert single_connection.read(count) == n + 1
+    assert notes_in_database(url) == ["0", "1", "2"]
 
 
-def test_an_operation_whose_connection_breaks_before_its_commit_runs_again_and_is_done_once(
-    one_lane: PostgresEngine, url: str, write: Ask
+def test_an_operation_whose_connection_breaks_before_the_commit_is_retried_and_committed_once(
+    single_connection: PostgresEngine, url: str, write: Ask
 ) -> None:
     runs: list[int] = []
 
     def write_and_lose_connection(tx: Transaction) -> int:
-        note("first")(tx)
-        runs.append(backend(tx))
+        add_note("first")(tx)
+        runs.append(backend_pid(tx))
         if len(runs) == 1:
             terminate(url, runs[0])
-        note("second")(tx)
+        add_note("second")(tx)
         return len(runs)
 
-    assert write(one_lane, write_and_lose_connection) == 2
+    assert write(single_connection, write_and_lose_connection) == 2
     assert runs[0] != runs[1]
-    assert noted_in(url) == ["first", "second"]
+    assert notes_in_database(url) == ["first", "second"]
 
 
-def test_an_operation_whose_connection_breaks_after_its_last_statement_is_not_taken_for_done(
-    one_lane: PostgresEngine, url: str, write: Ask
+def test_an_operation_whose_connection_breaks_at_the_commit_does_not_succeed(
+    single_connection: PostgresEngine, url: str, write: Ask
 ) -> None:
-    # The server notices before COMMIT reaches it; we cannot know that it did.
+    # The server ends the transaction before COMMIT reaches it, which the engine cannot know.
     def write_and_lose_connection(tx: Transaction) -> None:
-        note("lost")(tx)
-        terminate(url, backend(tx))
+        add_note("lost")(tx)
+        terminate(url, backend_pid(tx))
 
     with pytest.raises(Unavailable, match="may have happened or not"):
-        write(one_lane, write_and_lose_connection)
-    assert noted_in(url) == []
-    write(one_lane, note("after"))
-    assert noted_in(url) == ["after"]
+        write(single_connection, write_and_lose_connection)
+    assert notes_in_database(url) == []
+    write(single_connection, add_note("after"))
+    assert notes_in_database(url) == ["after"]
 
 
-def test_an_operation_that_breaks_every_connection_ends_with_a_refusal(
-    one_lane: PostgresEngine, url: str
+def test_an_operation_that_breaks_every_connection_fails_in_the_end(
+    single_connection: PostgresEngine, url: str
 ) -> None:
     def lose_connection(tx: Transaction) -> None:
-        terminate(url, backend(tx))
-        note("never")(tx)
+        terminate(url, backend_pid(tx))
+        add_note("never")(tx)
 
     with pytest.raises(Unavailable, match="unreachable"):
-        one_lane.write(lose_connection)
-    one_lane.write(note("after"))
-    assert noted_in(url) == ["after"]
+        single_connection.write(lose_connection)
+    single_connection.write(add_note("after"))
+    assert notes_in_database(url) == ["after"]
 
 
-def test_a_read_whose_connection_breaks_runs_again(
-    one_lane: PostgresEngine, url: str, write: Ask
+def test_a_read_whose_connection_breaks_is_retried(
+    single_connection: PostgresEngine, url: str, write: Ask
 ) -> None:
-    write(one_lane, note("there"))
+    write(single_connection, add_note("there"))
     broken: list[int] = []
 
-    def look(tx: Transaction) -> int:
+    def count_twice(tx: Transaction) -> int:
         first = count(tx)
         if len(broken) < 2:
-            broken.append(backend(tx))
+            broken.append(backend_pid(tx))
             terminate(url, broken[-1])
         return first + count(tx)
 
-    assert one_lane.read(look) == 2
+    assert single_connection.read(count_twice) == 2
     broken.clear()
-    assert asyncio.run(one_lane.read_async(look)) == 2
+    assert asyncio.run(single_connection.read_async(count_twice)) == 2
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["ended", "reset"])
-def test_where_the_answer_of_commit_is_lost_the_client_is_told_that_nobody_knows(
+def test_a_lost_response_to_commit_is_reported_as_unknown(
     proxy: Proxy, write: Ask, reset: bool
 ) -> None:
     runs: list[None] = []
 
-    def write_and_lose_answer(tx: Transaction) -> None:
+    def write_and_lose_response(tx: Transaction) -> None:
         runs.append(None)
-        note("perhaps")(tx)
-        proxy.swallow_next_answer(reset=reset)
+        add_note("perhaps")(tx)
+        proxy.drop_next_response(reset=reset)
 
     with closing(PostgresEngine(proxy.url, QUERIES, pool_size=1)) as engine:
-        engine.write(make)
-        write(engine, note("before"))  # now COMMIT is prepared, and travels alone
-        with pytest.raises(Unavailable) as told:
-            write(engine, write_and_lose_answer)
-        assert "it may have happened or not" in told.value.detail
-        assert "Idempotency-Key" in told.value.detail
+        engine.write(create_table)
+        write(engine, add_note("before"))  # now COMMIT is prepared, and is sent alone
+        with pytest.raises(Unavailable) as error:
+            write(engine, write_and_lose_response)
+        assert "it may have happened or not" in error.value.detail
+        assert "Idempotency-Key" in error.value.detail
         assert len(runs) == 1
-        assert noted_in(proxy.direct_url) == ["before", "perhaps"]
-        write(engine, note("after"))
-    assert noted_in(proxy.direct_url) == ["before", "perhaps", "after"]
+        assert notes_in_database(proxy.direct_url) == ["before", "perhaps"]
+        write(engine, add_note("after"))
+    assert notes_in_database(proxy.direct_url) == ["before", "perhaps", "after"]
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["ended", "reset"])
-def test_where_any_other_answer_is_lost_the_operation_is_done_once(
+def test_a_lost_response_to_any_other_statement_is_retried_and_committed_once(
     proxy: Proxy, write: Ask, reset: bool
 ) -> None:
     runs: list[None] = []
 
-    def write_and_lose_answer(tx: Transaction) -> int:
+    def write_and_lose_response(tx: Transaction) -> int:
         runs.append(None)
         if len(runs) == 1:
-            proxy.swallow_next_answer(reset=reset)
-        note("once")(tx)
+            proxy.drop_next_response(reset=reset)
+        add_note("once")(tx)
         return len(runs)
 
     with closing(PostgresEngine(proxy.url, QUERIES, pool_size=1)) as engine:
-        engine.write(make)
-        write(engine, note("before"))
-        assert write(engine, write_and_lose_answer) == 2
-    assert noted_in(proxy.direct_url) == ["before", "once"]
+        engine.write(create_table)
+        write(engine, add_note("before"))
+        assert write(engine, write_and_lose_response) == 2
+    assert notes_in_database(proxy.direct_url) == ["before", "once"]
 
 
 @pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_a_server_that_resets_its_connections_after_a_last_word_is_not_waited_for(
+def test_a_connection_that_is_reset_after_a_last_message_is_detected(
     proxy: Proxy, make_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     runs: list[None] = []
 
     def write_and_search(tx: Transaction) -> int:
         runs.append(None)
-        note("once")(tx)
+        add_note("once")(tx)
         if len(runs) == 1:
             search(60)(tx)
         return len(runs)
@@ -209,87 +209,87 @@ def test_a_server_that_resets_its_connections_after_a_last_word_is_not_waited_fo
     async def ask(engine: PostgresEngine) -> int:
         asked = asyncio.ensure_future(engine.write_async(write_and_search))
         await asyncio.sleep(0.3)
-        proxy.end_with_last_words()  # the loop stands still, and then hears all of it at once
+        proxy.reset_after_warning()  # blocks the loop, which then sees all of it together
         return await asyncio.wait_for(asked, 10)
 
     with closing(PostgresEngine(proxy.url, QUERIES, pool_size=1)) as engine:
-        engine.write(make)
+        engine.write(create_table)
         with asyncio.Runner(loop_factory=make_loop) as runner:
             assert runner.run(ask(engine)) == 2
-    assert noted_in(proxy.direct_url) == ["once"]
+    assert notes_in_database(proxy.direct_url) == ["once"]
 
 
-# The server is changed under a statement.
+# The server changes after a statement was prepared.
 
 
-def test_statements_that_the_server_has_deleted_are_prepared_again(
-    one_lane: PostgresEngine, write: Ask
+def test_statements_that_the_server_has_deallocated_are_prepared_again(
+    single_connection: PostgresEngine, write: Ask
 ) -> None:
-    write(one_lane, note("before"))
+    write(single_connection, add_note("before"))
     for _ in range(3):
-        delete_statements(one_lane, write)
-        write(one_lane, note("after"))
-        assert one_lane.read(count) > 0
-    assert noted(one_lane) == ["before", "after", "after", "after"]
+        deallocate_all(single_connection, write)
+        write(single_connection, add_note("after"))
+        assert single_connection.read(count) > 0
+    assert read_notes(single_connection) == ["before", "after", "after", "after"]
 
 
 class Row:
-    """Whatever columns there are."""
+    """A row with any columns."""
 
     def __init__(self, *columns: object) -> None:
         self.columns = columns
 
 
-def delete_statements(engine: PostgresEngine, write: Ask) -> None:
-    """As DISCARD ALL by a pooler in between does; COMMIT itself is deleted in the first run."""
+def deallocate_all(engine: PostgresEngine, write: Ask) -> None:
+    """Do as a pooler's DISCARD ALL does; in the first run, COMMIT is deallocated too."""
     runs: list[None] = []
 
-    def delete(tx: Transaction) -> None:
+    def deallocate(tx: Transaction) -> None:
         runs.append(None)
         if len(runs) == 1:
-            tx.execute("delete_statements")
+            tx.execute("deallocate_all")
 
-    write(engine, delete)
+    write(engine, deallocate)
     assert len(runs) == 2
 
 
-def test_a_table_that_changes_under_a_prepared_statement_is_read_as_it_is_now(
-    one_lane: PostgresEngine, url: str, write: Ask
+def test_a_table_that_changes_after_a_statement_was_prepared_is_read_correctly(
+    single_connection: PostgresEngine, url: str, write: Ask
 ) -> None:
     def whole(tx: Transaction) -> int:
         return len(tx.fetch_all("whole_notes", Row)[0].columns)
 
-    write(one_lane, note("there"))
-    columns = one_lane.read(whole)
-    assert asyncio.run(one_lane.read_async(whole)) == columns
-    assert write(one_lane, whole) == columns
+    write(single_connection, add_note("there"))
+    columns = single_connection.read(whole)
+    assert asyncio.run(single_connection.read_async(whole)) == columns
+    assert write(single_connection, whole) == columns
     rows(url, "ALTER TABLE notes ADD COLUMN more text")
-    assert write(one_lane, whole) == columns + 1
-    assert one_lane.read(whole) == columns + 1
-    assert asyncio.run(one_lane.read_async(whole)) == columns + 1
+    assert write(single_connection, whole) == columns + 1
+    assert single_connection.read(whole) == columns + 1
+    assert asyncio.run(single_connection.read_async(whole)) == columns + 1
 
 
-def test_a_column_that_comes_while_an_operation_is_half_done_does_it_no_harm(
-    one_lane: PostgresEngine, url: str
+def test_a_column_added_during_an_operation_does_no_harm(
+    single_connection: PostgresEngine, url: str
 ) -> None:
-    one_lane.write(lambda tx: tx.fetch_all("whole_notes", Row))
+    single_connection.write(lambda tx: tx.fetch_all("whole_notes", Row))
     runs: list[None] = []
 
-    def write_and_look(tx: Transaction) -> int:
+    def write_and_read(tx: Transaction) -> int:
         runs.append(None)
         if len(runs) == 1:
             rows(url, "ALTER TABLE notes ADD COLUMN more text")
-        note("written")(tx)
+        add_note("written")(tx)
         return len(tx.fetch_all("whole_notes", Row))
 
-    assert one_lane.write(write_and_look) == 1
-    assert noted_in(url) == ["written"]
+    assert single_connection.write(write_and_read) == 1
+    assert notes_in_database(url) == ["written"]
 
 
 # The clock.
 
 
-def test_time_does_not_go_back_over_a_restart(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_does_not_go_back_at_a_restart(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened_at(microseconds: int) -> int:
         monkeypatch.setattr(clocks, "time_ns", lambda: microseconds * 1000)
         with closing(PostgresEngine(url, QUERIES)) as engine:
@@ -303,7 +303,7 @@ def test_time_does_not_go_back_over_a_restart(url: str, monkeypatch: pytest.Monk
     assert opened_at(NOON + HOUR) >= NOON + HOUR
 
 
-def test_a_server_whose_clock_is_behind_does_not_keep_its_time_over_anothers(
+def test_a_server_whose_clock_is_behind_does_not_set_the_saved_clock_back(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(PostgresEngine(url, QUERIES)) as behind:
@@ -315,55 +315,55 @@ def test_a_server_whose_clock_is_behind_does_not_keep_its_time_over_anothers(
         assert again.write(lambda tx: int(tx.now)) > NOON
 
 
-def test_each_write_is_later_than_the_one_before_while_the_clock_stands_still(
+def test_each_write_is_later_than_the_one_before_while_the_system_clock_stands_still(
     engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clocks, "time_ns", lambda: NOON * 1000)
     for n in range(5):
-        engine.write(note(f"{n}"))
+        engine.write(add_note(f"{n}"))
     times = engine.read(lambda tx: tx.fetch_all("times", int))
     assert times == sorted(set(times))
 
 
-# Who we are, and where.
+# The URL.
 
 
 def with_parameter(url: str, parameter: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{parameter}"
 
 
-def test_the_server_sees_our_name(engine: PostgresEngine, url: str) -> None:
+def test_the_default_application_name_is_userkeep(engine: PostgresEngine, url: str) -> None:
     assert engine.write(setting("application_name")) == "userkeep"
-    assert connections(url, "userkeep") > 0
+    assert connection_count(url, "userkeep") > 0
 
 
-def test_the_url_may_give_another_name(url: str, open_engine: OpenEngine) -> None:
+def test_the_url_can_set_the_application_name(url: str, open_engine: OpenEngine) -> None:
     engine = open_engine(with_parameter(url, "application_name=memory"))
     assert engine.write(setting("application_name")) == "memory"
 
 
-def test_the_url_may_carry_settings(url: str, open_engine: OpenEngine) -> None:
+def test_the_url_can_set_server_settings(url: str, open_engine: OpenEngine) -> None:
     engine = open_engine(with_parameter(url, "options=-cwork_mem%3D12345kB"))
     assert engine.write(setting("work_mem")) == "12345kB"
 
 
-def test_the_next_of_several_servers_is_used_where_the_first_is_away(
+def test_the_next_of_several_servers_is_used_when_the_first_is_down(
     own_server: OwnPostgresServer, open_engine: OpenEngine
 ) -> None:
     url = own_server.new_database()
     several = url.replace("@127.0.0.1", f"@127.0.0.1:{free_port()},127.0.0.1")
     engine = open_engine(several, pool_size=1)
-    engine.write(make)
-    terminate(url, asyncio.run(engine.write_async(backend)))
-    terminate(url, engine.write(backend))
-    assert asyncio.run(engine.write_async(note("there"))) == "there"
-    assert engine.write(search(0.7)) == 1, "a server that is slow is asked whether it is there"
-    assert noted_in(url) == ["there"]
+    engine.write(create_table)
+    terminate(url, asyncio.run(engine.write_async(backend_pid)))
+    terminate(url, engine.write(backend_pid))
+    assert asyncio.run(engine.write_async(add_note("there"))) == "there"
+    assert engine.write(search(0.7)) == 1, "a slow server is probed"
+    assert notes_in_database(url) == ["there"]
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[str]:
-    """The URL of a database that asks for a password, without it."""
+def password_required() -> Iterator[str]:
+    """The URL of a database that requires a password, without the password."""
     settings = {"password_encryption": "scram-sha-256"}
     with OwnPostgresServer(tcp=True, settings=settings) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
@@ -381,7 +381,7 @@ def guarded() -> Iterator[str]:
             try:
                 psycopg.connect(url).close()
             except psycopg.OperationalError:
-                break  # from now on it asks for a password
+                break  # from now on it requires a password
             sleep(0.05)
         yield url
 
@@ -390,42 +390,46 @@ def with_password(url: str, password: str) -> str:
     return url.replace("keeper@", f"keeper:{password}@")
 
 
-def test_a_password_is_nowhere_to_be_seen(guarded: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_password_is_never_shown(
+    password_required: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
-    with closing(PostgresEngine(with_password(guarded, "correct%20horse"), QUERIES)) as engine:
+    with closing(
+        PostgresEngine(with_password(password_required, "correct%20horse"), QUERIES)
+    ) as engine:
         described = engine.describe()
     assert described.startswith("PostgreSQL ")
     assert "127.0.0.1:" in described
-    with pytest.raises(StorageError) as refused:
-        PostgresEngine(with_password(guarded, "wrong%20horse"), QUERIES)
-    assert "password authentication failed" in refused.value.detail
-    for shown in (described, refused.value.detail, str(refused.value), caplog.text):
+    with pytest.raises(StorageError) as error:
+        PostgresEngine(with_password(password_required, "wrong%20horse"), QUERIES)
+    assert "password authentication failed" in error.value.detail
+    for shown in (described, error.value.detail, str(error.value), caplog.text):
         assert "horse" not in shown
 
 
-def test_no_password_is_refused_with_a_sentence(guarded: str) -> None:
-    with pytest.raises(StorageError, match="password") as refused:
-        PostgresEngine(guarded, QUERIES)
-    assert "127.0.0.1:" in refused.value.detail
+def test_a_missing_password_is_rejected_with_an_explanation(password_required: str) -> None:
+    with pytest.raises(StorageError, match="password") as error:
+        PostgresEngine(password_required, QUERIES)
+    assert "127.0.0.1:" in error.value.detail
 
 
-def test_a_wrong_port_is_named() -> None:
+def test_an_error_names_the_wrong_port() -> None:
     port = free_port()
-    with pytest.raises(StorageError) as refused:
+    with pytest.raises(StorageError) as error:
         PostgresEngine(f"postgresql://jane:correct-horse@127.0.0.1:{port}/memory", QUERIES)
-    assert f"PostgreSQL at 127.0.0.1:{port}/memory cannot be used" in refused.value.detail
-    assert "Check that it is running" in refused.value.detail
-    assert "horse" not in refused.value.detail
+    assert f"PostgreSQL at 127.0.0.1:{port}/memory cannot be used" in error.value.detail
+    assert "Check that it is running" in error.value.detail
+    assert "horse" not in error.value.detail
 
 
-def test_a_wrong_database_is_named() -> None:
+def test_an_error_names_the_wrong_database() -> None:
     url = postgres_server().new_database()
     wrong = url.replace("userkeep_test_", "userkeep_nowhere_")
-    with pytest.raises(StorageError) as refused:
+    with pytest.raises(StorageError) as error:
         PostgresEngine(wrong, QUERIES)
-    assert "userkeep_nowhere_" in refused.value.detail
-    assert "does not exist" in refused.value.detail
-    assert "that the database exists" in refused.value.detail
+    assert "userkeep_nowhere_" in error.value.detail
+    assert "does not exist" in error.value.detail
+    assert "that the database exists" in error.value.detail
 
 
 @pytest.mark.parametrize(
@@ -438,20 +442,20 @@ def test_a_wrong_database_is_named() -> None:
         "postgresql://jane:correct%ZZhorse@127.0.0.1/memory",
     ],
 )
-def test_a_url_that_cannot_be_read_is_refused_with_a_sentence_and_without_its_password(
+def test_an_invalid_url_is_rejected_with_an_explanation_without_its_password(
     wrong: str,
 ) -> None:
-    with pytest.raises(StorageError) as refused:
+    with pytest.raises(StorageError) as error:
         PostgresEngine(wrong, QUERIES)
-    assert refused.value.detail.endswith(".")
-    assert "horse" not in refused.value.detail
+    assert error.value.detail.endswith(".")
+    assert "horse" not in error.value.detail
 
 
-def test_a_database_that_can_only_be_read_is_refused_or_says_so(
+def test_writes_to_a_read_only_database_fail_with_an_explanation(
     url: str, open_engine: OpenEngine
 ) -> None:
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
     name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
@@ -462,4 +466,4 @@ def test_a_database_that_can_only_be_read_is_refused_or_says_so(
     later = open_engine()
     assert later.read(count) == 0
     with pytest.raises(Unavailable, match="read-only at the moment"):
-        later.write(note("not now"))
+        later.write(add_note("not now"))

@@ -1,4 +1,4 @@
-"""The files of a PostgreSQL server as bytes, where it runs on this machine."""
+"""The files of a PostgreSQL server that runs on this machine, as bytes."""
 
 import shutil
 from contextlib import closing
@@ -16,7 +16,7 @@ def names(files: Files) -> list[str]:
 
 
 def data_of(url: str) -> tuple[Path, str]:
-    """Where a server's files are, and the number of a database."""
+    """Return the data directory of a server, and the OID of a database."""
     with psycopg.connect(url) as connection:
         [(folder, number)] = connection.execute(
             "SELECT current_setting('data_directory'), oid FROM pg_database"
@@ -43,7 +43,7 @@ def test_the_files_of_a_server_are_found_without_those_of_other_databases(
         assert reading.read(0, 1000) == (folder / "PG_VERSION").read_bytes()
 
 
-def test_a_role_that_may_not_know_where_the_files_are_is_told(
+def test_a_role_without_the_privilege_to_locate_the_files_is_a_reason(
     own_server: OwnPostgresServer,
 ) -> None:
     url = own_server.new_database()
@@ -55,7 +55,7 @@ def test_a_role_that_may_not_know_where_the_files_are_is_told(
     assert "pg_read_all_settings" in unread.reason
 
 
-def test_a_folder_that_only_looks_like_that_of_the_server_is_not_taken_for_it(
+def test_a_copy_of_the_servers_folder_is_not_taken_for_it(
     own_server: OwnPostgresServer, tmp_path: Path
 ) -> None:
     url = own_server.new_database()
@@ -73,7 +73,7 @@ def test_a_folder_that_only_looks_like_that_of_the_server_is_not_taken_for_it(
     assert not _is_of_server(folder, int(identifier) + 1, float(started_at_s))
 
 
-def test_a_server_that_is_away_is_a_reason() -> None:
+def test_a_server_that_is_down_is_a_reason() -> None:
     raw, [unread] = files_of("postgresql://nobody@127.0.0.1:9/none")
     assert raw == ()
     assert "cannot be used" in unread.reason

@@ -1,8 +1,8 @@
-"""What PostgreSQL would do for a query where there are many users, sessions and messages.
+"""PostgreSQL's plans of queries for many users, sessions and messages.
 
-It may take no samples of the columns that have people's data, so it knows nothing of them: it takes
-each key for a fixed share of its table, and the larger the table is, the more it would rather read
-all of it. What is here is a table of that size.
+PostgreSQL has no statistics of columns with personal data. It expects each key to have a fixed
+share of its table, so the larger the table is, the more likely it scans all of it. These tables are
+large enough for that.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.postgres import postgres_server
-from tests.storage.texts import text_with, variants
+from tests.storage.query_texts import text_with, variants
 from userkeep.storage.postgres.filters import PostgresFilterPrinter
 from userkeep.storage.postgres.migrations import migrate
 from userkeep.storage.postgres.statements import statement
@@ -80,33 +80,33 @@ TABLES = (
     "erasures",
 )
 
-READ_EVERYTHING = {
+READ_WHOLE_TABLES = {
     "newest_messages",  # of all users: off the loop, with a time limit
-    "corpus_stats",  # of all users: how much there is to search
-    "sessions_to_index",  # once, in the background, where an index is made anew
+    "corpus_stats",  # of all users: the size of the corpus
+    "sessions_to_index",  # once, in the background, when an index is rebuilt
     "assign_edits_to_purge",  # by each purge: it covers all of them
     "delete_purged_edits",  # at its end
 }
-"""What reads a table where it is not told whose part of it is wanted."""
+"""Queries that read a whole table when no user or session is given."""
 
-WHOSE = {"user_id", "session_id"}
+OWNER_BLOCKS = {"user_id", "session_id"}
 
 
 @pytest.fixture(scope="module")
 def many() -> Iterator[psycopg.Connection]:
-    """A connection to a database in which there are many of everything."""
+    """A connection to a database with many rows in every table."""
     url = postgres_server().new_database()
     migrate(url)
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         for each in MANY:
             connection.execute(each)
-        # As it is kept on a connection, for whatever values.
+        # The plan that a connection keeps, for any values.
         connection.execute("SET plan_cache_mode = force_generic_plan")
         yield connection
 
 
 def plan(connection: psycopg.Connection, name: str, given: tuple[str, ...]) -> str:
-    """What PostgreSQL would do."""
+    """Return the plan of a query."""
     asked = statement(text_with(QUERIES[name], given, PostgresFilterPrinter()))
     connection.pgconn.prepare(b"asked", asked.sql, asked.types)
     values = ", ".join(["NULL"] * len(asked.names))
@@ -117,16 +117,16 @@ def plan(connection: psycopg.Connection, name: str, given: tuple[str, ...]) -> s
 
 
 @pytest.mark.parametrize("name", sorted(name for name in QUERIES if QUERIES[name].source))
-def test_no_query_reads_a_large_table_from_end_to_end(many: psycopg.Connection, name: str) -> None:
+def test_no_query_scans_a_whole_large_table(many: psycopg.Connection, name: str) -> None:
     for given in variants(name, QUERIES[name]):
-        if name in READ_EVERYTHING and WHOSE.isdisjoint(given):
+        if name in READ_WHOLE_TABLES and OWNER_BLOCKS.isdisjoint(given):
             continue
         steps = plan(many, name, given)
         for table in TABLES:
             assert f"Seq Scan on {table}" not in steps, f"{given}:\n{steps}"
 
 
-@pytest.mark.parametrize("name", sorted(READ_EVERYTHING))
-def test_what_reads_everything_is_known(many: psycopg.Connection, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(READ_WHOLE_TABLES))
+def test_queries_that_scan_whole_tables_are_listed(many: psycopg.Connection, name: str) -> None:
     plans = [plan(many, name, given) for given in variants(name, QUERIES[name])]
     assert any("Seq Scan on" in steps for steps in plans)

@@ -1,4 +1,4 @@
-"""Purges on PostgreSQL: what is in the files, what a role may not do, what stands in the way."""
+"""Purges on PostgreSQL: what is left in files, missing privileges, what blocks a purge."""
 
 import re
 import secrets
@@ -15,8 +15,8 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.postgres import OwnPostgresServer
-from tests.storage.postgres.printing import printed_schema
 from tests.storage.postgres.proxy import Proxy
+from tests.storage.postgres.schema_dump import dump_schema
 from userkeep import NewMessage, Userkeep
 from userkeep.config import Settings
 from userkeep.domain.errors import Unavailable
@@ -30,7 +30,7 @@ SETTINGS = {"wal_level": "replica", "max_wal_senders": "2", "autovacuum_naptime"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnPostgresServer]:
-    """A server that logs as one in production does."""
+    """A server with the WAL settings of a production server."""
     with OwnPostgresServer(settings=SETTINGS) as own:
         yield own
 
@@ -43,20 +43,20 @@ def url(server: OwnPostgresServer) -> str:
 
 @pytest.fixture
 def mark() -> str:
-    """Stands in all that is Jane's, and nowhere else on the server."""
+    """A text that is in all of Jane's data, and nowhere else on the server."""
     return f"zqx{secrets.token_hex(6)}"
 
 
-def live(client: Userkeep, mark: str) -> None:
-    """Jane, with the mark in all that is hers, and John."""
+def add_users(client: Userkeep, mark: str) -> None:
+    """Add Jane, with the mark in all her data, and John."""
     for who in (mark, "john"):
-        said = [NewMessage(content=f"{who} said {word} {who} " * 20) for word in range(20)]
+        messages = [NewMessage(content=f"{who} said {word} {who} " * 20) for word in range(20)]
         client.user.add(user_id=who, email=f"{who}@example.org", metadata={"of": who})
-        client.message.add(f"of {who}", said, user_id=who)
+        client.message.add(f"of {who}", messages, user_id=who)
 
 
 def residue(url: str, mark: str) -> dict[str, int]:
-    """In which files of the server the mark is, and how often."""
+    """Return how often the mark is in the files of the server, by file."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
         [(folder,)] = connection.execute("SHOW data_directory")
@@ -71,23 +71,23 @@ def residue(url: str, mark: str) -> dict[str, int]:
     return found
 
 
-def test_a_purge_leaves_nothing_in_tables_indexes_samples_and_log(url: str, mark: str) -> None:
+def test_a_purge_leaves_nothing_in_tables_indexes_statistics_and_wal(url: str, mark: str) -> None:
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ANALYZE")
         client.user.delete(mark)
         places = {name.partition("/")[0] for name in residue(url, mark)}
-        assert places == {"base", "pg_wal"}, "without the purge there is something to find"
+        assert places == {"base", "pg_wal"}, "there is something to find before the purge"
         [erasure] = client.erasure.list()
         assert client.erasure.purge(erasure.id).state == "purged"
         assert residue(url, mark) == {}
         assert client.memory.get("of john").messages[0].content.startswith("john said")
 
 
-def test_no_samples_are_kept_of_what_people_said(url: str, mark: str) -> None:
+def test_no_statistics_contain_personal_data(url: str, mark: str) -> None:
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ANALYZE")
             sampled = connection.execute(
@@ -99,9 +99,9 @@ def test_no_samples_are_kept_of_what_people_said(url: str, mark: str) -> None:
     assert sampled == []
 
 
-def test_samples_that_somebody_has_taken_all_the_same_go_too(url: str, mark: str) -> None:
+def test_statistics_that_an_operator_has_enabled_are_purged_too(url: str, mark: str) -> None:
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ALTER TABLE users ALTER COLUMN email SET STATISTICS 100")
             connection.execute("ANALYZE users")
@@ -109,23 +109,21 @@ def test_samples_that_somebody_has_taken_all_the_same_go_too(url: str, mark: str
         assert residue(url, mark) == {}
 
 
-def test_samples_from_before_none_were_taken_go_and_leave_the_schema_as_it_is(
-    url: str, mark: str
-) -> None:
+def test_older_statistics_are_purged_without_changing_the_schema(url: str, mark: str) -> None:
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
-        schema = printed_schema(url)
-        take_samples_of_before(url)
+        add_users(client, mark)
+        schema = dump_schema(url)
+        collect_old_statistics(url)
         assert client.user.delete(mark, purge="now").state == "purged"
         assert residue(url, mark) == {}
-        assert printed_schema(url) == schema
+        assert dump_schema(url) == schema
         assert client.memory.get("of john").messages[0].content.startswith("john said")
 
 
-def test_samples_that_a_view_keeps_are_told(url: str, mark: str) -> None:
+def test_statistics_that_a_view_blocks_are_reported(url: str, mark: str) -> None:
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
-        take_samples_of_before(url)
+        add_users(client, mark)
+        collect_old_statistics(url)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE VIEW mailing AS SELECT email FROM users")
         erasure = client.user.delete(mark, purge="now")
@@ -139,27 +137,27 @@ def test_samples_that_a_view_keeps_are_told(url: str, mark: str) -> None:
         assert residue(url, mark) == {}
 
 
-def take_samples_of_before(url: str) -> None:
-    """Of every column, as when the schema had not said yet to take none."""
+def collect_old_statistics(url: str) -> None:
+    """Collect statistics of every column, as before the schema turned that off."""
     with psycopg.connect(url, autocommit=True) as connection:
         columns = connection.execute(
             "SELECT relname, attname FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid"
             " WHERE attstattarget = 0 AND relkind = 'r'"
         ).fetchall()
-        set_targets(connection, columns, 100)
+        set_statistics_targets(connection, columns, 100)
         connection.execute("ANALYZE")
-        set_targets(connection, columns, 0)
+        set_statistics_targets(connection, columns, 0)
 
 
-def set_targets(connection: Connection[Any], columns: list[Any], target: int) -> None:
-    """How many samples are to be taken of some columns."""
+def set_statistics_targets(connection: Connection[Any], columns: list[Any], target: int) -> None:
+    """Set the statistics target of columns."""
     statement = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STATISTICS {}")
     for table, column in columns:
         names = sql.Identifier(table), sql.Identifier(column)
         connection.execute(statement.format(*names, target))
 
 
-def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_purged(
+def test_steps_that_the_role_lacks_privileges_for_are_reported_as_not_done(
     server: OwnPostgresServer, url: str, mark: str
 ) -> None:
     name = str(conninfo_to_dict(url)["dbname"])
@@ -167,7 +165,7 @@ def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_purged(
         connection.execute("CREATE ROLE guest LOGIN")
         connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO guest").format(sql.Identifier(name)))
     with Userkeep.open(url.replace("postgres@", "guest@"), secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         erasure = client.user.delete(mark, purge="now")
         assert (erasure.state, erasure.purged_at) == ("deleted", None)
         left = client.erasure.get(erasure.id).purge.skipped_steps
@@ -177,7 +175,7 @@ def test_what_the_role_may_not_do_is_told_and_nothing_is_said_to_be_purged(
         assert places == {"pg_wal"}, "the tables are clean"
 
 
-def test_a_role_with_the_rights_that_the_documentation_names_can_do_all(
+def test_a_role_with_the_documented_privileges_can_purge_completely(
     server: OwnPostgresServer, url: str, mark: str
 ) -> None:
     name = str(conninfo_to_dict(url)["dbname"])
@@ -192,14 +190,14 @@ def test_a_role_with_the_rights_that_the_documentation_names_can_do_all(
             sql.SQL("ALTER DATABASE {} OWNER TO userkeep").format(sql.Identifier(name))
         )
     with Userkeep.open(url.replace("postgres@", "userkeep@"), secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         assert client.user.delete(mark, purge="now").state == "purged"
     assert residue(url, mark) == {}
 
 
-def test_files_that_a_crash_of_the_database_has_left_are_told(url: str, mark: str) -> None:
+def test_files_left_by_a_crash_of_the_database_are_reported(url: str, mark: str) -> None:
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         with psycopg.connect(url, autocommit=True) as connection:
             [(folder,)] = connection.execute("SHOW data_directory")
             [(table,)] = connection.execute("SELECT pg_relation_filepath('messages')")
@@ -217,12 +215,12 @@ def test_files_that_a_crash_of_the_database_has_left_are_told(url: str, mark: st
         assert residue(url, mark) == {}
 
 
-def test_an_open_transaction_is_named_and_waited_for(
+def test_a_purge_waits_for_an_open_transaction_and_names_it(
     url: str, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compactor, "READER_WAIT_S", 0.5)
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         with psycopg.connect(url) as reader:
             reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             reader.execute("SELECT count(*) FROM users")
@@ -234,39 +232,39 @@ def test_an_open_transaction_is_named_and_waited_for(
         assert residue(url, mark) == {}
 
 
-def test_an_autovacuum_that_takes_long_is_not_waited_for(
+def test_a_purge_does_not_wait_for_a_long_autovacuum(
     url: str, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compactor, "READER_WAIT_S", 5)
-    slowly = (
+    slow_autovacuum = (
         "ALTER TABLE messages SET (autovacuum_vacuum_cost_delay = 100,"
         " autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_threshold = 1,"
         " autovacuum_vacuum_scale_factor = 0)"
     )
-    at_it = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'messages'::regclass"
+    running = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'messages'::regclass"
     with (
         Userkeep.open(url, secret=SECRET) as client,
         psycopg.connect(url, autocommit=True) as connection,
     ):
-        connection.execute(slowly)
-        live(client, mark)
+        connection.execute(slow_autovacuum)
+        add_users(client, mark)
         client.message.add(f"of {mark}", [NewMessage(content="word " * 100)] * 1_000)
         erasure = client.user.delete(mark)
         ends = monotonic() + 30
-        while connection.execute(at_it).fetchone() == (0,):
+        while connection.execute(running).fetchone() == (0,):
             assert monotonic() < ends, "the autovacuum has not begun"
             sleep(0.01)
         assert client.erasure.purge(erasure.id).state == "purged"
     assert residue(url, mark) == {}
 
 
-def test_a_table_that_is_in_use_for_long_is_named(
+def test_a_purge_names_a_table_that_stays_in_use(
     url: str, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compactor, "LOCK_WAIT_S", 0.5)
     monkeypatch.setattr(compactor, "READER_WAIT_S", 0.5)
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         erasure = client.user.delete(mark)
         with psycopg.connect(url) as user:
             user.execute("LOCK TABLE messages IN ACCESS SHARE MODE")
@@ -277,9 +275,9 @@ def test_a_table_that_is_in_use_for_long_is_named(
         assert client.erasure.purge(erasure.id).state == "purged"
 
 
-def test_two_purges_of_one_database_do_not_run_at_once(url: str, mark: str) -> None:
+def test_two_purges_of_one_database_do_not_run_at_the_same_time(url: str, mark: str) -> None:
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         client.user.delete(mark)
     with closing(open_instance(Settings(database_url=url, secret=SECRET))) as userkeep:
         with userkeep.engine.compactor({}), pytest.raises(Unavailable, match="Another purge"):
@@ -288,11 +286,9 @@ def test_two_purges_of_one_database_do_not_run_at_once(url: str, mark: str) -> N
     assert residue(url, mark) == {}
 
 
-def test_a_purge_that_is_told_to_stop_before_it_has_begun_changes_nothing(
-    url: str, mark: str
-) -> None:
+def test_a_purge_stopped_before_it_begins_changes_nothing(url: str, mark: str) -> None:
     with Userkeep.open(url, secret=SECRET) as client:
-        live(client, mark)
+        add_users(client, mark)
         client.user.delete(mark)
     with closing(open_instance(Settings(database_url=url, secret=SECRET))) as userkeep:
         purge = Purge(userkeep.engine)
@@ -305,11 +301,11 @@ def test_a_purge_that_is_told_to_stop_before_it_has_begun_changes_nothing(
     assert residue(url, mark) == {}
 
 
-def test_a_purge_that_loses_the_database_while_it_begins_says_so(proxy: Proxy) -> None:
+def test_a_purge_that_loses_its_connection_at_the_start_reports_it(proxy: Proxy) -> None:
     settings = Settings(database_url=proxy.url, secret=SECRET)
     with closing(open_instance(settings)) as userkeep:
-        for answered in range(4):  # then it has begun
-            proxy.swallow_next_answer(after=answered)
+        for responses in range(4):  # after that, the purge has begun
+            proxy.drop_next_response(after=responses)
             with (
                 pytest.raises(Unavailable, match="cannot be used"),
                 userkeep.engine.compactor({}),

@@ -1,4 +1,4 @@
-"""Readers: each sees one snapshot, none waits for a writer, none goes on for ever."""
+"""Reads: each sees one snapshot, none waits for a writer, and long ones have a time limit."""
 
 import asyncio
 import threading
@@ -10,11 +10,11 @@ import pytest
 
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
+    add_note,
     count,
+    create_table,
     gate_closed,
-    make,
-    note,
-    noted,
+    read_notes,
     rows,
     search,
     wait_at_gate,
@@ -25,68 +25,68 @@ from userkeep.domain.transaction import Transaction
 from userkeep.storage.postgres import PostgresEngine
 
 
-def test_a_read_of_two_statements_sees_one_snapshot_while_writes_go_on(
+def test_a_read_of_two_statements_sees_one_snapshot_during_concurrent_writes(
     engine: PostgresEngine,
 ) -> None:
-    engine.write(note("before"))
-    looked: list[int] = []
-    has_looked, may_look_again = threading.Event(), threading.Event()
+    engine.write(add_note("before"))
+    counted_first: list[int] = []
+    has_counted, may_count_again = threading.Event(), threading.Event()
 
-    def look_twice(tx: Transaction) -> tuple[int, int]:
+    def count_twice(tx: Transaction) -> tuple[int, int]:
         first = count(tx)
-        looked.append(first)
-        if len(looked) == 2:
-            has_looked.set()
-            may_look_again.wait(10)
+        counted_first.append(first)
+        if len(counted_first) == 2:
+            has_counted.set()
+            may_count_again.wait(10)
         return first, count(tx)
 
     with ThreadPoolExecutor(1) as pool:
-        looking = pool.submit(engine.read, look_twice)
-        has_looked.wait(10)
+        reading = pool.submit(engine.read, count_twice)
+        has_counted.wait(10)
         for n in range(20):
-            engine.write(note(f"note {n}"))
-        may_look_again.set()
-        assert looking.result(10) == (1, 1)
-    assert looked == [1, 1], "it began again in a transaction, once"
+            engine.write(add_note(f"note {n}"))
+        may_count_again.set()
+        assert reading.result(10) == (1, 1)
+    assert counted_first == [1, 1], "it began again in a transaction, once"
     assert engine.read(count) == 21
 
 
 def test_a_read_of_one_statement_runs_once(engine: PostgresEngine) -> None:
     runs: list[None] = []
 
-    def look(tx: Transaction) -> int:
+    def count_once(tx: Transaction) -> int:
         runs.append(None)
         return count(tx)
 
-    assert engine.read(look) == 0
+    assert engine.read(count_once) == 0
     assert len(runs) == 1
 
 
 @pytest.mark.parametrize("is_bounded", [True, False])
-def test_a_read_on_a_loop_sees_one_snapshot_while_writes_go_on(
+def test_a_read_on_an_event_loop_sees_one_snapshot_during_concurrent_writes(
     engine: PostgresEngine, url: str, is_bounded: bool
 ) -> None:
-    def look_twice(tx: Transaction) -> tuple[int, int]:
+    def count_twice(tx: Transaction) -> tuple[int, int]:
         first = count(tx)
         wait_at_gate(tx)
         return first, count(tx)
 
-    async def look_while_writing() -> tuple[int, int]:
+    async def read_while_writing() -> tuple[int, int]:
         with gate_closed(url):
-            looking = asyncio.ensure_future(engine.read_async(look_twice, is_bounded=is_bounded))
+            reading = asyncio.ensure_future(engine.read_async(count_twice, is_bounded=is_bounded))
             await asyncio.to_thread(wait_until_at_gate, url, 1)
             for n in range(20):
-                await engine.write_async(note(f"note {n}"))
-        return await looking
+                await engine.write_async(add_note(f"note {n}"))
+        return await reading
 
-    assert asyncio.run(look_while_writing()) == (0, 0)
+    assert asyncio.run(read_while_writing()) == (0, 0)
     assert engine.read(count) == 20
 
 
-def test_a_read_sees_what_was_answered_before_it(engine: PostgresEngine) -> None:
+def test_a_read_sees_every_write_that_has_returned(engine: PostgresEngine) -> None:
     async def write_and_read() -> None:
         for n in range(1, 30):
-            await engine.write_async(note(f"note {n}"))
+            await engine.write_async(add_note(f"note {n}"))
             assert await engine.read_async(count) == n
             assert await engine.read_async(count, is_bounded=False) == n
             assert await asyncio.to_thread(engine.read, count) == n
@@ -95,13 +95,13 @@ def test_a_read_sees_what_was_answered_before_it(engine: PostgresEngine) -> None
 
 
 def test_a_read_does_not_wait_for_a_writer(engine: PostgresEngine, url: str) -> None:
-    engine.write(note("0"))
+    engine.write(add_note("0"))
 
     def change(tx: Transaction) -> None:
         tx.execute("change_note", id=1, more="+")
         wait_at_gate(tx)
 
-    async def read_meanwhile() -> list[str]:
+    async def read_concurrently() -> list[str]:
         with gate_closed(url):
             writing = asyncio.ensure_future(engine.write_async(change))
             await asyncio.to_thread(wait_until_at_gate, url, 1)
@@ -109,21 +109,21 @@ def test_a_read_does_not_wait_for_a_writer(engine: PostgresEngine, url: str) -> 
         await writing
         return seen
 
-    assert asyncio.run(read_meanwhile()) == ["0"]
-    assert noted(engine) == ["0+"]
+    assert asyncio.run(read_concurrently()) == ["0"]
+    assert read_notes(engine) == ["0+"]
 
 
 def test_a_read_of_several_statements_cannot_write(engine: PostgresEngine) -> None:
-    def look_and_write(tx: Transaction) -> None:
+    def read_and_write(tx: Transaction) -> None:
         count(tx)
-        note("by a reader")(tx)
+        add_note("by a reader")(tx)
 
     with pytest.raises(Unavailable, match="read-only at the moment"):
-        engine.read(look_and_write)
-    assert noted(engine) == []
+        engine.read(read_and_write)
+    assert read_notes(engine) == []
 
 
-def test_what_a_read_raises_reaches_who_asked_and_the_next_read_works(
+def test_the_caller_gets_the_exception_of_a_read_and_the_next_read_works(
     engine: PostgresEngine,
 ) -> None:
     def fail(tx: Transaction) -> None:
@@ -140,18 +140,18 @@ def test_what_a_read_raises_reaches_who_asked_and_the_next_read_works(
                 engine.read(failing)
             with pytest.raises(LookupError, match="not like this"):
                 asyncio.run(engine.read_async(failing, is_bounded=False))
-    engine.write(note("after"))
-    assert noted(engine) == ["after"]
+    engine.write(add_note("after"))
+    assert read_notes(engine) == ["after"]
 
 
-def test_a_statement_that_takes_too_long_is_stopped_with_a_sentence_and_the_next_one_works(
+def test_a_statement_that_takes_too_long_is_stopped_with_an_explanation_and_the_next_one_works(
     open_engine: OpenEngine,
 ) -> None:
     engine = open_engine(statement_limit_ms=200, pool_size=1)
-    engine.write(make)
+    engine.write(create_table)
 
     def write_and_search(tx: Transaction) -> None:
-        note("half done")(tx)
+        add_note("half done")(tx)
         search(30)(tx)
 
     for ask in (lambda: engine.write(write_and_search), lambda: engine.read(search(30))):
@@ -159,12 +159,12 @@ def test_a_statement_that_takes_too_long_is_stopped_with_a_sentence_and_the_next
         with pytest.raises(Unavailable, match=r"took longer than 0\.2 s; nothing was changed"):
             ask()
         assert 0.2 <= monotonic() - began < 5
-        assert noted(engine) == []
-    engine.write(note("after"))
-    assert noted(engine) == ["after"]
+        assert read_notes(engine) == []
+    engine.write(add_note("after"))
+    assert read_notes(engine) == ["after"]
 
 
-def test_long_reads_have_a_limit_of_their_own(open_engine: OpenEngine) -> None:
+def test_long_reads_have_their_own_time_limit(open_engine: OpenEngine) -> None:
     engine = open_engine(statement_limit_ms=10_000, read_limit_ms=200)
 
     async def ask() -> None:
@@ -179,7 +179,9 @@ def test_long_reads_have_a_limit_of_their_own(open_engine: OpenEngine) -> None:
     asyncio.run(ask())
 
 
-def test_a_long_read_that_waits_for_a_lane_still_has_all_its_time(open_engine: OpenEngine) -> None:
+def test_waiting_for_a_connection_does_not_count_towards_the_time_limit(
+    open_engine: OpenEngine,
+) -> None:
     engine = open_engine(read_limit_ms=900)
 
     async def crowd() -> list[Any]:
@@ -192,38 +194,38 @@ def test_a_long_read_that_waits_for_a_lane_still_has_all_its_time(open_engine: O
     assert counted == 1
 
 
-def test_long_reads_do_not_hold_up_others(open_engine: OpenEngine) -> None:
+def test_long_reads_do_not_block_others(open_engine: OpenEngine) -> None:
     engine = open_engine(read_limit_ms=800)
-    engine.write(make)
+    engine.write(create_table)
 
-    async def write_meanwhile() -> int:
+    async def write_concurrently() -> int:
         searches = [engine.read_async(search(30), is_bounded=False) for _ in range(4)]
         searching = asyncio.gather(*searches, return_exceptions=True)
         written = 0
         while not searching.done():
-            await engine.write_async(note(f"note {written}"))
+            await engine.write_async(add_note(f"note {written}"))
             assert await engine.read_async(count) == written + 1
             written += 1
         return written
 
-    assert asyncio.run(write_meanwhile()) > 10
+    assert asyncio.run(write_concurrently()) > 10
 
 
-def test_many_threads_read_at_once(engine: PostgresEngine) -> None:
-    everybody = threading.Barrier(8, timeout=10)
+def test_many_threads_read_at_the_same_time(engine: PostgresEngine) -> None:
+    all_threads = threading.Barrier(8, timeout=10)
 
     def meet(tx: Transaction) -> int:
-        everybody.wait()
+        all_threads.wait()
         return count(tx)
 
-    engine.write(note("one"))
+    engine.write(add_note("one"))
     with ThreadPoolExecutor(8) as pool:
         assert [each.result(10) for each in [pool.submit(engine.read, meet) for _ in range(8)]] == [
             1
         ] * 8
 
 
-def test_a_great_answer_comes_whole_while_others_are_answered(
+def test_a_large_result_arrives_complete_while_others_are_returned(
     engine: PostgresEngine, url: str
 ) -> None:
     rows(url, "INSERT INTO notes (text) SELECT repeat('漢字😀', 5000) FROM generate_series(1, 200)")
@@ -241,11 +243,11 @@ def test_a_great_answer_comes_whole_while_others_are_answered(
     asyncio.run(read_all())
 
 
-def test_a_great_write_goes_out_whole(engine: PostgresEngine) -> None:
+def test_a_large_write_is_sent_completely(engine: PostgresEngine) -> None:
     texts = [f"{n} " + "😀" * 250_000 for n in range(20)]
 
     def write(tx: Transaction) -> int:
         return tx.execute_many("add_note", [{"text": text, "now_at": tx.now} for text in texts])
 
     assert asyncio.run(engine.write_async(write)) == 20
-    assert noted(engine) == texts
+    assert read_notes(engine) == texts

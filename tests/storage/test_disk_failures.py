@@ -1,4 +1,4 @@
-"""A disk that is full or fails: whose write it hits, and what the others see of it."""
+"""A disk that is full or fails: which operations fail, and which do not."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,8 +10,15 @@ import apsw
 import pytest
 
 from tests.storage.conftest import OpenEngine
-from tests.storage.disks import ShakyDisk
-from tests.storage.notes import log_bytes, make, note, noted, noted_in, together
+from tests.storage.faulty_disk import FaultyDisk
+from tests.storage.notes import (
+    add_note,
+    create_table,
+    notes_in_file,
+    read_notes,
+    run_in_one_group,
+    wal_bytes,
+)
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Transaction
 from userkeep.storage.sqlite import SqliteEngine
@@ -23,83 +30,83 @@ ERRORS = pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
 
 
 @pytest.fixture
-def engine(disk: ShakyDisk, open_engine: OpenEngine) -> Iterator[SqliteEngine]:
-    """An engine with an empty table of notes, on the shaky disk; repaired before it is closed."""
+def engine(disk: FaultyDisk, open_engine: OpenEngine) -> Iterator[SqliteEngine]:
+    """An engine with an empty table of notes, on a disk that works again before it is closed."""
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
     yield engine
     disk.error = None
 
 
 def small(tx: Transaction) -> None:
-    """Met by the disk when it is committed."""
+    """Fails at its commit."""
     tx.execute("add_note", text=MARK, now_at=tx.now)
 
 
 def large(tx: Transaction) -> None:
-    """Met by the disk before its end, because it does not fit in SQLite's cache."""
+    """Fails before its end, because it does not fit in SQLite's cache."""
     for _ in range(24):
         tx.execute("add_note", text=MARK * (1024 * 1024 // len(MARK)), now_at=tx.now)
 
 
 @ERRORS
 @pytest.mark.parametrize("operation", [small, large])
-def test_the_operation_that_the_disk_refuses_fails_alone(
-    engine: SqliteEngine, disk: ShakyDisk, error: type[apsw.Error], operation: object
+def test_only_the_operation_that_the_disk_fails_on_fails(
+    engine: SqliteEngine, disk: FaultyDisk, error: type[apsw.Error], operation: object
 ) -> None:
     disk.error, disk.mark = error, MARK.encode()
     texts = [f"note {n}" for n in range(20)]
-    operations = [note(text) for text in texts]
+    operations = [add_note(text) for text in texts]
     operations.insert(10, operation)  # type: ignore[arg-type]
-    outcomes = together(engine, *operations)
-    refused = outcomes.pop(10)
-    assert isinstance(refused, Unavailable)
-    assert "nothing was changed" in refused.detail
+    outcomes = run_in_one_group(engine, *operations)
+    failed = outcomes.pop(10)
+    assert isinstance(failed, Unavailable)
+    assert "nothing was changed" in failed.detail
     assert outcomes == texts
-    assert noted(engine) == texts
+    assert read_notes(engine) == texts
 
 
 @ERRORS
 @pytest.mark.parametrize("operation", [small, large])
-def test_an_operation_alone_that_the_disk_refuses_leaves_nothing(
-    engine: SqliteEngine, disk: ShakyDisk, error: type[apsw.Error], operation: object
+def test_a_single_operation_that_the_disk_fails_on_is_rolled_back(
+    engine: SqliteEngine, disk: FaultyDisk, error: type[apsw.Error], operation: object
 ) -> None:
     disk.error, disk.mark = error, MARK.encode()
     with pytest.raises(Unavailable, match="nothing was changed"):
         engine.write(operation)  # type: ignore[arg-type]
-    assert engine.write(note("after")) == "after"
-    assert noted(engine) == ["after"]
+    assert engine.write(add_note("after")) == "after"
+    assert read_notes(engine) == ["after"]
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "sentence"),
+    ("call", "error", "message"),
     [
         ("write", apsw.FullError, "The disk of the database is full"),
         ("write", apsw.IOError, "Reading or writing the database failed"),
         ("sync", apsw.IOError, "Reading or writing the database failed"),
     ],
 )
-def test_while_the_disk_takes_nothing_all_are_refused_and_nothing_is_lost(
+def test_while_the_disk_fails_all_writes_fail_and_no_data_is_lost(
     engine: SqliteEngine,
-    disk: ShakyDisk,
+    disk: FaultyDisk,
     path: Path,
     call: str,
     error: type[apsw.Error],
-    sentence: str,
+    message: str,
 ) -> None:
-    engine.write(note("before"))
+    engine.write(add_note("before"))
     disk.error, disk.fails_on = error, {call}
-    outcomes = together(engine, *[note(f"note {n}") for n in range(5)])
-    assert all(isinstance(each, Unavailable) and sentence in each.detail for each in outcomes)
-    assert noted(engine) == ["before"]
+    outcomes = run_in_one_group(engine, *[add_note(f"note {n}") for n in range(5)])
+    assert all(isinstance(each, Unavailable) and message in each.detail for each in outcomes)
+    assert read_notes(engine) == ["before"]
     disk.error = None
-    assert engine.write(note("after")) == "after"
-    assert noted(engine) == ["before", "after"]
+    assert engine.write(add_note("after")) == "after"
+    assert read_notes(engine) == ["before", "after"]
     engine.close()
-    assert noted_in(path) == ["before", "after"]
+    assert notes_in_file(path) == ["before", "after"]
 
 
-def test_a_file_that_cannot_grow_refuses_what_needs_room_and_nobody_else(
+def test_only_operations_that_need_space_fail_when_the_file_cannot_grow(
     open_engine: OpenEngine,
 ) -> None:
     def limit(connection: apsw.Connection) -> None:
@@ -110,41 +117,41 @@ def test_a_file_that_cannot_grow_refuses_what_needs_room_and_nobody_else(
         engine = open_engine()
     finally:
         apsw.connection_hooks.remove(limit)
-    engine.write(make)
-    first, failed, last = together(engine, note("first"), large, note("last"))
+    engine.write(create_table)
+    first, failed, last = run_in_one_group(engine, add_note("first"), large, add_note("last"))
     assert (first, last) == ("first", "last")
     assert isinstance(failed, Unavailable)
     assert "full" in failed.detail
-    assert noted(engine) == ["first", "last"]
+    assert read_notes(engine) == ["first", "last"]
 
 
-def test_a_log_that_cannot_be_copied_back_keeps_everything(
-    engine: SqliteEngine, disk: ShakyDisk, path: Path
+def test_a_wal_that_cannot_be_checkpointed_keeps_all_data(
+    engine: SqliteEngine, disk: FaultyDisk, path: Path
 ) -> None:
     disk.error, disk.file = apsw.FullError, ".db"
     long = "x" * 100_000
     for _ in range(100):
-        engine.write(note(long))
-    assert log_bytes(path) > 8_000_000
-    assert noted(engine) == [long] * 100
+        engine.write(add_note(long))
+    assert wal_bytes(path) > 8_000_000
+    assert read_notes(engine) == [long] * 100
     disk.error = None
-    engine.write(note("after"))
+    engine.write(add_note("after"))
     engine.close()
-    assert noted_in(path) == [*[long] * 100, "after"]
-    assert log_bytes(path) == 0
+    assert notes_in_file(path) == [*[long] * 100, "after"]
+    assert wal_bytes(path) == 0
 
 
 @pytest.mark.parametrize("is_bounded", [True, False])
-def test_a_log_that_cannot_be_copied_back_keeps_nobody_from_reading_or_closing(
-    disk: ShakyDisk, open_engine: OpenEngine, is_bounded: bool
+def test_a_wal_that_cannot_be_checkpointed_does_not_block_reads_or_closing(
+    disk: FaultyDisk, open_engine: OpenEngine, is_bounded: bool
 ) -> None:
     engine = open_engine(wal_limit_bytes=1024 * 1024, read_limit_ms=500)
-    engine.write(make)
+    engine.write(create_table)
     disk.error, disk.file = apsw.FullError, ".db"
     for _ in range(100):
-        engine.write(note("x" * 100_000))
+        engine.write(add_note("x" * 100_000))
     pool = ThreadPoolExecutor(2)
-    reading = pool.submit(read_notes, engine, is_bounded=is_bounded)
+    reading = pool.submit(read_all, engine, is_bounded=is_bounded)
     try:
         assert len(reading.result(5)) == 100
     finally:
@@ -153,17 +160,17 @@ def test_a_log_that_cannot_be_copied_back_keeps_nobody_from_reading_or_closing(
         pool.shutdown()
 
 
-def test_an_engine_whose_log_cannot_be_copied_back_can_be_closed_while_a_search_waits(
-    disk: ShakyDisk, open_engine: OpenEngine
+def test_an_engine_whose_wal_cannot_be_checkpointed_can_be_closed_while_a_search_waits(
+    disk: FaultyDisk, open_engine: OpenEngine
 ) -> None:
     engine = open_engine(wal_limit_bytes=1024 * 1024, read_limit_ms=500)
-    engine.write(make)
+    engine.write(create_table)
     disk.error, disk.file = apsw.FullError, ".db"
     for _ in range(100):
-        engine.write(note("x" * 100_000))
+        engine.write(add_note("x" * 100_000))
     pool = ThreadPoolExecutor(2)
     both: list[Future[Any]] = [
-        pool.submit(read_notes, engine, is_bounded=False),
+        pool.submit(read_all, engine, is_bounded=False),
         pool.submit(engine.close),
     ]
     try:
@@ -174,7 +181,7 @@ def test_an_engine_whose_log_cannot_be_copied_back_can_be_closed_while_a_search_
         pool.shutdown()
 
 
-def read_notes(engine: SqliteEngine, *, is_bounded: bool) -> list[str]:
+def read_all(engine: SqliteEngine, *, is_bounded: bool) -> list[str]:
     return asyncio.run(
         engine.read_async(lambda tx: tx.fetch_all("notes", str), is_bounded=is_bounded)
     )
@@ -182,50 +189,50 @@ def read_notes(engine: SqliteEngine, *, is_bounded: bool) -> list[str]:
 
 @pytest.mark.parametrize("is_bounded", [True, False])
 @pytest.mark.parametrize("is_first", [True, False])
-def test_a_read_that_meets_a_broken_disk_is_told_so(
-    engine: SqliteEngine, disk: ShakyDisk, is_bounded: bool, is_first: bool
+def test_a_read_from_a_failing_disk_raises_unavailable(
+    engine: SqliteEngine, disk: FaultyDisk, is_bounded: bool, is_first: bool
 ) -> None:
     if not is_first:
-        read_notes(engine, is_bounded=is_bounded)
-    engine.write(note("before"))
+        read_all(engine, is_bounded=is_bounded)
+    engine.write(add_note("before"))
     disk.error, disk.fails_on = apsw.IOError, {"read"}
     with pytest.raises(Unavailable):
-        read_notes(engine, is_bounded=is_bounded)
+        read_all(engine, is_bounded=is_bounded)
     disk.error = None
-    assert read_notes(engine, is_bounded=is_bounded) == ["before"]
+    assert read_all(engine, is_bounded=is_bounded) == ["before"]
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "message"),
     [
         (apsw.FullError, "The disk of {path} is full. Free some space, then start again."),
         (apsw.IOError, "Reading or writing {path} failed"),
     ],
 )
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_disk_that_takes_nothing_at_the_start_is_told_in_a_sentence(
-    disk: ShakyDisk,
+def test_a_disk_that_fails_at_the_start_is_explained(
+    disk: FaultyDisk,
     open_engine: OpenEngine,
     path: Path,
     error: type[apsw.Error],
-    sentence: str,
+    message: str,
     is_new: bool,
 ) -> None:
     if not is_new:
-        leave_steps_to_take(path)
+        create_unmigrated(path)
     before = path.read_bytes() if path.exists() else b""
     disk.error, disk.fails_on = error, {"write", "sync"}
-    with pytest.raises(StorageError) as refused:
+    with pytest.raises(StorageError) as raised:
         open_engine()
-    assert sentence.format(path=path) in refused.value.detail
+    assert message.format(path=path) in raised.value.detail
     assert (path.read_bytes() if path.exists() else b"") == before
     disk.error = None
     engine = open_engine()
-    engine.write(make)
+    engine.write(create_table)
 
 
-def leave_steps_to_take(path: Path) -> None:
-    """A database in which no step was taken yet: what the next start writes."""
+def create_unmigrated(path: Path) -> None:
+    """Create a database without migrations, which the next start applies."""
     connection = apsw.Connection(str(path))
     connection.execute("PRAGMA journal_mode = wal; CREATE TABLE other (x); DROP TABLE other")
     connection.close()

@@ -1,4 +1,4 @@
-"""The texts that a query can become."""
+"""The texts of a query: one for each set of its optional blocks."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, combinations
@@ -9,12 +9,12 @@ from userkeep.storage.queries import Query
 
 FILTER = AnyItem(("a",), Or((Condition(("b",), "in", (1, "2")), Condition((), "contains", "x"))))
 
-# A block that makes no SQL without another one.
+# A block that is only valid SQL together with another one.
 NEEDS = {("list_messages", "offset"): "limit"}
 
 
 def variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
-    """Every set of a query's optional blocks that can be asked for."""
+    """Yield every set of a query's optional blocks that can be used."""
     blocks = query.blocks
     for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):
         if all(NEEDS.get((name, block), block) in given for block in given):
@@ -22,7 +22,7 @@ def variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
 
 
 def text_with(query: Query, given: Iterable[str], printer: FilterPrinter) -> str:
-    """The text with these optional blocks; where `filter` is one of them, with a filter."""
+    """Return the text with these optional blocks; with a filter, if `filter` is one of them."""
     values = {**dict.fromkeys(given, 1)}
     text = query.text(values)
     if "filter" in values:

@@ -1,10 +1,10 @@
-"""A disk that fails on demand: a layer between SQLite and the operating system."""
+"""A disk that fails on demand: a VFS between SQLite and the operating system."""
 
 import apsw
 
 
-class ShakyDisk(apsw.VFS):
-    """Works, until told what to fail with, and on what.
+class FaultyDisk(apsw.VFS):
+    """Works until `error` is set.
 
     Attributes:
         error: what to fail with; None: nothing fails.
@@ -19,33 +19,33 @@ class ShakyDisk(apsw.VFS):
         self.mark = b""
         self.file = ""
         self.real = apsw.vfs_names()[0]
-        super().__init__("shaky", self.real, makedefault=True)
+        super().__init__("faulty", self.real, makedefault=True)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
-        return _ShakyFile(self, name, flags)
+        return _FaultyFile(self, name, flags)
 
-    def meets(self, call: str, file: str, data: bytes = b"") -> None:
-        """Fail, if that is what was asked for."""
+    def check(self, call: str, file: str, data: bytes = b"") -> None:
+        """Fail, if the call matches the settings."""
         if self.error and call in self.fails_on and self.mark in data and file.endswith(self.file):
             raise self.error(f"the disk fails on {call}")
 
 
-class _ShakyFile(apsw.VFSFile):
+class _FaultyFile(apsw.VFSFile):
     def __init__(
-        self, disk: ShakyDisk, name: str | apsw.URIFilename | None, flags: list[int]
+        self, disk: FaultyDisk, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> None:
         super().__init__(disk.real, name, flags)
         self._disk = disk
         self._name = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
 
     def xRead(self, amount: int, offset: int) -> bytes:
-        self._disk.meets("read", self._name)
+        self._disk.check("read", self._name)
         return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:
-        self._disk.meets("write", self._name, data)
+        self._disk.check("write", self._name, data)
         super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:
-        self._disk.meets("sync", self._name)
+        self._disk.check("sync", self._name)
         super().xSync(flags)

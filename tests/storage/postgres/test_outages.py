@@ -1,4 +1,4 @@
-"""A database server that stops, hangs or cannot be reached, and comes back: what clients see."""
+"""A database server that stops, hangs or is unreachable for a while: what clients see."""
 
 import os
 import signal
@@ -15,15 +15,15 @@ import pytest
 
 from tests.postgres import OwnPostgresServer
 from tests.serving import Server, serving
-from tests.storage.postgres.notes import QUERIES, count, make, note, noted_in
+from tests.storage.postgres.notes import QUERIES, add_note, count, create_table, notes_in_database
 from tests.storage.postgres.proxy import Proxy
 from userkeep.domain.errors import Unavailable
 from userkeep.storage.postgres import PostgresEngine
 
-ANSWER_S = 2.0
-"""Whatever has happened to the database, a client knows after this."""
+RESPONSE_S = 2.0
+"""A client gets a response within this time, whatever happens to the database."""
 RECOVERY_S = 2.0
-"""A server that is back is used again after this: a pause of at most a second, and starting up."""
+"""A server that is back is used again within this time: a back-off of up to 1 s, and its start."""
 CLIENTS = 16
 
 REQUESTS: list[tuple[str, str, Any]] = [
@@ -39,7 +39,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
 ]
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     retry_after: str | None
     text: str
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
 
 class Clients:
-    """Clients of a server, each with a connection of its own."""
+    """Clients of a server, each with its own connection."""
 
     def __init__(self, server: Server) -> None:
         self._client = httpx2.Client(
@@ -58,24 +58,26 @@ class Clients:
         self._pool = ThreadPoolExecutor(CLIENTS)
         self._made = 0
 
-    def ask(self, method: str, path: str, body: Any = None) -> Answer:
+    def send(self, method: str, path: str, body: Any = None) -> Response:
         if body == {}:
             self._made += 1
             body = {"user_id": f"user {self._made}"}
         began = monotonic()
-        answer = self._client.request(method, path, json=body)
+        response = self._client.request(method, path, json=body)
         took_s = monotonic() - began
-        return Answer(answer.status_code, answer.headers.get("retry-after"), answer.text, took_s)
+        return Response(
+            response.status_code, response.headers.get("retry-after"), response.text, took_s
+        )
 
-    def ask_everything(self, times: int = 3) -> list[Answer]:
-        """Every kind of request, many at the same time."""
-        asked = [self._pool.submit(self.ask, *request) for request in REQUESTS * times]
+    def send_everything(self, times: int = 3) -> list[Response]:
+        """Send every kind of request, many at the same time."""
+        asked = [self._pool.submit(self.send, *request) for request in REQUESTS * times]
         return [each.result(90) for each in asked]
 
-    def wait_until_well(self) -> float:
-        """Ask for everything until all of it works again; how long that took."""
+    def wait_until_recovered(self) -> float:
+        """Send every kind of request until all succeed; return how long that took."""
         began = monotonic()
-        while not {answer.status for answer in self.ask_everything(1)} <= {200, 201}:
+        while not {response.status for response in self.send_everything(1)} <= {200, 201}:
             assert monotonic() - began < 30, "the server does not recover"
             sleep(0.02)
         return monotonic() - began
@@ -91,44 +93,44 @@ def clients_of(folder: Path, database_url: str) -> Iterator[Clients]:
         serving(folder, database_url=database_url) as server,
         closing(Clients(server)) as clients,
     ):
-        assert clients.ask("POST", "/v1/users", {"user_id": "jane"}).status == 201
-        assert clients.ask("POST", "/v1/sessions", {"session_id": "talk"}).status == 201
-        assert {answer.status for answer in clients.ask_everything()} <= {200, 201}
+        assert clients.send("POST", "/v1/users", {"user_id": "jane"}).status == 201
+        assert clients.send("POST", "/v1/sessions", {"session_id": "talk"}).status == 201
+        assert {response.status for response in clients.send_everything()} <= {200, 201}
         yield clients
 
 
-def check_refused(answers: list[Answer]) -> None:
-    for answer in answers:
-        assert answer.status == 503, answer
-        assert answer.retry_after is not None, answer
-        assert int(answer.retry_after) >= 1
-        assert answer.took_s < ANSWER_S, answer
+def check_unavailable(responses: list[Response]) -> None:
+    for response in responses:
+        assert response.status == 503, response
+        assert response.retry_after is not None, response
+        assert int(response.retry_after) >= 1
+        assert response.took_s < RESPONSE_S, response
 
 
-def check_well(clients: Clients) -> None:
-    assert clients.wait_until_well() < RECOVERY_S
-    # Lanes that have lost their connection find out one by one, and nobody notices.
+def check_recovered(clients: Clients) -> None:
+    assert clients.wait_until_recovered() < RECOVERY_S
+    # Pooled connections that were lost are replaced one by one, without any failed request.
     for _ in range(3):
-        assert {answer.status for answer in clients.ask_everything()} <= {200, 201}
+        assert {response.status for response in clients.send_everything()} <= {200, 201}
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_while_the_database_is_stopped_everybody_is_told_to_come_again_and_then_it_works(
+def test_requests_get_503_while_the_database_is_stopped_and_work_again_afterwards(
     own_server: OwnPostgresServer, tmp_path: Path, mode: str
 ) -> None:
     with clients_of(tmp_path, own_server.new_database()) as clients:
         own_server.stop(mode)
         try:
             for _ in range(3):
-                check_refused(clients.ask_everything())
+                check_unavailable(clients.send_everything())
                 sleep(0.2)
         finally:
             own_server.start()
-        check_well(clients)
+        check_recovered(clients)
 
 
 def processes_of(server: OwnPostgresServer) -> list[int]:
-    """The postmaster and all that it has started."""
+    """Return the process ids of the postmaster and its children."""
     with psycopg.connect(server.url) as connection:
         [(path,)] = connection.execute("SELECT current_setting('data_directory')")
     postmaster = int((Path(path) / "postmaster.pid").read_text().split()[0])
@@ -138,7 +140,7 @@ def processes_of(server: OwnPostgresServer) -> list[int]:
 
 @contextmanager
 def frozen(server: OwnPostgresServer) -> Iterator[None]:
-    """The server's processes stand still: its sockets are open, and nothing comes from them."""
+    """Stop the server's processes: its sockets stay open, and nothing comes from them."""
     processes = processes_of(server)
     for process in processes:
         signal_to(process, signal.SIGSTOP)
@@ -153,104 +155,106 @@ def signal_to(process: int, number: signal.Signals) -> None:
     try:
         os.kill(process, number)
     except ProcessLookupError:
-        return  # it has ended by itself
+        return  # the process has ended
 
 
 @contextmanager
-def deaf(proxy: Proxy) -> Iterator[None]:
-    """What is sent arrives nowhere."""
-    proxy.go_deaf()
+def not_forwarding(proxy: Proxy) -> Iterator[None]:
+    """Stop forwarding bytes."""
+    proxy.stop_forwarding()
     try:
         yield
     finally:
-        proxy.hear_again()
+        proxy.resume_forwarding()
 
 
-Silence = Callable[[], Any]
+Outage = Callable[[], Any]
 
 
-@pytest.fixture(params=["frozen", "deaf"])
-def silent(
+@pytest.fixture(params=["frozen", "not forwarding"])
+def unresponsive(
     request: pytest.FixtureRequest, own_server: OwnPostgresServer, proxy: Proxy
-) -> tuple[str, Silence]:
-    """The URL of a database, and what makes it silent for a while."""
+) -> tuple[str, Outage]:
+    """The URL of a database, and a context in which it is unresponsive."""
     if request.param == "frozen":
         return own_server.new_database(), lambda: frozen(own_server)
-    return proxy.url, lambda: deaf(proxy)
+    return proxy.url, lambda: not_forwarding(proxy)
 
 
-def test_while_the_database_is_silent_everybody_is_told_to_come_again_and_then_it_works(
-    silent: tuple[str, Silence], tmp_path: Path
+def test_requests_get_503_while_the_database_is_unresponsive_and_work_again_afterwards(
+    unresponsive: tuple[str, Outage], tmp_path: Path
 ) -> None:
-    url, silence = silent
+    url, outage = unresponsive
     with clients_of(tmp_path, url) as clients:
-        with silence():
+        with outage():
             for _ in range(3):
-                check_refused(clients.ask_everything())
+                check_unavailable(clients.send_everything())
                 sleep(0.2)
-            alive = clients.ask("GET", "/healthz")
+            alive = clients.send("GET", "/healthz")
             assert (alive.status, alive.took_s < 1) == (200, True)
-        check_well(clients)
+        check_recovered(clients)
 
 
-def test_a_silence_that_is_short_is_waited_for(silent: tuple[str, Silence], tmp_path: Path) -> None:
-    url, silence = silent
+def test_a_short_pause_of_the_database_is_waited_for(
+    unresponsive: tuple[str, Outage], tmp_path: Path
+) -> None:
+    url, outage = unresponsive
     with clients_of(tmp_path, url) as clients:
-        with ThreadPoolExecutor(1) as pool, silence():
-            asked = pool.submit(clients.ask, "GET", "/v1/users/jane")
+        with ThreadPoolExecutor(1) as pool, outage():
+            asked = pool.submit(clients.send, "GET", "/v1/users/jane")
             sleep(0.3)
         assert asked.result(10).status == 200
 
 
-def test_what_was_under_way_when_the_database_fell_silent_is_not_done_in_part(
-    silent: tuple[str, Silence],
+def test_operations_interrupted_by_an_unresponsive_database_leave_no_partial_write(
+    unresponsive: tuple[str, Outage],
 ) -> None:
-    url, silence = silent
+    url, outage = unresponsive
     with closing(PostgresEngine(url, QUERIES, pool_size=2)) as engine:
-        engine.write(make)
-        engine.write(note("before"))
-        with silence():
+        engine.write(create_table)
+        engine.write(add_note("before"))
+        with outage():
             began = monotonic()
             with pytest.raises(Unavailable):
-                engine.write(note("refused"))
+                engine.write(add_note("refused"))
             with pytest.raises(Unavailable):
                 engine.read(count)
-            assert monotonic() - began < 2 * ANSWER_S
+            assert monotonic() - began < 2 * RESPONSE_S
         ends = monotonic() + RECOVERY_S
         while True:
             try:
-                engine.write(note("after"))
+                engine.write(add_note("after"))
                 break
             except Unavailable:
                 assert monotonic() < ends, "it does not recover"
                 sleep(0.02)
         assert engine.read(count) == 2
-    assert noted_in(url) == ["before", "after"]
+    assert notes_in_database(url) == ["before", "after"]
 
 
-def test_an_engine_can_be_closed_while_the_database_is_silent(
-    silent: tuple[str, Silence],
+def test_an_engine_can_be_closed_while_the_database_is_unresponsive(
+    unresponsive: tuple[str, Outage],
 ) -> None:
-    url, silence = silent
+    url, outage = unresponsive
     engine = PostgresEngine(url, QUERIES, pool_size=2)
-    engine.write(make)
-    with silence():
+    engine.write(create_table)
+    with outage():
         began = monotonic()
         engine.close()
         assert monotonic() - began < 5
 
 
-def test_a_server_stops_while_the_database_is_silent(
-    silent: tuple[str, Silence], tmp_path: Path
+def test_a_server_can_be_stopped_while_the_database_is_unresponsive(
+    unresponsive: tuple[str, Outage], tmp_path: Path
 ) -> None:
-    url, silence = silent
-    with serving(tmp_path, database_url=url) as server, silence():
+    url, outage = unresponsive
+    with serving(tmp_path, database_url=url) as server, outage():
         began = monotonic()
         assert server.stop() == 0
         assert monotonic() - began < 15
 
 
-def test_a_server_does_not_start_without_its_database_and_says_why(
+def test_a_server_does_not_start_without_its_database_and_explains_why(
     own_server: OwnPostgresServer, tmp_path: Path
 ) -> None:
     url = own_server.new_database()

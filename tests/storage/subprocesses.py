@@ -1,4 +1,4 @@
-"""Running a piece of Python in another process: one that is forked, killed, or less powerful."""
+"""Running Python code in another process: one that forks, is killed, or is unprivileged."""
 
 import shutil
 import subprocess
@@ -19,12 +19,12 @@ from userkeep.domain.errors import UserkeepError
 from userkeep.instance import open_instance
 from userkeep.storage.sqlite import SqliteEngine
 from userkeep.storage.sqlite.file_lock import read_lock_holder
-from tests.storage.notes import QUERIES, make, note, noted, noted_in
+from tests.storage.notes import QUERIES, create_table, add_note, read_notes, notes_in_file
 """
 
-# Whoever is root may write anywhere, whatever the file says. All modules are loaded before, because
-# somebody else may not even reach this Python, and the files of ours that are read are a copy.
-_AS_NOBODY = """
+# Root may write anywhere, whatever the mode of a file. All modules are loaded before, because an
+# unprivileged user may not even be able to read this Python; the files of the package are a copy.
+_DROP_PRIVILEGES = """
 open_instance(Settings(database_url="sqlite:///:memory:")).close()
 if os.geteuid() == 0:
     os.setgroups([])
@@ -33,8 +33,8 @@ if os.geteuid() == 0:
 """
 
 
-def start_elsewhere(code: str, *arguments: object, root: Path = ROOT) -> "subprocess.Popen[str]":
-    """A process that runs the code; its arguments are in sys.argv[1:], what it prints in stdout."""
+def start_subprocess(code: str, *arguments: object, root: Path = ROOT) -> "subprocess.Popen[str]":
+    """Start a process that runs the code, with the arguments in sys.argv[1:]."""
     return subprocess.Popen(
         [sys.executable, "-c", _PRELUDE + dedent(code), *map(str, arguments)],
         cwd=root,
@@ -45,23 +45,23 @@ def start_elsewhere(code: str, *arguments: object, root: Path = ROOT) -> "subpro
     )
 
 
-def run_elsewhere(code: str, *arguments: object) -> str:
-    """What the code printed, once it has ended well."""
-    return end(start_elsewhere(code, *arguments))
+def run_in_subprocess(code: str, *arguments: object) -> str:
+    """Run the code in another process; return what it printed."""
+    return finish(start_subprocess(code, *arguments))
 
 
-def run_as_nobody(code: str, *arguments: object) -> str:
-    """The same, without the powers of root, for whom no file is read-only."""
+def run_unprivileged(code: str, *arguments: object) -> str:
+    """Run the code without the privileges of root, for whom no file is read-only."""
     with TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
         for package in ("userkeep", "tests/storage"):
             shutil.copytree(ROOT / package, root / package)
         (root / "tests" / "__init__.py").touch()
-        return end(start_elsewhere(_AS_NOBODY + dedent(code), *arguments, root=root))
+        return finish(start_subprocess(_DROP_PRIVILEGES + dedent(code), *arguments, root=root))
 
 
-def end(process: "subprocess.Popen[str]") -> str:
+def finish(process: "subprocess.Popen[str]") -> str:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     return out.strip()

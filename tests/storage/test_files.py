@@ -59,7 +59,7 @@ def test_the_wal_comes_first_because_its_content_moves_to_the_file(
         "userkeep.db.copy",
         "userkeep.db.lock",
     ]
-    assert [each.name for each in files.unread] == ["file userkeep.db-shm"]
+    assert [each.name for each in files.skipped] == ["file userkeep.db-shm"]
     for file in files.raw:
         assert contents(file) == path.with_name(file.name).read_bytes()
 
@@ -97,9 +97,9 @@ def test_a_symbolic_link_is_followed_to_the_files(open_engine: OpenEngine, path:
 
 
 def test_a_database_in_memory_has_no_files(open_engine: OpenEngine) -> None:
-    raw, [unread] = open_engine(":memory:").files()
+    raw, [skipped] = open_engine(":memory:").files()
     assert raw == ()
-    assert unread.reason == "The database is in memory and has no files."
+    assert skipped.reason == "The database is in memory and has no files."
 
 
 def test_a_file_deleted_before_it_is_read_raises_file_not_found(

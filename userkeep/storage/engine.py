@@ -19,11 +19,11 @@ class Files(NamedTuple):
     Attributes:
         raw: the files that can be read. Data that moves from one to another while they are read in
             this order is found in one of them at least.
-        unread: what else there is, with the reason why it cannot be read.
+        skipped: what else there is, with the reason why it cannot be read.
     """
 
     raw: tuple[RawFile, ...]
-    unread: tuple[Skipped, ...]
+    skipped: tuple[Skipped, ...]
 
 
 class Engine(Protocol):

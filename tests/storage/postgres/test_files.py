@@ -35,7 +35,7 @@ def test_the_files_of_a_server_are_found_without_those_of_other_databases(
     folders = {Path(name).parent.as_posix() for name in names(files)}
     assert {f"base/{my_number}", "global", "pg_wal"} <= folders
     assert f"base/{other_number}" not in folders
-    assert [each.name for each in files.unread] == ["other databases of the server"]
+    assert [each.name for each in files.skipped] == ["other databases of the server"]
     in_folders = [name for name in names(files) if "/" in name]
     assert in_folders[0].startswith("pg_wal/")
     [version] = [file for file in files.raw if file.name == "PG_VERSION"]
@@ -50,9 +50,9 @@ def test_a_role_without_the_privilege_to_locate_the_files_is_a_reason(
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE ROLE simple LOGIN")
     as_simple = url.replace("postgres@", "simple@", 1)
-    raw, [unread] = files_of(as_simple)
+    raw, [skipped] = files_of(as_simple)
     assert raw == ()
-    assert "pg_read_all_settings" in unread.reason
+    assert "pg_read_all_settings" in skipped.reason
 
 
 def test_a_copy_of_the_servers_folder_is_not_taken_for_it(
@@ -74,6 +74,6 @@ def test_a_copy_of_the_servers_folder_is_not_taken_for_it(
 
 
 def test_a_server_that_is_down_is_a_reason() -> None:
-    raw, [unread] = files_of("postgresql://nobody@127.0.0.1:9/none")
+    raw, [skipped] = files_of("postgresql://nobody@127.0.0.1:9/none")
     assert raw == ()
-    assert "cannot be used" in unread.reason
+    assert "cannot be used" in skipped.reason

@@ -33,9 +33,9 @@ class FileSearch:
         """
         known: set[str] = set()
         for time in range(_TIMES):
-            raw, unread = self._engine.files()
+            raw, skipped = self._engine.files()
             if time == 0:
-                self._found.skipped.extend(unread)
+                self._found.skipped.extend(skipped)
             for file in raw:
                 if file.name not in known:
                     known.add(file.name)

@@ -172,7 +172,7 @@ def test_an_erasure_that_goes_on_is_not_verified(engine: str, tmp_path: Path) ->
         begun = opened.engine.write(scoped(opened.scope, erasures.begin_user, JANE))
         refused = way.request("POST", "/v1/erasures/{}/verify", begun.uuid, json={})
         assert (refused.status, refused.json["code"]) == (409, Conflict.code)
-        assert "goes on" in refused.json["detail"]
+        assert "still running" in refused.json["detail"]
 
 
 def test_a_verification_can_be_stopped(house: House, tmp_path: Path) -> None:

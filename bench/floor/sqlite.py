@@ -20,8 +20,8 @@ from apsw.ext import query_info
 
 from bench.floor.native import MEMORY_WINDOW, PROJECT, Calls, Row, Values, place
 from userkeep.storage.queries import load_queries
+from userkeep.storage.sqlite.checkpointer import CHECKPOINT_PAGES, CHECKPOINT_PAGES_UNDER_LOAD
 from userkeep.storage.sqlite.connection import connect
-from userkeep.storage.sqlite.writer import CHECKPOINT_PAGES, CHECKPOINT_PAGES_UNDER_LOAD
 
 Work = Callable[[apsw.Cursor], Any]
 

@@ -19,8 +19,8 @@ from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.errors import CLOSED, QUEUE_FULL, as_future_exception
 from userkeep.storage.queries import Query
+from userkeep.storage.sqlite.checkpointer import TRUNCATE_RETRY_S, Checkpointer
 from userkeep.storage.sqlite.connection import (
-    BUSY_TIMEOUT_MS,
     opening_problem,
     temporary_files_beside,
     translate_error,
@@ -34,10 +34,6 @@ T = TypeVar("T")
 GROUP_MS = 20
 """A group takes no more operations after this time, so that a busy queue delays no result."""
 
-CHECKPOINT_PAGES = 1_000
-CHECKPOINT_PAGES_UNDER_LOAD = 1_500
-_TRUNCATE_BUSY_TIMEOUT_MS = 10
-_TRUNCATE_RETRY_S = 0.1
 _SAVE_CLOCK_EVERY_S = 60.0
 
 _HAS_SAMPLES = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4'"
@@ -73,18 +69,14 @@ class Writer:
         self._saved_changes = connection.total_changes()
         self._queue: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._queue_limit = queue_limit
-        self._page_bytes: int = connection.pragma("page_size")
-        self._wal_limit_bytes = wal_limit_bytes
-        self._wal_pages = 0
-        self._truncate_not_before = 0.0
-        self._gate_opens_at = 0.0
+        self._checkpointer = Checkpointer(
+            connection, gate, wal_limit_bytes=wal_limit_bytes, read_limit_s=read_limit_s
+        )
         self._save_clock_at = 0.0
-        self._read_limit_s = read_limit_s
         self._maintenance: list[Task[Any]] = []
         self._is_vacuuming = False
         self._is_closed = False
         self._lock = threading.Lock()
-        connection.set_wal_hook(self._on_commit)
         self._thread = threading.Thread(target=self._run, name="userkeep-writer", daemon=True)
         self._thread.start()
 
@@ -144,10 +136,7 @@ class Writer:
             Whether it is done. If a reader still needs the WAL, reader threads begin no read until
             it is, or until that takes too long.
         """
-        self._truncate_not_before = 0.0
-        self._wal_pages = max(self._wal_pages, 1)
-        self._try_truncate()
-        return self._wal_pages == 0
+        return self._checkpointer.truncate_now()
 
     def interrupt_vacuum(self) -> None:
         """Roll back `vacuum`, if it is running; from any thread."""
@@ -163,7 +152,7 @@ class Writer:
             self._queue.put(None)
         self._thread.join()
         self._save_clock()
-        self._checkpoint_and_truncate()
+        self._checkpointer.checkpoint_and_truncate()
         self._connection.close()
 
     def _saved_clock(self, path: str) -> Instant:
@@ -210,9 +199,9 @@ class Writer:
         # While readers are held back for the WAL, its truncation is retried.
         while self._gate.is_closed:
             try:
-                return self._queue.get(timeout=_TRUNCATE_RETRY_S)
+                return self._queue.get(timeout=TRUNCATE_RETRY_S)
             except Empty:
-                self._try_truncate()
+                self._checkpointer.try_truncate()
         return self._queue.get()
 
     def _run_group(self, first: Task[Any]) -> list[Task[Any]]:
@@ -337,59 +326,12 @@ class Writer:
                 taken.append(task)
         return taken
 
-    # The WAL grows with every commit. Checkpoints copy it back into the file.
-
-    def _on_commit(self, _connection: apsw.Connection, _database: str, wal_pages: int) -> int:
-        self._wal_pages = wal_pages
-        return apsw.SQLITE_OK
-
     def _maybe_checkpoint(self) -> None:
-        if self._wal_pages < CHECKPOINT_PAGES:
+        if not self._checkpointer.is_due:
             return
         if monotonic() > self._save_clock_at:
             self._save_clock()
-        if self._wal_pages * self._page_bytes > self._wal_limit_bytes:
-            self._try_truncate()
-        elif self._queue.empty() or self._wal_pages > CHECKPOINT_PAGES_UNDER_LOAD:
-            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
-
-    def _try_truncate(self) -> None:
-        """Truncate the WAL, if no reader needs it; else hold back new reads and retry later."""
-        now = monotonic()
-        if now < self._truncate_not_before:
-            return
-        # A reader that began before the last checkpoint keeps the WAL from starting over, so reader
-        # threads begin no read until the running ones have ended.
-        if not self._gate.is_closed:
-            self._gate.close()
-            self._gate_opens_at = now + self._read_limit_s
-        # Writers do not wait for the readers: it is retried from time to time.
-        self._connection.set_busy_timeout(_TRUNCATE_BUSY_TIMEOUT_MS)
-        is_truncated = self._checkpoint_and_truncate()
-        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        if is_truncated:
-            self._gate.open()
-        elif now > self._gate_opens_at:
-            # Longer than a read may take: something else is wrong (a full disk, a reader without a
-            # time limit), for which reads must not wait.
-            self._gate.open()
-            self._truncate_not_before = now + self._read_limit_s
-        else:
-            self._truncate_not_before = now + _TRUNCATE_RETRY_S
-
-    def _checkpoint_and_truncate(self) -> bool:
-        is_truncated = self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        if is_truncated:
-            self._wal_pages = 0
-        return is_truncated
-
-    def _checkpoint(self, mode: int) -> bool:
-        try:
-            wal_frames, copied_frames = self._connection.wal_checkpoint(mode=mode)
-        except apsw.Error:
-            # Locked, or the disk is full: the WAL still has everything, and the next group retries.
-            return False
-        return wal_frames == copied_frames
+        self._checkpointer.run(is_idle=self._queue.empty())
 
 
 def _translate(error: Exception) -> BaseException:

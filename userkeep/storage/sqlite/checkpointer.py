@@ -1,0 +1,100 @@
+"""Checkpoints: the WAL grows with every commit, until it is copied back into the file."""
+
+from time import monotonic
+
+import apsw
+
+from userkeep.storage.sqlite.connection import BUSY_TIMEOUT_MS
+from userkeep.storage.sqlite.readers import ReaderGate
+
+CHECKPOINT_PAGES = 1_000
+CHECKPOINT_PAGES_UNDER_LOAD = 1_500
+TRUNCATE_RETRY_S = 0.1
+_TRUNCATE_BUSY_TIMEOUT_MS = 10
+
+
+class Checkpointer:
+    """Copies the WAL back into the file, and truncates it when it gets too long.
+
+    All calls come from the writer's thread.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        gate: ReaderGate,
+        *,
+        wal_limit_bytes: int,
+        read_limit_s: float,
+    ) -> None:
+        self._connection = connection
+        self._gate = gate
+        self._page_bytes: int = connection.pragma("page_size")
+        self._wal_limit_bytes = wal_limit_bytes
+        self._read_limit_s = read_limit_s
+        self._wal_pages = 0
+        self._truncate_not_before = 0.0
+        self._gate_opens_at = 0.0
+        connection.set_wal_hook(self._on_commit)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the WAL is long enough for a checkpoint."""
+        return self._wal_pages >= CHECKPOINT_PAGES
+
+    def run(self, *, is_idle: bool) -> None:
+        """Checkpoint a WAL that is due: when no write waits, or later under load."""
+        if self._wal_pages * self._page_bytes > self._wal_limit_bytes:
+            self.try_truncate()
+        elif is_idle or self._wal_pages > CHECKPOINT_PAGES_UNDER_LOAD:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def truncate_now(self) -> bool:
+        """Truncate the WAL even if it is short; return whether it is done."""
+        self._truncate_not_before = 0.0
+        self._wal_pages = max(self._wal_pages, 1)
+        self.try_truncate()
+        return self._wal_pages == 0
+
+    def try_truncate(self) -> None:
+        """Truncate the WAL, if no reader needs it; else hold back new reads and retry later."""
+        now = monotonic()
+        if now < self._truncate_not_before:
+            return
+        # A reader that began before the last checkpoint keeps the WAL from starting over, so reader
+        # threads begin no read until the running ones have ended.
+        if not self._gate.is_closed:
+            self._gate.close()
+            self._gate_opens_at = now + self._read_limit_s
+        # Writers do not wait for the readers: it is retried from time to time.
+        self._connection.set_busy_timeout(_TRUNCATE_BUSY_TIMEOUT_MS)
+        is_truncated = self.checkpoint_and_truncate()
+        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if is_truncated:
+            self._gate.open()
+        elif now > self._gate_opens_at:
+            # Longer than a read may take: something else is wrong (a full disk, a reader without a
+            # time limit), for which reads must not wait.
+            self._gate.open()
+            self._truncate_not_before = now + self._read_limit_s
+        else:
+            self._truncate_not_before = now + TRUNCATE_RETRY_S
+
+    def checkpoint_and_truncate(self) -> bool:
+        """Copy the whole WAL into the file and truncate it; return whether it is done."""
+        is_truncated = self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if is_truncated:
+            self._wal_pages = 0
+        return is_truncated
+
+    def _on_commit(self, _connection: apsw.Connection, _database: str, wal_pages: int) -> int:
+        self._wal_pages = wal_pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self, mode: int) -> bool:
+        try:
+            wal_frames, copied_frames = self._connection.wal_checkpoint(mode=mode)
+        except apsw.Error:
+            # Locked, or the disk is full: the WAL still has everything, and the next group retries.
+            return False
+        return wal_frames == copied_frames

@@ -14,6 +14,8 @@ from tests.postgres import postgres_server
 from userkeep import NewMessage, Userkeep, UserkeepError
 from userkeep.config import Settings
 from userkeep.domain.errors import StorageError
+from userkeep.domain.search.entries import IndexEntry, make_entry
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.instance import Instance, open_instance
 from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.services import reindexing
@@ -106,36 +108,24 @@ def test_an_index_that_is_made_anew_is_the_one_that_was_kept(client: Userkeep) -
     assert before.messages
 
 
-def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(client: Userkeep) -> None:
-    client.message.add("s1", [NewMessage(content="I wear size 9 shoes")], user_id="jane")
+@pytest.mark.parametrize("terms", ["i wear size 9", "i wear size 9 shoe boot"])
+def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(
+    client: Userkeep, terms: str
+) -> None:
+    content = "I wear size 9 shoes"
+    client.message.add("s1", [NewMessage(content=content)], user_id="jane")
     opened = instance_of(client)
     rules = opened.scope.rules
-    number = client_number(opened)
-    entry = {
-        "project_id": 1,
-        "session_id": "s1",
-        "seq": 1,
-        "search_scope": number,
-        "word_count": 5,
-    }
-    for query, words in (("unindex_message", "shoe"), ("index_message", "boot")):
-        opened.engine.write(
-            lambda tx, query=query, words=words: (  # type: ignore[misc]
-                tx.defer_many(query, [entry | {"words": words}]),
-                tx.defer("set_words", **entry, words=words),
-            )
-        )
-        assert not compare_index(opened.engine, rules).is_correct
-        rebuild_index(opened.engine, rules)
-        assert compare_index(opened.engine, rules).is_correct
+    entry = make_entry(rules.analyzer, "", "norole", content)
+    assert entry == IndexEntry("i wear size 9 shoe", 5)
 
+    def spoil(tx: Transaction) -> None:
+        tx.search_index.change("s1", 1, entry, IndexEntry(terms, 5))
 
-def client_number(opened: Instance) -> int:
-    found = opened.engine.read(
-        lambda tx: tx.fetch_one("search_scope", int, project_id=1, session_id="s1")
-    )
-    assert found is not None
-    return found
+    opened.engine.write(scoped(opened.scope, spoil))
+    assert not compare_index(opened.engine, rules).is_correct
+    rebuild_index(opened.engine, rules)
+    assert compare_index(opened.engine, rules).is_correct
 
 
 def test_an_index_whose_making_was_interrupted_is_gone_on_with_when_it_is_opened(
@@ -148,8 +138,8 @@ def test_an_index_whose_making_was_interrupted_is_gone_on_with_when_it_is_opened
         opened = instance_of(client)
         rules = opened.scope.rules
         opened.engine.write(reindexing.discard)
-        making = opened.engine.write(partial(reindexing.begin, rules=rules))
-        done = opened.engine.write(partial(reindexing.make, rules=rules, making=making))
+        build = opened.engine.write(partial(reindexing.begin, rules=rules))
+        done = opened.engine.write(partial(reindexing.advance, rules=rules, build=build))
         assert 0 < done.messages < 130
     told: list[int] = []
     settings = Settings(database_url=url, secret=SECRET)
@@ -179,7 +169,7 @@ def test_doctor_makes_an_index_anew_that_does_not_fit(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/userkeep.db"
     with closing(Userkeep.open(url, secret=SECRET)) as client:
         client.message.add("s1", [NewMessage(content="I wear size 9 shoes")], user_id="jane")
-        instance_of(client).engine.write(lambda tx: tx.defer("empty_index"))
+        instance_of(client).engine.write(lambda tx: tx.search_index.clear())
     arguments = ("doctor", "--deep", "--database", url)
     for finding in (
         "did not match (sessions: 0, entries: -5) and was rebuilt",

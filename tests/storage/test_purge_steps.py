@@ -17,6 +17,7 @@ from userkeep.domain.errors import Unavailable
 from userkeep.instance import Instance, open_instance
 from userkeep.jobs.purge import Purge
 from userkeep.services import purges
+from userkeep.storage.sqlite import search_index
 
 MARK = "zqxcanary"
 USERS = 12
@@ -93,7 +94,10 @@ def add_message(client: Userkeep, who: str, words: int) -> None:
     client.message.add(f"of {who}", [NewMessage(content=content)], user_id=who)
 
 
-def test_the_next_purge_completes_one_that_was_interrupted_at_any_step(tmp_path: Path) -> None:
+def test_the_next_purge_completes_one_that_was_interrupted_at_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "PURGED_PAGES", 1)
     path = tmp_path / "userkeep.db"
     fill(path)
     stopped: list[Path] = []
@@ -107,9 +111,9 @@ def test_the_next_purge_completes_one_that_was_interrupted_at_any_step(tmp_path:
             stop()
             step = engine.write(purges.begin)
             stop()
-            engine.write(purges.begin_merging_index)
+            engine.write(lambda tx: tx.search_index.start_purge())
             stop()
-            while engine.write(partial(purges.merge_index, pages=1)):
+            while engine.write(lambda tx: tx.search_index.continue_purge()):
                 stop()
             compactor.run(stop)
             stop()

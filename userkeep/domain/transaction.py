@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from userkeep.domain.scope import Scope
+from userkeep.domain.search.index import SearchIndex
 from userkeep.domain.values.times import Instant
 
 T = TypeVar("T")
@@ -13,8 +14,7 @@ class Transaction(Protocol):
     """One transaction on either engine, with its clock.
 
     Queries are named; their texts live in `storage/sql/`. Values are given by name. A query's
-    optional blocks are switched on by the values that are given and not None. A query that has no
-    text on an engine has nothing to do there, and no rows.
+    optional blocks are switched on by the values that are given and not None.
 
     An operation may run twice (see the engines), so it touches nothing outside its transaction and
     takes its time and its uuids from here.
@@ -43,6 +43,11 @@ class Transaction(Protocol):
         Raises:
             LookupError: it is bound to another project.
         """
+        ...
+
+    @property
+    def search_index(self) -> SearchIndex:
+        """The full-text index, in this transaction."""
         ...
 
     def new_uuid(self) -> str:
@@ -78,21 +83,7 @@ class Transaction(Protocol):
         ...
 
     def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
-        """As `tell`, once per row of values."""
-        ...
-
-    def defer_to_commit(
-        self, query: str, rows: Iterable[Mapping[str, Any]], /, *, sort_key: int
-    ) -> None:
-        """As `tell_many`, but no later than at the end of the transaction.
-
-        Nothing that is asked before may depend on it. Where many operations share a transaction,
-        all that they left for its end is done in this order.
-        """
-        ...
-
-    def flush(self) -> None:
-        """Do now what was left for the end of the transaction, by whatever operation."""
+        """As `defer`, once per row of values."""
         ...
 
 

@@ -6,8 +6,9 @@ from functools import partial
 import msgspec
 
 from userkeep.domain.scope import Rules
+from userkeep.domain.search.index import EntryDigest, EntryScan
+from userkeep.domain.transaction import Transaction
 from userkeep.services import reindexing
-from userkeep.services.reindexing import Entries, Listing
 from userkeep.storage.engine import Engine
 
 Progress = Callable[[int], None]
@@ -25,8 +26,8 @@ class IndexReport(msgspec.Struct):
 
     messages: int = 0
     faults: list[str] = msgspec.field(default_factory=list)
-    expected: Entries = msgspec.field(default_factory=Entries)
-    found: Entries = msgspec.field(default_factory=Entries)
+    expected: EntryDigest = msgspec.field(default_factory=EntryDigest)
+    found: EntryDigest = msgspec.field(default_factory=EntryDigest)
 
     @property
     def is_correct(self) -> bool:
@@ -46,7 +47,7 @@ def build_index(engine: Engine, rules: Rules, progress: Progress = no_progress) 
     build = engine.write(partial(reindexing.begin, rules=rules))
     is_done = False
     while not is_done:
-        batch = engine.write(partial(reindexing.make, rules=rules, making=build))
+        batch = engine.write(partial(reindexing.advance, rules=rules, build=build))
         build.after, is_done = batch.after, batch.is_done
         progress(batch.messages)
 
@@ -65,11 +66,15 @@ def compare_index(engine: Engine, rules: Rules, progress: Progress = no_progress
         batch = engine.read(partial(reindexing.compare, rules=rules, after=after))
         after, is_done = batch.after, batch.is_done
         report.messages += batch.messages
-        report.expected += batch.entries
+        report.expected += batch.expected
         report.faults += batch.faults
         progress(batch.messages)
-    listing = Listing()
-    while not listing.is_done:
-        listing = engine.read(partial(reindexing.listed, listing=listing))
-    report.found = listing.entries
+    scan = EntryScan()
+    while not scan.is_done:
+        scan = engine.read(partial(_continue_scan, scan=scan))
+    report.found = scan.digest
     return report
+
+
+def _continue_scan(tx: Transaction, scan: EntryScan) -> EntryScan:
+    return tx.search_index.scan(scan)

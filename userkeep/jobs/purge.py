@@ -5,6 +5,7 @@ from functools import partial
 
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.purge import PurgeStatus
+from userkeep.domain.transaction import Transaction
 from userkeep.services import purges
 from userkeep.storage.engine import Engine
 from userkeep.storage.places import columns_with_personal_data
@@ -28,7 +29,7 @@ class Purge:
         with self._compactor:
             status = self._engine.write(purges.begin)
             try:
-                self._merge_index()
+                self._purge_index()
                 skipped = self._compactor.run(partial(self._set_phase, status))
             except Unavailable as error:
                 status.problem = error.detail
@@ -41,9 +42,9 @@ class Purge:
         self._is_stopped = True
         self._compactor.stop()
 
-    def _merge_index(self) -> None:
-        self._engine.write(purges.begin_merging_index)
-        while not self._is_stopped and self._engine.write(purges.merge_index):
+    def _purge_index(self) -> None:
+        self._engine.write(_start_purge_of_index)
+        while not self._is_stopped and self._engine.write(_continue_purge_of_index):
             pass
 
     def _set_phase(self, status: PurgeStatus, phase: str) -> None:
@@ -55,3 +56,11 @@ def purge_now(engine: Engine) -> None:
     """Purge if that is possible now; what prevents it is recorded with the erasures."""
     with suppress(Unavailable):
         Purge(engine).run()
+
+
+def _start_purge_of_index(tx: Transaction) -> None:
+    tx.search_index.start_purge()
+
+
+def _continue_purge_of_index(tx: Transaction) -> bool:
+    return tx.search_index.continue_purge()

@@ -256,7 +256,7 @@ def _delete_session(tx: Transaction, erasure: Erasure, session_id: str) -> bool:
         seq := tx.fetch_one("first_message_seq", int, from_seq=next_seq, **of_session)
     ) is not None:
         next_seq = seq + size
-        indexing.remove_range(tx, session_id, seq, next_seq)
+        tx.search_index.remove_range(session_id, seq, next_seq)
         # A batch takes at most about as long as all before it together, which was not too long.
         size *= 2
         erasure.message_count += tx.execute(

@@ -59,8 +59,8 @@ def append(
     if user_id is not None:
         check_id(user_id, "user_id")
     analyzer = tx.scope.rules.analyzer
-    words = [make_entry(analyzer, each.role, each.role_type, each.content) for each in new]
-    added = _Added(len(new), sum(each.length for each in words))
+    entries = [make_entry(analyzer, each.role, each.role_type, each.content) for each in new]
+    added = _Added(len(new), sum(each.length for each in entries))
     last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_open=may_open_session)
     first_seq = last_seq - len(new) + 1
     messages = [
@@ -68,11 +68,11 @@ def append(
         for place, message in enumerate(new)
     ]
     rows = [
-        _row(session_id, message, each, search_scope)
-        for message, each in zip(messages, words, strict=True)
+        _row(session_id, message, entry, search_scope)
+        for message, entry in zip(messages, entries, strict=True)
     ]
     _insert(tx, rows, may_be_taken=any(each.uuid for each in new))
-    indexing.add(tx, rows, search_scope)
+    tx.search_index.add(session_id, search_scope, list(enumerate(entries, first_seq)))
     return messages
 
 
@@ -227,8 +227,8 @@ def _check_or_set_owner(
     sessions.check_owner(reserved.user_id, owner)
     if reserved.user_id is not None:
         return
-    former_seq = reserved.last_seq - count
-    indexing.move(tx, session_id, reserved.search_scope, owner.number, former_seq)
+    first_seq = reserved.last_seq - count + 1
+    tx.search_index.move(session_id, reserved.search_scope, owner.number, first_seq)
     tx.defer(
         "set_session_owner",
         session_id=session_id,
@@ -266,8 +266,8 @@ def _open(tx: Transaction, session_id: str, added: _Added, owner: User | None) -
     return opened
 
 
-def _row(session_id: str, message: Message, words: IndexEntry, search_scope: int) -> dict[str, Any]:
-    """A message as it is stored and indexed."""
+def _row(session_id: str, message: Message, entry: IndexEntry, search_scope: int) -> dict[str, Any]:
+    """Return a message as `add_message` stores it; an engine may store its terms with it."""
     return {
         "session_id": session_id,
         "seq": message.seq,
@@ -279,8 +279,8 @@ def _row(session_id: str, message: Message, words: IndexEntry, search_scope: int
         "metadata": message.metadata,
         "content": message.content,
         "data": message.data,
-        "word_count": words.word_count,
-        "words": words.terms,
+        "word_count": entry.word_count,
+        "words": entry.terms,
         "search_scope": search_scope,
     }
 

@@ -15,19 +15,6 @@ from userkeep.domain.values.metadata import encode_json
 from userkeep.domain.values.times import Instant
 from userkeep.services import erasures, instance
 
-MERGED_PAGES = 64
-"""So much of the index is merged in one transaction: 32 ms at the most."""
-
-_LEAST_ROW = -(2**63)
-_PAGE_BYTES = 4096
-# No text has words that begin with an @ and go on like these; see domain.search.analyzer and the
-# queries.
-_PADDING = (
-    (_LEAST_ROW + 2, f"@{'a' * _PAGE_BYTES} @{'b' * _PAGE_BYTES}"),
-    (_LEAST_ROW + 1, "@"),
-    (_LEAST_ROW, "@"),
-)
-
 
 class PendingPurge(msgspec.Struct):
     """What waits for a purge.
@@ -78,33 +65,6 @@ def begin(tx: Transaction) -> PurgeStatus:
         tx.defer("assign_edits_to_purge", **of_purge)
     set_status(tx, status)
     return status
-
-
-def begin_merging_index(tx: Transaction) -> None:
-    """Begin to merge the whole index, so that nothing of what was taken out of it is left.
-
-    Twice, with an entry of our own put in before each: after the first time all there was is in one
-    piece, larger than a page because of the long words, and the second entry is in a piece beside
-    it. What the queries say of levels is then so, whatever they were before.
-    """
-    first, between, second = ({"row": row, "words": words} for row, words in _PADDING)
-    tx.defer("pad_index", **first)
-    tx.defer("pad_index", **between)
-    merge_index(tx, -MERGED_PAGES)
-    tx.defer("pad_index", **second)
-    merge_index(tx, -MERGED_PAGES)
-    for padding in (first, between, second):
-        tx.defer("unpad_index", **padding)
-
-
-def merge_index(tx: Transaction, pages: int = MERGED_PAGES) -> bool:
-    """Do a part of the work of merging the index; whether there was any.
-
-    Args:
-        pages: about how many are written; a negative number begins the work.
-    """
-    # FTS5 says that one change is its own bookkeeping.
-    return tx.execute_many("merge_index", [{"pages": pages}]) > 1
 
 
 def set_status(tx: Transaction, status: PurgeStatus) -> None:

@@ -1,8 +1,8 @@
-"""Making the index of words anew, and comparing it with the messages.
+"""Build the full-text index again, and compare it with the messages.
 
-It is made anew where there is none yet (after an upgrade, after a port), where it was made by other
-rules, and where somebody has found that it does not fit. Both go session by session, in batches;
-whoever calls this goes on until nothing is left, and may show how far it is.
+The index is built where there is none (after a copy), where it was built by other rules, and where
+a comparison has found that it does not fit. Both go session by session, a batch in each
+transaction, and `jobs.index` repeats them until they are done.
 """
 
 from collections.abc import Iterator
@@ -12,23 +12,19 @@ import msgspec
 from userkeep.domain.errors import StorageError
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search.entries import IndexEntry, make_entry
+from userkeep.domain.search.index import EntryDigest
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import encode_json
-from userkeep.services import indexing
 
 BATCH_MS = 100
-"""Nobody is served meanwhile, or readers alone."""
+"""Longer than other batches: there are no other writers during a build."""
 
 _SESSIONS_AT_ONCE = 50
 _MESSAGES_AT_ONCE = 500
-_ENTRIES_AT_ONCE = 50_000
-
-ROW_BITS = 34
-"""Of a row in the index that is the message's own; those above are its scope. See the migration."""
 
 
 class IndexedSession(msgspec.Struct):
-    """A session as the index sees it; `number` is that of its creation."""
+    """A session as the index needs it."""
 
     number: int
     project_id: int
@@ -43,170 +39,111 @@ class _Stored(msgspec.Struct):
     role_type: str
     content: str
     word_count: int
-    row: int
 
 
-class _WordsOfMessage(msgspec.Struct):
-    seq: int
-    words: str | None
-
-
-class _Entry(msgspec.Struct):
-    word: str
-    row: int
-
-
-class Making(msgspec.Struct):
-    """An index that is being made, in the instance's own row.
+class IndexBuild(msgspec.Struct):
+    """A build that is under way, as the instance stores it.
 
     Attributes:
-        version: of the rules by which it is made; see domain.search.analyzer.
-        after: the number of the last session that is in it.
+        version: of the rules by which the index is built; see `Analyzer.version`.
+        after: the number of the last session that is indexed.
     """
 
     version: str
     after: int = 0
 
 
-class Entries(msgspec.Struct):
-    """Entries of an index, in no order: how many, and a sum that tells them from others.
-
-    The sum is of this process alone: Python's hashes of texts are different in each.
-    """
-
-    count: int = 0
-    checksum: int = 0
-
-    def add(self, word: str, row: int) -> None:
-        """One more."""
-        self.count += 1
-        self.checksum = (self.checksum + hash((word, row))) & 0xFFFFFFFFFFFFFFFF
-
-    def __iadd__(self, other: "Entries") -> "Entries":
-        self.count += other.count
-        self.checksum = (self.checksum + other.checksum) & 0xFFFFFFFFFFFFFFFF
-        return self
-
-
-class Progress(msgspec.Struct):
-    """How far something is that goes session by session.
+class Batch(msgspec.Struct):
+    """What one batch of a build or of a comparison did.
 
     Attributes:
         after: the number of the last session that is done.
-        messages: how many messages were done in this batch.
-        entries: what the index must have for them, where it is kept apart from them.
+        messages: how many messages the batch had.
+        expected: the entries that the index must have for them, if only the whole index can be
+            compared.
         is_done: whether no session is left.
-        faults: the `session_id`s of sessions whose messages are not indexed as they should be.
+        faults: the `session_id`s of sessions whose messages are not indexed as expected.
     """
 
     after: int
     messages: int = 0
-    entries: Entries = msgspec.field(default_factory=Entries)
+    expected: EntryDigest = msgspec.field(default_factory=EntryDigest)
     is_done: bool = False
     faults: list[str] = msgspec.field(default_factory=list)
 
 
-class Listing(msgspec.Struct):
-    """How far a listing of an index is: the word to go on with, and how much of it is done."""
-
-    word: str = ""
-    skipped: int = 0
-    entries: Entries = msgspec.field(default_factory=Entries)
-    is_done: bool = False
-
-
 def version(tx: Transaction) -> str | None:
-    """By which rules the index was made; None where there is none that is whole."""
+    """Return the rules by which the index was built; None if there is no complete index."""
     return tx.fetch_one("get_index_version", str)
 
 
 def check_language(tx: Transaction, rules: Rules) -> None:
-    """Refuse to search in one language what was indexed in another.
+    """Reject an index that was built for another language.
 
     Raises:
-        StorageError: with what to do.
+        StorageError: saying what to do.
     """
-    made_by = version(tx)
-    if made_by is None or made_by.partition(" ")[0] == rules.analyzer.language.name:
+    built_by = version(tx)
+    if built_by is None or built_by.partition(" ")[0] == rules.analyzer.language.name:
         return
     raise StorageError(
-        f"The messages of this database are indexed as {made_by.partition(' ')[0]}, and "
+        f"The messages of this database are indexed as {built_by.partition(' ')[0]}, and "
         f"USERKEEP_SEARCH_LANGUAGE says {rules.analyzer.language.name}. Set it back, or make the "
         "index anew with `userkeep doctor --deep`."
     )
 
 
-def begin(tx: Transaction, rules: Rules) -> Making:
-    """Begin to make the index, or go on with it where that was interrupted."""
-    made = tx.fetch_one("get_index_making", str)
-    making = msgspec.json.decode(made, type=Making) if made else None
-    if making is not None and making.version == rules.analyzer.version:
-        return making
-    making = Making(rules.analyzer.version)
+def begin(tx: Transaction, rules: Rules) -> IndexBuild:
+    """Start a build, or return the one that was interrupted."""
+    stored = tx.fetch_one("get_index_build", str)
+    build = msgspec.json.decode(stored, type=IndexBuild) if stored else None
+    if build is not None and build.version == rules.analyzer.version:
+        return build
+    build = IndexBuild(rules.analyzer.version)
     tx.defer("drop_index_version")
-    tx.defer("empty_index")
-    _keep(tx, making)
-    return making
+    tx.search_index.clear()
+    _store(tx, build)
+    return build
 
 
 def discard(tx: Transaction) -> None:
-    """Let there be no index by any rules: whoever makes it begins from the start."""
+    """Discard the index and any build of it, so that the next build starts from the beginning."""
     tx.defer("drop_index_version")
-    tx.defer("drop_index_making")
+    tx.defer("drop_index_build")
 
 
-def make(tx: Transaction, rules: Rules, making: Making) -> Progress:
-    """Index some sessions more, at least one, if any is left."""
-    progress = Progress(making.after)
-    for session in _sessions(tx, making.after):
-        progress.messages += _index(tx.in_scope(Scope(session.project_id, rules)), session)
-        progress.after = session.number
+def advance(tx: Transaction, rules: Rules, build: IndexBuild) -> Batch:
+    """Index a batch of sessions, at least one if any is left."""
+    batch = Batch(build.after)
+    for session in _sessions(tx, build.after):
+        batch.messages += _index(tx.in_scope(Scope(session.project_id, rules)), session)
+        batch.after = session.number
         if tx.spent_ms() > BATCH_MS:
             break
-    if progress.after == making.after:
-        progress.is_done = True
-        tx.defer("drop_index_making")
-        tx.defer("set_index_version", value=making.version)
+    if batch.after == build.after:
+        batch.is_done = True
+        tx.defer("drop_index_build")
+        tx.defer("set_index_version", value=build.version)
     else:
-        _keep(tx, Making(making.version, progress.after))
-    return progress
+        _store(tx, IndexBuild(build.version, batch.after))
+    return batch
 
 
-def compare(tx: Transaction, rules: Rules, after: int) -> Progress:
-    """Compare some sessions more with the index, at least one, if any is left.
+def compare(tx: Transaction, rules: Rules, after: int) -> Batch:
+    """Compare a batch of sessions with the index, at least one if any is left.
 
     Args:
         after: the number of the last session that was compared.
     """
-    progress = Progress(after)
+    batch = Batch(after)
     for session in _sessions(tx, after):
-        if not _is_indexed(tx.in_scope(Scope(session.project_id, rules)), session, progress):
-            progress.faults.append(session.session_id)
-        progress.after = session.number
+        if not _is_indexed(tx.in_scope(Scope(session.project_id, rules)), session, batch):
+            batch.faults.append(session.session_id)
+        batch.after = session.number
         if tx.spent_ms() > BATCH_MS:
             break
-    progress.is_done = progress.after == after
-    return progress
-
-
-def listed(tx: Transaction, listing: Listing) -> Listing:
-    """Some entries more of an index that is kept apart from the messages; none where none is."""
-    rows = tx.fetch_all(
-        "index_entries",
-        _Entry,
-        word=listing.word,
-        skipped=listing.skipped,
-        limit=_ENTRIES_AT_ONCE,
-    )
-    entries = Entries(listing.entries.count, listing.entries.checksum)
-    for row in rows:
-        entries.add(row.word, row.row)
-    if len(rows) < _ENTRIES_AT_ONCE:
-        return Listing(entries=entries, is_done=True)
-    word = rows[-1].word
-    of_word = sum(row.word == word for row in rows)
-    skipped = listing.skipped + of_word if word == listing.word else of_word
-    return Listing(word, skipped, entries)
+    batch.is_done = batch.after == after
+    return batch
 
 
 def _sessions(tx: Transaction, after: int) -> list[IndexedSession]:
@@ -226,67 +163,35 @@ def _messages(tx: Transaction, session: IndexedSession) -> Iterator[list[_Stored
         next_seq = rows[-1].seq + 1
 
 
+def _entries(tx: Transaction, rows: list[_Stored]) -> list[tuple[int, IndexEntry]]:
+    analyzer = tx.scope.rules.analyzer
+    return [(row.seq, make_entry(analyzer, row.role, row.role_type, row.content)) for row in rows]
+
+
 def _index(tx: Transaction, session: IndexedSession) -> int:
-    """Index a session; how many messages it has."""
+    """Index a session; return how many messages it has."""
     count, total_length = 0, 0
     for rows in _messages(tx, session):
-        entries = [
-            (row.seq, make_entry(tx.scope.rules.analyzer, row.role, row.role_type, row.content))
-            for row in rows
-        ]
-        indexing.put(tx, session.session_id, session.search_scope, entries)
+        entries = _entries(tx, rows)
+        tx.search_index.put(session.session_id, session.search_scope, entries)
         count += len(entries)
         total_length += sum(entry.length for _seq, entry in entries)
-    tx.defer(
-        "set_total_length",
-        session_id=session.session_id,
-        total_length=total_length,
-    )
+    tx.defer("set_total_length", session_id=session.session_id, total_length=total_length)
     return count
 
 
-def _is_indexed(tx: Transaction, session: IndexedSession, progress: Progress) -> bool:
+def _is_indexed(tx: Transaction, session: IndexedSession, batch: Batch) -> bool:
     total_length, is_indexed = 0, True
     for rows in _messages(tx, session):
-        expected = [
-            make_entry(tx.scope.rules.analyzer, row.role, row.role_type, row.content)
-            for row in rows
-        ]
-        stored = tx.fetch_all(
-            "words_of_messages",
-            _WordsOfMessage,
-            session_id=session.session_id,
-            from_seq=rows[0].seq,
-            limit=len(rows),
+        entries = _entries(tx, rows)
+        is_indexed &= tx.search_index.compare(
+            session.session_id, session.search_scope, entries, batch.expected
         )
-        if stored:
-            is_indexed &= _have_their_words(session, stored, expected)
-        else:
-            _expect(progress.entries, session, rows, expected)
-        is_indexed &= [row.word_count for row in rows] == [each.word_count for each in expected]
-        total_length += sum(each.length for each in expected)
-        progress.messages += len(rows)
+        is_indexed &= [row.word_count for row in rows] == [each.word_count for _, each in entries]
+        total_length += sum(entry.length for _seq, entry in entries)
+        batch.messages += len(rows)
     return is_indexed and total_length == session.total_length
 
 
-def _have_their_words(
-    session: IndexedSession, stored: list[_WordsOfMessage], expected: list[IndexEntry]
-) -> bool:
-    mark = f"#{session.search_scope}"
-    return all(
-        row.words is not None and set(row.words.split()) == {*each.terms.split(), mark}
-        for row, each in zip(stored, expected, strict=True)
-    )
-
-
-def _expect(
-    entries: Entries, session: IndexedSession, rows: list[_Stored], expected: list[IndexEntry]
-) -> None:
-    for row, each in zip(rows, expected, strict=True):
-        in_index = session.search_scope << ROW_BITS | row.row
-        for word in each.terms.split():
-            entries.add(word, in_index)
-
-
-def _keep(tx: Transaction, making: Making) -> None:
-    tx.defer("set_index_making", value=encode_json(making).decode())
+def _store(tx: Transaction, build: IndexBuild) -> None:
+    tx.defer("set_index_build", value=encode_json(build).decode())

@@ -6,7 +6,7 @@ could still get among the first with them: in batches, best first, until no othe
 overtake the last one of the result.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -14,9 +14,8 @@ import msgspec
 
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import Message
-from userkeep.domain.search.entries import speaker_term
 from userkeep.domain.search.query import MessageWeight, ParsedQuery
-from userkeep.domain.search.ranking import CorpusStats, DocPosition, Posting, Scores, score_postings
+from userkeep.domain.search.ranking import CorpusStats, DocPosition, Scores, score_postings
 from userkeep.domain.search.snippets import Snippet, make_snippet
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.filters import Node
@@ -101,21 +100,16 @@ class Hit(msgspec.Struct):
     weight: MessageWeight | None
 
 
-class _Name(msgspec.Struct):
-    word: int
-    role: str
-
-
 class _Part(msgspec.Struct, frozen=True):
     """The part of the project that is searched: by the names in the queries, and in the index."""
 
     of: dict[str, Any]
     search_scope: int | None
 
-    def looked_up(self, words: Iterable[str]) -> dict[str, Any]:
-        """What a look into the index is given."""
-        listed = encode_json(list(words)).decode()
-        return {"words": listed, "search_scope": self.search_scope, "session_id": None, **self.of}
+    @property
+    def index_part(self) -> tuple[int | None, str | None]:
+        """The search scope and the session that the index is asked for."""
+        return self.search_scope, self.of.get("session_id")
 
 
 class _Ranked(msgspec.Struct):
@@ -185,7 +179,7 @@ def _newest_rows(tx: Transaction, asked: Asked, part: _Part) -> list[Found]:
 def _best(tx: Transaction, asked: Asked, query: str, part: _Part) -> list[Hit]:
     question = _question(tx, asked, query, part)
     stats = tx.fetch_one("corpus_stats", CorpusStats, **part.of) or CorpusStats(0, 0)
-    postings = tx.fetch_all("postings", _posting, **part.looked_up(question.terms))
+    postings = tx.search_index.postings(question.terms, *part.index_part)
     scores = score_postings(postings, len(question.terms), stats)
     wanted = frozenset(question.terms)
     written = list(question.terms.values())
@@ -204,9 +198,7 @@ def _best(tx: Transaction, asked: Asked, query: str, part: _Part) -> list[Hit]:
 def _question(tx: Transaction, asked: Asked, query: str, part: _Part) -> ParsedQuery:
     words = tx.scope.rules.analyzer
     in_query = words.query_terms(query)
-    found = tx.fetch_all("speaker_names", _Name, **part.looked_up(map(speaker_term, in_query)))
-    by_ordinal = list(in_query)
-    names = {by_ordinal[each.word]: each.role for each in found}
+    names = tx.search_index.speaker_names(in_query, *part.index_part)
     return ParsedQuery(query, in_query, names, asked.role_weights, words)
 
 
@@ -243,10 +235,6 @@ def _weighed(
         place, score = batch[row.ordinal]
         weight = question.weigh(row)
         yield _Ranked(score * weight.total, place, row, weight)
-
-
-def _posting(term: int, session_id: str, seq: int, word_count: int) -> Posting:
-    return term, session_id, seq, word_count
 
 
 def _parts(scores: Scores, ranked: _Ranked, written: Sequence[str]) -> list[WordPart]:

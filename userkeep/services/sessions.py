@@ -11,7 +11,7 @@ from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, stored_metadata
 from userkeep.domain.values.paging import PageRequest
-from userkeep.services import changes, indexing, tombstones, users
+from userkeep.services import changes, tombstones, users
 
 
 def add(tx: Transaction, new: NewSession) -> Session:
@@ -92,7 +92,7 @@ def update(
     if owner:
         check_owner(session.user_id, owner)
     if owner and session.user_id is None:
-        indexing.move(tx, session_id, -session.number, owner.number, session.last_seq)
+        tx.search_index.move(session_id, -session.number, owner.number, session.last_seq + 1)
     return _set(
         tx,
         session,

@@ -147,7 +147,7 @@ TABLES = (
         "instance",
         key="name",
         columns="name value",
-        condition=f"name NOT IN ('{INCOMPLETE_MARKER}', 'index', 'index_making', 'purge')",
+        condition=f"name NOT IN ('{INCOMPLETE_MARKER}', 'index', 'index_build', 'purge')",
     ),
 )
 

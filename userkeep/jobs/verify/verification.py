@@ -6,12 +6,13 @@ from functools import partial
 
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Scope
+from userkeep.domain.search.index import FileFormat
+from userkeep.domain.transaction import Transaction
 from userkeep.domain.verification import Skipped, Verification, Wanted
 from userkeep.jobs.verify.files import FileSearch
-from userkeep.jobs.verify.patterns import Index, Pattern, patterns_of, word_patterns_of
+from userkeep.jobs.verify.patterns import Pattern, patterns_of, word_patterns_of
 from userkeep.jobs.verify.rows import RowSearch
 from userkeep.jobs.verify.search_terms import Texts
-from userkeep.services.indexing import words_in_use
 from userkeep.storage.engine import Engine
 
 _STOPPED = "The verification was stopped before its end; ask again."
@@ -63,7 +64,7 @@ class Verifying:
 
     def _in_index(self, words: Sequence[Set[str]]) -> set[str]:
         all_words = frozenset[str]().union(*words)
-        return self._engine.read(partial(words_in_use, words=all_words)) if all_words else set()
+        return self._engine.read(partial(_terms_in_use, terms=all_words)) if all_words else set()
 
     def _patterns_of_texts(
         self, texts: Texts, rows: RowSearch, found: Verification
@@ -83,5 +84,13 @@ class Verifying:
                 name = f"{used} of {len(words)} words of {texts.name(number)} in the index of words"
                 reason = "Messages that are there have them too."
                 found.skipped.append(Skipped(name, reason))
-        index: Index = "fts5" if self._engine.dialect == "sqlite" else "gin"
+        index = self._engine.read(_file_format)
         return word_patterns_of([words - in_use for words in rows.words], index)
+
+
+def _terms_in_use(tx: Transaction, terms: Set[str]) -> set[str]:
+    return tx.search_index.terms_in_use(terms)
+
+
+def _file_format(tx: Transaction) -> FileFormat:
+    return tx.search_index.file_format

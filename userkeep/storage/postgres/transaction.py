@@ -8,6 +8,7 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.search_index import PostgresSearchIndex
 from userkeep.storage.postgres.statements import Statement, passing_statement, statement
 from userkeep.storage.queries import Query
 from userkeep.storage.transaction import BaseTransaction
@@ -42,6 +43,11 @@ class PostgresTransaction(BaseTransaction):
         self._connection = connection
         super().__init__(queries, now)
 
+    @property
+    def search_index(self) -> PostgresSearchIndex:
+        """The full-text index, in this transaction."""
+        return PostgresSearchIndex(self)
+
     def in_scope(self, scope: Scope) -> "PostgresTransaction":
         """Return this transaction, bound to a scope."""
         self._check_scope(scope)
@@ -56,8 +62,6 @@ class PostgresTransaction(BaseTransaction):
 
     def fetch_all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         """See domain.transaction.Transaction."""
-        if not self._has_text(query):
-            return []
         return list(starmap(kind, self._connection.rows(*self._asked(query, values))))
 
     def execute(self, query: str, /, **values: Any) -> int:
@@ -66,35 +70,18 @@ class PostgresTransaction(BaseTransaction):
 
     def execute_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
         """See domain.transaction.Transaction."""
-        if not self._has_text(query):
-            return 0
         asked, _ = self._asked(query, {})
         return self._connection.execute_many(asked, self._in_project(rows))
 
     def defer(self, query: str, /, **values: Any) -> None:
         """See domain.transaction.Transaction."""
-        if self._has_text(query):
-            asked, values = self._asked(query, values)
-            self._connection.run_later(asked, [values])
+        asked, values = self._asked(query, values)
+        self._connection.run_later(asked, [values])
 
     def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
         """See domain.transaction.Transaction."""
-        if self._has_text(query):
-            asked, _ = self._asked(query, {})
-            self._connection.run_later(asked, self._in_project(rows))
-
-    def defer_to_commit(
-        self, query: str, rows: Iterable[Mapping[str, Any]], /, *, sort_key: int
-    ) -> None:
-        """See domain.transaction.Transaction: a transaction has one operation here."""
-        del sort_key
-        self.defer_many(query, rows)
-
-    def flush(self) -> None:
-        """See domain.transaction.Transaction: nothing is left for the end."""
-
-    def _has_text(self, query: str) -> bool:
-        return bool(self._queries[query].source)
+        asked, _ = self._asked(query, {})
+        self._connection.run_later(asked, self._in_project(rows))
 
     def _asked(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         if self._scope is not None:

@@ -17,38 +17,14 @@ FOR SHARE
     array_append(string_to_array(:words, ' '), '#' || CAST(:search_scope AS text))
 )
 
--- name: index_message
--- Nothing to do: the words are in the message's row.
-
--- name: unindex_message
--- Nothing to do, for the same reason.
-
--- name: messages_to_unindex
--- None.
-
 -- name: move_words
 UPDATE messages
 SET words = ts_delete(words, '#' || CAST(:from_scope AS text))
     || array_to_tsvector(ARRAY['#' || CAST(:to_scope AS text)])
 WHERE project_id = :project_id AND session_id = :session_id;
 
--- name: empty_index
--- Nothing to do: the words of each message are set again.
-
 -- name: database_bytes
 SELECT pg_database_size(current_database());
-
--- name: merge_index
--- Nothing to do: rewriting a table rewrites its indexes.
-
--- name: pad_index
--- Nothing to do.
-
--- name: unpad_index
--- Nothing to do.
-
--- name: index_entries
--- None: the words are in the rows of the messages.
 
 -- name: words_of_messages
 SELECT seq, array_to_string(tsvector_to_array(words), ' ')
@@ -57,42 +33,35 @@ WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq
 LIMIT :limit;
 
--- fragment: row_number
-seq
-
--- fragment: with_word
--- The messages with a word. It has no other conditions, so that only the index of words can be
--- used: without statistics of the table, PostgreSQL would read the whole project or session for
--- each word.
-with_word AS MATERIALIZED (
+-- fragment: with_term
+-- The messages that have a term. There is no other condition inside, so that only the index of terms
+-- can be used: without statistics, PostgreSQL would read the whole project or session once for each
+-- term.
+with_term AS MATERIALIZED (
     SELECT project_id, session_id, seq, word_count, role
     FROM messages
     WHERE words @@ CAST(
-        '''' || word.term || ''''
+        '''' || wanted.term || ''''
         /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery
     )
 )
 
 -- name: postings
-SELECT word.place - 1, found.session_id, found.seq, found.word_count
-FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
+SELECT wanted.place - 1, found.session_id, found.seq, found.word_count
+FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, place)
 CROSS JOIN LATERAL (
-    WITH {with_word}
-    SELECT session_id, seq, word_count FROM with_word
+    WITH {with_term}
+    SELECT session_id, seq, word_count FROM with_term
     WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
 ) AS found;
 
--- name: words_in_use
--- None: the words are in the rows of the messages. (And a verification must not send words of
--- deleted messages to the server, which may log its statements.)
-
 -- name: speaker_names
--- For each word that is in the name of a speaker: one of these names.
-SELECT word.place - 1, found.role
-FROM jsonb_array_elements_text(CAST(:words AS jsonb)) WITH ORDINALITY AS word (term, place)
+-- For each term that is in the name of a speaker: one such name.
+SELECT wanted.place - 1, found.role
+FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, place)
 CROSS JOIN LATERAL (
-    WITH {with_word}
-    SELECT role FROM with_word
+    WITH {with_term}
+    SELECT role FROM with_term
     WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
     LIMIT 1
 ) AS found;

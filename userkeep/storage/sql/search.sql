@@ -21,15 +21,15 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 -- name: drop_index_version
 DELETE FROM instance WHERE name = 'index';
 
--- name: get_index_making
-SELECT value FROM instance WHERE name = 'index_making';
+-- name: get_index_build
+SELECT value FROM instance WHERE name = 'index_build';
 
--- name: set_index_making
-INSERT INTO instance (name, value) VALUES ('index_making', :value)
+-- name: set_index_build
+INSERT INTO instance (name, value) VALUES ('index_build', :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
--- name: drop_index_making
-DELETE FROM instance WHERE name = 'index_making';
+-- name: drop_index_build
+DELETE FROM instance WHERE name = 'index_build';
 
 -- name: sessions_to_index
 SELECT number, project_id, session_id, {search_scope}, total_length
@@ -39,7 +39,7 @@ ORDER BY number
 LIMIT :limit;
 
 -- name: messages_to_index
-SELECT seq, role, role_type, content, word_count, {row_number}
+SELECT seq, role, role_type, content, word_count
 FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq

@@ -32,79 +32,72 @@ WHERE project_id = :project_id AND session_id = :session_id
     AND seq >= :from_seq AND seq < :before_seq
 ORDER BY seq;
 
--- name: move_words
--- Nothing to do: each message is removed from the index and added again.
-
--- name: empty_index
+-- name: clear_index
 INSERT INTO message_words (message_words) VALUES ('delete-all');
 
 -- name: database_bytes
 SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size();
 
 -- name: merge_index
--- Merges the index into one segment, :pages more of the work. Only this drops the words of removed
--- messages. A negative number begins the merge; see pad_index.
+-- Merge so many pages more of the index into one segment. A negative number starts the merge. How a
+-- merge drops the terms of removed entries: see SqliteSearchIndex.start_purge.
 INSERT INTO message_words (message_words, rank) VALUES ('merge', :pages);
 
 -- name: pad_index
--- FTS5 keeps its segments on levels. Only a merge into a new last level drops the words of removed
--- messages; and if all segments are on one level already, or only one is left, no level is added,
--- and these words stay for ever. So entries for no message are added before the merge, and removed
--- after it: segments of different sizes are on different levels. Each entry has a lower rowid than
--- the one before, which makes FTS5 write its pending entries as a segment.
+-- Add an entry that stands for no message.
 INSERT INTO message_words (rowid, words) VALUES (:row, :words);
 
 -- name: unpad_index
 INSERT INTO message_words (message_words, rowid, words) VALUES ('delete', :row, :words);
 
 -- name: index_entries
--- Every word with every message that has it, from a word on. The messages of a word are in order.
+-- Each term with each row that has it, from a term on. The rows of a term are in their order.
 SELECT term, doc
 FROM message_words_listed
-WHERE term >= :word
-LIMIT :limit OFFSET :skipped;
+WHERE term >= :term
+LIMIT :limit OFFSET :skip;
 
--- name: words_of_messages
--- None: the words are in the index only.
-
--- fragment: row_number
-number
+-- name: message_numbers
+SELECT number FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
+ORDER BY seq
+LIMIT :limit;
 
 -- name: postings
--- CROSS JOIN keeps the order of the tables: one lookup in the index for each word.
-SELECT word.key, messages.session_id, messages.seq, messages.word_count
-FROM json_each(:words) AS word
+-- CROSS JOIN keeps the order: one look-up in the index for each term.
+SELECT term.key, messages.session_id, messages.seq, messages.word_count
+FROM json_each(:terms) AS term
 CROSS JOIN message_words
 CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
-WHERE message_words MATCH '"' || word.value || '"'
+WHERE message_words MATCH '"' || term.value || '"'
     /*? search_scope: AND message_words.rowid BETWEEN
         (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
     AND messages.project_id = :project_id
     /*? session_id: AND messages.session_id = :session_id */;
 
--- name: words_in_use
--- The words (JSON) that stored messages have.
-SELECT word.value
-FROM json_each(:words) AS word
+-- name: terms_in_use
+-- Those of the terms (JSON) that a stored message has.
+SELECT term.value
+FROM json_each(:terms) AS term
 WHERE EXISTS (
     SELECT 1 FROM message_words
     CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
-    WHERE message_words MATCH '"' || word.value || '"'
+    WHERE message_words MATCH '"' || term.value || '"'
 );
 
 -- name: speaker_names
--- For each word that is in the name of a speaker: one of these names.
-SELECT word.key, (
+-- For each term that is in the name of a speaker: one such name.
+SELECT term.key, (
     SELECT messages.role FROM message_words
     CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
-    WHERE message_words MATCH '"' || word.value || '"'
+    WHERE message_words MATCH '"' || term.value || '"'
         /*? search_scope: AND message_words.rowid BETWEEN
             (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
         AND messages.project_id = :project_id
         /*? session_id: AND messages.session_id = :session_id */
     LIMIT 1
 ) AS name
-FROM json_each(:words) AS word
+FROM json_each(:terms) AS term
 WHERE name IS NOT NULL;
 
 -- fragment: joined_in_order

@@ -15,6 +15,7 @@ from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.filters import SqliteFilterPrinter
+from userkeep.storage.sqlite.search_index import SqliteSearchIndex
 from userkeep.storage.transaction import BaseTransaction
 
 T = TypeVar("T")
@@ -51,6 +52,11 @@ class SqliteTransaction(BaseTransaction):
         self._at_end = AtEnd() if at_end is None else at_end
         super().__init__(queries, now, scope)
 
+    @property
+    def search_index(self) -> SqliteSearchIndex:
+        """The full-text index, in this transaction."""
+        return SqliteSearchIndex(self)
+
     def in_scope(self, scope: Scope) -> "SqliteTransaction":
         """Return this transaction, bound to a scope."""
         self._check_scope(scope)
@@ -82,11 +88,15 @@ class SqliteTransaction(BaseTransaction):
     def defer_to_commit(
         self, query: str, rows: Iterable[Mapping[str, Any]], /, *, sort_key: int
     ) -> None:
-        """See domain.transaction.Transaction."""
+        """Run a statement once per row of values at the end of the transaction, or at `flush`.
+
+        Operations that share the transaction do it in the order of their sort keys. No other
+        statement of the transaction may depend on it.
+        """
         self._at_end.append((sort_key, self._queries[query].text({}), self._in_project(rows)))
 
     def flush(self) -> None:
-        """See domain.transaction.Transaction."""
+        """Run now what any operation has left for the end of the transaction."""
         self._at_end.flush(self._cursor)
 
     def execute_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:

@@ -72,8 +72,8 @@ def cells() -> Sequence[Cell]:
 
 def cell_of(item: pytest.Item) -> Cell | None:
     """Return the way that a test takes; None if it is not about ways."""
-    found: Cell | None = _call(item).params.get("way") if hasattr(item, "callspec") else None
-    return found
+    found = _call(item).params.get("way") if hasattr(item, "callspec") else None
+    return found if isinstance(found, Cell) else None
 
 
 def is_about_http_alone(item: pytest.Item) -> bool:

@@ -22,7 +22,7 @@ from userkeep import AsyncUserkeep, Hit, Message, NewMessage, Page, Userkeep, Us
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.config import Settings
-from userkeep.embedded import EmbeddedCaller
+from userkeep.embedded import EmbeddedTransport
 from userkeep.http.errors import status_of
 from userkeep.instance import Instance
 from userkeep.sdk._sync.client import Client
@@ -217,7 +217,7 @@ def _shape(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Any:
 
 def over_instance(opened: Instance) -> TypedWay:
     """A database that is open already, in which nothing is finished that was left half-way."""
-    return TypedWay("embedded", Client(EmbeddedCaller(opened)))
+    return TypedWay("embedded", Client(EmbeddedTransport(opened)))
 
 
 def _settings_of(settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Userkeep: the self-hosted home for an AI app's users, their sessions and all derived from them.
+"""Userkeep: a self-hosted store of an AI app's users, sessions and messages.
 
 ```python
 from userkeep import Userkeep
@@ -7,8 +7,8 @@ with Userkeep.open("memory.db") as client:
     client.user.add(user_id="jane")
 ```
 
-Importing the package loads no database driver, no server and no HTTP library; each is loaded by
-what first uses it.
+Importing the package loads no database driver, no server and no HTTP library. They are loaded at
+their first use.
 """
 
 from userkeep.api.erasures import Erasure, Residue, Verification

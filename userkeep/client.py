@@ -1,7 +1,7 @@
-"""`Userkeep` and `AsyncUserkeep`: the SDK's surface, and who carries its calls.
+"""`Userkeep` and `AsyncUserkeep`: the clients of the SDK with a transport.
 
-Each imports its carrier when it is made: an app that talks to a server loads no database driver,
-and one with a database of its own no HTTP library.
+The transport is imported when a client is created: an app that uses a server loads no database
+driver, and an app with an embedded database loads no HTTP library.
 """
 
 from os import PathLike
@@ -16,14 +16,14 @@ ATTEMPTS = 4
 
 
 class Userkeep(Client):
-    """An instance: on a server, or with `Userkeep.open` in this process.
+    """A client of a server, or of an embedded database with `Userkeep.open`.
 
     ```python
     with Userkeep() as client:
         client.user.add(user_id="jane", email="jane@example.com")
     ```
 
-    Any number of threads may use one; a forked process must make its own.
+    A client can be used by any number of threads. A forked process must create its own.
     """
 
     def __init__(
@@ -34,56 +34,57 @@ class Userkeep(Client):
         timeout_s: float = TIMEOUT_S,
         attempts: int = ATTEMPTS,
     ) -> None:
-        """Talk to a server; the first call connects.
+        """Create a client of a server. The first call connects.
 
         Args:
-            url: the server's, such as `https://memory.example.com`. (A database in this process
-                is opened by `open`.)
+            url: the URL of the server, such as `https://memory.example.com`. Use `open` for an
+                embedded database.
             api_key: sent as `Authorization: Bearer …`.
-            timeout_s: for connecting, and for each wait for an answer.
-            attempts: how often a call is sent at most, where to repeat it is safe.
+            timeout_s: the time-out for connecting, and for each part of a response.
+            attempts: how often a call is sent at most, if it is safe to retry.
 
         Raises:
-            InvalidField: naming the argument that cannot be used.
+            InvalidField: an argument is invalid.
         """
-        from userkeep.sdk._sync.http_caller import connected
+        from userkeep.sdk._sync.http_transport import open_http_transport
 
-        super().__init__(connected(url, api_key, timeout_s, attempts))
+        super().__init__(open_http_transport(url, api_key, timeout_s, attempts))
 
     @classmethod
     def open(cls, database: str | PathLike[str] | None = None, **settings: Any) -> Self:
-        """Open a database in this process; there is no server, and nothing to start.
+        """Open an embedded database, without a server.
 
-        What a former process left half-way (an erasure) is finished before this returns.
+        Completes any interrupted deletion before returning.
 
         Args:
-            database: the path of a SQLite file, which is made if it is missing (`~` is home);
-                `":memory:"`, which is gone at the end; or `postgresql://user@host/name`. Without
-                it, what USERKEEP_DATABASE_URL says: the database that `userkeep serve` serves.
-            settings: others by name, such as `memory_window=20` (docs: Settings); the environment
-                (`USERKEEP_…`) says the rest.
+            database: the path of a SQLite file, which is created if it does not exist (`~` is your
+                home directory); `":memory:"` for a database in memory; or
+                `postgresql://user@host/name`. The default is USERKEEP_DATABASE_URL, as for
+                `userkeep serve`.
+            settings: other settings by name, such as `memory_window=20` (see the reference of
+                settings). The defaults are the environment variables (`USERKEEP_…`).
 
         Raises:
-            StorageError: it cannot be opened; a server has the file open, and where it is.
-            SettingError: a setting has a value that it cannot have.
+            StorageError: the database cannot be opened, for example because a server uses the file.
+            SettingError: a setting is invalid.
         """
-        from userkeep.embedded import open_caller
+        from userkeep.embedded import open_transport
 
         client = cls.__new__(cls)
-        Client.__init__(client, open_caller(database, settings))
+        Client.__init__(client, open_transport(database, settings))
         return client
 
 
 class AsyncUserkeep(AsyncClient):
-    """An instance, awaited: on a server, or with `AsyncUserkeep.open` in this process.
+    """An async client of a server, or of an embedded database with `AsyncUserkeep.open`.
 
     ```python
     async with AsyncUserkeep() as client:
         await client.user.add(user_id="jane", email="jane@example.com")
     ```
 
-    The tasks of any event loop may use it (asyncio or trio). On a server, each loop has connections
-    of its own: close it in the loop that used it.
+    It can be used on asyncio and on trio, by any number of event loops. Each loop has its own
+    connections to a server: close the client in the loop that used it.
     """
 
     def __init__(
@@ -94,20 +95,20 @@ class AsyncUserkeep(AsyncClient):
         timeout_s: float = TIMEOUT_S,
         attempts: int = ATTEMPTS,
     ) -> None:
-        """Talk to a server; see Userkeep."""
-        from userkeep.sdk._async.http_caller import connected
+        """Create a client of a server; the arguments are those of Userkeep."""
+        from userkeep.sdk._async.http_transport import open_http_transport
 
-        super().__init__(connected(url, api_key, timeout_s, attempts))
+        super().__init__(open_http_transport(url, api_key, timeout_s, attempts))
 
     @classmethod
     def open(cls, database: str | PathLike[str] | None = None, **settings: Any) -> Self:
-        """Open a database in this process; see Userkeep.open.
+        """Open an embedded database; the arguments are those of Userkeep.open.
 
-        It is not awaited: it blocks for some milliseconds, or until an erasure that was left
-        half-way is finished.
+        It is not awaited: it blocks for some milliseconds, or until an interrupted deletion is
+        completed.
         """
-        from userkeep.embedded import open_async_caller
+        from userkeep.embedded import open_async_transport
 
         client = cls.__new__(cls)
-        AsyncClient.__init__(client, open_async_caller(database, settings))
+        AsyncClient.__init__(client, open_async_transport(database, settings))
         return client

@@ -27,7 +27,7 @@ from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
 from userkeep.jobs.verify import Verifying
-from userkeep.sdk.calls import SDKCall, read_answer
+from userkeep.sdk.calls import SDKCall, decode_response
 
 _OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
 
@@ -42,7 +42,7 @@ _DECODE_BODY = {
 _MAY_TAKE_LONG = ("job", "verify")
 
 
-class EmbeddedCaller:
+class EmbeddedTransport:
     """Performs calls on an open instance; any thread may use it."""
 
     def __init__(self, opened: Instance) -> None:
@@ -50,7 +50,7 @@ class EmbeddedCaller:
         self._runner = Runner(opened.engine, partial(purge_now, opened.engine))
         self._is_closed = False
 
-    def call(self, call: SDKCall) -> Any:
+    def send(self, call: SDKCall) -> Any:
         """Perform a call and return its result."""
         self.check_is_open()
         operation, native = call.operation, _native(call)
@@ -80,7 +80,7 @@ class EmbeddedCaller:
             RuntimeError: it is closed.
         """
         if self._is_closed:
-            raise RuntimeError("This client was closed; open the database again.")
+            raise RuntimeError("This client is closed. Open the database again.")
 
     def close(self) -> None:
         """Close the database."""
@@ -88,23 +88,23 @@ class EmbeddedCaller:
         self.opened.close()
 
 
-class AsyncEmbeddedCaller:
+class AsyncEmbeddedTransport:
     """Performs calls on an open instance, for the tasks of any event loop.
 
     On asyncio, reads and writes use the engine's awaitable methods; elsewhere (trio), they run in
     threads. Jobs always run in threads: one that has begun continues if its caller is cancelled.
     """
 
-    def __init__(self, in_threads: EmbeddedCaller) -> None:
+    def __init__(self, in_threads: EmbeddedTransport) -> None:
         self._in_threads = in_threads
         self.opened = in_threads.opened
 
-    async def call(self, call: SDKCall) -> Any:
+    async def send(self, call: SDKCall) -> Any:
         """Perform a call and return its result."""
         self._in_threads.check_is_open()
         operation = call.operation
         if operation.does in _MAY_TAKE_LONG or not _is_on_asyncio():
-            return await to_thread.run_sync(self._in_threads.call, call)
+            return await to_thread.run_sync(self._in_threads.send, call)
         native = _native(call)
         perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
         if operation.does == "write":
@@ -117,28 +117,28 @@ class AsyncEmbeddedCaller:
         await to_thread.run_sync(self._in_threads.close)
 
 
-def open_caller(
+def open_transport(
     database: str | PathLike[str] | None, settings: Mapping[str, Any]
-) -> EmbeddedCaller:
-    """Open a database in this process; see client.Userkeep.open.
+) -> EmbeddedTransport:
+    """Return a transport to an embedded database; the arguments are those of Userkeep.open.
 
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
-    caller = EmbeddedCaller(_opened(database, settings))
+    transport = EmbeddedTransport(_opened(database, settings))
     try:
-        caller.recover()
+        transport.recover()
     except BaseException:
-        caller.close()
+        transport.close()
         raise
-    return caller
+    return transport
 
 
-def open_async_caller(
+def open_async_transport(
     database: str | PathLike[str] | None, settings: Mapping[str, Any]
-) -> AsyncEmbeddedCaller:
-    """Open a database in this process; see client.AsyncUserkeep.open."""
-    return AsyncEmbeddedCaller(open_caller(database, settings))
+) -> AsyncEmbeddedTransport:
+    """Return an async transport to an embedded database."""
+    return AsyncEmbeddedTransport(open_transport(database, settings))
 
 
 def _opened(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -> Instance:
@@ -194,4 +194,4 @@ def _value(call: SDKCall, result: Any) -> Any:
     """Return a result as a client of a server would read it, with metadata and data decoded."""
     if isinstance(result, ReplayedResponse):
         result = result.value
-    return read_answer(call, _encode(result))
+    return decode_response(call, _encode(result))

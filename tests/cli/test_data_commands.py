@@ -283,7 +283,7 @@ def test_only_commands_that_add_create_a_database(tmp_path: Path, words: tuple[s
 
 def test_an_unreachable_server_has_its_own_exit_code(here: Run) -> None:
     sentence = rejected(here("users", "list", "--url", "http://127.0.0.1:1", "--json"), 5)
-    assert "No server could be reached at http://127.0.0.1:1" in sentence
+    assert "Cannot connect to http://127.0.0.1:1" in sentence
 
 
 # Deleting.

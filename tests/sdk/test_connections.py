@@ -249,7 +249,7 @@ def test_a_forked_process_is_told_to_make_a_client_of_its_own(
     )
     told, count = out.splitlines()
     assert "forked" in told
-    assert "make another" in told
+    assert "Create a new one" in told
     assert count == "0"
 
 

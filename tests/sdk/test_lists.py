@@ -381,7 +381,7 @@ def test_a_batch_that_is_refused_tells_what_is_there(client: Userkeep) -> None:
 
     with pytest.raises(InvalidField) as refused:
         client.message.add_bulk("s", said(), user_id="jane")
-    assert refused.value.__notes__ == ["1000 messages had been appended before."]
+    assert refused.value.__notes__ == ["1000 messages were appended before."]
     assert refused.value.fields == ("messages[500].content",)
     assert client.session.get("s").message_count == 1000
 
@@ -393,7 +393,7 @@ def test_a_source_that_fails_tells_what_is_there_too(client: Userkeep) -> None:
 
     with pytest.raises(OSError, match="ended") as failed:
         client.message.add_bulk("s", said(), user_id="jane")
-    assert failed.value.__notes__ == ["1000 messages had been appended before."]
+    assert failed.value.__notes__ == ["1000 messages were appended before."]
 
 
 def test_a_history_can_be_filled_in_again_where_it_stopped(client: Userkeep) -> None:

@@ -20,7 +20,7 @@ from userkeep import (
     Userkeep,
 )
 from userkeep.sdk.calls import make_call
-from userkeep.sdk.retrying import Retries
+from userkeep.sdk.retries import RetryPolicy
 
 UNAVAILABLE = refusal(503, "unavailable", Retry_After="0")
 LIMITED = refusal(429, "rate_limited", Retry_After="0")
@@ -229,10 +229,10 @@ def test_nobody_waits_for_a_server_that_is_away_for_long(way: str) -> None:
 
 
 def test_pauses_grow_up_to_five_seconds_and_are_never_the_same() -> None:
-    retries = Retries(attempts=100)
+    policy = RetryPolicy(attempts=100)
     call = make_call("users.get", {"user_id": "jane"})
     for attempt, longest_s in ((1, 0.1), (2, 0.2), (3, 0.4), (7, 5.0), (50, 5.0)):
-        pauses = [retries.pause_s(call, attempt, Unavailable(), None) or 0 for _ in range(50)]
+        pauses = [policy.delay_s(call, attempt, Unavailable(), None) or 0 for _ in range(50)]
         assert longest_s / 2 <= min(pauses) <= max(pauses) <= longest_s
         assert len({*pauses}) > 25
 
@@ -263,7 +263,7 @@ def test_where_no_server_is_the_url_is_named(way: str, do: Do) -> None:
     with pytest.raises(ConnectionFailed) as raised:
         ask(way, url, do, attempts=2)
     assert url in raised.value.detail
-    assert "is one running?" in raised.value.detail
+    assert "Check that the server is running" in raised.value.detail
 
 
 def test_a_password_in_the_url_is_not_told() -> None:

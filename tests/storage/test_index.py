@@ -45,7 +45,7 @@ def client(url: str) -> Iterator[Userkeep]:
 
 
 def instance_of(client: Userkeep) -> Instance:
-    opened: Instance = client._caller.opened  # type: ignore[attr-defined]
+    opened: Instance = client._transport.opened  # type: ignore[attr-defined]
     return opened
 
 

@@ -177,7 +177,7 @@ def test_an_erasure_that_goes_on_is_not_verified(engine: str, tmp_path: Path) ->
 
 def test_a_verification_can_be_stopped(house: House, tmp_path: Path) -> None:
     erasure = house.client.user.delete(JANE)
-    opened = house.client._caller.opened  # type: ignore[attr-defined]
+    opened = house.client._transport.opened  # type: ignore[attr-defined]
     begun = opened.engine.read(scoped(opened.scope, erasures.get, erasure.id))
     verifying = Verifying(opened.engine, opened.scope, Wanted(begun, None, ("Lindqvist papers",)))
     verifying.stop()

@@ -29,5 +29,5 @@ class ClientInstance:
         """Call an operation of the native API."""
         call = make_call(operation, ids, query=query, body=body)
         call.operation = msgspec.structs.replace(call.operation, response=response)
-        value: T = self._client._caller.call(call)
+        value: T = self._client._transport.send(call)
         return value

@@ -1,5 +1,5 @@
-"""The SDK: one typed surface over whoever carries a call to an instance and its answer back.
+"""The SDK: one typed client over a transport, which is HTTP or an embedded database.
 
-`_async` is the source, `_sync` is printed from it by `scripts/print_sync.py`. Nothing here knows
-whether a call crosses a network: an HTTP caller and an embedded one take the same `SDKCall`.
+`_async` is the source, and `_sync` is generated from it by `scripts/print_sync.py`. A client makes
+an `SDKCall` of each method call, and the transport performs it.
 """

@@ -1,4 +1,4 @@
-"""A call of a native operation, decided before anything is sent."""
+"""Calls of operations of the native API, complete before anything is sent."""
 
 import json
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ _GREATEST_REVISION = 10**18 - 1
 
 
 class SDKCall(msgspec.Struct, kw_only=True):
-    """What a caller is asked to carry.
+    """A call for a transport to perform.
 
     Attributes:
-        operation: of the table in `api`.
+        operation: the operation, of the table in `api`.
         ids: the ids in its path, by name.
-        parameters: of its query, as texts; absent ones are not among them.
-        body: JSON, or None where there is none.
-        if_revision: the revision that a change was made to.
-        idempotency_key: makes a POST safe to send again.
+        parameters: the query parameters as text, without those that are absent.
+        body: the body as JSON, or None.
+        if_revision: the revision that an update expects.
+        idempotency_key: the Idempotency-Key of a POST, which makes it safe to retry.
     """
 
     operation: APIOperation
@@ -49,16 +49,16 @@ def make_call(
     if_revision: int | None = None,
     idempotency_key: str | None = None,
 ) -> SDKCall:
-    """A call of the operation with this name; see SDKCall.
+    """Return a call of the operation with this name.
 
-    Only what cannot travel is refused here; all else is judged where the call is carried to.
+    Only values that cannot be sent are rejected here. The instance validates everything else.
 
     Args:
-        query: by name; None, and a cursor of 0, are left out.
-        body: JSON; see requests.
+        query: the query parameters by name. None, and a cursor of 0, are omitted.
+        body: JSON, as the functions in `requests` encode it.
 
     Raises:
-        InvalidField: naming what cannot be sent.
+        InvalidField: a value cannot be sent.
     """
     return SDKCall(
         operation=_OPERATIONS[name],
@@ -70,33 +70,33 @@ def make_call(
     )
 
 
-def read_answer(call: SDKCall, text: bytes) -> Any:
-    """An answer, of the type that the operation has.
+def decode_response(call: SDKCall, text: bytes) -> Any:
+    """Return a response body as the response type of the operation.
 
     Raises:
-        msgspec.MsgspecError, UnicodeDecodeError: it is none.
+        msgspec.MsgspecError, UnicodeDecodeError: it is not of this type.
     """
     kind = call.operation.response
     try:
-        return _decoder_of(kind).decode(text)
+        return _decoder(kind).decode(text)
     except msgspec.MsgspecError as error:
-        # The opaque data of a message may have a number that is beyond this decoder and not beyond
-        # Python's own: no reason to keep the other messages from the app.
+        # The `data` of a message may contain a number that msgspec cannot decode, but Python can.
+        # One such message must not make the others unreadable.
         try:
-            return msgspec.convert(json.loads(text, parse_int=_whole), kind)
+            return msgspec.convert(json.loads(text, parse_int=_parse_int), kind)
         except (ValueError, RecursionError, msgspec.MsgspecError):
             raise error from None
 
 
 @cache
-def _decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def _whole(digits: str) -> int | float:
+def _parse_int(digits: str) -> int | float:
     try:
         return int(digits)
-    except ValueError:  # Python reads no whole number of more than 4,300 digits
+    except ValueError:  # Python rejects integers of more than 4,300 digits
         return float(digits)
 
 
@@ -106,7 +106,7 @@ def _id(value: Any, field: str) -> str:
     if not value:
         raise InvalidField(f"{field} cannot be empty.", field)
     if value in {".", ".."}:
-        raise InvalidField(f"{field} cannot be {value!r}: no URL can carry it.", field)
+        raise InvalidField(f"{field} cannot be {value!r}: it is not possible in a URL.", field)
     return check_is_utf8(value, field)
 
 
@@ -116,7 +116,7 @@ def _revision(value: Any) -> int | None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= _GREATEST_REVISION:
         raise InvalidField(
-            "if_revision must be a revision that you have read: a whole number.", "if_revision"
+            "if_revision must be a revision that you have read: an integer.", "if_revision"
         )
     return int(value)
 
@@ -124,11 +124,11 @@ def _revision(value: Any) -> int | None:
 def _key(value: Any) -> str | None:
     if value is None:
         return None
-    # It travels as a header: visible ASCII, and no space at either end.
+    # It is sent as a header: visible ASCII, without spaces at the ends.
     is_text = isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH
     if not is_text or not value.isascii() or not value.isprintable() or value.strip() != value:
         raise InvalidField(
-            f"idempotency_key must be a text of 1 to {MAX_ID_LENGTH} visible ASCII characters.",
+            f"idempotency_key must be a str of 1 to {MAX_ID_LENGTH} visible ASCII characters.",
             "idempotency_key",
         )
     return str(value)
@@ -156,20 +156,18 @@ def _filter(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _conditions(wanted: Any) -> list[tuple[str, str]]:
-    if not isinstance(wanted, Mapping):
-        raise InvalidField("metadata must be a dict of conditions by path.", "metadata")
-    return [_condition(path, value) for path, value in wanted.items()]
+def _conditions(conditions: Any) -> list[tuple[str, str]]:
+    if not isinstance(conditions, Mapping):
+        raise InvalidField("metadata must be a dict from paths to values.", "metadata")
+    return [_condition(path, value) for path, value in conditions.items()]
 
 
 def _condition(path: Any, value: Any) -> tuple[str, str]:
     if not isinstance(path, str):
-        raise InvalidField(f"metadata has a path that is not text: {path!r}.", "metadata")
+        raise InvalidField(f"metadata has a path that is not a str: {path!r}.", "metadata")
     field = check_is_utf8(f"metadata.{path}", "metadata")
     is_scalar = value is None or isinstance(value, str | int | float)
     if not is_scalar or (isinstance(value, float) and not isfinite(value)):
-        raise InvalidField(
-            f"{field} can be compared with a text, a number, true, false or null.", field
-        )
-    # As JSON in any case, so that the text "1" is not taken for the number.
+        raise InvalidField(f"{field} must be a str, a number, a bool or None.", field)
+    # Always as JSON, so that the text "1" is not read as a number.
     return field, check_is_utf8(json.dumps(value, ensure_ascii=False), field)

@@ -1,4 +1,4 @@
-"""From a server's problem to the error it names, and what can go wrong on the way to a server."""
+"""Errors of a server's response, and errors of the connection to a server."""
 
 import msgspec
 
@@ -7,35 +7,35 @@ from userkeep.domain.errors import UserkeepError
 
 
 class RateLimited(UserkeepError):
-    """Too many requests; try again in a moment."""
+    """Too many requests. Retry in a moment."""
 
     code = "rate_limited"
 
 
 class ConnectionFailed(UserkeepError):
-    """The server could not be reached, or the connection broke before it had answered."""
+    """The server could not be reached, or the connection broke before its response."""
 
     code = "connection_failed"
 
 
 class NotSent(ConnectionFailed):
-    """The server could not be reached: nothing has happened."""
+    """The server could not be reached: the request was not sent."""
 
 
 class TimedOut(ConnectionFailed):
-    """The server did not answer in time. What was asked for may have happened, or happen yet."""
+    """The server did not respond in time. It may have performed the request, or may do so later."""
 
     code = "timed_out"
 
 
 class UnexpectedAnswer(UserkeepError):
-    """What answered is not a Userkeep server, or one of another version."""
+    """The response is not from a Userkeep server, or from one of another version."""
 
     code = "unexpected_answer"
 
 
 class ServerError(UserkeepError):
-    """The server could not do it, for a reason that this version of the SDK has no class for."""
+    """The server returned an error for which this version of the SDK has no class."""
 
     def __init__(self, code: str, detail: str, *fields: str) -> None:
         super().__init__(detail, *fields)
@@ -48,30 +48,29 @@ class _Problem(msgspec.Struct):
     fields: list[str] = []
 
 
-def error_of(status: int, body: bytes) -> UserkeepError:
-    """The error that an answer means.
+def parse_error(status: int, body: bytes) -> UserkeepError:
+    """Return the error that a response means.
 
     Args:
-        status: of an answer that is no success.
-        body: `application/problem+json`, if it is a Userkeep server's, and not of something that
-            stands before it.
+        status: the status, which is not a success.
+        body: `application/problem+json` of a Userkeep server, or the body of a proxy before it.
     """
     try:
         problem = msgspec.json.decode(body, type=_Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _of_another(status)
+        return _proxy_error(status)
     kind = _CLASSES.get(problem.code)
     if kind is None:
         return ServerError(problem.code, problem.detail, *problem.fields)
     return kind(problem.detail, *problem.fields)
 
 
-def _of_another(status: int) -> UserkeepError:
-    said = f"The answer was HTTP {status}, and not one of Userkeep's"
+def _proxy_error(status: int) -> UserkeepError:
+    received = f"HTTP {status}, not from a Userkeep server"
     kind = _CLASSES_OF_STATUS.get(status)
     if kind is None:
-        return UnexpectedAnswer(f"{said}; is the URL right?")
-    return kind(f"{said}: something before the server has given it.")
+        return UnexpectedAnswer(f"The response was {received}. Check the URL.")
+    return kind(f"The response was {received}, but from a proxy before it.")
 
 
 _CLASSES: dict[str, type[UserkeepError]] = {
@@ -80,7 +79,7 @@ _CLASSES: dict[str, type[UserkeepError]] = {
     if isinstance(kind, type) and issubclass(kind, UserkeepError)
 }
 
-# What proxies and load balancers say for themselves.
+# Errors of proxies and load balancers.
 _CLASSES_OF_STATUS: dict[int, type[UserkeepError]] = {
     413: errors.TooLarge,
     429: RateLimited,

@@ -1,4 +1,4 @@
-"""Pages of lists."""
+"""Pages of lists, as the SDK returns them."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -7,10 +7,10 @@ T = TypeVar("T")
 
 
 class Page(list[T]):
-    """A page of a list: the rows, and the way to the page after.
+    """A page of a list: a list of the items, with the cursor of the next page.
 
     Attributes:
-        next: the `cursor` of the next page; None on the last.
+        next: the `cursor` of the next page; None on the last page.
     """
 
     next: str | None

@@ -1,4 +1,4 @@
-"""What an app says to the SDK: the inputs of the domain, under the names that Zep gave them."""
+"""Requests that apps create, under the names of the Zep API, and their encoding as JSON."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,48 +18,49 @@ from userkeep.domain.values.text import check_is_utf8
 R = TypeVar("R", bound=msgspec.Struct)
 
 BATCH_BYTES = 4 * 1024 * 1024
-"""A body may have 5 MiB."""
+"""The size of a batch. The server accepts bodies of up to 5 MiB."""
 
 
 class CreateUserRequest(user.NewUser, kw_only=True):
-    """A user to add, or to put in the place of the one with this `user_id`.
+    """A user to create, or to replace the existing one with this `user_id`.
 
     Attributes:
-        user_id: yours; any text of up to 512 characters.
+        user_id: your id of the user, any text of up to 512 characters.
         email, first_name, last_name: up to 512 characters each.
         metadata: a JSON object of up to 64 KiB.
     """
 
 
 class UpdateUserRequest(user.UserChange, kw_only=True):
-    """A change of a user: what is absent stays, None removes, metadata merges (RFC 7396).
+    """An update of a user: absent fields stay, None removes a value, metadata is merged (RFC 7396).
 
     Attributes:
-        user_id: whose.
+        user_id: the user.
         email, first_name, last_name: up to 512 characters each.
-        metadata: merged into what is there; a None in it removes that key.
+        metadata: merged into the existing metadata. A value of None removes its key.
     """
 
     user_id: str
 
 
 class CreateSessionRequest(session.NewSession, kw_only=True):
-    """A session to open.
+    """A session to create.
 
     Attributes:
-        session_id: yours; without one the server makes it.
-        user_id: the owner; without one it may be given later, once.
+        session_id: your id of the session. By default the server generates one.
+        user_id: the owner. It can also be set later, once.
         metadata: a JSON object of up to 64 KiB.
     """
 
 
 class UpdateSessionRequest(session.SessionChange, kw_only=True):
-    """A change of a session.
+    """An update of a session.
 
     Attributes:
-        session_id: which.
-        user_id: an owner, where there is none yet.
-        metadata: merged into what is there; a None in it removes that key, None all of it.
+        session_id: the session.
+        user_id: the owner, if the session has none yet.
+        metadata: merged into the existing metadata (RFC 7396). A value of None removes its key, and
+            None removes all metadata.
     """
 
     session_id: str
@@ -69,74 +70,74 @@ class NewMessage(message.NewMessage, kw_only=True):
     """A message to append.
 
     Attributes:
-        content: what was said, up to 1 MiB.
-        role: who said it, any text.
-        role_type: what the role means to a model: `norole`, `system`, `assistant`, `user`,
+        content: the text, up to 1 MiB.
+        role: the name of the author, any text.
+        role_type: the role for a language model: `norole`, `system`, `assistant`, `user`,
             `function` or `tool`.
-        uuid: yours, unique in the session; else the server's.
-        token_count: yours; the server counts no tokens.
-        created_at: when it was said, where you fill in a history; without a zone it is UTC.
+        uuid: your uuid, unique in the session. By default the server generates one.
+        token_count: your count of tokens. The server does not count them.
+        created_at: when the message was created, for imported history. The default is now. UTC
+            unless it has a time zone.
         metadata: a JSON object of up to 64 KiB.
-        data: any JSON that you want back as it was, up to 1 MiB (`msgspec.Raw`: to the byte).
+        data: any JSON, returned unchanged, up to 1 MiB. `msgspec.Raw` is returned byte for byte.
     """
 
     data: Any = UNSET
 
 
-def only_request(request: R | None, fields: dict[str, Any], kind: type[R]) -> R:
-    """The request that was given, or the one that its fields make.
+def request_from(request: R | None, fields: dict[str, Any], kind: type[R]) -> R:
+    """Return the given request, or create it from its fields.
 
     Raises:
-        TypeError: both were given, or something else, or a field that there is none of, or not all
-            that are needed.
+        TypeError: both were given, or an object of another type, or a field is unknown or missing.
     """
     if request is None:
         return kind(**fields)
     if fields:
-        raise TypeError(f"give a {kind.__name__}, or its fields, not both")
+        raise TypeError(f"pass a {kind.__name__} or its fields, not both")
     if not isinstance(request, kind):
         given = type(request).__name__
-        raise TypeError(f"give a {kind.__name__}, or its fields by name, not a {given}")
+        raise TypeError(f"pass a {kind.__name__} or its fields by name, not a {given}")
     return request
 
 
-def body_of(request: msgspec.Struct, *left_out: str) -> bytes:
-    """What a request says, as JSON, without the fields that travel elsewhere.
+def encode_request(request: msgspec.Struct, *in_path: str) -> bytes:
+    """Return a request as JSON, without the fields that are sent in the path.
 
     Raises:
-        InvalidField: naming the field that cannot be sent.
+        InvalidField: a field cannot be sent.
     """
     fields = msgspec.structs.asdict(request)
-    for name in left_out:
+    for name in in_path:
         del fields[name]
-    return body_with(**fields)
+    return encode_fields(**fields)
 
 
-def body_with(**fields: Any) -> bytes:
-    """The fields that were given, as JSON: all but those that are UNSET.
+def encode_fields(**fields: Any) -> bytes:
+    """Return fields as JSON, without those that are UNSET.
 
     Raises:
-        InvalidField: naming the field that cannot be sent.
+        InvalidField: a field cannot be sent.
     """
     return _encode(_checked(fields))
 
 
-def body_of_messages(messages: Any, user_id: str | None) -> bytes:
-    """Messages to append, as JSON.
+def encode_messages(messages: Any, user_id: str | None) -> bytes:
+    """Return messages to append as JSON.
 
     Raises:
-        InvalidField: naming the field that cannot be sent, such as `messages[3].content`.
+        InvalidField: a field cannot be sent, such as `messages[3].content`.
     """
     if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
         raise InvalidField("messages must be a list of NewMessage.", "messages")
     return _batch([_message(each, index) for index, each in enumerate(messages)], user_id)
 
 
-def body_of_search(**fields: Any) -> bytes:
-    """What to search for, as JSON: all fields but those that are None.
+def encode_search(**fields: Any) -> bytes:
+    """Return a search as JSON, without the fields that are None.
 
     Raises:
-        InvalidField: naming the field that cannot be sent.
+        InvalidField: a field cannot be sent.
     """
     given = {name: value for name, value in fields.items() if value is not None}
     for name, value in given.items():
@@ -146,27 +147,29 @@ def body_of_search(**fields: Any) -> bytes:
             given[name] = dict(value)
         elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
             given[name] = list(value)
-    return body_with(**given)
+    return encode_fields(**given)
 
 
-def body_of_verification(subject_id: str | None, search_terms: Any) -> bytes:
-    """What to look for, as JSON.
+def encode_verification(subject_id: str | None, search_terms: Any) -> bytes:
+    """Return a verification request as JSON.
 
     Raises:
-        InvalidField: naming the field that cannot be sent, such as `search_terms[3]`.
+        InvalidField: a field cannot be sent, such as `search_terms[3]`.
     """
     if not isinstance(search_terms, Iterable) or isinstance(search_terms, str | bytes | Mapping):
-        raise InvalidField("search_terms must be a list of texts.", "search_terms")
-    return body_with(subject_id=subject_id, search_terms=list(search_terms))
+        raise InvalidField("search_terms must be a list of str.", "search_terms")
+    return encode_fields(subject_id=subject_id, search_terms=list(search_terms))
 
 
-def batches_of(messages: Iterable[NewMessage], user_id: str | None) -> Iterator[tuple[int, bytes]]:
-    """Messages to append in bodies that one request can carry, and how many each has.
+def encode_batches(
+    messages: Iterable[NewMessage], user_id: str | None
+) -> Iterator[tuple[int, bytes]]:
+    """Return messages to append as JSON bodies, each with its number of messages.
 
-    A body has as many as a request may have, and is as large as it may be.
+    A body has up to MAX_BATCH messages and BATCH_BYTES bytes.
 
     Raises:
-        InvalidField: as body_of_messages does; the place is that in its batch.
+        InvalidField: a field cannot be sent. The index in its name is that in the batch.
     """
     batch: list[bytes] = []
     size_bytes = 0
@@ -199,46 +202,46 @@ def _message(each: Any, index: int) -> bytes:
     data = fields.pop("data")
     fields = _checked(fields, f"{place}.")
     if data is not UNSET:
-        fields["data"] = _opaque(data, f"{place}.data")
+        fields["data"] = _encode_data(data, f"{place}.data")
     return _encode(fields)
 
 
 def _checked(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    # The encoder would make null of NaN in silence, and text of a number that is a key.
+    # The encoder would turn NaN into null, and keys that are numbers into text, without an error.
     given = {name: value for name, value in fields.items() if value is not UNSET}
     for name, value in given.items():
         check_json(value, f"{prefix}{name}")
     return given
 
 
-def _opaque(data: Any, field: str) -> msgspec.Raw:
-    """Any JSON; what an app has as JSON text already, as `msgspec.Raw`, goes out as it is."""
+def _encode_data(data: Any, field: str) -> msgspec.Raw:
+    """Return any JSON value as text; `msgspec.Raw` is JSON text already, and is sent unchanged."""
     if isinstance(data, msgspec.Raw):
         return data
-    _check_opaque(data, field, 1)
+    _check_data(data, field, 1)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return msgspec.Raw(check_is_utf8(text, field).encode())
 
 
-def _check_opaque(value: Any, field: str, depth: int) -> None:
-    # Kept as text, data may have more than metadata: NUL, and numbers of any size.
+def _check_data(value: Any, field: str, depth: int) -> None:
+    # It is stored as text, so it may contain what metadata may not: NUL, and numbers of any size.
     if isinstance(value, dict | list | tuple):
         if depth > MAX_DEPTH:
             raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
         for item in value.values() if isinstance(value, dict) else value:
-            _check_opaque(item, field, depth + 1)
+            _check_data(item, field, depth + 1)
         if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
-            raise InvalidField(f"{field} has a key that is not text.", field)
+            raise InvalidField(f"{field} has a key that is not a str.", field)
     elif isinstance(value, float):
         if not isfinite(value):
-            raise InvalidField(f"{field} has a number in it that is not finite.", field)
+            raise InvalidField(f"{field} contains a number that is not finite.", field)
     elif value is not None and not isinstance(value, str | int):
         kind = type(value).__name__
-        raise InvalidField(f"{field} has a {kind} in it, which JSON cannot hold.", field)
+        raise InvalidField(f"{field} contains a {kind}, which JSON does not support.", field)
 
 
 def _plain(value: Any) -> Any:
-    """What a class of the app's own is, where it is a text or a number at heart."""
+    """Return a value of a subclass of str, int or float as one of these."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):

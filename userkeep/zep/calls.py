@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from userkeep.sdk.wire_client import WireReply, WireRequest
+from userkeep.sdk.http_client import HTTPRequest, HTTPResponse
 from userkeep.zep.exceptions import APIError, AuthError, NotFoundError
 from userkeep.zep.model import Model, json_value
 
@@ -17,7 +17,7 @@ PREFIX = "/api/v1"
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
-Read = Callable[[WireReply], T]
+Read = Callable[[HTTPResponse], T]
 
 _SUCCESSES = range(200, 300)
 _NO_SEGMENT = {".", ".."}
@@ -33,11 +33,11 @@ class ZepCall(Generic[T]):
         missing: the sentence for an answer that says 404.
     """
 
-    request: WireRequest
+    request: HTTPRequest
     read: Read[T]
     missing: str
 
-    def value_of(self, reply: WireReply) -> T:
+    def value_of(self, reply: HTTPResponse) -> T:
         """What an answer says.
 
         Raises:
@@ -83,9 +83,9 @@ def make_call(
     if given:
         address = f"{address}?{urlencode(given)}"
     if body is None:
-        return ZepCall(WireRequest(method, address, {}, None), read, missing)
+        return ZepCall(HTTPRequest(method, address, {}, None), read, missing)
     headers = {"Content-Type": "application/json"}
-    return ZepCall(WireRequest(method, address, headers, _encoded(body)), read, missing)
+    return ZepCall(HTTPRequest(method, address, headers, _encoded(body)), read, missing)
 
 
 def one(kind: type[M]) -> Read[M]:
@@ -103,7 +103,7 @@ def several(kind: type[M], name: str | None = None) -> Read[list[M]]:
     return lambda reply: understood(reply, listed)
 
 
-def understood(reply: WireReply, read: Callable[[Any], T]) -> T:
+def understood(reply: HTTPResponse, read: Callable[[Any], T]) -> T:
     """What is made of an answer's JSON.
 
     Raises:
@@ -115,12 +115,12 @@ def understood(reply: WireReply, read: Callable[[Any], T]) -> T:
         raise APIError(reply, "This answer is none of Userkeep's or Zep's") from error
 
 
-def read_text(reply: WireReply) -> str:
+def read_text(reply: HTTPResponse) -> str:
     """Reads an answer that is a text."""
     return reply.body.decode()
 
 
-def read_nothing(_reply: WireReply) -> None:
+def read_nothing(_reply: HTTPResponse) -> None:
     """Reads an answer that says no more than that it was done."""
 
 

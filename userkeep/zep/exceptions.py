@@ -6,7 +6,7 @@ is not reached, `TimeoutError` where it does not answer in time.
 
 from typing import Any
 
-from userkeep.sdk.wire_client import WireReply
+from userkeep.sdk.http_client import HTTPResponse
 
 
 class ZepClientError(Exception):
@@ -29,7 +29,7 @@ class ZepClientError(Exception):
 class APIError(ZepClientError):
     """The server would not or could not do it, or there is no server of ours at the address."""
 
-    def __init__(self, response: WireReply | None = None, message: str = "API error") -> None:
+    def __init__(self, response: HTTPResponse | None = None, message: str = "API error") -> None:
         super().__init__(message, _data_of(response))
 
 
@@ -37,7 +37,7 @@ class AuthError(ZepClientError):
     """The server wants a key, and a better one than it was given."""
 
     def __init__(
-        self, response: WireReply | None = None, message: str = "Authentication error"
+        self, response: HTTPResponse | None = None, message: str = "Authentication error"
     ) -> None:
         super().__init__(message, _data_of(response))
 
@@ -49,7 +49,7 @@ class NotFoundError(ZepClientError):
         super().__init__(message)
 
 
-def _data_of(response: WireReply | None) -> dict[Any, Any] | None:
+def _data_of(response: HTTPResponse | None) -> dict[Any, Any] | None:
     if response is None:
         return None
     text = response.body.decode("utf-8", "replace")

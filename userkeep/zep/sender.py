@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.sdk.errors import ConnectionFailed, TimedOut
-from userkeep.sdk.wire_client import AsyncWireClient, WireClient, WireReply, WireRequest
-from userkeep.sdk.wiring import default_headers
+from userkeep.sdk.http_client import AsyncHTTPClient, HTTPClient, HTTPRequest, HTTPResponse
+from userkeep.sdk.http_protocol import default_headers
 from userkeep.zep.calls import ZepCall, cursors
 
 T = TypeVar("T")
@@ -37,21 +37,21 @@ class Sender:
 
     def _connect(self) -> None:
         self._pid = os.getpid()
-        self._wire = WireClient(*self._server, timeout_s=self._timeout_s)
-        self._awaited_wire = AsyncWireClient(*self._server, timeout_s=self._timeout_s)
+        self._wire = HTTPClient(*self._server, timeout_s=self._timeout_s)
+        self._awaited_wire = AsyncHTTPClient(*self._server, timeout_s=self._timeout_s)
 
     def _stay_in_this_process(self) -> None:
         # Programs make their client when they are loaded, and fork their workers afterwards.
         if self._pid != os.getpid():
             self._connect()
 
-    def send(self, request: WireRequest) -> WireReply:
+    def send(self, request: HTTPRequest) -> HTTPResponse:
         """The answer to a request, whatever its status."""
         with _named_as_python_does():
             self._stay_in_this_process()
             return self._wire.send(request)
 
-    async def asend(self, request: WireRequest) -> WireReply:
+    async def asend(self, request: HTTPRequest) -> HTTPResponse:
         """See send."""
         with _named_as_python_does():
             self._stay_in_this_process()

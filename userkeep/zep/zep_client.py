@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from userkeep.client import LOCAL_SERVER
-from userkeep.sdk.wire_client import WireReply, WireRequest
+from userkeep.sdk.http_client import HTTPRequest, HTTPResponse
 from userkeep.zep.calls import PREFIX
 from userkeep.zep.document import DocumentClient
 from userkeep.zep.exceptions import APIError
@@ -21,7 +21,7 @@ API_TIMEOUT = 10
 
 MINIMUM_SERVER_VERSION = "0.21.0"
 
-_HEALTH = WireRequest("GET", "/healthz", {"Connection": "close"}, None)
+_HEALTH = HTTPRequest("GET", "/healthz", {"Connection": "close"}, None)
 """A program that goes on to await everything has no use for the connection."""
 
 _HEALTHY = b"."
@@ -128,7 +128,7 @@ def _check_health(sender: Sender, address: str) -> None:
         )
 
 
-def _is_too_old(reply: WireReply) -> bool:
+def _is_too_old(reply: HTTPResponse) -> bool:
     told = reply.headers.get("x-zep-version", "")
     return "dev" not in told and _numbers_of(told) < _numbers_of(f"{MINIMUM_SERVER_VERSION}-")
 

@@ -1,1 +1,1 @@
-"""The SDK's calls, awaited. This is the source; `_sync` is printed from it."""
+"""The SDK's async clients. This is the source; `_sync` is generated from it."""

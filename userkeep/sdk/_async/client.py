@@ -1,4 +1,4 @@
-"""The surface of the SDK, whoever carries its calls."""
+"""The client of the SDK, over any transport."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,33 +7,33 @@ from typing import Any, Self
 
 from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import RoleType
-from userkeep.sdk._async.callers import AsyncCaller
 from userkeep.sdk._async.erasures import AsyncErasureClient
 from userkeep.sdk._async.messages import AsyncMemoryClient, AsyncMessageClient
 from userkeep.sdk._async.sessions import AsyncSessionClient
+from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk._async.users import AsyncUserClient
 from userkeep.sdk.calls import make_call
-from userkeep.sdk.requests import body_of_search
+from userkeep.sdk.requests import encode_search
 
 
 class AsyncClient:
-    """Everything that an instance can be asked.
+    """A client of an instance.
 
     Attributes:
-        user: the people an app talks to.
+        user: the users of your app.
         session: conversations.
-        message: what was said in them.
-        memory: what the next prompt needs of one.
-        erasure: what was deleted.
+        message: the messages of a session.
+        memory: context for the next prompt.
+        erasure: records of deletions; purge and verification.
     """
 
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
-        self.user = AsyncUserClient(caller)
-        self.session = AsyncSessionClient(caller)
-        self.message = AsyncMessageClient(caller)
-        self.memory = AsyncMemoryClient(caller)
-        self.erasure = AsyncErasureClient(caller)
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+        self.user = AsyncUserClient(transport)
+        self.session = AsyncSessionClient(transport)
+        self.message = AsyncMessageClient(transport)
+        self.memory = AsyncMemoryClient(transport)
+        self.erasure = AsyncErasureClient(transport)
 
     async def search(
         self,
@@ -49,31 +49,31 @@ class AsyncClient:
         limit: int = 10,
         explain: bool = False,
     ) -> list[Hit]:
-        """Find messages by their words, best first: `search("what shoes?", user_id="jane")`.
+        """Search messages by words, best first: `search("what shoes?", user_id="jane")`.
 
         Args:
-            query: words, or a question, of up to 10,000 characters; without it, the newest
-                messages are found.
-            user_id: among the messages of this user alone.
-            session_id: in this session alone. Without either, in everything.
-            filter: conditions on their metadata, such as
+            query: words or a question, up to 10,000 characters. Without it, the newest messages are
+                returned.
+            user_id: search only the messages of this user.
+            session_id: search only this session. Without both, all messages are searched.
+            filter: conditions on the metadata of messages, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
-            created_after, created_before: exclusive; without a zone they are UTC.
-            roles: only what these role types said.
-            role_weights: what a score is multiplied with, by role type, in place of what ranking
-                has (1.5 for `user`, 1 for all others).
-            limit: how many hits at most, from 1 to 1,000.
-            explain: say of each hit how its score came about.
+            created_after, created_before: exclusive. UTC unless they have a time zone.
+            roles: search only messages with these role types.
+            role_weights: factors of the score by role type. The default is 1.5 for `user`, 1 for
+                others.
+            limit: the maximum number of results, from 1 to 1,000.
+            explain: explain the score of each result.
 
         Returns:
-            The hits; each has its message, its score, and the part of its content that shows why.
+            The results, each with its message, its score, and a snippet that shows the match.
 
         Raises:
-            NotFound: there is no such user or session.
-            InvalidField: naming the field.
-            Gone: the user or the session is being deleted.
+            NotFound: the user or session does not exist.
+            InvalidField: a field is invalid.
+            Gone: the user or session is being deleted.
         """
-        body = body_of_search(
+        body = encode_search(
             query=query,
             user_id=user_id,
             session_id=session_id,
@@ -85,12 +85,12 @@ class AsyncClient:
             limit=limit,
             explain=explain,
         )
-        hits: Hits = await self._caller.call(make_call("messages.search", body=body))
+        hits: Hits = await self._transport.send(make_call("messages.search", body=body))
         return hits.items
 
     async def close(self) -> None:
-        """Let go of connections, or of the database."""
-        await self._caller.close()
+        """Close connections, or the database."""
+        await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self

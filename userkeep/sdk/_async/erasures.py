@@ -1,31 +1,31 @@
-"""`client.erasure`: what was deleted, and what still is being."""
+"""`client.erasure`: records of deletions."""
 
 from collections.abc import AsyncIterator, Sequence
 
 from userkeep.api.erasures import Erasure, Verification
 from userkeep.domain.values.paging import Order
-from userkeep.sdk._async.callers import AsyncCaller
-from userkeep.sdk._async.lists import AsyncPages, AsyncRows, read_page
+from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
+from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import Page
-from userkeep.sdk.requests import body_of_verification
+from userkeep.sdk.requests import encode_verification
 
-_AT_ONCE = 100
+_CHUNK_SIZE = 100
 
 
 class AsyncErasureClient:
-    """Erasures: looked up, listed, purged, verified."""
+    """Erasures: the records of deletions."""
 
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
 
     async def get(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
-        """Read an erasure.
+        """Return an erasure.
 
         Raises:
-            NotFound: there is none with this id.
+            NotFound: it does not exist.
         """
-        erasure: Erasure = await self._caller.call(make_call("erasures.get", {"id": id}))
+        erasure: Erasure = await self._transport.send(make_call("erasures.get", {"id": id}))
         return erasure
 
     async def purge(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
@@ -40,9 +40,9 @@ class AsyncErasureClient:
             be done (`purge.skipped_steps`).
 
         Raises:
-            NotFound: there is none with this id.
+            NotFound: the erasure does not exist.
         """
-        erasure: Erasure = await self._caller.call(make_call("erasures.purge", {"id": id}))
+        erasure: Erasure = await self._transport.send(make_call("erasures.purge", {"id": id}))
         return erasure
 
     async def verify(
@@ -52,53 +52,53 @@ class AsyncErasureClient:
         subject_id: str | None = None,
         search_terms: Sequence[str] = (),
     ) -> Verification:
-        """Look again for what was deleted: in every row, and in the bytes of the database's files.
+        """Search for data of a deleted user, session or message in all rows and in the files.
 
-        It takes about a second for every 50 MiB of files, and waits for that as long as it takes.
-        Until the erasure is `purged`, its texts are found in the files.
+        It takes about one second per 50 MiB of files; the call waits for the end. Until the erasure
+        is `purged`, deleted data is found in the files.
 
         Args:
-            subject_id: the id that was deleted (of a message, that of its session), to look for it
-                too; the erasure itself knows a hash of it and the uuid.
+            subject_id: the deleted id, to search for it too. For a message, the id of its session.
+                The erasure contains only its hash, and the uuid.
             search_terms: texts of the deleted user, such as an email address or a sentence: up to
                 100, each from 6 bytes to 1,024 characters. They are neither stored nor logged.
 
         Returns:
-            Whether anything was `found`, where (`hits`), and how far it looked.
+            Whether data was `found`, where (`hits`), and what was `scanned` and `skipped`.
 
         Raises:
-            NotFound: there is no erasure with this id.
-            Conflict: it goes on still.
+            NotFound: the erasure does not exist.
+            Conflict: the deletion is still running.
             InvalidField: a search term would be found by chance, or `subject_id` does not match.
         """
-        body = body_of_verification(subject_id, search_terms)
+        body = encode_verification(subject_id, search_terms)
         call = make_call("erasures.verify", {"id": id}, body=body)
-        verification: Verification = await self._caller.call(call)
+        verification: Verification = await self._transport.send(call)
         return verification
 
     async def list(
         self, limit: int = 50, cursor: str | int | None = None, *, order: Order = "created"
     ) -> Page[Erasure]:
-        """One page of the erasures, in the order of their acceptance.
+        """Return one page of the erasures.
 
         Args:
-            limit: how many at most, from 1 to 1,000.
-            cursor: the `next` of the page before; None or 0 is the start.
-            order: `created`, or `-created` for the newest first.
+            limit: the maximum number of items, from 1 to 1,000.
+            cursor: the `next` of the previous page. None or 0 is the first page.
+            order: `created` for oldest first, `-created` for newest first.
 
         Raises:
-            BadRequest: the cursor is no one's, or belongs to another order.
+            BadRequest: the cursor is invalid, or belongs to another order.
         """
         query = {"limit": limit, "cursor": cursor, "order": order}
-        return await read_page(self._caller, "erasures.list", {}, query)
+        return await read_page(self._transport, "erasures.list", {}, query)
 
     def list_chunked(
         self, chunk_size: int = 100, *, order: Order = "created"
     ) -> AsyncIterator[Page[Erasure]]:
-        """All erasures, page by page."""
+        """Iterate over all erasures, by page."""
         query = {"limit": chunk_size, "order": order}
-        return AsyncPages(self._caller, "erasures.list", {}, query)
+        return AsyncPages(self._transport, "erasures.list", {}, query)
 
     def list_all(self, *, order: Order = "created") -> AsyncIterator[Erasure]:
-        """All erasures, one by one."""
-        return AsyncRows(self.list_chunked(_AT_ONCE, order=order))
+        """Iterate over all erasures."""
+        return AsyncItems(self.list_chunked(_CHUNK_SIZE, order=order))

@@ -1,4 +1,4 @@
-"""`client.message` and `client.memory`: what was said."""
+"""`client.message` and `client.memory`."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Literal
@@ -9,20 +9,20 @@ from userkeep.api.erasures import Erasure
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
 from userkeep.domain.values.paging import Order
-from userkeep.sdk._async.callers import AsyncCaller
-from userkeep.sdk._async.lists import AsyncPages, AsyncRows, read_page
+from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
+from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import Page
-from userkeep.sdk.requests import NewMessage, batches_of, body_of_messages, body_with
+from userkeep.sdk.requests import NewMessage, encode_batches, encode_fields, encode_messages
 
-_AT_ONCE = 100
+_CHUNK_SIZE = 100
 
 
 class AsyncMessageClient:
-    """Messages: appended, read, edited, listed, deleted."""
+    """Messages of sessions."""
 
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
 
     async def add(
         self,
@@ -35,48 +35,48 @@ class AsyncMessageClient:
         """Append messages to a session, all or none.
 
         Args:
-            session_id: which.
-            messages: one, or from 1 to 1,000; `add_bulk` takes any number.
-            user_id: whose session it is: an unknown session is opened for this user, and an
-                unknown user is added. Without it the session must be there.
-            idempotency_key: yours, where you want to repeat the call yourself for up to 24 h; one
-                is made otherwise.
+            session_id: the session.
+            messages: one message, or up to 1,000. `add_bulk` appends any number.
+            user_id: the owner of the session. A session that does not exist is created for this
+                user, and so is the user. Without it, the session must exist.
+            idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
+                default the SDK generates one.
 
         Returns:
-            The messages, with their `seq` and `uuid`, in their order.
+            The messages with their `seq` and `uuid`, in the same order.
 
         Raises:
-            NotFound: there is no such session, and no `user_id` to open it for.
-            Conflict: the session has ended, or another owner.
-            AlreadyExists: a message with the same `uuid` is there.
-            InvalidField: naming the field, such as `messages[3].content`.
-            Gone: the session or its user is being deleted, or was deleted lately.
+            NotFound: the session does not exist, and no `user_id` was given.
+            Conflict: the session has ended, or has another owner.
+            AlreadyExists: a message with the same `uuid` exists.
+            InvalidField: a field is invalid, such as `messages[3].content`.
+            Gone: the session or its user is being deleted, or was deleted recently.
         """
         several = [messages] if isinstance(messages, NewMessage) else messages
-        body = body_of_messages(several, user_id)
+        body = encode_messages(several, user_id)
         return await self._append(session_id, body, idempotency_key)
 
     async def add_bulk(
         self, session_id: str, messages: Iterable[NewMessage], *, user_id: str | None = None
     ) -> int:
-        """Append any number of messages in their order, in batches that are whole each.
+        """Append any number of messages, in batches. Each batch is appended as a whole.
 
-        Where a batch is refused, those before it are there, and a note on the error says how many
-        messages they have. Give messages a `uuid` to find out which.
+        If a batch fails, the batches before it stay. A note on the error gives their number of
+        messages. Give messages a `uuid` to find out which of them were appended.
 
         Returns:
-            How many messages were appended.
+            The number of appended messages.
 
         Raises:
-            What `add` raises.
+            The same errors as `add`.
         """
         count = 0
         try:
-            for size, body in batches_of(messages, user_id):
+            for size, body in encode_batches(messages, user_id):
                 await self._append(session_id, body)
                 count += size
         except Exception as error:
-            error.add_note(f"{count} messages had been appended before.")
+            error.add_note(f"{count} messages were appended before.")
             raise
         return count
 
@@ -85,17 +85,17 @@ class AsyncMessageClient:
     ) -> list[Message]:
         ids = {"session_id": session_id}
         call = make_call("messages.append", ids, body=body, idempotency_key=idempotency_key)
-        appended: list[Message] = (await self._caller.call(call)).messages
+        appended: list[Message] = (await self._transport.send(call)).messages
         return appended
 
     async def get(self, session_id: str, uuid: str) -> Message:
-        """Read a message.
+        """Return a message.
 
         Raises:
-            NotFound: there is none with this `uuid` in the session, or no such session.
+            NotFound: the message or the session does not exist.
         """
         call = make_call("messages.get", {"session_id": session_id, "uuid": uuid})
-        message: Message = await self._caller.call(call)
+        message: Message = await self._transport.send(call)
         return message
 
     async def update(
@@ -107,33 +107,33 @@ class AsyncMessageClient:
         content: str | UnsetType = UNSET,
         metadata: dict[str, Any] | None | UnsetType = UNSET,
     ) -> Message:
-        """Edit a message: what is absent stays, metadata merges (RFC 7396).
+        """Update a message: absent fields stay, metadata is merged (RFC 7396).
 
         Raises:
-            NotFound: there is no such message.
-            InvalidField: naming the field.
-            Gone: its session is being deleted.
+            NotFound: the message does not exist.
+            InvalidField: a field is invalid.
+            Gone: the session is being deleted.
         """
         ids = {"session_id": session_id, "uuid": uuid}
-        body = body_with(role=role, content=content, metadata=metadata)
-        edited: Message = await self._caller.call(make_call("messages.update", ids, body=body))
-        return edited
+        body = encode_fields(role=role, content=content, metadata=metadata)
+        message: Message = await self._transport.send(make_call("messages.update", ids, body=body))
+        return message
 
     async def delete(
         self, session_id: str, uuid: str, *, purge: Literal["now"] | None = None
     ) -> Erasure:
-        """Delete a message; the numbers of the others stay.
+        """Delete a message. The `seq` of other messages does not change.
 
         Args:
-            purge: see `client.user.delete`.
+            purge: "now" also purges the files, as in `client.user.delete`.
 
         Raises:
-            NotFound: there is no such message.
-            Gone: its session is being deleted.
+            NotFound: the message does not exist.
+            Gone: the session is being deleted.
         """
         ids = {"session_id": session_id, "uuid": uuid}
         call = make_call("messages.delete", ids, query={"purge": purge})
-        erasure: Erasure = await self._caller.call(call)
+        erasure: Erasure = await self._transport.send(call)
         return erasure
 
     async def list(
@@ -145,23 +145,23 @@ class AsyncMessageClient:
         order: Order = "created",
         filter: dict[str, Any] | None = None,
     ) -> Page[Message]:
-        """One page of a session's messages, in their order.
+        """Return one page of the messages of a session.
 
         Args:
-            session_id: which.
-            limit: how many at most, from 1 to 1,000.
-            cursor: the `next` of the page before; None or 0 is the start.
-            order: `created`, or `-created` for the newest first.
-            filter: a tree of conditions on metadata, such as
+            session_id: the session.
+            limit: the maximum number of items, from 1 to 1,000.
+            cursor: the `next` of the previous page. None or 0 is the first page.
+            order: `created` for oldest first, `-created` for newest first.
+            filter: a filter on metadata, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
 
         Raises:
-            NotFound: there is no such session.
-            BadRequest: the cursor is no one's, or belongs to another list.
-            InvalidField: naming the argument.
+            NotFound: the session does not exist.
+            BadRequest: the cursor is invalid, or belongs to another list.
+            InvalidField: an argument is invalid.
         """
         query = {"limit": limit, "cursor": cursor, "order": order, "filter": filter}
-        return await read_page(self._caller, "messages.list", {"session_id": session_id}, query)
+        return await read_page(self._transport, "messages.list", {"session_id": session_id}, query)
 
     def list_chunked(
         self,
@@ -171,9 +171,9 @@ class AsyncMessageClient:
         order: Order = "created",
         filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Page[Message]]:
-        """All messages of a session, page by page: `list` says what the filter means."""
+        """Iterate over all messages of a session, by page. The arguments are those of `list`."""
         query = {"limit": chunk_size, "order": order, "filter": filter}
-        return AsyncPages(self._caller, "messages.list", {"session_id": session_id}, query)
+        return AsyncPages(self._transport, "messages.list", {"session_id": session_id}, query)
 
     def list_all(
         self,
@@ -182,26 +182,27 @@ class AsyncMessageClient:
         order: Order = "created",
         filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Message]:
-        """All messages of a session, one by one: `list` says what the filter means."""
-        return AsyncRows(self.list_chunked(session_id, _AT_ONCE, order=order, filter=filter))
+        """Iterate over all messages of a session. The arguments are those of `list`."""
+        return AsyncItems(self.list_chunked(session_id, _CHUNK_SIZE, order=order, filter=filter))
 
 
 class AsyncMemoryClient:
-    """Memory: what the next prompt needs of a session."""
+    """The memory of a session: context for the next prompt."""
 
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
 
     async def get(self, session_id: str, *, last: int | None = None) -> Memory:
-        """The newest messages of a session, oldest first.
+        """Return the newest messages of a session, oldest first.
 
         Args:
-            session_id: which.
-            last: how many, from 1 to 1,000; else as many as the instance is set to (12).
+            session_id: the session.
+            last: the number of messages, from 1 to 1,000. The default is the setting
+                `memory_window` of the instance (12).
 
         Raises:
-            NotFound: there is no such session.
+            NotFound: the session does not exist.
         """
         call = make_call("memory.get", {"session_id": session_id}, query={"last": last})
-        memory: Memory = await self._caller.call(call)
+        memory: Memory = await self._transport.send(call)
         return memory

@@ -1,4 +1,4 @@
-"""`client.session`: conversations."""
+"""`client.session`."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -9,25 +9,25 @@ from msgspec import UNSET, UnsetType
 from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
 from userkeep.domain.values.paging import Order
-from userkeep.sdk._async.callers import AsyncCaller
-from userkeep.sdk._async.lists import AsyncPages, AsyncRows, read_page
+from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
+from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import (
     CreateSessionRequest,
     UpdateSessionRequest,
-    body_of,
-    only_request,
+    encode_request,
+    request_from,
 )
 
-_AT_ONCE = 100
+_CHUNK_SIZE = 100
 
 
 class AsyncSessionClient:
-    """Sessions: opened, read, changed, ended, listed, and deleted with their messages."""
+    """Sessions: conversations, with or without an owner."""
 
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
 
     @overload
     async def add(
@@ -53,34 +53,35 @@ class AsyncSessionClient:
         idempotency_key: str | None = None,
         **fields: Any,
     ) -> Session:
-        """Open a session: `add(CreateSessionRequest(user_id="jane"))` or `add(user_id="jane")`.
+        """Create a session: `add(CreateSessionRequest(user_id="jane"))` or `add(user_id="jane")`.
 
         Args:
-            session_id: yours, any text of up to 512 characters; without one the server makes it.
-            user_id: the owner; without one it may be given later, once.
+            session_id: your id of the session, any text of up to 512 characters. By default the
+                server generates one.
+            user_id: the owner. It can also be set later, once.
             metadata: a JSON object of up to 64 KiB.
-            idempotency_key: yours, where you want to repeat the call yourself for up to 24 h; one
-                is made otherwise.
+            idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
+                default the SDK generates one.
 
         Raises:
-            AlreadyExists: there is a session with this `session_id`.
-            NotFound: there is no such user.
-            InvalidField: naming the field.
+            AlreadyExists: a session with this `session_id` exists.
+            NotFound: the user does not exist.
+            InvalidField: a field is invalid.
             Gone: the session or its user is being deleted.
         """
-        body = body_of(only_request(request, fields, CreateSessionRequest))
+        body = encode_request(request_from(request, fields, CreateSessionRequest))
         call = make_call("sessions.add", body=body, idempotency_key=idempotency_key)
-        opened: Session = await self._caller.call(call)
-        return opened
+        session: Session = await self._transport.send(call)
+        return session
 
     async def get(self, session_id: str) -> Session:
-        """Read a session.
+        """Return a session.
 
         Raises:
-            NotFound: there is none with this `session_id`.
+            NotFound: the session does not exist.
         """
         call = make_call("sessions.get", {"session_id": session_id})
-        session: Session = await self._caller.call(call)
+        session: Session = await self._transport.send(call)
         return session
 
     @overload
@@ -107,49 +108,55 @@ class AsyncSessionClient:
         if_revision: int | None = None,
         **fields: Any,
     ) -> Session:
-        """Change a session: give it an owner where it has none, merge its metadata (RFC 7396).
+        """Update a session: set its owner if it has none, merge its metadata (RFC 7396).
 
         Args:
-            session_id: which.
+            session_id: the session.
             user_id: the owner.
-            metadata: merged into what is there; a None in it removes that key, None all of it.
-            if_revision: change only the session whose `revision` this is.
+            metadata: merged into the existing metadata. A value of None removes its key, and None
+                removes all metadata.
+            if_revision: update the session only if this is its `revision`.
 
         Raises:
-            NotFound: there is no such session, or no such user.
+            NotFound: the session or the user does not exist.
             Conflict: the session has another owner.
-            RevisionMismatch: the session has changed since.
-            InvalidField: naming the field.
+            RevisionMismatch: the session has another revision.
+            InvalidField: a field is invalid.
             Gone: the session or its user is being deleted.
         """
-        change = only_request(request, fields, UpdateSessionRequest)
-        body = body_of(change, "session_id")
+        change = request_from(request, fields, UpdateSessionRequest)
+        body = encode_request(change, "session_id")
         ids = {"session_id": change.session_id}
         call = make_call("sessions.update", ids, body=body, if_revision=if_revision)
-        changed: Session = await self._caller.call(call)
-        return changed
+        session: Session = await self._transport.send(call)
+        return session
 
     async def end(self, session_id: str, *, idempotency_key: str | None = None) -> Session:
-        """End a session: nothing can be appended after. To end it again changes nothing.
+        """End a session: no message can be appended afterwards. Ending it again has no effect.
+
+        Args:
+            session_id: the session.
+            idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
+                default the SDK generates one.
 
         Raises:
-            NotFound: there is no such session.
-            Gone: it is being deleted.
+            NotFound: the session does not exist.
+            Gone: the session is being deleted.
         """
         ids = {"session_id": session_id}
         call = make_call("sessions.end", ids, idempotency_key=idempotency_key)
-        ended: Session = await self._caller.call(call)
-        return ended
+        session: Session = await self._transport.send(call)
+        return session
 
     async def delete(self, session_id: str, *, purge: Literal["now"] | None = None) -> Erasure:
-        """Delete a session with all its messages; `purge` and more: see `client.user.delete`.
+        """Delete a session with all its messages, as `client.user.delete` deletes a user.
 
         Raises:
-            NotFound: there is no such session.
+            NotFound: the session does not exist.
             Gone: its user is being deleted.
         """
         call = make_call("sessions.delete", {"session_id": session_id}, query={"purge": purge})
-        erasure: Erasure = await self._caller.call(call)
+        erasure: Erasure = await self._transport.send(call)
         return erasure
 
     async def list(
@@ -164,21 +171,21 @@ class AsyncSessionClient:
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
     ) -> Page[Session]:
-        """One page of the sessions, in the order of their creation.
+        """Return one page of the sessions.
 
         Args:
-            limit: how many at most, from 1 to 1,000.
-            cursor: the `next` of the page before; None or 0 is the start.
-            order: `created`, or `-created` for the newest first.
-            user_id: of this owner alone; of an unknown one there are none.
-            created_after, created_before: exclusive; without a zone they are UTC.
-            metadata: conditions by path, such as `{"topic.name": "shoes"}`.
-            filter: a tree of conditions on metadata, such as
+            limit: the maximum number of items, from 1 to 1,000.
+            cursor: the `next` of the previous page. None or 0 is the first page.
+            order: `created` for oldest first, `-created` for newest first.
+            user_id: only the sessions of this user; none if the user does not exist.
+            created_after, created_before: exclusive. UTC unless they have a time zone.
+            metadata: values by path, such as `{"topic.name": "shoes"}`.
+            filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
 
         Raises:
-            BadRequest: the cursor is no one's, or belongs to a list with other filters.
-            InvalidField: naming the argument.
+            BadRequest: the cursor is invalid, or belongs to a list with other filters.
+            InvalidField: an argument is invalid.
         """
         query = {
             "limit": limit,
@@ -190,7 +197,7 @@ class AsyncSessionClient:
             "metadata": metadata,
             "filter": filter,
         }
-        return await read_page(self._caller, "sessions.list", {}, query)
+        return await read_page(self._transport, "sessions.list", {}, query)
 
     def list_chunked(
         self,
@@ -203,7 +210,7 @@ class AsyncSessionClient:
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Page[Session]]:
-        """All sessions, page by page: `list` says what the filters mean."""
+        """Iterate over all sessions, by page. The arguments are those of `list`."""
         query = {
             "limit": chunk_size,
             "order": order,
@@ -213,7 +220,7 @@ class AsyncSessionClient:
             "metadata": metadata,
             "filter": filter,
         }
-        return AsyncPages(self._caller, "sessions.list", {}, query)
+        return AsyncPages(self._transport, "sessions.list", {}, query)
 
     def list_all(
         self,
@@ -225,9 +232,9 @@ class AsyncSessionClient:
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Session]:
-        """All sessions, one by one: `list` says what the filters mean."""
+        """Iterate over all sessions. The arguments are those of `list`."""
         pages = self.list_chunked(
-            _AT_ONCE,
+            _CHUNK_SIZE,
             order=order,
             user_id=user_id,
             created_after=created_after,
@@ -235,4 +242,4 @@ class AsyncSessionClient:
             metadata=metadata,
             filter=filter,
         )
-        return AsyncRows(pages)
+        return AsyncItems(pages)

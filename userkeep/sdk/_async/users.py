@@ -1,4 +1,4 @@
-"""`client.user`: the people an app talks to."""
+"""`client.user`."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -10,20 +10,20 @@ from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
 from userkeep.domain.values.paging import Order
-from userkeep.sdk._async.callers import AsyncCaller
-from userkeep.sdk._async.lists import AsyncPages, AsyncRows, read_page
+from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
+from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import Page
-from userkeep.sdk.requests import CreateUserRequest, UpdateUserRequest, body_of, only_request
+from userkeep.sdk.requests import CreateUserRequest, UpdateUserRequest, encode_request, request_from
 
-_AT_ONCE = 100
+_CHUNK_SIZE = 100
 
 
 class AsyncUserClient:
-    """Users: added, read, changed, listed, and deleted with everything that is theirs."""
+    """The users of your app."""
 
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
 
     @overload
     async def add(
@@ -51,33 +51,33 @@ class AsyncUserClient:
         idempotency_key: str | None = None,
         **fields: Any,
     ) -> User:
-        """Add a user: `add(CreateUserRequest(user_id="jane"))` or `add(user_id="jane")`.
+        """Create a user: `add(CreateUserRequest(user_id="jane"))` or `add(user_id="jane")`.
 
         Args:
-            user_id: yours; any text of up to 512 characters.
+            user_id: your id of the user, any text of up to 512 characters.
             email, first_name, last_name: up to 512 characters each.
             metadata: a JSON object of up to 64 KiB.
-            idempotency_key: yours, where you want to repeat the call yourself for up to 24 h; one
-                is made otherwise.
+            idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
+                default the SDK generates one.
 
         Raises:
-            AlreadyExists: there is a user with this `user_id`.
-            InvalidField: naming the field.
-            Gone: one with this `user_id` is being deleted now.
+            AlreadyExists: a user with this `user_id` exists.
+            InvalidField: a field is invalid.
+            Gone: a user with this `user_id` is being deleted.
         """
-        user = only_request(request, fields, CreateUserRequest)
-        body = body_of(user)
+        user = request_from(request, fields, CreateUserRequest)
+        body = encode_request(user)
         call = make_call("users.add", body=body, idempotency_key=idempotency_key)
-        added: User = await self._caller.call(call)
-        return added
+        created: User = await self._transport.send(call)
+        return created
 
     async def get(self, user_id: str) -> User:
-        """Read a user.
+        """Return a user.
 
         Raises:
-            NotFound: there is none with this `user_id`.
+            NotFound: the user does not exist.
         """
-        user: User = await self._caller.call(make_call("users.get", {"user_id": user_id}))
+        user: User = await self._transport.send(make_call("users.get", {"user_id": user_id}))
         return user
 
     @overload
@@ -106,23 +106,24 @@ class AsyncUserClient:
         if_revision: int | None = None,
         **fields: Any,
     ) -> User:
-        """Add a user, or replace all that was said of the one who is there.
+        """Create a user, or replace all fields of an existing one.
 
         Args:
-            user_id, email, first_name, last_name, metadata: as for `add`; absent means none.
-            if_revision: replace only the user whose `revision` this is.
+            user_id, email, first_name, last_name, metadata: as in `add`. An absent field becomes
+                None.
+            if_revision: replace the user only if this is its `revision`.
 
         Raises:
-            RevisionMismatch: the user has changed since, or is not there.
-            InvalidField: naming the field.
+            RevisionMismatch: the user has another revision, or does not exist.
+            InvalidField: a field is invalid.
             Gone: the user is being deleted.
         """
-        user = only_request(request, fields, CreateUserRequest)
-        body = body_of(user, "user_id")
+        user = request_from(request, fields, CreateUserRequest)
+        body = encode_request(user, "user_id")
         ids = {"user_id": user.user_id}
         call = make_call("users.put", ids, body=body, if_revision=if_revision)
-        put: User = await self._caller.call(call)
-        return put
+        replaced: User = await self._transport.send(call)
+        return replaced
 
     @overload
     async def update(
@@ -150,46 +151,47 @@ class AsyncUserClient:
         if_revision: int | None = None,
         **fields: Any,
     ) -> User:
-        """Change a user: what is absent stays, None removes, metadata merges (RFC 7396).
+        """Update a user: absent fields stay, None removes a value, metadata is merged (RFC 7396).
 
         Args:
-            user_id: whose.
+            user_id: the user.
             email, first_name, last_name: up to 512 characters each.
-            metadata: merged into what is there; a None in it removes that key.
-            if_revision: change only the user whose `revision` this is.
+            metadata: merged into the existing metadata. A value of None removes its key.
+            if_revision: update the user only if this is its `revision`.
 
         Raises:
-            NotFound: there is no such user.
-            RevisionMismatch: the user has changed since.
-            InvalidField: naming the field.
+            NotFound: the user does not exist.
+            RevisionMismatch: the user has another revision.
+            InvalidField: a field is invalid.
             Gone: the user is being deleted.
         """
-        change = only_request(request, fields, UpdateUserRequest)
-        body = body_of(change, "user_id")
+        change = request_from(request, fields, UpdateUserRequest)
+        body = encode_request(change, "user_id")
         ids = {"user_id": change.user_id}
         call = make_call("users.update", ids, body=body, if_revision=if_revision)
-        changed: User = await self._caller.call(call)
-        return changed
+        updated: User = await self._transport.send(call)
+        return updated
 
     async def delete(self, user_id: str, *, purge: Literal["now"] | None = None) -> Erasure:
-        """Delete a user, with every session and message that is theirs.
+        """Delete a user with all sessions and messages.
 
-        When this returns, nothing of the user can be read any more. What takes a server longer
-        than 5 seconds goes on there; `client.erasure.get(erasure.id)` tells how far it is.
+        When this returns, nothing of the user can be read. If the deletion takes a server longer
+        than 5 seconds, it continues there: `client.erasure.get(erasure.id)` returns its progress.
 
         Args:
-            purge: "now" also has the database's files written anew at once, so that nothing of the
-                user is in them; a server does that by itself later.
+            user_id: the user.
+            purge: "now" also purges the database files, so that they contain nothing of the user. A
+                server does so later, on its schedule.
 
         Returns:
-            The erasure, `deleted`, or `deleting` while it goes on; `purged` if that was asked for
-            and is done.
+            The erasure, in the state `deleted`, or `deleting` while the deletion continues, or
+            `purged` after a purge.
 
         Raises:
-            NotFound: there is no such user.
+            NotFound: the user does not exist.
         """
         call = make_call("users.delete", {"user_id": user_id}, query={"purge": purge})
-        erasure: Erasure = await self._caller.call(call)
+        erasure: Erasure = await self._transport.send(call)
         return erasure
 
     async def list(
@@ -204,21 +206,21 @@ class AsyncUserClient:
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
     ) -> Page[User]:
-        """One page of the users, in the order of their creation.
+        """Return one page of the users.
 
         Args:
-            limit: how many at most, from 1 to 1,000.
-            cursor: the `next` of the page before; None or 0 is the start.
-            order: `created`, or `-created` for the newest first.
-            email: whose address this is, in any case.
-            created_after, created_before: exclusive; without a zone they are UTC.
-            metadata: conditions by path, such as `{"address.city": "Paris"}`.
-            filter: a tree of conditions on metadata, such as
+            limit: the maximum number of items, from 1 to 1,000.
+            cursor: the `next` of the previous page. None or 0 is the first page.
+            order: `created` for oldest first, `-created` for newest first.
+            email: only users with this address, case-insensitive.
+            created_after, created_before: exclusive. UTC unless they have a time zone.
+            metadata: values by path, such as `{"address.city": "Paris"}`.
+            filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
 
         Raises:
-            BadRequest: the cursor is no one's, or belongs to a list with other filters.
-            InvalidField: naming the argument.
+            BadRequest: the cursor is invalid, or belongs to a list with other filters.
+            InvalidField: an argument is invalid.
         """
         query = {
             "limit": limit,
@@ -230,7 +232,7 @@ class AsyncUserClient:
             "metadata": metadata,
             "filter": filter,
         }
-        return await read_page(self._caller, "users.list", {}, query)
+        return await read_page(self._transport, "users.list", {}, query)
 
     def list_chunked(
         self,
@@ -243,9 +245,9 @@ class AsyncUserClient:
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Page[User]]:
-        """All users, page by page: `list` says what the filters mean.
+        """Iterate over all users, by page. The arguments are those of `list`.
 
-        Who is added or deleted meanwhile makes nobody else be missed or come twice.
+        Concurrent inserts and deletes never cause skipped or duplicate users.
         """
         query = {
             "limit": chunk_size,
@@ -256,7 +258,7 @@ class AsyncUserClient:
             "metadata": metadata,
             "filter": filter,
         }
-        return AsyncPages(self._caller, "users.list", {}, query)
+        return AsyncPages(self._transport, "users.list", {}, query)
 
     def list_all(
         self,
@@ -268,9 +270,9 @@ class AsyncUserClient:
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[User]:
-        """All users, one by one: `list` says what the filters mean."""
+        """Iterate over all users. The arguments are those of `list`."""
         pages = self.list_chunked(
-            _AT_ONCE,
+            _CHUNK_SIZE,
             order=order,
             email=email,
             created_after=created_after,
@@ -278,7 +280,7 @@ class AsyncUserClient:
             metadata=metadata,
             filter=filter,
         )
-        return AsyncRows(pages)
+        return AsyncItems(pages)
 
     async def get_sessions(
         self,
@@ -289,14 +291,16 @@ class AsyncUserClient:
         order: Order = "created",
         filter: dict[str, Any] | None = None,
     ) -> Page[Session]:
-        """One page of a user's sessions; for all of them, `client.session.list_all(user_id=…)`.
+        """Return one page of the sessions of a user.
+
+        `client.session.list_all(user_id=…)` iterates over all of them.
 
         Args:
-            user_id: whose.
-            limit, cursor, order, filter: as for `list`.
+            user_id: the user.
+            limit, cursor, order, filter: as in `list`.
 
         Raises:
-            NotFound: there is no such user.
+            NotFound: the user does not exist.
         """
         query = {"limit": limit, "cursor": cursor, "order": order, "filter": filter}
-        return await read_page(self._caller, "users.sessions", {"user_id": user_id}, query)
+        return await read_page(self._transport, "users.sessions", {"user_id": user_id}, query)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, TypeVar
 
-from userkeep.sdk.wire_client import WireReply
+from userkeep.sdk.http_client import HTTPResponse
 from userkeep.zep.calls import (
     Read,
     ZepCall,
@@ -205,7 +205,7 @@ def _get_memory(session_id: str, lastn: int | None) -> ZepCall[Memory]:
     return _of_session("GET", "/memory", session_id, _read_memory, query={"lastn": lastn})
 
 
-def _read_memory(reply: WireReply) -> Memory:
+def _read_memory(reply: HTTPResponse) -> Memory:
     return understood(
         reply, lambda told: Memory(messages=told["messages"], summary=told.get("summary"))
     )

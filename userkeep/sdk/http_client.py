@@ -1,4 +1,4 @@
-"""HTTP requests and what comes back: the only module that knows httpx2."""
+"""The HTTP client. No other module imports httpx2."""
 
 import os
 from typing import Any
@@ -13,17 +13,19 @@ from userkeep.sdk.errors import ConnectionFailed, NotSent, TimedOut
 
 Headers = dict[str, str]
 
-_LONGEST_S = 24 * 3600.0
-"""Nothing takes longer; a server that has vanished is then given up."""
+_LONG_TIMEOUT_S = 24 * 3600.0
+"""The read time-out of requests that may take long."""
 
-_KEPT_OPEN_FOR_S = 4.0
-"""Less than the five seconds after which the server closes a connection that nobody uses."""
+_KEEPALIVE_S = 4.0
+"""Less than the five seconds after which the server closes an idle connection."""
 
 
-class WireRequest(msgspec.Struct, frozen=True):
-    """A request: `path` is encoded, and begins with a slash.
+class HTTPRequest(msgspec.Struct, frozen=True):
+    """A request.
 
-    `may_take_long` is for what is answered when it is done, however long that takes.
+    Attributes:
+        path: percent-encoded; it begins with a slash.
+        may_take_long: whether the server responds only when the work is done.
     """
 
     method: str
@@ -33,8 +35,8 @@ class WireRequest(msgspec.Struct, frozen=True):
     may_take_long: bool = False
 
 
-class WireReply(msgspec.Struct, frozen=True):
-    """An answer."""
+class HTTPResponse(msgspec.Struct, frozen=True):
+    """A response."""
 
     status: int
     headers: httpx2.Headers
@@ -42,70 +44,71 @@ class WireReply(msgspec.Struct, frozen=True):
 
     @property
     def retry_after_s(self) -> float | None:
-        """When the server wants to be asked again, if it says so in seconds."""
+        """The Retry-After header, if it is a number of seconds."""
         value = self.headers.get("retry-after", "")
         return float(value) if value.isascii() and value.isdigit() else None
 
 
-class WireClient:
-    """Keeps connections to one server open; any thread may use it."""
+class HTTPClient:
+    """A pool of connections to one server, for any number of threads."""
 
     def __init__(self, url: str, headers: Headers, *, timeout_s: float) -> None:
-        """Connect when there is something to send.
+        """Create a client, which connects at its first request.
 
         Args:
-            url: the server's, with the prefix of its paths if it has one.
-            headers: of every request.
-            timeout_s: for a connection, and for each part of an answer.
+            url: the URL of the server, with the prefix of its paths if it has one.
+            headers: the headers of every request.
+            timeout_s: for the connection, and for each part of a response.
 
         Raises:
-            InvalidField: the URL is none, or the time-out.
+            InvalidField: the URL or the time-out is invalid.
         """
         self._server = _Server(url, headers, timeout_s)
         self._client = httpx2.Client(**self._server.options)
 
-    def send(self, request: WireRequest) -> WireReply:
-        """Send a request; the answer, whatever its status.
+    def send(self, request: HTTPRequest) -> HTTPResponse:
+        """Send a request and return the response, whatever its status.
 
         Raises:
-            NotSent, ConnectionFailed, TimedOut. TooLarge: for an address.
-            RuntimeError: it is closed, or of another process.
+            NotSent, ConnectionFailed, TimedOut: the connection failed.
+            TooLarge: the path is too long for a URL.
+            RuntimeError: the client is closed, or was created before a fork.
         """
         self._server.check_is_open()
         try:
             response = self._client.request(**self._server.arguments(request))
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise self._server.told(error) from error
-        return WireReply(response.status_code, response.headers, response.content)
+            raise self._server.map_error(error) from error
+        return HTTPResponse(response.status_code, response.headers, response.content)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close all connections."""
         if self._server.close():
             self._client.close()
 
 
-class AsyncWireClient:
-    """Keeps connections to one server open, for the tasks of any event loop.
+class AsyncHTTPClient:
+    """A pool of connections to one server for each event loop.
 
-    A connection belongs to the loop that made it, so each loop has its own.
+    A connection belongs to the loop that opened it, and no other loop can use it.
     """
 
     def __init__(self, url: str, headers: Headers, *, timeout_s: float) -> None:
-        """See WireClient."""
+        """Create a client; the arguments are those of HTTPClient."""
         self._server = _Server(url, headers, timeout_s)
         self._clients: WeakKeyDictionary[object, httpx2.AsyncClient] = WeakKeyDictionary()
 
-    async def send(self, request: WireRequest) -> WireReply:
-        """See WireClient."""
+    async def send(self, request: HTTPRequest) -> HTTPResponse:
+        """Send a request and return the response, whatever its status."""
         self._server.check_is_open()
         try:
             response = await self._client().request(**self._server.arguments(request))
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise self._server.told(error) from error
-        return WireReply(response.status_code, response.headers, response.content)
+            raise self._server.map_error(error) from error
+        return HTTPResponse(response.status_code, response.headers, response.content)
 
     async def close(self) -> None:
-        """Close the connections of this loop; those of other loops end with them."""
+        """Close the connections of the running loop. Those of other loops close with their loop."""
         client = self._clients.pop(current_token().native_token, None)
         if self._server.close() and client is not None:
             await client.aclose()
@@ -119,7 +122,7 @@ class AsyncWireClient:
 
 
 class _Server:
-    """What both clients know of the server, and whether they may still talk to it."""
+    """The server of both clients: its URL and options, and whether it may still be used."""
 
     def __init__(self, url: str, headers: Headers, timeout_s: float) -> None:
         if not timeout_s > 0:
@@ -134,11 +137,11 @@ class _Server:
             "timeout": timeout_s,
             "limits": _LIMITS,
             "follow_redirects": False,
-            # To read the certificates of the world takes 40 ms, and http has no use for them.
+            # Loading the CA certificates takes 40 ms, and plain http does not need them.
             "verify": httpx2.create_ssl_context() if is_secure else False,
         }
 
-    def arguments(self, request: WireRequest) -> dict[str, Any]:
+    def arguments(self, request: HTTPRequest) -> dict[str, Any]:
         return {
             "method": request.method,
             "url": self._url + request.path,
@@ -147,63 +150,63 @@ class _Server:
             "timeout": self._timeout(request),
         }
 
-    def _timeout(self, request: WireRequest) -> httpx2.Timeout:
+    def _timeout(self, request: HTTPRequest) -> httpx2.Timeout:
         if request.may_take_long:
-            return httpx2.Timeout(self._timeout_s, read=_LONGEST_S)
+            return httpx2.Timeout(self._timeout_s, read=_LONG_TIMEOUT_S)
         return httpx2.Timeout(self._timeout_s)
 
     def check_is_open(self) -> None:
         if self._is_closed:
-            raise RuntimeError("This client was closed; make another.")
+            raise RuntimeError("This client is closed. Create a new one.")
         if self._pid != os.getpid():
             raise RuntimeError(
-                "This client was made before the process forked, and its connections are the other "
-                "process's; make another in this one."
+                "This client was created before the process forked, and its connections belong to "
+                "the parent process. Create a new one in this process."
             )
 
     def close(self) -> bool:
-        """Whether there is something left to close: not twice, nor what is the parent's."""
+        """Mark as closed; return whether to close connections: not twice, not after a fork."""
         was_open = not self._is_closed and self._pid == os.getpid()
         self._is_closed = True
         return was_open
 
-    def told(self, error: Exception) -> UserkeepError:
-        """An error of the HTTP library as one of ours."""
+    def map_error(self, error: Exception) -> UserkeepError:
+        """Return the SDK's error for an error of httpx2."""
         url = _without_password(self._url)
-        why = str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
         if isinstance(error, httpx2.InvalidURL):
-            return TooLarge(f"The address would be too long ({why}).")
+            return TooLarge(f"The URL is too long ({reason}).")
         if isinstance(error, httpx2.PoolTimeout):
             return NotSent(
                 f"All {MOST_CONNECTIONS} connections to {url} were busy for {self._timeout_s} s."
             )
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-            return NotSent(f"No server could be reached at {url} ({why}); is one running?")
+            return NotSent(f"Cannot connect to {url} ({reason}). Check that the server is running.")
         if isinstance(error, httpx2.TimeoutException):
             return TimedOut(
-                f"{url} did not answer within {self._timeout_s} s. It may have done what was asked,"
-                " or not."
+                f"{url} did not respond within {self._timeout_s} s. It may have performed the "
+                "request, or not."
             )
-        return ConnectionFailed(f"The connection to {url} broke before an answer had come ({why}).")
+        return ConnectionFailed(f"The connection to {url} broke before the response ({reason}).")
 
 
 MOST_CONNECTIONS = 100
 _LIMITS = httpx2.Limits(
     max_connections=MOST_CONNECTIONS,
     max_keepalive_connections=MOST_CONNECTIONS,
-    keepalive_expiry=_KEPT_OPEN_FOR_S,
+    keepalive_expiry=_KEEPALIVE_S,
 )
 
 
 def _checked(url: str) -> str:
     try:
         parsed = httpx2.URL(url)
-        is_servers = parsed.scheme in {"http", "https"} and parsed.host and not parsed.query
+        is_valid = parsed.scheme in {"http", "https"} and parsed.host and not parsed.query
     except (httpx2.InvalidURL, TypeError):
-        is_servers = False
-    if not is_servers:
+        is_valid = False
+    if not is_valid:
         raise InvalidField(
-            f"{url!r} is not the URL of a server; write it like http://127.0.0.1:8000.", "url"
+            f"{url!r} is not the URL of a server, such as http://127.0.0.1:8000.", "url"
         )
     return url.rstrip("/")
 

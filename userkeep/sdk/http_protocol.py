@@ -1,4 +1,4 @@
-"""From a call to an HTTP request, and from an answer to a value."""
+"""The mapping of calls to HTTP requests, and of HTTP responses to values."""
 
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -7,16 +7,16 @@ from uuid import uuid4
 import msgspec
 
 from userkeep.domain.errors import InvalidField
-from userkeep.sdk.calls import SDKCall, read_answer
-from userkeep.sdk.errors import UnexpectedAnswer, error_of
-from userkeep.sdk.wire_client import Headers, WireReply, WireRequest
+from userkeep.sdk.calls import SDKCall, decode_response
+from userkeep.sdk.errors import UnexpectedAnswer, parse_error
+from userkeep.sdk.http_client import Headers, HTTPRequest, HTTPResponse
 from userkeep.version import __version__
 
 _SUCCESSES = range(200, 300)
 
 
-def request_of(call: SDKCall) -> WireRequest:
-    """The request that carries a call."""
+def build_request(call: SDKCall) -> HTTPRequest:
+    """Return the HTTP request of a call."""
     ids = {name: quote(value, safe="") for name, value in call.ids.items()}
     path = call.operation.path.format(**ids)
     if call.parameters:
@@ -27,37 +27,37 @@ def request_of(call: SDKCall) -> WireRequest:
     if call.if_revision is not None:
         headers["If-Match"] = f'"{call.if_revision}"'
     if call.operation.is_idempotent_by_key:
-        # Made here where the app gave none, so that each sending of this request has the same.
+        # Generated here if the app gave none, so that all retries send the same key.
         headers["Idempotency-Key"] = call.idempotency_key or str(uuid4())
     may_take_long = call.operation.does == "verify"
-    return WireRequest(call.operation.method, path, headers, call.body, may_take_long)
+    return HTTPRequest(call.operation.method, path, headers, call.body, may_take_long)
 
 
-def value_of(call: SDKCall, reply: WireReply) -> Any:
-    """What a reply says, of the type that its operation has.
+def parse_response(call: SDKCall, response: HTTPResponse) -> Any:
+    """Return the value in a response, of the response type of the operation.
 
     Raises:
-        UserkeepError: of the class that says what was wrong.
+        UserkeepError: of the class for this error.
     """
-    if reply.status not in _SUCCESSES:
-        raise error_of(reply.status, reply.body)
+    if response.status not in _SUCCESSES:
+        raise parse_error(response.status, response.body)
     try:
-        return read_answer(call, reply.body)
+        return decode_response(call, response.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedAnswer(
-            f"HTTP {reply.status} came with something that is no answer: {error}."
+            f"HTTP {response.status} with a body that cannot be read: {error}."
         ) from error
 
 
 def default_headers(api_key: str | None) -> Headers:
-    """What every request says: who asks.
+    """Return the headers of every request.
 
     Raises:
-        InvalidField: the key cannot be one.
+        InvalidField: the API key cannot be sent.
     """
     if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
         raise InvalidField(
-            "api_key has a character in it that no key has; is there a line end after it?",
+            "api_key contains an invalid character, such as a line break at its end.",
             "api_key",
         )
     headers = {"User-Agent": f"userkeep-python/{__version__}", "Accept": "application/json"}

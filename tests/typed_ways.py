@@ -175,6 +175,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "memory.get": lambda client, ids, _, said: client.memory.get(*ids, **said),
     "erasures.list": lambda client, _, __, said: client.erasure.list(**said),
     "erasures.verify": lambda client, ids, body, said: client.erasure.verify(*ids, **body, **said),
+    "verifications.get": lambda client, ids, _, said: client.erasure.get_verification(*ids, **said),
     "erasures.get": lambda client, ids, _, said: client.erasure.get(*ids, **said),
     "erasures.purge": lambda client, ids, _, said: client.erasure.purge(*ids, **said),
 }

@@ -20,13 +20,11 @@ from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, is_postgres, load_settings, sqlite_path
 from userkeep.domain.transaction import scoped
 from userkeep.handlers.calls import Call, ReplayedResponse, StartedJob
-from userkeep.handlers.erasures import serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.instance import Instance, open_instance
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
-from userkeep.jobs.verify import Verifying
 from userkeep.sdk.calls import SDKCall, decode_response
 
 _OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
@@ -37,9 +35,6 @@ _DECODE_BODY = {
     for operation in OPERATIONS
     if operation.body is not None
 }
-
-
-_MAY_TAKE_LONG = ("job", "verify")
 
 
 class EmbeddedTransport:
@@ -55,14 +50,9 @@ class EmbeddedTransport:
         self.check_is_open()
         operation, native = call.operation, _native(call)
         perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
-        if operation.does in {"read", "verify"}:
-            result = self.opened.engine.read(perform)
-        else:
-            result = self.opened.engine.write(perform)
-        if operation.does == "verify":
-            result = serialize_verification(
-                Verifying(self.opened.engine, self.opened.scope, result).run()
-            )
+        if operation.does == "read":
+            return _value(call, self.opened.engine.read(perform))
+        result = self.opened.engine.write(perform)
         if isinstance(result, StartedJob):
             self._runner.run(result.job.steps())
             result = result.resource(result.job)
@@ -103,13 +93,13 @@ class AsyncEmbeddedTransport:
         """Perform a call and return its result."""
         self._in_threads.check_is_open()
         operation = call.operation
-        if operation.does in _MAY_TAKE_LONG or not _is_on_asyncio():
+        if operation.does == "job" or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.send, call)
         native = _native(call)
         perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
         if operation.does == "write":
             return _value(call, await self.opened.engine.write_async(perform))
-        is_bounded = operation.is_bounded and (native.query is None or native.query.is_bounded)
+        is_bounded = native.is_bounded(operation)
         return _value(call, await self.opened.engine.read_async(perform, is_bounded=is_bounded))
 
     async def close(self) -> None:

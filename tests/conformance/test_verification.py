@@ -2,6 +2,7 @@
 
 import json
 from secrets import token_hex
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -61,7 +62,12 @@ def verify(way: Way, erasure: Any, **body: Any) -> Any:
 
 
 def request(way: Way, erasure_id: str, **body: Any) -> Reply:
-    return way.request("POST", VERIFY, erasure_id, json=body)
+    """The response to a verification once it has ended."""
+    reply = way.request("POST", VERIFY, erasure_id, json=body)
+    while reply.status in {200, 202} and reply.json["state"] == "running":
+        sleep(0.2)
+        reply = way.request("GET", "/v1/verifications/{}", reply.json["id"])
+    return reply
 
 
 def in_rows(done: Any) -> list[tuple[str, int | None, str]]:

@@ -252,7 +252,8 @@ class Calls:
         self("erasures.list")
         self("erasures.get", id=erasure)
         self("erasures.purge", id=erasure)
-        self("erasures.verify", {"search_terms": ["Jane Doe of Oslo"]}, id=erasure)
+        verified = self("erasures.verify", {"search_terms": ["Jane Doe of Oslo"]}, id=erasure)
+        self("verifications.get", id=verified.json["id"])
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.http.clients import SocketClient
+from tests.conftest import ENGINES, fresh_settings
+from tests.http.clients import InProcessClient, SocketClient, serve_in_process
 from tests.postgres import OwnPostgresServer
 from tests.serving import Server, serving
 from userkeep import InvalidField, NewMessage, Userkeep
+from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.values.times import Instant
+from userkeep.domain.verification import Verification
+from userkeep.services import erasures, verifications
+from userkeep.worker.timers import Timers
 
 CANARY = "Jane Qx81vty Doe"
 LARGE = 4 * 1024**3
@@ -151,3 +157,56 @@ def test_search_terms_are_not_in_the_log_of_the_postgres_server(tmp_path: Path) 
     assert "qx81v" not in log.lower()
     assert "lindqvist" not in log.lower()
     assert any(each.name == "files in logs" for each in found.scanned)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda name: name.replace(" ", "_"))
+def test_a_verification_that_takes_long_is_a_job_that_a_client_polls(
+    engine: str, tmp_path: Path
+) -> None:
+    with serve_in_process(fresh_settings(engine, tmp_path), Timers(respond_after_s=0.0)) as api:
+        erasure_id = erasure_of_jane(api)
+        started = api.send("POST", f"/v1/erasures/{erasure_id}/verify", {"subject_id": "jane"})
+        assert (started.status, started.json["state"]) == (202, "running")
+        assert (started.json["found"], started.json["hits"]) == (None, [])
+        location = started.headers["location"]
+        assert location == f"/v1/verifications/{started.json['id']}"
+        ended = polled(api, location, "state", "running")
+        assert (ended["state"], ended["found"], ended["problem"]) == ("finished", False, None)
+        assert ended["erasure"]["id"] == erasure_id
+        assert {each["name"] for each in ended["scanned"]} >= {"table users", "table messages"}
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda name: name.replace(" ", "_"))
+def test_a_verification_whose_server_ended_has_failed(engine: str, tmp_path: Path) -> None:
+    with serve_in_process(fresh_settings(engine, tmp_path)) as api:
+        opened = api.instance
+        erasure_id = erasure_of_jane(api)
+
+        def interrupt(tx: Transaction) -> Verification:
+            verification = verifications.add(tx, erasures.get(tx, erasure_id))
+            tx.defer("renew_verification", uuid=verification.uuid, expires_at=Instant(0))
+            return verification
+
+        interrupted = opened.engine.write(scoped(opened.scope, interrupt))
+        found = api.send("GET", f"/v1/verifications/{interrupted.uuid}")
+        assert (found.status, found.json["state"], found.json["found"]) == (200, "failed", None)
+        assert "interrupted" in found.json["problem"]
+        missing = api.send("GET", "/v1/verifications/0192f0c1-2b3a-7c4d-8e5f-60718293a4b5")
+        assert (missing.status, missing.json["code"]) == (404, "not_found")
+
+
+def erasure_of_jane(api: InProcessClient) -> str:
+    api.send("POST", "/v1/users", {"user_id": "jane"})
+    erasure = api.send("DELETE", "/v1/users/jane").json
+    polled(api, f"/v1/erasures/{erasure['id']}", "state", "deleting")
+    erasure_id: str = erasure["id"]
+    return erasure_id
+
+
+def polled(api: InProcessClient, address: str, field: str, value: str) -> Any:
+    """A resource once a field of it no longer has a value."""
+    ends = monotonic() + 30
+    while (found := api.send("GET", address).json)[field] == value:
+        assert monotonic() < ends
+        sleep(0.02)
+    return found

@@ -1,8 +1,8 @@
 """What is sent again, and what is not."""
 
+import json
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -112,15 +112,57 @@ def test_a_verification_is_sent_again(way: str) -> None:
     assert len(server.asked) == 3
 
 
-def test_a_verification_is_waited_for_as_long_as_it_takes(way: str) -> None:
-    with far_end(SILENT) as server, ThreadPoolExecutor(1) as threads:
-        asking = threads.submit(ask, way, server.url, verify, timeout_s=0.2, attempts=1)
-        with pytest.raises(TimeoutError):
-            asking.result(1.0)
-        server.is_over.set()
-        with pytest.raises(ConnectionFailed) as failed:
-            asking.result(10)
-    assert not isinstance(failed.value, TimedOut)
+def verification(status: int, state: str, problem: str | None = None) -> Answer:
+    """A verification as a server sends it, whose id is "7"."""
+    found = {"finished": False}.get(state)
+    purge: dict[str, Any] = {"requested_at": None, "phase": None, "problem": None}
+    purge["skipped_steps"] = []
+    erasure = {
+        "id": "1",
+        "subject": "user",
+        "subject_id": None,
+        "subject_uuid": "2",
+        "state": "deleted",
+        "counts": {"users": 1, "sessions": 0, "messages": 0},
+        "started_at": "2026-01-01T00:00:00Z",
+        "deleted_at": "2026-01-01T00:00:00Z",
+        "purged_at": None,
+        "purge": purge,
+    }
+    body: dict[str, Any] = {
+        "id": "7",
+        "state": state,
+        "problem": problem,
+        "started_at": "2026-01-01T00:00:00Z",
+        "finished_at": None,
+        "erasure": erasure,
+        "found": found,
+        "hits": [],
+        "hit_count": 0,
+        "id_reused": False,
+        "scanned": [],
+        "skipped": [],
+    }
+    return Answer(status, json.dumps(body).encode())
+
+
+def test_a_verification_is_polled_until_it_is_finished(way: str) -> None:
+    running, finished = verification(202, "running"), verification(200, "finished")
+    with far_end(running, running, finished) as server:
+        verified = ask(way, server.url, verify)
+    assert (verified.state, verified.found) == ("finished", False)
+    assert [(asked.method, asked.path) for asked in server.asked] == [
+        ("POST", "/v1/erasures/1/verify"),
+        ("GET", "/v1/verifications/7"),
+        ("GET", "/v1/verifications/7"),
+    ]
+
+
+def test_a_verification_that_failed_raises_its_problem(way: str) -> None:
+    failed = verification(200, "failed", "It was interrupted.")
+    with far_end(failed) as server, pytest.raises(Unavailable, match="It was interrupted"):
+        ask(way, server.url, verify)
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("do", [get, put, update, delete, search, verify])

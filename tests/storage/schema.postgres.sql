@@ -130,6 +130,21 @@ CREATE TABLE users (
 CREATE INDEX users_by_email ON users USING btree (project_id, email_folded, number) WHERE (email_folded IS NOT NULL);
 CREATE INDEX users_listed ON users USING btree (project_id, state, number);
 
+CREATE TABLE verifications (
+    erasure_uuid uuid NOT NULL,
+    findings text,
+    finished_at timestamp with time zone,
+    lease_expires_at timestamp with time zone NOT NULL,
+    problem text,
+    project_id smallint NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    uuid uuid NOT NULL,
+    CONSTRAINT verifications_pkey PRIMARY KEY (project_id, uuid),
+    CONSTRAINT verifications_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(project_id),
+    CONSTRAINT verifications_state_check CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'failed'::text])))
+);
+
 CREATE TABLE messages (
     content text NOT NULL,
     created_at timestamp with time zone NOT NULL,

@@ -155,3 +155,16 @@ CREATE TABLE users (
 CREATE INDEX users_by_email ON users (project_id, email_folded) WHERE email_folded IS NOT NULL;
 
 CREATE INDEX users_listed ON users (project_id, state);
+
+CREATE TABLE verifications (
+    project_id INTEGER NOT NULL REFERENCES projects (project_id),
+    uuid TEXT NOT NULL,
+    erasure_uuid TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'finished', 'failed')),
+    started_at INTEGER NOT NULL,
+    lease_expires_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    problem TEXT,
+    findings TEXT,
+    PRIMARY KEY (project_id, uuid)
+) STRICT;

@@ -14,13 +14,14 @@ import pytest
 
 from tests.conftest import fresh_settings
 from tests.typed_ways import over_instance
-from userkeep import Conflict, NewMessage, Unavailable, Userkeep, Verification
+from userkeep import Conflict, NewMessage, Userkeep, Verification
 from userkeep.domain.transaction import scoped
-from userkeep.domain.verification import Wanted
+from userkeep.domain.verification import VerificationRequest
 from userkeep.instance import open_instance
-from userkeep.jobs.verify import Verifying
+from userkeep.jobs.steps import Runner
 from userkeep.jobs.verify import rows as row_search
-from userkeep.services import erasures
+from userkeep.jobs.verify.job import VerificationJob
+from userkeep.services import erasures, verifications
 
 ENGINES = ("sqlite file", "postgres")
 JANE = "jane@example.com"
@@ -179,7 +180,11 @@ def test_a_verification_can_be_stopped(house: House, tmp_path: Path) -> None:
     erasure = house.client.user.delete(JANE)
     opened = house.client._transport.opened  # type: ignore[attr-defined]
     begun = opened.engine.read(scoped(opened.scope, erasures.get, erasure.id))
-    verifying = Verifying(opened.engine, opened.scope, Wanted(begun, None, ("Lindqvist papers",)))
-    verifying.stop()
-    with pytest.raises(Unavailable, match="stopped"):
-        verifying.run()
+    verification = opened.engine.write(scoped(opened.scope, verifications.add, begun))
+    request = VerificationRequest(begun, None, ("Lindqvist papers",))
+    job = VerificationJob(opened.scope, request, verification)
+    job.stop()
+    Runner(opened.engine, purge=lambda: None).run(job.steps())
+    assert job.is_finished
+    assert job.verification.state == "failed"
+    assert "stopped" in (job.verification.problem or "")

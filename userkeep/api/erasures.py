@@ -12,7 +12,7 @@ from userkeep.domain.search_terms import (
     MAX_SEARCH_TERMS,
     MIN_SEARCH_TERM_BYTES,
 )
-from userkeep.domain.verification import MOST_RESIDUES
+from userkeep.domain.verification import MAX_RESIDUES
 
 
 class DeletedCounts(msgspec.Struct, kw_only=True):
@@ -145,17 +145,26 @@ class Skipped(msgspec.Struct, kw_only=True):
 
 
 class Verification(msgspec.Struct, kw_only=True):
-    """The result of a verification."""
+    """A verification: a search for deleted data. It runs as a job, which can be polled by `id`."""
 
-    erasure: Erasure
-    found: Annotated[bool, Meta(description="Whether any data of the subject was found.")]
-    hits: Annotated[
-        list[Residue], Meta(description=f"Where it was found; the first {MOST_RESIDUES:,} places.")
+    id: str
+    state: Annotated[
+        Literal["running", "finished", "failed"],
+        Meta(description="`failed`: `problem` says why; start another one."),
     ]
-    hit_count: Annotated[int, Meta(description="The number of all places.")]
+    problem: str | None
+    started_at: Moment
+    finished_at: Moment | None
+    erasure: Erasure
+    found: Annotated[
+        bool | None,
+        Meta(description="Whether data of the subject was found; null until it is `finished`."),
+    ]
+    hits: Annotated[list[Residue], Meta(description=f"Where; at most {MAX_RESIDUES:,} of them.")]
+    hit_count: Annotated[int, Meta(description="How many there are in all.")]
     id_reused: Annotated[
         bool,
-        Meta(description="Whether a new user or session has the id. Its data is not reported."),
+        Meta(description="Whether the id is in use again; data of its new owner is no hit."),
     ]
     scanned: list[Scanned]
     skipped: list[Skipped]
@@ -199,13 +208,21 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/erasures/{id}/verify",
         summary="Verify an erasure",
         description=(
-            "Searches for data of the subject in every row, and in the database files if they can "
-            "be read. It changes nothing. It takes about one second per 50 MiB. Returns 409 while "
-            "the deletion is running. Until the erasure is `purged`, deleted data is found in the "
-            "files."
+            "Searches for the deleted data in every row, and in the bytes of the database's files "
+            "where they can be read. It takes about a second for every 50 MiB; 202 if it takes "
+            "longer than 5 s, then poll the address in `Location`. 409 while the erasure is "
+            "running. Until the erasure is `purged`, its data is found in the files."
         ),
-        does="verify",
+        does="job",
         body=VerifyErasure,
+        response=Verification,
+    ),
+    APIOperation(
+        name="verifications.get",
+        method="GET",
+        path="/v1/verifications/{id}",
+        summary="Get a verification",
+        does="read",
         response=Verification,
     ),
 )

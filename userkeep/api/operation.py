@@ -12,8 +12,8 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
         name: noun and verb. Its handler is found by this name.
         method, path: of the HTTP request. `{names}` in the path are ids: any text.
         summary, description: for the documentation: a title, and what else a reader needs.
-        does: `read`s, `write`s, starts a `job` (a resource that may outlive the response),
-            or `verify`s (reads all rows and files, which may take minutes).
+        does: `read`, `write`, or `job`: starts work that may outlive the response. A job is a
+            resource: 200 if it is finished within 5 s, else 202 with its `Location`.
         response: the type of the response body.
         body, query: the types of the request body and of the query parameters, if it has any.
         status: the HTTP status of success.
@@ -25,7 +25,7 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     summary: str
     description: str = ""
-    does: Literal["read", "write", "job", "verify"]
+    does: Literal["read", "write", "job"]
     response: Any
     body: Any = None
     query: Any = None

@@ -1,15 +1,18 @@
-"""A verification: looking again for somebody who was deleted, in rows and in files."""
+"""A verification: a search for deleted data, in rows and in files."""
+
+from enum import StrEnum
 
 import msgspec
 
 from userkeep.domain.erasure import Erasure
+from userkeep.domain.values.times import Instant
 
-MOST_RESIDUES = 1000
-"""So many are told of; all are counted."""
+MAX_RESIDUES = 1000
+"""So many are listed; all are counted."""
 
 
 class Residue(msgspec.Struct):
-    """Something of the subject that is still there.
+    """Deleted data that was found.
 
     Attributes:
         where: `table messages.content`, or `file userkeep.db at 12345`.
@@ -43,37 +46,66 @@ class Skipped(msgspec.Struct):
     reason: str
 
 
-class Verification(msgspec.Struct):
-    """What came of a verification.
+class Findings(msgspec.Struct):
+    """The result of a verification.
 
     Attributes:
-        erasure: as it was when the verification began.
-        residues: the first of those that were found, up to MOST_RESIDUES.
+        residues: the first of those that were found, up to MAX_RESIDUES.
         residue_count: how many there are in all.
-        id_reused: whether somebody new bears the subject's id now.
+        id_reused: whether the subject's id is in use again.
         scanned, skipped: what was read, and what was not.
     """
 
-    erasure: Erasure
     residues: list[Residue] = msgspec.field(default_factory=list)
     residue_count: int = 0
     id_reused: bool = False
     scanned: list[Scanned] = msgspec.field(default_factory=list)
     skipped: list[Skipped] = msgspec.field(default_factory=list)
 
-    def note(self, residue: Residue) -> None:
-        """One more."""
+    def add(self, residue: Residue) -> None:
+        """Add a residue."""
         self.residue_count += 1
-        if self.residue_count <= MOST_RESIDUES:
+        if self.residue_count <= MAX_RESIDUES:
             self.residues.append(residue)
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What is to be verified.
+class VerificationState(StrEnum):
+    """The state of a verification."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Verification(msgspec.Struct):
+    """A verification as stored.
 
     Attributes:
-        erasure: which has come to its end.
-        subject_id: the id that its subject had, if whoever asks knows it; of a message, that of
+        uuid: the verification's own.
+        erasure_uuid: of the erasure that is verified.
+        state: see VerificationState.
+        started_at, finished_at: when it started and ended.
+        lease_expires_at: renewed while it runs; one whose lease has expired was interrupted.
+        problem: why it failed.
+        findings: its result, as JSON (see Findings).
+    """
+
+    uuid: str
+    erasure_uuid: str
+    state: str
+    started_at: Instant
+    lease_expires_at: Instant
+    finished_at: Instant | None = None
+    problem: str | None = None
+    findings: str | None = None
+
+
+class VerificationRequest(msgspec.Struct, frozen=True):
+    """What to search for.
+
+    Attributes:
+        erasure: which is finished.
+        subject_id: the id that its subject had, if the client knows it; of a message, the id of
             its session.
         search_terms: texts of the subject.
     """

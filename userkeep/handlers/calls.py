@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from userkeep.api.operation import APIOperation
 from userkeep.domain.transaction import Transaction
 from userkeep.jobs.job import Job
 
@@ -25,6 +26,10 @@ class Call(msgspec.Struct, kw_only=True):
     if_revision: int | None = None
     idempotency_key: str | None = None
     request: bytes = b""
+
+    def is_bounded(self, operation: APIOperation) -> bool:
+        """Return whether an index and a small page bound the work of this call."""
+        return operation.is_bounded and (self.query is None or self.query.is_bounded)
 
 
 class ReplayedResponse(msgspec.Struct):

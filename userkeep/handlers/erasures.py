@@ -9,12 +9,13 @@ from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.search_terms import check_search_terms
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import to_datetime
-from userkeep.domain.verification import Verification, Wanted
+from userkeep.domain.verification import Findings, Verification, VerificationRequest
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.lists import page_request, serialize_page
 from userkeep.handlers.values import optional_datetime
 from userkeep.jobs.deletion import Deletion
-from userkeep.services import erasures, purges
+from userkeep.jobs.verify.job import VerificationJob
+from userkeep.services import erasures, purges, verifications
 
 
 def list_(tx: Transaction, call: Call) -> Page[wire.Erasure]:
@@ -36,12 +37,24 @@ def purge(tx: Transaction, call: Call) -> StartedJob:
     return _started(tx, purges.request(tx, call.ids["id"]))
 
 
-def verify(tx: Transaction, call: Call) -> Wanted:
-    """Return what to verify, checked; the caller runs the verification."""
+def verify(tx: Transaction, call: Call) -> StartedJob:
+    """Start a verification."""
     body: wire.VerifyErasure = call.body
     search_terms = check_search_terms(body.search_terms, "search_terms")
     erasure = erasures.to_verify(tx, call.ids["id"], body.subject_id)
-    return Wanted(erasure, body.subject_id, search_terms)
+    verification = verifications.add(tx, erasure)
+    request = VerificationRequest(erasure, body.subject_id, search_terms)
+    return StartedJob(
+        VerificationJob(tx.scope, request, verification),
+        location=f"/v1/verifications/{verification.uuid}",
+        resource=lambda job: serialize_verification(job.verification, erasure),
+    )
+
+
+def get_verification(tx: Transaction, call: Call) -> wire.Verification:
+    """Return a verification."""
+    verification = verifications.get(tx, call.ids["id"])
+    return serialize_verification(verification, erasures.get(tx, verification.erasure_uuid))
 
 
 def started_deletion(tx: Transaction, call: Call, erasure: Erasure) -> StartedJob:
@@ -96,22 +109,33 @@ def _purge(erasure: Erasure, status: PurgeStatus | None) -> wire.Purge:
     )
 
 
-def serialize_verification(verification: Verification) -> wire.Verification:
-    """Return the result of a verification as it is sent."""
+def serialize_verification(verification: Verification, erasure: Erasure) -> wire.Verification:
+    """Return a verification as it is sent.
+
+    Args:
+        erasure: the erasure that it verifies.
+    """
+    is_finished = verification.findings is not None
+    found = msgspec.json.decode(verification.findings or "{}", type=Findings)
     return wire.Verification(
-        erasure=serialize_erasure(verification.erasure),
-        found=verification.residue_count > 0,
+        id=verification.uuid,
+        state=verification.state,  # type: ignore[arg-type]
+        problem=verification.problem,
+        started_at=to_datetime(verification.started_at),
+        finished_at=optional_datetime(verification.finished_at),
+        erasure=serialize_erasure(erasure),
+        found=found.residue_count > 0 if is_finished else None,
         hits=[
             wire.Residue(where=each.where, search_term=each.search_term, encoding=each.encoding)
-            for each in verification.residues
+            for each in found.residues
         ],
-        hit_count=verification.residue_count,
-        id_reused=verification.id_reused,
+        hit_count=found.residue_count,
+        id_reused=found.id_reused,
         scanned=[
             wire.Scanned(name=each.name, rows=each.rows, size_bytes=each.size_bytes)
-            for each in verification.scanned
+            for each in found.scanned
         ],
-        skipped=[wire.Skipped(name=each.name, reason=each.reason) for each in verification.skipped],
+        skipped=[wire.Skipped(name=each.name, reason=each.reason) for each in found.skipped],
     )
 
 
@@ -120,4 +144,5 @@ HANDLERS: dict[str, Handler] = {
     "erasures.get": get,
     "erasures.purge": purge,
     "erasures.verify": verify,
+    "verifications.get": get_verification,
 }

@@ -1,7 +1,6 @@
 """The table of handlers: which function performs which operation, by the operation's name.
 
-A handler that starts a job returns the StartedJob, which the caller then runs. One that verifies
-returns the checked request, which the caller then runs (see jobs.verify). All others return what
+A handler that starts a job returns a StartedJob, which the caller then runs. All others return what
 is sent.
 """
 

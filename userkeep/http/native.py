@@ -1,6 +1,8 @@
 """The native API, `/v1`: one method performs every operation of the table."""
 
+import asyncio
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -9,21 +11,22 @@ from starlette.responses import Response
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query, read_revision
-from userkeep.domain.errors import NotFound, UserkeepError
+from userkeep.domain.errors import NotFound, Unavailable, UserkeepError
 from userkeep.domain.transaction import scoped
 from userkeep.domain.values.ids import check_id
 from userkeep.handlers.calls import Call, Handler, ReplayedResponse, StartedJob
-from userkeep.handlers.erasures import serialize_verification
 from userkeep.handlers.table import HANDLERS
 from userkeep.http.errors import FAULT, NO_SUCH_PATH, MethodNotAllowed
 from userkeep.http.requests import Request
 from userkeep.http.responses import RawHeaders, json_response, problem_response
 from userkeep.http.routing import Routes
+from userkeep.jobs.job import Job
 from userkeep.storage.engine import Engine
-from userkeep.worker.verifier import Verifier
 from userkeep.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
+
+Run = Coroutine[Any, Any, Job]
 
 
 class NativeAPI:
@@ -32,7 +35,6 @@ class NativeAPI:
     def __init__(self, engine: Engine, worker: Worker) -> None:
         self._engine = engine
         self._worker = worker
-        self._verifier = Verifier(engine)
         self._routes: Routes[_Prepared] = Routes()
         for operation in OPERATIONS:
             self._routes.add(operation.method, operation.path, _Prepared(operation))
@@ -62,22 +64,20 @@ class NativeAPI:
             return self._no_handler(handlers)
         operation = prepared.operation
         call = await prepared.call(request)
-        perform = scoped(request.scope, prepared.handle, call)
+        handle = scoped(request.scope, prepared.handle, call)
         if operation.does == "read":
-            is_bounded = operation.is_bounded and (call.query is None or call.query.is_bounded)
-            result = await self._engine.read_async(perform, is_bounded=is_bounded)
-            return _success(result, operation)
-        if operation.does == "verify":
-            wanted = await self._engine.read_async(perform)
-            done = await self._verifier.run(request.scope, wanted, request.wait_disconnect())
-            return _success(serialize_verification(done), operation)
-        result = await self._engine.write_async(perform)
+            is_bounded = call.is_bounded(operation)
+            return _success(await self._engine.read_async(handle, is_bounded=is_bounded), operation)
+        result = await self._engine.write_async(handle)
         if isinstance(result, StartedJob):
-            return await self._run(result)
+            return await self._run(request, result)
         return _success(result, operation)
 
-    async def _run(self, started: StartedJob) -> Response:
-        job = await self._worker.run(started.job)
+    async def _run(self, request: Request, started: StartedJob) -> Response:
+        run = self._worker.run(started.job)
+        if started.job.ends_with_client:
+            run = _while_connected(request, started, run)
+        job = await run
         resource = started.resource(job)
         if job.is_finished:
             return json_response(resource)
@@ -137,3 +137,18 @@ def _success(result: Any, operation: APIOperation) -> Response:
         if operation.method == "PUT" and revision == 1:
             status = 201
     return json_response(result, status, headers)
+
+
+async def _while_connected(request: Request, started: StartedJob, run: Run) -> Job:
+    """Run a job while its client is connected."""
+    running = asyncio.create_task(run)
+    disconnecting = asyncio.create_task(request.wait_disconnect())
+    try:
+        await asyncio.wait({running, disconnecting}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return running.result()
+        started.job.stop()
+        raise Unavailable("The client disconnected.")
+    finally:
+        disconnecting.cancel()
+        running.cancel()

@@ -43,6 +43,14 @@ class Deletion:
         """Whether nothing of the subject can be read any more."""
         return self.erasure.is_finished or self.erasure.is_hidden
 
+    @property
+    def ends_with_client(self) -> bool:
+        """A deletion that was accepted is completed."""
+        return False
+
+    def stop(self) -> None:
+        """Do nothing: no step of a deletion takes long."""
+
     def steps(self) -> Steps[None]:
         """Delete to the last row, then purge once if a purge was requested."""
         yield from self.delete()

@@ -23,6 +23,15 @@ class Job(Protocol):
         """Whether the client may be told that the job is accepted, before it is finished."""
         ...
 
+    @property
+    def ends_with_client(self) -> bool:
+        """Whether the job is of no use if the client disconnects before it gets a response."""
+        ...
+
+    def stop(self) -> None:
+        """Make blocking work of the job end soon, from any thread. The job can continue later."""
+        ...
+
     def steps(self) -> Steps[None]:
         """Continue from where the job is. After an error, call this again."""
         ...

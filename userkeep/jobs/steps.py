@@ -32,11 +32,17 @@ class Sleep(NamedTuple):
     seconds: float
 
 
+class Work(NamedTuple):
+    """Work that blocks and takes long, such as reading files; on an event loop, in a thread."""
+
+    function: Callable[[Engine], Any]
+
+
 class PurgeFiles(NamedTuple):
     """A purge of the files, if it is possible now; the erasure records what prevents it."""
 
 
-Step = Read | Write | Sleep | PurgeFiles
+Step = Read | Write | Sleep | Work | PurgeFiles
 Steps = Generator[Step, Any, T]
 
 
@@ -77,5 +83,7 @@ class Runner:
                 return self._engine.write(operation)
             case Sleep(seconds):
                 return time.sleep(seconds)
+            case Work(function):
+                return function(self._engine)
             case PurgeFiles():
                 return self._purge()

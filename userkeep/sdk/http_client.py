@@ -13,9 +13,6 @@ from userkeep.sdk.errors import ConnectionFailed, NotSent, TimedOut
 
 Headers = dict[str, str]
 
-_LONG_TIMEOUT_S = 24 * 3600.0
-"""The read time-out of requests that may take long."""
-
 _KEEPALIVE_S = 4.0
 """Less than the five seconds after which the server closes an idle connection."""
 
@@ -25,14 +22,12 @@ class HTTPRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         path: percent-encoded; it begins with a slash.
-        may_take_long: whether the server responds only when the work is done.
     """
 
     method: str
     path: str
     headers: Headers
     body: bytes | None
-    may_take_long: bool = False
 
 
 class HTTPResponse(msgspec.Struct, frozen=True):
@@ -147,13 +142,8 @@ class _Server:
             "url": self._url + request.path,
             "headers": request.headers,
             "content": request.body,
-            "timeout": self._timeout(request),
+            "timeout": httpx2.Timeout(self._timeout_s),
         }
-
-    def _timeout(self, request: HTTPRequest) -> httpx2.Timeout:
-        if request.may_take_long:
-            return httpx2.Timeout(self._timeout_s, read=_LONG_TIMEOUT_S)
-        return httpx2.Timeout(self._timeout_s)
 
     def check_is_open(self) -> None:
         if self._is_closed:

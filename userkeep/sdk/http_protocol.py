@@ -29,8 +29,7 @@ def build_request(call: SDKCall) -> HTTPRequest:
     if call.operation.is_idempotent_by_key:
         # Generated here if the app gave none, so that all retries send the same key.
         headers["Idempotency-Key"] = call.idempotency_key or str(uuid4())
-    may_take_long = call.operation.does == "verify"
-    return HTTPRequest(call.operation.method, path, headers, call.body, may_take_long)
+    return HTTPRequest(call.operation.method, path, headers, call.body)
 
 
 def parse_response(call: SDKCall, response: HTTPResponse) -> Any:

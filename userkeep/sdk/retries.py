@@ -60,6 +60,6 @@ def _is_retryable(call: SDKCall, error: UserkeepError) -> bool:
     is_unavailable = isinstance(error, Unavailable)
     if not is_unavailable and not isinstance(error, ConnectionFailed):
         return False
-    if call.operation.does == "job":
+    if call.operation.method == "DELETE":
         return is_unavailable
     return call.if_revision is None

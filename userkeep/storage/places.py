@@ -297,6 +297,21 @@ IMPERSONAL: tuple[Impersonal, ...] = (
         "erasures", ("skipped_steps",), "names steps and tables, in sentences of the program"
     ),
     Impersonal(
+        "verifications",
+        ("project_id", "uuid", "erasure_uuid", "state", "started_at"),
+        "it tells of a search, and not of whom",
+    ),
+    Impersonal(
+        "verifications",
+        ("lease_expires_at", "finished_at", "problem"),
+        "times and sentences of the program",
+    ),
+    Impersonal(
+        "verifications",
+        ("findings",),
+        "tables, files and offsets; of the search terms their numbers alone",
+    ),
+    Impersonal(
         "pending_purges",
         ("project_id", "uuid", "edited_at", "purge_uuid"),
         "says that a message was edited, and not which: the uuid is the edit's own",

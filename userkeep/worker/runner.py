@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Step, Steps, Write
+from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Step, Steps, Work, Write
 from userkeep.storage.engine import Engine
 
 T = TypeVar("T")
@@ -21,6 +21,8 @@ class AsyncRunner:
     def __init__(self, engine: Engine, purge: Callable[[], Awaitable[None]]) -> None:
         self._engine = engine
         self._purge = purge
+        # One at a time: such work reads all there is, and slows down those who serve.
+        self._turn = asyncio.Lock()
 
     async def run(self, steps: Steps[T]) -> T:
         """Run a job to its end and return its result, as jobs.steps.Runner does in a thread."""
@@ -44,5 +46,17 @@ class AsyncRunner:
                 return await self._engine.write_async(operation)
             case Sleep(seconds):
                 return await asyncio.sleep(seconds)
+            case Work(function):
+                return await self._work(function)
             case PurgeFiles():
                 return await self._purge()
+
+    async def _work(self, function: Callable[[Engine], Any]) -> Any:
+        async with self._turn:
+            # If this task is cancelled, the next one's turn comes only when the thread has ended.
+            thread = asyncio.create_task(asyncio.to_thread(function, self._engine))
+            try:
+                return await asyncio.shield(thread)
+            except asyncio.CancelledError:
+                await asyncio.gather(thread, return_exceptions=True)
+                raise

@@ -50,6 +50,8 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop after the running batches; the next start continues from there."""
+        for running in self._running.values():
+            running.job.stop()
         tasks = [*(running.task for running in self._running.values()), *self._tasks]
         for task in tasks:
             task.cancel()

@@ -28,6 +28,7 @@ SHARD_KEYS = {
     "messages": "session_id",
     "erasures": "uuid",
     "pending_purges": "uuid",
+    "verifications": "uuid",
     "tombstones": "id_hash",
     "idempotency": "key",
 }

@@ -132,6 +132,13 @@ TABLES = (
         """,
     ),
     Table(
+        "verifications",
+        key="project_id uuid",
+        columns="""
+        project_id uuid erasure_uuid state started_at lease_expires_at finished_at problem findings
+        """,
+    ),
+    Table(
         "tombstones",
         key="project_id subject id_hash",
         columns="project_id subject id_hash expires_at",

@@ -1,9 +1,5 @@
-"""Looking again for somebody who was deleted: in every row, and past the database in its files.
+"""Verification: search for deleted data in every row, and past the database in its files.
 
-Rows are compared here, and not by the database: a server is told nothing of what is looked for,
-because it may keep a log of what it is asked. What is looked for is neither kept nor logged.
+Rows are compared in this process, not by the database: a database server may log its queries, so
+they never contain what is searched for. The search terms are neither stored nor logged.
 """
-
-from userkeep.jobs.verify.verification import Verifying
-
-__all__ = ["Verifying"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from userkeep.domain.verification import Residue, Scanned, Skipped, Verification
+from userkeep.domain.verification import Findings, Residue, Scanned, Skipped
 from userkeep.jobs.verify.patterns import Pattern
 from userkeep.jobs.verify.scanning import Scanner
 from userkeep.jobs.verify.search_terms import Texts
@@ -17,7 +17,7 @@ class FileSearch:
     """Looks through all files that can be read."""
 
     def __init__(
-        self, engine: Engine, texts: Texts, patterns: Iterable[Pattern], found: Verification
+        self, engine: Engine, texts: Texts, patterns: Iterable[Pattern], found: Findings
     ) -> None:
         self._engine = engine
         self._texts = texts
@@ -25,11 +25,11 @@ class FileSearch:
         self._found = found
         self._scanned: dict[str, Scanned] = {}
 
-    def run(self, go_on: Callable[[], None]) -> None:
+    def run(self, check: Callable[[], None]) -> None:
         """Look through them.
 
         Args:
-            go_on: is called now and then; what it raises ends the search.
+            check: is called now and then; what it raises ends the search.
         """
         known: set[str] = set()
         for time in range(_TIMES):
@@ -39,19 +39,19 @@ class FileSearch:
             for file in raw:
                 if file.name not in known:
                     known.add(file.name)
-                    self._look_into(file, go_on)
+                    self._look_into(file, check)
 
-    def _look_into(self, file: RawFile, go_on: Callable[[], None]) -> None:
+    def _look_into(self, file: RawFile, check: Callable[[], None]) -> None:
         scanned = self._noted(file)
 
         def count(size_bytes: int) -> None:
             scanned.size_bytes = (scanned.size_bytes or 0) + size_bytes
-            go_on()
+            check()
 
         try:
             for found in self._scanner.scan(file, count):
                 where = f"file {found.file} at {found.offset}"
-                self._found.note(
+                self._found.add(
                     Residue(where, self._texts.search_term(found.search_term), found.encoding)
                 )
         except FileNotFoundError:

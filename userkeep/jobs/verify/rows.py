@@ -8,7 +8,7 @@ from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.entries import without_speaker_prefix
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.verification import Residue, Scanned, Verification, Wanted
+from userkeep.domain.verification import Findings, Residue, Scanned, VerificationRequest
 from userkeep.jobs.verify.patterns import IN_ROWS, patterns_of, telling_words
 from userkeep.jobs.verify.scanning import Scanner
 from userkeep.jobs.verify.search_terms import Texts
@@ -35,29 +35,34 @@ class RowSearch:
     """
 
     def __init__(
-        self, engine: Engine, scope: Scope, wanted: Wanted, texts: Texts, found: Verification
+        self,
+        engine: Engine,
+        scope: Scope,
+        request: VerificationRequest,
+        texts: Texts,
+        found: Findings,
     ) -> None:
         self._engine = engine
         self._scope = scope
         self._texts = texts
         self._found = found
-        self._judge = _Judge(scope, wanted, found)
+        self._judge = _Judge(scope, request, found)
         self._scanner = Scanner(each for each in patterns_of(texts.all) if each.encoding in IN_ROWS)
         self.words = [telling_words(text, scope.rules.analyzer) for text in texts.all]
         self._all_words = frozenset[str]().union(*self.words)
         self.explained: dict[int, str] = {}
         self.words_in_use: set[str] = set()
 
-    def run(self, go_on: Callable[[], None]) -> None:
+    def run(self, check: Callable[[], None]) -> None:
         """Look through them.
 
         Args:
-            go_on: is called now and then; what it raises ends the search.
+            check: is called now and then; what it raises ends the search.
         """
         for look in looks(self._engine.dialect):
             count = 0
             for rows in self._rows(look):
-                go_on()
+                check()
                 count += len(rows)
                 self._look_into(look, rows)
             self._found.scanned.append(Scanned(f"table {look.table.name}", rows=count))
@@ -106,7 +111,7 @@ class RowSearch:
             search_term = self._texts.search_term(pattern.search_term)
             self.explained.setdefault(pattern.search_term, where)
             if search_term is not None and not place.is_kept:
-                self._found.note(Residue(where, search_term, pattern.encoding))
+                self._found.add(Residue(where, search_term, pattern.encoding))
 
 
 class _Judge:
@@ -116,13 +121,13 @@ class _Judge:
     a row was made, tells them apart.
     """
 
-    def __init__(self, scope: Scope, wanted: Wanted, found: Verification) -> None:
+    def __init__(self, scope: Scope, request: VerificationRequest, found: Findings) -> None:
         self._scope = scope
         self._found = found
-        self._erasure: Erasure = wanted.erasure
-        is_message = wanted.erasure.subject == Subject.MESSAGE
-        self._id = None if is_message else wanted.subject_id
-        self._uuids = {wanted.erasure.subject_uuid: "uuid", wanted.erasure.uuid: "erasure"}
+        self._erasure: Erasure = request.erasure
+        is_message = request.erasure.subject == Subject.MESSAGE
+        self._id = None if is_message else request.subject_id
+        self._uuids = {request.erasure.subject_uuid: "uuid", request.erasure.uuid: "erasure"}
         self._looked_for = {*self._uuids, *([] if self._id is None else [self._id])}
 
     def judge(self, look: Look, rows: list[Row]) -> None:
@@ -138,7 +143,7 @@ class _Judge:
             encoding = self._encoding(place, value, columns)
             if encoding is not None:
                 where = f"table {look.table.name}.{place.column}"
-                self._found.note(Residue(where, None, encoding))
+                self._found.add(Residue(where, None, encoding))
 
     def _encoding(self, place: Place, value: Any, columns: dict[str, Any]) -> str | None:
         """As what a value is the subject's; None where it is not."""

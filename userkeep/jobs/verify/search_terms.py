@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from userkeep.domain.erasure import Subject
 from userkeep.domain.search_terms import is_telling
-from userkeep.domain.verification import Wanted
+from userkeep.domain.verification import VerificationRequest
 
 
 class Texts:
@@ -14,11 +14,11 @@ class Texts:
         all: the search terms in their order, then the subject's id if it is looked for.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._search_terms = len(wanted.search_terms)
-        self.all: Sequence[str] = wanted.search_terms
-        if self._looks_for_id(wanted) and wanted.subject_id is not None:
-            self.all = (*wanted.search_terms, wanted.subject_id)
+    def __init__(self, request: VerificationRequest) -> None:
+        self._search_terms = len(request.search_terms)
+        self.all: Sequence[str] = request.search_terms
+        if self._looks_for_id(request) and request.subject_id is not None:
+            self.all = (*request.search_terms, request.subject_id)
 
     def search_term(self, number: int) -> int | None:
         """Return the index of a text among the search terms; None: it is the subject's id."""
@@ -29,7 +29,7 @@ class Texts:
         return f"search_terms[{number}]" if number < self._search_terms else "subject_id"
 
     @staticmethod
-    def _looks_for_id(wanted: Wanted) -> bool:
+    def _looks_for_id(request: VerificationRequest) -> bool:
         # Of a message, it is the id of its session, which is still there.
-        is_its_own = wanted.erasure.subject != Subject.MESSAGE
-        return is_its_own and wanted.subject_id is not None and is_telling(wanted.subject_id)
+        is_its_own = request.erasure.subject != Subject.MESSAGE
+        return is_its_own and request.subject_id is not None and is_telling(request.subject_id)

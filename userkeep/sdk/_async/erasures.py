@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+from anyio import sleep
+
 from userkeep.api.erasures import Erasure, Verification
+from userkeep.domain.errors import Unavailable
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
 from userkeep.sdk._async.transport import AsyncTransport
@@ -11,6 +14,8 @@ from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import encode_verification
 
 _CHUNK_SIZE = 100
+_FIRST_POLL_S = 0.5
+_LAST_POLL_S = 5.0
 
 
 class AsyncErasureClient:
@@ -70,9 +75,27 @@ class AsyncErasureClient:
             NotFound: the erasure does not exist.
             Conflict: the deletion is still running.
             InvalidField: a search term would be found by chance, or `subject_id` does not match.
+            Unavailable: the verification failed, and why.
         """
         body = encode_verification(subject_id, search_terms)
         call = make_call("erasures.verify", {"id": id}, body=body)
+        verification: Verification = await self._transport.send(call)
+        pause_s = _FIRST_POLL_S
+        while verification.state == "running":
+            await sleep(pause_s)
+            pause_s = min(pause_s * 1.5, _LAST_POLL_S)
+            verification = await self.get_verification(verification.id)
+        if verification.state == "failed":
+            raise Unavailable(verification.problem or "The verification failed.")
+        return verification
+
+    async def get_verification(self, id: str) -> Verification:  # noqa: A002 - its name everywhere
+        """Return a verification, which may still be running.
+
+        Raises:
+            NotFound: it does not exist.
+        """
+        call = make_call("verifications.get", {"id": id})
         verification: Verification = await self._transport.send(call)
         return verification
 

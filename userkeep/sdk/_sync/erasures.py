@@ -3,7 +3,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from time import sleep
+
 from userkeep.api.erasures import Erasure, Verification
+from userkeep.domain.errors import Unavailable
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.lists import Items, Pages, read_page
 from userkeep.sdk._sync.transport import Transport
@@ -12,6 +15,8 @@ from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import encode_verification
 
 _CHUNK_SIZE = 100
+_FIRST_POLL_S = 0.5
+_LAST_POLL_S = 5.0
 
 
 class ErasureClient:
@@ -71,9 +76,27 @@ class ErasureClient:
             NotFound: the erasure does not exist.
             Conflict: the deletion is still running.
             InvalidField: a search term would be found by chance, or `subject_id` does not match.
+            Unavailable: the verification failed, and why.
         """
         body = encode_verification(subject_id, search_terms)
         call = make_call("erasures.verify", {"id": id}, body=body)
+        verification: Verification = self._transport.send(call)
+        pause_s = _FIRST_POLL_S
+        while verification.state == "running":
+            sleep(pause_s)
+            pause_s = min(pause_s * 1.5, _LAST_POLL_S)
+            verification = self.get_verification(verification.id)
+        if verification.state == "failed":
+            raise Unavailable(verification.problem or "The verification failed.")
+        return verification
+
+    def get_verification(self, id: str) -> Verification:  # noqa: A002 - its name everywhere
+        """Return a verification, which may still be running.
+
+        Raises:
+            NotFound: it does not exist.
+        """
+        call = make_call("verifications.get", {"id": id})
         verification: Verification = self._transport.send(call)
         return verification
 

@@ -133,6 +133,21 @@ CREATE INDEX erasures_listed ON erasures (project_id, number);
 CREATE INDEX erasures_running ON erasures (project_id) WHERE subject_id IS NOT NULL;
 CREATE INDEX erasures_to_purge ON erasures (project_id, deleted_at) WHERE purged_at IS NULL;
 
+-- Verifications of erasures, and what they found. lease_expires_at is renewed while one runs: what it
+-- searches for is stored nowhere, so one that was interrupted cannot continue.
+CREATE TABLE verifications (
+    project_id smallint NOT NULL REFERENCES projects (project_id),
+    uuid uuid NOT NULL,
+    erasure_uuid uuid NOT NULL,
+    state text COLLATE "C" NOT NULL CHECK (state IN ('running', 'finished', 'failed')),
+    started_at timestamptz NOT NULL,
+    lease_expires_at timestamptz NOT NULL,
+    finished_at timestamptz,
+    problem text,
+    findings text,
+    PRIMARY KEY (project_id, uuid)
+);
+
 -- Messages that were edited and whose former text is still in the files.
 CREATE TABLE pending_purges (
     project_id smallint NOT NULL,

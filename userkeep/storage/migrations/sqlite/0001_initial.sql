@@ -132,6 +132,21 @@ CREATE INDEX erasures_listed ON erasures (project_id);
 CREATE INDEX erasures_running ON erasures (project_id) WHERE subject_id IS NOT NULL;
 CREATE INDEX erasures_to_purge ON erasures (project_id, deleted_at) WHERE purged_at IS NULL;
 
+-- Verifications of erasures, and what they found. lease_expires_at is renewed while one runs: what it
+-- searches for is stored nowhere, so one that was interrupted cannot continue.
+CREATE TABLE verifications (
+    project_id INTEGER NOT NULL REFERENCES projects (project_id),
+    uuid TEXT NOT NULL,
+    erasure_uuid TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'finished', 'failed')),
+    started_at INTEGER NOT NULL,
+    lease_expires_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    problem TEXT,
+    findings TEXT,
+    PRIMARY KEY (project_id, uuid)
+) STRICT;
+
 -- Messages that were edited and whose former text is still in the file.
 CREATE TABLE pending_purges (
     project_id INTEGER NOT NULL,

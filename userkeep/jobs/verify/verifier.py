@@ -1,74 +1,69 @@
-"""A verification from beginning to end."""
+"""The search of a verification: rows first, then files."""
 
-import threading
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 
-from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import FileFormat
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.verification import Skipped, Verification, Wanted
+from userkeep.domain.verification import Findings, Skipped, VerificationRequest
 from userkeep.jobs.verify.files import FileSearch
 from userkeep.jobs.verify.patterns import Pattern, patterns_of, word_patterns_of
 from userkeep.jobs.verify.rows import RowSearch
 from userkeep.jobs.verify.search_terms import Texts
 from userkeep.storage.engine import Engine
 
-_STOPPED = "The verification was stopped before its end; ask again."
 
+class Verifier:
+    """One search, which may take as long as reading the whole database.
 
-class Verifying:
-    """One verification. `run` may take as long as reading the database does; `stop` ends it early.
+    Text in rows is in the files too. So a text that a row contains is not searched for in the
+    files: nothing could tell which of its occurrences are remnants. The same holds for a word that
+    existing messages contain.
 
-    What stands in rows stands in the files too. So a text that a row has is looked for in the files
-    no further: nobody could say which of its places are a residue. The same holds for a word of a
-    text that messages have which are there.
+    Args:
+        check: called often; what it raises ends the search.
     """
 
-    def __init__(self, engine: Engine, scope: Scope, wanted: Wanted) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        scope: Scope,
+        request: VerificationRequest,
+        check: Callable[[], None],
+    ) -> None:
         self._engine = engine
         self._scope = scope
-        self._wanted = wanted
-        self._is_stopping = threading.Event()
+        self._request = request
+        self._check = check
 
-    def run(self) -> Verification:
-        """Look for what is wanted.
+    def run(self) -> Findings:
+        """Search for what is requested.
 
         Raises:
-            Unavailable: the database cannot be read now, or it was stopped.
+            Unavailable: the database cannot be read now.
         """
-        found = Verification(self._wanted.erasure)
-        texts = Texts(self._wanted)
-        rows = RowSearch(self._engine, self._scope, self._wanted, texts, found)
-        rows.run(self._go_on)
+        found = Findings()
+        texts = Texts(self._request)
+        rows = RowSearch(self._engine, self._scope, self._request, texts, found)
+        rows.run(self._check)
         in_use = rows.words_in_use | self._in_index(rows.words)
         patterns = [
             *self._patterns_of_texts(texts, rows, found),
             *self._patterns_of_words(texts, rows, in_use, found),
         ]
         if patterns:
-            FileSearch(self._engine, texts, patterns, found).run(self._go_on)
+            FileSearch(self._engine, texts, patterns, found).run(self._check)
         else:
             reason = "There is no text to look for: give search terms, or a longer subject_id."
             found.skipped.append(Skipped("files", reason))
         return found
 
-    def stop(self) -> None:
-        """Let `run` end soon, from any thread."""
-        self._is_stopping.set()
-
-    def _go_on(self) -> None:
-        if self._is_stopping.is_set():
-            raise Unavailable(_STOPPED)
-
     def _in_index(self, words: Sequence[Set[str]]) -> set[str]:
         all_words = frozenset[str]().union(*words)
         return self._engine.read(partial(_terms_in_use, terms=all_words)) if all_words else set()
 
-    def _patterns_of_texts(
-        self, texts: Texts, rows: RowSearch, found: Verification
-    ) -> list[Pattern]:
+    def _patterns_of_texts(self, texts: Texts, rows: RowSearch, found: Findings) -> list[Pattern]:
         for number, where in sorted(rows.explained.items()):
             name = f"{texts.name(number)} in the files"
             reason = f"Rows that are there have it ({where}), and so have the files."
@@ -76,7 +71,7 @@ class Verifying:
         return [each for each in patterns_of(texts.all) if each.search_term not in rows.explained]
 
     def _patterns_of_words(
-        self, texts: Texts, rows: RowSearch, in_use: set[str], found: Verification
+        self, texts: Texts, rows: RowSearch, in_use: set[str], found: Findings
     ) -> list[Pattern]:
         for number, words in enumerate(rows.words):
             used = len(words & in_use)

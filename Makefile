@@ -70,8 +70,12 @@ residue: $(DEVELOPMENT)  ## Delete people at random, search every byte of the fi
 	  $(if $(ENGINE),--engine $(ENGINE))
 
 .PHONY: bench
-bench: $(DEVELOPMENT)  ## Measure beside floors of the same run (BENCH=--postgres, --search or --erasure); keep bench/RESULTS*.md
-	$(BIN)/python -m bench $(BENCH)
+bench: $(DEVELOPMENT)  ## Measure beside a baseline (BENCH=search, deletion, callers or "compare …": bench/README.md)
+	$(BIN)/python -m bench $(or $(BENCH),rates)
+
+.PHONY: bench-summary
+bench-summary: $(DEVELOPMENT)  ## Five ratios to the baseline in half a minute; printed, never asserted
+	@$(BIN)/python -m bench summary
 
 .PHONY: recall
 recall: $(DEVELOPMENT)  ## How much a search finds: DATA=locomo10.json is your copy; writes evals/RECALL.md

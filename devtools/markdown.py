@@ -30,3 +30,8 @@ class Table(NamedTuple):
 def goal(text: str, *, is_met: bool) -> str:
     """Return the text of a goal, marked if it was missed."""
     return text if is_met else f"{text} **missed**"
+
+
+def columns(names: str, *, first: str = "") -> Cells:
+    """Return the heads of the first column and of others, which are separated by commas."""
+    return (first, *names.split(", "))

@@ -1,0 +1,1 @@
+"""What every scenario uses: servers, load, rounds, report."""

@@ -11,10 +11,10 @@ from tests.postgres import postgres_server
 from userkeep.domain.values.filters import Node
 from userkeep.storage.filters import with_filter
 from userkeep.storage.postgres.connection import Connection
-from userkeep.storage.postgres.filters import PostgresFilterPrinter
-from userkeep.storage.postgres.statements import passing_statement
+from userkeep.storage.postgres.filters import PostgresFilterCompiler
+from userkeep.storage.postgres.statements import unprepared_statement
 from userkeep.storage.postgres.waiter import BlockingWaiter
-from userkeep.storage.sqlite.filters import SqliteFilterPrinter
+from userkeep.storage.sqlite.filters import SqliteFilterCompiler
 
 Find = Callable[[Node, Any], bool]
 
@@ -29,7 +29,7 @@ def finding_on_sqlite() -> Iterator[Find]:
 
         def find(node: Node, document: Any) -> bool:
             values = {"filter": node, "document": as_stored(document)}
-            text, values = with_filter(sql, values, SqliteFilterPrinter())
+            text, values = with_filter(sql, values, SqliteFilterCompiler())
             return bool(connection.execute(text, values).fetchall())
 
         yield find
@@ -43,8 +43,8 @@ def finding_on_postgres() -> Iterator[Find]:
 
         def find(node: Node, document: Any) -> bool:
             values = {"filter": node, "document": as_stored(document)}
-            text, values = with_filter(sql, values, PostgresFilterPrinter())
-            return bool(connection.rows(passing_statement(text), values))
+            text, values = with_filter(sql, values, PostgresFilterCompiler())
+            return bool(connection.fetch(unprepared_statement(text), values))
 
         yield find
 

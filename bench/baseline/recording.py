@@ -19,9 +19,9 @@ from userkeep.domain.transaction import Transaction
 from userkeep.instance import open_instance
 from userkeep.server import make_application
 from userkeep.storage.filters import with_filter
-from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.filters import PostgresFilterCompiler
 from userkeep.storage.queries import Query, load_queries
-from userkeep.storage.sqlite.filters import SqliteFilterPrinter
+from userkeep.storage.sqlite.filters import SqliteFilterCompiler
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class _Texts:
 
     def __init__(self, dialect: str) -> None:
         self._queries: Mapping[str, Query] = load_queries(dialect)
-        self._printer = PostgresFilterPrinter if dialect == "postgres" else SqliteFilterPrinter
+        self._printer = PostgresFilterCompiler if dialect == "postgres" else SqliteFilterCompiler
 
     def of(self, query: str, values: Values) -> tuple[str, Values]:
         text = self._queries[query].text(values)

@@ -53,7 +53,7 @@ def postgres_path() -> Iterator[PostgresPath]:
         def find(path: str, document: Any) -> bool | None:
             values = {"document": as_stored(document), "path": path.replace("'", '"')}
             try:
-                [(found,)] = connection.rows(statement(sql), values)
+                [(found,)] = connection.fetch(statement(sql), values)
             except SqlError:
                 return None
             return bool(found == "true")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, combinations
 
 from userkeep.domain.values.filters import AnyItem, Condition, Or
-from userkeep.storage.filters import FilterPrinter, with_filter
+from userkeep.storage.filters import FilterCompiler, with_filter
 from userkeep.storage.queries import Query
 
 FILTER = AnyItem(("a",), Or((Condition(("b",), "in", (1, "2")), Condition((), "contains", "x"))))
@@ -21,10 +21,10 @@ def variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
             yield given
 
 
-def text_with(query: Query, given: Iterable[str], printer: FilterPrinter) -> str:
+def text_with(query: Query, given: Iterable[str], compiler: FilterCompiler) -> str:
     """Return the text with these optional blocks; with a filter, if `filter` is one of them."""
     values = {**dict.fromkeys(given, 1)}
     text = query.text(values)
     if "filter" in values:
-        text, _ = with_filter(text, {"filter": FILTER}, printer)
+        text, _ = with_filter(text, {"filter": FILTER}, compiler)
     return text

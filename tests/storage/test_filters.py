@@ -37,11 +37,11 @@ from userkeep.instance import make_rules
 from userkeep.services import sessions
 from userkeep.storage.engine import Engine
 from userkeep.storage.postgres import PostgresEngine
-from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.filters import PostgresFilterCompiler
 from userkeep.storage.postgres.statements import statement
 from userkeep.storage.queries import Query, load_queries
 from userkeep.storage.sqlite import SqliteEngine
-from userkeep.storage.sqlite.filters import SqliteFilterPrinter
+from userkeep.storage.sqlite.filters import SqliteFilterCompiler
 from userkeep.storage.sqlite.migrations import migrate
 from userkeep.storage.sqlite.transaction import SqliteTransaction
 
@@ -222,9 +222,9 @@ def test_no_text_of_a_client_is_in_the_sql() -> None:
             Not(AnyItem((text,), Or((Condition((text,), "gt", text), IsArray((text,)))))),
         )
     )
-    for printer in (SqliteFilterPrinter(), PostgresFilterPrinter()):
-        assert text not in printer.print(tree)
-        assert all(text in str(value) for value in printer.values.values())
+    for compiler in (SqliteFilterCompiler(), PostgresFilterCompiler()):
+        assert text not in compiler.compile(tree)
+        assert all(text in str(value) for value in compiler.values.values())
 
 
 # Time limits.

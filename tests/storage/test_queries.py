@@ -14,7 +14,7 @@ from userkeep.domain.values.filters import Condition
 from userkeep.storage.filters import with_filter
 from userkeep.storage.queries import DIALECTS, Query, load_queries, parse_queries
 from userkeep.storage.sqlite.connection import connect
-from userkeep.storage.sqlite.filters import SqliteFilterPrinter
+from userkeep.storage.sqlite.filters import SqliteFilterCompiler
 from userkeep.storage.sqlite.migrations import migrate
 
 QUERIES = load_queries("sqlite")
@@ -50,7 +50,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection
 
 
 def text_of(name: str, *given: str) -> str:
-    return text_with(QUERIES[name], given, SqliteFilterPrinter())
+    return text_with(QUERIES[name], given, SqliteFilterCompiler())
 
 
 def plan(schema: apsw.Connection, name: str, *given: str) -> list[str]:
@@ -133,12 +133,12 @@ def test_a_filter_replaces_its_placeholder_and_nothing_else() -> None:
     query = Query("SELECT 1 WHERE a = :a /*? filter: AND {filter} */")
     assert query.text({"a": 1}) == "SELECT 1 WHERE a = :a "
     values = {"a": 1, "filter": Condition(("x",), "eq", "{filter} :a '")}
-    text, printed = with_filter(query.text(values), values, SqliteFilterPrinter())
+    text, printed = with_filter(query.text(values), values, SqliteFilterCompiler())
     assert re.fullmatch(r"SELECT 1 WHERE a = :a AND \(\(json_type\(metadata, :filter_1\).*", text)
     assert "{filter}" not in text
     assert printed["filter_2"] == "{filter} :a '"
     with pytest.raises(LookupError, match=r"no \{filter\} in this query"):
-        with_filter("SELECT 1", values, SqliteFilterPrinter())
+        with_filter("SELECT 1", values, SqliteFilterCompiler())
 
 
 def test_no_text_contains_markup_of_the_loader() -> None:

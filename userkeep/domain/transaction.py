@@ -1,4 +1,4 @@
-"""What a service may ask of a database: the one contract between services and engines."""
+"""What a service can do with a database: the only contract between services and engines."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -13,16 +13,16 @@ T = TypeVar("T")
 class Transaction(Protocol):
     """One transaction on either engine, with its clock.
 
-    Queries are named; their texts live in `storage/sql/`. Values are given by name. A query's
-    optional blocks are switched on by the values that are given and not None.
+    Queries are named; their texts are in `storage/sql/`. Values are given by name. An optional
+    block of a query is included if its value is given and not None.
 
-    An operation may run twice (see the engines), so it touches nothing outside its transaction and
+    An operation may run twice (see the engines), so it changes nothing outside its transaction and
     takes its time and its uuids from here.
     """
 
     @property
     def now(self) -> Instant:
-        """When this operation runs; in a writer, later than every operation before it."""
+        """The time of this operation; of a write, later than that of every write before it."""
         ...
 
     @property
@@ -51,44 +51,44 @@ class Transaction(Protocol):
         ...
 
     def new_uuid(self) -> str:
-        """A fresh uuid of version 7."""
+        """Return a new uuid of version 7."""
         ...
 
     def spent_ms(self) -> float:
-        """How long this operation has been running, in milliseconds."""
+        """Return how long this operation has been running, in milliseconds."""
         ...
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
-        """The first row as `kind` makes it of its columns, in their order; or None."""
+        """Return the first row as `kind(*columns)`, or None if there is no row."""
         ...
 
     def fetch_all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
-        """All rows as `kind`. Name the order in the query, or rely on none."""
+        """Return all rows as `kind(*columns)`, in no order unless the query has an ORDER BY."""
         ...
 
     def execute(self, query: str, /, **values: Any) -> int:
-        """Run a statement that returns no rows; how many rows it changed."""
+        """Run a statement that returns no rows; return how many rows it changed."""
         ...
 
     def execute_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
-        """Run a statement once per row of values; how many rows all of them changed."""
+        """Run a statement for each row of values; return how many rows were changed in total."""
         ...
 
     def defer(self, query: str, /, **values: Any) -> None:
-        """Run a statement whose result nobody asks for.
+        """Run a statement without waiting for its result.
 
-        It is done before whatever is asked next, and before the end of the transaction; where the
-        database is far away it travels with that. If it fails, the operation does.
+        It runs before the next statement and before the end of the transaction. PostgreSQL receives
+        it together with that, which saves a round trip. If it fails, the operation fails.
         """
         ...
 
     def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
-        """As `defer`, once per row of values."""
+        """Run a statement for each row of values, as `defer` does."""
         ...
 
 
 Operation = Callable[[Transaction], T]
-"""A unit of work: everything it does happens, or nothing."""
+"""A unit of work: it is committed as a whole, or rolled back."""
 
 
 def scoped(scope: Scope, service: Callable[..., T], *args: Any, **values: Any) -> Operation[T]:

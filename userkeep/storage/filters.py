@@ -26,7 +26,7 @@ _PLACEHOLDER = "{filter}"
 SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
-class FilterPrinter(ABC):
+class FilterCompiler(ABC):
     """Compiles one filter.
 
     The paths of a node begin at `item`, the SQL name of an item of an array, or at the metadata if
@@ -40,7 +40,7 @@ class FilterPrinter(ABC):
         self.values: dict[str, Any] = {}
         self._item_count = 0
 
-    def print(self, node: Node, item: str | None = None) -> str:
+    def compile(self, node: Node, item: str | None = None) -> str:
         """Compile a filter to a condition that is true or false, never NULL."""
         match node:
             case And(nodes):
@@ -48,9 +48,9 @@ class FilterPrinter(ABC):
             case Or(nodes):
                 return self._joined(" OR ", nodes, item) or "FALSE"
             case Not(inner):
-                return f"(NOT {self.print(inner, item)})"
+                return f"(NOT {self.compile(inner, item)})"
             case AtRoot(inner):
-                return self.print(inner)
+                return self.compile(inner)
             case AnyItem():
                 self._item_count += 1
                 return self.any_item(node, item, f"item_{self._item_count}")
@@ -78,12 +78,12 @@ class FilterPrinter(ABC):
         return f":{name}"
 
     def _joined(self, word: str, nodes: tuple[Node, ...], item: str | None) -> str:
-        joined = word.join(self.print(each, item) for each in nodes)
+        joined = word.join(self.compile(each, item) for each in nodes)
         return f"({joined})" if joined else ""
 
 
 def with_filter(
-    text: str, values: Mapping[str, Any], printer: FilterPrinter
+    text: str, values: Mapping[str, Any], compiler: FilterCompiler
 ) -> tuple[str, dict[str, Any]]:
     """Compile the filter among the values into a query's text; return the text and all values.
 
@@ -92,5 +92,5 @@ def with_filter(
     """
     if _PLACEHOLDER not in text:
         raise LookupError(f"there is no {_PLACEHOLDER} in this query: {text}")
-    compiled = printer.print(values["filter"])
-    return text.replace(_PLACEHOLDER, compiled), {**values, **printer.values}
+    compiled = compiler.compile(values["filter"])
+    return text.replace(_PLACEHOLDER, compiled), {**values, **compiler.values}

@@ -16,7 +16,7 @@ from tests.postgres import postgres_server
 from tests.storage.postgres.notes import rows
 from tests.storage.query_texts import text_with, variants
 from userkeep.storage.migrations import load_migrations
-from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.filters import PostgresFilterCompiler
 from userkeep.storage.postgres.migrations import migrate
 from userkeep.storage.queries import load_queries
 
@@ -55,7 +55,7 @@ def schema() -> str:
 def texts(name: str) -> Iterator[str]:
     """Yield every text of a query."""
     for given in variants(name, QUERIES[name]):
-        yield text_with(QUERIES[name], given, PostgresFilterPrinter())
+        yield text_with(QUERIES[name], given, PostgresFilterCompiler())
 
 
 def tables_in(text: str) -> set[str]:
@@ -261,7 +261,7 @@ def test_every_page_of_a_list_uses_an_index_in_its_order(
         lambda match: (
             "timestamptz '2020-01-01'" if match[1] in times else values.get(match[1], "'x'")
         ),
-        text_with(QUERIES[name], given, PostgresFilterPrinter()),
+        text_with(QUERIES[name], given, PostgresFilterCompiler()),
     )
     # An empty table would be scanned; a sort would show that the index does not give the order.
     forced = ("SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET enable_sort = off")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.postgres import postgres_server
 from tests.storage.query_texts import text_with, variants
-from userkeep.storage.postgres.filters import PostgresFilterPrinter
+from userkeep.storage.postgres.filters import PostgresFilterCompiler
 from userkeep.storage.postgres.migrations import migrate
 from userkeep.storage.postgres.statements import statement
 from userkeep.storage.queries import load_queries
@@ -107,7 +107,7 @@ def many() -> Iterator[psycopg.Connection]:
 
 def plan(connection: psycopg.Connection, name: str, given: tuple[str, ...]) -> str:
     """Return the plan of a query."""
-    asked = statement(text_with(QUERIES[name], given, PostgresFilterPrinter()))
+    asked = statement(text_with(QUERIES[name], given, PostgresFilterCompiler()))
     connection.pgconn.prepare(b"asked", asked.sql, asked.types)
     values = ", ".join(["NULL"] * len(asked.names))
     listed = f"({values})" if values else ""

@@ -103,7 +103,7 @@ class Connection:
         """
         self._begin_with = _BEGIN_WRITE if to_write else _BEGIN_READ
 
-    def rows(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+    def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement and return its rows."""
         return self._row_loader.rows(self._run(_Command(statement, parameters(statement, values))))
 
@@ -120,7 +120,7 @@ class Connection:
         results = self._send(self._with_deferred(commands))
         return sum(result.command_tuples or 0 for result in results[-len(commands) :])
 
-    def run_later(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+    def defer(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement for each row of values, at the latest before COMMIT."""
         self._deferred += [_Command(statement, parameters(statement, row)) for row in rows]
 

@@ -155,7 +155,7 @@ def _save_clock(tx: Transaction) -> None:
 def _version_and_clock(url: str, queries: Mapping[str, Query]) -> tuple[str, Instant]:
     connection = Connection(url, BlockingWaiter(), statement_limit_ms=0)
     try:
-        [(latest,)] = connection.rows(statement(queries["get_clock"].text({})), {})
+        [(latest,)] = connection.fetch(statement(queries["get_clock"].text({})), {})
         return connection.version, Instant(latest)
     finally:
         connection.close()

@@ -7,17 +7,17 @@ here too.
 
 from userkeep.domain.values.filters import AnyItem, Condition, Path
 from userkeep.domain.values.metadata import encode_json
-from userkeep.storage.filters import SYMBOLS, FilterPrinter
+from userkeep.storage.filters import SYMBOLS, FilterCompiler
 
 
-class PostgresFilterPrinter(FilterPrinter):
+class PostgresFilterCompiler(FilterCompiler):
     """Compiles one filter to PostgreSQL's SQL."""
 
     def any_item(self, node: AnyItem, item: str | None, name: str) -> str:
         # Of a value that is no array, [*] gives nothing in a strict path, the value in a lax one.
         mode = "lax" if node.or_itself else "strict"
         items = f"jsonb_path_query({self._at(node.path, item)}, '{mode} $[*]', '{{}}', true)"
-        inner = self.print(node.node, name)
+        inner = self.compile(node.node, name)
         return f"EXISTS (SELECT 1 FROM {items} AS {name}(value) WHERE {inner})"
 
     def is_array(self, path: Path, item: str | None) -> str:

@@ -223,7 +223,7 @@ class _PipelineConnection:
         """
         return self._abandoned_count > 0 or self._has_waited_for(_SLOW_AFTER_S)
 
-    def rows(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+    def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement and return its rows; called by the transaction of a read."""
         if not statement.is_prepared:
             raise _UsePool  # it has a filter of the client's, and may take any time
@@ -239,7 +239,7 @@ class _PipelineConnection:
         """Leave what is not a plain read to the pool."""
         raise _UsePool
 
-    execute_many = run_later = execute
+    execute_many = defer = execute
 
     def check_timeout(self) -> None:
         """Abandon results that are late."""

@@ -49,7 +49,7 @@ def statement(text: str) -> Statement:
     return _numbered(text, is_prepared=True)
 
 
-def passing_statement(text: str) -> Statement:
+def unprepared_statement(text: str) -> Statement:
     """Return a statement that is not prepared, for a text that may never be used again.
 
     The number of different filters is unbounded, and PostgreSQL keeps a prepared statement for as

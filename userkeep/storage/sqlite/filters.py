@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from userkeep.domain.values.filters import AnyItem, Condition, Path, Scalar
 from userkeep.domain.values.metadata import encode_json
-from userkeep.storage.filters import SYMBOLS, FilterPrinter
+from userkeep.storage.filters import SYMBOLS, FilterCompiler
 
 _NUMBER = "'integer', 'real'"
 
@@ -28,7 +28,7 @@ class _Found(NamedTuple):
     rows: str
 
 
-class SqliteFilterPrinter(FilterPrinter):
+class SqliteFilterCompiler(FilterCompiler):
     """Compiles one filter to SQLite's SQL."""
 
     def any_item(self, node: AnyItem, item: str | None, name: str) -> str:
@@ -39,7 +39,7 @@ class SqliteFilterPrinter(FilterPrinter):
                 f"(SELECT type, value FROM {found.rows} UNION ALL "
                 f"SELECT {found.type}, {found.value} WHERE {found.type} <> 'array')"
             )
-        return f"EXISTS (SELECT 1 FROM {rows} AS {name} WHERE {self.print(node.node, name)})"
+        return f"EXISTS (SELECT 1 FROM {rows} AS {name} WHERE {self.compile(node.node, name)})"
 
     def is_array(self, path: Path, item: str | None) -> str:
         return f"{self._at(path, item).type} = 'array'"

@@ -1,6 +1,6 @@
-"""One transaction on a SQLite connection. See domain.transaction for the contract.
+"""One transaction on a SQLite connection.
 
-SQLite stores what the domain speaks (integers, texts and None), so there is nothing to convert.
+SQLite stores the domain's types (integers, strings and None), so there is nothing to convert.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,22 +14,22 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.queries import Query
-from userkeep.storage.sqlite.filters import SqliteFilterPrinter
+from userkeep.storage.sqlite.filters import SqliteFilterCompiler
 from userkeep.storage.sqlite.search_index import SqliteSearchIndex
 from userkeep.storage.transaction import BaseTransaction
 
 T = TypeVar("T")
 
 
-class AtEnd(list[tuple[int, str, Iterable[Mapping[str, Any]]]]):
-    """What is left for the end of a transaction: order, text and rows.
+class DeferredWrites(list[tuple[int, str, Iterable[Mapping[str, Any]]]]):
+    """Writes that are left for the end of a transaction: sort key, SQL and rows.
 
-    FTS5 keeps what comes in ascending order of its rows together, and begins a piece of its own
-    (three times the cost) whenever the order breaks.
+    FTS5 keeps entries that arrive in ascending order of their rowids together, and starts a new
+    segment (three times the cost) whenever the order breaks.
     """
 
     def flush(self, cursor: apsw.Cursor) -> None:
-        """Do it."""
+        """Run the writes, in the order of their sort keys."""
         for _sort_key, text, rows in sorted(self, key=itemgetter(0)):
             cursor.executemany(text, rows)
         self.clear()
@@ -38,18 +38,18 @@ class AtEnd(list[tuple[int, str, Iterable[Mapping[str, Any]]]]):
 class SqliteTransaction(BaseTransaction):
     """The queries of one operation, on one cursor."""
 
-    __slots__ = ("_at_end", "_cursor")
+    __slots__ = ("_cursor", "_deferred")
 
     def __init__(
         self,
         cursor: apsw.Cursor,
         queries: Mapping[str, Query],
         now: Instant,
-        at_end: AtEnd | None = None,
+        deferred: DeferredWrites | None = None,
         scope: Scope | None = None,
     ) -> None:
         self._cursor = cursor
-        self._at_end = AtEnd() if at_end is None else at_end
+        self._deferred = DeferredWrites() if deferred is None else deferred
         super().__init__(queries, now, scope)
 
     @property
@@ -60,29 +60,25 @@ class SqliteTransaction(BaseTransaction):
     def in_scope(self, scope: Scope) -> "SqliteTransaction":
         """Return this transaction, bound to a scope."""
         self._check_scope(scope)
-        return SqliteTransaction(self._cursor, self._queries, self.now, self._at_end, scope)
+        return SqliteTransaction(self._cursor, self._queries, self.now, self._deferred, scope)
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
-        """See domain.transaction.Transaction."""
-        # All rows are taken, because a statement that is left half-way has not counted its changes.
+        # All rows are fetched, because an unfinished statement has not counted its changes.
         rows = self._execute(query, values).fetchall()
         return kind(*rows[0]) if rows else None
 
     def fetch_all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
-        """See domain.transaction.Transaction."""
         return list(starmap(kind, self._execute(query, values)))
 
     def execute(self, query: str, /, **values: Any) -> int:
-        """See domain.transaction.Transaction."""
         self._execute(query, values)
         return self._cursor.connection.changes()
 
     def defer(self, query: str, /, **values: Any) -> None:
-        """See domain.transaction.Transaction: nothing is nearer than SQLite."""
+        # There is no round trip to save.
         self._execute(query, values)
 
     def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
-        """See domain.transaction.Transaction."""
         self._cursor.executemany(self._queries[query].text({}), self._in_project(rows))
 
     def defer_to_commit(
@@ -93,14 +89,13 @@ class SqliteTransaction(BaseTransaction):
         Operations that share the transaction do it in the order of their sort keys. No other
         statement of the transaction may depend on it.
         """
-        self._at_end.append((sort_key, self._queries[query].text({}), self._in_project(rows)))
+        self._deferred.append((sort_key, self._queries[query].text({}), self._in_project(rows)))
 
     def flush(self) -> None:
         """Run now what any operation has left for the end of the transaction."""
-        self._at_end.flush(self._cursor)
+        self._deferred.flush(self._cursor)
 
     def execute_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
-        """See domain.transaction.Transaction."""
         connection = self._cursor.connection
         before = connection.total_changes()
         self._cursor.executemany(self._queries[query].text({}), self._in_project(rows))
@@ -112,7 +107,6 @@ class SqliteTransaction(BaseTransaction):
         text = self._queries[query].text(values)
         if values.get("filter") is None:
             return self._cursor.execute(text, values)
-        text, values = with_filter(text, values, SqliteFilterPrinter())
-        # Of any number of filters, hardly two are alike: their statements are not kept, lest they
-        # push out all others.
+        text, values = with_filter(text, values, SqliteFilterCompiler())
+        # Filters are hardly ever repeated: caching their statements would evict all others.
         return self._cursor.execute(text, values, can_cache=False)

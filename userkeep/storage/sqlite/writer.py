@@ -27,7 +27,7 @@ from userkeep.storage.sqlite.connection import (
 )
 from userkeep.storage.sqlite.readers import ReaderGate
 from userkeep.storage.sqlite.task import Task, complete
-from userkeep.storage.sqlite.transaction import AtEnd, SqliteTransaction
+from userkeep.storage.sqlite.transaction import DeferredWrites, SqliteTransaction
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Writer:
         self._connection = connection
         self._cursor = connection.cursor()
         self._queries = queries
-        self._at_end = AtEnd()
+        self._deferred = DeferredWrites()
         self._gate = gate
         self._clock = Clock(self._saved_clock(path))
         self._saved_changes = connection.total_changes()
@@ -220,7 +220,7 @@ class Writer:
             for task in self._arriving(first):
                 group.append(task)
                 self._run_in_group(task)
-            self._at_end.flush(self._cursor)
+            self._deferred.flush(self._cursor)
             self._cursor.execute("COMMIT")
         except (apsw.Error, _NeedsSavepointsError):
             # No result was returned yet, so every operation can run again.
@@ -258,7 +258,7 @@ class Writer:
         self._queue.put(None)  # the writer is closed: `_next_task` must see that after the group
 
     def _run_in_group(self, task: Task[Any]) -> None:
-        changes, deferred = self._connection.total_changes(), len(self._at_end)
+        changes, deferred = self._connection.total_changes(), len(self._deferred)
         try:
             task.value = task.operation(self._transaction())
         except Exception as error:
@@ -266,7 +266,7 @@ class Writer:
                 raise _NeedsSavepointsError from error
             # Nearly every operation that fails does so before it changes anything: it needs no
             # savepoint.
-            del self._at_end[deferred:]
+            del self._deferred[deferred:]
             task.error = _translate(error)
         if not self._connection.in_transaction:
             raise _NeedsSavepointsError
@@ -276,9 +276,9 @@ class Writer:
         self._cursor.execute("SAVEPOINT operation")
         try:
             task.value = task.operation(self._transaction())
-            self._at_end.flush(self._cursor)
+            self._deferred.flush(self._cursor)
         except Exception as error:
-            self._at_end.clear()
+            self._deferred.clear()
             if not self._connection.in_transaction:
                 raise apsw.AbortError("SQLite ended the transaction of the group") from error
             self._cursor.execute("ROLLBACK TO operation")
@@ -290,17 +290,17 @@ class Writer:
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
             task.value = task.operation(self._transaction())
-            self._at_end.flush(self._cursor)
+            self._deferred.flush(self._cursor)
             self._cursor.execute("COMMIT")
         except Exception as error:
             self._rollback()
             task.error = _translate(error)
 
     def _transaction(self) -> SqliteTransaction:
-        return SqliteTransaction(self._cursor, self._queries, self._clock.tick(), self._at_end)
+        return SqliteTransaction(self._cursor, self._queries, self._clock.tick(), self._deferred)
 
     def _rollback(self) -> None:
-        self._at_end.clear()
+        self._deferred.clear()
         if not self._connection.in_transaction:
             return
         try:

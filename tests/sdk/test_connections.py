@@ -1,4 +1,4 @@
-"""Connections to a server: shared, kept open, and let go."""
+"""Connections to a server: they are shared, kept open, and closed."""
 
 import asyncio
 import threading
@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.sdk.elsewhere import run
-from tests.sdk.far_end import SILENT, Answer, ask, far_end, refusal
+from tests.sdk.fake_server import NO_RESPONSE, Response, call, error_response, fake_server
+from tests.sdk.subprocesses import run
 from tests.serving import Server, serving
 from userkeep import AsyncUserkeep, InvalidField, NewMessage, NotFound, TooLarge, Userkeep
 
@@ -20,77 +20,80 @@ ASYNC = ("asyncio", "trio")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of our own."""
+    """Run a server for this module."""
     with serving(tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
-def test_calls_one_after_the_other_share_a_connection() -> None:
-    with far_end() as server, Userkeep(server.url) as client:
+def test_sequential_calls_share_a_connection() -> None:
+    with fake_server() as server, Userkeep(server.url) as client:
         for _ in range(5):
             client.user.get("jane")
-    assert len({each.port for each in server.asked}) == 1
+    assert len({each.port for each in server.requests}) == 1
 
 
 @pytest.mark.parametrize("backend", ASYNC)
-def test_awaited_calls_share_a_connection_too(backend: str) -> None:
+def test_sequential_async_calls_share_a_connection(backend: str) -> None:
     async def main(url: str) -> None:
         async with AsyncUserkeep(url) as client:
             for _ in range(5):
                 await client.user.get("jane")
 
-    with far_end() as server:
+    with fake_server() as server:
         anyio.run(main, server.url, backend=backend)
-    assert len({each.port for each in server.asked}) == 1
+    assert len({each.port for each in server.requests}) == 1
 
 
-def test_a_refusal_leaves_the_connection_open() -> None:
-    with far_end(refusal(404, "not_found"), Answer()) as server, Userkeep(server.url) as client:
+def test_an_error_response_leaves_the_connection_open() -> None:
+    with (
+        fake_server(error_response(404, "not_found"), Response()) as server,
+        Userkeep(server.url) as client,
+    ):
         with pytest.raises(NotFound):
             client.user.get("jane")
         client.user.get("jane")
-    assert len({each.port for each in server.asked}) == 1
+    assert len({each.port for each in server.requests}) == 1
 
 
-def test_the_url_may_have_a_path_and_a_slash_at_the_end() -> None:
-    with far_end() as server, Userkeep(f"{server.url}/memory/") as client:
+def test_the_url_may_have_a_path_and_a_trailing_slash() -> None:
+    with fake_server() as server, Userkeep(f"{server.url}/memory/") as client:
         client.user.get("a/b ?")
-    assert server.asked[0].path == "/memory/v1/users/a%2Fb%20%3F"
+    assert server.requests[0].path == "/memory/v1/users/a%2Fb%20%3F"
 
 
-def test_the_key_is_sent_as_a_bearers() -> None:
-    with far_end() as server:
-        ask("sync", server.url, lambda client: client.user.get("jane"), api_key="s3cret")
-        ask("sync", server.url, lambda client: client.user.get("jane"))
-    assert server.asked[0].headers["Authorization"] == "Bearer s3cret"
-    assert "Authorization" not in server.asked[1].headers
-    assert server.asked[0].headers["User-Agent"].startswith("userkeep-python/")
+def test_the_api_key_is_sent_as_a_bearer_token() -> None:
+    with fake_server() as server:
+        call("sync", server.url, lambda client: client.user.get("jane"), api_key="s3cret")
+        call("sync", server.url, lambda client: client.user.get("jane"))
+    assert server.requests[0].headers["Authorization"] == "Bearer s3cret"
+    assert "Authorization" not in server.requests[1].headers
+    assert server.requests[0].headers["User-Agent"].startswith("userkeep-python/")
 
 
 @pytest.mark.parametrize("key", ["s3cret\n", "s3 cret", "sécret", "a\r\nX-Evil: 1"])
 @pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
-def test_a_key_that_no_header_can_carry_is_refused_at_once(kind: Any, key: str) -> None:
-    with pytest.raises(InvalidField, match="api_key") as refused:
+def test_an_api_key_that_cannot_be_a_header_is_rejected_immediately(kind: Any, key: str) -> None:
+    with pytest.raises(InvalidField, match="api_key") as rejected:
         kind(api_key=key)
-    assert key not in str(refused.value)
+    assert key not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
     "url", ["", "memory.db", "localhost:8000", "ftp://x", "http://", "http://[::1", None, "postgresql://x/y"]
 )  # fmt: skip
 @pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
-def test_what_is_no_servers_url_is_refused_at_once(kind: Any, url: Any) -> None:
-    with pytest.raises(InvalidField, match="is not the URL of a server") as refused:
+def test_an_invalid_url_is_rejected_immediately(kind: Any, url: Any) -> None:
+    with pytest.raises(InvalidField, match="is not the URL of a server") as rejected:
         kind(url)
-    assert refused.value.fields == ("url",)
+    assert rejected.value.fields == ("url",)
 
 
 @pytest.mark.parametrize("options", [{"timeout_s": 0}, {"timeout_s": -1}, {"attempts": 0}])
 @pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
-def test_options_that_make_no_sense_are_refused(kind: Any, options: dict[str, Any]) -> None:
-    with pytest.raises(InvalidField) as refused:
+def test_invalid_options_are_rejected(kind: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidField) as rejected:
         kind(**options)
-    assert refused.value.fields == tuple(options)
+    assert rejected.value.fields == tuple(options)
 
 
 def test_many_threads_share_a_client(server: Server) -> None:
@@ -113,8 +116,8 @@ def test_many_tasks_share_a_client(server: Server, backend: str) -> None:
             seqs: list[int] = []
 
             async def append(number: int) -> None:
-                said = await client.message.add(backend, NewMessage(content=str(number)))
-                seqs.append(said[0].seq)
+                added = await client.message.add(backend, NewMessage(content=str(number)))
+                seqs.append(added[0].seq)
 
             async with anyio.create_task_group() as tasks:
                 for number in range(300):
@@ -124,8 +127,8 @@ def test_many_tasks_share_a_client(server: Server, backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
-def test_an_async_client_serves_one_loop_after_the_other(server: Server, tmp_path: Path) -> None:
-    # As in a script with several asyncio.run(), whose warnings nobody wants to see.
+def test_an_async_client_works_in_consecutive_loops(server: Server, tmp_path: Path) -> None:
+    # As in a script with several asyncio.run(): no warning may appear.
     out = run(
         """
         import asyncio, sys, trio
@@ -150,8 +153,8 @@ def test_an_async_client_serves_one_loop_after_the_other(server: Server, tmp_pat
     assert out.split() == ["None", "None"]
 
 
-def test_an_async_client_serves_several_loops_at_once(server: Server, tmp_path: Path) -> None:
-    # Whoever ends a loop without closing has its connections closed by the collector, which tells.
+def test_an_async_client_works_in_concurrent_loops(server: Server, tmp_path: Path) -> None:
+    # A loop that ends without close() leaves its connections to the garbage collector, which warns.
     out = run(
         """
         import sys, warnings, anyio
@@ -178,15 +181,15 @@ def test_an_async_client_serves_several_loops_at_once(server: Server, tmp_path: 
     assert out == "0 0 0 0"
 
 
-def test_the_sync_client_works_where_a_loop_runs(server: Server) -> None:
-    async def main() -> str:  # as a cell of a notebook is
+def test_the_sync_client_works_inside_a_running_loop(server: Server) -> None:
+    async def main() -> str:  # as in a cell of a notebook
         with Userkeep(server.url) as client:
             return client.user.put(user_id="notebook").user_id
 
     assert asyncio.run(main()) == "notebook"
 
 
-def test_a_closed_client_says_so(server: Server) -> None:
+def test_a_closed_client_raises_an_error(server: Server) -> None:
     client = Userkeep(server.url)
     client.user.list()
     client.close()
@@ -196,7 +199,7 @@ def test_a_closed_client_says_so(server: Server) -> None:
 
 
 @pytest.mark.parametrize("backend", ASYNC)
-def test_a_closed_async_client_says_so(server: Server, backend: str) -> None:
+def test_a_closed_async_client_raises_an_error(server: Server, backend: str) -> None:
     async def main() -> None:
         client = AsyncUserkeep(server.url)
         await client.user.list()
@@ -208,25 +211,23 @@ def test_a_closed_async_client_says_so(server: Server, backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
-def test_a_client_that_was_never_used_can_be_closed() -> None:
+def test_an_unused_client_can_be_closed() -> None:
     Userkeep().close()
     asyncio.run(AsyncUserkeep().close())
 
 
-def test_an_error_leaves_the_block_and_closes_the_client(server: Server) -> None:
+def test_an_error_in_the_block_closes_the_client(server: Server) -> None:
     with pytest.raises(ZeroDivisionError), Userkeep(server.url) as client:
         _ = 1 // 0
     with pytest.raises(RuntimeError, match="closed"):
         client.user.list()
 
 
-def test_a_forked_process_is_told_to_make_a_client_of_its_own(
-    server: Server, tmp_path: Path
-) -> None:
+def test_a_forked_process_must_create_its_own_client(server: Server, tmp_path: Path) -> None:
     out = run(
         """
         import os, sys, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of every fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn at every fork
         from userkeep import Userkeep
 
         client = Userkeep(sys.argv[1])
@@ -247,13 +248,13 @@ def test_a_forked_process_is_told_to_make_a_client_of_its_own(
         server.url,
         folder=tmp_path,
     )
-    told, count = out.splitlines()
-    assert "forked" in told
-    assert "Create a new one" in told
+    error, count = out.splitlines()
+    assert "forked" in error
+    assert "Create a new one" in error
     assert count == "0"
 
 
-def test_a_body_that_is_too_large_is_refused_by_its_name(server: Server) -> None:
+def test_a_body_that_is_too_large_raises_too_large(server: Server) -> None:
     messages = [NewMessage(content="x" * 1024 * 1024) for _ in range(7)]
     with Userkeep(server.url) as client:
         client.session.add(session_id="large")
@@ -263,7 +264,7 @@ def test_a_body_that_is_too_large_is_refused_by_its_name(server: Server) -> None
         assert client.message.add_bulk("large", messages) == 7
 
 
-def test_an_address_that_is_too_long_is_refused() -> None:
+def test_a_url_that_is_too_long_raises_too_large() -> None:
     with Userkeep() as client, pytest.raises(TooLarge):
         client.user.list(email="x" * 100_000)
 
@@ -278,11 +279,11 @@ def test_a_call_can_be_cancelled(backend: str) -> None:
             with anyio.fail_after(5):
                 assert (await client.user.get("jane")).user_id == "jane"
 
-    with far_end(SILENT, Answer()) as server:
+    with fake_server(NO_RESPONSE, Response()) as server:
         anyio.run(main, server.url, backend=backend)
 
 
-def test_no_thread_and_no_file_remain(server: Server) -> None:
+def test_no_thread_or_open_file_remains(server: Server) -> None:
     threads, files = threading.active_count(), len([*Path("/dev/fd").iterdir()])
     for _ in range(3):
         with Userkeep(server.url) as client:

@@ -1,4 +1,4 @@
-"""A database in this process: opened, shared, and let go."""
+"""Embedded databases: they are opened, shared and closed."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from tests.postgres import postgres_server
-from tests.sdk.elsewhere import run, start
+from tests.sdk.subprocesses import run, start
 from tests.serving import serving
 from userkeep import (
     AsyncUserkeep,
@@ -30,17 +30,17 @@ CONTENT = "I live in Oslo"
 
 @pytest.fixture(params=["file", "memory", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
-    """A fresh database of each kind, and the settings it needs."""
+    """A fresh database of each kind, with the settings that it needs."""
     if request.param == "postgres":
         url = postgres_server().new_database()
         return url, {"secret_file": str(tmp_path / "secret")}
     return (":memory:" if request.param == "memory" else f"{tmp_path}/memory.db"), {}
 
 
-# Where it is.
+# The database.
 
 
-def test_what_was_said_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
+def test_data_is_there_after_the_file_is_reopened(tmp_path: Path) -> None:
     for _ in range(2):
         with Userkeep.open(tmp_path / "memory.db") as client:
             client.message.add("s", NewMessage(content=CONTENT), user_id="jane")
@@ -61,7 +61,7 @@ def test_what_was_said_is_there_when_the_file_is_opened_again(tmp_path: Path) ->
         ("no.suffix/memory", "no.suffix/memory"),
     ],
 )
-def test_a_path_may_be_given_in_many_ways(
+def test_a_path_can_be_given_in_many_forms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, file: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -75,18 +75,20 @@ def test_a_path_may_be_given_in_many_ways(
         assert len(client.user.list()) == 1
 
 
-def test_the_process_may_go_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_may_change_its_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path)
     with Userkeep.open("memory.db") as client:
         client.user.add(user_id="jane")
         monkeypatch.chdir(tmp_path / "other")
-        with ThreadPoolExecutor(1) as other_thread:  # which opens a connection of its own
+        with ThreadPoolExecutor(1) as other_thread:  # which opens its own connection
             assert other_thread.submit(client.user.get, "jane").result().user_id == "jane"
     assert list((tmp_path / "other").iterdir()) == []
 
 
-def test_without_a_name_it_is_what_a_server_would_serve(
+def test_the_default_is_the_database_that_a_server_would_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -97,7 +99,7 @@ def test_without_a_name_it_is_what_a_server_would_serve(
     assert (tmp_path / "elsewhere.db").is_file()
 
 
-def test_databases_in_memory_know_nothing_of_each_other() -> None:
+def test_databases_in_memory_are_separate() -> None:
     with Userkeep.open(":memory:") as one, Userkeep.open(":memory:") as other:
         one.user.add(user_id="jane")
         with pytest.raises(NotFound):
@@ -115,37 +117,37 @@ def test_postgres_is_opened_by_its_url(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "database", ["", "sqlite:///", "mysql://x/y", "http://127.0.0.1:8000", "sqlite://memory.db"]
 )
-def test_what_is_no_database_is_refused(database: str) -> None:
+def test_an_invalid_database_url_is_rejected(database: str) -> None:
     with pytest.raises(SettingError):
         Userkeep.open(database)
 
 
 @pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
-def test_what_is_no_path_is_a_type_error(kind: Any) -> None:
+def test_a_database_of_another_type_is_a_type_error(kind: Any) -> None:
     with pytest.raises(TypeError):
         kind.open(5)
 
 
-def test_a_folder_and_a_file_of_others_are_refused(tmp_path: Path) -> None:
-    threads = threads_of_ours()
+def test_a_folder_and_a_file_that_is_no_database_are_rejected(tmp_path: Path) -> None:
+    threads = own_threads()
     other = tmp_path / "other.txt"
     other.write_text("not a database, but long enough to be one " * 100)
     for path in (tmp_path, other, other / "memory.db"):
         with pytest.raises(StorageError, match=r"other|cannot|folder"):
             Userkeep.open(path)
-    assert threads_of_ours() == threads
+    assert own_threads() == threads
 
 
 # Settings.
 
 
-def test_settings_are_given_by_name() -> None:
+def test_settings_can_be_passed_by_name() -> None:
     with Userkeep.open(":memory:", memory_window=2) as client:
         client.message.add("s", [NewMessage(content=each) for each in "abc"], user_id="jane")
         assert [each.content for each in client.memory.get("s").messages] == ["b", "c"]
 
 
-def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_default_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERKEEP_MEMORY_WINDOW", "1")
     with Userkeep.open(":memory:") as client, Userkeep.open(":memory:", memory_window=2) as other:
         for each, count in ((client, 1), (other, 2)):
@@ -165,43 +167,43 @@ def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch)
         {"database_url": "sqlite:///other.db"},
     ],
 )
-def test_wrong_settings_are_named(settings: dict[str, Any]) -> None:
-    with pytest.raises(SettingError) as refused:
+def test_errors_name_invalid_settings(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingError) as rejected:
         Userkeep.open(":memory:", **settings)
-    assert next(iter(settings)).upper() in str(refused.value).upper()
+    assert next(iter(settings)).upper() in str(rejected.value).upper()
 
 
-def test_wrong_settings_of_the_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_invalid_settings_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERKEEP_MEMORY_WINDOW", "many")
     with pytest.raises(SettingError, match="USERKEEP_MEMORY_WINDOW"):
         Userkeep.open(":memory:")
 
 
-# The file's owner.
+# The lock of the file.
 
 
-def test_a_file_that_a_server_has_open_is_used_through_its_url(tmp_path: Path) -> None:
+def test_the_error_names_the_url_of_the_server_that_has_the_file_open(tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
     with serving(tmp_path, database_url=f"sqlite:///{path}") as server:
-        with pytest.raises(StorageError) as refused:
+        with pytest.raises(StorageError) as rejected:
             Userkeep.open(path)
-        assert server.url in refused.value.detail
-        assert str(path) in refused.value.detail
+        assert server.url in rejected.value.detail
+        assert str(path) in rejected.value.detail
     Userkeep.open(path).close()
 
 
-def test_a_file_is_opened_once_in_a_process(tmp_path: Path) -> None:
+def test_a_file_cannot_be_opened_twice_in_a_process(tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
     with Userkeep.open(path) as client:
         for kind in (Userkeep, AsyncUserkeep):
-            with pytest.raises(StorageError) as refused:
+            with pytest.raises(StorageError) as rejected:
                 kind.open(path)
-            assert f"process {os.getpid()}, which is this one" in refused.value.detail
+            assert f"process {os.getpid()}, which is this one" in rejected.value.detail
         client.user.add(user_id="jane")
     Userkeep.open(path).close()
 
 
-def test_a_file_that_another_process_has_open_is_refused_by_its_number(tmp_path: Path) -> None:
+def test_the_error_names_the_process_that_has_the_file_open(tmp_path: Path) -> None:
     hold = """
         import sys
         from userkeep import Userkeep
@@ -220,7 +222,7 @@ def test_a_file_that_another_process_has_open_is_refused_by_its_number(tmp_path:
     Userkeep.open(tmp_path / "memory.db").close()
 
 
-# Who uses it.
+# Threads, tasks and loops.
 
 
 def test_many_threads_share_it(database: tuple[str, dict[str, str]]) -> None:
@@ -247,8 +249,8 @@ def test_many_tasks_share_it(database: tuple[str, dict[str, str]], backend: str)
             seqs: list[int] = []
 
             async def append(number: int) -> None:
-                said = await client.message.add("s", NewMessage(content=str(number)))
-                seqs.append(said[0].seq)
+                added = await client.message.add("s", NewMessage(content=str(number)))
+                seqs.append(added[0].seq)
 
             async with anyio.create_task_group() as tasks:
                 for number in range(100):
@@ -260,7 +262,7 @@ def test_many_tasks_share_it(database: tuple[str, dict[str, str]], backend: str)
     anyio.run(main, backend=backend)
 
 
-def test_one_client_serves_several_loops(database: tuple[str, dict[str, str]]) -> None:
+def test_one_client_works_in_several_loops(database: tuple[str, dict[str, str]]) -> None:
     url, settings = database
     client = AsyncUserkeep.open(url, **settings)
 
@@ -283,23 +285,23 @@ def test_one_client_serves_several_loops(database: tuple[str, dict[str, str]]) -
     assert [each.revision for each in asyncio.run(last())] == [30, 30]
 
 
-def test_it_works_where_a_loop_runs_already() -> None:
-    async def main() -> str:  # as a cell of a notebook is
+def test_it_works_inside_a_running_loop() -> None:
+    async def main() -> str:  # as in a cell of a notebook
         with Userkeep.open(":memory:") as client:
             return client.user.add(user_id="jane").user_id
 
     assert asyncio.run(main()) == "jane"
 
 
-# Its end.
+# Closing.
 
 
-def threads_of_ours() -> int:
-    """How many threads there are; Trio keeps some of its own for a while."""
+def own_threads() -> int:
+    """Return the number of threads, without those that Trio keeps for a while."""
     return sum(not thread.name.startswith("Trio") for thread in threading.enumerate())
 
 
-def test_no_thread_and_no_file_remain(database: tuple[str, dict[str, str]]) -> None:
+def test_no_thread_or_open_file_remains(database: tuple[str, dict[str, str]]) -> None:
     url, settings = database
 
     async def main() -> None:
@@ -308,16 +310,16 @@ def test_no_thread_and_no_file_remain(database: tuple[str, dict[str, str]]) -> N
             await client.user.list(limit=1000)
             await client.user.delete("jane")
 
-    threads, files = threads_of_ours(), len([*Path("/dev/fd").iterdir()])
+    threads, files = own_threads(), len([*Path("/dev/fd").iterdir()])
     for backend in ASYNC:
         anyio.run(main, backend=backend)
     with Userkeep.open(url, **settings) as client:
         client.user.list(limit=1000)
-    assert threads_of_ours() == threads
+    assert own_threads() == threads
     assert len([*Path("/dev/fd").iterdir()]) == files
 
 
-def test_a_closed_client_says_so(database: tuple[str, dict[str, str]]) -> None:
+def test_a_closed_client_raises_an_error(database: tuple[str, dict[str, str]]) -> None:
     url, settings = database
     client = Userkeep.open(url, **settings)
     client.user.list()
@@ -329,7 +331,7 @@ def test_a_closed_client_says_so(database: tuple[str, dict[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("backend", ASYNC)
-def test_a_closed_async_client_says_so(backend: str) -> None:
+def test_a_closed_async_client_raises_an_error(backend: str) -> None:
     async def main() -> None:
         client = AsyncUserkeep.open(":memory:")
         await client.close()
@@ -340,12 +342,12 @@ def test_a_closed_async_client_says_so(backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
-def test_a_program_that_forgets_to_close_ends_all_the_same(tmp_path: Path) -> None:
+def test_a_program_that_does_not_close_its_client_still_exits(tmp_path: Path) -> None:
     code = """
         import asyncio, warnings
         from userkeep import AsyncUserkeep, NewMessage, Userkeep
 
-        warnings.simplefilter("ignore", ResourceWarning)  # as Python does where nobody says -W
+        warnings.simplefilter("ignore", ResourceWarning)  # as Python does without -W
         client = Userkeep.open("memory.db")
         client.user.add(user_id="jane")
 
@@ -361,10 +363,10 @@ def test_a_program_that_forgets_to_close_ends_all_the_same(tmp_path: Path) -> No
         assert client.user.get("jane").user_id == "jane"
 
 
-def test_a_forked_process_is_told_to_open_it_again(tmp_path: Path) -> None:
+def test_a_forked_process_must_reopen_the_database(tmp_path: Path) -> None:
     code = """
         import os, sys, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of every fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn at every fork
         from userkeep import Userkeep, StorageError
 
         client = Userkeep.open("memory.db")
@@ -387,10 +389,10 @@ def test_a_forked_process_is_told_to_open_it_again(tmp_path: Path) -> None:
     assert count == "1"
 
 
-def test_a_file_that_was_closed_can_be_opened_while_a_forked_process_lives(tmp_path: Path) -> None:
+def test_a_closed_file_can_be_reopened_while_a_forked_process_lives(tmp_path: Path) -> None:
     code = """
         import os, sys, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of every fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn at every fork
         from userkeep import Userkeep
 
         client = Userkeep.open("memory.db")
@@ -407,33 +409,33 @@ def test_a_file_that_was_closed_can_be_opened_while_a_forked_process_lives(tmp_p
     assert run(code, folder=tmp_path) == ""
 
 
-# Erasures.
+# Deletions.
 
-HALF_WAY = """
+INTERRUPTED = """
     import os, signal, threading
     from userkeep import NewMessage, Userkeep
 
     client = Userkeep.open("memory.db")
     for number in range(20):
-        said = [NewMessage(content="I live in Oslo")] * 1000
-        client.message.add(f"s{number}", said, user_id="jane")
+        messages = [NewMessage(content="I live in Oslo")] * 1000
+        client.message.add(f"s{number}", messages, user_id="jane")
 
-    def die_once_it_has_begun():
+    def die_during_the_deletion():
         while not client.erasure.list():
             pass
         os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.Thread(target=die_once_it_has_begun).start()
+    threading.Thread(target=die_during_the_deletion).start()
     client.user.delete("jane")
     print("deleted", flush=True)
 """
 
 
-def test_an_erasure_that_was_left_half_way_is_finished_by_whoever_opens(tmp_path: Path) -> None:
-    process = start(HALF_WAY, folder=tmp_path)
+def test_opening_the_database_completes_an_interrupted_deletion(tmp_path: Path) -> None:
+    process = start(INTERRUPTED, folder=tmp_path)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (-signal.SIGKILL, "")
-    assert out == "", "it was killed too late to prove anything"
+    assert out == "", "the process was killed too late to prove anything"
     with Userkeep.open(tmp_path / "memory.db") as client:
         [erasure] = client.erasure.list()
         assert (erasure.state, erasure.counts.messages) == ("deleted", 20_000)
@@ -442,15 +444,15 @@ def test_an_erasure_that_was_left_half_way_is_finished_by_whoever_opens(tmp_path
 
 
 @pytest.mark.parametrize("backend", ASYNC)
-def test_an_erasure_goes_on_when_who_asked_is_cancelled(tmp_path: Path, backend: str) -> None:
+def test_a_deletion_continues_if_its_task_is_cancelled(tmp_path: Path, backend: str) -> None:
     async def main() -> None:
         async with AsyncUserkeep.open(tmp_path / "memory.db") as client:
             for number in range(10):
-                said = [NewMessage(content=CONTENT)] * 1000
-                await client.message.add(f"s{number}", said, user_id="jane")
+                messages = [NewMessage(content=CONTENT)] * 1000
+                await client.message.add(f"s{number}", messages, user_id="jane")
             with anyio.move_on_after(0.01):
                 await client.user.delete("jane")
-            with anyio.fail_after(9):  # less than the claim of a process that has died
+            with anyio.fail_after(9):  # less than the lease of a process that has died
                 [erasure] = await client.erasure.list()
                 while erasure.state != "deleted":
                     await anyio.sleep(0.01)
@@ -460,15 +462,15 @@ def test_an_erasure_goes_on_when_who_asked_is_cancelled(tmp_path: Path, backend:
     anyio.run(main, backend=backend)
 
 
-def test_a_write_that_was_cancelled_is_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_cancelled_write_is_atomic(tmp_path: Path) -> None:
     async def main() -> None:
         async with AsyncUserkeep.open(tmp_path / "memory.db") as client:
             await client.session.add(session_id="s")
             for _ in range(30):
                 with anyio.move_on_after(0.002):
                     await client.message.add("s", [NewMessage(content=CONTENT)] * 100)
-            said = [each async for each in client.message.list_all("s")]
-            assert len(said) % 100 == 0
-            assert [each.seq for each in said] == list(range(1, len(said) + 1))
+            messages = [each async for each in client.message.list_all("s")]
+            assert len(messages) % 100 == 0
+            assert [each.seq for each in messages] == list(range(1, len(messages) + 1))
 
     asyncio.run(main())

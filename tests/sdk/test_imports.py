@@ -1,10 +1,10 @@
-"""What is loaded, and when."""
+"""Which packages are imported, and when."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.sdk.elsewhere import run
+from tests.sdk.subprocesses import run
 
 DRIVERS = {"apsw", "psycopg"}
 SERVERS = {"starlette", "uvicorn", "uvloop", "httptools"}
@@ -17,18 +17,18 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def loaded_by(code: str, folder: Path) -> set[str]:
-    """The packages that are loaded once the code has run."""
+    """Return the packages that are imported after the code has run."""
     return set(run(f"{code}\n{LOADED}", folder=folder).split())
 
 
-def test_importing_loads_no_driver_no_server_and_no_http(tmp_path: Path) -> None:
+def test_importing_loads_no_driver_no_server_and_no_http_library(tmp_path: Path) -> None:
     loaded = loaded_by("import userkeep", tmp_path)
     assert "msgspec" in loaded
     assert loaded.isdisjoint(DRIVERS | SERVERS | HTTP | TERMINAL | {"asyncio", "anyio", "trio"})
 
 
 @pytest.mark.parametrize("kind", ["Userkeep", "AsyncUserkeep"])
-def test_opening_a_file_loads_its_driver_alone(tmp_path: Path, kind: str) -> None:
+def test_opening_a_file_loads_only_its_driver(tmp_path: Path, kind: str) -> None:
     use = f"""
 from userkeep import Userkeep, AsyncUserkeep
 import asyncio

@@ -1,4 +1,4 @@
-"""Lists as pages and as iterators, what an app says, and appends of any number."""
+"""Lists as pages and iterators, the values that apps pass, and bulk appends."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -28,21 +28,21 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 def client() -> Iterator[Userkeep]:
-    """A database of this test's own."""
+    """A fresh database in memory."""
     with Userkeep.open(":memory:") as opened:
         yield opened
 
 
 @pytest.fixture
 def users(client: Userkeep) -> list[str]:
-    """Seven users, in the order of their creation."""
+    """Seven users, in creation order."""
     return [client.user.add(user_id=name).user_id for name in "abcdefg"]
 
 
 # Pages.
 
 
-def test_a_page_is_a_list_with_a_way_on(client: Userkeep, users: list[str]) -> None:
+def test_a_page_is_a_list_with_the_next_cursor(client: Userkeep, users: list[str]) -> None:
     page = client.user.list(limit=5)
     assert isinstance(page, list)
     assert [user.user_id for user in page] == users[:5]
@@ -52,7 +52,7 @@ def test_a_page_is_a_list_with_a_way_on(client: Userkeep, users: list[str]) -> N
 
 
 @pytest.mark.parametrize("start", [0, "0", None])
-def test_a_cursor_of_zero_is_the_start(
+def test_a_cursor_of_zero_is_the_first_page(
     client: Userkeep, users: list[str], start: str | int | None
 ) -> None:
     assert [user.user_id for user in client.user.list(limit=10, cursor=start)] == users
@@ -60,20 +60,22 @@ def test_a_cursor_of_zero_is_the_start(
 
 
 @pytest.mark.parametrize("cursor", ["", "next", 1, [0], {}])
-def test_any_other_cursor_is_one_that_was_given_out(client: Userkeep, cursor: Any) -> None:
-    with pytest.raises(BadRequest) as refused:
+def test_an_invalid_cursor_is_rejected(client: Userkeep, cursor: Any) -> None:
+    with pytest.raises(BadRequest) as rejected:
         client.user.list(cursor=cursor)
-    assert refused.value.fields == ("cursor",)
+    assert rejected.value.fields == ("cursor",)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 7, 1000])
-def test_all_pages_hold_every_row_once(client: Userkeep, users: list[str], chunk_size: int) -> None:
+def test_all_pages_have_every_item_once(
+    client: Userkeep, users: list[str], chunk_size: int
+) -> None:
     chunks = [*client.user.list_chunked(chunk_size=chunk_size)]
     assert [user.user_id for page in chunks for user in page] == users
     assert {len(page) for page in chunks[:-1]} <= {chunk_size}
 
 
-def test_an_empty_list_has_no_pages_and_no_rows(client: Userkeep) -> None:
+def test_an_empty_list_has_no_pages_and_no_items(client: Userkeep) -> None:
     client.session.add(session_id="s")
     assert [*client.user.list_chunked(), *client.message.list_chunked("s")] == []
     assert [*client.user.list_all(), *client.message.list_all("s")] == []
@@ -81,7 +83,7 @@ def test_an_empty_list_has_no_pages_and_no_rows(client: Userkeep) -> None:
     assert client.user.list() == Page([], None)
 
 
-def test_rows_come_one_by_one_over_the_edges_of_pages(client: Userkeep) -> None:
+def test_items_are_iterated_across_pages(client: Userkeep) -> None:
     client.message.add(
         "s", [NewMessage(content=str(number)) for number in range(250)], user_id="jane"
     )
@@ -90,7 +92,7 @@ def test_rows_come_one_by_one_over_the_edges_of_pages(client: Userkeep) -> None:
     assert [message.seq for message in backwards] == [*range(250, 0, -1)]
 
 
-def test_filters_hold_on_every_page(client: Userkeep, users: list[str]) -> None:
+def test_filters_apply_to_every_page(client: Userkeep, users: list[str]) -> None:
     for name in users[::2]:
         client.user.update(user_id=name, metadata={"plan": "pro"})
         client.session.add(session_id=name, user_id=name, metadata={"of": name})
@@ -100,7 +102,7 @@ def test_filters_hold_on_every_page(client: Userkeep, users: list[str]) -> None:
     assert [session.session_id for session in of_c] == ["c"]
 
 
-def test_a_filter_holds_on_every_page(client: Userkeep, users: list[str]) -> None:
+def test_a_filter_tree_applies_to_every_page(client: Userkeep, users: list[str]) -> None:
     late = {"field": "metadata.n", "op": "gte", "value": 3}
     for n, name in enumerate(users):
         client.user.update(user_id=name, metadata={"n": n})
@@ -117,8 +119,8 @@ def test_a_filter_holds_on_every_page(client: Userkeep, users: list[str]) -> Non
         client.user.get_sessions("a", filter=late),
     ):
         assert [session.session_id for session in sessions] == users[3:]
-    said = client.message.list_chunked("a", 2, filter=late)
-    assert [message.content for page in said for message in page] == users[3:]
+    chunks = client.message.list_chunked("a", 2, filter=late)
+    assert [message.content for page in chunks for message in page] == users[3:]
     for each in (client.message.list("a", filter=late), client.message.list_all("a", filter=late)):
         assert [message.content for message in each] == users[3:]
 
@@ -135,14 +137,16 @@ def test_a_filter_holds_on_every_page(client: Userkeep, users: list[str]) -> Non
     ],
     ids=repr,
 )
-def test_a_filter_that_cannot_be_sent_is_named(client: Userkeep, filter: Any, field: str) -> None:
+def test_errors_name_the_part_of_a_filter_that_cannot_be_sent(
+    client: Userkeep, filter: Any, field: str
+) -> None:
     for read in (client.user.list, client.session.list, partial(client.message.list, "s")):
-        with pytest.raises(InvalidField) as refused:
+        with pytest.raises(InvalidField) as rejected:
             read(filter=filter)
-        assert refused.value.fields == (field,)
+        assert rejected.value.fields == (field,)
 
 
-def test_whoever_stops_early_leaves_nothing_behind(client: Userkeep, users: list[str]) -> None:
+def test_iteration_can_stop_early_and_continue(client: Userkeep, users: list[str]) -> None:
     rows = client.user.list_all()
     for user in rows:
         if user.user_id == "c":
@@ -151,7 +155,7 @@ def test_whoever_stops_early_leaves_nothing_behind(client: Userkeep, users: list
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_awaited_lists_are_walked_and_left(backend: str) -> None:
+def test_async_iteration_can_stop_early(backend: str) -> None:
     async def main() -> list[str]:
         async with AsyncUserkeep.open(":memory:") as client:
             for name in "abcdefg":
@@ -167,7 +171,7 @@ def test_awaited_lists_are_walked_and_left(backend: str) -> None:
     assert anyio.run(main, backend=backend) == list("gfedcba")
 
 
-def test_a_page_that_could_not_be_read_can_be_asked_for_again(
+def test_a_page_that_could_not_be_read_can_be_requested_again(
     client: Userkeep, users: list[str]
 ) -> None:
     client.session.add(session_id="s")
@@ -181,21 +185,21 @@ def test_a_page_that_could_not_be_read_can_be_asked_for_again(
 
 
 @pytest.mark.parametrize("limit", ["abc", 0, 1001, 1.5, True, [10], float("nan")])
-def test_a_wrong_limit_is_named(client: Userkeep, limit: Any) -> None:
+def test_errors_name_an_invalid_limit(client: Userkeep, limit: Any) -> None:
     for call in (
         lambda: client.user.list(limit=limit),
         lambda: [*client.session.list_chunked(chunk_size=limit)],
         lambda: client.user.get_sessions("jane", limit=limit),
     ):
-        with pytest.raises(InvalidField) as refused:
+        with pytest.raises(InvalidField) as rejected:
             call()
-        assert refused.value.fields == ("limit",)
+        assert rejected.value.fields == ("limit",)
 
 
 # Filters.
 
 
-def test_metadata_is_compared_with_any_scalar_by_its_type(client: Userkeep) -> None:
+def test_metadata_is_compared_with_scalars_by_type(client: Userkeep) -> None:
     values: dict[str, Any] = {
         "text": "1", "one": 1, "half": 0.5, "true": True, "false": False, "null": None,
         "word": "null", "big": 2**53 + 1, "empty": "", "quotes": 'O\'Hara "x"', "zero": 0,
@@ -211,20 +215,20 @@ def test_metadata_is_compared_with_any_scalar_by_its_type(client: Userkeep) -> N
 
 
 @pytest.mark.parametrize("value", [[1], {"b": 1}, (1,), float("nan"), float("inf"), b"x", object()])
-def test_what_cannot_be_compared_is_named(client: Userkeep, value: Any) -> None:
-    with pytest.raises(InvalidField) as refused:
+def test_errors_name_values_that_cannot_be_compared(client: Userkeep, value: Any) -> None:
+    with pytest.raises(InvalidField) as rejected:
         client.user.list(metadata={"a": value})
-    assert refused.value.fields == ("metadata.a",)
+    assert rejected.value.fields == ("metadata.a",)
 
 
 @pytest.mark.parametrize("metadata", [[1], "a=1", 5, {5: 1}, {"\ud800": 1}])
-def test_conditions_that_are_none_are_named(client: Userkeep, metadata: Any) -> None:
-    with pytest.raises(InvalidField) as refused:
+def test_invalid_conditions_on_metadata_are_rejected(client: Userkeep, metadata: Any) -> None:
+    with pytest.raises(InvalidField) as rejected:
         client.session.list(metadata=metadata)
-    assert refused.value.fields == ("metadata",)
+    assert rejected.value.fields == ("metadata",)
 
 
-def test_times_may_have_a_zone_and_without_one_are_utc(client: Userkeep) -> None:
+def test_times_without_a_zone_are_utc(client: Userkeep) -> None:
     created_at = client.user.add(user_id="jane").created_at
     assert created_at.tzinfo is not None
     moment = timedelta(microseconds=1)
@@ -237,31 +241,31 @@ def test_times_may_have_a_zone_and_without_one_are_utc(client: Userkeep) -> None
     assert len(client.user.list(created_before=naive + moment)) == 1
 
 
-def test_messages_keep_the_times_that_they_are_given(client: Userkeep) -> None:
+def test_messages_keep_their_given_times(client: Userkeep) -> None:
     given = [
         datetime(2020, 2, 29, 12, tzinfo=UTC),
         datetime(2020, 2, 29, 12, 0, 0, 5),
         datetime(2020, 2, 29, 12, tzinfo=timezone(timedelta(hours=2))),
     ]
-    said = [NewMessage(content="x", created_at=each) for each in given]
-    kept = [each.created_at for each in client.message.add("s", said, user_id="jane")]
+    messages = [NewMessage(content="x", created_at=each) for each in given]
+    kept = [each.created_at for each in client.message.add("s", messages, user_id="jane")]
     assert kept == [each if each.tzinfo else each.replace(tzinfo=UTC) for each in given]
 
 
-# What an app says.
+# Values that apps pass.
 
 
 class Text(str):
-    """As templates and tables make them."""
+    """A str of a template library, for example."""
 
 
 class Number(int):
-    """An enumeration's, perhaps."""
+    """An int of an enumeration, for example."""
 
 
-def test_classes_of_the_apps_own_are_what_they_are_at_heart(client: Userkeep) -> None:
-    said = {"text": Text("a"), "number": Number(5), Text("key"): [Text("b")], "f": float("1.5")}
-    user = client.user.add(user_id=Text("jane"), email=Text("x"), metadata=said)
+def test_subclasses_of_str_and_int_are_accepted(client: Userkeep) -> None:
+    metadata = {"text": Text("a"), "number": Number(5), Text("key"): [Text("b")], "f": float("1.5")}
+    user = client.user.add(user_id=Text("jane"), email=Text("x"), metadata=metadata)
     assert (user.user_id, user.email) == ("jane", "x")
     assert user.metadata == {"text": "a", "number": 5, "key": ["b"], "f": 1.5}
     assert client.user.get(Text("jane")) == user
@@ -288,11 +292,11 @@ def test_data_is_any_json(client: Userkeep, name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["1e400", "1" * 5000, '{"a":[1e400,-1e400]}'], ids=["great", "long", "inside"]
 )
-def test_data_that_others_wrote_keeps_no_message_from_being_read(
+def test_data_with_huge_numbers_does_not_make_messages_unreadable(
     client: Userkeep, text: str
 ) -> None:
-    said = [NewMessage(content="x", data=msgspec.Raw(text.encode())), NewMessage(content="y")]
-    appended = client.message.add("s", said, user_id="jane")
+    new = [NewMessage(content="x", data=msgspec.Raw(text.encode())), NewMessage(content="y")]
+    appended = client.message.add("s", new, user_id="jane")
     for messages in (appended, client.message.list("s"), client.memory.get("s").messages):
         assert [message.content for message in messages] == ["x", "y"]
 
@@ -302,43 +306,43 @@ def test_data_that_others_wrote_keeps_no_message_from_being_read(
     [float("nan"), [float("inf")], {1: 2}, object(), {"a": b"x"}, "\ud800", {"\udc00": 1}],
     ids=["nan", "inf", "key", "object", "bytes", "half_a_pair", "half_a_pair_in_a_key"],
 )
-def test_data_that_is_no_json_is_named(client: Userkeep, data: Any) -> None:
-    said = [NewMessage(content="x"), NewMessage(content="x", data=data)]
-    with pytest.raises(InvalidField) as refused:
-        client.message.add("s", said, user_id="jane")
-    assert refused.value.fields == ("messages[1].data",)
+def test_errors_name_data_that_is_not_json(client: Userkeep, data: Any) -> None:
+    new = [NewMessage(content="x"), NewMessage(content="x", data=data)]
+    with pytest.raises(InvalidField) as rejected:
+        client.message.add("s", new, user_id="jane")
+    assert rejected.value.fields == ("messages[1].data",)
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), b"x", {5: 1}, (1,), datetime.now(UTC)])
-def test_metadata_that_is_no_json_is_named(client: Userkeep, value: Any) -> None:
-    with pytest.raises(InvalidField) as refused:
+def test_errors_name_metadata_that_is_not_json(client: Userkeep, value: Any) -> None:
+    with pytest.raises(InvalidField) as rejected:
         client.user.add(user_id="jane", metadata={"a": value})
-    assert refused.value.fields == ("metadata.a",)
+    assert rejected.value.fields == ("metadata.a",)
 
 
-def test_ids_are_text(client: Userkeep) -> None:
+def test_ids_must_be_text(client: Userkeep) -> None:
     wrong: list[Any] = [5, None, "", ".", "..", "\ud800", b"x"]
     for id_ in wrong:
-        with pytest.raises(InvalidField) as refused:
+        with pytest.raises(InvalidField) as rejected:
             client.user.get(id_)
-        assert refused.value.fields == ("user_id",)
+        assert rejected.value.fields == ("user_id",)
 
 
 @pytest.mark.parametrize("key", ["", "x" * 513, "é", " a", "a\n", 5])
-def test_keys_are_what_a_header_can_carry(client: Userkeep, key: Any) -> None:
-    with pytest.raises(InvalidField) as refused:
+def test_idempotency_keys_must_be_valid_headers(client: Userkeep, key: Any) -> None:
+    with pytest.raises(InvalidField) as rejected:
         client.user.add(user_id="jane", idempotency_key=key)
-    assert refused.value.fields == ("idempotency_key",)
+    assert rejected.value.fields == ("idempotency_key",)
 
 
 @pytest.mark.parametrize("revision", ["1", 1.5, True, -1, 10**18])
-def test_revisions_are_whole_numbers(client: Userkeep, revision: Any) -> None:
-    with pytest.raises(InvalidField) as refused:
+def test_revisions_must_be_integers(client: Userkeep, revision: Any) -> None:
+    with pytest.raises(InvalidField) as rejected:
         client.user.put(user_id="jane", if_revision=revision)
-    assert refused.value.fields == ("if_revision",)
+    assert rejected.value.fields == ("if_revision",)
 
 
-def test_a_request_and_its_fields_are_not_given_together(client: Userkeep) -> None:
+def test_a_request_and_fields_together_are_a_type_error(client: Userkeep) -> None:
     add: Any = client.user.add
     for call in (
         lambda: add(CreateUserRequest(user_id="jane"), email="x"),
@@ -353,7 +357,7 @@ def test_a_request_and_its_fields_are_not_given_together(client: Userkeep) -> No
     assert client.user.list() == []
 
 
-# Appends of any number.
+# Bulk appends.
 
 
 def numbered(count: int, **fields: Any) -> Iterator[NewMessage]:
@@ -361,42 +365,42 @@ def numbered(count: int, **fields: Any) -> Iterator[NewMessage]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
-def test_any_number_is_appended_in_order(client: Userkeep, count: int) -> None:
+def test_any_number_of_messages_is_appended_in_order(client: Userkeep, count: int) -> None:
     client.session.add(session_id="s")
     assert client.message.add_bulk("s", numbered(count)) == count
-    said = [message.content for message in client.message.list_all("s")]
-    assert said == [str(number) for number in range(count)]
+    contents = [message.content for message in client.message.list_all("s")]
+    assert contents == [str(number) for number in range(count)]
 
 
-def test_large_messages_go_in_smaller_batches(client: Userkeep) -> None:
-    said = [NewMessage(content="\n" * MIB, data="x" * (MIB - 2)) for _ in range(7)]
-    assert client.message.add_bulk("s", said, user_id="jane") == 7
+def test_large_messages_are_sent_in_smaller_batches(client: Userkeep) -> None:
+    new = [NewMessage(content="\n" * MIB, data="x" * (MIB - 2)) for _ in range(7)]
+    assert client.message.add_bulk("s", new, user_id="jane") == 7
     assert client.session.get("s").message_count == 7
 
 
-def test_a_batch_that_is_refused_tells_what_is_there(client: Userkeep) -> None:
-    def said() -> Iterator[NewMessage]:
+def test_the_error_of_a_batch_has_the_number_of_appended_messages(client: Userkeep) -> None:
+    def source() -> Iterator[NewMessage]:
         yield from numbered(1500)
         yield NewMessage(content="\0")
 
-    with pytest.raises(InvalidField) as refused:
-        client.message.add_bulk("s", said(), user_id="jane")
-    assert refused.value.__notes__ == ["1000 messages were appended before."]
-    assert refused.value.fields == ("messages[500].content",)
+    with pytest.raises(InvalidField) as rejected:
+        client.message.add_bulk("s", source(), user_id="jane")
+    assert rejected.value.__notes__ == ["1000 messages were appended before."]
+    assert rejected.value.fields == ("messages[500].content",)
     assert client.session.get("s").message_count == 1000
 
 
-def test_a_source_that_fails_tells_what_is_there_too(client: Userkeep) -> None:
-    def said() -> Iterator[NewMessage]:
+def test_the_error_of_the_source_has_the_number_of_appended_messages(client: Userkeep) -> None:
+    def source() -> Iterator[NewMessage]:
         yield from numbered(1001)
         raise OSError("the file has ended")
 
     with pytest.raises(OSError, match="ended") as failed:
-        client.message.add_bulk("s", said(), user_id="jane")
+        client.message.add_bulk("s", source(), user_id="jane")
     assert failed.value.__notes__ == ["1000 messages were appended before."]
 
 
-def test_a_history_can_be_filled_in_again_where_it_stopped(client: Userkeep) -> None:
+def test_importing_a_message_twice_is_rejected_by_its_uuid(client: Userkeep) -> None:
     uuid = "75c40217-9af1-407d-b9a6-367069d29dd5"
     client.message.add("s", NewMessage(content="x", uuid=uuid), user_id="jane")
     with pytest.raises(AlreadyExists):

@@ -1,4 +1,4 @@
-"""What is sent again, and what is not."""
+"""Which calls are retried, and which errors are raised."""
 
 import json
 import time
@@ -9,7 +9,17 @@ import pytest
 
 import userkeep
 from devtools.ports import free_port
-from tests.sdk.far_end import BROKEN, HTML, SILENT, USER, WAYS, Answer, ask, far_end, refusal
+from tests.sdk.fake_server import (
+    CLOSED,
+    HTML,
+    MODES,
+    NO_RESPONSE,
+    USER,
+    Response,
+    call,
+    error_response,
+    fake_server,
+)
 from userkeep import (
     ConnectionFailed,
     NewMessage,
@@ -22,10 +32,10 @@ from userkeep import (
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.retries import RetryPolicy
 
-UNAVAILABLE = refusal(503, "unavailable", Retry_After="0")
-LIMITED = refusal(429, "rate_limited", Retry_After="0")
+UNAVAILABLE = error_response(503, "unavailable", Retry_After="0")
+LIMITED = error_response(429, "rate_limited", Retry_After="0")
 
-Do = Callable[[Any], Any]
+Method = Callable[[Any], Any]
 
 
 def get(client: Any) -> Any:
@@ -60,59 +70,59 @@ def verify(client: Any) -> Any:
     return client.erasure.verify("1", search_terms=["Jane Doe"])
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
     """How the client waits."""
     name: str = request.param
     return name
 
 
-@pytest.mark.parametrize("do", [get, add, put, update])
-@pytest.mark.parametrize("first", [BROKEN, UNAVAILABLE, LIMITED, HTML])
-def test_what_does_no_harm_twice_is_sent_again(way: str, do: Do, first: Answer) -> None:
-    with far_end(first, Answer()) as server:
-        user = ask(way, server.url, do)
-    assert (user.user_id, len(server.asked)) == ("jane", 2)
-    assert server.asked[0].body == server.asked[1].body
+@pytest.mark.parametrize("method", [get, add, put, update])
+@pytest.mark.parametrize("first", [CLOSED, UNAVAILABLE, LIMITED, HTML])
+def test_safe_calls_are_retried(mode: str, method: Method, first: Response) -> None:
+    with fake_server(first, Response()) as server:
+        user = call(mode, server.url, method)
+    assert (user.user_id, len(server.requests)) == ("jane", 2)
+    assert server.requests[0].body == server.requests[1].body
 
 
-def test_a_search_is_sent_again(way: str) -> None:
-    with far_end(BROKEN, UNAVAILABLE, Answer(body=b'{"items":[]}')) as server:
-        assert ask(way, server.url, search) == []
-    assert len(server.asked) == 3
+def test_a_search_is_retried(mode: str) -> None:
+    with fake_server(CLOSED, UNAVAILABLE, Response(body=b'{"items":[]}')) as server:
+        assert call(mode, server.url, search) == []
+    assert len(server.requests) == 3
 
 
-def test_every_sending_of_a_post_has_the_same_key(way: str) -> None:
-    with far_end(BROKEN, UNAVAILABLE, LIMITED, Answer()) as server:
-        ask(way, server.url, add)
+def test_all_attempts_of_a_post_have_the_same_key(mode: str) -> None:
+    with fake_server(CLOSED, UNAVAILABLE, LIMITED, Response()) as server:
+        call(mode, server.url, add)
     assert len(server.keys) == 4
     assert server.keys[0]
     assert len({*server.keys}) == 1
 
 
-def test_each_post_has_a_key_of_its_own() -> None:
-    with far_end() as server:
+def test_each_post_has_its_own_key() -> None:
+    with fake_server() as server:
         for _ in range(2):
-            ask("sync", server.url, add)
+            call("sync", server.url, add)
     assert len({*server.keys}) == 2
 
 
-def test_the_apps_own_key_is_sent_each_time(way: str) -> None:
-    with far_end(BROKEN, Answer()) as server:
-        ask(way, server.url, lambda client: client.user.add(user_id="a", idempotency_key="mine"))
+def test_all_attempts_have_the_key_of_the_app(mode: str) -> None:
+    with fake_server(CLOSED, Response()) as server:
+        call(mode, server.url, lambda client: client.user.add(user_id="a", idempotency_key="mine"))
     assert server.keys == ["mine", "mine"]
 
 
-def test_a_verification_is_sent_again(way: str) -> None:
+def test_a_verification_is_retried(mode: str) -> None:
     with (
-        far_end(BROKEN, UNAVAILABLE, refusal(404, "not_found")) as server,
+        fake_server(CLOSED, UNAVAILABLE, error_response(404, "not_found")) as server,
         pytest.raises(userkeep.NotFound),
     ):
-        ask(way, server.url, verify)
-    assert len(server.asked) == 3
+        call(mode, server.url, verify)
+    assert len(server.requests) == 3
 
 
-def verification(status: int, state: str, problem: str | None = None) -> Answer:
+def verification(status: int, state: str, problem: str | None = None) -> Response:
     """A verification as a server sends it, whose id is "7"."""
     found = {"finished": False}.get(state)
     purge: dict[str, Any] = {"requested_at": None, "phase": None, "problem": None}
@@ -143,55 +153,55 @@ def verification(status: int, state: str, problem: str | None = None) -> Answer:
         "scanned": [],
         "skipped": [],
     }
-    return Answer(status, json.dumps(body).encode())
+    return Response(status, json.dumps(body).encode())
 
 
-def test_a_verification_is_polled_until_it_is_finished(way: str) -> None:
+def test_a_verification_is_polled_until_it_is_finished(mode: str) -> None:
     running, finished = verification(202, "running"), verification(200, "finished")
-    with far_end(running, running, finished) as server:
-        verified = ask(way, server.url, verify)
+    with fake_server(running, running, finished) as server:
+        verified = call(mode, server.url, verify)
     assert (verified.state, verified.found) == ("finished", False)
-    assert [(asked.method, asked.path) for asked in server.asked] == [
+    assert [(each.method, each.path) for each in server.requests] == [
         ("POST", "/v1/erasures/1/verify"),
         ("GET", "/v1/verifications/7"),
         ("GET", "/v1/verifications/7"),
     ]
 
 
-def test_a_verification_that_failed_raises_its_problem(way: str) -> None:
+def test_a_verification_that_failed_raises_its_problem(mode: str) -> None:
     failed = verification(200, "failed", "It was interrupted.")
-    with far_end(failed) as server, pytest.raises(Unavailable, match="It was interrupted"):
-        ask(way, server.url, verify)
-    assert len(server.asked) == 1
+    with fake_server(failed) as server, pytest.raises(Unavailable, match="It was interrupted"):
+        call(mode, server.url, verify)
+    assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("do", [get, put, update, delete, search, verify])
-def test_only_a_post_that_writes_has_a_key(do: Do) -> None:
-    with far_end(refusal(404, "not_found")) as server, pytest.raises(userkeep.NotFound):
-        ask("sync", server.url, do)
+@pytest.mark.parametrize("method", [get, put, update, delete, search, verify])
+def test_only_a_post_that_writes_has_a_key(method: Method) -> None:
+    with fake_server(error_response(404, "not_found")) as server, pytest.raises(userkeep.NotFound):
+        call("sync", server.url, method)
     assert server.keys == [None]
 
 
-@pytest.mark.parametrize("lost", [BROKEN, HTML])
-def test_an_erasure_whose_answer_was_lost_is_not_asked_for_again(way: str, lost: Answer) -> None:
-    with far_end(lost) as server, pytest.raises(ConnectionFailed):
-        ask(way, server.url, delete)
-    assert len(server.asked) == 1
+@pytest.mark.parametrize("lost", [CLOSED, HTML])
+def test_a_deletion_is_not_retried_after_a_lost_response(mode: str, lost: Response) -> None:
+    with fake_server(lost) as server, pytest.raises(ConnectionFailed):
+        call(mode, server.url, delete)
+    assert len(server.requests) == 1
 
 
-def test_an_erasure_that_the_server_could_not_take_is_asked_for_again() -> None:
+def test_a_deletion_is_retried_if_the_server_is_unavailable() -> None:
     with (
-        far_end(UNAVAILABLE, refusal(404, "not_found")) as server,
+        fake_server(UNAVAILABLE, error_response(404, "not_found")) as server,
         pytest.raises(userkeep.NotFound),
     ):
-        ask("sync", server.url, delete)
-    assert len(server.asked) == 2
+        call("sync", server.url, delete)
+    assert len(server.requests) == 2
 
 
-def test_a_change_to_a_revision_whose_answer_was_lost_is_not_made_again(way: str) -> None:
-    with far_end(BROKEN) as server, pytest.raises(ConnectionFailed):
-        ask(way, server.url, update_revision)
-    assert len(server.asked) == 1
+def test_an_update_of_a_revision_is_not_retried_after_a_lost_response(mode: str) -> None:
+    with fake_server(CLOSED) as server, pytest.raises(ConnectionFailed):
+        call(mode, server.url, update_revision)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -203,19 +213,19 @@ def test_a_change_to_a_revision_whose_answer_was_lost_is_not_made_again(way: str
         (503, "storage"), (501, "not_implemented"), (500, "of_another_version"),
     ],
 )  # fmt: skip
-def test_a_refusal_is_raised_at_once_by_its_code(status: int, code: str) -> None:
+def test_an_error_response_is_raised_immediately_with_its_code(status: int, code: str) -> None:
     with (
-        far_end(refusal(status, code)) as server,
+        fake_server(error_response(status, code)) as server,
         pytest.raises(userkeep.UserkeepError) as raised,
     ):
-        ask("sync", server.url, get)
-    assert len(server.asked) == 1
+        call("sync", server.url, get)
+    assert len(server.requests) == 1
     error = raised.value
-    assert (error.code, error.detail, error.fields) == (code, f"{code} it is.", ("x",))
+    assert (error.code, error.detail, error.fields) == (code, f"The error is {code}.", ("x",))
     assert str(error) == error.detail
 
 
-def test_each_code_has_a_class_of_its_own() -> None:
+def test_each_code_has_its_own_class() -> None:
     codes = {
         "bad_request": userkeep.BadRequest,
         "unauthenticated": userkeep.Unauthenticated,
@@ -225,138 +235,144 @@ def test_each_code_has_a_class_of_its_own() -> None:
         "of_another_version": userkeep.ServerError,
     }
     for code, kind in codes.items():
-        with far_end(refusal(400, code)) as server, pytest.raises(kind) as raised:
-            ask("sync", server.url, get)
+        with fake_server(error_response(400, code)) as server, pytest.raises(kind) as raised:
+            call("sync", server.url, get)
         assert type(raised.value) is kind
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
-    [(UNAVAILABLE, Unavailable), (LIMITED, RateLimited), (BROKEN, ConnectionFailed)],
+    ("response", "kind"),
+    [(UNAVAILABLE, Unavailable), (LIMITED, RateLimited), (CLOSED, ConnectionFailed)],
 )
-def test_attempts_have_an_end(way: str, answer: Answer, kind: type[Exception]) -> None:
-    with far_end(answer) as server, pytest.raises(kind):
-        ask(way, server.url, get, attempts=3)
-    assert len(server.asked) == 3
+def test_the_number_of_attempts_is_limited(
+    mode: str, response: Response, kind: type[Exception]
+) -> None:
+    with fake_server(response) as server, pytest.raises(kind):
+        call(mode, server.url, get, attempts=3)
+    assert len(server.requests) == 3
 
 
-def test_one_attempt_is_one() -> None:
-    with far_end(UNAVAILABLE) as server, pytest.raises(Unavailable):
-        ask("sync", server.url, get, attempts=1)
-    assert len(server.asked) == 1
+def test_one_attempt_is_not_retried() -> None:
+    with fake_server(UNAVAILABLE) as server, pytest.raises(Unavailable):
+        call("sync", server.url, get, attempts=1)
+    assert len(server.requests) == 1
 
 
-def test_the_server_is_asked_again_when_it_says_and_not_before(way: str) -> None:
-    with far_end(refusal(503, "unavailable", Retry_After="1"), Answer()) as server:
+def test_a_retry_waits_for_retry_after(mode: str) -> None:
+    with fake_server(error_response(503, "unavailable", Retry_After="1"), Response()) as server:
         began = time.monotonic()
-        ask(way, server.url, get)
+        call(mode, server.url, get)
         assert time.monotonic() - began >= 1
 
 
 @pytest.mark.parametrize(
-    "said", ["soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-1", "\u00b2", "1.5", ""]
+    "retry_after", ["soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-1", "\u00b2", "1.5", ""]
 )
-def test_what_is_no_number_of_seconds_is_not_waited_for(said: str) -> None:  # fmt: skip
-    with far_end(refusal(503, "unavailable", Retry_After=said), Answer()) as server:
-        assert ask("sync", server.url, get).user_id == "jane"
+def test_an_invalid_retry_after_is_ignored(retry_after: str) -> None:  # fmt: skip
+    with fake_server(
+        error_response(503, "unavailable", Retry_After=retry_after), Response()
+    ) as server:
+        assert call("sync", server.url, get).user_id == "jane"
 
 
-def test_nobody_waits_for_a_server_that_is_away_for_long(way: str) -> None:
+def test_a_long_retry_after_is_not_waited_for(mode: str) -> None:
     with (
-        far_end(refusal(503, "unavailable", Retry_After="3600")) as server,
+        fake_server(error_response(503, "unavailable", Retry_After="3600")) as server,
         pytest.raises(Unavailable),
     ):
-        ask(way, server.url, get)
-    assert len(server.asked) == 1
+        call(mode, server.url, get)
+    assert len(server.requests) == 1
 
 
-def test_pauses_grow_up_to_five_seconds_and_are_never_the_same() -> None:
+def test_delays_grow_up_to_five_seconds_with_jitter() -> None:
     policy = RetryPolicy(attempts=100)
     call = make_call("users.get", {"user_id": "jane"})
-    for attempt, longest_s in ((1, 0.1), (2, 0.2), (3, 0.4), (7, 5.0), (50, 5.0)):
-        pauses = [policy.delay_s(call, attempt, Unavailable(), None) or 0 for _ in range(50)]
-        assert longest_s / 2 <= min(pauses) <= max(pauses) <= longest_s
-        assert len({*pauses}) > 25
+    for attempt, max_s in ((1, 0.1), (2, 0.2), (3, 0.4), (7, 5.0), (50, 5.0)):
+        delays = [policy.delay_s(call, attempt, Unavailable(), None) or 0 for _ in range(50)]
+        assert max_s / 2 <= min(delays) <= max(delays) <= max_s
+        assert len({*delays}) > 25
 
 
-def test_a_server_that_keeps_silent_is_given_up(way: str) -> None:
-    with far_end(SILENT) as server, pytest.raises(TimedOut) as raised:
-        ask(way, server.url, get, timeout_s=0.2, attempts=1)
+def test_a_server_that_does_not_respond_times_out(mode: str) -> None:
+    with fake_server(NO_RESPONSE) as server, pytest.raises(TimedOut) as raised:
+        call(mode, server.url, get, timeout_s=0.2, attempts=1)
     assert raised.value.code == "timed_out"
     assert server.url in raised.value.detail
 
 
-def test_a_post_that_was_not_answered_in_time_is_sent_again_with_its_key(way: str) -> None:
-    with far_end(SILENT, Answer()) as server:
-        assert ask(way, server.url, add, timeout_s=0.2).user_id == "jane"
-    assert len(server.asked) == 2
+def test_a_post_that_times_out_is_retried_with_its_key(mode: str) -> None:
+    with fake_server(NO_RESPONSE, Response()) as server:
+        assert call(mode, server.url, add, timeout_s=0.2).user_id == "jane"
+    assert len(server.requests) == 2
     assert len({*server.keys}) == 1
 
 
-def test_an_erasure_that_was_not_answered_in_time_is_not_asked_for_again(way: str) -> None:
-    with far_end(SILENT) as server, pytest.raises(TimedOut):
-        ask(way, server.url, delete, timeout_s=0.2)
-    assert len(server.asked) == 1
+def test_a_deletion_that_times_out_is_not_retried(mode: str) -> None:
+    with fake_server(NO_RESPONSE) as server, pytest.raises(TimedOut):
+        call(mode, server.url, delete, timeout_s=0.2)
+    assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("do", [get, add, delete])
-def test_where_no_server_is_the_url_is_named(way: str, do: Do) -> None:
+@pytest.mark.parametrize("method", [get, add, delete])
+def test_the_error_names_the_url_if_no_server_runs(mode: str, method: Method) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ConnectionFailed) as raised:
-        ask(way, url, do, attempts=2)
+        call(mode, url, method, attempts=2)
     assert url in raised.value.detail
     assert "Check that the server is running" in raised.value.detail
 
 
-def test_a_password_in_the_url_is_not_told() -> None:
+def test_errors_do_not_contain_the_password_of_the_url() -> None:
     with pytest.raises(ConnectionFailed) as raised:
-        ask("sync", f"http://jane:hunter2@127.0.0.1:{free_port()}", get, attempts=1)
+        call("sync", f"http://jane:hunter2@127.0.0.1:{free_port()}", get, attempts=1)
     assert "hunter2" not in str(raised.value)
     assert "hunter2" not in str(raised.value.__cause__)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
-        Answer(200, b"<html>Welcome to your router</html>"),
-        Answer(200, b"\xff"),
-        Answer(200, b"[" * 100_000),
-        Answer(200, b'{"user_id": 5}'),
-        Answer(200, b""),
-        Answer(404, b"<html>Not found</html>"),
-        Answer(301, b"", {"Location": "https://elsewhere.example"}),
-        Answer(500, b'{"detail": "Internal error"}'),
-        Answer(500, b"\xff"),
+        Response(200, b"<html>Welcome to your router</html>"),
+        Response(200, b"\xff"),
+        Response(200, b"[" * 100_000),
+        Response(200, b'{"user_id": 5}'),
+        Response(200, b""),
+        Response(404, b"<html>Not found</html>"),
+        Response(301, b"", {"Location": "https://elsewhere.example"}),
+        Response(500, b'{"detail": "Internal error"}'),
+        Response(500, b"\xff"),
     ],
     ids=["html", "bytes", "nested", "no_user", "empty", "404", "elsewhere", "other_json", "500"],
 )
-def test_what_is_not_userkeep_is_told(way: str, answer: Answer) -> None:
-    with far_end(answer) as server, pytest.raises(UnexpectedAnswer) as raised:
-        ask(way, server.url, get)
-    assert f"HTTP {answer.status}" in raised.value.detail
-    assert len(server.asked) == 1
+def test_a_response_of_another_server_raises_unexpected_answer(
+    mode: str, response: Response
+) -> None:
+    with fake_server(response) as server, pytest.raises(UnexpectedAnswer) as raised:
+        call(mode, server.url, get)
+    assert f"HTTP {response.status}" in raised.value.detail
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
     ("status", "kind"), [(413, userkeep.TooLarge), (429, RateLimited), (503, Unavailable)]
 )
-def test_what_stands_before_the_server_is_understood(status: int, kind: type[Exception]) -> None:
+def test_errors_of_proxies_are_mapped(status: int, kind: type[Exception]) -> None:
     with (
-        far_end(Answer(status, b"<html></html>", {"Retry-After": "0"})) as server,
+        fake_server(Response(status, b"<html></html>", {"Retry-After": "0"})) as server,
         pytest.raises(kind, match=f"HTTP {status}"),
     ):
-        ask("sync", server.url, get, attempts=2)
+        call("sync", server.url, get, attempts=2)
 
 
-def test_an_answer_of_a_later_version_may_have_more_fields() -> None:
+def test_unknown_fields_of_later_versions_are_ignored() -> None:
     body = str({**USER, "mood": "gloomy"}).replace("None", "null").replace("'", '"').encode()
-    with far_end(Answer(200, body)) as server:
-        assert ask("sync", server.url, get).user_id == "jane"
+    with fake_server(Response(200, body)) as server:
+        assert call("sync", server.url, get).user_id == "jane"
 
 
 def test_bulk_appends_have_a_key_for_each_batch() -> None:
-    appended = Answer(201, b'{"session_id": "s", "messages": []}')
-    with far_end(appended, BROKEN, appended) as server, Userkeep(server.url) as client:
+    appended = Response(201, b'{"session_id": "s", "messages": []}')
+    with fake_server(appended, CLOSED, appended) as server, Userkeep(server.url) as client:
         assert client.message.add_bulk("s", (NewMessage(content="x") for _ in range(1500))) == 1500
     first, second, third = server.keys
     assert first != second == third

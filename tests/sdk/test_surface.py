@@ -1,6 +1,6 @@
-"""The public surface, as a list: whoever changes it sees what they change for others.
+"""The public surface as a list, so that a change of it is visible in review.
 
-python -m tests.sdk.test_surface    writes the list anew
+python -m tests.sdk.test_surface    writes the list again
 """
 
 import inspect
@@ -22,22 +22,22 @@ PARTS = ("user", "session", "message", "memory", "erasure")
 
 
 def surface() -> str:
-    """All that an app may lean on, a line each."""
+    """Return everything that an app may rely on, one per line."""
     lines: list[str] = []
     for name in sorted(userkeep.__all__):
         lines += described(name, getattr(userkeep, name))
     for part in PARTS:
-        lines += methods(f"Userkeep.{part}", part_of(waiting.Client, part))
+        lines += methods(f"Userkeep.{part}", class_of(waiting.Client, part))
     return "".join(f"{MODULES.sub('', line)}\n" for line in lines)
 
 
-def part_of(client: type[Any], part: str) -> type[Any]:
-    """The class of `client.user` and its like."""
+def class_of(client: type[Any], part: str) -> type[Any]:
+    """Return the class of a part of the client, such as `client.user`."""
     return type(getattr(client(None), part))
 
 
 def described(name: str, value: Any) -> Iterator[str]:
-    """A name of the package."""
+    """Return the lines of a name of the package."""
     if not isinstance(value, type):
         yield f"{name}: {type(value).__name__}"
         return
@@ -55,12 +55,12 @@ def described(name: str, value: Any) -> Iterator[str]:
 
 
 def is_needed(struct: type[msgspec.Struct], field: str) -> bool:
-    """Whether a field must be given where one is made."""
+    """Return whether a field is required."""
     return field in {each.name for each in msgspec.structs.fields(struct) if each.required}
 
 
 def text_of(kind: Any) -> str:
-    """A type as it is written."""
+    """Return a type as it is written in code."""
     if get_origin(kind) in {Union, UnionType}:
         return " | ".join(map(text_of, get_args(kind)))
     if kind is NoneType:
@@ -69,7 +69,7 @@ def text_of(kind: Any) -> str:
 
 
 def methods(name: str, value: type[Any]) -> Iterator[str]:
-    """The methods of a class, and the forms in which each may be called."""
+    """Return the methods of a class, with all overloads."""
     for method, function in sorted(inspect.getmembers(value, callable)):
         if method.startswith("_"):
             continue
@@ -77,11 +77,11 @@ def methods(name: str, value: type[Any]) -> Iterator[str]:
             yield f"{name}.{method}{inspect.signature(form)}"
 
 
-def test_the_surface_is_as_listed() -> None:
-    assert surface() == LIST.read_text(), "python -m tests.sdk.test_surface writes it anew"
+def test_the_public_surface_is_as_listed() -> None:
+    assert surface() == LIST.read_text(), "python -m tests.sdk.test_surface writes it again"
 
 
-def test_all_that_is_exported_is_there_and_nothing_else_is_meant() -> None:
+def test_all_lists_every_public_name() -> None:
     ours = {
         name
         for name, value in vars(userkeep).items()
@@ -92,7 +92,7 @@ def test_all_that_is_exported_is_there_and_nothing_else_is_meant() -> None:
 
 def test_both_clients_have_the_same_methods_and_arguments() -> None:
     for part in PARTS:
-        sync, async_ = part_of(waiting.Client, part), part_of(awaited.AsyncClient, part)
+        sync, async_ = class_of(waiting.Client, part), class_of(awaited.AsyncClient, part)
         names = [name for name in vars(sync) if not name.startswith("_")]
         assert names == [name for name in vars(async_) if not name.startswith("_")]
         for name in names:
@@ -100,11 +100,11 @@ def test_both_clients_have_the_same_methods_and_arguments() -> None:
             assert one.parameters == other.parameters, (part, name)
 
 
-def test_every_class_and_method_tells_what_it_is_for() -> None:
+def test_every_class_and_method_has_a_docstring() -> None:
     for name in userkeep.__all__:
         assert name == "__version__" or inspect.getdoc(getattr(userkeep, name)), name
     for part in PARTS:
-        for name, function in inspect.getmembers(part_of(waiting.Client, part), callable):
+        for name, function in inspect.getmembers(class_of(waiting.Client, part), callable):
             assert name.startswith("_") or function.__doc__, (part, name)
 
 

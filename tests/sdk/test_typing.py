@@ -1,4 +1,4 @@
-"""What a type checker makes of an app: all that is right passes, all that is wrong is found."""
+"""Type checking of apps: valid calls pass, and invalid calls are found."""
 
 import re
 import subprocess
@@ -47,10 +47,10 @@ def sync(client: Userkeep) -> None:
     sessions = client.session.list(user_id="jane", created_before=datetime.now())
     erasure = client.session.delete("s")
 
-    said = NewMessage(content="x", role_type="user", data=[1], created_at=datetime.now())
-    messages: list[Message] = client.message.add("s", said)
-    messages = client.message.add("s", [said, said], user_id="jane", idempotency_key="k")
-    count: int = client.message.add_bulk("s", (said for _ in range(3)), user_id="jane")
+    new = NewMessage(content="x", role_type="user", data=[1], created_at=datetime.now())
+    messages: list[Message] = client.message.add("s", new)
+    messages = client.message.add("s", [new, new], user_id="jane", idempotency_key="k")
+    count: int = client.message.add_bulk("s", (new for _ in range(3)), user_id="jane")
     message: Message = client.message.update("s", messages[0].uuid, content="y", metadata=None)
     message = client.message.get("s", message.uuid)
     erasure = client.message.delete("s", message.uuid)
@@ -60,9 +60,10 @@ def sync(client: Userkeep) -> None:
     hits = client.search(session_id="s", created_after=datetime.now(), role_weights={"user": 2})
     found: FoundMessage = hits[0].message
     snippet: Snippet = hits[0].snippet
-    why: Explanation | None = client.search("shoes", explain=True)[0].explanation
+    explanation: Explanation | None = client.search("shoes", explain=True)[0].explanation
     message = found
-    print(found.session_id, snippet.text, [(mark.start, mark.end) for mark in snippet.marks], why)
+    print(found.session_id, snippet.text, [(mark.start, mark.end) for mark in snippet.marks])
+    print(explanation)
     erasure = client.erasure.get(erasure.id)
     state: str = erasure.state
     erasures: Page[Erasure] = client.erasure.list()
@@ -102,8 +103,8 @@ async def main() -> None:
     try:
         pass
     except NotFound as error:
-        told: tuple[str, str, tuple[str, ...]] = (error.code, error.detail, error.fields)
-        print(told)
+        about: tuple[str, str, tuple[str, ...]] = (error.code, error.detail, error.fields)
+        print(about)
     except (UserkeepError, userkeep.SettingError):
         raise
 """
@@ -153,7 +154,7 @@ async def wrong_too(client: AsyncUserkeep) -> None:
 """
 
 
-def test_an_app_is_checked_as_it_is_written(tmp_path: Path) -> None:
+def test_mypy_accepts_valid_calls_and_finds_invalid_ones(tmp_path: Path) -> None:
     (tmp_path / "right.py").write_text(RIGHT)
     (tmp_path / "wrong.py").write_text(WRONG)
     result = subprocess.run(
@@ -170,6 +171,6 @@ def test_an_app_is_checked_as_it_is_written(tmp_path: Path) -> None:
     assert found == expected, result.stdout + result.stderr
 
 
-def test_the_package_says_that_it_is_typed() -> None:
+def test_the_package_is_marked_as_typed() -> None:
     assert userkeep.__file__
     assert Path(userkeep.__file__).with_name("py.typed").is_file()

@@ -1,4 +1,4 @@
-"""A piece of an app as a process of its own."""
+"""Code of an app in a process of its own."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from textwrap import dedent
 
 
 def start(code: str, *arguments: object, folder: Path, **settings: str) -> "subprocess.Popen[str]":
-    """A process that runs the code; its arguments are in sys.argv[1:], what it prints in stdout.
+    """Start a process that runs the code, with the arguments in sys.argv[1:].
 
     Every warning in it is an error.
     """
@@ -25,7 +25,7 @@ def start(code: str, *arguments: object, folder: Path, **settings: str) -> "subp
 
 
 def run(code: str, *arguments: object, folder: Path, **settings: str) -> str:
-    """What the code printed, once it has ended well, and without a word on stderr."""
+    """Run the code and return its output. It must succeed, and print nothing to stderr."""
     process = start(code, *arguments, folder=folder, **settings)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")

@@ -115,13 +115,13 @@ class _Texts:
 
     def __init__(self, dialect: str) -> None:
         self._queries: Mapping[str, Query] = load_queries(dialect)
-        self._printer = PostgresFilterCompiler if dialect == "postgres" else SqliteFilterCompiler
+        self._compiler = PostgresFilterCompiler if dialect == "postgres" else SqliteFilterCompiler
 
     def of(self, query: str, values: Values) -> tuple[str, Values]:
         text = self._queries[query].text(values)
         if values.get("filter") is None:
             return text, values
-        return with_filter(text, values, self._printer())
+        return with_filter(text, values, self._compiler())
 
 
 class RecordingTransaction:

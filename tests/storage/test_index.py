@@ -1,4 +1,4 @@
-"""The index of words: whatever happens to messages, it says what they say."""
+"""The full-text index matches the messages, whatever happens to them."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ WORDS = _TEXT.split()
 
 @pytest.fixture(params=["sqlite file", "sqlite memory", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a database that is not there yet, or empty."""
+    """The URL of a database that does not exist yet, or is empty."""
     match request.param:
         case "sqlite file":
             return f"sqlite:///{tmp_path}/userkeep.db"
@@ -39,7 +39,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def client(url: str) -> Iterator[Userkeep]:
-    """An open database."""
+    """A client of an open database."""
     with closing(Userkeep.open(url, secret=SECRET)) as client:
         yield client
 
@@ -49,58 +49,64 @@ def instance_of(client: Userkeep) -> Instance:
     return opened
 
 
-def said(chance: random.Random) -> str:
-    return " ".join(chance.choice(WORDS) for _ in range(chance.randrange(60)))
+def random_text(rng: random.Random) -> str:
+    return " ".join(rng.choice(WORDS) for _ in range(rng.randrange(60)))
 
 
-def messages(chance: random.Random) -> list[NewMessage]:
+def messages(rng: random.Random) -> list[NewMessage]:
     roles = [("Jane", "user"), ("user", "user"), ("Bob Ray", "norole"), ("ai", "assistant")]
     return [
-        NewMessage(content=said(chance), role=role, role_type=role_type)  # type: ignore[arg-type]
-        for role, role_type in (chance.choice(roles) for _ in range(chance.randrange(1, 6)))
+        NewMessage(content=random_text(rng), role=role, role_type=role_type)  # type: ignore[arg-type]
+        for role, role_type in (rng.choice(roles) for _ in range(rng.randrange(1, 6)))
     ]
 
 
-def change_something(client: Userkeep, chance: random.Random) -> None:
-    session_id, user_id = f"s{chance.randrange(12)}", f"u{chance.randrange(4)}"
-    owner = user_id if chance.random() < 0.5 else None
+def change_something(client: Userkeep, rng: random.Random) -> None:
+    session_id, user_id = f"s{rng.randrange(12)}", f"u{rng.randrange(4)}"
+    owner = user_id if rng.random() < 0.5 else None
     change: list[Callable[[], Any]] = [
-        lambda: client.message.add(session_id, messages(chance), user_id=owner),
-        lambda: client.message.add(session_id, messages(chance), user_id=user_id),
+        lambda: client.message.add(session_id, messages(rng), user_id=owner),
+        lambda: client.message.add(session_id, messages(rng), user_id=user_id),
         lambda: client.session.add(session_id=session_id),
         lambda: client.session.update(session_id=session_id, user_id=user_id),
-        lambda: client.message.update(session_id, one_of(client, session_id), content=said(chance)),
-        lambda: client.message.update(session_id, one_of(client, session_id), role="Jane"),
-        lambda: client.message.update(session_id, one_of(client, session_id), metadata={"a": 1}),
-        lambda: client.message.delete(session_id, one_of(client, session_id)),
+        lambda: client.message.update(
+            session_id, first_message_of(client, session_id), content=random_text(rng)
+        ),
+        lambda: client.message.update(
+            session_id, first_message_of(client, session_id), role="Jane"
+        ),
+        lambda: client.message.update(
+            session_id, first_message_of(client, session_id), metadata={"a": 1}
+        ),
+        lambda: client.message.delete(session_id, first_message_of(client, session_id)),
         lambda: client.session.delete(session_id),
         lambda: client.user.delete(user_id),
     ]
     weights = [8, 8, 3, 3, 4, 2, 1, 3, 1, 1]
-    with suppress(UserkeepError, IndexError):  # there may be no such thing just now
-        chance.choices(change, weights)[0]()
+    with suppress(UserkeepError, IndexError):  # the user, session or message may not exist
+        rng.choices(change, weights)[0]()
 
 
-def one_of(client: Userkeep, session_id: str) -> str:
+def first_message_of(client: Userkeep, session_id: str) -> str:
     return client.message.list(session_id)[0].uuid
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_after_any_changes_index_and_messages_agree(client: Userkeep, seed: int) -> None:
-    chance = random.Random(seed)
+def test_the_index_matches_the_messages_after_random_changes(client: Userkeep, seed: int) -> None:
+    rng = random.Random(seed)
     opened = instance_of(client)
     for _ in range(4):
         for _ in range(60):
-            change_something(client, chance)
+            change_something(client, rng)
         report = compare_index(opened.engine, opened.scope.rules)
         assert report.is_correct, report
     assert report.messages
 
 
-def test_an_index_that_is_made_anew_is_the_one_that_was_kept(client: Userkeep) -> None:
-    chance = random.Random(7)
+def test_a_rebuilt_index_equals_the_maintained_one(client: Userkeep) -> None:
+    rng = random.Random(7)
     for _ in range(120):
-        change_something(client, chance)
+        change_something(client, rng)
     opened = instance_of(client)
     before = compare_index(opened.engine, opened.scope.rules)
     rebuild_index(opened.engine, opened.scope.rules)
@@ -109,9 +115,7 @@ def test_an_index_that_is_made_anew_is_the_one_that_was_kept(client: Userkeep) -
 
 
 @pytest.mark.parametrize("terms", ["i wear size 9", "i wear size 9 shoe boot"])
-def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(
-    client: Userkeep, terms: str
-) -> None:
+def test_a_missing_or_extra_word_is_detected_and_repaired(client: Userkeep, terms: str) -> None:
     content = "I wear size 9 shoes"
     client.message.add("s1", [NewMessage(content=content)], user_id="jane")
     opened = instance_of(client)
@@ -128,7 +132,7 @@ def test_a_word_that_is_missing_or_too_many_is_noticed_and_mended(
     assert compare_index(opened.engine, rules).is_correct
 
 
-def test_an_index_whose_making_was_interrupted_is_gone_on_with_when_it_is_opened(
+def test_an_interrupted_index_build_continues_on_the_next_open(
     tmp_path: Path,
 ) -> None:
     url = f"sqlite:///{tmp_path}/userkeep.db"
@@ -141,14 +145,14 @@ def test_an_index_whose_making_was_interrupted_is_gone_on_with_when_it_is_opened
         build = opened.engine.write(partial(reindexing.begin, rules=rules))
         done = opened.engine.write(partial(reindexing.advance, rules=rules, build=build))
         assert 0 < done.messages < 130
-    told: list[int] = []
+    reported: list[int] = []
     settings = Settings(database_url=url, secret=SECRET)
-    with closing(open_instance(settings, progress=told.append)) as opened:
-        assert sum(told) == 130 - done.messages
+    with closing(open_instance(settings, progress=reported.append)) as opened:
+        assert sum(reported) == 130 - done.messages
         assert compare_index(opened.engine, opened.scope.rules).is_correct
 
 
-def test_another_language_is_refused_until_the_index_is_made_for_it(tmp_path: Path) -> None:
+def test_another_language_is_rejected_until_the_index_is_rebuilt_for_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/userkeep.db"
     with closing(Userkeep.open(url, secret=SECRET)) as client:
         client.message.add("s1", [NewMessage(content="Die Schuhe passten gut")], user_id="jane")
@@ -165,7 +169,7 @@ def test_another_language_is_refused_until_the_index_is_made_for_it(tmp_path: Pa
         assert compare_index(opened.engine, opened.scope.rules).is_correct
 
 
-def test_doctor_makes_an_index_anew_that_does_not_fit(tmp_path: Path) -> None:
+def test_doctor_rebuilds_an_index_that_does_not_match(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/userkeep.db"
     with closing(Userkeep.open(url, secret=SECRET)) as client:
         client.message.add("s1", [NewMessage(content="I wear size 9 shoes")], user_id="jane")

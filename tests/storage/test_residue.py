@@ -1,6 +1,6 @@
-"""Rows that should be gone and are not: whatever an erasure has left is found by a verification.
+"""A verification finds rows that a deletion should have removed.
 
-No erasure leaves any, so they are put there past the program.
+No deletion leaves any, so these tests insert them directly.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,19 +28,19 @@ JANE = "jane@example.com"
 ANOTHER = "00000000-0000-7000-8000-00000000000a"
 
 
-class House(NamedTuple):
-    """A database in which Jane was, with a way past the program."""
+class Database(NamedTuple):
+    """A database in which Jane was, and a function that inserts rows directly."""
 
     client: Userkeep
-    put: Callable[..., None]
+    insert: Callable[..., None]
 
 
 @pytest.fixture(params=ENGINES)
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     settings = fresh_settings(request.param, tmp_path)
     url = settings.database_url
 
-    def put(statement: str, *values: Any) -> None:
+    def insert(statement: str, *values: Any) -> None:
         if url.startswith("sqlite"):
             with closing(apsw.Connection(url.removeprefix("sqlite:///"))) as connection:
                 connection.set_busy_timeout(5000)
@@ -53,67 +53,67 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
         client.user.add(user_id="tom")
         client.user.add(user_id=JANE, email=JANE)
         client.message.add("s1", NewMessage(content="I live in Oslo"), user_id=JANE)
-        yield House(client, put)
+        yield Database(client, insert)
 
 
-PUT_USER = """
+INSERT_USER = """
 INSERT INTO users (project_id, user_id, uuid, state, revision, created_at, updated_at, erasure_uuid)
 VALUES (1, %s, %s, 'deleting', 1, {now}, {now}, %s)
 """
-PUT_SESSION = """
+INSERT_SESSION = """
 INSERT INTO sessions (
     number, project_id, session_id, uuid, user_id, user_uuid, state, revision, message_count,
     last_seq, total_length, created_at, updated_at, erasure_uuid
 )
 VALUES (1000, 1, %s, %s, %s, %s, 'active', 1, 0, 0, 0, {now}, {now}, %s)
 """
-PUT_MESSAGE = """
+INSERT_MESSAGE = """
 INSERT INTO messages (
     project_id, session_id, seq, uuid, role, role_type, content, word_count, created_at
 )
 VALUES (1, %s, 9, %s, '', 'norole', 'left', 0, {now})
 """
-PUT_KEY = """
+INSERT_KEY = """
 INSERT INTO idempotency (project_id, key, request_hash, user_id, session_id, uuid, created_at)
 VALUES (1, 'k', 'h', %s, %s, %s, {now})
 """
 
 
 def hits(done: Verification) -> set[tuple[str, str]]:
-    """Where rows are, and by what they are known."""
+    """Return where residue is in tables, and by what it was found."""
     return {(hit.where, hit.encoding) for hit in done.hits if hit.where.startswith("table")}
 
 
-def test_a_row_of_the_user_is_found_by_uuid_id_and_erasure(house: House) -> None:
-    erasure = house.client.user.delete(JANE)
-    house.put(PUT_USER, JANE, erasure.subject_uuid, erasure.id)
+def test_a_row_of_the_user_is_found_by_uuid_id_and_erasure(database: Database) -> None:
+    erasure = database.client.user.delete(JANE)
+    database.insert(INSERT_USER, JANE, erasure.subject_uuid, erasure.id)
     by_uuid = {("table users.uuid", "uuid"), ("table users.erasure_uuid", "erasure")}
-    done = house.client.erasure.verify(erasure.id)
+    done = database.client.erasure.verify(erasure.id)
     assert hits(done) == by_uuid
-    done = house.client.erasure.verify(erasure.id, subject_id=JANE)
+    done = database.client.erasure.verify(erasure.id, subject_id=JANE)
     assert hits(done) == by_uuid | {("table users.user_id", "id")}
     assert not done.id_reused
 
 
-def test_a_session_of_the_user_is_found(house: House) -> None:
-    erasure = house.client.user.delete(JANE)
-    house.put(PUT_SESSION, "s9", ANOTHER, JANE, erasure.subject_uuid, None)
-    done = house.client.erasure.verify(erasure.id, subject_id=JANE)
+def test_a_session_of_the_user_is_found(database: Database) -> None:
+    erasure = database.client.user.delete(JANE)
+    database.insert(INSERT_SESSION, "s9", ANOTHER, JANE, erasure.subject_uuid, None)
+    done = database.client.erasure.verify(erasure.id, subject_id=JANE)
     assert hits(done) == {("table sessions.user_uuid", "uuid"), ("table sessions.user_id", "id")}
 
 
-def test_a_session_that_was_marked_and_deleted_is_found(house: House) -> None:
-    erasure = house.client.user.delete(JANE)
-    house.put(PUT_SESSION, "s9", ANOTHER, None, None, erasure.id)
-    done = house.client.erasure.verify(erasure.id)
+def test_a_session_that_was_marked_and_deleted_is_found(database: Database) -> None:
+    erasure = database.client.user.delete(JANE)
+    database.insert(INSERT_SESSION, "s9", ANOTHER, None, None, erasure.id)
+    done = database.client.erasure.verify(erasure.id)
     assert hits(done) == {("table sessions.erasure_uuid", "erasure")}
 
 
-def test_messages_of_an_deleted_session_are_found(house: House) -> None:
-    erasure = house.client.session.delete("s1")
-    house.put(PUT_SESSION, "s1", erasure.subject_uuid, None, None, None)
-    house.put(PUT_MESSAGE, "s1", ANOTHER)
-    done = house.client.erasure.verify(erasure.id, subject_id="s1")
+def test_messages_of_a_deleted_session_are_found(database: Database) -> None:
+    erasure = database.client.session.delete("s1")
+    database.insert(INSERT_SESSION, "s1", erasure.subject_uuid, None, None, None)
+    database.insert(INSERT_MESSAGE, "s1", ANOTHER)
+    done = database.client.erasure.verify(erasure.id, subject_id="s1")
     assert hits(done) == {
         ("table sessions.uuid", "uuid"),
         ("table sessions.session_id", "id"),
@@ -121,34 +121,34 @@ def test_messages_of_an_deleted_session_are_found(house: House) -> None:
     }
 
 
-def test_an_deleted_message_is_found_in_its_session(house: House) -> None:
-    [message] = house.client.message.list("s1")
-    erasure = house.client.message.delete("s1", message.uuid)
-    house.client.session.add(session_id="s2")
-    house.put(PUT_MESSAGE, "s2", message.uuid)
-    assert hits(house.client.erasure.verify(erasure.id)) == set()
-    house.put(PUT_MESSAGE, "s1", message.uuid)
-    assert hits(house.client.erasure.verify(erasure.id)) == {("table messages.uuid", "uuid")}
+def test_a_deleted_message_is_found_in_its_session(database: Database) -> None:
+    [message] = database.client.message.list("s1")
+    erasure = database.client.message.delete("s1", message.uuid)
+    database.client.session.add(session_id="s2")
+    database.insert(INSERT_MESSAGE, "s2", message.uuid)
+    assert hits(database.client.erasure.verify(erasure.id)) == set()
+    database.insert(INSERT_MESSAGE, "s1", message.uuid)
+    assert hits(database.client.erasure.verify(erasure.id)) == {("table messages.uuid", "uuid")}
 
 
-def test_what_remembers_a_request_of_the_user_is_found_and_not_that_of_a_namesake(
-    house: House,
+def test_idempotency_keys_of_the_user_are_found_but_not_those_of_a_reused_id(
+    database: Database,
 ) -> None:
-    erasure = house.client.user.delete(JANE)
-    house.client.user.add(user_id=JANE)
-    house.client.session.add(session_id="s3", user_id=JANE, idempotency_key="new")
-    house.client.message.add(
+    erasure = database.client.user.delete(JANE)
+    database.client.user.add(user_id=JANE)
+    database.client.session.add(session_id="s3", user_id=JANE, idempotency_key="new")
+    database.client.message.add(
         "s4", NewMessage(content="Hello"), user_id=JANE, idempotency_key="newer"
     )
-    done = house.client.erasure.verify(erasure.id, subject_id=JANE)
+    done = database.client.erasure.verify(erasure.id, subject_id=JANE)
     assert (hits(done), done.id_reused) == (set(), True)
-    house.put(PUT_KEY, JANE, None, erasure.subject_uuid)
-    done = house.client.erasure.verify(erasure.id, subject_id=JANE)
+    database.insert(INSERT_KEY, JANE, None, erasure.subject_uuid)
+    done = database.client.erasure.verify(erasure.id, subject_id=JANE)
     assert hits(done) == {("table idempotency.user_id", "id"), ("table idempotency.uuid", "uuid")}
 
 
-def test_a_table_of_any_size_is_looked_through_piece_by_piece(
-    house: House, monkeypatch: pytest.MonkeyPatch
+def test_large_tables_are_read_in_batches(
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_search, "_MOST_ROWS", 7)
     monkeypatch.setattr(row_search, "_MOST_BYTES", 2_000)
@@ -156,16 +156,16 @@ def test_a_table_of_any_size_is_looked_through_piece_by_piece(
     contents[41] += " and Lindqvist papers"
     for session_id in ("a", "b", "c"):
         messages = [NewMessage(content=content) for content in contents]
-        house.client.message.add(session_id, messages, user_id="tom")
-    erasure = house.client.user.delete(JANE)
-    done = house.client.erasure.verify(erasure.id, search_terms=["Lindqvist papers"])
+        database.client.message.add(session_id, messages, user_id="tom")
+    erasure = database.client.user.delete(JANE)
+    done = database.client.erasure.verify(erasure.id, search_terms=["Lindqvist papers"])
     assert [hit.where for hit in done.hits] == ["table messages.content"] * 3
     [messages_looked] = [each for each in done.scanned if each.name == "table messages"]
     assert messages_looked.rows == 180
 
 
 @pytest.mark.parametrize("engine", ["sqlite memory", *ENGINES])
-def test_an_erasure_that_goes_on_is_not_verified(engine: str, tmp_path: Path) -> None:
+def test_a_running_erasure_cannot_be_verified(engine: str, tmp_path: Path) -> None:
     settings = fresh_settings(engine, tmp_path)
     with closing(open_instance(settings)) as opened:
         way = over_instance(opened)
@@ -176,9 +176,9 @@ def test_an_erasure_that_goes_on_is_not_verified(engine: str, tmp_path: Path) ->
         assert "still running" in refused.json["detail"]
 
 
-def test_a_verification_can_be_stopped(house: House, tmp_path: Path) -> None:
-    erasure = house.client.user.delete(JANE)
-    opened = house.client._transport.opened  # type: ignore[attr-defined]
+def test_a_verification_can_be_stopped(database: Database, tmp_path: Path) -> None:
+    erasure = database.client.user.delete(JANE)
+    opened = database.client._transport.opened  # type: ignore[attr-defined]
     begun = opened.engine.read(scoped(opened.scope, erasures.get, erasure.id))
     verification = opened.engine.write(scoped(opened.scope, verifications.add, begun))
     request = VerificationRequest(begun, None, ("Lindqvist papers",))

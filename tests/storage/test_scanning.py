@@ -38,7 +38,7 @@ UUID = "0192f0c1-2b3a-7c4d-8e5f-60718293a4b5"
 
 
 def forms(search_term: str, data: bytes) -> set[Encoding]:
-    """In which forms a search term is found in some bytes."""
+    """Return the encodings in which a search term is found in bytes."""
     return {pattern.encoding for _, pattern in Scanner(patterns_of([search_term])).find(data)}
 
 
@@ -71,12 +71,12 @@ def forms(search_term: str, data: bytes) -> set[Encoding]:
         (base64.urlsafe_b64encode(b"before12" + SENTENCE.encode() + b"!"), Encoding.BASE64),
     ],
 )
-def test_a_text_is_found_in_each_form(written: bytes, encoding: Encoding | None) -> None:
+def test_a_text_is_found_in_every_encoding(written: bytes, encoding: Encoding | None) -> None:
     data = b"\x05 before " + written + b" after \xff"
     assert forms(SENTENCE, data) == ({encoding} if encoding else set())
 
 
-def test_json_is_found_with_hex_digits_in_upper_case_and_with_what_html_obeys_escaped() -> None:
+def test_json_is_found_with_upper_case_escapes_and_escaped_html() -> None:
     text = "Jane Øé <b>"
     for escaped in (
         "Jane \\u00D8\\u00E9 <b>",
@@ -94,11 +94,11 @@ def test_a_uuid_is_found_as_text_and_as_bytes(given: str) -> None:
     assert forms(given, b"\x03" + uuid.UUID(UUID).bytes + b"\x00") == {Encoding.UUID_BYTES}
 
 
-def test_a_text_that_is_no_uuid_is_not_taken_for_one() -> None:
+def test_a_text_that_is_no_uuid_is_not_searched_as_one() -> None:
     assert Encoding.UUID_BYTES not in {each.encoding for each in patterns_of(["0192f0c1-2b3a"])}
 
 
-def test_nothing_is_found_where_nothing_is() -> None:
+def test_nothing_is_found_in_random_bytes() -> None:
     rest = random.Random(7).randbytes(3 * PIECE_BYTES)
     assert list(Scanner(patterns_of([SENTENCE, UUID, "Jane Doe"])).find(rest)) == []
 
@@ -108,7 +108,7 @@ def test_no_pattern_is_short_enough_to_be_found_by_chance() -> None:
         assert all(len(pattern.data) >= 6 for pattern in patterns_of([search_term]))
 
 
-# The words of an index.
+# The terms of an index.
 
 
 def word_forms(word: str, data: bytes, index: Index = "fts5") -> set[Encoding]:
@@ -116,16 +116,16 @@ def word_forms(word: str, data: bytes, index: Index = "fts5") -> set[Encoding]:
     return {pattern.encoding for _, pattern in Scanner(patterns).find(data)}
 
 
-def test_words_are_those_of_the_index_without_the_short_ones() -> None:
+def test_index_terms_are_those_of_the_analyzer_without_short_ones() -> None:
     assert telling_words("Jane's Appointments in ZÜRICH", ANALYZER) == {"appoint", "zurich"}
 
 
-def test_a_word_is_found_whole_where_an_fts5_page_begins_with_it() -> None:
+def test_a_term_at_the_start_of_an_fts5_page_is_found() -> None:
     assert word_forms("Lindqvist", b"\x00\x04\x0a0lindqvist\x01") == {Encoding.WORD}
     assert word_forms("Lindqvist", b"\x00\x04\x0b0@lindqvist\x01") == {Encoding.WORD}
 
 
-def test_the_end_of_a_word_is_found_that_shares_its_beginning_with_the_one_before() -> None:
+def test_the_suffix_of_a_prefix_compressed_fts5_term_is_found() -> None:
     assert word_forms("Lindqvist", b"\x01\x09lindqvist") == {Encoding.WORD}
     assert word_forms("Lindqvist", b"\x03\x07ndqvist") == {Encoding.TAIL}
     assert word_forms("Lindqvist", b"\x04\x07ndqvist") == {Encoding.TAIL}, "after an @"
@@ -133,25 +133,25 @@ def test_the_end_of_a_word_is_found_that_shares_its_beginning_with_the_one_befor
     assert word_forms("Lindqvist", b"\x05\x05qvist") == set(), "too short to be told from chance"
 
 
-def test_a_longer_word_that_begins_or_ends_alike_is_another() -> None:
+def test_a_longer_term_with_the_same_start_or_end_is_not_found() -> None:
     assert word_forms("Lindqvist", b"\x0b0lindqvists\x01") == set()
     assert word_forms("Lindqvist", b"\x01\x0alindqvists") == set()
     assert word_forms("Lindqvist", b"\x05\x07ndqvist") == set()
 
 
-def test_a_word_is_found_as_a_key_of_a_gin_index_and_as_no_part_of_one() -> None:
+def test_a_term_is_found_as_a_whole_key_of_a_gin_index_only() -> None:
     assert word_forms("Lindqvist", b"\x40\x15lindqvist\x00", "gin") == {Encoding.WORD}
     assert word_forms("Lindqvist", b"\x40\x17@lindqvist", "gin") == {Encoding.WORD}
     assert word_forms("Lindqvist", b"\x40\x17lindqvists", "gin") == set()
     assert word_forms("Lindqvist", b"the lindqvist papers", "gin") == set()
 
 
-def test_a_word_is_found_anywhere_in_a_tsvector() -> None:
+def test_a_term_is_found_anywhere_in_a_tsvector() -> None:
     assert word_forms("Lindqvist", b"\x1blindqvistmiller", "tsvector") == {Encoding.WORD}
 
 
 @pytest.mark.parametrize("letters", [62, 63, 64])
-def test_a_word_whose_length_takes_two_bytes_is_found(letters: int) -> None:
+def test_a_term_whose_length_takes_two_bytes_is_found(letters: int) -> None:
     word = ("яю" * 32)[:letters]
     key = word.encode()
     size = bytes([(len(key) + 1) * 2 + 1]) if len(key) < 127 else bytes([0x10, 2, 0, 0])
@@ -172,11 +172,11 @@ SMALL = 128
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are read in pieces of so many bytes."""
+    """Files are read in small chunks."""
     monkeypatch.setattr(scanning, "PIECE_BYTES", SMALL)
 
 
-def test_every_place_in_a_file_is_told_with_its_offset_and_the_search_terms_place(
+def test_every_match_in_a_file_has_its_offset_and_its_search_term(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "base" / "16384" / "2619"
@@ -193,7 +193,7 @@ def test_every_place_in_a_file_is_told_with_its_offset_and_the_search_terms_plac
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("shift", range(-20, 2))
 @pytest.mark.parametrize("search_term", ["Li Wei", "Tom Sawyer the 2nd"])
-def test_a_search_term_across_the_border_of_two_pieces_is_found_once(
+def test_a_match_across_two_chunks_is_found_once(
     tmp_path: Path, search_term: str, shift: int
 ) -> None:
     offsets = [SMALL + shift, 2 * SMALL + shift + 40, 4 * SMALL - 18]
@@ -206,7 +206,7 @@ def test_a_search_term_across_the_border_of_two_pieces_is_found_once(
     assert sorted(each.offset for each in found) == sorted(offsets)
 
 
-def test_a_search_term_at_the_beginning_and_at_the_end_of_a_file_is_found(tmp_path: Path) -> None:
+def test_matches_at_the_start_and_end_of_a_file_are_found(tmp_path: Path) -> None:
     for size in range(12, 24):
         path = tmp_path / "file"
         path.write_bytes(b"Li Wei".ljust(size - 6, b".") + b"Li Wei")
@@ -214,7 +214,7 @@ def test_a_search_term_at_the_beginning_and_at_the_end_of_a_file_is_found(tmp_pa
         assert sorted(each.offset for each in found) == [0, size - 6]
 
 
-def test_an_empty_file_and_no_search_term_are_no_fault(tmp_path: Path) -> None:
+def test_an_empty_file_and_an_empty_list_of_search_terms_are_allowed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"")
     assert scan_files([path], tmp_path, patterns_of([SENTENCE])) == []
@@ -222,12 +222,12 @@ def test_an_empty_file_and_no_search_term_are_no_fault(tmp_path: Path) -> None:
     assert scan_files([path], tmp_path, []) == []
 
 
-def test_two_search_terms_that_look_alike_are_both_told() -> None:
+def test_two_search_terms_that_match_the_same_text_are_both_reported() -> None:
     scanner = Scanner(patterns_of(["Jane Doe", "JANE DOE"]))
     assert {pattern.search_term for _, pattern in scanner.find(b"Jane Doe")} == {0, 1}
 
 
-def test_whoever_looks_on_may_end_it(tmp_path: Path) -> None:
+def test_the_progress_callback_can_stop_a_scan(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(3 * PIECE_BYTES))
     told: list[int] = []
@@ -249,7 +249,7 @@ _BYTES = st.text("ab", min_size=0, max_size=60).map(str.encode)
     st.lists(st.text("ab", min_size=6, max_size=14).map(str.encode), min_size=1, max_size=8),
     _BYTES,
 )
-def test_every_place_of_every_pattern_is_found_once(patterns: list[bytes], data: bytes) -> None:
+def test_every_match_of_every_pattern_is_found_once(patterns: list[bytes], data: bytes) -> None:
     expected = {
         (offset, pattern)
         for pattern in patterns
@@ -263,7 +263,7 @@ def test_every_place_of_every_pattern_is_found_once(patterns: list[bytes], data:
 
 
 @given(st.text(min_size=6, max_size=40))
-def test_what_is_written_is_found_whatever_the_text(text: str) -> None:
+def test_any_text_is_found_where_it_was_written(text: str) -> None:
     scanner = Scanner(patterns_of([text]))
     if len(set(text.encode())) < 3:
         return
@@ -273,11 +273,11 @@ def test_what_is_written_is_found_whatever_the_text(text: str) -> None:
         assert 2 in found
 
 
-# What can be a search term.
+# Valid search terms.
 
 
 @pytest.mark.parametrize("short", ["", "Jane", "12345", "王", "      ", "------", "ababababab"])
-def test_what_would_be_found_by_chance_is_no_search_term(short: str) -> None:
+def test_search_terms_that_would_match_by_chance_are_rejected(short: str) -> None:
     with pytest.raises(InvalidField) as refused:
         check_search_terms(["Jane Doe", short], "search_terms")
     assert refused.value.fields == ("search_terms[1]",)
@@ -294,7 +294,7 @@ def test_what_would_be_found_by_chance_is_no_search_term(short: str) -> None:
         (["Jane Doe"] * (MAX_SEARCH_TERMS + 1), "search_terms"),
     ],
 )
-def test_a_list_that_cannot_be_looked_for_is_refused_by_its_field(
+def test_invalid_search_terms_are_rejected_with_their_field(
     search_terms: list[str], field: str
 ) -> None:
     with pytest.raises(InvalidField) as refused:
@@ -303,7 +303,7 @@ def test_a_list_that_cannot_be_looked_for_is_refused_by_its_field(
     assert "Jane" not in refused.value.detail
 
 
-# For real: the engines' own files, before anything is deleted.
+# The engines' own files, before anything is deleted.
 
 EMAIL = "jane.canary@example.com"
 SAID = "The Lindqvist papers are in zanzifoxglove, not in zanzibarquell"
@@ -311,7 +311,7 @@ LONG = " ".join(f"Then number {number} said: Bergstrom!" for number in range(2_0
 
 
 def fill(database: str) -> None:
-    """Somebody in a database."""
+    """Add a user with messages to a database."""
     with Userkeep.open(database, secret="x" * 16) as client:
         client.user.add(user_id="jane", email=EMAIL, metadata={"note": "Øl-Canary"})
         client.message.add(
@@ -320,7 +320,7 @@ def fill(database: str) -> None:
 
 
 def found_in(folder: Path, index: Index) -> dict[str, set[tuple[int, Encoding]]]:
-    """By file, which search terms are in it and in which encoding."""
+    """Return the search terms that are found in each file, with their encodings."""
     search_terms = [EMAIL, SAID, "2 said: Bergstrom!", "Øl-Canary"]
     words = [telling_words(search_term, ANALYZER) for search_term in search_terms]
     patterns = [*patterns_of(search_terms), *word_patterns_of(words, index)]
@@ -334,7 +334,7 @@ def found_in(folder: Path, index: Index) -> dict[str, set[tuple[int, Encoding]]]
 IN_ROWS = {(0, Encoding.UTF8), (1, Encoding.UTF8), (2, Encoding.UTF8)}
 
 
-def test_sqlite_rows_and_words_are_found_in_the_log_and_then_in_the_file(tmp_path: Path) -> None:
+def test_sqlite_rows_and_terms_are_found_in_the_wal_and_then_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "userkeep.db"
     with Userkeep.open(path, secret="x" * 16) as client:
         client.user.add(user_id="tom")
@@ -351,7 +351,7 @@ def test_sqlite_rows_and_words_are_found_in_the_log_and_then_in_the_file(tmp_pat
     }
 
 
-def test_sqlite_free_pages_and_gaps_are_looked_into(tmp_path: Path) -> None:
+def test_sqlite_free_pages_and_gaps_are_scanned(tmp_path: Path) -> None:
     path = tmp_path / "userkeep.db"
     fill(str(path))
     with closing(apsw.Connection(str(path))) as connection:
@@ -363,7 +363,7 @@ def test_sqlite_free_pages_and_gaps_are_looked_into(tmp_path: Path) -> None:
     assert found_in(tmp_path, "fts5")["userkeep.db"] >= IN_ROWS
 
 
-def test_postgres_rows_words_and_the_log_are_looked_into() -> None:
+def test_postgres_rows_terms_and_the_wal_are_scanned() -> None:
     server = postgres_server()
     url = server.new_database()
     fill(url)

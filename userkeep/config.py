@@ -1,9 +1,8 @@
 """Settings: the only module that reads the environment.
 
-A setting is a field of `Settings`: its environment variable is `USERKEEP_<NAME>`, its flag
-`--<name>`, its line in docs/reference/settings.md is printed from here. A flag wins over the
-environment.
-`ClientSettings` say where the command line's data commands find a server.
+A setting is a field of `Settings`. Its environment variable is `USERKEEP_<NAME>`, its flag is
+`--<name>`, and its line in docs/reference/settings.md is generated from here. A flag overrides the
+environment. `ClientSettings` are for the commands that can use a server.
 """
 
 import os
@@ -35,66 +34,62 @@ class Settings:
 
     database_url: str = _setting(
         "sqlite:///userkeep-data/userkeep.db",
-        "Where the data is: sqlite:///relative/path, sqlite:////absolute/path, sqlite:///:memory:"
-        " (gone when the server stops), or postgresql://user:password@host:port/database.",
+        "The database: sqlite:///relative/path, sqlite:////absolute/path, sqlite:///:memory: (lost"
+        " when the server stops), or postgresql://user:password@host:port/database.",
     )
     host: str = _setting("127.0.0.1", "The address to listen on.")
-    port: int = _setting(8000, "The port to listen on; 0 lets the system choose.", most=65_535)
+    port: int = _setting(8000, "The port to listen on. 0 selects a free port.", most=65_535)
     insecure_no_auth: bool = _setting(
-        False, "Serve without any authentication on an address that others can reach."
+        False, "Serve without authentication on an address that other machines can reach."
     )
     secret: str = _setting(
-        "", "The instance's secret, at least 16 characters; wins over the secret's file."
+        "", "The secret of the instance, at least 16 characters. Overrides the secret file."
     )
     secret_file: str = _setting(
         "",
-        "The file of the secret; made on the first start. Default: beside the database, or in"
+        "The file of the secret, created on the first start. Default: beside the database, or in"
         " userkeep-data with PostgreSQL.",
     )
-    memory_window: int = _setting(
-        12, "How many messages a memory holds when a reader does not say.", least=1
-    )
+    memory_window: int = _setting(12, "The default number of messages in a memory.", least=1)
     tombstone_hours: int = _setting(
-        24, "For how many hours a deleted id refuses to come back by a late write.", least=0
+        24, "Hours during which a deleted id cannot be recreated implicitly.", least=0
     )
     purge_within_minutes: int = _setting(
         60,
-        "For how many minutes what was deleted waits, at most, to be purged from the files; it is"
-        " purged before where nobody asks the server for anything.",
+        "Minutes after which deleted data is purged from the files at the latest. An idle server"
+        " purges earlier.",
         least=0,
     )
     purge_window: str = _setting(
         "01:00-05:00",
-        "The time of the day, UTC, in which a large database is purged; 00:00-24:00 is always.",
+        "The time of day (UTC) in which a large database is purged. 00:00-24:00 means any time.",
     )
     purge_large_mib: int = _setting(
-        200, "The size in MiB from which a database is large: it waits for the purge window."
+        200, "The size in MiB from which a database is large and waits for the purge window."
     )
     queue_limit: int = _setting(
         1024,
-        "How many writes (PostgreSQL: operations) may wait; beyond that clients get 503.",
+        "The maximum number of waiting writes (PostgreSQL: operations). Further ones get 503.",
         least=1,
     )
     wal_limit_mib: int = _setting(
-        64, "SQLite: the size in MiB above which the write-ahead log is cut back.", least=4
+        64, "SQLite: the size in MiB above which the write-ahead log is truncated.", least=4
     )
     postgres_pool_size: int = _setting(
-        8, "PostgreSQL: how many operations run at the same time, each on a connection.", least=1
+        8, "PostgreSQL: the number of connections for operations.", least=1
     )
     statement_limit_seconds: int = _setting(
-        30, "PostgreSQL: how long one statement may take.", least=1
+        30, "PostgreSQL: the time limit of a statement, in seconds.", least=1
     )
     read_limit_seconds: int = _setting(
-        10, "How long one search through metadata, or one long page, may take.", least=1
+        10, "The time limit of a metadata filter or a long page, in seconds.", least=1
     )
     search_language: str = _setting(
         "english",
         "The language of the messages, for search: "
-        f"{', '.join(LANGUAGES)}. To change it later, run `userkeep doctor --deep`.",
+        f"{', '.join(LANGUAGES)}. After a change, run `userkeep doctor --deep`.",
     )
-    log_level: str = _setting(
-        "info", "How much is logged: critical, error, warning, info or debug."
-    )
+    log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +98,9 @@ class ClientSettings:
 
     url: str = _setting(
         "",
-        "A server to talk to, such as http://127.0.0.1:8000; wins over USERKEEP_DATABASE_URL.",
+        "The server to use, such as http://127.0.0.1:8000. Overrides USERKEEP_DATABASE_URL.",
     )
-    api_key: str = _setting("", "The key that is sent to a server.")
+    api_key: str = _setting("", "The API key to send to the server.")
 
 
 def variable_of(name: str) -> str:
@@ -167,7 +162,9 @@ def _check_given(given: Mapping[str, Any]) -> None:
     kinds = {each.name: each.type for each in fields(Settings)}
     for name, value in given.items():
         if name not in kinds:
-            raise SettingError(f"{name} is not a setting of Userkeep; see docs/reference.md.")
+            raise SettingError(
+                f"{name} is not a setting of Userkeep; see docs/reference/settings.md."
+            )
         if value is not None and type(value) is not kinds[name]:
             kind = getattr(kinds[name], "__name__", kinds[name])
             raise SettingError(f"{name} must be a {kind}, not {value!r}.")
@@ -185,7 +182,9 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
     for name in environment:
         is_ours = name.startswith("USERKEEP_") and not name.startswith("USERKEEP_TEST_")
         if is_ours and name not in known:
-            raise SettingError(f"{name} is not a setting of Userkeep; see docs/reference.md.")
+            raise SettingError(
+                f"{name} is not a setting of Userkeep; see docs/reference/settings.md."
+            )
 
 
 def _parsed(name: str, kind: Any, text: str) -> Any:

@@ -5,6 +5,7 @@ process left unfinished is completed when the database is opened.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from anyio import to_thread
+from anyio import sleep, to_thread
 
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
@@ -58,6 +59,10 @@ class EmbeddedTransport:
             result = result.resource(result.job)
         return _value(call, result)
 
+    def sleep(self, delay_s: float) -> None:
+        """Wait in this thread."""
+        time.sleep(delay_s)
+
     def recover(self) -> None:
         """Complete what an earlier process left, and delete what has expired."""
         is_shared = self.opened.engine.is_shared
@@ -101,6 +106,10 @@ class AsyncEmbeddedTransport:
             return _value(call, await self.opened.engine.write_async(perform))
         is_bounded = native.is_bounded(operation)
         return _value(call, await self.opened.engine.read_async(perform, is_bounded=is_bounded))
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait without blocking the event loop."""
+        await sleep(delay_s)
 
     async def close(self) -> None:
         """Close the database."""

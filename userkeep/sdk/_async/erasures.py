@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from anyio import sleep
-
 from userkeep.api.erasures import Erasure, Verification
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.values.paging import Order
@@ -75,15 +73,15 @@ class AsyncErasureClient:
             NotFound: the erasure does not exist.
             Conflict: the deletion is still running.
             InvalidField: a search term would be found by chance, or `subject_id` does not match.
-            Unavailable: the verification failed, and why.
+            Unavailable: the verification failed.
         """
         body = encode_verification(subject_id, search_terms)
         call = make_call("erasures.verify", {"id": id}, body=body)
         verification: Verification = await self._transport.send(call)
-        pause_s = _FIRST_POLL_S
+        delay_s = _FIRST_POLL_S
         while verification.state == "running":
-            await sleep(pause_s)
-            pause_s = min(pause_s * 1.5, _LAST_POLL_S)
+            await self._transport.sleep(delay_s)
+            delay_s = min(delay_s * 1.5, _LAST_POLL_S)
             verification = await self.get_verification(verification.id)
         if verification.state == "failed":
             raise Unavailable(verification.problem or "The verification failed.")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from anyio import sleep
+import anyio
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.sdk.calls import SDKCall
@@ -33,7 +33,11 @@ class AsyncHTTPTransport:
                 delay_s = self._retry_policy.delay_s(call, attempt, error, retry_after_s)
                 if delay_s is None:
                     raise
-            await sleep(delay_s)
+            await self.sleep(delay_s)
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait for a number of seconds."""
+        await anyio.sleep(delay_s)
 
     async def close(self) -> None:
         """Close the connections."""

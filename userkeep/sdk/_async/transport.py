@@ -16,6 +16,10 @@ class AsyncTransport(Protocol):
         """
         ...
 
+    async def sleep(self, delay_s: float) -> None:
+        """Wait, for example before the state of a job is read again."""
+        ...
+
     async def close(self) -> None:
         """Close connections, or the database."""
         ...

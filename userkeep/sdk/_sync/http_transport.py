@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from time import sleep
+import time
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.sdk.calls import SDKCall
@@ -34,7 +34,11 @@ class HTTPTransport:
                 delay_s = self._retry_policy.delay_s(call, attempt, error, retry_after_s)
                 if delay_s is None:
                     raise
-            sleep(delay_s)
+            self.sleep(delay_s)
+
+    def sleep(self, delay_s: float) -> None:
+        """Wait for a number of seconds."""
+        time.sleep(delay_s)
 
     def close(self) -> None:
         """Close the connections."""

@@ -17,6 +17,10 @@ class Transport(Protocol):
         """
         ...
 
+    def sleep(self, delay_s: float) -> None:
+        """Wait, for example before the state of a job is read again."""
+        ...
+
     def close(self) -> None:
         """Close connections, or the database."""
         ...

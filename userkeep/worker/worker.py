@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
@@ -44,9 +45,11 @@ class Worker:
             await self._runner.run(release_leases(self._rules))
         await self._resume_interrupted()
         self._purger.start()
-        self._tasks = [asyncio.create_task(self._expire())]
+        self._tasks = [self._repeat("expiry", self._expire, _EXPIRY_EVERY_S, first_after_s=0.0)]
         if self._engine.is_shared:
-            self._tasks.append(asyncio.create_task(self._find_interrupted()))
+            every_s = self._timers.find_abandoned_s
+            resume = self._repeat("interrupted deletions", self._resume_interrupted, every_s)
+            self._tasks.append(resume)
 
     async def stop(self) -> None:
         """Stop after the running batches; the next start continues from there."""
@@ -104,21 +107,30 @@ class Worker:
         for deletion in await self._runner.run(interrupted_deletions(self._rules)):
             self._start(deletion)
 
-    async def _find_interrupted(self) -> None:
-        while True:
-            await asyncio.sleep(self._timers.find_abandoned_s)
-            try:
-                await self._resume_interrupted()
-            except UserkeepError as error:
-                logger.warning("interrupted deletions: retry later: %s", error.detail)
-
     async def _expire(self) -> None:
-        while True:
-            try:
-                await self._runner.run(delete_expired(self._rules, _EXPIRY_PAUSE_S))
-            except UserkeepError as error:
-                logger.warning("expiry: retry later: %s", error.detail)
-            await asyncio.sleep(_EXPIRY_EVERY_S)
+        await self._runner.run(delete_expired(self._rules, _EXPIRY_PAUSE_S))
+
+    def _repeat(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        every_s: float,
+        first_after_s: float | None = None,
+    ) -> "asyncio.Task[None]":
+        """Start a task that repeats work at intervals; no error ends it."""
+
+        async def repeat() -> None:
+            await asyncio.sleep(every_s if first_after_s is None else first_after_s)
+            while True:
+                try:
+                    await work()
+                except UserkeepError as error:
+                    logger.warning("%s: retry in %.0f s: %s", name, every_s, error.detail)
+                except Exception:
+                    logger.exception("%s: retry in %.0f s", name, every_s)
+                await asyncio.sleep(every_s)
+
+        return asyncio.create_task(repeat())
 
 
 class _RunningJob:

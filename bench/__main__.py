@@ -48,15 +48,15 @@ def main() -> None:
     if (given.scenario == "compare") != (given.other is not None):
         raise SystemExit("The scenario `compare` needs --other, and no other scenario takes it.")
     scenario = SCENARIOS[given.scenario]
+    results = given.results
+    if results is None and scenario.keeps_results and not given.only:
+        results = RESULTS
     FOLDER.mkdir(exist_ok=True)
     for engine in given.engine or scenario.engines:
         text = _measure(scenario, engine, given)
         print(f"\n{text}")
-        file = given.results
-        if file is None and scenario.keeps_results and not given.only:
-            file = RESULTS / f"{given.scenario}-{engine}.md"
-        if file is not None:
-            file.write_text(text)
+        if results is not None:
+            (results / f"{given.scenario}-{engine}.md").write_text(text)
 
 
 def _measure(scenario: Scenario, engine: str, given: argparse.Namespace) -> str:
@@ -115,8 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results",
         type=Path,
-        help="the file to keep the tables in (default: bench/results/SCENARIO-ENGINE.md; none with "
-        "--only)",
+        metavar="FOLDER",
+        help="where to keep SCENARIO-ENGINE.md (default: bench/results, but nothing with --only)",
     )
     return parser
 

@@ -50,7 +50,10 @@ class ServerCommand(NamedTuple):
 
     @classmethod
     def other(cls, command: str, prefix: str, folder: Path) -> "ServerCommand":
-        return cls(tuple(shlex.split(command)), prefix, folder, is_ours=False)
+        program, *words = shlex.split(command)
+        # It runs in another folder than this process.
+        program = str(Path(program).absolute()) if "/" in program else program
+        return cls((program, *words), prefix, folder, is_ours=False)
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of the process: ours, with these settings and no others."""

@@ -1,4 +1,4 @@
-"""One server for most tests, and both halves of the client behind the same names."""
+"""One server for most tests, and a client with sync and with async methods."""
 
 import asyncio
 import inspect
@@ -13,30 +13,30 @@ from userkeep.zep import ZepClient
 OLD_PYTHON = Path(__file__).parents[2] / ".environments" / "zep-python" / "bin" / "python"
 
 
-class Awaited:
-    """The client's awaited half behind the waiting half's names: `user.add` is `user.aadd`."""
+class AsyncAdapter:
+    """A client whose methods call the async methods: `user.add` calls `user.aadd`."""
 
-    def __init__(self, half, runner):
-        self._half = half
+    def __init__(self, client, runner):
+        self._client = client
         self._runner = runner
 
     def __getattr__(self, name):
         if name in {"user", "memory", "message", "document"}:
-            return Awaited(getattr(self._half, name), self._runner)
+            return AsyncAdapter(getattr(self._client, name), self._runner)
 
         def call(*args, **kwargs):
-            started = getattr(self._half, f"a{name}")(*args, **kwargs)
-            if inspect.isasyncgen(started):
-                return self._chunks(started)
-            return self._runner.run(started)
+            result = getattr(self._client, f"a{name}")(*args, **kwargs)
+            if inspect.isasyncgen(result):
+                return self._chunks(result)
+            return self._runner.run(result)
 
         return call
 
     def _chunks(self, generator):
-        async def following():
+        async def next_chunk():
             return await anext(generator, None)
 
-        while chunk := self._runner.run(following()):
+        while chunk := self._runner.run(next_chunk()):
             yield chunk
 
 
@@ -47,10 +47,10 @@ def url(tmp_path_factory):
         yield server.url
 
 
-@pytest.fixture(scope="session", params=["waiting", "awaited"])
+@pytest.fixture(scope="session", params=["sync", "async"])
 def zep(request, url):
     with asyncio.Runner() as runner, ZepClient(url) as client:
-        yield client if request.param == "waiting" else Awaited(client, runner)
+        yield client if request.param == "sync" else AsyncAdapter(client, runner)
         runner.run(client.aclose())
 
 
@@ -61,6 +61,6 @@ def mark():
 
 @pytest.fixture(scope="session")
 def old_python():
-    """The interpreter that has zep-python 1.5.0: `make environments` sets it up."""
-    assert OLD_PYTHON.exists(), "zep-python is not there to compare with; run `make environments`"
+    """The interpreter with zep-python 1.5.0, which `make environments` installs."""
+    assert OLD_PYTHON.exists(), "zep-python is not installed; run `make environments`"
     return OLD_PYTHON

@@ -1,4 +1,4 @@
-"""The same program with zep-python 1.5.0 and with `userkeep.zep`, and what they print."""
+"""The same program with zep-python 1.5.0 and with `userkeep.zep` prints the same."""
 
 import re
 import subprocess
@@ -9,30 +9,30 @@ import pytest
 
 from tests.serving import serving
 
-SCRIPT = Path(__file__).with_name("script.py")
+PROGRAM = Path(__file__).with_name("program.py")
 
 DIFFERENCES = {
     "a message of nothing": "a role and content that were not given are empty; zep-python stores "
-    "a sentence that says they are required, as if somebody had said it",
+    "a sentence that they are required, as if it were the content",
     "a summary of nothing": "the same",
     "named by uuid": "zep-python cannot send the uuid that its own request has",
-    "a blank id added": "blank ids are refused before anything is sent, here as everywhere",
-    "not a number in metadata": "what is no JSON is refused before it is sent",
-    "collections": "said without asking the server, which would answer 501",
-    "annotated bare": "zep-python sends the metadata where the server does not look for it",
-    "a slash": "ids are encoded whole, so that any can be reached",
-    "a slash that the program has encoded": "the same: an id is taken as it is",
-    "None for an id": "zep-python asks for the user of the name `None`",
-    "the sentence of NotFoundError": "ours says what there is none of",
-    "the sentence of ValueError": "ours are our own",
+    "a blank id added": "blank ids are rejected before anything is sent, as in all methods",
+    "not a number in metadata": "values that are not JSON are rejected before anything is sent",
+    "collections": "an error without a request to the server, which would respond with 501",
+    "annotated bare": "zep-python sends the metadata in a field that the server ignores",
+    "a slash": "ids are percent-encoded with their slashes, so that any id works",
+    "a slash that the program has encoded": "the same: an id is never decoded",
+    "None for an id": "zep-python requests the user with the id `None`",
+    "the sentence of NotFoundError": "our message names what does not exist",
+    "the sentence of ValueError": "our messages are different",
 }
-"""What the two print otherwise, and why."""
+"""Where the output differs, and why."""
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory, old_python):
-    """What each package makes the program print, by line: (old, new)."""
-    ours = SCRIPT.read_text()
+def outputs(tmp_path_factory, old_python):
+    """The output of the program with each package, by line: (old, new)."""
+    ours = PROGRAM.read_text()
     theirs = ours.replace("userkeep.zep", "zep_python")
     return (
         run(old_python, theirs, tmp_path_factory.mktemp("old")),
@@ -41,21 +41,21 @@ def printed(tmp_path_factory, old_python):
 
 
 def run(python, text, folder):
-    script = folder / "script.py"
-    script.write_text(text)
+    program = folder / "program.py"
+    program.write_text(text)
     with serving(folder) as server:
         ran = subprocess.run(
-            [python, script, server.url], capture_output=True, text=True, timeout=60, check=False
+            [python, program, server.url], capture_output=True, text=True, timeout=60, check=False
         )
     assert ran.returncode == 0, ran.stderr
-    pairs = [line.split(": ", 1) for line in compared(ran.stdout, server.url).splitlines()]
+    pairs = [line.split(": ", 1) for line in normalized(ran.stdout, server.url).splitlines()]
     lines = dict(pairs)
     assert len(lines) == len(pairs), "a name is used twice"
     return lines
 
 
-def compared(text, url):
-    """A text without what differs between any two runs: uuids, by order; times; the address."""
+def normalized(text, url):
+    """Replace what differs between any two runs: uuids, by order; times; the URL."""
     uuids: dict[str, str] = {}
 
     def numbered(match):
@@ -68,15 +68,15 @@ def compared(text, url):
     return re.sub(r"2\d{3}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "<time>", text).replace(url, "<url>")
 
 
-def test_both_do_the_same_things(printed):
-    old, new = printed
+def test_both_packages_take_the_same_steps(outputs):
+    old, new = outputs
     assert list(old) == list(new)
 
 
-def test_both_print_the_same_but_for_what_is_listed_here(printed):
-    old, new = printed
+def test_both_packages_print_the_same_except_listed_differences(outputs):
+    old, new = outputs
     differing = {what for what in old if old[what] != new[what]}
-    told = "\n".join(
+    details = "\n".join(
         f"{what}\n  {old[what]}\n  {new[what]}" for what in differing - set(DIFFERENCES)
     )
-    assert differing == set(DIFFERENCES), told
+    assert differing == set(DIFFERENCES), details

@@ -1,4 +1,4 @@
-"""What is raised where a server does not answer, or not as ours does."""
+"""Errors if a server does not respond, or responds as no Userkeep server does."""
 
 import asyncio
 import subprocess
@@ -24,11 +24,11 @@ VERSION = "0.27.2-abc"
 
 
 @contextmanager
-def answering(status=200, body="", version=VERSION, pause=None, seen=None):
-    """A server that is healthy, and answers everything else in one way (after a pause)."""
+def responding(status=200, body="", version=VERSION, pause=None, seen=None):
+    """Run a healthy server that sends one response to all other requests, after a pause."""
 
     class Handler(BaseHTTPRequestHandler):
-        def answer(self):
+        def respond(self):
             is_health = self.path == "/healthz"
             if seen is not None:
                 seen.append(self.headers["Authorization"])
@@ -40,14 +40,14 @@ def answering(status=200, body="", version=VERSION, pause=None, seen=None):
                 self.send_header("X-Zep-Version", version)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            with suppress(BrokenPipeError):  # who asked has given up
+            with suppress(BrokenPipeError):  # the client has timed out
                 self.wfile.write(content)
 
         def log_message(self, *_):
             pass
 
     for method in ("GET", "POST", "PATCH", "DELETE"):
-        setattr(Handler, f"do_{method}", Handler.answer)
+        setattr(Handler, f"do_{method}", Handler.respond)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -62,25 +62,25 @@ def answering(status=200, body="", version=VERSION, pause=None, seen=None):
 
 
 def both_forms(url, name, *arguments):
-    """A call that waits and the same awaited, each to be made."""
+    """Return a sync call and the same async call, as functions."""
     group, method = name.split(".")
 
-    def waiting():
+    def call():
         with ZepClient(url) as client:
             getattr(getattr(client, group), method)(*arguments)
 
-    async def awaited():
+    async def acall():
         async with ZepClient(url) as client:
             await getattr(getattr(client, group), "a" + method)(*arguments)
 
-    return waiting, lambda: asyncio.run(awaited())
+    return call, lambda: asyncio.run(acall())
 
 
 @pytest.mark.parametrize(
     ("status", "kind"), [(404, NotFoundError), (401, AuthError), (400, APIError), (503, APIError)]
 )
-def test_a_status_becomes_its_error(status, kind):
-    with answering(status, "no\n") as url:
+def test_error_statuses_raise_their_class(status, kind):
+    with responding(status, "no\n") as url:
         for call in both_forms(url, "user.get", "jane"):
             with pytest.raises(ZepClientError) as caught:
                 call()
@@ -92,56 +92,56 @@ def test_a_status_becomes_its_error(status, kind):
 @pytest.mark.parametrize(
     "body", ["", "OK", "null", "[]", '{"user_id": 7.5, "uuid": "x"}', "\udcff"]
 )
-def test_an_answer_that_is_none_is_an_error_of_the_api(body):
-    with answering(200, body.encode("utf-8", "replace").decode()) as url:
+def test_an_unreadable_response_raises_api_error(body):
+    with responding(200, body.encode("utf-8", "replace").decode()) as url:
         for name in ("user.get", "memory.get_session", "memory.get_memory"):
             for call in both_forms(url, name, "jane"):
-                with pytest.raises(APIError, match="none of Userkeep's"):
+                with pytest.raises(APIError, match="not from a Userkeep or Zep server"):
                     call()
 
 
-def test_a_redirection_is_not_followed():
-    with answering(307) as url:
+def test_redirects_are_not_followed():
+    with responding(307) as url:
         for call in both_forms(url, "user.get", "jane"):
             with pytest.raises(APIError, match="307"):
                 call()
 
 
-def test_nothing_that_listens_is_an_error_of_the_api_with_no_answer_in_it():
+def test_no_server_raises_api_error_without_response_data():
     with pytest.raises(APIError, match="Cannot connect to") as caught:
         ZepClient(f"http://127.0.0.1:{free_port()}")
     assert caught.value.response_data is None
 
 
-def test_another_server_is_not_taken_for_ours(url):
-    with pytest.raises(APIError, match="no server of Userkeep's") as caught:
+def test_another_server_is_rejected(url):
+    with pytest.raises(APIError, match="not a Userkeep or Zep server") as caught:
         ZepClient(f"{url}/elsewhere")
     assert caught.value.response_data is not None
     assert caught.value.response_data["status_code"] == 404
 
 
 @pytest.mark.parametrize("address", ["localhost:8000", "", "ftp://localhost", "http://[::1"])
-def test_an_address_that_is_none_is_refused(address):
+def test_an_invalid_url_is_rejected(address):
     with pytest.raises(ValueError, match="not the URL of a server"):
         ZepClient(address)
 
 
 @pytest.mark.parametrize("version", ["0.20.9-abc", "0.27.2", "", "x-y"])
-def test_a_server_that_may_be_too_old_is_warned_of(version):
+def test_an_old_server_version_warns(version):
     with (
-        answering(version=version) as url,
+        responding(version=version) as url,
         pytest.warns(UserWarning, match=r"older than Zep 0\.21"),
     ):
         ZepClient(url).close()
 
 
 @pytest.mark.parametrize("version", ["0.21.0-", "0.27.2-userkeep", "1.0.0-beta", "dev-n/a (n/a)"])
-def test_a_server_that_is_new_enough_is_not(version):
-    with answering(version=version) as url:
+def test_a_new_server_version_does_not_warn(version):
+    with responding(version=version) as url:
         ZepClient(url).close()
 
 
-def test_a_server_that_goes_away_is_a_connection_error(tmp_path):
+def test_a_stopped_server_raises_connection_error(tmp_path):
     with serving(tmp_path, database_url="sqlite:///:memory:") as server:
         clients = ZepClient(server.url), ZepClient(server.url)
     with clients[0] as client, pytest.raises(ConnectionError, match="Cannot connect to"):
@@ -155,15 +155,15 @@ def test_a_server_that_goes_away_is_a_connection_error(tmp_path):
         asyncio.run(awaited())
 
 
-def test_a_server_that_says_nothing_is_timed_out(monkeypatch):
+def test_a_server_that_does_not_respond_raises_timeout_error(monkeypatch):
     monkeypatch.setattr(zep_client, "API_TIMEOUT", 0.1)
-    with answering(pause=threading.Event()) as url:
+    with responding(pause=threading.Event()) as url:
         for call in both_forms(url, "user.get", "jane"):
             with pytest.raises(TimeoutError, match="did not respond"):
                 call()
 
 
-def test_what_is_not_served_is_said(zep, url):
+def test_collections_raise_api_error(zep, url):
     with ZepClient(url) as client:
         for name in ("add_collection", "aget_collection", "list_collections"):
             with pytest.raises(APIError, match="no collections"):
@@ -173,19 +173,19 @@ def test_what_is_not_served_is_said(zep, url):
 @pytest.mark.parametrize(
     ("arguments", "sent"), [((), None), (("any",), "Bearer any"), (("",), None)]
 )
-def test_a_key_goes_with_every_request(arguments, sent):
+def test_the_api_key_is_sent_with_every_request(arguments, sent):
     seen: list[str | None] = []
-    with answering(200, "[]", seen=seen) as url, ZepClient(url, *arguments) as client:
+    with responding(200, "[]", seen=seen) as url, ZepClient(url, *arguments) as client:
         client.user.list()
     assert seen == [sent, sent]
 
 
-def test_a_key_that_none_can_be_is_refused(url):
+def test_an_invalid_api_key_is_rejected(url):
     with pytest.raises(ValueError, match="api_key"):
         ZepClient(url, "key\n")
 
 
-def test_a_forked_process_makes_connections_of_its_own(url):
+def test_a_forked_process_opens_its_own_connections(url):
     program = """
 import os
 client.user.list(limit=1)
@@ -194,21 +194,21 @@ if not os.fork():
     os._exit(7)
 print(os.waitstatus_to_exitcode(os.wait()[1]), len(client.user.list(limit=1)) <= 1)
 """
-    assert printed_by(program, url) == "7 True\n"
+    assert output_of(program, url) == "7 True\n"
 
 
-def test_one_client_serves_several_event_loops(url):
+def test_one_client_works_in_several_event_loops(url):
     program = """
 import asyncio
 client.user.list(limit=1)
 for _ in range(2):
     print(len(asyncio.run(client.user.alist(limit=1))) <= 1)
 """
-    assert printed_by(program, url) == "True\nTrue\n"
+    assert output_of(program, url) == "True\nTrue\n"
 
 
-def printed_by(program, url):
-    """What a program of its own prints, which has a client."""
+def output_of(program, url):
+    """Return what a program with a client prints."""
     head = "import sys; from userkeep.zep import ZepClient; client = ZepClient(sys.argv[1])"
     ran = subprocess.run(
         [sys.executable, "-c", head + program, url], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Ids that zep-python cannot carry, and those that nobody can."""
+"""Ids that zep-python does not support, and invalid ids."""
 
 from uuid import UUID, uuid4
 
@@ -15,7 +15,7 @@ blank = pytest.mark.parametrize("name", ["", " ", "\t", None, ".", ".."])
 
 
 @any_id
-def test_a_user_is_reached_by_any_id(zep, mark, name):
+def test_users_can_have_any_id(zep, mark, name):
     name = name.replace("a", mark) if "x" not in name else mark + name[len(mark) :]
     user = zep.user.add(CreateUserRequest(user_id=name))
     assert user.user_id == name
@@ -29,7 +29,7 @@ def test_a_user_is_reached_by_any_id(zep, mark, name):
 
 
 @any_id
-def test_a_session_is_reached_by_any_id(zep, mark, name):
+def test_sessions_can_have_any_id(zep, mark, name):
     name = name.replace("a", mark) if "x" not in name else mark + name[len(mark) :]
     session = zep.memory.add_session(Session(session_id=name))
     zep.memory.add_memory(name, Memory(messages=[Message(role="user", content="Hello")]))
@@ -45,14 +45,14 @@ def test_a_session_is_reached_by_any_id(zep, mark, name):
         zep.memory.get_session(name)
 
 
-def test_an_id_may_be_the_uuid_or_the_number_it_is(zep):
+def test_an_id_can_be_given_as_uuid_or_number(zep):
     for id_ in (uuid4(), uuid4().int):
         zep.user.add(CreateUserRequest(user_id=str(id_)))
         assert zep.user.get(id_).user_id == str(id_)
 
 
 @blank
-def test_an_id_that_says_nothing_is_refused_before_anything_is_sent(zep, mark, name):
+def test_blank_ids_are_rejected_before_sending(zep, mark, name):
     calls = [
         lambda: zep.user.get(name),
         lambda: zep.user.delete(name),
@@ -79,13 +79,13 @@ def test_an_id_that_says_nothing_is_refused_before_anything_is_sent(zep, mark, n
     assert (len(zep.user.list()), len(zep.memory.list_sessions())) == before
 
 
-def test_an_id_that_no_address_can_carry_is_refused(zep):
+def test_ids_that_are_impossible_in_a_url_are_rejected(zep):
     for name in ("\ud800", "x" * 70_000):
         with pytest.raises(ValueError, match=r"surrogates|too long"):
             zep.user.get(name)
 
 
-def test_chunks_need_a_size(zep):
+def test_chunk_size_must_be_positive(zep):
     for size in (0, -1):
         with pytest.raises(ValueError, match="chunk_size"):
             list(zep.user.list_chunked(size))
@@ -93,7 +93,7 @@ def test_chunks_need_a_size(zep):
             list(zep.memory.list_all_sessions(size))
 
 
-def test_both_names_of_the_chunk_size_mean_the_same(zep, mark):
+def test_both_names_of_chunk_size_are_accepted(zep, mark):
     for number in range(3):
         zep.user.add(CreateUserRequest(user_id=f"{mark}-{number}"))
     by_each = [

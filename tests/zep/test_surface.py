@@ -1,4 +1,4 @@
-"""Everything public of zep-python 1.5.0's clients and objects is here, and called the same way."""
+"""`userkeep.zep` has the public classes, methods and parameters of zep-python 1.5.0."""
 
 import importlib
 import inspect
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-PLACES = {
+CLIENTS = {
     "zep_client": ["ZepClient"],
     "user.client": ["UserClient"],
     "memory.client": ["MemoryClient"],
@@ -25,7 +25,7 @@ MODULES = {
     "exceptions": ["ZepClientError", "APIError", "AuthError", "NotFoundError"],
 }
 
-LOOK = """
+PROGRAM = """
 import importlib, inspect, json, sys
 
 def parameters(function):
@@ -48,9 +48,9 @@ print(json.dumps(found))
 """
 
 
-def looked_at(python, package):
+def methods_of(python, package):
     ran = subprocess.run(
-        [python, "-W", "ignore", "-c", LOOK, package, json.dumps(PLACES)],
+        [python, "-W", "ignore", "-c", PROGRAM, package, json.dumps(CLIENTS)],
         capture_output=True,
         text=True,
         check=True,
@@ -58,9 +58,9 @@ def looked_at(python, package):
     return json.loads(ran.stdout)
 
 
-def test_every_method_is_here_and_called_the_same_way(old_python):
-    theirs = looked_at(old_python, "zep_python")
-    ours = looked_at(sys.executable, "userkeep.zep")
+def test_every_method_has_the_same_parameters(old_python):
+    theirs = methods_of(old_python, "zep_python")
+    ours = methods_of(sys.executable, "userkeep.zep")
     assert len(theirs) >= 50
     for name, method in theirs.items():
         count = len(method["parameters"])
@@ -70,19 +70,19 @@ def test_every_method_is_here_and_called_the_same_way(old_python):
         assert ours[name]["form"] == method["form"], name
 
 
-def test_the_first_parameter_of_a_client_is_the_servers_address():
+def test_the_client_has_the_same_parameters():
     zep = importlib.import_module("userkeep.zep")
     assert list(inspect.signature(zep.ZepClient).parameters) == ["base_url", "api_key"]
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_names_are_where_programs_import_them_from(module):
+def test_names_can_be_imported_from_the_same_modules(module):
     place = importlib.import_module(f"userkeep.zep.{module}".rstrip("."))
     for name in MODULES[module]:
         assert inspect.isclass(getattr(place, name))
 
 
-def test_a_client_needs_no_database_and_no_server_in_its_process():
+def test_importing_loads_no_driver_and_no_server():
     program = """
 import sys
 import userkeep

@@ -1,4 +1,4 @@
-"""Zep's old names over a Userkeep server: code for zep-python 1.x changes only its imports.
+"""A client with the API of zep-python 1.x: programs for it change only their imports.
 
 ```python
 from userkeep.zep import ZepClient                     # was: from zep_python import ZepClient
@@ -8,7 +8,7 @@ client = ZepClient(api_key="…")                         # http://127.0.0.1:800
 client.user.add(CreateUserRequest(user_id="jane"))
 ```
 
-It speaks `/api/v1`. For new code `userkeep.Userkeep` has more to offer.
+It uses the compatibility API `/api/v1`. Use `userkeep.Userkeep` for new code: it has more features.
 """
 
 from userkeep.zep.exceptions import APIError, AuthError, NotFoundError, ZepClientError

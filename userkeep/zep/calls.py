@@ -1,4 +1,4 @@
-"""A call of `/api/v1`, decided before anything is sent, and what its answer says."""
+"""Calls of `/api/v1`, complete before anything is sent, and the parsing of responses."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -20,36 +20,36 @@ M = TypeVar("M", bound=Model)
 Read = Callable[[HTTPResponse], T]
 
 _SUCCESSES = range(200, 300)
-_NO_SEGMENT = {".", ".."}
+_INVALID_IDS = {".", ".."}
 
 
 @dataclass(frozen=True)
 class ZepCall(Generic[T]):
-    """What is sent, and how to read what comes back.
+    """A request, and how to read its response.
 
     Attributes:
-        request: to send.
-        read: makes a value of an answer.
-        missing: the sentence for an answer that says 404.
+        request: the HTTP request.
+        read: returns the value in a successful response.
+        missing: the error message for a response with the status 404.
     """
 
     request: HTTPRequest
     read: Read[T]
     missing: str
 
-    def value_of(self, reply: HTTPResponse) -> T:
-        """What an answer says.
+    def parse(self, response: HTTPResponse) -> T:
+        """Return the value in a response.
 
         Raises:
-            NotFoundError, AuthError, APIError.
+            NotFoundError, AuthError, APIError: the response is an error.
         """
-        if reply.status == 404:
+        if response.status == 404:
             raise NotFoundError(self.missing)
-        if reply.status == 401:
-            raise AuthError(reply)
-        if reply.status not in _SUCCESSES:
-            raise APIError(reply)
-        return self.read(reply)
+        if response.status == 401:
+            raise AuthError(response)
+        if response.status not in _SUCCESSES:
+            raise APIError(response)
+        return self.read(response)
 
 
 def make_call(
@@ -60,75 +60,75 @@ def make_call(
     ids: Mapping[str, Any] | None = None,
     query: Mapping[str, int | None] | None = None,
     body: Any = None,
-    missing: str = "There is nothing at this address.",
+    missing: str = "This path does not exist.",
 ) -> ZepCall[T]:
-    """A call.
+    """Return a call.
 
     Args:
-        method: of HTTP.
-        path: below the prefix, with a place for each id, such as `/user/{user_id}`.
-        read: see ZepCall.
-        ids: by name; each is encoded whole, slashes too.
-        query: by name; None is left out.
-        body: to be JSON.
-        missing: see ZepCall.
+        method: the HTTP method.
+        path: the path below the prefix, with the names of ids, such as `/user/{user_id}`.
+        read: returns the value in a successful response.
+        ids: the ids in the path by name. Each is percent-encoded, with its slashes.
+        query: the query parameters by name. None is omitted.
+        body: the body, encoded as JSON.
+        missing: the error message for a response with the status 404.
 
     Raises:
-        ValueError: an id is blank, or nothing that an address can carry; a body is no JSON.
+        ValueError: an id is blank or impossible in a URL, or the body is not JSON.
     """
     checked = {name: check_id(value, name) for name, value in (ids or {}).items()}
     segments = {name: quote(value, safe="") for name, value in checked.items()}
-    address = PREFIX + path.format(**segments)
+    url_path = PREFIX + path.format(**segments)
     given = [(name, value) for name, value in (query or {}).items() if value is not None]
     if given:
-        address = f"{address}?{urlencode(given)}"
+        url_path = f"{url_path}?{urlencode(given)}"
     if body is None:
-        return ZepCall(HTTPRequest(method, address, {}, None), read, missing)
+        return ZepCall(HTTPRequest(method, url_path, {}, None), read, missing)
     headers = {"Content-Type": "application/json"}
-    return ZepCall(HTTPRequest(method, address, headers, _encoded(body)), read, missing)
+    return ZepCall(HTTPRequest(method, url_path, headers, _encoded(body)), read, missing)
 
 
-def one(kind: type[M]) -> Read[M]:
-    """Reads an object."""
-    return lambda reply: understood(reply, kind.parse_obj)
+def read_object(kind: type[M]) -> Read[M]:
+    """Return a reader of an object."""
+    return lambda response: decode(response, kind.parse_obj)
 
 
-def several(kind: type[M], name: str | None = None) -> Read[list[M]]:
-    """Reads a list of objects, which is the answer or has this name in it."""
+def read_list(kind: type[M], name: str | None = None) -> Read[list[M]]:
+    """Return a reader of a list of objects: the body, or the field `name` of it."""
 
-    def listed(answer: Any) -> list[M]:
-        rows = answer if name is None else answer[name]
+    def parse_list(value: Any) -> list[M]:
+        rows = value if name is None else value[name]
         return [kind.parse_obj(row) for row in rows]
 
-    return lambda reply: understood(reply, listed)
+    return lambda response: decode(response, parse_list)
 
 
-def understood(reply: HTTPResponse, read: Callable[[Any], T]) -> T:
-    """What is made of an answer's JSON.
+def decode(response: HTTPResponse, read: Callable[[Any], T]) -> T:
+    """Return what `read` makes of the JSON of a response.
 
     Raises:
-        APIError: it is none, or not what was asked for.
+        APIError: it is not JSON, or not of the expected form.
     """
     try:
-        return read(msgspec.json.decode(reply.body))
+        return read(msgspec.json.decode(response.body))
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise APIError(reply, "This answer is none of Userkeep's or Zep's") from error
+        raise APIError(response, "The response is not from a Userkeep or Zep server") from error
 
 
-def read_text(reply: HTTPResponse) -> str:
-    """Reads an answer that is a text."""
-    return reply.body.decode()
+def read_text(response: HTTPResponse) -> str:
+    """Return the body as text."""
+    return response.body.decode()
 
 
 def read_nothing(_reply: HTTPResponse) -> None:
-    """Reads an answer that says no more than that it was done."""
+    """Ignore the body."""
 
 
 def cursors(chunk_size: int) -> Iterator[int | None]:
-    """The cursors of a walk through a list: of its chunks, until one is empty.
+    """Yield the cursors of the pages of a list; the caller stops at an empty page.
 
     Raises:
-        ValueError: there are no chunks of this size.
+        ValueError: chunk_size is not positive.
     """
     if chunk_size < 1:
         raise ValueError("chunk_size must be a positive integer")
@@ -140,16 +140,16 @@ def cursors(chunk_size: int) -> Iterator[int | None]:
 
 
 def check_id(value: Any, name: str) -> str:
-    """The text of an id, which callers also give as the UUID or the number that it is.
+    """Return an id as text; a UUID or a number is also accepted.
 
     Raises:
-        ValueError: it is blank, or nothing that an address can carry.
+        ValueError: it is blank, or impossible in a URL.
     """
     text = str(value) if isinstance(value, UUID | int) else value
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{name} must be given, and not blank")
-    if text in _NO_SEGMENT:
-        raise ValueError(f"{name} cannot be {text!r}, which no address can carry")
+        raise ValueError(f"{name} must not be blank")
+    if text in _INVALID_IDS:
+        raise ValueError(f"{name} cannot be {text!r}, which is not possible in a URL")
     return text
 
 

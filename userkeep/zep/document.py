@@ -1,4 +1,4 @@
-"""`client.document`: collections of documents, which Userkeep does not keep, and says so."""
+"""`client.document`: collections of documents, which Userkeep does not support."""
 
 from typing import Any, NoReturn
 
@@ -6,16 +6,16 @@ from userkeep.zep.exceptions import APIError
 
 
 class DocumentClient:
-    """Refuses whatever is asked of it."""
+    """Raises an APIError from every method."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return _refuse
+        return _raise_unsupported
 
 
-def _refuse(*_arguments: Any, **_named: Any) -> NoReturn:
+def _raise_unsupported(*_arguments: Any, **_named: Any) -> NoReturn:
     raise APIError(
-        message="Userkeep keeps users, sessions and messages; this version has no collections "
+        message="Userkeep stores users, sessions and messages; this version has no collections "
         "and no documents"
     )

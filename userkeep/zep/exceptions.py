@@ -1,7 +1,7 @@
-"""What can go wrong, under the names that Zep gave it.
+"""The exceptions of zep-python.
 
-Beside these: `ValueError` where something cannot be asked for, `ConnectionError` where the server
-is not reached, `TimeoutError` where it does not answer in time.
+Besides these, calls raise `ValueError` for invalid arguments, `ConnectionError` if the server
+cannot be reached, and `TimeoutError` if it does not respond in time.
 """
 
 from typing import Any
@@ -10,11 +10,11 @@ from userkeep.sdk.http_client import HTTPResponse
 
 
 class ZepClientError(Exception):
-    """Anything that comes of what a server answered.
+    """The base of all errors that a response can cause.
 
     Attributes:
-        message: a sentence.
-        response_data: `status_code` and `message` of the answer, where there is one.
+        message: the error message.
+        response_data: `status_code` and `message` of the response, if there is one.
     """
 
     def __init__(self, message: str, response_data: dict[Any, Any] | None = None) -> None:
@@ -27,14 +27,14 @@ class ZepClientError(Exception):
 
 
 class APIError(ZepClientError):
-    """The server would not or could not do it, or there is no server of ours at the address."""
+    """The server returned an error, or the response is not from a Userkeep or Zep server."""
 
     def __init__(self, response: HTTPResponse | None = None, message: str = "API error") -> None:
         super().__init__(message, _data_of(response))
 
 
 class AuthError(ZepClientError):
-    """The server wants a key, and a better one than it was given."""
+    """The server requires an API key, or rejects the given one."""
 
     def __init__(
         self, response: HTTPResponse | None = None, message: str = "Authentication error"
@@ -43,7 +43,7 @@ class AuthError(ZepClientError):
 
 
 class NotFoundError(ZepClientError):
-    """There is no such user, session or message."""
+    """The user, session or message does not exist."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

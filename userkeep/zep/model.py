@@ -1,4 +1,4 @@
-"""What the objects of `userkeep.zep` have in common: the habits of those that Zep's users know."""
+"""The base of the models of `userkeep.zep`, which behave like the pydantic models of zep-python."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ Values = dict[str, Any]
 
 
 class ValidationError(ValueError):
-    """An object cannot be made of what was given.
+    """The values of a model are invalid.
 
     Attributes:
         problems: what is wrong, by field.
@@ -22,48 +22,47 @@ class ValidationError(ValueError):
 
     def __init__(self, kind: str, problems: dict[str, str]) -> None:
         self.problems = problems
-        told = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
-        super().__init__(f"no {kind} can be made of this: {told}")
+        fields = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
+        super().__init__(f"invalid {kind}: {fields}")
 
 
 @dataclass_transform(kw_only_default=True)
 class Model:
-    """An object made of named fields, as `User(user_id="jane", email="jane@example.com")`.
+    """A model with named fields, such as `User(user_id="jane", email="jane@example.com")`.
 
-    Fields that it does not have are passed over. Values become what the field is (an id given as
-    a number its text, a UUID or a time given as text the object, a dict the object it describes).
-    Two are equal where all fields are, also with a dict of them.
+    Unknown fields are ignored. Values are converted to the type of the field: numbers to text, text
+    to a UUID or a time, a dict to a model. Models are equal if all fields are, also to a dict.
 
     Raises:
-        ValidationError: a field is missing, or has a value that it cannot have.
+        ValidationError: a field is missing or invalid.
     """
 
     __slots__ = ("__dict__", "__fields_set__")
 
-    __readers: ClassVar[dict[str, Callable[[Any], Any]]] = {}
+    __converters: ClassVar[dict[str, Callable[[Any], Any]]] = {}
     __defaults: ClassVar[Values] = {}
 
     __fields_set__: ClassVar[set[str]]
-    """Names of the fields that were given, not left at their default."""
+    """The names of the fields that were given."""
 
     if not TYPE_CHECKING:  # a type checker derives the parameters from the fields
 
         def __init_subclass__(cls) -> None:
             hints = get_type_hints(cls)
             names = [name for name in hints if not name.startswith("_")]
-            cls.__readers = {name: _reader_of(hints[name]) for name in names}
+            cls.__converters = {name: _converter(hints[name]) for name in names}
             cls.__defaults = {name: getattr(cls, name) for name in names if hasattr(cls, name)}
 
         def __init__(self, /, **given: Any) -> None:
             values, problems = {}, {}
-            for name, read in self.__readers.items():
+            for name, convert in self.__converters.items():
                 if name not in given and name in self.__defaults:
-                    values[name] = _fresh(self.__defaults[name])
+                    values[name] = _copy_default(self.__defaults[name])
                 elif name not in given:
                     problems[name] = "is missing"
                 else:
                     try:
-                        values[name] = read(given[name])
+                        values[name] = convert(given[name])
                     except (ValueError, TypeError) as error:
                         problems[name] = str(error)
             if problems:
@@ -72,55 +71,57 @@ class Model:
             self.__fields_set__ = given.keys() & values.keys()
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if name in self.__readers:
+            if name in self.__converters:
                 self.__fields_set__.add(name)
             elif name != "__fields_set__":
-                raise ValueError(f"a {type(self).__name__} has no field {name!r}")
+                raise ValueError(f"{type(self).__name__} has no field {name!r}")
             super().__setattr__(name, value)
 
     @classmethod
     def parse_obj(cls, obj: Any) -> Self:
-        """The object that a dict describes.
+        """Return the model with the values of a dict.
 
         Raises:
-            ValidationError: it describes none.
+            ValidationError: the values are invalid.
         """
         if isinstance(obj, Model):
             obj = obj.dict()
         if not isinstance(obj, dict):
-            raise ValidationError(cls.__name__, {"it": f"is no dict, but {type(obj).__name__}"})
+            raise ValidationError(
+                cls.__name__, {"value": f"must be a dict, not {type(obj).__name__}"}
+            )
         return cls(**obj)
 
     @classmethod
     def parse_raw(cls, b: str | bytes) -> Self:
-        """The object that a JSON text describes; see parse_obj."""
+        """Return the model with the values of a JSON text."""
         try:
             return cls.parse_obj(json.loads(b))
         except json.JSONDecodeError as error:
-            raise ValidationError(cls.__name__, {"it": f"is no JSON: {error}"}) from error
+            raise ValidationError(cls.__name__, {"value": f"is not JSON: {error}"}) from error
 
     def dict(
         self,
         *,
         include: Iterable[str] | None = None,
         exclude: Iterable[str] | None = None,
-        by_alias: bool = False,  # noqa: ARG002 - there are no aliases; callers give it all the same
+        by_alias: bool = False,  # noqa: ARG002 - accepted for compatibility; there are no aliases
         exclude_unset: bool = False,
         exclude_defaults: bool = False,
         exclude_none: bool = False,
     ) -> Values:
-        """The fields by name, those of objects inside too.
+        """Return the fields by name, with those of nested models.
 
         Args:
-            include: these and no others.
-            exclude: these not.
-            by_alias: means nothing here.
-            exclude_unset: only those that were given.
-            exclude_defaults: only those that differ from their default.
-            exclude_none: only those that are not None.
+            include: only these fields.
+            exclude: without these fields.
+            by_alias: has no effect.
+            exclude_unset: only fields that were given.
+            exclude_defaults: only fields that differ from their default.
+            exclude_none: only fields that are not None.
         """
-        shown = [name for name in self.__readers if include is None or name in set(include)]
-        left_out = set(exclude or ())
+        included = [name for name in self.__converters if include is None or name in set(include)]
+        excluded = set(exclude or ())
         inner = {
             "exclude_unset": exclude_unset,
             "exclude_defaults": exclude_defaults,
@@ -128,8 +129,8 @@ class Model:
         }
         return {
             name: _plain(value, inner)
-            for name in shown
-            if name not in left_out
+            for name in included
+            if name not in excluded
             and not (exclude_unset and name not in self.__fields_set__)
             and not (exclude_none and self.__dict__[name] is None)
             and not (exclude_defaults and self.__is_default(name))
@@ -147,11 +148,11 @@ class Model:
         exclude_none: bool = False,
         **dumps: Any,
     ) -> str:
-        """The fields as a JSON text.
+        """Return the fields as JSON text.
 
         Args:
-            include, exclude, by_alias, exclude_unset, exclude_defaults, exclude_none: see dict.
-            dumps: for `json.dumps`, such as `indent=2`.
+            include, exclude, by_alias, exclude_unset, exclude_defaults, exclude_none: as in `dict`.
+            dumps: arguments of `json.dumps`, such as `indent=2`.
         """
         values = self.dict(
             include=include,
@@ -164,11 +165,11 @@ class Model:
         return json.dumps(values, **{"default": json_value, **dumps})
 
     def copy(self, *, update: Values | None = None, deep: bool = False) -> Self:
-        """Another one with the same values.
+        """Return a copy.
 
         Args:
-            update: fields that have others, taken as they are.
-            deep: whether what is inside is copied too.
+            update: fields with other values, which are not validated.
+            deep: whether to copy the values too.
         """
         other = type(self).__new__(type(self))
         other.__dict__.update(deepcopy(self.__dict__) if deep else self.__dict__)
@@ -183,7 +184,7 @@ class Model:
     def __eq__(self, other: object) -> bool:
         return self.dict() == (other.dict() if isinstance(other, Model) else other)
 
-    __hash__ = None  # type: ignore[assignment]  # it can change
+    __hash__ = None  # type: ignore[assignment]  # it is mutable
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value!r}" for name, value in self)
@@ -197,10 +198,10 @@ class Model:
 
 
 def json_value(value: Any) -> Any:
-    """What stands in JSON for a value that JSON does not have.
+    """Return a value that JSON supports instead of one that it does not.
 
     Raises:
-        TypeError: nothing does.
+        TypeError: there is none.
     """
     match value:
         case UUID():
@@ -210,37 +211,37 @@ def json_value(value: Any) -> Any:
         case Model():
             return value.dict()
         case _:
-            raise TypeError(f"{type(value).__name__} is nothing that JSON has")
+            raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
-def _reader_of(hint: Any) -> Callable[[Any], Any]:
-    """What makes a field's value of what is given."""
+def _converter(hint: Any) -> Callable[[Any], Any]:
+    """Return the function that converts a given value to the type of a field."""
     is_text = hint is str or str in get_args(hint)
     is_object = any(getattr(each, "__origin__", None) is dict for each in get_args(hint))
 
-    def read(value: Any) -> Any:
+    def convert(value: Any) -> Any:
         if isinstance(value, Enum):
             value = value.value
         if is_text and isinstance(value, int | float):
             return str(value)
         if is_object and isinstance(value, dict):
-            value = {_key(key): each for key, each in value.items()}
-        return msgspec.convert(value, hint, strict=False, dec_hook=_inner)
+            value = {_text_key(key): each for key, each in value.items()}
+        return msgspec.convert(value, hint, strict=False, dec_hook=_convert_nested)
 
-    return read
+    return convert
 
 
-def _key(key: Any) -> Any:
+def _text_key(key: Any) -> Any:
     return str(key) if isinstance(key, int | float) else key
 
 
-def _inner(kind: type, value: Any) -> Any:
+def _convert_nested(kind: type, value: Any) -> Any:
     if issubclass(kind, Model) and not isinstance(value, kind):
         return kind.parse_obj(value)
     return value
 
 
-def _fresh(default: Any) -> Any:
+def _copy_default(default: Any) -> Any:
     return list(default) if isinstance(default, list) else default
 
 

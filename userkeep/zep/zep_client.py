@@ -1,4 +1,4 @@
-"""`ZepClient`, as programs written for zep-python 1.x know it."""
+"""`ZepClient`, with the API of zep-python 1.x."""
 
 import re
 import warnings
@@ -13,23 +13,23 @@ from userkeep.zep.exceptions import APIError
 from userkeep.zep.facade import MemoryFacade
 from userkeep.zep.memory.client import MemoryClient
 from userkeep.zep.message.client import MessageClient
-from userkeep.zep.sender import Sender
+from userkeep.zep.transport import ZepTransport
 from userkeep.zep.user.client import UserClient
 
 API_TIMEOUT = 10
-"""Seconds: for connecting, and for each wait for an answer."""
+"""The time-out in seconds, for connecting and for each part of a response."""
 
 MINIMUM_SERVER_VERSION = "0.21.0"
 
 _HEALTH = HTTPRequest("GET", "/healthz", {"Connection": "close"}, None)
-"""A program that goes on to await everything has no use for the connection."""
+"""The connection is closed: a program that only uses async methods does not need it."""
 
 _HEALTHY = b"."
-_IN_THE_CALLER = 3
+_STACKLEVEL = 3
 
 
 class ZepClient(MemoryFacade):
-    """A client with the names of zep-python 1.x, for a Userkeep server (or Zep's own of that age).
+    """A client with the API of zep-python 1.x, for Userkeep servers and Zep servers of that time.
 
     ```python
     from userkeep.zep import ZepClient
@@ -39,16 +39,16 @@ class ZepClient(MemoryFacade):
         client.user.add(CreateUserRequest(user_id="jane"))
     ```
 
-    Any number of threads may use one, any event loop, and forked processes too. Every call may
-    raise AuthError and APIError for what the server answers, ConnectionError where it is not
-    reached and TimeoutError where it does not answer in time.
+    A client can be used by any number of threads and event loops, and by forked processes. Every
+    call can raise AuthError and APIError for an error response, ConnectionError if the server
+    cannot be reached, and TimeoutError if it does not respond in time.
 
     Attributes:
-        base_url: of the server's API.
-        user: users; see UserClient.
-        memory: sessions and memory; see MemoryClient.
-        message: messages; see MessageClient.
-        document: says that there are no collections.
+        base_url: the URL of the API of the server.
+        user: users.
+        memory: sessions and their memory.
+        message: messages.
+        document: raises APIError: collections are not supported.
     """
 
     base_url: str
@@ -58,36 +58,36 @@ class ZepClient(MemoryFacade):
     document: DocumentClient
 
     def __init__(self, base_url: str = LOCAL_SERVER, api_key: str | None = None) -> None:
-        """Look whether the server is there, and of a version that this client can talk to.
+        """Check that the server can be reached, and that its version is supported.
 
         Args:
-            base_url: the server's, with the prefix of its paths if it has one.
+            base_url: the URL of the server, with the prefix of its paths if it has one.
             api_key: sent as `Authorization: Bearer …`.
 
         Raises:
-            APIError: no server is there, or it is none of Userkeep's or Zep's.
-            ValueError: the URL is none, or the key.
+            APIError: the server cannot be reached, or is not a Userkeep or Zep server.
+            ValueError: the URL or the API key is invalid.
         """
         address = base_url.rstrip("/")
         self.base_url = address + PREFIX
-        self._sender = Sender(address, api_key, API_TIMEOUT)
+        self._transport = ZepTransport(address, api_key, API_TIMEOUT)
         try:
-            _check_health(self._sender, address)
+            _check_health(self._transport, address)
         except BaseException:
-            self._sender.close()
+            self._transport.close()
             raise
-        self.user = UserClient(self._sender)
-        self.memory = MemoryClient(self._sender)
-        self.message = MessageClient(self._sender)
+        self.user = UserClient(self._transport)
+        self.memory = MemoryClient(self._transport)
+        self.message = MessageClient(self._transport)
         self.document = DocumentClient()
 
     def close(self) -> None:
-        """Close the connections of the methods that wait."""
-        self._sender.close()
+        """Close the connections of sync methods."""
+        self._transport.close()
 
     async def aclose(self) -> None:
-        """Close the connections of the awaited methods, in the event loop that used them."""
-        await self._sender.aclose()
+        """Close the connections of async methods, in the event loop that used them."""
+        await self._transport.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -112,28 +112,30 @@ class ZepClient(MemoryFacade):
         await self.aclose()
 
 
-def _check_health(sender: Sender, address: str) -> None:
+def _check_health(transport: ZepTransport, address: str) -> None:
     try:
-        reply = sender.send(_HEALTH)
+        response = transport.send(_HEALTH)
     except (ConnectionError, TimeoutError) as error:
         raise APIError(message=str(error)) from error
-    if reply.status != 200 or reply.body != _HEALTHY:
-        raise APIError(reply, f"What answers at {address} is no server of Userkeep's or Zep's")
-    if _is_too_old(reply):
+    if response.status != 200 or response.body != _HEALTHY:
+        raise APIError(response, f"The server at {address} is not a Userkeep or Zep server")
+    if _is_too_old(response):
         warnings.warn(
             f"The server at {address} is older than Zep {MINIMUM_SERVER_VERSION}, "
-            "or does not say how old it is; this client may not understand it.",
+            "or does not send its version. It may be incompatible with this client.",
             UserWarning,
-            stacklevel=_IN_THE_CALLER,
+            stacklevel=_STACKLEVEL,
         )
 
 
-def _is_too_old(reply: HTTPResponse) -> bool:
-    told = reply.headers.get("x-zep-version", "")
-    return "dev" not in told and _numbers_of(told) < _numbers_of(f"{MINIMUM_SERVER_VERSION}-")
+def _is_too_old(response: HTTPResponse) -> bool:
+    version = response.headers.get("x-zep-version", "")
+    return "dev" not in version and _parse_version(version) < _parse_version(
+        f"{MINIMUM_SERVER_VERSION}-"
+    )
 
 
-def _numbers_of(version: str) -> tuple[int, ...]:
-    """Those before the first hyphen; without a hyphen there are none."""
+def _parse_version(version: str) -> tuple[int, ...]:
+    """Return the numbers before the first hyphen; without a hyphen none."""
     numbers = re.match(r"v?(\d+)\.(\d+)\.(\d+)[^-]*-", version)
     return tuple(map(int, numbers.groups())) if numbers else ()

@@ -1,4 +1,4 @@
-"""Sessions, the memory of them, and what is searched in it."""
+"""Sessions, memory and search."""
 
 from enum import Enum
 from typing import Any
@@ -7,15 +7,15 @@ from userkeep.zep.message.models import Message
 from userkeep.zep.model import Model, Values
 
 
-class SearchScope(str, Enum):  # noqa: UP042 - with the texts that it had in Zep's package
-    """What a search looks through."""
+class SearchScope(str, Enum):  # noqa: UP042 - as in zep-python
+    """What is searched."""
 
     messages = "messages"
     summary = "summary"
 
 
 class SearchType(str, Enum):  # noqa: UP042
-    """How a search chooses."""
+    """How results are ranked."""
 
     similarity = "similarity"
     mmr = "mmr"
@@ -25,12 +25,12 @@ class Session(Model):
     """A conversation.
 
     Attributes:
-        uuid: the server's own id.
-        id: its place in the list it came in; as a cursor it leads to what follows.
-        created_at, updated_at: by the server's clock.
-        deleted_at: None; what is deleted is gone.
-        session_id: yours, any text of up to 512 characters.
-        user_id: the owner, who is a user already.
+        uuid: assigned by the server.
+        id: the position in a list. As a cursor, it leads to the next sessions.
+        created_at, updated_at: the server's times.
+        deleted_at: always None: deleted sessions are not returned.
+        session_id: your id of the session, any text of up to 512 characters.
+        user_id: the owner, which must exist.
         metadata: a JSON object of up to 64 KiB.
     """
 
@@ -45,13 +45,13 @@ class Session(Model):
 
 
 class Summary(Model):
-    """A summary of what was said; with an empty `content` while there is none.
+    """A summary of messages; `content` is empty if there is none.
 
     Attributes:
-        uuid, created_at: of the summary.
-        content: its text.
-        recent_message_uuid: the last message that is in it.
-        token_count: its length.
+        uuid, created_at: the uuid and the time of the summary.
+        content: the text.
+        recent_message_uuid: the last message in the summary.
+        token_count: the length of the text.
     """
 
     uuid: str = ""
@@ -61,21 +61,21 @@ class Summary(Model):
     token_count: int = 0
 
     def to_dict(self) -> Values:
-        """The fields by name."""
+        """Return the fields by name."""
         return self.dict()
 
 
 class Memory(Model):
-    """What was said in a session, for the next prompt; or what is to be added to it.
+    """The memory of a session; or messages to append to it.
 
     Attributes:
         messages: oldest first.
-        metadata: is not kept.
-        summary: of what was said before them.
-        uuid, created_at, token_count: are not kept.
+        metadata: not stored.
+        summary: the summary of earlier messages.
+        uuid, created_at, token_count: not stored.
     """
 
-    messages: list[Message] = []  # noqa: RUF012 - each object has a list of its own
+    messages: list[Message] = []  # noqa: RUF012 - each object gets its own list
     metadata: dict[str, Any] | None = None
     summary: Summary | None = None
     uuid: str | None = None
@@ -83,19 +83,19 @@ class Memory(Model):
     token_count: int | None = None
 
     def to_dict(self) -> Values:
-        """The fields by name, those of messages and summary too."""
+        """Return the fields by name, with those of messages and summary."""
         return self.dict()
 
 
 class MemorySearchPayload(Model):
-    """What is searched for.
+    """A search.
 
     Attributes:
-        text: words, or a question.
+        text: words or a question.
         metadata: a filter: `{"where": {"jsonpath": '$[*] ? (@.foo == "bar")'}}`.
         search_scope: `messages` or `summary`.
         search_type: `similarity` or `mmr`.
-        mmr_lambda: is not used.
+        mmr_lambda: not used.
     """
 
     text: str | None = None
@@ -106,13 +106,13 @@ class MemorySearchPayload(Model):
 
 
 class MemorySearchResult(Model):
-    """Something that was found.
+    """A result of a search.
 
     Attributes:
-        message: the fields of a message, or None.
-        summary: or None.
-        metadata: None.
-        dist: the larger, the nearer.
+        message: the fields of the message, or None.
+        summary: the summary, or None.
+        metadata: always None.
+        dist: the score; higher is better.
     """
 
     message: dict[str, Any] | None = None

@@ -2,81 +2,83 @@
 
 from typing import Any
 
-from userkeep.zep.calls import ZepCall, make_call, one, several
+from userkeep.zep.calls import ZepCall, make_call, read_list, read_object
 from userkeep.zep.message.models import Message
-from userkeep.zep.sender import Sender
+from userkeep.zep.transport import ZepTransport
 
 
 class MessageClient:
-    """Messages: listed, read, annotated.
+    """The messages of a session.
 
-    Each method has an awaited form, whose name begins with an `a`.
+    Each method has an async form, whose name begins with `a`.
     """
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: ZepTransport) -> None:
+        self._transport = transport
 
     def get_session_messages(
         self, session_id: str, limit: int = 100, cursor: int = 1
     ) -> list[Message]:
-        """A page of a session's messages, oldest first; none where there is no such session.
+        """Return a page of the messages of a session, oldest first.
+
+        The list is empty if the session does not exist.
 
         Args:
-            session_id: which.
-            limit: so many to a page; None, and all come at once.
-            cursor: the page's number, from 1.
+            session_id: the session.
+            limit: the number of messages of a page. None returns all messages.
+            cursor: the number of the page, from 1.
 
         Raises:
-            ValueError: the session's id is blank; limit or cursor is not positive.
+            ValueError: the `session_id` is blank, or limit or cursor is not positive.
         """
-        return self._sender.call(_list(session_id, limit, cursor))
+        return self._transport.call(_list(session_id, limit, cursor))
 
     async def aget_session_messages(
         self, session_id: str, limit: int = 100, cursor: int = 1
     ) -> list[Message]:
-        """A page of a session's messages; see get_session_messages."""
-        return await self._sender.acall(_list(session_id, limit, cursor))
+        """Return a page of messages; the async form of `get_session_messages`."""
+        return await self._transport.acall(_list(session_id, limit, cursor))
 
     def get_session_message(self, session_id: str, message_id: str) -> Message:
-        """Read a message.
+        """Return a message.
 
         Args:
-            session_id: which.
-            message_id: the message's `uuid`.
+            session_id: the session.
+            message_id: the `uuid` of the message.
 
         Raises:
-            NotFoundError: there is none.
-            APIError: the id is no UUID.
+            NotFoundError: the message does not exist.
+            APIError: the id is not a UUID.
             ValueError: an id is blank.
         """
-        return self._sender.call(_get(session_id, message_id))
+        return self._transport.call(_get(session_id, message_id))
 
     async def aget_session_message(self, session_id: str, message_id: str) -> Message:
-        """Read a message; see get_session_message."""
-        return await self._sender.acall(_get(session_id, message_id))
+        """Return a message; the async form of `get_session_message`."""
+        return await self._transport.acall(_get(session_id, message_id))
 
     def update_message_metadata(
         self, session_id: str, message_id: str, metadata: dict[str, Any]
     ) -> Message:
-        """Merge metadata into a message's.
+        """Merge metadata into the metadata of a message.
 
         Args:
-            session_id: which.
-            message_id: the message's `uuid`.
-            metadata: `{"metadata": {"foo": "bar"}}`, or `{"foo": "bar"}` by itself.
+            session_id: the session.
+            message_id: the `uuid` of the message.
+            metadata: `{"metadata": {"foo": "bar"}}`, or only `{"foo": "bar"}`.
 
         Raises:
-            NotFoundError: there is no such message.
-            APIError: the id is no UUID; this cannot be metadata.
+            NotFoundError: the message does not exist.
+            APIError: the id is not a UUID, or the metadata is invalid.
             ValueError: an id is blank.
         """
-        return self._sender.call(_update(session_id, message_id, metadata))
+        return self._transport.call(_update(session_id, message_id, metadata))
 
     async def aupdate_message_metadata(
         self, session_id: str, message_id: str, metadata: dict[str, Any]
     ) -> Message:
-        """Merge metadata into a message's; see update_message_metadata."""
-        return await self._sender.acall(_update(session_id, message_id, metadata))
+        """Merge metadata of a message; the async form of `update_message_metadata`."""
+        return await self._transport.acall(_update(session_id, message_id, metadata))
 
 
 def _list(session_id: str, limit: int | None, cursor: int | None) -> ZepCall[list[Message]]:
@@ -87,10 +89,10 @@ def _list(session_id: str, limit: int | None, cursor: int | None) -> ZepCall[lis
     return make_call(
         "GET",
         "/sessions/{session_id}/messages",
-        several(Message, "messages"),
+        read_list(Message, "messages"),
         ids={"session_id": session_id},
         query={"limit": limit, "cursor": cursor},
-        missing=f"There is no session {session_id!r}",
+        missing=f"Session {session_id!r} does not exist",
     )
 
 
@@ -109,10 +111,10 @@ def _of_message(
     return make_call(
         method,
         "/sessions/{session_id}/messages/{message_id}",
-        one(Message),
+        read_object(Message),
         ids={"session_id": session_id, "message_id": message_id},
         body=body,
-        missing=f"There is no message {message_id!r} in session {session_id!r}",
+        missing=f"Message {message_id!r} does not exist in session {session_id!r}",
     )
 
 

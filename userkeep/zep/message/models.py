@@ -7,14 +7,14 @@ from userkeep.zep.model import Model, Values
 
 
 class Message(Model):
-    """One turn of a conversation.
+    """A message of a conversation.
 
     Attributes:
-        role: who said it, any text: `user`, `human`, `ai` …
-        content: what was said, up to 1 MiB.
-        uuid: the server's, or yours.
-        created_at: when the server got it.
-        token_count: yours, else 0; the server counts no tokens.
+        role: the author, any text: `user`, `human`, `ai` …
+        content: the text, up to 1 MiB.
+        uuid: assigned by the server, or yours.
+        created_at: when the server received it.
+        token_count: your count, or 0. The server does not count tokens.
         metadata: a JSON object of up to 64 KiB.
     """
 
@@ -26,17 +26,17 @@ class Message(Model):
     metadata: dict[str, Any] | None = None
 
     def to_dict(self) -> Values:
-        """The fields by name."""
+        """Return the fields by name."""
         return self.dict()
 
 
 class UpdateMessageMetadataRequest(Model):
-    """A change of a message's metadata.
+    """An update of the metadata of a message.
 
     Attributes:
-        uuid: the message's.
-        session_id: the session it is in.
-        metadata: merged into what is there.
+        uuid: the `uuid` of the message.
+        session_id: the session.
+        metadata: merged into the existing metadata.
     """
 
     uuid: UUID

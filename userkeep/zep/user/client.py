@@ -1,110 +1,110 @@
-"""`client.user`: the people an app talks to."""
+"""`client.user`."""
 
 import builtins
 from collections.abc import AsyncGenerator, Generator
 
-from userkeep.zep.calls import ZepCall, check_id, make_call, one, read_nothing, several
+from userkeep.zep.calls import ZepCall, check_id, make_call, read_list, read_nothing, read_object
 from userkeep.zep.memory.models import Session
-from userkeep.zep.sender import Sender
+from userkeep.zep.transport import ZepTransport
 from userkeep.zep.user.models import CreateUserRequest, UpdateUserRequest, User
 
 
 class UserClient:
-    """Users: added, read, changed, listed, and deleted with everything that is theirs.
+    """The users of an app.
 
-    A `user_id` is any text. Each method has an awaited form, whose name begins with an `a`.
+    A `user_id` is any text. Each method has an async form, whose name begins with `a`.
     """
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: ZepTransport) -> None:
+        self._transport = transport
 
     def add(self, user: CreateUserRequest) -> User:
-        """Add a user.
+        """Create a user.
 
         Raises:
-            APIError: there is one with this `user_id` (its `status_code` is 400); a field has a
-                value that it cannot have.
+            APIError: a user with this `user_id` exists (the `status_code` is 400), or a field is
+                invalid.
             ValueError: the `user_id` is blank.
         """
-        return self._sender.call(_add(user))
+        return self._transport.call(_add(user))
 
     async def aadd(self, user: CreateUserRequest) -> User:
-        """Add a user; see add."""
-        return await self._sender.acall(_add(user))
+        """Create a user; the async form of `add`."""
+        return await self._transport.acall(_add(user))
 
     def get(self, user_id: str) -> User:
-        """Read a user.
+        """Return a user.
 
         Raises:
-            NotFoundError: there is none with this `user_id`.
-            ValueError: it is blank.
-        """
-        return self._sender.call(_get(user_id))
-
-    async def aget(self, user_id: str) -> User:
-        """Read a user; see get."""
-        return await self._sender.acall(_get(user_id))
-
-    def update(self, user: UpdateUserRequest) -> User:
-        """Change the user with this `user_id`: what is None stays, metadata is merged.
-
-        Raises:
-            NotFoundError: there is none.
-            APIError: a field has a value that it cannot have.
+            NotFoundError: the user does not exist.
             ValueError: the `user_id` is blank.
         """
-        return self._sender.call(_update(user))
+        return self._transport.call(_get(user_id))
 
-    async def aupdate(self, user: UpdateUserRequest) -> User:
-        """Change a user; see update."""
-        return await self._sender.acall(_update(user))
+    async def aget(self, user_id: str) -> User:
+        """Return a user; the async form of `get`."""
+        return await self._transport.acall(_get(user_id))
 
-    def delete(self, user_id: str) -> None:
-        """Delete a user, with all sessions and messages.
+    def update(self, user: UpdateUserRequest) -> User:
+        """Update the user with this `user_id`: fields that are None stay, metadata is merged.
 
         Raises:
-            NotFoundError: there is none with this `user_id`.
-            ValueError: it is blank.
+            NotFoundError: the user does not exist.
+            APIError: a field is invalid.
+            ValueError: the `user_id` is blank.
         """
-        self._sender.call(_delete(user_id))
+        return self._transport.call(_update(user))
+
+    async def aupdate(self, user: UpdateUserRequest) -> User:
+        """Update a user; the async form of `update`."""
+        return await self._transport.acall(_update(user))
+
+    def delete(self, user_id: str) -> None:
+        """Delete a user with all sessions and messages.
+
+        Raises:
+            NotFoundError: the user does not exist.
+            ValueError: the `user_id` is blank.
+        """
+        self._transport.call(_delete(user_id))
 
     async def adelete(self, user_id: str) -> None:
-        """Delete a user; see delete."""
-        await self._sender.acall(_delete(user_id))
+        """Delete a user; the async form of `delete`."""
+        await self._transport.acall(_delete(user_id))
 
     def list(self, limit: int | None = None, cursor: int | None = None) -> builtins.list[User]:
-        """A page of users, in the order they were added.
+        """Return a page of users, in creation order.
 
         Args:
-            limit: at most so many; without one, all.
-            cursor: how many to pass over, or the `id` of the last one that was seen.
+            limit: the maximum number of users. The default is all.
+            cursor: the number of users to skip, or the `id` of the last user of the previous page.
         """
-        return self._sender.call(_list(limit, cursor))
+        return self._transport.call(_list(limit, cursor))
 
     async def alist(
         self, limit: int | None = None, cursor: int | None = None
     ) -> builtins.list[User]:
-        """A page of users; see list."""
-        return await self._sender.acall(_list(limit, cursor))
+        """Return a page of users; the async form of `list`."""
+        return await self._transport.acall(_list(limit, cursor))
 
     def list_chunked(
         self,
         chunk_size: int = 100,
         *,
-        chunkSize: int | None = None,  # noqa: N803 - so it stands in Zep's own pages
+        chunkSize: int | None = None,  # noqa: N803 - the name in the documentation of Zep
     ) -> Generator[builtins.list[User], None, None]:
-        """All users in chunks, each fetched when it is wanted.
+        """Iterate over all users in chunks. Each is requested when it is needed.
 
-        One may delete the users of each chunk: nobody is missed.
+        Users can be deleted while iterating: none is skipped.
 
         Args:
-            chunk_size: so many at once.
-            chunkSize: the same.
+            chunk_size: the number of users in a chunk.
+            chunkSize: another name of `chunk_size`.
 
         Raises:
-            ValueError: with the first chunk, where there are none of this size.
+            ValueError: at the first chunk, if the size is not positive.
         """
-        return self._sender.chunks(_list, chunk_size if chunkSize is None else chunkSize)
+        return self._transport.chunks(_list, chunk_size if chunkSize is None else chunkSize)
 
     def alist_chunked(
         self,
@@ -112,25 +112,25 @@ class UserClient:
         *,
         chunkSize: int | None = None,  # noqa: N803
     ) -> AsyncGenerator[builtins.list[User], None]:
-        """All users in chunks, for `async for`; see list_chunked."""
-        return self._sender.achunks(_list, chunk_size if chunkSize is None else chunkSize)
+        """Iterate over all users in chunks; the async form of `list_chunked`."""
+        return self._transport.achunks(_list, chunk_size if chunkSize is None else chunkSize)
 
     def get_sessions(self, user_id: str) -> builtins.list[Session]:
-        """A user's sessions; none where there is no such user.
+        """Return the sessions of a user; an empty list if the user does not exist.
 
         Raises:
             ValueError: the `user_id` is blank.
         """
-        return self._sender.call(_sessions(user_id))
+        return self._transport.call(_sessions(user_id))
 
     async def aget_sessions(self, user_id: str) -> builtins.list[Session]:
-        """A user's sessions; see get_sessions."""
-        return await self._sender.acall(_sessions(user_id))
+        """Return the sessions of a user; the async form of `get_sessions`."""
+        return await self._transport.acall(_sessions(user_id))
 
 
 def _add(user: CreateUserRequest) -> ZepCall[User]:
     check_id(user.user_id, "user_id")
-    return make_call("POST", "/user", one(User), body=user.dict(exclude_none=True))
+    return make_call("POST", "/user", read_object(User), body=user.dict(exclude_none=True))
 
 
 def _get(user_id: str) -> ZepCall[User]:
@@ -145,7 +145,7 @@ def _of_user(method: str, user_id: str, body: object = None) -> ZepCall[User]:
     return make_call(
         method,
         "/user/{user_id}",
-        one(User),
+        read_object(User),
         ids={"user_id": user_id},
         body=body,
         missing=_missing(user_id),
@@ -163,18 +163,18 @@ def _delete(user_id: str) -> ZepCall[None]:
 
 
 def _list(limit: int | None, cursor: int | None) -> ZepCall[list[User]]:
-    return make_call("GET", "/user", several(User), query={"limit": limit, "cursor": cursor})
+    return make_call("GET", "/user", read_list(User), query={"limit": limit, "cursor": cursor})
 
 
 def _sessions(user_id: str) -> ZepCall[list[Session]]:
     return make_call(
         "GET",
         "/user/{user_id}/sessions",
-        several(Session),
+        read_list(Session),
         ids={"user_id": user_id},
         missing=_missing(user_id),
     )
 
 
 def _missing(user_id: str) -> str:
-    return f"There is no user {user_id!r}"
+    return f"User {user_id!r} does not exist"

@@ -1,4 +1,4 @@
-"""Users, and what is asked about them."""
+"""Users, and the requests about them."""
 
 from datetime import datetime
 from typing import Any
@@ -8,16 +8,16 @@ from userkeep.zep.model import Model
 
 
 class User(Model):
-    """A user as the server has it.
+    """A user, as the server returns it.
 
     Attributes:
-        uuid: the server's own id.
-        id: its place in the list it came in; as a cursor it leads to what follows.
-        created_at, updated_at: by the server's clock.
-        deleted_at: None; who is deleted is gone.
-        user_id: yours.
-        email, first_name, last_name: None where there is none.
-        metadata: None where there is none.
+        uuid: assigned by the server.
+        id: the position in a list. As a cursor, it leads to the next users.
+        created_at, updated_at: the server's times.
+        deleted_at: always None: deleted users are not returned.
+        user_id: your id of the user.
+        email, first_name, last_name: None if not set.
+        metadata: None if not set.
     """
 
     uuid: UUID | None = None
@@ -33,10 +33,11 @@ class User(Model):
 
 
 class CreateUserRequest(Model):
-    """A user to add.
+    """A user to create.
 
     Attributes:
-        user_id: yours: a username, an e-mail address, a UUID, any text of up to 512 characters.
+        user_id: your id of the user: a user name, an email address, a UUID, or any other text of
+            up to 512 characters.
         email, first_name, last_name: up to 512 characters each.
         metadata: a JSON object of up to 64 KiB.
     """
@@ -49,13 +50,13 @@ class CreateUserRequest(Model):
 
 
 class UpdateUserRequest(Model):
-    """A change of a user: what is None or empty stays as it is.
+    """An update of a user: fields that are None or empty stay.
 
     Attributes:
-        uuid: the server's id; it chooses nothing, `user_id` does.
-        user_id: whose.
+        uuid: not used; the user is selected by `user_id`.
+        user_id: the user.
         email, first_name, last_name: up to 512 characters each.
-        metadata: merged into what is there, object into object; a None in it is stored.
+        metadata: merged recursively into the existing metadata; values of None are stored.
     """
 
     uuid: UUID | None = None

@@ -1,4 +1,4 @@
-"""The walk of Zep's own pages, run as a program of its own."""
+"""The example in the documentation of Zep, run as a program."""
 
 import inspect
 import os
@@ -12,7 +12,7 @@ from tests.serving import serving
 from userkeep.config import Settings
 from userkeep.zep import ZepClient
 
-WALK = """\
+EXAMPLE = """\
 from userkeep.zep import ZepClient
 from userkeep.zep.user import CreateUserRequest, UpdateUserRequest
 client = ZepClient(api_key=API_KEY)                      # base_url defaults to the local server
@@ -26,9 +26,9 @@ sessions = client.user.get_sessions("user123")
 users = client.user.list(limit=10, cursor=0)
 for users in client.user.list_chunked(chunkSize=100):
     process(users)
-"""  # noqa: E501 - as it is printed
+"""  # noqa: E501 - as it is documented
 
-# Port 8000 may be somebody's who has data there, so "the local server" is another for a while.
+# Port 8000 may be in use by a server with data, so the default URL is replaced.
 BEFORE = """\
 import os
 from userkeep.zep import ZepClient
@@ -44,10 +44,10 @@ print(sessions, [each.user_id for each in users])
 
 
 @pytest.mark.parametrize("engine", ["sqlite file", "postgres"])
-def test_the_walk_runs_as_it_is_printed(engine, tmp_path):
+def test_the_documented_example_runs_unchanged(engine, tmp_path):
     with serving(tmp_path, database_url=database_url(engine, tmp_path)) as server:
         ran = subprocess.run(
-            [sys.executable, "-c", BEFORE + WALK + AFTER],
+            [sys.executable, "-c", BEFORE + EXAMPLE + AFTER],
             env=os.environ | {"SERVER": server.url},
             capture_output=True,
             text=True,
@@ -61,7 +61,7 @@ def test_the_walk_runs_as_it_is_printed(engine, tmp_path):
     assert lists == "[] ['john']"
 
 
-def test_the_server_is_looked_for_where_make_serve_has_it():
+def test_the_default_url_is_that_of_a_local_server():
     default = inspect.signature(ZepClient).parameters["base_url"].default
     settings = Settings()
     assert default == f"http://{settings.host}:{settings.port}"

@@ -1,4 +1,4 @@
-"""A call of a native operation, whichever way it came in."""
+"""Calls of operations, and what handlers return: values, replayed responses and started jobs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,13 +11,14 @@ from userkeep.jobs.job import Job
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """What a caller sends.
+    """A parsed call of an operation.
 
     Attributes:
         ids: the ids in the path, by name.
-        query, body: of the operation's types, or None where it has none.
-        if_revision: the revision that a change was made to.
-        idempotency_key: makes a POST safe to send again; `request` is what is compared then.
+        query, body: values of the operation's types, or None if it has none.
+        if_revision: the revision that an update expects.
+        idempotency_key: the Idempotency-Key of a POST.
+        request: the request as bytes, to compare with other requests with the same key.
     """
 
     ids: dict[str, str]
@@ -28,7 +29,7 @@ class Call(msgspec.Struct, kw_only=True):
     request: bytes = b""
 
     def is_bounded(self, operation: APIOperation) -> bool:
-        """Return whether an index and a small page bound the work of this call."""
+        """Return whether an index and a small page limit the work of this call."""
         return operation.is_bounded and (self.query is None or self.query.is_bounded)
 
 

@@ -72,5 +72,5 @@ class IdempotentHandler(Generic[T]):
 
 
 def gone() -> Gone:
-    """Return the error for a request whose result has been deleted since."""
-    return Gone("What the first request with this Idempotency-Key made has been deleted since.")
+    """Return the error for a repeated request whose result was deleted in the meantime."""
+    return Gone("The result of the first request with this Idempotency-Key was deleted.")

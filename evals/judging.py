@@ -84,10 +84,7 @@ def append(client: Userkeep, conversation: Conversation, user_id: str) -> dict[s
 
 
 def search(
-    client: Userkeep,
-    questions: Sequence[Question],
-    user_id: str,
-    positions: Mapping[str, Position],
+    client: Userkeep, questions: Sequence[Question], user_id: str, positions: Mapping[str, Position]
 ) -> Iterator[Result]:
     """Search a user's messages for each question, in the question's own words."""
     for question in questions:

@@ -3,13 +3,14 @@
 Statements are prepared once on a connection, and results come in binary. A call that nobody waits
 for travels with the next one, BEGIN with the first and COMMIT with the last, as in the product. The
 baseline server has as many connections as the product's pool, all on its event loop; each runs one
-operation at a time.
+operation at a time. Reads of one statement share one connection more, as in the product.
 """
 
 import asyncio
 import select
 from collections import deque
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from psycopg import pq
@@ -47,7 +48,7 @@ class Connection:
     def __init__(self, url: str) -> None:
         self._connection = connect(url)
         self._reader = RowLoader(self._connection)
-        self._pq = self._connection.pgconn
+        self._pq = self.pgconn = self._connection.pgconn
         self._pq.exec_(_SETTINGS)
         self._pq.nonblocking = 1
         self._prepared: dict[bytes, bytes] = {}
@@ -147,14 +148,16 @@ class PostgresBaseline:
 
     def __init__(self, url: str) -> None:
         self._new_uuid = uuids("01990000")
+        self._reads = PipelinedReads(url)
         self._idle = [_OnLoop(Connection(url)) for _ in range(Settings().postgres_pool_size)]
         self._waiting: deque[asyncio.Future[_OnLoop]] = deque()
 
     async def run(self, operation: Operation, request: Parts) -> None:
         calls = operation.calls(request, now(), self._new_uuid)
-        begin = _BEGIN_WRITE if operation.is_write else None
-        if not operation.is_write and len(operation.steps) > 1:
-            begin = _BEGIN_READ
+        if not operation.is_write and len(operation.steps) == 1:
+            await self._reads.run(calls)
+            return
+        begin = _BEGIN_WRITE if operation.is_write else _BEGIN_READ
         connection = self._idle.pop() if self._idle else await self._next_idle()
         try:
             await connection.run(calls, begin)
@@ -165,12 +168,65 @@ class PostgresBaseline:
                 self._idle.append(connection)
 
     def close(self) -> None:
+        self._reads.close()
         for connection in self._idle:
             connection.close()
 
     async def _next_idle(self) -> "_OnLoop":
         self._waiting.append(asyncio.get_running_loop().create_future())
         return await self._waiting[-1]
+
+
+class PipelinedReads:
+    """A connection on which all reads of one turn of the event loop travel together."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = Connection(url)
+        self.close = self._connection.close
+        self._pq = self._connection.pgconn
+        self._pq.enter_pipeline_mode()
+        self._prepared: dict[bytes, bytes] = {}
+        self._expected: deque[asyncio.Future[PGresult] | None] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_sync_scheduled = False
+
+    async def run(self, calls: Calls) -> None:
+        messages = self._connection.messages(calls, None)
+        [command] = next(messages)
+        result = await self._send(*command)
+        with suppress(StopIteration):
+            messages.send([result])
+
+    def _send(self, of: Statement, values: Sequence[bytes | None]) -> "asyncio.Future[PGresult]":
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._connection.socket, self._receive)
+        if of.sql not in self._prepared:
+            self._prepared[of.sql] = b"read%d" % len(self._prepared)
+            self._pq.send_prepare(self._prepared[of.sql], of.sql, of.types)
+            self._expected.append(None)
+        self._pq.send_query_prepared(self._prepared[of.sql], values, of.formats, pq.Format.BINARY)
+        future: asyncio.Future[PGresult] = self._loop.create_future()
+        self._expected.append(future)
+        if not self._is_sync_scheduled:
+            self._is_sync_scheduled = True
+            self._loop.call_soon(self._sync)
+        return future
+
+    def _sync(self) -> None:
+        self._is_sync_scheduled = False
+        self._pq.pipeline_sync()
+        self._pq.flush()
+
+    def _receive(self) -> None:
+        self._pq.consume_input()
+        while self._expected and not self._pq.is_busy():
+            result = self._pq.get_result()
+            if result is None or result.status == pq.ExecStatus.PIPELINE_SYNC:
+                continue
+            future = self._expected.popleft()
+            if future is not None:
+                future.set_result(result)
 
 
 class _OnLoop:

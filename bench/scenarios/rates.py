@@ -8,15 +8,7 @@ from statistics import median
 from bench.databases import Databases
 from bench.harness import requests, rounds
 from bench.harness.load import CONNECTIONS
-from bench.harness.report import (
-    Report,
-    by_rate,
-    by_thrift,
-    is_wanted,
-    rate_and_waits,
-    show,
-    spread,
-)
+from bench.harness.report import Report, by_rate, by_thrift, is_wanted, rate_and_waits, show, spread
 from bench.harness.requests import Size
 from bench.harness.rounds import Asked, Compared, Rounds
 from bench.harness.servers import Server, ServerHarness

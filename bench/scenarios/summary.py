@@ -18,13 +18,7 @@ from devtools.markdown import Table
 
 _SIZE = Size(users=10_000, sessions=200)
 _ROUNDS = Rounds(4, 0.4)
-_NAMES = (
-    "get user",
-    "get memory (12 messages)",
-    "list 50 users",
-    "post user",
-    "post 1 message",
-)
+_NAMES = ("get user", "get memory (12 messages)", "list 50 users", "post user", "post 1 message")
 _ABOUT = (
     "Ratios to a bare ASGI application that runs the same statements: medians (least to greatest), "
     "by responses per second and by processor time."

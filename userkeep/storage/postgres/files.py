@@ -52,7 +52,7 @@ def _files(connection: psycopg.Connection[Any]) -> Files:
         return _none(_NOT_READABLE)
     except (OSError, ValueError, IndexError):
         return _none(_NOT_FOUND)
-    others = Skipped("other databases of the server", "They belong to others.")
+    others = Skipped("other databases of the server", "They do not belong to this instance.")
     return Files(tuple(_files_in(data, str(database))), (others,))
 
 

@@ -218,7 +218,7 @@ class PooledConnection:
 
 def _is_retryable(error: SqlError | ConnectionLostError) -> bool:
     if isinstance(error, ConnectionLostError):
-        # Before COMMIT was sent, nothing has happened. After that, nobody knows whether it has: a
+        # Before COMMIT was sent, nothing has happened. After that, it is unknown whether it has: a
         # retry could write twice.
         return not error.is_committing
     return error.sqlstate in _CONFLICTS | _STALE_PLAN

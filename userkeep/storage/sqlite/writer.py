@@ -306,7 +306,7 @@ class Writer:
         try:
             self._cursor.execute("ROLLBACK")
         except apsw.Error:
-            # The disk is broken. The next BEGIN fails, which every caller is told; if the thread
+            # The disk is broken. The next BEGIN fails, and with it every operation; if the thread
             # ended here, they would wait for ever.
             return
 

@@ -31,7 +31,7 @@ from devtools.markdown import Cells, Table, columns
 
 _MOST_USERS = 20_000
 _COLUMNS = columns(
-    "other, per second, its p50 ms, its p99 ms, this, per second, p50 ms, p99 ms, ratio, "
+    "other per second, its p50 ms, its p99 ms, this per second, p50 ms, p99 ms, ratio, "
     "ratio of p50, by cpu"
 )
 _ABOUT = (

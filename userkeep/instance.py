@@ -19,7 +19,7 @@ from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, fingerprint
 from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, no_progress
-from userkeep.jobs.verify.table_scans import look_queries
+from userkeep.jobs.verify.table_scans import scan_queries
 from userkeep.services import instance, reindexing
 from userkeep.storage.engine import Engine
 from userkeep.storage.queries import load_queries
@@ -81,7 +81,7 @@ def _open_engine(settings: Settings, url: str | None) -> Engine:
 
         return PostgresEngine(
             settings.database_url,
-            load_queries("postgres") | look_queries("postgres"),
+            load_queries("postgres") | scan_queries("postgres"),
             pool_size=settings.postgres_pool_size,
             queue_limit=settings.queue_limit,
             statement_limit_ms=settings.statement_limit_seconds * 1000,
@@ -92,7 +92,7 @@ def _open_engine(settings: Settings, url: str | None) -> Engine:
 
     return SqliteEngine(
         sqlite_path(settings.database_url),
-        load_queries("sqlite") | look_queries("sqlite"),
+        load_queries("sqlite") | scan_queries("sqlite"),
         url=url,
         queue_limit=settings.queue_limit,
         wal_limit_bytes=settings.wal_limit_mib * MIB,

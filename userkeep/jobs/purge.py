@@ -8,7 +8,7 @@ from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.transaction import Transaction
 from userkeep.services import purges
 from userkeep.storage.engine import Engine
-from userkeep.storage.places import columns_with_personal_data
+from userkeep.storage.schema import columns_to_purge
 
 
 class Purge:
@@ -16,7 +16,7 @@ class Purge:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._compactor = engine.compactor(columns_with_personal_data("postgres"))
+        self._compactor = engine.compactor(columns_to_purge("postgres"))
         self._is_stopped = False
 
     def run(self) -> None:

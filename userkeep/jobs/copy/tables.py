@@ -1,8 +1,7 @@
-"""The tables that are copied, with statements that both engines understand.
+"""The tables of the schema that are copied, with statements that both engines understand.
 
-Tables are listed in the order in which they can be filled. A table is read in the order of its key,
-which is the same on both engines: by number, or byte by byte. Rows are tuples of integers, texts
-and None, as everywhere in the program.
+A table is read in the order of its key, which is the same on both engines: by number, or byte by
+byte. Rows are tuples of integers, texts and None, as everywhere in the program.
 
 Not copied are `schema_migrations`, which each database has of its own; the row number of a message,
 which only SQLite has, and assigns again in the order of the messages; the search index, which is
@@ -16,6 +15,8 @@ from operator import itemgetter
 from typing import Any
 
 from userkeep.domain.values.times import Instant
+from userkeep.storage import schema
+from userkeep.storage.queries import DIALECTS
 
 Row = tuple[int | str | Instant | None, ...]
 Key = tuple[Any, ...]
@@ -35,10 +36,12 @@ class Table:
         condition: which rows are copied.
     """
 
-    def __init__(self, name: str, key: str, columns: str, condition: str = "TRUE") -> None:
+    def __init__(
+        self, name: str, *, key: tuple[str, ...], columns: tuple[str, ...], condition: str
+    ) -> None:
         self.name = name
-        self.key = tuple(key.split())
-        self.columns = tuple(columns.split())
+        self.key = key
+        self.columns = columns
         self.condition = condition
 
     @property
@@ -96,66 +99,18 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names)
 
 
-TABLES = (
-    Table("projects", key="project_id", columns="project_id name"),
+# What describes the target itself: the marker, its index, and a purge of its files.
+_NOT_COPIED = {"instance": f"name NOT IN ('{INCOMPLETE_MARKER}', 'index', 'index_build', 'purge')"}
+
+TABLES = tuple(
     Table(
-        "users",
-        key="number",
-        columns="""
-        number project_id user_id uuid email email_folded first_name last_name metadata state
-        revision created_at updated_at erasure_uuid
-        """,
-    ),
-    Table(
-        "sessions",
-        key="number",
-        columns="""
-        number project_id session_id uuid user_id user_uuid user_number metadata state revision
-        message_count last_seq total_length ended_at created_at updated_at erasure_uuid
-        """,
-    ),
-    Table(
-        "messages",
-        key="project_id session_id seq",
-        columns="""
-        project_id session_id seq word_count uuid role role_type token_count created_at metadata
-        content data
-        """,
-    ),
-    Table(
-        "erasures",
-        key="number",
-        columns="""
-        number project_id uuid subject subject_id subject_hash subject_uuid state session_count
-        message_count started_at hidden_at deleted_at lease_expires_at purge_requested_at purge_uuid
-        skipped_steps purged_at
-        """,
-    ),
-    Table(
-        "verifications",
-        key="project_id uuid",
-        columns="""
-        project_id uuid erasure_uuid state started_at lease_expires_at finished_at problem findings
-        """,
-    ),
-    Table(
-        "tombstones",
-        key="project_id subject id_hash",
-        columns="project_id subject id_hash expires_at",
-    ),
-    Table(
-        "idempotency",
-        key="project_id key",
-        columns="""
-        project_id key request_hash user_id session_id uuid first_seq message_count created_at
-        """,
-    ),
-    Table(
-        "instance",
-        key="name",
-        columns="name value",
-        condition=f"name NOT IN ('{INCOMPLETE_MARKER}', 'index', 'index_build', 'purge')",
-    ),
+        table.name,
+        key=("number",) if table.is_numbered(*DIALECTS) else table.key,
+        columns=table.column_names(*DIALECTS),
+        condition=_NOT_COPIED.get(table.name, "TRUE"),
+    )
+    for table in schema.TABLES
+    if table.is_copied
 )
 
 USER_TABLES = tuple(table for table in TABLES if table.name not in {"projects", "instance"})

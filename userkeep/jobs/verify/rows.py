@@ -12,10 +12,10 @@ from userkeep.domain.verification import Findings, Residue, Scanned, Verificatio
 from userkeep.jobs.verify.patterns import IN_ROWS, patterns_of, telling_words
 from userkeep.jobs.verify.scanning import Scanner
 from userkeep.jobs.verify.search_terms import Texts
-from userkeep.jobs.verify.table_scans import Look, looks
+from userkeep.jobs.verify.table_scans import TableScan, table_scans
 from userkeep.services.erasures import is_about
 from userkeep.storage.engine import Engine
-from userkeep.storage.places import Holds, Place
+from userkeep.storage.schema import Kind, PersonalColumn
 
 _MOST_ROWS = 500
 _MOST_BYTES = 2 * 1024 * 1024
@@ -59,32 +59,32 @@ class RowSearch:
         Args:
             check: is called now and then; what it raises ends the search.
         """
-        for look in looks(self._engine.dialect):
+        for scan in table_scans(self._engine.dialect):
             count = 0
-            for rows in self._rows(look):
+            for rows in self._rows(scan):
                 check()
                 count += len(rows)
-                self._look_into(look, rows)
-            self._found.scanned.append(Scanned(f"table {look.table.name}", rows=count))
+                self._search(scan, rows)
+            self._found.scanned.append(Scanned(f"table {scan.table.name}", rows=count))
 
-    def _rows(self, look: Look) -> Iterator[list[Row]]:
+    def _rows(self, scan: TableScan) -> Iterator[list[Row]]:
         values: dict[str, Any] = {"project_id": self._scope.project_id}
         if self._texts.all:
             values["texts"] = True
-        while limit := self._next_count(look, values):
-            rows = self._engine.read(partial(_read, look=look, values={**values, "limit": limit}))
+        while limit := self._next_count(scan, values):
+            rows = self._engine.read(partial(_read, scan=scan, values={**values, "limit": limit}))
             if not rows:
                 return
             yield rows
-            last = rows[-1][: len(look.key)]
+            last = rows[-1][: len(scan.key)]
             values |= {f"after_{number}": value for number, value in enumerate(last)}
 
-    def _next_count(self, look: Look, values: dict[str, Any]) -> int:
+    def _next_count(self, scan: TableScan, values: dict[str, Any]) -> int:
         """How many of the next rows fit into memory; at least one, if any is left."""
         if not self._texts.all:
             return _MOST_ROWS
         measured = {**values, "limit": _MOST_ROWS}
-        sizes = self._engine.read(partial(_measure, look=look, values=measured))
+        sizes = self._engine.read(partial(_measure, scan=scan, values=measured))
         room = _MOST_BYTES
         for number, size in enumerate(sizes):
             room -= size
@@ -92,17 +92,17 @@ class RowSearch:
                 return max(1, number)
         return len(sizes)
 
-    def _look_into(self, look: Look, rows: list[Row]) -> None:
-        self._judge.judge(look, rows)
+    def _search(self, scan: TableScan, rows: list[Row]) -> None:
+        self._judge.judge(scan, rows)
         if not self._texts.all:
             return
-        for at, place in enumerate((*look.marks, *look.texts), start=len(look.key)):
-            if place.holds != Holds.TRACE:
-                self._look_into_texts(look, place, [row[at] for row in rows if row[at]])
+        for at, column in enumerate((*scan.id_columns, *scan.text_columns), start=len(scan.key)):
+            if column.kind != Kind.INCIDENTAL:
+                self._search_texts(scan, column, [row[at] for row in rows if row[at]])
 
-    def _look_into_texts(self, look: Look, place: Place, values: list[str]) -> None:
-        where = f"table {look.table.name}.{place.column}"
-        if place.holds == Holds.WORDS:
+    def _search_texts(self, scan: TableScan, column: PersonalColumn, values: list[str]) -> None:
+        where = f"table {scan.table.name}.{column.name}"
+        if column.kind == Kind.TERMS:
             said = {without_speaker_prefix(word) for words in values for word in words.split()}
             self.words_in_use |= said & self._all_words
             return
@@ -110,7 +110,7 @@ class RowSearch:
         for _, pattern in self._scanner.find("\0".join(values).encode()):
             search_term = self._texts.search_term(pattern.search_term)
             self.explained.setdefault(pattern.search_term, where)
-            if search_term is not None and not place.is_kept:
+            if search_term is not None and not column.is_kept:
                 self._found.add(Residue(where, search_term, pattern.encoding))
 
 
@@ -130,31 +130,31 @@ class _Judge:
         self._uuids = {request.erasure.subject_uuid: "uuid", request.erasure.uuid: "erasure"}
         self._looked_for = {*self._uuids, *([] if self._id is None else [self._id])}
 
-    def judge(self, look: Look, rows: list[Row]) -> None:
-        begin, end = len(look.key), len(look.key) + len(look.marks)
+    def judge(self, scan: TableScan, rows: list[Row]) -> None:
+        begin, end = len(scan.key), len(scan.key) + len(scan.id_columns)
         for row in rows:
             marks = row[begin:end]
             if not self._looked_for.isdisjoint(marks):
-                self._judge(look, {place: marks[at] for at, place in enumerate(look.marks)})
+                self._judge(scan, {column: marks[at] for at, column in enumerate(scan.id_columns)})
 
-    def _judge(self, look: Look, marks: dict[Place, Any]) -> None:
-        columns = {place.column: value for place, value in marks.items()}
-        for place, value in marks.items():
-            encoding = self._encoding(place, value, columns)
+    def _judge(self, scan: TableScan, marks: dict[PersonalColumn, Any]) -> None:
+        columns = {column.name: value for column, value in marks.items()}
+        for column, value in marks.items():
+            encoding = self._encoding(column, value, columns)
             if encoding is not None:
-                where = f"table {look.table.name}.{place.column}"
+                where = f"table {scan.table.name}.{column.name}"
                 self._found.add(Residue(where, None, encoding))
 
-    def _encoding(self, place: Place, value: Any, columns: dict[str, Any]) -> str | None:
+    def _encoding(self, column: PersonalColumn, value: Any, columns: dict[str, Any]) -> str | None:
         """As what a value is the subject's; None where it is not."""
-        if place.is_kept or value is None:
+        if column.is_kept or value is None:
             return None
-        if place.holds == Holds.UUID:
+        if column.kind == Kind.UUID:
             return self._uuids.get(value) if self._is_in_its_session(columns) else None
-        is_id = place.holds == Holds.ID and value == self._id
-        if not is_id or place.names not in {None, self._erasure.subject}:
+        is_id = column.kind == Kind.ID and value == self._id
+        if not is_id or column.names not in {None, self._erasure.subject}:
             return None
-        if self._is_namesakes(place, columns):
+        if self._is_namesakes(column, columns):
             self._found.id_reused = True
             return None
         return "id"
@@ -169,21 +169,21 @@ class _Judge:
             return True
         return is_about(self._scope, self._erasure, session_id)
 
-    def _is_namesakes(self, place: Place, columns: dict[str, Any]) -> bool:
-        if place.told_apart_by is None:
+    def _is_namesakes(self, column: PersonalColumn, columns: dict[str, Any]) -> bool:
+        if column.distinguished_by is None:
             return self._found.id_reused
-        told = columns[place.told_apart_by]
-        if place.told_apart_by.endswith("_at"):
+        told = columns[column.distinguished_by]
+        if column.distinguished_by.endswith("_at"):
             return bool(told > (self._erasure.deleted_at or 0))
         return bool(told != self._erasure.subject_uuid)
 
 
-def _read(tx: Transaction, look: Look, values: dict[str, Any]) -> list[Row]:
-    return tx.fetch_all(look.reading, _row, **values)
+def _read(tx: Transaction, scan: TableScan, values: dict[str, Any]) -> list[Row]:
+    return tx.fetch_all(scan.rows_query, _row, **values)
 
 
-def _measure(tx: Transaction, look: Look, values: dict[str, Any]) -> Sequence[int]:
-    return tx.fetch_all(look.measuring, int, **values)
+def _measure(tx: Transaction, scan: TableScan, values: dict[str, Any]) -> Sequence[int]:
+    return tx.fetch_all(scan.size_query, int, **values)
 
 
 def _row(*values: Any) -> Row:

@@ -1,116 +1,122 @@
-"""How tables are read from end to end, for what may be left of somebody: made from the places.
+"""Read every table from end to end, in search of what is left of somebody: made from the schema.
 
-A look goes on from row to row in the order of a key, so many rows at a time, each time in a read of
-its own: nobody waits for it, and it keeps no snapshot from being deleted.
+A scan continues in the order of a key, some rows at a time, each time in a read of its own. So it
+makes nobody wait, and holds no snapshot that would keep rows from being deleted.
 """
 
 from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
-from userkeep.storage.places import Holds, PersonalTable, Place, personal_tables
 from userkeep.storage.queries import Query
+from userkeep.storage.schema import Kind, PersonalColumn, Table, tables_of
 
 
-class Look(NamedTuple):
-    """How a table is read from end to end, for what may be left of somebody.
+class TableScan(NamedTuple):
+    """How a table is read.
 
     Attributes:
-        table: which.
-        key: the columns that a row begins with, and by which the next rows are asked for.
-        marks: the columns that come next: ids, uuids, and what tells namesakes apart.
-        texts: all others that hold a text, which come last, where they are asked for.
+        table: the table.
+        key: the columns that a row begins with, and by which the next rows are found.
+        id_columns: the columns that come next: ids, uuids, and what distinguishes reused ids.
+        text_columns: all other columns with texts, which come last, if they are requested.
     """
 
-    table: PersonalTable
+    table: Table
     key: tuple[str, ...]
-    marks: tuple[Place, ...]
-    texts: tuple[Place, ...]
+    id_columns: tuple[PersonalColumn, ...]
+    text_columns: tuple[PersonalColumn, ...]
 
     @property
-    def measuring(self) -> str:
-        """The name of the query for how many bytes are in the texts of the next rows."""
-        return f"measure_{self.table.name}"
+    def size_query(self) -> str:
+        """The name of the query for the bytes of the texts of the next rows."""
+        return f"scan_sizes_of_{self.table.name}"
 
     @property
-    def reading(self) -> str:
-        """The name of the query for the next rows; see `look_queries`."""
-        return f"look_into_{self.table.name}"
+    def rows_query(self) -> str:
+        """The name of the query for the next rows; see `scan_queries`."""
+        return f"scan_rows_of_{self.table.name}"
 
 
-_MARKS = {Holds.ID, Holds.UUID}
-_TEXTS = {Holds.TEXT, Holds.JSON, Holds.WORDS}
+_IDS = {Kind.ID, Kind.UUID}
+_TEXTS = {Kind.TEXT, Kind.JSON, Kind.TERMS}
 
 
 @cache
-def looks(dialect: str) -> tuple[Look, ...]:
-    """How each table is looked into, in an order in which namesakes are met before their rows."""
+def table_scans(dialect: str) -> tuple[TableScan, ...]:
+    """Return how each table is read; a table comes after those whose ids it refers to."""
     return tuple(
-        Look(
+        TableScan(
             table,
-            table.keys[dialect],
-            tuple(place for place in table.of_dialect(dialect) if _is_mark(place, table)),
-            tuple(place for place in table.of_dialect(dialect) if place.holds in _TEXTS),
+            table.scan_key(dialect),
+            tuple(each for each in table.personal_columns(dialect) if _is_id(each, table)),
+            tuple(each for each in table.personal_columns(dialect) if each.kind in _TEXTS),
         )
-        for table in personal_tables(dialect)
-        if table.keys
+        for table in tables_of(dialect)
+        if _is_scanned(table, dialect)
     )
 
 
-def look_queries(dialect: str) -> dict[str, Query]:
-    """The queries of all looks, by name, to be given to an engine with the others.
+def scan_queries(dialect: str) -> dict[str, Query]:
+    """Return the queries of all scans, by name, for an engine to load beside the others.
 
-    `measure_…` gives for each of the next rows, up to `:limit`, how many bytes its texts have;
-    `look_into_…` the key, the marks and, where `texts` is given, the texts of the next rows. Both
-    begin after the key `:after_0` …, or at the start where that is not given. No value of anybody's
-    is part of a query but such a key: what is looked for is compared here, and so can stand in no
-    log of a database server.
+    `scan_sizes_of_…` returns the number of bytes of the texts of each of the next `:limit` rows;
+    `scan_rows_of_…` their key, id columns and, if `texts` is given, text columns. Both start after
+    the key `:after_0` …, or with the first row if it is not given. Such a key is the only personal
+    data in a query: what is searched for is compared here, so it can be in no log of a server.
     """
     queries: dict[str, Query] = {}
-    for look in looks(dialect):
-        queries[look.measuring] = Query(_measuring(look, dialect))
-        queries[look.reading] = Query(_reading(look, dialect))
+    for scan in table_scans(dialect):
+        queries[scan.size_query] = Query(_sizes(scan, dialect))
+        queries[scan.rows_query] = Query(_rows(scan, dialect))
     return queries
 
 
-def _is_mark(place: Place, table: PersonalTable) -> bool:
-    tells_apart = {each.told_apart_by for each in table.places}
-    return place.holds in _MARKS or place.column in tells_apart
+def _is_scanned(table: Table, dialect: str) -> bool:
+    kinds = {column.kind for column in table.personal_columns(dialect)}
+    return not table.is_internal and not kinds.isdisjoint(_IDS | _TEXTS)
 
 
-def _measuring(look: Look, dialect: str) -> str:
-    sizes = (f"coalesce({_size(place, dialect)}, 0)" for place in look.texts)
-    return f"SELECT {' + '.join(sizes) or 0} {_next_rows(look)}"
+def _is_id(column: PersonalColumn, table: Table) -> bool:
+    distinguishing = {
+        each.distinguished_by for each in table.columns if isinstance(each, PersonalColumn)
+    }
+    return column.kind in _IDS or column.name in distinguishing
 
 
-def _reading(look: Look, dialect: str) -> str:
-    marks = _listed([*look.key, *(place.column for place in look.marks)])
-    texts = "".join(f", {_as_text(place, dialect)}" for place in look.texts)
-    return f"SELECT {marks} /*? texts: {texts} */ {_next_rows(look)}"
+def _sizes(scan: TableScan, dialect: str) -> str:
+    sizes = (f"coalesce({_size(column, dialect)}, 0)" for column in scan.text_columns)
+    return f"SELECT {' + '.join(sizes) or 0} {_next_rows(scan)}"
 
 
-def _next_rows(look: Look) -> str:
-    key = _listed(look.key)
-    # With the plus no index is taken but the key's own: the rows come in its order.
-    project_id = "+project_id" if look.key == ("number",) else "project_id"
-    after = _listed(f":after_{number}" for number in range(len(look.key)))
+def _rows(scan: TableScan, dialect: str) -> str:
+    ids = _listed([*scan.key, *(column.name for column in scan.id_columns)])
+    texts = "".join(f", {_as_text(column, dialect)}" for column in scan.text_columns)
+    return f"SELECT {ids} /*? texts: {texts} */ {_next_rows(scan)}"
+
+
+def _next_rows(scan: TableScan) -> str:
+    key = _listed(scan.key)
+    # The plus keeps SQLite from every index but the key's own, whose order is the rows' order.
+    project_id = "+project_id" if scan.key == ("number",) else "project_id"
+    after = _listed(f":after_{number}" for number in range(len(scan.key)))
     return (
-        f"FROM {look.table.name} WHERE {project_id} = :project_id "
+        f"FROM {scan.table.name} WHERE {project_id} = :project_id "
         f"/*? after_0: AND ({key}) > ({after}) */ ORDER BY {key} LIMIT :limit"
     )
 
 
-def _size(place: Place, dialect: str) -> str:
-    if dialect == "postgres" and place.holds != Holds.TEXT:
-        # As it is stored, perhaps compressed: metadata is small, words are no more than the text.
-        return f"pg_column_size({place.column})"
-    return f"octet_length({place.column})"
+def _size(column: PersonalColumn, dialect: str) -> str:
+    if dialect == "postgres" and column.kind != Kind.TEXT:
+        # As stored, perhaps compressed: metadata is small, and terms are no more than the text.
+        return f"pg_column_size({column.name})"
+    return f"octet_length({column.name})"
 
 
-def _as_text(place: Place, dialect: str) -> str:
-    if dialect == "postgres" and place.holds == Holds.WORDS:
-        return f"array_to_string(tsvector_to_array({place.column}), ' ')"
-    return place.column
+def _as_text(column: PersonalColumn, dialect: str) -> str:
+    if dialect == "postgres" and column.kind == Kind.TERMS:
+        return f"array_to_string(tsvector_to_array({column.name}), ' ')"
+    return column.name
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -103,13 +103,14 @@ def append(way: Way, session_id: str, message: dict[str, Any]) -> None:
 
 
 def delete_some(instance: Instance, way: Way) -> None:
-    """Add a finished erasure, a running one, and one of a message; delete the newest rows."""
+    """Add a finished erasure, verified, a running one, and one of a message; delete the newest."""
     for name in ("deleted", "half-way"):
         way.request("POST", "/v1/users", json={"user_id": name})
         way.request("POST", "/v1/sessions", json={"session_id": f"of {name}", "user_id": name})
     [_, message] = way.request("GET", "/v1/sessions/{}/messages", "Z").json["items"]
     way.request("DELETE", "/v1/sessions/{}/messages/{}", "Z", message["uuid"])
-    way.request("DELETE", "/v1/users/{}", "deleted")
+    deleted = way.request("DELETE", "/v1/users/{}", "deleted").json
+    assert way.request("POST", "/v1/erasures/{}/verify", deleted["id"], json={}).status == 200
     way.request("POST", "/v1/users", json={"user_id": "newest"})
     way.request("POST", "/v1/sessions", json={"session_id": "newest"})
     begun = instance.engine.write(scoped(instance.scope, erasures.begin_user, "half-way"))

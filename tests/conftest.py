@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     is_named = any("[" in argument for argument in config.args)
     further = [] if is_named else matrix.with_further_values(items)
     left_out = {*about_http, *further}
-    if any(matrix.cell_of(item) for item in items):
+    if left_out or any(matrix.cell_of(item) for item in items):
         config.stash[_LEFT_OUT] = {
             "about_http": len(about_http),
             "further_values": len(left_out) - len(about_http),

@@ -2,7 +2,8 @@
 
 A usual run takes eight ways of sixteen: every way, every engine, each SQL dialect by three ways or
 more. All values of a long list come by one way on each engine, and three of them by each other way.
-With USERKEEP_TEST_WAYS=all, as in `make test-all`, every value comes by every way.
+A test that is about engines alone has all values on SQLite in memory and on PostgreSQL, and three
+of them on a file. With USERKEEP_TEST_WAYS=all, as in `make test-all`, nothing is left out.
 """
 
 import os
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 ENGINES = ("sqlite file", "sqlite memory", "postgres")
+_ON_FILE, _ON_MEMORY, _ = ENGINES
 IN_PROCESS = ("embedded", "embedded async", "in process")
 REMOTE = ("socket", "sdk", "sdk async")
 TYPED = ("embedded", "embedded async", "sdk", "sdk async")
@@ -90,32 +92,39 @@ def with_further_values(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Return the tests with values of long lists that other ways cover, so that theirs need not."""
     if _CHOICE == "all":
         return []
-    by_cell = [item for item in items if cell_of(item)]
-    lengths: dict[tuple[str, str], int] = defaultdict(int)
-    for item in by_cell:
+    functions: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if hasattr(item, "callspec"):
+            functions[item.nodeid.partition("[")[0]].append(item)
+    return [item for tests in functions.values() for item in _further_of_function(tests)]
+
+
+def _further_of_function(items: list[pytest.Item]) -> list[pytest.Item]:
+    is_in_memory_too = any(_ON_MEMORY in _call(item).params.values() for item in items)
+    lengths: dict[str, int] = defaultdict(int)
+    for item in items:
         for name, index in _call(item).indices.items():
-            lengths[_function(item), name] = max(lengths[_function(item), name], index + 1)
+            lengths[name] = max(lengths[name], index + 1)
+    long_lists = [name for name, length in lengths.items() if length >= _LONG_LIST]
     return [
         item
-        for item in by_cell
-        if any(
-            _is_further(cell_of(item), index, lengths[_function(item), name])
-            for name, index in _call(item).indices.items()
+        for item in items
+        if (first := _first_value(item, is_in_memory_too=is_in_memory_too)) is not None
+        and any(
+            (_call(item).indices[name] - first) % lengths[name] >= _SAMPLE
+            for name in long_lists
             if name != "way"
         )
     ]
 
 
-def _is_further(cell: Cell | None, index: int, length: int) -> bool:
-    if length < _LONG_LIST or cell is None or cell in WITH_ALL_VALUES:
-        return False
-    # Each way takes another part of the list.
-    first = USUAL.index(cell) * _SAMPLE
-    return (index - first) % length >= _SAMPLE
-
-
-def _function(item: pytest.Item) -> str:
-    return item.nodeid.partition("[")[0]
+def _first_value(item: pytest.Item, *, is_in_memory_too: bool) -> int | None:
+    """Return where the values of a test begin, another place for each way; None if it has all."""
+    cell = cell_of(item)
+    if cell is not None:
+        return None if cell in WITH_ALL_VALUES else USUAL.index(cell) * _SAMPLE
+    is_on_file = _ON_FILE in _call(item).params.values()
+    return 0 if is_on_file and is_in_memory_too else None
 
 
 def _call(item: pytest.Item) -> Any:

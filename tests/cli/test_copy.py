@@ -1,7 +1,9 @@
 """`userkeep copy`: everything is copied and compared, and an incomplete copy is never served."""
 
+import functools
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +38,8 @@ LONG_ID = "😀" * 512
 MIB = 1024 * 1024
 ALL = 1_000
 MESSAGES_OF_MANY = 40_000
+
+LargeSource = Callable[[str], str]
 
 
 def database(engine: str, folder: Path, name: str) -> str:
@@ -131,6 +135,36 @@ def fill_much(way: Way) -> None:
         }
         session_id = f"session {number:03d}"
         assert way.request("POST", "/v1/sessions/{}/messages", session_id, json=body).status == 201
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, Path]]:
+    """Fill an instance with much on first use of its engine; return its URL and folder."""
+
+    @functools.cache
+    def fill(engine: str) -> tuple[str, Path]:
+        folder = tmp_path_factory.mktemp("filled")
+        url = database(engine, folder, "filled")
+        with opened(url, folder) as (_, way):
+            fill_much(way)
+        return url, folder
+
+    return fill
+
+
+@pytest.fixture
+def large_source(tmp_path: Path, filled: Callable[[str], tuple[str, Path]]) -> LargeSource:
+    """Return the URL of an instance so large that a copy of it can be interrupted."""
+
+    def duplicate(engine: str) -> str:
+        url, folder = filled(engine)
+        shutil.copy(folder / "secret", tmp_path)
+        if engine == "postgres":
+            return postgres_server().new_database(copied_from=url)
+        shutil.copy(folder / "filled.db", tmp_path / "large.db")
+        return database("sqlite", tmp_path, "large")
+
+    return duplicate
 
 
 def contents(instance: Instance, way: Way) -> dict[str, Any]:
@@ -341,12 +375,11 @@ def interrupted(source: str, target: str, folder: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize(("from_engine", "to_engine"), [WAYS[1], WAYS[2]])
 def test_a_killed_copy_cannot_be_opened_and_the_same_command_completes_it(
-    tmp_path: Path, from_engine: str, to_engine: str
+    tmp_path: Path, large_source: LargeSource, from_engine: str, to_engine: str
 ) -> None:
-    source = database(from_engine, tmp_path, "source")
+    source = large_source(from_engine)
     target = database(to_engine, tmp_path, "target")
     with opened(source, tmp_path) as (_, way):
-        fill_much(way)
         before = paged(way, "/v1/users")
     with interrupted(source, target, tmp_path):
         assert "Run the same `userkeep copy` again" in check_cannot_be_served(target, tmp_path)
@@ -380,12 +413,14 @@ def reuse_the_id_of_a_user(way: Way) -> None:
     ],
 )
 def test_a_changed_source_is_reported_and_the_target_stays_unusable(
-    tmp_path: Path, to_engine: str, change: Callable[[Way], None], sentence: str
+    tmp_path: Path,
+    large_source: LargeSource,
+    to_engine: str,
+    change: Callable[[Way], None],
+    sentence: str,
 ) -> None:
-    source = database("sqlite", tmp_path, "source")
+    source = large_source("sqlite")
     target = database(to_engine, tmp_path, "target")
-    with opened(source, tmp_path) as (_, way):
-        fill_much(way)
     with interrupted(source, target, tmp_path), opened(source, tmp_path) as (_, way):
         change(way)
     result = copy(source, target, folder=tmp_path)
@@ -429,12 +464,10 @@ def test_a_target_with_data_is_rejected_and_unchanged(
 
 @pytest.mark.parametrize("to_engine", ENGINES)
 def test_an_incomplete_copy_of_another_instance_is_rejected(
-    tmp_path: Path, source: str, to_engine: str
+    tmp_path: Path, source: str, large_source: LargeSource, to_engine: str
 ) -> None:
-    other = database("sqlite", tmp_path, "other")
+    other = large_source("sqlite")
     target = database(to_engine, tmp_path, "target")
-    with opened(other, tmp_path) as (_, way):
-        fill_much(way)
     with interrupted(other, target, tmp_path):
         assert "incomplete copy of another instance" in rejected(source, target, tmp_path)
         assert "is itself an incomplete copy" in rejected(

@@ -65,7 +65,7 @@ long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter
 	$(IN_FULL) $(PYTEST) --timeout 3600 tests/long
 
 .PHONY: residue
-residue: $(DEVELOPMENT)  ## Delete people at random, search every byte of the files (SEEDS=1000; SEED=123 is one again)
+residue: $(DEVELOPMENT)  ## Delete users at random, scan every byte of the files (SEEDS=1000, or one again: SEED=123)
 	@$(BIN)/python -m tests.residue $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(ENGINE),--engine $(ENGINE))
 

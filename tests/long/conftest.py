@@ -1,4 +1,4 @@
-"""Servers that do not outlive their test, and counts that are printed at the end."""
+"""Servers that stop with their test, and reports that are printed at the end of the run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ Start = Callable[[], Server]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a server on the test's own file, always on the same port."""
+    """Starts a server on a separate database file, always on the same port."""
     port = free_port()
     with ExitStack() as stack:
 
@@ -29,6 +29,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Have it printed at the end of the run how much was done."""
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Prints at the end of the run how much a test has done."""
     return partial(record_property, DONE)

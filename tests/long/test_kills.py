@@ -1,4 +1,4 @@
-"""A server that is killed at any moment loses nothing that it has answered."""
+"""A server that is killed at any time loses no confirmed writes."""
 
 import json
 import time
@@ -13,9 +13,9 @@ import pytest
 
 from devtools.ports import free_port
 from tests.conftest import database_url
-from tests.long.client import LOST, Client
-from tests.long.counts import count, randomness
-from tests.long.looking import (
+from tests.long.client import CONNECTION_LOST, Client
+from tests.long.counts import count, seeded_random
+from tests.long.inspection import (
     Database,
     damage,
     deadlocks,
@@ -23,7 +23,7 @@ from tests.long.looking import (
     orphans,
     rows,
     running_erasures,
-    wait_until_left,
+    wait_until_disconnected,
 )
 from tests.serving import Server
 
@@ -35,7 +35,7 @@ SHARED = "shared session"
 
 
 class Killable:
-    """A server on a database of its own, always on the same port."""
+    """A server on a separate database, always on the same port."""
 
     def __init__(self, folder: Path, url: str, stack: ExitStack) -> None:
         self.database: Database = url if url.startswith("postgres") else folder / "userkeep.db"
@@ -45,23 +45,23 @@ class Killable:
         self._stack = stack
 
     def start(self) -> Server:
-        """Begin to start it."""
+        """Start the server without waiting until it is ready."""
         server = Server(self._folder, database_url=self._url, port=self._port)
         self._stack.callback(server.kill)
         return server
 
     def kill(self, server: Server) -> None:
-        """End it, with all that it had sent to the database."""
+        """Kill the server and wait until its connections are closed."""
         server.kill()
-        self.wait_until_left()
+        self.wait_until_disconnected()
 
-    def wait_until_left(self) -> None:
-        """Return when nobody is connected to the database."""
+    def wait_until_disconnected(self) -> None:
+        """Wait until no server is connected to the database."""
         if isinstance(self.database, str):
-            wait_until_left(self.database)
+            wait_until_disconnected(self.database)
 
-    def look_for_damage(self) -> None:
-        """Nothing is broken."""
+    def check_integrity(self) -> None:
+        """Check the integrity of the database."""
         if isinstance(self.database, str):
             assert deadlocks(self.database) == 0
         else:
@@ -70,39 +70,39 @@ class Killable:
 
 @pytest.fixture(params=["sqlite file", "postgres"], ids=["sqlite", "postgres"])
 def killable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killable]:
-    """A server that will be killed; it does not outlive its test."""
+    """A server to kill, which stops with its test."""
     with ExitStack() as stack:
         yield Killable(tmp_path, database_url(request.param, tmp_path), stack)
 
 
 class Ledger:
-    """What a client was told, and what it asked without being told."""
+    """The confirmed writes of a client, and the unconfirmed deletions."""
 
     def __init__(self, client: int) -> None:
         self.client = client
-        self.made = 0
+        self.count_ = 0
         self.users: dict[str, str] = {}  # user_id: uuid
-        self.changes: dict[str, int] = {}  # user_id: the last change that was answered
+        self.changes: dict[str, int] = {}  # user_id: the last confirmed change
         self.sessions: dict[str, str] = {}  # session_id: user_id
         self.messages: dict[str, dict[int, str]] = {}  # session_id: content by seq
-        self.shared: list[str] = []  # contents, in the order of their answers
-        self.deleted: set[str] = set()  # answered
-        self.perhaps_deleted: set[str] = set()  # asked, and not answered
+        self.shared: list[str] = []  # contents, in the order of their responses
+        self.deleted: set[str] = set()  # confirmed
+        self.perhaps_deleted: set[str] = set()  # requested
 
     def fresh(self, kind: str) -> str:
-        """A name that was never used."""
-        self.made += 1
-        return f"{kind}-{self.client}-{self.made}"
+        """Return a new name."""
+        self.count_ += 1
+        return f"{kind}-{self.client}-{self.count_}"
 
     @property
-    def answered(self) -> int:
-        """How many things were answered."""
+    def confirmed(self) -> int:
+        """How many writes were confirmed."""
         appended = sum(map(len, self.messages.values())) + len(self.shared)
         return len(self.users) + appended + len(self.deleted)
 
 
 class Worker:
-    """A client that writes until the server goes away."""
+    """A client that writes until the server disappears."""
 
     def __init__(self, server: Server, ledger: Ledger, random: Random) -> None:
         self._client = Client(server.port)
@@ -110,77 +110,77 @@ class Worker:
         self._random = random
 
     def work(self) -> None:
-        """Write until the server is lost; whatever it answers must be what was asked for."""
+        """Write until the connection is lost; check each response."""
         actions = [self._add, self._append, self._append_shared, self._change, self._delete]
         try:
             while True:
                 [action] = self._random.choices(actions, [20, 45, 15, 15, 5])
                 action()
-        except LOST:
+        except CONNECTION_LOST:
             return
         finally:
             self._client.close()
 
     def _add(self) -> None:
         user_id = self._ledger.fresh("user")
-        answer = self._client.request("POST", "/v1/users", json_={"user_id": user_id})
-        assert answer.status == 201, answer
-        self._ledger.users[user_id] = answer.json["uuid"]
+        response = self._client.request("POST", "/v1/users", json_={"user_id": user_id})
+        assert response.status == 201, response
+        self._ledger.users[user_id] = response.json["uuid"]
 
     def _append(self) -> None:
-        living = self._living()
-        if not living:
+        undeleted = self._undeleted()
+        if not undeleted:
             return
-        user_id = self._random.choice(living[-20:])
+        user_id = self._random.choice(undeleted[-20:])
         session_id = f"session of {user_id}"
         contents = [self._ledger.fresh("message") for _ in range(self._random.randint(1, 4))]
         body = {"user_id": user_id, "messages": [{"content": each} for each in contents]}
-        answer = self._client.request("POST", "/v1/sessions/{}/messages", session_id, json_=body)
-        assert answer.status == 201, answer
-        told = {message["seq"]: message["content"] for message in answer.json["messages"]}
-        assert list(told.values()) == contents
+        response = self._client.request("POST", "/v1/sessions/{}/messages", session_id, json_=body)
+        assert response.status == 201, response
+        appended = {message["seq"]: message["content"] for message in response.json["messages"]}
+        assert list(appended.values()) == contents
         self._ledger.sessions[session_id] = user_id
-        self._ledger.messages.setdefault(session_id, {}).update(told)
+        self._ledger.messages.setdefault(session_id, {}).update(appended)
 
     def _append_shared(self) -> None:
         content = self._ledger.fresh("shared")
         body = {"messages": [{"role": "user", "content": content}]}
-        answer = self._client.request("POST", "/api/v1/sessions/{}/memory", SHARED, json_=body)
-        assert answer.status == 200, answer
+        response = self._client.request("POST", "/api/v1/sessions/{}/memory", SHARED, json_=body)
+        assert response.status == 200, response
         self._ledger.shared.append(content)
 
     def _change(self) -> None:
-        living = self._living()
-        if not living:
+        undeleted = self._undeleted()
+        if not undeleted:
             return
-        user_id = self._random.choice(living)
-        self._ledger.made += 1
-        change = {"metadata": {"change": self._ledger.made}}
-        answer = self._client.request("PATCH", "/v1/users/{}", user_id, json_=change)
-        assert answer.status == 200, answer
-        self._ledger.changes[user_id] = self._ledger.made
+        user_id = self._random.choice(undeleted)
+        self._ledger.count_ += 1
+        change = {"metadata": {"change": self._ledger.count_}}
+        response = self._client.request("PATCH", "/v1/users/{}", user_id, json_=change)
+        assert response.status == 200, response
+        self._ledger.changes[user_id] = self._ledger.count_
 
     def _delete(self) -> None:
-        living = self._living()
-        if not living:
+        undeleted = self._undeleted()
+        if not undeleted:
             return
-        user_id = self._random.choice(living)
+        user_id = self._random.choice(undeleted)
         self._ledger.perhaps_deleted.add(user_id)
-        answer = self._client.request("DELETE", "/v1/users/{}", user_id)
-        assert answer.status in {200, 202}, answer
+        response = self._client.request("DELETE", "/v1/users/{}", user_id)
+        assert response.status in {200, 202}, response
         self._ledger.deleted.add(user_id)
 
-    def _living(self) -> list[str]:
+    def _undeleted(self) -> list[str]:
         return sorted(self._ledger.users.keys() - self._ledger.perhaps_deleted)
 
 
-def test_a_killed_server_loses_nothing_that_it_has_answered(
-    killable: Killable, say: Callable[[str], None]
+def test_a_killed_server_loses_no_confirmed_writes(
+    killable: Killable, report: Callable[[str], None]
 ) -> None:
-    random = randomness("kills")
+    random = seeded_random("kills")
     database = killable.database
     ledgers = [Ledger(client) for client in range(CLIENTS)]
-    randoms = [randomness(f"client {client}") for client in range(CLIENTS)]
+    randoms = [seeded_random(f"client {client}") for client in range(CLIENTS)]
     kills_while_starting = 0
     for kill in range(KILLS):
         server = killable.start()
@@ -190,7 +190,7 @@ def test_a_killed_server_loses_nothing_that_it_has_answered(
             kills_while_starting += 1
             server = killable.start()
         server.wait_until_ready()
-        look_at_what_was_deleted(server, ledgers)
+        check_not_readable(server, ledgers)
         workers = [Worker(server, *each) for each in zip(ledgers, randoms, strict=True)]
         with ThreadPoolExecutor(CLIENTS) as pool:
             working = [pool.submit(worker.work) for worker in workers]
@@ -198,53 +198,55 @@ def test_a_killed_server_loses_nothing_that_it_has_answered(
             killable.kill(server)
             for each in working:
                 each.result(30)
-        look_at_what_was_answered(database, ledgers)
+        check_confirmed(database, ledgers)
     server = killable.start().wait_until_ready()
-    erasures_end(database)
-    look_at_what_was_deleted(server, ledgers)
-    look_at_what_was_answered(database, ledgers)
+    wait_for_deletions(database)
+    check_not_readable(server, ledgers)
+    check_confirmed(database, ledgers)
     assert server.stop() == 0
-    killable.wait_until_left()
-    look_at_what_was_answered(database, ledgers)
-    look_at_the_deleted(database, ledgers)
+    killable.wait_until_disconnected()
+    check_confirmed(database, ledgers)
+    check_deleted(database, ledgers)
     assert orphans(database) == {}
-    killable.look_for_damage()
-    say(
+    killable.check_integrity()
+    report(
         f"{KILLS} kills under load and {kills_while_starting} while starting: "
-        f"{sum(ledger.answered for ledger in ledgers)} answers kept, "
+        f"{sum(ledger.confirmed for ledger in ledgers)} confirmed writes kept, "
         f"{sum(len(ledger.deleted) for ledger in ledgers)} users deleted"
     )
 
 
-def look_at_what_was_answered(database: Database, ledgers: list[Ledger]) -> None:
-    """All that was answered is in the database, each once, and numbered without gaps."""
-    living_rows = rows(database, "SELECT user_id, uuid FROM users WHERE state = 'active'")
-    users = {user_id: str(uuid) for user_id, uuid in living_rows}
+def check_confirmed(database: Database, ledgers: list[Ledger]) -> None:
+    """Check that all confirmed writes are stored once and numbered without gaps."""
+    active_rows = rows(database, "SELECT user_id, uuid FROM users WHERE state = 'active'")
+    users = {user_id: str(uuid) for user_id, uuid in active_rows}
     sql = "SELECT user_id, CAST(metadata AS text) FROM users WHERE metadata IS NOT NULL"
     changes = {user_id: json.loads(text)["change"] for user_id, text in rows(database, sql)}
     messages = rows(database, "SELECT session_id, seq, content FROM messages")
-    there = {(session_id, seq): content for session_id, seq, content in messages}
+    stored_contents = {(session_id, seq): content for session_id, seq, content in messages}
     shared = {content for session_id, _, content in messages if session_id == SHARED}
     for ledger in ledgers:
-        living = {u: uuid for u, uuid in ledger.users.items() if u not in ledger.perhaps_deleted}
-        assert living.items() <= users.items()
-        for user_id in living.keys() & ledger.changes.keys():
+        undeleted = {u: uuid for u, uuid in ledger.users.items() if u not in ledger.perhaps_deleted}
+        assert undeleted.items() <= users.items()
+        for user_id in undeleted.keys() & ledger.changes.keys():
             assert changes[user_id] >= ledger.changes[user_id]
         assert set(ledger.shared) <= shared
-        for session_id, told in ledger.messages.items():
-            if ledger.sessions[session_id] in living:
-                assert told == {seq: there.get((session_id, seq)) for seq in told}
-    twice = [text for text, number in Counter(text for *_, text in messages).items() if number > 1]
-    assert twice == []
+        for session_id, appended in ledger.messages.items():
+            if ledger.sessions[session_id] in undeleted:
+                assert appended == {seq: stored_contents.get((session_id, seq)) for seq in appended}
+    duplicates = [
+        text for text, number in Counter(text for *_, text in messages).items() if number > 1
+    ]
+    assert duplicates == []
     assert gaps(database) == []
-    place = {content: seq for session_id, seq, content in messages if session_id == SHARED}
+    seqs = {content: seq for session_id, seq, content in messages if session_id == SHARED}
     for ledger in ledgers:
-        places = [place[content] for content in ledger.shared]
-        assert places == sorted(places)
+        stored = [seqs[content] for content in ledger.shared]
+        assert stored == sorted(stored)
 
 
-def look_at_what_was_deleted(server: Server, ledgers: list[Ledger]) -> None:
-    """Nothing of a user whose erasure was answered can be read, from the first moment on."""
+def check_not_readable(server: Server, ledgers: list[Ledger]) -> None:
+    """Check that no data of users with a confirmed deletion is returned."""
     with closing(Client(server.port)) as client:
         for ledger in ledgers:
             for user_id in sorted(ledger.deleted)[-10:]:
@@ -261,16 +263,16 @@ def look_at_what_was_deleted(server: Server, ledgers: list[Ledger]) -> None:
                 assert listed.json["items"] == []
 
 
-def erasures_end(database: Database) -> None:
-    """Erasures that were begun end by themselves."""
+def wait_for_deletions(database: Database) -> None:
+    """Wait until unfinished deletions complete automatically."""
     ends = time.monotonic() + 60
     while running_erasures(database):
-        assert time.monotonic() < ends, "an erasure did not go on after the restart"
+        assert time.monotonic() < ends, "a deletion did not resume after the restart"
         time.sleep(0.05)
 
 
-def look_at_the_deleted(database: Database, ledgers: list[Ledger]) -> None:
-    """Of those who were deleted nothing is left; those who may have been are whole or gone."""
+def check_deleted(database: Database, ledgers: list[Ledger]) -> None:
+    """Check that deleted users are gone, and perhaps deleted ones are complete or gone."""
     users = {user_id for (user_id,) in rows(database, "SELECT user_id FROM users")}
     sessions = {session_id for (session_id,) in rows(database, "SELECT session_id FROM sessions")}
     counts = Counter(row[0] for row in rows(database, "SELECT session_id FROM messages"))

@@ -1,8 +1,8 @@
-"""Writers that race the erasure of their user leave no orphan, and bring nobody back.
+"""Writes during the deletion of their user leave no orphans and recreate no user.
 
-In one process and without HTTP, for speed. On SQLite what races are the operations in the writer
-lane; on PostgreSQL they run at the same time, on the connections of one server and of two. The
-clock by which the deleter measures its batches is random, so that batches end anywhere.
+In one process and without HTTP, for speed. On SQLite the operations race in the queue of the writer
+thread; on PostgreSQL they run concurrently, on the connections of one server or of two. The clock
+that limits the batches of a deletion is random, so that batches end anywhere.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ import pytest
 
 from tests.conftest import fresh_settings
 from tests.deleting import advanced
-from tests.long.counts import IS_FULL, count, randomness
-from tests.long.looking import Database, damage, deadlocks, gaps, orphans, rows
+from tests.long.counts import IS_FULL, count, seeded_random
+from tests.long.inspection import Database, damage, deadlocks, gaps, orphans, rows
 from userkeep.api.messages import AppendMessages
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
@@ -40,13 +40,13 @@ from userkeep.storage.engine import Engine
 
 RACES = count(20_000)
 RACES_ON_POSTGRES = RACES if IS_FULL else 400
-AT_ONCE = 50
+CONCURRENT_RACES = 50
 
-REFUSALS = (NotFound, Gone, Conflict, AlreadyExists)
+REJECTIONS = (NotFound, Gone, Conflict, AlreadyExists)
 
 
 class RandomClock:
-    """Time passes in jumps, so that a batch of an erasure may end at any row."""
+    """A clock that advances randomly, so that a batch of a deletion can end at any row."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -59,12 +59,12 @@ class RandomClock:
 
 @pytest.fixture
 def random_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of erasures end at random places."""
-    monkeypatch.setattr(transaction, "perf_counter", RandomClock(randomness("batches")))
+    """Batches of deletions end at random rows."""
+    monkeypatch.setattr(transaction, "perf_counter", RandomClock(seeded_random("batches")))
 
 
 class Servers(NamedTuple):
-    """Those that share a fresh database; where to look into it; how many races they run."""
+    """Instances that share a fresh database, and how many races they run."""
 
     each: tuple[Instance, ...]
     database: Database
@@ -72,15 +72,15 @@ class Servers(NamedTuple):
 
     @property
     def scope(self) -> Scope:
-        """The same for all of them."""
+        """The scope of all instances."""
         return self.each[0].scope
 
     def engine(self, random: Random) -> Engine:
-        """That of any of them."""
+        """Return the engine of a random instance."""
         return random.choice(self.each).engine
 
     def close(self) -> None:
-        """Stop them all."""
+        """Close all engines."""
         for server in self.each:
             server.engine.close()
 
@@ -107,12 +107,12 @@ def servers(
         assert deadlocks(settings.database_url) == 0
 
 
-def said(content: str) -> list[NewMessage]:
+def new_messages(content: str) -> list[NewMessage]:
     return [NewMessage(content=content)]
 
 
 class Race:
-    """A user who is deleted, while everybody else still writes of them."""
+    """The deletion of a user, and writes for the same user."""
 
     def __init__(self, number: int, servers: Servers, random: Random, seen: Counter[str]):
         self._servers = servers
@@ -120,27 +120,27 @@ class Race:
         self._seen = seen
         self.user_id = f"user-{number}"
         self.owned = f"owned-{number}"
-        self.ownerless = f"ownerless-{number}"
-        self.unopened = f"unopened-{number}"
-        self.comes_back = number % 4 == 0
+        self.unowned = f"unowned-{number}"
+        self.uncreated = f"uncreated-{number}"
+        self.is_recreated = number % 4 == 0
 
     async def run(self) -> None:
-        """Let everybody begin in any order, and look at what is left."""
+        """Run all operations in random order; check that the user is not recreated."""
         await self._write(users.add, new=NewUser(user_id=self.user_id))
         await self._write(sessions.add, new=NewSession(session_id=self.owned, user_id=self.user_id))
-        await self._write(sessions.add, new=NewSession(session_id=self.ownerless))
+        await self._write(sessions.add, new=NewSession(session_id=self.unowned))
         await self._append(self.owned, "before")
         writers = [
-            self._append(self.owned, "as its owner", user_id=self.user_id),
-            self._append(self.owned, "as Zep 0.x does"),
-            self._append(self.ownerless, "and takes it over", user_id=self.user_id),
-            self._append(self.unopened, "and opens it", user_id=self.user_id),
+            self._append(self.owned, "with its owner", user_id=self.user_id),
+            self._append(self.owned, "like Zep"),
+            self._append(self.unowned, "and sets the owner", user_id=self.user_id),
+            self._append(self.uncreated, "and creates it", user_id=self.user_id),
             self._append_once(self.owned),
-            self._append_once(self.unopened),
+            self._append_once(self.uncreated),
             self._write(sessions.add, new=NewSession(user_id=self.user_id)),
             self._write(
                 sessions.update,
-                session_id=self.ownerless,
+                session_id=self.unowned,
                 change=SessionChange(user_id=self.user_id),
                 merge=merge_patch,
             ),
@@ -150,32 +150,32 @@ class Race:
                 change=UserChange(first_name="Jane"),
                 merge=merge_patch,
             ),
-            self._delete(self._random.choice([self.owned, self.unopened]), is_user=False),
+            self._delete(self._random.choice([self.owned, self.uncreated]), is_user=False),
             self._delete(self.user_id),
         ]
-        if self.comes_back:
-            writers.append(self._come_back())
+        if self.is_recreated:
+            writers.append(self._recreate())
             writers.append(self._write(users.put, user_id=self.user_id, fields=UserFields()))
         else:
             writers.append(self._delete(self.user_id))
         self._random.shuffle(writers)
-        await asyncio.gather(*[self._soon(each) for each in writers])
-        if not self.comes_back:
-            await self._nobody_comes_back()
+        await asyncio.gather(*[self._start_soon(each) for each in writers])
+        if not self.is_recreated:
+            await self._check_not_recreated()
 
-    async def _soon(self, writer: Awaitable[Any]) -> Any:
+    async def _start_soon(self, writer: Awaitable[Any]) -> Any:
         for _ in range(self._random.randint(0, 6)):
             await asyncio.sleep(0)
         return await writer
 
-    async def _write(self, operation: Callable[..., Any], **arguments: Any) -> Any:
-        """What an operation gives, or None where it is refused as it may be."""
-        name = f"{operation.__module__.rpartition('.')[2]}.{operation.__name__}"
+    async def _write(self, operation: Callable[..., Any], name: str = "", **arguments: Any) -> Any:
+        """Perform an operation; return None if it is rejected with an expected error."""
+        name = name or f"{operation.__module__.rpartition('.')[2]}.{operation.__name__}"
         try:
             result = await self._servers.engine(self._random).write_async(
                 scoped(self._servers.scope, operation, **arguments)
             )
-        except REFUSALS as error:
+        except REJECTIONS as error:
             self._seen[f"{name}: {error.code}"] += 1
             return None
         self._seen[name] += 1
@@ -185,26 +185,26 @@ class Race:
         return await self._write(
             messages.append,
             session_id=session_id,
-            new=said(f"{self.user_id}: {content}"),
+            new=new_messages(f"{self.user_id}: {content}"),
             user_id=user_id,
             may_open_session=True,
         )
 
     async def _append_once(self, session_id: str) -> Any:
-        """A native append with an idempotency key, whose row must go with the user too."""
+        """Append with an idempotency key, whose record must be deleted with the user, too."""
         call = Call(
             ids={"session_id": session_id},
-            body=AppendMessages(messages=said("once"), user_id=self.user_id),
+            body=AppendMessages(messages=new_messages("once"), user_id=self.user_id),
             idempotency_key=f"{self.user_id} {session_id}",
             request=b"once",
         )
-        return await self._write(HANDLERS["messages.append"], call=call)
+        return await self._write(HANDLERS["messages.append"], "messages.append", call=call)
 
-    async def _come_back(self) -> None:
-        """Somebody new takes the id as soon as it is free, and opens a session."""
+    async def _recreate(self) -> None:
+        """Create a new user as soon as the id is free, and a session."""
         for _ in range(self._random.randint(1, 60)):
             if await self._write(users.add, new=NewUser(user_id=self.user_id)):
-                await self._append(self.owned, "as somebody new", user_id=self.user_id)
+                await self._append(self.owned, "as a new user", user_id=self.user_id)
                 new = NewSession(session_id=self.owned, user_id=self.user_id)
                 await self._write(sessions.add, new=new)
                 return
@@ -219,17 +219,17 @@ class Race:
             held = erasure.lease_expires_at
             erasure = await self._write(erasures.advance, uuid=erasure.uuid, held_until_at=held)
 
-    async def _nobody_comes_back(self) -> None:
-        """Late appends are refused, by whichever door they come in."""
-        for session_id in (self.owned, self.unopened):
+    async def _check_not_recreated(self) -> None:
+        """Check that late appends are rejected."""
+        for session_id in (self.owned, self.uncreated):
             assert await self._append(session_id, "late", user_id=self.user_id) is None
         assert await self._append(f"new-{self.owned}", "late", user_id=self.user_id) is None
 
 
-def test_writers_that_race_the_erasure_of_their_user_leave_no_orphan(
-    servers: Servers, say: Callable[[str], None]
+def test_writes_during_the_deletion_of_their_user_leave_no_orphans(
+    servers: Servers, report: Callable[[str], None]
 ) -> None:
-    random = randomness("races")
+    random = seeded_random("races")
     seen: Counter[str] = Counter()
 
     async def run_all() -> None:
@@ -239,7 +239,7 @@ def test_writers_that_race_the_erasure_of_their_user_leave_no_orphan(
             for number in numbers:
                 await Race(number, servers, random, seen).run()
 
-        await asyncio.gather(*[run_some() for _ in range(AT_ONCE)])
+        await asyncio.gather(*[run_some() for _ in range(CONCURRENT_RACES)])
 
     asyncio.run(run_all())
     servers.close()
@@ -247,86 +247,86 @@ def test_writers_that_race_the_erasure_of_their_user_leave_no_orphan(
     assert orphans(database) == {}
     assert gaps(database) == []
     assert rows(database, "SELECT uuid FROM erasures WHERE state <> 'deleted'") == []
-    # Those who were not added again are gone, and so are their sessions.
+    # Users that were not created again are gone with their sessions.
     left = [user_id for (user_id,) in rows(database, "SELECT user_id FROM users")]
     assert all(int(user_id.removeprefix("user-")) % 4 == 0 for user_id in left)
     if isinstance(database, Path):
         assert damage(database) == []
     for name in ("messages.append", "erasures.advance", "messages.append: gone", "users.add"):
         assert seen[name] > servers.races / 10, seen
-    refusals = sum(number for name, number in seen.items() if ": " in name)
-    say(
+    rejections = sum(number for name, number in seen.items() if ": " in name)
+    report(
         f"{servers.races} races: {seen.total()} operations, {seen['erasures.advance']} batches of "
-        f"erasures, {refusals} refusals, {len(left)} users came back on purpose"
+        f"erasures, {rejections} rejections, {len(left)} users created again on purpose"
     )
 
 
-def append_for_ever(
-    servers: Servers, session_id: str, is_over: threading.Event, refused: Counter[str]
+def append_until_rejected(
+    servers: Servers, session_id: str, stop: threading.Event, rejected: Counter[str]
 ) -> None:
-    """As an application's thread does, till the erasure is over and it was refused after that."""
+    """Append like a thread of an application, until it is rejected after the deletion."""
     for n in itertools.count():
         append = scoped(
             servers.scope,
             messages.append,
             session_id=session_id,
-            new=said(f"{session_id} {n}"),
+            new=new_messages(f"{session_id} {n}"),
             may_open_session=True,
         )
         try:
             servers.each[n % len(servers.each)].engine.write(append)
         except (Gone, NotFound) as error:
-            refused[error.code] += 1
-            if is_over.is_set():
+            rejected[error.code] += 1
+            if stop.is_set():
                 return
 
 
-def test_a_late_append_without_a_user_opens_no_session_that_was_deleted_with_one(
-    servers: Servers, say: Callable[[str], None]
+def test_late_appends_without_a_user_recreate_no_session_of_a_deleted_one(
+    servers: Servers, report: Callable[[str], None]
 ) -> None:
-    # An application's threads go on appending, as zep-python 1.x does, while their user is deleted.
+    # Threads of an application append, as with zep-python 1.x, while their user is deleted.
     engine, scope = servers.each[0].engine, servers.scope
     numbers = range(servers.races // 20)
-    refused = Counter[str]()
+    rejected = Counter[str]()
     for number in numbers:
         user_id, session_id = f"user-{number}", f"session-{number}"
-        is_over = threading.Event()
+        stop = threading.Event()
         engine.write(scoped(scope, users.add, new=NewUser(user_id=user_id)))
         new = NewSession(session_id=session_id, user_id=user_id)
         engine.write(scoped(scope, sessions.add, new=new))
         with ThreadPoolExecutor(3) as pool:
-            appending = partial(append_for_ever, servers, session_id, is_over, refused)
+            appending = partial(append_until_rejected, servers, session_id, stop, rejected)
             late = [pool.submit(appending) for _ in range(3)]
             erasure = engine.write(scoped(scope, erasures.begin_user, user_id=user_id))
             while not erasure.is_finished:
                 erasure = advanced(engine, scope, erasure)
-            is_over.set()
+            stop.set()
             for each in late:
                 each.result(30)
     assert orphans(servers.database) == {}
     for table in ("sessions", "messages"):
         assert rows(servers.database, f"SELECT session_id FROM {table}") == []
-    say(f"{len(numbers)} users deleted under their writers: {sum(refused.values())} refusals")
+    report(f"{len(numbers)} users deleted under their writers: {sum(rejected.values())} rejections")
 
 
-def test_those_who_write_all_the_time_do_not_keep_an_erasure_waiting(servers: Servers) -> None:
-    # Many may hold a user at the same time on PostgreSQL: who wants the user alone must get a turn.
+def test_constant_writes_do_not_starve_a_deletion(servers: Servers) -> None:
+    # On PostgreSQL, shared locks of a user must not starve the exclusive lock of the deletion.
     scope = servers.scope
-    has_begun = asyncio.Event()
+    has_started = asyncio.Event()
 
     async def append_many(number: int) -> bool:
-        """Whether the erasure began while there was still something to append."""
+        """Return whether the deletion started before the last append."""
         engine = servers.each[number % len(servers.each)].engine
         append = scoped(
             scope,
             messages.append,
             session_id=f"chat-{number}",
-            new=said("of Jane"),
+            new=new_messages("for jane"),
             user_id="jane",
             may_open_session=True,
         )
         for _ in range(500):
-            if has_begun.is_set():
+            if has_started.is_set():
                 return True
             try:
                 await engine.write_async(append)
@@ -340,15 +340,15 @@ def test_those_who_write_all_the_time_do_not_keep_an_erasure_waiting(servers: Se
         appending = [asyncio.create_task(append_many(number)) for number in range(24)]
         await asyncio.sleep(0.2)
         await engine.write_async(scoped(scope, erasures.begin_user, user_id="jane"))
-        has_begun.set()
+        has_started.set()
         return await asyncio.gather(*appending)
 
     assert all(asyncio.run(delete_amid_appends()))
 
 
-def test_an_erasure_that_goes_on_leaves_a_namesake_alone(servers: Servers) -> None:
-    # The erasure of a session is still under way (it waits for a full disk, say) when its user is
-    # deleted too, and somebody new opens a session under the same id.
+def test_an_unfinished_deletion_keeps_a_session_with_a_reused_id(servers: Servers) -> None:
+    # The deletion of a session is unfinished (because the disk is full, say) when its user is
+    # deleted, and a new session is created with the same id.
     engine, scope = servers.each[0].engine, servers.scope
     engine.write(scoped(scope, users.add, new=NewUser(user_id="jane")))
     new = NewSession(session_id="chat", user_id="jane")
@@ -358,14 +358,14 @@ def test_an_erasure_that_goes_on_leaves_a_namesake_alone(servers: Servers) -> No
     while not of_user.is_finished:
         of_user = advanced(engine, scope, of_user)
 
-    opened = engine.write(scoped(scope, sessions.add, new=NewSession(session_id="chat")))
-    said_there = [*said("one"), *said("two"), *said("three")]
-    engine.write(scoped(scope, messages.append, "chat", said_there, may_open_session=False))
+    created = engine.write(scoped(scope, sessions.add, new=NewSession(session_id="chat")))
+    contents = [*new_messages("one"), *new_messages("two"), *new_messages("three")]
+    engine.write(scoped(scope, messages.append, "chat", contents, may_open_session=False))
     while not of_session.is_finished:
         of_session = advanced(engine, scope, of_session)
 
-    there = engine.read(scoped(scope, sessions.get, session_id="chat"))
-    assert (there.uuid, there.message_count) == (opened.uuid, 3)
+    session = engine.read(scoped(scope, sessions.get, session_id="chat"))
+    assert (session.uuid, session.message_count) == (created.uuid, 3)
     found = engine.read(scoped(scope, messages.select, session_id="chat"))
     assert [message.content for message in found] == ["one", "two", "three"]
     assert of_session.message_count == 0

@@ -1,4 +1,4 @@
-"""The database server is restarted under load: what was answered is there, the rest is refused."""
+"""Restarts of the database server under load lose no confirmed writes."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from tests.long.counts import count, randomness
+from tests.long.counts import count, seeded_random
 from tests.postgres import OwnPostgresServer
 from tests.serving import Server, serving
 
@@ -23,12 +23,12 @@ RESTARTS = count(20)
 CONNECTIONS = 18
 SESSIONS = 6
 MODES = ("fast", "immediate")
-ANSWER_S = 5.0
-RECOVERY_S = 5.0
+MAX_RESPONSE_S = 5.0
+MAX_RECOVERY_S = 5.0
 
 
-class Answer(NamedTuple):
-    """What came back, and how long that took."""
+class Response(NamedTuple):
+    """A response and its duration."""
 
     status: int
     retry_after: str | None
@@ -37,99 +37,99 @@ class Answer(NamedTuple):
 
 
 class Worker:
-    """A client with one connection, which goes on whatever it is answered."""
+    """A client with one connection that continues after errors."""
 
     def __init__(self, server: Server, number: int, random: Random) -> None:
         self._connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
         self._number = number
         self._random = random
-        self._made = 0
+        self._count = 0
         self.users: set[str] = set()
         self.messages: dict[str, dict[str, int | None]] = {}  # session_id: seq by content
         self.statuses: Counter[int] = Counter()
         self.longest_s = 0.0
         self.problems: list[object] = []
 
-    def work(self, is_over: threading.Event) -> None:
-        """Read and write until it is over."""
+    def work(self, stop: threading.Event) -> None:
+        """Read and write until `stop` is set."""
         actions = [self._add, self._add_as_zep, self._append, self._append_as_zep, self._read]
         with closing(self._connection):
-            while not is_over.is_set():
+            while not stop.is_set():
                 [action] = self._random.choices(actions, [2, 1, 4, 2, 4])
                 action()
 
     @property
-    def answered(self) -> int:
-        """How many writes were answered."""
+    def confirmed(self) -> int:
+        """How many writes were confirmed."""
         return len(self.users) + sum(map(len, self.messages.values()))
 
     def _fresh(self, kind: str) -> str:
-        self._made += 1
-        return f"{kind} {self._number} {self._made}"
+        self._count += 1
+        return f"{kind} {self._number} {self._count}"
 
     def _add(self) -> None:
         user_id = self._fresh("user")
-        if self._ask("POST", "/v1/users", {"user_id": user_id}).status == 201:
+        if self._send("POST", "/v1/users", {"user_id": user_id}).status == 201:
             self.users.add(user_id)
 
     def _add_as_zep(self) -> None:
         user_id = self._fresh("zep")
-        if self._ask("POST", "/api/v1/user", {"user_id": user_id}).status == 201:
+        if self._send("POST", "/api/v1/user", {"user_id": user_id}).status == 201:
             self.users.add(user_id)
 
     def _append(self) -> None:
         contents = [self._fresh("message") for _ in range(self._random.randint(1, 3))]
         session_id = f"session-{self._random.randrange(SESSIONS)}"
         body = {"messages": [{"content": each} for each in contents]}
-        answer = self._ask("POST", f"/v1/sessions/{session_id}/messages", body)
-        if answer.status == 201:
-            told = {each["content"]: each["seq"] for each in answer.json["messages"]}
-            self.messages.setdefault(session_id, {}).update(told)
+        response = self._send("POST", f"/v1/sessions/{session_id}/messages", body)
+        if response.status == 201:
+            appended = {each["content"]: each["seq"] for each in response.json["messages"]}
+            self.messages.setdefault(session_id, {}).update(appended)
 
     def _append_as_zep(self) -> None:
         content = self._fresh("zep message")
         session_id = f"session-{self._random.randrange(SESSIONS)}"
         body = {"messages": [{"role": "user", "content": content}]}
-        if self._ask("POST", f"/api/v1/sessions/{session_id}/memory", body).status == 200:
+        if self._send("POST", f"/api/v1/sessions/{session_id}/memory", body).status == 200:
             self.messages.setdefault(session_id, {})[content] = None
 
     def _read(self) -> None:
         paths = ["/v1/sessions/session-0/memory", "/v1/sessions/session-1/messages", "/v1/users"]
         paths += ["/api/v1/sessions/session-2/memory", "/v1/users?metadata.a=1&limit=1"]
-        self._ask("GET", self._random.choice(paths))
+        self._send("GET", self._random.choice(paths))
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Answer:
+    def _send(self, method: str, path: str, body: Any = None) -> Response:
         began = time.monotonic()
         text = None if body is None else dumps(body).encode()
         self._connection.request(method, path, text, {"content-type": "application/json"})
-        response = self._connection.getresponse()
-        content = response.read()
+        received = self._connection.getresponse()
+        content = received.read()
         took_s = time.monotonic() - began
-        answer = Answer(response.status, response.headers.get("retry-after"), content, took_s)
-        self._look_at(method, path, answer)
-        if answer.status < 300 and "json" in (response.headers.get("content-type") or ""):
-            return answer._replace(json=loads(content))
-        return answer
+        response = Response(received.status, received.headers.get("retry-after"), content, took_s)
+        self._record(method, path, response)
+        if response.status < 300 and "json" in (received.headers.get("content-type") or ""):
+            return response._replace(json=loads(content))
+        return response
 
-    def _look_at(self, method: str, path: str, answer: Answer) -> None:
-        self.statuses[answer.status] += 1
-        self.longest_s = max(self.longest_s, answer.took_s)
-        is_well = answer.status in {200, 201}
-        if not is_well and not (answer.status == 503 and answer.retry_after):
-            self.problems.append((method, path, answer))
+    def _record(self, method: str, path: str, response: Response) -> None:
+        self.statuses[response.status] += 1
+        self.longest_s = max(self.longest_s, response.took_s)
+        is_success = response.status in {200, 201}
+        if not is_success and not (response.status == 503 and response.retry_after):
+            self.problems.append((method, path, response))
 
 
 @pytest.fixture
 def database() -> Iterator[OwnPostgresServer]:
-    """A PostgreSQL that may be stopped; without fsync it still keeps all where it is killed."""
+    """A separate PostgreSQL server, which keeps data even without fsync if it is killed."""
     with OwnPostgresServer() as database:
         yield database
 
 
 def recovered_after(server: Server) -> float:
-    """How long it takes from now until every kind of request succeeds."""
+    """Return how long it takes until every kind of request succeeds."""
     began = time.monotonic()
-    probe = Worker(server, 1_000_000 + int(began * 1000), randomness("probe"))
+    probe = Worker(server, 1_000_000 + int(began * 1000), seeded_random("probe"))
     kinds = (probe._add, probe._append, probe._append_as_zep, probe._read)
     with closing(probe._connection):
         while True:
@@ -142,17 +142,17 @@ def recovered_after(server: Server) -> float:
             time.sleep(0.02)
 
 
-def test_a_database_that_is_restarted_under_load_keeps_all_that_was_answered(
-    database: OwnPostgresServer, tmp_path: Path, say: Callable[[str], None]
+def test_a_database_restarted_under_load_keeps_all_confirmed_writes(
+    database: OwnPostgresServer, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
-    random = randomness("restarts")
+    random = seeded_random("restarts")
     url = database.new_database()
     recoveries: list[float] = []
-    is_over = threading.Event()
+    stop = threading.Event()
     with serving(tmp_path, database_url=url) as server, ThreadPoolExecutor(CONNECTIONS) as pool:
-        open_sessions(server)
-        workers = [Worker(server, n, randomness(f"worker {n}")) for n in range(CONNECTIONS)]
-        working = [pool.submit(worker.work, is_over) for worker in workers]
+        create_sessions(server)
+        workers = [Worker(server, n, seeded_random(f"worker {n}")) for n in range(CONNECTIONS)]
+        working = [pool.submit(worker.work, stop) for worker in workers]
         try:
             for restart in range(RESTARTS):
                 time.sleep(random.uniform(0.3, 1.0))
@@ -162,7 +162,7 @@ def test_a_database_that_is_restarted_under_load_keeps_all_that_was_answered(
                 recoveries.append(recovered_after(server))
             time.sleep(0.3)
         finally:
-            is_over.set()
+            stop.set()
         for each in working:
             each.result(90)
         after = Worker(server, CONNECTIONS, random)
@@ -173,48 +173,48 @@ def test_a_database_that_is_restarted_under_load_keeps_all_that_was_answered(
         assert set(after.statuses) <= {200, 201}
         assert server.stop() == 0
     assert [each for worker in workers for each in worker.problems] == []
-    look_at_what_was_answered(url, [*workers, after])
-    look_for_gaps(url)
+    check_confirmed(url, [*workers, after])
+    check_numbers(url)
     statuses = sum((worker.statuses for worker in workers), Counter())
     longest_s = max(worker.longest_s for worker in workers)
     assert statuses[503] > 0
-    say(
+    report(
         f"{RESTARTS} restarts under {CONNECTIONS} connections: "
-        f"{sum(worker.answered for worker in workers)} writes answered and kept, "
-        f"{statuses[503]} requests of {statuses.total()} refused, "
-        f"longest answer {longest_s:.2f} s, "
+        f"{sum(worker.confirmed for worker in workers)} writes confirmed and kept, "
+        f"{statuses[503]} requests of {statuses.total()} rejected, "
+        f"longest response {longest_s:.2f} s, "
         f"recovery {sorted(recoveries)[len(recoveries) // 2]:.2f} s (median), "
         f"{max(recoveries):.2f} s (longest)"
     )
-    assert longest_s < ANSWER_S
-    assert max(recoveries) < RECOVERY_S
+    assert longest_s < MAX_RESPONSE_S
+    assert max(recoveries) < MAX_RECOVERY_S
 
 
-def open_sessions(server: Server) -> None:
-    opener = Worker(server, CONNECTIONS, randomness("opener"))
-    with closing(opener._connection):
+def create_sessions(server: Server) -> None:
+    creator = Worker(server, CONNECTIONS, seeded_random("creator"))
+    with closing(creator._connection):
         for number in range(SESSIONS):
             session_id = {"session_id": f"session-{number}"}
-            assert opener._ask("POST", "/v1/sessions", session_id).status == 201
+            assert creator._send("POST", "/v1/sessions", session_id).status == 201
 
 
-def look_at_what_was_answered(url: str, workers: list[Worker]) -> None:
-    """All that was answered is there, once, under the number that was told."""
+def check_confirmed(url: str, workers: list[Worker]) -> None:
+    """Check that all confirmed writes are stored once, with their numbers."""
     with psycopg.connect(url) as connection:
         users = {user_id for (user_id,) in connection.execute("SELECT user_id FROM users")}
         messages = connection.execute("SELECT session_id, content, seq FROM messages").fetchall()
-    there = {(session_id, content): seq for session_id, content, seq in messages}
-    assert len(there) == len(messages), "a message was appended twice"
+    stored = {(session_id, content): seq for session_id, content, seq in messages}
+    assert len(stored) == len(messages), "a message was appended twice"
     for worker in workers:
         assert worker.users <= users
-        for session_id, told in worker.messages.items():
-            for content, seq in told.items():
-                assert (session_id, content) in there
-                assert seq in {None, there[session_id, content]}
+        for session_id, appended in worker.messages.items():
+            for content, seq in appended.items():
+                assert (session_id, content) in stored
+                assert seq in {None, stored[session_id, content]}
 
 
-def look_for_gaps(url: str) -> None:
-    """Each session's messages are exactly 1 to n, and it knows how many they are."""
+def check_numbers(url: str) -> None:
+    """Check that the messages of each session are numbered 1 to n and counted."""
     with psycopg.connect(url) as connection:
         sessions = connection.execute(
             "SELECT session_id, last_seq, message_count FROM sessions"

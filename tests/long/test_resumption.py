@@ -1,4 +1,4 @@
-"""An erasure may be interrupted anywhere: it goes on afterwards, and nobody sees half of it."""
+"""A deletion can be interrupted anywhere: it resumes, and is never partly visible."""
 
 import itertools
 import shutil
@@ -14,10 +14,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.deleting import advanced
-from tests.long.client import LOST, Client
+from tests.long.client import CONNECTION_LOST, Client
 from tests.long.conftest import Start
-from tests.long.counts import count, randomness
-from tests.long.looking import damage, orphans, rows, running_erasures
+from tests.long.counts import count, seeded_random
+from tests.long.inspection import damage, orphans, rows, running_erasures
 from tests.serving import Server
 from userkeep.config import Settings
 from userkeep.domain.erasure import Erasure
@@ -44,7 +44,7 @@ EVERYTHING = """
 
 
 class SlowClock:
-    """Every look at it takes nine milliseconds, so that a batch does only a little."""
+    """A clock that advances nine milliseconds at each call, so that batches are small."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -56,33 +56,35 @@ class SlowClock:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Instance]:
-    """An instance, closed at the end."""
+    """Open an instance and close it at the end."""
     settings = Settings(database_url=f"sqlite:///{path}", secret="a secret of the tests")
-    userkeep = open_instance(settings)
+    instance = open_instance(settings)
     try:
-        yield userkeep
+        yield instance
     finally:
-        userkeep.close()
+        instance.close()
 
 
-def populate(userkeep: Instance) -> None:
-    """Jane with sessions of several lengths, and John, of whom nothing may be missing."""
-    write, scope = userkeep.engine.write, userkeep.scope
+def populate(instance: Instance) -> None:
+    """Create jane with sessions of several lengths, and john, whose data must remain."""
+    write, scope = instance.engine.write, instance.scope
     for user_id in ("jane", "john"):
         write(scoped(scope, users.add, new=NewUser(user_id=user_id)))
         for n in range(SESSIONS):
             new = NewSession(session_id=f"{user_id}-{n}", user_id=user_id)
             write(scoped(scope, sessions.add, new=new))
             length = 0 if n == 0 else MESSAGES * n // sum(range(SESSIONS))
-            words = [NewMessage(content=f"{user_id} {n}: {word}") for word in range(length)]
+            new_messages = [
+                NewMessage(content=f"{user_id} {n}: {number}") for number in range(length)
+            ]
             append = partial(messages.append, session_id=f"{user_id}-{n}", may_open_session=False)
-            write(scoped(scope, append, new=words))
+            write(scoped(scope, append, new=new_messages))
         write(scoped(scope, sessions.end, session_id=f"{user_id}-1"))
 
 
-def what_can_be_read(userkeep: Instance) -> list[str]:
-    """Of Jane: what every kind of read gives, in one list that is empty when all is hidden."""
-    read, scope = userkeep.engine.read, userkeep.scope
+def visible_data(instance: Instance) -> list[str]:
+    """Return what every kind of read returns of jane; empty if all of it is hidden."""
+    read, scope = instance.engine.read, instance.scope
 
     def of_user(tx: Transaction) -> list[str]:
         found = [f"user {user.user_id}" for user in users.page(tx, PageRequest())]
@@ -92,9 +94,9 @@ def what_can_be_read(userkeep: Instance) -> list[str]:
         ):
             found += [f"session {session.session_id}" for session in page]
         for n in range(SESSIONS):
-            for look in (sessions.get, partial(messages.page, page=PageRequest())):
+            for operation in (sessions.get, partial(messages.page, page=PageRequest())):
                 try:
-                    found.append(f"{n}: {look(tx, session_id=f'jane-{n}')}")
+                    found.append(f"{n}: {operation(tx, session_id=f'jane-{n}')}")
                 except (Gone, NotFound):
                     continue
         return [each for each in found if "jane" in each]
@@ -107,52 +109,52 @@ def what_can_be_read(userkeep: Instance) -> list[str]:
 
 
 def crash_image(path: Path, folder: Path) -> Path:
-    """The files as a power cut would leave them now: nobody writes while they are copied."""
+    """Copy the files as a power failure would leave them; nothing writes at this time."""
     folder.mkdir()
     for file in (path, Path(f"{path}-wal")):
         shutil.copyfile(file, folder / file.name)
     return folder / path.name
 
 
-def running(userkeep: Instance) -> list[Erasure]:
-    """The erasures that are not finished, as a server at its start finds them."""
-    userkeep.engine.write(scoped(userkeep.scope, erasures.release_leases))
-    return userkeep.engine.read(scoped(userkeep.scope, erasures.interrupted))
+def running(instance: Instance) -> list[Erasure]:
+    """Return the unfinished erasures that a server finds at its start."""
+    instance.engine.write(scoped(instance.scope, erasures.release_leases))
+    return instance.engine.read(scoped(instance.scope, erasures.interrupted))
 
 
-def finish(userkeep: Instance) -> list[Erasure]:
-    """What a server does at its start."""
+def finish(instance: Instance) -> list[Erasure]:
+    """Complete the unfinished erasures, as a server does at its start."""
     finished = []
-    for erasure in running(userkeep):
+    for erasure in running(instance):
         advancing = erasure
         while not advancing.is_finished:
-            advancing = advanced(userkeep.engine, userkeep.scope, advancing)
+            advancing = advanced(instance.engine, instance.scope, advancing)
         finished.append(advancing)
     return finished
 
 
-def test_an_erasure_can_be_interrupted_between_any_two_of_its_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
+def test_a_deletion_can_be_interrupted_between_any_two_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Callable[[str], None]
 ) -> None:
     path = tmp_path / "userkeep.db"
-    with opened(path) as userkeep:
-        populate(userkeep)
+    with opened(path) as instance:
+        populate(instance)
         of_john = [row for row in rows(path, EVERYTHING) if row[1].startswith("john")]
         monkeypatch.setattr(transaction, "perf_counter", SlowClock())
-        begin = scoped(userkeep.scope, erasures.begin_user, user_id="jane")
-        erasure = userkeep.engine.write(begin)
+        begin = scoped(instance.scope, erasures.begin_user, user_id="jane")
+        erasure = instance.engine.write(begin)
         images = [crash_image(path, tmp_path / "0")]
         while not erasure.is_finished:
-            erasure = advanced(userkeep.engine, userkeep.scope, erasure)
+            erasure = advanced(instance.engine, instance.scope, erasure)
             if erasure.is_hidden:
-                assert what_can_be_read(userkeep) == []
+                assert visible_data(instance) == []
             images.append(crash_image(path, tmp_path / str(len(images))))
         assert (erasure.session_count, erasure.message_count) == (SESSIONS, MESSAGES)
     for image in images:
-        with opened(image) as userkeep:
-            again = finish(userkeep)
-            assert what_can_be_read(userkeep) == []
-            assert running(userkeep) == []
+        with opened(image) as instance:
+            again = finish(instance)
+            assert visible_data(instance) == []
+            assert running(instance) == []
         for each in again:
             assert (each.session_count, each.message_count) == (SESSIONS, MESSAGES)
             assert each.uuid == erasure.uuid
@@ -161,168 +163,172 @@ def test_an_erasure_can_be_interrupted_between_any_two_of_its_batches(
         assert damage(image) == []
         shutil.rmtree(image.parent)
     assert len(images) > 5
-    say(f"{MESSAGES} messages deleted, interrupted at each of {len(images)} places")
+    report(f"{MESSAGES} messages deleted, interrupted at each of {len(images)} points")
 
 
-def test_a_batch_gets_on_however_slow_the_machine_is(
+def test_a_batch_progresses_on_the_slowest_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One statement takes longer here than a whole batch may.
-    with opened(tmp_path / "userkeep.db") as userkeep:
-        populate(userkeep)
+    # By this clock, one statement takes longer than a whole batch may.
+    with opened(tmp_path / "userkeep.db") as instance:
+        populate(instance)
         monkeypatch.setattr(transaction, "perf_counter", itertools.count(0, 0.025).__next__)
-        write, scope = userkeep.engine.write, userkeep.scope
+        write, scope = instance.engine.write, instance.scope
         erasure = write(scoped(scope, erasures.begin_user, user_id="jane"))
         for _ in range(MESSAGES + 100):
-            erasure = advanced(userkeep.engine, userkeep.scope, erasure)
+            erasure = advanced(instance.engine, instance.scope, erasure)
         assert erasure.is_finished
-        assert what_can_be_read(userkeep) == []
+        assert visible_data(instance) == []
 
 
-class Sight(NamedTuple):
-    """What a reader saw, and when it had asked."""
+class Observation(NamedTuple):
+    """What a reader received, and when it sent the request."""
 
-    asked_at: float
-    what: str
-    seen: int | None  # how many; None: it is not there
+    sent_at: float
+    kind: str
+    seen: int | None  # of rows; None: not found
 
 
-def watch(server: Server, length: int, is_over: threading.Event) -> list[Sight]:
-    """Look at a user from outside, over and over, until the server is lost."""
-    sights: list[Sight] = []
+def watch(server: Server, length: int, stop: threading.Event) -> list[Observation]:
+    """Read all data of a user repeatedly until the server disappears."""
+    observations: list[Observation] = []
 
-    def look(what: str, route: str, counted: str, *ids: str) -> None:
-        asked_at = time.monotonic()
-        answer = client.request("GET", route, *ids)
-        if answer.status in {404, 410}:
-            sights.append(Sight(asked_at, what, None))
+    def read(kind: str, route: str, counted: str, *ids: str) -> None:
+        sent_at = time.monotonic()
+        response = client.request("GET", route, *ids)
+        if response.status in {404, 410}:
+            observations.append(Observation(sent_at, kind, None))
             return
-        assert answer.status == 200, answer
-        sights.append(Sight(asked_at, what, len(answer.json[counted]) if counted else 1))
+        assert response.status == 200, response
+        observations.append(
+            Observation(sent_at, kind, len(response.json[counted]) if counted else 1)
+        )
 
     client = Client(server.port)
     try:
-        while not is_over.is_set():
-            look("user", "/v1/users/{}", "", "jane")
-            look("sessions", "/v1/sessions?user_id=jane&limit=1000", "items")
+        while not stop.is_set():
+            read("user", "/v1/users/{}", "", "jane")
+            read("sessions", "/v1/sessions?user_id=jane&limit=1000", "items")
             for n in range(SESSIONS):
-                look("messages", "/v1/sessions/{}/messages?limit=1000", "items", f"jane-{n}")
-                look("memory", f"/v1/sessions/{{}}/memory?last={length}", "messages", f"jane-{n}")
-                look("session", "/v1/sessions/{}", "", f"jane-{n}")
-    except LOST:
-        return sights
+                read("messages", "/v1/sessions/{}/messages?limit=1000", "items", f"jane-{n}")
+                read("memory", f"/v1/sessions/{{}}/memory?last={length}", "messages", f"jane-{n}")
+                read("session", "/v1/sessions/{}", "", f"jane-{n}")
+    except CONNECTION_LOST:
+        return observations
     finally:
         client.close()
-    return sights
+    return observations
 
 
-def check_sights(sights: list[Sight], length: int, answered_at: float) -> None:
-    """A session is seen whole or not at all, and nothing is seen once DELETE was answered."""
-    for asked_at, what, seen in sights:
-        if what in {"messages", "memory"}:
+def check_observations(observations: list[Observation], length: int, confirmed_at: float) -> None:
+    """Check that sessions are visible completely or not at all, and nothing after the DELETE."""
+    for sent_at, kind, seen in observations:
+        if kind in {"messages", "memory"}:
             assert seen in {None, length}
-        if asked_at > answered_at:
-            assert seen is None or (what, seen) == ("sessions", 0)
+        if sent_at > confirmed_at:
+            assert seen is None or (kind, seen) == ("sessions", 0)
 
 
 def add_jane(server: Server, length: int) -> None:
-    """Jane, in sessions of many messages each."""
+    """Create jane with sessions of many messages each."""
     with closing(Client(server.port)) as client:
         assert client.request("POST", "/v1/users", json_={"user_id": "jane"}).status == 201
         for n in range(SESSIONS):
             new = {"session_id": f"jane-{n}", "user_id": "jane"}
             assert client.request("POST", "/v1/sessions", json_=new).status == 201
-            body = {"messages": [{"content": f"I live in Oslo {word}"} for word in range(length)]}
+            body = {
+                "messages": [{"content": f"I live in Oslo {number}"} for number in range(length)]
+            }
             route = "/v1/sessions/{}/messages"
             assert client.request("POST", route, f"jane-{n}", json_=body).status == 201
 
 
 def delete_jane(server: Server) -> float | None:
-    """When DELETE was answered, or None where it was not."""
+    """Return when DELETE was confirmed, or None if it was not."""
     client = Client(server.port)
     try:
-        answer = client.request("DELETE", "/v1/users/{}", "jane")
-        assert answer.status in {200, 202}, answer
+        response = client.request("DELETE", "/v1/users/{}", "jane")
+        assert response.status in {200, 202}, response
         return time.monotonic()
-    except LOST:
+    except CONNECTION_LOST:
         return None
     finally:
         client.close()
 
 
-def test_an_erasure_whose_server_is_killed_goes_on_and_nobody_sees_half_of_it(
-    tmp_path: Path, start: Start, say: Callable[[str], None]
+def test_the_deletion_of_a_killed_server_resumes_and_is_never_partly_visible(
+    tmp_path: Path, start: Start, report: Callable[[str], None]
 ) -> None:
-    random = randomness("kills during erasures")
+    random = seeded_random("kills during deletions")
     path = tmp_path / "userkeep.db"
-    answered = interrupted = looks = 0
-    usual_s = 0.3  # what an erasure takes, as far as it was seen: it is killed in its midst
+    confirmed = interrupted = reads = 0
+    usual_s = 0.3  # the duration of a deletion; updated, so that kills hit the middle of one
     for _ in range(KILLS):
         server = start().wait_until_ready()
         add_jane(server, LENGTH)
-        is_over = threading.Event()
+        stop = threading.Event()
         with ThreadPoolExecutor(4) as pool:
-            watching = [pool.submit(watch, server, LENGTH, is_over) for _ in range(2)]
+            watching = [pool.submit(watch, server, LENGTH, stop) for _ in range(2)]
             time.sleep(0.05)
-            asked_at = time.monotonic()
+            sent_at = time.monotonic()
             deleting: Future[float | None] = pool.submit(delete_jane, server)
             time.sleep(random.uniform(0, 1.2) * usual_s)
             server.kill()
-            is_over.set()
-            answered_at = deleting.result(30)
-            sights = [sight for each in watching for sight in each.result(30)]
-        check_sights(sights, LENGTH, answered_at or time.monotonic())
-        if answered_at is not None:
-            answered += 1
-            usual_s = answered_at - asked_at
+            stop.set()
+            confirmed_at = deleting.result(30)
+            observations = [observation for each in watching for observation in each.result(30)]
+        check_observations(observations, LENGTH, confirmed_at or time.monotonic())
+        if confirmed_at is not None:
+            confirmed += 1
+            usual_s = confirmed_at - sent_at
         interrupted += running_erasures(path) > 0
-        looks += len(sights)
-        take_up_again(start(), path, is_answered=answered_at is not None)
+        reads += len(observations)
+        check_resumption(start(), path, is_confirmed=confirmed_at is not None)
         assert rows(path, EVERYTHING) == []
         assert orphans(path) == {}
         assert damage(path) == []
-    say(
-        f"{KILLS} kills around an erasure of {SESSIONS * LENGTH} messages: {answered} answered, "
-        f"{interrupted} interrupted, {looks} looks from outside"
+    report(
+        f"{KILLS} kills during a deletion of {SESSIONS * LENGTH} messages: {confirmed} confirmed, "
+        f"{interrupted} interrupted, {reads} reads"
     )
 
 
-def take_up_again(server: Server, path: Path, *, is_answered: bool) -> None:
-    """After a kill: what was begun goes on by itself; what was not can be begun now."""
+def check_resumption(server: Server, path: Path, *, is_confirmed: bool) -> None:
+    """After a kill: a started deletion resumes automatically; another one can be started."""
     server.wait_until_ready()
     with closing(Client(server.port)) as client:
-        if is_answered:
+        if is_confirmed:
             assert client.request("GET", "/v1/users/{}", "jane").status in {404, 410}
             assert client.request("GET", "/v1/sessions?user_id=jane").json["items"] == []
         ends = time.monotonic() + 30
         while running_erasures(path):
-            assert time.monotonic() < ends, "the erasure did not go on after the restart"
+            assert time.monotonic() < ends, "the deletion did not resume after the restart"
             time.sleep(0.02)
         if client.request("GET", "/v1/users/{}", "jane").status == 200:
-            assert not is_answered
+            assert not is_confirmed
             assert rows(path, "SELECT count(*) FROM messages") == [(SESSIONS * LENGTH,)]
             assert client.request("DELETE", "/v1/users/{}", "jane").status == 200
     assert server.stop() == 0
 
 
-def test_from_outside_an_erasure_is_all_at_once(
-    tmp_path: Path, start: Start, say: Callable[[str], None]
+def test_a_deletion_is_atomic_for_readers(
+    tmp_path: Path, start: Start, report: Callable[[str], None]
 ) -> None:
-    looks = 0
+    reads = 0
     server = start().wait_until_ready()
     for _ in range(WATCHED):
         add_jane(server, LENGTH)
-        is_over = threading.Event()
+        stop = threading.Event()
         with ThreadPoolExecutor(4) as pool:
-            watching = [pool.submit(watch, server, LENGTH, is_over) for _ in range(3)]
+            watching = [pool.submit(watch, server, LENGTH, stop) for _ in range(3)]
             time.sleep(0.05)
-            answered_at = delete_jane(server)
+            confirmed_at = delete_jane(server)
             time.sleep(0.05)
-            is_over.set()
-            sights = [sight for each in watching for sight in each.result(30)]
-        assert answered_at
-        check_sights(sights, LENGTH, answered_at)
-        looks += len(sights)
+            stop.set()
+            observations = [observation for each in watching for observation in each.result(30)]
+        assert confirmed_at
+        check_observations(observations, LENGTH, confirmed_at)
+        reads += len(observations)
     assert server.stop() == 0
     assert rows(tmp_path / "userkeep.db", EVERYTHING) == []
-    say(f"{WATCHED} erasures of {SESSIONS * LENGTH} messages, {looks} looks from outside")
+    report(f"{WATCHED} deletions of {SESSIONS * LENGTH} messages, {reads} reads")

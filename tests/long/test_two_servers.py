@@ -1,4 +1,4 @@
-"""Several `userkeep serve` on one PostgreSQL database are one service, whichever is asked."""
+"""Several servers on one PostgreSQL database act as one service."""
 
 import itertools
 import time
@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from tests.conftest import database_url
-from tests.long.client import LOST, Answer, Client
-from tests.long.counts import count, randomness
-from tests.long.looking import deadlocks, gaps, orphans, rows
+from tests.long.client import CONNECTION_LOST, Client, Response
+from tests.long.counts import count, seeded_random
+from tests.long.inspection import deadlocks, gaps, orphans, rows
 from tests.serving import Server
 
 ERASURES = count(300)
@@ -26,9 +26,9 @@ WRITERS = 64
 KILLS = count(10)
 SHORT_SESSIONS = 300  # enough for several batches before the last session
 LENGTH = 20_000
-MUCH = {"users": 1, "sessions": SHORT_SESSIONS + 1, "messages": LENGTH}
-CLAIMED_S, LOOK_EVERY_S = 10.0, 5.0
-MACHINE_S = 15.0  # for the rest of the erasure, however slow the machine
+LARGE_COUNTS = {"users": 1, "sessions": SHORT_SESSIONS + 1, "messages": LENGTH}
+LEASE_S, RECOVERY_INTERVAL_S = 10.0, 5.0
+SLACK_S = 15.0  # for the rest of the deletion on a slow machine
 
 USER, SESSIONS, MESSAGES = "/v1/users/{}", "/v1/users/{}/sessions", "/v1/sessions/{}/messages"
 
@@ -37,7 +37,7 @@ Start = Callable[..., Server]
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    """A fresh database, in which nothing is left astray at the end."""
+    """The URL of a fresh database, which is consistent at the end."""
     url = database_url("postgres", tmp_path)
     yield url
     assert orphans(url) == {}
@@ -47,7 +47,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def start(url: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts a server on the database. They share a folder, and so the secret in it."""
+    """Starts a server on the database. All share a folder with the secret."""
     with ExitStack() as stack:
 
         def start_(**settings: str) -> Server:
@@ -65,25 +65,25 @@ def both(start: Start) -> list[Server]:
     return [server.wait_until_ready() for server in servers]
 
 
-def ask(
+def send(
     server: Server, method: str, path: str, *ids: str, json: Any = None, key: str = ""
-) -> Answer:
-    """One request on a connection of its own."""
+) -> Response:
+    """Send a request on a separate connection."""
     with closing(Client(server.port)) as client:
         return client.request(method, path, *ids, json_=json, key=key)
 
 
-def together(*calls: Callable[[], Answer]) -> list[Answer]:
-    """The answers to requests that are sent at the same time."""
+def send_all(*calls: Callable[[], Response]) -> list[Response]:
+    """Send requests concurrently; return their responses."""
     with ThreadPoolExecutor(len(calls)) as pool:
         return [each.result(60) for each in [pool.submit(call) for call in calls]]
 
 
-# Deleting.
+# Deletion.
 
 
-class Crowd:
-    """Writers of one user, through both servers."""
+class Writers:
+    """Writers for one user, with both servers."""
 
     def __init__(self, both: list[Server], user_id: str, seen: Counter[str]) -> None:
         self._both = both
@@ -91,38 +91,38 @@ class Crowd:
         self._seen = seen
 
     def write(self, number: int) -> None:
-        """Write in many ways, until each of them is refused."""
+        """Write in five ways until the user is deleted."""
         with closing(Client(self._both[number % 2].port)) as client:
-            for what in itertools.cycle(range(5)):
-                status = self._one(client, what, number)
-                self._seen[f"{what} {status}"] += 1
-                if status in {404, 410} and what == 0:
+            for kind in itertools.cycle(range(5)):
+                status = self._one(client, kind, number)
+                self._seen[f"{kind} {status}"] += 1
+                if status in {404, 410} and kind == 0:
                     return
 
-    def _one(self, client: Client, what: int, number: int) -> int:
+    def _one(self, client: Client, kind: int, number: int) -> int:
         user_id, message = self._user_id, {"content": f"of {self._user_id}"}
-        said = {"messages": [message]}
-        owned = said | {"user_id": user_id}
-        match what:
+        messages = {"messages": [message]}
+        owned = messages | {"user_id": user_id}
+        match kind:
             case 0:
-                answer = client.request("POST", MESSAGES, f"{user_id} 0", json_=owned)
+                response = client.request("POST", MESSAGES, f"{user_id} 0", json_=owned)
             case 1:
-                answer = client.request("POST", MESSAGES, f"{user_id} {number}", json_=owned)
+                response = client.request("POST", MESSAGES, f"{user_id} {number}", json_=owned)
             case 2:
                 route = "/api/v1/sessions/{}/memory"
-                answer = client.request("POST", route, f"{user_id} 0", json_=said)
+                response = client.request("POST", route, f"{user_id} 0", json_=messages)
             case 3:
-                answer = client.request("POST", "/v1/sessions", json_={"user_id": user_id})
+                response = client.request("POST", "/v1/sessions", json_={"user_id": user_id})
             case _:
-                answer = client.request("PATCH", USER, user_id, json_={"metadata": {"n": number}})
-        assert answer.status < 500, answer
-        return answer.status
+                response = client.request("PATCH", USER, user_id, json_={"metadata": {"n": number}})
+        assert response.status < 500, response
+        return response.status
 
 
-def delete(server: Server, both: list[Server], user_id: str) -> Answer:
-    """Delete a user by one server; when it answers, neither shows anything of them."""
-    answer = ask(server, "DELETE", USER, user_id)
-    assert answer.status in {200, 202, 404}, answer
+def delete(server: Server, both: list[Server], user_id: str) -> Response:
+    """Delete a user with one server; after the response, neither server returns their data."""
+    response = send(server, "DELETE", USER, user_id)
+    assert response.status in {200, 202, 404}, response
     for each in both:
         for route, id_ in (
             (USER, user_id),
@@ -130,31 +130,31 @@ def delete(server: Server, both: list[Server], user_id: str) -> Answer:
             (MESSAGES, f"{user_id} 0"),
             ("/v1/sessions/{}/memory", f"{user_id} 0"),
         ):
-            assert ask(each, "GET", route, id_).status in {404, 410}
-        assert ask(each, "GET", f"/v1/sessions?user_id={user_id}").json["items"] == []
-        assert ask(each, "GET", f"/api/v1/user/{user_id}/sessions").json == []
-    return answer
+            assert send(each, "GET", route, id_).status in {404, 410}
+        assert send(each, "GET", f"/v1/sessions?user_id={user_id}").json["items"] == []
+        assert send(each, "GET", f"/api/v1/user/{user_id}/sessions").json == []
+    return response
 
 
-def test_a_user_whom_both_are_asked_to_delete_is_deleted_once_under_the_writers_of_both(
-    both: list[Server], url: str, say: Callable[[str], None]
+def test_two_servers_delete_a_user_once_during_writes(
+    both: list[Server], url: str, report: Callable[[str], None]
 ) -> None:
     seen = Counter[str]()
     longest_s = 0.0
     same = 0
     for number in range(ERASURES):
         user_id = f"user-{number}"
-        assert ask(both[0], "POST", "/v1/users", json={"user_id": user_id}).status == 201
-        crowd = Crowd(both, user_id, seen)
+        assert send(both[0], "POST", "/v1/users", json={"user_id": user_id}).status == 201
+        writers = Writers(both, user_id, seen)
         with ThreadPoolExecutor(6) as pool:
-            writing = [pool.submit(crowd.write, writer) for writer in range(6)]
+            writing = [pool.submit(writers.write, writer) for writer in range(6)]
             time.sleep(0.05)
-            asked_at = time.monotonic()
-            erasures = together(*[partial(delete, server, both, user_id) for server in both])
-            longest_s = max(longest_s, time.monotonic() - asked_at)
+            began_at = time.monotonic()
+            erasures = send_all(*[partial(delete, server, both, user_id) for server in both])
+            longest_s = max(longest_s, time.monotonic() - began_at)
             for each in writing:
                 each.result(60)
-        # The second may have come when it was over.
+        # The second request may have arrived after the deletion.
         begun = [erasure.json["id"] for erasure in erasures if erasure.status != 404]
         [uuid] = set(begun)
         same += len(begun) - 1
@@ -162,83 +162,83 @@ def test_a_user_whom_both_are_asked_to_delete_is_deleted_once_under_the_writers_
     for table in ("users", "sessions", "messages"):
         assert rows(url, f"SELECT project_id FROM {table}") == []
     assert rows(url, "SELECT count(*) FROM erasures") == [(ERASURES,)]
-    refused = sum(n for name, n in seen.items() if name.endswith(("404", "409", "410")))
-    say(
-        f"{ERASURES} users deleted by two servers at once ({same} times one erasure for both), "
-        f"{seen.total()} writes, {refused} refused; answered after {longest_s:.2f} s at most"
+    rejected = sum(n for name, n in seen.items() if name.endswith(("404", "409", "410")))
+    report(
+        f"{ERASURES} users deleted by two servers ({same} times one erasure for both), "
+        f"{seen.total()} writes, {rejected} rejected; response after {longest_s:.2f} s at most"
     )
 
 
 def wait_until_deleted(server: Server, uuid: str, seconds: float) -> Any:
-    """The erasure, once it is finished."""
+    """Return the erasure once it is deleted."""
     ends = time.monotonic() + seconds
-    while (erasure := ask(server, "GET", "/v1/erasures/{}", uuid).json)["state"] != "deleted":
+    while (erasure := send(server, "GET", "/v1/erasures/{}", uuid).json)["state"] != "deleted":
         assert time.monotonic() < ends, f"not deleted within {seconds} s: {erasure}"
         time.sleep(0.02)
     return erasure
 
 
-def test_an_erasure_whose_server_is_killed_is_finished_by_the_other(
-    start: Start, url: str, say: Callable[[str], None]
+def test_another_server_completes_the_deletion_of_a_killed_one(
+    start: Start, url: str, report: Callable[[str], None]
 ) -> None:
     other = start().wait_until_ready()
     longest_s = 0.0
     for number in range(KILLS):
         killed = start().wait_until_ready()
         user_id = f"user-{number}"
-        add_with_much(other, user_id)
-        with held_up(url, user_id) as wait_until_it_waits, ThreadPoolExecutor(1) as pool:
-            deleting = pool.submit(delete_or_lose, killed, user_id)
-            wait_until_it_waits()
+        add_large_user(other, user_id)
+        with deletion_blocked(url, user_id) as wait_until_blocked, ThreadPoolExecutor(1) as pool:
+            deleting = pool.submit(try_delete, killed, user_id)
+            wait_until_blocked()
             killed.kill()
             killed_at = time.monotonic()
             deleting.result(30)
         sql = "SELECT uuid, state FROM erasures ORDER BY number DESC LIMIT 1"
         [(uuid, state)] = rows(url, sql)
         assert state == "deleting"
-        assert ask(other, "GET", MESSAGES, user_id).status == 410
-        erasure = wait_until_deleted(other, str(uuid), CLAIMED_S + LOOK_EVERY_S + MACHINE_S)
+        assert send(other, "GET", MESSAGES, user_id).status == 410
+        erasure = wait_until_deleted(other, str(uuid), LEASE_S + RECOVERY_INTERVAL_S + SLACK_S)
         longest_s = max(longest_s, time.monotonic() - killed_at)
-        assert erasure["counts"] == MUCH
+        assert erasure["counts"] == LARGE_COUNTS
         assert rows(url, "SELECT project_id FROM messages LIMIT 1") == []
-    say(
-        f"{KILLS} servers killed in the midst of deleting {LENGTH} messages: another had finished "
+    report(
+        f"{KILLS} servers killed while deleting {LENGTH} messages: another had completed it "
         f"after {longest_s:.1f} s at most"
     )
 
 
-def test_an_erasure_that_takes_long_is_the_same_for_all_who_ask_for_it(
+def test_concurrent_requests_for_one_deletion_get_the_same_erasure(
     both: list[Server], url: str
 ) -> None:
-    add_with_much(both[0], "jane")
-    with held_up(url, "jane"):
-        answers = together(*[partial(delete, each, both, "jane") for each in both * 2])
-        assert {answer.status for answer in answers} == {202}
-        [uuid] = {answer.json["id"] for answer in answers}
+    add_large_user(both[0], "jane")
+    with deletion_blocked(url, "jane"):
+        responses = send_all(*[partial(delete, each, both, "jane") for each in both * 2])
+        assert {response.status for response in responses} == {202}
+        [uuid] = {response.json["id"] for response in responses}
     deleted = wait_until_deleted(both[0], uuid, 60)
     assert deleted == wait_until_deleted(both[1], uuid, 5)
-    assert deleted["counts"] == MUCH
+    assert deleted["counts"] == LARGE_COUNTS
     for each in both:
-        assert ask(each, "DELETE", USER, "jane").status == 404
+        assert send(each, "DELETE", USER, "jane").status == 404
 
 
-def add_with_much(server: Server, user_id: str) -> None:
-    """A user with many sessions, of which the last, named as they are, has many messages."""
-    assert ask(server, "POST", "/v1/users", json={"user_id": user_id}).status == 201
+def add_large_user(server: Server, user_id: str) -> None:
+    """Create a user with many sessions; the last has the user's id and many messages."""
+    assert send(server, "POST", "/v1/users", json={"user_id": user_id}).status == 201
     with closing(Client(server.port)) as client:
         for _ in range(SHORT_SESSIONS):
-            opened = client.request("POST", "/v1/sessions", json_={"user_id": user_id})
-            assert opened.status == 201
-        words = {"user_id": user_id, "messages": [{"content": "I live in Oslo"}] * 1_000}
+            created = client.request("POST", "/v1/sessions", json_={"user_id": user_id})
+            assert created.status == 201
+        messages = {"user_id": user_id, "messages": [{"content": "I live in Oslo"}] * 1_000}
         for _ in range(LENGTH // 1_000):
-            assert client.request("POST", MESSAGES, user_id, json_=words).status == 201
+            assert client.request("POST", MESSAGES, user_id, json_=messages).status == 201
 
 
 @contextmanager
-def held_up(url: str, session_id: str) -> Iterator[Callable[[], None]]:
-    """An erasure gets no further than a session's last message, which somebody else holds.
+def deletion_blocked(url: str, session_id: str) -> Iterator[Callable[[], None]]:
+    """Lock the last message of a session, so that the deletion waits for it.
 
-    Gives what returns once the erasure waits there.
+    Yields a function that returns once the deletion waits.
     """
     with psycopg.connect(url) as connection:
         connection.execute(
@@ -246,99 +246,99 @@ def held_up(url: str, session_id: str) -> Iterator[Callable[[], None]]:
             (session_id, LENGTH),
         )
 
-        def wait_until_it_waits() -> None:
+        def wait_until_blocked() -> None:
             ends = time.monotonic() + 30
             while rows(url, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
-                assert time.monotonic() < ends, "the erasure never came so far"
+                assert time.monotonic() < ends, "the deletion did not reach the locked message"
                 time.sleep(0.01)
 
-        yield wait_until_it_waits
+        yield wait_until_blocked
 
 
-def delete_or_lose(server: Server, user_id: str) -> None:
-    """Ask for an erasure of a server that may go away."""
+def try_delete(server: Server, user_id: str) -> None:
+    """Delete a user with a server that may disappear."""
     try:
-        ask(server, "DELETE", USER, user_id)
-    except LOST:
+        send(server, "DELETE", USER, user_id)
+    except CONNECTION_LOST:
         return
 
 
-# Writing.
+# Writes.
 
 
-def test_writers_of_disjoint_keys_through_both_lose_nothing(both: list[Server]) -> None:
-    ask(both[0], "POST", "/v1/users", json={"user_id": "jane"})
+def test_concurrent_metadata_updates_of_two_servers_are_all_merged(both: list[Server]) -> None:
+    send(both[0], "POST", "/v1/users", json={"user_id": "jane"})
 
-    def write(number: int) -> Answer:
+    def write(number: int) -> Response:
         metadata = {str(number): number, "all": {str(number): True}}
-        return ask(both[number % 2], "PATCH", USER, "jane", json={"metadata": metadata})
+        return send(both[number % 2], "PATCH", USER, "jane", json={"metadata": metadata})
 
-    changes = together(*(partial(write, number) for number in range(WRITERS)))
+    changes = send_all(*(partial(write, number) for number in range(WRITERS)))
     assert {change.status for change in changes} == {200}
     assert {change.json["revision"] for change in changes} == set(range(2, WRITERS + 2))
     every = {str(number): number for number in range(WRITERS)}
     for each in both:
-        there = ask(each, "GET", USER, "jane").json
-        assert there["metadata"] == {**every, "all": dict.fromkeys(every, True)}
+        user = send(each, "GET", USER, "jane").json
+        assert user["metadata"] == {**every, "all": dict.fromkeys(every, True)}
 
 
 class Twin(NamedTuple):
-    """A request that is sent to both servers at once."""
+    """A request that is sent to both servers concurrently."""
 
     path: str
     ids: tuple[str, ...]
     body: Any
 
 
-def twin(number: int, random: Random) -> Twin:
-    """One of any kind."""
+def random_twin(number: int, random: Random) -> Twin:
+    """Return a request of a random kind."""
     name = f"twin-{number}"
-    said = {"messages": [{"content": "Hello"}, {"content": "Hello?"}]}
+    messages = {"messages": [{"content": "Hello"}, {"content": "Hello?"}]}
     return random.choice(
         [
             Twin("/v1/users", (), {"user_id": name}),
             Twin("/v1/sessions", (), {"session_id": name}),
             Twin("/v1/sessions", (), {}),
-            Twin(MESSAGES, (name,), said | {"user_id": name}),
-            Twin(MESSAGES, ("shared",), said),
+            Twin(MESSAGES, (name,), messages | {"user_id": name}),
+            Twin(MESSAGES, ("shared",), messages),
         ]
     )
 
 
-def test_a_request_that_is_sent_to_both_with_one_key_is_performed_once(
-    both: list[Server], url: str, say: Callable[[str], None]
+def test_one_idempotency_key_on_two_servers_performs_a_request_once(
+    both: list[Server], url: str, report: Callable[[str], None]
 ) -> None:
-    random = randomness("twins")
-    ask(both[0], "POST", "/v1/sessions", json={"session_id": "shared"})
-    made = Counter[str]()
+    random = seeded_random("twins")
+    send(both[0], "POST", "/v1/sessions", json={"session_id": "shared"})
+    performed = Counter[str]()
     for number in range(TWINS):
-        path, ids, body = twin(number, random)
-        send = [partial(ask, s, "POST", path, *ids, json=body, key=f"key-{number}") for s in both]
-        answers = together(*send)
-        assert [answer.status for answer in answers] == [201, 201], answers
-        assert answers[0].json == answers[1].json
-        made[path] += 1
+        path, ids, body = random_twin(number, random)
+        send_twin = partial(send, json=body, key=f"key-{number}")
+        responses = send_all(*[partial(send_twin, server, "POST", path, *ids) for server in both])
+        assert [response.status for response in responses] == [201, 201], responses
+        assert responses[0].json == responses[1].json
+        performed[path] += 1
     [(in_shared,)] = rows(url, "SELECT last_seq FROM sessions WHERE session_id = 'shared'")
     [(messages,)] = rows(url, "SELECT count(*) FROM messages")
-    assert messages == 2 * made[MESSAGES]
+    assert messages == 2 * performed[MESSAGES]
     assert in_shared % 2 == 0
     [(number_of_sessions,)] = rows(url, "SELECT count(*) FROM sessions")
-    opened = made["/v1/sessions"] + made[MESSAGES] - in_shared // 2
-    assert number_of_sessions == 1 + opened
-    say(f"{TWINS} requests sent to two servers at once with one key each: each performed once")
+    created = performed["/v1/sessions"] + performed[MESSAGES] - in_shared // 2
+    assert number_of_sessions == 1 + created
+    report(f"{TWINS} requests sent to two servers with one key each: each performed once")
 
 
-# Reading.
+# Reads.
 
 
-def test_a_native_cursor_of_one_is_understood_by_the_other(both: list[Server]) -> None:
+def test_a_native_cursor_works_on_another_server(both: list[Server]) -> None:
     user_ids = [f"user-{number}" for number in range(25)]
     for user_id in user_ids:
-        ask(both[0], "POST", "/v1/users", json={"user_id": user_id})
+        send(both[0], "POST", "/v1/users", json={"user_id": user_id})
     seen: list[str] = []
     path = "/v1/users?limit=4"
     for server in itertools.cycle(both):
-        page = ask(server, "GET", path).json
+        page = send(server, "GET", path).json
         seen += [user["user_id"] for user in page["items"]]
         if page["next"] is None:
             break
@@ -346,44 +346,44 @@ def test_a_native_cursor_of_one_is_understood_by_the_other(both: list[Server]) -
     assert seen == user_ids
 
 
-def test_a_cursor_that_the_old_door_of_one_remembers_is_an_offset_at_the_other(
+def test_a_zep_cursor_is_an_offset_on_another_server(
     both: list[Server],
 ) -> None:
     user_ids = [f"user-{number}" for number in range(25)]
     for user_id in user_ids:
-        ask(both[0], "POST", "/v1/users", json={"user_id": user_id})
+        send(both[0], "POST", "/v1/users", json={"user_id": user_id})
 
     def page(server: Server, cursor: int) -> list[str]:
-        answer = ask(server, "GET", f"/api/v1/user?limit=10&cursor={cursor}")
-        return [user["user_id"] for user in answer.json]
+        response = send(server, "GET", f"/api/v1/user?limit=10&cursor={cursor}")
+        return [user["user_id"] for user in response.json]
 
     assert page(both[0], 0) == user_ids[:10]
     for user_id in user_ids[:10]:
-        assert ask(both[0], "DELETE", USER, user_id).status == 200
-    assert page(both[1], 10) == user_ids[20:], "it leaves out as many as the cursor says"
-    assert page(both[0], 10) == user_ids[10:20], "it goes on where it was"
+        assert send(both[0], "DELETE", USER, user_id).status == 200
+    assert page(both[1], 10) == user_ids[20:], "the cursor is an offset"
+    assert page(both[0], 10) == user_ids[10:20], "it continues after the last row"
 
 
-# Starting.
+# Start.
 
 
-def test_five_servers_that_start_at_once_on_a_fresh_database_all_come_up(start: Start) -> None:
+def test_five_servers_can_start_concurrently_on_a_fresh_database(start: Start) -> None:
     servers = [start() for _ in range(5)]
     for server in servers:
         server.wait_until_ready()
-    added = together(
+    added = send_all(
         *[
-            partial(ask, server, "POST", "/v1/users", json={"user_id": str(number)})
+            partial(send, server, "POST", "/v1/users", json={"user_id": str(number)})
             for number, server in enumerate(servers)
         ]
     )
-    assert {answer.status for answer in added} == {201}
+    assert {response.status for response in added} == {201}
     for server in servers:
-        assert len(ask(server, "GET", "/v1/users").json["items"]) == 5
+        assert len(send(server, "GET", "/v1/users").json["items"]) == 5
         assert server.stop() == 0
 
 
-def test_a_server_with_another_secret_is_refused_with_a_sentence(start: Start) -> None:
+def test_a_server_with_another_secret_stops_with_a_clear_error(start: Start) -> None:
     start().wait_until_ready()
     other = start(USERKEEP_SECRET="another secret than the first")
     assert other.process.wait(20) != 0

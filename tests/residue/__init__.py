@@ -1,1 +1,1 @@
-"""What is deleted is not in the files: random histories, and a look at every byte."""
+"""Deleted data is not in the files: random histories, and a scan of every byte."""

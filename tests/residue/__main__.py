@@ -1,4 +1,4 @@
-"""Many stories, with their progress: `make residue SEEDS=1000`, or one: `make residue SEED=123`.
+"""Run many random histories: `make residue SEEDS=1000`; or one again: `make residue SEED=123`.
 
 python -m tests.residue --seeds 1000 --engine sqlite
 """
@@ -9,36 +9,36 @@ import time
 import traceback
 from contextlib import closing
 
-from tests.residue.runs import ENGINES, Stage
+from tests.residue.runner import ENGINES, Runner
 
 SQLITE_FOR_EACH_POSTGRES = 8
-_SAID_EVERY_S = 5.0
+_PRINT_EVERY_S = 5.0
 
 
 class Progress:
-    """Says how far it is: on a terminal in one line, elsewhere now and then."""
+    """Print the progress: on a terminal in one line, else every few seconds."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._began = time.monotonic()
-        self._said_at = 0.0
+        self._printed_at = 0.0
         self._is_terminal = sys.stdout.isatty()
         self.done = 0
         self.failed: list[str] = []
 
-    def note(self, story: str, error: BaseException | None) -> None:
-        """A story was told."""
+    def record(self, history: str, error: BaseException | None) -> None:
+        """Record that a history has run."""
         self.done += 1
         if error is not None:
-            self.failed.append(story)
-            print(f"\n{story}")
+            self.failed.append(history)
+            print(f"\n{history}")
             traceback.print_exception(error, file=sys.stdout)
         now = time.monotonic()
-        if self._is_terminal or now > self._said_at + _SAID_EVERY_S or self.done == self._total:
-            self._said_at = now
-            self._say(now - self._began)
+        if self._is_terminal or now > self._printed_at + _PRINT_EVERY_S or self.done == self._total:
+            self._printed_at = now
+            self._print(now - self._began)
 
-    def _say(self, spent_s: float) -> None:
+    def _print(self, spent_s: float) -> None:
         left_s = spent_s / self.done * (self._total - self.done)
         line = f"{self.done} of {self._total} seeds, {len(self.failed)} failed, {left_s:.0f} s left"
         print(f"\r{line} " if self._is_terminal else line, end="" if self._is_terminal else "\n")
@@ -46,25 +46,25 @@ class Progress:
 
 
 def main() -> int:
-    """Tell them; the exit code says whether anything was found."""
+    """Run the histories; return 1 if any failed."""
     arguments = _arguments()
     first = arguments.seed if arguments.seed is not None else time.time_ns() % 1_000_000 * 1_000
-    stories = _stories(first, arguments.seeds, arguments.engine)
-    progress = Progress(len(stories))
+    histories = _histories(first, arguments.seeds, arguments.engine)
+    progress = Progress(len(histories))
     print(f"Seeds from {first} on")
-    with closing(Stage()) as stage:
-        for engine, seed in stories:
+    with closing(Runner()) as runner:
+        for engine, seed in histories:
             try:
-                stage.tell(engine, seed)
+                runner.run(engine, seed)
             except Exception as error:
-                progress.note(f"seed {seed} on {engine}", error)
+                progress.record(f"seed {seed} on {engine}", error)
             else:
-                progress.note(f"seed {seed} on {engine}", None)
-    print(f"\n{len(stories)} seeds, {len(progress.failed)} failed: {', '.join(progress.failed)}")
+                progress.record(f"seed {seed} on {engine}", None)
+    print(f"\n{len(histories)} seeds, {len(progress.failed)} failed: {', '.join(progress.failed)}")
     return 1 if progress.failed else 0
 
 
-def _stories(first: int, seeds: int, engine: str | None) -> list[tuple[str, int]]:
+def _histories(first: int, seeds: int, engine: str | None) -> list[tuple[str, int]]:
     if engine is not None or seeds == 1:
         engines = [engine] if engine is not None else ENGINES
         return [(each, first + n) for each in engines for n in range(seeds)]
@@ -76,9 +76,11 @@ def _stories(first: int, seeds: int, engine: str | None) -> list[tuple[str, int]
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.residue", description=__doc__)
-    parser.add_argument("--seed", type=int, help="the first seed; without it a new one")
-    parser.add_argument("--seeds", type=int, default=1, help="how many (on PostgreSQL an eighth)")
-    parser.add_argument("--engine", choices=ENGINES, help="on this engine alone")
+    parser.add_argument("--seed", type=int, help="the first seed; default: a new one")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="number of histories (an eighth of it on PostgreSQL)"
+    )
+    parser.add_argument("--engine", choices=ENGINES, help="run on this engine only")
     return parser.parse_args()
 
 

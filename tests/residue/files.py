@@ -1,4 +1,4 @@
-"""Every byte of every file below a folder: where a mark is still."""
+"""Scan every byte of the files in a folder for the marks of deleted users."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -11,27 +11,29 @@ from userkeep.jobs.verify.scanning import Scanner
 _PAGE = 8192
 _HEADER = 24
 _SHOWN = 40
-_PLACES_SHOWN = 5
+_FINDINGS_SHOWN = 5
 
 
-def residue(
+def find_residue(
     folders: Sequence[Path], of: Sequence[Canaries], name_of: Callable[[Path], str] = str
 ) -> list[str]:
-    """What is left of some people below some folders: a line for each place, five of a file.
+    """Return the residue of some users in some folders: a line per finding, at most five per file.
 
     Args:
-        name_of: says what a file is.
+        name_of: describes a file.
     """
     scanner = Scanner(_patterns(of))
     lines = []
     for folder in folders:
         for file in sorted(folder.rglob("*")):
-            for place, encoding, around in islice(_places(scanner, _read(file)), _PLACES_SHOWN):
-                lines.append(f"{name_of(file)} at {place}, {encoding}: {around!r}")
+            for position, encoding, around in islice(
+                _findings(scanner, _read(file)), _FINDINGS_SHOWN
+            ):
+                lines.append(f"{name_of(file)} at {position}, {encoding}: {around!r}")
     return lines
 
 
-def _places(scanner: Scanner, data: bytes) -> Iterator[tuple[int, Encoding, bytes]]:
+def _findings(scanner: Scanner, data: bytes) -> Iterator[tuple[int, Encoding, bytes]]:
     for begin, run in _runs(data):
         for offset, pattern in scanner.find(run):
             around = run[max(0, offset - _SHOWN) : offset + len(pattern.data) + _SHOWN]
@@ -39,7 +41,7 @@ def _places(scanner: Scanner, data: bytes) -> Iterator[tuple[int, Encoding, byte
 
 
 def _patterns(of: Sequence[Canaries]) -> Iterator[Pattern]:
-    """Of the marks every encoding, of uuids those that a database makes of them."""
+    """Yield every encoding of the marks, and the encodings of uuids that databases use."""
     yield from patterns_of([mark for each in of for mark in each.marks])
     for pattern in patterns_of([uuid for each in of for uuid in sorted(each.uuids)]):
         if pattern.encoding in {Encoding.UTF8, Encoding.UUID_BYTES}:
@@ -47,7 +49,7 @@ def _patterns(of: Sequence[Canaries]) -> Iterator[Pattern]:
 
 
 def _read(file: Path) -> bytes:
-    """A file as it is, empty where it is gone or is none (such as a socket)."""
+    """Return the content of a file; empty if it is gone or not a file (such as a socket)."""
     try:
         return file.read_bytes() if file.is_file() else b""
     except FileNotFoundError:
@@ -55,7 +57,7 @@ def _read(file: Path) -> bytes:
 
 
 def _runs(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The parts of a file that have something in them: PostgreSQL's log is mostly empty pages."""
+    """Yield the parts of a file that are not empty: most pages of the WAL of PostgreSQL are."""
     begin: int | None = None
     for at in range(0, len(data), _PAGE):
         is_empty = len(data[at : at + _PAGE].rstrip(b"\0")) <= _HEADER

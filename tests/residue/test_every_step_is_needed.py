@@ -1,6 +1,6 @@
-"""That nothing is found says something: what a purge does, less one step, leaves what is found.
+"""The scan proves something: without any one step of a purge, it finds residue.
 
-The steps are taken here in SQL of their own, on histories that an older program has begun.
+These tests perform the steps in SQL. The first data is written in SQL, too; see unindexed.
 """
 
 import shutil
@@ -16,11 +16,11 @@ import psycopg
 import pytest
 
 from tests.postgres import OwnPostgresServer
-from tests.residue.files import residue
-from tests.residue.homes import SECRET, Home, PostgresHome, SqliteHome
-from tests.residue.people import Life, Person
-from tests.residue.runs import SETTINGS
+from tests.residue.databases import SECRET, Database, PostgresDatabase, SqliteDatabase
+from tests.residue.files import find_residue
+from tests.residue.runner import SETTINGS
 from tests.residue.texts import Canaries, Texts
+from tests.residue.users import ExpectedUser, UserSimulation
 from userkeep import Userkeep
 
 HISTORIES = 8
@@ -28,39 +28,39 @@ STEPS = 30
 
 
 class Deleted(NamedTuple):
-    """A database in which somebody was deleted, and nothing is purged."""
+    """A database with a deleted user, before the purge."""
 
-    home: Home
+    database: Database
     canaries: Canaries
 
 
-def delete(home: Home, seed: int, before: Callable[[], object] = lambda: None) -> Deleted:
-    """Let somebody live among others, then be deleted, and the others go on.
+def delete(database: Database, seed: int, before: Callable[[], object] = lambda: None) -> Deleted:
+    """Simulate some users, delete one of them, and simulate the others again.
 
     Args:
-        before: called just before they are deleted.
+        before: called immediately before the deletion.
     """
     random = Random(seed)
     canaries = Canaries(random)
-    deleted = Person(canaries, canaries.id("userid"))
-    people = [deleted, *(Person(Texts(random), f"other {n}") for n in range(3))]
-    home.write_older(people, random)
-    with closing(Userkeep.open(home.url, secret=SECRET)) as client:
-        home.prepare()
-        lives = [Life(client, random, person) for person in people]
+    deleted = ExpectedUser(canaries, canaries.id("userid"))
+    users = [deleted, *(ExpectedUser(Texts(random), f"other {n}") for n in range(3))]
+    database.write_unindexed(users, random)
+    with closing(Userkeep.open(database.url, secret=SECRET)) as client:
+        database.prepare()
+        simulations = [UserSimulation(client, random, user) for user in users]
         for _ in range(STEPS):
-            random.choice(lives).step()
-        lives[0].finish()
+            random.choice(simulations).step()
+        simulations[0].set_owners()
         before()
         client.user.delete(deleted.user_id)
         for _ in range(STEPS // 3):
-            random.choice(lives[1:]).step()
-    return Deleted(home, canaries)
+            random.choice(simulations[1:]).step()
+    return Deleted(database, canaries)
 
 
-def found(deleted: Deleted) -> list[str]:
-    """What is left of them."""
-    return residue(deleted.home.folders, [deleted.canaries], deleted.home.name_of)
+def residue_of(deleted: Deleted) -> list[str]:
+    """Return the residue of the deleted user."""
+    return find_residue(deleted.database.folders, [deleted.canaries], deleted.database.name_of)
 
 
 # SQLite.
@@ -68,13 +68,13 @@ def found(deleted: Deleted) -> list[str]:
 
 @pytest.fixture(scope="module")
 def histories(tmp_path_factory: pytest.TempPathFactory) -> list[Deleted]:
-    """Some, each in a file of its own that nobody has open."""
+    """Some histories, each in a separate file that is closed."""
     folders = [tmp_path_factory.mktemp("history") for _ in range(HISTORIES)]
-    return [delete(SqliteHome(folder), seed) for seed, folder in enumerate(folders)]
+    return [delete(SqliteDatabase(folder), seed) for seed, folder in enumerate(folders)]
 
 
 def merge(connection: apsw.Connection) -> None:
-    """The index of words, into one piece."""
+    """Merge the full-text index into one segment."""
     pages, changes = -64, 2
     while changes > 1:
         before = connection.total_changes()
@@ -84,59 +84,59 @@ def merge(connection: apsw.Connection) -> None:
         pages, changes = 64, connection.total_changes() - before
 
 
-def empty_log(connection: apsw.Connection) -> None:
-    """Into the file."""
+def checkpoint(connection: apsw.Connection) -> None:
+    """Write the WAL into the file and truncate it."""
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 ON_SQLITE: dict[str, Callable[[apsw.Connection], object]] = {
     "merging the index": merge,
-    "dropping samples": lambda connection: connection.execute("DELETE FROM sqlite_stat4"),
+    "dropping statistics": lambda connection: connection.execute("DELETE FROM sqlite_stat4"),
     "VACUUM": lambda connection: connection.execute("VACUUM"),
-    "emptying the log": empty_log,
+    "checkpoint": checkpoint,
 }
 
 
-def left_on_sqlite(deleted: Deleted, folder: Path, without: str) -> list[str]:
-    """What is found in a copy of the file after all steps but one."""
-    home = SqliteHome(folder)
-    shutil.copyfile(deleted.home.url.removeprefix("sqlite:///"), home.path)
-    with closing(apsw.Connection(str(home.path))) as connection:
+def residue_on_sqlite(deleted: Deleted, folder: Path, without: str) -> list[str]:
+    """Return the residue in a copy of the file after all steps except one."""
+    database = SqliteDatabase(folder)
+    shutil.copyfile(deleted.database.url.removeprefix("sqlite:///"), database.path)
+    with closing(apsw.Connection(str(database.path))) as connection:
         connection.pragma("secure_delete", 1)
         connection.wal_autocheckpoint(0)
         for step, take in ON_SQLITE.items():
             if step != without:
                 take(connection)
-        return found(Deleted(home, deleted.canaries))
+        return residue_of(Deleted(database, deleted.canaries))
 
 
-def test_all_steps_leave_nothing_on_sqlite(histories: list[Deleted], tmp_path: Path) -> None:
+def test_all_steps_leave_no_residue_on_sqlite(histories: list[Deleted], tmp_path: Path) -> None:
     for number, deleted in enumerate(histories):
-        assert found(deleted), "before them there is something"
+        assert residue_of(deleted), "there is residue before the steps"
         folder = tmp_path / f"{number}"
         folder.mkdir()
-        assert left_on_sqlite(deleted, folder, without="") == []
+        assert residue_on_sqlite(deleted, folder, without="") == []
 
 
 @pytest.mark.parametrize("step", ON_SQLITE)
-def test_without_one_of_them_something_is_left_on_sqlite(
+def test_without_any_one_step_there_is_residue_on_sqlite(
     histories: list[Deleted], tmp_path: Path, step: str
 ) -> None:
     left = []
     for number, deleted in enumerate(histories):
         folder = tmp_path / f"{number}"
         folder.mkdir()
-        left += left_on_sqlite(deleted, folder, without=step)
+        left += residue_on_sqlite(deleted, folder, without=step)
     assert left
 
 
 @pytest.mark.parametrize("name", ["userkeep.db", "userkeep.db-wal", "etilqs_1", "server.log"])
-def test_what_is_planted_in_any_file_of_the_folder_is_found(tmp_path: Path, name: str) -> None:
+def test_a_canary_in_any_file_of_the_folder_is_found(tmp_path: Path, name: str) -> None:
     canaries = Canaries(Random(1))
-    deleted = Deleted(SqliteHome(tmp_path), canaries)
-    assert found(deleted) == []
+    deleted = Deleted(SqliteDatabase(tmp_path), canaries)
+    assert residue_of(deleted) == []
     (tmp_path / name).write_bytes(bytes(100_000) + canaries.word("email").encode() + bytes(9))
-    [line] = found(deleted)
+    [line] = residue_of(deleted)
     assert name in line
 
 
@@ -145,70 +145,74 @@ def test_what_is_planted_in_any_file_of_the_folder_is_found(tmp_path: Path, name
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnPostgresServer]:
-    """A server as in production."""
+    """A server with production settings."""
     with OwnPostgresServer(settings=SETTINGS) as server:
         yield server
 
 
 TABLES = ("messages", "sessions", "users", "erasures", "idempotency")
-WRITTEN_ANEW = [f"VACUUM (FULL) {table}" for table in TABLES]
-NO_SAMPLES = [
+REWRITTEN = [f"VACUUM (FULL) {table}" for table in TABLES]
+NO_STATISTICS = [
     "DELETE FROM pg_statistic WHERE starelid >= 16384",
     "VACUUM (FULL) pg_statistic",
 ]
-NEXT_OF_LOG = "SELECT pg_logical_emit_message(false, '', ''), pg_switch_wal()"
-LOG_OVERWRITTEN = ["CHECKPOINT", *[NEXT_OF_LOG] * 20, "CHECKPOINT"]
+WAL_SWITCH = "SELECT pg_logical_emit_message(false, '', ''), pg_switch_wal()"
+WAL_OVERWRITTEN = ["CHECKPOINT", *[WAL_SWITCH] * 20, "CHECKPOINT"]
 
 
 @pytest.fixture
-def home(server: OwnPostgresServer, tmp_path: Path) -> PostgresHome:
+def database(server: OwnPostgresServer, tmp_path: Path) -> PostgresDatabase:
     """A fresh database."""
-    return PostgresHome(server, tmp_path)
+    return PostgresDatabase(server, tmp_path)
 
 
-def left_on_postgres(deleted: Deleted, *steps: list[str]) -> set[str]:
-    """In which parts of the data directory something is found after some steps."""
-    with psycopg.connect(deleted.home.url, autocommit=True) as connection:
+def residue_on_postgres(deleted: Deleted, *steps: list[str]) -> set[str]:
+    """Return which parts of the data directory have residue after some steps."""
+    with psycopg.connect(deleted.database.url, autocommit=True) as connection:
         for statement in chain(*steps):
             connection.execute(statement.encode())
-    data = deleted.home.folders[-1]
-    lines = residue([data], [deleted.canaries], lambda file: str(file.relative_to(data)))
+    data = deleted.database.folders[-1]
+    lines = find_residue([data], [deleted.canaries], lambda file: str(file.relative_to(data)))
     return {line.partition("/")[0] for line in lines}
 
 
-def test_all_steps_leave_nothing_on_postgres(home: Home) -> None:
-    deleted = delete(home, 1)
-    assert left_on_postgres(deleted, ["CHECKPOINT"]) == {"base", "pg_wal"}
-    assert left_on_postgres(deleted, WRITTEN_ANEW, NO_SAMPLES, LOG_OVERWRITTEN) == set()
+def test_all_steps_leave_no_residue_on_postgres(database: Database) -> None:
+    deleted = delete(database, 1)
+    assert residue_on_postgres(deleted, ["CHECKPOINT"]) == {"base", "pg_wal"}
+    assert residue_on_postgres(deleted, REWRITTEN, NO_STATISTICS, WAL_OVERWRITTEN) == set()
 
 
-def test_tables_that_are_only_vacuumed_keep_something(home: Home) -> None:
+def test_plain_vacuum_leaves_residue_in_tables(database: Database) -> None:
     vacuumed = [f"VACUUM {table}" for table in TABLES]
-    assert left_on_postgres(delete(home, 2), vacuumed, NO_SAMPLES, LOG_OVERWRITTEN) == {"base"}
+    assert residue_on_postgres(delete(database, 2), vacuumed, NO_STATISTICS, WAL_OVERWRITTEN) == {
+        "base"
+    }
 
 
-def test_what_somebody_still_sees_is_written_anew_too(home: Home) -> None:
+def test_vacuum_full_keeps_rows_that_a_snapshot_still_sees(database: Database) -> None:
     with ExitStack() as stack:
-        deleted = delete(home, 3, before=lambda: stack.enter_context(home.snapshot()))
-        steps = WRITTEN_ANEW, NO_SAMPLES, LOG_OVERWRITTEN
-        # What is still in a page may be written to the log once more with the page.
-        assert left_on_postgres(deleted, *steps) - {"pg_wal"} == {"base"}
-    assert left_on_postgres(deleted, *steps) == set()
+        deleted = delete(database, 3, before=lambda: stack.enter_context(database.snapshot()))
+        steps = REWRITTEN, NO_STATISTICS, WAL_OVERWRITTEN
+        # Data that is still in a page can be written to the WAL again with the page.
+        assert residue_on_postgres(deleted, *steps) - {"pg_wal"} == {"base"}
+    assert residue_on_postgres(deleted, *steps) == set()
 
 
-def test_samples_keep_something(home: Home) -> None:
-    # Also in the log again, whenever their table is written to.
-    assert "base" in left_on_postgres(delete(home, 4), WRITTEN_ANEW, LOG_OVERWRITTEN)
+def test_statistics_leave_residue(database: Database) -> None:
+    # They are also written to the WAL again whenever their table is.
+    assert "base" in residue_on_postgres(delete(database, 4), REWRITTEN, WAL_OVERWRITTEN)
 
 
-def test_the_log_keeps_something_also_when_it_has_moved_on(home: Home) -> None:
-    moved_on = [NEXT_OF_LOG, "CHECKPOINT"]
-    assert left_on_postgres(delete(home, 5), WRITTEN_ANEW, NO_SAMPLES, moved_on) == {"pg_wal"}
+def test_the_wal_keeps_residue_after_a_switch(database: Database) -> None:
+    switched = [WAL_SWITCH, "CHECKPOINT"]
+    assert residue_on_postgres(delete(database, 5), REWRITTEN, NO_STATISTICS, switched) == {
+        "pg_wal"
+    }
 
 
-def test_what_is_planted_in_the_log_is_found_until_it_is_overwritten(home: Home) -> None:
-    deleted = Deleted(home, Canaries(Random("planted")))
-    planted = f"SELECT pg_logical_emit_message(true, 'of a test', '{deleted.canaries.mark}')"
-    assert left_on_postgres(deleted, [planted]) == {"pg_wal"}
-    assert left_on_postgres(deleted, [NEXT_OF_LOG, "CHECKPOINT"]) == {"pg_wal"}
-    assert left_on_postgres(deleted, LOG_OVERWRITTEN) == set()
+def test_a_canary_in_the_wal_is_found_until_it_is_overwritten(database: Database) -> None:
+    deleted = Deleted(database, Canaries(Random("planted")))
+    planted = f"SELECT pg_logical_emit_message(true, 'test', '{deleted.canaries.mark}')"
+    assert residue_on_postgres(deleted, [planted]) == {"pg_wal"}
+    assert residue_on_postgres(deleted, [WAL_SWITCH, "CHECKPOINT"]) == {"pg_wal"}
+    assert residue_on_postgres(deleted, WAL_OVERWRITTEN) == set()

@@ -1,6 +1,6 @@
-"""Whatever happened before and meanwhile: who is purged is in no file, and nobody else is missed.
+"""Purged users are in no file, whatever happens before and during a purge; all others remain.
 
-Seeds are new in each run, and in the names of the tests. `make residue` tells many more, or one
+The seeds are new in each run, and in the names of the tests. `make residue` runs many more, or one
 again.
 """
 
@@ -10,24 +10,24 @@ from contextlib import closing
 import pytest
 
 from tests.long.counts import IS_FULL, SEED
-from tests.residue.runs import Stage
+from tests.residue.runner import Runner
 
 ON_SQLITE = 1_000 if IS_FULL else 16
 ON_POSTGRES = 125 if IS_FULL else 4
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    """Where stories are told."""
-    with closing(Stage()) as stage:
-        yield stage
+def runner() -> Iterator[Runner]:
+    """Runs the histories."""
+    with closing(Runner()) as runner:
+        yield runner
 
 
 @pytest.mark.parametrize("seed", range(SEED * 1_000, SEED * 1_000 + ON_SQLITE))
-def test_nothing_is_left_of_the_deleted_on_sqlite(stage: Stage, seed: int) -> None:
-    stage.tell("sqlite", seed)
+def test_deleted_users_leave_no_residue_on_sqlite(runner: Runner, seed: int) -> None:
+    runner.run("sqlite", seed)
 
 
 @pytest.mark.parametrize("seed", range(SEED * 1_000, SEED * 1_000 + ON_POSTGRES))
-def test_nothing_is_left_of_the_deleted_on_postgres(stage: Stage, seed: int) -> None:
-    stage.tell("postgres", seed)
+def test_deleted_users_leave_no_residue_on_postgres(runner: Runner, seed: int) -> None:
+    runner.run("postgres", seed)

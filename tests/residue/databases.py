@@ -1,4 +1,4 @@
-"""Where a database is: its files, and how others get at it while it is in use."""
+"""Databases: their files, and what other programs do with them while they are in use."""
 
 import re
 from collections.abc import Iterator
@@ -10,66 +10,64 @@ from typing import Protocol
 import apsw
 import psycopg
 
-from tests.long.looking import damage, orphans
+from tests.long.inspection import damage, orphans
 from tests.postgres import OwnPostgresServer
-from tests.residue.older import write_postgres, write_sqlite
-from tests.residue.people import Person
+from tests.residue.unindexed import write_postgres, write_sqlite
+from tests.residue.users import ExpectedUser
 
 SECRET = "the secret of the residue tests"
 _TABLES = ("users", "sessions", "messages")
 
 
-class Home(Protocol):
-    """A database that a program may open, and another program look into.
+class Database(Protocol):
+    """A database that an instance opens, and other programs read.
 
     Attributes:
-        url: for whom opens it.
-        folder: for what belongs to the instance beside it.
-        folders: all files that anything of a person can be in are below these.
+        url: the URL of the database.
+        folder: the folder for the other files of the instance.
+        folders: the folders of all files that can contain data of users.
     """
 
     url: str
     folder: Path
 
     @property
-    def folders(self) -> list[Path]:
-        """See above."""
-        ...
+    def folders(self) -> list[Path]: ...
 
     def name_of(self, file: Path) -> str:
-        """What a file is, for people."""
+        """Return a description of a file."""
         ...
 
-    def write_older(self, people: list[Person], random: Random) -> None:
-        """Let the database be an older program's, in which some people are."""
+    def write_unindexed(self, users: list[ExpectedUser], random: Random) -> None:
+        """Create the schema and write users directly with SQL, without an index."""
         ...
 
     def prepare(self) -> None:
-        """Once the schema is there: see that what is written can be found by its bytes."""
+        """Turn off compression once the schema exists, so that a scan finds texts."""
         ...
 
-    def tend(self, random: Random) -> None:
-        """What administrators do now and then."""
+    def maintain(self, random: Random) -> None:
+        """Run a random maintenance statement, as administrators do."""
         ...
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """A transaction of somebody else who reads, and sees what is there now to the end."""
+        """Keep a snapshot of the current data open in another connection."""
         ...
 
     def crash(self) -> None:
-        """Let the database itself crash, where it has a server, and start again."""
+        """Crash the database server, if there is one, and start it again."""
         ...
 
-    def do_what_is_left(self, step: str, why: str) -> None:
-        """What a purge could not do, and tells the administrator to."""
+    def do_skipped_step(self, step: str, reason: str) -> None:
+        """Do what a purge has skipped and reports to the administrator."""
         ...
 
     def check(self) -> None:
-        """Nothing is damaged, and nothing left behind."""
+        """Check that the database is consistent."""
         ...
 
 
-class SqliteHome:
+class SqliteDatabase:
     """A file in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -79,22 +77,18 @@ class SqliteHome:
 
     @property
     def folders(self) -> list[Path]:
-        """See Home."""
         return [self.folder]
 
     def name_of(self, file: Path) -> str:
-        """See Home."""
         return file.name
 
-    def write_older(self, people: list[Person], random: Random) -> None:
-        """See Home."""
-        write_sqlite(self.path, people, random)
+    def write_unindexed(self, users: list[ExpectedUser], random: Random) -> None:
+        write_sqlite(self.path, users, random)
 
     def prepare(self) -> None:
-        """See Home."""
+        """Do nothing: SQLite does not compress."""
 
-    def tend(self, random: Random) -> None:
-        """See Home."""
+    def maintain(self, random: Random) -> None:
         statement = random.choice(["ANALYZE", "PRAGMA optimize", "PRAGMA wal_checkpoint"])
         with closing(apsw.Connection(str(self.path))) as connection:
             connection.set_busy_timeout(10_000)
@@ -102,7 +96,6 @@ class SqliteHome:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """See Home."""
         with closing(apsw.Connection(str(self.path))) as connection:
             connection.set_busy_timeout(10_000)
             connection.execute("BEGIN")
@@ -110,23 +103,21 @@ class SqliteHome:
             yield
 
     def crash(self) -> None:
-        """See Home: it has no server."""
+        """Do nothing: there is no server."""
 
-    def do_what_is_left(self, step: str, why: str) -> None:
-        """See Home."""
-        raise AssertionError(f"everything can be done on SQLite, but not {step}: {why}")
+    def do_skipped_step(self, step: str, reason: str) -> None:
+        raise AssertionError(f"a purge skips nothing on SQLite, but skipped {step}: {reason}")
 
     def check(self) -> None:
-        """See Home."""
         assert damage(self.path) == []
         assert orphans(self.path) == {}
 
 
-class PostgresHome:
-    """A database of a server whose data directory can be read.
+class PostgresDatabase:
+    """A database of a server whose data directory is readable.
 
-    Its server has no compression but pglz, which cuts texts into pieces of eight bytes: so what is
-    long is stored as it is.
+    Its only compression is pglz, which splits texts into pieces of eight bytes; so compression of
+    long values is turned off.
     """
 
     def __init__(self, server: OwnPostgresServer, folder: Path) -> None:
@@ -136,26 +127,22 @@ class PostgresHome:
 
     @property
     def folders(self) -> list[Path]:
-        """See Home."""
         return [self.folder, self._server.data]
 
     def name_of(self, file: Path) -> str:
-        """See Home."""
-        place = str(file.relative_to(file.parents[2]))
+        path = str(file.relative_to(file.parents[2]))
         node = file.name.partition("_")[0].partition(".")[0]
         if not node.isdigit():
-            return place
+            return path
         relation = "SELECT CAST(pg_filenode_relation(0, CAST(%s AS oid)) AS text)"
         with psycopg.connect(self.url) as connection:
             [(name,)] = connection.execute(relation, [node]).fetchall()
-        return f"{place} ({name or 'of no table'})"
+        return f"{path} ({name or 'no table'})"
 
-    def write_older(self, people: list[Person], random: Random) -> None:
-        """See Home."""
-        write_postgres(self.url, people, random)
+    def write_unindexed(self, users: list[ExpectedUser], random: Random) -> None:
+        write_postgres(self.url, users, random)
 
     def prepare(self) -> None:
-        """See Home."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             columns = connection.execute(
                 "SELECT attrelid::regclass, quote_ident(attname) FROM pg_attribute"
@@ -166,8 +153,7 @@ class PostgresHome:
                 statement = f"ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL"
                 connection.execute(statement.encode())
 
-    def tend(self, random: Random) -> None:
-        """See Home."""
+    def maintain(self, random: Random) -> None:
         statement = random.choice(
             ["ANALYZE", "VACUUM", "CHECKPOINT", "VACUUM (ANALYZE)", "VACUUM (FULL) messages"]
         )
@@ -176,24 +162,21 @@ class PostgresHome:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """See Home."""
         with psycopg.connect(self.url) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.execute("SELECT 1")  # no table: for its lock a purge would wait anyway
+            connection.execute("SELECT 1")  # no table: a purge would wait for its lock anyway
             yield
 
     def crash(self) -> None:
-        """See Home."""
         self._server.stop("immediate")
         self._server.start()
 
-    def do_what_is_left(self, step: str, why: str) -> None:
-        """See Home: remove what a crash has left, as the purge names it."""
-        files = re.findall(r"base/\d+/\d+\w*", why)
-        assert (step, bool(files)) == ("orphaned files", True), (step, why)
+    def do_skipped_step(self, step: str, reason: str) -> None:
+        # A crash leaves files that the purge names; remove them.
+        files = re.findall(r"base/\d+/\d+\w*", reason)
+        assert (step, bool(files)) == ("orphaned files", True), (step, reason)
         for file in files:
             (self._server.data / file).unlink()
 
     def check(self) -> None:
-        """See Home."""
         assert orphans(self.url) == {}

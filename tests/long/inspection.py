@@ -1,6 +1,6 @@
-"""Looking into a database as another program would, while a server has it or after.
+"""Inspect a database directly, while a server runs or after it stopped.
 
-A database is the path of a file, or the URL of one on PostgreSQL.
+A database is the path of a file, or a PostgreSQL URL.
 """
 
 import time
@@ -14,7 +14,7 @@ import psycopg
 Database = Path | str
 
 _ORPHANS = {
-    "sessions of a user who is not there": """
+    "sessions of a missing user": """
         SELECT session_id FROM sessions AS s
         WHERE user_id IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM users AS u
@@ -28,33 +28,33 @@ _ORPHANS = {
             WHERE s.project_id = m.project_id AND s.session_id = m.session_id
         )
     """,
-    "users who were deleted": """
+    "deleted users": """
         SELECT user_id FROM users
         WHERE uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'deleted')
     """,
-    "sessions of users who were deleted": """
+    "sessions of deleted users": """
         SELECT session_id FROM sessions
         WHERE user_uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'deleted')
     """,
-    "sessions that were deleted": """
+    "deleted sessions": """
         SELECT session_id FROM sessions
         WHERE uuid IN (SELECT subject_uuid FROM erasures WHERE state = 'deleted')
     """,
-    "answered requests whose session is not there": """
+    "idempotency records of a missing session": """
         SELECT key FROM idempotency AS i
         WHERE session_id IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM sessions AS s
             WHERE s.project_id = i.project_id AND s.session_id = i.session_id
         )
     """,
-    "answered requests whose user is not there": """
+    "idempotency records of a missing user": """
         SELECT key FROM idempotency AS i
         WHERE user_id IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM users AS u
             WHERE u.project_id = i.project_id AND u.user_id = i.user_id
         )
     """,
-    "things that are half deleted with no erasure to go on": """
+    "users and sessions in deletion without an erasure": """
         SELECT user_id FROM users AS u
         WHERE state = 'deleting' AND NOT EXISTS (
             SELECT 1 FROM erasures AS e WHERE e.subject_uuid = u.uuid AND e.state = 'deleting'
@@ -66,17 +66,17 @@ _ORPHANS = {
             WHERE e.subject_uuid IN (s.uuid, s.user_uuid) AND e.state = 'deleting'
         )
     """,
-    "erasures that still name their subject": """
+    "finished erasures that contain the id of their subject": """
         SELECT uuid FROM erasures WHERE state = 'deleted' AND subject_id IS NOT NULL
     """,
 }
 
 
 def rows(database: Database, sql: str) -> list[Any]:
-    """What a query gives, in one snapshot of its own."""
+    """Return the rows of a query."""
     if isinstance(database, str):
-        with psycopg.connect(database) as on_postgres:
-            return on_postgres.execute(sql.encode()).fetchall()
+        with psycopg.connect(database) as postgres:
+            return postgres.execute(sql.encode()).fetchall()
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.set_busy_timeout(5_000)
@@ -85,8 +85,8 @@ def rows(database: Database, sql: str) -> list[Any]:
         connection.close()
 
 
-def wait_until_left(url: str) -> None:
-    """Return when no server is connected: what a killed one had sent may still be carried out."""
+def wait_until_disconnected(url: str) -> None:
+    """Wait until no server is connected: statements of a killed one may still be running."""
     sql = """
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'userkeep'
@@ -98,28 +98,28 @@ def wait_until_left(url: str) -> None:
 
 
 def orphans(database: Database) -> dict[str, list[str]]:
-    """All that nothing may leave behind, by what it is; empty where all is well."""
-    found = {what: [row[0] for row in rows(database, sql)] for what, sql in _ORPHANS.items()}
-    return {what: each for what, each in found.items() if each}
+    """Return inconsistent rows by their kind; empty if there are none."""
+    found = {kind: [row[0] for row in rows(database, sql)] for kind, sql in _ORPHANS.items()}
+    return {kind: each for kind, each in found.items() if each}
 
 
 def damage(path: Path) -> list[Any]:
-    """What SQLite itself finds wrong with a file."""
+    """Return what the integrity checks of SQLite find in a file."""
     found = [text for (text,) in rows(path, "PRAGMA integrity_check") if text != "ok"]
     return found + rows(path, "PRAGMA foreign_key_check")
 
 
 def deadlocks(url: str) -> int:
-    """How often PostgreSQL had to break a circle of those who waited for each other."""
+    """Return the number of deadlocks in PostgreSQL."""
     sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     [(number,)] = rows(url, sql)
     return int(number)
 
 
 def gaps(database: Database) -> list[tuple[str, list[int]]]:
-    """Sessions whose numbers are not 1 to n, or not what the session says they are.
+    """Return sessions whose message numbers are not 1 to n, or differ from their counters.
 
-    Only for databases from which no single message was ever deleted.
+    Only for databases in which no single message was deleted.
     """
     seqs: dict[str, list[int]] = defaultdict(list)
     for session_id, seq in rows(database, "SELECT session_id, seq FROM messages ORDER BY seq"):
@@ -133,6 +133,6 @@ def gaps(database: Database) -> list[tuple[str, list[int]]]:
 
 
 def running_erasures(database: Database) -> int:
-    """How many erasures are not finished."""
+    """Return the number of unfinished erasures."""
     [(number,)] = rows(database, "SELECT count(*) FROM erasures WHERE state = 'deleting'")
     return int(number)

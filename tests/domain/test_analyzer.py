@@ -98,3 +98,11 @@ def test_a_languages_endings_are_cut(language: str, one: str, other: str) -> Non
 def test_without_a_language_words_stay_as_they_are() -> None:
     assert ANALYZERS["none"].tokenize("The shoes") == ["the", "shoes"]
     assert list(ANALYZERS["none"].query_terms("the shoes")) == ["the", "shoes"]
+
+
+@given(text=st.text(telling, min_size=MAX_TERM_LENGTH + 1, max_size=4 * MAX_TERM_LENGTH))
+@example(text="\u0e48" * MAX_TERM_LENGTH + "\u0e38" * MAX_TERM_LENGTH)  # marks out of order
+def test_no_more_than_the_length_of_a_term_is_normalized_together(text: str) -> None:
+    pieces = range(0, len(text), MAX_TERM_LENGTH)
+    folded = "".join(fold(text[start : start + MAX_TERM_LENGTH]) for start in pieces)
+    assert fold(text) == folded

@@ -1,4 +1,4 @@
-"""The server's worker: what it repeats goes on, whatever happens."""
+"""The worker of a server repeats its tasks, even after errors."""
 
 import asyncio
 from pathlib import Path

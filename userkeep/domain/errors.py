@@ -1,7 +1,7 @@
 """What can go wrong, as a short tree. The docstring of each class is its sentence.
 
 Every error has a stable `code`, which clients may branch on, and may name the `fields` at fault.
-Which HTTP status each becomes is not said here: doors have a table for that.
+The HTTP status of each error is in `http.errors`.
 """
 
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The ASGI application: which API answers a request, and in which scope."""
+"""The ASGI application: it chooses the API of a request and the scope in which it runs."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,7 +22,7 @@ class API(Protocol):
         """Return whether a raw path belongs to this API."""
         ...
 
-    async def answer(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         """Return the response to a request."""
         ...
 
@@ -38,7 +38,7 @@ class Application(Router):
     characters that Starlette would decode and split.
 
     Args:
-        apis: the APIs; the first that serves a path answers. The last serves every path.
+        apis: the APIs. The first that serves a path responds; the last serves every path.
         access: decides whether a request is admitted, and in which scope it runs.
         worker: runs jobs that outlive a request.
     """
@@ -50,19 +50,19 @@ class Application(Router):
         super().__init__(lifespan=_running(worker))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer one request, or start and stop."""
+        """Respond to a request, or start and stop."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
         self._worker.mark_active()
-        response = await self._answer(Request(scope, receive))
+        response = await self._respond(Request(scope, receive))
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response:
         api = next(api for api in self._apis if api.serves(request.path))
         try:
             request.scope = self._access.admit(request)
-            return await api.answer(request)
+            return await api.respond(request)
         except UserkeepError as error:
             return api.error_response(error)
 

@@ -43,7 +43,7 @@ class NativeAPI:
         """Return whether a path is below `/v1/`."""
         return path.startswith(b"/v1/")
 
-    async def answer(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         """Return the response to a request; every exception becomes a problem."""
         try:
             return await self._perform(request)

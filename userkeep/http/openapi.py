@@ -148,7 +148,7 @@ def _responses(operation: APIOperation) -> dict[str, Any]:
         responses["201"] = success | {"description": "Created."}
     if operation.does == "job":
         responses["202"] = success | {
-            "description": "Deletion continues; the data is already unreachable."
+            "description": "The job continues. Its resource is at the Location header."
         }
     problem = {"$ref": "#/components/schemas/Problem"}
     responses["default"] = {

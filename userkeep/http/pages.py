@@ -37,7 +37,7 @@ class Pages:
         """Return an error as a problem."""
         return problem_response(error)
 
-    async def answer(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         """Return the page of a path.
 
         Raises:

@@ -77,7 +77,7 @@ class ZepV1API:
         """Return whether a path is below `/api/v1`."""
         return path.startswith(PREFIX) and path[len(PREFIX) :][:1] in {b"", b"/"}
 
-    async def answer(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         """Return the response to a request; every exception becomes an error response."""
         try:
             response = await self._handler(request)(request)

@@ -1,4 +1,4 @@
-# Everything one can do here. `make help` lists it.
+# All targets of the project. `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -24,12 +24,12 @@ serve: $(RUNTIME)  ## Serve on http://127.0.0.1:8000 with ./userkeep-data/userke
 	@$(BIN)/userkeep serve
 
 .PHONY: doctor
-doctor: $(RUNTIME)  ## Look at settings, file, versions and free space; say what is wrong
+doctor: $(RUNTIME)  ## Check settings, database, versions and free space
 	@$(BIN)/userkeep doctor
 
 ##@ Develop
 .PHONY: help
-help:  ## List what one can do
+help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*##/ {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -39,8 +39,8 @@ check: $(DEVELOPMENT)  ## Format, lint, strict types, import contract (seconds)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python scripts/print_sync.py --check
-	$(BIN)/python scripts/print_reference.py --check
+	$(BIN)/python scripts/generate_sync.py --check
+	$(BIN)/python scripts/generate_reference.py --check
 
 .PHONY: test
 test: check environments  ## Checks, tests and the Zep clients (what CI runs; under ten minutes)
@@ -51,9 +51,10 @@ test: check environments  ## Checks, tests and the Zep clients (what CI runs; un
 test-all: check environments  ## The same in full: every way in, every value, all random histories (hours)
 	$(IN_FULL) USERKEEP_TEST_WAYS=all $(PYTEST) --timeout 3600
 	$(CLIENTS)
+	@$(MAKE) --no-print-directory bench-summary
 
 .PHONY: quick
-quick: $(DEVELOPMENT) environments  ## The tests of this package, without the old clients and the long counts
+quick: $(DEVELOPMENT) environments  ## The tests without the Zep clients and the long runs
 	$(PYTEST) --ignore tests/long
 
 .PHONY: clients
@@ -61,16 +62,16 @@ clients: $(DEVELOPMENT) environments  ## The unmodified zep-python 1.5.0 and zep
 	$(CLIENTS)
 
 .PHONY: long
-long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about a quarter of an hour)
+long: $(DEVELOPMENT)  ## Kills, races and interruptions in full (about 15 minutes)
 	$(IN_FULL) $(PYTEST) --timeout 3600 tests/long
 
 .PHONY: residue
-residue: $(DEVELOPMENT)  ## Delete users at random, scan every byte of the files (SEEDS=1000, or one again: SEED=123)
+residue: $(DEVELOPMENT)  ## Random histories and deletions, then a search of every byte (SEEDS=1000; SEED=123 repeats one)
 	@$(BIN)/python -m tests.residue $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(ENGINE),--engine $(ENGINE))
 
 .PHONY: bench
-bench: $(DEVELOPMENT)  ## Measure beside a baseline (BENCH=search, deletion, callers or "compare …": bench/README.md)
+bench: $(DEVELOPMENT)  ## Measure against a baseline (BENCH=search, deletion, callers or "compare …": bench/README.md)
 	$(BIN)/python -m bench $(or $(BENCH),rates)
 
 .PHONY: bench-summary
@@ -78,18 +79,18 @@ bench-summary: $(DEVELOPMENT)  ## Five ratios to the baseline in half a minute; 
 	@$(BIN)/python -m bench summary
 
 .PHONY: recall
-recall: $(DEVELOPMENT)  ## How much a search finds: DATA=locomo10.json is your copy; writes evals/RECALL.md
+recall: $(DEVELOPMENT)  ## Measure how much a search finds (DATA=locomo10.json is your copy); writes evals/RECALL.md
 	@$(BIN)/python -m evals.recall $(if $(DATA),'$(DATA)') $(RECALL)
 
 .PHONY: format
-format: $(DEVELOPMENT)  ## Put the code in the house's format
+format: $(DEVELOPMENT)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-.PHONY: print
-print: $(DEVELOPMENT)  ## Print what is made from other code: the SDK's synchronous half, the reference
-	$(BIN)/python scripts/print_sync.py
-	$(BIN)/python scripts/print_reference.py
+.PHONY: generate
+generate: $(DEVELOPMENT)  ## Generate the SDK's sync half and docs/reference
+	$(BIN)/python scripts/generate_sync.py
+	$(BIN)/python scripts/generate_reference.py
 
 .PHONY: docs
 docs: $(DEVELOPMENT)  ## Build the documentation in docs/_build/html; a warning is an error
@@ -97,7 +98,7 @@ docs: $(DEVELOPMENT)  ## Build the documentation in docs/_build/html; a warning 
 	@echo "open docs/_build/html/index.html"
 
 .PHONY: lock
-lock: $(DEVELOPMENT)  ## Renew the locked dependencies in requirements/
+lock: $(DEVELOPMENT)  ## Update the locked dependencies in requirements/
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
 	  pyproject.toml requirements/build.in --output-file requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
@@ -114,7 +115,7 @@ clean:  ## Remove environments and caches (never userkeep-data)
 .PHONY: environments
 environments: $(ZEP_PYTHON)/is-installed $(ZEP_JS)/is-installed
 
-# Each suite gets a fresh server on each engine, and runs where nothing but its client is installed.
+# Each suite gets a fresh server on each engine, and an environment with nothing but its client.
 ON_SQLITE := $(BIN)/python -m tests.serving --
 ON_POSTGRES := $(BIN)/python -m tests.postgres -- $(BIN)/python -m tests.serving --on-given-database --
 ZEP_PYTHON_SUITE := $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
@@ -127,7 +128,7 @@ zep-python-on-postgres: ; $(ON_POSTGRES) $(ZEP_PYTHON_SUITE)
 zep-js-on-sqlite: ; $(ON_SQLITE) $(ZEP_JS_SUITE)
 zep-js-on-postgres: ; $(ON_POSTGRES) $(ZEP_JS_SUITE)
 
-# What is missing is set up once; a second run starts at once.
+# What is missing is installed once; a second run starts immediately.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Userkeep needs Python 3.11 or newer; try make PYTHON=python3.12 …" >&2; exit 1; }
@@ -144,7 +145,7 @@ $(DEVELOPMENT): requirements/development.txt $(RUNTIME)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
 	@touch $@
 
-# The clients that others already use, each in an environment of its own.
+# The Zep clients, each in an environment of its own.
 .environments/%/bin/python: | .venv/bin/python
 	@$(BIN)/python -m venv .environments/$*
 
@@ -153,7 +154,7 @@ $(ZEP_PYTHON)/is-installed: requirements/zep-python.txt | $(ZEP_PYTHON)/bin/pyth
 	@$(ZEP_PYTHON)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/zep-python.txt
 	@touch $@
 
-# npm ci wants the two package files beside the node_modules it makes.
+# npm ci needs the two package files beside the node_modules that it creates.
 $(ZEP_JS)/is-installed: requirements/zep-js.txt tests/clients/zep_js/package.json tests/clients/zep_js/package-lock.json | $(ZEP_JS)/bin/python
 	@echo "Setting up zep-js 0.10.0 and Node (once) …"
 	@$(ZEP_JS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/zep-js.txt

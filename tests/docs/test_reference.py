@@ -21,7 +21,7 @@ SETTINGS = (*fields(Settings), *fields(ClientSettings))
 
 def test_the_reference_is_up_to_date() -> None:
     done = subprocess.run(
-        [sys.executable, "scripts/print_reference.py", "--check"],
+        [sys.executable, "scripts/generate_reference.py", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -16,7 +16,7 @@ def copy_to(folder: Path) -> Path:
 
 
 def generate(root: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
-    script = root / "scripts" / "print_sync.py"
+    script = root / "scripts" / "generate_sync.py"
     return subprocess.run(
         [sys.executable, str(script), *flags], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""What can go wrong, as a short tree. The docstring of each class is its sentence.
+"""The errors, as a short tree. The docstring of each class is its default message.
 
 Every error has a stable `code`, which clients may branch on, and may name the `fields` at fault.
 The HTTP status of each error is in `http.errors`.
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 
 class UserkeepError(Exception):
-    """The request could not be carried out."""
+    """The request could not be performed."""
 
     code: ClassVar[str] = "internal"
 
@@ -25,13 +25,13 @@ class BadRequest(UserkeepError):
 
 
 class InvalidField(UserkeepError):
-    """A field has a value that it cannot have."""
+    """A field has an invalid value."""
 
     code = "invalid_field"
 
 
 class Unauthenticated(UserkeepError):
-    """A key is needed."""
+    """An API key is required."""
 
     code = "unauthenticated"
 
@@ -43,19 +43,19 @@ class Forbidden(UserkeepError):
 
 
 class NotFound(UserkeepError):
-    """There is nothing under this address."""
+    """The resource does not exist."""
 
     code = "not_found"
 
 
 class AlreadyExists(UserkeepError):
-    """There is one already."""
+    """The resource already exists."""
 
     code = "already_exists"
 
 
 class IdempotencyMismatch(UserkeepError):
-    """This Idempotency-Key was used with another request; choose a new key for a new request."""
+    """This Idempotency-Key was used with another request; use a new key for a new request."""
 
     code = "idempotency_mismatch"
 
@@ -67,13 +67,13 @@ class Conflict(UserkeepError):
 
 
 class Gone(UserkeepError):
-    """It is being deleted, or was deleted."""
+    """The resource is being deleted, or was deleted."""
 
     code = "gone"
 
 
 class RevisionMismatch(UserkeepError):
-    """The resource has changed since you read it: read it again, then decide."""
+    """The resource has changed since you read it. Read it again, then retry."""
 
     code = "revision_mismatch"
 
@@ -85,14 +85,14 @@ class TooLarge(UserkeepError):
 
 
 class Unavailable(UserkeepError):
-    """The database cannot take this request now; try again in a moment."""
+    """The database cannot perform this request now; retry."""
 
     code = "unavailable"
     retry_after_s: ClassVar[int] = 1
 
 
 class NotImplementedHere(UserkeepError):
-    """This part of the interface is not served by this version."""
+    """This version does not implement this part of the API."""
 
     code = "not_implemented"
 

@@ -16,7 +16,7 @@ def check_revision(present: int, expected: int | None) -> None:
     """
     if expected is not None and expected != present:
         raise RevisionMismatch(
-            f"The revision is {present}, not {expected}: read it again, then decide."
+            f"The revision is {present}, not {expected}. Read the resource again, then retry."
         )
 
 

@@ -1,7 +1,7 @@
 """Generates the tables and lists of docs/reference/*.md from the code.
 
-    python scripts/print_reference.py           write the pages
-    python scripts/print_reference.py --check   exit with 1 if a page is out of date
+    python scripts/generate_reference.py           write the pages
+    python scripts/generate_reference.py --check   exit with 1 if a page is out of date
 
 A page is written by hand, except for what is between `<!-- generated: name -->` and
 `<!-- /generated -->`. A part without a place and a place without a part are errors.
@@ -502,7 +502,7 @@ def main() -> int:
     if "--check" in sys.argv[1:]:
         if differing:
             names = ", ".join(page.name for page in differing)
-            print(f"out of date: docs/reference: {names}; run `make print`", file=sys.stderr)
+            print(f"out of date: docs/reference: {names}; run `make generate`", file=sys.stderr)
         return bool(differing)
     for page in differing:
         page.write_text(texts[page], "utf-8")

@@ -10,6 +10,10 @@ DEVELOPMENT := .venv/development-is-installed
 ZEP_PYTHON := .environments/zep-python
 ZEP_JS := .environments/zep-js
 
+# Without bytecode on disk each process compiles all it imports, and pytest rewrites each assertion
+# again: 9 s a worker, and 0.2 s for each of the hundreds of servers that tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Two workers, each with a PostgreSQL of its own. The tests of one way in, or of one file, run in one
 # of them, so that they share a server; the groups are handed out in the order of tests/conftest.py.
 WORKERS ?= 2

@@ -34,6 +34,19 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
     # Files of tests are in memory; those of tests about disks are not: see `tmp_path`.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
+_ORDER = (
+    "tests/conformance/",
+    "tests/long/",
+    "tests/storage/postgres/",
+    "tests/cli/",
+    "tests/compat/",
+    "tests/http/",
+    "tests/docs/",
+    "tests/residue/",
+    "tests/",
+    "tests/residue/test_residue.py",  # each of its histories may run in any worker
+)
+
 # Workers of one run must agree on the names of tests, and some have the seed in them.
 os.environ["USERKEEP_TEST_SEED"] = str(SEED)
 
@@ -94,13 +107,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         }
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
+    items.sort(key=_rank)
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _rank(item: pytest.Item) -> int:
+    """Return when to run a test: long groups come first, so that all workers end together."""
+    return _ORDER.index(max(filter(item.nodeid.startswith, _ORDER), key=len, default="tests/"))
 
 
 def _group(item: pytest.Item) -> str:
-    cell = matrix.cell_of(item)
-    return str(cell) if cell else item.nodeid.partition("::")[0]
+    """Return the group of a test, which runs in one worker."""
+    if cell := matrix.cell_of(item):
+        return str(cell)
+    if "own_server" in getattr(item, "fixturenames", ()):
+        return "own_server"  # one worker starts that server, and kills it
+    return item.nodeid.partition("::")[0]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -6,6 +6,7 @@ again.
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,19 @@ def runner() -> Iterator[Runner]:
         yield runner
 
 
-@pytest.mark.parametrize("seed", range(SEED * 1_000, SEED * 1_000 + ON_SQLITE))
-def test_deleted_users_leave_no_residue_on_sqlite(runner: Runner, seed: int) -> None:
-    runner.run("sqlite", seed)
+def seeds(count: int, group: str) -> list[Any]:
+    """Return the seeds of histories, which one worker runs if their group is the same."""
+    return [
+        pytest.param(seed, marks=pytest.mark.xdist_group(group.format(seed=seed)))
+        for seed in range(SEED * 1_000, SEED * 1_000 + count)
+    ]
 
 
-@pytest.mark.parametrize("seed", range(SEED * 1_000, SEED * 1_000 + ON_POSTGRES))
+@pytest.mark.parametrize("seed", seeds(ON_POSTGRES, "histories on PostgreSQL"))
 def test_deleted_users_leave_no_residue_on_postgres(runner: Runner, seed: int) -> None:
     runner.run("postgres", seed)
+
+
+@pytest.mark.parametrize("seed", seeds(ON_SQLITE, "history {seed}"))
+def test_deleted_users_leave_no_residue_on_sqlite(runner: Runner, seed: int) -> None:
+    runner.run("sqlite", seed)

@@ -51,7 +51,13 @@ class Userkeep(Client):
         super().__init__(open_http_transport(url, api_key, timeout_s, attempts))
 
     @classmethod
-    def open(cls, database: str | PathLike[str] | None = None, **settings: Any) -> Self:
+    def open(
+        cls,
+        database: str | PathLike[str] | None = None,
+        *,
+        read_only: bool = False,
+        **settings: Any,
+    ) -> Self:
         """Open an embedded database, without a server.
 
         Completes any interrupted deletion before returning.
@@ -61,6 +67,8 @@ class Userkeep(Client):
                 home directory); `":memory:"` for a database in memory; or
                 `postgresql://user@host/name`. The default is USERKEEP_DATABASE_URL, as for
                 `userkeep serve`.
+            read_only: only read, even while another process has the SQLite file open. Nothing is
+                created, migrated or changed, and every write raises StorageError.
             settings: other settings by name, such as `memory_window=20` (see the reference of
                 settings). The defaults are the environment variables (`USERKEEP_…`).
 
@@ -71,7 +79,7 @@ class Userkeep(Client):
         from userkeep.embedded import open_transport
 
         client = cls.__new__(cls)
-        Client.__init__(client, open_transport(database, settings))
+        Client.__init__(client, open_transport(database, settings, read_only=read_only))
         return client
 
 
@@ -101,7 +109,13 @@ class AsyncUserkeep(AsyncClient):
         super().__init__(open_http_transport(url, api_key, timeout_s, attempts))
 
     @classmethod
-    def open(cls, database: str | PathLike[str] | None = None, **settings: Any) -> Self:
+    def open(
+        cls,
+        database: str | PathLike[str] | None = None,
+        *,
+        read_only: bool = False,
+        **settings: Any,
+    ) -> Self:
         """Open an embedded database; the arguments are those of Userkeep.open.
 
         It is not awaited: it blocks for some milliseconds, or until an interrupted deletion is
@@ -110,5 +124,5 @@ class AsyncUserkeep(AsyncClient):
         from userkeep.embedded import open_async_transport
 
         client = cls.__new__(cls)
-        AsyncClient.__init__(client, open_async_transport(database, settings))
+        AsyncClient.__init__(client, open_async_transport(database, settings, read_only=read_only))
         return client

@@ -18,11 +18,11 @@ from anyio import sleep, to_thread
 
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
-from userkeep.config import SettingError, is_postgres, load_settings, sqlite_path
+from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
 from userkeep.domain.transaction import scoped
 from userkeep.handlers.calls import Call, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS
-from userkeep.instance import Instance, open_instance
+from userkeep.instance import Instance, open_instance, open_instance_read_only
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
@@ -117,14 +117,17 @@ class AsyncEmbeddedTransport:
 
 
 def open_transport(
-    database: str | PathLike[str] | None, settings: Mapping[str, Any]
+    database: str | PathLike[str] | None, settings: Mapping[str, Any], *, read_only: bool = False
 ) -> EmbeddedTransport:
     """Return a transport to an embedded database; the arguments are those of Userkeep.open.
 
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
-    transport = EmbeddedTransport(_opened(database, settings))
+    loaded = _load(database, settings)
+    if read_only:
+        return EmbeddedTransport(open_instance_read_only(loaded))
+    transport = EmbeddedTransport(open_instance(loaded))
     try:
         transport.recover()
     except BaseException:
@@ -134,13 +137,13 @@ def open_transport(
 
 
 def open_async_transport(
-    database: str | PathLike[str] | None, settings: Mapping[str, Any]
+    database: str | PathLike[str] | None, settings: Mapping[str, Any], *, read_only: bool = False
 ) -> AsyncEmbeddedTransport:
     """Return an async transport to an embedded database."""
-    return AsyncEmbeddedTransport(open_transport(database, settings))
+    return AsyncEmbeddedTransport(open_transport(database, settings, read_only=read_only))
 
 
-def _opened(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -> Instance:
+def _load(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -> Settings:
     for name in settings:
         if name == "database_url":
             raise SettingError("The database is named by the first argument, not database_url.")
@@ -150,7 +153,7 @@ def _opened(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -
     if named == "":
         raise SettingError('The path is empty; give one, ":memory:", or a postgresql:// URL.')
     loaded = load_settings({**settings, "database_url": named})
-    return open_instance(replace(loaded, database_url=_url_of(loaded.database_url)))
+    return replace(loaded, database_url=_url_of(loaded.database_url))
 
 
 def _url_of(text: str) -> str:

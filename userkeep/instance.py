@@ -17,6 +17,7 @@ from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, fingerprint
+from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.verify.table_scans import scan_queries
@@ -57,7 +58,7 @@ def open_instance(
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
-    engine = _open_engine(settings, url)
+    engine = _open_engine(settings, url=url)
     try:
         # Before the secret's file is looked for, because a missing one would be made.
         engine.write(instance.check_is_complete)
@@ -74,29 +75,61 @@ def open_instance(
     return Instance(engine, Scope(DEFAULT_PROJECT, rules))
 
 
-def _open_engine(settings: Settings, url: str | None) -> Engine:
-    # A driver is loaded when it is used: a server on SQLite needs no PostgreSQL in its memory.
+def open_instance_read_only(settings: Settings) -> Instance:
+    """Open the database for reading, even while another process writes it.
+
+    Nothing is created, locked, migrated or changed. A database that needs it is rejected.
+
+    Raises:
+        StorageError, SettingError: with a sentence that says what to do.
+    """
+    engine = _open_engine(settings, read_only=True)
+    try:
+        engine.read(instance.check_is_complete)
+        secret = read_secret(settings, may_create=False)
+        rules = make_rules(settings, secret)
+
+        def check(tx: Transaction) -> None:
+            instance.check_secret_matches(tx, fingerprint(secret))
+            reindexing.check_language(tx, rules)
+            reindexing.check_version(tx, rules)
+
+        engine.read(check)
+    except BaseException:
+        engine.close()
+        raise
+    return Instance(engine, Scope(DEFAULT_PROJECT, rules))
+
+
+def _open_engine(settings: Settings, *, url: str | None = None, read_only: bool = False) -> Engine:
+    # A driver is imported only if the database needs it: it costs memory and time.
     if is_postgres(settings.database_url):
         from userkeep.storage.postgres import PostgresEngine
 
         return PostgresEngine(
             settings.database_url,
             load_queries("postgres") | scan_queries("postgres"),
+            read_only=read_only,
             pool_size=settings.postgres_pool_size,
             queue_limit=settings.queue_limit,
             statement_limit_ms=settings.statement_limit_seconds * 1000,
             read_limit_ms=settings.read_limit_seconds * 1000,
         )
 
-    from userkeep.storage.sqlite import SqliteEngine
+    from userkeep.storage.sqlite import ReadOnlySqliteEngine, SqliteEngine
 
+    path = sqlite_path(settings.database_url)
+    queries = load_queries("sqlite") | scan_queries("sqlite")
+    read_limit_ms = settings.read_limit_seconds * 1000
+    if read_only:
+        return ReadOnlySqliteEngine(path, queries, read_limit_ms=read_limit_ms)
     return SqliteEngine(
-        sqlite_path(settings.database_url),
-        load_queries("sqlite") | scan_queries("sqlite"),
+        path,
+        queries,
         url=url,
         queue_limit=settings.queue_limit,
         wal_limit_bytes=settings.wal_limit_mib * MIB,
-        read_limit_ms=settings.read_limit_seconds * 1000,
+        read_limit_ms=read_limit_ms,
     )
 
 
@@ -112,14 +145,17 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
     )
 
 
-def read_secret(settings: Settings) -> bytes:
-    """The secret: the one that is set, or the file's, which is made (0600) where it is missing.
+def read_secret(settings: Settings, *, may_create: bool = True) -> bytes:
+    """Return the secret that is set, or that of the secret file.
 
     Servers that share a PostgreSQL database share the secret too: each needs the same file, or the
     same USERKEEP_SECRET.
 
+    Args:
+        may_create: whether to create a missing file (with mode 0600) with a new secret.
+
     Raises:
-        StorageError: the file cannot be read or made, or is too short.
+        StorageError: the file cannot be read or created, or the secret is too short.
     """
     if settings.secret:
         return settings.secret.encode()
@@ -128,6 +164,12 @@ def read_secret(settings: Settings) -> bytes:
         return os.urandom(32)
     try:
         if not path.exists():
+            if not may_create:
+                raise StorageError(
+                    f"The secret file {path} does not exist. Copy the file with the secret that "
+                    "the database was created with to this path, or name it in "
+                    "USERKEEP_SECRET_FILE."
+                )
             _make_secret(path)
         secret = path.read_bytes().strip()
     except OSError as error:

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import apsw
 import pytest
 
-from tests.cli.running import files_in, is_sentence, userkeep
+from tests.cli.running import environment_of, files_in, is_sentence, userkeep
 from tests.postgres import postgres_server
 from tests.serving import USERKEEP, serving
 from tests.typed_ways import over_instance
@@ -26,10 +27,10 @@ from userkeep.domain.transaction import scoped
 from userkeep.domain.user import User
 from userkeep.domain.values.paging import PageRequest
 from userkeep.instance import Instance, open_instance
-from userkeep.jobs.copy import sqlite
 from userkeep.jobs.copy.checksums import canonical_json
 from userkeep.jobs.copy.tables import TABLES
 from userkeep.services import erasures, users
+from userkeep.storage import migrations
 from userkeep.storage.migrations import Migration, load_migrations
 
 ENGINES = ("sqlite", "postgres")
@@ -373,6 +374,29 @@ def interrupted(source: str, target: str, folder: Path) -> Iterator[None]:
     yield
 
 
+def test_an_interrupted_copy_says_how_to_continue(
+    tmp_path: Path, large_source: LargeSource
+) -> None:
+    source, target = large_source("sqlite"), f"sqlite:///{tmp_path}/target.db"
+    with subprocess.Popen(
+        [str(USERKEEP), "copy", source, target],
+        cwd=tmp_path,
+        env=environment_of(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        while "sessions" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    sentence = "userkeep: Interrupted. Run the same command again; it continues where it stopped."
+    assert error.splitlines()[-1] == sentence
+    assert copy(source, target, folder=tmp_path).returncode == 0
+
+
 @pytest.mark.parametrize(("from_engine", "to_engine"), [WAYS[1], WAYS[2]])
 def test_a_killed_copy_cannot_be_opened_and_the_same_command_completes_it(
     tmp_path: Path, large_source: LargeSource, from_engine: str, to_engine: str
@@ -501,9 +525,9 @@ def test_a_source_of_an_older_schema_is_rejected_with_the_advice_to_migrate(
 ) -> None:
     known = load_migrations("sqlite")
     later = Migration(known[-1].number + 1, "a_later_step", "SELECT 1")
-    monkeypatch.setattr(sqlite, "load_migrations", lambda _dialect: [*known, later])
+    monkeypatch.setattr(migrations, "load_migrations", lambda _dialect: [*known, later])
     told = rejected(source, "sqlite:///target.db", tmp_path)
-    assert "run `userkeep migrate --database sqlite:///source.db` first" in told
+    assert "Run `userkeep migrate --database sqlite:///source.db` first" in told
 
 
 def test_an_empty_postgres_source_is_rejected(tmp_path: Path) -> None:

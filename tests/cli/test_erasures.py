@@ -150,7 +150,7 @@ def test_a_terminal_prompts_for_search_terms(tmp_path: Path) -> None:
     assert "search_terms[0]" in terminal.text
 
 
-def test_an_erasure_that_was_left_half_way_is_finished_by_who_looks(tmp_path: Path) -> None:
+def test_a_database_without_erasures_has_an_empty_list(tmp_path: Path) -> None:
     with Userkeep.open(tmp_path / "m.db") as client:
         client.user.add(user_id="jane")
     result = userkeep("erasures", "list", "--database", "m.db", folder=tmp_path)

@@ -29,7 +29,7 @@ CONTENT = "I live in Oslo"
 
 
 @pytest.fixture(params=["file", "memory", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, Any]]:
     """A fresh database of each kind, with the settings that it needs."""
     if request.param == "postgres":
         url = postgres_server().new_database()
@@ -108,7 +108,7 @@ def test_databases_in_memory_are_separate() -> None:
 
 def test_postgres_is_opened_by_its_url(tmp_path: Path) -> None:
     url = postgres_server().new_database()
-    secret = {"secret_file": str(tmp_path / "secret")}
+    secret: dict[str, Any] = {"secret_file": str(tmp_path / "secret")}
     with Userkeep.open(url, **secret) as client, Userkeep.open(url, **secret) as other:
         client.user.add(user_id="jane")
         assert other.user.get("jane").user_id == "jane"
@@ -225,7 +225,7 @@ def test_the_error_names_the_process_that_has_the_file_open(tmp_path: Path) -> N
 # Threads, tasks and loops.
 
 
-def test_many_threads_share_it(database: tuple[str, dict[str, str]]) -> None:
+def test_many_threads_share_it(database: tuple[str, dict[str, Any]]) -> None:
     url, settings = database
     with Userkeep.open(url, **settings) as client:
         client.session.add(session_id="s")
@@ -240,7 +240,7 @@ def test_many_threads_share_it(database: tuple[str, dict[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("backend", ASYNC)
-def test_many_tasks_share_it(database: tuple[str, dict[str, str]], backend: str) -> None:
+def test_many_tasks_share_it(database: tuple[str, dict[str, Any]], backend: str) -> None:
     url, settings = database
 
     async def main() -> None:
@@ -262,7 +262,7 @@ def test_many_tasks_share_it(database: tuple[str, dict[str, str]], backend: str)
     anyio.run(main, backend=backend)
 
 
-def test_one_client_works_in_several_loops(database: tuple[str, dict[str, str]]) -> None:
+def test_one_client_works_in_several_loops(database: tuple[str, dict[str, Any]]) -> None:
     url, settings = database
     client = AsyncUserkeep.open(url, **settings)
 
@@ -301,7 +301,7 @@ def own_threads() -> int:
     return sum(not thread.name.startswith("Trio") for thread in threading.enumerate())
 
 
-def test_no_thread_or_open_file_remains(database: tuple[str, dict[str, str]]) -> None:
+def test_no_thread_or_open_file_remains(database: tuple[str, dict[str, Any]]) -> None:
     url, settings = database
 
     async def main() -> None:
@@ -319,7 +319,7 @@ def test_no_thread_or_open_file_remains(database: tuple[str, dict[str, str]]) ->
     assert len([*Path("/dev/fd").iterdir()]) == files
 
 
-def test_a_closed_client_raises_an_error(database: tuple[str, dict[str, str]]) -> None:
+def test_a_closed_client_raises_an_error(database: tuple[str, dict[str, Any]]) -> None:
     url, settings = database
     client = Userkeep.open(url, **settings)
     client.user.list()

@@ -23,6 +23,9 @@ CREATE TABLE notes (
     written_at INTEGER
 ) STRICT;
 
+-- name: table_of_notes
+SELECT name FROM sqlite_schema WHERE name = 'notes';
+
 -- name: add_note
 INSERT INTO notes (text, written_at) VALUES (:text, :now_at);
 

@@ -20,8 +20,8 @@ from userkeep.domain.errors import InvalidField, StorageError
 
 Command = Callable[..., Any]
 
-Access = Literal["write", "create"]
-"""What a command needs: `create` also creates a missing database."""
+Access = Literal["read", "write", "create"]
+"""What a command does: `read` opens the database read-only, `create` creates a missing one."""
 
 _OPTIONS = (
     click.option(
@@ -67,7 +67,8 @@ def open_client(
 
     Raises:
         SettingError: both are given, or one is invalid.
-        StorageError: the database does not exist, or another process has it open.
+        StorageError: the database does not exist, or, if it is written, another process has it
+            open.
     """
     if database and url:
         raise SettingError("Use --database or --url, not both.")
@@ -82,7 +83,7 @@ def open_client(
         server_url = _check_file(sqlite_path(settings.database_url), access)
     if server_url:
         return _server(server_url, client.api_key)
-    return Userkeep.open(settings.database_url)
+    return Userkeep.open(settings.database_url, read_only=access == "read")
 
 
 def _database_url(database: str) -> str:
@@ -101,7 +102,7 @@ def _check_file(path: str, access: Access) -> str | None:
 
     Raises:
         SettingError: it is not a file.
-        StorageError: it does not exist, or another process has it open.
+        StorageError: it does not exist, or, if it is written, another process has it open.
     """
     from userkeep.storage.sqlite.file_lock import locked_by_another, read_lock_holder
 
@@ -117,18 +118,20 @@ def _check_file(path: str, access: Access) -> str | None:
             f"Database {path} does not exist. Name another with --database, or a server with "
             "--url; `userkeep serve` or `userkeep users add` creates this one."
         )
-    owner = read_lock_holder(path)
-    if owner is None:
+    holder = read_lock_holder(path)
+    if holder is None:
         return None
-    if owner.url is None:
-        raise StorageError(locked_by_another(path, owner))
-    click.echo(f"userkeep: the server at {owner.url} has {path} open; calling it.", err=True)
-    return owner.url
+    if holder.url is None and access == "read":
+        return None
+    if holder.url is None:
+        raise StorageError(locked_by_another(path, holder))
+    click.echo(f"userkeep: the server at {holder.url} has {path} open; calling it.", err=True)
+    return holder.url
 
 
 def _check_postgres(url: str, access: Access) -> None:
-    if access == "create":
-        return
+    if access != "write":
+        return  # it is created, or checked when it is opened read-only
     from userkeep.storage.postgres.migrations import read_applied
     from userkeep.storage.postgres.server import describe_url
 

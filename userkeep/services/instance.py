@@ -3,6 +3,12 @@
 from userkeep.domain.errors import StorageError
 from userkeep.domain.transaction import Transaction
 
+_MISMATCH = (
+    "This database was created with another secret. With this one, deleted ids and idempotency "
+    "keys would not be recognized. Set USERKEEP_SECRET or USERKEEP_SECRET_FILE to the secret that "
+    "it was created with."
+)
+
 
 def check_is_complete(tx: Transaction) -> None:
     """Reject a database that is the target of an unfinished copy.
@@ -27,11 +33,18 @@ def check_secret(tx: Transaction, fingerprint: str) -> None:
     if known is None:
         tx.execute("set_secret_fingerprint", value=fingerprint)
     elif known != fingerprint:
-        raise StorageError(
-            "This database was created with another secret. With this one, deleted ids and "
-            "idempotency keys would not be recognized. Set USERKEEP_SECRET or USERKEEP_SECRET_FILE "
-            "to the secret that it was created with."
-        )
+        raise StorageError(_MISMATCH)
+
+
+def check_secret_matches(tx: Transaction, fingerprint: str) -> None:
+    """Reject a secret with which the database was not created.
+
+    Raises:
+        StorageError: it was created with another secret.
+    """
+    known = tx.fetch_one("get_secret_fingerprint", str)
+    if known is not None and known != fingerprint:
+        raise StorageError(_MISMATCH)
 
 
 def project_ids(tx: Transaction) -> list[int]:

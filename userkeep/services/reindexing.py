@@ -93,6 +93,19 @@ def check_language(tx: Transaction, rules: Rules) -> None:
     )
 
 
+def check_version(tx: Transaction, rules: Rules) -> None:
+    """Reject an index that is incomplete or was built by other rules; a reader cannot rebuild it.
+
+    Raises:
+        StorageError: with what to do.
+    """
+    if version(tx) != rules.analyzer.version:
+        raise StorageError(
+            "The search index of this database is incomplete, or was built by another version of "
+            "Userkeep. Run `userkeep migrate` to rebuild it."
+        )
+
+
 def begin(tx: Transaction, rules: Rules) -> IndexBuild:
     """Start a build, or return the one that was interrupted."""
     stored = tx.fetch_one("get_index_build", str)

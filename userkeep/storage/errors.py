@@ -1,5 +1,6 @@
 """Error messages of both engines, for operations that cannot run now or fail."""
 
+READ_ONLY = "This instance was opened read-only. Open it without read_only to change it."
 CLOSED = "The server is shutting down."
 QUEUE_FULL = "Too many requests are waiting for the database; retry."
 

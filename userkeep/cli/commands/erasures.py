@@ -34,7 +34,7 @@ def erasures() -> None:
 @erasures.command("list")
 @paging_options
 @json_option
-@with_client("write")
+@with_client("read")
 def list_(
     client: Userkeep, *, limit: int, cursor: str | None, is_all: bool, order: str, as_json: bool
 ) -> None:
@@ -51,7 +51,7 @@ def list_(
 @erasures.command()
 @click.argument("id", metavar="ID")
 @json_option
-@with_client("write")
+@with_client("read")
 def show(client: Userkeep, *, id: str, as_json: bool) -> None:  # noqa: A002 - its name everywhere
     """Show an erasure: its state, what was deleted, and when it was purged.
 

@@ -28,7 +28,7 @@ from userkeep.jobs.jsonl import Counts
     help="The file to write; - is stdout. It appears when it is complete.  [-]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-@with_client("write")
+@with_client("read")
 def export(client: Userkeep, *, user_ids: tuple[str, ...], place: str, as_json: bool) -> None:
     """Export users with their sessions and messages as JSON Lines.
 

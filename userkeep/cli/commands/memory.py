@@ -27,7 +27,7 @@ def memory() -> None:
     help="Maximum number of messages.  [USERKEEP_MEMORY_WINDOW of the instance]",
 )
 @json_option
-@with_client("write")
+@with_client("read")
 def show(client: Userkeep, *, session_id: str, last: int | None, as_json: bool) -> None:
     """Show what the next prompt of a session needs: its newest messages, oldest first.
 

@@ -36,7 +36,7 @@ def messages() -> None:
 @filter_option
 @paging_options
 @json_option
-@with_client("write")
+@with_client("read")
 def list_(
     client: Userkeep,
     *,

@@ -47,7 +47,7 @@ from userkeep.domain.values.paging import MAX_LIMIT
 @filter_option
 @click.option("--explain", is_flag=True, help="Show how the score of each hit is computed.")
 @json_option
-@with_client("write")
+@with_client("read")
 def search(client: Userkeep, *, roles: tuple[Any, ...], as_json: bool, **fields: Any) -> None:
     """Search messages.
 

@@ -50,7 +50,7 @@ def add(client: Userkeep, *, as_json: bool, **fields: Any) -> None:
 @list_filter_options
 @paging_options
 @json_option
-@with_client("write")
+@with_client("read")
 def list_(
     client: Userkeep,
     *,
@@ -73,7 +73,7 @@ def list_(
 @sessions.command()
 @click.argument("session_id")
 @json_option
-@with_client("write")
+@with_client("read")
 def show(client: Userkeep, *, session_id: str, as_json: bool) -> None:
     """Show a session.
 

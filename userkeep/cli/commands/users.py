@@ -55,7 +55,7 @@ def add(client: Userkeep, *, user_id: str, as_json: bool, **fields: Any) -> None
 @list_filter_options
 @paging_options
 @json_option
-@with_client("write")
+@with_client("read")
 def list_(
     client: Userkeep,
     *,
@@ -79,7 +79,7 @@ def list_(
 @users.command()
 @click.argument("user_id")
 @json_option
-@with_client("write")
+@with_client("read")
 def show(client: Userkeep, *, user_id: str, as_json: bool) -> None:
     """Show a user.
 

@@ -18,7 +18,7 @@ from userkeep.domain.errors import StorageError
 from userkeep.domain.values.times import from_datetime
 from userkeep.jobs.copy.job import START_AGAIN
 from userkeep.jobs.copy.tables import INCOMPLETE_MARKER, NUMBERED, TABLES, Key, Row, Table
-from userkeep.storage.migrations import load_migrations, newer_database
+from userkeep.storage.migrations import check_is_current
 from userkeep.storage.postgres.migrations import applied_migrations, migrate
 from userkeep.storage.postgres.server import describe_url, open_for_inspection, opening_problem
 from userkeep.storage.postgres.statements import RowLoader
@@ -195,16 +195,7 @@ def source(url: str) -> Iterator[PostgresTables]:
 
 def _check_schema(connection: psycopg.Connection[Any], place: str) -> None:
     applied = applied_migrations(connection)
-    known = [step.number for step in load_migrations("postgres")]
-    if not applied:
-        raise StorageError(f"{place} is not a Userkeep database.")
-    if max(applied) > known[-1]:
-        raise StorageError(newer_database(place, max(applied), known[-1]))
-    if set(applied) != set(known):
-        raise StorageError(
-            f"The schema of {place} is at step {max(applied)} of {known[-1]}: run `userkeep "
-            "migrate` on it first."
-        )
+    check_is_current("postgres", place, applied, migrate_command="userkeep migrate")
 
 
 @contextmanager

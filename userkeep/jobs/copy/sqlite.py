@@ -9,11 +9,12 @@ import apsw
 from userkeep.domain.errors import StorageError
 from userkeep.jobs.copy.job import START_AGAIN
 from userkeep.jobs.copy.tables import INCOMPLETE_MARKER, NUMBERED, Key, Row, Table
-from userkeep.storage.migrations import load_migrations, newer_database
-from userkeep.storage.sqlite.connection import open_read_only, opening_problem
+from userkeep.storage.migrations import check_is_current
+from userkeep.storage.sqlite.connection import opening_problem
 from userkeep.storage.sqlite.engine import lock_file, open_migrated
 from userkeep.storage.sqlite.file_lock import FileLock
 from userkeep.storage.sqlite.migrations import applied_migrations
+from userkeep.storage.sqlite.read_only import open_read_only
 
 _CACHED_KIB = 32_000
 _LOG_PAGES = 4_000
@@ -136,16 +137,8 @@ def source(path: str) -> Iterator[SqliteTables]:
 
 def _check_schema(connection: apsw.Connection, path: str) -> None:
     applied = applied_migrations(connection)
-    known = [step.number for step in load_migrations("sqlite")]
-    if not applied:
-        raise StorageError(f"{path} is not a Userkeep database.")
-    if max(applied) > known[-1]:
-        raise StorageError(newer_database(path, max(applied), known[-1]))
-    if set(applied) != set(known):
-        raise StorageError(
-            f"The schema of {path} is at step {max(applied)} of {known[-1]}: run `userkeep "
-            f"migrate --database sqlite:///{path}` first."
-        )
+    command = f"userkeep migrate --database sqlite:///{path}"
+    check_is_current("sqlite", path, applied, migrate_command=command)
 
 
 @contextmanager

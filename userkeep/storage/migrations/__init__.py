@@ -47,6 +47,33 @@ def check_history(database: str, applied: Mapping[int, str], known: list[Migrati
         raise StorageError(newer_database(database, newer[-1], known[-1].number))
 
 
+def check_is_current(
+    dialect: str, database: str, applied: Mapping[int, str], *, migrate_command: str
+) -> None:
+    """Check that a database that is only read has the schema of this program.
+
+    Args:
+        database: its name in the error message.
+        applied: the migrations that were applied to it, number to name.
+        migrate_command: the command that would migrate it.
+
+    Raises:
+        StorageError: it has another schema; the message explains what to do.
+    """
+    if not applied:
+        raise StorageError(
+            f"{database} is not a Userkeep database. If it is empty, `{migrate_command}` creates "
+            "the tables."
+        )
+    known = load_migrations(dialect)
+    check_history(database, applied, known)
+    if len(applied) < len(known):
+        raise StorageError(
+            f"The schema of {database} is at version {max(applied)}; this program needs version "
+            f"{known[-1].number}. Run `{migrate_command}` first."
+        )
+
+
 def newer_database(database: str, found: int, known: int) -> str:
     """Return the error message for a database from a newer version."""
     return (

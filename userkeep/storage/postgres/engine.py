@@ -16,12 +16,12 @@ from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.engine import Dialect, Files
-from userkeep.storage.errors import SEARCH_TIMEOUT
+from userkeep.storage.errors import READ_ONLY, SEARCH_TIMEOUT
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.postgres.compactor import PostgresCompactor
 from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.files import files_of
-from userkeep.storage.postgres.migrations import migrate
+from userkeep.storage.postgres.migrations import check_is_migrated, migrate
 from userkeep.storage.postgres.pool import Pool
 from userkeep.storage.postgres.pooled_connection import Connector, PoolContext
 from userkeep.storage.postgres.server import describe_url, opening_problem
@@ -49,28 +49,35 @@ class PostgresEngine:
         queries: Mapping[str, Query],
         *,
         pool_size: int = 8,
+        read_only: bool = False,
         queue_limit: int = 1_024,
         statement_limit_ms: int = 30_000,
         read_limit_ms: int = 10_000,
     ) -> None:
-        """Migrate the schema and create the pools.
+        """Migrate the schema, or check it if read-only, and create the pools.
 
         Args:
             url: of the database, as libpq understands it.
             queries: all named queries, by name.
             pool_size: how many operations run at the same time, without long reads.
+            read_only: do not migrate the schema, and reject every write.
             queue_limit: how many operations may wait for a connection.
             statement_limit_ms: the time-out of a statement.
             read_limit_ms: the time-out of a statement of a long read.
 
         Raises:
-            StorageError: the database cannot be reached or used, or is another program's.
+            StorageError: the database cannot be reached or used, is another program's, or, if
+                read-only, has not the schema of this program.
         """
         self._url = url
+        self._is_read_only = read_only
         self._location = describe_url(url)
         self._forks = ForkGuard()
         try:
-            migrate(url)
+            if read_only:
+                check_is_migrated(url)
+            else:
+                migrate(url)
             self._version, last = _version_and_clock(url, queries)
         except psycopg.Error as error:
             raise StorageError(opening_problem(error, url)) from error
@@ -104,7 +111,7 @@ class PostgresEngine:
         return self._pool.run(operation, is_write=False)
 
     def write(self, operation: Operation[T]) -> T:
-        self._forks.check()
+        self._check_can_write()
         if self._must_save_clock():
             self._pool.run(_save_clock, is_write=True)
         return self._pool.run(operation, is_write=True)
@@ -115,30 +122,37 @@ class PostgresEngine:
         return await pool.on_loop().submit(operation, is_write=False)
 
     async def write_async(self, operation: Operation[T]) -> T:
-        self._forks.check()
+        self._check_can_write()
         pool = self._pool.on_loop()
         if self._must_save_clock():
             pool.submit(_save_clock, is_write=True)
         return await pool.submit(operation, is_write=True)
 
     def describe(self) -> str:
-        return f"PostgreSQL {self._version}, {self._location}"
+        mode = " (read-only)" if self._is_read_only else ""
+        return f"PostgreSQL {self._version}, {self._location}{mode}"
 
     def files(self) -> Files:
         self._forks.check()
         return files_of(self._url)
 
     def compactor(self, tables: Mapping[str, Sequence[str]]) -> PostgresCompactor:
-        self._forks.check()
+        self._check_can_write()
         return PostgresCompactor(self._url, tables)
 
     def close(self) -> None:
         if self._forks.is_forked:
             return  # the connections belong to the parent process
-        with suppress(UserkeepError):  # without the server, the time that was saved last must do
-            self.write(_save_clock)
+        if not self._is_read_only:
+            with suppress(UserkeepError):  # without the server, the time saved last must do
+                self.write(_save_clock)
         self._long_read_pool.close()
         self._pool.close()
+
+    def _check_can_write(self) -> None:
+        self._forks.check()
+        if self._is_read_only:
+            raise StorageError(READ_ONLY)
 
     def _must_save_clock(self) -> bool:
         if monotonic() <= self._save_clock_at:

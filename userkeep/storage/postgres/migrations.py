@@ -9,7 +9,12 @@ from typing import Any
 import psycopg
 
 from userkeep.domain.errors import StorageError
-from userkeep.storage.migrations import Migration, check_history, load_migrations
+from userkeep.storage.migrations import (
+    Migration,
+    check_history,
+    check_is_current,
+    load_migrations,
+)
 from userkeep.storage.postgres.server import connect, describe_url, open_for_inspection
 
 _LOCK_KEY = int.from_bytes(b"userkeep", "big")
@@ -49,6 +54,18 @@ def migrate(url: str) -> list[Migration]:
             if migration is not None:
                 applied.append(migration)
     return applied
+
+
+def check_is_migrated(url: str) -> None:
+    """Check that a database that is only read has the schema of this program.
+
+    Raises:
+        StorageError: it has not, or cannot be used.
+        psycopg.Error: it cannot be reached.
+    """
+    with connect(url) as connection:
+        applied = applied_migrations(connection)
+    check_is_current("postgres", describe_url(url), applied, migrate_command="userkeep migrate")
 
 
 def read_applied(database: str) -> dict[int, str]:

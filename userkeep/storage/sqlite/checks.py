@@ -7,9 +7,10 @@ import apsw
 
 from userkeep.domain.errors import StorageError
 from userkeep.storage.checks import COPY_SOURCE, Finding, check_schema
-from userkeep.storage.sqlite.connection import MEMORY, open_read_only
+from userkeep.storage.sqlite.connection import MEMORY
 from userkeep.storage.sqlite.file_lock import read_lock_holder
 from userkeep.storage.sqlite.migrations import applied_migrations
+from userkeep.storage.sqlite.read_only import open_read_only
 
 _GIB = 1024**3
 

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import apsw
 
@@ -42,9 +41,7 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
     try:
         connection = apsw.Connection(path)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        # Without this (the query planner stability guarantee), binding a LIMIT makes SQLite plan
-        # the whole statement again.
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        enable_stable_plans(connection)
         for name, value in _SETTINGS.items():
             _set(connection, name, value, path)
         if connection.readonly("main"):
@@ -59,6 +56,14 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
             raise StorageError(opening_problem(error, path)) from error
         raise
     return connection
+
+
+def enable_stable_plans(connection: apsw.Connection) -> None:
+    """Enable SQLite's query planner stability guarantee.
+
+    Without it, binding a LIMIT makes SQLite plan the whole statement again.
+    """
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
 
 def _set(connection: apsw.Connection, name: str, value: int | str, path: str) -> None:
@@ -94,37 +99,6 @@ def temporary_files_beside(connection: apsw.Connection) -> Iterator[None]:
 def _set_temporary_folder(connection: apsw.Connection, folder: str) -> None:
     quoted = folder.replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory = '{quoted}'").fetchall()
-
-
-@contextmanager
-def open_read_only(path: str) -> Iterator[apsw.Connection]:
-    """Open a file read-only, without creating files beside it.
-
-    Raises:
-        StorageError: explains what is wrong with the file and what to do.
-    """
-    quoted = quote(str(Path(path).resolve()))
-    # To lock a file in WAL mode, SQLite would create a WAL and its shared memory.
-    uri = f"file:{quoted}?immutable=1" if _is_unused(path) else f"file:{quoted}"
-    try:
-        connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        try:
-            yield connection
-        finally:
-            connection.close()
-    except apsw.Error as error:
-        raise StorageError(opening_problem(error, path)) from error
-
-
-def _is_unused(path: str) -> bool:
-    """Return whether a file is in WAL mode and has no WAL: no program is writing it."""
-    try:
-        with Path(path).open("rb") as file:
-            write_version = file.read(20)[18:19]
-    except OSError:
-        return False
-    return write_version == b"\x02" and not Path(f"{path}-wal").exists()
 
 
 def opening_problem(error: apsw.Error, path: str) -> str:

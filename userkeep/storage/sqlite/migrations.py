@@ -8,7 +8,8 @@ import apsw
 
 from userkeep.domain.errors import StorageError
 from userkeep.storage.migrations import Migration, check_history, load_migrations
-from userkeep.storage.sqlite.connection import MEMORY, open_read_only, opening_problem
+from userkeep.storage.sqlite.connection import MEMORY, opening_problem
+from userkeep.storage.sqlite.read_only import open_read_only
 
 _CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -94,16 +94,10 @@ class Readers:
         """Run a read in a reader thread, within the time limit."""
         self._check_open()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._read_within_limit, operation)
+        return await loop.run_in_executor(self._threads, self.read_within_limit, operation)
 
-    def close(self) -> None:
-        """Wait for running reads, then close every connection."""
-        self._is_closed = True
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for connection in list(self._connections):
-            connection.close()
-
-    def _read_within_limit(self, operation: Operation[T]) -> T:
+    def read_within_limit(self, operation: Operation[T]) -> T:
+        """Run a read on the connection of this thread, within the time limit."""
         self._gate.wait()
         connection = self._cursor().connection
         deadline = monotonic() + self._limit_ms / 1000
@@ -116,6 +110,13 @@ class Readers:
             raise Unavailable(SEARCH_TIMEOUT.format(f"{self._limit_ms / 1000:g}")) from error
         finally:
             connection.set_progress_handler(None)
+
+    def close(self) -> None:
+        """Wait for running reads, then close every connection."""
+        self._is_closed = True
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for connection in list(self._connections):
+            connection.close()
 
     def _new_connection(self) -> apsw.Connection:
         try:

@@ -1,4 +1,4 @@
-"""`userkeep` on a terminal: a pseudo-terminal of some columns, and somebody who types."""
+"""`userkeep` on a terminal: a pseudo-terminal with a width, and keys that are typed."""
 
 import fcntl
 import os

@@ -255,7 +255,7 @@ def test_cursors_idempotency_keys_and_deletions_stay_valid(
         user = {"user_id": "made once", "metadata": {"n": 1.50}}
         once = {"Idempotency-Key": "once"}
         again = way.request("POST", "/v1/users", json=user, headers=once)
-        assert again.status == 201, "not 409: it is told what the first request made"
+        assert again.status == 201, "not 409: the result of the first request is returned"
         late = {"user_id": "deleted", "messages": [{"role": "user", "content": "late"}]}
         assert way.request("POST", "/v1/sessions/{}/messages", "new", json=late).status == 410
         assert way.request("GET", "/v1/users/{}", "half-way").status == 410
@@ -310,9 +310,9 @@ def test_the_report_names_the_variable_of_the_secret(tmp_path: Path) -> None:
 def test_without_a_terminal_each_table_has_a_line(tmp_path: Path) -> None:
     userkeep("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
     result = copy("sqlite:///source.db", "sqlite:///target.db", folder=tmp_path)
-    told = [line.split()[:2] for line in result.stderr.splitlines()]
+    printed = [line.split()[:2] for line in result.stderr.splitlines()]
     names = [table.name for table in TABLES]
-    assert told == [[doing, name] for doing in ("copying", "verifying") for name in names]
+    assert printed == [[step, name] for step in ("copying", "verifying") for name in names]
 
 
 def test_a_sqlite_source_is_unchanged(tmp_path: Path) -> None:
@@ -449,10 +449,10 @@ def test_a_changed_source_is_reported_and_the_target_stays_unusable(
         change(way)
     result = copy(source, target, folder=tmp_path)
     assert result.returncode == 1
-    told = result.stderr.splitlines()[-1]
-    assert told.startswith("userkeep: ")
-    assert sentence in told
-    assert "Empty the target" in told
+    printed = result.stderr.splitlines()[-1]
+    assert printed.startswith("userkeep: ")
+    assert sentence in printed
+    assert "Empty the target" in printed
     assert "Run the same" in check_cannot_be_served(target, tmp_path)
 
 
@@ -501,8 +501,8 @@ def test_an_incomplete_copy_of_another_instance_is_rejected(
 
 def test_a_served_sqlite_source_is_rejected_with_process_and_url(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        told = rejected(server.database_url, "sqlite:///target.db", tmp_path)
-        assert f"is served by process {server.process.pid} at {server.url}" in told
+        printed = rejected(server.database_url, "sqlite:///target.db", tmp_path)
+        assert f"is served by process {server.process.pid} at {server.url}" in printed
     assert not (tmp_path / "target.db").exists()
 
 
@@ -510,13 +510,13 @@ def test_a_served_sqlite_target_is_rejected_with_process_and_url(
     tmp_path: Path, source: str
 ) -> None:
     with serving(tmp_path) as server:
-        told = rejected(source, server.database_url, tmp_path)
-        assert f"is served by process {server.process.pid} at {server.url}" in told
+        printed = rejected(source, server.database_url, tmp_path)
+        assert f"is served by process {server.process.pid} at {server.url}" in printed
 
 
 def test_a_missing_source_is_rejected_and_not_created(tmp_path: Path) -> None:
-    told = rejected("sqlite:///nowhere.db", "sqlite:///target.db", tmp_path)
-    assert "Database nowhere.db does not exist" in told
+    printed = rejected("sqlite:///nowhere.db", "sqlite:///target.db", tmp_path)
+    assert "Database nowhere.db does not exist" in printed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -526,8 +526,8 @@ def test_a_source_of_an_older_schema_is_rejected_with_the_advice_to_migrate(
     known = load_migrations("sqlite")
     later = Migration(known[-1].number + 1, "a_later_step", "SELECT 1")
     monkeypatch.setattr(migrations, "load_migrations", lambda _dialect: [*known, later])
-    told = rejected(source, "sqlite:///target.db", tmp_path)
-    assert "Run `userkeep migrate --database sqlite:///source.db` first" in told
+    printed = rejected(source, "sqlite:///target.db", tmp_path)
+    assert "Run `userkeep migrate --database sqlite:///source.db` first" in printed
 
 
 def test_an_empty_postgres_source_is_rejected(tmp_path: Path) -> None:
@@ -565,7 +565,7 @@ def test_every_table_and_every_column_is_copied(tmp_path: Path) -> None:
             str(name): {column[1] for column in connection.execute(f"PRAGMA table_info({name})")}
             for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
             if name not in {"schema_migrations", "sqlite_sequence", "pending_purges"}
-            and not name.startswith("message_words")  # whoever opens the target makes it anew
+            and not name.startswith("message_words")  # rebuilt when the target is opened
         }
     there["messages"].remove("number")  # see jobs.copy.tables
     assert {table.name: set(table.columns) for table in TABLES} == there

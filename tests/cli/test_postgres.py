@@ -36,7 +36,7 @@ def findings(url: str, folder: Path, *arguments: str) -> tuple[int, dict[str, di
     return result.returncode, {each["subject"]: each for each in json.loads(result.stdout)}
 
 
-def test_a_fresh_database_takes_every_step_once(tmp_path: Path, url: str) -> None:
+def test_a_new_database_takes_every_step_once(tmp_path: Path, url: str) -> None:
     result = userkeep("migrate", "--database", url, folder=tmp_path)
     steps = [f"applied {step.number:04d} {step.name}" for step in KNOWN]
     assert result.stdout.splitlines() == [*steps, f"the schema is at step {LAST}"]
@@ -44,7 +44,7 @@ def test_a_fresh_database_takes_every_step_once(tmp_path: Path, url: str) -> Non
     assert (again.returncode, again.stdout) == (0, f"the schema is at step {LAST}\n")
 
 
-def test_the_secret_is_made_in_the_folder_of_data_for_its_user_alone(
+def test_the_secret_is_created_in_the_data_folder_for_its_user_only(
     tmp_path: Path, url: str
 ) -> None:
     assert userkeep("migrate", "--database", url, folder=tmp_path).returncode == 0
@@ -53,7 +53,7 @@ def test_the_secret_is_made_in_the_folder_of_data_for_its_user_alone(
     assert len(secret.read_bytes().strip()) >= 32
 
 
-def test_another_secret_is_refused(tmp_path: Path, url: str) -> None:
+def test_another_secret_is_rejected(tmp_path: Path, url: str) -> None:
     assert userkeep("migrate", "--database", url, folder=tmp_path).returncode == 0
     other = {"USERKEEP_SECRET": "another secret of 16 characters"}
     result = userkeep("migrate", "--database", url, folder=tmp_path, environment=other)
@@ -63,7 +63,7 @@ def test_another_secret_is_refused(tmp_path: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_a_server_that_is_away_is_named_without_its_password(
+def test_an_unreachable_server_is_named_without_its_password(
     tmp_path: Path, nowhere: str, command: str
 ) -> None:
     result = userkeep(command, "--database", nowhere, folder=tmp_path)
@@ -73,7 +73,7 @@ def test_a_server_that_is_away_is_named_without_its_password(
     assert "pass-word" not in result.stdout + result.stderr
 
 
-def test_a_url_that_makes_no_sense_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_an_invalid_url_is_rejected_with_the_reason(tmp_path: Path) -> None:
     url = "postgresql://jane:pass-word@localhost/memory?nonsense=1"
     result = userkeep("serve", "--database", url, folder=tmp_path)
     assert result.returncode == 1
@@ -82,7 +82,9 @@ def test_a_url_that_makes_no_sense_is_refused_with_the_reason(tmp_path: Path) ->
     assert "pass-word" not in result.stdout + result.stderr
 
 
-def test_another_programs_database_is_refused_untouched(tmp_path: Path, url: str) -> None:
+def test_the_database_of_another_program_is_rejected_and_unchanged(
+    tmp_path: Path, url: str
+) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE users (name text)")
     for command in ("serve", "migrate"):
@@ -97,7 +99,9 @@ def test_another_programs_database_is_refused_untouched(tmp_path: Path, url: str
     assert "another program's database" in found["database"]["finding"]
 
 
-def test_an_empty_schema_of_another_programs_database_will_do(tmp_path: Path, url: str) -> None:
+def test_an_empty_schema_in_the_database_of_another_program_is_used(
+    tmp_path: Path, url: str
+) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE users (name text)")
         connection.execute("CREATE SCHEMA userkeep")
@@ -105,7 +109,7 @@ def test_an_empty_schema_of_another_programs_database_will_do(tmp_path: Path, ur
     assert userkeep("migrate", "--database", joined, folder=tmp_path).returncode == 0
 
 
-def test_the_doctor_looks_at_the_server_and_changes_nothing(tmp_path: Path, url: str) -> None:
+def test_doctor_checks_the_server_and_changes_nothing(tmp_path: Path, url: str) -> None:
     code, found = findings(url, tmp_path)
     assert list(found) == SUBJECTS
     assert "schema at step 0" in found["database"]["finding"]
@@ -122,13 +126,13 @@ def test_the_doctor_looks_at_the_server_and_changes_nothing(tmp_path: Path, url:
     assert code == 3
 
 
-def test_the_doctor_counts_the_connections_that_are_left(tmp_path: Path, url: str) -> None:
+def test_doctor_counts_free_connections(tmp_path: Path, url: str) -> None:
     _, found = findings(url, tmp_path, "--postgres-pool-size", "4000")
     assert not found["connections"]["is_well"]
     assert "needs 4005" in found["connections"]["finding"]
 
 
-def test_the_doctor_says_that_the_server_is_away(tmp_path: Path, nowhere: str) -> None:
+def test_doctor_reports_an_unreachable_server(tmp_path: Path, nowhere: str) -> None:
     code, found = findings(nowhere, tmp_path)
     assert code == 3
     assert "cannot be used" in found["database"]["finding"]

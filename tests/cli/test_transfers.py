@@ -44,10 +44,12 @@ def fill(database: str) -> None:
     with Userkeep.open(database) as client:
         client.user.add(user_id="a/b", email="J@x.org", metadata={"n": {"x": [1.5, None]}})
         client.session.add(session_id="one", user_id="a/b", metadata={})
-        said = [NewMessage(content=f"number {n}", role="R", role_type="tool") for n in range(1203)]
-        said[0].metadata, said[0].token_count = {"k": "名"}, 7
-        said[1].created_at = datetime(2020, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
-        client.message.add_bulk("one", said)
+        messages = [
+            NewMessage(content=f"number {n}", role="R", role_type="tool") for n in range(1203)
+        ]
+        messages[0].metadata, messages[0].token_count = {"k": "名"}, 7
+        messages[1].created_at = datetime(2020, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
+        client.message.add_bulk("one", messages)
         client.session.end("one")
         client.session.add(session_id="two", user_id="a/b")
         client.user.add(user_id="empty")
@@ -271,7 +273,7 @@ def test_an_interrupted_import_names_its_user_and_continues_when_run_again(
     report = json.loads(result.stdout)
     assert report["added"] == {"users": 1, "sessions": 1, "messages": 500}
     after = all_of(database)
-    assert after[0][:2] == before[0]  # nobody's revision or time has moved
+    assert after[0][:2] == before[0]  # no revision and no time has changed
     assert after[1][0] == before[1][0]
     assert [each.uuid for each in after[2][1]] == [str(UUID(int=n)) for n in range(2500)]
     importing(tmp_path, whole, "--database", str(database))
@@ -354,8 +356,8 @@ def test_an_interrupted_export_keeps_the_previous_file_and_says_so(tmp_path: Pat
     with serving(tmp_path) as server:
         with Userkeep(server.url) as client:
             for number in range(3):
-                said = (NewMessage(content="x" * 2000) for _ in range(4000))
-                client.message.add_bulk(f"s{number}", said, user_id="jane")
+                messages = (NewMessage(content="x" * 2000) for _ in range(4000))
+                client.message.add_bulk(f"s{number}", messages, user_id="jane")
         (tmp_path / "users.jsonl").write_text("former")
         process = subprocess.Popen(
             [str(USERKEEP), "export", "--output", "users.jsonl", "--url", server.url],

@@ -117,6 +117,6 @@ def _outlook(erasure: Erasure | None) -> str:
     if erasure is None:
         return (
             "If the deletion has started, it continues automatically, at the latest when the "
-            "database is opened next."
+            "database is opened for writing next."
         )
     return f"Erasure {erasure.id} continues automatically; its data can no longer be read."

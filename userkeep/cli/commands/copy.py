@@ -23,7 +23,10 @@ from userkeep.domain.errors import StorageError
 from userkeep.instance import secret_path
 from userkeep.jobs.copy.checksums import Checksum
 from userkeep.jobs.copy.job import START_AGAIN, CopiedTable, Copy, CopyReporter, Source, Target
+from userkeep.jobs.copy.tables import TABLES
 from userkeep.jobs.stopping import Stopped
+
+_NAME_WIDTH = max(len(table.name) for table in TABLES)
 
 
 class Report(NamedTuple):
@@ -178,7 +181,7 @@ class _LineReporter:
 
     def start_table(self, step: str, table: str) -> None:
         """Start to count."""
-        self._table = f"{step:<9}  {table:<12}"
+        self._table = f"{step:<9}  {table:<{_NAME_WIDTH}}"
         self._rows = 0
 
     def advance(self, rows: int) -> None:
@@ -206,7 +209,7 @@ class _BarReporter:
 
     def start_table(self, step: str, table: str) -> None:
         """Show the table."""
-        self._bar.label = f"{step:<9} {table:<12}"
+        self._bar.label = f"{step:<9} {table:<{_NAME_WIDTH}}"
         self._bar.render_progress()
 
     def advance(self, rows: int) -> None:
@@ -241,7 +244,7 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 
 def _as_text(report: Report) -> str:
-    lines = [f"{'table':<12}  {'rows':>12}  checksum"]
+    lines = [f"{'table':<{_NAME_WIDTH}}  {'rows':>12}  checksum"]
     for table in report.tables:
         if table.is_equal:
             lines.append(_line(table.name, table.source))
@@ -257,7 +260,7 @@ def _as_text(report: Report) -> str:
 
 
 def _line(name: str, checksum: Checksum, remark: str = "") -> str:
-    return f"{name:<12}  {checksum.rows:>12,}  {checksum.digest}  {remark}".rstrip()
+    return f"{name:<{_NAME_WIDTH}}  {checksum.rows:>12,}  {checksum.digest}  {remark}".rstrip()
 
 
 def _secret_sentence(source_url: str, target_url: str) -> str:

@@ -62,7 +62,8 @@ def open_output(place: str) -> Iterator[BinaryIO]:
 
 def _is_replaceable(path: Path) -> bool:
     """Return whether a new file may replace this one; pipes and devices are written in place."""
-    is_system = path.is_relative_to("/dev") or path.is_relative_to("/proc")
+    is_device = path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm")  # noqa: S108
+    is_system = is_device or path.is_relative_to("/proc")
     return path.is_file() and not path.is_symlink() and not is_system
 
 

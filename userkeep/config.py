@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from userkeep.domain.purge import Schedule, read_window
+from userkeep.domain.purge import Schedule, parse_window
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.values.times import MINUTE
 
@@ -210,7 +210,7 @@ def purge_schedule(settings: Settings) -> Schedule:
     Raises:
         SettingError: the window is none.
     """
-    window = read_window(settings.purge_window)
+    window = parse_window(settings.purge_window)
     if window is None:
         raise SettingError("USERKEEP_PURGE_WINDOW must be two times of the day, as 01:00-05:00.")
     return Schedule(

@@ -127,7 +127,7 @@ def test_a_rejected_command_prints_a_sentence_and_has_an_exit_code(here: Run) ->
     assert "already" in rejected(here("users", "add", "jane", "--json"), 1)
     assert "no user" in rejected(here("sessions", "add", "--user-id", "nobody"), 4)
     assert "no session" in rejected(here("messages", "add", "nowhere", "Hello"), 4)
-    assert "cursor is not one" in rejected(here("users", "list", "--cursor", "x"), 1)
+    assert "cursor is not valid" in rejected(here("users", "list", "--cursor", "x"), 1)
     assert "user_id" in rejected(here("users", "show", ".."), 1)
 
 

@@ -428,9 +428,9 @@ def test_the_sentence_says_what_there_is(messages: Messages) -> None:
         "starts_with."
     )
     wrong = asked(messages, json.dumps(is_("gt", True))).json["detail"]
-    assert wrong == "filter.value must be a text or a number with gt."
+    assert wrong == "filter.value must be a text or a number for gt."
     elsewhere = asked(messages, json.dumps({**A, "field": "user_id"})).json["detail"]
-    assert elsewhere == "filter.field must be metadata, or metadata.<path>."
+    assert elsewhere == "filter.field must be `metadata`, or `metadata.<path>`."
 
 
 def nested(levels: int) -> Filter:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from userkeep.domain.purge import IDLE_S, Schedule, Window, read_window
+from userkeep.domain.purge import IDLE_S, Schedule, Window, parse_window
 from userkeep.domain.values.times import HOUR, MINUTE, Instant, from_datetime
 
 NIGHT = Window(1 * 60, 5 * 60)
@@ -27,7 +27,7 @@ def at(hour: int, minute: int = 0) -> Instant:
     ],
 )
 def test_a_window_is_two_times_of_the_day(text: str, window: Window) -> None:
-    assert read_window(text) == window
+    assert parse_window(text) == window
 
 
 @pytest.mark.parametrize(
@@ -35,26 +35,26 @@ def test_a_window_is_two_times_of_the_day(text: str, window: Window) -> None:
     ["", "01:00", "1:00-5:00", "05:00-05:00", "24:00-05:00", "01:60-05:00", "20:00-24:01", "never"],
 )
 def test_what_is_no_window_is_none(text: str) -> None:
-    assert read_window(text) is None
+    assert parse_window(text) is None
 
 
 def test_a_window_holds_its_begin_and_not_its_end() -> None:
-    assert NIGHT.holds(at(1))
-    assert NIGHT.holds(at(4, 59))
-    assert not NIGHT.holds(at(5))
-    assert not NIGHT.holds(at(0, 59))
+    assert NIGHT.contains(at(1))
+    assert NIGHT.contains(at(4, 59))
+    assert not NIGHT.contains(at(5))
+    assert not NIGHT.contains(at(0, 59))
 
 
 def test_a_window_may_go_past_midnight() -> None:
     window = Window(23 * 60, 2 * 60)
-    assert window.holds(at(23, 30))
-    assert window.holds(at(1, 59))
-    assert not window.holds(at(2))
-    assert not window.holds(at(22, 59))
+    assert window.contains(at(23, 30))
+    assert window.contains(at(1, 59))
+    assert not window.contains(at(2))
+    assert not window.contains(at(22, 59))
 
 
 def test_a_window_of_all_day_holds_every_time() -> None:
-    assert all(Window(0, 24 * 60).holds(at(hour, 59)) for hour in range(24))
+    assert all(Window(0, 24 * 60).contains(at(hour, 59)) for hour in range(24))
 
 
 def test_a_small_database_is_purged_when_nobody_asks_for_anything() -> None:

@@ -96,7 +96,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
 APPEND: dict[str, Any] = {
     "session_id": "chat",
     "new": [NewMessage(content="one"), NewMessage(content="two")],
-    "may_open_session": True,
+    "may_create_session": True,
 }
 
 

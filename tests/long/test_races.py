@@ -187,7 +187,7 @@ class Race:
             session_id=session_id,
             new=new_messages(f"{self.user_id}: {content}"),
             user_id=user_id,
-            may_open_session=True,
+            may_create_session=True,
         )
 
     async def _append_once(self, session_id: str) -> Any:
@@ -271,7 +271,7 @@ def append_until_rejected(
             messages.append,
             session_id=session_id,
             new=new_messages(f"{session_id} {n}"),
-            may_open_session=True,
+            may_create_session=True,
         )
         try:
             servers.each[n % len(servers.each)].engine.write(append)
@@ -323,7 +323,7 @@ def test_constant_writes_do_not_starve_a_deletion(servers: Servers) -> None:
             session_id=f"chat-{number}",
             new=new_messages("for jane"),
             user_id="jane",
-            may_open_session=True,
+            may_create_session=True,
         )
         for _ in range(500):
             if has_started.is_set():
@@ -360,7 +360,7 @@ def test_an_unfinished_deletion_keeps_a_session_with_a_reused_id(servers: Server
 
     created = engine.write(scoped(scope, sessions.add, new=NewSession(session_id="chat")))
     contents = [*new_messages("one"), *new_messages("two"), *new_messages("three")]
-    engine.write(scoped(scope, messages.append, "chat", contents, may_open_session=False))
+    engine.write(scoped(scope, messages.append, "chat", contents, may_create_session=False))
     while not of_session.is_finished:
         of_session = advanced(engine, scope, of_session)
 

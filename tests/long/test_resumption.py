@@ -77,7 +77,7 @@ def populate(instance: Instance) -> None:
             new_messages = [
                 NewMessage(content=f"{user_id} {n}: {number}") for number in range(length)
             ]
-            append = partial(messages.append, session_id=f"{user_id}-{n}", may_open_session=False)
+            append = partial(messages.append, session_id=f"{user_id}-{n}", may_create_session=False)
             write(scoped(scope, append, new=new_messages))
         write(scoped(scope, sessions.end, session_id=f"{user_id}-1"))
 

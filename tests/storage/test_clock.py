@@ -123,7 +123,7 @@ def change_jane(tx: Transaction) -> Instant:
 
 def say_something(tx: Transaction) -> Instant:
     new = [NewMessage(content="Hello")]
-    return messages.append(tx.in_scope(SCOPE), "first", new, may_open_session=False)[0].created_at
+    return messages.append(tx.in_scope(SCOPE), "first", new, may_create_session=False)[0].created_at
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from userkeep.jobs.verify.patterns import (
     Encoding,
     Index,
     Pattern,
+    distinctive_terms,
     patterns_of,
-    telling_words,
     word_patterns_of,
 )
 from userkeep.jobs.verify.scanning import PIECE_BYTES, Scanner, scan_files
@@ -112,12 +112,12 @@ def test_no_pattern_is_short_enough_to_be_found_by_chance() -> None:
 
 
 def word_forms(word: str, data: bytes, index: Index = "fts5") -> set[Encoding]:
-    patterns = word_patterns_of([telling_words(word, ANALYZER)], index)
+    patterns = word_patterns_of([distinctive_terms(word, ANALYZER)], index)
     return {pattern.encoding for _, pattern in Scanner(patterns).find(data)}
 
 
 def test_index_terms_are_those_of_the_analyzer_without_short_ones() -> None:
-    assert telling_words("Jane's Appointments in ZÜRICH", ANALYZER) == {"appoint", "zurich"}
+    assert distinctive_terms("Jane's Appointments in ZÜRICH", ANALYZER) == {"appoint", "zurich"}
 
 
 def test_a_term_at_the_start_of_an_fts5_page_is_found() -> None:
@@ -322,7 +322,7 @@ def fill(database: str) -> None:
 def found_in(folder: Path, index: Index) -> dict[str, set[tuple[int, Encoding]]]:
     """Return the search terms that are found in each file, with their encodings."""
     search_terms = [EMAIL, SAID, "2 said: Bergstrom!", "Øl-Canary"]
-    words = [telling_words(search_term, ANALYZER) for search_term in search_terms]
+    words = [distinctive_terms(search_term, ANALYZER) for search_term in search_terms]
     patterns = [*patterns_of(search_terms), *word_patterns_of(words, index)]
     files = [path for path in folder.rglob("*") if path.is_file()]
     found: dict[str, set[tuple[int, Encoding]]] = {}

@@ -20,7 +20,7 @@ Cursor = Annotated[str, Meta(description="The `next` of the previous page.")]
 
 JsonObject = dict[str, Any]
 
-# Parsed by domain.values.filters.read_filter, and described in http.openapi.
+# Parsed by domain.values.filters.parse_filter, and described in http.openapi.
 _FILTER = {"$ref": "#/components/schemas/Filter"}
 
 Filter = Annotated[JsonObject, Meta(extra_json_schema=_FILTER)]

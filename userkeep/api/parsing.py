@@ -11,7 +11,7 @@ import msgspec
 from userkeep.api.common import DatedList
 from userkeep.api.operation import APIOperation
 from userkeep.domain.errors import BadRequest, InvalidField, UserkeepError
-from userkeep.domain.values.json_text import deeper_than, half_surrogate_at
+from userkeep.domain.values.json_text import find_half_surrogate, find_too_deep
 from userkeep.domain.values.metadata import MAX_DEPTH
 
 _REVISION = re.compile(r'"(\d{1,18})"')
@@ -73,13 +73,13 @@ def read_body(body: bytes, decode: Any) -> Any:
     except UnicodeDecodeError as error:
         raise BadRequest("The body is not UTF-8.") from error
     except RecursionError as error:
-        field = deeper_than(body, MAX_DEPTH) or "the body"
+        field = find_too_deep(body, MAX_DEPTH) or "the body"
         raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field) from error
 
 
 def _unreadable(body: bytes, error: msgspec.DecodeError) -> UserkeepError:
     try:
-        path = half_surrogate_at(body)
+        path = find_half_surrogate(body)
     except (ValueError, RecursionError):
         path = None
     if path is None:

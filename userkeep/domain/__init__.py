@@ -1,5 +1,5 @@
-"""The nouns and the pure rules: what a user, a session, a message is, and what may be said of it.
+"""The nouns and their rules: users, sessions, messages, erasures, and how messages are searched.
 
-Nothing here reads a file, a socket, a clock or a setting; it imports the standard library and
-msgspec (for the types) and nothing else.
+Nothing here reads a file, a socket, a clock or a setting. It imports the standard library, msgspec
+(for the types) and a stemmer, and nothing else.
 """

@@ -1,9 +1,8 @@
-"""An erasure: the act of deleting a user, a session or a message.
+"""An erasure: the record of the deletion of a user, a session or a message.
 
-It begins when its subject is marked and hidden, goes on in batches, and is `deleted` when the last
-row is gone. It can be stopped at any point and taken up again, and it is what DELETE answers with.
-Deleted rows remain in the files, where no query finds them, until a purge has rewritten the files:
-then it is `purged`.
+It starts when its subject is marked and hidden, continues in batches, and is `deleted` when the
+last row is deleted. It can be interrupted at any point and resumed. Deleted rows remain in the
+files, where no query finds them, until a purge has rewritten the files: then it is `purged`.
 """
 
 from enum import StrEnum
@@ -22,7 +21,7 @@ class Subject(StrEnum):
 
 
 class ErasureState(StrEnum):
-    """How far an erasure is."""
+    """The state of an erasure."""
 
     DELETING = "deleting"
     DELETED = "deleted"
@@ -33,22 +32,22 @@ class Erasure(msgspec.Struct):
     """An erasure as stored.
 
     Attributes:
-        number: order of acceptance.
-        uuid: the erasure's own.
-        subject: what kind of thing is deleted.
+        number: the order of creation.
+        uuid: of the erasure.
+        subject: what is deleted; see Subject.
         subject_id: its id while `deleting`; None once `deleted`.
-        subject_hash: the keyed hash of that id (a message's: of its session's id).
+        subject_hash: the keyed hash of this id; of a message, of its session's id.
         subject_uuid: the uuid of what is deleted.
         state: see ErasureState.
-        hidden_at: when the last of what belongs to the subject was hidden from every reader.
+        hidden_at: when all data of the subject was hidden from readers.
         session_count, message_count: how many were deleted so far.
-        started_at, deleted_at: when it was accepted, and when the last row was gone.
-        lease_expires_at: until when the process that advances it has it for itself; None to whom
-            does not advance it.
-        purge_requested_at: when somebody asked for its purge at once, while they wait for it.
-        purge_uuid: the last purge that began after it was deleted.
-        skipped_steps: what that purge could not do, as JSON of SkippedStep; None: nothing.
-        purged_at: when nothing of it was in the files any more.
+        started_at, deleted_at: when it was created, and when the last row was deleted.
+        lease_expires_at: until when the process that advances it has exclusive access; None in any
+            other process.
+        purge_requested_at: when a client requested an immediate purge, until it is purged.
+        purge_uuid: the last purge that started after the deletion.
+        skipped_steps: what this purge could not do, as JSON of SkippedStep; None if nothing.
+        purged_at: when none of the deleted data was in the files any more.
     """
 
     number: int
@@ -71,15 +70,15 @@ class Erasure(msgspec.Struct):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the last row is gone."""
+        """Whether the last row is deleted."""
         return self.state != ErasureState.DELETING
 
     @property
     def waits_for_purge(self) -> bool:
-        """Whether somebody has asked for its purge, which has not ended yet."""
+        """Whether a client requested its purge, and it is not purged yet."""
         return self.purge_requested_at is not None and self.purged_at is None
 
     @property
     def is_hidden(self) -> bool:
-        """Whether nothing of the subject can be read any more: DELETE may answer."""
+        """Whether no data of the subject can be read any more, so that DELETE may respond."""
         return self.hidden_at is not None

@@ -1,7 +1,7 @@
 """The errors, as a short tree. The docstring of each class is its default message.
 
-Every error has a stable `code`, which clients may branch on, and may name the `fields` at fault.
-The HTTP status of each error is in `http.errors`.
+Every error has a stable `code`, which clients may branch on, and may name the invalid `fields`. The
+HTTP statuses of errors are in `http.errors`.
 """
 
 from typing import ClassVar

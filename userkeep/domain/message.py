@@ -8,8 +8,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import check_uuid
-from userkeep.domain.values.json_text import deeper_than
-from userkeep.domain.values.metadata import MAX_DEPTH, Metadata, stored_metadata
+from userkeep.domain.values.json_text import find_too_deep
+from userkeep.domain.values.metadata import MAX_DEPTH, Metadata, encode_metadata
 from userkeep.domain.values.text import MAX_CONTENT_BYTES, check_content, check_name
 from userkeep.domain.values.times import EARLIEST, LATEST, Instant, from_datetime
 
@@ -30,23 +30,24 @@ _ROLE_TYPE_OF_ZEP_ROLE = {
 
 
 def role_type_of(role: str) -> RoleType:
-    """What a free-text role means to those who only send one, as Zep 0.x clients do."""
+    """Return the role type of a free-text role, for clients that send no role type (Zep 0.x)."""
     return _ROLE_TYPE_OF_ZEP_ROLE.get(role.lower(), "norole")  # type: ignore[return-value]
 
 
 class Message(msgspec.Struct):
-    """A message as stored; which session it belongs to is known to whoever asked for it.
+    """A message as stored, without its session, which the reader knows.
 
     Attributes:
-        seq: 1, 2, 3 … in the order of arrival, which is the order of reading; assigned without
-            gaps, and the number of a deleted message stays unused for ever.
-        uuid: the caller's, unique in the session, or a version 7 one of the server's.
-        role: free text; `role_type`: what the role means to a model.
-        token_count: the caller's; the server has no tokenizer.
-        created_at: the server's time, or the caller's where a history is filled in.
+        seq: 1, 2, 3 … in the order of arrival, which is the order of reading. Numbers are assigned
+            without gaps, and the number of a deleted message is never used again.
+        uuid: the app's, unique in the session, or one of the server's, of version 7.
+        role: free text.
+        role_type: the role for a model.
+        token_count: the app's; the server does not count tokens.
+        created_at: the server's time, or the app's, for imported history.
         metadata: a JSON object as text, or None.
-        content: what was said.
-        data: opaque JSON text that a framework wants back byte for byte.
+        content: the text of the message.
+        data: opaque JSON text that a framework gets back byte for byte.
     """
 
     seq: int
@@ -81,11 +82,16 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     metadata: Metadata | None = None
     data: Raw | UnsetType = UNSET
 
-    def stored(self, seq: int, uuid: str, now: Instant, field: str) -> Message:
-        """The message to store, checked; `uuid` and `now` serve where the caller gave none.
+    def to_message(self, seq: int, uuid: str, now: Instant, field: str) -> Message:
+        """Check the fields, and return the message to store.
+
+        Args:
+            seq: its number.
+            uuid, now: for a message without a uuid or a time.
+            field: the path of the message in the request, such as `messages[3]`.
 
         Raises:
-            InvalidField: naming the place, with `field` (`messages[3]`) before it.
+            InvalidField: naming the field, by its path.
         """
         return Message(
             seq=seq,
@@ -96,7 +102,7 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             created_at=now
             if self.created_at is None
             else check_created_at(self.created_at, f"{field}.created_at"),
-            metadata=stored_metadata(self.metadata, f"{field}.metadata"),
+            metadata=encode_metadata(self.metadata, f"{field}.metadata"),
             content=check_content(self.content, f"{field}.content"),
             data=check_data(self.data, f"{field}.data"),
         )
@@ -111,7 +117,7 @@ class MessageChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def check_token_count(count: int | None, field: str) -> int | None:
-    """A count of tokens is a whole number of 32 bits, not negative.
+    """Check that a token count is a non-negative integer of 31 bits.
 
     Raises:
         InvalidField: naming `field`.
@@ -122,19 +128,19 @@ def check_token_count(count: int | None, field: str) -> int | None:
 
 
 def check_created_at(moment: datetime, field: str) -> Instant:
-    """A time that a caller gives must lie between the years 1 and 9999 in UTC, too.
+    """Return a time, which must be between the years 1 and 9999 in UTC.
 
     Raises:
         InvalidField: naming `field`.
     """
     instant = from_datetime(moment)
     if not EARLIEST <= instant <= LATEST:
-        raise InvalidField(f"{field} lies outside the years 1 to 9999 in UTC.", field)
+        raise InvalidField(f"{field} must be between the years 1 and 9999 in UTC.", field)
     return instant
 
 
 def check_data(data: Raw | UnsetType, field: str) -> str | None:
-    """Opaque JSON of up to 1 MiB, as the text that came; `null` is none.
+    """Return opaque JSON of up to 1 MiB as the text that was sent; `null` is None.
 
     Raises:
         InvalidField: naming `field`.
@@ -144,7 +150,7 @@ def check_data(data: Raw | UnsetType, field: str) -> str | None:
     text = bytes(data)
     if len(text) > MAX_CONTENT_BYTES:
         raise InvalidField(f"{field} is larger than 1 MiB.", field)
-    if deeper_than(text, MAX_DEPTH) is not None:
+    if find_too_deep(text, MAX_DEPTH) is not None:
         raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
     try:
         return None if text == b"null" else text.decode()

@@ -1,7 +1,7 @@
-"""A purge: writing the files anew, so that what was deleted is no longer in them.
+"""A purge: rewrite the database files, so that deleted data is no longer in them.
 
-It costs a copy of the whole database, during which nobody writes. So several erasures share one,
-and it waits for a good moment: see `is_due`.
+It costs a copy of the whole database, during which there are no writes. So several erasures share a
+purge, and it waits for a good moment: see `Schedule.is_due`.
 """
 
 import re
@@ -12,14 +12,14 @@ import msgspec
 from userkeep.domain.values.times import Instant, to_datetime
 
 IDLE_S = 10.0
-"""After so long without a request nobody minds."""
+"""A server without requests for this long may be purged early."""
 
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _DAY_MINUTES = 24 * 60
 
 
 class SkippedStep(msgspec.Struct):
-    """A step that a purge could not do, and the reason, as a sentence for an operator."""
+    """A step that a purge could not do, and the reason, as a sentence for the operator."""
 
     step: str
     reason: str
@@ -40,13 +40,13 @@ class PurgeStatus(msgspec.Struct):
 
 
 class Window(NamedTuple):
-    """A time of the day, UTC, in minutes since midnight; it may go past midnight."""
+    """A time window of each day, in minutes since midnight UTC; it may include midnight."""
 
     begins: int
     ends: int
 
-    def holds(self, instant: Instant) -> bool:
-        """Whether it is that time of the day."""
+    def contains(self, instant: Instant) -> bool:
+        """Whether a time is in the window."""
         moment = to_datetime(instant)
         minute = moment.hour * 60 + moment.minute
         if self.begins < self.ends:
@@ -54,8 +54,8 @@ class Window(NamedTuple):
         return minute >= self.begins or minute < self.ends
 
 
-def read_window(text: str) -> Window | None:
-    """A window as it is set, such as `01:00-05:00`; None where the text is none."""
+def parse_window(text: str) -> Window | None:
+    """Parse a window such as `01:00-05:00`; return None if the text is not one."""
     match = _WINDOW.fullmatch(text)
     if match is None:
         return None
@@ -66,12 +66,12 @@ def read_window(text: str) -> Window | None:
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When an instance purges.
+    """When an instance is purged.
 
     Attributes:
-        within_us: how long an erasure waits for its purge at most, in a database that is not large.
-        large_bytes: from this size on a purge takes so long that it waits for the window.
-        window: the time of the day for a large database.
+        within_us: how long an erasure waits for its purge at most, if the database is not large.
+        large_bytes: the size from which a database is large, and is purged in the window only.
+        window: the time of the day for large databases.
         idle_s: a server without requests for this long purges what is not yet due.
     """
 
@@ -81,11 +81,14 @@ class Schedule(msgspec.Struct, frozen=True):
     idle_s: float = IDLE_S
 
     def is_due(self, oldest_at: Instant, now: Instant, size_bytes: int, idle_s: float) -> bool:
-        """Whether to purge now what has waited since a time.
+        """Whether to purge now.
 
         Args:
-            idle_s: for how long nobody has asked this server for anything.
+            oldest_at: since when the oldest erasure or edit waits for a purge.
+            now: the time.
+            size_bytes: the size of the database.
+            idle_s: how long this server has had no requests.
         """
         if size_bytes >= self.large_bytes:
-            return self.window.holds(now)
+            return self.window.contains(now)
         return idle_s >= self.idle_s or now >= oldest_at + self.within_us

@@ -1,4 +1,4 @@
-"""For whom an operation runs, and under which rules of the instance."""
+"""The project in which an operation runs, and the rules of the instance."""
 
 import msgspec
 
@@ -9,16 +9,16 @@ from userkeep.domain.values.times import HOUR
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What an instance has settled, as far as operations depend on it.
+    """The settings and secrets of an instance that operations depend on.
 
     Attributes:
-        id_hash: the keyed hash of ids of what was deleted.
-        request_hash: the keyed hash of requests that carry an Idempotency-Key.
+        id_hash: the keyed hash of deleted ids.
+        request_hash: the keyed hash of requests with an Idempotency-Key.
         analyzer: turns texts into terms, in the instance's language.
-        memory_window: how many messages a memory holds when nobody says how many.
-        tombstone_ttl_us: how long, in microseconds, a deleted id refuses to come back by itself.
-        idempotency_ttl_us: how long, in microseconds, an Idempotency-Key is remembered.
-        purges: when what was deleted is purged from the files.
+        purges: when deleted data is purged from the files.
+        memory_window: the default number of messages in a memory.
+        tombstone_ttl_us: how long a deleted id cannot be recreated implicitly, in microseconds.
+        idempotency_ttl_us: how long the record of an Idempotency-Key is kept, in microseconds.
     """
 
     id_hash: KeyedHash

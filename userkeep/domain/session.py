@@ -1,4 +1,4 @@
-"""A session: one conversation, with or without an owner."""
+"""A session: one conversation, with or without a user."""
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,16 +12,18 @@ class Session(msgspec.Struct):
     """A session as stored.
 
     Attributes:
-        number: order of creation; never reused, gaps allowed.
-        session_id: the caller's own or made by the server, unique in the project.
-        user_id: the owner. It may be set once, from none to a user, and never changes after:
-            else what a framework created without an owner could never be deleted with its user.
-        metadata: a JSON object as text; None and `{}` differ on Zep's wire.
-        state: `deleting` hides the session and all in it from every reader and writer.
-        message_count: how many messages there are.
-        last_seq: the number of the newest message ever; those of deleted ones are not used again.
-        ended_at: set when the app has ended the session; nothing is appended after.
-        updated_at: moves with every change and every append; `revision` with changes alone.
+        number: the order of creation; never reused, with gaps.
+        session_id: the app's, or the server's if the app has given none; unique in the project.
+        uuid: of version 7; it distinguishes sessions that had the same session_id.
+        user_id: the owner. A session without one, as frameworks create them, can be given one
+            later, so that it is deleted with its user. After that the owner never changes.
+        metadata: a JSON object as text; None and `{}` differ in Zep's API.
+        state: `deleting` hides the session and its messages from all readers and writers.
+        revision: counts updates, from 1.
+        message_count: the number of messages.
+        last_seq: the greatest `seq` that was assigned; numbers of deleted messages are not reused.
+        ended_at: when the app ended the session; nothing can be appended after that.
+        updated_at: the time of the last update or append.
     """
 
     number: int
@@ -46,7 +48,7 @@ class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     metadata: Metadata | None = None
 
     def check(self) -> None:
-        """Refuse what cannot be stored.
+        """Check the ids.
 
         Raises:
             InvalidField: naming the field.

@@ -1,7 +1,7 @@
-"""A user: one of the people an app talks to, the owner of their sessions.
+"""A user: a person who uses the app, and the owner of sessions.
 
-The caller's own `user_id` is the address; the `uuid` is the server's and distinguishes namesakes:
-who is deleted and added again under the same `user_id` is somebody else and gets another uuid.
+The `user_id` is the app's, and identifies the user in requests. The `uuid` is the server's: a user
+who is created again under the `user_id` of a deleted user is another user, with another uuid.
 """
 
 from enum import StrEnum
@@ -16,7 +16,7 @@ from userkeep.domain.values.times import Instant
 
 
 class State(StrEnum):
-    """Where a user or a session stands."""
+    """The state of a user or a session."""
 
     ACTIVE = "active"
     DELETING = "deleting"
@@ -26,12 +26,12 @@ class User(msgspec.Struct):
     """A user as stored.
 
     Attributes:
-        number: order of creation; never reused, gaps allowed.
-        user_id: the caller's own, unique in the project.
-        uuid: version 7.
-        metadata: a JSON object as text, or None where none was ever given.
-        state: `deleting` once the erasure is accepted; the user is not visible from then on.
-        revision: counts changes of these fields, from 1.
+        number: the order of creation; never reused, with gaps.
+        user_id: the app's, unique in the project.
+        uuid: of version 7.
+        metadata: a JSON object as text, or None if there never was any.
+        state: `deleting` hides the user from all readers and writers.
+        revision: counts updates, from 1.
     """
 
     number: int
@@ -57,7 +57,7 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     metadata: Metadata | None = None
 
     def check(self) -> None:
-        """Refuse what cannot be stored.
+        """Check the fields, except metadata.
 
         Raises:
             InvalidField: naming the field.
@@ -85,7 +85,7 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def check_names(fields: NewUser | UserFields | UserChange) -> None:
-    """Refuse names and e-mail addresses that cannot be stored.
+    """Check names and e-mail addresses.
 
     Raises:
         InvalidField: naming the field.
@@ -96,6 +96,6 @@ def check_names(fields: NewUser | UserFields | UserChange) -> None:
             check_name(value, field)
 
 
-def folded_email(email: str | None) -> str | None:
-    """What an e-mail address is compared by: without regard to case."""
+def fold_email(email: str | None) -> str | None:
+    """Return an e-mail address in the form in which addresses are compared: without case."""
     return None if email is None else email.casefold()

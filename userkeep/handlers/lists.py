@@ -5,8 +5,8 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from userkeep.api.common import DatedList, FilteredList, ListQuery, Page
-from userkeep.domain.values.filters import read_list_filter
-from userkeep.domain.values.paging import PageRequest, read_cursor, write_cursor
+from userkeep.domain.values.filters import parse_list_filter
+from userkeep.domain.values.paging import PageRequest, decode_cursor, encode_cursor
 from userkeep.handlers.values import optional_instant
 
 Row = TypeVar("Row")
@@ -21,7 +21,7 @@ def page_request(query: ListQuery, filters: dict[str, Any] | None = None) -> Pag
     """
     after = None
     if query.cursor is not None:
-        after = read_cursor(query.cursor, query.order, filters)
+        after = decode_cursor(query.cursor, query.order, filters)
     return PageRequest(limit=query.limit, order=query.order, after=after)
 
 
@@ -35,7 +35,7 @@ def serialize_page(
     """Return the page to send; `rows` has one more than requested where there is a next page."""
     shown = rows[: request.limit]
     is_last = len(rows) <= request.limit
-    cursor = None if is_last else write_cursor(request.order, filters, number(shown[-1]))
+    cursor = None if is_last else encode_cursor(request.order, filters, number(shown[-1]))
     return Page(items=[serialize(row) for row in shown], next=cursor)
 
 
@@ -44,10 +44,10 @@ def dated_filters(query: DatedList) -> dict[str, Any]:
     return {
         "created_after_at": optional_instant(query.created_after or None),
         "created_before_at": optional_instant(query.created_before or None),
-        "filter": read_list_filter(query.filter, query.metadata),
+        "filter": parse_list_filter(query.filter, query.metadata),
     }
 
 
 def metadata_filter(query: FilteredList) -> dict[str, Any]:
     """Return the filter of a list that has no other, by its name in the SQL queries."""
-    return {"filter": read_list_filter(query.filter, {})}
+    return {"filter": parse_list_filter(query.filter, {})}

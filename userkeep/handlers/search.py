@@ -4,17 +4,17 @@ import msgspec
 
 from userkeep.api import search as wire
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.filters import read_filter
+from userkeep.domain.values.filters import parse_filter
 from userkeep.handlers.calls import Call, Handler
 from userkeep.handlers.messages import serialize_message
 from userkeep.handlers.values import optional_instant
-from userkeep.services.search import Asked, Hit, find
+from userkeep.services.search import Hit, SearchRequest, find
 
 
 def search(tx: Transaction, call: Call) -> wire.Hits:
     """Search messages."""
     body: wire.Search = call.body
-    asked = Asked(
+    wanted = SearchRequest(
         query=body.query,
         user_id=body.user_id,
         session_id=body.session_id,
@@ -22,11 +22,11 @@ def search(tx: Transaction, call: Call) -> wire.Hits:
         role_weights={str(role): weight for role, weight in body.role_weights.items()},
         created_after_at=optional_instant(body.created_after),
         created_before_at=optional_instant(body.created_before),
-        filter=None if body.filter is None else read_filter(body.filter),
+        filter=None if body.filter is None else parse_filter(body.filter),
         limit=body.limit,
         explain=body.explain,
     )
-    hits = find(tx, asked)
+    hits = find(tx, wanted)
     return wire.Hits(items=[serialize_hit(hit, explain=body.explain) for hit in hits])
 
 

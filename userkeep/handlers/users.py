@@ -4,7 +4,7 @@ from userkeep.api import users as wire
 from userkeep.api.common import Page
 from userkeep.api.sessions import Session
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.user import User, folded_email
+from userkeep.domain.user import User, fold_email
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.domain.values.times import to_datetime
 from userkeep.handlers.calls import Call, Handler, StartedJob
@@ -30,7 +30,7 @@ def add(tx: Transaction, call: Call) -> wire.User:
 def list_(tx: Transaction, call: Call) -> Page[wire.User]:
     """List users."""
     query: wire.ListUsers = call.query
-    filters = {"email_folded": folded_email(query.email), **dated_filters(query)}
+    filters = {"email_folded": fold_email(query.email), **dated_filters(query)}
     request = page_request(query, filters)
     return serialize_page(users.page(tx, request, **filters), request, serialize_user, filters)
 

@@ -22,7 +22,7 @@ from userkeep.domain.errors import BadRequest, InvalidField
 from userkeep.domain.message import NewMessage
 from userkeep.domain.user import NewUser
 from userkeep.domain.values.ids import check_id
-from userkeep.domain.values.metadata import Metadata, stored_metadata
+from userkeep.domain.values.metadata import Metadata, encode_metadata
 from userkeep.domain.values.times import EARLIEST
 
 FORMAT = 1
@@ -161,10 +161,10 @@ def _checked(value: Any) -> Any:
             )
         case NewUser():
             value.check()
-            stored_metadata(value.metadata, "user.metadata")
+            encode_metadata(value.metadata, "user.metadata")
         case ImportedSession():
             check_id(value.session_id, "session.session_id")
-            stored_metadata(value.metadata, "session.metadata")
+            encode_metadata(value.metadata, "session.metadata")
         case NewMessage():
             _check_message(value)
     return value
@@ -175,5 +175,5 @@ def _check_message(message: NewMessage) -> None:
         raise InvalidField(
             "message.uuid is missing; it identifies a message that exists already.", "message.uuid"
         )
-    stored = message.stored(1, message.uuid, EARLIEST, "message")
+    stored = message.to_message(1, message.uuid, EARLIEST, "message")
     message.uuid = stored.uuid  # in lower case, as the instance returns it

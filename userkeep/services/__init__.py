@@ -1,5 +1,5 @@
-"""What may be done, one module per noun; each operation is a function of a transaction.
+"""The operations on each noun, as functions of a transaction.
 
-A service knows no database (it names queries), no HTTP (it raises domain errors) and no setting
-(the rules come with the scope). Everything that an operation does happens, or nothing.
+A service knows no database (it names queries), no API (it raises domain errors) and no settings
+(the rules come with the scope). An operation is committed as a whole, or rolled back.
 """

@@ -1,30 +1,30 @@
-"""What changes of any resource have in common: the revision they were made to, and merging."""
+"""What updates of all resources have in common: checking the revision, and merging metadata."""
 
 from typing import Any
 
 from msgspec import UNSET
 
 from userkeep.domain.errors import RevisionMismatch
-from userkeep.domain.values.metadata import Merge, check_json, read_metadata, stored_metadata
+from userkeep.domain.values.metadata import Merge, check_json, decode_metadata, encode_metadata
 
 
-def check_revision(present: int, expected: int | None) -> None:
-    """Refuse a change that was made to another revision.
+def check_revision(current: int, expected: int | None) -> None:
+    """Reject an update of another revision than the current one.
 
     Raises:
-        RevisionMismatch: naming the present one.
+        RevisionMismatch: with the current revision.
     """
-    if expected is not None and expected != present:
+    if expected is not None and expected != current:
         raise RevisionMismatch(
-            f"The revision is {present}, not {expected}. Read the resource again, then retry."
+            f"The revision is {current}, not {expected}. Read the resource again, then retry."
         )
 
 
-def merged(stored: str | None, change: Any, merge: Merge) -> str | None:
-    """What is stored after a change of metadata: UNSET keeps it, None removes it."""
+def merge_metadata(stored: str | None, change: Any, merge: Merge) -> str | None:
+    """Return the metadata to store after a change: UNSET keeps it, None removes it."""
     if change is UNSET:
         return stored
     if change is None:
         return None
     check_json(change, "metadata")
-    return stored_metadata(merge(read_metadata(stored), change))
+    return encode_metadata(merge(decode_metadata(stored), change))

@@ -1,4 +1,4 @@
-"""Memory: what a reader gets for the next prompt. Computed, not stored."""
+"""Memory: the messages for the next prompt. It is computed, not stored."""
 
 from userkeep.domain.message import Message
 from userkeep.domain.transaction import Transaction
@@ -6,10 +6,11 @@ from userkeep.services import messages
 
 
 def get(tx: Transaction, session_id: str, last: int | None = None) -> list[Message]:
-    """The newest messages of a session, oldest first.
+    """Return the newest messages of a session, oldest first.
 
     Args:
-        last: how many; the instance's window where it is not said.
+        session_id: the session.
+        last: how many; by default the instance's memory window.
 
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
@@ -21,4 +22,5 @@ def get(tx: Transaction, session_id: str, last: int | None = None) -> list[Messa
         limit=tx.scope.rules.memory_window if last is None else last,
     )
     newest.reverse()
-    return messages.known(tx, session_id, newest)
+    messages.check_session_if_empty(tx, session_id, newest)
+    return newest

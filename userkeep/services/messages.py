@@ -1,4 +1,4 @@
-"""Messages: appending them in order, reading, editing and listing them."""
+"""Messages: append, read, edit and list them. `services.erasures` deletes them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from userkeep.domain.values.paging import PageRequest
 from userkeep.domain.values.text import check_content, check_name
 from userkeep.services import changes, indexing, sessions, tombstones, users
 
-_MOST_LOOKS = 5
+_MAX_TRIES = 5
 
 
 class _Reserved(msgspec.Struct):
@@ -29,7 +29,7 @@ class _Reserved(msgspec.Struct):
 
 
 class _Added(NamedTuple):
-    """What is about to be added to a session: how many messages, and their length for ranking."""
+    """What is added to a session: the number of messages, and their length for ranking."""
 
     messages: int
     length: int
@@ -41,46 +41,47 @@ def append(
     new: Sequence[NewMessage],
     *,
     user_id: str | None = None,
-    may_open_session: bool,
+    may_create_session: bool,
 ) -> list[Message]:
-    """Append messages, all or none, with numbers that follow each other.
+    """Append messages with consecutive numbers, all or none.
 
     Args:
-        session_id: the session; one that does not exist is opened, if that is allowed.
-        new: any number of messages; none at all touches the session (or opens it).
-        user_id: whose session it is: added if unknown; the owner of a session without one.
-        may_open_session: whether an unknown session is opened.
+        session_id: the session.
+        new: the messages. Without any, the session is created or its `updated_at` is set.
+        user_id: the session's user, who is created if unknown, and becomes the owner of a session
+            without one.
+        may_create_session: whether a missing session is created.
 
     Raises:
         NotFound: there is no such session. Gone: it, or the user, is being or was deleted.
-        Conflict: the session has ended, or has another owner. AlreadyExists: a uuid is taken.
-        InvalidField: naming the field, as `messages[3].content`.
+        Conflict: the session has ended, or has another owner. AlreadyExists: a uuid is used.
+        InvalidField: naming the field, by its path (`messages[3].content`).
     """
     if user_id is not None:
         check_id(user_id, "user_id")
     analyzer = tx.scope.rules.analyzer
     entries = [make_entry(analyzer, each.role, each.role_type, each.content) for each in new]
     added = _Added(len(new), sum(each.length for each in entries))
-    last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_open=may_open_session)
+    last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_create=may_create_session)
     first_seq = last_seq - len(new) + 1
     messages = [
-        message.stored(first_seq + place, tx.new_uuid(), tx.now, f"messages[{place}]")
-        for place, message in enumerate(new)
+        message.to_message(first_seq + index, tx.new_uuid(), tx.now, f"messages[{index}]")
+        for index, message in enumerate(new)
     ]
     rows = [
         _row(session_id, message, entry, search_scope)
         for message, entry in zip(messages, entries, strict=True)
     ]
-    _insert(tx, rows, may_be_taken=any(each.uuid for each in new))
+    _insert(tx, rows, may_exist=any(each.uuid for each in new))
     tx.search_index.add(session_id, search_scope, list(enumerate(entries, first_seq)))
     return messages
 
 
 def get(tx: Transaction, session_id: str, uuid: str) -> Message:
-    """One message.
+    """Return a message.
 
     Raises:
-        NotFound: there is none. Gone: its session is being deleted.
+        NotFound: there is no such message. Gone: its session is being deleted.
     """
     message = None
     if is_uuid(uuid):
@@ -99,7 +100,7 @@ def get(tx: Transaction, session_id: str, uuid: str) -> Message:
 def update(
     tx: Transaction, session_id: str, uuid: str, change: MessageChange, merge: Merge
 ) -> Message:
-    """Change the role, the content or the metadata of a message.
+    """Edit the role, the content or the metadata of a message.
 
     Raises:
         NotFound, Gone: as for `get`. InvalidField: naming the field.
@@ -112,12 +113,12 @@ def update(
         content=message.content
         if change.content is UNSET
         else check_content(change.content, "content"),
-        metadata=changes.merged(message.metadata, change.metadata, merge),
+        metadata=changes.merge_metadata(message.metadata, change.metadata, merge),
     )
     indexing.change(tx, session_id, message, after)
     if after != message:
         tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
-    changed = tx.fetch_one(
+    updated = tx.fetch_one(
         "set_message",
         Message,
         session_id=session_id,
@@ -126,39 +127,41 @@ def update(
         content=after.content,
         metadata=after.metadata,
     )
-    return changed or message
+    return updated or message
 
 
 def page(
     tx: Transaction, session_id: str, page: PageRequest, filter: Node | None = None
 ) -> list[Message]:
-    """Messages by `seq`: one more than the page's limit where more are left.
+    """Return messages in the order of `seq`: one more than the limit if there are more.
 
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
     if filter is not None:
-        # First, because to find nothing says nothing of the session, and may have taken long.
+        # First: a filter that finds nothing may take long, and does not mean a missing session.
         sessions.get(tx, session_id)
         return select(tx, session_id, filter=filter, **page.values)
-    return known(tx, session_id, select(tx, session_id, **page.values))
+    messages = select(tx, session_id, **page.values)
+    check_session_if_empty(tx, session_id, messages)
+    return messages
 
 
-def known(tx: Transaction, session_id: str, messages: list[Message]) -> list[Message]:
-    """The messages of a session that was read; no messages may mean that there is no session.
+def check_session_if_empty(tx: Transaction, session_id: str, messages: list[Message]) -> None:
+    """Check that a session exists, if reading it returned no messages.
 
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
     if not messages:
         sessions.get(tx, session_id)
-    return messages
 
 
 def select(tx: Transaction, session_id: str, **values: Any) -> list[Message]:
-    """Messages of a session in one statement; none where it is unknown or being deleted.
+    """Return messages of a session, in one statement; none if it is missing or being deleted.
 
     Args:
+        session_id: the session.
         values: `after` or `before` a seq (exclusive), `filter`, `descending`, `limit`, `offset`.
     """
     return tx.fetch_all("list_messages", Message, session_id=session_id, **values)
@@ -170,14 +173,17 @@ def _reserve(
     added: _Added,
     user_id: str | None,
     *,
-    may_open: bool,
+    may_create: bool,
 ) -> tuple[int, int]:
-    """The last of the numbers for new messages, in a session that is there or is opened; and where
-    in the index its messages are.
+    """Reserve numbers for new messages in a session, which is created if it is missing.
 
-    Others may open, clear or end it between any two statements: then we look again.
+    Concurrent writers may create, delete or end the session between any two statements; then it
+    tries again.
+
+    Returns:
+        The last number, and the session's search scope.
     """
-    for _ in range(_MOST_LOOKS):
+    for _ in range(_MAX_TRIES):
         owner = _owner_to_lock(tx, session_id, user_id)
         reserved = tx.fetch_one(
             "reserve_seqs",
@@ -193,12 +199,13 @@ def _reserve(
                 return reserved.last_seq, reserved.search_scope
             _check_or_set_owner(tx, session_id, reserved, owner, added.messages)
             return reserved.last_seq, owner.number
-        _check_can_be_opened(tx, session_id, is_allowed=may_open)
-        if owner is not None or user_id is None:  # else it was theirs until a moment ago
-            opened = _open(tx, session_id, added, owner)
-            if opened is not None:
-                return opened.last_seq, owner.number if owner else -opened.number
-    raise Conflict("The session is opened and closed by others all the time; try again.")
+        _check_can_be_created(tx, session_id, is_allowed=may_create)
+        # A user_id without a locked owner: the session was the user's, and was just deleted.
+        if owner is not None or user_id is None:
+            session = _create(tx, session_id, added, owner)
+            if session is not None:
+                return session.last_seq, owner.number if owner else -session.number
+    raise Conflict("Too many concurrent changes of this session. Try again.")
 
 
 def _owner_to_lock(tx: Transaction, session_id: str, user_id: str | None) -> User | None:
@@ -216,9 +223,9 @@ def _owner_to_lock(tx: Transaction, session_id: str, user_id: str | None) -> Use
 
 
 def _check_owner(reserved: _Reserved, user_id: str | None) -> None:
-    """Their session was theirs a moment ago, when its user was not held for it."""
+    """Check that a session still has the user as its owner, who is not locked."""
     if user_id is not None and reserved.user_id != user_id:
-        raise Conflict("The session was opened anew by somebody else; try again.", "user_id")
+        raise Conflict("The session was created again for another user. Try again.", "user_id")
 
 
 def _check_or_set_owner(
@@ -238,10 +245,10 @@ def _check_or_set_owner(
     )
 
 
-def _check_can_be_opened(tx: Transaction, session_id: str, *, is_allowed: bool) -> None:
-    """Refuse where a session is there that takes nothing, or where none may be opened.
+def _check_can_be_created(tx: Transaction, session_id: str, *, is_allowed: bool) -> None:
+    """Check that a missing session may be created, and that an existing one has not ended.
 
-    One that has been opened since it was not found is no reason.
+    A session that was created since it was not found is accepted.
     """
     try:
         session = sessions.get(tx, session_id)
@@ -254,16 +261,16 @@ def _check_can_be_opened(tx: Transaction, session_id: str, *, is_allowed: bool) 
         raise Conflict("The session has ended; nothing can be appended to it.")
 
 
-def _open(tx: Transaction, session_id: str, added: _Added, owner: User | None) -> Session | None:
-    """A new session; None where another writer has opened it since we looked."""
+def _create(tx: Transaction, session_id: str, added: _Added, owner: User | None) -> Session | None:
+    """Create a session; return None if a concurrent write has created it."""
     check_id(session_id, "session_id")
-    opened = sessions.insert(
+    session = sessions.insert(
         tx, session_id, owner, message_count=added.messages, total_length=added.length
     )
-    if opened is not None:
-        # Only now: till the row was ours, the id could be used and deleted.
+    if session is not None:
+        # Only now: before the insert, the session could be created and deleted by others.
         tombstones.check(tx, "session", session_id)
-    return opened
+    return session
 
 
 def _row(session_id: str, message: Message, entry: IndexEntry, search_scope: int) -> dict[str, Any]:
@@ -285,8 +292,8 @@ def _row(session_id: str, message: Message, entry: IndexEntry, search_scope: int
     }
 
 
-def _insert(tx: Transaction, rows: list[dict[str, Any]], *, may_be_taken: bool) -> None:
-    if not may_be_taken:
+def _insert(tx: Transaction, rows: list[dict[str, Any]], *, may_exist: bool) -> None:
+    if not may_exist:
         tx.defer_many("add_message", rows)
     elif tx.execute_many("add_message", rows) != len(rows):
-        raise AlreadyExists("A message with one of these uuids is in the session already.", "uuid")
+        raise AlreadyExists("A message with one of these uuids is already in the session.", "uuid")

@@ -25,24 +25,24 @@ from userkeep.domain.values.times import Instant
 from userkeep.services import sessions, users
 
 MAX_QUERY_LENGTH = 10_000
-"""Characters: more than anybody types, and room for a message as the question."""
+"""In characters; enough for a whole message as the query."""
 
 _FIRST_BATCH = 50
-_BATCHES_GROW = 4
+_BATCH_GROWTH = 4
 
 
-class Asked(msgspec.Struct, kw_only=True):
-    """What is searched for.
+class SearchRequest(msgspec.Struct, kw_only=True):
+    """What to search for.
 
     Attributes:
-        query: the words; None for the newest messages.
-        user_id, session_id: where: with neither, in the whole project.
-        roles: only what these role types said; None for all.
-        role_weights: by role type, in place of those that ranking has.
+        query: the text; None for the newest messages.
+        user_id, session_id: of whose messages; without both, of all of the project.
+        roles: only messages of these role types; None for all.
+        role_weights: by role type, instead of the default weights.
         created_after_at, created_before_at: exclusive.
-        filter: what their metadata must be.
-        limit: how many hits at most.
-        explain: whether each hit says what its words give it.
+        filter: on the metadata of messages.
+        limit: the greatest number of hits.
+        explain: whether each hit shows what each word contributes.
     """
 
     query: str | None = None
@@ -58,7 +58,7 @@ class Asked(msgspec.Struct, kw_only=True):
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """What a message must be to be shown at all, by the names in the queries."""
+        """The conditions on each message, by their names in the queries."""
         return {
             "roles": None if self.roles is None else encode_json(self.roles).decode(),
             "created_after_at": self.created_after_at,
@@ -67,15 +67,15 @@ class Asked(msgspec.Struct, kw_only=True):
         }
 
 
-class Found(Message):
-    """A message, the session it is in, and the ordinal of the place where it was looked for."""
+class FoundMessage(Message):
+    """A message with its session, and the ordinal of the position where it was looked up."""
 
     session_id: str
     ordinal: int
 
 
-class WordPart(msgspec.Struct):
-    """What a word of the query gives a message: as it was written, how much, and from which seq."""
+class WordScore(msgspec.Struct):
+    """What a word of the query contributes to a message, and the seq of the message that has it."""
 
     word: str
     score: float
@@ -86,159 +86,164 @@ class Hit(msgspec.Struct):
     """A message that was found.
 
     Attributes:
-        message: what was found.
-        score: greater is better, among the hits of one search; 0 where there was no query.
-        snippet: why it was found, for people.
-        words: how the score came about, the greatest part first; times the weight.
-        weight: see MessageWeight; None where there was no query.
+        message: the message.
+        score: greater is better, among the hits of one search; 0 without a query.
+        snippet: the part of the message that shows why it was found.
+        words: what the words contribute before the weight, the greatest part first.
+        weight: see MessageWeight; None without a query.
     """
 
-    message: Found
+    message: FoundMessage
     score: float
     snippet: Snippet
-    words: list[WordPart]
+    words: list[WordScore]
     weight: MessageWeight | None
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """The part of the project that is searched: by the names in the queries, and in the index."""
+    """The part of the project that is searched: of a user, of a session, or all of it."""
 
-    of: dict[str, Any]
-    search_scope: int | None
+    user_id: str | None = None
+    session_id: str | None = None
+    search_scope: int | None = None
 
     @property
-    def index_part(self) -> tuple[int | None, str | None]:
-        """The search scope and the session that the index is asked for."""
-        return self.search_scope, self.of.get("session_id")
+    def owner(self) -> dict[str, Any]:
+        """The user or the session, by its name in the queries."""
+        return {"user_id": self.user_id, "session_id": self.session_id}
 
 
-class _Ranked(msgspec.Struct):
-    """A message on its way to be a hit."""
+class _Candidate(msgspec.Struct):
+    """A message with its score, which becomes a hit if it is among the best."""
 
     score: float
-    place: DocPosition
-    message: Found
+    position: DocPosition
+    message: FoundMessage
     weight: MessageWeight
 
     @property
-    def order(self) -> tuple[float, int, str, int]:
-        """Best first; of equals the newest."""
-        found = self.message
-        return -self.score, -found.created_at, found.session_id, -found.seq
+    def rank(self) -> tuple[float, int, str, int]:
+        """A key that sorts the best first; of equal scores the newest."""
+        message = self.message
+        return -self.score, -message.created_at, message.session_id, -message.seq
 
 
-def find(tx: Transaction, asked: Asked) -> list[Hit]:
-    """The messages that are meant, best first.
+def find(tx: Transaction, search: SearchRequest) -> list[Hit]:
+    """Return the best hits, best first.
 
     Raises:
-        NotFound: there is no such user or session. Gone: they are being deleted.
+        NotFound: there is no such user or session. Gone: it is being deleted.
         InvalidField: naming the field.
     """
-    _check(asked)
-    part = _part(tx, asked)
-    if asked.query is None:
-        return _newest(tx, asked, part)
-    return _best(tx, asked, asked.query, part)
+    _check(search)
+    part = _part(tx, search)
+    if search.query is None:
+        return _newest(tx, search, part)
+    return _best(tx, search, search.query, part)
 
 
-def _check(asked: Asked) -> None:
-    if asked.user_id is not None and asked.session_id is not None:
+def _check(search: SearchRequest) -> None:
+    if search.user_id is not None and search.session_id is not None:
         raise InvalidField("Give user_id or session_id, not both.", "user_id", "session_id")
     for field in ("query", "user_id", "session_id"):
-        check_characters(getattr(asked, field) or "", field)
-    if asked.query is not None and len(asked.query) > MAX_QUERY_LENGTH:
+        check_characters(getattr(search, field) or "", field)
+    if search.query is not None and len(search.query) > MAX_QUERY_LENGTH:
         raise InvalidField(f"query is longer than {MAX_QUERY_LENGTH:,} characters.", "query")
 
 
-def _part(tx: Transaction, asked: Asked) -> _Part:
-    if asked.user_id is not None:
-        user = users.get(tx, asked.user_id)
-        return _Part({"user_id": user.user_id}, user.number)
-    if asked.session_id is not None:
-        sessions.get(tx, asked.session_id)
-        of_session = {"session_id": asked.session_id}
-        return _Part(of_session, tx.fetch_one("search_scope", int, **of_session))
-    return _Part({}, None)
+def _part(tx: Transaction, search: SearchRequest) -> _Part:
+    if search.user_id is not None:
+        user = users.get(tx, search.user_id)
+        return _Part(user_id=user.user_id, search_scope=user.number)
+    session_id = search.session_id
+    if session_id is not None:
+        sessions.get(tx, session_id)
+        search_scope = tx.fetch_one("search_scope", int, session_id=session_id)
+        return _Part(session_id=session_id, search_scope=search_scope)
+    return _Part()
 
 
-def _newest(tx: Transaction, asked: Asked, part: _Part) -> list[Hit]:
-    rows = _newest_rows(tx, asked, part)
+def _newest(tx: Transaction, search: SearchRequest, part: _Part) -> list[Hit]:
+    analyzer = tx.scope.rules.analyzer
     return [
-        Hit(row, 0.0, make_snippet(row.content, frozenset(), tx.scope.rules.analyzer), [], None)
-        for row in rows
+        Hit(message, 0.0, make_snippet(message.content, frozenset(), analyzer), [], None)
+        for message in _newest_messages(tx, search, part)
     ]
 
 
-def _newest_rows(tx: Transaction, asked: Asked, part: _Part) -> list[Found]:
-    values = {"limit": asked.limit, **part.of, **asked.conditions}
-    if "user_id" in part.of:
-        return tx.fetch_all("newest_messages_of_user", Found, **values)
-    return tx.fetch_all("newest_messages", Found, **values)
+def _newest_messages(tx: Transaction, search: SearchRequest, part: _Part) -> list[FoundMessage]:
+    values = {"limit": search.limit, **part.owner, **search.conditions}
+    if part.user_id is not None:
+        return tx.fetch_all("newest_messages_of_user", FoundMessage, **values)
+    return tx.fetch_all("newest_messages", FoundMessage, **values)
 
 
-def _best(tx: Transaction, asked: Asked, query: str, part: _Part) -> list[Hit]:
-    question = _question(tx, asked, query, part)
-    stats = tx.fetch_one("corpus_stats", CorpusStats, **part.of) or CorpusStats(0, 0)
-    postings = tx.search_index.postings(question.terms, *part.index_part)
-    scores = score_postings(postings, len(question.terms), stats)
-    wanted = frozenset(question.terms)
-    written = list(question.terms.values())
+def _best(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> list[Hit]:
+    parsed = _parse(tx, search, query, part)
+    stats = tx.fetch_one("corpus_stats", CorpusStats, **part.owner) or CorpusStats(0, 0)
+    postings = tx.search_index.postings(parsed.terms, part.search_scope, part.session_id)
+    scores = score_postings(postings, len(parsed.terms), stats)
+    terms = frozenset(parsed.terms)
     return [
         Hit(
-            ranked.message,
-            ranked.score,
-            make_snippet(ranked.message.content, wanted, tx.scope.rules.analyzer),
-            _parts(scores, ranked, written) if asked.explain else [],
-            ranked.weight,
+            best.message,
+            best.score,
+            make_snippet(best.message.content, terms, tx.scope.rules.analyzer),
+            _word_scores(scores, best, parsed) if search.explain else [],
+            best.weight,
         )
-        for ranked in _ranked(tx, asked, question, scores)
+        for best in _best_candidates(tx, search, parsed, scores)
     ]
 
 
-def _question(tx: Transaction, asked: Asked, query: str, part: _Part) -> ParsedQuery:
-    words = tx.scope.rules.analyzer
-    in_query = words.query_terms(query)
-    names = tx.search_index.speaker_names(in_query, *part.index_part)
-    return ParsedQuery(query, in_query, names, asked.role_weights, words)
+def _parse(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> ParsedQuery:
+    analyzer = tx.scope.rules.analyzer
+    terms = analyzer.query_terms(query)
+    names = tx.search_index.speaker_names(terms, part.search_scope, part.session_id)
+    return ParsedQuery(query, terms, names, search.role_weights, analyzer)
 
 
-def _ranked(tx: Transaction, asked: Asked, question: ParsedQuery, scores: Scores) -> list[_Ranked]:
-    best: list[_Ranked] = []
-    for batch in _batches(scores, asked.limit):
-        best += _weighed(tx, asked, question, scores, batch)
-        best = sorted(best, key=attrgetter("order"))[: asked.limit]
-        possible = batch[-1][1] * question.max_weight
-        if len(best) == asked.limit and best[-1].score > possible:
+def _best_candidates(
+    tx: Transaction, search: SearchRequest, parsed: ParsedQuery, scores: Scores
+) -> list[_Candidate]:
+    best: list[_Candidate] = []
+    for batch in _batches(scores, search.limit):
+        best += _candidates(tx, search, parsed, scores, batch)
+        best = sorted(best, key=attrgetter("rank"))[: search.limit]
+        greatest_left = batch[-1][1] * parsed.max_weight
+        if len(best) == search.limit and best[-1].score > greatest_left:
             break
     return best
 
 
 def _batches(scores: Scores, limit: int) -> Iterator[list[tuple[DocPosition, float]]]:
-    """DocPositions with their scores, best first."""
-    known, size = 0, max(_FIRST_BATCH, 2 * limit)
-    while known < len(scores.totals):
+    """Yield positions with their scores in batches that grow, best first."""
+    done, size = 0, max(_FIRST_BATCH, 2 * limit)
+    while done < len(scores.totals):
         best = scores.best(size)
-        yield best[known:]
-        known, size = len(best), size * _BATCHES_GROW
+        yield best[done:]
+        done, size = len(best), size * _BATCH_GROWTH
 
 
-def _weighed(
+def _candidates(
     tx: Transaction,
-    asked: Asked,
-    question: ParsedQuery,
+    search: SearchRequest,
+    parsed: ParsedQuery,
     scores: Scores,
     batch: Sequence[tuple[DocPosition, float]],
-) -> Iterator[_Ranked]:
-    places = encode_json([scores.locate(place) for place, _score in batch]).decode()
-    rows = tx.fetch_all("found_messages", Found, places=places, **asked.conditions)
-    for row in rows:
-        place, score = batch[row.ordinal]
-        weight = question.weigh(row)
-        yield _Ranked(score * weight.total, place, row, weight)
+) -> Iterator[_Candidate]:
+    """Read the messages at positions, which may have none, and weigh them."""
+    positions = encode_json([scores.locate(position) for position, _score in batch]).decode()
+    messages = tx.fetch_all("messages_at", FoundMessage, positions=positions, **search.conditions)
+    for message in messages:
+        position, score = batch[message.ordinal]
+        weight = parsed.weigh(message)
+        yield _Candidate(score * weight.total, position, message, weight)
 
 
-def _parts(scores: Scores, ranked: _Ranked, written: Sequence[str]) -> list[WordPart]:
+def _word_scores(scores: Scores, hit: _Candidate, parsed: ParsedQuery) -> list[WordScore]:
+    words = list(parsed.terms.values())
     return [
-        WordPart(written[each.term], each.score, ranked.message.seq + each.offset)
-        for each in scores.explain(ranked.place)
+        WordScore(words[each.term], each.score, hit.message.seq + each.offset)
+        for each in scores.explain(hit.position)
     ]

@@ -1,4 +1,4 @@
-"""Sessions: opening, reading, changing, ending and listing them."""
+"""Sessions: create, read, update, end and list them. `services.erasures` deletes them."""
 
 from typing import Any
 
@@ -9,28 +9,29 @@ from userkeep.domain.session import NewSession, Session, SessionChange
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import check_id
-from userkeep.domain.values.metadata import Merge, stored_metadata
+from userkeep.domain.values.metadata import Merge, encode_metadata
 from userkeep.domain.values.paging import PageRequest
 from userkeep.services import changes, tombstones, users
 
 
 def add(tx: Transaction, new: NewSession) -> Session:
-    """Open a session.
+    """Create a session.
 
     Raises:
-        AlreadyExists: the id is taken. NotFound: there is no such user.
-        Gone: the user, or the id's former bearer, is being deleted. InvalidField: naming the field.
+        AlreadyExists: the id is used. NotFound: there is no such user.
+        Gone: the user, or the session with this id, is being deleted. InvalidField: naming the
+            field.
     """
     new.check()
     owner = None if new.user_id is None else _lock_owner(tx, new.user_id)
     session_id = new.session_id or tx.new_uuid()
-    session = insert(tx, session_id, owner, metadata=stored_metadata(new.metadata))
+    session = insert(tx, session_id, owner, metadata=encode_metadata(new.metadata))
     if session is None:
         existing = _find(tx, session_id)
-        if existing is None or existing.state == State.DELETING:  # or was so until a moment ago
+        if existing is None or existing.state == State.DELETING:  # None: deleted in the meantime
             raise _being_deleted()
         raise AlreadyExists(
-            f"There is a session with the session_id {session_id!r} already.", "session_id"
+            f"A session with the session_id {session_id!r} already exists.", "session_id"
         )
     tombstones.remove(tx, "session", session_id)
     return session
@@ -45,7 +46,7 @@ def insert(
     message_count: int = 0,
     total_length: int = 0,
 ) -> Session | None:
-    """A row for a session whose owner is locked; None where the id is taken."""
+    """Insert a session, whose owner is locked; return None if the id is used."""
     return tx.fetch_one(
         "add_session",
         Session,
@@ -62,10 +63,10 @@ def insert(
 
 
 def get(tx: Transaction, session_id: str) -> Session:
-    """A session by id.
+    """Return a session.
 
     Raises:
-        NotFound: there is none. Gone: it is being deleted.
+        NotFound: there is no such session. Gone: it is being deleted.
     """
     return _visible(_find(tx, session_id))
 
@@ -77,11 +78,11 @@ def update(
     merge: Merge,
     if_revision: int | None = None,
 ) -> Session:
-    """Change a session; a change that names no field moves `updated_at` and nothing else.
+    """Update a session. A change without fields only sets `updated_at`.
 
     Raises:
         NotFound, Gone: as for `get`, or there is no such user. Conflict: it has another owner.
-        RevisionMismatch: `if_revision` is not the present one. InvalidField: naming the field.
+        RevisionMismatch: `if_revision` is not the current one. InvalidField: naming the field.
     """
     owner = None
     if not isinstance(change.user_id, UnsetType):
@@ -97,13 +98,13 @@ def update(
         tx,
         session,
         owner=owner,
-        metadata=changes.merged(session.metadata, change.metadata, merge),
+        metadata=changes.merge_metadata(session.metadata, change.metadata, merge),
         revision=session.revision + (owner is not None or change.metadata is not UNSET),
     )
 
 
 def end(tx: Transaction, session_id: str) -> Session:
-    """End a session: nothing can be appended after. Ending it again changes nothing.
+    """End a session: nothing can be appended afterwards. Ending it again changes nothing.
 
     Raises:
         NotFound, Gone: as for `get`.
@@ -115,36 +116,36 @@ def end(tx: Transaction, session_id: str) -> Session:
 
 
 def page(tx: Transaction, page: PageRequest, **filters: Any) -> list[Session]:
-    """Sessions in the order of their creation: one more than the limit where more are left.
+    """Return sessions in the order of their creation: one more than the limit if there are more.
 
     Args:
-        filters: `user_id`, `created_after_at`, `created_before_at`, `filter`; those
-            that are None do not count.
+        page: which rows.
+        filters: `user_id`, `created_after_at`, `created_before_at`, `filter`; None for no filter.
     """
     return tx.fetch_all("list_sessions", Session, **page.values, **filters)
 
 
 def skip(tx: Transaction, offset: int) -> int | None:
-    """The number after which a list begins that skips `offset` sessions; None: nothing is left."""
+    """Return the number after which a list starts that skips `offset` sessions, or None."""
     return tx.fetch_one("skip_sessions", int, skipped=offset - 1)
 
 
 def lock(tx: Transaction, session_id: str) -> Session:
-    """A session that nobody can change or delete before this transaction ends.
+    """Return a session, locked against changes and deletion until this transaction ends.
 
     Raises:
-        NotFound: there is none. Gone: it is being deleted.
+        NotFound: there is no such session. Gone: it is being deleted.
     """
     return _visible(tx.fetch_one("lock_session", Session, session_id=session_id))
 
 
-def check_owner(present: str | None, owner: User) -> None:
-    """Refuse to give a session to somebody else than its owner.
+def check_owner(current: str | None, owner: User) -> None:
+    """Reject an owner of a session that has another one.
 
     Raises:
         Conflict: it has another owner.
     """
-    if present not in {None, owner.user_id}:
+    if current not in {None, owner.user_id}:
         raise Conflict("The session belongs to another user; its owner cannot change.", "user_id")
 
 
@@ -160,21 +161,21 @@ def _find(tx: Transaction, session_id: str) -> Session | None:
 
 
 def _set(tx: Transaction, session: Session, *, owner: User | None = None, **fields: Any) -> Session:
-    present = {
+    current = {
         "user_id": owner.user_id if owner else session.user_id,
         "user_uuid": owner.uuid if owner else None,
         "user_number": owner.number if owner else None,
         "metadata": session.metadata,
         "ended_at": session.ended_at,
     }
-    changed = tx.fetch_one(
+    updated = tx.fetch_one(
         "set_session",
         Session,
         session_id=session.session_id,
         now_at=tx.now,
-        **(present | fields),
+        **(current | fields),
     )
-    return _visible(changed)
+    return _visible(updated)
 
 
 def _visible(session: Session | None) -> Session:

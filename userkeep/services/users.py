@@ -1,4 +1,4 @@
-"""Users: adding, reading, changing and listing them. Deleting them is in `erasures`."""
+"""Users: create, read, update and list them. `services.erasures` deletes them."""
 
 from typing import Any
 
@@ -13,35 +13,35 @@ from userkeep.domain.user import (
     UserChange,
     UserFields,
     check_names,
-    folded_email,
+    fold_email,
 )
 from userkeep.domain.values.ids import check_id
-from userkeep.domain.values.metadata import Merge, stored_metadata
+from userkeep.domain.values.metadata import Merge, encode_metadata
 from userkeep.domain.values.paging import PageRequest
 from userkeep.services import changes, tombstones
 
 
 def add(tx: Transaction, new: NewUser) -> User:
-    """Add a user.
+    """Create a user.
 
     Raises:
-        AlreadyExists: the id is taken. Gone: its former bearer is still being deleted.
+        AlreadyExists: the id is used. Gone: the user with this id is being deleted.
         InvalidField: naming the field.
     """
     user = _add(tx, new)
     if user is None:
         existing = tx.fetch_one("get_user", User, user_id=new.user_id)
-        if existing is None or existing.state == State.DELETING:  # or was so until a moment ago
+        if existing is None or existing.state == State.DELETING:  # None: deleted in the meantime
             raise _being_deleted()
-        raise AlreadyExists(f"There is a user with the user_id {new.user_id!r} already.", "user_id")
+        raise AlreadyExists(f"A user with the user_id {new.user_id!r} already exists.", "user_id")
     return user
 
 
 def get(tx: Transaction, user_id: str) -> User:
-    """A user by id.
+    """Return a user.
 
     Raises:
-        NotFound: there is none. Gone: the user is being deleted.
+        NotFound: there is no such user. Gone: the user is being deleted.
     """
     return _visible(tx.fetch_one("get_user", User, user_id=user_id))
 
@@ -53,24 +53,24 @@ def update(
     merge: Merge,
     if_revision: int | None = None,
 ) -> User:
-    """Change a user; a change that names no field moves `updated_at` and nothing else.
+    """Update a user. A change without fields only sets `updated_at`.
 
     Raises:
-        NotFound, Gone: as for `get`. RevisionMismatch: `if_revision` is not the present one.
+        NotFound, Gone: as for `get`. RevisionMismatch: `if_revision` is not the current one.
         InvalidField: naming the field.
     """
     check_names(change)
     user = _visible(tx.fetch_one("lock_user", User, user_id=user_id))
     changes.check_revision(user.revision, if_revision)
-    names_a_field = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
+    has_fields = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
     return _set(
         tx,
         user_id,
         email=user.email if change.email is UNSET else change.email,
         first_name=user.first_name if change.first_name is UNSET else change.first_name,
         last_name=user.last_name if change.last_name is UNSET else change.last_name,
-        metadata=changes.merged(user.metadata, change.metadata, merge),
-        revision=user.revision + names_a_field,
+        metadata=changes.merge_metadata(user.metadata, change.metadata, merge),
+        revision=user.revision + has_fields,
     )
 
 
@@ -80,10 +80,10 @@ def put(
     fields: UserFields,
     if_revision: int | None = None,
 ) -> User:
-    """Create the user, or replace all that is said of them; a new one has revision 1.
+    """Create the user, or replace all fields of an existing one; a new user has revision 1.
 
     Raises:
-        Gone: the user is being deleted. RevisionMismatch: `if_revision` is not the present one.
+        Gone: the user is being deleted. RevisionMismatch: `if_revision` is not the current one.
         InvalidField: naming the field.
     """
     check_id(user_id, "user_id")
@@ -94,7 +94,7 @@ def put(
         added = _add(tx, new_user(user_id, fields))
         if added is not None:
             return added
-        # Another writer has added them since we looked: their row is there to be locked now.
+        # A concurrent write has created the user: now there is a row to lock.
         user = tx.fetch_one("lock_user", User, user_id=user_id)
         if user is None:
             raise _being_deleted()
@@ -106,13 +106,13 @@ def put(
         email=fields.email,
         first_name=fields.first_name,
         last_name=fields.last_name,
-        metadata=stored_metadata(fields.metadata),
+        metadata=encode_metadata(fields.metadata),
         revision=user.revision + 1,
     )
 
 
 def new_user(user_id: str, fields: UserFields) -> NewUser:
-    """The fields, with the id that they are about."""
+    """Return a user to create, of an id and fields."""
     return NewUser(
         user_id=user_id,
         email=fields.email,
@@ -123,25 +123,28 @@ def new_user(user_id: str, fields: UserFields) -> NewUser:
 
 
 def page(tx: Transaction, page: PageRequest, **filters: Any) -> list[User]:
-    """Users in the order of their creation: one more than the page's limit where more are left.
+    """Return users in the order of their creation: one more than the limit if there are more.
 
     Args:
-        filters: `email_folded`, `created_after_at`, `created_before_at`, `filter`;
-            those that are None do not count.
+        page: which rows.
+        filters: `email_folded`, `created_after_at`, `created_before_at`, `filter`; None for no
+            filter.
     """
     return tx.fetch_all("list_users", User, **page.values, **filters)
 
 
 def skip(tx: Transaction, offset: int) -> int | None:
-    """The number after which a list begins that skips `offset` users; None: nothing is left."""
+    """Return the number after which a list starts that skips `offset` users, or None."""
     return tx.fetch_one("skip_users", int, skipped=offset - 1)
 
 
 def lock_shared(tx: Transaction, user_id: str) -> User:
-    """Return a user, locked against deletion until this transaction ends: the fence of new data.
+    """Return a user, locked against deletion until this transaction ends.
+
+    Whatever adds data of the user calls it first, so that nothing is added to a deleted user.
 
     Raises:
-        NotFound: there is none. Gone: the user is being deleted.
+        NotFound: there is no such user. Gone: the user is being deleted.
     """
     return _visible(tx.fetch_one("lock_user_shared", User, user_id=user_id))
 
@@ -160,13 +163,13 @@ def get_or_create_locked(tx: Transaction, user_id: str) -> User:
     added = _insert(tx, new)
     if added is None:
         return lock_shared(tx, user_id)
-    # Only now: till the row was ours, the id could be used and deleted.
+    # Only now: before the insert, the user could be created and deleted by others.
     tombstones.check(tx, "user", user_id)
     return added
 
 
 def _add(tx: Transaction, new: NewUser) -> User | None:
-    """Add a user on purpose; None where the id is taken."""
+    """Create a user explicitly; return None if the id is used."""
     new.check()
     user = _insert(tx, new)
     if user is not None:
@@ -181,10 +184,10 @@ def _insert(tx: Transaction, new: NewUser) -> User | None:
         user_id=new.user_id,
         uuid=tx.new_uuid(),
         email=new.email,
-        email_folded=folded_email(new.email),
+        email_folded=fold_email(new.email),
         first_name=new.first_name,
         last_name=new.last_name,
-        metadata=stored_metadata(new.metadata),
+        metadata=encode_metadata(new.metadata),
         now_at=tx.now,
     )
 
@@ -194,7 +197,7 @@ def _set(tx: Transaction, user_id: str, **fields: Any) -> User:
         "set_user",
         User,
         user_id=user_id,
-        email_folded=folded_email(fields["email"]),
+        email_folded=fold_email(fields["email"]),
         now_at=tx.now,
         **fields,
     )

@@ -1,1 +1,1 @@
-"""Values that nouns are made of: ids, texts, times, JSON, metadata, filters and pages."""
+"""The values that nouns consist of: ids, texts, times, JSON, metadata, filters and pages."""

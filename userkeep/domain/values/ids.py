@@ -1,4 +1,4 @@
-"""Identifiers: the caller's own, and the uuids that the server makes."""
+"""Identifiers: the app's ids, and the uuids that the server generates."""
 
 import re
 import secrets
@@ -13,9 +13,9 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 
 def check_id(value: str, field: str) -> str:
-    """Any non-empty string of up to 512 characters without control characters is an id.
+    """Check an id: up to 512 characters, without control characters.
 
-    `.` and `..` alone are refused, because no URL can carry them.
+    `.` and `..` are rejected, because they cannot be a segment of a URL's path.
 
     Raises:
         InvalidField: naming `field`.
@@ -25,21 +25,19 @@ def check_id(value: str, field: str) -> str:
     if len(value) > MAX_ID_LENGTH:
         raise InvalidField(f"{field} is longer than {MAX_ID_LENGTH} characters.", field)
     if value in {".", ".."}:
-        raise InvalidField(f"{field} cannot be {value!r}: no URL can carry it.", field)
+        raise InvalidField(f"{field} cannot be {value!r}, which a URL cannot contain.", field)
     if _CONTROL.search(value):
-        raise InvalidField(
-            f"{field} has a control character or half a surrogate pair in it.", field
-        )
+        raise InvalidField(f"{field} contains a control character or half a surrogate pair.", field)
     return value
 
 
 def is_uuid(value: str) -> bool:
-    """Whether a text is a uuid in its usual form, in either case."""
+    """Whether a text is a uuid in the usual form with hyphens, in upper or lower case."""
     return _UUID.fullmatch(value.lower()) is not None
 
 
 def check_uuid(value: str, field: str) -> str:
-    """The uuid in its canonical form: lower case, with hyphens.
+    """Return a uuid in its canonical form: in lower case, with hyphens.
 
     Raises:
         InvalidField: naming `field`.
@@ -52,7 +50,7 @@ def check_uuid(value: str, field: str) -> str:
 
 
 def new_uuid7(now: Instant) -> str:
-    """A version 7 uuid (RFC 9562): the time in milliseconds, then 74 random bits."""
+    """Return a new uuid of version 7 (RFC 9562): the time in milliseconds, then 74 random bits."""
     milliseconds = now // 1000
     random = secrets.randbits(74)
     number = (

@@ -1,4 +1,4 @@
-"""JSON texts that no parser should be given, or that no reader could parse: where they go wrong."""
+"""Find what is wrong in a JSON text before it is parsed: too deep nesting, half surrogate pairs."""
 
 import json
 import re
@@ -9,10 +9,10 @@ _TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?|[\[\]{},]')
 _NAMED_PARTS = 3
 
 
-def deeper_than(text: bytes, limit: int) -> str | None:
-    """Where arrays and objects are nested deeper than `limit` levels, or None.
+def find_too_deep(text: bytes, limit: int) -> str | None:
+    """Return where arrays and objects are nested deeper than `limit` levels, or None.
 
-    The place is named by the beginning of its path, such as `messages[3].metadata`.
+    The result is the start of a path, such as `messages[3].metadata`.
     """
     if text.count(b"[") + text.count(b"{") <= limit:
         return None
@@ -30,7 +30,7 @@ def deeper_than(text: bytes, limit: int) -> str | None:
 
 
 def _step(path: list[str | int], token: re.Match[bytes]) -> None:
-    """Go on to the next item of an array, or the next key of an object."""
+    """Move the path to the next item of an array, or the next key of an object."""
     last = path[-1]
     if token[0] == b"," and isinstance(last, int):
         path[-1] = last + 1
@@ -43,8 +43,8 @@ def _path_text(path: Sequence[str | int]) -> str:
     return "".join(parts).removeprefix(".")
 
 
-def half_surrogate_at(text: bytes) -> str | None:
-    """The path (`messages[3].content`) of a text with half a surrogate pair in it, or None."""
+def find_half_surrogate(text: bytes) -> str | None:
+    """Return the path (`messages[3].content`) of a text with half a surrogate pair, or None."""
     if b"\\u" not in text:
         return None
     return _find_half_surrogate(json.loads(text), "")
@@ -54,15 +54,15 @@ def _find_half_surrogate(value: Any, path: str) -> str | None:
     if isinstance(value, str):
         return None if _is_text(value) else path
     if isinstance(value, list):
-        places = ((f"{path}[{index}]", item) for index, item in enumerate(value))
+        children = ((f"{path}[{index}]", item) for index, item in enumerate(value))
     elif isinstance(value, dict):
         for key in value:
             if not _is_text(key):
                 return path
-        places = ((f"{path}.{key}" if path else key, item) for key, item in value.items())
+        children = ((f"{path}.{key}" if path else key, item) for key, item in value.items())
     else:
         return None
-    return next(filter(None, (_find_half_surrogate(item, at) for at, item in places)), None)
+    return next(filter(None, (_find_half_surrogate(item, child) for child, item in children)), None)
 
 
 def _is_text(value: str) -> bool:

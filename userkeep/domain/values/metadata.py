@@ -1,4 +1,4 @@
-"""Metadata: a JSON object of the caller's, and the two ways in which a change merges into it."""
+"""Metadata: a JSON object of the app, and the two ways to merge a change into it."""
 
 from collections.abc import Callable
 from math import isfinite
@@ -15,20 +15,20 @@ _SMALLEST, _GREATEST = -(2**63), 2**63 - 1
 
 Metadata = dict[str, Any]
 Merge = Callable[[Metadata, Metadata], Metadata]
-"""How a change (second) goes into what is there (first): `merge_patch` or `merge_keeping_nulls`."""
+"""Merge a change (second) into metadata (first): `merge_patch` or `merge_keeping_nulls`."""
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
 
 
-def stored_metadata(value: Metadata | None, field: str = "metadata") -> str | None:
-    """The JSON text to store: checked, and the same for every engine.
+def encode_metadata(value: Metadata | None, field: str = "metadata") -> str | None:
+    """Check metadata, and return it as JSON text.
 
-    Numbers are finite doubles or 64-bit integers, texts have no NUL and no half surrogate pair,
-    nesting is at most 64 deep, and the whole is at most 64 KiB.
+    Numbers must be finite doubles or 64-bit integers, texts must not have NUL characters or half
+    surrogate pairs. It can be nested 64 levels deep and 64 KiB large.
 
     Raises:
-        InvalidField: naming the place, such as `metadata.a.b`.
+        InvalidField: naming the field, by its path (`metadata.a.b`).
     """
     if value is None:
         return None
@@ -40,16 +40,16 @@ def stored_metadata(value: Metadata | None, field: str = "metadata") -> str | No
 
 
 def check_json(value: Any, field: str) -> None:
-    """Refuse what JSON cannot carry, or a database cannot hold, whatever its size.
+    """Check that JSON and both databases can represent a value, whatever its size.
 
     Raises:
-        InvalidField: naming the place.
+        InvalidField: naming the field, by its path.
     """
     _check(value, field, 1)
 
 
-def read_metadata(stored: str | None) -> Metadata:
-    """What is stored, as a dict; nothing stored reads as empty."""
+def decode_metadata(stored: str | None) -> Metadata:
+    """Return stored metadata as a dict, which is empty if there is none."""
     if stored is None:
         return {}
     value: Metadata = decode_json(stored)
@@ -93,26 +93,26 @@ def _check_scalar(value: Any, field: str) -> None:
 
 
 def merge_patch(target: Metadata, change: Metadata) -> Metadata:
-    """RFC 7396: objects merge deeply, `null` removes a key, all else replaces."""
+    """Merge as RFC 7396 does: objects recursively; `null` removes a key."""
     merged = dict(target)
     for key, value in change.items():
         if value is None:
             merged.pop(key, None)
         elif isinstance(value, dict):
-            there = merged.get(key)
-            merged[key] = merge_patch(there if isinstance(there, dict) else {}, value)
+            former = merged.get(key)
+            merged[key] = merge_patch(former if isinstance(former, dict) else {}, value)
         else:
             merged[key] = value
     return merged
 
 
 def merge_keeping_nulls(target: Metadata, change: Metadata) -> Metadata:
-    """Zep's rule: objects merge deeply, all else replaces, `null` is stored like any value."""
+    """Merge as Zep does: objects recursively; `null` is stored like any other value."""
     merged = dict(target)
     for key, value in change.items():
-        there = merged.get(key)
-        if isinstance(value, dict) and isinstance(there, dict):
-            merged[key] = merge_keeping_nulls(there, value)
+        former = merged.get(key)
+        if isinstance(value, dict) and isinstance(former, dict):
+            merged[key] = merge_keeping_nulls(former, value)
         else:
             merged[key] = value
     return merged

@@ -1,4 +1,4 @@
-"""Pages of a list, and the cursor that leads from one to the next."""
+"""Pages of a list, and the cursors between them."""
 
 import base64
 import binascii
@@ -14,6 +14,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 _CURSOR_VERSION = 1
 _GREATEST_NUMBER = 2**63 - 1
+_INVALID = "cursor is not valid: use the value of `next` of a page."
 
 
 class PageRequest(msgspec.Struct):
@@ -25,36 +26,43 @@ class PageRequest(msgspec.Struct):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What a list query needs: one row more than asked for, to know whether any is left."""
+        """The values of a list query: one row more than the limit shows that there are more."""
         if self.order == "created":
             return {"after": self.after, "limit": self.limit + 1}
         return {"before": self.after, "descending": True, "limit": self.limit + 1}
 
 
-def write_cursor(order: Order, filters: Any, number: int) -> str:
-    """An opaque text: version, order, a fingerprint of the filters, the last row's number."""
+def encode_cursor(order: Order, filters: Any, number: int) -> str:
+    """Return an opaque text with a version, the order, a fingerprint of the filters and a number.
+
+    Args:
+        order, filters: of the list.
+        number: of the last row of the page.
+    """
     parts = (_CURSOR_VERSION, order, _fingerprint(filters), number)
     return base64.urlsafe_b64encode(msgspec.json.encode(parts)).rstrip(b"=").decode()
 
 
-def read_cursor(cursor: str, order: Order, filters: Any) -> int:
-    """The number after which the page begins.
+def decode_cursor(cursor: str, order: Order, filters: Any) -> int:
+    """Return the number after which the page starts.
 
     Raises:
-        BadRequest: the cursor is not one of ours, or belongs to a list with other filters.
+        BadRequest: the cursor is invalid, or of a list with other filters or another order.
     """
     try:
         padded = cursor.encode() + b"=" * (-len(cursor) % 4)
-        version, made_for_order, fingerprint, number = msgspec.json.decode(
+        version, cursor_order, fingerprint, number = msgspec.json.decode(
             base64.b64decode(padded, b"-_", validate=True), type=tuple[int, str, str, int]
         )
     except (binascii.Error, msgspec.MsgspecError, UnicodeError) as error:
-        raise BadRequest("cursor is not one that this server gave out.", "cursor") from error
-    if version != _CURSOR_VERSION or not 0 <= number <= _GREATEST_NUMBER:
-        raise BadRequest("cursor is not one that this server gave out.", "cursor")
-    if (made_for_order, fingerprint) != (order, _fingerprint(filters)):
         raise BadRequest(
-            "cursor belongs to a list with other filters or another order; start again without it.",
+            "cursor is not valid: use the value of `next` of a page.", "cursor"
+        ) from error
+    if version != _CURSOR_VERSION or not 0 <= number <= _GREATEST_NUMBER:
+        raise BadRequest(_INVALID, "cursor")
+    if (cursor_order, fingerprint) != (order, _fingerprint(filters)):
+        raise BadRequest(
+            "cursor belongs to a list with other filters or another order. Start without a cursor.",
             "cursor",
         )
     return number

@@ -1,27 +1,27 @@
-"""What a text must be to be kept on every engine and sent back unchanged."""
+"""Check texts, so that both engines store them and return them unchanged."""
 
 from userkeep.domain.errors import InvalidField
 
 MAX_NAME_LENGTH = 512
-"""Characters in a name, an e-mail address, a role."""
+"""In characters, of a name, an e-mail address or a role."""
 
 MAX_CONTENT_BYTES = 1024 * 1024
-"""UTF-8 bytes in a message's content, and in its data."""
+"""In bytes of UTF-8, of a message's content, and of its data."""
 
 
 def check_characters(value: str, field: str) -> str:
-    """Refuse what PostgreSQL or UTF-8 cannot hold: NUL, and half a surrogate pair.
+    """Reject NUL characters, which PostgreSQL cannot store, and half surrogate pairs.
 
     Raises:
         InvalidField: naming `field`.
     """
     if "\0" in value:
-        raise InvalidField(f"{field} has a NUL character in it, which cannot be stored.", field)
+        raise InvalidField(f"{field} contains a NUL character, which cannot be stored.", field)
     return check_is_utf8(value, field)
 
 
 def check_is_utf8(value: str, field: str) -> str:
-    """Refuse half a surrogate pair, which no JSON and no URL can carry.
+    """Reject half surrogate pairs, which UTF-8 cannot encode.
 
     Raises:
         InvalidField: naming `field`.
@@ -32,13 +32,13 @@ def check_is_utf8(value: str, field: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InvalidField(
-            f"{field} has half a surrogate pair in it, which is no character.", field
+            f"{field} contains half a surrogate pair, which is not a character.", field
         ) from error
     return value
 
 
 def check_name(value: str | None, field: str) -> str | None:
-    """A name, an e-mail address or a role: up to 512 characters of any kind but NUL.
+    """Check a name, an e-mail address or a role: up to 512 characters, without NUL.
 
     Raises:
         InvalidField: naming `field`.
@@ -51,7 +51,7 @@ def check_name(value: str | None, field: str) -> str | None:
 
 
 def check_content(value: str, field: str) -> str:
-    """The text of a message: up to 1 MiB in UTF-8.
+    """Check the text of a message: up to 1 MiB in UTF-8.
 
     Raises:
         InvalidField: naming `field`.

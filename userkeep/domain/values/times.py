@@ -1,9 +1,8 @@
 """Points in time: UTC, in whole microseconds since 1970.
 
-Inside, a time is an integer (`Instant`): it compares, sorts and adds without surprises and costs
-nothing to read from SQLite. At the edges it is a `datetime` or RFC 3339 text. By convention, and
-the storage codecs rely on it, the name of every field, column and parameter that holds an Instant
-ends in `_at`.
+Internally a time is an integer (`Instant`), which is fast to compare and to read from SQLite. In
+the APIs it is a `datetime` or RFC 3339 text. The name of every field, column and parameter with an
+Instant ends in `_at`: the storage codecs rely on it.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -21,12 +20,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_datetime(instant: Instant) -> datetime:
-    """The instant as an aware datetime in UTC."""
+    """Return an instant as an aware datetime in UTC."""
     return _EPOCH + timedelta(0, 0, instant)
 
 
 def from_datetime(moment: datetime) -> Instant:
-    """The instant of a datetime; one without a zone is taken as UTC."""
+    """Return the instant of a datetime, which is in UTC if it has no time zone."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = moment - _EPOCH
@@ -39,10 +38,10 @@ LATEST = from_datetime(datetime.max)
 
 @lru_cache(maxsize=8192)
 def rfc3339_text(instant: Instant) -> str:
-    """RFC 3339 with `Z` and no trailing zeros: `2026-11-22T11:22:02.57675Z`.
+    """Return RFC 3339 text with `Z` and without trailing zeros: `2026-11-22T11:22:02.57675Z`.
 
-    The newest texts are kept, because what is read is mostly read again, and the messages of one
-    append share their time: writing one takes as long as reading its row.
+    Texts are cached, because formatting a time takes as long as reading its row, and the same rows
+    are read again and again.
     """
     text = to_datetime(instant).isoformat().removesuffix("+00:00")
     return f"{text.rstrip('0')}Z" if "." in text else f"{text}Z"

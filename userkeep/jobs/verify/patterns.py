@@ -101,7 +101,7 @@ def word_patterns_of(words: Sequence[Set[str]], index: Index) -> list[Pattern]:
     """The patterns of words as an index keeps them.
 
     Args:
-        words: of each search term, in their order, as `telling_words` gives them.
+        words: of each search term, in their order, as `distinctive_terms` gives them.
         index: how the engine keeps them.
     """
     encodings_of = {"fts5": _in_fts5, "gin": _in_gin, "tsvector": _in_tsvector}[index]
@@ -112,20 +112,22 @@ def word_patterns_of(words: Sequence[Set[str]], index: Index) -> list[Pattern]:
     ]
 
 
-def telling_words(search_term: str, analyzer: Analyzer) -> frozenset[str]:
+def distinctive_terms(search_term: str, analyzer: Analyzer) -> frozenset[str]:
     """The words of a search term that can be looked for by themselves, as the index keeps them."""
-    return frozenset(word for word in analyzer.tokenize(search_term) if _is_telling(word.encode()))
+    return frozenset(
+        word for word in analyzer.tokenize(search_term) if _is_distinctive(word.encode())
+    )
 
 
 def _once(encoded: Iterable[tuple[bytes, Encoding]]) -> Iterator[tuple[bytes, Encoding]]:
     known: set[bytes] = set()
     for data, encoding in encoded:
-        if data not in known and _is_telling(data):
+        if data not in known and _is_distinctive(data):
             known.add(data)
             yield data, encoding
 
 
-def _is_telling(data: bytes) -> bool:
+def _is_distinctive(data: bytes) -> bool:
     return len(data) >= MIN_SEARCH_TERM_BYTES and len(set(data)) >= MIN_DIFFERENT_BYTES
 
 

@@ -9,7 +9,7 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.search.entries import without_speaker_prefix
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.verification import Findings, Residue, Scanned, VerificationRequest
-from userkeep.jobs.verify.patterns import IN_ROWS, patterns_of, telling_words
+from userkeep.jobs.verify.patterns import IN_ROWS, distinctive_terms, patterns_of
 from userkeep.jobs.verify.scanning import Scanner
 from userkeep.jobs.verify.search_terms import Texts
 from userkeep.jobs.verify.table_scans import TableScan, table_scans
@@ -48,7 +48,7 @@ class RowSearch:
         self._found = found
         self._judge = _Judge(scope, request, found)
         self._scanner = Scanner(each for each in patterns_of(texts.all) if each.encoding in IN_ROWS)
-        self.words = [telling_words(text, scope.rules.analyzer) for text in texts.all]
+        self.words = [distinctive_terms(text, scope.rules.analyzer) for text in texts.all]
         self._all_words = frozenset[str]().union(*self.words)
         self.explained: dict[int, str] = {}
         self.words_in_use: set[str] = set()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from userkeep.domain.erasure import Subject
-from userkeep.domain.search_terms import is_telling
+from userkeep.domain.search_terms import is_distinctive
 from userkeep.domain.verification import VerificationRequest
 
 
@@ -32,4 +32,4 @@ class Texts:
     def _looks_for_id(request: VerificationRequest) -> bool:
         # Of a message, it is the id of its session, which is still there.
         is_its_own = request.erasure.subject != Subject.MESSAGE
-        return is_its_own and request.subject_id is not None and is_telling(request.subject_id)
+        return is_its_own and request.subject_id is not None and is_distinctive(request.subject_id)

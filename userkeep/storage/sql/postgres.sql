@@ -47,8 +47,8 @@ with_term AS MATERIALIZED (
 )
 
 -- name: postings
-SELECT wanted.place - 1, found.session_id, found.seq, found.word_count
-FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, place)
+SELECT wanted.number - 1, found.session_id, found.seq, found.word_count
+FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, number)
 CROSS JOIN LATERAL (
     WITH {with_term}
     SELECT session_id, seq, word_count FROM with_term
@@ -57,8 +57,8 @@ CROSS JOIN LATERAL (
 
 -- name: speaker_names
 -- For each term that is in the name of a speaker: one such name.
-SELECT wanted.place - 1, found.role
-FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, place)
+SELECT wanted.number - 1, found.role
+FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, number)
 CROSS JOIN LATERAL (
     WITH {with_term}
     SELECT role FROM with_term
@@ -70,10 +70,10 @@ CROSS JOIN LATERAL (
 -- PostgreSQL chooses the order well: it expects a list in JSON to be short.
 JOIN
 
--- fragment: places
+-- fragment: positions
 (
-    SELECT place - 1 AS ordinal, value ->> 0 AS session_id, CAST(value ->> 1 AS bigint) AS seq
-    FROM jsonb_array_elements(CAST(:places AS jsonb)) WITH ORDINALITY AS given (value, place)
+    SELECT number - 1 AS ordinal, value ->> 0 AS session_id, CAST(value ->> 1 AS bigint) AS seq
+    FROM jsonb_array_elements(CAST(:positions AS jsonb)) WITH ORDINALITY AS given (value, number)
 )
 
 -- name: newest_messages_of_user

@@ -63,13 +63,13 @@ WHERE project_id = :project_id AND state = 'active'
     /*? user_id: AND user_id = :user_id */
     /*? session_id: AND session_id = :session_id */;
 
--- name: found_messages
--- The visible messages among the places (JSON: a list of session_id and seq). The state is read in
+-- name: messages_at
+-- The visible messages at the positions (JSON: a list of session_id and seq). The state is read in
 -- a subquery for each: PostgreSQL turns EXISTS into a join, for which it may read all sessions.
-SELECT {found_columns}, messages.session_id, place.ordinal
-FROM {places} AS place
+SELECT {found_columns}, messages.session_id, position.ordinal
+FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
-    AND messages.session_id = place.session_id AND messages.seq = place.seq
+    AND messages.session_id = position.session_id AND messages.seq = position.seq
 WHERE (
         SELECT sessions.state FROM sessions
         WHERE sessions.project_id = :project_id AND sessions.session_id = messages.session_id

@@ -104,9 +104,9 @@ WHERE name IS NOT NULL;
 -- CROSS JOIN keeps the order of the tables: else SQLite may read the whole project first.
 CROSS JOIN
 
--- fragment: places
+-- fragment: positions
 (
-    SELECT key AS ordinal, value ->> 0 AS session_id, value ->> 1 AS seq FROM json_each(:places)
+    SELECT key AS ordinal, value ->> 0 AS session_id, value ->> 1 AS seq FROM json_each(:positions)
 )
 
 -- name: newest_messages_of_user

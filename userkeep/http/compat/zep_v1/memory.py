@@ -63,7 +63,11 @@ class Memory(Resource):
             _check_ignored(Fields(summary, "summary"))
         new = [_new_message(each) for each in fields.objects("messages")]
         await self.write(
-            request, messages.append, await self.session_id(request), new=new, may_open_session=True
+            request,
+            messages.append,
+            await self.session_id(request),
+            new=new,
+            may_create_session=True,
         )
         return text_response("OK")
 

@@ -34,11 +34,11 @@ class Search(Resource):
         """
         fields = read_object(await request.body())
         is_message_search = _is_message_search(fields)
-        asked = _asked(fields, await self.session_id(request), _limit(request))
+        wanted = _search_request(fields, await self.session_id(request), _limit(request))
         if not is_message_search:
             return json_response([])  # there are no summaries yet
         try:
-            hits = await self.read(request, search.find, asked=asked, is_bounded=False)
+            hits = await self.read(request, search.find, search=wanted, is_bounded=False)
         except (NotFound, Gone):
             hits = []
         return json_response([serialize_hit(hit) for hit in hits])
@@ -57,7 +57,7 @@ def _limit(request: Request) -> int:
     return min(limit, MAX_LIMIT) if limit > 0 else MAX_LIMIT
 
 
-def _asked(fields: Fields, session_id: str, limit: int) -> search.Asked:
+def _search_request(fields: Fields, session_id: str, limit: int) -> search.SearchRequest:
     text, metadata = fields.text("text"), fields.object("metadata")
     # Maximal marginal relevance compares vectors. There are none, so the order is by relevance.
     is_mmr = fields.text("search_type") == _MMR
@@ -66,7 +66,7 @@ def _asked(fields: Fields, session_id: str, limit: int) -> search.Asked:
         raise BadRequest("empty query: give text, metadata or both", "text", "metadata")
     if not text and is_mmr:
         raise BadRequest("a search by mmr needs a text", "text")
-    return search.Asked(
+    return search.SearchRequest(
         # Clients send whole prompts, so a text that is too long is cut and not rejected.
         query=text[: search.MAX_QUERY_LENGTH] if text else None,
         session_id=session_id,
@@ -76,7 +76,7 @@ def _asked(fields: Fields, session_id: str, limit: int) -> search.Asked:
 
 
 def _conditions(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return the conditions in the `metadata` of a search, as fields of Asked.
+    """Return the conditions in the `metadata` of a search, as fields of SearchRequest.
 
     Raises:
         BadRequest: with the invalid field.

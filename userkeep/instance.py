@@ -51,8 +51,7 @@ def open_instance(
     Args:
         settings: see config.
         url: where this process will serve, if it does.
-        keeps_language: whether an index made for another language is a reason to refuse; else it
-            is made anew.
+        keeps_language: whether an index of another language is rejected; otherwise it is rebuilt.
         progress: called while the index is built, with the messages of each batch.
 
     Raises:

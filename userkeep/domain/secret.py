@@ -1,7 +1,7 @@
 """The secret of an instance, from which the key of every keyed hash is derived.
 
 With keyed hashes, the database can recognize an id that it must not contain. The secret is never in
-the database, and without it nobody can test a guess against a hash.
+the database, and without it a guess cannot be tested against a hash.
 """
 
 import hashlib

@@ -96,7 +96,7 @@ def delete_message(tx: Transaction, session_id: str, uuid: str) -> Erasure:
     of_session = {"session_id": session_id}
     removed = indexing.remove(tx, session_id, message)
     tx.defer("delete_message", uuid=message.uuid, **of_session)
-    tx.defer("count_one_message_less", length=removed.length, now_at=tx.now, **of_session)
+    tx.defer("decrement_message_count", length=removed.length, now_at=tx.now, **of_session)
     erasure = _add(tx, Subject.MESSAGE, session_id, message.uuid)
     erasure.message_count = 1
     return _finish(tx, erasure)

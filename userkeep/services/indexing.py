@@ -20,7 +20,7 @@ def change(tx: Transaction, session_id: str, before: Message, after: Message) ->
     if old == new:
         return
     tx.search_index.change(session_id, before.seq, old, new)
-    tx.defer("change_length", session_id=session_id, length=new.length - old.length)
+    tx.defer("add_to_total_length", session_id=session_id, length=new.length - old.length)
 
 
 def remove(tx: Transaction, session_id: str, message: Message) -> IndexEntry:

@@ -87,9 +87,9 @@ def check_language(tx: Transaction, rules: Rules) -> None:
     if built_by is None or built_by.partition(" ")[0] == rules.analyzer.language.name:
         return
     raise StorageError(
-        f"The messages of this database are indexed as {built_by.partition(' ')[0]}, and "
-        f"USERKEEP_SEARCH_LANGUAGE says {rules.analyzer.language.name}. Set it back, or make the "
-        "index anew with `userkeep doctor --deep`."
+        f"This database is indexed as {built_by.partition(' ')[0]}, but USERKEEP_SEARCH_LANGUAGE "
+        f"is {rules.analyzer.language.name}. Change it back, or rebuild the index with `userkeep "
+        "doctor --deep`."
     )
 
 

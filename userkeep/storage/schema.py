@@ -1,8 +1,8 @@
 """The tables of a database: for each its columns, its key, and what personal data it has.
 
-It says of every column either what personal data it has, whose, and how that is deleted, or why it
-has none. A test compares this with the schema of both engines, so no column can be added without an
-answer to the question of how it is deleted.
+For each column it has either the personal data, its owner and how it is deleted, or the reason why
+there is none. A test compares this with the schema of both engines, so no column can be added
+without an answer to the question of how it is deleted.
 
 Three things are made from it, and so include each new column: which tables a purge rewrites, which
 rows a verification searches (`jobs.verify.table_scans`), and what is copied (`jobs.copy.tables`).
@@ -38,7 +38,7 @@ class PersonalColumn(NamedTuple):
         name: its name.
         kind: see Kind.
         description: what it has.
-        names: for an id, whose it is; None if another column of the row says so.
+        names: for an id, what it identifies; None if another column of the row has that.
         distinguished_by: for an id that can be used again after a deletion, the column of the same
             row by which its owners are distinguished: their uuid, or the time of the row.
         is_kept: whether it stays on purpose when its owner is deleted.
@@ -76,7 +76,8 @@ class Table(NamedTuple):
         columns: all of its columns.
         key: the columns that identify a row on both engines; none for a table that Userkeep does
             not read row by row.
-        owner: whom a row is about, and which columns say so; None without personal data.
+        owner: the user that a row is about, and the columns that identify them; None without
+            personal data.
         deletion: how a row is deleted when its owner is.
         is_copied: whether `userkeep copy` copies it.
         is_internal: whether it belongs to the engine; Userkeep does not write its rows.
@@ -279,7 +280,7 @@ TABLES: tuple[Table, ...] = (
     Table(
         "pending_purges",
         _non_personal(
-            "says that a message was edited, not which one: the uuid is the edit's own",
+            "records that a message was edited, not which one: the uuid is the edit's own",
             *("project_id", "uuid", "edited_at", "purge_uuid"),
         ),
         key=("project_id", "uuid"),
@@ -353,7 +354,7 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn("sample", Kind.TEXT, "a key of an index: an id or an address"),
         ),
         owner="any user: it has samples of the keys of indexes",
-        deletion="by a purge, which drops it; it exists only if somebody ran ANALYZE",
+        deletion="by a purge, which drops it; it exists only after ANALYZE",
         is_internal=True,
         engines=SQLITE,
     ),

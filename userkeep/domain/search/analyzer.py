@@ -29,7 +29,7 @@ RULES_VERSION = 2
 """The version of the rules in this module. An index built by other rules is rebuilt."""
 
 MAX_TERM_LENGTH = 64
-"""In code points; nobody types longer words, so they are split."""
+"""In code points; longer words are split, because people do not type them."""
 
 MAX_INDEXED_BYTES = 256 * 1024
 """How much of a message's content is indexed. The rest is stored, but not found."""

@@ -19,8 +19,8 @@ class MessageWeight(msgspec.Struct):
     """What a message's score is multiplied by, and why.
 
     Attributes:
-        participant: the speaker whom the query names, where the message is theirs.
-        date: the date that the query names, where the message is of that time.
+        participant: the speaker that the query names, for a message of this speaker.
+        date: the date that the query names, for a message of that time.
         role_weight: the weight of its role type.
         total: the product of all three weights.
     """
@@ -57,7 +57,7 @@ class ParsedQuery:
         """
         without_names = {term: query_terms[term] for term in query_terms if term not in names}
         self.terms = without_names or dict(query_terms)
-        # A query that names two speakers does not say whose messages it asks for.
+        # A query that names two speakers prefers neither.
         self._speaker_terms = frozenset(names) if len(set(names.values())) == 1 else frozenset()
         self._dates = find_dates(query, analyzer.language)
         self._role_weights = {**ROLE_WEIGHTS, **role_weights}

@@ -8,7 +8,7 @@ part in it, so the same history gives the same order on both.
   message counts as at least 40 words long: otherwise short messages would win by being short.
 - A conversation spreads over several messages, and the answer often has none of the question's
   terms. So for each term, a message gets the best of its own score and a share of its neighbours'.
-- Messages of a speaker whom the query names weigh more; so do those of an assistant's user.
+- Messages of a speaker that the query names weigh more; so do those of an assistant's user.
 - Where the query names a month or a day, messages of that time weigh more.
 
 The constants are round on purpose: they were not tuned to one set of conversations.

@@ -1,8 +1,8 @@
 """Who speaks in a conversation, as far as search cares.
 
-Between people, `role` is a name. A query that names Caroline asks for what Caroline said, not for
-messages that mention her, and her name says nothing about what the message is about. Between a
-person and a program, `role` is the part that they play, and names nobody.
+Between people, `role` is a name. A query that names Caroline asks for messages by Caroline, not for
+messages that mention her, so her name is not a term to search for. Between a person and a program,
+`role` is the part that they play, and not a name.
 """
 
 _NAMED_ROLE_TYPES = frozenset({"norole", "user"})

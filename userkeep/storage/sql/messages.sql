@@ -49,7 +49,7 @@ ORDER BY seq /*? descending: DESC */
 DELETE FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid;
 
--- name: count_one_message_less
+-- name: decrement_message_count
 UPDATE sessions
 SET message_count = message_count - 1, total_length = total_length - :length, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id;

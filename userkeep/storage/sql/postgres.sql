@@ -82,10 +82,10 @@ JOIN
 SELECT newest.*, 0
 FROM sessions
 CROSS JOIN LATERAL (
-    SELECT {found_columns}, messages.session_id
+    SELECT {hit_columns}, messages.session_id
     FROM messages
     WHERE messages.project_id = :project_id AND messages.session_id = sessions.session_id
-        {found_conditions}
+        {hit_conditions}
     ORDER BY created_at DESC, seq DESC
     LIMIT :limit
 ) AS newest

@@ -49,7 +49,7 @@ LIMIT :limit;
 UPDATE sessions SET total_length = :total_length
 WHERE project_id = :project_id AND session_id = :session_id;
 
--- name: change_length
+-- name: add_to_total_length
 -- After an edit of a message of the session.
 UPDATE sessions SET total_length = total_length + :length
 WHERE project_id = :project_id AND session_id = :session_id;
@@ -66,7 +66,7 @@ WHERE project_id = :project_id AND state = 'active'
 -- name: messages_at
 -- The visible messages at the positions (JSON: a list of session_id and seq). The state is read in
 -- a subquery for each: PostgreSQL turns EXISTS into a join, for which it may read all sessions.
-SELECT {found_columns}, messages.session_id, position.ordinal
+SELECT {hit_columns}, messages.session_id, position.ordinal
 FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
     AND messages.session_id = position.session_id AND messages.seq = position.seq
@@ -74,11 +74,11 @@ WHERE (
         SELECT sessions.state FROM sessions
         WHERE sessions.project_id = :project_id AND sessions.session_id = messages.session_id
     ) <> 'deleting'
-    {found_conditions};
+    {hit_conditions};
 
 -- name: newest_messages
 -- The newest messages of a session, or of all.
-SELECT {found_columns}, session_id, 0
+SELECT {hit_columns}, session_id, 0
 FROM messages
 WHERE project_id = :project_id
     AND session_id IN (
@@ -86,15 +86,15 @@ WHERE project_id = :project_id
         WHERE project_id = :project_id AND state = 'active'
             /*? session_id: AND session_id = :session_id */
     )
-    {found_conditions}
+    {hit_conditions}
 ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
 
--- fragment: found_conditions
+-- fragment: hit_conditions
 /*? roles: AND role_type IN {roles} */
 /*? created_after_at: AND created_at > :created_after_at */
 /*? created_before_at: AND created_at < :created_before_at */
 /*? filter: AND {filter} */
 
--- fragment: found_columns
+-- fragment: hit_columns
 messages.seq, uuid, role, role_type, token_count, created_at, metadata, content, data

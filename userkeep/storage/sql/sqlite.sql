@@ -110,14 +110,14 @@ CROSS JOIN
 )
 
 -- name: newest_messages_of_user
-SELECT {found_columns}, session_id, 0
+SELECT {hit_columns}, session_id, 0
 FROM messages
 WHERE project_id = :project_id
     AND session_id IN (
         SELECT session_id FROM sessions
         WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
     )
-    {found_conditions}
+    {hit_conditions}
 ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
 

@@ -1,5 +1,6 @@
 """JSON as Python values, however deeply it is nested: Python's own reader stops at the stack."""
 
+import functools
 import json
 import re
 from typing import Any
@@ -16,6 +17,7 @@ def decoded(text: bytes) -> Any:
 
 
 def _nested(text: str) -> Any:
+    value = functools.cache(json.loads)  # a deep text repeats itself
     open_: list[list[Any]] = [[]]
     for token in _TOKEN.findall(text):
         if token in {"[", "{"}:
@@ -25,5 +27,5 @@ def _nested(text: str) -> Any:
             is_list = token == "]"
             open_[-1].append(items if is_list else dict(zip(items[::2], items[1::2], strict=True)))
         elif token not in {",", ":"}:
-            open_[-1].append(json.loads(token))
+            open_[-1].append(value(token))
     return open_[0][0]

@@ -11,7 +11,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPResponse
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
@@ -198,16 +198,26 @@ def serve_in_process(
     settings: Settings, timers: Timers = SERVER_TIMERS
 ) -> Iterator[InProcessClient]:
     """Start and stop the application of a fresh instance; yield its client."""
-    instance = open_instance(settings)
+    with (
+        asyncio.Runner() as runner,
+        closing(open_instance(settings)) as instance,
+        serve_instance(instance, settings, runner, timers) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def serve_instance(
+    instance: Instance, settings: Settings, runner: asyncio.Runner, timers: Timers = SERVER_TIMERS
+) -> Iterator[InProcessClient]:
+    """Start and stop an application of an open instance; yield its client."""
     application = make_application(instance, settings, timers)
-    with asyncio.Runner() as runner:
-        lifespan = application.lifespan_context(application)
-        runner.run(lifespan.__aenter__())
-        try:
-            yield InProcessClient(instance, application, runner)
-        finally:
-            runner.run(lifespan.__aexit__(None, None, None))
-            instance.close()
+    lifespan = application.lifespan_context(application)
+    runner.run(lifespan.__aenter__())
+    try:
+        yield InProcessClient(instance, application, runner)
+    finally:
+        runner.run(lifespan.__aexit__(None, None, None))
 
 
 class SocketClient:

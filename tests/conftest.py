@@ -1,4 +1,4 @@
-"""The ways in, on every engine."""
+"""Fixtures and hooks of all tests: the ways to call Userkeep, databases, what a run covers."""
 
 import os
 import shutil
@@ -29,9 +29,9 @@ _NUMBERS = count(1)
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 _MEMORY = Path("/dev/shm")
-_ROOM = 2 * 1024**3
-if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
-    # Files of tests are in memory; those of tests about disks are not: see `tmp_path`.
+_MIN_FREE_BYTES = 2 * 1024**3
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MIN_FREE_BYTES:
+    # The files of most tests are in memory; for the others see `tmp_path`.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 _ORDER = (
@@ -47,34 +47,34 @@ _ORDER = (
     "tests/residue/test_residue.py",  # each of its histories may run in any worker
 )
 
-# Workers of one run must agree on the names of tests, and some have the seed in them.
+# The workers of a run must have the same names of tests, and some names contain the seed.
 os.environ["USERKEEP_TEST_SEED"] = str(SEED)
 
-# How long an example takes says nothing on a busy machine.
-_PATIENT = hypothesis.settings(
+# On a busy machine the duration of an example means nothing.
+_NO_DEADLINE = hypothesis.settings(
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-hypothesis.settings.register_profile("ci", _PATIENT, max_examples=25)
-hypothesis.settings.register_profile("long", _PATIENT, max_examples=500)
+hypothesis.settings.register_profile("ci", _NO_DEADLINE, max_examples=25)
+hypothesis.settings.register_profile("long", _NO_DEADLINE, max_examples=500)
 hypothesis.settings.load_profile("long" if IS_FULL else "ci")
 
 
 def engine_id(engine: str) -> str:
-    """An engine's name in a test's id."""
+    """Return the name of an engine in the id of a test."""
     return engine.replace(" ", "_")
 
 
 def database_url(engine: str, folder: Path) -> str:
-    """A fresh database of an engine; on PostgreSQL it has its schema, to save the time."""
+    """Return the URL of a fresh database; on PostgreSQL it has the schema, to save time."""
     if engine == "postgres":
         return migrated_database()
     return "sqlite:///:memory:" if engine == "sqlite memory" else f"sqlite:///{folder}/userkeep.db"
 
 
 def fresh_settings(engine: str, folder: Path) -> Settings:
-    """The settings of an instance on a fresh database, which keeps its secret in the folder."""
+    """Return the settings of an instance on a fresh database, with its secret in the folder."""
     return Settings(
         database_url=database_url(engine, folder), secret_file=str(folder / "userkeep.secret")
     )
@@ -82,7 +82,7 @@ def fresh_settings(engine: str, folder: Path) -> Settings:
 
 @pytest.fixture(scope="session", params=matrix.cells(), ids=str)
 def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
-    """A way in, on an engine; shared by all tests, so each uses ids of its own (see `fresh`)."""
+    """A way to call Userkeep, on an engine; tests share it and use ids of their own: `fresh`."""
     cell: Cell = request.param
     folder = tmp_path_factory.mktemp("way")
     settings = fresh_settings(cell.engine, folder)
@@ -95,7 +95,7 @@ def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what this run does not cover, and say which tests a worker runs together."""
+    """Deselect what this run does not cover, and set which tests a worker runs together."""
     about_http = [item for item in items if matrix.is_about_http_alone(item)]
     is_named = any("[" in argument for argument in config.args)
     further = [] if is_named else matrix.with_further_values(items)
@@ -128,21 +128,21 @@ def _group(item: pytest.Item) -> str:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Send to the process that reports what this one has left out."""
+    """Send what this worker has left out to the process that reports it."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, {})
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: pytest.Item) -> None:
-    """Note what a worker has left out: each leaves out the same."""
+    """Store what a worker has left out: all leave out the same."""
     node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say what this run covers, and how to run all."""
+    """Print what this run covers, and how to run all tests."""
     left_out = config.stash.get(_LEFT_OUT, {})
     done = [
         str(text)
@@ -170,7 +170,7 @@ def pytest_terminal_summary(
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a skipped test fail where CI=true: what it needs must be there."""
+    """Make a skipped test fail if CI=true: in CI nothing may be missing."""
     report = yield
     is_skipped = report.skipped and not hasattr(report, "wasxfail")
     if is_skipped and os.environ.get("CI") == "true":
@@ -179,8 +179,8 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def postgres_log_names_nobody() -> Iterator[None]:
-    """The log of the server that all tests share is looked at when they are over."""
+def postgres_log_has_no_personal_data() -> Iterator[None]:
+    """Checks the log of the shared PostgreSQL server after all tests."""
     yield
     if postgres_server.cache_info().currsize:
         postgres_server().check_log()
@@ -188,7 +188,7 @@ def postgres_log_names_nobody() -> Iterator[None]:
 
 @pytest.fixture
 def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """pytest's, which may be in memory; a folder on a disk for a test marked `disk`."""
+    """The folder of pytest, which may be in memory; on a disk for a test marked `disk`."""
     if request.node.get_closest_marker("disk") is None:
         yield tmp_path
         return
@@ -198,5 +198,5 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def fresh(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses."""
+    """A unique name: no other test uses it."""
     return f"{request.node.name}-{next(_NUMBERS)}"

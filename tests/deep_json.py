@@ -1,4 +1,4 @@
-"""JSON as Python values, however deeply it is nested: Python's own reader stops at the stack."""
+"""Decode JSON of any nesting depth; the decoder of Python is limited by the stack."""
 
 import functools
 import json
@@ -9,7 +9,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\[\]{},:\s]+')
 
 
 def decoded(text: bytes) -> Any:
-    """The value of a JSON text."""
+    """Return the value of a JSON text."""
     try:
         return json.loads(text)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Erasures batch by batch, as a server carries them out."""
+"""Run erasures batch by batch, as a server does."""
 
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.scope import Scope
@@ -8,7 +8,7 @@ from userkeep.storage.engine import Engine
 
 
 def advanced(engine: Engine, scope: Scope, erasure: Erasure) -> Erasure:
-    """The erasure after one more batch."""
+    """Delete one more batch and return the erasure."""
     return engine.write(
         scoped(scope, erasures.advance, erasure.uuid, held_until_at=erasure.lease_expires_at)
     )

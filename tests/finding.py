@@ -1,4 +1,4 @@
-"""Whether an engine finds a document: filters by themselves, without any table."""
+"""Evaluate filters on single documents, without a table."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ _SQL = "SELECT 1 FROM (SELECT CAST(:document AS {type}) AS metadata) AS rows WHE
 
 @contextmanager
 def finding_on_sqlite() -> Iterator[Find]:
-    """Whether SQLite finds a document; None is a row without metadata."""
+    """Yield a function that returns whether a document matches on SQLite; None: no metadata."""
     sql = _SQL.replace("{type}", "TEXT")
     with closing(apsw.Connection(":memory:")) as connection:
 
@@ -37,7 +37,7 @@ def finding_on_sqlite() -> Iterator[Find]:
 
 @contextmanager
 def finding_on_postgres() -> Iterator[Find]:
-    """Whether PostgreSQL finds a document; None is a row without metadata."""
+    """Yield a function that returns whether a document matches on PostgreSQL; None: no metadata."""
     sql = _SQL.replace("{type}", "jsonb")
     with postgres_connection() as connection:
 
@@ -51,7 +51,7 @@ def finding_on_postgres() -> Iterator[Find]:
 
 @contextmanager
 def postgres_connection() -> Iterator[Connection]:
-    """A connection to an empty database, as lanes have one."""
+    """Connect to an empty database, as a worker of the connection pool does."""
     url = postgres_server().new_database()
     connection = Connection(url, BlockingWaiter(), statement_limit_ms=5_000)
     with closing(connection):
@@ -59,5 +59,5 @@ def postgres_connection() -> Iterator[Connection]:
 
 
 def as_stored(document: Any) -> str | None:
-    """Metadata as the engines have it."""
+    """Return metadata as it is stored."""
     return None if document is None else json.dumps(document, ensure_ascii=False)

@@ -1,9 +1,9 @@
-"""Which ways into which engines a run covers, and which values: the one place that chooses.
+"""Choose which ways to call Userkeep, which engines and which values a run covers.
 
-A usual run takes eight ways of sixteen: every way, every engine, each SQL dialect by three ways or
-more. All values of a long list come by one way on each engine, and three of them by each other way.
-A test that is about engines alone has all values on SQLite in memory and on PostgreSQL, and three
-of them on a file. With USERKEEP_TEST_WAYS=all, as in `make test-all`, nothing is left out.
+A usual run has eight of sixteen cells: every way, every engine, and at least three ways for each
+SQL dialect. One cell of each engine has all values of a long list, the others have three of them.
+A test that depends on the engine alone has all values on SQLite in memory and on PostgreSQL, and
+three of them on a file. With USERKEEP_TEST_WAYS=all, as in `make test-all`, nothing is left out.
 """
 
 import os
@@ -18,14 +18,14 @@ _ON_FILE, _ON_MEMORY, _ = ENGINES
 IN_PROCESS = ("embedded", "embedded async", "in process")
 REMOTE = ("socket", "sdk", "sdk async")
 TYPED = ("embedded", "embedded async", "sdk", "sdk async")
-"""Ways by typed methods, which cannot send what no method has an argument for."""
+"""Ways that call typed methods; they cannot send what no method has an argument for."""
 
 _LONG_LIST = 5
 _SAMPLE = 3
 
 
 class Cell(NamedTuple):
-    """A way into an engine."""
+    """A way to call Userkeep, and an engine."""
 
     way: str
     engine: str
@@ -34,7 +34,7 @@ class Cell(NamedTuple):
         return f"{self.way}-{self.engine}".replace(" ", "_")
 
 
-# The SDK's server has no database in memory: it would prove nothing that the socket does not.
+# The server of the SDK has no database in memory: `socket` covers that already.
 ALL = tuple(
     Cell(way, engine)
     for engine in ENGINES
@@ -62,7 +62,7 @@ _CHOICE = os.environ.get("USERKEEP_TEST_WAYS") or "usual"
 
 
 def cells() -> Sequence[Cell]:
-    """Return the ways of this run.
+    """Return the cells of this run.
 
     Raises:
         pytest.UsageError: USERKEEP_TEST_WAYS is none of the choices.
@@ -73,23 +73,23 @@ def cells() -> Sequence[Cell]:
 
 
 def cell_of(item: pytest.Item) -> Cell | None:
-    """Return the way that a test takes; None if it is not about ways."""
+    """Return the cell of a test; None if it has none."""
     found = _call(item).params.get("way") if hasattr(item, "callspec") else None
     return found if isinstance(found, Cell) else None
 
 
 def is_about_http_alone(item: pytest.Item) -> bool:
-    """Return whether a test is marked `wire`, with a reason, and takes a way by typed methods."""
+    """Return whether a test is marked `wire`, with a reason, and its way has typed methods."""
     mark = item.get_closest_marker("wire")
     if mark is None:
         return False
-    assert mark.args, f"{item.nodeid} does not say why it is about the wire alone"
+    assert mark.args, f"{item.nodeid} has no reason for its mark `wire`"
     cell = cell_of(item)
     return cell is not None and cell.way in TYPED
 
 
 def with_further_values(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests with values of long lists that other ways cover, so that theirs need not."""
+    """Return the tests with values of long lists that other cells cover."""
     if _CHOICE == "all":
         return []
     functions: dict[str, list[pytest.Item]] = defaultdict(list)
@@ -119,7 +119,7 @@ def _further_of_function(items: list[pytest.Item]) -> list[pytest.Item]:
 
 
 def _first_value(item: pytest.Item, *, is_in_memory_too: bool) -> int | None:
-    """Return where the values of a test begin, another place for each way; None if it has all."""
+    """Return the index of the first value of a test, per cell; None if it has all values."""
     cell = cell_of(item)
     if cell is not None:
         return None if cell in WITH_ALL_VALUES else USUAL.index(cell) * _SAMPLE
@@ -132,7 +132,7 @@ def _call(item: pytest.Item) -> Any:
 
 
 def coverage(*, further_values: int, about_http: int) -> list[str]:
-    """Return what this run covers and what it leaves out, in lines for people."""
+    """Return lines that describe what this run covers and leaves out."""
     chosen = cells()
     ways = "; ".join(
         f"{', '.join(cell.way for cell in chosen if cell.engine == engine)} on {engine}"

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: one server for the whole run, whose log must contain nobody's data.
+"""PostgreSQL for tests: one server for the whole run, whose log must not contain personal data.
 
 As a command it runs another one with a fresh database's URL in USERKEEP_DATABASE_URL:
 

@@ -1,4 +1,4 @@
-"""A server of our own for a while: `userkeep serve` as a process, on a free port, on loopback.
+"""Run `userkeep serve` as a process on a free loopback port.
 
 As a command it runs another one with the server's address in USERKEEP_TEST_URL:
 
@@ -57,7 +57,7 @@ class Server:
             )
 
     def wait_until_ready(self) -> "Server":
-        """Return once it answers; fail with its log if it does not."""
+        """Wait until the server responds; fail with its log if it does not."""
         ends = time.monotonic() + START_S
         while time.monotonic() < ends:
             if self.process.poll() is not None:
@@ -71,14 +71,14 @@ class Server:
         raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
 
     def stop(self) -> int:
-        """SIGTERM; the exit code. Its log must name nobody."""
+        """Send SIGTERM and return the exit code. The log must not contain personal data."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout=30)
         check_log(self.log, self.log.parent)
         return code
 
     def kill(self) -> None:
-        """SIGKILL: no chance to finish anything. Its log must name nobody."""
+        """Send SIGKILL, so that nothing is finished. The log must not contain personal data."""
         self.process.kill()
         self.process.wait(timeout=30)
         check_log(self.log, self.log.parent)
@@ -92,7 +92,7 @@ def serving(
     port: int | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """A server that is ready, and stopped at the end."""
+    """Run a server, ready for requests, and stop it at the end."""
     server = Server(folder, database_url=database_url, port=port, settings=settings)
     server.wait_until_ready()
     try:

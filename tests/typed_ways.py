@@ -1,8 +1,8 @@
-"""The ways in by typed methods: a database in this process, and the SDK against a server.
+"""The ways to call Userkeep with typed methods: embedded, and with the SDK against a server.
 
-What the suite asks for as a request is said here with the methods that an app would call, and what
-they give or raise is shown as the reply that a server would give. What cannot be said so (a field
-that no method has, a body that is no JSON) fails the test: such tests are marked `wire`.
+Each request of the suite is translated into the method that an app would call, and its result or
+error into the response that a server would send. A test whose request has no such method (a field
+that no method has, a body that is not JSON) fails, so it is marked `wire`.
 """
 
 import json
@@ -33,7 +33,7 @@ _ARGUMENT_OF_HEADER = {"idempotency_key": "Idempotency-Key"}
 
 
 class TypedWay:
-    """Calls the methods of a client; `run` waits for what those of an async one give."""
+    """Calls the methods of a client; `run` awaits the results of an async client."""
 
     def __init__(
         self, name: str, client: Any, run: Callable[[Any], Any] = lambda result: result
@@ -54,12 +54,12 @@ class TypedWay:
     ) -> Reply:
         operation = _operation(method, path)
         body = json if content is None else decoded(content)
-        said = {**_said_in_headers(headers or {}), **_asked(params or {})}
+        arguments = {**_arguments_of_headers(headers or {}), **_arguments_of_params(params or {})}
         call = _METHODS[operation.name]
         try:
-            result = self._run(call(self._client, ids, body, said))
+            result = self._run(call(self._client, ids, body, arguments))
         except UserkeepError as error:
-            return _refused(error)
+            return _error_reply(error)
         return _reply(operation, ids, result)
 
 
@@ -74,36 +74,38 @@ def _operation(method: str, path: str) -> APIOperation:
     raise AssertionError(f"there is no operation {method} {path}")
 
 
-# What is said.
+# Requests.
 
 
-def _said_in_headers(headers: Mapping[str, str]) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+def _arguments_of_headers(headers: Mapping[str, str]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
     for name, value in headers.items():
         if name == "Idempotency-Key":
-            said["idempotency_key"] = value
+            arguments["idempotency_key"] = value
         else:
             revision = _REVISION.fullmatch(value)
-            assert (name, revision) != ("If-Match", None), f"no method can say {name}: {value}"
-            said["if_revision"] = int(revision[1]) if revision else None
-    return said
+            assert (name, revision) != ("If-Match", None), (
+                f"no method has an argument for {name}: {value}"
+            )
+            arguments["if_revision"] = int(revision[1]) if revision else None
+    return arguments
 
 
-def _asked(params: Mapping[str, Any]) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
+def _arguments_of_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
     for name, value in params.items():
         if name.startswith("metadata."):
-            conditions = asked.setdefault("metadata", {})
+            conditions = arguments.setdefault("metadata", {})
             conditions[name.removeprefix("metadata.")] = _compared(value)
         elif name == "filter":
-            asked[name] = decoded(value.encode())
+            arguments[name] = decoded(value.encode())
         else:
-            asked[name] = _moment(value) if name.startswith("created_") else value
-    return asked
+            arguments[name] = _moment(value) if name.startswith("created_") else value
+    return arguments
 
 
 def _compared(text: str) -> Any:
-    """What a condition compares with: JSON where it parses, else text."""
+    """Return the value of a condition: the text as JSON if it is valid JSON, else the text."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -113,7 +115,7 @@ def _compared(text: str) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """A time as an app has it; what is none stays as it is, to be refused."""
+    """Return a time as a datetime; what is not a time is unchanged, so that it is rejected."""
     try:
         return datetime.fromisoformat(value) if _TIME.fullmatch(value) else value
     except (TypeError, ValueError):
@@ -135,56 +137,64 @@ def _message(each: Any) -> Any:
     return NewMessage(**each)
 
 
-def _append(client: Any, ids: tuple[str, ...], body: Any, said: dict[str, Any]) -> Any:
+def _append(client: Any, ids: tuple[str, ...], body: Any, arguments: dict[str, Any]) -> Any:
     others = {name: value for name, value in body.items() if name != "messages"}
-    return client.message.add(*ids, _messages(body), **others, **said)
+    return client.message.add(*ids, _messages(body), **others, **arguments)
 
 
-def _search(client: Any, _: tuple[str, ...], body: Any, said: dict[str, Any]) -> Any:
-    asked = {
+def _search(client: Any, _: tuple[str, ...], body: Any, arguments: dict[str, Any]) -> Any:
+    fields = {
         name: _moment(value) if name.startswith("created_") else value
         for name, value in body.items()
     }
-    return client.search(**asked, **said)
+    return client.search(**fields, **arguments)
 
 
 _METHODS: dict[str, Callable[..., Any]] = {
-    "users.add": lambda client, _, body, said: client.user.add(**body, **said),
-    "users.list": lambda client, _, __, said: client.user.list(**said),
-    "users.get": lambda client, ids, _, said: client.user.get(*ids, **said),
-    "users.put": lambda client, ids, body, said: client.user.put(user_id=ids[0], **body, **said),
-    "users.update": lambda client, ids, body, said: client.user.update(
-        user_id=ids[0], **body, **said
+    "users.add": lambda client, _, body, arguments: client.user.add(**body, **arguments),
+    "users.list": lambda client, _, __, arguments: client.user.list(**arguments),
+    "users.get": lambda client, ids, _, arguments: client.user.get(*ids, **arguments),
+    "users.put": lambda client, ids, body, arguments: client.user.put(
+        user_id=ids[0], **body, **arguments
     ),
-    "users.delete": lambda client, ids, _, said: client.user.delete(*ids, **said),
-    "users.sessions": lambda client, ids, _, said: client.user.get_sessions(*ids, **said),
-    "sessions.add": lambda client, _, body, said: client.session.add(**body, **said),
-    "sessions.list": lambda client, _, __, said: client.session.list(**said),
-    "sessions.get": lambda client, ids, _, said: client.session.get(*ids, **said),
-    "sessions.update": lambda client, ids, body, said: client.session.update(
-        session_id=ids[0], **body, **said
+    "users.update": lambda client, ids, body, arguments: client.user.update(
+        user_id=ids[0], **body, **arguments
     ),
-    "sessions.end": lambda client, ids, _, said: client.session.end(*ids, **said),
-    "sessions.delete": lambda client, ids, _, said: client.session.delete(*ids, **said),
+    "users.delete": lambda client, ids, _, arguments: client.user.delete(*ids, **arguments),
+    "users.sessions": lambda client, ids, _, arguments: client.user.get_sessions(*ids, **arguments),
+    "sessions.add": lambda client, _, body, arguments: client.session.add(**body, **arguments),
+    "sessions.list": lambda client, _, __, arguments: client.session.list(**arguments),
+    "sessions.get": lambda client, ids, _, arguments: client.session.get(*ids, **arguments),
+    "sessions.update": lambda client, ids, body, arguments: client.session.update(
+        session_id=ids[0], **body, **arguments
+    ),
+    "sessions.end": lambda client, ids, _, arguments: client.session.end(*ids, **arguments),
+    "sessions.delete": lambda client, ids, _, arguments: client.session.delete(*ids, **arguments),
     "messages.append": _append,
-    "messages.list": lambda client, ids, _, said: client.message.list(*ids, **said),
-    "messages.get": lambda client, ids, _, said: client.message.get(*ids, **said),
-    "messages.update": lambda client, ids, body, said: client.message.update(*ids, **body, **said),
-    "messages.delete": lambda client, ids, _, said: client.message.delete(*ids, **said),
+    "messages.list": lambda client, ids, _, arguments: client.message.list(*ids, **arguments),
+    "messages.get": lambda client, ids, _, arguments: client.message.get(*ids, **arguments),
+    "messages.update": lambda client, ids, body, arguments: client.message.update(
+        *ids, **body, **arguments
+    ),
+    "messages.delete": lambda client, ids, _, arguments: client.message.delete(*ids, **arguments),
     "messages.search": _search,
-    "memory.get": lambda client, ids, _, said: client.memory.get(*ids, **said),
-    "erasures.list": lambda client, _, __, said: client.erasure.list(**said),
-    "erasures.verify": lambda client, ids, body, said: client.erasure.verify(*ids, **body, **said),
-    "verifications.get": lambda client, ids, _, said: client.erasure.get_verification(*ids, **said),
-    "erasures.get": lambda client, ids, _, said: client.erasure.get(*ids, **said),
-    "erasures.purge": lambda client, ids, _, said: client.erasure.purge(*ids, **said),
+    "memory.get": lambda client, ids, _, arguments: client.memory.get(*ids, **arguments),
+    "erasures.list": lambda client, _, __, arguments: client.erasure.list(**arguments),
+    "erasures.verify": lambda client, ids, body, arguments: client.erasure.verify(
+        *ids, **body, **arguments
+    ),
+    "verifications.get": lambda client, ids, _, arguments: client.erasure.get_verification(
+        *ids, **arguments
+    ),
+    "erasures.get": lambda client, ids, _, arguments: client.erasure.get(*ids, **arguments),
+    "erasures.purge": lambda client, ids, _, arguments: client.erasure.purge(*ids, **arguments),
 }
 
 
-# What comes of it.
+# Responses.
 
 
-def _refused(error: UserkeepError) -> Reply:
+def _error_reply(error: UserkeepError) -> Reply:
     fields = [_ARGUMENT_OF_HEADER.get(field, field) for field in error.fields]
     problem = {"code": error.code, "detail": error.detail, "fields": fields}
     return Reply(status_of(error), {"status": status_of(error), **problem}, {})
@@ -217,7 +227,7 @@ def _shape(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Any:
 
 
 def over_instance(opened: Instance) -> TypedWay:
-    """A database that is open already, in which nothing is finished that was left half-way."""
+    """Return a client of an open instance; interrupted work is not resumed."""
     return TypedWay("embedded", Client(EmbeddedTransport(opened)))
 
 
@@ -227,14 +237,14 @@ def _settings_of(settings: Settings) -> dict[str, Any]:
 
 @contextmanager
 def embedded(settings: Settings) -> Iterator[Way]:
-    """A database in this process."""
+    """Open a database in this process."""
     with Userkeep.open(settings.database_url, **_settings_of(settings)) as client:
         yield TypedWay("embedded", client)
 
 
 @contextmanager
 def embedded_async(settings: Settings) -> Iterator[Way]:
-    """A database in this process, awaited on a loop in a thread of its own."""
+    """Open a database in this process, with an async client on a loop in its own thread."""
     with loop_in_thread() as run:
         client = AsyncUserkeep.open(settings.database_url, **_settings_of(settings))
         try:
@@ -245,7 +255,7 @@ def embedded_async(settings: Settings) -> Iterator[Way]:
 
 @contextmanager
 def sdk(settings: Settings, folder: Path) -> Iterator[Way]:
-    """The SDK against a server in a process of its own."""
+    """Run a server in a separate process, with a client of the SDK."""
     with (
         serving(folder, database_url=settings.database_url) as server,
         closing(Userkeep(server.url)) as client,
@@ -255,7 +265,7 @@ def sdk(settings: Settings, folder: Path) -> Iterator[Way]:
 
 @contextmanager
 def sdk_async(settings: Settings, folder: Path) -> Iterator[Way]:
-    """The same, awaited on a loop in a thread of its own."""
+    """Run a server in a separate process, with an async client on a loop in its own thread."""
     with (
         serving(folder, database_url=settings.database_url) as server,
         loop_in_thread() as run,

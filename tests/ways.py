@@ -1,7 +1,7 @@
-"""The ways into Userkeep, each behind the same `request`, so that one suite tests them all.
+"""The ways to call Userkeep. All have the same `request`, so one suite tests all of them.
 
 - `in process`: the ASGI application, without a socket.
-- `socket`: `userkeep serve` in a process of its own.
+- `socket`: `userkeep serve` in a separate process.
 - `embedded`, `embedded async`, `sdk`, `sdk async`: typed methods, in typed_ways.
 """
 
@@ -23,7 +23,7 @@ from userkeep.worker.timers import SERVER_TIMERS, Timers
 
 
 class Reply(NamedTuple):
-    """What came back: a status, the JSON (or None), headers by lower-case name, the raw text."""
+    """A response: status, JSON or None, headers by lower-case name, and the raw text."""
 
     status: int
     json: Any
@@ -32,10 +32,7 @@ class Reply(NamedTuple):
 
 
 class Way(Protocol):
-    """A way in, open to any number of threads.
-
-    Ids in `path` are given as values and encoded by the way.
-    """
+    """A way to call Userkeep: over HTTP, or with the typed methods of a client. Thread-safe."""
 
     name: str
 
@@ -51,13 +48,20 @@ class Way(Protocol):
     ) -> Reply:
         """Send a request: `request("GET", "/v1/users/{}", "jane")`.
 
-        `content` is a body as it is, in place of `json`.
+        Args:
+            method: the HTTP method.
+            path: the path of the operation, with `{}` for each id.
+            ids: the ids of the path, not encoded.
+            json: the body.
+            content: the raw body, instead of `json`.
+            params: the query string.
+            headers: further headers.
         """
         ...
 
 
 class HttpWay:
-    """Sends HTTP requests, through whatever `send` sends them through."""
+    """Sends HTTP requests with the function `send`."""
 
     def __init__(self, name: str, send: Callable[..., httpx2.Response]) -> None:
         self.name = name
@@ -83,7 +87,7 @@ class HttpWay:
 
 @contextmanager
 def in_process(settings: Settings, timers: Timers = SERVER_TIMERS) -> Iterator[Way]:
-    """The ASGI application on a loop in a thread of its own, with its start and its end."""
+    """Run the ASGI application with its lifespan, on an event loop in its own thread."""
     userkeep = open_instance(settings)
     application = make_application(userkeep, settings, timers)
     with loop_in_thread() as run:
@@ -101,7 +105,7 @@ def in_process(settings: Settings, timers: Timers = SERVER_TIMERS) -> Iterator[W
 
 @contextmanager
 def loop_in_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
-    """Runs coroutines on one loop, whichever thread asks."""
+    """Yield a function that runs coroutines on one event loop, from any thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="in process")
     thread.start()
@@ -115,7 +119,7 @@ def loop_in_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
 
 @contextmanager
 def over_socket(settings: Settings, folder: Path) -> Iterator[Way]:
-    """A server in a process of its own."""
+    """Run a server in a separate process."""
     with (
         serving(folder, database_url=settings.database_url) as server,
         httpx2.Client(base_url=server.url) as client,

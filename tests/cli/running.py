@@ -58,32 +58,32 @@ def userkeep_process(
 
 
 def environment_of(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a command, with no settings but those given."""
+    """Return the environment of a command, with only the given settings."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("USERKEEP_")}
     return inherited | dict(settings or {})
 
 
-def walk(
+def all_commands(
     group: click.Group = main, *before: str
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that does something, and its words."""
+    """Yield every command that is not a group, with its words."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
-            yield from walk(command, *before, name)
+            yield from all_commands(command, *before, name)
         else:
             yield (*before, name), command
 
 
 def is_sentence(error: str) -> bool:
-    """Whether what was printed to stderr is one line for a human being, and no trace."""
+    """Return whether stderr has one sentence on one line, and no traceback."""
     return (
         error.startswith("userkeep: ") and error.endswith((".\n", "?\n")) and error.count("\n") == 1
     )
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """All that is in a folder."""
+    """Return the content of each file in a folder."""
     return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}

@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.running import is_sentence, userkeep, userkeep_process, walk
+from tests.cli.running import all_commands, is_sentence, userkeep, userkeep_process
 from userkeep import __version__
 from userkeep.cli import main
 from userkeep.config import Settings, flag_of, variable_of
 
 WORDS = main.list_commands(click.Context(main))
-COMMANDS = [words for words, _ in walk()]
+COMMANDS = [words for words, _ in all_commands()]
 ON_A_DATABASE = [words for words in COMMANDS if words != ("completion",)]
 ARGUMENTS = {
     "users add": ("jane",),

@@ -250,7 +250,7 @@ def test_cursors_idempotency_keys_and_deletions_stay_valid(
     assert copy(source, target, folder=tmp_path).returncode == 0
     with opened(target, tmp_path) as (instance, way):
         assert way.request("GET", "/v1/users", params={"cursor": cursor}).json == next_page
-        # A repeated request is recognised, the deleted do not come back by a late append, and an
+        # A repeated request is recognised, a late append does not recreate deleted users, and an
         # erasure that was half-way is finished.
         user = {"user_id": "made once", "metadata": {"n": 1.50}}
         once = {"Idempotency-Key": "once"}
@@ -407,8 +407,8 @@ def test_a_killed_copy_cannot_be_opened_and_the_same_command_completes_it(
         before = paged(way, "/v1/users")
     with interrupted(source, target, tmp_path):
         assert "Run the same `userkeep copy` again" in check_cannot_be_served(target, tmp_path)
-        looked = userkeep("doctor", "--database", target, folder=tmp_path)
-        assert "is an incomplete copy" in looked.stdout
+        result = userkeep("doctor", "--database", target, folder=tmp_path)
+        assert "is an incomplete copy" in result.stdout
     result = copy(source, target, "--json", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""`userkeep doctor`: it checks everything, says what is wrong, and changes nothing."""
+"""`userkeep doctor`: it checks everything, reports what is wrong, and changes nothing."""
 
 import json
 from contextlib import closing

@@ -259,7 +259,7 @@ def test_after_the_signal_no_connection_is_accepted(tmp_path: Path) -> None:
 
 
 def test_a_stop_under_load_loses_no_acknowledged_write(tmp_path: Path) -> None:
-    answered: list[str] = []
+    acknowledged: list[str] = []
     oddities: list[object] = []
 
     def write(client: int) -> None:
@@ -274,7 +274,7 @@ def test_a_stop_under_load_loses_no_acknowledged_write(tmp_path: Path) -> None:
             except (urllib.error.URLError, ConnectionError, http.client.HTTPException):
                 return
             if status == 201:
-                answered.append(user_id)
+                acknowledged.append(user_id)
 
     with serving(tmp_path) as server, ThreadPoolExecutor(8) as pool:
         writing = [pool.submit(write, client) for client in range(8)]
@@ -284,11 +284,11 @@ def test_a_stop_under_load_loses_no_acknowledged_write(tmp_path: Path) -> None:
             each.result(30)
         assert "Traceback" not in server.log.read_text()
     assert oddities == []
-    assert len(answered) > 10
+    assert len(acknowledged) > 10
     with closing(apsw.Connection(str(tmp_path / "userkeep.db"))) as connection:
         there = {user_id for (user_id,) in connection.execute("SELECT user_id FROM users")}
-    assert set(answered) <= there
-    assert len(there) <= len(answered) + 8
+    assert set(acknowledged) <= there
+    assert len(there) <= len(acknowledged) + 8
 
 
 def test_an_erasure_that_a_stop_interrupts_continues_at_the_next_start(tmp_path: Path) -> None:

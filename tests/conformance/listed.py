@@ -1,4 +1,4 @@
-"""Rows of one test in a list, kept apart from those of all others."""
+"""Lists that contain only the rows of one test: a filter excludes those of all others."""
 
 from itertools import chain
 from typing import Any
@@ -17,7 +17,7 @@ from tests.ways import Way
 
 
 class Users:
-    """Users, kept apart by an e-mail address."""
+    """Users with an e-mail address of their own."""
 
     path, subject = USERS, "/v1/users/{}"
     ids: tuple[str, ...] = ()
@@ -25,76 +25,76 @@ class Users:
     def __init__(self, way: Way, fresh: str) -> None:
         self.way = way
         self.fresh = fresh
-        self.apart = {"email": fresh}
+        self.filters = {"email": fresh}
 
     def add(self, name: str, **fields: Any) -> Any:
-        """One, whose id ends in a name."""
+        """Add a row whose id ends in a name."""
         return add_user(self.way, f"{self.fresh}/{name}", email=self.fresh, **fields)
 
     def find(self, **params: Any) -> list[str]:
-        """The names of those that a list holds."""
-        rows = chain.from_iterable(pages(self.way, self.path, *self.ids, **self.apart, **params))
+        """Return the names of the rows of the list."""
+        rows = chain.from_iterable(pages(self.way, self.path, *self.ids, **self.filters, **params))
         return [self.name_of(row) for row in rows]
 
     def name_of(self, row: Any) -> str:
-        """What a row was called when it was added."""
+        """Return the name that a row was added with."""
         name: str = row["user_id"]
         return name.rsplit("/", maxsplit=1)[-1]
 
 
 class Sessions(Users):
-    """Sessions, kept apart by their owner."""
+    """Sessions of one user, in the list of all sessions."""
 
     path, subject = SESSIONS, "/v1/sessions/{}"
 
     def __init__(self, way: Way, fresh: str) -> None:
         super().__init__(way, fresh)
         add_user(way, fresh)
-        self.apart = {"user_id": fresh}
+        self.filters = {"user_id": fresh}
 
     def add(self, name: str, **fields: Any) -> Any:
-        """One, whose id ends in a name."""
+        """Add a row whose id ends in a name."""
         return open_session(self.way, f"{self.fresh}/{name}", user_id=self.fresh, **fields)
 
     def name_of(self, row: Any) -> str:
-        """What a row was called when it was added."""
+        """Return the name that a row was added with."""
         name: str = row["session_id"]
         return name.rsplit("/", maxsplit=1)[-1]
 
 
 class SessionsOfUser(Sessions):
-    """Sessions, as the list below their owner has them."""
+    """Sessions of one user, in the list of that user."""
 
     path = SESSIONS_OF_USER
 
     def __init__(self, way: Way, fresh: str) -> None:
         super().__init__(way, fresh)
-        self.apart = {}
+        self.filters = {}
         self.ids = (fresh,)
 
 
 class Messages(Users):
-    """Messages, kept apart by their session."""
+    """Messages of one session."""
 
     path, subject = MESSAGES, "/v1/sessions/{}/messages/{}"
 
     def __init__(self, way: Way, fresh: str) -> None:
         super().__init__(way, fresh)
         open_session(way, fresh)
-        self.apart = {}
+        self.filters = {}
         self.ids = (fresh,)
 
     def add(self, name: str, **fields: Any) -> Any:
-        """One, whose content is a name."""
+        """Add a message whose content is a name."""
         [message] = append(self.way, self.fresh, {"content": name, **fields})
         return message
 
     def add_all(self, metadata_of: dict[str, Any]) -> None:
-        """One for each name, with its metadata."""
+        """Add a message for each name, with its metadata."""
         messages = [{"content": name, "metadata": each} for name, each in metadata_of.items()]
         append(self.way, self.fresh, *messages)
 
     def name_of(self, row: Any) -> str:
-        """What a row was called when it was added."""
+        """Return the name that a row was added with."""
         name: str = row["content"]
         return name

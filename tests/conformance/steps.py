@@ -1,4 +1,4 @@
-"""What tests do on their way to what they are about."""
+"""Steps that many tests share: requests with the expected status, and what is in a response."""
 
 import json
 import re
@@ -34,121 +34,121 @@ NOT_BEGUN: dict[str, Any] = {
 
 PURGE_S = 60.0
 
-Refusal = tuple[int, str, list[str]]
-NOT_FOUND: Refusal = (404, "not_found", [])
-GONE: Refusal = (410, "gone", [])
+ErrorSummary = tuple[int, str, list[str]]
+NOT_FOUND: ErrorSummary = (404, "not_found", [])
+GONE: ErrorSummary = (410, "gone", [])
 
 
-def invalid(*fields: str) -> Refusal:
-    """What `refusal` gives for fields with values that they cannot have."""
+def invalid(*fields: str) -> ErrorSummary:
+    """Return what `error_of` returns for invalid fields."""
     return 422, "invalid_field", list(fields)
 
 
-def refusal(reply: Reply) -> Refusal:
-    """What was wrong: status, code and fields; there is always a sentence for people too."""
+def error_of(reply: Reply) -> ErrorSummary:
+    """Return status, code and fields of an error response, which must have a sentence too."""
     if reply.status < 400:
-        return reply.status, "not refused", []
+        return reply.status, "no error", []
     assert reply.json["status"] == reply.status
     assert reply.json["detail"].endswith((".", "?"))
     return reply.status, reply.json["code"], reply.json["fields"]
 
 
 def raw(body: Any) -> bytes:
-    """A body with everything but ASCII escaped, so that it can hold what is no text at all."""
+    """Encode a body as ASCII with escapes, so that it can contain unpaired surrogates."""
     return json.dumps(body).encode()
 
 
 def moment(text: str) -> datetime:
-    """A time as it travels, to be compared."""
+    """Parse a time of a response, which must have the documented format."""
     assert TIME.fullmatch(text)
     return datetime.fromisoformat(text)
 
 
 def add_user(way: Way, user_id: str, **fields: Any) -> Any:
-    """A user."""
+    """Add a user and return it."""
     added = way.request("POST", USERS, json={"user_id": user_id, **fields})
     assert added.status == 201, added
     return added.json
 
 
 def get_user(way: Way, user_id: str) -> Any:
-    """The user as a reader sees them now."""
+    """Return the current user."""
     found = way.request("GET", USER, user_id)
     assert found.status == 200, found
     return found.json
 
 
 def open_session(way: Way, session_id: str, **fields: Any) -> Any:
-    """A session."""
+    """Open a session and return it."""
     opened = way.request("POST", SESSIONS, json={"session_id": session_id, **fields})
     assert opened.status == 201, opened
     return opened.json
 
 
 def get_session(way: Way, session_id: str) -> Any:
-    """The session as a reader sees it now."""
+    """Return the current session."""
     found = way.request("GET", SESSION, session_id)
     assert found.status == 200, found
     return found.json
 
 
-def say(way: Way, session_id: str, *contents: str, **fields: Any) -> Reply:
-    """Append messages with these contents."""
+def append_text(way: Way, session_id: str, *contents: str, **fields: Any) -> Reply:
+    """Append messages with these contents, and return the response."""
     body = {"messages": [{"content": content} for content in contents], **fields}
     return way.request("POST", MESSAGES, session_id, json=body)
 
 
 def append(way: Way, session_id: str, *messages: dict[str, Any]) -> Any:
-    """Append messages to a session that is there; the messages as they are answered."""
+    """Append messages to an existing session and return them."""
     appended = way.request("POST", MESSAGES, session_id, json={"messages": messages})
     assert appended.status == 201, appended
     return appended.json["messages"]
 
 
 def get_messages(way: Way, session_id: str) -> Any:
-    """All messages of a session, of at most a thousand."""
+    """Return the messages of a session, which may have up to a thousand."""
     listed = way.request("GET", MESSAGES, session_id, params={"limit": 1000})
     assert (listed.status, listed.json["next"]) == (200, None), listed
     return listed.json["items"]
 
 
 def contents(way: Way, session_id: str) -> list[str]:
-    """What was said in a session."""
+    """Return the contents of the messages of a session."""
     return [message["content"] for message in get_messages(way, session_id)]
 
 
 def search(way: Way, query: str | None = None, **asked: Any) -> Any:
-    """The hits, best first."""
+    """Search, and return the hits, best first."""
     body = asked if query is None else {"query": query, **asked}
-    answer = way.request("POST", SEARCH, json=body)
-    assert answer.status == 200, answer
-    return answer.json["items"]
+    reply = way.request("POST", SEARCH, json=body)
+    assert reply.status == 200, reply
+    return reply.json["items"]
 
 
 def delete(way: Way, path: str, *ids: str) -> Any:
-    """Delete a user, a session or a message; the erasure."""
+    """Delete a user, a session or a message, and return the erasure."""
     deleted = way.request("DELETE", path, *ids)
     assert (deleted.status, deleted.json["state"]) == (200, "deleted"), deleted
     return deleted.json
 
 
 def purged(way: Way, path: str, *ids: str) -> Any:
-    """Delete a user, a session or a message, and have it purged at once; the erasure.
+    """Delete and purge a user, a session or a message, and return the erasure.
 
-    A purge that takes long, or waits for another, is answered before its end.
+    The response to a purge that takes long, or waits for another, is sent before it ends.
     """
-    answer = way.request("DELETE", path, *ids, params={"purge": "now"})
+    reply = way.request("DELETE", path, *ids, params={"purge": "now"})
     until_s = monotonic() + PURGE_S
-    while answer.json["state"] != "purged":
-        assert answer.json["state"] in {"deleting", "deleted"}, answer
-        assert monotonic() < until_s, answer
+    while reply.json["state"] != "purged":
+        assert reply.json["state"] in {"deleting", "deleted"}, reply
+        assert monotonic() < until_s, reply
         sleep(0.1)
-        answer = way.request("POST", PURGE, answer.json["id"])
-    return answer.json
+        reply = way.request("POST", PURGE, reply.json["id"])
+    return reply.json
 
 
 def pages(way: Way, path: str, *ids: str, **params: Any) -> Iterator[list[Any]]:
-    """A list, page by page; each is asked for when it is needed."""
+    """Yield the pages of a list; each is requested when it is needed."""
     while True:
         page = way.request("GET", path, *ids, params=params)
         assert page.status == 200, page
@@ -158,7 +158,7 @@ def pages(way: Way, path: str, *ids: str, **params: Any) -> Iterator[list[Any]]:
         params["cursor"] = page.json["next"]
 
 
-def together(*calls: Callable[[], T]) -> list[T]:
-    """What the calls give, each made from a thread of its own at the same time."""
+def concurrently(*calls: Callable[[], T]) -> list[T]:
+    """Run the calls concurrently, each in its own thread, and return their results."""
     with ThreadPoolExecutor(max_workers=len(calls)) as threads:
         return [future.result() for future in [threads.submit(call) for call in calls]]

@@ -1,4 +1,4 @@
-"""What a filter, the JSON tree, finds in a list, by every way in; the same on every engine."""
+"""Filters as JSON trees: they match the same rows on every engine."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.listed import Messages, Sessions, SessionsOfUser, Users
-from tests.conformance.steps import ERASURES, MESSAGES, NOT_FOUND, delete, invalid, refusal
+from tests.conformance.steps import ERASURES, MESSAGES, NOT_FOUND, delete, error_of, invalid
 from tests.ways import Reply, Way
 
 Filter = Any
@@ -23,23 +23,23 @@ def rows(request: pytest.FixtureRequest, way: Way, fresh: str) -> Users:
 
 @pytest.fixture
 def messages(way: Way, fresh: str) -> Messages:
-    """Messages of one test."""
+    """The messages of one test."""
     return Messages(way, fresh)
 
 
 def found(rows: Users, node: Filter, **params: Any) -> list[str]:
-    """The names of the rows that meet a filter."""
+    """Return the names of the rows that match a filter."""
     return rows.find(filter=json.dumps(node), **params)
 
 
-def asked(rows: Users, filter: str, **params: Any) -> Reply:
-    """A page with a filter, as a text."""
-    given = {**rows.apart, "filter": filter, **params}
+def get_page(rows: Users, filter: str, **params: Any) -> Reply:
+    """Request a page with a filter, given as text."""
+    given = {**rows.filters, "filter": filter, **params}
     return rows.way.request("GET", rows.path, *rows.ids, params=given)
 
 
 def is_(op: str, value: Any, field: str = "metadata.x") -> Filter:
-    """A condition."""
+    """Return a condition."""
     return {"field": field, "op": op, "value": value}
 
 
@@ -91,13 +91,13 @@ TEXTS = ["text_one", "text_true", "text_null", "empty_text", "paris", "lower", "
          "percent"]  # fmt: skip
 
 
-def but(*names: str) -> list[str]:
-    """All that is stored but these."""
+def all_but(*names: str) -> list[str]:
+    """Return the names of all stored values except these."""
     return [name for name in STORED if name not in names]
 
 
-ASKED: list[tuple[str, Any, list[str]]] = [
-    # Equal: numbers by value, nothing else across types, never an array or an object.
+CASES: list[tuple[str, Any, list[str]]] = [
+    # Equal: numbers by value; values of different types are never equal; no arrays or objects.
     ("eq", 1, ["one", "one_point_oh"]),
     ("eq", 1.0, ["one", "one_point_oh"]),
     ("eq", -0.0, ["zero"]),
@@ -114,12 +114,12 @@ ASKED: list[tuple[str, Any, list[str]]] = [
     ("eq", "Paris", ["paris"]),
     ("eq", "[]", []),
     ("eq", "{}", []),
-    # Not equal: all else that is there.
-    ("ne", 1, but("one", "one_point_oh")),
-    ("ne", "Paris", but("paris")),
-    ("ne", None, but("null")),
-    ("ne", True, but("true")),
-    # Greater and less: numbers, texts by code points.
+    # Not equal: all other existing values.
+    ("ne", 1, all_but("one", "one_point_oh")),
+    ("ne", "Paris", all_but("paris")),
+    ("ne", None, all_but("null")),
+    ("ne", True, all_but("true")),
+    # Greater and less: numbers, and texts by code points.
     ("gt", 1, ["two_and_a_half", "great", "double"]),
     ("gte", 1, ["one", "one_point_oh", "two_and_a_half", "great", "double"]),
     ("lt", 1, ["minus", "zero"]),
@@ -142,10 +142,10 @@ ASKED: list[tuple[str, Any, list[str]]] = [
     ("in", [0], ["zero"]),
     ("in", ["nothing"], []),
     ("in", [2.5, 1e300], ["two_and_a_half", "double"]),
-    # There or not.
-    ("exists", True, but()),
+    # Exists or not.
+    ("exists", True, all_but()),
     ("exists", False, ["elsewhere", "empty", "none"]),
-    # Within a text, or among the elements of an array.
+    # Substring of a text, or element of an array.
     ("contains", "ari", ["paris", "lower"]),
     ("contains", "Paris", ["paris", "array"]),
     ("contains", "%", ["percent"]),
@@ -158,7 +158,7 @@ ASKED: list[tuple[str, Any, list[str]]] = [
     ("contains", False, []),
     ("contains", None, ["array"]),
     ("contains", 2, []),
-    # The beginning of a text.
+    # Prefix of a text.
     ("starts_with", "P", ["paris", "accent"]),
     ("starts_with", "Paris", ["paris"]),
     ("starts_with", "Parisian", []),
@@ -169,23 +169,23 @@ ASKED: list[tuple[str, Any, list[str]]] = [
 ]  # fmt: skip
 
 
-def test_an_operator_finds_what_it_says_and_nothing_of_another_type(messages: Messages) -> None:
+def test_an_operator_matches_only_values_of_its_type(messages: Messages) -> None:
     stored: dict[str, Any] = {name: {"x": value} for name, value in STORED.items()}
     messages.add_all(stored | {"elsewhere": {"y": {"x": 1}}, "empty": {}, "none": None})
-    answers = [(op, value, found(messages, is_(op, value))) for op, value, _ in ASKED]
-    assert answers == ASKED
+    results = [(op, value, found(messages, is_(op, value))) for op, value, _ in CASES]
+    assert results == CASES
 
 
-def test_the_contrary_of_a_condition_finds_all_that_it_does_not_find(messages: Messages) -> None:
+def test_not_matches_all_rows_that_the_condition_does_not_match(messages: Messages) -> None:
     stored: dict[str, Any] = {name: {"x": value} for name, value in STORED.items()}
     stored |= {"elsewhere": {"y": {"x": 1}}, "empty": {}, "none": None}
     messages.add_all(stored)
-    for op, value, names in ASKED:
-        contrary = [name for name in stored if name not in names]
-        assert found(messages, {"not": is_(op, value)}) == contrary, (op, value)
+    for op, value, names in CASES:
+        others = [name for name in stored if name not in names]
+        assert found(messages, {"not": is_(op, value)}) == others, (op, value)
 
 
-def test_a_path_leads_through_objects_and_never_into_arrays(messages: Messages) -> None:
+def test_a_path_goes_through_objects_but_not_into_arrays(messages: Messages) -> None:
     messages.add_all(
         {
             "deep": {"a": {"b": {"c": 1}}},
@@ -219,7 +219,7 @@ ENTITIES: dict[str, Any] = {
 }
 
 
-def test_any_finds_an_array_with_an_element_that_meets_a_filter(messages: Messages) -> None:
+def test_any_matches_an_array_with_a_matching_element(messages: Messages) -> None:
     messages.add_all({name: {"e": value} for name, value in ENTITIES.items()} | {"none": None})
 
     def any_(node: Filter) -> list[str]:
@@ -249,8 +249,8 @@ def test_any_finds_an_array_with_an_element_that_meets_a_filter(messages: Messag
     assert found(messages, not_any) == ["empty", "object", "text", "none"]
 
 
-# What would be more than a value to whoever put it into a text of SQL or of a path.
-STRANGE = [
+# Would have a meaning if inserted into SQL or a JSON path unescaped.
+LOOKS_LIKE_SQL = [
     "'; DROP TABLE users; --", "' OR '1'='1", '" ? (@ == 1)', "$1", "$v", ":p0", ":filter_1", "?",
     "{filter}", "{user_columns}", "%s", "%(x)s", "%", "_", "*", "\\", "\\'", "/*", "*/", "--",
     "[0]", "[*]", "$", "@", "a\nb", "\x01", "\x7f", "\u2028", "é", "e\u0301", "😀", "null",
@@ -258,9 +258,9 @@ STRANGE = [
 ]  # fmt: skip
 
 
-def test_what_looks_like_sql_is_text(messages: Messages) -> None:
-    messages.add_all({f"{n}": {"x": text, "list": [text]} for n, text in enumerate(STRANGE)})
-    for n, text in enumerate(STRANGE):
+def test_a_value_that_looks_like_sql_is_plain_text(messages: Messages) -> None:
+    messages.add_all({f"{n}": {"x": text, "list": [text]} for n, text in enumerate(LOOKS_LIKE_SQL)})
+    for n, text in enumerate(LOOKS_LIKE_SQL):
         for node in (
             is_("eq", text),
             is_("in", [text]),
@@ -273,8 +273,8 @@ def test_what_looks_like_sql_is_text(messages: Messages) -> None:
             assert f"{n}" in found(messages, is_(op, text))
 
 
-def test_a_key_that_looks_like_sql_is_a_key(messages: Messages) -> None:
-    keys = [text for text in STRANGE if not set(text) & set('."\\') and len(text) < 400]
+def test_a_key_that_looks_like_sql_is_a_plain_key(messages: Messages) -> None:
+    keys = [text for text in LOOKS_LIKE_SQL if not set(text) & set('."\\') and len(text) < 400]
     assert len(keys) > 20
     messages.add_all({f"{n}": {key: 1, "in": [{key: 1}]} for n, key in enumerate(keys)})
     for n, key in enumerate(keys):
@@ -286,7 +286,7 @@ def test_a_key_that_looks_like_sql_is_a_key(messages: Messages) -> None:
 # Pages.
 
 
-def test_a_filter_goes_with_pages_and_orders(rows: Users) -> None:
+def test_a_filter_works_with_pages_and_orders(rows: Users) -> None:
     for name in "abcdefg":
         rows.add(name, metadata={"topic": "shoes" if name in "aceg" else "hats"})
     assert found(rows, SHOES, limit=1) == ["a", "c", "e", "g"]
@@ -294,45 +294,45 @@ def test_a_filter_goes_with_pages_and_orders(rows: Users) -> None:
     assert found(rows, SHOES, limit=2, order="-created") == ["g", "e", "c", "a"]
 
 
-def test_a_filter_goes_with_other_filters(way: Way, fresh: str) -> None:
+def test_a_filter_can_be_combined_with_other_filters(way: Way, fresh: str) -> None:
     rows = Users(way, fresh)
     first = rows.add("first", metadata={"topic": "shoes", "n": 1})
     for name in "ab":
         rows.add(name, metadata={"topic": "shoes", "n": name})
-    rows.apart = {"created_after": first["created_at"], **rows.apart}
+    rows.filters = {"created_after": first["created_at"], **rows.filters}
     assert found(rows, SHOES) == ["a", "b"]
     assert found(rows, SHOES, **{"metadata.n": "b"}) == ["b"]
     assert found(rows, {"not": SHOES}, **{"metadata.n": "b"}) == []
 
 
-def test_a_cursor_belongs_to_its_filter(rows: Users) -> None:
+def test_a_cursor_is_rejected_with_another_filter(rows: Users) -> None:
     for name in "ab":
         rows.add(name, metadata={"topic": "shoes"})
-    page = asked(rows, json.dumps(SHOES), limit=1)
+    page = get_page(rows, json.dumps(SHOES), limit=1)
     assert [rows.name_of(row) for row in page.json["items"]] == ["a"]
     cursor = page.json["next"]
     spelled_otherwise = json.dumps(dict(reversed(SHOES.items())), indent=2)
-    again = asked(rows, spelled_otherwise, limit=1, cursor=cursor)
+    again = get_page(rows, spelled_otherwise, limit=1, cursor=cursor)
     assert [rows.name_of(row) for row in again.json["items"]] == ["b"]
     others = (is_("eq", "hats", "metadata.topic"), {"not": SHOES}, {"and": [SHOES, SHOES]})
     for other in others:
-        refused = asked(rows, json.dumps(other), cursor=cursor)
-        assert refusal(refused) == (400, "bad_request", ["cursor"])
-    without = {**rows.apart, "cursor": cursor}
-    refused = rows.way.request("GET", rows.path, *rows.ids, params=without)
-    assert refusal(refused) == (400, "bad_request", ["cursor"])
+        rejected = get_page(rows, json.dumps(other), cursor=cursor)
+        assert error_of(rejected) == (400, "bad_request", ["cursor"])
+    without = {**rows.filters, "cursor": cursor}
+    rejected = rows.way.request("GET", rows.path, *rows.ids, params=without)
+    assert error_of(rejected) == (400, "bad_request", ["cursor"])
 
 
-def test_a_cursor_knows_the_type_of_a_value(messages: Messages) -> None:
+def test_a_cursor_is_rejected_with_a_value_of_another_type(messages: Messages) -> None:
     messages.add_all({name: {"x": value} for name, value in zip("abc", (1, 1, True), strict=True)})
-    cursor = asked(messages, json.dumps(is_("eq", 1)), limit=1).json["next"]
+    cursor = get_page(messages, json.dumps(is_("eq", 1)), limit=1).json["next"]
     for other in (True, "1", [1]):
         op = "in" if isinstance(other, list) else "eq"
-        refused = asked(messages, json.dumps(is_(op, other)), cursor=cursor)
-        assert refusal(refused) == (400, "bad_request", ["cursor"])
+        rejected = get_page(messages, json.dumps(is_(op, other)), cursor=cursor)
+        assert error_of(rejected) == (400, "bad_request", ["cursor"])
 
 
-def test_what_is_deleted_is_not_found_by_a_filter(way: Way, fresh: str) -> None:
+def test_a_deleted_row_is_not_found_by_a_filter(way: Way, fresh: str) -> None:
     rows = Users(way, fresh)
     for name in "ab":
         rows.add(name, metadata={"topic": "shoes"})
@@ -340,21 +340,21 @@ def test_what_is_deleted_is_not_found_by_a_filter(way: Way, fresh: str) -> None:
     assert found(rows, SHOES) == ["b"]
 
 
-def test_no_message_of_an_unknown_session_is_found(way: Way, fresh: str) -> None:
+def test_filtering_messages_of_an_unknown_session_returns_404(way: Way, fresh: str) -> None:
     reply = way.request("GET", MESSAGES, fresh, params={"filter": json.dumps(SHOES)})
-    assert refusal(reply) == NOT_FOUND
+    assert error_of(reply) == NOT_FOUND
 
 
-def test_a_session_in_which_nothing_is_found_is_an_empty_list(messages: Messages) -> None:
+def test_a_filter_without_matches_returns_an_empty_list(messages: Messages) -> None:
     assert found(messages, {"not": SHOES}) == []
     messages.add("a")
     assert found(messages, SHOES) == []
 
 
-# What cannot be asked.
+# Invalid filters and limits.
 
 A = is_("eq", 1)
-REFUSED: list[tuple[Any, str]] = [
+INVALID: list[tuple[Any, str]] = [
     ({}, "filter"),
     ({"xor": [A]}, "filter"),
     ({"and": A}, "filter.and"),
@@ -416,36 +416,36 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-def test_what_a_filter_cannot_be_is_refused_by_its_place(messages: Messages) -> None:
-    answers = [(node, refusal(asked(messages, json.dumps(node)))) for node, _ in REFUSED]
-    assert answers == [(node, invalid(place)) for node, place in REFUSED]
+def test_an_invalid_filter_is_rejected_with_its_path(messages: Messages) -> None:
+    results = [(node, error_of(get_page(messages, json.dumps(node)))) for node, _ in INVALID]
+    assert results == [(node, invalid(place)) for node, place in INVALID]
 
 
-def test_the_sentence_says_what_there_is(messages: Messages) -> None:
-    unknown = asked(messages, json.dumps({"and": [{**A, "op": "like"}]})).json["detail"]
+def test_the_error_message_lists_what_is_valid(messages: Messages) -> None:
+    unknown = get_page(messages, json.dumps({"and": [{**A, "op": "like"}]})).json["detail"]
     assert unknown == (
         "filter.and[0].op must be one of eq, ne, gt, gte, lt, lte, in, exists, contains, "
         "starts_with."
     )
-    wrong = asked(messages, json.dumps(is_("gt", True))).json["detail"]
+    wrong = get_page(messages, json.dumps(is_("gt", True))).json["detail"]
     assert wrong == "filter.value must be a text or a number for gt."
-    elsewhere = asked(messages, json.dumps({**A, "field": "user_id"})).json["detail"]
+    elsewhere = get_page(messages, json.dumps({**A, "field": "user_id"})).json["detail"]
     assert elsewhere == "filter.field must be `metadata`, or `metadata.<path>`."
 
 
 def nested(levels: int) -> Filter:
-    """A filter of so many levels."""
+    """Return a filter of this many levels."""
     node: Filter = A
     for _ in range(levels - 1):
         node = {"not": node}
     return node
 
 
-def test_a_filter_has_bounds_and_can_be_as_large_as_they_allow(messages: Messages) -> None:
+def test_a_filter_can_be_as_large_as_the_limits_allow(messages: Messages) -> None:
     messages.add_all({"one": {"x": 1}, "two": {"x": 2}})
     assert found(messages, nested(15)) == ["one"]
     assert found(messages, nested(16)) == ["two"]
-    assert refusal(asked(messages, json.dumps(nested(17)))) == invalid("filter" + ".not" * 16)
+    assert error_of(get_page(messages, json.dumps(nested(17)))) == invalid("filter" + ".not" * 16)
     many = {"or": [is_("eq", n) for n in range(2, 102)]}
     assert found(messages, many) == ["two"]
     assert found(messages, {"not": many}) == ["one"]
@@ -461,60 +461,60 @@ def test_a_filter_has_bounds_and_can_be_as_large_as_they_allow(messages: Message
     assert found(messages, {"and": [is_("eq", 1), {"not": {"or": everything[:99]}}]}) == ["one"]
 
 
-def test_conditions_in_the_address_count_too(way: Way, fresh: str) -> None:
+def test_conditions_in_the_query_string_count_toward_the_limit(way: Way, fresh: str) -> None:
     rows = Users(way, fresh)
     rows.add("a", metadata={f"k{n}": 1 for n in range(101)})
     ninety_nine = {f"metadata.k{n}": "1" for n in range(99)}
     assert found(rows, is_("eq", 1, "metadata.k100"), **ninety_nine) == ["a"]
     too_many = ninety_nine | {"metadata.k99": "1", "metadata.k100": "1"}
-    refused = way.request("GET", rows.path, params={**rows.apart, **too_many})
-    assert refusal(refused) == invalid("metadata")
+    rejected = way.request("GET", rows.path, params={**rows.filters, **too_many})
+    assert error_of(rejected) == invalid("metadata")
 
 
-# What only a wire carries.
+# What only HTTP can send.
 
 
-@pytest.mark.wire("a typed method is given a dict")
+@pytest.mark.wire("typed methods take a dict")
 @pytest.mark.parametrize(
     "text",
     ["", " ", "{", "nonsense", "'x'", '{"and": [', "NaN", '{"field": "metadata.x", "op": "eq", '
      '"value": 1e400}', "[" * 100_000][:8],
 )  # fmt: skip
-def test_a_filter_that_is_no_json_is_refused(messages: Messages, text: str) -> None:
-    reply = asked(messages, text)
-    assert refusal(reply) == invalid("filter")
+def test_a_filter_that_is_not_json_is_rejected(messages: Messages, text: str) -> None:
+    reply = get_page(messages, text)
+    assert error_of(reply) == invalid("filter")
 
 
-@pytest.mark.wire("a typed method is given a dict")
+@pytest.mark.wire("typed methods take a dict")
 @pytest.mark.parametrize("text", ["null", "5", '"x"', "[]", "true", f"[{json.dumps(A)}]"])
-def test_a_filter_that_is_no_object_is_refused(messages: Messages, text: str) -> None:
-    assert refusal(asked(messages, text)) == invalid("filter")
+def test_a_filter_that_is_not_an_object_is_rejected(messages: Messages, text: str) -> None:
+    assert error_of(get_page(messages, text)) == invalid("filter")
 
 
-@pytest.mark.wire("no JSON writer writes it")
-def test_half_a_surrogate_pair_in_a_filter_is_named(messages: Messages) -> None:
+@pytest.mark.wire("a JSON encoder does not write it")
+def test_an_unpaired_surrogate_in_a_filter_is_named(messages: Messages) -> None:
     text = '{"and": [{"field": "metadata.x", "op": "eq", "value": "\\ud800"}]}'
-    assert refusal(asked(messages, text)) == invalid("filter.and[0].value")
+    assert error_of(get_page(messages, text)) == invalid("filter.and[0].value")
 
 
-@pytest.mark.wire("the SDK stops before it")
+@pytest.mark.wire("the SDK rejects it before sending")
 @pytest.mark.parametrize("depth", [65, 1_000, 2_000])
-def test_a_filter_that_is_nested_is_refused_however_deeply(messages: Messages, depth: int) -> None:
+def test_a_filter_nested_too_deeply_is_rejected(messages: Messages, depth: int) -> None:
     text = '{"not":' * depth + json.dumps(A) + "}" * depth
-    status, code, [place] = refusal(asked(messages, text))
+    status, code, [place] = error_of(get_page(messages, text))
     assert (status, code) == (422, "invalid_field")
     assert place.startswith("filter")
 
 
-@pytest.mark.wire("a typed method has its arguments once")
-def test_a_filter_is_given_once(messages: Messages) -> None:
+@pytest.mark.wire("an argument of a method cannot be repeated")
+def test_a_repeated_filter_parameter_is_rejected(messages: Messages) -> None:
     path = f"{MESSAGES}?filter={{}}&filter={{}}"
     text = '{"field":"metadata.x","op":"exists"}'
     reply = messages.way.request("GET", path, messages.fresh, text, text)
-    assert refusal(reply) == invalid("filter")
+    assert error_of(reply) == invalid("filter")
 
 
 @pytest.mark.wire("the method has no such argument")
-def test_a_list_of_what_has_no_metadata_takes_no_filter(way: Way) -> None:
+def test_a_list_of_rows_without_metadata_takes_no_filter(way: Way) -> None:
     reply = way.request("GET", ERASURES, params={"filter": json.dumps(A)})
-    assert refusal(reply) == invalid("filter")
+    assert error_of(reply) == invalid("filter")

@@ -1,4 +1,4 @@
-"""What lists of users and sessions may be asked for, by every way in."""
+"""Filters of the lists of users and sessions."""
 
 import json
 from datetime import timedelta
@@ -12,17 +12,17 @@ from tests.conformance.steps import (
     USERS,
     add_user,
     delete,
+    error_of,
     invalid,
     moment,
     open_session,
-    refusal,
 )
 from tests.ways import Way
 
 
 @pytest.fixture(params=[Users, Sessions], ids=["users", "sessions"])
 def rows(request: pytest.FixtureRequest, way: Way, fresh: str) -> Users:
-    """Users or sessions of one test."""
+    """The users or sessions of one test."""
     kind: type[Users] = request.param
     return kind(way, fresh)
 
@@ -51,20 +51,20 @@ def test_users_are_found_by_email_in_any_case(
     assert found.json["items"][0]["email"] == f"{fresh}{stored}"
 
 
-def test_users_may_share_an_email(way: Way, fresh: str) -> None:
+def test_users_can_have_the_same_email(way: Way, fresh: str) -> None:
     for name in "ab":
         add_user(way, f"{name} {fresh}", email=fresh)
     found = way.request("GET", USERS, params={"email": fresh.upper()})
     assert [user["user_id"] for user in found.json["items"]] == [f"{name} {fresh}" for name in "ab"]
 
 
-def test_part_of_an_email_finds_nobody(way: Way, fresh: str) -> None:
+def test_part_of_an_email_matches_no_user(way: Way, fresh: str) -> None:
     add_user(way, fresh, email=f"{fresh}@example.com")
     for part in (fresh, f"{fresh}%", f"{fresh}@example.co_", "%"):
         assert way.request("GET", USERS, params={"email": part}).json["items"] == []
 
 
-def test_users_are_found_by_the_email_they_have_now(way: Way, fresh: str) -> None:
+def test_users_are_found_by_their_current_email(way: Way, fresh: str) -> None:
     add_user(way, fresh, email=f"{fresh}@before")
     way.request("PATCH", "/v1/users/{}", fresh, json={"email": f"{fresh}@PATCHED"})
     assert way.request("GET", USERS, params={"email": f"{fresh}@before"}).json["items"] == []
@@ -84,23 +84,23 @@ def test_sessions_are_found_by_their_owner(way: Way, fresh: str) -> None:
     assert [session["session_id"] for session in found.json["items"]] == [f"of jane {fresh}"]
 
 
-def test_an_owner_is_found_in_the_case_of_the_id(way: Way, fresh: str) -> None:
+def test_the_owner_filter_is_case_sensitive(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     open_session(way, fresh, user_id=fresh)
     found = way.request("GET", SESSIONS, params={"user_id": fresh.upper()})
     assert found.json["items"] == []
 
 
-@pytest.mark.parametrize("user_id", ["nobody there", "", "\0", "x" * 600, "null"])
+@pytest.mark.parametrize("user_id", ["unknown", "", "\0", "x" * 600, "null"])
 def test_an_unknown_owner_has_no_sessions(way: Way, user_id: str) -> None:
     found = way.request("GET", SESSIONS, params={"user_id": user_id})
     assert (found.status, found.json) == (200, {"items": [], "next": None})
 
 
-# Dates.
+# Times.
 
 
-def test_rows_are_found_by_the_time_of_their_creation(rows: Users) -> None:
+def test_rows_are_found_by_creation_time(rows: Users) -> None:
     a, b, c = (moment(rows.add(name)["created_at"]) for name in "abc")
     assert rows.find(created_after=a.isoformat()) == ["b", "c"]
     assert rows.find(created_before=c.isoformat()) == ["a", "b"]
@@ -110,14 +110,14 @@ def test_rows_are_found_by_the_time_of_their_creation(rows: Users) -> None:
     assert rows.find(**{name: at.isoformat() for name, at in around_b.items()}) == ["b"]
 
 
-def test_a_date_may_come_in_any_zone(rows: Users) -> None:
+def test_a_time_can_have_any_utc_offset(rows: Users) -> None:
     created_at = rows.add("a")["created_at"]
     for sign, found in (("+", ["a"]), ("-", [])):
         earlier_or_later = created_at.replace("Z", f"{sign}05:30")
         assert rows.find(created_after=earlier_or_later) == found
 
 
-def test_a_date_without_a_zone_is_in_utc(rows: Users) -> None:
+def test_a_time_without_an_offset_is_in_utc(rows: Users) -> None:
     created_at = rows.add("a")["created_at"].removesuffix("Z")
     assert rows.find(created_after=created_at) == []
     before = (moment(f"{created_at}Z") - timedelta(microseconds=1)).replace(tzinfo=None)
@@ -125,24 +125,24 @@ def test_a_date_without_a_zone_is_in_utc(rows: Users) -> None:
 
 
 @pytest.mark.parametrize("year", ["0001", "9999"])
-def test_a_date_may_be_far_away(rows: Users, year: str) -> None:
+def test_a_time_can_be_in_any_year(rows: Users, year: str) -> None:
     rows.add("a")
     parameter = "created_after" if year == "0001" else "created_before"
     assert rows.find(**{parameter: f"{year}-06-01T00:00:00Z"}) == ["a"]
 
 
-BAD_DATES = [
+INVALID_TIMES = [
     "", "yesterday", "2020-02-29", "2021-02-29T00:00:00Z", "2020-01-01T25:00:00Z", "null", "1e300",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("parameter", ["created_after", "created_before"])
-def test_a_bad_date_is_named(rows: Users, parameter: str) -> None:
-    refused = {
-        date: refusal(rows.way.request("GET", rows.path, params={parameter: date}))
-        for date in BAD_DATES
+def test_an_invalid_time_is_named(rows: Users, parameter: str) -> None:
+    rejected = {
+        date: error_of(rows.way.request("GET", rows.path, params={parameter: date}))
+        for date in INVALID_TIMES
     }
-    assert refused == dict.fromkeys(BAD_DATES, invalid(parameter))
+    assert rejected == dict.fromkeys(INVALID_TIMES, invalid(parameter))
 
 
 # Metadata.
@@ -213,7 +213,7 @@ def test_rows_are_found_by_a_value_of_their_metadata(rows: Users) -> None:
     assert {asked: rows.find(**{"metadata.city": asked}) for asked in FOUND} == FOUND
 
 
-def test_a_path_leads_into_objects(rows: Users) -> None:
+def test_a_path_goes_into_objects(rows: Users) -> None:
     rows.add("deep", metadata={"address": {"city": {"name": "Paris"}}})
     rows.add("flat", metadata={"address": {"city": "Paris"}})
     rows.add("dotted", metadata={"address.city": "Paris"})
@@ -222,7 +222,7 @@ def test_a_path_leads_into_objects(rows: Users) -> None:
     assert rows.find(**{"metadata.address.city.name": "Paris"}) == ["deep"]
 
 
-def test_all_conditions_are_met(rows: Users) -> None:
+def test_all_conditions_must_match(rows: Users) -> None:
     rows.add("a", metadata={"x": 1, "y": "2"})
     rows.add("b", metadata={"x": 1, "y": "3"})
     rows.add("c", metadata={"x": 2, "y": "2"})
@@ -236,7 +236,7 @@ KEYS = [
 ]  # fmt: skip
 
 
-def test_a_key_is_any_text_without_dots_quotes_and_backslashes(rows: Users) -> None:
+def test_a_key_can_be_any_text_without_dots_quotes_and_backslashes(rows: Users) -> None:
     for number, key in enumerate(KEYS):
         rows.add(f"{number}", metadata={key: 1, "a": [1], "n": {"0": 1}})
         rows.add(f"in {number}", metadata={"in": {key: 1}})
@@ -245,7 +245,7 @@ def test_a_key_is_any_text_without_dots_quotes_and_backslashes(rows: Users) -> N
         assert rows.find(**{f"metadata.in.{key}": "1"}) == [f"in {number}"], key
 
 
-def test_metadata_is_found_as_it_is_now(rows: Users) -> None:
+def test_rows_are_found_by_their_current_metadata(rows: Users) -> None:
     rows.add("a", metadata={"x": 1, "y": 1})
     change = {"metadata": {"x": 2, "y": None}}
     rows.way.request("PATCH", rows.subject, f"{rows.fresh}/a", json=change)
@@ -255,7 +255,7 @@ def test_metadata_is_found_as_it_is_now(rows: Users) -> None:
     assert rows.find(**{"metadata.y": "null"}) == []
 
 
-def test_conditions_and_dates_go_together_with_pages(rows: Users) -> None:
+def test_conditions_and_times_work_with_pages(rows: Users) -> None:
     first = rows.add("first", metadata={"x": 1})
     for name in "abcde":
         rows.add(name, metadata={"x": 1 if name in "ace" else 2})
@@ -275,53 +275,53 @@ def test_conditions_and_dates_go_together_with_pages(rows: Users) -> None:
         ({"created_after": "2020-01-01T00:00:00Z"}, {}),
     ],
 )
-def test_a_cursor_belongs_to_its_filters(
+def test_a_cursor_is_rejected_with_other_filters(
     rows: Users, asked: dict[str, str], with_others: dict[str, str]
 ) -> None:
     for name in "ab":
         rows.add(name, metadata={"x": 1})
-    page = rows.way.request("GET", rows.path, params={**rows.apart, **asked, "limit": 1})
+    page = rows.way.request("GET", rows.path, params={**rows.filters, **asked, "limit": 1})
     cursor = {"cursor": page.json["next"]}
-    on = rows.way.request("GET", rows.path, params={**rows.apart, **asked, **cursor})
+    on = rows.way.request("GET", rows.path, params={**rows.filters, **asked, **cursor})
     assert on.status == 200
-    refused = rows.way.request("GET", rows.path, params={**rows.apart, **with_others, **cursor})
-    assert refusal(refused) == (400, "bad_request", ["cursor"])
+    rejected = rows.way.request("GET", rows.path, params={**rows.filters, **with_others, **cursor})
+    assert error_of(rejected) == (400, "bad_request", ["cursor"])
 
 
-def test_what_is_deleted_is_not_found(rows: Users) -> None:
+def test_a_deleted_row_is_not_found(rows: Users) -> None:
     for name in "ab":
         rows.add(name, metadata={"x": 1})
     delete(rows.way, rows.subject, f"{rows.fresh}/a")
     assert rows.find(**{"metadata.x": "1"}) == ["b"]
 
 
-def test_a_bad_path_is_named(rows: Users) -> None:
+def test_an_invalid_path_is_named(rows: Users) -> None:
     for path in ("", ".a", "a.", "a..b", 'a"b', "a\\b", "a\0b"):
-        refused = rows.way.request("GET", rows.path, params={f"metadata.{path}": "1"})
-        assert refusal(refused) == invalid(f"metadata.{path}")
-    refused = rows.way.request("GET", rows.path, params={"metadata": "1"})
-    assert refusal(refused) == invalid("metadata")
+        rejected = rows.way.request("GET", rows.path, params={f"metadata.{path}": "1"})
+        assert error_of(rejected) == invalid(f"metadata.{path}")
+    rejected = rows.way.request("GET", rows.path, params={"metadata": "1"})
+    assert error_of(rejected) == invalid("metadata")
 
 
 def test_a_value_that_cannot_be_compared_is_named(rows: Users) -> None:
     for value in ("{}", "[]", '{"a": 1}', "[1]", '"a\\u0000b"', "a\0b"):
-        refused = rows.way.request("GET", rows.path, params={"metadata.a": value})
-        assert refusal(refused) == invalid("metadata.a")
+        rejected = rows.way.request("GET", rows.path, params={"metadata.a": value})
+        assert error_of(rejected) == invalid("metadata.a")
 
 
 @pytest.mark.parametrize("depth", [65, 500, 2_000, 10_000])
-def test_a_value_that_is_nested_is_named_however_deeply(rows: Users, depth: int) -> None:
+def test_a_nested_value_is_rejected_at_any_depth(rows: Users, depth: int) -> None:
     value = "[" * depth + "]" * depth
-    refused = rows.way.request("GET", rows.path, params={"metadata.a": value})
-    assert refusal(refused) == invalid("metadata.a")
+    rejected = rows.way.request("GET", rows.path, params={"metadata.a": value})
+    assert error_of(rejected) == invalid("metadata.a")
 
 
 @pytest.mark.parametrize("depth", [64, 2_000])
-def test_a_path_may_be_deeper_than_any_metadata(rows: Users, depth: int) -> None:
+def test_a_path_can_be_deeper_than_any_metadata(rows: Users, depth: int) -> None:
     rows.add("a", metadata={"a": {"a": 1}})
     assert rows.find(**{f"metadata.{'.'.join('a' * depth)}": "1"}) == []
 
 
-def test_half_a_surrogate_pair_is_compared_as_the_text_that_it_is(rows: Users) -> None:
+def test_an_unpaired_surrogate_is_compared_as_text(rows: Users) -> None:
     rows.add("a", metadata={"x": json.dumps("\ud800")})
     assert rows.find(**{"metadata.x": json.dumps("\ud800")}) == ["a"]

@@ -1,4 +1,4 @@
-"""Ids, by every way in: any text of up to 512 characters without control characters."""
+"""Ids: any text of up to 512 characters without control characters."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ from tests.conformance.steps import (
     USERS,
     add_user,
     append,
+    append_text,
     contents,
     delete,
+    error_of,
     get_session,
     get_user,
     invalid,
     open_session,
     raw,
-    refusal,
-    say,
 )
 from tests.ways import Way
 
@@ -76,33 +76,33 @@ BAD = {
 
 
 def longest(character: str, fresh: str) -> str:
-    """An id of 512 characters that no other test uses."""
+    """Return a unique id of 512 characters."""
     mark = fresh[-40:]
     return character * (512 - len(mark)) + mark
 
 
 @pytest.fixture(params=[*ANY_TEXT, "longest", "longest_emoji"])
 def id_(request: pytest.FixtureRequest, fresh: str) -> str:
-    """An id that must work everywhere."""
+    """A valid id."""
     if request.param in ANY_TEXT:
         return ANY_TEXT[request.param]
     characters = {"longest": "x", "longest_emoji": "😀"}
     return longest(characters[request.param], fresh)
 
 
-def test_any_text_is_a_users_id(way: Way, id_: str) -> None:
+def test_a_user_id_can_be_any_text(way: Way, id_: str) -> None:
     user = way.request("PUT", USER, id_, json={}).json
     assert user["user_id"] == id_
     assert get_user(way, id_) == user
     changed = way.request("PATCH", USER, id_, json={"first_name": "Jane"})
     assert changed.json["uuid"] == user["uuid"]
     assert delete(way, USER, id_)["subject_uuid"] == user["uuid"]
-    assert refusal(way.request("GET", USER, id_)) == NOT_FOUND
+    assert error_of(way.request("GET", USER, id_)) == NOT_FOUND
     assert add_user(way, id_)["user_id"] == id_
     delete(way, USER, id_)
 
 
-def test_any_text_is_a_sessions_id(way: Way, id_: str) -> None:
+def test_a_session_id_can_be_any_text(way: Way, id_: str) -> None:
     session = open_session(way, id_)
     assert session["session_id"] == id_
     assert get_session(way, id_) == session
@@ -116,12 +116,12 @@ def test_any_text_is_a_sessions_id(way: Way, id_: str) -> None:
     assert way.request("PATCH", SESSION, id_, json={"metadata": {}}).json["uuid"] == session["uuid"]
     assert way.request("POST", END, id_).json["uuid"] == session["uuid"]
     assert delete(way, SESSION, id_)["subject_uuid"] == session["uuid"]
-    assert refusal(way.request("GET", SESSION, id_)) == NOT_FOUND
+    assert error_of(way.request("GET", SESSION, id_)) == NOT_FOUND
 
 
-def test_any_text_is_the_id_of_an_owner(way: Way, id_: str) -> None:
-    way.request("PUT", USER, id_, json={})  # who bore this id in another test was deleted
-    assert say(way, id_, "Hello", user_id=id_).status == 201
+def test_the_id_of_an_owner_can_be_any_text(way: Way, id_: str) -> None:
+    way.request("PUT", USER, id_, json={})  # another test deleted a user with this id
+    assert append_text(way, id_, "Hello", user_id=id_).status == 201
     session = get_session(way, id_)
     assert session["user_id"] == id_
     assert way.request("GET", SESSIONS_OF_USER, id_).json["items"] == [session]
@@ -132,7 +132,7 @@ def test_any_text_is_the_id_of_an_owner(way: Way, id_: str) -> None:
     delete(way, USER, id_)
 
 
-def test_ids_are_the_same_character_by_character(way: Way, fresh: str) -> None:
+def test_ids_are_compared_character_by_character(way: Way, fresh: str) -> None:
     ids = [
         f"{fresh}{end}" for end in ("a", "A", "a ", "é", "e\u0301", "ß", "ss", "a%20", "a+", "İ")
     ]
@@ -148,53 +148,53 @@ BAD_IN_BODIES = [*BAD.values(), "a\ud800b", "\udfff"]
 BAD_IN_PATHS = [bad for bad in BAD.values() if bad not in {"", ".", ".."}]
 
 
-def test_some_texts_are_no_users_id(way: Way) -> None:
+def test_an_invalid_user_id_is_rejected(way: Way) -> None:
     for bad in BAD_IN_BODIES:
-        refused = way.request("POST", USERS, content=raw({"user_id": bad}))
-        assert refusal(refused) == invalid("user_id"), repr(bad)
+        rejected = way.request("POST", USERS, content=raw({"user_id": bad}))
+        assert error_of(rejected) == invalid("user_id"), repr(bad)
 
 
-def test_some_texts_are_no_sessions_id(way: Way) -> None:
+def test_an_invalid_session_id_is_rejected(way: Way) -> None:
     for bad in BAD_IN_BODIES:
-        refused = way.request("POST", SESSIONS, content=raw({"session_id": bad}))
-        assert refusal(refused) == invalid("session_id"), repr(bad)
+        rejected = way.request("POST", SESSIONS, content=raw({"session_id": bad}))
+        assert error_of(rejected) == invalid("session_id"), repr(bad)
 
 
-def test_a_session_is_not_opened_for_a_text_that_is_no_id(way: Way, fresh: str) -> None:
+def test_opening_a_session_with_an_invalid_user_id_is_rejected(way: Way, fresh: str) -> None:
     for bad in BAD_IN_BODIES:
         body = raw({"session_id": fresh, "user_id": bad})
-        refused = way.request("POST", SESSIONS, content=body)
-        assert refusal(refused) == invalid("user_id"), repr(bad)
-    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
+        rejected = way.request("POST", SESSIONS, content=body)
+        assert error_of(rejected) == invalid("user_id"), repr(bad)
+    assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
 
 
-def test_a_session_is_not_given_to_a_text_that_is_no_id(way: Way, fresh: str) -> None:
+def test_setting_an_owner_with_an_invalid_id_is_rejected(way: Way, fresh: str) -> None:
     before = open_session(way, fresh)
     for bad in BAD_IN_BODIES:
-        refused = way.request("PATCH", SESSION, fresh, content=raw({"user_id": bad}))
-        assert refusal(refused) == invalid("user_id"), repr(bad)
+        rejected = way.request("PATCH", SESSION, fresh, content=raw({"user_id": bad}))
+        assert error_of(rejected) == invalid("user_id"), repr(bad)
     assert get_session(way, fresh) == before
 
 
-def test_nothing_is_appended_for_a_text_that_is_no_id(way: Way, fresh: str) -> None:
+def test_appending_with_an_invalid_user_id_is_rejected(way: Way, fresh: str) -> None:
     for bad in BAD_IN_BODIES:
         body = raw({"messages": [{"content": "Hello"}], "user_id": bad})
-        refused = way.request("POST", MESSAGES, fresh, content=body)
-        assert refusal(refused) == invalid("user_id"), repr(bad)
-    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
+        rejected = way.request("POST", MESSAGES, fresh, content=body)
+        assert error_of(rejected) == invalid("user_id"), repr(bad)
+    assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
 
 
-def test_a_user_is_not_put_under_a_text_that_is_no_id(way: Way) -> None:
+def test_putting_a_user_with_an_invalid_id_is_rejected(way: Way) -> None:
     for bad in BAD_IN_PATHS:
-        refused = way.request("PUT", USER, bad, json={})
-        assert refusal(refused) == invalid("user_id"), repr(bad)
+        rejected = way.request("PUT", USER, bad, json={})
+        assert error_of(rejected) == invalid("user_id"), repr(bad)
 
 
-def test_no_session_is_opened_under_a_text_that_is_no_id(way: Way, fresh: str) -> None:
+def test_appending_to_an_invalid_session_id_is_rejected(way: Way, fresh: str) -> None:
     for bad in BAD_IN_PATHS:
-        refused = say(way, bad, "Hello", user_id=fresh)
-        assert refusal(refused) == invalid("session_id"), repr(bad)
-    assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
+        rejected = append_text(way, bad, "Hello", user_id=fresh)
+        assert error_of(rejected) == invalid("session_id"), repr(bad)
+    assert error_of(way.request("GET", USER, fresh)) == NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -213,9 +213,7 @@ def test_no_session_is_opened_under_a_text_that_is_no_id(way: Way, fresh: str) -
         ("GET", ERASURE, None),
     ],
 )
-def test_there_is_nothing_under_a_text_that_is_no_id(
-    way: Way, method: str, path: str, body: Any
-) -> None:
+def test_an_invalid_id_is_not_found(way: Way, method: str, path: str, body: Any) -> None:
     for bad in BAD_IN_PATHS:
-        refused = way.request(method, path, bad, json=body)
-        assert refusal(refused) == NOT_FOUND, repr(bad)
+        rejected = way.request(method, path, bad, json=body)
+        assert error_of(rejected) == NOT_FOUND, repr(bad)

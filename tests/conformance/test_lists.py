@@ -1,4 +1,4 @@
-"""Lists, by every way in: pages, cursors, order. What may be asked for is in test_filters."""
+"""Lists: pages, cursors and order. For filters see test_filters and test_filter_trees."""
 
 import base64
 from itertools import chain
@@ -18,17 +18,17 @@ from tests.conformance.steps import (
     add_user,
     append,
     delete,
+    error_of,
     get_messages,
     invalid,
     open_session,
     pages,
-    refusal,
 )
 from tests.ways import Reply, Way
 
 
 class List:
-    """A list that holds what a test puts into it and nothing else; rows are known by names."""
+    """A list that contains only the rows of one test; rows are identified by names."""
 
     path: str
     ids: tuple[str, ...] = ()
@@ -51,11 +51,11 @@ class List:
         return self.way.request("GET", self.path, *self.ids, params={**self.filters, **params})
 
     def pages(self, **params: Any) -> list[list[str]]:
-        walked = pages(self.way, self.path, *self.ids, **self.filters, **params)
-        return [[self.name(row) for row in page] for page in walked]
+        listed_pages = pages(self.way, self.path, *self.ids, **self.filters, **params)
+        return [[self.name(row) for row in page] for page in listed_pages]
 
     def cursor(self, **params: Any) -> str:
-        """Leads on from the first row."""
+        """Return the cursor after the first row."""
         page = self.get(limit=1, **params)
         assert page.status == 200
         cursor: str = page.json["next"]
@@ -130,7 +130,7 @@ class Messages(List):
         return name
 
 
-KINDS = {
+LISTS = {
     "users": Users,
     "sessions": Sessions,
     "sessions_of_a_user": SessionsOfUser,
@@ -138,10 +138,10 @@ KINDS = {
 }
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=LISTS)
 def empty(request: pytest.FixtureRequest, way: Way, fresh: str) -> List:
-    """Each kind of list, with nothing in it."""
-    return KINDS[request.param](way, fresh)
+    """Each kind of list, empty."""
+    return LISTS[request.param](way, fresh)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def listed(empty: List) -> List:
     return empty
 
 
-def test_an_empty_list_is_a_page_with_nothing_in_it(empty: List) -> None:
+def test_an_empty_list_is_an_empty_page(empty: List) -> None:
     page = empty.get()
     assert (page.status, page.json) == (200, {"items": [], "next": None})
 
@@ -161,11 +161,11 @@ def test_a_list_is_in_the_order_of_creation(listed: List) -> None:
     assert listed.pages(order="created") == [list("abcdefg")]
 
 
-def test_a_list_may_begin_with_the_newest(listed: List) -> None:
+def test_a_list_can_be_in_descending_order(listed: List) -> None:
     assert listed.pages(order="-created") == [list("gfedcba")]
 
 
-def test_pages_hold_every_row_once(listed: List) -> None:
+def test_pages_contain_every_row_once(listed: List) -> None:
     expected = {
         1: ["a", "b", "c", "d", "e", "f", "g"],
         3: ["abc", "def", "g"],
@@ -178,7 +178,7 @@ def test_pages_hold_every_row_once(listed: List) -> None:
     assert found == expected
 
 
-def test_pages_go_backwards_too(listed: List) -> None:
+def test_pages_can_be_in_descending_order(listed: List) -> None:
     expected = {3: ["gfe", "dcb", "a"], 6: ["gfedcb", "a"], 7: ["gfedcba"], 8: ["gfedcba"]}
     found = {
         limit: ["".join(page) for page in listed.pages(limit=limit, order="-created")]
@@ -187,13 +187,13 @@ def test_pages_go_backwards_too(listed: List) -> None:
     assert found == expected
 
 
-def test_a_page_has_fifty_rows_where_nobody_says_how_many(empty: List) -> None:
+def test_the_default_page_size_is_50(empty: List) -> None:
     names = [str(number) for number in range(51)]
     empty.add(*names)
     assert empty.pages() == [names[:50], names[50:]]
 
 
-def test_the_limit_may_change_from_page_to_page(listed: List) -> None:
+def test_the_limit_can_change_between_pages(listed: List) -> None:
     page = listed.get(limit=5, cursor=listed.cursor())
     assert [listed.name(row) for row in page.json["items"]] == list("bcdef")
 
@@ -203,13 +203,13 @@ def test_a_cursor_can_be_used_again(listed: List) -> None:
     assert listed.get(cursor=cursor).json == listed.get(cursor=cursor).json
 
 
-def test_what_is_added_while_paging_repeats_and_skips_nothing(listed: List) -> None:
+def test_rows_added_while_paging_cause_no_skipped_or_duplicate_rows(listed: List) -> None:
     cursor = listed.cursor()
     listed.add("h")
     assert listed.pages(limit=3, cursor=cursor) == [list("bcd"), list("efg"), ["h"]]
 
 
-def test_what_is_added_while_paging_backwards_is_not_seen(listed: List) -> None:
+def test_rows_added_while_paging_in_descending_order_are_not_returned(listed: List) -> None:
     cursor = listed.cursor(order="-created")
     listed.add("h")
     backwards = listed.pages(limit=3, order="-created", cursor=cursor)
@@ -217,30 +217,32 @@ def test_what_is_added_while_paging_backwards_is_not_seen(listed: List) -> None:
 
 
 @pytest.mark.parametrize("order", ["created", "-created"])
-def test_what_is_deleted_while_paging_repeats_and_skips_nothing(listed: List, order: str) -> None:
+def test_rows_deleted_while_paging_cause_no_skipped_or_duplicate_rows(
+    listed: List, order: str
+) -> None:
     forwards = order == "created"
     second = listed.get(limit=2, order=order, cursor=listed.cursor(order=order))
     seen = [listed.name(row) for row in second.json["items"]]
     assert seen == list("bc" if forwards else "fe")
-    for name in "abf" if forwards else "gfb":  # what was seen, and something that was not
+    for name in "abf" if forwards else "gfb":  # the rows already read, and one that was not
         listed.remove(name)
     rest = listed.pages(limit=2, order=order, cursor=second.json["next"])
     assert [*chain.from_iterable(rest)] == list("deg" if forwards else "dca")
 
 
-def test_the_row_a_cursor_was_made_at_may_be_deleted(listed: List) -> None:
+def test_a_cursor_is_valid_after_its_row_was_deleted(listed: List) -> None:
     cursor = listed.cursor()
     listed.remove("a")
     assert listed.pages(cursor=cursor) == [list("bcdefg")]
 
 
-def test_a_cursor_at_the_end_leads_to_an_empty_page(listed: List) -> None:
+def test_a_cursor_at_the_end_returns_an_empty_page(listed: List) -> None:
     cursor = listed.get(limit=6).json["next"]
     listed.remove("g")
     assert listed.get(cursor=cursor).json == {"items": [], "next": None}
 
 
-def test_a_program_may_delete_each_page_it_is_shown(listed: List) -> None:
+def test_a_client_can_delete_each_page_it_reads(listed: List) -> None:
     shown = []
     for page in pages(listed.way, listed.path, *listed.ids, limit=2, **listed.filters):
         for row in page:
@@ -249,17 +251,17 @@ def test_a_program_may_delete_each_page_it_is_shown(listed: List) -> None:
     assert shown == list("abcdefg")
 
 
-# What cannot be asked for.
+# Invalid requests.
 
 
-def test_a_limit_is_from_1_to_1000(empty: List) -> None:
+def test_limit_must_be_from_1_to_1000(empty: List) -> None:
     for limit in ("0", "-1", "1001", "99999999999999999999", "ten", "1.5", "", "null"):
-        assert refusal(empty.get(limit=limit)) == invalid("limit")
+        assert error_of(empty.get(limit=limit)) == invalid("limit")
 
 
-def test_there_are_two_orders(empty: List) -> None:
+def test_an_unknown_order_is_rejected(empty: List) -> None:
     for order in ("", "Created", "+created", "updated", "-seq", "desc", "null"):
-        assert refusal(empty.get(order=order)) == invalid("order")
+        assert error_of(empty.get(order=order)) == invalid("order")
 
 
 BAD_CURSORS = {
@@ -279,24 +281,24 @@ BAD_CURSORS = {
 }
 
 
-def test_a_cursor_is_one_that_the_server_gave_out(empty: List) -> None:
-    refused = {name: refusal(empty.get(cursor=cursor)) for name, cursor in BAD_CURSORS.items()}
-    assert refused == dict.fromkeys(BAD_CURSORS, (400, "bad_request", ["cursor"]))
+def test_an_invalid_cursor_is_rejected(empty: List) -> None:
+    rejected = {name: error_of(empty.get(cursor=cursor)) for name, cursor in BAD_CURSORS.items()}
+    assert rejected == dict.fromkeys(BAD_CURSORS, (400, "bad_request", ["cursor"]))
 
 
-@pytest.mark.wire("to a typed method 0 is the start, as it was to Zep's")
-def test_a_cursor_of_zero_is_none_that_the_server_gave_out(empty: List) -> None:
-    assert refusal(empty.get(cursor="0")) == (400, "bad_request", ["cursor"])
+@pytest.mark.wire("a typed method accepts 0 for the start, as Zep's did")
+def test_a_cursor_of_zero_is_rejected(empty: List) -> None:
+    assert error_of(empty.get(cursor="0")) == (400, "bad_request", ["cursor"])
 
 
-def test_a_cursor_keeps_its_order(listed: List) -> None:
+def test_a_cursor_is_rejected_with_another_order(listed: List) -> None:
     for made_for, used_with in (("created", "-created"), ("-created", "created")):
-        refused = listed.get(cursor=listed.cursor(order=made_for), order=used_with)
-        assert refusal(refused) == (400, "bad_request", ["cursor"])
+        rejected = listed.get(cursor=listed.cursor(order=made_for), order=used_with)
+        assert error_of(rejected) == (400, "bad_request", ["cursor"])
 
 
-def test_a_cursor_belongs_to_one_kind_of_list(way: Way, fresh: str) -> None:
-    lists = [kind(way, f"{name} {fresh}") for name, kind in KINDS.items()]
+def test_a_cursor_is_rejected_by_another_kind_of_list(way: Way, fresh: str) -> None:
+    lists = [kind(way, f"{name} {fresh}") for name, kind in LISTS.items()]
     for each in lists:
         each.add("a", "b")
     cursors = [each.cursor() for each in lists]
@@ -307,76 +309,76 @@ def test_a_cursor_belongs_to_one_kind_of_list(way: Way, fresh: str) -> None:
             if cursor == cursors[lists.index(each)]:
                 assert used.status == 200
             else:
-                assert refusal(used) == (400, "bad_request", ["cursor"])
+                assert error_of(used) == (400, "bad_request", ["cursor"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_cursor_belongs_to_one_list(way: Way, fresh: str, kind: str) -> None:
-    one, other = (KINDS[kind](way, f"{name} {fresh}") for name in ("one", "other"))
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_cursor_is_rejected_by_another_list(way: Way, fresh: str, kind: str) -> None:
+    one, other = (LISTS[kind](way, f"{name} {fresh}") for name in ("one", "other"))
     one.add("a", "b")
     other.add("a", "b")
-    assert refusal(other.get(cursor=one.cursor())) == (400, "bad_request", ["cursor"])
+    assert error_of(other.get(cursor=one.cursor())) == (400, "bad_request", ["cursor"])
 
 
-def test_a_cursor_of_all_users_is_not_one_of_some(way: Way, fresh: str) -> None:
+def test_a_cursor_is_rejected_if_a_filter_is_added_or_removed(way: Way, fresh: str) -> None:
     some = Users(way, fresh)
     some.add("a", "b")
     of_all = way.request("GET", USERS, params={"limit": 1}).json["next"]
-    assert refusal(some.get(cursor=of_all)) == (400, "bad_request", ["cursor"])
+    assert error_of(some.get(cursor=of_all)) == (400, "bad_request", ["cursor"])
     of_some = some.cursor()
-    refused = way.request("GET", USERS, params={"cursor": of_some})
-    assert refusal(refused) == (400, "bad_request", ["cursor"])
+    rejected = way.request("GET", USERS, params={"cursor": of_some})
+    assert error_of(rejected) == (400, "bad_request", ["cursor"])
 
 
 @pytest.mark.wire("parameters that no method has")
 def test_an_unknown_parameter_is_named(empty: List) -> None:
     for parameter in ("offset", "Limit", "page", "search", "state"):
-        assert refusal(empty.get(**{parameter: "1"})) == invalid(parameter)
+        assert error_of(empty.get(**{parameter: "1"})) == invalid(parameter)
 
 
 @pytest.mark.wire("parameters that no method has")
 @pytest.mark.parametrize("path", [SESSIONS_OF_USER, MESSAGES, ERASURES])
-def test_some_lists_have_no_filters(way: Way, fresh: str, path: str) -> None:
+def test_lists_without_filters_reject_them(way: Way, fresh: str, path: str) -> None:
     ids = (fresh,) if "{}" in path else ()
     add_user(way, fresh)
     open_session(way, fresh)
     for parameter in ("email", "user_id", "created_after", "metadata.a"):
-        refused = way.request("GET", path, *ids, params={parameter: "2020-01-01T00:00:00Z"})
-        assert refusal(refused) == invalid(parameter)
+        rejected = way.request("GET", path, *ids, params={parameter: "2020-01-01T00:00:00Z"})
+        assert error_of(rejected) == invalid(parameter)
 
 
 @pytest.mark.wire("parameters that no method has")
 @pytest.mark.parametrize(("path", "parameter"), [(USERS, "user_id"), (SESSIONS, "email")])
-def test_each_list_has_its_own_filters(way: Way, path: str, parameter: str) -> None:
-    assert refusal(way.request("GET", path, params={parameter: "x"})) == invalid(parameter)
+def test_a_list_rejects_the_filters_of_another_list(way: Way, path: str, parameter: str) -> None:
+    assert error_of(way.request("GET", path, params={parameter: "x"})) == invalid(parameter)
 
 
 @pytest.mark.wire("parameters that no method has")
 @pytest.mark.parametrize("path", [USER, SESSION])
-def test_what_is_read_alone_takes_no_parameters(way: Way, fresh: str, path: str) -> None:
+def test_reading_a_single_resource_takes_no_parameters(way: Way, fresh: str, path: str) -> None:
     add_user(way, fresh)
     open_session(way, fresh)
-    refused = way.request("GET", path, fresh, params={"limit": "1"})
-    assert refusal(refused) == invalid("limit")
+    rejected = way.request("GET", path, fresh, params={"limit": "1"})
+    assert error_of(rejected) == invalid("limit")
 
 
-# All there is, among what other tests have left.
+# Lists with the rows of all tests.
 
 
-def test_a_list_without_filters_holds_everything_once(way: Way, fresh: str) -> None:
+def test_a_list_without_filters_contains_every_row_once(way: Way, fresh: str) -> None:
     add_user(way, f"first {fresh}")
     open_session(way, f"first {fresh}")
     for number in range(3):
         add_user(way, f"{number} {fresh}")
         open_session(way, f"{number} {fresh}")
-    ours = [f"first {fresh}", *(f"{number} {fresh}" for number in range(3))]
+    expected = [f"first {fresh}", *(f"{number} {fresh}" for number in range(3))]
     for path, name in ((USERS, "user_id"), (SESSIONS, "session_id")):
-        walked = [row[name] for page in pages(way, path, limit=100) for row in page]
-        assert len(walked) == len(set(walked))
-        assert walked[-4:] == ours
+        listed_pages = [row[name] for page in pages(way, path, limit=100) for row in page]
+        assert len(listed_pages) == len(set(listed_pages))
+        assert listed_pages[-4:] == expected
 
 
-def test_the_newest_comes_first_in_a_list_backwards(way: Way, fresh: str) -> None:
+def test_the_newest_row_is_first_in_descending_order(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     open_session(way, fresh)
     for path, name in ((USERS, "user_id"), (SESSIONS, "session_id")):

@@ -1,4 +1,4 @@
-"""Messages, by every way in."""
+"""Messages."""
 
 import json
 from typing import Any
@@ -15,8 +15,10 @@ from tests.conformance.steps import (
     UUID7,
     add_user,
     append,
+    append_text,
     contents,
     delete,
+    error_of,
     get_messages,
     get_session,
     get_user,
@@ -24,13 +26,11 @@ from tests.conformance.steps import (
     moment,
     open_session,
     raw,
-    refusal,
-    say,
 )
 from tests.ways import Way
 
 MIB = 1024 * 1024
-TOLD: dict[str, Any] = {
+COMPLETE: dict[str, Any] = {
     "uuid": "75c40217-9af1-407d-b9a6-367069d29dd5",
     "role": "Jane, the captain",
     "role_type": "user",
@@ -51,15 +51,15 @@ def session(way: Way, fresh: str) -> str:
 
 
 def test_a_message_is_appended_and_read_back(way: Way, session: str) -> None:
-    appended = way.request("POST", MESSAGES, session, json={"messages": [TOLD]})
+    appended = way.request("POST", MESSAGES, session, json={"messages": [COMPLETE]})
     assert (appended.status, appended.json["session_id"]) == (201, session)
     [message] = appended.json["messages"]
-    assert message == {**TOLD, "seq": 1}
+    assert message == {**COMPLETE, "seq": 1}
     assert get_messages(way, session) == [message]
-    assert way.request("GET", MESSAGE, session, TOLD["uuid"]).json == message
+    assert way.request("GET", MESSAGE, session, COMPLETE["uuid"]).json == message
 
 
-def test_a_message_needs_nothing_but_content(way: Way, session: str) -> None:
+def test_only_the_content_of_a_message_is_required(way: Way, session: str) -> None:
     [message] = append(way, session, {"content": "Hello"})
     assert UUID7.fullmatch(message.pop("uuid"))
     assert TIME.fullmatch(message.pop("created_at"))
@@ -74,20 +74,20 @@ def test_a_message_needs_nothing_but_content(way: Way, session: str) -> None:
     }
 
 
-def test_messages_are_numbered_in_the_order_of_their_arrival(way: Way, session: str) -> None:
+def test_messages_are_numbered_in_the_order_of_arrival(way: Way, session: str) -> None:
     append(way, session, {"content": "a"}, {"content": "b"})
     append(way, session, {"content": "c"})
     numbered = [(message["seq"], message["content"]) for message in get_messages(way, session)]
     assert numbered == [(1, "a"), (2, "b"), (3, "c")]
 
 
-def test_each_session_counts_for_itself(way: Way, fresh: str) -> None:
+def test_each_session_has_its_own_sequence(way: Way, fresh: str) -> None:
     for name in ("one", "other"):
         open_session(way, f"{name} {fresh}")
         assert append(way, f"{name} {fresh}", {"content": "Hello"})[0]["seq"] == 1
 
 
-def test_a_thousand_messages_are_appended_at_once(way: Way, session: str) -> None:
+def test_a_thousand_messages_are_appended_in_one_batch(way: Way, session: str) -> None:
     appended = append(way, session, *({"content": str(n)} for n in range(1, 1001)))
     assert [message["seq"] for message in appended] == list(range(1, 1001))
     assert contents(way, session) == [str(n) for n in range(1, 1001)]
@@ -95,34 +95,34 @@ def test_a_thousand_messages_are_appended_at_once(way: Way, session: str) -> Non
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_a_batch_has_from_1_to_1000_messages(way: Way, session: str, count: int) -> None:
-    assert refusal(say(way, session, *["Hello"] * count)) == invalid("messages")
+def test_a_batch_must_have_from_1_to_1000_messages(way: Way, session: str, count: int) -> None:
+    assert error_of(append_text(way, session, *["Hello"] * count)) == invalid("messages")
     assert contents(way, session) == []
 
 
-def test_all_messages_are_appended_or_none(way: Way, session: str) -> None:
+def test_a_batch_is_appended_completely_or_not_at_all(way: Way, session: str) -> None:
     append(way, session, {"content": "a"})
     before = get_session(way, session)
     body = {"messages": [{"content": "b"}, {"content": "c\0"}]}
-    refused = way.request("POST", MESSAGES, session, json=body)
-    assert refusal(refused) == invalid("messages[1].content")
+    rejected = way.request("POST", MESSAGES, session, json=body)
+    assert error_of(rejected) == invalid("messages[1].content")
     assert contents(way, session) == ["a"]
     assert get_session(way, session) == before
 
 
-def test_a_refused_message_uses_no_number(way: Way, session: str) -> None:
-    append(way, session, {"content": "a", "uuid": TOLD["uuid"]})
-    body = {"messages": [{"content": "b"}, {"content": "c", "uuid": TOLD["uuid"]}]}
+def test_a_rejected_message_uses_no_sequence_number(way: Way, session: str) -> None:
+    append(way, session, {"content": "a", "uuid": COMPLETE["uuid"]})
+    body = {"messages": [{"content": "b"}, {"content": "c", "uuid": COMPLETE["uuid"]}]}
     assert way.request("POST", MESSAGES, session, json=body).status == 409
     assert append(way, session, {"content": "d"})[0]["seq"] == 2
     assert get_session(way, session)["message_count"] == 2
 
 
-# Whose session it is.
+# The owner of the session.
 
 
 def test_an_append_with_a_user_opens_the_session_and_adds_the_user(way: Way, fresh: str) -> None:
-    appended = say(way, f"session {fresh}", "Hello", user_id=fresh)
+    appended = append_text(way, f"session {fresh}", "Hello", user_id=fresh)
     assert appended.status == 201
     assert contents(way, f"session {fresh}") == ["Hello"]
     session = get_session(way, f"session {fresh}")
@@ -132,72 +132,72 @@ def test_an_append_with_a_user_opens_the_session_and_adds_the_user(way: Way, fre
 
 def test_an_append_opens_a_session_for_a_known_user(way: Way, fresh: str) -> None:
     user = add_user(way, fresh, first_name="Jane")
-    assert say(way, fresh, "Hello", user_id=fresh).status == 201
+    assert append_text(way, fresh, "Hello", user_id=fresh).status == 201
     assert get_session(way, fresh)["user_id"] == fresh
     assert get_user(way, fresh) == user
 
 
-def test_an_append_with_a_user_gives_the_session_its_owner(way: Way, session: str) -> None:
-    assert say(way, session, "Hello", user_id=session).status == 201
+def test_an_append_with_a_user_sets_the_owner_of_the_session(way: Way, session: str) -> None:
+    assert append_text(way, session, "Hello", user_id=session).status == 201
     assert get_session(way, session)["user_id"] == session
     assert get_user(way, session)["user_id"] == session
 
 
-def test_an_append_can_name_the_owner(way: Way, fresh: str) -> None:
+def test_an_append_can_repeat_the_owner(way: Way, fresh: str) -> None:
     for text in ("Hello", "again"):
-        assert say(way, fresh, text, user_id=fresh).status == 201
+        assert append_text(way, fresh, text, user_id=fresh).status == 201
     assert contents(way, fresh) == ["Hello", "again"]
     assert get_session(way, fresh)["revision"] == 1
 
 
-def test_an_append_need_not_name_the_owner(way: Way, fresh: str) -> None:
-    say(way, fresh, "Hello", user_id=fresh)
+def test_an_append_can_omit_the_owner(way: Way, fresh: str) -> None:
+    append_text(way, fresh, "Hello", user_id=fresh)
     append(way, fresh, {"content": "again"})
     assert contents(way, fresh) == ["Hello", "again"]
     assert get_session(way, fresh)["user_id"] == fresh
 
 
 def test_an_append_without_a_user_opens_no_session(way: Way, fresh: str) -> None:
-    assert refusal(say(way, fresh, "Hello")) == NOT_FOUND
-    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
+    assert error_of(append_text(way, fresh, "Hello")) == NOT_FOUND
+    assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
 
 
-def test_nobody_appends_to_the_session_of_another(way: Way, fresh: str) -> None:
+def test_appending_to_the_session_of_another_user_is_rejected(way: Way, fresh: str) -> None:
     for user in ("jane", "john"):
         add_user(way, f"{user} {fresh}")
     before = open_session(way, fresh, user_id=f"jane {fresh}")
-    refused = say(way, fresh, "Hello", user_id=f"john {fresh}")
-    assert refusal(refused) == (409, "conflict", ["user_id"])
+    rejected = append_text(way, fresh, "Hello", user_id=f"john {fresh}")
+    assert error_of(rejected) == (409, "conflict", ["user_id"])
     assert get_session(way, fresh) == before
 
 
-def test_a_refused_append_adds_no_user(way: Way, fresh: str) -> None:
-    say(way, fresh, "Hello", user_id=f"jane {fresh}")
-    assert say(way, fresh, "Hello", user_id=f"john {fresh}").status == 409
-    assert refusal(way.request("GET", USER, f"john {fresh}")) == NOT_FOUND
+def test_a_rejected_append_adds_no_user(way: Way, fresh: str) -> None:
+    append_text(way, fresh, "Hello", user_id=f"jane {fresh}")
+    assert append_text(way, fresh, "Hello", user_id=f"john {fresh}").status == 409
+    assert error_of(way.request("GET", USER, f"john {fresh}")) == NOT_FOUND
 
 
-def test_a_refused_append_opens_no_session(way: Way, fresh: str) -> None:
-    assert refusal(say(way, fresh, "\0", user_id=fresh)) == invalid("messages[0].content")
-    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
-    assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
+def test_a_rejected_append_opens_no_session(way: Way, fresh: str) -> None:
+    assert error_of(append_text(way, fresh, "\0", user_id=fresh)) == invalid("messages[0].content")
+    assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
+    assert error_of(way.request("GET", USER, fresh)) == NOT_FOUND
 
 
-def test_a_user_id_of_null_is_none(way: Way, session: str) -> None:
-    assert say(way, session, "Hello", user_id=None).status == 201
+def test_a_null_user_id_is_ignored(way: Way, session: str) -> None:
+    assert append_text(way, session, "Hello", user_id=None).status == 201
     assert get_session(way, session)["user_id"] is None
 
 
-# What a message may hold.
+# What a message can contain.
 
 
 @pytest.mark.parametrize("role_type", ROLE_TYPES)
-def test_there_are_six_types_of_roles(way: Way, session: str, role_type: str) -> None:
+def test_each_role_type_is_accepted(way: Way, session: str, role_type: str) -> None:
     [message] = append(way, session, {"content": "Hello", "role_type": role_type})
     assert message["role_type"] == role_type
 
 
-def test_a_role_says_nothing_of_its_type(way: Way, session: str) -> None:
+def test_the_role_does_not_determine_the_role_type(way: Way, session: str) -> None:
     [message] = append(way, session, {"content": "Hello", "role": "assistant"})
     assert (message["role"], message["role_type"]) == ("assistant", "norole")
 
@@ -205,7 +205,7 @@ def test_a_role_says_nothing_of_its_type(way: Way, session: str) -> None:
 @pytest.mark.parametrize(
     "role", ["", "x" * 512, "😀" * 512, "two\nlines"], ids=["empty", "longest", "emoji", "lines"]
 )
-def test_a_role_is_any_text(way: Way, session: str, role: str) -> None:
+def test_a_role_can_be_any_text(way: Way, session: str, role: str) -> None:
     [message] = append(way, session, {"content": "Hello", "role": role})
     assert get_messages(way, session) == [message]
     assert message["role"] == role
@@ -222,13 +222,13 @@ def test_a_role_is_any_text(way: Way, session: str, role: str) -> None:
     ],
     ids=["empty", "blank", "control_characters", "many_scripts", "signs"],
 )
-def test_content_is_any_text(way: Way, session: str, content: str) -> None:
+def test_content_can_be_any_text(way: Way, session: str, content: str) -> None:
     [message] = append(way, session, {"content": content})
     assert get_messages(way, session) == [message]
     assert message["content"] == content
 
 
-def test_what_is_sent_may_be_escaped(way: Way, session: str) -> None:
+def test_content_can_be_escaped_in_json(way: Way, session: str) -> None:
     body = raw({"messages": [{"content": "é😀"}]})
     assert b"\\ud83d\\ude00" in body
     assert way.request("POST", MESSAGES, session, content=body).status == 201
@@ -236,7 +236,7 @@ def test_what_is_sent_may_be_escaped(way: Way, session: str) -> None:
 
 
 @pytest.mark.parametrize("content", ["x" * MIB, "é" * (MIB // 2)], ids=["ascii", "accents"])
-def test_content_has_up_to_a_mebibyte(way: Way, session: str, content: str) -> None:
+def test_content_can_have_up_to_a_mebibyte(way: Way, session: str, content: str) -> None:
     append(way, session, {"content": content})
     assert contents(way, session) == [content]
 
@@ -244,47 +244,47 @@ def test_content_has_up_to_a_mebibyte(way: Way, session: str, content: str) -> N
 @pytest.mark.parametrize(
     "content", ["x" * (MIB + 1), "é" * (MIB // 2) + "x"], ids=["ascii", "accents"]
 )
-def test_content_of_more_is_refused(way: Way, session: str, content: str) -> None:
-    assert refusal(say(way, session, content)) == invalid("messages[0].content")
+def test_larger_content_is_rejected(way: Way, session: str, content: str) -> None:
+    assert error_of(append_text(way, session, content)) == invalid("messages[0].content")
     assert contents(way, session) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 2**31 - 1])
-def test_the_count_of_tokens_is_the_callers(way: Way, session: str, count: int) -> None:
+def test_a_client_can_set_the_token_count(way: Way, session: str, count: int) -> None:
     [message] = append(way, session, {"content": "Hello", "token_count": count})
     assert get_messages(way, session) == [message]
     assert message["token_count"] == count
 
 
-def test_a_uuid_may_be_the_callers(way: Way, session: str) -> None:
-    [message] = append(way, session, {"content": "Hello", "uuid": TOLD["uuid"].upper()})
-    assert message["uuid"] == TOLD["uuid"]
-    for spelled in (TOLD["uuid"], TOLD["uuid"].upper()):
+def test_a_client_can_set_the_uuid(way: Way, session: str) -> None:
+    [message] = append(way, session, {"content": "Hello", "uuid": COMPLETE["uuid"].upper()})
+    assert message["uuid"] == COMPLETE["uuid"]
+    for spelled in (COMPLETE["uuid"], COMPLETE["uuid"].upper()):
         assert way.request("GET", MESSAGE, session, spelled).json == message
 
 
-def test_a_uuid_is_used_once_in_a_session(way: Way, session: str) -> None:
-    append(way, session, {"content": "a", "uuid": TOLD["uuid"]})
-    body = {"messages": [{"content": "b", "uuid": TOLD["uuid"].upper()}]}
-    status, code, [field] = refusal(way.request("POST", MESSAGES, session, json=body))
+def test_a_uuid_is_unique_in_a_session(way: Way, session: str) -> None:
+    append(way, session, {"content": "a", "uuid": COMPLETE["uuid"]})
+    body = {"messages": [{"content": "b", "uuid": COMPLETE["uuid"].upper()}]}
+    status, code, [field] = error_of(way.request("POST", MESSAGES, session, json=body))
     assert (status, code) == (409, "already_exists")
     assert field.endswith("uuid")
     assert contents(way, session) == ["a"]
 
 
-def test_a_uuid_is_used_once_in_a_batch(way: Way, session: str) -> None:
-    body = {"messages": [{"content": text, "uuid": TOLD["uuid"]} for text in "ab"]}
-    status, code, _ = refusal(way.request("POST", MESSAGES, session, json=body))
+def test_a_uuid_is_unique_in_a_batch(way: Way, session: str) -> None:
+    body = {"messages": [{"content": text, "uuid": COMPLETE["uuid"]} for text in "ab"]}
+    status, code, _ = error_of(way.request("POST", MESSAGES, session, json=body))
     assert (status, code) == (409, "already_exists")
     assert contents(way, session) == []
 
 
-def test_sessions_may_share_a_uuid(way: Way, fresh: str) -> None:
+def test_messages_of_two_sessions_can_have_the_same_uuid(way: Way, fresh: str) -> None:
     for name in ("one", "other"):
         open_session(way, f"{name} {fresh}")
-        append(way, f"{name} {fresh}", {"content": name, "uuid": TOLD["uuid"]})
+        append(way, f"{name} {fresh}", {"content": name, "uuid": COMPLETE["uuid"]})
     for name in ("one", "other"):
-        found = way.request("GET", MESSAGE, f"{name} {fresh}", TOLD["uuid"])
+        found = way.request("GET", MESSAGE, f"{name} {fresh}", COMPLETE["uuid"])
         assert found.json["content"] == name
 
 
@@ -300,9 +300,7 @@ def test_sessions_may_share_a_uuid(way: Way, fresh: str) -> None:
         ("2100-01-01T00:00:00Z", "2100-01-01T00:00:00Z"),
     ],
 )
-def test_the_time_of_a_message_may_be_the_callers(
-    way: Way, session: str, given: str, kept: str
-) -> None:
+def test_a_client_can_set_created_at(way: Way, session: str, given: str, kept: str) -> None:
     [message] = append(way, session, {"content": "Hello", "created_at": given})
     assert moment(message["created_at"]) == moment(kept)
     assert get_messages(way, session) == [message]
@@ -311,14 +309,16 @@ def test_the_time_of_a_message_may_be_the_callers(
 @pytest.mark.parametrize(
     "given", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+00:01"]
 )
-def test_a_time_outside_the_calendar_is_refused(way: Way, session: str, given: str) -> None:
+def test_a_time_outside_the_years_1_to_9999_is_rejected(way: Way, session: str, given: str) -> None:
     body = {"messages": [{"content": "Hello", "created_at": given}]}
-    refused = way.request("POST", MESSAGES, session, json=body)
-    assert refusal(refused) == invalid("messages[0].created_at")
+    rejected = way.request("POST", MESSAGES, session, json=body)
+    assert error_of(rejected) == invalid("messages[0].created_at")
     assert contents(way, session) == []
 
 
-def test_messages_are_in_the_order_of_arrival_whatever_their_times(way: Way, session: str) -> None:
+def test_messages_are_in_the_order_of_arrival_regardless_of_created_at(
+    way: Way, session: str
+) -> None:
     times = ["2020-01-02T00:00:00Z", "2020-01-03T00:00:00Z", "2020-01-01T00:00:00Z"]
     append(way, session, *({"content": time, "created_at": time} for time in times))
     assert contents(way, session) == times
@@ -342,23 +342,23 @@ DATA = {
 
 @pytest.mark.wire("a typed reader gets a value")
 @pytest.mark.parametrize("name", DATA)
-def test_data_comes_back_byte_for_byte(way: Way, session: str, name: str) -> None:
+def test_data_is_returned_byte_for_byte(way: Way, session: str, name: str) -> None:
     body = f'{{"messages":[{{"content":"Hello","data":{DATA[name]}}}]}}'.encode()
     appended = way.request("POST", MESSAGES, session, content=body)
     assert appended.status == 201, appended
     uuid = appended.json["messages"][0]["uuid"]
-    answers = [
+    replies = [
         appended,
         way.request("GET", MESSAGES, session),
         way.request("GET", MESSAGE, session, uuid),
         way.request("PATCH", MESSAGE, session, uuid, json={"role": "Jane"}),
     ]
-    for answer in answers:
-        assert f'"data":{DATA[name]},' in answer.text
+    for reply in replies:
+        assert f'"data":{DATA[name]},' in reply.text
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_data_comes_back_as_the_value_it_was(way: Way, session: str, name: str) -> None:
+def test_data_is_returned_as_the_same_value(way: Way, session: str, name: str) -> None:
     body = f'{{"messages":[{{"content":"Hello","data":{DATA[name]}}}]}}'.encode()
     appended = way.request("POST", MESSAGES, session, content=body)
     assert appended.status == 201, appended
@@ -368,26 +368,26 @@ def test_data_comes_back_as_the_value_it_was(way: Way, session: str, name: str) 
     assert way.request("GET", MESSAGE, session, message["uuid"]).json == message
 
 
-def test_data_of_null_is_none(way: Way, session: str) -> None:
+def test_null_data_is_returned_as_null(way: Way, session: str) -> None:
     [message] = append(way, session, {"content": "Hello", "data": None})
     assert message["data"] is None
 
 
-def test_data_has_up_to_a_mebibyte(way: Way, session: str) -> None:
+def test_data_can_have_up_to_a_mebibyte(way: Way, session: str) -> None:
     longest = "x" * (MIB - 2)
     [message] = append(way, session, {"content": "Hello", "data": longest})
     assert message["data"] == longest
     body = {"messages": [{"content": "Hello", "data": longest + "x"}]}
-    refused = way.request("POST", MESSAGES, session, json=body)
-    assert refusal(refused) == invalid("messages[0].data")
+    rejected = way.request("POST", MESSAGES, session, json=body)
+    assert error_of(rejected) == invalid("messages[0].data")
 
 
 @pytest.mark.parametrize("depth", [65, 500, 2_000, 100_000])
-def test_data_that_is_nested_more_deeply_is_refused(way: Way, session: str, depth: int) -> None:
+def test_data_nested_too_deeply_is_rejected(way: Way, session: str, depth: int) -> None:
     nested = "[" * depth + "]" * depth
     body = f'{{"messages":[{{"content":"Hello","data":{nested}}}]}}'.encode()
-    refused = way.request("POST", MESSAGES, session, content=body)
-    assert refusal(refused) == invalid("messages[0].data")
+    rejected = way.request("POST", MESSAGES, session, content=body)
+    assert error_of(rejected) == invalid("messages[0].data")
     assert contents(way, session) == []
 
 
@@ -429,12 +429,12 @@ BAD_FIELDS: dict[str, tuple[str, Any]] = {
 UNKNOWN_FIELDS = {"seq": 5, "mood": "gloomy"}
 
 
-def test_a_bad_field_of_a_message_is_named(way: Way, session: str) -> None:
-    refused = {}
+def test_an_invalid_field_of_a_message_is_named(way: Way, session: str) -> None:
+    rejected = {}
     for name, (field, value) in BAD_FIELDS.items():
         body = {"messages": [{"content": "Hello"}, {"content": "Hello", field: value}]}
-        refused[name] = refusal(way.request("POST", MESSAGES, session, content=raw(body)))
-    assert refused == {
+        rejected[name] = error_of(way.request("POST", MESSAGES, session, content=raw(body)))
+    assert rejected == {
         name: invalid(f"messages[1].{field}") for name, (field, _) in BAD_FIELDS.items()
     }
     assert contents(way, session) == []
@@ -448,7 +448,7 @@ BAD_BATCHES: dict[str, tuple[dict[str, Any], str]] = {
     "user_id_as_a_number": ({"messages": [{"content": "Hello"}], "user_id": 5}, "user_id"),
     "user_id_empty": ({"messages": [{"content": "Hello"}], "user_id": ""}, "user_id"),
 }
-# What no method can be called with.
+# Bodies that no typed method can send.
 UNTYPED_BATCHES: dict[str, tuple[dict[str, Any], str]] = {
     "no_messages": ({}, "messages"),
     "no_content": ({"messages": [{"role": "Jane"}]}, "messages[0].content"),
@@ -456,12 +456,12 @@ UNTYPED_BATCHES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def test_a_bad_field_of_a_batch_is_named(way: Way, session: str) -> None:
-    refused = {
-        name: refusal(way.request("POST", MESSAGES, session, json=body))
+def test_an_invalid_field_of_a_batch_is_named(way: Way, session: str) -> None:
+    rejected = {
+        name: error_of(way.request("POST", MESSAGES, session, json=body))
         for name, (body, _) in BAD_BATCHES.items()
     }
-    assert refused == {name: invalid(field) for name, (_, field) in BAD_BATCHES.items()}
+    assert rejected == {name: invalid(field) for name, (_, field) in BAD_BATCHES.items()}
     assert contents(way, session) == []
 
 
@@ -469,24 +469,24 @@ def test_a_bad_field_of_a_batch_is_named(way: Way, session: str) -> None:
 @pytest.mark.parametrize("name", UNTYPED_BATCHES)
 def test_an_unknown_or_missing_field_of_a_batch_is_named(way: Way, session: str, name: str) -> None:
     body, field = UNTYPED_BATCHES[name]
-    assert refusal(way.request("POST", MESSAGES, session, json=body)) == invalid(field)
+    assert error_of(way.request("POST", MESSAGES, session, json=body)) == invalid(field)
     assert contents(way, session) == []
 
 
 @pytest.mark.wire("fields that no method has")
 @pytest.mark.parametrize("field", UNKNOWN_FIELDS)
 def test_an_unknown_field_of_a_message_is_named(way: Way, session: str, field: str) -> None:
-    before = append(way, session, TOLD)
-    said = {field: UNKNOWN_FIELDS[field]}
-    body = {"messages": [{"content": "Hello"}, {"content": "Hello", **said}]}
+    before = append(way, session, COMPLETE)
+    fields = {field: UNKNOWN_FIELDS[field]}
+    body = {"messages": [{"content": "Hello"}, {"content": "Hello", **fields}]}
     appended = way.request("POST", MESSAGES, session, json=body)
-    assert refusal(appended) == invalid(f"messages[1].{field}")
-    edited = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json=said)
-    assert refusal(edited) == invalid(field)
+    assert error_of(appended) == invalid(f"messages[1].{field}")
+    edited = way.request("PATCH", MESSAGE, session, COMPLETE["uuid"], json=fields)
+    assert error_of(edited) == invalid(field)
     assert get_messages(way, session) == before
 
 
-# Reading, editing and deleting one.
+# Reading, editing and deleting one message.
 
 BODIES: dict[str, Any] = {"GET": None, "PATCH": {}, "DELETE": None}
 
@@ -494,8 +494,8 @@ BODIES: dict[str, Any] = {"GET": None, "PATCH": {}, "DELETE": None}
 @pytest.mark.parametrize("method", BODIES)
 def test_an_unknown_message_is_not_found(way: Way, session: str, method: str) -> None:
     body = BODIES[method]
-    for uuid in (TOLD["uuid"], "1", "no uuid", "%00", "\0", "é"):
-        assert refusal(way.request(method, MESSAGE, session, uuid, json=body)) == NOT_FOUND
+    for uuid in (COMPLETE["uuid"], "1", "no uuid", "%00", "\0", "é"):
+        assert error_of(way.request(method, MESSAGE, session, uuid, json=body)) == NOT_FOUND
 
 
 @pytest.mark.parametrize("method", BODIES)
@@ -504,16 +504,16 @@ def test_a_message_is_found_in_its_own_session_only(way: Way, fresh: str, method
         open_session(way, f"{name} {fresh}")
     [message] = append(way, f"one {fresh}", {"content": "Hello"})
     body = BODIES[method]
-    refused = way.request(method, MESSAGE, f"other {fresh}", message["uuid"], json=body)
-    assert refusal(refused) == NOT_FOUND
+    rejected = way.request(method, MESSAGE, f"other {fresh}", message["uuid"], json=body)
+    assert error_of(rejected) == NOT_FOUND
     assert contents(way, f"one {fresh}") == ["Hello"]
 
 
 @pytest.mark.parametrize("method", BODIES)
 def test_a_message_of_an_unknown_session_is_not_found(way: Way, fresh: str, method: str) -> None:
     body = BODIES[method]
-    refused = way.request(method, MESSAGE, fresh, TOLD["uuid"], json=body)
-    assert refusal(refused) == NOT_FOUND
+    rejected = way.request(method, MESSAGE, fresh, COMPLETE["uuid"], json=body)
+    assert error_of(rejected) == NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -530,16 +530,16 @@ def test_a_message_of_an_unknown_session_is_not_found(way: Way, fresh: str, meth
 def test_role_content_and_metadata_can_be_edited(
     way: Way, session: str, change: dict[str, Any]
 ) -> None:
-    append(way, session, {"content": "before"}, TOLD, {"content": "after"})
-    edited = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json=change)
-    assert (edited.status, edited.json) == (200, {**TOLD, "seq": 2, **change})
+    append(way, session, {"content": "before"}, COMPLETE, {"content": "after"})
+    edited = way.request("PATCH", MESSAGE, session, COMPLETE["uuid"], json=change)
+    assert (edited.status, edited.json) == (200, {**COMPLETE, "seq": 2, **change})
     assert get_messages(way, session)[1] == edited.json
 
 
-def test_an_edit_leaves_the_session_as_it_is(way: Way, session: str) -> None:
-    append(way, session, TOLD)
+def test_an_edit_does_not_change_the_session(way: Way, session: str) -> None:
+    append(way, session, COMPLETE)
     before = get_session(way, session)
-    way.request("PATCH", MESSAGE, session, TOLD["uuid"], json={"content": "Never mind."})
+    way.request("PATCH", MESSAGE, session, COMPLETE["uuid"], json={"content": "Never mind."})
     after = get_session(way, session)
     for stays in ("message_count", "revision"):
         assert after[stays] == before[stays]
@@ -550,36 +550,40 @@ BAD_CHANGES = {
 }
 
 
-def test_a_bad_field_of_an_edit_is_named(way: Way, session: str) -> None:
-    before = append(way, session, TOLD)
-    path = (MESSAGE, session, TOLD["uuid"])
-    refused = {
-        name: refusal(way.request("PATCH", *path, content=raw({field: value})))
+def test_an_invalid_field_of_an_edit_is_named(way: Way, session: str) -> None:
+    before = append(way, session, COMPLETE)
+    path = (MESSAGE, session, COMPLETE["uuid"])
+    rejected = {
+        name: error_of(way.request("PATCH", *path, content=raw({field: value})))
         for name, (field, value) in BAD_CHANGES.items()
     }
-    assert refused == {name: invalid(field) for name, (field, _) in BAD_CHANGES.items()}
+    assert rejected == {name: invalid(field) for name, (field, _) in BAD_CHANGES.items()}
     assert get_messages(way, session) == before
 
 
 @pytest.mark.wire("fields that no method has")
-def test_some_things_cannot_be_edited(way: Way, session: str) -> None:
-    before = append(way, session, TOLD)
+def test_other_fields_cannot_be_edited(way: Way, session: str) -> None:
+    before = append(way, session, COMPLETE)
     for field in ("uuid", "role_type", "data", "token_count", "created_at"):
-        refused = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json={field: TOLD[field]})
-        assert refusal(refused) == invalid(field)
+        rejected = way.request(
+            "PATCH", MESSAGE, session, COMPLETE["uuid"], json={field: COMPLETE[field]}
+        )
+        assert error_of(rejected) == invalid(field)
     assert get_messages(way, session) == before
 
 
-def test_content_that_is_too_large_is_not_edited_in(way: Way, session: str) -> None:
-    before = append(way, session, TOLD)
+def test_an_edit_with_too_large_content_is_rejected(way: Way, session: str) -> None:
+    before = append(way, session, COMPLETE)
     change = {"content": "x" * (MIB + 1)}
-    refused = way.request("PATCH", MESSAGE, session, TOLD["uuid"], json=change)
-    assert refusal(refused) == invalid("content")
+    rejected = way.request("PATCH", MESSAGE, session, COMPLETE["uuid"], json=change)
+    assert error_of(rejected) == invalid("content")
     assert get_messages(way, session) == before
 
 
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "middle", "last"])
-def test_the_number_of_an_deleted_message_stays_unused(way: Way, session: str, place: int) -> None:
+def test_the_sequence_number_of_a_deleted_message_is_not_reused(
+    way: Way, session: str, place: int
+) -> None:
     messages = append(way, session, *({"content": text} for text in "abc"))
     delete(way, MESSAGE, session, messages[place]["uuid"])
     append(way, session, {"content": "d"})
@@ -587,7 +591,7 @@ def test_the_number_of_an_deleted_message_stays_unused(way: Way, session: str, p
     assert numbers == [number for number in (1, 2, 3, 4) if number != place + 1]
 
 
-def test_a_session_counts_the_messages_that_are_there(way: Way, session: str) -> None:
+def test_message_count_excludes_deleted_messages(way: Way, session: str) -> None:
     counts = [get_session(way, session)["message_count"]]
     messages = append(way, session, {"content": "a"}, {"content": "b"})
     counts.append(get_session(way, session)["message_count"])
@@ -598,13 +602,13 @@ def test_a_session_counts_the_messages_that_are_there(way: Way, session: str) ->
     assert counts == [0, 2, 1, 2]
 
 
-def test_the_uuid_of_an_deleted_message_is_free(way: Way, session: str) -> None:
-    append(way, session, TOLD)
-    delete(way, MESSAGE, session, TOLD["uuid"])
-    assert append(way, session, TOLD) == [{**TOLD, "seq": 2}]
+def test_the_uuid_of_a_deleted_message_can_be_reused(way: Way, session: str) -> None:
+    append(way, session, COMPLETE)
+    delete(way, MESSAGE, session, COMPLETE["uuid"])
+    assert append(way, session, COMPLETE) == [{**COMPLETE, "seq": 2}]
 
 
-def test_json_as_a_message_is_no_json_to_us(way: Way, session: str) -> None:
+def test_json_in_content_is_plain_text(way: Way, session: str) -> None:
     content = json.dumps({"messages": [{"content": "\\ud800", "seq": 5}]})
     append(way, session, {"content": content})
     assert contents(way, session) == [content]

@@ -1,4 +1,4 @@
-"""Metadata, by every way in: the same for users, sessions and messages."""
+"""Metadata: the same for users, sessions and messages."""
 
 import json
 import re
@@ -13,18 +13,18 @@ from tests.conformance.steps import (
     SESSIONS,
     USER,
     USERS,
-    Refusal,
+    ErrorSummary,
+    error_of,
     invalid,
     open_session,
-    refusal,
 )
 from tests.ways import Reply, Way
 
 KIB = 1024
 
 
-class OfUser:
-    """What is said of a user."""
+class UserMetadata:
+    """The metadata of a user."""
 
     field = "metadata"
     path: str = USER
@@ -34,33 +34,32 @@ class OfUser:
         self.ids: tuple[str, ...] = (fresh,)
 
     def create(self, metadata: str) -> Reply:
-        """Begin with metadata, as JSON text."""
+        """Create the resource with metadata, given as JSON text."""
         body = f'{{"user_id":{json.dumps(self.ids[0])},"metadata":{metadata}}}'
         return self.way.request("POST", USERS, content=body.encode())
 
     def change(self, metadata: str) -> Reply:
-        """Merge metadata, as JSON text, into what is there."""
+        """Merge metadata, given as JSON text, into the stored metadata."""
         body = f'{{"metadata":{metadata}}}'.encode()
         return self.way.request("PATCH", self.path, *self.ids, content=body)
 
     def read(self) -> Any:
-        """The metadata that is there."""
+        """Return the stored metadata."""
         return self.way.request("GET", self.path, *self.ids).json["metadata"]
 
 
-class OfSession(OfUser):
-    """What is said of a session."""
+class SessionMetadata(UserMetadata):
+    """The metadata of a session."""
 
     path = SESSION
 
     def create(self, metadata: str) -> Reply:
-        """See OfUser."""
         body = f'{{"session_id":{json.dumps(self.ids[0])},"metadata":{metadata}}}'
         return self.way.request("POST", SESSIONS, content=body.encode())
 
 
-class OfMessage(OfUser):
-    """What is said of a message."""
+class MessageMetadata(UserMetadata):
+    """The metadata of a message."""
 
     field = "messages[0].metadata"
     path = MESSAGE
@@ -70,7 +69,6 @@ class OfMessage(OfUser):
         open_session(way, fresh)
 
     def create(self, metadata: str) -> Reply:
-        """See OfUser."""
         session_id = self.ids[0]
         body = f'{{"messages":[{{"content":"Hello","metadata":{metadata}}}]}}'.encode()
         reply = self.way.request("POST", MESSAGES, session_id, content=body)
@@ -79,25 +77,27 @@ class OfMessage(OfUser):
         return reply
 
 
-@pytest.fixture(params=[OfUser, OfSession, OfMessage], ids=["user", "session", "message"])
-def thing(request: pytest.FixtureRequest, way: Way, fresh: str) -> OfUser:
+@pytest.fixture(
+    params=[UserMetadata, SessionMetadata, MessageMetadata], ids=["user", "session", "message"]
+)
+def resource(request: pytest.FixtureRequest, way: Way, fresh: str) -> UserMetadata:
     """A user, a session or a message."""
-    kind: type[OfUser] = request.param
+    kind: type[UserMetadata] = request.param
     return kind(way, fresh)
 
 
-def refusal_at(reply: Reply) -> Refusal:
-    """What was wrong, without the place inside the metadata."""
-    status, code, fields = refusal(reply)
+def error_without_path(reply: Reply) -> ErrorSummary:
+    """Return the error without the path inside the metadata."""
+    status, code, fields = error_of(reply)
     return status, code, [re.sub(r"(?<=metadata)[.\[].*", "", field) for field in fields]
 
 
 def nested(depth: int) -> str:
-    """An object that is nested so deeply."""
+    """Return an object of this many levels."""
     return '{"a":' * (depth - 1) + "{}" + "}" * (depth - 1)
 
 
-# What metadata may be.
+# Valid and invalid metadata.
 
 
 @pytest.mark.parametrize(
@@ -114,84 +114,88 @@ def nested(depth: int) -> str:
     ],
     ids=["texts", "integers", "numbers", "others", "falsy", "nesting", "keys", "empty"],
 )
-def test_metadata_is_any_json_object(thing: OfUser, metadata: dict[str, Any]) -> None:
+def test_metadata_can_be_any_json_object(resource: UserMetadata, metadata: dict[str, Any]) -> None:
     text = json.dumps(metadata, ensure_ascii=False)
-    assert thing.create(text).status in {200, 201}
-    assert thing.read() == metadata
-    assert json.dumps(thing.read(), sort_keys=True) == json.dumps(metadata, sort_keys=True)
+    assert resource.create(text).status in {200, 201}
+    assert resource.read() == metadata
+    assert json.dumps(resource.read(), sort_keys=True) == json.dumps(metadata, sort_keys=True)
 
 
-def test_metadata_may_be_absent_null_or_empty(way: Way, fresh: str) -> None:
-    ways_to_say: dict[str, Any] = {
+def test_metadata_can_be_absent_null_or_empty(way: Way, fresh: str) -> None:
+    spellings: dict[str, Any] = {
         "absent": {},
         "null": {"metadata": None},
         "empty": {"metadata": {}},
     }
-    for name, said in ways_to_say.items():
+    for name, fields in spellings.items():
         expected: Any = {} if name == "empty" else None
-        user = way.request("POST", USERS, json={"user_id": f"{name} {fresh}", **said})
-        session = way.request("POST", SESSIONS, json={"session_id": f"{name} {fresh}", **said})
+        user = way.request("POST", USERS, json={"user_id": f"{name} {fresh}", **fields})
+        session = way.request("POST", SESSIONS, json={"session_id": f"{name} {fresh}", **fields})
         assert (user.json["metadata"], session.json["metadata"]) == (expected, expected)
 
 
-def test_of_a_key_that_comes_twice_the_last_counts(thing: OfUser) -> None:
-    thing.create('{"a":1,"b":2,"a":3}')
-    assert thing.read() == {"a": 3, "b": 2}
+def test_the_last_value_of_a_duplicate_key_is_kept(resource: UserMetadata) -> None:
+    resource.create('{"a":1,"b":2,"a":3}')
+    assert resource.read() == {"a": 3, "b": 2}
 
 
-def test_metadata_has_up_to_64_kib(thing: OfUser) -> None:
+def test_metadata_can_have_up_to_64_kib(resource: UserMetadata) -> None:
     longest = "x" * (64 * KIB - len('{"a":""}'))
-    assert thing.create(f'{{"a":"{longest}"}}').status == 201
-    assert thing.read() == {"a": longest}
+    assert resource.create(f'{{"a":"{longest}"}}').status == 201
+    assert resource.read() == {"a": longest}
 
 
-def test_metadata_of_more_is_refused(thing: OfUser) -> None:
+def test_larger_metadata_is_rejected(resource: UserMetadata) -> None:
     too_long = "x" * (64 * KIB - len('{"a":""}') + 1)
-    assert refusal_at(thing.create(f'{{"a":"{too_long}"}}')) == invalid(thing.field)
+    assert error_without_path(resource.create(f'{{"a":"{too_long}"}}')) == invalid(resource.field)
 
 
-def test_the_limit_counts_bytes(thing: OfUser) -> None:
-    assert refusal_at(thing.create(f'{{"a":"{"é" * 32 * KIB}"}}')) == invalid(thing.field)
+def test_the_limit_is_in_bytes(resource: UserMetadata) -> None:
+    assert error_without_path(resource.create(f'{{"a":"{"é" * 32 * KIB}"}}')) == invalid(
+        resource.field
+    )
 
 
-def test_metadata_cannot_grow_beyond_the_limit(thing: OfUser) -> None:
+def test_metadata_cannot_grow_beyond_the_limit(resource: UserMetadata) -> None:
     half = "x" * 33 * KIB
-    thing.create(f'{{"a":"{half}"}}')
-    assert refusal_at(thing.change(f'{{"b":"{half}"}}')) == invalid("metadata")
-    assert thing.read() == {"a": half}
-    assert thing.change(f'{{"a":null,"b":"{half}"}}').status == 200
-    assert thing.read() == {"b": half}
+    resource.create(f'{{"a":"{half}"}}')
+    assert error_without_path(resource.change(f'{{"b":"{half}"}}')) == invalid("metadata")
+    assert resource.read() == {"a": half}
+    assert resource.change(f'{{"a":null,"b":"{half}"}}').status == 200
+    assert resource.read() == {"b": half}
 
 
-def test_metadata_is_nested_up_to_64_levels(thing: OfUser) -> None:
-    assert thing.create(nested(64)).status == 201
-    assert thing.read() == json.loads(nested(64))
+def test_metadata_can_be_nested_up_to_64_levels(resource: UserMetadata) -> None:
+    assert resource.create(nested(64)).status == 201
+    assert resource.read() == json.loads(nested(64))
 
 
-def test_lists_count_as_levels(thing: OfUser) -> None:
-    assert refusal_at(thing.create('{"a":' + "[" * 64 + "]" * 64 + "}")) == invalid(thing.field)
+def test_lists_count_as_levels(resource: UserMetadata) -> None:
+    assert error_without_path(resource.create('{"a":' + "[" * 64 + "]" * 64 + "}")) == invalid(
+        resource.field
+    )
 
 
 DEPTHS = [65, 100, 500, 900, 950, 960, 970, 980, 990, 1_000, 2_000, 100_000]
 
 
-def test_metadata_that_is_nested_more_deeply_is_refused(thing: OfUser) -> None:
-    refused = {depth: refusal_at(thing.create(nested(depth))) for depth in DEPTHS}
-    assert refused == dict.fromkeys(DEPTHS, invalid(thing.field))
+def test_metadata_nested_too_deeply_is_rejected(resource: UserMetadata) -> None:
+    rejected = {depth: error_without_path(resource.create(nested(depth))) for depth in DEPTHS}
+    assert rejected == dict.fromkeys(DEPTHS, invalid(resource.field))
 
 
-def test_a_change_that_is_nested_more_deeply_is_refused(thing: OfUser) -> None:
-    thing.create('{"a":1}')
-    refused = {depth: refusal_at(thing.change(nested(depth))) for depth in DEPTHS}
-    assert refused == dict.fromkeys(DEPTHS, invalid("metadata"))
-    assert thing.read() == {"a": 1}
+def test_a_change_nested_too_deeply_is_rejected(resource: UserMetadata) -> None:
+    resource.create('{"a":1}')
+    rejected = {depth: error_without_path(resource.change(nested(depth))) for depth in DEPTHS}
+    assert rejected == dict.fromkeys(DEPTHS, invalid("metadata"))
+    assert resource.read() == {"a": 1}
 
 
-def test_a_change_cannot_nest_what_is_there_too_deeply(thing: OfUser) -> None:
-    thing.create(nested(40))
+def test_a_change_that_results_in_too_deep_nesting_is_rejected(resource: UserMetadata) -> None:
+    resource.create(nested(40))
     deeper = '{"a":' * 40 + nested(30) + "}" * 40
-    assert refusal_at(thing.change(deeper)) == invalid("metadata")
-    assert thing.read() == json.loads(nested(40))
+    assert error_without_path(resource.change(deeper)) == invalid("metadata")
+    assert resource.read() == json.loads(nested(40))
 
 
 BAD = {
@@ -215,33 +219,33 @@ BAD = {
 }
 
 
-def test_bad_metadata_is_named(thing: OfUser) -> None:
-    refused = {name: refusal_at(thing.create(text)) for name, text in BAD.items()}
-    assert refused == dict.fromkeys(BAD, invalid(thing.field))
+def test_invalid_metadata_is_named(resource: UserMetadata) -> None:
+    rejected = {name: error_without_path(resource.create(text)) for name, text in BAD.items()}
+    assert rejected == dict.fromkeys(BAD, invalid(resource.field))
 
 
-def test_a_bad_change_of_metadata_is_named(thing: OfUser) -> None:
-    thing.create('{"x":{"y":1}}')
-    refused = {name: refusal_at(thing.change(text)) for name, text in BAD.items()}
-    assert refused == dict.fromkeys(BAD, invalid("metadata"))
-    assert thing.read() == {"x": {"y": 1}}
+def test_an_invalid_change_of_metadata_is_named(resource: UserMetadata) -> None:
+    resource.create('{"x":{"y":1}}')
+    rejected = {name: error_without_path(resource.change(text)) for name, text in BAD.items()}
+    assert rejected == dict.fromkeys(BAD, invalid("metadata"))
+    assert resource.read() == {"x": {"y": 1}}
 
 
-def test_the_place_inside_metadata_is_named(thing: OfUser) -> None:
+def test_the_path_inside_metadata_is_named(resource: UserMetadata) -> None:
     for name in ("nul_far_inside", "half_a_pair_far_inside", "an_integer_of_65_bits_far_inside"):
-        assert refusal(thing.create(BAD[name])) == invalid(f"{thing.field}.a[0].b[0]")
+        assert error_of(resource.create(BAD[name])) == invalid(f"{resource.field}.a[0].b[0]")
 
 
 @pytest.mark.wire("bodies that are no JSON")
-def test_what_is_no_json_cannot_be_read(thing: OfUser) -> None:
+def test_invalid_json_is_rejected(resource: UserMetadata) -> None:
     for text in ("{", '{"a":NaN}', '{"a":Infinity}', '{"a":01}', "{'a':1}", "{}}"):
-        assert refusal(thing.create(text)) == (400, "bad_request", [])
+        assert error_of(resource.create(text)) == (400, "bad_request", [])
 
 
 # How a change merges: RFC 7396.
 
 RFC_7396: list[tuple[Any, Any, Any]] = [
-    # Before, change, after. The examples of its appendix A that are about objects:
+    # Before, change, after. Those examples of appendix A that are objects:
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),
     ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
     ({"a": "b"}, {"a": None}, {}),
@@ -252,7 +256,7 @@ RFC_7396: list[tuple[Any, Any, Any]] = [
     ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
     ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
     ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
-    # And what else may happen:
+    # Further cases:
     ({"a": 1}, {}, {"a": 1}),
     ({"a": {"b": {"c": 1, "d": 2}}}, {"a": {"b": {"c": 3}}}, {"a": {"b": {"c": 3, "d": 2}}}),
     ({"a": {"b": 1}}, {"a": {}}, {"a": {"b": 1}}),
@@ -269,38 +273,38 @@ RFC_7396: list[tuple[Any, Any, Any]] = [
 ]  # fmt: skip
 
 
-def test_a_change_merges(thing: OfUser) -> None:
+def test_a_change_is_merged(resource: UserMetadata) -> None:
     before, change, after = (dict(enumerate(column)) for column in zip(*RFC_7396, strict=True))
-    thing.create(json.dumps(before))
+    resource.create(json.dumps(before))
     expected = {str(number): merged for number, merged in after.items()}
-    changed = thing.change(json.dumps(change))
+    changed = resource.change(json.dumps(change))
     assert (changed.status, changed.json["metadata"]) == (200, expected)
-    assert thing.read() == expected
+    assert resource.read() == expected
 
 
-def test_a_change_merges_at_the_top_too(thing: OfUser) -> None:
-    thing.create('{"a":{"b":1},"c":null,"d":[1],"e":2}')
-    thing.change('{"a":{"f":3},"d":null,"e":null,"g":null,"h":{"i":null}}')
-    assert thing.read() == {"a": {"b": 1, "f": 3}, "c": None, "h": {}}
+def test_a_change_is_merged_at_the_top_level(resource: UserMetadata) -> None:
+    resource.create('{"a":{"b":1},"c":null,"d":[1],"e":2}')
+    resource.change('{"a":{"f":3},"d":null,"e":null,"g":null,"h":{"i":null}}')
+    assert resource.read() == {"a": {"b": 1, "f": 3}, "c": None, "h": {}}
 
 
-def test_a_change_of_null_removes_all_metadata(thing: OfUser) -> None:
-    thing.create('{"a":1}')
-    changed = thing.change("null")
+def test_a_change_of_null_removes_all_metadata(resource: UserMetadata) -> None:
+    resource.create('{"a":1}')
+    changed = resource.change("null")
     assert (changed.status, changed.json["metadata"]) == (200, None)
-    assert thing.read() is None
+    assert resource.read() is None
 
 
-def test_a_change_makes_metadata_where_there_was_none(thing: OfUser) -> None:
-    thing.create("null")
-    assert thing.change('{"a":1,"b":null}').status == 200
-    assert thing.read() == {"a": 1}
+def test_a_change_creates_missing_metadata(resource: UserMetadata) -> None:
+    resource.create("null")
+    assert resource.change('{"a":1,"b":null}').status == 200
+    assert resource.read() == {"a": 1}
 
 
-def test_an_empty_change_makes_empty_metadata_of_none(thing: OfUser) -> None:
-    thing.create("null")
-    thing.change("{}")
-    assert thing.read() == {}
+def test_an_empty_change_creates_empty_metadata(resource: UserMetadata) -> None:
+    resource.create("null")
+    resource.change("{}")
+    assert resource.read() == {}
 
 
 def test_put_replaces_metadata(way: Way, fresh: str) -> None:

@@ -1,4 +1,4 @@
-"""Two projects in one database: what is said in one is nowhere found from the other."""
+"""Two projects in one database: data of one is never found from the other."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,9 +15,9 @@ from tests.conformance.steps import (
     SEARCH,
     USER,
     add_user,
+    append_text,
     delete,
-    refusal,
-    say,
+    error_of,
     search,
 )
 from tests.conftest import fresh_settings
@@ -32,7 +32,7 @@ ADD_PROJECT = "INSERT INTO projects (project_id, name) VALUES (2, 'other')"
 
 @pytest.fixture(params=["sqlite file", "postgres"])
 def projects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Way, Way]]:
-    """A way into each of two projects of a fresh database."""
+    """A way to call each of two projects of a fresh database."""
     chosen = fresh_settings(request.param, tmp_path)
     open_instance(chosen).close()
     add_project(chosen)
@@ -42,7 +42,7 @@ def projects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[W
 
 
 def add_project(chosen: Settings) -> None:
-    """Make a second project, as nothing but SQL can so far."""
+    """Add a second project; there is no API for it yet."""
     if chosen.database_url.startswith("sqlite"):
         with closing(apsw.Connection(sqlite_path(chosen.database_url))) as file:
             file.execute(ADD_PROJECT)
@@ -51,15 +51,15 @@ def add_project(chosen: Settings) -> None:
             connection.execute(ADD_PROJECT)
 
 
-def tell(way: Way, user_id: str, session_id: str, role: str, *contents: str) -> None:
-    """Say something, in a role."""
+def add_messages(way: Way, user_id: str, session_id: str, role: str, *contents: str) -> None:
+    """Append messages of a role."""
     messages = [{"role": role, "content": content} for content in contents]
     body = {"messages": messages, "user_id": user_id}
     assert way.request("POST", "/v1/sessions/{}/messages", session_id, json=body).status == 201
 
 
-def everywhere(way: Way, query: str | None) -> list[Any]:
-    """The hits among a user's messages, in a session, and in all of the project."""
+def hits_in_all_scopes(way: Way, query: str | None) -> list[Any]:
+    """Return the hits in the messages of a user, of a session and of the project."""
     asked = {"explain": True, "limit": 1000}
     return [
         search(way, query, **where, **asked)
@@ -67,37 +67,39 @@ def everywhere(way: Way, query: str | None) -> list[Any]:
     ]
 
 
-def test_nothing_of_another_project_is_found_and_nothing_counts(projects: tuple[Way, Way]) -> None:
+def test_another_project_affects_neither_hits_nor_scores(projects: tuple[Way, Way]) -> None:
     one, other = projects
-    # The same ids in both, the same words, and other people.
-    tell(one, "jane", "s1", "Melanie", "I bought red shoes", "Caroline has a hat")
+    # The same ids and words in both, but other participants.
+    add_messages(one, "jane", "s1", "Melanie", "I bought red shoes", "Caroline has a hat")
     queries = ("red shoes hat", "caroline shoes", "what has melanie bought", None)
-    alone = {query: everywhere(one, query) for query in queries}
-    tell(other, "jane", "s1", "Caroline", *["I bought red shoes"] * 10)
-    tell(other, "jane", "s2", "Caroline", "shoes", "hat")
-    tell(other, "bob", "s3", "Bob", "shoes " * 100)
-    assert {query: everywhere(one, query) for query in queries} == alone
+    alone = {query: hits_in_all_scopes(one, query) for query in queries}
+    add_messages(other, "jane", "s1", "Caroline", *["I bought red shoes"] * 10)
+    add_messages(other, "jane", "s2", "Caroline", "shoes", "hat")
+    add_messages(other, "bob", "s3", "Bob", "shoes " * 100)
+    assert {query: hits_in_all_scopes(one, query) for query in queries} == alone
     for query in queries:
-        for hits in everywhere(other, query):
+        for hits in hits_in_all_scopes(other, query):
             assert {hit["message"]["role"] for hit in hits} <= {"Caroline", "Bob"}
     found = search(other, "shoes", limit=1000)
     assert {hit["message"]["session_id"] for hit in found} == {"s1", "s2", "s3"}
 
 
-def test_who_is_known_in_another_project_is_not_known(projects: tuple[Way, Way]) -> None:
+def test_ids_of_another_project_are_not_found(projects: tuple[Way, Way]) -> None:
     one, other = projects
-    tell(other, "jane", "s1", "Jane", "shoes")
+    add_messages(other, "jane", "s1", "Jane", "shoes")
     for where in ({"user_id": "jane"}, {"session_id": "s1"}):
-        refused = one.request("POST", SEARCH, json={"query": "shoes", **where})
-        assert refusal(refused) == NOT_FOUND
+        rejected = one.request("POST", SEARCH, json={"query": "shoes", **where})
+        assert error_of(rejected) == NOT_FOUND
 
 
-def test_an_erasure_leaves_what_other_projects_find(projects: tuple[Way, Way]) -> None:
+def test_deleting_a_user_does_not_change_searches_in_other_projects(
+    projects: tuple[Way, Way],
+) -> None:
     one, other = projects
     for way in projects:
         add_user(way, "jane")
-        say(way, "s1", "I bought red shoes", user_id="jane")
-    before = everywhere(other, "shoes")
+        append_text(way, "s1", "I bought red shoes", user_id="jane")
+    before = hits_in_all_scopes(other, "shoes")
     delete(one, USER, "jane")
     assert search(one, "shoes") == []
-    assert everywhere(other, "shoes") == before
+    assert hits_in_all_scopes(other, "shoes") == before

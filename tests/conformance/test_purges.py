@@ -1,4 +1,4 @@
-"""Purges, by every way in: an erasure that was asked to be purged says so, and when it is so."""
+"""Purges: an erasure shows if and when it was purged."""
 
 from typing import Any
 
@@ -16,23 +16,23 @@ from tests.conformance.steps import (
     USER,
     add_user,
     append,
+    append_text,
     contents,
     delete,
+    error_of,
     get_user,
     invalid,
     moment,
     open_session,
     pages,
     purged,
-    refusal,
-    say,
     search,
 )
 from tests.ways import Way
 
 
-def test_a_user_is_purged_at_once_where_that_is_asked_for(way: Way, fresh: str) -> None:
-    say(way, f"of {fresh}", "I live in Oslo", "I moved to Rome", user_id=fresh)
+def test_a_user_can_be_purged_immediately(way: Way, fresh: str) -> None:
+    append_text(way, f"of {fresh}", "I live in Oslo", "I moved to Rome", user_id=fresh)
     erasure = purged(way, USER, fresh)
     assert moment(erasure["purged_at"]) > moment(erasure["deleted_at"])
     assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 2}
@@ -41,20 +41,20 @@ def test_a_user_is_purged_at_once_where_that_is_asked_for(way: Way, fresh: str) 
 
 
 @pytest.mark.parametrize("path", [SESSION, MESSAGE])
-def test_so_are_a_session_and_a_message(way: Way, fresh: str, path: str) -> None:
+def test_a_session_or_a_message_can_be_purged_immediately(way: Way, fresh: str, path: str) -> None:
     open_session(way, fresh)
     [message] = append(way, fresh, {"content": "I live in Oslo"})
     ids = (fresh,) if path == SESSION else (fresh, message["uuid"])
     assert purged(way, path, *ids)["counts"]["messages"] == 1
 
 
-def test_what_nobody_asked_for_is_deleted_and_not_yet_purged(way: Way, fresh: str) -> None:
+def test_a_deleted_user_is_not_purged_immediately_by_default(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     erasure = delete(way, USER, fresh)
     assert (erasure["purged_at"], erasure["purge"]) == (None, NOT_BEGUN)
 
 
-def test_an_erasure_can_be_purged_afterwards(way: Way, fresh: str) -> None:
+def test_an_erasure_can_be_purged_later(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     uuid = delete(way, USER, fresh)["id"]
     asked = way.request("POST", PURGE, uuid)
@@ -62,14 +62,14 @@ def test_an_erasure_can_be_purged_afterwards(way: Way, fresh: str) -> None:
     assert _at_the_end(way, asked)["state"] == "purged"
 
 
-def test_to_ask_for_a_purge_again_changes_nothing(way: Way, fresh: str) -> None:
+def test_requesting_a_purge_again_changes_nothing(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     erasure = purged(way, USER, fresh)
     again = way.request("POST", PURGE, erasure["id"])
     assert (again.status, again.json) == (200, erasure)
 
 
-def test_one_purge_serves_all_that_was_deleted_before(way: Way, fresh: str) -> None:
+def test_one_purge_covers_all_earlier_erasures(way: Way, fresh: str) -> None:
     for number in range(3):
         add_user(way, f"{number} {fresh}")
     erasures = [delete(way, USER, f"{number} {fresh}")["id"] for number in range(2)]
@@ -78,35 +78,35 @@ def test_one_purge_serves_all_that_was_deleted_before(way: Way, fresh: str) -> N
     assert states == ["purged"] * 3
 
 
-def test_lists_say_which_are_purged(way: Way, fresh: str) -> None:
+def test_lists_show_which_erasures_are_purged(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     erasure = purged(way, USER, fresh)
     newest = next(pages(way, ERASURES, order="-created", limit=1))
     assert newest == [erasure]
 
 
-def test_others_keep_what_is_theirs_and_find_it(way: Way, fresh: str) -> None:
-    say(way, f"stays {fresh}", "The blue shoes arrived", user_id=f"john {fresh}")
-    say(way, f"goes {fresh}", "The blue shoes were lost", user_id=fresh)
+def test_data_of_other_users_can_be_read_and_searched_after_a_purge(way: Way, fresh: str) -> None:
+    append_text(way, f"stays {fresh}", "The blue shoes arrived", user_id=f"john {fresh}")
+    append_text(way, f"goes {fresh}", "The blue shoes were lost", user_id=fresh)
     purged(way, USER, fresh)
     assert get_user(way, f"john {fresh}")["user_id"] == f"john {fresh}"
     assert contents(way, f"stays {fresh}") == ["The blue shoes arrived"]
     [hit] = search(way, "shoes", user_id=f"john {fresh}")
     assert hit["message"]["session_id"] == f"stays {fresh}"
-    assert say(way, f"stays {fresh}", "They fit").status == 201
+    assert append_text(way, f"stays {fresh}", "They fit").status == 201
     assert len(search(way, "shoes fit", user_id=f"john {fresh}")) == 2
 
 
-def test_a_namesake_may_come_at_once_and_shares_nothing(way: Way, fresh: str) -> None:
+def test_an_id_can_be_reused_after_a_purge_and_inherits_nothing(way: Way, fresh: str) -> None:
     uuid = add_user(way, fresh, email="jane@example.org")["uuid"]
     purged(way, USER, fresh)
-    namesake = add_user(way, fresh)
-    assert namesake["uuid"] != uuid
-    assert namesake["email"] is None
+    new_user = add_user(way, fresh)
+    assert new_user["uuid"] != uuid
+    assert new_user["email"] is None
 
 
-def test_an_edited_message_reads_as_it_was_edited_after_a_purge(way: Way, fresh: str) -> None:
-    say(way, f"stays {fresh}", "I live in Oslo", user_id=f"john {fresh}")
+def test_a_purge_keeps_the_edited_content_of_a_message(way: Way, fresh: str) -> None:
+    append_text(way, f"stays {fresh}", "I live in Oslo", user_id=f"john {fresh}")
     [message] = way.request("GET", MESSAGES, f"stays {fresh}").json["items"]
     path_ids = (f"stays {fresh}", message["uuid"])
     way.request("PATCH", MESSAGE, *path_ids, json={"content": "I live in Rome"})
@@ -116,17 +116,17 @@ def test_an_edited_message_reads_as_it_was_edited_after_a_purge(way: Way, fresh:
     assert search(way, "Oslo", user_id=f"john {fresh}") == []
 
 
-def test_a_purge_of_nothing_is_not_found(way: Way, fresh: str) -> None:
+def test_a_purge_of_an_unknown_erasure_is_not_found(way: Way, fresh: str) -> None:
     uuid = add_user(way, fresh)["uuid"]
     for unknown in (uuid, fresh, "1"):
-        assert refusal(way.request("POST", PURGE, unknown)) == NOT_FOUND
+        assert error_of(way.request("POST", PURGE, unknown)) == NOT_FOUND
 
 
 @pytest.mark.parametrize("value", ["later", "", "NOW", "1"])
-def test_a_purge_is_now_or_left_to_the_server(way: Way, fresh: str, value: str) -> None:
+def test_an_invalid_purge_parameter_is_rejected(way: Way, fresh: str, value: str) -> None:
     add_user(way, fresh)
-    refused = way.request("DELETE", USER, fresh, params={"purge": value})
-    assert refusal(refused) == invalid("purge")
+    rejected = way.request("DELETE", USER, fresh, params={"purge": value})
+    assert error_of(rejected) == invalid("purge")
     assert get_user(way, fresh)["user_id"] == fresh
 
 

@@ -1,4 +1,4 @@
-"""Search by words, by every way in. How good the ranking is, tests/recall holds."""
+"""Full-text search. The quality of the ranking is measured in tests/recall."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -16,25 +16,25 @@ from tests.conformance.steps import (
     USER,
     add_user,
     append,
+    append_text,
     delete,
+    error_of,
     get_messages,
     invalid,
     open_session,
     raw,
-    refusal,
-    say,
     search,
 )
 from tests.ways import Way
 
 _NUMBERS = count(1)
 _APART = 4
-"""Messages of one session that are so far from each other take nothing from each other."""
+"""Messages of one session that are at least so far apart are not neighbours."""
 
 
 @pytest.fixture
 def rare() -> str:
-    """A word that no other test says, where all that is there is searched."""
+    """A word that no other test uses, for searches in the whole project."""
     return f"zyx{next(_NUMBERS)}q"
 
 
@@ -45,38 +45,38 @@ def user(way: Way, fresh: str) -> str:
     return fresh
 
 
-def tell(way: Way, user_id: str, *contents: str, **fields: Any) -> list[Any]:
-    """Say each in a session of its own, so that none is a neighbour of another."""
+def add_messages(way: Way, user_id: str, *contents: str, **fields: Any) -> list[Any]:
+    """Add each message in its own session, so that none is a neighbour of another."""
     return [
-        tell_message(way, user_id, {"content": content, **fields}, number)
+        add_message(way, user_id, {"content": content, **fields}, number)
         for number, content in enumerate(contents, 1)
     ]
 
 
-def tell_message(way: Way, user_id: str, message: dict[str, Any], number: int) -> Any:
-    """Say something in a session of the user's with this number."""
+def add_message(way: Way, user_id: str, message: dict[str, Any], number: int) -> Any:
+    """Append a message to the session of the user with this number."""
     body = {"messages": [message], "user_id": user_id}
-    told = way.request("POST", MESSAGES, f"{user_id} {number}", json=body)
-    assert told.status == 201, told
-    return told.json["messages"][0]
+    appended = way.request("POST", MESSAGES, f"{user_id} {number}", json=body)
+    assert appended.status == 201, appended
+    return appended.json["messages"][0]
 
 
 def found(way: Way, query: str | None = None, **asked: Any) -> list[str]:
-    """What the hits say, best first."""
+    """Return the contents of the hits, best first."""
     return [hit["message"]["content"] for hit in search(way, query, **asked)]
 
 
 def marked(hit: Any) -> list[str]:
-    """What is marked in a snippet."""
+    """Return the marked words of a snippet."""
     text = hit["snippet"]["text"]
     return [text[mark["start"] : mark["end"]] for mark in hit["snippet"]["marks"]]
 
 
-# What is found.
+# Matches.
 
 
 def test_a_message_is_found_as_it_is_stored(way: Way, user: str) -> None:
-    said = {
+    message = {
         "role": "Jane",
         "role_type": "user",
         "content": "I bought red shoes",
@@ -85,7 +85,7 @@ def test_a_message_is_found_as_it_is_stored(way: Way, user: str) -> None:
         "token_count": 4,
         "created_at": "2020-02-29T12:00:00.123456Z",
     }
-    [hit] = [tell_message(way, user, said, 1)] and search(way, "shoes", user_id=user)
+    [hit] = [add_message(way, user, message, 1)] and search(way, "shoes", user_id=user)
     [stored] = get_messages(way, f"{user} 1")
     assert hit["message"] == {**stored, "session_id": f"{user} 1"}
     assert hit["score"] > 0
@@ -93,9 +93,9 @@ def test_a_message_is_found_as_it_is_stored(way: Way, user: str) -> None:
     assert hit["explanation"] is None
 
 
-def test_what_was_appended_is_found_at_once(way: Way, user: str) -> None:
+def test_an_appended_message_is_found_immediately(way: Way, user: str) -> None:
     for number in range(20):
-        tell_message(way, user, {"content": f"number n{number}"}, number)
+        add_message(way, user, {"content": f"number n{number}"}, number)
         assert found(way, f"n{number}", user_id=user) == [f"number n{number}"]
 
 
@@ -119,8 +119,8 @@ FOUND_BY = {
 }
 
 
-def test_words_are_found_whatever_their_form_and_their_script(way: Way, user: str) -> None:
-    tell(way, user, *FOUND_BY)
+def test_words_are_found_in_any_form_and_script(way: Way, user: str) -> None:
+    add_messages(way, user, *FOUND_BY)
     for content, queries in FOUND_BY.items():
         for query in queries:
             assert found(way, query, user_id=user) == [content], query
@@ -168,69 +168,69 @@ ANY_TEXTS = [
 ]
 
 
-def test_any_text_may_be_searched_for(way: Way, user: str) -> None:
-    tell(way, user, "Sailing in the harbour", "Other things")
+def test_a_query_can_be_any_text(way: Way, user: str) -> None:
+    add_messages(way, user, "Sailing in the harbour", "Other things")
     for text in ANY_TEXTS:
         search(way, text, user_id=user)
-        beside = found(way, f"{text} sailing {text}", user_id=user)
-        assert beside[0] == "Sailing in the harbour", text
+        combined = found(way, f"{text} sailing {text}", user_id=user)
+        assert combined[0] == "Sailing in the harbour", text
 
 
-def test_any_text_that_was_said_is_found(way: Way, user: str) -> None:
-    tell(way, user, *(f"{text} sailing {text}" for text in ANY_TEXTS))
+def test_messages_with_any_text_are_found(way: Way, user: str) -> None:
+    add_messages(way, user, *(f"{text} sailing {text}" for text in ANY_TEXTS))
     assert len(found(way, "sailing", user_id=user, limit=1000)) == len(ANY_TEXTS)
 
 
 @pytest.mark.parametrize("query", ["", " ", "?!…", '"', "( * )", "\u200b"])
 def test_a_query_without_a_word_finds_nothing(way: Way, user: str, query: str) -> None:
-    tell(way, user, "Is it so?!…", '"', "( * )")
+    add_messages(way, user, "Is it so?!…", '"', "( * )")
     assert found(way, query, user_id=user) == []
 
 
-def test_words_of_grammar_are_looked_for_where_there_are_no_others(way: Way, user: str) -> None:
-    tell(way, user, "To be or not to be", "The shoes", "Nothing")
+def test_stop_words_are_searched_for_if_there_are_no_other_words(way: Way, user: str) -> None:
+    add_messages(way, user, "To be or not to be", "The shoes", "Nothing")
     assert found(way, "to be or not to be", user_id=user) == ["To be or not to be"]
     assert found(way, "or the shoes", user_id=user) == ["The shoes"]
 
 
-def test_any_of_the_words_is_enough(way: Way, user: str) -> None:
-    tell(way, user, "I like red", "I like blue")
+def test_a_message_with_any_of_the_words_is_found(way: Way, user: str) -> None:
+    add_messages(way, user, "I like red", "I like blue")
     assert set(found(way, "red blue green", user_id=user)) == {"I like red", "I like blue"}
 
 
 @pytest.mark.parametrize("unit", ["a", "shoes ", "京", "🍕", "é", '"'])
-def test_a_query_has_up_to_10_000_characters(way: Way, user: str, unit: str) -> None:
+def test_a_query_can_have_up_to_10_000_characters(way: Way, user: str, unit: str) -> None:
     query = (unit * 10_000)[:10_000]
     search(way, query, user_id=user)
-    refused = way.request("POST", SEARCH, json={"query": f"{query}x", "user_id": user})
-    assert refusal(refused) == invalid("query")
+    rejected = way.request("POST", SEARCH, json={"query": f"{query}x", "user_id": user})
+    assert error_of(rejected) == invalid("query")
 
 
-def test_many_different_words_may_be_asked_for(way: Way, user: str) -> None:
-    tell(way, user, "number w999", "number w5")
+def test_a_query_can_have_many_different_words(way: Way, user: str) -> None:
+    add_messages(way, user, "number w999", "number w5")
     query = " ".join(f"w{number}" for number in range(1500))
     assert set(found(way, query, user_id=user)) == {"number w999", "number w5"}
 
 
-def test_a_message_is_found_by_its_first_256_kib(way: Way, user: str) -> None:
+def test_only_the_first_256_kib_of_a_message_are_indexed(way: Way, user: str) -> None:
     near, far = "x " * 1000, "x " * 200_000
-    tell(way, user, f"early {near}", f"{far} late")
+    add_messages(way, user, f"early {near}", f"{far} late")
     assert len(found(way, "early", user_id=user)) == 1
     assert found(way, "late", user_id=user) == []
 
 
-def test_the_longest_messages_are_shown_without_delay(way: Way, user: str) -> None:
-    tell(way, user, "shoe " * 200_000, "京都に" * 100_000)
+def test_the_longest_messages_are_found(way: Way, user: str) -> None:
+    add_messages(way, user, "shoe " * 200_000, "京都に" * 100_000)
     assert len(found(way, "shoe hat", user_id=user)) == 1
     assert len(found(way, "京都 東京", user_id=user)) == 1
 
 
-# In which order.
+# Ranking.
 
 
-def test_more_and_rarer_words_come_first(way: Way, user: str) -> None:
+def test_messages_with_more_and_rarer_words_rank_higher(way: Way, user: str) -> None:
     both, rarer, common = "A red bicycle", "The bicycle", "The red one"
-    tell(way, user, common, rarer, both, "Red wine", "Red roses", "Red ink")
+    add_messages(way, user, common, rarer, both, "Red wine", "Red roses", "Red ink")
     hits = search(way, "red bicycle", user_id=user)
     assert [hit["message"]["content"] for hit in hits][:2] == [both, rarer]
     scores = [hit["score"] for hit in hits]
@@ -238,21 +238,21 @@ def test_more_and_rarer_words_come_first(way: Way, user: str) -> None:
     assert len(hits) == 6
 
 
-def test_a_long_message_counts_less_than_a_short_one(way: Way, user: str) -> None:
-    tell(way, user, f"bicycle {'and so on ' * 100}", "bicycle it is")
+def test_a_short_message_ranks_higher_than_a_long_one(way: Way, user: str) -> None:
+    add_messages(way, user, f"bicycle {'and so on ' * 100}", "bicycle it is")
     assert found(way, "bicycle", user_id=user)[0] == "bicycle it is"
 
 
-def test_of_equal_messages_the_newest_comes_first(way: Way, user: str) -> None:
+def test_the_newest_of_equal_messages_ranks_first(way: Way, user: str) -> None:
     for number, year in enumerate((2021, 2023, 2022), 1):
-        said = {"content": f"shoes {year}", "created_at": f"{year}-01-01T00:00:00Z"}
-        tell_message(way, user, said, number)
+        message = {"content": f"shoes {year}", "created_at": f"{year}-01-01T00:00:00Z"}
+        add_message(way, user, message, number)
     assert found(way, "shoes", user_id=user) == ["shoes 2023", "shoes 2022", "shoes 2021"]
 
 
-def test_what_stands_around_a_match_is_found_as_well(way: Way, user: str) -> None:
-    said = ["far", "three", "two", "one", "Do you have pets?", "one", "two", "three", "far"]
-    say(way, f"{user} 1", *said, user_id=user)
+def test_neighbours_of_a_match_are_found_too(way: Way, user: str) -> None:
+    texts = ["far", "three", "two", "one", "Do you have pets?", "one", "two", "three", "far"]
+    append_text(way, f"{user} 1", *texts, user_id=user)
     hits = search(way, "pets", user_id=user)
     best = hits[0]["score"]
     shares = [
@@ -272,14 +272,14 @@ def test_what_stands_around_a_match_is_found_as_well(way: Way, user: str) -> Non
 
 
 def test_no_message_of_another_session_is_a_neighbour(way: Way, user: str) -> None:
-    tell(way, user, "Do you have pets?", "Yes")
+    add_messages(way, user, "Do you have pets?", "Yes")
     assert found(way, "pets", user_id=user) == ["Do you have pets?"]
 
 
-def test_without_a_query_the_newest_come_first(way: Way, user: str) -> None:
+def test_without_a_query_the_newest_messages_are_first(way: Way, user: str) -> None:
     for number, year in enumerate((2021, 2023, 2022), 1):
-        told = {"content": str(year), "created_at": f"{year}-01-01T00:00:00Z"}
-        tell_message(way, user, told, number)
+        message = {"content": str(year), "created_at": f"{year}-01-01T00:00:00Z"}
+        add_message(way, user, message, number)
     hits = search(way, user_id=user, explain=True)
     assert [hit["message"]["content"] for hit in hits] == ["2023", "2022", "2021"]
     assert {hit["score"] for hit in hits} == {0}
@@ -288,71 +288,73 @@ def test_without_a_query_the_newest_come_first(way: Way, user: str) -> None:
     assert found(way, user_id=user, limit=2) == ["2023", "2022"]
 
 
-def test_the_limit_is_ten_unless_it_is_given(way: Way, user: str) -> None:
-    say(way, f"{user} 1", *["shoes"] * 30, user_id=user)
+def test_the_default_limit_is_10(way: Way, user: str) -> None:
+    append_text(way, f"{user} 1", *["shoes"] * 30, user_id=user)
     for query in ("shoes", None):
         assert len(found(way, query, user_id=user)) == 10
         for limit in (1, 29, 30, 1000):
             assert len(found(way, query, user_id=user, limit=limit)) == min(limit, 30)
 
 
-def test_a_smaller_limit_gives_the_beginning_of_a_greater_one(way: Way, user: str) -> None:
+def test_a_smaller_limit_returns_the_first_hits_of_a_larger_one(way: Way, user: str) -> None:
     colours = ("red", "blue", "green")
-    said = [f"{colours[n % 3]} {colours[n % 2]} {n % 7}" for n in range(200)]
-    say(way, f"{user} 1", *said, user_id=user)
+    texts = [f"{colours[n % 3]} {colours[n % 2]} {n % 7}" for n in range(200)]
+    append_text(way, f"{user} 1", *texts, user_id=user)
     everything = search(way, "blue green 5", user_id=user, limit=1000)
     for limit in (1, 7, 50, 120):
         assert search(way, "blue green 5", user_id=user, limit=limit) == everything[:limit]
 
 
-# Where it is looked for.
+# Scope.
 
 
-def test_a_user_a_session_or_all_is_searched(way: Way, fresh: str, rare: str) -> None:
-    one, other, nobodys = f"{fresh} one", f"{fresh} other", f"{fresh} nobody's"
-    tell(way, one, f"{rare} 1", f"{rare} 2")
-    tell(way, other, f"{rare} 3")
-    open_session(way, nobodys)
-    append(way, nobodys, {"content": f"{rare} 4"})
+def test_a_search_can_be_limited_to_a_user_or_a_session(way: Way, fresh: str, rare: str) -> None:
+    one, other, unowned = f"{fresh} one", f"{fresh} other", f"{fresh} unowned"
+    add_messages(way, one, f"{rare} 1", f"{rare} 2")
+    add_messages(way, other, f"{rare} 3")
+    open_session(way, unowned)
+    append(way, unowned, {"content": f"{rare} 4"})
     for query in (rare, None):
         assert set(found(way, query, user_id=one)) == {f"{rare} 1", f"{rare} 2"}
         assert found(way, query, user_id=other) == [f"{rare} 3"]
         assert found(way, query, session_id=f"{one} 1") == [f"{rare} 1"]
-        assert found(way, query, session_id=nobodys) == [f"{rare} 4"]
+        assert found(way, query, session_id=unowned) == [f"{rare} 4"]
     assert set(found(way, rare)) == {f"{rare} {number}" for number in (1, 2, 3, 4)}
 
 
-def test_the_project_is_searched_for_the_newest(way: Way, fresh: str) -> None:
-    tell(way, fresh, "the newest", created_at="9999-01-01T00:00:00Z")
-    # Other tests have been to the end of time.
+def test_the_newest_messages_of_the_project_can_be_searched(way: Way, fresh: str) -> None:
+    add_messages(way, fresh, "the newest", created_at="9999-01-01T00:00:00Z")
+    # Other tests have added messages up to the end of the year 9999.
     assert found(way, limit=1, created_before="9999-02-01T00:00:00Z") == ["the newest"]
     delete(way, USER, fresh)
 
 
-def test_a_user_and_a_session_are_not_given_together(way: Way, user: str) -> None:
-    tell(way, user, "shoes")
+def test_a_user_and_a_session_cannot_be_given_together(way: Way, user: str) -> None:
+    add_messages(way, user, "shoes")
     body = {"query": "shoes", "user_id": user, "session_id": f"{user} 1"}
-    refused = way.request("POST", SEARCH, json=body)
-    assert refusal(refused) == invalid("user_id", "session_id")
+    rejected = way.request("POST", SEARCH, json=body)
+    assert error_of(rejected) == invalid("user_id", "session_id")
 
 
 @pytest.mark.parametrize("query", ["shoes", None])
 @pytest.mark.parametrize("name", ["user_id", "session_id"])
-def test_who_is_unknown_is_not_found(way: Way, fresh: str, name: str, query: str | None) -> None:
+def test_an_unknown_user_or_session_is_not_found(
+    way: Way, fresh: str, name: str, query: str | None
+) -> None:
     for unknown in (fresh, "", "x" * 600, "ü ' \" %"):
-        refused = way.request("POST", SEARCH, json={"query": query, name: unknown})
-        assert refusal(refused) == NOT_FOUND
+        rejected = way.request("POST", SEARCH, json={"query": query, name: unknown})
+        assert error_of(rejected) == NOT_FOUND
 
 
-def test_who_has_said_nothing_is_found_nothing_of(way: Way, user: str) -> None:
+def test_a_user_or_session_without_messages_has_no_hits(way: Way, user: str) -> None:
     open_session(way, f"{user} 1", user_id=user)
     for query in ("shoes", None):
         assert found(way, query, user_id=user) == []
         assert found(way, query, session_id=f"{user} 1") == []
 
 
-def test_a_session_that_gets_an_owner_is_found_among_theirs(way: Way, user: str) -> None:
-    session = f"{user} nobody's"
+def test_messages_of_a_session_are_found_for_an_owner_set_later(way: Way, user: str) -> None:
+    session = f"{user} unowned"
     open_session(way, session)
     append(way, session, {"content": "My shoes", "role": "Melanie"}, {"content": "Are red"})
     assert found(way, "shoes", user_id=user) == []
@@ -368,18 +370,18 @@ def test_a_session_that_gets_an_owner_is_found_among_theirs(way: Way, user: str)
     assert hit["explanation"]["participant"] == "Melanie"
 
 
-def test_rarity_is_that_of_what_is_searched(way: Way, fresh: str) -> None:
+def test_the_rarity_of_a_word_depends_on_what_is_searched(way: Way, fresh: str) -> None:
     # For one of them shoes are rare and hats common; for the other it is the reverse.
     for name, common, rarer in (("one", "hat", "shoe"), ("other", "shoe", "hat")):
-        tell(way, f"{fresh} {name}", *[f"a {common}"] * 9, f"a {rarer}")
+        add_messages(way, f"{fresh} {name}", *[f"a {common}"] * 9, f"a {rarer}")
         assert found(way, "hat shoe", user_id=f"{fresh} {name}", limit=1) == [f"a {rarer}"]
 
 
-# What has changed or gone.
+# Edited and deleted messages.
 
 
-def test_an_edited_message_is_found_by_what_it_says_now(way: Way, user: str) -> None:
-    [message] = tell(way, user, "red shoes")
+def test_an_edited_message_is_found_by_its_current_content(way: Way, user: str) -> None:
+    [message] = add_messages(way, user, "red shoes")
     change = {"content": "blue hats"}
     for _ in range(2):
         edited = way.request("PATCH", MESSAGE, f"{user} 1", message["uuid"], json=change)
@@ -389,10 +391,10 @@ def test_an_edited_message_is_found_by_what_it_says_now(way: Way, user: str) -> 
         assert found(way, "hats", session_id=f"{user} 1") == ["blue hats"]
 
 
-def test_an_edited_role_is_another_name(way: Way, user: str) -> None:
+def test_an_edited_role_changes_the_participant(way: Way, user: str) -> None:
     first = {"content": "I bought shoes", "role": "Melanie"}
-    message = tell_message(way, user, first, 1)
-    tell_message(way, user, {"content": "Other shoes", "role": "Bob"}, 2)
+    message = add_message(way, user, first, 1)
+    add_message(way, user, {"content": "Other shoes", "role": "Bob"}, 2)
     assert found(way, "melanie shoes", user_id=user)[0] == "I bought shoes"
     change = {"role": "Caroline"}
     way.request("PATCH", MESSAGE, f"{user} 1", message["uuid"], json=change)
@@ -404,42 +406,42 @@ def test_an_edited_role_is_another_name(way: Way, user: str) -> None:
 
 
 def test_a_deleted_message_is_not_found(way: Way, user: str) -> None:
-    [message, _kept] = tell(way, user, "red shoes", "blue shoes")
+    [message, _kept] = add_messages(way, user, "red shoes", "blue shoes")
     delete(way, MESSAGE, f"{user} 1", message["uuid"])
     assert found(way, "shoes", user_id=user) == ["blue shoes"]
     assert found(way, user_id=user) == ["blue shoes"]
     assert found(way, "shoes", session_id=f"{user} 1") == []
 
 
-def test_a_deleted_message_gives_its_neighbours_nothing(way: Way, user: str) -> None:
-    said = ({"content": "Do you have pets?"}, {"content": "Yes"})
+def test_neighbours_of_a_deleted_message_are_not_found(way: Way, user: str) -> None:
+    messages = ({"content": "Do you have pets?"}, {"content": "Yes"})
     open_session(way, f"{user} 1", user_id=user)
-    [question, _answer] = append(way, f"{user} 1", *said)
+    [question, _answer] = append(way, f"{user} 1", *messages)
     assert len(found(way, "pets", user_id=user)) == 2
     delete(way, MESSAGE, f"{user} 1", question["uuid"])
     assert found(way, "pets", user_id=user) == []
 
 
-def test_nothing_of_an_deleted_session_is_found(way: Way, user: str, rare: str) -> None:
-    tell(way, user, f"{rare} gone", f"{rare} kept")
+def test_nothing_of_a_deleted_session_is_found(way: Way, user: str, rare: str) -> None:
+    add_messages(way, user, f"{rare} gone", f"{rare} kept")
     delete(way, SESSION, f"{user} 1")
     assert found(way, rare, user_id=user) == [f"{rare} kept"]
     assert found(way, rare) == [f"{rare} kept"]
     assert found(way, user_id=user) == [f"{rare} kept"]
-    refused = way.request("POST", SEARCH, json={"query": rare, "session_id": f"{user} 1"})
-    assert refusal(refused) == NOT_FOUND
+    rejected = way.request("POST", SEARCH, json={"query": rare, "session_id": f"{user} 1"})
+    assert error_of(rejected) == NOT_FOUND
 
 
-def test_nothing_of_an_deleted_user_is_found(way: Way, user: str, rare: str) -> None:
-    tell(way, user, f"{rare} 1", f"{rare} 2")
+def test_nothing_of_a_deleted_user_is_found(way: Way, user: str, rare: str) -> None:
+    add_messages(way, user, f"{rare} 1", f"{rare} 2")
     delete(way, USER, user)
     assert found(way, rare) == []
-    refused = way.request("POST", SEARCH, json={"query": rare, "user_id": user})
-    assert refusal(refused) == NOT_FOUND
+    rejected = way.request("POST", SEARCH, json={"query": rare, "user_id": user})
+    assert error_of(rejected) == NOT_FOUND
 
 
-def test_ids_that_are_used_again_share_nothing(way: Way, user: str, rare: str) -> None:
-    tell_message(way, user, {"content": f"{rare} old shoes", "role": "Melanie"}, 1)
+def test_reused_ids_inherit_nothing(way: Way, user: str, rare: str) -> None:
+    add_message(way, user, {"content": f"{rare} old shoes", "role": "Melanie"}, 1)
     delete(way, USER, user)
     add_user(way, user)
     open_session(way, f"{user} 1", user_id=user)
@@ -453,14 +455,14 @@ def test_ids_that_are_used_again_share_nothing(way: Way, user: str, rare: str) -
     assert words == {rare}
 
 
-# By whom and when.
+# Filters and weights.
 
 
-def test_roles_leave_out_what_others_said(way: Way, user: str) -> None:
+def test_roles_limit_the_hits(way: Way, user: str) -> None:
     role_types = ["norole", "system", "assistant", "user", "function", "tool"]
     for number, role_type in enumerate(role_types):
-        said = {"content": f"shoes {role_type}", "role_type": role_type}
-        tell_message(way, user, said, number)
+        message = {"content": f"shoes {role_type}", "role_type": role_type}
+        add_message(way, user, message, number)
     for query in ("shoes", None):
         for role_type in role_types:
             wanted = [f"shoes {role_type}"]
@@ -469,10 +471,10 @@ def test_roles_leave_out_what_others_said(way: Way, user: str) -> None:
         assert set(both) == {"shoes user", "shoes tool"}
 
 
-def test_what_users_said_weighs_more_unless_weights_are_given(way: Way, user: str) -> None:
+def test_messages_of_users_weigh_more_by_default(way: Way, user: str) -> None:
     for number, role_type in enumerate(("user", "assistant"), 1):
-        said = {"content": f"{role_type} shoes", "role": role_type, "role_type": role_type}
-        tell_message(way, user, said, number)
+        message = {"content": f"{role_type} shoes", "role": role_type, "role_type": role_type}
+        add_message(way, user, message, number)
 
     def scores(**asked: Any) -> dict[str, float]:
         hits = search(way, "shoes", user_id=user, **asked)
@@ -486,19 +488,19 @@ def test_what_users_said_weighs_more_unless_weights_are_given(way: Way, user: st
     assert found(way, "shoes", user_id=user, role_weights={"assistant": 4})[0] == "assistant shoes"
 
 
-def test_a_weight_brings_up_what_words_alone_put_far_down(way: Way, user: str) -> None:
-    said = [{"content": "shoes shoes", "role_type": "assistant"}] * 300
+def test_a_weight_can_raise_a_message_that_ranks_low_by_words(way: Way, user: str) -> None:
+    messages = [{"content": "shoes shoes", "role_type": "assistant"}] * 300
     last = {"content": f"shoes {'and so on ' * 50}", "role_type": "tool"}
     open_session(way, f"{user} 1", user_id=user)
-    append(way, f"{user} 1", *said, last)
+    append(way, f"{user} 1", *messages, last)
     asked = {"user_id": user, "limit": 1, "role_weights": {"tool": 100}}
     assert found(way, "shoes", **asked) == [last["content"]]
 
 
-def test_times_bound_what_is_found(way: Way, user: str) -> None:
+def test_times_limit_the_hits(way: Way, user: str) -> None:
     for number, year in enumerate((2021, 2022, 2023)):
-        said = {"content": f"shoes {year}", "created_at": f"{year}-01-01T00:00:00Z"}
-        tell_message(way, user, said, number)
+        message = {"content": f"shoes {year}", "created_at": f"{year}-01-01T00:00:00Z"}
+        add_message(way, user, message, number)
     start, middle, end = (f"{year}-01-01T00:00:00Z" for year in (2021, 2022, 2023))
     for query in ("shoes", None):
         asked = {"user_id": user, "query": query}
@@ -512,10 +514,10 @@ def test_times_bound_what_is_found(way: Way, user: str) -> None:
         assert "shoes 2022" in found(way, created_before=elsewhere, **asked)
 
 
-def test_hits_are_narrowed_by_their_metadata(way: Way, user: str) -> None:
+def test_a_metadata_filter_limits_the_hits(way: Way, user: str) -> None:
     for number, topic in enumerate(("shoes", "boots", None), 1):
         metadata = {"topic": topic} if topic else None
-        tell_message(way, user, {"content": f"shoes {number}", "metadata": metadata}, number)
+        add_message(way, user, {"content": f"shoes {number}", "metadata": metadata}, number)
     of_topic = {"field": "metadata.topic", "op": "eq", "value": "boots"}
     for query in ("shoes", None):
         asked = {"user_id": user, "query": query}
@@ -525,18 +527,18 @@ def test_hits_are_narrowed_by_their_metadata(way: Way, user: str) -> None:
         assert sorted(found(way, filter=there, **asked)) == ["shoes 1", "shoes 2"]
 
 
-# Who is named, and when.
+# Participants and dates in queries.
 
 
-def talk(way: Way, user: str, *said: tuple[str, str], role_type: str = "norole") -> None:
-    """Let people say something, each time in another session."""
-    for number, (role, content) in enumerate(said):
+def add_turns(way: Way, user: str, *turns: tuple[str, str], role_type: str = "norole") -> None:
+    """Add messages of participants, each in its own session."""
+    for number, (role, content) in enumerate(turns):
         message = {"role": role, "content": content, "role_type": role_type}
-        tell_message(way, user, message, number)
+        add_message(way, user, message, number)
 
 
-def test_whoever_is_named_comes_first_by_what_they_said(way: Way, user: str) -> None:
-    talk(way, user, ("Melanie", "I adopted a dog"), ("Caroline", "I adopted a cat"))
+def test_messages_of_a_named_participant_rank_higher(way: Way, user: str) -> None:
+    add_turns(way, user, ("Melanie", "I adopted a dog"), ("Caroline", "I adopted a cat"))
     for name, first in (("Caroline", "I adopted a cat"), ("melanie's", "I adopted a dog")):
         hits = search(way, f"What has {name} adopted?", user_id=user, explain=True)
         assert hits[0]["message"]["content"] == first
@@ -545,62 +547,62 @@ def test_whoever_is_named_comes_first_by_what_they_said(way: Way, user: str) -> 
         assert participants == [hits[0]["message"]["role"], None]
 
 
-def test_with_two_named_neither_is_more_likely(way: Way, user: str) -> None:
-    talk(way, user, ("Melanie", "I adopted a dog"), ("Caroline", "I adopted a cat"))
+def test_with_two_named_participants_neither_ranks_higher(way: Way, user: str) -> None:
+    add_turns(way, user, ("Melanie", "I adopted a dog"), ("Caroline", "I adopted a cat"))
     query = "What have Melanie and Caroline adopted?"
     hits = search(way, query, user_id=user, explain=True)
     assert [hit["explanation"]["participant"] for hit in hits] == [None, None]
     assert hits[0]["score"] == hits[1]["score"]
 
 
-def test_a_name_is_no_word_to_look_for_unless_it_is_the_only_one(way: Way, user: str) -> None:
-    talk(way, user, ("Melanie", "A dog"), ("Caroline", "Melanie is nice"))
+def test_a_participants_name_is_a_search_word_only_if_it_is_the_only_one(
+    way: Way, user: str
+) -> None:
+    add_turns(way, user, ("Melanie", "A dog"), ("Caroline", "Melanie is nice"))
     assert found(way, "melanie dog", user_id=user) == ["A dog"]
     assert found(way, "Melanie?", user_id=user) == ["Melanie is nice"]
     assert found(way, "Caroline?", user_id=user) == []
 
 
-def test_who_is_only_spoken_of_is_a_word_like_any_other(way: Way, user: str) -> None:
-    talk(way, user, ("Melanie", "Oscar has a dog"), ("Caroline", "A dog"))
+def test_a_name_that_is_no_participant_is_an_ordinary_word(way: Way, user: str) -> None:
+    add_turns(way, user, ("Melanie", "Oscar has a dog"), ("Caroline", "A dog"))
     assert found(way, "Oscar dog", user_id=user)[0] == "Oscar has a dog"
     assert found(way, "Oscar", user_id=user) == ["Oscar has a dog"]
 
 
 @pytest.mark.parametrize("role", ["user", "Human", "assistant", "Customer", "bot"])
-def test_a_generic_role_is_nobodys_name(way: Way, user: str, role: str) -> None:
-    talk(way, user, (role, "My shoes"), ("Melanie", f"A {role} has shoes"))
+def test_a_generic_role_is_not_a_name(way: Way, user: str, role: str) -> None:
+    add_turns(way, user, (role, "My shoes"), ("Melanie", f"A {role} has shoes"))
     hits = search(way, f"{role} shoes", user_id=user, explain=True)
     assert hits[0]["message"]["role"] == "Melanie"
     assert {hit["explanation"]["participant"] for hit in hits} == {None}
 
 
-def test_a_name_of_several_words_is_found_by_all_of_those_that_are_asked(
-    way: Way, user: str
-) -> None:
-    talk(way, user, ("Anna Lena Groß", "my shoes"), ("Bob", "my shoes"), role_type="user")
+def test_a_participant_is_found_by_any_words_of_the_name(way: Way, user: str) -> None:
+    add_turns(way, user, ("Anna Lena Groß", "my shoes"), ("Bob", "my shoes"), role_type="user")
     for name in ("Anna", "lena", "GROSS", "Anna Lena"):
         [first, *_] = search(way, f"{name} shoes", user_id=user, explain=True)
         assert first["explanation"]["participant"] == "Anna Lena Groß", name
 
 
-def test_names_are_those_of_what_is_searched(way: Way, fresh: str) -> None:
-    talk(way, f"{fresh} one", ("Melanie", "A dog"))
-    tell(way, f"{fresh} other", "Melanie has a dog", "A dog")
+def test_only_participants_of_the_searched_messages_are_names(way: Way, fresh: str) -> None:
+    add_turns(way, f"{fresh} one", ("Melanie", "A dog"))
+    add_messages(way, f"{fresh} other", "Melanie has a dog", "A dog")
     assert found(way, "melanie", user_id=f"{fresh} other") == ["Melanie has a dog"]
     [first, *_] = search(way, "melanie dog", user_id=f"{fresh} other", explain=True)
     assert first["explanation"]["participant"] is None
     assert {part["word"] for part in first["explanation"]["words"]} == {"melanie", "dog"}
 
 
-def said_at(way: Way, user: str, *times: str) -> None:
-    """Say shoes at each of the times."""
+def add_at_times(way: Way, user: str, *times: str) -> None:
+    """Add a message about shoes at each of the times."""
     for number, time in enumerate(times):
         message = {"content": "shoes", "created_at": time}
-        tell_message(way, user, message, number)
+        add_message(way, user, message, number)
 
 
-def dated(way: Way, user: str, query: str) -> set[str]:
-    """The days of the messages that the date in a query means."""
+def days_of_date(way: Way, user: str, query: str) -> set[str]:
+    """Return the days of the messages that the date in a query refers to."""
     hits = search(way, query, user_id=user, explain=True, limit=100)
     return {
         hit["message"]["created_at"][:10] for hit in hits if hit["explanation"]["date"] is not None
@@ -629,7 +631,7 @@ MONTHS = {
 }
 
 
-def test_a_month_or_a_day_means_what_was_said_then(way: Way, user: str) -> None:
+def test_a_month_or_a_day_in_a_query_refers_to_messages_of_that_time(way: Way, user: str) -> None:
     days = (
         "2022-10-10",
         "2022-12-31",
@@ -640,31 +642,31 @@ def test_a_month_or_a_day_means_what_was_said_then(way: Way, user: str) -> None:
         "2023-06-15",
         "2023-06-16",
     )
-    said_at(way, user, *(f"{day}T12:00:00Z" for day in days))
+    add_at_times(way, user, *(f"{day}T12:00:00Z" for day in days))
     for query, meant in MONTHS.items():
-        assert dated(way, user, query) == meant, query
+        assert days_of_date(way, user, query) == meant, query
 
 
-def test_what_was_said_then_weighs_more(way: Way, user: str) -> None:
-    said_at(way, user, "2023-05-05T00:00:00Z", "2024-05-05T00:00:00Z")
+def test_messages_of_the_date_in_a_query_rank_higher(way: Way, user: str) -> None:
+    add_at_times(way, user, "2023-05-05T00:00:00Z", "2024-05-05T00:00:00Z")
     hits = search(way, "shoes in May 2023", user_id=user, explain=True)
     assert hits[0]["message"]["created_at"] == "2023-05-05T00:00:00Z"
     assert hits[0]["score"] / hits[1]["score"] == pytest.approx(1.5)
     assert hits[0]["explanation"]["date"] == "may 2023"
 
 
-# Why.
+# Explanations and snippets.
 
 
 def test_an_explanation_adds_up(way: Way, user: str) -> None:
-    said = [
+    messages = [
         {"role": "Melanie", "content": "Any pets?", "created_at": "2023-05-05T00:00:00Z"},
         {"role": "Caroline", "content": "A red dog", "created_at": "2023-05-05T00:00:00Z"},
         *[{"role": "Melanie", "content": "."}] * _APART,
         {"role": "Melanie", "content": "My red shoes", "role_type": "user"},
     ]
     open_session(way, f"{user} 1", user_id=user)
-    append(way, f"{user} 1", *said)
+    append(way, f"{user} 1", *messages)
     query = "Which Red pets had Caroline in May 2023?"
     hits = search(way, query, user_id=user, explain=True)
     best = hits[0]
@@ -682,14 +684,14 @@ def test_an_explanation_adds_up(way: Way, user: str) -> None:
     assert role_weights["My red shoes"] == 1.5
 
 
-def test_a_snippet_marks_the_words_that_were_asked_for(way: Way, user: str) -> None:
+def test_a_snippet_marks_the_words_of_the_query(way: Way, user: str) -> None:
     contents = {
         "🍕🍕 Red shoes, and SHOE trees 🎉": ("shoes red", ["Red", "shoes", "SHOE"]),
         "昨日は京都に行きました": ("京都に", ["京都に"]),
         "e\u0301te\u0301 1999": ("été", ["e\u0301te\u0301"]),
         "👨‍👩‍👧 is family": ("family", ["family"]),
     }
-    tell(way, user, *contents)
+    add_messages(way, user, *contents)
     for content, (query, words) in contents.items():
         [hit] = search(way, query, user_id=user)
         assert hit["snippet"]["text"] == content
@@ -697,10 +699,12 @@ def test_a_snippet_marks_the_words_that_were_asked_for(way: Way, user: str) -> N
 
 
 @pytest.mark.parametrize("filler", ["so and so on ", "🎉🎉 ", "それから、"])
-def test_a_long_content_is_cut_around_the_words(way: Way, user: str, filler: str) -> None:
+def test_a_snippet_of_long_content_is_cut_around_the_words(
+    way: Way, user: str, filler: str
+) -> None:
     before, after = filler * 100, filler * 80
     content = f"{before}then I bought red shoes for the hike {after}"
-    tell(way, user, content)
+    add_messages(way, user, content)
     [hit] = search(way, "red shoes hike", user_id=user)
     text = hit["snippet"]["text"]
     assert marked(hit) == ["red", "shoes", "hike"]
@@ -709,15 +713,15 @@ def test_a_long_content_is_cut_around_the_words(way: Way, user: str, filler: str
     assert len(text) <= 242
 
 
-def test_a_long_content_without_the_words_is_shown_from_its_beginning(way: Way, user: str) -> None:
-    say(way, f"{user} 1", "Any shoes?", "so and so on " * 100, user_id=user)
+def test_a_snippet_without_the_words_is_the_beginning_of_the_content(way: Way, user: str) -> None:
+    append_text(way, f"{user} 1", "Any shoes?", "so and so on " * 100, user_id=user)
     neighbour = search(way, "shoes", user_id=user)[1]
     assert neighbour["snippet"]["text"].startswith("so and so on so")
     assert neighbour["snippet"]["text"].endswith("…")
     assert neighbour["snippet"]["marks"] == []
 
 
-# What is refused.
+# Invalid requests.
 
 
 @pytest.mark.parametrize(
@@ -751,17 +755,17 @@ def test_a_long_content_without_the_words_is_shown_from_its_beginning(way: Way, 
     ],
     ids=str,
 )
-def test_what_cannot_be_is_named(way: Way, asked: dict[str, Any], field: str) -> None:
+def test_invalid_search_fields_are_named(way: Way, asked: dict[str, Any], field: str) -> None:
     body = {"query": "shoes", **asked}
-    refused = _refused(way, body)
-    assert refusal(refused) == invalid(field)
+    rejected = _search(way, body)
+    assert error_of(rejected) == invalid(field)
 
 
-def _refused(way: Way, body: dict[str, Any]) -> Any:
+def _search(way: Way, body: dict[str, Any]) -> Any:
     return way.request("POST", SEARCH, content=raw(body))
 
 
-@pytest.mark.wire("no method has such an argument, or another body")
+@pytest.mark.wire("typed methods have no such argument and no other body")
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -772,21 +776,21 @@ def _refused(way: Way, body: dict[str, Any]) -> Any:
         (b"{", (400, "bad_request", [])),
     ],
 )
-def test_what_is_no_search_is_refused(way: Way, content: bytes, expected: Any) -> None:
-    assert refusal(way.request("POST", SEARCH, content=content)) == expected
+def test_an_invalid_search_body_is_rejected(way: Way, content: bytes, expected: Any) -> None:
+    assert error_of(way.request("POST", SEARCH, content=content)) == expected
 
 
 @pytest.mark.wire("typed methods leave out what is None")
-def test_null_is_as_good_as_absent(way: Way, user: str) -> None:
-    tell(way, user, "shoes")
+def test_null_is_the_same_as_absent(way: Way, user: str) -> None:
+    add_messages(way, user, "shoes")
     names: Sequence[str] = ("query", "session_id", "created_after", "created_before", "roles")
     body = {"user_id": user, **dict.fromkeys(names)}
-    answer = way.request("POST", SEARCH, json=body)
-    assert [hit["message"]["content"] for hit in answer.json["items"]] == ["shoes"]
+    reply = way.request("POST", SEARCH, json=body)
+    assert [hit["message"]["content"] for hit in reply.json["items"]] == ["shoes"]
 
 
 def test_a_search_changes_nothing(way: Way, user: str) -> None:
-    tell(way, user, "shoes")
+    add_messages(way, user, "shoes")
     before = way.request("GET", SESSIONS, params={"user_id": user}).json
     search(way, "shoes", user_id=user)
     assert way.request("GET", SESSIONS, params={"user_id": user}).json == before

@@ -1,4 +1,4 @@
-"""Sessions, by every way in."""
+"""Sessions."""
 
 from typing import Any
 
@@ -16,25 +16,25 @@ from tests.conformance.steps import (
     UUID7,
     add_user,
     append,
+    append_text,
     contents,
     delete,
+    error_of,
     get_session,
     get_user,
     invalid,
     moment,
     open_session,
-    refusal,
-    say,
 )
 from tests.ways import Way
 
 
 def test_a_session_is_opened_and_read_back(way: Way, fresh: str) -> None:
     add_user(way, fresh)
-    said = {"session_id": fresh, "user_id": fresh, "metadata": {"topic": {"name": "ships"}}}
-    opened = way.request("POST", SESSIONS, json=said)
+    fields = {"session_id": fresh, "user_id": fresh, "metadata": {"topic": {"name": "ships"}}}
+    opened = way.request("POST", SESSIONS, json=fields)
     assert opened.status == 201
-    assert {field: opened.json[field] for field in said} == said
+    assert {field: opened.json[field] for field in fields} == fields
     assert opened.json["revision"] == 1
     assert get_session(way, fresh) == opened.json
 
@@ -45,18 +45,18 @@ def test_a_new_session_is_empty_and_has_not_ended(way: Way, fresh: str) -> None:
     assert way.request("GET", MESSAGES, fresh).json == {"items": [], "next": None}
 
 
-def test_a_session_needs_no_owner_and_no_metadata(way: Way, fresh: str) -> None:
+def test_owner_and_metadata_of_a_session_are_optional(way: Way, fresh: str) -> None:
     session = open_session(way, fresh)
     assert (session["user_id"], session["metadata"]) == (None, None)
 
 
-def test_the_server_gives_a_session_a_uuid_and_two_times(way: Way, fresh: str) -> None:
+def test_a_new_session_has_a_uuid_and_timestamps(way: Way, fresh: str) -> None:
     session = open_session(way, fresh)
     assert UUID7.fullmatch(session["uuid"])
     assert moment(session["updated_at"]) == moment(session["created_at"])
 
 
-def test_what_is_answered_has_these_fields_and_no_others(way: Way, fresh: str) -> None:
+def test_a_response_has_exactly_the_documented_fields(way: Way, fresh: str) -> None:
     assert set(open_session(way, fresh)) == {
         "session_id",
         "uuid",
@@ -71,24 +71,24 @@ def test_what_is_answered_has_these_fields_and_no_others(way: Way, fresh: str) -
 
 
 @pytest.mark.parametrize("body", [{}, {"session_id": None}], ids=["absent", "null"])
-def test_the_server_makes_a_session_id_where_none_is_given(way: Way, body: dict[str, Any]) -> None:
+def test_a_session_id_is_generated_if_none_is_given(way: Way, body: dict[str, Any]) -> None:
     one, other = (way.request("POST", SESSIONS, json=body).json for _ in range(2))
     assert one["session_id"] != other["session_id"]
     assert get_session(way, one["session_id"]) == one
 
 
-def test_a_session_id_can_be_used_once(way: Way, fresh: str) -> None:
+def test_a_session_id_is_unique(way: Way, fresh: str) -> None:
     opened = open_session(way, fresh, metadata={"a": 1})
     again = way.request("POST", SESSIONS, json={"session_id": fresh})
-    assert refusal(again) == (409, "already_exists", ["session_id"])
+    assert error_of(again) == (409, "already_exists", ["session_id"])
     assert get_session(way, fresh) == opened
 
 
 def test_a_session_is_not_opened_for_an_unknown_user(way: Way, fresh: str) -> None:
-    refused = way.request("POST", SESSIONS, json={"session_id": fresh, "user_id": fresh})
-    assert refusal(refused) == (404, "not_found", ["user_id"])
-    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
-    assert refusal(way.request("GET", USER, fresh)) == NOT_FOUND
+    rejected = way.request("POST", SESSIONS, json={"session_id": fresh, "user_id": fresh})
+    assert error_of(rejected) == (404, "not_found", ["user_id"])
+    assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
+    assert error_of(way.request("GET", USER, fresh)) == NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_a_session_is_not_opened_for_an_unknown_user(way: Way, fresh: str) -> No
 def test_an_unknown_session_is_not_found(
     way: Way, fresh: str, method: str, path: str, body: Any
 ) -> None:
-    assert refusal(way.request(method, path, fresh, json=body)) == NOT_FOUND
+    assert error_of(way.request(method, path, fresh, json=body)) == NOT_FOUND
 
 
-def test_a_session_without_owner_can_be_given_one(way: Way, fresh: str) -> None:
+def test_the_owner_of_an_unowned_session_can_be_set(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     before = open_session(way, fresh)
     changed = way.request("PATCH", SESSION, fresh, json={"user_id": fresh})
@@ -121,45 +121,45 @@ def test_a_session_without_owner_can_be_given_one(way: Way, fresh: str) -> None:
     assert way.request("GET", SESSIONS_OF_USER, fresh).json["items"] == [changed.json]
 
 
-def test_the_owner_can_be_named_again(way: Way, fresh: str) -> None:
+def test_setting_the_same_owner_again_is_accepted(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     open_session(way, fresh, user_id=fresh)
     named = way.request("PATCH", SESSION, fresh, json={"user_id": fresh})
     assert (named.status, named.json["user_id"]) == (200, fresh)
 
 
-def test_the_owner_never_changes(way: Way, fresh: str) -> None:
+def test_the_owner_cannot_be_changed(way: Way, fresh: str) -> None:
     for user in ("jane", "john"):
         add_user(way, f"{user} {fresh}")
     before = open_session(way, fresh, user_id=f"jane {fresh}")
-    refused = way.request("PATCH", SESSION, fresh, json={"user_id": f"john {fresh}"})
-    assert refusal(refused) == (409, "conflict", ["user_id"])
+    rejected = way.request("PATCH", SESSION, fresh, json={"user_id": f"john {fresh}"})
+    assert error_of(rejected) == (409, "conflict", ["user_id"])
     assert get_session(way, fresh) == before
 
 
-def test_the_owner_cannot_be_taken_away(way: Way, fresh: str) -> None:
+def test_the_owner_cannot_be_removed(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     before = open_session(way, fresh, user_id=fresh)
-    refused = way.request("PATCH", SESSION, fresh, json={"user_id": None})
-    assert refusal(refused) == invalid("user_id")
+    rejected = way.request("PATCH", SESSION, fresh, json={"user_id": None})
+    assert error_of(rejected) == invalid("user_id")
     assert get_session(way, fresh) == before
 
 
-def test_a_session_is_not_given_to_an_unknown_user(way: Way, fresh: str) -> None:
+def test_an_unknown_user_cannot_become_the_owner(way: Way, fresh: str) -> None:
     before = open_session(way, fresh)
-    refused = way.request("PATCH", SESSION, fresh, json={"user_id": fresh})
-    assert refusal(refused) == (404, "not_found", ["user_id"])
+    rejected = way.request("PATCH", SESSION, fresh, json={"user_id": fresh})
+    assert error_of(rejected) == (404, "not_found", ["user_id"])
     assert get_session(way, fresh) == before
 
 
-def test_a_patch_that_names_nothing_leaves_the_revision(way: Way, fresh: str) -> None:
+def test_an_empty_patch_does_not_change_the_revision(way: Way, fresh: str) -> None:
     open_session(way, fresh, metadata={"a": 1})
     changed = way.request("PATCH", SESSION, fresh, json={})
     assert (changed.status, changed.json["revision"]) == (200, 1)
     assert changed.json["metadata"] == {"a": 1}
 
 
-def test_an_append_moves_the_time_of_change_and_not_the_revision(way: Way, fresh: str) -> None:
+def test_an_append_changes_updated_at_but_not_the_revision(way: Way, fresh: str) -> None:
     before = open_session(way, fresh)
     append(way, fresh, {"content": "Hello"})
     after = get_session(way, fresh)
@@ -171,9 +171,9 @@ def test_an_append_moves_the_time_of_change_and_not_the_revision(way: Way, fresh
 @pytest.mark.parametrize(
     "field", ["session_id", "uuid", "ended_at", "message_count", "revision", "created_at"]
 )
-def test_some_things_are_not_changed_by_hand(way: Way, fresh: str, field: str) -> None:
+def test_read_only_fields_are_rejected(way: Way, fresh: str, field: str) -> None:
     before = open_session(way, fresh)
-    assert refusal(way.request("PATCH", SESSION, fresh, json={field: 5})) == invalid(field)
+    assert error_of(way.request("PATCH", SESSION, fresh, json={field: 5})) == invalid(field)
     assert get_session(way, fresh) == before
 
 
@@ -186,7 +186,7 @@ def test_a_session_is_ended(way: Way, fresh: str) -> None:
     assert get_session(way, fresh) == ended.json
 
 
-def test_a_session_ends_once(way: Way, fresh: str) -> None:
+def test_ending_a_session_again_changes_nothing(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     ended = way.request("POST", END, fresh)
     again = way.request("POST", END, fresh)
@@ -200,7 +200,7 @@ def test_nothing_is_appended_to_an_ended_session(way: Way, fresh: str, named: bo
     append(way, fresh, {"content": "Hello"})
     ended = way.request("POST", END, fresh)
     owner = {"user_id": fresh} if named else {}
-    assert refusal(say(way, fresh, "Too late", **owner)) == (409, "conflict", [])
+    assert error_of(append_text(way, fresh, "Too late", **owner)) == (409, "conflict", [])
     assert contents(way, fresh) == ["Hello"]
     assert get_session(way, fresh) == ended.json
 
@@ -216,7 +216,7 @@ def test_an_ended_session_can_still_be_read_changed_and_deleted(way: Way, fresh:
     assert delete(way, SESSION, fresh)["counts"]["messages"] == 1
 
 
-def test_a_session_that_is_opened_again_is_another_one(way: Way, fresh: str) -> None:
+def test_a_session_opened_again_is_a_new_session(way: Way, fresh: str) -> None:
     former = open_session(way, fresh, metadata={"a": 1})
     append(way, fresh, {"content": "Hello"})
     delete(way, SESSION, fresh)
@@ -226,7 +226,7 @@ def test_a_session_that_is_opened_again_is_another_one(way: Way, fresh: str) -> 
     assert append(way, fresh, {"content": "Hello again"})[0]["seq"] == 1
 
 
-def test_a_session_is_in_its_own_right_whatever_its_users_id(way: Way, fresh: str) -> None:
+def test_deleting_a_session_keeps_a_user_with_the_same_id(way: Way, fresh: str) -> None:
     user = add_user(way, fresh)
     open_session(way, fresh)
     delete(way, SESSION, fresh)
@@ -246,31 +246,31 @@ BAD_FIELDS: dict[str, tuple[str, Any]] = {
 NAMED = {name: invalid(field) for name, (field, _) in BAD_FIELDS.items()}
 
 
-def test_a_bad_field_of_a_new_session_is_named(way: Way, fresh: str) -> None:
-    refused = {
-        name: refusal(way.request("POST", SESSIONS, json={"session_id": fresh, field: value}))
+def test_an_invalid_field_of_a_new_session_is_named(way: Way, fresh: str) -> None:
+    rejected = {
+        name: error_of(way.request("POST", SESSIONS, json={"session_id": fresh, field: value}))
         for name, (field, value) in BAD_FIELDS.items()
     }
-    assert refused == NAMED
-    assert refusal(way.request("GET", SESSION, fresh)) == NOT_FOUND
+    assert rejected == NAMED
+    assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
 
 
-def test_a_bad_field_of_a_change_is_named(way: Way, fresh: str) -> None:
+def test_an_invalid_field_of_a_change_is_named(way: Way, fresh: str) -> None:
     before = open_session(way, fresh)
     bad = {name: field for name, field in BAD_FIELDS.items() if field[0] != "session_id"}
-    refused = {
-        name: refusal(way.request("PATCH", SESSION, fresh, json={field: value}))
+    rejected = {
+        name: error_of(way.request("PATCH", SESSION, fresh, json={field: value}))
         for name, (field, value) in bad.items()
     }
-    assert refused == {name: NAMED[name] for name in bad}
+    assert rejected == {name: NAMED[name] for name in bad}
     assert get_session(way, fresh) == before
 
 
 @pytest.mark.wire("fields that no method has")
 @pytest.mark.parametrize("field", ["title", "message_count"])
 def test_an_unknown_field_is_named(way: Way, fresh: str, field: str) -> None:
-    refused = way.request("POST", SESSIONS, json={"session_id": fresh, field: 5})
-    assert refusal(refused) == invalid(field)
+    rejected = way.request("POST", SESSIONS, json={"session_id": fresh, field: 5})
+    assert error_of(rejected) == invalid(field)
     before = open_session(way, fresh)
-    assert refusal(way.request("PATCH", SESSION, fresh, json={field: 5})) == invalid(field)
+    assert error_of(way.request("PATCH", SESSION, fresh, json={field: 5})) == invalid(field)
     assert get_session(way, fresh) == before

@@ -1,4 +1,4 @@
-"""Looking again for what was deleted, by every way in: what is there is found, and nothing else."""
+"""Verification of erasures: existing data is found, and nothing else."""
 
 import json
 from secrets import token_hex
@@ -16,12 +16,12 @@ from tests.conformance.steps import (
     VERIFY,
     add_user,
     append,
+    append_text,
     delete,
+    error_of,
     invalid,
     open_session,
     purged,
-    refusal,
-    say,
 )
 from tests.ways import Reply, Way
 
@@ -32,28 +32,28 @@ WORDS = {"word of the index", "end of a word of the index"}
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
-    """The engine that is looked into."""
+    """The name of the engine."""
     name: str = request.node.callspec.params["way"][1]
     return name
 
 
 @pytest.fixture
 def jane(way: Way, fresh: str) -> SimpleNamespace:
-    """A user in whose every field is a word that nobody else has."""
+    """A user with a unique word in every field."""
     word = f"qz{token_hex(6)}"
     jane = SimpleNamespace(id=f"jane-{word}", word=word, session_id=f"chat-{word}")
     jane.email = f"jane.{word}@example.com"
-    jane.said = f"The {word} papers are in “locker” nine/ten"
+    jane.content = f"The {word} papers are in “locker” nine/ten"
     user = add_user(way, jane.id, email=jane.email, first_name=f"J {word}", metadata={"of": word})
     jane.uuid = user["uuid"]
     open_session(way, jane.session_id, user_id=jane.id, metadata={"of": word})
-    message = {"content": jane.said, "role": f"Jane {word}", "data": {"quoted": jane.said}}
+    message = {"content": jane.content, "role": f"Jane {word}", "data": {"quoted": jane.content}}
     jane.message_uuid = append(way, jane.session_id, message)[0]["uuid"]
     return jane
 
 
 def verify(way: Way, erasure: Any, **body: Any) -> Any:
-    """What a verification answers."""
+    """Return the result of a verification."""
     done = request(way, erasure["id"], **body)
     assert done.status == 200, done
     assert done.json["found"] == bool(done.json["hits"]) == (done.json["hit_count"] > 0)
@@ -62,7 +62,7 @@ def verify(way: Way, erasure: Any, **body: Any) -> Any:
 
 
 def request(way: Way, erasure_id: str, **body: Any) -> Reply:
-    """The response to a verification once it has ended."""
+    """Start a verification, wait for its end, and return the last response."""
     reply = way.request("POST", VERIFY, erasure_id, json=body)
     while reply.status in {200, 202} and reply.json["state"] == "running":
         sleep(0.2)
@@ -71,20 +71,20 @@ def request(way: Way, erasure_id: str, **body: Any) -> Reply:
 
 
 def in_rows(done: Any) -> list[tuple[str, int | None, str]]:
-    """The hits in rows."""
+    """Return the hits in tables."""
     hits = [(hit["where"], hit["search_term"], hit["encoding"]) for hit in done["hits"]]
     return [hit for hit in hits if hit[0].startswith("table ")]
 
 
 def reasons(done: Any) -> dict[str, str]:
-    """What was not looked at, and why."""
+    """Return what was skipped, and why."""
     return {each["name"]: each["reason"] for each in done["skipped"]}
 
 
-# What it answers.
+# Results.
 
 
-def test_an_erasure_is_verified_without_a_word_of_who_it_was(way: Way, jane: Any) -> None:
+def test_an_erasure_can_be_verified_without_search_terms(way: Way, jane: Any) -> None:
     erasure = delete(way, USER, jane.id)
     done = verify(way, erasure)
     assert (done["found"], done["hits"], done["hit_count"]) == (False, [], 0)
@@ -96,7 +96,9 @@ def test_an_erasure_is_verified_without_a_word_of_who_it_was(way: Way, jane: Any
     assert "no text to look for" in reasons(done)["files"]
 
 
-def test_what_nobody_ever_said_is_found_nowhere(way: Way, jane: Any, engine: str) -> None:
+def test_search_terms_that_were_never_stored_are_not_found(
+    way: Way, jane: Any, engine: str
+) -> None:
     erasure = delete(way, USER, jane.id)
     done = verify(
         way, erasure, search_terms=[f"never {token_hex(8)}", f"never{token_hex(8)}@a.org"]
@@ -110,11 +112,11 @@ def test_what_nobody_ever_said_is_found_nowhere(way: Way, jane: Any, engine: str
         assert sum(each["size_bytes"] for each in files) > 100_000
 
 
-def test_until_it_is_purged_all_that_was_deleted_is_in_the_files(
+def test_deleted_data_is_found_in_the_files_before_the_purge(
     way: Way, jane: Any, engine: str
 ) -> None:
     erasure = delete(way, USER, jane.id)
-    search_terms = [jane.said, jane.email, jane.word]
+    search_terms = [jane.content, jane.email, jane.word]
     done = verify(way, erasure, subject_id=jane.id, search_terms=search_terms)
     assert in_rows(done) == []
     if engine == "sqlite memory":
@@ -128,62 +130,64 @@ def test_until_it_is_purged_all_that_was_deleted_is_in_the_files(
     assert jane.word not in json.dumps(done), "a search term is named by its index"
 
 
-def test_once_it_is_purged_nothing_is_in_the_files(way: Way, jane: Any) -> None:
+def test_nothing_is_found_in_the_files_after_the_purge(way: Way, jane: Any) -> None:
     erasure = purged(way, USER, jane.id)
-    search_terms = [jane.said, jane.email, jane.word, f"Jane {jane.word}"]
+    search_terms = [jane.content, jane.email, jane.word, f"Jane {jane.word}"]
     done = verify(way, erasure, subject_id=jane.id, search_terms=search_terms)
     assert done["hits"] == []
 
 
-# What is in rows.
+# Hits in rows of other users.
 
 
-def test_what_others_say_of_the_deleted_is_found_where_they_say_it(
+def test_data_of_other_users_about_the_deleted_user_is_found(
     way: Way, jane: Any, fresh: str
 ) -> None:
     word, other = jane.word, f"tom {fresh}"
     add_user(way, other, last_name=f"Friend of {word}", metadata={"spouse": {"name": f"J {word}"}})
     message = {"role": "tom", "content": f"Ask {jane.email.upper()}!"}
-    message["data"] = {"quoted": jane.said}  # type: ignore[assignment]
+    message["data"] = {"quoted": jane.content}  # type: ignore[assignment]
     open_session(way, f"{other} 1", user_id=other)
     append(way, f"{other} 1", message)
     erasure = delete(way, USER, jane.id)
-    done = verify(way, erasure, search_terms=[f"J {word}", jane.email, jane.said, f"never {fresh}"])
+    done = verify(
+        way, erasure, search_terms=[f"J {word}", jane.email, jane.content, f"never {fresh}"]
+    )
     assert sorted(in_rows(done), key=str) == [
         ("table messages.content", 1, "utf-8, in another case"),
         ("table messages.data", 2, "utf-8"),
         ("table users.metadata", 0, "utf-8"),
     ]
-    told = reasons(done)
-    for place, where in enumerate(("users.metadata", "messages.content", "messages.data")):
-        assert told[f"search_terms[{place}] in the files"].startswith(f"{WHOLE} (table {where})")
+    skipped = reasons(done)
+    for index, where in enumerate(("users.metadata", "messages.content", "messages.data")):
+        assert skipped[f"search_terms[{index}] in the files"].startswith(f"{WHOLE} (table {where})")
     assert {hit["encoding"] for hit in done["hits"] if "file" in hit["where"]} <= WORDS
 
 
-def test_a_text_that_was_escaped_is_found(way: Way, jane: Any, fresh: str) -> None:
+def test_an_escaped_text_is_found(way: Way, jane: Any, fresh: str) -> None:
     open_session(way, fresh, metadata={"note": f'Jane "{jane.word}"\nDoe'})
     erasure = delete(way, USER, jane.id)
     done = verify(way, erasure, search_terms=[f'Jane "{jane.word}"\nDoe'])
     assert in_rows(done) == [("table sessions.metadata", 0, "json, escaped")]
 
 
-def test_a_word_that_others_say_too_is_no_residue(way: Way, jane: Any, fresh: str) -> None:
-    say(way, fresh, f"I found some {jane.word} today", user_id=f"tom {fresh}")
+def test_a_word_that_other_messages_contain_is_not_residue(way: Way, jane: Any, fresh: str) -> None:
+    append_text(way, fresh, f"I found some {jane.word} today", user_id=f"tom {fresh}")
     erasure = delete(way, USER, jane.id)
     done = verify(way, erasure, search_terms=[f"{jane.word} documents are in"])
     assert in_rows(done) == []
     assert not any(hit["encoding"] in WORDS for hit in done["hits"])
-    told = "1 of 2 words of search_terms[0] in the index of words"
-    assert reasons(done)[told] == "Messages that are there have them too."
+    name = "1 of 2 words of search_terms[0] in the index of words"
+    assert reasons(done)[name] == "Messages that are there have them too."
 
 
-# Whose it is.
+# Reused ids.
 
 
-def test_whoever_bears_the_id_now_is_somebody_else(way: Way, jane: Any, fresh: str) -> None:
+def test_a_user_with_a_reused_id_is_not_residue(way: Way, jane: Any, fresh: str) -> None:
     erasure = delete(way, USER, jane.id)
     add_user(way, jane.id)
-    say(way, f"new {fresh}", "Hello", user_id=jane.id)
+    append_text(way, f"new {fresh}", "Hello", user_id=jane.id)
     key = {"Idempotency-Key": fresh}
     message = {"messages": [{"content": "Hello"}]}
     way.request("POST", "/v1/sessions/{}/messages", f"new {fresh}", json=message, headers=key)
@@ -192,7 +196,7 @@ def test_whoever_bears_the_id_now_is_somebody_else(way: Way, jane: Any, fresh: s
     assert reasons(done)["subject_id in the files"].startswith(f"{WHOLE} (table users.user_id)")
 
 
-def test_a_session_that_is_opened_again_is_another(way: Way, jane: Any) -> None:
+def test_a_session_with_a_reused_id_is_not_residue(way: Way, jane: Any) -> None:
     erasure = delete(way, SESSION, jane.session_id)
     open_session(way, jane.session_id)
     append(way, jane.session_id, {"content": "Hello", "uuid": jane.message_uuid})
@@ -200,7 +204,7 @@ def test_a_session_that_is_opened_again_is_another(way: Way, jane: Any) -> None:
     assert (in_rows(done), done["id_reused"]) == ([], True)
 
 
-def test_a_message_is_looked_for_in_its_session_alone(way: Way, jane: Any, fresh: str) -> None:
+def test_a_message_is_searched_for_only_in_its_session(way: Way, jane: Any, fresh: str) -> None:
     open_session(way, fresh)
     append(way, fresh, {"content": "A copy", "uuid": jane.message_uuid})
     erasure = delete(way, MESSAGE, jane.session_id, jane.message_uuid)
@@ -211,17 +215,17 @@ def test_a_message_is_looked_for_in_its_session_alone(way: Way, jane: Any, fresh
     assert in_rows(done) == [("table messages.uuid", None, "uuid")]
 
 
-def test_the_uuid_that_an_erasure_keeps_is_no_residue(way: Way, jane: Any) -> None:
+def test_the_uuid_in_an_erasure_is_not_residue(way: Way, jane: Any) -> None:
     erasure = delete(way, USER, jane.id)
     done = verify(way, erasure, search_terms=[jane.uuid])
-    # A uuid begins with the time, so a part of it may be a word of others who were deleted lately.
+    # A uuid begins with the time, so a part of it may be a word of data deleted recently.
     assert [hit for hit in done["hits"] if hit["encoding"] != "word of the index"] == []
-    told = reasons(done)["search_terms[0] in the files"]
-    assert told.startswith(f"{WHOLE} (table erasures.subject_uuid)")
+    reason = reasons(done)["search_terms[0] in the files"]
+    assert reason.startswith(f"{WHOLE} (table erasures.subject_uuid)")
 
 
 @pytest.mark.parametrize("path", [USER, SESSION, MESSAGE])
-def test_the_subject_is_known_by_its_id_alone(way: Way, jane: Any, path: str) -> None:
+def test_a_subject_id_that_does_not_match_is_rejected(way: Way, jane: Any, path: str) -> None:
     ids = {
         USER: (jane.id,),
         SESSION: (jane.session_id,),
@@ -230,17 +234,17 @@ def test_the_subject_is_known_by_its_id_alone(way: Way, jane: Any, path: str) ->
     erasure = delete(way, path, *ids)
     assert verify(way, erasure, subject_id=ids[0])["erasure"]["subject_uuid"]
     for other in (f"{ids[0]} ", "", ids[0].upper(), jane.message_uuid):
-        refused = request(way, erasure["id"], subject_id=other)
-        assert refusal(refused) == invalid("subject_id")
-        assert jane.word not in refused.json["detail"]
+        rejected = request(way, erasure["id"], subject_id=other)
+        assert error_of(rejected) == invalid("subject_id")
+        assert jane.word not in rejected.json["detail"]
 
 
-# What is refused.
+# Invalid requests.
 
 
 def test_an_unknown_erasure_is_not_found(way: Way, jane: Any) -> None:
     for unknown in (jane.uuid, jane.id, "1"):
-        assert refusal(request(way, unknown, search_terms=[jane.email])) == NOT_FOUND
+        assert error_of(request(way, unknown, search_terms=[jane.email])) == NOT_FOUND
 
 
 def test_invalid_search_terms_are_rejected_by_their_index(way: Way, jane: Any) -> None:
@@ -253,21 +257,21 @@ def test_invalid_search_terms_are_rejected_by_their_index(way: Way, jane: Any) -
         ([jane.email + "\0"], "search_terms[0]"),
         ([jane.email] * 101, "search_terms"),
     ):
-        refused = request(way, erasure["id"], search_terms=search_terms)
-        assert refusal(refused) == invalid(field)
-        assert "Jane" not in refused.json["detail"]
-        assert jane.word not in refused.json["detail"]
+        rejected = request(way, erasure["id"], search_terms=search_terms)
+        assert error_of(rejected) == invalid(field)
+        assert "Jane" not in rejected.json["detail"]
+        assert jane.word not in rejected.json["detail"]
 
 
-def test_a_hundred_search_terms_of_any_script_will_do(way: Way, jane: Any, fresh: str) -> None:
+def test_a_hundred_search_terms_of_any_script_are_accepted(way: Way, jane: Any, fresh: str) -> None:
     erasure = delete(way, USER, jane.id)
     rare = [f"{'漢字かな交じり文'} {token_hex(4)} {number}"[:1024] for number in range(99)]
-    say(way, fresh, rare[7], user_id=f"tom {fresh}")
+    append_text(way, fresh, rare[7], user_id=f"tom {fresh}")
     done = verify(way, erasure, search_terms=[*rare, ("王明" * 512)])
     assert in_rows(done) == [("table messages.content", 7, "utf-8")]
 
 
-@pytest.mark.wire("what the methods' types do not let an app say")
+@pytest.mark.wire("values that the types of the methods do not allow")
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
@@ -278,16 +282,14 @@ def test_a_hundred_search_terms_of_any_script_will_do(way: Way, jane: Any, fresh
         ({"search_term": "Jane Doe"}, ["search_term"]),
     ],
 )
-def test_a_body_of_another_shape_is_refused(
-    way: Way, jane: Any, body: Any, fields: list[str]
-) -> None:
+def test_an_invalid_body_is_rejected(way: Way, jane: Any, body: Any, fields: list[str]) -> None:
     erasure = delete(way, USER, jane.id)
-    refused = request(way, erasure["id"], **body)
-    assert refused.status == 422
-    assert "Doe" not in refused.text
+    rejected = request(way, erasure["id"], **body)
+    assert rejected.status == 422
+    assert "Doe" not in rejected.text
 
 
-def test_to_verify_changes_nothing(way: Way, jane: Any) -> None:
+def test_verifying_changes_nothing(way: Way, jane: Any) -> None:
     erasure = delete(way, USER, jane.id)
     first = verify(way, erasure, search_terms=[jane.word])
     assert verify(way, erasure, search_terms=[jane.word])["found"] == first["found"]

@@ -10,13 +10,13 @@ from userkeep.domain.search.snippets import SNIPPET_LENGTH, make_snippet
 
 ANALYZERS = {name: Analyzer(language) for name, language in LANGUAGES.items()}
 
-# Any character, and more often those that words are made of in one script or another, those that
-# change their length when they are folded, and those that belong to the one before.
-telling = st.sampled_from(
+# Any character, and more often letters of various scripts, characters whose length changes when
+# they are folded, and combining characters.
+interesting = st.sampled_from(
     "aZ9_'- \n\0éßİ\u0131ﬁΐςÅ\uff57\U0001d400京都がｶﾞ서한กำာह्िм\u0301\u0308\u200d\ufe0f🍕❤👩"
 )
-texts = st.text(st.one_of(telling, st.characters(exclude_categories=["Cs"])), max_size=80)
-letters = st.text(st.one_of(telling, st.characters(categories=["L", "Mn", "Nd"])), max_size=80)
+texts = st.text(st.one_of(interesting, st.characters(exclude_categories=["Cs"])), max_size=80)
+letters = st.text(st.one_of(interesting, st.characters(categories=["L", "Mn", "Nd"])), max_size=80)
 languages = st.sampled_from(sorted(LANGUAGES))
 
 
@@ -24,7 +24,7 @@ languages = st.sampled_from(sorted(LANGUAGES))
 @example(text="a" * (MAX_TERM_LENGTH + 1), language="english")
 @example(text="京" * 70, language="english")
 @example(text="İ" * 70, language="german")
-def test_any_text_has_words_and_every_place_of_one_is_among_them(text: str, language: str) -> None:
+def test_spans_of_terms_are_in_order_and_indexed(text: str, language: str) -> None:
     analyzer = ANALYZERS[language]
     indexed = set(analyzer.tokenize(text))
     last = 0
@@ -36,7 +36,7 @@ def test_any_text_has_words_and_every_place_of_one_is_among_them(text: str, lang
 
 
 @given(text=texts, language=languages)
-def test_a_text_is_found_by_itself_and_by_each_of_its_pieces(text: str, language: str) -> None:
+def test_a_text_matches_itself_and_each_of_its_parts(text: str, language: str) -> None:
     analyzer = ANALYZERS[language]
     indexed = set(analyzer.tokenize(text))
     assert indexed.issuperset(analyzer.query_terms(text))
@@ -46,23 +46,23 @@ def test_a_text_is_found_by_itself_and_by_each_of_its_pieces(text: str, language
 
 
 @given(text=texts, language=languages)
-@example(text="\u0301 \U0001e000", language="german")  # nothing is left of them
+@example(text="\u0301 \U0001e000", language="german")  # both are dropped
 @example(text="\ufdfa", language="german")  # one letter, four words
-def test_no_word_has_a_space_or_the_sign_of_a_name(text: str, language: str) -> None:
+def test_no_term_contains_a_space_or_a_reserved_character(text: str, language: str) -> None:
     for word in ANALYZERS[language].tokenize(text):
         assert word
         assert not any(character.isspace() or character in "\0\"@#'" for character in word), word
 
 
 @given(text=letters)
-def test_case_and_accents_do_not_count(text: str) -> None:
+def test_case_and_accents_are_ignored(text: str) -> None:
     for analyzer in (ANALYZERS["none"], ANALYZERS["english"]):
-        # One more may be there: a pair whose parts were of different widths.
+        # There may be one more term: a bigram of characters of different widths.
         assert set(analyzer.tokenize(text)) <= set(analyzer.tokenize(fold(text)))
 
 
 @given(parts=st.lists(texts, max_size=12), wanted=texts, language=languages)
-def test_the_marks_of_a_snippet_are_words_that_were_asked_for(
+def test_the_marks_of_a_snippet_are_words_of_the_query(
     parts: list[str], wanted: str, language: str
 ) -> None:
     analyzer = ANALYZERS[language]
@@ -91,18 +91,18 @@ def test_the_marks_of_a_snippet_are_words_that_were_asked_for(
         ("none", "Shoes", "SHOES"),
     ],
 )
-def test_a_languages_endings_are_cut(language: str, one: str, other: str) -> None:
+def test_words_are_stemmed(language: str, one: str, other: str) -> None:
     assert ANALYZERS[language].tokenize(one) == ANALYZERS[language].tokenize(other)
 
 
-def test_without_a_language_words_stay_as_they_are() -> None:
+def test_without_a_language_words_are_not_stemmed() -> None:
     assert ANALYZERS["none"].tokenize("The shoes") == ["the", "shoes"]
     assert list(ANALYZERS["none"].query_terms("the shoes")) == ["the", "shoes"]
 
 
-@given(text=st.text(telling, min_size=MAX_TERM_LENGTH + 1, max_size=4 * MAX_TERM_LENGTH))
+@given(text=st.text(interesting, min_size=MAX_TERM_LENGTH + 1, max_size=4 * MAX_TERM_LENGTH))
 @example(text="\u0e48" * MAX_TERM_LENGTH + "\u0e38" * MAX_TERM_LENGTH)  # marks out of order
-def test_no_more_than_the_length_of_a_term_is_normalized_together(text: str) -> None:
+def test_text_is_normalized_in_pieces_of_the_length_of_a_term(text: str) -> None:
     pieces = range(0, len(text), MAX_TERM_LENGTH)
     folded = "".join(fold(text[start : start + MAX_TERM_LENGTH]) for start in pieces)
     assert fold(text) == folded

@@ -1,4 +1,4 @@
-"""When a purge is due: by the time that has gone by, by the size, by the time of the day."""
+"""When a purge is due: depends on elapsed time, database size and time of day."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ BUSY_S = 0.0
 
 
 def at(hour: int, minute: int = 0) -> Instant:
-    """A time of some day."""
+    """Return a time of a fixed day."""
     return from_datetime(datetime(2026, 11, 23, hour, minute, tzinfo=UTC))
 
 
@@ -34,18 +34,18 @@ def test_a_window_is_two_times_of_the_day(text: str, window: Window) -> None:
     "text",
     ["", "01:00", "1:00-5:00", "05:00-05:00", "24:00-05:00", "01:60-05:00", "20:00-24:01", "never"],
 )
-def test_what_is_no_window_is_none(text: str) -> None:
+def test_an_invalid_window_is_none(text: str) -> None:
     assert parse_window(text) is None
 
 
-def test_a_window_holds_its_begin_and_not_its_end() -> None:
+def test_a_window_includes_its_start_but_not_its_end() -> None:
     assert NIGHT.contains(at(1))
     assert NIGHT.contains(at(4, 59))
     assert not NIGHT.contains(at(5))
     assert not NIGHT.contains(at(0, 59))
 
 
-def test_a_window_may_go_past_midnight() -> None:
+def test_a_window_can_span_midnight() -> None:
     window = Window(23 * 60, 2 * 60)
     assert window.contains(at(23, 30))
     assert window.contains(at(1, 59))
@@ -53,21 +53,21 @@ def test_a_window_may_go_past_midnight() -> None:
     assert not window.contains(at(22, 59))
 
 
-def test_a_window_of_all_day_holds_every_time() -> None:
+def test_a_window_of_24_hours_includes_every_time() -> None:
     assert all(Window(0, 24 * 60).contains(at(hour, 59)) for hour in range(24))
 
 
-def test_a_small_database_is_purged_when_nobody_asks_for_anything() -> None:
+def test_a_small_database_is_purged_when_idle() -> None:
     assert SCHEDULE.is_due(at(12), at(12), 999, IDLE_S)
     assert not SCHEDULE.is_due(at(12), at(12), 999, IDLE_S - 0.1)
 
 
-def test_a_small_database_is_purged_in_time_however_busy_it_is() -> None:
+def test_a_small_database_is_purged_by_the_deadline_even_if_busy() -> None:
     assert SCHEDULE.is_due(at(12), at(13), 999, BUSY_S)
     assert not SCHEDULE.is_due(at(12), Instant(at(13) - 1), 999, BUSY_S)
 
 
-def test_a_large_database_waits_for_its_window_alone() -> None:
+def test_a_large_database_is_purged_only_in_its_window() -> None:
     late = Instant(at(12) + 30 * MINUTE)
     assert not SCHEDULE.is_due(at(3), late, 1_000, IDLE_S)
     assert SCHEDULE.is_due(at(0), at(1), 1_000, BUSY_S)

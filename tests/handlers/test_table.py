@@ -13,7 +13,7 @@ def test_every_operation_has_a_handler_and_every_handler_an_operation() -> None:
     assert HANDLERS.keys() == {operation.name for operation in OPERATIONS}
 
 
-def test_operations_have_names_and_addresses_of_their_own() -> None:
+def test_names_and_paths_of_operations_are_unique() -> None:
     assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
     assert len({(each.method, each.path) for each in OPERATIONS}) == len(OPERATIONS)
 
@@ -25,7 +25,7 @@ def test_handlers_of_operations_with_an_idempotency_key_can_replay() -> None:
     assert replaying == {each.name for each in OPERATIONS if each.is_idempotent_by_key}
 
 
-def test_the_tables_join_those_of_all_nouns() -> None:
+def test_the_tables_contain_those_of_all_modules() -> None:
     operations = [
         operation
         for name in modules(api)
@@ -43,5 +43,5 @@ def test_the_tables_join_those_of_all_nouns() -> None:
 
 
 def modules(package: object) -> list[str]:
-    """The names of a package's modules."""
+    """Return the names of the modules of a package."""
     return [module.name for module in pkgutil.iter_modules(package.__path__)]  # type: ignore[attr-defined]

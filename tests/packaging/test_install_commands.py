@@ -31,7 +31,7 @@ _CHECKOUT = re.compile(r"(?P<path>\.|\.\./userkeep)(?:\[(?P<extras>[\w,-]+)\])?"
 
 
 class Install(NamedTuple):
-    """One thing that a command installs, and where the command stands."""
+    """One requirement of an install command, and the place of the command."""
 
     place: str
     what: str
@@ -55,7 +55,7 @@ def install_blocks() -> list[Block]:
 
 
 class Metadata(NamedTuple):
-    """What the wheel says about itself."""
+    """The metadata of the wheel."""
 
     name: str
     extras: set[str]

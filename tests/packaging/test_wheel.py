@@ -1,4 +1,4 @@
-"""The wheel, installed where nothing else is."""
+"""The wheel, installed in an empty environment."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ with Userkeep.open("memory.db") as client:
 
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and what it needs, none of it compiled here."""
+    """The programs of an environment with the wheel and its dependencies, none compiled here."""
     environment = tmp_path_factory.mktemp("empty") / "environment"
     run(UV, "venv", "--quiet", "--python", sys.executable, environment, folder=environment.parent)
     python = environment / "bin" / "python"
@@ -40,18 +40,18 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment / "bin"
 
 
-def test_five_lines_are_an_app_with_users(programs: Path, tmp_path: Path) -> None:
+def test_an_app_of_five_lines_runs(programs: Path, tmp_path: Path) -> None:
     printed = run(programs / "python", "-W", "error", "-c", FIVE_LINES, folder=tmp_path)
     assert printed == "jane@example.com deleted\n"
 
 
-def test_the_program_is_there_under_both_its_names(programs: Path, tmp_path: Path) -> None:
+def test_the_command_and_the_module_are_the_same_program(programs: Path, tmp_path: Path) -> None:
     by_name = run(programs / "userkeep", "--version", folder=tmp_path)
     assert by_name == run(programs / "python", "-m", "userkeep", "--version", folder=tmp_path)
     assert __version__ in by_name
 
 
-def test_it_serves(programs: Path, tmp_path: Path) -> None:
+def test_the_server_starts_and_stops(programs: Path, tmp_path: Path) -> None:
     port = free_port()
     serving = subprocess.Popen(
         [programs / "userkeep", "serve", "--port", str(port)],
@@ -67,26 +67,24 @@ def test_it_serves(programs: Path, tmp_path: Path) -> None:
     assert (tmp_path / "userkeep-data" / "userkeep.db").exists()
 
 
-def test_it_runs_once_without_being_installed(wheel: Path, tmp_path: Path) -> None:
+def test_the_command_runs_without_being_installed(wheel: Path, tmp_path: Path) -> None:
     options = ("tool", "run", "--quiet", "--python", sys.executable, "--from", wheel)
     assert __version__ in run(UV, *options, "userkeep", "--version", folder=tmp_path)
 
 
-def test_its_types_travel_with_it(wheel: Path) -> None:
+def test_the_wheel_contains_type_information(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         assert "userkeep/py.typed" in archive.namelist()
 
 
-def test_it_says_the_version_that_it_has() -> None:
+def test_the_version_is_that_of_pyproject() -> None:
     described = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert described["project"]["version"] == __version__
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("python", PYTHONS)
-def test_nothing_that_it_needs_has_to_be_compiled(
-    python: str, platform: str, tmp_path: Path
-) -> None:
+def test_no_dependency_has_to_be_compiled(python: str, platform: str, tmp_path: Path) -> None:
     options = ("--dry-run", "--quiet", "--only-binary", ":all:", "--target", tmp_path / "target")
     where = ("--python-version", python, "--python-platform", platform)
     locked = ROOT / "requirements" / "runtime.txt"

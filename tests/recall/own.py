@@ -1,7 +1,7 @@
-"""Conversations of our own, written for the purpose: nobody in them is real.
+"""Our own conversations, written for these tests; all people in them are fictional.
 
 In `conversations.json` a message that answers a question has an `id`, and the question names it.
-There are distractors: words of a question stand in messages that do not answer it. Kinds:
+There are distractors: messages with words of a question that do not answer it. Kinds:
 
 - `one`, `several`: messages with words of the question;
 - `named`: the question names one of the two who talk; `dated`: a month or a day;
@@ -19,7 +19,7 @@ _FILE = Path(__file__).with_name("conversations.json")
 
 
 def own_conversations() -> list[Conversation]:
-    """All of them."""
+    """Return all conversations."""
     return [
         Conversation(
             entry["name"],

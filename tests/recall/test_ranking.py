@@ -1,4 +1,4 @@
-"""The ranking as it is told, done the long way round: every message scored, all of them sorted."""
+"""The ranking matches a naive implementation that scores and sorts all messages."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ ROLE_TYPES = ["user", "assistant", "tool"]
 START = datetime(2023, 5, 1, tzinfo=UTC)
 
 
-class Said(NamedTuple):
-    """A message, as this test knows it."""
+class Stored(NamedTuple):
+    """A stored message."""
 
     session: int
     words: list[str]
@@ -29,12 +29,12 @@ class Said(NamedTuple):
     created_at: datetime
 
 
-def history() -> list[Said]:
-    """What is searched: words by Zipf's law, in sessions of many lengths."""
+def history() -> list[Stored]:
+    """Return messages with words by Zipf's law, in sessions of various lengths."""
     random = Random(7)
     weights = [1 / (rank + 1) for rank in range(len(VOCABULARY))]
     return [
-        Said(
+        Stored(
             session,
             random.choices(VOCABULARY, weights, k=random.choice([1, 5, 20, 60, 200])),
             random.choice(ROLE_TYPES),
@@ -47,16 +47,16 @@ def history() -> list[Said]:
 
 
 @pytest.fixture(scope="module")
-def said() -> list[Said]:
-    """The history."""
+def stored() -> list[Stored]:
+    """The messages of the history."""
     return history()
 
 
 @pytest.fixture(scope="module")
-def client(said: list[Said]) -> Iterator[Userkeep]:
-    """A database with the history."""
+def client(stored: list[Stored]) -> Iterator[Userkeep]:
+    """A client of a database with the history."""
     with Userkeep.open(":memory:") as opened:
-        for each in said:
+        for each in stored:
             message = NewMessage(
                 content=" ".join(each.words),
                 role=each.name,
@@ -67,30 +67,38 @@ def client(said: list[Said]) -> Iterator[Userkeep]:
         yield opened
 
 
-def naive(said: list[Said], words: list[str], weight_of: Any) -> dict[tuple[int, int], float]:
-    """The score of each message that has one, by its session and its place there."""
-    lengths = [max(len(each.words), 40) for each in said]
-    mean = sum(lengths) / len(said)
-    places: dict[tuple[int, int], Said] = {}
+def naive_scores(
+    stored: list[Stored], words: list[str], weight_of: Any
+) -> dict[tuple[int, int], float]:
+    """Return the scores above 0, by session and position."""
+    lengths = [max(len(each.words), 40) for each in stored]
+    mean = sum(lengths) / len(stored)
+    by_position: dict[tuple[int, int], Stored] = {}
     last = Counter[int]()
-    for each in said:
+    for each in stored:
         last[each.session] += 1
-        places[each.session, last[each.session]] = each
+        by_position[each.session, last[each.session]] = each
     scores: dict[tuple[int, int], float] = {}
     for word in words:
-        count = sum(word in each.words for each in said)
-        rarity = log(1 + (len(said) - count + 0.5) / (count + 0.5))
+        count = sum(word in each.words for each in stored)
+        rarity = log(1 + (len(stored) - count + 0.5) / (count + 0.5))
 
-        def own(place: tuple[int, int], word: str = word, rarity: float = rarity) -> float:
-            if place not in places or word not in places[place].words:
+        def own(position: tuple[int, int], word: str = word, rarity: float = rarity) -> float:
+            if position not in by_position or word not in by_position[position].words:
                 return 0.0
-            length = max(len(places[place].words), 40)
+            length = max(len(by_position[position].words), 40)
             return rarity * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / mean))
 
-        for session, seq in places:
-            best = max(own((session, seq + away)) * SHARES[abs(away)] for away in range(-3, 4))
+        for session, seq in by_position:
+            best = max(
+                own((session, seq + distance)) * SHARES[abs(distance)] for distance in range(-3, 4)
+            )
             scores[session, seq] = scores.get((session, seq), 0.0) + best
-    return {place: score * weight_of(places[place]) for place, score in scores.items() if score > 0}
+    return {
+        position: score * weight_of(by_position[position])
+        for position, score in scores.items()
+        if score > 0
+    }
 
 
 @given(
@@ -99,27 +107,27 @@ def naive(said: list[Said], words: list[str], weight_of: Any) -> dict[tuple[int,
     name=st.sampled_from([None, "Melanie"]),
     is_dated=st.booleans(),
 )
-def test_scores_are_as_told_and_a_limit_only_cuts(
+def test_scores_are_as_documented_and_a_limit_only_truncates(
     client: Userkeep,
-    said: list[Said],
+    stored: list[Stored],
     words: list[str],
     role_weights: dict[Any, float],
     name: str | None,
     is_dated: bool,
 ) -> None:
-    def weight_of(each: Said) -> float:
+    def weight_of(each: Stored) -> float:
         weight = {"user": 1.5, **role_weights}.get(each.role_type, 1.0)
         is_named = name is not None and each.name == name and each.role_type == "user"
         is_meant = is_dated and each.created_at.month == 6
         return weight * (2 if is_named else 1) * (1.5 if is_meant else 1)
 
     query = " ".join([*words, name or "", "in june" if is_dated else ""])
-    expected = naive(said, [*words, "june"] if is_dated else words, weight_of)
+    expected = naive_scores(stored, [*words, "june"] if is_dated else words, weight_of)
     hits = client.search(query, user_id="jane", limit=1000, role_weights=role_weights)
     scores = {(int(hit.message.session_id[1:]), hit.message.seq): hit.score for hit in hits}
     assert scores == pytest.approx(expected)
     assert [hit.score for hit in hits] == sorted(scores.values(), reverse=True)
-    # All of those were scored at once. With a small limit they are looked at in batches.
+    # The limit of 1000 scores all in one batch. With a small limit they are scored in batches.
     for limit in range(1, 21):
         cut = client.search(query, user_id="jane", limit=limit, role_weights=role_weights)
         assert cut == hits[:limit]

@@ -81,25 +81,25 @@ def objects_of_users():
     show("a user's fields that are no defaults", user.dict(exclude_defaults=True))
     show("some of a user's fields", user.dict(include={"user_id", "email"}, exclude={"email"}))
     show("a user's pairs", dict(user))
-    show("a user's own", vars(user))
+    show("a user's attributes", vars(user))
     show("a user from a dict", User.parse_obj(user.dict()) == user)
     show("a user from JSON", User.parse_raw(user.json()) == user)
     show("a user is its dict", user == user.dict())
-    show("a user is no other", user == User(user_id="jane"))
-    show("a user is no text", user == "jane")
+    show("a user is not another user", user == User(user_id="jane"))
+    show("a user is not a text", user == "jane")
     show("a copy", (user.copy(), user.copy(update={"email": "j@e.co"}), user.copy(deep=True)))
     show("Python's copies", (copy.copy(user) == user, copy.deepcopy(user) == user))
     show("a pickled user", pickle.loads(pickle.dumps(user)))
     user.email = "jane@example.com"
     show("a changed user", (user.email, user.dict(exclude_unset=True)))
-    show_result("a field there is none of", setattr, user, "emial", "x")
+    show_result("an unknown field", setattr, user, "emial", "x")
     show_result("a user with a hash", hash, user)
     show_result("a user without an id", User)
     show_result("a user with a list for an id", User, user_id=["jane"])
     show_result("a user with a text for metadata", User, user_id="jane", metadata="foo")
     show_result("a user with a wrong uuid", User, user_id="jane", uuid="7")
     show_result("a user with a wrong time", User, user_id="jane", created_at="yesterday")
-    show("a user with too much", User(user_id="jane", age=7))  # type: ignore[call-arg]
+    show("a user with an extra field", User(user_id="jane", age=7))  # type: ignore[call-arg]
     show("a number for an id", User(user_id=7, email=1.5))  # type: ignore[arg-type]
     show("numbers as keys", User(user_id="jane", metadata={1: {2: 3}}))  # type: ignore[dict-item]
     show(
@@ -113,8 +113,8 @@ def objects_of_memory():
     show("a message", message)
     print(f"a message printed: {message}")
     show("a message as a dict", (message.to_dict(), message.dict(exclude_none=True)))
-    show("a message of nothing", Message())
-    show("a summary of nothing", Summary())
+    show("an empty message", Message())
+    show("an empty summary", Summary())
     memory = Memory(messages=[message, {"role": "ai", "content": "b", "more": 1}])  # type: ignore[list-item]
     show("a memory", memory)
     show("a memory as a dict", (memory.to_dict(), memory.dict(exclude_none=True)))
@@ -157,10 +157,10 @@ def users(client):
     show("got the same", client.user.get("jane") == jane)
     show("a plain one", client.user.add(CreateUserRequest(user_id="plain")))
     show_result("added twice", client.user.add, CreateUserRequest(user_id="jane"))
-    show_result("got nobody", client.user.get, "nobody")
-    show_result("changed nobody", client.user.update, UpdateUserRequest(user_id="nobody"))
-    show_result("deleted nobody", client.user.delete, "nobody")
-    show_result("sessions of nobody", client.user.get_sessions, "nobody")
+    show_result("got an unknown user", client.user.get, "nobody")
+    show_result("changed an unknown user", client.user.update, UpdateUserRequest(user_id="nobody"))
+    show_result("deleted an unknown user", client.user.delete, "nobody")
+    show_result("sessions of an unknown user", client.user.get_sessions, "nobody")
     change = UpdateUserRequest(
         user_id="jane", email="", metadata={"deep": {"yes": True}, "foo": None}
     )
@@ -172,7 +172,7 @@ def users(client):
     )
     show("sent back", client.user.add(CreateUserRequest(**{**jane.dict(), "user_id": "joan"})))
     show_result("a blank id added", client.user.add, CreateUserRequest(user_id=""))
-    show_result("nobody's name read", client.user.get, "")
+    show_result("a user read with an empty id", client.user.get, "")
     show_result(
         "not a number in metadata",
         client.user.add,
@@ -192,10 +192,10 @@ def lists(client):
     show("a page by offset", [each.user_id for each in client.user.list(3, 4)])
     show("a page after the last", client.user.list(limit=3, cursor=1_000))
     show_result("a negative limit", lambda: len(client.user.list(limit=-1)))
-    show_result("a limit of nonsense", client.user.list, limit="x")
+    show_result("an invalid limit", client.user.list, limit="x")
     chunks = [[each.user_id for each in chunk] for chunk in client.user.list_chunked(chunk_size=7)]
     show("chunks", chunks)
-    show("chunks of the usual size", [len(chunk) for chunk in client.user.list_chunked()])
+    show("chunks of the default size", [len(chunk) for chunk in client.user.list_chunked()])
     generator = client.user.list_chunked(7)
     show("the first chunk", len(next(generator)))
     generator.close()
@@ -214,10 +214,10 @@ def sessions(client):
     session = memory.add_session(Session(session_id="s1", user_id="jane", metadata=METADATA))
     show("opened", session)
     show("read", memory.get_session("s1") == session)
-    show("opened for nobody in particular", memory.add_session(Session(session_id="s2")))
+    show("opened without a user", memory.add_session(Session(session_id="s2")))
     show_result("opened twice", memory.add_session, Session(session_id="s1"))
     show_result(
-        "opened for nobody known", memory.add_session, Session(session_id="s3", user_id="nobody")
+        "opened for an unknown user", memory.add_session, Session(session_id="s3", user_id="nobody")
     )
     show_result("read none", memory.get_session, "none")
     show_result(
@@ -225,7 +225,7 @@ def sessions(client):
     )
     show("merged", memory.update_session(Session(session_id="s1", metadata={"foo": {"a": 1}})))
     show("merged nothing into it", memory.update_session(Session(session_id="s1", metadata={})))
-    show("hers", memory.get_session("s1") in client.user.get_sessions("jane"))
+    show("listed for the user", memory.get_session("s1") in client.user.get_sessions("jane"))
     for call in (memory.get_session, memory.get_memory, memory.delete_memory):
         for blank in ("", "  ", None):
             show_result(f"{call.__name__} of {blank!r}", call, blank)
@@ -243,13 +243,13 @@ def memories(client):
     ]
     show("appended", memory.add_memory("s1", Memory(messages=added)))
     kept = memory.get_memory("s1")
-    show("remembered", kept)
-    print(f"remembered, printed: {kept}")
+    show("a stored memory", kept)
+    print(f"a stored memory, printed: {kept}")
     show("the newest", memory.get_memory("s1", lastn=1))
     show_result("the newest -1", memory.get_memory, "s1", -1)
     show("appended to a new one", memory.add_memory("s-new", Memory(messages=[added[0]])))
     show("appended nothing", memory.add_memory("s-empty", Memory()))
-    show("remembered of none", memory.get_memory("none"))
+    show("a memory of an unknown session", memory.get_memory("none"))
     given = Message(uuid="7d5bbd4e-6f3c-4f6c-8d0a-3c6ff0b7b8aa", role="user", content="Mine")
     show("appended by uuid", memory.add_memory("s1", Memory(messages=[given], metadata={"a": 1})))
     show_result("appended by uuid again", memory.add_memory, "s1", Memory(messages=[given]))
@@ -410,7 +410,7 @@ async def async_methods(client):
     show("twenty at once", all(each == several[0] for each in several))
     for what, started in {
         "awaited search": client.memory.asearch_memory("j1", MemorySearchPayload(text="One")),
-        "awaited nobody": client.user.aget("nobody"),
+        "awaited an unknown user": client.user.aget("nobody"),
         "awaited none": client.memory.aget_session("none"),
         "awaited blank": client.memory.aget_memory(""),
         "awaited None": client.user.aget(None),

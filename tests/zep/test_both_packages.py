@@ -12,9 +12,9 @@ from tests.serving import serving
 PROGRAM = Path(__file__).with_name("program.py")
 
 DIFFERENCES = {
-    "a message of nothing": "a role and content that were not given are empty; zep-python stores "
+    "an empty message": "a role and content that were not given are empty; zep-python stores "
     "a sentence that they are required, as if it were the content",
-    "a summary of nothing": "the same",
+    "an empty summary": "the same",
     "named by uuid": "zep-python cannot send the uuid that its own request has",
     "a blank id added": "blank ids are rejected before anything is sent, as in all methods",
     "not a number in metadata": "values that are not JSON are rejected before anything is sent",

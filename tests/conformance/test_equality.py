@@ -1,7 +1,7 @@
-"""What engines are apt to do each in its own way: the same on all of them.
+"""What is equal is the same on every engine, where databases tend to differ.
 
-Ids of the greatest size, which an index must hold; texts that only a collation takes for the same;
-times to the microsecond; numbers, truth and nothing in metadata.
+Ids of the maximum size, which an index must store; texts that some collations treat as equal; times
+to the microsecond; numbers, booleans and null in metadata; UUIDs in upper and lower case.
 """
 
 import unicodedata
@@ -28,20 +28,20 @@ from tests.conformance.steps import (
     append,
     contents,
     delete,
+    error_of,
     get_messages,
     get_session,
     get_user,
     moment,
     open_session,
     pages,
-    refusal,
 )
 from tests.ways import Way
 
-MOST = 512
+MAX_LENGTH = 512
 
-# Characters of four bytes in UTF-8, among which hardly any text compresses, and those that take
-# more bytes once they are folded: ΐ becomes three, of six bytes together.
+# Random characters of four bytes in UTF-8 hardly compress. Others need more bytes after case
+# folding: ΐ becomes three characters of six bytes.
 FOUR_BYTES = [*map(chr, [*range(0x20000, 0x2A6DF), *range(0x1F300, 0x1F64F)])]
 GROWING = [
     character
@@ -51,29 +51,29 @@ GROWING = [
 
 
 def of_four_bytes(random: Random) -> str:
-    return "".join(random.choices(FOUR_BYTES, k=MOST))
+    return "".join(random.choices(FOUR_BYTES, k=MAX_LENGTH))
 
 
 def growing(random: Random) -> str:
-    return "".join(random.choices(GROWING, k=MOST))
+    return "".join(random.choices(GROWING, k=MAX_LENGTH))
 
 
 def mixed(random: Random) -> str:
-    return "".join(random.choices([*FOUR_BYTES[:200], *GROWING, *"aZ é%_'\"\\/"], k=MOST))
+    return "".join(random.choices([*FOUR_BYTES[:200], *GROWING, *"aZ é%_'\"\\/"], k=MAX_LENGTH))
 
 
 @pytest.fixture(params=[of_four_bytes, growing, mixed], ids=lambda make: make.__name__)
 def longest(request: pytest.FixtureRequest, fresh: str) -> str:
-    """A text as long as an id may be, which no other test uses, and which does not compress."""
+    """A unique text of the maximum length of an id, which does not compress."""
     text: str = request.param(Random(fresh))
-    assert len(text) == MOST
+    assert len(text) == MAX_LENGTH
     return text
 
 
-# Ids and e-mail addresses at their greatest.
+# Ids and e-mail addresses of the maximum length.
 
 
-def test_the_longest_ids_hold_users_and_sessions(way: Way, longest: str) -> None:
+def test_users_and_sessions_can_have_the_longest_ids(way: Way, longest: str) -> None:
     user = add_user(way, longest, email=longest, first_name=longest, last_name=longest)
     assert get_user(way, longest) == user
     assert (user["user_id"], user["email"], user["last_name"]) == (longest, longest, longest)
@@ -86,7 +86,7 @@ def test_the_longest_ids_hold_users_and_sessions(way: Way, longest: str) -> None
     assert [each["session_id"] for each in listed] == [longest]
     assert delete(way, USER, longest)["subject_uuid"] == user["uuid"]
     for path in (USER, SESSION):
-        assert refusal(way.request("GET", path, longest)) == NOT_FOUND
+        assert error_of(way.request("GET", path, longest)) == NOT_FOUND
 
 
 def test_users_are_found_by_the_longest_email_in_any_case(
@@ -98,28 +98,28 @@ def test_users_are_found_by_the_longest_email_in_any_case(
         other if other.casefold() == each.casefold() and len(other) == 1 else each
         for each, other in ((each, each.swapcase()) for each in longest)
     )
-    for asked in (longest, in_another_case):
-        found = chain.from_iterable(pages(way, USERS, email=asked, limit=2))
+    for email in (longest, in_another_case):
+        found = chain.from_iterable(pages(way, USERS, email=email, limit=2))
         assert [user["user_id"] for user in found] == users
 
 
-def test_the_longest_idempotency_key_is_remembered(way: Way, fresh: str) -> None:
-    # It travels as a header, in which there is nothing but ASCII.
+def test_the_longest_idempotency_key_is_recognized(way: Way, fresh: str) -> None:
+    # It is sent as a header, which must be ASCII.
     alphabet = "".join(map(chr, range(0x21, 0x7F)))
-    key = "".join(Random(fresh).choices(alphabet, k=MOST))
+    key = "".join(Random(fresh).choices(alphabet, k=MAX_LENGTH))
     open_session(way, fresh)
     for _ in range(2):
         body = {"messages": [{"content": "Hello"}]}
-        answer = way.request("POST", MESSAGES, fresh, json=body, headers={"Idempotency-Key": key})
-        assert answer.status == 201
+        reply = way.request("POST", MESSAGES, fresh, json=body, headers={"Idempotency-Key": key})
+        assert reply.status == 201
     assert contents(way, fresh) == ["Hello"]
 
 
-# Texts that only look alike.
+# Similar texts.
 
 
-def lookalikes(fresh: str) -> list[str]:
-    """Texts that some collation takes for the same, each another to us."""
+def similar_texts(fresh: str) -> list[str]:
+    """Return different texts that some collations treat as equal."""
     endings = [
         "resume", "Resume", "RESUME", "résumé", unicodedata.normalize("NFD", "résumé"), "rėsume",
         "resume ", " resume", "re sume", "resume\u00a0", "re\u00adsume", "re\u200bsume", "resum",
@@ -130,8 +130,8 @@ def lookalikes(fresh: str) -> list[str]:
     return [f"{ending} {fresh} {ending}" for ending in endings]
 
 
-def test_texts_that_look_alike_are_the_ids_of_different_users(way: Way, fresh: str) -> None:
-    ids = lookalikes(fresh)
+def test_similar_texts_are_different_user_ids(way: Way, fresh: str) -> None:
+    ids = similar_texts(fresh)
     uuids = {id_: add_user(way, id_, email=fresh, first_name=id_)["uuid"] for id_ in ids}
     assert len({*uuids.values()}) == len(ids)
     for id_ in ids:
@@ -143,10 +143,8 @@ def test_texts_that_look_alike_are_the_ids_of_different_users(way: Way, fresh: s
     assert [user["user_id"] for user in left] == ids[1:]
 
 
-def test_texts_that_look_alike_are_the_ids_of_different_sessions_and_owners(
-    way: Way, fresh: str
-) -> None:
-    ids = lookalikes(fresh)
+def test_similar_texts_are_different_session_and_owner_ids(way: Way, fresh: str) -> None:
+    ids = similar_texts(fresh)
     for id_ in ids:
         add_user(way, id_)
         open_session(way, id_, user_id=id_)
@@ -157,7 +155,7 @@ def test_texts_that_look_alike_are_the_ids_of_different_sessions_and_owners(
         assert [session["session_id"] for session in listed] == [id_]
 
 
-def test_lists_are_in_the_order_of_creation_whatever_the_ids(way: Way, fresh: str) -> None:
+def test_lists_are_in_the_order_of_creation_regardless_of_ids(way: Way, fresh: str) -> None:
     random = Random(fresh)
     add_user(way, fresh)
     ids = [mixed(random)[:400] for _ in range(12)]
@@ -183,16 +181,14 @@ TIMES = [
 ]  # fmt: skip
 
 
-def test_times_of_messages_are_kept_to_the_microsecond_from_the_first_year_to_the_last(
-    way: Way, fresh: str
-) -> None:
+def test_times_of_messages_have_microsecond_precision_in_all_years(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     append(way, fresh, *({"content": time, "created_at": time} for time in TIMES))
     kept = [moment(message["created_at"]) for message in get_messages(way, fresh)]
     assert kept == [moment(time) for time in TIMES]
 
 
-def test_random_times_of_messages_come_back_as_they_were_given(way: Way, fresh: str) -> None:
+def test_random_times_of_messages_are_returned_unchanged(way: Way, fresh: str) -> None:
     random = Random(fresh)
     first = datetime(1, 1, 1)
     span_us = (datetime.max - first) // timedelta(microseconds=1)
@@ -205,8 +201,8 @@ def test_random_times_of_messages_come_back_as_they_were_given(way: Way, fresh: 
 
 
 @pytest.mark.parametrize("path", [USERS, SESSIONS])
-def test_lists_are_cut_off_at_the_microsecond(way: Way, fresh: str, path: str) -> None:
-    apart = {"email": fresh} if path == USERS else {"user_id": fresh}
+def test_time_filters_have_microsecond_precision(way: Way, fresh: str, path: str) -> None:
+    filters = {"email": fresh} if path == USERS else {"user_id": fresh}
     rows = []
     add_user(way, fresh)
     for n in range(6):
@@ -225,11 +221,11 @@ def test_lists_are_cut_off_at_the_microsecond(way: Way, fresh: str, path: str) -
                 "created_before": [id_ for id_, at in rows if at < limit],
             }
             for name, ids in expected.items():
-                found = way.request("GET", path, params={**apart, name: limit.isoformat()})
+                found = way.request("GET", path, params={**filters, name: limit.isoformat()})
                 assert [row.get("session_id", row["user_id"]) for row in found.json["items"]] == ids
 
 
-# Metadata: what equals what.
+# Metadata: which values are equal.
 
 VALUES: dict[str, Any] = {
     "one": 1,
@@ -287,7 +283,7 @@ FOUND: dict[str, list[str]] = {
 }
 
 
-def test_a_value_of_metadata_equals_its_like_and_nothing_else(way: Way, fresh: str) -> None:
+def test_a_metadata_value_equals_only_the_same_value(way: Way, fresh: str) -> None:
     for name, value in VALUES.items():
         add_user(way, f"{name} {fresh}", email=fresh, metadata={"a": value, "n": {"a": value}})
     add_user(way, f"absent {fresh}", email=fresh, metadata={"b": 1})
@@ -303,7 +299,7 @@ def test_a_value_of_metadata_equals_its_like_and_nothing_else(way: Way, fresh: s
     assert {value: find("n.a", value) for value in FOUND} == FOUND
 
 
-def test_a_path_does_not_lead_through_lists(way: Way, fresh: str) -> None:
+def test_a_path_does_not_go_through_lists(way: Way, fresh: str) -> None:
     metadata: dict[str, Any] = {
         "list": [{"b": 1}],
         "lists": [[{"b": 1}]],
@@ -325,7 +321,7 @@ def test_a_path_does_not_lead_through_lists(way: Way, fresh: str) -> None:
     assert found == {"object.b", "object.0"}
 
 
-def test_numbers_in_metadata_keep_their_value_and_their_kind(way: Way, fresh: str) -> None:
+def test_numbers_in_metadata_keep_their_value_and_type(way: Way, fresh: str) -> None:
     numbers = [
         0, -1, 2**53 + 1, 2**63 - 1, -(2**63), 0.1, 1.5, -1.5e-300, 1e22, 1e23,
         1.7976931348623157e308, 5e-324, 123456789012345680.5, 1e15, 1e16, 1e17, 12345678901234567,
@@ -336,7 +332,7 @@ def test_numbers_in_metadata_keep_their_value_and_their_kind(way: Way, fresh: st
         assert kept["metadata"]["numbers"] == numbers
 
 
-# Addresses that are uuids.
+# UUIDs.
 
 
 def test_a_message_is_found_by_its_uuid_in_either_case(way: Way, fresh: str) -> None:
@@ -349,13 +345,13 @@ def test_a_message_is_found_by_its_uuid_in_either_case(way: Way, fresh: str) -> 
     assert delete(way, MESSAGE, fresh, message["uuid"].upper())["subject_uuid"] == message["uuid"]
 
 
-def test_a_uuid_that_is_given_in_upper_case_is_the_same_uuid(way: Way, fresh: str) -> None:
+def test_a_uuid_in_upper_case_is_the_same_uuid(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     given = str(uuid.uuid4()).upper()
     [message] = append(way, fresh, {"content": "Hello", "uuid": given})
     assert message["uuid"] == given.lower()
     body = {"messages": [{"content": "again", "uuid": given.lower()}]}
-    assert refusal(way.request("POST", MESSAGES, fresh, json=body))[:2] == (409, "already_exists")
+    assert error_of(way.request("POST", MESSAGES, fresh, json=body))[:2] == (409, "already_exists")
     assert contents(way, fresh) == ["Hello"]
     assert [each["seq"] for each in append(way, fresh, {"content": "next"})] == [2]
 
@@ -367,7 +363,7 @@ def test_an_erasure_is_found_by_its_uuid_in_either_case(way: Way, fresh: str) ->
         assert way.request("GET", ERASURE, path).json == deleted
 
 
-NONSENSE = [
+INVALID_UUIDS = [
     "nonsense", "0", "-", "null", "%", "'", "0" * 32, "{00000000-0000-0000-0000-000000000000}",
     "00000000-0000-0000-0000-00000000000", "00000000-0000-0000-0000-0000000000000",
     "g0000000-0000-0000-0000-000000000000", " 00000000-0000-0000-0000-000000000000",
@@ -378,12 +374,12 @@ NONSENSE = [
 ]  # fmt: skip
 
 
-def test_there_is_nothing_under_what_is_no_uuid(way: Way, fresh: str) -> None:
+def test_an_invalid_uuid_is_not_found(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     append(way, fresh, {"content": "Hello"})
-    for nonsense in NONSENSE:
+    for invalid_uuid in INVALID_UUIDS:
         for method, body in (("GET", None), ("PATCH", {"content": "Hi"}), ("DELETE", None)):
-            answer = way.request(method, MESSAGE, fresh, nonsense, json=body)
-            assert refusal(answer) == NOT_FOUND, (method, nonsense)
-        assert refusal(way.request("GET", ERASURE, nonsense)) == NOT_FOUND, nonsense
+            reply = way.request(method, MESSAGE, fresh, invalid_uuid, json=body)
+            assert error_of(reply) == NOT_FOUND, (method, invalid_uuid)
+        assert error_of(way.request("GET", ERASURE, invalid_uuid)) == NOT_FOUND, invalid_uuid
     assert contents(way, fresh) == ["Hello"]

@@ -174,6 +174,30 @@ def test_a_symbolic_link_stays_one_and_its_target_is_written(tmp_path: Path) -> 
         assert len((tmp_path / target).read_text().splitlines()) == 3
 
 
+@pytest.mark.parametrize("before", [None, 0o600, 0o644])
+def test_an_export_is_readable_by_its_user_alone(tmp_path: Path, before: int | None) -> None:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        client.user.add(user_id="jane")
+    path = tmp_path / "users.jsonl"
+    if before is not None:
+        path.touch()
+        path.chmod(before)
+    export(tmp_path, "--output", "users.jsonl", "--database", "m.db")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("output", ["m.db", "other.db", "m.db.secret"])
+def test_an_export_never_overwrites_a_database_or_a_secret(tmp_path: Path, output: str) -> None:
+    for name in ("m.db", "other.db"):
+        with Userkeep.open(str(tmp_path / name)) as client:
+            client.user.add(user_id="jane")
+    before = (tmp_path / output).read_bytes()
+    result = userkeep("export", "--output", output, "--database", "m.db", folder=tmp_path)
+    assert result.returncode == 1
+    assert "It was not overwritten; name another file." in result.stderr
+    assert (tmp_path / output).read_bytes() == before
+
+
 # Invalid lines.
 
 

@@ -224,13 +224,13 @@ class SocketClient:
     """A client of a server on a local port; each request has its own connection."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
 
     def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Response:
         """Send one request; `more` are further fields of `Request`."""
         request = Request(method, target, body, **more)
         head = [b"%s %s HTTP/1.1" % (method.encode(), request.raw_target), b"connection: close"]
-        head += [b": ".join(pair) for pair in request.raw_headers(f"127.0.0.1:{self._port}")]
+        head += [b": ".join(pair) for pair in request.raw_headers(f"127.0.0.1:{self.port}")]
         pieces = [b"\r\n".join(head), b"\r\n\r\n"]
         if request.pieces is None:
             pieces.append(request.raw_body or b"")
@@ -241,7 +241,7 @@ class SocketClient:
 
     def send_bytes(self, pieces: Iterable[bytes], method: str = "GET") -> Response:
         """Send bytes and read the response, which may arrive before all of them are sent."""
-        with socket.create_connection(("127.0.0.1", self._port), timeout=_TIMEOUT_S) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_TIMEOUT_S) as connection:
             try:
                 for piece in pieces:
                     connection.sendall(piece)

@@ -76,6 +76,7 @@ class Request:
 
         Raises:
             TooLarge: the body has more than 5 MiB.
+            BadRequest: the client disconnected before the end of the body.
         """
         declared = self.headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
@@ -84,6 +85,9 @@ class Request:
         size, is_more = 0, True
         while is_more:
             message = await self._receive()
+            if message["type"] == "http.disconnect":
+                # Without its end, this is not what the client wanted to send.
+                raise BadRequest("The body is incomplete: the client disconnected.")
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             is_more = message.get("more_body", False)

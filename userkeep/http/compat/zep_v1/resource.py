@@ -55,6 +55,7 @@ class Resource:
         With `?purge=now`, an extension of Zep's API, return once the data is purged, but after five
         seconds at the latest.
         """
+        await request.body()  # nothing is deleted by a request that was cut off
         is_purge_requested = ("purge", "now") in request.query()
 
         def start(tx: Transaction) -> Erasure:

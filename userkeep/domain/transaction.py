@@ -1,6 +1,6 @@
 """What a service can do with a database: the only contract between services and engines."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from userkeep.domain.scope import Scope
@@ -34,11 +34,19 @@ class Transaction(Protocol):
         """
         ...
 
-    def in_scope(self, scope: Scope) -> "Transaction":
-        """Return this transaction, bound to a scope.
+    def bind(self, scope: Scope) -> None:
+        """Bind this transaction to a scope.
 
         Each of its queries then gets the scope's project as the value `project_id`, whatever else
         it is given, so that no query can name another project, or forget to name one.
+
+        Raises:
+            LookupError: it is bound to another project.
+        """
+        ...
+
+    def in_scope(self, scope: Scope) -> "Transaction":
+        """Return a view of this transaction that is bound to a scope, for work on many projects.
 
         Raises:
             LookupError: it is bound to another project.
@@ -70,7 +78,7 @@ class Transaction(Protocol):
         """Run a statement that returns no rows; return how many rows it changed."""
         ...
 
-    def execute_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
+    def execute_many(self, query: str, rows: Iterable[dict[str, Any]], /) -> int:
         """Run a statement for each row of values; return how many rows were changed in total."""
         ...
 
@@ -82,7 +90,7 @@ class Transaction(Protocol):
         """
         ...
 
-    def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
+    def defer_many(self, query: str, rows: Iterable[dict[str, Any]], /) -> None:
         """Run a statement for each row of values, as `defer` does."""
         ...
 
@@ -95,6 +103,7 @@ def scoped(scope: Scope, service: Callable[..., T], *args: Any, **values: Any) -
     """Return the operation that runs a service in a scope: `service(tx, *args, **values)`."""
 
     def operation(tx: Transaction) -> T:
-        return service(tx.in_scope(scope), *args, **values)
+        tx.bind(scope)
+        return service(tx, *args, **values)
 
     return operation

@@ -59,7 +59,9 @@ class Application(Router):
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        api = next(api for api in self._apis if api.serves(request.path))
+        for api in self._apis:
+            if api.serves(request.path):
+                break
         try:
             request.scope = self._access.admit(request)
             return await api.respond(request)

@@ -38,13 +38,19 @@ class BaseTransaction:
         """Return how long this operation has been running, in milliseconds."""
         return (perf_counter() - self._began) * 1000
 
+    def bind(self, scope: Scope) -> None:
+        self._check_scope(scope)
+        self._scope = scope
+
     def _check_scope(self, scope: Scope) -> None:
         if self._scope is not None and self._scope.project_id != scope.project_id:
             raise LookupError("This transaction is bound to another project.")
 
-    def _in_project(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-        """Return rows of values with the project that this transaction is bound to."""
+    def _in_project(self, rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        """Give rows of values the project that this transaction is bound to."""
         if self._scope is None:
             return rows
-        project_id = self._scope.project_id
-        return [{**row, "project_id": project_id} for row in rows]
+        rows = list(rows)
+        for row in rows:
+            row["project_id"] = self._scope.project_id
+        return rows

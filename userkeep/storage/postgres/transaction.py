@@ -53,10 +53,9 @@ class PostgresTransaction(BaseTransaction):
         return PostgresSearchIndex(self)
 
     def in_scope(self, scope: Scope) -> "PostgresTransaction":
-        """Return this transaction, bound to a scope."""
         self._check_scope(scope)
         bound = PostgresTransaction(self._connection, self._queries, self.now)
-        bound._scope = scope
+        bound.bind(scope)
         return bound
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
@@ -69,7 +68,7 @@ class PostgresTransaction(BaseTransaction):
     def execute(self, query: str, /, **values: Any) -> int:
         return self._connection.execute(*self._resolve(query, values))
 
-    def execute_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
+    def execute_many(self, query: str, rows: Iterable[dict[str, Any]], /) -> int:
         resolved, _ = self._resolve(query, {})
         return self._connection.execute_many(resolved, self._in_project(rows))
 
@@ -77,7 +76,7 @@ class PostgresTransaction(BaseTransaction):
         resolved, values = self._resolve(query, values)
         self._connection.defer(resolved, [values])
 
-    def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
+    def defer_many(self, query: str, rows: Iterable[dict[str, Any]], /) -> None:
         resolved, _ = self._resolve(query, {})
         self._connection.defer(resolved, self._in_project(rows))
 
@@ -105,12 +104,6 @@ class SingleStatement(PostgresTransaction):
     """
 
     _is_used = False
-
-    def in_scope(self, scope: Scope) -> "SingleStatement":
-        """Bind this transaction itself: a copy would not know about the first statement."""
-        self._check_scope(scope)
-        self._scope = scope
-        return self
 
     def _resolve(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         if self._is_used:

@@ -5,7 +5,7 @@ must be given an entry's terms again to remove it. They are made from the messag
 so an entry is removed before its message is changed or deleted.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -43,7 +43,7 @@ class _Transaction(Transaction, Protocol):
     """A transaction on SQLite; see SqliteTransaction."""
 
     def defer_to_commit(
-        self, query: str, rows: Iterable[Mapping[str, Any]], /, *, sort_key: int
+        self, query: str, rows: Iterable[dict[str, Any]], /, *, sort_key: int
     ) -> None: ...
 
     def flush(self) -> None: ...

@@ -58,7 +58,6 @@ class SqliteTransaction(BaseTransaction):
         return SqliteSearchIndex(self)
 
     def in_scope(self, scope: Scope) -> "SqliteTransaction":
-        """Return this transaction, bound to a scope."""
         self._check_scope(scope)
         return SqliteTransaction(self._cursor, self._queries, self.now, self._deferred, scope)
 
@@ -78,11 +77,11 @@ class SqliteTransaction(BaseTransaction):
         # There is no round trip to save.
         self._execute(query, values)
 
-    def defer_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> None:
+    def defer_many(self, query: str, rows: Iterable[dict[str, Any]], /) -> None:
         self._cursor.executemany(self._queries[query].text({}), self._in_project(rows))
 
     def defer_to_commit(
-        self, query: str, rows: Iterable[Mapping[str, Any]], /, *, sort_key: int
+        self, query: str, rows: Iterable[dict[str, Any]], /, *, sort_key: int
     ) -> None:
         """Run a statement once per row of values at the end of the transaction, or at `flush`.
 
@@ -95,7 +94,7 @@ class SqliteTransaction(BaseTransaction):
         """Run now what any operation has left for the end of the transaction."""
         self._deferred.flush(self._cursor)
 
-    def execute_many(self, query: str, rows: Iterable[Mapping[str, Any]], /) -> int:
+    def execute_many(self, query: str, rows: Iterable[dict[str, Any]], /) -> int:
         connection = self._cursor.connection
         before = connection.total_changes()
         self._cursor.executemany(self._queries[query].text({}), self._in_project(rows))

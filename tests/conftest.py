@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -46,6 +47,11 @@ _ORDER = (
     "tests/",
     "tests/residue/test_residue.py",  # each of its histories may run in any worker
 )
+
+# A shell starts what runs in the background with SIGINT ignored. So would be the commands that
+# tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The workers of a run must have the same names of tests, and some names contain the seed.
 os.environ["USERKEEP_TEST_SEED"] = str(SEED)

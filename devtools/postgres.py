@@ -119,14 +119,20 @@ class OwnPostgresServer(PostgresServer):
 
     It listens on a socket in that folder, which only this user and root can reach; with `tcp` on
     a free port of 127.0.0.1 instead, open to everybody on this machine. `settings` are
-    PostgreSQL's own, by name.
+    PostgreSQL's own, by name; `wal_segment_mib` is the size of a WAL file in MiB, 16 by default.
     """
 
     can_restart = True
     # Writes half as much as the default; its checkpoints are cheap without fsync.
     _strategy: ClassVar[LiteralString] = "STRATEGY FILE_COPY"
 
-    def __init__(self, *, tcp: bool = False, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        tcp: bool = False,
+        settings: Mapping[str, str] | None = None,
+        wal_segment_mib: int | None = None,
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="userkeep-pg-"))
         self._data = self._folder / "data"
         port = free_port() if tcp else 5432
@@ -140,6 +146,8 @@ class OwnPostgresServer(PostgresServer):
         }
         try:
             self._postgres = _initialized(self._data)
+            if wal_segment_mib is not None:
+                self._run_program("pg_resetwal", "--wal-segsize", str(wal_segment_mib))
             self._configure(SETTINGS | addresses | dict(settings or {}))
             self.start()
         except BaseException:
@@ -176,11 +184,13 @@ class OwnPostgresServer(PostgresServer):
                 file.write(f"{name} = '{quoted}'\n")
 
     def _pg_ctl(self, *arguments: str) -> None:
-        always = ("--pgdata", str(self._data), "--wait", "--timeout", str(STEP_S))
+        self._run_program("pg_ctl", *arguments, "--wait", "--timeout", str(STEP_S))
+
+    def _run_program(self, name: str, *arguments: str) -> None:
         # Its output goes to a file: a pipe could be held open by the server it starts.
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
-                [self._postgres.bin_path / "pg_ctl", *arguments, *always],
+                [self._postgres.bin_path / name, *arguments, "--pgdata", str(self._data)],
                 user=self._postgres.system_user,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
@@ -191,7 +201,7 @@ class OwnPostgresServer(PostgresServer):
             output.seek(0)
             if done.returncode:
                 raise AssertionError(
-                    f"pg_ctl {arguments[0]} failed: {output.read()}\n{self._end_of_log()}"
+                    f"{name} {arguments[0]} failed: {output.read()}\n{self._end_of_log()}"
                 )
 
     def _end_of_log(self) -> str:

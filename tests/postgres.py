@@ -17,6 +17,9 @@ from tests.logs import check_log
 from userkeep.storage.postgres import PostgresEngine
 from userkeep.storage.queries import load_queries
 
+# A verification reads all of the WAL, and a purge switches through the files kept for reuse.
+WAL = {"min_wal_size": "2MB", "max_wal_size": "16MB"}
+
 
 class OwnPostgresServer(postgres.OwnPostgresServer):
     """The same server, whose log is checked for personal data when it closes."""
@@ -30,7 +33,7 @@ class OwnPostgresServer(postgres.OwnPostgresServer):
 def postgres_server() -> PostgresServer:
     """Return the server of this run: started on first use, stopped with the process."""
     given = os.environ.get(GIVEN)
-    server = PostgresServer(given) if given else OwnPostgresServer()
+    server = PostgresServer(given) if given else OwnPostgresServer(settings=WAL, wal_segment_mib=1)
     atexit.register(server.close)
     return server
 

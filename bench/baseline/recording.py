@@ -139,10 +139,9 @@ class RecordingTransaction:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tx, name)
 
-    def in_scope(self, scope: Scope) -> "RecordingTransaction":
-        self._tx = self._tx.in_scope(scope)
+    def bind(self, scope: Scope) -> None:
+        self._tx.bind(scope)
         self._project = {"project_id": scope.project_id}
-        return self
 
     @property
     def search_index(self) -> Any:

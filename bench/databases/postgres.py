@@ -23,6 +23,7 @@ from bench.harness.requests import Size
 from bench.harness.servers import PRODUCT, PROGRAM, REPOSITORY, SECRET
 from devtools.postgres import GIVEN, OwnPostgresServer, PostgresServer
 from devtools.versions import postgres_version
+from userkeep import Userkeep
 
 _SETTINGS = {
     "fsync": "on",
@@ -139,8 +140,9 @@ class PostgresDatabases:
             )
             if done.returncode:
                 raise SystemExit(done.stderr.decode())
+            Userkeep.open(target, secret=SECRET).close()  # builds the index
             with psycopg.connect(target, autocommit=True) as connection:
-                connection.execute("VACUUM (ANALYZE)")
+                connection.execute("VACUUM (FULL, ANALYZE)")  # it left dead rows
             megabytes = self.bytes_of(target) >> 20
             print(f"  {perf_counter() - began:.0f} s, {megabytes:,} MiB", flush=True)
             self._made[source] = target

@@ -1,4 +1,4 @@
-"""Values on their way in and out: stored JSON, and times that may be absent."""
+"""Values of requests and responses: stored JSON, and times that may be absent."""
 
 from datetime import datetime
 from typing import Any

@@ -83,7 +83,7 @@ def interrupted_deletions(rules: Rules) -> Steps[list[Deletion]]:
 def release_leases(rules: Rules) -> Steps[None]:
     """Release the leases of a process that has ended.
 
-    Only for a database that no other process uses: there, whoever held a lease is gone.
+    Only for a database that no other process uses: there, every holder of a lease has ended.
     """
     for scope in (yield from project_scopes(rules)):
         yield Write(scoped(scope, erasures.release_leases))

@@ -12,7 +12,7 @@ from userkeep.storage.schema import columns_to_purge
 
 
 class Purge:
-    """One purge. `run` may take as long as copying the database does; `stop` ends it early."""
+    """One purge. `run` can take as long as copying the database; `stop` ends it early."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -20,11 +20,11 @@ class Purge:
         self._is_stopped = False
 
     def run(self) -> None:
-        """Purge all that is deleted or edited by now, to the end.
+        """Purge all data that was deleted or edited before.
 
         Raises:
-            Unavailable: another purge is under way, something is in the way (which is told of the
-                erasures too, as the problem), or it was stopped. Nothing is harmed; do it again.
+            Unavailable: another purge is running, something blocks it (which the erasures show as
+                `problem`), or it was stopped. It can be repeated without harm.
         """
         with self._compactor:
             status = self._engine.write(purges.begin)
@@ -38,7 +38,7 @@ class Purge:
             self._engine.write(partial(purges.end, purge_uuid=status.purge_uuid, skipped=skipped))
 
     def stop(self) -> None:
-        """Let `run` end soon, from any thread."""
+        """Make `run` end soon, from any thread."""
         self._is_stopped = True
         self._compactor.stop()
 

@@ -80,7 +80,7 @@ class Purger:
                 self._not_before_s = monotonic() + self._retry_s
                 self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S)
             except Exception:
-                # Whatever the error, deleted data must be purged: the schedule goes on.
+                # Whatever the error, deleted data must be purged: the schedule continues.
                 logger.exception("purge: retry in %.0f s", _LAST_RETRY_S)
                 self._not_before_s = monotonic() + _LAST_RETRY_S
             for waiter in waiters:

@@ -1,7 +1,7 @@
 """The languages that search knows: for each its stemmer, stop words and names of months.
 
-Stop words are the words of grammar: they are in nearly every message, so they do not tell messages
-apart. They are written here with their accents; the analyzer folds them.
+Stop words are the words of grammar: they are in nearly every message, so they do not
+distinguish messages. They are written here with their accents; the analyzer folds them.
 """
 
 import msgspec

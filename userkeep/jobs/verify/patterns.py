@@ -26,9 +26,9 @@ from userkeep.domain.search.analyzer import Analyzer, fold
 from userkeep.domain.search_terms import MIN_DIFFERENT_BYTES, MIN_SEARCH_TERM_BYTES
 
 Index = Literal["fts5", "gin", "tsvector"]
-"""How an engine keeps words: SQLite in pages of FTS5; PostgreSQL as the keys of a GIN index, and in
-the rows in values of type tsvector, where they stand side by side without a border (so there a word
-is found wherever its letters are: good for a word that nobody else would ever say)."""
+"""How an engine stores words: SQLite in pages of FTS5; PostgreSQL as the keys of a GIN index, and
+in the rows in values of type tsvector, side by side without a separator (so a word is found there
+wherever its letters are: only useful for a distinctive word)."""
 
 MIN_TAIL_BYTES = 6
 """The least that is looked for of a word whose beginning is left out.
@@ -265,7 +265,7 @@ def _in_fts5(word: str) -> Iterator[tuple[bytes, Encoding]]:
     """The first of a page is written whole after its length, all others as MIN_TAIL_BYTES says.
 
     Each begins with a `0`, which stands for the main index, and perhaps the `@` of names. So a word
-    is told from a longer one that begins like it, which another person may have said.
+    differs from a longer one with the same beginning, which another user may have written.
     """
     for mark in (b"0", b"0@"):
         term = mark + word.encode()

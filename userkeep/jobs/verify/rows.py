@@ -115,10 +115,10 @@ class RowSearch:
 
 
 class _Judge:
-    """Says of rows that bear an id or a uuid of the subject whether they are its own.
+    """Decide whether rows with an id or a uuid of the subject belong to it.
 
-    Somebody new may bear the id by now; what is theirs is no residue. A uuid, or the time at which
-    a row was made, tells them apart.
+    The id may be in use again; data of its new owner is no residue. A uuid, or the time at which a
+    row was created, distinguishes them.
     """
 
     def __init__(self, scope: Scope, request: VerificationRequest, found: Findings) -> None:

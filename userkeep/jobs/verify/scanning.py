@@ -1,7 +1,7 @@
-"""Looking for texts in the bytes of files, whoever wrote them and whether a database knows of them.
+"""Search for texts in the bytes of files, past the database.
 
-A file is read piece by piece: no snapshot is held, no lock is taken. What is moved within the files
-while they are read may be missed; and see jobs.verify.patterns for what is not found at all.
+A file is read piece by piece, without a snapshot and without a lock. Data that is moved within the
+files during the search can be missed; jobs.verify.patterns says what is not found at all.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,11 +57,13 @@ class Scanner:
             for pattern in self._meanings[found]:
                 yield offset, pattern
 
-    def scan(self, file: RawFile, go_on: Callable[[int], None] = lambda _: None) -> Iterator[Found]:
-        """Every place in a file, in no order.
+    def scan(
+        self, file: RawFile, progress: Callable[[int], None] = lambda _: None
+    ) -> Iterator[Found]:
+        """Find every occurrence in a file, in no order.
 
         Args:
-            go_on: is told how many bytes more were looked at; what it raises ends the scan.
+            progress: called with the bytes of each piece; what it raises ends the scan.
 
         Raises:
             OSError: the file cannot be read.
@@ -73,7 +75,7 @@ class Scanner:
                         yield Found(
                             file.name, begin + offset, pattern.search_term, pattern.encoding
                         )
-                go_on(len(data) - fresh)
+                progress(len(data) - fresh)
 
     def _pieces(self, reading: OpenFile) -> Iterator[tuple[int, int, bytes]]:
         """Pieces that overlap, so that each pattern is in one of them whole.

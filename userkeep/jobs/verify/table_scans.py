@@ -1,7 +1,7 @@
-"""Read every table from end to end, in search of what is left of somebody: made from the schema.
+"""Scans of every table with personal data, made from the schema.
 
 A scan continues in the order of a key, some rows at a time, each time in a read of its own. So it
-makes nobody wait, and holds no snapshot that would keep rows from being deleted.
+blocks no one, and holds no snapshot that would keep rows from being deleted.
 """
 
 from collections.abc import Iterable

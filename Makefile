@@ -15,10 +15,9 @@ ZEP_JS := .environments/zep-js
 unexport PYTHONDONTWRITEBYTECODE
 
 # Two workers, each with a PostgreSQL of its own. The tests of one way in, or of one file, run in one
-# of them, so that they share a server; the groups are handed out in the order of tests/conftest.py.
+# of them, so that they share a server: see tests/scheduling.py.
 WORKERS ?= 2
-PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder \
-  --durations 20 --durations-min 1
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --durations 20 --durations-min 1
 IN_FULL := USERKEEP_TEST_LONG=1
 CLIENTS = @$(MAKE) --no-print-directory --jobs $(WORKERS) --output-sync=target $(SUITES)
 

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -18,6 +19,7 @@ from tests.logs import log_capture, no_personal_data_in_logs  # noqa: F401 - fix
 from tests.long.counts import DONE, IS_FULL, SEED
 from tests.matrix import Cell
 from tests.postgres import migrated_database, postgres_server
+from tests.scheduling import GroupScheduling, rank_of
 from tests.typed_ways import embedded, embedded_async, sdk, sdk_async
 from tests.ways import Way, in_process, over_socket
 from userkeep.config import Settings
@@ -34,19 +36,6 @@ _MIN_FREE_BYTES = 2 * 1024**3
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MIN_FREE_BYTES:
     # The files of most tests are in memory; for the others see `tmp_path`.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
-
-_ORDER = (
-    "tests/conformance/",
-    "tests/long/",
-    "tests/storage/postgres/",
-    "tests/cli/",
-    "tests/compat/",
-    "tests/http/",
-    "tests/docs/",
-    "tests/residue/",
-    "tests/",
-    "tests/residue/test_residue.py",  # each of its histories may run in any worker
-)
 
 # A shell starts what runs in the background with SIGINT ignored. So would be the commands that
 # tests interrupt.
@@ -113,24 +102,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         }
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
-    items.sort(key=_rank)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: rank_of(item.nodeid))
 
 
-def _rank(item: pytest.Item) -> int:
-    """Return when to run a test: long groups come first, so that all workers end together."""
-    return _ORDER.index(max(filter(item.nodeid.startswith, _ORDER), key=len, default="tests/"))
-
-
-def _group(item: pytest.Item) -> str:
-    """Return the group of a test, which runs in one worker."""
-    if cell := matrix.cell_of(item):
-        return str(cell)
-    if "own_server" in getattr(item, "fixturenames", ()):
-        return "own_server"  # one worker starts that server, and kills it
-    return item.nodeid.partition("::")[0]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    """Give the tests of one way, or of one file, to one worker."""
+    return GroupScheduling(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -6,13 +6,13 @@ again.
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 
 from tests.long.counts import IS_FULL, SEED
 from tests.residue.runner import Runner
 
+FIRST = SEED * 1_000
 ON_SQLITE = 1_000 if IS_FULL else 16
 ON_POSTGRES = 125 if IS_FULL else 4
 
@@ -24,19 +24,11 @@ def runner() -> Iterator[Runner]:
         yield runner
 
 
-def seeds(count: int, group: str) -> list[Any]:
-    """Return the seeds of histories, which one worker runs if their group is the same."""
-    return [
-        pytest.param(seed, marks=pytest.mark.xdist_group(group.format(seed=seed)))
-        for seed in range(SEED * 1_000, SEED * 1_000 + count)
-    ]
-
-
-@pytest.mark.parametrize("seed", seeds(ON_POSTGRES, "histories on PostgreSQL"))
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ON_POSTGRES))
 def test_deleted_users_leave_no_residue_on_postgres(runner: Runner, seed: int) -> None:
     runner.run("postgres", seed)
 
 
-@pytest.mark.parametrize("seed", seeds(ON_SQLITE, "history {seed}"))
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ON_SQLITE))
 def test_deleted_users_leave_no_residue_on_sqlite(runner: Runner, seed: int) -> None:
     runner.run("sqlite", seed)

@@ -247,8 +247,8 @@ def test_a_search_that_takes_too_long_is_stopped_with_an_explanation(
         with pytest.raises(Unavailable) as stopped:
             await opened.read_async(lambda tx: search(tx, thorough), is_bounded=False)
         assert stopped.value.detail == (
-            "The search took longer than 0.1 s and was stopped. Narrow it by user_id, session_id "
-            "or email, or request fewer rows."
+            "This took longer than 0.1 s and was stopped. Use conditions that match less, or "
+            "request fewer rows."
         )
         found = await opened.read_async(search, is_bounded=False)
         assert len(found) == 1

@@ -66,6 +66,16 @@ class Transaction(Protocol):
         """Return how long this operation has been running, in milliseconds."""
         ...
 
+    def check_deadline(self) -> None:
+        """Go on, unless the time limit of this operation is over or its client has disconnected.
+
+        To be called in every loop whose length grows with what is stored.
+
+        Raises:
+            Unavailable: the operation must end.
+        """
+        ...
+
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         """Return the first row as `kind(*columns)`, or None if there is no row."""
         ...

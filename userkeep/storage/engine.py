@@ -55,9 +55,13 @@ class Engine(Protocol):
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         """Run a read from the event loop.
 
+        If the calling task is cancelled, a read that runs beside the loop ends soon and frees its
+        thread and its connection.
+
         Args:
             is_bounded: whether an index and a page of at most 100 rows bound it, so that it may run
-                on the loop itself. Any other runs beside the loop, within a time limit.
+                on the loop itself. Any other runs in a thread, Python and statements, within a time
+                limit (see domain.deadline).
         """
         ...
 

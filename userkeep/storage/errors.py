@@ -7,12 +7,6 @@ QUEUE_FULL = "Too many requests are waiting for the database; retry."
 PURGE_RUNNING = "Another purge of this database is running."
 PURGE_STOPPED = "The purge was stopped; it will start again later."
 
-# Searches of metadata have no index. They have a time limit instead.
-SEARCH_TIMEOUT = (
-    "The search took longer than {} s and was stopped. "
-    "Narrow it by user_id, session_id or email, or request fewer rows."
-)
-
 
 def as_future_exception(error: Exception) -> BaseException:
     """Return the error, or a replacement for one that a future rejects."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any
 
+from userkeep.domain.deadline import Deadline
 from userkeep.domain.scope import Scope
 from userkeep.domain.values.ids import new_uuid7
 from userkeep.domain.values.times import Instant
@@ -13,13 +14,18 @@ from userkeep.storage.queries import Query
 class BaseTransaction:
     """The queries, the clock, the uuids and the scope of one operation."""
 
-    __slots__ = ("_began", "_queries", "_scope", "now")
+    __slots__ = ("_began", "_deadline", "_queries", "_scope", "now")
 
     def __init__(
-        self, queries: Mapping[str, Query], now: Instant, scope: Scope | None = None
+        self,
+        queries: Mapping[str, Query],
+        now: Instant,
+        scope: Scope | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self._queries = queries
         self._scope = scope
+        self._deadline = deadline
         self._began = perf_counter()
         self.now = now
 
@@ -37,6 +43,10 @@ class BaseTransaction:
     def spent_ms(self) -> float:
         """Return how long this operation has been running, in milliseconds."""
         return (perf_counter() - self._began) * 1000
+
+    def check_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.check()
 
     def bind(self, scope: Scope) -> None:
         self._check_scope(scope)

@@ -169,7 +169,9 @@ def test_long_reads_have_their_own_time_limit(open_engine: OpenEngine) -> None:
 
     async def ask() -> None:
         began = monotonic()
-        with pytest.raises(Unavailable, match=r"search took longer than 0\.2 s") as stopped:
+        with pytest.raises(
+            Unavailable, match=r"took longer than 0\.2 s and was stopped"
+        ) as stopped:
             await engine.read_async(search(30), is_bounded=False)
         assert "Narrow it" in stopped.value.detail
         assert 0.2 <= monotonic() - began < 5
@@ -190,7 +192,7 @@ def test_waiting_for_a_connection_does_not_count_towards_the_time_limit(
         return await asyncio.gather(*reads, return_exceptions=True)
 
     *stopped, counted = asyncio.run(crowd())
-    assert all("search took longer" in str(each) for each in stopped)
+    assert all("took longer" in str(each) for each in stopped)
     assert counted == 1
 
 

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 import psycopg
 
+from userkeep.domain.deadline import TIME_LIMIT
 from userkeep.domain.errors import StorageError, UserkeepError
 from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.engine import Dialect, Files
-from userkeep.storage.errors import READ_ONLY, SEARCH_TIMEOUT
+from userkeep.storage.errors import READ_ONLY
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.postgres.compactor import PostgresCompactor
 from userkeep.storage.postgres.connection import Connection
@@ -96,7 +97,7 @@ class PostgresEngine:
             )
 
         self._pool = new_pool(pool_size, statement_limit_ms, _STATEMENT_TIMEOUT, has_pipeline=True)
-        self._long_read_pool = new_pool(LONG_READ_POOL_SIZE, read_limit_ms, SEARCH_TIMEOUT)
+        self._long_read_pool = new_pool(LONG_READ_POOL_SIZE, read_limit_ms, TIME_LIMIT)
 
     @property
     def dialect(self) -> Dialect:

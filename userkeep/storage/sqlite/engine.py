@@ -79,7 +79,11 @@ class SqliteEngine:
                 self._file_lock.release()
             raise
         self._readers = Readers(
-            lambda: connect(path, read_only=True), queries, gate, limit_ms=read_limit_ms
+            lambda: connect(path, read_only=True),
+            queries,
+            gate,
+            limit_ms=read_limit_ms,
+            queue_limit=queue_limit,
         )
 
     @property

@@ -32,6 +32,7 @@ from userkeep.storage.sqlite.readers import READER_THREADS, ReaderGate, Readers
 
 T = TypeVar("T")
 
+_QUEUE_LIMIT = 1_024
 _ATTEMPTS = 5
 _CHANGED = "Other processes opened and closed the database during every attempt to read it; retry."
 
@@ -147,6 +148,7 @@ class ReadOnlySqliteEngine:
             self._queries,
             ReaderGate(),
             limit_ms=self._read_limit_ms,
+            queue_limit=_QUEUE_LIMIT,
         )
 
 

@@ -9,16 +9,17 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, time_ns
+from time import time_ns
 from typing import TypeVar
 from weakref import WeakSet
 
 import apsw
 
+from userkeep.domain.deadline import Deadline
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Operation
 from userkeep.domain.values.times import Instant
-from userkeep.storage.errors import CLOSED, SEARCH_TIMEOUT
+from userkeep.storage.errors import CLOSED, QUEUE_FULL
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.connection import translate_error
 from userkeep.storage.sqlite.transaction import SqliteTransaction
@@ -26,6 +27,8 @@ from userkeep.storage.sqlite.transaction import SqliteTransaction
 T = TypeVar("T")
 
 READER_THREADS = 2
+_GATE_CHECK_S = 0.05
+_MAX_WAIT_S = 30.0
 _STEPS_BETWEEN_CHECKS = 20_000
 
 
@@ -49,9 +52,14 @@ class ReaderGate:
         """Let reads begin again."""
         self._open.set()
 
-    def wait(self) -> None:
-        """Wait until it is open."""
-        self._open.wait()
+    def wait(self, deadline: Deadline) -> None:
+        """Wait until it is open.
+
+        Raises:
+            Unavailable: the deadline is over.
+        """
+        while not self._open.wait(_GATE_CHECK_S):
+            deadline.check()
 
 
 class Readers:
@@ -64,22 +72,26 @@ class Readers:
         gate: ReaderGate,
         *,
         limit_ms: int,
+        queue_limit: int,
     ) -> None:
         self._connect = connect
         self._queries = queries
         self._gate = gate
-        self._limit_ms = limit_ms
+        self._limit_s = limit_ms / 1000
+        self._queue_limit = queue_limit
+        self._running: set[Deadline] = set()
         self._of_thread = threading.local()
         self._connections: WeakSet[apsw.Connection] = WeakSet()
         self._is_closed = False
         self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="userkeep-reader")
 
-    def read(self, operation: Operation[T]) -> T:
+    def read(self, operation: Operation[T], deadline: Deadline | None = None) -> T:
         """Run a read on the connection of this thread."""
         cursor = self._cursor()
         try:
             cursor.execute("BEGIN")
-            return operation(SqliteTransaction(cursor, self._queries, Instant(time_ns() // 1000)))
+            now = Instant(time_ns() // 1000)
+            return operation(SqliteTransaction(cursor, self._queries, now, deadline=deadline))
         except apsw.Error as error:
             translated = translate_error(error)
             if translated is None:
@@ -91,29 +103,51 @@ class Readers:
                 cursor.execute("COMMIT")
 
     async def read_in_thread(self, operation: Operation[T]) -> T:
-        """Run a read in a reader thread, within the time limit."""
+        """Run a read in a reader thread, within the time limit.
+
+        It waits for a thread for half a minute at most, which does not count.
+
+        Raises:
+            What the operation raises. Unavailable: too many reads wait, or the time is up.
+        """
         self._check_open()
+        if len(self._running) >= self._queue_limit:
+            raise Unavailable(QUEUE_FULL)
+        deadline = Deadline(_MAX_WAIT_S)
+        self._running.add(deadline)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self.read_within_limit, operation)
+        try:
+            return await loop.run_in_executor(self._threads, self._read_until, operation, deadline)
+        except asyncio.CancelledError:
+            deadline.cancel()
+            raise
+        finally:
+            self._running.discard(deadline)
 
     def read_within_limit(self, operation: Operation[T]) -> T:
         """Run a read on the connection of this thread, within the time limit."""
-        self._gate.wait()
+        return self._read_until(operation, Deadline())
+
+    def _read_until(self, operation: Operation[T], deadline: Deadline) -> T:
+        deadline.check()
+        deadline.restart(self._limit_s)
+        self._gate.wait(deadline)
         connection = self._cursor().connection
-        deadline = monotonic() + self._limit_ms / 1000
-        connection.set_progress_handler(lambda: monotonic() > deadline, _STEPS_BETWEEN_CHECKS)
+        connection.set_progress_handler(lambda: deadline.is_over, _STEPS_BETWEEN_CHECKS)
         try:
-            return self.read(operation)
+            return self.read(operation, deadline)
         except Unavailable as error:
-            if monotonic() <= deadline:
+            if not deadline.is_over:
                 raise
-            raise Unavailable(SEARCH_TIMEOUT.format(f"{self._limit_ms / 1000:g}")) from error
+            raise deadline.error() from error
         finally:
             connection.set_progress_handler(None)
 
     def close(self) -> None:
-        """Wait for running reads, then close every connection."""
+        """End running reads, then close every connection."""
         self._is_closed = True
+        for deadline in list(self._running):
+            deadline.cancel()
         self._threads.shutdown(wait=True, cancel_futures=True)
         for connection in list(self._connections):
             connection.close()

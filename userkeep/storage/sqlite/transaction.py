@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from userkeep.domain.deadline import Deadline
 from userkeep.domain.scope import Scope
 from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
@@ -47,10 +48,11 @@ class SqliteTransaction(BaseTransaction):
         now: Instant,
         deferred: DeferredWrites | None = None,
         scope: Scope | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self._cursor = cursor
         self._deferred = DeferredWrites() if deferred is None else deferred
-        super().__init__(queries, now, scope)
+        super().__init__(queries, now, scope, deadline)
 
     @property
     def search_index(self) -> SqliteSearchIndex:
@@ -59,7 +61,9 @@ class SqliteTransaction(BaseTransaction):
 
     def in_scope(self, scope: Scope) -> "SqliteTransaction":
         self._check_scope(scope)
-        return SqliteTransaction(self._cursor, self._queries, self.now, self._deferred, scope)
+        return SqliteTransaction(
+            self._cursor, self._queries, self.now, self._deferred, scope, self._deadline
+        )
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         # All rows are fetched, because an unfinished statement has not counted its changes.

@@ -1,5 +1,6 @@
 """The time limit of an operation, for what a database cannot interrupt: our own computation."""
 
+from math import inf
 from time import monotonic
 
 from userkeep.domain.errors import Unavailable
@@ -34,6 +35,11 @@ class Deadline:
             return True
         return self._ends_at_s is not None and monotonic() > self._ends_at_s
 
+    @property
+    def left_s(self) -> float:
+        """How many seconds are left: negative if it is over, infinite without a limit."""
+        return inf if self._ends_at_s is None else self._ends_at_s - monotonic()
+
     def restart(self, limit_s: float) -> None:
         """Begin a new time limit: the work has waited for its turn until now."""
         self._limit_s = limit_s
@@ -42,6 +48,7 @@ class Deadline:
     def cancel(self) -> None:
         """End the work soon, because its result is of no use; from any thread."""
         self._is_cancelled = True
+        self._ends_at_s = monotonic()
 
     def error(self) -> Unavailable:
         """Return the error for work that was ended."""

@@ -62,6 +62,9 @@ SELECT :value::text, pg_backend_pid()::text;
 -- name: setting
 SELECT current_setting(:name);
 
+-- name: statement_limit
+SELECT CAST(setting AS integer) FROM pg_settings WHERE name = 'statement_timeout';
+
 -- name: wait_at_gate
 SELECT count(*) FROM pg_advisory_xact_lock_shared(:gate);
 

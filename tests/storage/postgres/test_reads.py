@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -21,8 +21,9 @@ from tests.storage.postgres.notes import (
     wait_until_at_gate,
 )
 from userkeep.domain.errors import Unavailable
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import Operation, Transaction
 from userkeep.storage.postgres import PostgresEngine
+from userkeep.storage.postgres.engine import LONG_READ_POOL_SIZE
 
 
 def test_a_read_of_two_statements_sees_one_snapshot_during_concurrent_writes(
@@ -253,3 +254,154 @@ def test_a_large_write_is_sent_completely(engine: PostgresEngine) -> None:
 
     assert asyncio.run(engine.write_async(write)) == 20
     assert read_notes(engine) == texts
+
+
+def compute_for_ever(tx: Transaction) -> None:
+    while True:
+        tx.check_deadline()
+
+
+def search_again_and_again(tx: Transaction) -> None:
+    while True:
+        search(0.05)(tx)
+
+
+def search_for_ever(tx: Transaction) -> None:
+    search(3600)(tx)
+
+
+ENDLESS = [compute_for_ever, search_again_and_again, search_for_ever]
+
+
+def wait_until_nothing_runs(url: str) -> None:
+    ends = monotonic() + 10
+    while rows(url, _SLEEPING):
+        assert monotonic() < ends, "the server still runs the statement"
+        sleep(0.02)
+
+
+_SLEEPING = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
+    AND query LIKE '%pg_sleep($1)%'
+"""
+
+
+@pytest.mark.parametrize("operation", ENDLESS)
+def test_a_long_read_is_stopped_at_its_time_limit_whatever_it_does(
+    open_engine: OpenEngine, operation: Operation[None]
+) -> None:
+    engine = open_engine(read_limit_ms=200)
+
+    async def read() -> None:
+        with pytest.raises(Unavailable, match=r"took longer than 0\.2 s and was stopped"):
+            await engine.read_async(operation, is_bounded=False)
+        assert await engine.read_async(search(0), is_bounded=False) == 1
+
+    asyncio.run(read())
+
+
+@pytest.mark.parametrize("operation", ENDLESS)
+def test_a_long_read_ends_when_its_caller_is_cancelled(
+    open_engine: OpenEngine, url: str, operation: Operation[None]
+) -> None:
+    engine = open_engine(read_limit_ms=60_000)
+
+    async def leave() -> int | None:
+        for _ in range(2 * LONG_READ_POOL_SIZE):
+            reading = asyncio.create_task(engine.read_async(operation, is_bounded=False))
+            await asyncio.sleep(0.02)
+            reading.cancel()
+        return await engine.read_async(search(0), is_bounded=False)
+
+    assert asyncio.run(leave()) == 1
+    wait_until_nothing_runs(url)
+
+
+def test_a_long_read_that_still_waits_when_its_caller_is_cancelled_never_begins(
+    open_engine: OpenEngine,
+) -> None:
+    engine = open_engine(read_limit_ms=60_000)
+    begun: list[None] = []
+    may_end = threading.Event()
+
+    def block(tx: Transaction) -> int:
+        may_end.wait(10)
+        return search(0)(tx) or 0
+
+    async def leave() -> None:
+        blocking = [
+            asyncio.create_task(engine.read_async(block, is_bounded=False))
+            for _ in range(LONG_READ_POOL_SIZE)
+        ]
+        waiting = asyncio.create_task(
+            engine.read_async(lambda _tx: begun.append(None), is_bounded=False)
+        )
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        may_end.set()
+        assert await asyncio.gather(*blocking) == [1] * LONG_READ_POOL_SIZE
+        assert await engine.read_async(search(0), is_bounded=False) == 1
+
+    asyncio.run(leave())
+    assert begun == []
+
+
+@pytest.mark.parametrize("operation", ENDLESS)
+def test_closing_the_database_ends_long_reads(
+    open_engine: OpenEngine, url: str, operation: Operation[None]
+) -> None:
+    engine = open_engine(read_limit_ms=60_000)
+
+    async def close() -> None:
+        reading = asyncio.create_task(engine.read_async(operation, is_bounded=False))
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(engine.close)
+        with pytest.raises(Unavailable):
+            await reading
+
+    asyncio.run(close())
+    wait_until_nothing_runs(url)
+
+
+def test_only_short_reads_run_on_the_event_loop(engine: PostgresEngine) -> None:
+    def thread(tx: Transaction) -> int:
+        count(tx)
+        count(tx)
+        return threading.get_ident()
+
+    async def ask() -> tuple[int, int]:
+        return await engine.read_async(thread), await engine.read_async(thread, is_bounded=False)
+
+    short, long = asyncio.run(ask())
+    assert short == threading.get_ident()
+    assert long != threading.get_ident()
+
+
+def test_a_statement_of_a_long_read_may_take_what_is_left_of_its_time_limit(
+    open_engine: OpenEngine,
+) -> None:
+    engine = open_engine(read_limit_ms=9_000)
+
+    def limit_ms(tx: Transaction) -> int:
+        return tx.fetch_one("statement_limit", int) or 0
+
+    def limits(tx: Transaction) -> list[int]:
+        first = limit_ms(tx)
+        search(0.2)(tx)
+        return [first, limit_ms(tx)]
+
+    first, second = asyncio.run(engine.read_async(limits, is_bounded=False))
+    assert 0 < second <= first - 200 <= 8_800
+
+
+def test_too_many_long_reads_are_rejected(open_engine: OpenEngine) -> None:
+    engine = open_engine(read_limit_ms=300, queue_limit=3)
+
+    async def crowd() -> list[int | BaseException | None]:
+        reads = [engine.read_async(search(0.1), is_bounded=False) for _ in range(5)]
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    results = asyncio.run(crowd())
+    assert results[:3] == [1, 1, 1]
+    assert all("Too many requests" in str(each) for each in results[3:])

@@ -7,7 +7,9 @@ blocks: all waiting goes through the connection's `Waiter`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from math import ceil, inf
 from typing import Any, NamedTuple
 
 import psycopg
@@ -15,15 +17,23 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq.abc import PGconn, PGresult
 
+from userkeep.domain.deadline import Deadline
 from userkeep.storage.postgres.errors import ConnectionLostError, SqlError
 from userkeep.storage.postgres.server import connect, is_responding, server_version
-from userkeep.storage.postgres.statements import NO_PARAMETERS, RowLoader, Statement, parameters
-from userkeep.storage.postgres.waiter import Waiter, unresponsive
+from userkeep.storage.postgres.statements import (
+    NO_PARAMETERS,
+    RowLoader,
+    Statement,
+    parameters,
+    statement,
+)
+from userkeep.storage.postgres.waiter import StatementAbandonedError, Waiter, unresponsive
 
 _BEGIN_WRITE = Statement(b"BEGIN ISOLATION LEVEL READ COMMITTED", (), (), ())
 _BEGIN_READ = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", (), (), ())
 _COMMIT = Statement(b"COMMIT", (), (), ())
 _ROLLBACK = Statement(b"ROLLBACK", (), (), ())
+_LIMIT_STATEMENTS = statement("SELECT set_config('statement_timeout', :limit, false)")
 
 # synchronous_commit: a commit is durable before it is reported, whatever the server's default.
 # jit: compiling costs more than any of these statements.
@@ -36,6 +46,7 @@ WHERE current_setting('synchronous_commit') = 'off'
 """
 
 _IN_FAILED_TRANSACTION = "25P02"
+_CANCEL_TIMEOUT_S = 2.0
 _SUCCESS = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 _CLOSES_CONNECTION = frozenset(
     {
@@ -91,6 +102,7 @@ class Connection:
         self._is_in_transaction = False
         self._deferred: list[_Command] = []
         self._is_closed = False
+        self._deadline: Deadline | None = None
         # libpq closes the socket and forgets its number where it finds the connection broken.
         self._socket = self._pq.socket
         waiter.watch(self._socket, self._on_server_close, partial(probe, self._server_url(url)))
@@ -103,9 +115,19 @@ class Connection:
         """
         self._begin_with = _BEGIN_WRITE if to_write else _BEGIN_READ
 
+    def limit_to(self, deadline: Deadline) -> None:
+        """Give each statement from now on what is left of a deadline.
+
+        The server ends it then by itself, whatever this process does.
+        """
+        self._deadline = deadline
+
     def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement and return its rows."""
-        return self._row_loader.rows(self._run(_Command(statement, parameters(statement, values))))
+        result = self._run(_Command(statement, parameters(statement, values)))
+        if self._deadline is None:
+            return self._row_loader.rows(result)
+        return self._row_loader.rows_until(self._deadline.check, result)
 
     def execute(self, statement: Statement, values: Mapping[str, Any]) -> int:
         """Run a statement and return how many rows it changed."""
@@ -198,6 +220,8 @@ class Connection:
         return self._send(self._with_deferred([command]))[-1]
 
     def _with_deferred(self, commands: list[_Command]) -> list[_Command]:
+        if self._deadline is not None:
+            commands = [*_limited_to(self._deadline), *commands]
         if self._deferred:
             commands = [*self._deferred, *commands]
             self._deferred.clear()
@@ -291,6 +315,10 @@ class Connection:
             self.close()
 
     def _lost(self, error: psycopg.Error) -> ConnectionLostError:
+        if isinstance(error, StatementAbandonedError):
+            # The server would notice that the connection has ended only when it sends the result.
+            with suppress(psycopg.Error):
+                self._psycopg.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
         self.close()
         return ConnectionLostError(str(error))
 
@@ -304,6 +332,18 @@ class Connection:
             self.close()
             raise ConnectionLostError(message)
         raise SqlError(sqlstate, message)
+
+
+def _limited_to(deadline: Deadline) -> list[_Command]:
+    """Return the command that gives the next statement what is left of a deadline.
+
+    Raises:
+        Unavailable: nothing is left.
+    """
+    deadline.check()
+    left_s = deadline.left_s
+    limit_ms = 0 if left_s == inf else max(1, ceil(left_s * 1000))
+    return [_Command(_LIMIT_STATEMENTS, [b"%d" % limit_ms])]
 
 
 def _connect_with_settings(url: str, statement_limit_ms: int) -> psycopg.Connection[Any]:

@@ -1,4 +1,4 @@
-"""The PostgreSQL engine: a pool for short operations, and a small one for long reads.
+"""The PostgreSQL engine: a pool for short operations, and a few threads for long reads.
 
 On an event loop, reads of a single statement share one more connection: see PipelinedReader.
 """
@@ -22,6 +22,7 @@ from userkeep.storage.forks import ForkGuard
 from userkeep.storage.postgres.compactor import PostgresCompactor
 from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.files import files_of
+from userkeep.storage.postgres.long_reads import LongReads
 from userkeep.storage.postgres.migrations import check_is_migrated, migrate
 from userkeep.storage.postgres.pool import Pool
 from userkeep.storage.postgres.pooled_connection import Connector, PoolContext
@@ -64,7 +65,7 @@ class PostgresEngine:
             read_only: do not migrate the schema, and reject every write.
             queue_limit: how many operations may wait for a connection.
             statement_limit_ms: the time-out of a statement.
-            read_limit_ms: the time-out of a statement of a long read.
+            read_limit_ms: how long a long read may take, statements and Python.
 
         Raises:
             StorageError: the database cannot be reached or used, is another program's, or, if
@@ -85,19 +86,23 @@ class PostgresEngine:
         self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
         clock = Clock(last)
 
-        def new_pool(
-            size: int, limit_ms: int, timeout_message: str, *, has_pipeline: bool = False
-        ) -> Pool:
+        def new_context(limit_ms: int, timeout_message: str) -> PoolContext:
             connect = partial(Connection, url, statement_limit_ms=limit_ms)
             message = timeout_message.format(f"{limit_ms / 1000:g}")
-            context = PoolContext(Connector(connect), queries, clock, timeout_message=message)
-            connect_pipeline = connect if has_pipeline else None
-            return Pool(
-                context, size=size, queue_limit=queue_limit, connect_pipeline=connect_pipeline
-            )
+            return PoolContext(Connector(connect), queries, clock, timeout_message=message)
 
-        self._pool = new_pool(pool_size, statement_limit_ms, _STATEMENT_TIMEOUT, has_pipeline=True)
-        self._long_read_pool = new_pool(LONG_READ_POOL_SIZE, read_limit_ms, TIME_LIMIT)
+        self._pool = Pool(
+            new_context(statement_limit_ms, _STATEMENT_TIMEOUT),
+            size=pool_size,
+            queue_limit=queue_limit,
+            connect_pipeline=partial(Connection, url, statement_limit_ms=statement_limit_ms),
+        )
+        self._long_reads = LongReads(
+            new_context(read_limit_ms, TIME_LIMIT),
+            threads=LONG_READ_POOL_SIZE,
+            limit_ms=read_limit_ms,
+            queue_limit=queue_limit,
+        )
 
     @property
     def dialect(self) -> Dialect:
@@ -119,8 +124,9 @@ class PostgresEngine:
 
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         self._forks.check()
-        pool = self._pool if is_bounded else self._long_read_pool
-        return await pool.on_loop().submit(operation, is_write=False)
+        if not is_bounded:
+            return await self._long_reads.run(operation)
+        return await self._pool.on_loop().submit(operation, is_write=False)
 
     async def write_async(self, operation: Operation[T]) -> T:
         self._check_can_write()
@@ -147,7 +153,7 @@ class PostgresEngine:
         if not self._is_read_only:
             with suppress(UserkeepError):  # without the server, the time saved last must do
                 self.write(_save_clock)
-        self._long_read_pool.close()
+        self._long_reads.close()
         self._pool.close()
 
     def _check_can_write(self) -> None:

@@ -6,12 +6,14 @@ where it is handled.
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from time import monotonic, time_ns
 from typing import TypeVar
 
 import psycopg
 
+from userkeep.domain.deadline import Deadline
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Operation
 from userkeep.domain.values.times import Instant
@@ -156,10 +158,27 @@ class PooledConnection:
         Raises:
             What the operation raises. Unavailable: the database cannot run it now.
         """
-        attempt_once = self._write if is_write else self._read
+        return self._retry(partial(self._write if is_write else self._read, operation))
+
+    def read_until(self, deadline: Deadline, operation: Operation[T]) -> T:
+        """Run a read, with retries, all of it until a deadline.
+
+        Raises:
+            What the operation raises. Unavailable: the deadline is over, or the database cannot
+                run it now.
+        """
+
+        def read(connection: Connection) -> T:
+            deadline.check()
+            connection.limit_to(deadline)
+            return self._read(operation, connection, deadline)
+
+        return self._retry(read)
+
+    def _retry(self, attempt_once: Callable[[Connection], T]) -> T:
         for attempt in range(_MAX_ATTEMPTS):
             try:
-                return attempt_once(self._connected(), operation)
+                return attempt_once(self._connected())
             except (SqlError, ConnectionLostError) as error:
                 self._close_if_unusable(error)
                 if attempt + 1 == _MAX_ATTEMPTS or not _is_retryable(error):
@@ -179,7 +198,7 @@ class PooledConnection:
             self._connection = self._context.connector.connect(self._waiter)
         return self._connection
 
-    def _write(self, connection: Connection, operation: Operation[T]) -> T:
+    def _write(self, operation: Operation[T], connection: Connection) -> T:
         context = self._context
         connection.begin(to_write=True)
         try:
@@ -192,15 +211,17 @@ class PooledConnection:
         connection.commit()
         return value
 
-    def _read(self, connection: Connection, operation: Operation[T]) -> T:
+    def _read(
+        self, operation: Operation[T], connection: Connection, deadline: Deadline | None = None
+    ) -> T:
         # Most reads are a single statement, which needs no BEGIN and COMMIT.
         now, queries = Instant(time_ns() // 1000), self._context.queries
         try:
-            return operation(SingleStatement(connection, queries, now))
+            return operation(SingleStatement(connection, queries, now, deadline))
         except NeedsSnapshotError:
             connection.begin(to_write=False)
         try:
-            return operation(PostgresTransaction(connection, queries, now))
+            return operation(PostgresTransaction(connection, queries, now, deadline))
         finally:
             connection.rollback()
 

@@ -5,7 +5,7 @@ are sent in binary, as PostgreSQL stores them: microseconds since 2000. All resu
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ _LONG_NUMBER = re.compile(r"\d{19}")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
 _TIMESTAMPTZ_OID = 1184
 _ANY_TYPE_OID = 0
+_ROWS_BETWEEN_CHECKS = 32
 _EPOCH_2000 = from_datetime(datetime(2000, 1, 1, tzinfo=UTC))
 
 
@@ -103,6 +104,16 @@ class RowLoader:
         """Return all rows of a result."""
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
+
+    def rows_until(self, check: Callable[[], None], result: PGresult) -> Sequence[tuple[Any, ...]]:
+        """Return all rows of a result; `check` is called between them, and may raise."""
+        self._transformer.set_pgresult(result)
+        count, rows = result.ntuples, list[tuple[Any, ...]]()
+        for first in range(0, count, _ROWS_BETWEEN_CHECKS):
+            check()
+            last = min(first + _ROWS_BETWEEN_CHECKS, count)
+            rows += self._transformer.load_rows(first, last, tuple)
+        return rows
 
 
 class _BinaryLoader(Loader):

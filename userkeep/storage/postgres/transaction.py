@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import starmap
 from typing import Any, Protocol, TypeVar
 
+from userkeep.domain.deadline import Deadline
 from userkeep.domain.scope import Scope
 from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
@@ -42,10 +43,14 @@ class PostgresTransaction(BaseTransaction):
     """The queries of one operation, on one connection."""
 
     def __init__(
-        self, connection: StatementConnection, queries: Mapping[str, Query], now: Instant
+        self,
+        connection: StatementConnection,
+        queries: Mapping[str, Query],
+        now: Instant,
+        deadline: Deadline | None = None,
     ) -> None:
         self._connection = connection
-        super().__init__(queries, now)
+        super().__init__(queries, now, deadline=deadline)
 
     @property
     def search_index(self) -> PostgresSearchIndex:
@@ -54,7 +59,7 @@ class PostgresTransaction(BaseTransaction):
 
     def in_scope(self, scope: Scope) -> "PostgresTransaction":
         self._check_scope(scope)
-        bound = PostgresTransaction(self._connection, self._queries, self.now)
+        bound = PostgresTransaction(self._connection, self._queries, self.now, self._deadline)
         bound.bind(scope)
         return bound
 

@@ -20,6 +20,8 @@ import psycopg
 from greenlet import error as greenlet_error
 from greenlet import getcurrent, greenlet
 
+from userkeep.domain.deadline import Deadline
+
 
 class Closable(Protocol):
     """Something with a `close` method."""
@@ -33,6 +35,10 @@ C = TypeVar("C", bound=Closable)
 
 PROBE_AFTER_S = 0.5
 """A server that is silent for longer than this while we wait for it is probed."""
+
+
+_CHECK_DEADLINE_EVERY_S = 0.05
+_GRACE_S = 0.25
 
 
 class Waiter(Protocol):
@@ -104,6 +110,38 @@ class BlockingWaiter:
 
     def connect(self, connect: Callable[[], C]) -> C:
         return connect()
+
+
+class DeadlineWaiter(BlockingWaiter):
+    """Blocks the thread, until the deadline of the operation that runs is over.
+
+    A statement is abandoned a moment after that. Until then, the server normally ends it by its own
+    time-out, or a transaction is rolled back, and the connection stays usable.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deadline = Deadline()
+
+    def wait_ready(self, socket: int, *, to_write: bool) -> None:
+        ready = select.poll()
+        ready.register(socket, select.POLLIN | (select.POLLOUT if to_write else 0))
+        silent_s = 0.0
+        while True:
+            # Also if the server never stops to send.
+            if self.deadline.left_s < -_GRACE_S:
+                raise StatementAbandonedError
+            if ready.poll(_CHECK_DEADLINE_EVERY_S * 1000):
+                return
+            silent_s += _CHECK_DEADLINE_EVERY_S
+            if silent_s >= PROBE_AFTER_S:
+                silent_s = 0.0
+                if not self._probe():
+                    raise unresponsive()
+
+
+class StatementAbandonedError(psycopg.OperationalError):
+    """The result of a statement is not waited for any longer; the server must be told."""
 
 
 def is_readable(socket: int) -> bool:

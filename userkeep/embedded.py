@@ -21,7 +21,7 @@ from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
 from userkeep.domain.transaction import scoped
 from userkeep.handlers.calls import Call, ReplayedResponse, StartedJob
-from userkeep.handlers.table import HANDLERS
+from userkeep.handlers.table import HANDLERS, prepare
 from userkeep.instance import Instance, open_instance, open_instance_read_only
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
@@ -29,6 +29,8 @@ from userkeep.jobs.steps import Runner
 from userkeep.sdk.calls import SDKCall, decode_response
 
 _OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
+
+_INLINE_BYTES = 16 * 1024
 
 _encode = msgspec.json.Encoder().encode
 _DECODE_BODY = {
@@ -49,7 +51,7 @@ class EmbeddedTransport:
     def send(self, call: SDKCall) -> Any:
         """Perform a call and return its result."""
         self.check_is_open()
-        operation, native = call.operation, _native(call)
+        operation, native = call.operation, self.prepared(call)
         perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
         if operation.does == "read":
             return _value(call, self.opened.engine.read(perform))
@@ -58,6 +60,24 @@ class EmbeddedTransport:
             self._runner.run(result.job.steps())
             result = result.resource(result.job)
         return _value(call, result)
+
+    def prepared(self, call: SDKCall) -> Call:
+        """Parse a call as a server would, and compute what its handler needs.
+
+        Raises:
+            BadRequest, InvalidField, TooLarge: naming the field.
+        """
+        operation, rules = call.operation, self.opened.scope.rules
+        native = Call(ids=call.ids, if_revision=call.if_revision)
+        if operation.query is not None:
+            native.query = read_query(call.parameters, operation.query)
+        if operation.body is not None:
+            native.body = read_body(call.body or b"", _DECODE_BODY[operation.name])
+        if call.idempotency_key is not None:
+            native.idempotency_key = call.idempotency_key
+            request = _encode((operation.name, call.ids)) + (call.body or b"")
+            native.request_hash = rules.request_hash(request)
+        return prepare(operation.name, rules, native)
 
     def sleep(self, delay_s: float) -> None:
         """Wait in this thread."""
@@ -87,7 +107,8 @@ class AsyncEmbeddedTransport:
     """Performs calls on an open instance, for the tasks of any event loop.
 
     On asyncio, reads and writes use the engine's awaitable methods; elsewhere (trio), they run in
-    threads. Jobs always run in threads: one that has begun continues if its caller is cancelled.
+    threads. Calls with a large body always run in threads, so that nothing else on the loop waits.
+    So do jobs: one that has begun continues if its caller is cancelled.
     """
 
     def __init__(self, in_threads: EmbeddedTransport) -> None:
@@ -98,9 +119,10 @@ class AsyncEmbeddedTransport:
         """Perform a call and return its result."""
         self._in_threads.check_is_open()
         operation = call.operation
-        if operation.does == "job" or not _is_on_asyncio():
+        is_large = len(call.body or b"") > _INLINE_BYTES
+        if operation.does == "job" or is_large or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.send, call)
-        native = _native(call)
+        native = self._in_threads.prepared(call)
         perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
         if operation.does == "write":
             return _value(call, await self.opened.engine.write_async(perform))
@@ -172,24 +194,6 @@ def _is_on_asyncio() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _native(call: SDKCall) -> Call:
-    """Parse a call as a server would.
-
-    Raises:
-        BadRequest, InvalidField: naming the field.
-    """
-    operation = call.operation
-    native = Call(ids=call.ids, if_revision=call.if_revision)
-    if operation.query is not None:
-        native.query = read_query(call.parameters, operation.query)
-    if operation.body is not None:
-        native.body = read_body(call.body or b"", _DECODE_BODY[operation.name])
-    if call.idempotency_key is not None:
-        native.idempotency_key = call.idempotency_key
-        native.request = _encode((operation.name, call.ids)) + (call.body or b"")
-    return native
 
 
 def _value(call: SDKCall, result: Any) -> Any:

@@ -7,6 +7,7 @@ from userkeep.config import Settings
 from userkeep.http.access import AccessControl, is_loopback
 from userkeep.http.app import Application
 from userkeep.http.compat.zep_v1 import ZepV1API
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.native import NativeAPI
 from userkeep.http.pages import Pages
 from userkeep.instance import Instance
@@ -30,9 +31,10 @@ def make_application(
     """
     engine, scope = instance.engine, instance.scope
     worker = Worker(engine, scope.rules, timers)
-    apis = (ZepV1API(engine, worker), NativeAPI(engine, worker), Pages(engine))
+    compute = ComputeThreads()
+    apis = (ZepV1API(engine, worker, compute), NativeAPI(engine, worker, compute), Pages(engine))
     any_host = settings.insecure_no_auth and not is_loopback(settings.host)
-    return Application(apis, AccessControl(scope, any_host=any_host), worker)
+    return Application(apis, AccessControl(scope, any_host=any_host), worker, compute)
 
 
 def tune_interpreter() -> None:

@@ -15,9 +15,9 @@ import pytest
 from tests.conftest import fresh_settings
 from tests.deleting import advanced
 from tests.long.inspection import deadlocks, gaps, orphans
+from tests.prepared import prepared
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Gone
-from userkeep.domain.message import NewMessage
 from userkeep.domain.session import NewSession
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser, UserFields
@@ -95,7 +95,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
 
 APPEND: dict[str, Any] = {
     "session_id": "chat",
-    "new": [NewMessage(content="one"), NewMessage(content="two")],
+    "new": prepared("one", "two"),
     "may_create_session": True,
 }
 

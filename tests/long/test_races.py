@@ -22,10 +22,10 @@ from tests.conftest import fresh_settings
 from tests.deleting import advanced
 from tests.long.counts import IS_FULL, count, seeded_random
 from tests.long.inspection import Database, damage, deadlocks, gaps, orphans, rows
+from tests.prepared import prepared
 from userkeep.api.messages import AppendMessages
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
-from userkeep.domain.message import NewMessage
 from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession, SessionChange
 from userkeep.domain.transaction import scoped
@@ -107,10 +107,6 @@ def servers(
         assert deadlocks(settings.database_url) == 0
 
 
-def new_messages(content: str) -> list[NewMessage]:
-    return [NewMessage(content=content)]
-
-
 class Race:
     """The deletion of a user, and writes for the same user."""
 
@@ -185,7 +181,7 @@ class Race:
         return await self._write(
             messages.append,
             session_id=session_id,
-            new=new_messages(f"{self.user_id}: {content}"),
+            new=prepared(f"{self.user_id}: {content}"),
             user_id=user_id,
             may_create_session=True,
         )
@@ -194,9 +190,10 @@ class Race:
         """Append with an idempotency key, whose record must be deleted with the user, too."""
         call = Call(
             ids={"session_id": session_id},
-            body=AppendMessages(messages=new_messages("once"), user_id=self.user_id),
+            body=AppendMessages(messages=[], user_id=self.user_id),
+            prepared=prepared("once"),
             idempotency_key=f"{self.user_id} {session_id}",
-            request=b"once",
+            request_hash="once",
         )
         return await self._write(HANDLERS["messages.append"], "messages.append", call=call)
 
@@ -270,7 +267,7 @@ def append_until_rejected(
             servers.scope,
             messages.append,
             session_id=session_id,
-            new=new_messages(f"{session_id} {n}"),
+            new=prepared(f"{session_id} {n}"),
             may_create_session=True,
         )
         try:
@@ -321,7 +318,7 @@ def test_constant_writes_do_not_starve_a_deletion(servers: Servers) -> None:
             scope,
             messages.append,
             session_id=f"chat-{number}",
-            new=new_messages("for jane"),
+            new=prepared("for jane"),
             user_id="jane",
             may_create_session=True,
         )
@@ -359,7 +356,7 @@ def test_an_unfinished_deletion_keeps_a_session_with_a_reused_id(servers: Server
         of_user = advanced(engine, scope, of_user)
 
     created = engine.write(scoped(scope, sessions.add, new=NewSession(session_id="chat")))
-    contents = [*new_messages("one"), *new_messages("two"), *new_messages("three")]
+    contents = prepared("one", "two", "three")
     engine.write(scoped(scope, messages.append, "chat", contents, may_create_session=False))
     while not of_session.is_finished:
         of_session = advanced(engine, scope, of_session)

@@ -18,11 +18,11 @@ from tests.long.client import CONNECTION_LOST, Client
 from tests.long.conftest import Start
 from tests.long.counts import count, seeded_random
 from tests.long.inspection import damage, orphans, rows, running_erasures
+from tests.prepared import prepared
 from tests.serving import Server
 from userkeep.config import Settings
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import Gone, NotFound
-from userkeep.domain.message import NewMessage
 from userkeep.domain.session import NewSession
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.user import NewUser
@@ -74,9 +74,7 @@ def populate(instance: Instance) -> None:
             new = NewSession(session_id=f"{user_id}-{n}", user_id=user_id)
             write(scoped(scope, sessions.add, new=new))
             length = 0 if n == 0 else MESSAGES * n // sum(range(SESSIONS))
-            new_messages = [
-                NewMessage(content=f"{user_id} {n}: {number}") for number in range(length)
-            ]
+            new_messages = prepared(*[f"{user_id} {n}: {number}" for number in range(length)])
             append = partial(messages.append, session_id=f"{user_id}-{n}", may_create_session=False)
             write(scoped(scope, append, new=new_messages))
         write(scoped(scope, sessions.end, session_id=f"{user_id}-1"))

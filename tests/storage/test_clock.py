@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.prepared import prepared
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import add_note, run_in_one_group
 from userkeep.config import Settings
-from userkeep.domain.message import NewMessage
 from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession
 from userkeep.domain.transaction import Operation, Transaction
@@ -122,7 +122,7 @@ def change_jane(tx: Transaction) -> Instant:
 
 
 def say_something(tx: Transaction) -> Instant:
-    new = [NewMessage(content="Hello")]
+    new = prepared("Hello")
     return messages.append(tx.in_scope(SCOPE), "first", new, may_create_session=False)[0].created_at
 
 

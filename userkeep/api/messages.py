@@ -8,9 +8,7 @@ from msgspec import Meta
 from userkeep.api.common import FilteredList, JsonObject, Moment, Page
 from userkeep.api.erasures import DeleteQuery, Erasure
 from userkeep.api.operation import APIOperation
-from userkeep.domain.message import MessageChange, NewMessage, RoleType
-
-MAX_BATCH = 1000
+from userkeep.domain.message import MAX_BATCH, MessageChange, NewMessage, RoleType
 
 
 class Message(msgspec.Struct, kw_only=True):

@@ -10,8 +10,14 @@ import msgspec
 
 from userkeep.api.common import DatedList
 from userkeep.api.operation import APIOperation
-from userkeep.domain.errors import BadRequest, InvalidField, UserkeepError
-from userkeep.domain.values.json_text import find_half_surrogate, find_too_deep
+from userkeep.domain.errors import BadRequest, InvalidField, TooLarge, UserkeepError
+from userkeep.domain.values.json_text import (
+    MAX_VALUES,
+    TOO_MANY_VALUES,
+    find_half_surrogate,
+    find_too_deep,
+    has_more_values,
+)
 from userkeep.domain.values.metadata import MAX_DEPTH
 
 _REVISION = re.compile(r'"(\d{1,18})"')
@@ -59,11 +65,13 @@ def read_body(body: bytes, decode: Any) -> Any:
     """Return a JSON body, decoded by `decode` of a msgspec decoder.
 
     Raises:
-        BadRequest: it is not JSON.
+        BadRequest: it is not JSON. TooLarge: it has too many values.
         InvalidField: naming the invalid field.
     """
     if not body:
         raise BadRequest("A JSON body is required.")
+    if has_more_values(body, MAX_VALUES):
+        raise TooLarge(TOO_MANY_VALUES)
     try:
         return decode(body)
     except msgspec.ValidationError as error:

@@ -6,6 +6,14 @@ HTTP statuses of errors are in `http.errors`.
 
 from typing import ClassVar
 
+_LONGEST_DETAIL = 2_000
+_LONGEST_FIELD = 500
+
+
+def _short(text: str, limit: int) -> str:
+    """Cut a text that repeats what a client has sent, which may be megabytes."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
 
 class UserkeepError(Exception):
     """The request could not be performed."""
@@ -13,8 +21,8 @@ class UserkeepError(Exception):
     code: ClassVar[str] = "internal"
 
     def __init__(self, detail: str = "", *fields: str) -> None:
-        self.detail: str = detail or str(type(self).__doc__)
-        self.fields = fields
+        self.detail: str = _short(detail, _LONGEST_DETAIL) or str(type(self).__doc__)
+        self.fields = tuple(_short(field, _LONGEST_FIELD) for field in fields)
         super().__init__(self.detail)
 
 

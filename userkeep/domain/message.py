@@ -16,6 +16,8 @@ from userkeep.domain.values.times import EARLIEST, LATEST, Instant, from_datetim
 RoleType = Literal["norole", "system", "assistant", "user", "function", "tool"]
 ROLE_TYPES: tuple[str, ...] = get_args(RoleType)
 MAX_TOKEN_COUNT = 2**31 - 1
+MAX_BATCH = 1000
+"""How many messages one request appends."""
 
 _ROLE_TYPE_OF_ZEP_ROLE = {
     "user": "user",
@@ -82,29 +84,58 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     metadata: Metadata | None = None
     data: Raw | UnsetType = UNSET
 
-    def to_message(self, seq: int, uuid: str, now: Instant, field: str) -> Message:
-        """Check the fields, and return the message to store.
+    def checked(self, field: str) -> "CheckedMessage":
+        """Check the fields.
 
         Args:
-            seq: its number.
-            uuid, now: for a message without a uuid or a time.
             field: the path of the message in the request, such as `messages[3]`.
 
         Raises:
             InvalidField: naming the field, by its path.
         """
-        return Message(
-            seq=seq,
-            uuid=uuid if self.uuid is None else check_uuid(self.uuid, f"{field}.uuid"),
+        return CheckedMessage(
+            uuid=None if self.uuid is None else check_uuid(self.uuid, f"{field}.uuid"),
             role=check_name(self.role, f"{field}.role") or "",
             role_type=self.role_type,
             token_count=check_token_count(self.token_count, f"{field}.token_count"),
-            created_at=now
+            created_at=None
             if self.created_at is None
             else check_created_at(self.created_at, f"{field}.created_at"),
             metadata=encode_metadata(self.metadata, f"{field}.metadata"),
             content=check_content(self.content, f"{field}.content"),
             data=check_data(self.data, f"{field}.data"),
+        )
+
+
+class CheckedMessage(msgspec.Struct):
+    """A message to append, with the values to store; see Message."""
+
+    uuid: str | None
+    role: str
+    role_type: str
+    token_count: int | None
+    created_at: Instant | None
+    metadata: str | None
+    content: str
+    data: str | None
+
+    def to_message(self, seq: int, uuid: str, now: Instant) -> Message:
+        """Return the message to store.
+
+        Args:
+            seq: its number.
+            uuid, now: for a message without a uuid or a time.
+        """
+        return Message(
+            seq,
+            self.uuid or uuid,
+            self.role,
+            self.role_type,
+            self.token_count,
+            now if self.created_at is None else self.created_at,
+            self.metadata,
+            self.content,
+            self.data,
         )
 
 

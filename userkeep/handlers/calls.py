@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from userkeep.api.operation import APIOperation
+from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
 from userkeep.jobs.job import Job
 
@@ -18,7 +19,8 @@ class Call(msgspec.Struct, kw_only=True):
         query, body: values of the operation's types, or None if it has none.
         if_revision: the revision that an update expects.
         idempotency_key: the Idempotency-Key of a POST.
-        request: the request as bytes, to compare with other requests with the same key.
+        request_hash: the keyed hash of the request, to compare with others with the same key.
+        prepared: what the operation's `Prepare` made of the body.
     """
 
     ids: dict[str, str]
@@ -26,7 +28,8 @@ class Call(msgspec.Struct, kw_only=True):
     body: Any = None
     if_revision: int | None = None
     idempotency_key: str | None = None
-    request: bytes = b""
+    request_hash: str = ""
+    prepared: Any = None
 
     def is_bounded(self, operation: APIOperation) -> bool:
         """Return whether an index and a small page limit the work of this call."""
@@ -54,3 +57,7 @@ class StartedJob(msgspec.Struct):
 
 
 Handler = Callable[[Transaction, Call], Any]
+
+Prepare = Callable[[Rules, Call], Any]
+"""Computes, before the transaction, whatever takes longer the larger the body is: it would delay
+others in the writer's transaction. What it returns is `Call.prepared`."""

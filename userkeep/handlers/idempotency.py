@@ -43,11 +43,10 @@ class IdempotentHandler(Generic[T]):
         key = call.idempotency_key
         if key is None:
             return self._handle(tx, call)
-        request_hash = tx.scope.rules.request_hash(call.request)
-        known = idempotency.find(tx, key, request_hash)
+        known = idempotency.find(tx, key, call.request_hash)
         if known is not None:
             return ReplayedResponse(self._replayed(tx, call, known))
-        return self._perform(tx, call, key, request_hash)
+        return self._perform(tx, call, key, call.request_hash)
 
     def _perform(self, tx: Transaction, call: Call, key: str, request_hash: str) -> T:
         try:

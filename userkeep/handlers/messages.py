@@ -3,16 +3,24 @@
 from userkeep.api import messages as wire
 from userkeep.api.common import Page
 from userkeep.domain.message import Message
+from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.domain.values.times import to_datetime
-from userkeep.handlers.calls import Call, Handler, StartedJob
+from userkeep.handlers.calls import Call, Handler, Prepare, StartedJob
 from userkeep.handlers.erasures import started_deletion
 from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import metadata_filter, page_request, serialize_page
 from userkeep.handlers.values import raw_json
 from userkeep.services import erasures, messages
 from userkeep.services.idempotency import IdempotencyRecord
+from userkeep.services.messages import PreparedMessage
+
+
+def prepare_append(rules: Rules, call: Call) -> list[PreparedMessage]:
+    """Check messages to append, and make their index entries."""
+    body: wire.AppendMessages = call.body
+    return messages.prepare(rules.analyzer, body.messages)
 
 
 def append(tx: Transaction, call: Call) -> wire.Messages:
@@ -22,7 +30,7 @@ def append(tx: Transaction, call: Call) -> wire.Messages:
     appended = messages.append(
         tx,
         session_id,
-        body.messages,
+        call.prepared,
         user_id=body.user_id,
         may_create_session=body.user_id is not None,
     )
@@ -104,3 +112,5 @@ HANDLERS: dict[str, Handler] = {
     "messages.update": update,
     "messages.delete": delete,
 }
+
+PREPARE: dict[str, Prepare] = {"messages.append": prepare_append}

@@ -4,8 +4,9 @@ A handler that starts a job returns a StartedJob, which the caller then runs. Al
 is sent.
 """
 
+from userkeep.domain.scope import Rules
 from userkeep.handlers import erasures, memory, messages, search, sessions, users
-from userkeep.handlers.calls import Handler
+from userkeep.handlers.calls import Call, Handler, Prepare
 
 HANDLERS: dict[str, Handler] = {
     **users.HANDLERS,
@@ -15,3 +16,17 @@ HANDLERS: dict[str, Handler] = {
     **memory.HANDLERS,
     **erasures.HANDLERS,
 }
+
+_PREPARE: dict[str, Prepare] = {**messages.PREPARE}
+
+
+def prepare(operation_name: str, rules: Rules, call: Call) -> Call:
+    """Compute, before the transaction, what the handler of an operation needs; return the call.
+
+    Raises:
+        InvalidField: naming the field.
+    """
+    compute = _PREPARE.get(operation_name)
+    if compute is not None:
+        call.prepared = compute(rules, call)
+    return call

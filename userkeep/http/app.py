@@ -11,6 +11,7 @@ from starlette.types import Scope as AsgiScope
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.http.access import AccessControl
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.worker.worker import Worker
 
@@ -41,13 +42,20 @@ class Application(Router):
         apis: the APIs. The first that serves a path responds; the last serves every path.
         access: decides whether a request is admitted, and in which scope it runs.
         worker: runs jobs that outlive a request.
+        compute: threads that end with the application.
     """
 
-    def __init__(self, apis: Sequence[API], access: AccessControl, worker: Worker) -> None:
+    def __init__(
+        self,
+        apis: Sequence[API],
+        access: AccessControl,
+        worker: Worker,
+        compute: ComputeThreads,
+    ) -> None:
         self._apis = tuple(apis)
         self._access = access
         self._worker = worker
-        super().__init__(lifespan=_running(worker))
+        super().__init__(lifespan=_running(worker, compute))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Respond to a request, or start and stop."""
@@ -70,12 +78,13 @@ class Application(Router):
 
 
 def _running(
-    worker: Worker,
+    worker: Worker, compute: ComputeThreads
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_application: Any) -> AsyncIterator[None]:
         await worker.start()
         yield
         await worker.stop()
+        compute.close()
 
     return lifespan

@@ -12,10 +12,11 @@ from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.errors import NotFound, Unavailable, UserkeepError
-from userkeep.domain.transaction import scoped
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.values.ids import check_id
 from userkeep.handlers.calls import Call, Handler, ReplayedResponse, StartedJob
-from userkeep.handlers.table import HANDLERS
+from userkeep.handlers.table import HANDLERS, prepare
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.errors import FAULT, NO_SUCH_PATH, MethodNotAllowed
 from userkeep.http.requests import Request
 from userkeep.http.responses import RawHeaders, json_response, problem_response
@@ -32,9 +33,10 @@ Run = Coroutine[Any, Any, Job]
 class NativeAPI:
     """Serve `/v1/…`; errors are `application/problem+json` with a stable `code`."""
 
-    def __init__(self, engine: Engine, worker: Worker) -> None:
+    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
         self._engine = engine
         self._worker = worker
+        self._compute = compute
         self._routes: Routes[_Prepared] = Routes()
         for operation in OPERATIONS:
             self._routes.add(operation.method, operation.path, _Prepared(operation))
@@ -62,16 +64,16 @@ class NativeAPI:
         prepared = handlers.get(request.method)
         if prepared is None:
             return self._no_handler(handlers)
-        operation = prepared.operation
-        call = await prepared.call(request)
-        handle = scoped(request.scope, prepared.handle, call)
-        if operation.does == "read":
-            is_bounded = call.is_bounded(operation)
-            return _success(await self._engine.read_async(handle, is_bounded=is_bounded), operation)
-        result = await self._engine.write_async(handle)
+        body = b"" if prepared.is_plain_read else await request.body()
+        call = await self._compute.run(len(body), prepared.call, request, body)
+        if prepared.operation.does == "read":
+            respond = scoped(request.scope, prepared.respond, call)
+            is_bounded = call.is_bounded(prepared.operation)
+            return await self._engine.read_async(respond, is_bounded=is_bounded)
+        result = await self._engine.write_async(scoped(request.scope, prepared.handle, call))
         if isinstance(result, StartedJob):
             return await self._run(request, result)
-        return _success(result, operation)
+        return await self._compute.run(len(body), _success, result, prepared.operation)
 
     async def _run(self, request: Request, started: StartedJob) -> Response:
         run = self._worker.run(started.job)
@@ -99,9 +101,14 @@ class _Prepared:
         self.handle: Handler = HANDLERS[operation.name]
         self._decode_body = msgspec.json.Decoder(operation.body).decode if operation.body else None
         self._default_query = operation.query() if operation.query else None
+        self.is_plain_read = operation.does == "read" and operation.body is None
 
-    async def call(self, request: Request) -> Call:
-        """Return the call that a request makes.
+    def respond(self, tx: Transaction, call: Call) -> Response:
+        """Perform a read, and encode the response: a large one in the thread that reads."""
+        return _success(self.handle(tx, call), self.operation)
+
+    def call(self, request: Request, body: bytes) -> Call:
+        """Return the call that a request makes, prepared.
 
         Raises:
             BadRequest, InvalidField, TooLarge: with the name of the field.
@@ -111,18 +118,19 @@ class _Prepared:
         parameters = request.query()
         if parameters:
             call.query = read_query(parameters, operation.query)
-        if operation.does == "read" and not self._decode_body:
+        if self.is_plain_read:
             return call
         if b"if-match" in request.headers:
             call.if_revision = read_revision(request.header(b"if-match") or "", operation)
-        body = await request.body()
         if self._decode_body:
             call.body = read_body(body, self._decode_body)
         key = request.header(b"idempotency-key")
         if key is not None and operation.is_idempotent_by_key:
             call.idempotency_key = check_id(key, "Idempotency-Key")
-            call.request = b"\n".join((operation.name.encode(), request.path, body))
-        return call
+            name = operation.name.encode()
+            hashed = request.scope.rules.request_hash
+            call.request_hash = hashed(b"\n".join((name, request.path, body)))
+        return prepare(operation.name, request.scope.rules, call)
 
 
 def _success(result: Any, operation: APIOperation) -> Response:

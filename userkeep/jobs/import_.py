@@ -9,11 +9,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from userkeep.api.messages import MAX_BATCH, AppendMessages
+from userkeep.api.messages import AppendMessages
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
 from userkeep.domain.errors import AlreadyExists, NotFound
-from userkeep.domain.message import NewMessage
+from userkeep.domain.message import MAX_BATCH, NewMessage
 from userkeep.domain.session import NewSession
 from userkeep.domain.user import NewUser, UserFields
 from userkeep.jobs.jsonl import (

@@ -23,7 +23,6 @@ from userkeep.domain.message import NewMessage
 from userkeep.domain.user import NewUser
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Metadata, encode_metadata
-from userkeep.domain.values.times import EARLIEST
 
 FORMAT = 1
 LONGEST_LINE = 32 * 1024 * 1024
@@ -175,5 +174,4 @@ def _check_message(message: NewMessage) -> None:
         raise InvalidField(
             "message.uuid is missing; it identifies a message that exists already.", "message.uuid"
         )
-    stored = message.to_message(1, message.uuid, EARLIEST, "message")
-    message.uuid = stored.uuid  # in lower case, as the instance returns it
+    message.uuid = message.checked("message").uuid  # in lower case, as the instance returns it

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET
 
-from userkeep.api.messages import MAX_BATCH
 from userkeep.domain import message, session, user
 from userkeep.domain.errors import InvalidField
+from userkeep.domain.message import MAX_BATCH
 from userkeep.domain.values.metadata import MAX_DEPTH, check_json
 from userkeep.domain.values.text import check_is_utf8
 

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import UNSET
 
 from userkeep.domain.errors import RevisionMismatch
-from userkeep.domain.values.metadata import Merge, check_json, decode_metadata, encode_metadata
+from userkeep.domain.values.metadata import Merge, check_metadata, decode_metadata, encode_metadata
 
 
 def check_revision(current: int, expected: int | None) -> None:
@@ -26,5 +26,5 @@ def merge_metadata(stored: str | None, change: Any, merge: Merge) -> str | None:
         return stored
     if change is None:
         return None
-    check_json(change, "metadata")
+    check_metadata(change)
     return encode_metadata(merge(decode_metadata(stored), change))

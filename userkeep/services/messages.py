@@ -7,7 +7,8 @@ import msgspec
 from msgspec import UNSET
 
 from userkeep.domain.errors import AlreadyExists, Conflict, NotFound
-from userkeep.domain.message import Message, MessageChange, NewMessage
+from userkeep.domain.message import CheckedMessage, Message, MessageChange, NewMessage
+from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.entries import IndexEntry, make_entry
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
@@ -35,10 +36,35 @@ class _Added(NamedTuple):
     length: int
 
 
+class PreparedMessage(NamedTuple):
+    """A message to append: checked, with its index entry."""
+
+    message: CheckedMessage
+    entry: IndexEntry
+
+
+def prepare(analyzer: Analyzer, new: Sequence[NewMessage]) -> list[PreparedMessage]:
+    """Check messages to append, and make their index entries.
+
+    This takes longer than all else of an append, so it comes before the transaction, in which other
+    writers would wait for it.
+
+    Raises:
+        InvalidField: naming the field, by its path (`messages[3].content`).
+    """
+    return [
+        PreparedMessage(
+            message.checked(f"messages[{index}]"),
+            make_entry(analyzer, message.role, message.role_type, message.content),
+        )
+        for index, message in enumerate(new)
+    ]
+
+
 def append(
     tx: Transaction,
     session_id: str,
-    new: Sequence[NewMessage],
+    new: Sequence[PreparedMessage],
     *,
     user_id: str | None = None,
     may_create_session: bool,
@@ -47,7 +73,8 @@ def append(
 
     Args:
         session_id: the session.
-        new: the messages. Without any, the session is created or its `updated_at` is set.
+        new: the messages, from `prepare`. Without any, the session is created, or its
+            `updated_at` is set.
         user_id: the session's user, who is created if unknown, and becomes the owner of a session
             without one.
         may_create_session: whether a missing session is created.
@@ -55,25 +82,24 @@ def append(
     Raises:
         NotFound: there is no such session. Gone: it, or the user, is being or was deleted.
         Conflict: the session has ended, or has another owner. AlreadyExists: a uuid is used.
-        InvalidField: naming the field, by its path (`messages[3].content`).
+        InvalidField: `user_id` is invalid.
     """
     if user_id is not None:
         check_id(user_id, "user_id")
-    analyzer = tx.scope.rules.analyzer
-    entries = [make_entry(analyzer, each.role, each.role_type, each.content) for each in new]
-    added = _Added(len(new), sum(each.length for each in entries))
+    added = _Added(len(new), sum(each.entry.length for each in new))
     last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_create=may_create_session)
     first_seq = last_seq - len(new) + 1
     messages = [
-        message.to_message(first_seq + index, tx.new_uuid(), tx.now, f"messages[{index}]")
-        for index, message in enumerate(new)
+        each.message.to_message(seq, tx.new_uuid(), tx.now)
+        for seq, each in enumerate(new, first_seq)
     ]
     rows = [
-        _row(session_id, message, entry, search_scope)
-        for message, entry in zip(messages, entries, strict=True)
+        _row(session_id, message, each.entry, search_scope)
+        for message, each in zip(messages, new, strict=True)
     ]
-    _insert(tx, rows, may_exist=any(each.uuid for each in new))
-    tx.search_index.add(session_id, search_scope, list(enumerate(entries, first_seq)))
+    _insert(tx, rows, may_exist=any(each.message.uuid for each in new))
+    entries = [(seq, each.entry) for seq, each in enumerate(new, first_seq)]
+    tx.search_index.add(session_id, search_scope, entries)
     return messages
 
 

@@ -1,12 +1,49 @@
-"""Find what is wrong in a JSON text before it is parsed: too deep nesting, half surrogate pairs."""
+"""Find what is wrong in a JSON text before it is parsed: too many values, too deep nesting, half
+surrogate pairs.
+"""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+MAX_VALUES = 200_000
+"""How many values a request may have: texts, numbers, arrays, objects …"""
+
+TOO_MANY_VALUES = (
+    f"The body has more than {MAX_VALUES:,} JSON values. Split it into several requests."
+)
 
 _TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?|[\[\]{},]')
 _NAMED_PARTS = 3
+_CHUNK_BYTES = 64 * 1024
+_STRING = re.compile(rb'"[^"]*"')
+_NOT_STRUCTURAL = bytes(set(range(256)) - set(b'",[{'))
+
+
+def has_more_values(text: bytes, limit: int) -> bool:
+    """Return whether a JSON text has more than `limit` values, without parsing it.
+
+    It counts the commas, and the arrays and objects that begin, outside strings. It works in chunks
+    and stops at the limit, so that other threads can run between.
+    """
+    if len(text) <= limit or sum(map(text.count, (b",", b"[", b"{"))) <= limit:
+        return False
+    # Without escaped backslashes and quotes, each quote that is left begins or ends a string.
+    structure = text.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURAL)
+    count, is_in_string = 0, False
+    for start in range(0, len(structure), _CHUNK_BYTES):
+        chunk = structure[start : start + _CHUNK_BYTES]
+        if is_in_string:
+            chunk = b'"' + chunk
+        is_in_string = chunk.count(b'"') % 2 == 1
+        if is_in_string:
+            chunk += b'"'
+        outside = _STRING.sub(b"", chunk)
+        count += len(outside)
+        if count > limit:
+            return True
+    return False
 
 
 def find_too_deep(text: bytes, limit: int) -> str | None:
@@ -47,22 +84,27 @@ def find_half_surrogate(text: bytes) -> str | None:
     """Return the path (`messages[3].content`) of a text with half a surrogate pair, or None."""
     if b"\\u" not in text:
         return None
-    return _find_half_surrogate(json.loads(text), "")
+    path = _find_half_surrogate(json.loads(text))
+    return None if path is None else _path_text(path)
 
 
-def _find_half_surrogate(value: Any, path: str) -> str | None:
+def _find_half_surrogate(value: Any) -> list[str | int] | None:
+    """Return the keys and indexes of the path; made only once there is something at its end."""
     if isinstance(value, str):
-        return None if _is_text(value) else path
-    if isinstance(value, list):
-        children = ((f"{path}[{index}]", item) for index, item in enumerate(value))
-    elif isinstance(value, dict):
-        for key in value:
-            if not _is_text(key):
-                return path
-        children = ((f"{path}.{key}" if path else key, item) for key, item in value.items())
+        return None if _is_text(value) else []
+    if isinstance(value, dict):
+        if not all(map(_is_text, value)):
+            return []
+        children: Iterable[tuple[str | int, Any]] = value.items()
+    elif isinstance(value, list):
+        children = enumerate(value)
     else:
         return None
-    return next(filter(None, (_find_half_surrogate(item, child) for child, item in children)), None)
+    for place, child in children:
+        found = _find_half_surrogate(child)
+        if found is not None:
+            return [place, *found]
+    return None
 
 
 def _is_text(value: str) -> bool:

@@ -11,6 +11,7 @@ from userkeep.domain.values.text import check_characters
 
 MAX_METADATA_BYTES = 64 * 1024
 MAX_DEPTH = 64
+_LONGEST_KEY = 100
 _SMALLEST, _GREATEST = -(2**63), 2**63 - 1
 
 Metadata = dict[str, Any]
@@ -32,11 +33,23 @@ def encode_metadata(value: Metadata | None, field: str = "metadata") -> str | No
     """
     if value is None:
         return None
-    check_json(value, field)
-    text = encode_json(value)
-    if len(text) > MAX_METADATA_BYTES:
+    check_metadata(value, field)
+    return encode_json(value).decode()
+
+
+def check_metadata(value: Metadata, field: str = "metadata") -> None:
+    """Check metadata as `encode_metadata` does: its size first, because that is fast.
+
+    Raises:
+        InvalidField: naming the field, by its path.
+    """
+    try:
+        size_bytes = len(encode_json(value))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        size_bytes = 0  # the check below finds what cannot be encoded, and names it
+    if size_bytes > MAX_METADATA_BYTES:
         raise InvalidField(f"{field} is larger than 64 KiB.", field)
-    return text.decode()
+    check_json(value, field)
 
 
 def check_json(value: Any, field: str) -> None:
@@ -45,7 +58,11 @@ def check_json(value: Any, field: str) -> None:
     Raises:
         InvalidField: naming the field, by its path.
     """
-    _check(value, field, 1)
+    try:
+        _check(value, 1)
+    except _FaultError as fault:
+        path = fault.path_of(field)
+        raise InvalidField(f"{path} {fault}", path) from None
 
 
 def decode_metadata(stored: str | None) -> Metadata:
@@ -56,40 +73,75 @@ def decode_metadata(stored: str | None) -> Metadata:
     return value
 
 
-def _check(value: Any, field: str, depth: int) -> None:
+class _FaultError(Exception):
+    """What is wrong with a value, and where it is: from the value outwards."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.path: list[str] = []
+
+    def path_of(self, field: str) -> str:
+        return "".join([field, *reversed(self.path)])
+
+
+def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
-        check_characters(value, field)
+        _check_text(value)
     elif isinstance(value, dict | list):
         if depth > MAX_DEPTH:
-            raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
-        _check_items(value, field, depth)
+            raise _FaultError(f"is nested deeper than {MAX_DEPTH} levels.")
+        _check_items(value, depth)
     else:
-        _check_scalar(value, field)
+        _check_scalar(value)
 
 
-def _check_items(value: Metadata | list[Any], field: str, depth: int) -> None:
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            _check(item, f"{field}[{index}]", depth + 1)
-        return
-    for key, item in value.items():
+def _check_items(value: Metadata | list[Any], depth: int) -> None:
+    # The path is made only for a fault: a long key, repeated for each item below it, would take
+    # quadratic time.
+    place: Any = None
+    try:
+        if isinstance(value, list):
+            for place, item in enumerate(value):  # noqa: B007 - read when an item has a fault
+                _check(item, depth + 1)
+        else:
+            _check_keys(value)
+            for place, item in value.items():  # noqa: B007
+                _check(item, depth + 1)
+    except _FaultError as fault:
+        if place is not None:
+            fault.path.append(f"[{place}]" if isinstance(value, list) else f".{_short(place)}")
+        raise
+
+
+def _check_keys(value: Metadata) -> None:
+    for key in value:
         if not isinstance(key, str):
-            raise InvalidField(f"{field} has a key that is not text: {key!r}.", field)
-        check_characters(key, field)
-        _check(item, f"{field}.{key}", depth + 1)
+            raise _FaultError(f"has a key that is not text: {key!r}.")
+        _check_text(key)
 
 
-def _check_scalar(value: Any, field: str) -> None:
+def _check_text(value: str) -> None:
+    try:
+        check_characters(value, "")
+    except InvalidField as error:
+        raise _FaultError(error.detail.lstrip()) from None
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
+
+
+def _check_scalar(value: Any) -> None:
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, int):
         if not _SMALLEST <= value <= _GREATEST:
-            raise InvalidField(f"{field} is an integer of more than 64 bits.", field)
+            raise _FaultError("is an integer of more than 64 bits.")
     elif isinstance(value, float):
         if not isfinite(value):
-            raise InvalidField(f"{field} is not a finite number.", field)
+            raise _FaultError("is not a finite number.")
     else:
-        raise InvalidField(f"{field} is a {type(value).__name__}, which JSON cannot hold.", field)
+        raise _FaultError(f"is a {type(value).__name__}, which JSON cannot hold.")
 
 
 def merge_patch(target: Metadata, change: Metadata) -> Metadata:

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from userkeep.domain.errors import BadRequest
+from userkeep.domain.errors import BadRequest, TooLarge
+from userkeep.domain.values.json_text import MAX_VALUES, TOO_MANY_VALUES, has_more_values
 
 T = TypeVar("T")
 
@@ -52,9 +53,11 @@ class Fields:
         """Return an object."""
         return self._typed(name, dict)
 
-    def objects(self, name: str) -> "list[Fields]":
+    def objects(self, name: str, *, at_most: int) -> "list[Fields]":
         """Return a list of objects; empty if absent. A null in it is an object without fields."""
         items = self._typed(name, list) or []
+        if len(items) > at_most:
+            raise self._error(name, f"has {len(items):,} items, more than {at_most:,}; split it")
         return [
             self._item({} if item is None else item, f"{name}[{index}]")
             for index, item in enumerate(items)
@@ -120,7 +123,10 @@ def read_object(body: bytes) -> Fields:
 
     Raises:
         BadRequest: the body is empty, is not JSON, or starts with another value.
+        TooLarge: it has too many values.
     """
+    if has_more_values(body, MAX_VALUES):
+        raise TooLarge(TOO_MANY_VALUES)
     try:
         text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
         value, _end = _decoder.raw_decode(text)

@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from userkeep.domain.errors import BadRequest
-from userkeep.domain.values.filters import MAX_LEVELS, And, Node, Or
+from userkeep.domain.values.filters import MAX_GROUP, MAX_LEVELS, And, Node, Or
 from userkeep.domain.values.times import Instant, from_datetime
 from userkeep.http.compat.json_path.translator import HAS_METADATA, PathTranslator
 from userkeep.http.compat.lenient import Fields
+
+MAX_NODES = 1_000
 
 
 class MessageFilter(NamedTuple):
@@ -61,9 +63,14 @@ class _NodeReader:
 
     def __init__(self) -> None:
         self._paths = PathTranslator()
+        self._nodes_read = 0
 
     def read(self, fields: Fields, level: int) -> Node | None:
         """Return a node, or None if it is empty."""
+        self._nodes_read += 1
+        if self._nodes_read > MAX_NODES:
+            path = fields.path_of("")
+            raise BadRequest(f"{path} is one of more than {MAX_NODES:,} nodes of the filter", path)
         if level > MAX_LEVELS:
             path = fields.path_of("and")
             raise BadRequest(f"{path} is nested deeper than {MAX_LEVELS} levels", path)
@@ -79,7 +86,7 @@ class _NodeReader:
         return And(tuple(nodes)) if nodes else None
 
     def _nodes(self, fields: Fields, name: str, level: int) -> list[Node]:
-        inner = [self.read(each, level + 1) for each in fields.objects(name)]
+        inner = [self.read(each, level + 1) for each in fields.objects(name, at_most=MAX_GROUP)]
         return [each for each in inner if each is not None]
 
 

@@ -77,10 +77,11 @@ class PathTranslator:
         Raises:
             BadRequest: with the field, and the position or the unsupported syntax.
         """
-        expression = parse(text, field)
         self._field = field
+        expression = parse(text, field)
         if not isinstance(expression, Path):
             # A condition or a constant returns an item, even if that is `false`.
+            self._count()
             return HAS_METADATA
         return self._any(expression.steps, _ROOT, self._exists)
 

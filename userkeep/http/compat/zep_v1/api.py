@@ -21,6 +21,7 @@ from userkeep.http.compat.zep_v1.memory import Memory
 from userkeep.http.compat.zep_v1.search import Search
 from userkeep.http.compat.zep_v1.sessions import Sessions
 from userkeep.http.compat.zep_v1.users import Users
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.errors import FAULT, retry_after, status_of
 from userkeep.http.requests import Request
 from userkeep.http.responses import TEXT, RawResponse
@@ -59,14 +60,10 @@ _UNSUPPORTED_PATHS = (
 class ZepV1API:
     """Serve `/api/v1/…` like Zep 0.27.2, except for its defects."""
 
-    def __init__(self, engine: Engine, worker: Worker) -> None:
+    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
         self._routes: Routes[Handler] = Routes()
-        for resource in (
-            Users(engine, worker),
-            Sessions(engine),
-            Memory(engine, worker),
-            Search(engine),
-        ):
+        for resource_type in (Users, Sessions, Memory, Search):
+            resource = resource_type(engine, worker, compute)
             for (method, path), handler in resource.handlers.items():
                 self._routes.add(method, path, handler)
         for path in _UNSUPPORTED_PATHS:

@@ -6,29 +6,39 @@ from typing import Any
 from starlette.responses import Response, StreamingResponse
 
 from userkeep.domain.errors import BadRequest, Gone, NotFound
-from userkeep.domain.message import Message, MessageChange, NewMessage, role_type_of
+from userkeep.domain.message import (
+    Message,
+    MessageChange,
+    NewMessage,
+    role_type_of,
+)
+from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_keeping_nulls
-from userkeep.http.compat.lenient import MAX_INT64, Fields, query_integer, read_object
+from userkeep.http.compat.lenient import MAX_INT64, Fields, query_integer
 from userkeep.http.compat.zep_v1.lists import BATCH_SIZE, MAX_BOUNDED, encode_json
 from userkeep.http.compat.zep_v1.resource import Resource
 from userkeep.http.compat.zep_v1.serializers import serialize_memory, serialize_message
 from userkeep.http.compat.zep_v1.sessions import metadata_change
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
 from userkeep.services import erasures, memory, messages, sessions
+from userkeep.services.messages import PreparedMessage
 from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
 
 _LIMIT_IF_INVALID = 100
 
+# Zep has no limit. Of this many, the writes of others wait a fifth of a second.
+_MAX_BATCH = 5_000
+
 
 class Memory(Resource):
     """`/sessions/{id}/memory` and `/sessions/{id}/messages…`"""
 
-    def __init__(self, engine: Engine, worker: Worker) -> None:
-        super().__init__(engine)
-        self._worker = worker
+    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
+        super().__init__(engine, worker, compute)
         self.handlers = {
             ("GET", "/sessions/{session_id}/memory"): self.get,
             ("POST", "/sessions/{session_id}/memory"): self.append,
@@ -44,24 +54,20 @@ class Memory(Resource):
         if last < 0:
             raise BadRequest("lastn cannot be negative", "lastn")
         try:
-            newest = await self.read(
+            return await self.read_json(
                 request,
                 memory.get,
                 await self.session_id(request),
                 last=last or None,
+                serialize=serialize_memory,
                 is_bounded=last <= MAX_BOUNDED,
             )
         except (NotFound, Gone):
-            newest = []
-        return json_response(serialize_memory(newest))
+            return json_response(serialize_memory([]))
 
     async def append(self, request: Request) -> Response:
         """Append messages. An unknown session is created, unless it was deleted with its user."""
-        fields = read_object(await request.body())
-        fields.object("metadata")
-        if summary := fields.object("summary"):
-            _check_ignored(Fields(summary, "summary"))
-        new = [_new_message(each) for each in fields.objects("messages")]
+        new = await self.parse(request, _new_messages, request.scope.rules.analyzer)
         await self.write(
             request,
             messages.append,
@@ -74,7 +80,7 @@ class Memory(Resource):
     async def delete(self, request: Request) -> Response:
         """Delete a session and its messages."""
         session_id = await self.session_id(request)
-        return await self.delete_subject(request, self._worker, erasures.begin_session, session_id)
+        return await self.delete_subject(request, erasures.begin_session, session_id)
 
     async def list_messages(self, request: Request) -> Response:
         """Return a page of messages, oldest first; `cursor` is the page number, from 1."""
@@ -106,14 +112,13 @@ class Memory(Resource):
 
     async def update_message(self, request: Request) -> Response:
         """Merge the metadata of a message; its other fields do not change."""
-        fields = read_object(await request.body())
-        _check_ignored(fields)
+        change = await self.parse(request, _change)
         message = await self.write(
             request,
             messages.update,
             await self.session_id(request),
             uuid=_uuid(request),
-            change=MessageChange(metadata=metadata_change(fields.object("metadata"))),
+            change=change,
             merge=merge_keeping_nulls,
         )
         return json_response(serialize_message(message))
@@ -150,6 +155,19 @@ def _message_page(request: Request) -> tuple[int, int]:
     except BadRequest:
         return _LIMIT_IF_INVALID, 1
     return max(limit, 0), max(page, 1)
+
+
+def _new_messages(fields: Fields, analyzer: Analyzer) -> list[PreparedMessage]:
+    fields.object("metadata")
+    if summary := fields.object("summary"):
+        _check_ignored(Fields(summary, "summary"))
+    new = fields.objects("messages", at_most=_MAX_BATCH)
+    return messages.prepare(analyzer, [_new_message(each) for each in new])
+
+
+def _change(fields: Fields) -> MessageChange:
+    _check_ignored(fields)
+    return MessageChange(metadata=metadata_change(fields.object("metadata")))
 
 
 def _new_message(fields: Fields) -> NewMessage:

@@ -8,8 +8,11 @@ from starlette.responses import Response
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.transaction import Transaction, scoped
+from userkeep.http.compat.lenient import read_object
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
-from userkeep.http.responses import text_response
+from userkeep.http.responses import json_response, text_response
+from userkeep.http.routing import Handler
 from userkeep.jobs.deletion import Deletion
 from userkeep.services import purges, sessions, users
 from userkeep.storage.engine import Engine
@@ -20,10 +23,27 @@ Find = Callable[[Transaction, str], Any]
 
 
 class Resource:
-    """The routes of one resource."""
+    """The routes of one resource.
 
-    def __init__(self, engine: Engine) -> None:
+    Attributes:
+        handlers: by method and path.
+    """
+
+    handlers: dict[tuple[str, str], Handler]
+
+    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
         self._engine = engine
+        self._worker = worker
+        self._compute = compute
+
+    async def parse(self, request: Request, read: Callable[..., T], *args: object) -> T:
+        """Return `read(fields, *args)` of the fields of the body; of a large one, in a thread."""
+        body = await request.body()
+
+        def parse() -> T:
+            return read(read_object(body), *args)
+
+        return await self._compute.run(len(body), parse)
 
     async def read(
         self,
@@ -37,6 +57,22 @@ class Resource:
         operation = scoped(request.scope, service, *ids, **values)
         return await self._engine.read_async(operation, is_bounded=is_bounded)
 
+    async def read_json(
+        self,
+        request: Request,
+        service: Callable[..., T],
+        *ids: str,
+        serialize: Callable[[T], Any],
+        is_bounded: bool = True,
+        **values: Any,
+    ) -> Response:
+        """Return what a service reads as JSON, encoded where it is read."""
+
+        def respond(tx: Transaction) -> Response:
+            return json_response(serialize(service(tx, *ids, **values)))
+
+        return await self.read(request, respond, is_bounded=is_bounded)
+
     async def write(
         self, request: Request, service: Callable[..., T], *ids: str, **values: Any
     ) -> T:
@@ -46,7 +82,6 @@ class Resource:
     async def delete_subject(
         self,
         request: Request,
-        worker: Worker,
         begin: Callable[[Transaction, str], Erasure],
         id_: str,
     ) -> Response:
@@ -62,7 +97,7 @@ class Resource:
             erasure = begin(tx, id_)
             return purges.request(tx, erasure.uuid) if is_purge_requested else erasure
 
-        await worker.run(Deletion(request.scope, await self.write(request, start)))
+        await self._worker.run(Deletion(request.scope, await self.write(request, start)))
         return text_response("OK")
 
     async def user_id(self, request: Request) -> str:

@@ -6,14 +6,16 @@ from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.values.paging import MAX_LIMIT
-from userkeep.http.compat.lenient import Fields, query_integer, read_object
+from userkeep.http.compat.lenient import Fields, query_integer
 from userkeep.http.compat.message_filter import read_message_filter
 from userkeep.http.compat.zep_v1.resource import Resource
-from userkeep.http.compat.zep_v1.serializers import serialize_hit
+from userkeep.http.compat.zep_v1.serializers import ZepHit, serialize_hit
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response
 from userkeep.services import search
 from userkeep.storage.engine import Engine
+from userkeep.worker.worker import Worker
 
 _DEFAULT_LIMIT = 10
 _SUMMARY, _SCOPES = "summary", {"messages", "summary"}
@@ -23,8 +25,8 @@ _MMR = "mmr"
 class Search(Resource):
     """`/sessions/{id}/search`"""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
+        super().__init__(engine, worker, compute)
         self.handlers = {("POST", "/sessions/{session_id}/search"): self.find}
 
     async def find(self, request: Request) -> Response:
@@ -32,16 +34,16 @@ class Search(Resource):
 
         An unknown session has no matches.
         """
-        fields = read_object(await request.body())
-        is_message_search = _is_message_search(fields)
-        wanted = _search_request(fields, await self.session_id(request), _limit(request))
-        if not is_message_search:
+        session_id = await self.session_id(request)
+        wanted = await self.parse(request, _search_request, session_id, _limit(request))
+        if wanted is None:
             return json_response([])  # there are no summaries yet
         try:
-            hits = await self.read(request, search.find, search=wanted, is_bounded=False)
+            return await self.read_json(
+                request, search.find, search=wanted, serialize=_serialize, is_bounded=False
+            )
         except (NotFound, Gone):
-            hits = []
-        return json_response([serialize_hit(hit) for hit in hits])
+            return json_response([])
 
 
 def _is_message_search(fields: Fields) -> bool:
@@ -57,7 +59,18 @@ def _limit(request: Request) -> int:
     return min(limit, MAX_LIMIT) if limit > 0 else MAX_LIMIT
 
 
-def _search_request(fields: Fields, session_id: str, limit: int) -> search.SearchRequest:
+def _serialize(hits: list[search.Hit]) -> list[ZepHit]:
+    return [serialize_hit(hit) for hit in hits]
+
+
+def _search_request(fields: Fields, session_id: str, limit: int) -> search.SearchRequest | None:
+    """Return what to search for; None for a search in summaries."""
+    is_message_search = _is_message_search(fields)
+    wanted = _message_search(fields, session_id, limit)
+    return wanted if is_message_search else None
+
+
+def _message_search(fields: Fields, session_id: str, limit: int) -> search.SearchRequest:
     text, metadata = fields.text("text"), fields.object("metadata")
     # Maximal marginal relevance compares vectors. There are none, so the order is by relevance.
     is_mmr = fields.text("search_type") == _MMR

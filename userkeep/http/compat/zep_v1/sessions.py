@@ -6,21 +6,23 @@ from starlette.responses import Response
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.session import NewSession, SessionChange
 from userkeep.domain.values.metadata import Metadata, merge_keeping_nulls
-from userkeep.http.compat.lenient import read_object
+from userkeep.http.compat.lenient import Fields
 from userkeep.http.compat.zep_v1.lists import PagedList
 from userkeep.http.compat.zep_v1.resource import Resource
 from userkeep.http.compat.zep_v1.serializers import serialize_session
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response
 from userkeep.services import sessions
 from userkeep.storage.engine import Engine
+from userkeep.worker.worker import Worker
 
 
 class Sessions(Resource):
     """`/sessions…`, without their messages."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
+        super().__init__(engine, worker, compute)
         self._list = PagedList(
             engine,
             "sessions",
@@ -37,12 +39,7 @@ class Sessions(Resource):
 
     async def add(self, request: Request) -> Response:
         """Create a session: 201. An unknown user is a bad request: 400."""
-        fields = read_object(await request.body())
-        new = NewSession(
-            session_id=fields.text("session_id") or "",
-            user_id=fields.text("user_id"),
-            metadata=fields.object("metadata"),
-        )
+        new = await self.parse(request, _new_session)
         try:
             session = await self.write(request, sessions.add, new=new)
         except (Gone, NotFound) as error:
@@ -56,15 +53,27 @@ class Sessions(Resource):
 
     async def update(self, request: Request) -> Response:
         """Merge metadata and ignore all other fields. Without metadata, only update the time."""
-        fields = read_object(await request.body())
+        change = await self.parse(request, _change)
         session = await self.write(
             request,
             sessions.update,
             await self.session_id(request),
-            change=SessionChange(metadata=metadata_change(fields.object("metadata"))),
+            change=change,
             merge=merge_keeping_nulls,
         )
         return json_response(serialize_session(session, session.number))
+
+
+def _new_session(fields: Fields) -> NewSession:
+    return NewSession(
+        session_id=fields.text("session_id") or "",
+        user_id=fields.text("user_id"),
+        metadata=fields.object("metadata"),
+    )
+
+
+def _change(fields: Fields) -> SessionChange:
+    return SessionChange(metadata=metadata_change(fields.object("metadata")))
 
 
 def metadata_change(metadata: Metadata | None) -> Metadata | UnsetType:

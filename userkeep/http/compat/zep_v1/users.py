@@ -6,7 +6,7 @@ from userkeep.domain.errors import BadRequest, Gone
 from userkeep.domain.user import NewUser, UserChange
 from userkeep.domain.values.metadata import merge_keeping_nulls
 from userkeep.domain.values.paging import PageRequest
-from userkeep.http.compat.lenient import Fields, read_object
+from userkeep.http.compat.lenient import Fields
 from userkeep.http.compat.zep_v1.lists import BATCH_SIZE, PagedList
 from userkeep.http.compat.zep_v1.resource import Resource
 from userkeep.http.compat.zep_v1.serializers import (
@@ -14,6 +14,7 @@ from userkeep.http.compat.zep_v1.serializers import (
     serialize_session,
     serialize_user,
 )
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response
 from userkeep.services import erasures, sessions, users
@@ -24,9 +25,8 @@ from userkeep.worker.worker import Worker
 class Users(Resource):
     """`/user…`"""
 
-    def __init__(self, engine: Engine, worker: Worker) -> None:
-        super().__init__(engine)
-        self._worker = worker
+    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
+        super().__init__(engine, worker, compute)
         self._list = PagedList(
             engine, "users", select=users.page, skip=users.skip, serialize=serialize_user
         )
@@ -41,14 +41,7 @@ class Users(Resource):
 
     async def add(self, request: Request) -> Response:
         """Create a user: 201."""
-        fields = read_object(await request.body())
-        new = NewUser(
-            user_id=fields.text("user_id") or "",
-            email=fields.text("email") or None,
-            first_name=fields.text("first_name") or None,
-            last_name=fields.text("last_name") or None,
-            metadata=fields.object("metadata"),
-        )
+        new = await self.parse(request, _new_user)
         try:
             user = await self.write(request, users.add, new=new)
         except Gone as error:
@@ -62,12 +55,12 @@ class Users(Resource):
 
     async def update(self, request: Request) -> Response:
         """Update a user: empty texts are ignored; metadata is merged and keeps nulls."""
-        fields = read_object(await request.body())
+        change = await self.parse(request, _change)
         user = await self.write(
             request,
             users.update,
             await self.user_id(request),
-            change=_change(fields),
+            change=change,
             merge=merge_keeping_nulls,
         )
         return json_response(serialize_user(user, user.number))
@@ -75,7 +68,7 @@ class Users(Resource):
     async def delete(self, request: Request) -> Response:
         """Delete a user with all sessions and messages."""
         user_id = await self.user_id(request)
-        return await self.delete_subject(request, self._worker, erasures.begin_user, user_id)
+        return await self.delete_subject(request, erasures.begin_user, user_id)
 
     async def list_sessions(self, request: Request) -> Response:
         """Return all sessions of a user, each with the id 0; empty if the user is unknown."""
@@ -89,6 +82,16 @@ class Users(Resource):
             if len(rows) <= BATCH_SIZE:
                 return json_response(items)
             after = rows[BATCH_SIZE - 1].number
+
+
+def _new_user(fields: Fields) -> NewUser:
+    return NewUser(
+        user_id=fields.text("user_id") or "",
+        email=fields.text("email") or None,
+        first_name=fields.text("first_name") or None,
+        last_name=fields.text("last_name") or None,
+        metadata=fields.object("metadata"),
+    )
 
 
 def _change(fields: Fields) -> UserChange:

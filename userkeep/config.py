@@ -54,6 +54,11 @@ class Settings:
     tombstone_hours: int = _setting(
         24, "Hours during which a deleted id cannot be recreated implicitly.", least=0
     )
+    idempotency_keys: int = _setting(
+        1_000_000,
+        "The number of the newest Idempotency-Keys that are remembered, for 24 hours at most.",
+        least=1,
+    )
     purge_within_minutes: int = _setting(
         60,
         "Minutes after which deleted data is purged from the files at the latest. An idle server"

@@ -1,7 +1,7 @@
 """Embedded: calls that run in this process, without a server, with the same results.
 
-Nothing runs in the background. A call that starts a job runs it to its end; a job that an earlier
-process left unfinished is completed when the database is opened.
+Nothing runs in the background. A call that starts a job runs it to its end. What could not be
+completed continues with the next call; what an earlier process left, when the database is opened.
 """
 
 import asyncio
@@ -19,10 +19,12 @@ from anyio import sleep, to_thread
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
+from userkeep.domain.errors import UserkeepError
 from userkeep.domain.transaction import scoped
 from userkeep.handlers.calls import Call, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
 from userkeep.instance import Instance, open_instance, open_instance_read_only
+from userkeep.jobs.job import Job
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
@@ -46,18 +48,20 @@ class EmbeddedTransport:
     def __init__(self, opened: Instance) -> None:
         self.opened = opened
         self._runner = Runner(opened.engine, partial(purge_now, opened.engine))
+        self._unfinished: dict[str, Job] = {}
         self._is_closed = False
 
     def send(self, call: SDKCall) -> Any:
         """Perform a call and return its result."""
         self.check_is_open()
+        self.continue_unfinished()
         operation, native = call.operation, self.prepared(call)
         perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
         if operation.does == "read":
             return _value(call, self.opened.engine.read(perform))
         result = self.opened.engine.write(perform)
         if isinstance(result, StartedJob):
-            self._runner.run(result.job.steps())
+            self._run(result.job)
             result = result.resource(result.job)
         return _value(call, result)
 
@@ -78,6 +82,32 @@ class EmbeddedTransport:
             request = _encode((operation.name, call.ids)) + (call.body or b"")
             native.request_hash = rules.request_hash(request)
         return prepare(operation.name, rules, native)
+
+    def _run(self, job: Job) -> None:
+        """Run a job to its end.
+
+        A deletion is accepted once it is marked, so no later error is raised: the caller sees its
+        state, and it continues with the next call.
+        """
+        try:
+            self._runner.run(job.steps())
+        except UserkeepError:
+            if job.ends_with_client:
+                raise
+            self._unfinished[job.key] = job
+
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether an accepted deletion could not be completed when it was called."""
+        return bool(self._unfinished)
+
+    def continue_unfinished(self) -> None:
+        """Continue accepted deletions that could not be completed, if they can be now."""
+        while self._unfinished:
+            _key, job = self._unfinished.popitem()
+            self._run(job)
+            if job.key in self._unfinished:
+                return  # what prevents it lasts
 
     def sleep(self, delay_s: float) -> None:
         """Wait in this thread."""
@@ -120,7 +150,8 @@ class AsyncEmbeddedTransport:
         self._in_threads.check_is_open()
         operation = call.operation
         is_large = len(call.body or b"") > _INLINE_BYTES
-        if operation.does == "job" or is_large or not _is_on_asyncio():
+        has_job = operation.does == "job" or self._in_threads.has_unfinished
+        if has_job or is_large or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.send, call)
         native = self._in_threads.prepared(call)
         perform = scoped(self.opened.scope, HANDLERS[operation.name], native)

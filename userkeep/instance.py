@@ -21,7 +21,7 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.verify.table_scans import scan_queries
-from userkeep.services import instance, reindexing
+from userkeep.services import idempotency, instance, reindexing
 from userkeep.storage.engine import Engine
 from userkeep.storage.queries import load_queries
 
@@ -64,6 +64,8 @@ def open_instance(
         secret = read_secret(settings)
         engine.write(lambda tx: instance.check_secret(tx, fingerprint(secret)))
         rules = make_rules(settings, secret)
+        if not engine.read(idempotency.are_keys_hashed):
+            engine.write(lambda tx: idempotency.hash_plain_keys(tx, rules))
         if keeps_language:
             engine.read(lambda tx: reindexing.check_language(tx, rules))
         if engine.read(reindexing.version) != rules.analyzer.version:
@@ -141,6 +143,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         purges=purge_schedule(settings),
         memory_window=settings.memory_window,
         tombstone_ttl_us=settings.tombstone_hours * HOUR,
+        idempotency_limit=settings.idempotency_keys,
     )
 
 

@@ -185,26 +185,61 @@ def test_a_retry_does_not_recreate_a_deleted_user(way: Way, fresh: str) -> None:
     assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
 
 
-def test_keys_are_deleted_with_the_user(way: Way, fresh: str) -> None:
-    Request(way, USERS, (), {"user_id": fresh}).send(f"{fresh} user")
-    Request(way, SESSIONS, (), {"session_id": fresh, "user_id": fresh}).send(f"{fresh} session")
-    Request(way, MESSAGES, (fresh,), HELLO).send(f"{fresh} messages")
-    Request(way, END, (fresh,), None).send(f"{fresh} end")
+def test_no_repeated_request_brings_back_what_was_deleted_with_its_user(
+    way: Way, fresh: str
+) -> None:
+    requests = [
+        Request(way, USERS, (), {"user_id": fresh}),
+        Request(way, SESSIONS, (), {"session_id": fresh, "user_id": fresh}),
+        Request(way, SESSIONS, (), {"user_id": fresh}),
+        Request(way, MESSAGES, (fresh,), {**HELLO, "user_id": fresh}),
+        Request(way, END, (fresh,), None),
+    ]
+    for number, request in enumerate(requests):
+        assert request.send(f"{fresh} {number}").status < 300
     delete(way, USER, fresh)
-    for noun in ("user", "session", "messages", "end"):
-        other = Request(way, USERS, (), {"user_id": f"{noun} {fresh}"})
-        added = other.send(f"{fresh} {noun}")
-        assert (added.status, added.json["user_id"]) == (201, f"{noun} {fresh}")
+    for _ in range(2):
+        for number, request in enumerate(requests):
+            assert error_of(request.send(f"{fresh} {number}")) == GONE
+    assert error_of(way.request("GET", USER, fresh)) == NOT_FOUND
+    assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
 
 
-def test_keys_are_deleted_with_the_session(way: Way, fresh: str) -> None:
-    open_session(way, fresh)
-    Request(way, MESSAGES, (fresh,), HELLO).send(fresh)
+def test_no_repeated_request_brings_back_what_was_deleted_with_its_session(
+    way: Way, fresh: str
+) -> None:
+    requests = [
+        Request(way, SESSIONS, (), {"session_id": fresh}),
+        Request(way, MESSAGES, (fresh,), {**HELLO, "user_id": fresh}),
+        Request(way, END, (fresh,), None),
+    ]
+    for number, request in enumerate(requests):
+        assert request.send(f"{fresh} {number}").status < 300
     delete(way, SESSION, fresh)
+    for number, request in enumerate(requests):
+        assert error_of(request.send(f"{fresh} {number}")) == GONE
+    assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND
+
+
+def test_a_repeated_request_is_gone_even_if_its_ids_are_used_again(way: Way, fresh: str) -> None:
+    of_user = Request(way, USERS, (), {"user_id": fresh})
+    of_session = Request(way, MESSAGES, (fresh,), {**HELLO, "user_id": fresh})
+    assert of_user.send(f"{fresh} user").status == 201
+    assert of_session.send(f"{fresh} append").status == 201
+    delete(way, USER, fresh)
+    add_user(way, fresh)
     open_session(way, fresh)
-    appended = Request(way, MESSAGES, (fresh,), {"messages": [{"content": "Hi"}]}).send(fresh)
-    assert appended.status == 201
-    assert contents(way, fresh) == ["Hi"]
+    assert error_of(of_user.send(f"{fresh} user")) == GONE
+    assert error_of(of_session.send(f"{fresh} append")) == GONE
+    assert contents(way, fresh) == []
+
+
+def test_the_key_of_a_deleted_result_is_still_that_of_one_request(way: Way, fresh: str) -> None:
+    Request(way, USERS, (), {"user_id": fresh}).send(fresh)
+    delete(way, USER, fresh)
+    other = Request(way, USERS, (), {"user_id": f"other {fresh}"})
+    assert error_of(other.send(fresh)) == MISMATCH
+    assert other.send(f"{fresh} new").status == 201
 
 
 @pytest.mark.wire("a header where no method has the argument")

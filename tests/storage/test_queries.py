@@ -26,6 +26,7 @@ READ_WHOLE_TABLES = {
     "newest_messages",  # off the loop, with a time limit
     "newest_messages_of_user",  # the same
     "index_entries",  # when an index is examined
+    "plain_idempotency_keys",  # once, after an upgrade
 }
 
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")

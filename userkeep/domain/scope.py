@@ -19,6 +19,7 @@ class Rules(msgspec.Struct, frozen=True):
         memory_window: the default number of messages in a memory.
         tombstone_ttl_us: how long a deleted id cannot be recreated implicitly, in microseconds.
         idempotency_ttl_us: how long the record of an Idempotency-Key is kept, in microseconds.
+        idempotency_limit: how many of these records are kept in a project, the newest.
     """
 
     id_hash: KeyedHash
@@ -28,6 +29,7 @@ class Rules(msgspec.Struct, frozen=True):
     memory_window: int = 12
     tombstone_ttl_us: int = 24 * HOUR
     idempotency_ttl_us: int = 24 * HOUR
+    idempotency_limit: int = 1_000_000
 
 
 class Scope(msgspec.Struct, frozen=True):

@@ -64,6 +64,8 @@ class IdempotentHandler(Generic[T]):
         return result
 
     def _replayed(self, tx: Transaction, call: Call, record: IdempotencyRecord) -> T:
+        if record.is_of_deleted:
+            raise gone()
         try:
             return self._replay(tx, call, record)
         except NotFound as error:

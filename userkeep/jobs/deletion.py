@@ -39,11 +39,6 @@ class Deletion:
         return self.erasure.is_finished and not self.erasure.waits_for_purge
 
     @property
-    def may_respond(self) -> bool:
-        """Whether nothing of the subject can be read any more."""
-        return self.erasure.is_finished or self.erasure.is_hidden
-
-    @property
     def ends_with_client(self) -> bool:
         """A deletion that was accepted is completed."""
         return False

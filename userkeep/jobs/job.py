@@ -6,7 +6,7 @@ from userkeep.jobs.steps import Steps
 
 
 class Job(Protocol):
-    """Work that a request starts and that may outlive it."""
+    """Work that a request starts and that may outlive it; a client may poll it from the start."""
 
     @property
     def key(self) -> str:
@@ -16,11 +16,6 @@ class Job(Protocol):
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to do."""
-        ...
-
-    @property
-    def may_respond(self) -> bool:
-        """Whether the client may be told that the job is accepted, before it is finished."""
         ...
 
     @property

@@ -15,9 +15,15 @@ T = TypeVar("T")
 
 
 class Read(NamedTuple):
-    """A transaction that reads."""
+    """A transaction that reads.
+
+    Attributes:
+        operation: what it does.
+        is_bounded: whether it is short; any other runs beside the event loop, in a thread.
+    """
 
     operation: Operation[Any]
+    is_bounded: bool = True
 
 
 class Write(NamedTuple):
@@ -77,7 +83,7 @@ class Runner:
 
     def _take(self, step: Step) -> Any:
         match step:
-            case Read(operation):
+            case Read(operation, _):
                 return self._engine.read(operation)
             case Write(operation):
                 return self._engine.write(operation)

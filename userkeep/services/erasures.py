@@ -1,9 +1,10 @@
 """Erasures: delete a user, a session or a message, in batches, to the last row.
 
-The order makes it safe. First the subject is marked `deleting` and that is committed: from then on
-nothing can be added to it. Then the user's sessions are marked, so that no partial data can be
-read. Then rows are deleted in batches that end by time, the subject's own row last. Each call of
-`advance` is one batch and one transaction. A process may stop after any of them; another continues.
+The order makes it safe. One transaction marks the subject `deleting`, a user together with all of
+their sessions: from its commit on, nothing of the subject can be read and nothing can be added to
+it; before it, nothing has changed. So a request is answered truthfully whatever fails afterwards.
+Then rows are deleted in batches, the subject's own row last. Each call of `advance` is one batch
+and one transaction. A process may stop after any of them; another continues.
 """
 
 from typing import cast
@@ -19,7 +20,7 @@ from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.paging import PageRequest
 from userkeep.domain.values.times import SECOND, Instant
-from userkeep.services import indexing, messages, sessions, tombstones
+from userkeep.services import idempotency, indexing, messages, sessions, tombstones
 
 BATCH_MS = 20
 """A batch ends after this time, so that other writers do not wait."""
@@ -40,11 +41,14 @@ _UNCHANGING = (
     "purged_at",
 )
 _FIRST_BATCH = 20
-_SESSION_BATCH = 100
+_SESSION_BATCH = 1000
 
 
 def begin_user(tx: Transaction, user_id: str) -> Erasure:
-    """Mark a user for deletion; nothing can be added to them from then on.
+    """Mark a user and their sessions for deletion, which hides all of them.
+
+    In one transaction, because no state between is true for a reader: SQLite marks 1,000 sessions
+    in 6 ms, and 10,000 in 60 ms.
 
     Returns:
         The erasure; the same one if the user is being deleted already.
@@ -57,9 +61,10 @@ def begin_user(tx: Transaction, user_id: str) -> Erasure:
         raise NotFound("There is no user with this user_id.")
     of_user = {"user_id": user_id}
     if user.state == State.DELETING:
-        return get(tx, tx.fetch_one("erasure_of_user", str, **of_user) or "")
+        return _hidden(tx, get(tx, tx.fetch_one("erasure_of_user", str, **of_user) or ""))
     erasure = _add(tx, Subject.USER, user_id, user.uuid)
     tx.defer("mark_user_deleting", erasure_uuid=erasure.uuid, now_at=tx.now, **of_user)
+    _hide_sessions(tx, erasure)
     return erasure
 
 
@@ -186,10 +191,7 @@ def release_leases(tx: Transaction) -> None:
 
 def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
     user_id = _subject_id(erasure)
-    if not erasure.is_hidden and not _hide_sessions(tx, erasure, user_id):
-        return erasure
-    if not erasure.is_hidden:
-        erasure.hidden_at = tx.now
+    erasure = _hidden(tx, erasure)
     while (session_id := _next_session(tx, user_id)) is not None:
         if not _belongs_to(tx, session_id, user_id):
             continue
@@ -198,10 +200,11 @@ def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
         tombstones.add(tx, "session", session_id)
         if tx.spent_ms() > BATCH_MS:
             return _save(tx, erasure)
+    while idempotency.remove_user(tx, user_id):
+        if tx.spent_ms() > BATCH_MS:
+            return _save(tx, erasure)
     tombstones.add(tx, "user", user_id)
-    of_user = {"user_id": user_id}
-    tx.defer("delete_idempotency_records_of_user", **of_user)
-    tx.defer("delete_user", uuid=erasure.subject_uuid, **of_user)
+    tx.defer("delete_user", uuid=erasure.subject_uuid, user_id=user_id)
     return _finish(tx, erasure)
 
 
@@ -215,23 +218,26 @@ def _advance_session(tx: Transaction, erasure: Erasure) -> Erasure:
     return _finish(tx, erasure)
 
 
-def _hide_sessions(tx: Transaction, erasure: Erasure, user_id: str) -> bool:
-    """Mark a batch of the user's sessions; return whether all are marked.
+def _hidden(tx: Transaction, erasure: Erasure) -> Erasure:
+    """Return an erasure whose subject is hidden; earlier versions hid sessions after the mark."""
+    if erasure.is_hidden or erasure.is_finished:
+        return erasure
+    _hide_sessions(tx, erasure)
+    erasure.hidden_at = tx.now
+    return _save(tx, erasure)
+
+
+def _hide_sessions(tx: Transaction, erasure: Erasure) -> None:
+    """Mark all sessions of a user, who is marked: so no session can be added to them.
 
     A session may have been deleted since the list was made, and created again for another user: so
     each is marked only if it belongs to this user.
     """
-    of_user = {"user_id": user_id, "limit": _SESSION_BATCH}
-    of_erasure = {
-        "user_uuid": erasure.subject_uuid,
-        "erasure_uuid": erasure.uuid,
-    }
+    of_user = {"user_id": _subject_id(erasure), "limit": _SESSION_BATCH}
+    of_erasure = {"user_uuid": erasure.subject_uuid, "erasure_uuid": erasure.uuid}
     while session_ids := tx.fetch_all("next_active_sessions_of_user", str, **of_user):
         marks = [{"session_id": session_id, **of_erasure} for session_id in session_ids]
         tx.execute_many("mark_session_of_user_deleting", marks)
-        if tx.spent_ms() > BATCH_MS:
-            return False
-    return True
 
 
 def _next_session(tx: Transaction, user_id: str) -> str | None:
@@ -264,7 +270,9 @@ def _delete_session(tx: Transaction, erasure: Erasure, session_id: str) -> bool:
         )
         if tx.spent_ms() > BATCH_MS:
             return False
-    tx.defer("delete_idempotency_records_of_session", **of_session)
+    while idempotency.remove_session(tx, session_id):
+        if tx.spent_ms() > BATCH_MS:
+            return False
     erasure.session_count += tx.execute("delete_session", **of_session)
     return True
 
@@ -281,7 +289,7 @@ def _add(tx: Transaction, subject: Subject, subject_id: str, subject_uuid: str) 
         state=ErasureState.DELETING,
         session_count=0,
         message_count=0,
-        hidden_at=None if subject == Subject.USER else tx.now,
+        hidden_at=tx.now,
         deleted_at=None,
         now_at=tx.now,
     )

@@ -301,8 +301,10 @@ TABLES: tuple[Table, ...] = (
         "idempotency",
         (
             *_incidental("project_id"),
-            PersonalColumn("key", Kind.TEXT, "the app's name for a request"),
-            PersonalColumn("request_hash", Kind.HASH, "the keyed hash of the request"),
+            PersonalColumn("key", Kind.HASH, "the keyed hash of the app's key", is_kept=True),
+            PersonalColumn(
+                "request_hash", Kind.HASH, "the keyed hash of the request", is_kept=True
+            ),
             PersonalColumn("user_id", Kind.ID, "the owner", Subject.USER, "created_at"),
             PersonalColumn("session_id", Kind.ID, "the owner", Subject.SESSION, "created_at"),
             PersonalColumn("uuid", Kind.UUID, "what the request created"),
@@ -310,7 +312,8 @@ TABLES: tuple[Table, ...] = (
         ),
         key=("project_id", "key"),
         owner="the user with this user_id, or the session with this session_id",
-        deletion="with its owner, or after 24 h",
+        deletion="the ids with their owner; the hashes, which reject a repeated request, and the "
+        "number and the time of the row after 24 h",
         is_copied=True,
     ),
     Table(

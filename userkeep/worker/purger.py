@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from time import monotonic, time_ns
 
 import msgspec
@@ -16,12 +13,22 @@ from userkeep.domain.values.times import Instant
 from userkeep.jobs.purge import Purge
 from userkeep.services import purges
 from userkeep.storage.engine import Engine
+from userkeep.worker.supervision import SupervisedTask
+from userkeep.worker.threads import run_in_daemon_thread
 from userkeep.worker.timers import Timers
 
 logger = logging.getLogger(__name__)
 
 _LAST_RETRY_S = 600.0
 _STOP_S = 5.0
+_AFTER_FAULT_S = 1.0
+
+PAUSE_FACTOR = 9
+"""After a purge, the next one waits for so many times as long as that took.
+
+Writes wait while a file is rewritten. So purges take a tenth of the time at most, however often
+they are requested; all requests that arrive during the pause are met by one purge.
+"""
 
 
 class Purger:
@@ -39,14 +46,17 @@ class Purger:
         self._is_stopping = False
         self._waiters: list[asyncio.Future[None]] = []
         self._running: Purge | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: SupervisedTask | None = None
         self._not_before_s = 0.0
+        self._paused_until_s = 0.0
         self._retry_s = self._timers.retry_purge_s
         self.requested_at_s = monotonic()
 
     def start(self) -> None:
         """Start the schedule."""
-        self._task = asyncio.create_task(self._run())
+        self._task = SupervisedTask(
+            "purge", self._run, first_retry_s=_AFTER_FAULT_S, last_retry_s=_AFTER_FAULT_S
+        )
 
     async def stop(self) -> None:
         """Stop, with a purge that runs: the next start repeats it.
@@ -59,8 +69,8 @@ class Purger:
         if self._running is not None:
             self._running.stop()
         if self._task is not None:
-            await asyncio.wait({self._task}, timeout=_STOP_S)
-            self._task.cancel()
+            await self._task.wait(_STOP_S)
+            self._task.stop()
 
     def check_now(self) -> "asyncio.Future[None]":
         """Check now; the future resolves after the check, and after the purge if it was due."""
@@ -83,20 +93,25 @@ class Purger:
                 # Whatever the error, deleted data must be purged: the schedule continues.
                 logger.exception("purge: retry in %.0f s", _LAST_RETRY_S)
                 self._not_before_s = monotonic() + _LAST_RETRY_S
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            finally:
+                for waiter in waiters:
+                    if not waiter.done():
+                        waiter.set_result(None)
 
     async def _wait_for_next_check(self) -> None:
+        wait_s = self._timers.check_purge_s
+        pause_s = self._paused_until_s - monotonic()
+        if pause_s > 0:
+            wait_s = min(wait_s, pause_s)
         try:
-            await asyncio.wait_for(self._wake.wait(), self._timers.check_purge_s)
+            await asyncio.wait_for(self._wake.wait(), wait_s)
         except TimeoutError:
             return
         self._wake.clear()
         self._not_before_s = 0.0  # a client requested it
 
     async def _check(self) -> None:
-        if self._is_stopping or monotonic() < self._not_before_s:
+        if self._is_stopping or monotonic() < max(self._not_before_s, self._paused_until_s):
             return
         if await self._engine.read_async(self._is_due) and not self._is_stopping:
             await self._purge()
@@ -117,24 +132,9 @@ class Purger:
         began = monotonic()
         self._running = Purge(self._engine)
         try:
-            await _in_thread(self._running.run)
+            await run_in_daemon_thread(self._running.run, "userkeep-purge")
         finally:
             self._running = None
+            ended = monotonic()
+            self._paused_until_s = ended + PAUSE_FACTOR * (ended - began)
         logger.info("purged deleted data in %.1f s", monotonic() - began)
-
-
-async def _in_thread(run: Callable[[], None]) -> None:
-    """Run a function in a daemon thread, for which the exit of the process does not wait."""
-    ended: Future[None] = Future()
-    ended.set_running_or_notify_cancel()  # it runs to its end even if the waiter is cancelled
-
-    def work() -> None:
-        try:
-            run()
-        except BaseException as error:
-            ended.set_exception(error)
-        else:
-            ended.set_result(None)
-
-    threading.Thread(target=work, name="userkeep-purge", daemon=True).start()
-    await asyncio.wrap_future(ended)

@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
+from userkeep.domain.errors import Unavailable
 from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Step, Steps, Work, Write
 from userkeep.storage.engine import Engine
+from userkeep.worker.threads import run_in_daemon_thread
 
 T = TypeVar("T")
+
+_MAX_WAIT_S = 60.0
 
 
 class AsyncRunner:
@@ -40,8 +45,8 @@ class AsyncRunner:
 
     async def _take(self, step: Step) -> Any:
         match step:
-            case Read(operation):
-                return await self._engine.read_async(operation)
+            case Read(operation, is_bounded):
+                return await self._engine.read_async(operation, is_bounded=is_bounded)
             case Write(operation):
                 return await self._engine.write_async(operation)
             case Sleep(seconds):
@@ -52,11 +57,18 @@ class AsyncRunner:
                 return await self._purge()
 
     async def _work(self, function: Callable[[Engine], Any]) -> Any:
-        async with self._turn:
-            # If this task is cancelled, the next one's turn comes only when the thread has ended.
-            thread = asyncio.create_task(asyncio.to_thread(function, self._engine))
-            try:
-                return await asyncio.shield(thread)
-            except asyncio.CancelledError:
-                await asyncio.gather(thread, return_exceptions=True)
-                raise
+        try:
+            await asyncio.wait_for(self._turn.acquire(), _MAX_WAIT_S)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"Others of its kind have been running for {_MAX_WAIT_S:g} s; start it again later."
+            ) from error
+        try:
+            work = partial(function, self._engine)
+            thread = asyncio.create_task(run_in_daemon_thread(work, "userkeep-job"))
+        except BaseException:
+            self._turn.release()
+            raise
+        # If this task is cancelled, the next one's turn comes only when the thread has ended.
+        thread.add_done_callback(lambda _: self._turn.release())
+        return await asyncio.shield(thread)

@@ -1,12 +1,9 @@
 """The server's worker: jobs that outlive a request, from start to stop."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
 
-from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules
 from userkeep.jobs.deletion import interrupted_deletions, release_leases
 from userkeep.jobs.expiry import delete_expired
@@ -14,17 +11,15 @@ from userkeep.jobs.job import Job
 from userkeep.storage.engine import Engine
 from userkeep.worker.purger import Purger
 from userkeep.worker.runner import AsyncRunner
+from userkeep.worker.supervision import SupervisedTask
 from userkeep.worker.timers import Timers
 
-logger = logging.getLogger(__name__)
-
-_RESPOND_AT_LATEST_S = 60.0
-_CHECK_EVERY_S = 0.1
 _REPEAT_AFTER_S = 0.25
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 30.0
-_EXPIRY_EVERY_S = 3600.0
+_EXPIRY_EVERY_S = 60.0
 _EXPIRY_PAUSE_S = 0.1
+_STOP_S = 5.0
 
 
 class Worker:
@@ -37,19 +32,16 @@ class Worker:
         self._purger = Purger(engine, rules.purges, timers)
         self._runner = AsyncRunner(engine, self._purger.check_now)
         self._running: dict[str, _RunningJob] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[SupervisedTask] = []
+        self._has_released_leases = engine.is_shared
 
     async def start(self) -> None:
-        """Resume what an earlier process left unfinished."""
-        if not self._engine.is_shared:
-            await self._runner.run(release_leases(self._rules))
-        await self._resume_interrupted()
+        """Start the background work: first of all, what an earlier process left unfinished."""
         self._purger.start()
-        self._tasks = [self._repeat("expiry", self._expire, _EXPIRY_EVERY_S, first_after_s=0.0)]
-        if self._engine.is_shared:
-            every_s = self._timers.find_abandoned_s
-            resume = self._repeat("interrupted deletions", self._resume_interrupted, every_s)
-            self._tasks.append(resume)
+        self._tasks = [
+            self._repeat("interrupted deletions", self._resume, self._timers.find_abandoned_s),
+            self._repeat("expiry", self._expire, _EXPIRY_EVERY_S),
+        ]
 
     async def stop(self) -> None:
         """Stop after the running batches; the next start continues from there."""
@@ -57,8 +49,8 @@ class Worker:
             running.job.stop()
         tasks = [*(running.task for running in self._running.values()), *self._tasks]
         for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, self._purger.stop(), return_exceptions=True)
+            task.stop()
+        await asyncio.gather(self._purger.stop(), *(task.wait(_STOP_S) for task in tasks))
 
     def mark_active(self) -> None:
         """Record a request: the server is not idle."""
@@ -67,43 +59,41 @@ class Worker:
     async def run(self, job: Job) -> Job:
         """Run a job to its end, or for as long as a request may take; it continues in any case.
 
-        Returns after that time only if the job allows it (`may_respond`): a deletion does once
-        nothing of its subject can be read.
+        Whatever the job meets, it is not raised here: the job is accepted, and is repeated until it
+        has succeeded.
 
         Returns:
             The job as it is now; if the same one was running already, that one.
-
-        Raises:
-            Unavailable: the job cannot get to where it allows a response.
         """
         deadline = monotonic() + self._timers.respond_after_s
-        job = await self._attempt(job, deadline)
-        while not job.is_finished and job.may_respond and monotonic() < deadline:
+        running = self._start(job)
+        await running.task.wait(deadline - monotonic())
+        while not running.job.is_finished and not running.is_stopped and monotonic() < deadline:
             # A purge that was requested is not possible yet.
             await asyncio.sleep(_REPEAT_AFTER_S)
-            job = await self._attempt(job, deadline)
-        return job
-
-    async def _attempt(self, job: Job, deadline: float) -> Job:
-        running = self._start(job)
-        await running.wait(deadline - monotonic())
-        while not running.task.done() and not running.job.may_respond:
-            running.raise_failure()
-            if monotonic() > deadline + _RESPOND_AT_LATEST_S:
-                raise Unavailable("This has begun and continues; ask again for its state.")
-            await running.wait(_CHECK_EVERY_S)
-        if running.task.cancelled():
-            raise Unavailable("The server is stopping; this continues at its next start.")
+            running = self._start(running.job)
+            await running.task.wait(deadline - monotonic())
         return running.job
 
     def _start(self, job: Job) -> "_RunningJob":
         running = self._running.get(job.key)
-        if running is None:
-            running = self._running[job.key] = _RunningJob(job, self._runner)
-            running.task.add_done_callback(lambda _: self._running.pop(job.key, None))
+        if running is None or running.task.is_done:
+            running = self._running[job.key] = _RunningJob(job, self._runner, self._ended)
         return running
 
-    async def _resume_interrupted(self) -> None:
+    def _ended(self, running: "_RunningJob") -> None:
+        if self._running.get(running.job.key) is running:
+            del self._running[running.job.key]
+
+    async def _resume(self) -> None:
+        """Continue the deletions that no process works on.
+
+        Those of an earlier process, of another server that has stopped, and those whose request
+        has left between the commit of its deletion and the start of its job.
+        """
+        if not self._has_released_leases:
+            await self._runner.run(release_leases(self._rules))
+            self._has_released_leases = True
         for deletion in await self._runner.run(interrupted_deletions(self._rules)):
             self._start(deletion)
 
@@ -111,56 +101,36 @@ class Worker:
         await self._runner.run(delete_expired(self._rules, _EXPIRY_PAUSE_S))
 
     def _repeat(
-        self,
-        name: str,
-        work: Callable[[], Awaitable[None]],
-        every_s: float,
-        first_after_s: float | None = None,
-    ) -> "asyncio.Task[None]":
-        """Start a task that repeats work at intervals; no error ends it."""
+        self, name: str, work: Callable[[], Awaitable[None]], every_s: float
+    ) -> SupervisedTask:
+        """Start a task that does work at intervals; no error ends it."""
 
         async def repeat() -> None:
-            await asyncio.sleep(every_s if first_after_s is None else first_after_s)
             while True:
-                try:
-                    await work()
-                except UserkeepError as error:
-                    logger.warning("%s: retry in %.0f s: %s", name, every_s, error.detail)
-                except Exception:
-                    logger.exception("%s: retry in %.0f s", name, every_s)
+                await work()
                 await asyncio.sleep(every_s)
 
-        return asyncio.create_task(repeat())
+        return SupervisedTask(name, repeat, first_retry_s=every_s, last_retry_s=every_s)
 
 
 class _RunningJob:
-    """A job and the task that runs it."""
+    """A job and the task that runs it, with retries: whatever the error, it must complete."""
 
-    def __init__(self, job: Job, runner: AsyncRunner) -> None:
+    def __init__(
+        self, job: Job, runner: AsyncRunner, ended: "Callable[[_RunningJob], None]"
+    ) -> None:
         self.job = job
         self._runner = runner
-        self._failure: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.create_task(self._run())
+        self._on_end = ended
+        self.task = SupervisedTask(
+            f"job {job.key}", self._run, first_retry_s=_FIRST_RETRY_S, last_retry_s=_LAST_RETRY_S
+        )
 
-    async def wait(self, timeout_s: float) -> None:
-        """Wait until the job has ended, or an attempt has failed, or the time is up."""
-        either: set[asyncio.Future[Any]] = {self.task, self._failure}
-        await asyncio.wait(either, timeout=max(timeout_s, 0.0), return_when=asyncio.FIRST_COMPLETED)
-
-    def raise_failure(self) -> None:
-        """Raise the error of the last attempt if it failed."""
-        if self._failure.done():
-            raise self._failure.result()
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the server is stopping; the job continues at its next start."""
+        return self.task.is_stopped
 
     async def _run(self) -> None:
-        """Run the job to its end, with retries: whatever the error, a deletion must complete."""
-        retry_s = _FIRST_RETRY_S
-        while True:
-            try:
-                return await self._runner.run(self.job.steps())
-            except Exception as error:
-                logger.warning("job %s: retry in %.1f s: %r", self.job.key, retry_s, error)
-                self._failure.set_result(error)
-                await asyncio.sleep(retry_s)
-            retry_s = min(retry_s * 2, _LAST_RETRY_S)
-            self._failure = asyncio.get_running_loop().create_future()
+        await self._runner.run(self.job.steps())
+        self._on_end(self)

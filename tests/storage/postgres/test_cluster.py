@@ -202,8 +202,6 @@ OF_MANY_SHARDS = {
     "assign_erasures_to_purge",
     "release_leases",
     "delete_purged_edits",
-    "delete_idempotency_records_of_session",
-    "delete_idempotency_records_of_user",
     "set_purged",
 }
 
@@ -247,6 +245,9 @@ def test_every_text_of_a_query_is_valid_on_the_real_schema(schema: str, name: st
         ("interrupted_erasures", (), "erasures_running"),
         ("expired_tombstones", (), "tombstones_expiry"),
         ("expired_idempotency_keys", (), "idempotency_created"),
+        ("oldest_surplus_idempotency_record", (), "idempotency_created"),
+        ("idempotency_keys_of_user", (), "idempotency_of_user"),
+        ("idempotency_keys_of_session", (), "idempotency_of_session"),
     ],
 )
 def test_every_page_of_a_list_uses_an_index_in_its_order(

@@ -86,6 +86,7 @@ READ_WHOLE_TABLES = {
     "sessions_to_index",  # once, in the background, when an index is rebuilt
     "assign_edits_to_purge",  # by each purge: it covers all of them
     "delete_purged_edits",  # at its end
+    "plain_idempotency_keys",  # once, after an upgrade
 }
 """Queries that read a whole table when no user or session is given."""
 

@@ -51,11 +51,6 @@ class VerificationJob:
         return self.verification.state != VerificationState.RUNNING
 
     @property
-    def may_respond(self) -> bool:
-        """A client may poll from the start."""
-        return True
-
-    @property
     def ends_with_client(self) -> bool:
         """Without a response, no client knows the verification's id."""
         return True

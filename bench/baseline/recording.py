@@ -16,6 +16,7 @@ from userkeep.config import Settings
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Operation as ProductOperation
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.paging import Rows
 from userkeep.instance import open_instance
 from userkeep.server import make_application
 from userkeep.storage.filters import with_filter
@@ -163,6 +164,12 @@ class RecordingTransaction:
         self._note(query, [values], "rows", rows)
         made: list[T] = self._tx.fetch_all(query, _noting(rows, kind), **values)
         return made
+
+    def fetch_page(self, query: str, kind: Callable[..., Any], /, **values: Any) -> Rows[Any]:
+        rows: list[tuple[Any, ...]] = []
+        self._note(query, [values], "rows", rows)
+        page: Rows[Any] = self._tx.fetch_page(query, _noting(rows, kind), **values)
+        return page
 
     def execute(self, query: str, /, **values: Any) -> int:
         changes: int = self._tx.execute(query, **values)

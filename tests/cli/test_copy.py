@@ -261,7 +261,7 @@ def test_cursors_idempotency_keys_and_deletions_stay_valid(
         assert way.request("GET", "/v1/users/{}", "half-way").status == 410
         assert way.request("DELETE", "/v1/users/{}", "half-way").json["state"] == "deleted"
         missing = instance.engine.read(scoped(instance.scope, users.page, PageRequest(limit=ALL)))
-        assert "half-way" not in {user.user_id for user in missing}
+        assert "half-way" not in {user.user_id for user in missing.items}
 
 
 def test_a_copy_to_postgres_and_back_has_the_same_checksums(tmp_path: Path) -> None:

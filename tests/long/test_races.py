@@ -364,5 +364,5 @@ def test_an_unfinished_deletion_keeps_a_session_with_a_reused_id(servers: Server
     session = engine.read(scoped(scope, sessions.get, session_id="chat"))
     assert (session.uuid, session.message_count) == (created.uuid, 3)
     found = engine.read(scoped(scope, messages.select, session_id="chat"))
-    assert [message.content for message in found] == ["one", "two", "three"]
+    assert [message.content for message in found.items] == ["one", "two", "three"]
     assert of_session.message_count == 0

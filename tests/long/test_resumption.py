@@ -85,12 +85,12 @@ def visible_data(instance: Instance) -> list[str]:
     read, scope = instance.engine.read, instance.scope
 
     def of_user(tx: Transaction) -> list[str]:
-        found = [f"user {user.user_id}" for user in users.page(tx, PageRequest())]
+        found = [f"user {user.user_id}" for user in users.page(tx, PageRequest()).items]
         for page in (
             sessions.page(tx, PageRequest(), user_id="jane"),
             sessions.page(tx, PageRequest()),
         ):
-            found += [f"session {session.session_id}" for session in page]
+            found += [f"session {session.session_id}" for session in page.items]
         for n in range(SESSIONS):
             for operation in (sessions.get, partial(messages.page, page=PageRequest())):
                 try:

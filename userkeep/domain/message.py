@@ -10,7 +10,7 @@ from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import check_uuid
 from userkeep.domain.values.json_text import find_too_deep
 from userkeep.domain.values.metadata import MAX_DEPTH, Metadata, encode_metadata
-from userkeep.domain.values.text import MAX_CONTENT_BYTES, check_content, check_name
+from userkeep.domain.values.text import MAX_CONTENT_BYTES, check_content, check_name, utf8_bytes
 from userkeep.domain.values.times import EARLIEST, LATEST, Instant, from_datetime
 
 RoleType = Literal["norole", "system", "assistant", "user", "function", "tool"]
@@ -61,6 +61,11 @@ class Message(msgspec.Struct):
     metadata: str | None
     content: str
     data: str | None
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of the texts that can be long."""
+        return utf8_bytes(self.content) + utf8_bytes(self.metadata) + utf8_bytes(self.data)
 
 
 CreatedAt = Annotated[

@@ -5,6 +5,7 @@ from msgspec import UNSET, UnsetType
 
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Metadata
+from userkeep.domain.values.text import utf8_bytes
 from userkeep.domain.values.times import Instant
 
 
@@ -38,6 +39,11 @@ class Session(msgspec.Struct):
     ended_at: Instant | None
     created_at: Instant
     updated_at: Instant
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of its metadata, which is the only text that can be long."""
+        return utf8_bytes(self.metadata)
 
 
 class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -5,9 +5,11 @@ from typing import Any, Protocol, TypeVar
 
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import SearchIndex
+from userkeep.domain.values.paging import HasSize, Rows
 from userkeep.domain.values.times import Instant
 
 T = TypeVar("T")
+R = TypeVar("R", bound=HasSize)
 
 
 class Transaction(Protocol):
@@ -82,6 +84,13 @@ class Transaction(Protocol):
 
     def fetch_all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         """Return all rows as `kind(*columns)`, in no order unless the query has an ORDER BY."""
+        ...
+
+    def fetch_page(self, query: str, kind: Callable[..., R], /, **values: Any) -> Rows[R]:
+        """Return rows as `fetch_all` does, but only until their texts have MAX_PAGE_BYTES.
+
+        At least one row is returned, if there is any; `has_more` is True if rows were left out.
+        """
         ...
 
     def execute(self, query: str, /, **values: Any) -> int:

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Metadata
-from userkeep.domain.values.text import check_name
+from userkeep.domain.values.text import check_name, utf8_bytes
 from userkeep.domain.values.times import Instant
 
 
@@ -45,6 +45,11 @@ class User(msgspec.Struct):
     revision: int
     created_at: Instant
     updated_at: Instant
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of its metadata, which is the only text that can be long."""
+        return utf8_bytes(self.metadata)
 
 
 class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

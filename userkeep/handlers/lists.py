@@ -1,12 +1,12 @@
 """Lists: from a query to the page to read and its filters, and from rows to the page to send."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from userkeep.api.common import DatedList, FilteredList, ListQuery, Page
 from userkeep.domain.values.filters import parse_list_filter
-from userkeep.domain.values.paging import PageRequest, decode_cursor, encode_cursor
+from userkeep.domain.values.paging import PageRequest, Rows, decode_cursor, encode_cursor
 from userkeep.handlers.values import optional_instant
 
 Row = TypeVar("Row")
@@ -26,17 +26,17 @@ def page_request(query: ListQuery, filters: dict[str, Any] | None = None) -> Pag
 
 
 def serialize_page(
-    rows: Sequence[Row],
+    rows: Rows[Row],
     request: PageRequest,
     serialize: Callable[[Row], Item],
     filters: dict[str, Any] | None = None,
     number: Callable[[Row], int] = attrgetter("number"),
 ) -> Page[Item]:
-    """Return the page to send; `rows` has one more than requested where there is a next page."""
-    shown = rows[: request.limit]
-    is_last = len(rows) <= request.limit
-    cursor = None if is_last else encode_cursor(request.order, filters, number(shown[-1]))
-    return Page(items=[serialize(row) for row in shown], next=cursor)
+    """Return the page to send, with the cursor of the next one if there are more rows."""
+    items, cursor = rows.items, None
+    if rows.has_more:
+        cursor = encode_cursor(request.order, filters, number(items[-1]))
+    return Page(items=[serialize(row) for row in items], next=cursor)
 
 
 def dated_filters(query: DatedList) -> dict[str, Any]:

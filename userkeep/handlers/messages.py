@@ -2,6 +2,7 @@
 
 from userkeep.api import messages as wire
 from userkeep.api.common import Page
+from userkeep.domain.errors import TooLarge
 from userkeep.domain.message import Message
 from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
@@ -97,7 +98,9 @@ def _record(result: wire.Messages) -> IdempotencyRecord:
 def _replay(tx: Transaction, call: Call, record: IdempotencyRecord) -> wire.Messages:
     session_id = call.ids["session_id"]
     first_seq, count = record.first_seq or 0, record.message_count or 0
-    found = messages.select(tx, session_id, after=first_seq - 1, limit=count)
+    found, is_cut = messages.select(tx, session_id, after=first_seq - 1, limit=count)
+    if is_cut:
+        raise TooLarge("The messages of the first request have grown; list them instead.")
     if len(found) < count or found[-1].seq != first_seq + count - 1:
         raise gone()
     return wire.Messages(

@@ -18,7 +18,7 @@ from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import is_uuid
-from userkeep.domain.values.paging import PageRequest
+from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import SECOND, Instant
 from userkeep.services import idempotency, indexing, messages, sessions, tombstones
 
@@ -174,9 +174,9 @@ def is_about(scope: Scope, erasure: Erasure, subject_id: str) -> bool:
     return _id_hash(scope, erasure.subject, subject_id) == erasure.subject_hash
 
 
-def page(tx: Transaction, page: PageRequest) -> list[Erasure]:
-    """Return erasures in the order in which they began: one more than the limit if more exist."""
-    return tx.fetch_all("list_erasures", Erasure, **page.values)
+def page(tx: Transaction, page: PageRequest) -> Rows[Erasure]:
+    """Return a page of erasures, in the order in which they began."""
+    return page.cut(Rows(tx.fetch_all("list_erasures", Erasure, **page.values), has_more=False))
 
 
 def interrupted(tx: Transaction) -> list[Erasure]:

@@ -6,7 +6,7 @@ from userkeep.services import messages
 
 
 def get(tx: Transaction, session_id: str, last: int | None = None) -> list[Message]:
-    """Return the newest messages of a session, oldest first.
+    """Return the newest messages of a session, oldest first; of long ones, what fits in a page.
 
     Args:
         session_id: the session.
@@ -20,7 +20,7 @@ def get(tx: Transaction, session_id: str, last: int | None = None) -> list[Messa
         session_id,
         descending=True,
         limit=tx.scope.rules.memory_window if last is None else last,
-    )
+    ).items
     newest.reverse()
     messages.check_session_if_empty(tx, session_id, newest)
     return newest

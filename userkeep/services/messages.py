@@ -16,7 +16,7 @@ from userkeep.domain.user import User
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.ids import check_id, is_uuid
 from userkeep.domain.values.metadata import Merge
-from userkeep.domain.values.paging import PageRequest
+from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.text import check_content, check_name
 from userkeep.services import changes, indexing, sessions, tombstones, users
 
@@ -158,8 +158,8 @@ def update(
 
 def page(
     tx: Transaction, session_id: str, page: PageRequest, filter: Node | None = None
-) -> list[Message]:
-    """Return messages in the order of `seq`: one more than the limit if there are more.
+) -> Rows[Message]:
+    """Return a page of messages, in the order of `seq`.
 
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
@@ -167,9 +167,9 @@ def page(
     if filter is not None:
         # First: a filter that finds nothing may take long, and does not mean a missing session.
         sessions.get(tx, session_id)
-        return select(tx, session_id, filter=filter, **page.values)
-    messages = select(tx, session_id, **page.values)
-    check_session_if_empty(tx, session_id, messages)
+        return page.cut(select(tx, session_id, filter=filter, **page.values))
+    messages = page.cut(select(tx, session_id, **page.values))
+    check_session_if_empty(tx, session_id, messages.items)
     return messages
 
 
@@ -183,14 +183,14 @@ def check_session_if_empty(tx: Transaction, session_id: str, messages: list[Mess
         sessions.get(tx, session_id)
 
 
-def select(tx: Transaction, session_id: str, **values: Any) -> list[Message]:
+def select(tx: Transaction, session_id: str, **values: Any) -> Rows[Message]:
     """Return messages of a session, in one statement; none if it is missing or being deleted.
 
     Args:
         session_id: the session.
         values: `after` or `before` a seq (exclusive), `filter`, `descending`, `limit`, `offset`.
     """
-    return tx.fetch_all("list_messages", Message, session_id=session_id, **values)
+    return tx.fetch_page("list_messages", Message, session_id=session_id, **values)
 
 
 def _reserve(

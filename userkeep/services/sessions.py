@@ -10,7 +10,7 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, encode_metadata
-from userkeep.domain.values.paging import PageRequest
+from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.services import changes, tombstones, users
 
 
@@ -115,14 +115,14 @@ def end(tx: Transaction, session_id: str) -> Session:
     return _set(tx, session, ended_at=tx.now, revision=session.revision + 1)
 
 
-def page(tx: Transaction, page: PageRequest, **filters: Any) -> list[Session]:
-    """Return sessions in the order of their creation: one more than the limit if there are more.
+def page(tx: Transaction, page: PageRequest, **filters: Any) -> Rows[Session]:
+    """Return a page of sessions, in the order of their creation.
 
     Args:
         page: which rows.
         filters: `user_id`, `created_after_at`, `created_before_at`, `filter`; None for no filter.
     """
-    return tx.fetch_all("list_sessions", Session, **page.values, **filters)
+    return page.cut(tx.fetch_page("list_sessions", Session, **page.values, **filters))
 
 
 def skip(tx: Transaction, offset: int) -> int | None:

@@ -17,7 +17,7 @@ from userkeep.domain.user import (
 )
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, encode_metadata
-from userkeep.domain.values.paging import PageRequest
+from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.services import changes, tombstones
 
 
@@ -122,15 +122,15 @@ def new_user(user_id: str, fields: UserFields) -> NewUser:
     )
 
 
-def page(tx: Transaction, page: PageRequest, **filters: Any) -> list[User]:
-    """Return users in the order of their creation: one more than the limit if there are more.
+def page(tx: Transaction, page: PageRequest, **filters: Any) -> Rows[User]:
+    """Return a page of users, in the order of their creation.
 
     Args:
         page: which rows.
         filters: `email_folded`, `created_after_at`, `created_before_at`, `filter`; None for no
             filter.
     """
-    return tx.fetch_all("list_users", User, **page.values, **filters)
+    return page.cut(tx.fetch_page("list_users", User, **page.values, **filters))
 
 
 def skip(tx: Transaction, offset: int) -> int | None:

@@ -1,20 +1,35 @@
 """What the transactions of both engines have in common."""
 
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from userkeep.domain.deadline import Deadline
 from userkeep.domain.scope import Scope
 from userkeep.domain.values.ids import new_uuid7
+from userkeep.domain.values.paging import MAX_PAGE_BYTES, HasSize, Rows
 from userkeep.domain.values.times import Instant
 from userkeep.storage.queries import Query
 
+R = TypeVar("R", bound=HasSize)
 
-class BaseTransaction:
-    """The queries, the clock, the uuids and the scope of one operation."""
+INLINE_BYTES = 256 * 1024
+"""How much a read on the event loop may read: a millisecond."""
 
-    __slots__ = ("_began", "_deadline", "_queries", "_scope", "now")
+
+class NeedsThreadError(Exception):
+    """A read on the event loop reads more than is expected there; run it in a thread."""
+
+
+class BaseTransaction(ABC):
+    """The queries, the clock, the uuids and the scope of one operation.
+
+    Args:
+        is_inline: whether the operation runs on an event loop, where it must be short.
+    """
+
+    __slots__ = ("_began", "_deadline", "_is_inline", "_queries", "_scope", "now")
 
     def __init__(
         self,
@@ -22,10 +37,13 @@ class BaseTransaction:
         now: Instant,
         scope: Scope | None = None,
         deadline: Deadline | None = None,
+        *,
+        is_inline: bool = False,
     ) -> None:
         self._queries = queries
         self._scope = scope
         self._deadline = deadline
+        self._is_inline = is_inline
         self._began = perf_counter()
         self.now = now
 
@@ -47,6 +65,23 @@ class BaseTransaction:
     def check_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.check()
+
+    def fetch_page(self, query: str, kind: Callable[..., R], /, **values: Any) -> Rows[R]:
+        items: list[R] = []
+        size_bytes, limit = 0, INLINE_BYTES if self._is_inline else MAX_PAGE_BYTES
+        for columns in self._rows(query, values):
+            if size_bytes > limit:
+                if self._is_inline:
+                    raise NeedsThreadError
+                return Rows(items, has_more=True)
+            item = kind(*columns)
+            items.append(item)
+            size_bytes += item.size_bytes
+        return Rows(items, has_more=False)
+
+    @abstractmethod
+    def _rows(self, query: str, values: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
+        """Run a query and return its rows, which may be read one by one."""
 
     def bind(self, scope: Scope) -> None:
         self._check_scope(scope)

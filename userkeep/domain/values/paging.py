@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from typing import Any, Literal
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -12,9 +12,31 @@ from userkeep.domain.errors import BadRequest
 Order = Literal["created", "-created"]
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+"""A page ends after the row with which its texts have this many bytes."""
+
 _CURSOR_VERSION = 1
 _GREATEST_NUMBER = 2**63 - 1
 _INVALID = "cursor is not valid: use the value of `next` of a page."
+
+
+T = TypeVar("T")
+
+
+class HasSize(Protocol):
+    """A row that knows how many bytes its texts have."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of its long texts in UTF-8."""
+        ...
+
+
+class Rows(NamedTuple, Generic[T]):
+    """Rows that were read, and whether there are more."""
+
+    items: list[T]
+    has_more: bool
 
 
 class PageRequest(msgspec.Struct):
@@ -30,6 +52,10 @@ class PageRequest(msgspec.Struct):
         if self.order == "created":
             return {"after": self.after, "limit": self.limit + 1}
         return {"before": self.after, "descending": True, "limit": self.limit + 1}
+
+    def cut(self, rows: Rows[T]) -> Rows[T]:
+        """Return the rows of the page, of those that were read with `values`."""
+        return Rows(rows.items[: self.limit], rows.has_more or len(rows.items) > self.limit)
 
 
 def encode_cursor(order: Order, filters: Any, number: int) -> str:

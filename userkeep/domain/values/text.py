@@ -9,6 +9,13 @@ MAX_CONTENT_BYTES = 1024 * 1024
 """In bytes of UTF-8, of a message's content, and of its data."""
 
 
+def utf8_bytes(text: str | None) -> int:
+    """Return how many bytes a text has in UTF-8."""
+    if text is None:
+        return 0
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def check_characters(value: str, field: str) -> str:
     """Reject NUL characters, which PostgreSQL cannot store, and half surrogate pairs.
 

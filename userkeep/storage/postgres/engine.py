@@ -30,6 +30,7 @@ from userkeep.storage.postgres.server import describe_url, opening_problem
 from userkeep.storage.postgres.statements import statement
 from userkeep.storage.postgres.waiter import BlockingWaiter
 from userkeep.storage.queries import Query
+from userkeep.storage.transaction import NeedsThreadError
 
 T = TypeVar("T")
 
@@ -126,7 +127,10 @@ class PostgresEngine:
         self._forks.check()
         if not is_bounded:
             return await self._long_reads.run(operation)
-        return await self._pool.on_loop().submit(operation, is_write=False)
+        try:
+            return await self._pool.on_loop().submit(operation, is_write=False)
+        except NeedsThreadError:
+            return await self._long_reads.run(operation)
 
     async def write_async(self, operation: Operation[T]) -> T:
         self._check_can_write()

@@ -132,7 +132,7 @@ class PipelinedReader:
     def _run(self, task: Task, pipeline: "_PipelineConnection") -> None:
         now = Instant(time_ns() // 1000)
         try:
-            value = task.operation(SingleStatement(pipeline, self._queries, now))
+            value = task.operation(SingleStatement(pipeline, self._queries, now, is_inline=True))
         except (_UsePool, NeedsSnapshotError):
             # Not from this greenlet: a worker of the pool suspends itself by a switch to the loop.
             self._loop.call_soon(self._use_pool, task)

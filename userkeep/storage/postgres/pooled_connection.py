@@ -216,12 +216,17 @@ class PooledConnection:
     ) -> T:
         # Most reads are a single statement, which needs no BEGIN and COMMIT.
         now, queries = Instant(time_ns() // 1000), self._context.queries
+        is_inline = self._waiter.is_on_loop
         try:
-            return operation(SingleStatement(connection, queries, now, deadline))
+            return operation(
+                SingleStatement(connection, queries, now, deadline, is_inline=is_inline)
+            )
         except NeedsSnapshotError:
             connection.begin(to_write=False)
         try:
-            return operation(PostgresTransaction(connection, queries, now, deadline))
+            return operation(
+                PostgresTransaction(connection, queries, now, deadline, is_inline=is_inline)
+            )
         finally:
             connection.rollback()
 

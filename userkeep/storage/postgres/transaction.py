@@ -48,9 +48,11 @@ class PostgresTransaction(BaseTransaction):
         queries: Mapping[str, Query],
         now: Instant,
         deadline: Deadline | None = None,
+        *,
+        is_inline: bool = False,
     ) -> None:
         self._connection = connection
-        super().__init__(queries, now, deadline=deadline)
+        super().__init__(queries, now, deadline=deadline, is_inline=is_inline)
 
     @property
     def search_index(self) -> PostgresSearchIndex:
@@ -59,7 +61,13 @@ class PostgresTransaction(BaseTransaction):
 
     def in_scope(self, scope: Scope) -> "PostgresTransaction":
         self._check_scope(scope)
-        bound = PostgresTransaction(self._connection, self._queries, self.now, self._deadline)
+        bound = PostgresTransaction(
+            self._connection,
+            self._queries,
+            self.now,
+            self._deadline,
+            is_inline=self._is_inline,
+        )
         bound.bind(scope)
         return bound
 
@@ -84,6 +92,9 @@ class PostgresTransaction(BaseTransaction):
     def defer_many(self, query: str, rows: Iterable[dict[str, Any]], /) -> None:
         resolved, _ = self._resolve(query, {})
         self._connection.defer(resolved, self._in_project(rows))
+
+    def _rows(self, query: str, values: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
+        return self._connection.fetch(*self._resolve(query, values))
 
     def _resolve(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         """Return the statement of a query for these values, and all values that it needs."""

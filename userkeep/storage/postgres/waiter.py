@@ -42,7 +42,13 @@ _GRACE_S = 0.25
 
 
 class Waiter(Protocol):
-    """Waits for the socket of one connection at a time."""
+    """Waits for the socket of one connection at a time.
+
+    Attributes:
+        is_on_loop: whether operations run on an event loop while they do not wait.
+    """
+
+    is_on_loop: bool
 
     def watch(
         self, socket: int, on_unexpected_input: Callable[[], None], probe: Callable[[], bool]
@@ -83,6 +89,8 @@ class Waiter(Protocol):
 
 class BlockingWaiter:
     """Blocks the thread."""
+
+    is_on_loop = False
 
     def __init__(self) -> None:
         self._probe: Callable[[], bool] = lambda: True
@@ -188,6 +196,8 @@ class AbandonableConnect(Generic[C]):
 
 class GreenletWaiter:
     """Suspends the greenlet that waits, for the event loop on which this was made."""
+
+    is_on_loop = True
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

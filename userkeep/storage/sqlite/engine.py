@@ -113,7 +113,7 @@ class SqliteEngine:
             return await self.write_async(operation)
         self._forks.check()
         if is_bounded:
-            return self._readers.read(operation)
+            return await self._readers.read_inline(operation)
         return await self._readers.read_in_thread(operation)
 
     async def write_async(self, operation: Operation[T]) -> T:

@@ -23,6 +23,7 @@ from userkeep.storage.errors import CLOSED, QUEUE_FULL
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.connection import translate_error
 from userkeep.storage.sqlite.transaction import SqliteTransaction
+from userkeep.storage.transaction import NeedsThreadError
 
 T = TypeVar("T")
 
@@ -85,13 +86,27 @@ class Readers:
         self._is_closed = False
         self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="userkeep-reader")
 
-    def read(self, operation: Operation[T], deadline: Deadline | None = None) -> T:
-        """Run a read on the connection of this thread."""
+    def read(
+        self,
+        operation: Operation[T],
+        deadline: Deadline | None = None,
+        *,
+        is_inline: bool = False,
+    ) -> T:
+        """Run a read on the connection of this thread.
+
+        Raises:
+            What the operation raises. NeedsThreadError: it is too long to be run inline.
+        """
         cursor = self._cursor()
         try:
             cursor.execute("BEGIN")
             now = Instant(time_ns() // 1000)
-            return operation(SqliteTransaction(cursor, self._queries, now, deadline=deadline))
+            return operation(
+                SqliteTransaction(
+                    cursor, self._queries, now, deadline=deadline, is_inline=is_inline
+                )
+            )
         except apsw.Error as error:
             translated = translate_error(error)
             if translated is None:
@@ -101,6 +116,13 @@ class Readers:
             # Not ROLLBACK: it may discard the schema, which every statement would parse again.
             if cursor.connection.in_transaction:
                 cursor.execute("COMMIT")
+
+    async def read_inline(self, operation: Operation[T]) -> T:
+        """Run a read on the event loop; in a thread if it turns out to be long."""
+        try:
+            return self.read(operation, is_inline=True)
+        except NeedsThreadError:
+            return await self.read_in_thread(operation)
 
     async def read_in_thread(self, operation: Operation[T]) -> T:
         """Run a read in a reader thread, within the time limit.

@@ -49,10 +49,12 @@ class SqliteTransaction(BaseTransaction):
         deferred: DeferredWrites | None = None,
         scope: Scope | None = None,
         deadline: Deadline | None = None,
+        *,
+        is_inline: bool = False,
     ) -> None:
         self._cursor = cursor
         self._deferred = DeferredWrites() if deferred is None else deferred
-        super().__init__(queries, now, scope, deadline)
+        super().__init__(queries, now, scope, deadline, is_inline=is_inline)
 
     @property
     def search_index(self) -> SqliteSearchIndex:
@@ -62,7 +64,13 @@ class SqliteTransaction(BaseTransaction):
     def in_scope(self, scope: Scope) -> "SqliteTransaction":
         self._check_scope(scope)
         return SqliteTransaction(
-            self._cursor, self._queries, self.now, self._deferred, scope, self._deadline
+            self._cursor,
+            self._queries,
+            self.now,
+            self._deferred,
+            scope,
+            self._deadline,
+            is_inline=self._is_inline,
         )
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
@@ -103,6 +111,10 @@ class SqliteTransaction(BaseTransaction):
         before = connection.total_changes()
         self._cursor.executemany(self._queries[query].text({}), self._in_project(rows))
         return connection.total_changes() - before
+
+    def _rows(self, query: str, values: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
+        # Rows that are not asked for are not read.
+        return self._execute(query, values)
 
     def _execute(self, query: str, values: dict[str, Any]) -> apsw.Cursor:
         if self._scope is not None:

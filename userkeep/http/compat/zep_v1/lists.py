@@ -1,29 +1,27 @@
 """Lists of users and sessions, paginated as in Zep."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction, scoped
-from userkeep.domain.values.paging import PageRequest
+from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.http.compat.lenient import query_integer
+from userkeep.http.compat.zep_v1.batches import (
+    BATCH_SIZE,
+    MAX_BOUNDED,
+    Batch,
+    array_response,
+    make_batch,
+)
 from userkeep.http.compat.zep_v1.cursors import CursorCache, PagingSession
 from userkeep.http.requests import Request
 from userkeep.http.responses import RawResponse
 from userkeep.storage.engine import Engine
 
-BATCH_SIZE = 1_000
-"""How many rows are read at a time."""
-
-MAX_BOUNDED = 100
-"""How many rows a read that counts as bounded has at most."""
-
-encode_json = msgspec.json.Encoder().encode
-
-Select = Callable[[Transaction, PageRequest], Sequence[Any]]
+Select = Callable[[Transaction, PageRequest], Rows[Any]]
 Skip = Callable[[Transaction, int], int | None]
 
 
@@ -32,7 +30,7 @@ class PagedList:
 
     Args:
         name: the name of the list, part of a paging session.
-        select: returns the rows of a page, plus one if there is a next page.
+        select: returns the rows of a page.
         skip: returns the number of the row after which an offset starts, or None at the end.
         serialize: returns what is sent of a row with its position in the list.
     """
@@ -62,15 +60,17 @@ class PagedList:
         after = await self._after(request.scope, session, cursor)
         if after is None:
             return RawResponse(b"[]")
-        rows = await self._rows(request.scope, after, min(limit or BATCH_SIZE, BATCH_SIZE))
-        is_all = len(rows) < BATCH_SIZE or 0 < limit <= BATCH_SIZE
-        if not is_all:
-            return StreamingResponse(
-                self._stream(request.scope, session, cursor, rows), media_type="application/json"
-            )
-        if rows:
-            self._add_cursors(session, cursor, len(rows), rows[-1].number)
-        return RawResponse(encode_json(self._serialize_all(rows, cursor)))
+
+        async def read(after: int, count: int) -> Batch:
+            wanted = min(limit - count, BATCH_SIZE) if limit else BATCH_SIZE
+            return await self._batch(request.scope, after, wanted, cursor + count, limit - count)
+
+        def finish(count: int, last: int) -> bytes:
+            if count:
+                self._add_cursors(session, cursor, count, last)
+            return b"]"
+
+        return await array_response(b"[", read, after, finish)
 
     async def _after(self, scope: Scope, session: PagingSession, cursor: int) -> int | None:
         """Return the number of the row after which the page starts; None at the end."""
@@ -84,31 +84,25 @@ class PagedList:
             scoped(scope, self._skip, cursor), is_bounded=cursor <= MAX_BOUNDED
         )
 
-    async def _rows(self, scope: Scope, after: int, limit: int) -> Sequence[Any]:
-        page = PageRequest(limit=limit, after=after)
-        rows = await self._engine.read_async(
-            scoped(scope, self._select, page), is_bounded=limit <= MAX_BOUNDED
-        )
-        return rows[:limit]
+    async def _batch(
+        self, scope: Scope, after: int, wanted: int, position: int, left: int
+    ) -> Batch:
+        """Return rows after a number.
 
-    async def _stream(
-        self, scope: Scope, session: PagingSession, cursor: int, rows: Sequence[Any]
-    ) -> AsyncIterator[bytes]:
-        opening = b"["
-        count = 0
-        while rows:
-            yield opening + encode_json(self._serialize_all(rows, cursor + count))[1:-1]
-            opening = b","
-            count += len(rows)
-            last = rows[-1].number
-            wanted = min(session.limit - count, BATCH_SIZE) if session.limit else BATCH_SIZE
-            rows = await self._rows(scope, last, wanted) if wanted else []
-        self._add_cursors(session, cursor, count, last)
-        yield b"]"
+        Args:
+            after: the number.
+            wanted: how many rows at most.
+            position: how many rows of the list come before them.
+            left: how many rows the page has yet; without a limit, 0 or less.
+        """
 
-    def _serialize_all(self, rows: Sequence[Any], cursor: int) -> list[Any]:
-        serialize = self._serialize
-        return [serialize(row, position) for position, row in enumerate(rows, cursor + 1)]
+        def read(tx: Transaction) -> Batch:
+            rows = self._select(tx, PageRequest(limit=wanted, after=after))
+            items = [self._serialize(row, at) for at, row in enumerate(rows.items, position + 1)]
+            last = rows.items[-1].number if items else after
+            return make_batch(items, last, is_last=not rows.has_more or len(items) == left)
+
+        return await self._engine.read_async(scoped(scope, read), is_bounded=wanted <= MAX_BOUNDED)
 
     def _add_cursors(self, session: PagingSession, cursor: int, count: int, last: int) -> None:
         # The next cursor is the last id of this page, or the offset after a full page.

@@ -1,13 +1,11 @@
 """Memory and messages on `/api/v1`."""
 
-from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.message import (
-    Message,
     MessageChange,
     NewMessage,
     role_type_of,
@@ -16,7 +14,13 @@ from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_keeping_nulls
 from userkeep.http.compat.lenient import MAX_INT64, Fields, query_integer
-from userkeep.http.compat.zep_v1.lists import BATCH_SIZE, MAX_BOUNDED, encode_json
+from userkeep.http.compat.zep_v1.batches import (
+    BATCH_SIZE,
+    MAX_BOUNDED,
+    Batch,
+    array_response,
+    make_batch,
+)
 from userkeep.http.compat.zep_v1.resource import Resource
 from userkeep.http.compat.zep_v1.serializers import serialize_memory, serialize_message
 from userkeep.http.compat.zep_v1.sessions import metadata_change
@@ -86,22 +90,29 @@ class Memory(Resource):
         """Return a page of messages, oldest first; `cursor` is the page number, from 1."""
         limit, page = _message_page(request)
         session_id = await self.session_id(request)
-        rows, total = await self.read(
-            request,
-            _messages_and_total,
-            session_id,
-            offset=min((page - 1) * limit, MAX_INT64) or None,
-            limit=min(limit or BATCH_SIZE, BATCH_SIZE),
-            is_bounded=0 < limit * page <= MAX_BOUNDED,
-        )
-        is_all = len(rows) < BATCH_SIZE or 0 < limit <= BATCH_SIZE
-        if is_all:
-            items = [serialize_message(row) for row in rows]
-            total = total if items else 0
-            return json_response({"messages": items, "total_count": total, "row_count": len(items)})
-        return StreamingResponse(
-            self._stream(request, session_id, rows, limit, total), media_type="application/json"
-        )
+        offset = min((page - 1) * limit, MAX_INT64) or None
+        total = 0
+
+        async def read(after: int, count: int) -> Batch:
+            nonlocal total
+            wanted = min(limit - count, BATCH_SIZE) if limit else BATCH_SIZE
+            batch, found = await self.read(
+                request,
+                _message_batch,
+                session_id,
+                after=after or None,
+                offset=None if count else offset,
+                limit=wanted,
+                is_last=0 < limit <= count + wanted,
+                is_bounded=0 < limit * page <= MAX_BOUNDED,
+            )
+            total = total if count else found
+            return batch
+
+        def finish(count: int, _last: int) -> bytes:
+            return b'],"total_count":%d,"row_count":%d}' % (total if count else 0, count)
+
+        return await array_response(b'{"messages":[', read, 0, finish)
 
     async def get_message(self, request: Request) -> Response:
         """Return a message."""
@@ -123,27 +134,21 @@ class Memory(Resource):
         )
         return json_response(serialize_message(message))
 
-    async def _stream(
-        self, request: Request, session_id: str, rows: Sequence[Message], limit: int, total: int
-    ) -> AsyncIterator[bytes]:
-        opening, count = b'{"messages":[', 0
-        while rows:
-            yield opening + encode_json([serialize_message(row) for row in rows])[1:-1]
-            opening = b","
-            count += len(rows)
-            wanted = min(limit - count, BATCH_SIZE) if limit else BATCH_SIZE
-            after = rows[-1].seq
-            rows = await self.read(
-                request, messages.select, session_id, after=after, limit=wanted, is_bounded=False
-            )
-        yield b'],"total_count":%d,"row_count":%d}' % (total, count)
 
+def _message_batch(
+    tx: Transaction, session_id: str, *, limit: int, is_last: bool, **values: Any
+) -> tuple[Batch, int]:
+    """Return a batch of messages, and how many the session has.
 
-def _messages_and_total(
-    tx: Transaction, session_id: str, **values: Any
-) -> tuple[list[Message], int]:
-    rows = messages.select(tx, session_id, **values)
-    return rows, sessions.get(tx, session_id).message_count if rows else 0
+    Args:
+        is_last: whether it is the last one if it has as many messages as the limit.
+    """
+    rows = messages.select(tx, session_id, limit=limit, **values)
+    items = [serialize_message(row) for row in rows.items]
+    total = sessions.get(tx, session_id).message_count if items else 0
+    last = rows.items[-1].seq if items else 0
+    has_more = rows.has_more or (len(items) == limit and not is_last)
+    return make_batch(items, last, is_last=not has_more), total
 
 
 def _message_page(request: Request) -> tuple[int, int]:

@@ -3,17 +3,21 @@
 from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, Gone
+from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import NewUser, UserChange
 from userkeep.domain.values.metadata import merge_keeping_nulls
 from userkeep.domain.values.paging import PageRequest
 from userkeep.http.compat.lenient import Fields
-from userkeep.http.compat.zep_v1.lists import BATCH_SIZE, PagedList
-from userkeep.http.compat.zep_v1.resource import Resource
-from userkeep.http.compat.zep_v1.serializers import (
-    ZepSession,
-    serialize_session,
-    serialize_user,
+from userkeep.http.compat.zep_v1.batches import (
+    BATCH_SIZE,
+    MAX_BOUNDED,
+    Batch,
+    array_response,
+    make_batch,
 )
+from userkeep.http.compat.zep_v1.lists import PagedList
+from userkeep.http.compat.zep_v1.resource import Resource
+from userkeep.http.compat.zep_v1.serializers import serialize_session, serialize_user
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response
@@ -73,15 +77,26 @@ class Users(Resource):
     async def list_sessions(self, request: Request) -> Response:
         """Return all sessions of a user, each with the id 0; empty if the user is unknown."""
         user_id = await self.user_id(request)
-        items: list[ZepSession] = []
-        after = 0
-        while True:
-            page = PageRequest(limit=BATCH_SIZE, after=after)
-            rows = await self.read(request, sessions.page, page=page, user_id=user_id)
-            items += [serialize_session(row, 0) for row in rows[:BATCH_SIZE]]
-            if len(rows) <= BATCH_SIZE:
-                return json_response(items)
-            after = rows[BATCH_SIZE - 1].number
+
+        async def read(after: int, count: int) -> Batch:
+            # Most users have few sessions, which are read fastest on the event loop.
+            size = BATCH_SIZE if count else MAX_BOUNDED
+            return await self.read(
+                request,
+                _session_batch,
+                user_id,
+                page=PageRequest(limit=size, after=after),
+                is_bounded=size <= MAX_BOUNDED,
+            )
+
+        return await array_response(b"[", read, 0, lambda _count, _last: b"]")
+
+
+def _session_batch(tx: Transaction, user_id: str, page: PageRequest) -> Batch:
+    rows = sessions.page(tx, page, user_id=user_id)
+    items = [serialize_session(row, 0) for row in rows.items]
+    last = rows.items[-1].number if items else 0
+    return make_batch(items, last, is_last=not rows.has_more)
 
 
 def _new_user(fields: Fields) -> NewUser:

@@ -1,6 +1,8 @@
 """Opening an instance: engine, schema, secret and rules, from settings. No API and no server."""
 
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -22,10 +24,21 @@ from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.verify.table_scans import scan_queries
 from userkeep.services import idempotency, instance, reindexing
+from userkeep.storage.checks import CHANGE_MODES
 from userkeep.storage.engine import Engine
+from userkeep.storage.private_files import (
+    exposure,
+    make_private_folders,
+    private_draft,
+    read_private,
+)
 from userkeep.storage.queries import load_queries
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_PROJECT = 1
+
+_LARGEST_SECRET_BYTES = 64 * 1024
 
 
 class Instance(msgspec.Struct, frozen=True):
@@ -70,6 +83,8 @@ def open_instance(
             engine.read(lambda tx: reindexing.check_language(tx, rules))
         if engine.read(reindexing.version) != rules.analyzer.version:
             build_index(engine, rules, progress)
+        for sentence in exposed_files(settings):
+            logger.warning("%s. %s", sentence, CHANGE_MODES)
     except BaseException:
         engine.close()
         raise
@@ -165,7 +180,7 @@ def read_secret(settings: Settings, *, may_create: bool = True) -> bytes:
     if path is None:
         return os.urandom(32)
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             if not may_create:
                 raise StorageError(
                     f"The secret file {path} does not exist. Copy the file with the secret that "
@@ -173,7 +188,7 @@ def read_secret(settings: Settings, *, may_create: bool = True) -> bytes:
                     "USERKEEP_SECRET_FILE."
                 )
             _make_secret(path)
-        secret = path.read_bytes().strip()
+        secret = read_private(path, _LARGEST_SECRET_BYTES).strip()
     except OSError as error:
         raise StorageError(
             f"The secret's file {path} cannot be read or made: {error.strerror}."
@@ -193,18 +208,25 @@ def secret_path(settings: Settings) -> Path | None:
     return None if path == ":memory:" else Path(f"{path}.secret")
 
 
+def exposed_files(settings: Settings) -> list[str]:
+    """Return which files of the instance other users can use, in words."""
+    exposed = []
+    if not is_postgres(settings.database_url):
+        from userkeep.storage.sqlite.files import exposed_files as of_database
+
+        path = sqlite_path(settings.database_url)
+        exposed = [] if path == ":memory:" else of_database(path)
+    file = None if settings.secret else secret_path(settings)
+    of_secret = None if file is None else exposure(file)
+    return exposed if of_secret is None else [*exposed, of_secret]
+
+
 def _make_secret(path: Path) -> None:
     # Written whole or not at all: a half-written secret would bind the database to garbage.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    make_private_folders(path.parent)
+    with private_draft(path) as (draft, file):
         file.write(os.urandom(32).hex().encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass  # another process was first; its secret counts
-    finally:
-        draft.unlink()
+        with suppress(FileExistsError):  # another process was first; its secret counts
+            path.hardlink_to(draft)

@@ -4,10 +4,11 @@ The checks of a database are its engine's own: `storage.sqlite.checks`, `storage
 """
 
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 
 from userkeep.jobs.index import IndexReport
-from userkeep.storage.checks import Finding
+from userkeep.storage.checks import CHANGE_MODES, Finding
 from userkeep.version import __version__
 
 _PACKAGES = ("apsw", "psycopg", "uvicorn", "starlette", "msgspec")
@@ -26,6 +27,13 @@ def check_versions(sqlite_version: str) -> Finding:
         True,
         f"Userkeep {__version__}, Python {python}, SQLite {sqlite_version}, {versions}",
     )
+
+
+def check_permissions(exposed: Sequence[str]) -> list[Finding]:
+    """Report files of the instance that other users can use, if there are any."""
+    if not exposed:
+        return []
+    return [Finding("permissions", False, "; ".join(exposed), CHANGE_MODES)]
 
 
 def check_access(host: str, *, is_loopback: bool, is_open: bool) -> Finding:

@@ -20,8 +20,8 @@ from userkeep.config import (
     variable_of,
 )
 from userkeep.http.access import is_loopback
-from userkeep.instance import open_instance
-from userkeep.jobs.checks import check_access, check_index, check_versions
+from userkeep.instance import exposed_files, open_instance
+from userkeep.jobs.checks import check_access, check_index, check_permissions, check_versions
 from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.storage.checks import Finding
 from userkeep.storage.postgres import checks as postgres_checks
@@ -65,12 +65,15 @@ def _check(settings: Settings) -> list[Finding]:
         is_loopback=is_loopback(settings.host),
         is_open=settings.insecure_no_auth,
     )
-    return [
+    findings = [
         check_versions(sqlite_checks.sqlite_version()),
         _check_settings(settings),
         access,
         *_check_database(settings),
     ]
+    if all(finding.is_well for finding in findings):  # the files are an instance's
+        findings += check_permissions(exposed_files(settings))
+    return findings
 
 
 def _check_settings(settings: Settings) -> Finding:

@@ -51,8 +51,10 @@ def run_server(settings: Settings) -> None:
     _check_is_private(settings)
     _configure_logging(settings.log_level)
     with _listen(settings) as listener:
-        url = url_of(settings.host, listener.getsockname()[1])
-        instance = open_instance(settings, url=url, progress=_IndexLog().add)
+        port = listener.getsockname()[1]
+        url = url_of(settings.host, port)
+        local_url = url_of(_local_host(settings.host), port)
+        instance = open_instance(settings, url=local_url, progress=_IndexLog().add)
         try:
             server = _Server(_uvicorn(make_application(instance, settings)))
             server.banner = _banner(settings, url, instance.engine.describe())
@@ -60,6 +62,11 @@ def run_server(settings: Settings) -> None:
             server.run(sockets=[listener])
         finally:
             instance.close()
+
+
+def _local_host(host: str) -> str:
+    """Return the address at which this machine reaches a server that listens on all addresses."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not listened on
 
 
 class _IndexLog:

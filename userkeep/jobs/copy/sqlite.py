@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import apsw
 
@@ -124,9 +123,7 @@ def source(path: str) -> Iterator[SqliteTables]:
     Raises:
         StorageError: it does not exist, another process has it open, or its schema is another.
     """
-    if not Path(path).is_file():
-        raise StorageError(f"Database {path} does not exist.")
-    lock = FileLock(path, None)
+    lock = FileLock(path)
     try:
         with open_read_only(path) as connection:
             _check_schema(connection, path)

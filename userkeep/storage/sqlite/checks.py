@@ -8,7 +8,7 @@ import apsw
 from userkeep.domain.errors import StorageError
 from userkeep.storage.checks import COPY_SOURCE, Finding, check_schema
 from userkeep.storage.sqlite.connection import MEMORY
-from userkeep.storage.sqlite.file_lock import read_lock_holder
+from userkeep.storage.sqlite.file_lock import is_locked, read_lock_holder
 from userkeep.storage.sqlite.migrations import applied_migrations
 from userkeep.storage.sqlite.read_only import open_read_only
 
@@ -42,6 +42,8 @@ def _check_file(path: str) -> Finding:
 
 def _check_lock(path: str) -> Finding:
     owner = read_lock_holder(path)
+    if owner is None and is_locked(path):
+        return Finding("lock", True, "held by a process that is not known")
     if owner is None:
         return Finding("lock", True, "no process has the database open for writing")
     server = f", the server at {owner.url}" if owner.url else ""

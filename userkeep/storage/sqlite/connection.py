@@ -3,14 +3,20 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes import addressof, c_int
 from pathlib import Path
 
 import apsw
 
 from userkeep.domain.errors import StorageError, Unavailable, UserkeepError
+from userkeep.storage.sqlite.descriptors import register
 
 BUSY_TIMEOUT_MS = 5_000
 MEMORY = ":memory:"
+
+# Without CREATE: a file that has disappeared is an error, not an empty database.
+_FLAGS = apsw.SQLITE_OPEN_READWRITE
+_FLAGS_IN_MEMORY = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 
 # Set on every connection and read back, because SQLite silently ignores a setting that it cannot
 # apply.
@@ -39,7 +45,8 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
     """
     connection = None
     try:
-        connection = apsw.Connection(path)
+        connection = apsw.Connection(path, flags=_FLAGS_IN_MEMORY if path == MEMORY else _FLAGS)
+        register(connection, path)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         enable_stable_plans(connection)
         for name, value in _SETTINGS.items():
@@ -76,6 +83,12 @@ def _set(connection: apsw.Connection, name: str, value: int | str, path: str) ->
 
 # The setting is global to the process.
 _temporary_folder_lock = threading.Lock()
+
+
+def keep_wal(connection: apsw.Connection) -> None:
+    """Let the close of the last connection leave the WAL where it is."""
+    is_kept = c_int(1)
+    connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, addressof(is_kept))
 
 
 @contextmanager

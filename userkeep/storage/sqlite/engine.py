@@ -12,11 +12,12 @@ from userkeep.domain.errors import StorageError
 from userkeep.domain.transaction import Operation
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.forks import ForkGuard
+from userkeep.storage.private_files import make_private_folders
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.compactor import SqliteCompactor
 from userkeep.storage.sqlite.connection import MEMORY, connect
 from userkeep.storage.sqlite.file_lock import FileLock
-from userkeep.storage.sqlite.files import files_of
+from userkeep.storage.sqlite.files import FileWatch, files_of
 from userkeep.storage.sqlite.migrations import check_is_ours, migrate
 from userkeep.storage.sqlite.readers import ReaderGate, Readers
 from userkeep.storage.sqlite.task import Task
@@ -65,10 +66,12 @@ class SqliteEngine:
         gate = self._gate = ReaderGate()
         try:
             connection = open_migrated(path)
+            watch = None if self._is_memory else FileWatch(path)
             self._writer = Writer(
                 connection,
                 queries,
                 gate,
+                watch,
                 path=path,
                 queue_limit=queue_limit,
                 wal_limit_bytes=wal_limit_bytes,
@@ -82,6 +85,7 @@ class SqliteEngine:
             lambda: connect(path, read_only=True),
             queries,
             gate,
+            watch,
             limit_ms=read_limit_ms,
             queue_limit=queue_limit,
         )
@@ -150,8 +154,6 @@ def open_migrated(path: str) -> apsw.Connection:
     Raises:
         StorageError: the file cannot be opened, or is another program's.
     """
-    if path != MEMORY:
-        check_is_ours(path)
     connection = connect(path)
     try:
         migrate(connection, path)
@@ -164,20 +166,23 @@ def open_migrated(path: str) -> apsw.Connection:
 def lock_file(path: str, url: str | None) -> FileLock:
     """Lock a database file for this process, and create it (empty) if missing.
 
+    Only the current user may read what is created, because it will contain conversations. SQLite
+    gives the WAL the same mode as the file.
+
     Raises:
-        StorageError: another process has locked it, or it cannot be created.
+        StorageError: another process has locked it, it cannot be created, or it is another
+            program's; nothing was changed.
     """
-    # Only the current user may read what is created here, because it will contain conversations.
-    # SQLite gives the WAL the same mode as the file.
     folder = Path(path).parent
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folders(folder)
     except OSError as error:
         raise StorageError(f"The folder {folder} cannot be created: {error.strerror}.") from error
-    lock = FileLock(path, url)
+    lock = FileLock(path, may_create=True)
     try:
-        Path(path).touch(mode=0o600, exist_ok=True)
-    except OSError as error:
+        check_is_ours(path)
+        lock.publish(url)
+    except BaseException:
         lock.release()
-        raise StorageError(f"{path} cannot be opened: {error.strerror}.") from error
+        raise
     return lock

@@ -9,16 +9,126 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 import apsw
 
+from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.verification import Skipped
 from userkeep.storage.engine import Files
+from userkeep.storage.private_files import exposure, kind_of
 from userkeep.storage.raw_files import OpenFile
 from userkeep.storage.sqlite.connection import MEMORY
+from userkeep.storage.sqlite.descriptors import FileId
 
 _FLAGS = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+
+
+_CHECK_ALL_EVERY_S = 0.2
+
+_MOVED = (
+    "The database file, or a file that belongs to it, was moved, deleted or replaced while this "
+    "process has it open. Nothing was changed. Put the file back, or restart the server."
+)
+
+
+def real_path(database: str) -> str:
+    """Return the path of a database file without symbolic links.
+
+    Raises:
+        StorageError: the path is a link that leads nowhere or belongs to another user, or what is
+            there is not a file.
+    """
+    path = os.path.realpath(database)
+    if Path(database).is_symlink():
+        if not Path(path).exists():
+            raise StorageError(
+                f"{database} is a symbolic link to {path}, which does not exist. Name the file "
+                "itself to create it."
+            )
+        if os.lstat(database).st_uid not in {os.geteuid(), 0}:
+            raise StorageError(
+                f"{database} is a symbolic link of another user. Name the file itself: {path}."
+            )
+    check_is_file(database)
+    return path
+
+
+def check_is_file(database: str) -> None:
+    """Check that a path has a file, or nothing; opening a named pipe would wait for ever.
+
+    Raises:
+        StorageError: it is a folder, a pipe or a device.
+    """
+    try:
+        kind = kind_of(Path(database).stat())
+    except OSError:
+        return  # it is missing or unreadable, which whoever opens it reports
+    if kind is not None:
+        raise StorageError(
+            f"{database} cannot be opened: it is a {kind}, not a database file. Name another file."
+        )
+
+
+def exposed_files(database: str) -> list[str]:
+    """Return which files of a database others can use, in words."""
+    path = Path(os.path.realpath(database))
+    beside = (path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm", ".lock"))
+    return [each for each in map(exposure, (*beside, path.parent)) if each is not None]
+
+
+class FileWatch:
+    """Notices that the files of an open database were moved, deleted or replaced.
+
+    SQLite does not: it writes on to a file that nobody finds any more, creates an empty one for its
+    next connection, and overwrites the WAL of another.
+    """
+
+    def __init__(self, database: str) -> None:
+        """Remember the files; the WAL must exist."""
+        path = os.path.realpath(database)
+        self._file = path
+        self._wal = f"{path}-wal"
+        names = (path, self._wal, f"{path}-shm")
+        self._check_all_at = 0.0
+        self._ids = {name: file_id for name in names if (file_id := _id_of(name)) is not None}
+
+    def check_quickly(self) -> None:
+        """Check the database file, which takes a microsecond, and now and then all files.
+
+        Raises:
+            Unavailable: one is another file, or gone.
+        """
+        if monotonic() > self._check_all_at:
+            self.check()
+            self._check_all_at = monotonic() + _CHECK_ALL_EVERY_S
+        elif _id_of(self._file) != self._ids.get(self._file):
+            raise Unavailable(_MOVED)
+
+    def check(self) -> None:
+        """Check the database file, its WAL and its shared memory.
+
+        Raises:
+            Unavailable: one is another file, or gone.
+        """
+        for name, file_id in self._ids.items():
+            if _id_of(name) != file_id:
+                raise Unavailable(_MOVED)
+
+    @property
+    def has_foreign_wal(self) -> bool:
+        """Whether the WAL beside the file belongs to another database now."""
+        found = _id_of(self._wal)
+        return found is not None and found != self._ids.get(self._wal)
+
+
+def _id_of(path: str) -> FileId | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - in every read, and pathlib takes as long again
+    except OSError:
+        return None
+    return FileId(status.st_dev, status.st_ino)
 
 
 class SqliteFile(NamedTuple):

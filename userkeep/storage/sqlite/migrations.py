@@ -9,6 +9,7 @@ import apsw
 from userkeep.domain.errors import StorageError
 from userkeep.storage.migrations import Migration, check_history, load_migrations
 from userkeep.storage.sqlite.connection import MEMORY, opening_problem
+from userkeep.storage.sqlite.files import check_is_file
 from userkeep.storage.sqlite.read_only import open_read_only
 
 _CREATE_TABLE = """
@@ -26,7 +27,8 @@ def check_is_ours(path: str) -> None:
     Raises:
         StorageError: it is not; the message explains what to do.
     """
-    if not Path(path).is_file() or not os.access(path, os.R_OK):
+    check_is_file(path)
+    if not os.access(path, os.R_OK):
         raise StorageError(opening_problem(apsw.CantOpenError(), path))
     if not os.access(path, os.W_OK):
         raise StorageError(opening_problem(apsw.ReadOnlyError(), path))

@@ -21,6 +21,8 @@ from userkeep.storage.sqlite.connection import (
     enable_stable_plans,
     opening_problem,
 )
+from userkeep.storage.sqlite.descriptors import register
+from userkeep.storage.sqlite.files import real_path
 
 _FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _VFS_FLAGS = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
@@ -69,9 +71,9 @@ def open_read_only(path: str) -> Iterator[apsw.Connection]:
     Raises:
         StorageError: explains what is wrong with the file and what to do.
     """
-    real_path = os.path.realpath(path)
+    real = real_path(path)
     try:
-        connection = connect_read_only(real_path, version_if_unused(real_path))
+        connection = connect_read_only(real, version_if_unused(real))
         try:
             yield connection
         finally:
@@ -93,6 +95,7 @@ def connect_read_only(path: str, version: FileVersion | None) -> apsw.Connection
     suffix = "" if version is None else "?immutable=1"
     connection = apsw.Connection(f"file:{quote(path)}{suffix}", flags=_FLAGS)
     try:
+        register(connection, path)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         enable_stable_plans(connection)
         connection.execute(_SETTINGS)

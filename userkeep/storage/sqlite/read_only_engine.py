@@ -19,7 +19,7 @@ from userkeep.storage.forks import ForkGuard
 from userkeep.storage.migrations import check_is_current
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.connection import MEMORY
-from userkeep.storage.sqlite.files import files_of
+from userkeep.storage.sqlite.files import check_is_file, files_of
 from userkeep.storage.sqlite.migrations import applied_migrations
 from userkeep.storage.sqlite.read_only import (
     FileVersion,
@@ -155,6 +155,7 @@ class ReadOnlySqliteEngine:
 def _check_schema(path: str) -> None:
     if path == MEMORY:
         raise StorageError("An in-memory database cannot be opened read-only: it would be empty.")
+    check_is_file(path)
     if not Path(path).exists():
         raise StorageError(f"Database {path} does not exist.")
     with open_read_only(path) as connection:

@@ -22,6 +22,7 @@ from userkeep.domain.values.times import Instant
 from userkeep.storage.errors import CLOSED, QUEUE_FULL
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.connection import translate_error
+from userkeep.storage.sqlite.files import FileWatch
 from userkeep.storage.sqlite.transaction import SqliteTransaction
 from userkeep.storage.transaction import NeedsThreadError
 
@@ -71,6 +72,7 @@ class Readers:
         connect: Callable[[], apsw.Connection],
         queries: Mapping[str, Query],
         gate: ReaderGate,
+        watch: FileWatch | None = None,
         *,
         limit_ms: int,
         queue_limit: int,
@@ -78,6 +80,7 @@ class Readers:
         self._connect = connect
         self._queries = queries
         self._gate = gate
+        self._watch = watch
         self._limit_s = limit_ms / 1000
         self._queue_limit = queue_limit
         self._running: set[Deadline] = set()
@@ -175,6 +178,8 @@ class Readers:
             connection.close()
 
     def _new_connection(self) -> apsw.Connection:
+        if self._watch is not None:
+            self._watch.check()  # a new connection would create a missing WAL
         try:
             return self._connect()
         except StorageError as error:
@@ -186,6 +191,8 @@ class Readers:
 
     def _cursor(self) -> apsw.Cursor:
         self._check_open()
+        if self._watch is not None:
+            self._watch.check_quickly()
         cursor: apsw.Cursor | None = getattr(self._of_thread, "cursor", None)
         if cursor is None:
             connection = self._new_connection()

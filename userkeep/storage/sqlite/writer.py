@@ -21,10 +21,12 @@ from userkeep.storage.errors import CLOSED, QUEUE_FULL, as_future_exception
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.checkpointer import TRUNCATE_RETRY_S, Checkpointer
 from userkeep.storage.sqlite.connection import (
+    keep_wal,
     opening_problem,
     temporary_files_beside,
     translate_error,
 )
+from userkeep.storage.sqlite.files import FileWatch
 from userkeep.storage.sqlite.readers import ReaderGate
 from userkeep.storage.sqlite.task import Task, complete
 from userkeep.storage.sqlite.transaction import DeferredWrites, SqliteTransaction
@@ -54,6 +56,7 @@ class Writer:
         connection: apsw.Connection,
         queries: Mapping[str, Query],
         gate: ReaderGate,
+        watch: FileWatch | None,
         *,
         path: str,
         queue_limit: int,
@@ -65,6 +68,7 @@ class Writer:
         self._queries = queries
         self._deferred = DeferredWrites()
         self._gate = gate
+        self._watch = watch
         self._clock = Clock(self._saved_clock(path))
         self._saved_changes = connection.total_changes()
         self._queue: SimpleQueue[Task[Any] | None] = SimpleQueue()
@@ -153,7 +157,13 @@ class Writer:
         self._thread.join()
         self._save_clock()
         self._checkpointer.checkpoint_and_truncate()
+        if self._watch is not None and self._watch.has_foreign_wal:
+            keep_wal(self._connection)
         self._connection.close()
+
+    def _check_files(self) -> None:
+        if self._watch is not None:
+            self._watch.check()
 
     def _saved_clock(self, path: str) -> Instant:
         try:
@@ -190,6 +200,7 @@ class Writer:
             try:
                 if self._is_closed:
                     raise Unavailable(CLOSED)
+                self._check_files()
                 task.value = task.operation(self._transaction())
             except Exception as error:
                 task.error = _translate(error)
@@ -206,6 +217,10 @@ class Writer:
 
     def _run_group(self, first: Task[Any]) -> list[Task[Any]]:
         """Run a task and those that wait, in one transaction; return all of them."""
+        try:
+            self._check_files()
+        except Unavailable as error:
+            return self._fail_all(first, error)
         if self._queue.empty():
             self._run_alone(first)
             return [first]
@@ -310,7 +325,7 @@ class Writer:
             # ended here, they would wait for ever.
             return
 
-    def _fail_all(self, first: Task[Any], error: apsw.Error) -> list[Task[Any]]:
+    def _fail_all(self, first: Task[Any], error: Exception) -> list[Task[Any]]:
         failed = [first, *self._take_waiting()]
         for task in failed:
             task.error = _translate(error)

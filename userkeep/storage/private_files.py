@@ -1,0 +1,120 @@
+"""Files that only their user may read: how they are created, read and checked.
+
+Conversations, secrets and exports are private whatever the umask is. Where others can write to the
+folder, they can put symbolic links, pipes or files of their own at the names that are used here. So
+no link is followed for what is created, nothing but a regular file is read, and names that need not
+be known before are random.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+MODE = 0o600
+FOLDER_MODE = 0o700
+
+_OTHERS = 0o077
+_KINDS = {
+    stat.S_IFDIR: "folder",
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFLNK: "symbolic link",
+}
+
+
+def make_private_folders(folder: Path) -> None:
+    """Create a folder and its missing parents, each for the current user only.
+
+    Raises:
+        OSError: one cannot be created.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        # Another process may create it at the same time.
+        each.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+def create_private(path: str | Path) -> int:
+    """Create a file for the current user only; return its descriptor, for reading and writing.
+
+    Raises:
+        FileExistsError: there is something with this name, a link included.
+        OSError: it cannot be created.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, MODE)
+    os.fchmod(descriptor, MODE)  # a umask may have taken our own rights away
+    return descriptor
+
+
+@contextmanager
+def private_draft(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Create a file beside another one, under a random name; delete what is left of it at the end.
+
+    The name is random, because one that a process would choose again may be left from a crash.
+
+    Yields:
+        Its path, and the file, open for writing.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.part")
+    try:
+        with os.fdopen(create_private(draft), "wb") as file:
+            yield draft, file
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_private(path: str | Path, most_bytes: int) -> bytes:
+    """Return the content of a file. It never waits, as it would for a pipe.
+
+    Raises:
+        OSError: it cannot be read, is a pipe or a folder, or is larger than `most_bytes`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        kind = kind_of(os.fstat(descriptor))
+        if kind not in {None, "device"}:
+            raise OSError(errno.EINVAL, f"it is a {kind}, not a file")
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {most_bytes:,} bytes")
+    return content
+
+
+def kind_of(status: os.stat_result) -> str | None:
+    """Return what something is, in words; None for a regular file."""
+    if stat.S_ISREG(status.st_mode):
+        return None
+    return _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
+
+
+def exposure(path: Path) -> str | None:
+    """Return who else than the current user can read or write a file, in words; or None.
+
+    A folder is named only if others can replace the files in it.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISDIR(status.st_mode):
+        is_open = mode & stat.S_IWOTH and not mode & stat.S_ISVTX
+        return f"{path} can be changed by every user (mode {mode:04o})" if is_open else None
+    if status.st_uid not in {os.geteuid(), 0}:
+        return f"{path} belongs to another user (number {status.st_uid})"
+    if mode & _OTHERS:
+        return f"{path} can be used by other users (mode {mode:04o})"
+    return None

@@ -81,6 +81,10 @@ bench: $(DEVELOPMENT)  ## Measure against a baseline (BENCH=search, deletion, ca
 bench-summary: $(DEVELOPMENT)  ## Five ratios to the baseline in half a minute; printed, never asserted
 	@$(BIN)/python -m bench summary
 
+.PHONY: stall
+stall: $(DEVELOPMENT)  ## How long others wait for hostile requests (STALL="--engine sqlite --seeds 100": bench/README.md)
+	$(BIN)/python -m bench stall $(STALL)
+
 .PHONY: recall
 recall: $(DEVELOPMENT)  ## Measure how much a search finds (DATA=locomo10.json is your copy); writes evals/RECALL.md
 	@$(BIN)/python -m evals.recall $(if $(DATA),'$(DATA)') $(RECALL)

@@ -10,7 +10,7 @@ from bench.databases import Databases
 from bench.databases.postgres import PostgresDatabases
 from bench.databases.sqlite import FOLDER, SqliteDatabases
 from bench.harness.report import Noise, Report, markdown
-from bench.scenarios import callers, compare, deletion, rates, search, summary
+from bench.scenarios import callers, compare, deletion, rates, search, stall, summary
 
 RESULTS = Path(__file__).with_name("results")
 DATABASES: dict[str, type[SqliteDatabases] | type[PostgresDatabases]] = {
@@ -39,17 +39,21 @@ SCENARIOS = {
     "deletion": Scenario("Deletion and purge", deletion.run),
     "callers": Scenario("Calls of one caller", callers.run, engines=("sqlite",)),
     "summary": Scenario("Summary", summary.run, engines=("sqlite",), keeps_results=False),
+    "stall": Scenario("Hostile inputs", stall.run),
     "compare": Scenario("Comparison", compare.run, keeps_results=False),
 }
 
 
 def main() -> None:
     given = _parser().parse_args()
-    if (given.scenario == "compare") != (given.other is not None):
-        raise SystemExit("The scenario `compare` needs --other, and no other scenario takes it.")
+    if given.scenario == "compare" and given.other is None:
+        raise SystemExit("The scenario `compare` needs --other.")
+    if given.scenario not in {"compare", "stall"} and given.other is not None:
+        raise SystemExit(f"The scenario `{given.scenario}` does not take --other.")
     scenario = SCENARIOS[given.scenario]
     results = given.results
-    if results is None and scenario.keeps_results and not given.only:
+    is_whole = not given.only and given.other is None
+    if results is None and scenario.keeps_results and is_whole:
         results = RESULTS
     FOLDER.mkdir(exist_ok=True)
     for engine in given.engine or scenario.engines:
@@ -103,8 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--other",
         metavar="COMMAND",
-        help="of compare: another server, such as '../old/.venv/bin/userkeep serve'; it is given "
-        "--port, and its settings in the environment",
+        help="of compare and stall: another server, such as '../old/.venv/bin/userkeep serve'; it "
+        "is given --port, and its settings in the environment",
     )
     parser.add_argument(
         "--other-prefix",
@@ -112,6 +116,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PREFIX",
         help="with what the other server's settings begin (default: USERKEEP_)",
     )
+    parser.add_argument(
+        "--renamed",
+        action="append",
+        default=[],
+        metavar="NAME=OTHER",
+        help="of stall: what the other server calls a part of a path or a field; repeatable",
+    )
+    parser.add_argument(
+        "--bound", type=float, default=60.0, help="of stall: seconds that a client waits (60)"
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of stall: of the large set-ups (1.0)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=0, help="of stall: how many generated inputs (0)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of stall: the first seed (1)")
     parser.add_argument(
         "--results",
         type=Path,

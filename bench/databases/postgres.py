@@ -107,6 +107,10 @@ class PostgresDatabases:
             )
         return copy
 
+    def discard(self, url: str) -> None:
+        with self._connected() as connection:
+            _alter(connection, "DROP DATABASE {} WITH (FORCE)", _name_of(url))
+
     def bytes_of(self, url: str) -> int:
         with self._connected() as connection:
             row = connection.execute("SELECT pg_database_size(%s)", [_name_of(url)]).fetchone()

@@ -95,6 +95,11 @@ class SqliteDatabases:
             os.fsync(file.fileno())
         return _url(copy)
 
+    def discard(self, url: str) -> None:
+        """Remove a database that is not open, with what a server that was killed left of it."""
+        for suffix in ("", "-wal", "-shm"):
+            Path(sqlite_path(url) + suffix).unlink(missing_ok=True)
+
     def bytes_of(self, url: str) -> int:
         """Return how large a database is; it may be open."""
         return Path(sqlite_path(url)).stat().st_size

@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 _START_S = 60.0
 _RESPONSE_S = 30.0
+_STOP_S = 30.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -107,13 +108,36 @@ class Server:
         tasks = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
-    def stop(self) -> None:
+    def own_memory_bytes(self) -> int:
+        """Return the part of its resident set that is no file."""
+        return self._status_bytes("RssAnon")
+
+    def peak_memory_bytes(self) -> int:
+        """Return the greatest resident set size since it was reset."""
+        return self._status_bytes("VmHWM")
+
+    def reset_peak_memory(self) -> None:
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def stop(self) -> float:
+        """Stop it, unless it has ended; return after how many seconds it had ended."""
+        began = perf_counter()
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=_STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        return perf_counter() - began
+
+    def _status_bytes(self, name: str) -> int:
+        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) << 10
+        raise AssertionError(f"the system does not show {name} of a process")
 
     def _wait_for_response(self, until: float) -> None:
         with httpx2.Client(timeout=1) as client:

@@ -1,0 +1,1 @@
+"""Hostile requests: what they send, and how long everyone else waits."""

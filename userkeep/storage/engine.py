@@ -30,8 +30,8 @@ class Engine(Protocol):
     """Runs operations. Every way to run one raises what the operation raises, and Unavailable.
 
     A read sees one snapshot. A write returns after its commit is durable. It runs even if its
-    caller has left, and it may run twice: when another operation of its group commit fails, or a
-    connection breaks.
+    caller has left, and it may run twice: when another operation of its group commit fails, a
+    connection breaks, or another transaction holds a lock.
     """
 
     @property

@@ -39,11 +39,14 @@ _LIMIT_STATEMENTS = statement("SELECT set_config('statement_timeout', :limit, fa
 # jit: compiling costs more than any of these statements.
 _SETTINGS = """
 SET statement_timeout = {statement_limit_ms};
+SET lock_timeout = {lock_wait_ms};
 SET idle_in_transaction_session_timeout = 60000;
 SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false)
 WHERE current_setting('synchronous_commit') = 'off'
 """
+
+_LIMIT_LOCK_WAITS = statement("SELECT set_config('lock_timeout', :limit, false)")
 
 _IN_FAILED_TRANSACTION = "25P02"
 _CANCEL_TIMEOUT_S = 2.0
@@ -77,6 +80,7 @@ class Connection:
         waiter: Waiter,
         *,
         statement_limit_ms: int,
+        lock_wait_ms: int = 0,
         probe: Callable[[str], bool] = lambda _url: True,
     ) -> None:
         """Connect.
@@ -85,6 +89,7 @@ class Connection:
             url: of the database.
             waiter: waits for the socket of this connection.
             statement_limit_ms: a statement that takes longer is cancelled; 0 for no limit.
+            lock_wait_ms: a statement that waits longer for a lock is cancelled; 0 for no limit.
             probe: called with the URL of the server when it has been silent for too long; returns
                 whether the server still responds to new connections.
 
@@ -93,7 +98,10 @@ class Connection:
             StorageError: the server's version or encoding is not supported.
         """
         self._waiter = waiter
-        self._psycopg = waiter.connect(lambda: _connect_with_settings(url, statement_limit_ms))
+        settings = _SETTINGS.format(
+            statement_limit_ms=statement_limit_ms, lock_wait_ms=lock_wait_ms
+        )
+        self._psycopg = waiter.connect(lambda: _connect_with_settings(url, settings))
         self._row_loader = RowLoader(self._psycopg)
         self._pq = self._psycopg.pgconn
         self._pq.nonblocking = 1
@@ -103,6 +111,7 @@ class Connection:
         self._deferred: list[_Command] = []
         self._is_closed = False
         self._deadline: Deadline | None = None
+        self._default_lock_wait_ms = self._lock_wait_ms = lock_wait_ms
         # libpq closes the socket and forgets its number where it finds the connection broken.
         self._socket = self._pq.socket
         waiter.watch(self._socket, self._on_server_close, partial(probe, self._server_url(url)))
@@ -121,6 +130,17 @@ class Connection:
         The server ends it then by itself, whatever this process does.
         """
         self._deadline = deadline
+
+    def limit_lock_waits(self, limit_ms: int | None) -> None:
+        """Set how long each statement from now on waits for locks; None for the default.
+
+        To be called between transactions. It is a statement of its own, because preparing the next
+        one already waits for locks of its tables.
+        """
+        wanted_ms = self._default_lock_wait_ms if limit_ms is None else limit_ms
+        if wanted_ms != self._lock_wait_ms:
+            self._send([_Command(_LIMIT_LOCK_WAITS, [b"%d" % wanted_ms])])
+            self._lock_wait_ms = wanted_ms
 
     def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement and return its rows."""
@@ -220,11 +240,11 @@ class Connection:
         return self._send(self._with_deferred([command]))[-1]
 
     def _with_deferred(self, commands: list[_Command]) -> list[_Command]:
-        if self._deadline is not None:
-            commands = [*_limited_to(self._deadline), *commands]
         if self._deferred:
             commands = [*self._deferred, *commands]
             self._deferred.clear()
+        if self._deadline is not None:
+            commands = [_limited_to(self._deadline), *commands]
         if self._begin_with is not None:
             commands = [_Command(self._begin_with), *commands]
             self._begin_with = None
@@ -334,7 +354,7 @@ class Connection:
         raise SqlError(sqlstate, message)
 
 
-def _limited_to(deadline: Deadline) -> list[_Command]:
+def _limited_to(deadline: Deadline) -> _Command:
     """Return the command that gives the next statement what is left of a deadline.
 
     Raises:
@@ -343,17 +363,17 @@ def _limited_to(deadline: Deadline) -> list[_Command]:
     deadline.check()
     left_s = deadline.left_s
     limit_ms = 0 if left_s == inf else max(1, ceil(left_s * 1000))
-    return [_Command(_LIMIT_STATEMENTS, [b"%d" % limit_ms])]
+    return _Command(_LIMIT_STATEMENTS, [b"%d" % limit_ms])
 
 
-def _connect_with_settings(url: str, statement_limit_ms: int) -> psycopg.Connection[Any]:
+def _connect_with_settings(url: str, settings: str) -> psycopg.Connection[Any]:
     # Psycopg's shortest time-out is two seconds, so a single server is probed first. Of several
     # servers, psycopg tries one after another.
     if "," not in str(conninfo_to_dict(url).get("host")) and not is_responding(url):
         raise unresponsive()
     connection = connect(url)
     try:
-        connection.execute(_SETTINGS.format(statement_limit_ms=statement_limit_ms))
+        connection.execute(settings.encode())
     except BaseException:
         connection.close()
         raise

@@ -3,6 +3,7 @@
 On an event loop, reads of a single statement share one more connection: see PipelinedReader.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -24,7 +25,8 @@ from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.files import files_of
 from userkeep.storage.postgres.long_reads import LongReads
 from userkeep.storage.postgres.migrations import check_is_migrated, migrate
-from userkeep.storage.postgres.pool import Pool
+from userkeep.storage.postgres.pipelined_reader import Connect
+from userkeep.storage.postgres.pool import FIRST_LOCK_WAIT_MS, LOCK_WAIT_S, Pool
 from userkeep.storage.postgres.pooled_connection import Connector, PoolContext
 from userkeep.storage.postgres.server import describe_url, opening_problem
 from userkeep.storage.postgres.statements import statement
@@ -87,19 +89,25 @@ class PostgresEngine:
         self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
         clock = Clock(last)
 
-        def new_context(limit_ms: int, timeout_message: str) -> PoolContext:
-            connect = partial(Connection, url, statement_limit_ms=limit_ms)
+        connect = partial(Connection, url, lock_wait_ms=int(LOCK_WAIT_S * 1000))
+
+        def new_context(connect: Connect, limit_ms: int, timeout_message: str) -> PoolContext:
+            connect = partial(connect, statement_limit_ms=limit_ms)
             message = timeout_message.format(f"{limit_ms / 1000:g}")
             return PoolContext(Connector(connect), queries, clock, timeout_message=message)
 
         self._pool = Pool(
-            new_context(statement_limit_ms, _STATEMENT_TIMEOUT),
+            new_context(
+                partial(connect, lock_wait_ms=FIRST_LOCK_WAIT_MS),
+                statement_limit_ms,
+                _STATEMENT_TIMEOUT,
+            ),
             size=pool_size,
             queue_limit=queue_limit,
-            connect_pipeline=partial(Connection, url, statement_limit_ms=statement_limit_ms),
+            connect_pipeline=partial(connect, statement_limit_ms=statement_limit_ms),
         )
         self._long_reads = LongReads(
-            new_context(read_limit_ms, TIME_LIMIT),
+            new_context(connect, read_limit_ms, TIME_LIMIT),
             threads=LONG_READ_POOL_SIZE,
             limit_ms=read_limit_ms,
             queue_limit=queue_limit,
@@ -136,7 +144,7 @@ class PostgresEngine:
         self._check_can_write()
         pool = self._pool.on_loop()
         if self._must_save_clock():
-            pool.submit(_save_clock, is_write=True)
+            pool.submit(_save_clock, is_write=True).add_done_callback(_ignore_error)
         return await pool.submit(operation, is_write=True)
 
     def describe(self) -> str:
@@ -175,6 +183,12 @@ class PostgresEngine:
 def _save_clock(tx: Transaction) -> None:
     """Let the clock continue from here after a restart, even if the system clock was set back."""
     tx.defer("save_clock", value=str(tx.now))
+
+
+def _ignore_error(future: "asyncio.Future[None]") -> None:
+    """Take the error of a future that nobody awaits, which asyncio would log."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _version_and_clock(url: str, queries: Mapping[str, Query]) -> tuple[str, Instant]:

@@ -3,6 +3,8 @@
 from userkeep.domain.errors import Unavailable
 
 UNREACHABLE = "The database is unreachable; retry."
+LOCKED = "Another transaction holds a lock that this request needs; nothing was changed. Retry."
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class SqlError(Exception):
@@ -30,6 +32,14 @@ class ConnectionLostError(Exception):
         super().__init__(message.strip())
 
 
+class NotConnected(Unavailable):
+    """The database is unreachable; retry."""
+
+
+class LockedError(Exception):
+    """Another transaction holds a lock that the operation needs. It was rolled back."""
+
+
 # By code, or by its first two characters, the class of the error.
 _UNAVAILABLE = {
     "53": "The database has run out of space, memory or connections; nothing was changed.",
@@ -38,6 +48,7 @@ _UNAVAILABLE = {
     "58": "The database's disk failed; nothing was changed.",
     "40": "Write conflict; retry.",
     "08": UNREACHABLE,
+    LOCK_NOT_AVAILABLE: LOCKED,
     "25006": "The database is read-only at the moment; retry.",
     "55": "The database is locked for maintenance; retry.",
 }

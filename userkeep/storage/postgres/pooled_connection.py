@@ -6,7 +6,6 @@ where it is handled.
 
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from random import Random
 from time import monotonic, time_ns
 from typing import TypeVar
@@ -20,8 +19,11 @@ from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.errors import (
+    LOCK_NOT_AVAILABLE,
     UNREACHABLE,
     ConnectionLostError,
+    LockedError,
+    NotConnected,
     SqlError,
     translate_error,
 )
@@ -82,24 +84,33 @@ class Connector:
         self._probed_at = 0.0
         self._was_responding = True
 
+    @property
+    def is_responding(self) -> bool:
+        """Whether the server, when it was probed last, responded to new connections.
+
+        If not, connections that look open are not worth waiting for.
+        """
+        return self._was_responding
+
     def connect(self, waiter: Waiter) -> Connection:
         """Open a connection.
 
         Raises:
-            Unavailable: the server is unreachable, or was a moment ago.
+            NotConnected: the server is unreachable, or was a moment ago.
         """
         with self._lock:
             if self._backoff_s:
                 if monotonic() < self._not_before:
-                    raise Unavailable(UNREACHABLE)
+                    raise NotConnected
                 # Others are rejected until this attempt has ended.
                 self._not_before = monotonic() + CONNECT_TIMEOUT_S + _MAX_BACKOFF_S
         try:
             connection = self._connect(waiter, probe=self._probe)
         except (psycopg.Error, StorageError) as error:
             self._back_off()
-            raise Unavailable(UNREACHABLE) from error
+            raise NotConnected from error
         self._backoff_s = 0.0
+        self._was_responding = True
         return connection
 
     def _probe(self, url: str) -> bool:
@@ -151,14 +162,47 @@ class PooledConnection:
         self._context = context
         self._waiter = waiter
         self._connection: Connection | None = None
+        self._is_connecting = False
 
-    def run(self, operation: Operation[T], *, is_write: bool) -> T:
-        """Run an operation, with retries.
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open."""
+        return self._connection is not None and not self._connection.is_lost
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether the connection is being opened."""
+        return self._is_connecting
+
+    def connect(self) -> None:
+        """Open the connection, unless it is open.
 
         Raises:
-            What the operation raises. Unavailable: the database cannot run it now.
+            NotConnected: the server is unreachable, or was a moment ago.
         """
-        return self._retry(partial(self._write if is_write else self._read, operation))
+        self._connected()
+
+    def run(self, operation: Operation[T], *, is_write: bool, lock_wait_ms: int | None = None) -> T:
+        """Run an operation, with retries.
+
+        Args:
+            operation: to run.
+            is_write: whether it may write.
+            lock_wait_ms: how long each statement waits for locks of other transactions; None for
+                as long as the connection does by default.
+
+        Raises:
+            What the operation raises. LockedError: that was not long enough; nothing was changed.
+            NotConnected: there is no connection; nothing was changed. Unavailable: the database
+                cannot run it now.
+        """
+        perform = self._write if is_write else self._read
+
+        def attempt_once(connection: Connection) -> T:
+            connection.limit_lock_waits(lock_wait_ms)
+            return perform(operation, connection)
+
+        return self._retry(attempt_once)
 
     def read_until(self, deadline: Deadline, operation: Operation[T]) -> T:
         """Run a read, with retries, all of it until a deadline.
@@ -195,7 +239,11 @@ class PooledConnection:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_lost:
-            self._connection = self._context.connector.connect(self._waiter)
+            self._is_connecting = True
+            try:
+                self._connection = self._context.connector.connect(self._waiter)
+            finally:
+                self._is_connecting = False
         return self._connection
 
     def _write(self, operation: Operation[T], connection: Connection) -> T:
@@ -237,6 +285,8 @@ class PooledConnection:
     def _translate(self, error: SqlError | ConnectionLostError) -> Exception:
         if isinstance(error, ConnectionLostError):
             return Unavailable(COMMIT_UNKNOWN if error.is_committing else UNREACHABLE)
+        if error.sqlstate == LOCK_NOT_AVAILABLE:
+            return LockedError()
         if error.sqlstate == _QUERY_CANCELED:
             return Unavailable(self._context.timeout_message)
         return translate_error(error) or error

@@ -31,15 +31,17 @@ class Proxy:
     def __init__(self, direct_url: str) -> None:
         given = conninfo_to_dict(direct_url)
         self.direct_url = direct_url
-        self._server = (str(given["host"]), int(str(given["port"])))
+        self._host, self._server_port = str(given["host"]), int(str(given["port"]))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
-        self.url = direct_url.replace(f":{given['port']}/", f":{self._port}/")
+        self.url = f"postgresql://{given['user']}@127.0.0.1:{self._port}/{given['dbname']}"
         self._is_open = threading.Event()
         self._is_open.set()
         self._is_closed = False
         self._drops_after: int | None = None
         self._resets = False
+        self._then_refuses = False
+        self._is_refusing = False
         self._sends_warning = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -61,15 +63,26 @@ class Proxy:
             thread.join(10)
         self._listener.close()
 
-    def drop_next_response(self, *, after: int = 0, reset: bool = False) -> None:
+    def drop_next_response(
+        self, *, after: int = 0, reset: bool = False, then_refuse: bool = False
+    ) -> None:
         """Forward the next message, then break its connection instead of the response.
 
         Args:
             after: how many responses are forwarded before.
             reset: reset the connection instead of closing it.
+            then_refuse: break all other connections too, and those that are made after it.
         """
         self._resets = reset
+        self._then_refuses = then_refuse
         self._drops_after = after
+
+    def accept_again(self) -> bool:
+        """Break no connection any more; return whether one was broken."""
+        has_broken = self._drops_after is None
+        self._drops_after = None
+        self._is_refusing = False
+        return has_broken
 
     def reset_after_warning(self) -> None:
         """Send a warning in the server's name, then reset every connection."""
@@ -96,20 +109,33 @@ class Proxy:
             if self._is_closed:
                 client.close()
                 return
+            if self._is_refusing:
+                client.close()
+                continue
             self._start(self._serve, client)
 
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError):
             self._is_open.wait()
-            with socket.create_connection(self._server) as server:
-                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._connect() as server:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._forward(client, server)
+
+    def _connect(self) -> socket.socket:
+        if self._host.startswith("/"):
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(f"{self._host}/.s.PGSQL.{self._server_port}")
+            return server
+        server = socket.create_connection((self._host, self._server_port))
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return server
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         other = {client: server, server: client}
         while not self._is_closed:
             readable, _, _ = select.select([client, server], [], [], _CHECK_EVERY_S)
+            if self._is_refusing:
+                return
             if self._sends_warning.is_set():
                 client.sendall(_WARNING_MESSAGE)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -123,6 +149,7 @@ class Proxy:
                 if end is client and self._is_to_be_dropped():
                     # The server has done it, but the client does not get the response.
                     server.recv(_CHUNK)
+                    self._is_refusing = self._then_refuses
                     if self._resets:
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     return

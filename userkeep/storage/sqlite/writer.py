@@ -17,7 +17,7 @@ from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
-from userkeep.storage.errors import CLOSED, QUEUE_FULL, as_future_exception
+from userkeep.storage.errors import CLOSED, OUT_OF_MEMORY, QUEUE_FULL, as_future_exception
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.checkpointer import TRUNCATE_RETRY_S, Checkpointer
 from userkeep.storage.sqlite.connection import (
@@ -355,4 +355,6 @@ def _translate(error: Exception) -> BaseException:
         if translated is not None:
             translated.__cause__ = error
             return translated
+    if isinstance(error, MemoryError):
+        return Unavailable(OUT_OF_MEMORY)
     return as_future_exception(error)

@@ -24,8 +24,17 @@ class SettingError(Exception):
     """A setting has a value that it cannot have; the text says which and why."""
 
 
-def _setting(default: Any, help_: str, least: int = 0, most: int = 2**31) -> Any:
-    return field(default=default, metadata={"help": help_, "least": least, "most": most})
+def _setting(
+    default: Any, help_: str, least: int = 0, most: int = 2**31, *, flag: bool = True
+) -> Any:
+    """Return the field of a setting.
+
+    Args:
+        flag: whether it is documented as a flag; a secret is not, because every user of the machine
+            sees flags in the list of processes.
+    """
+    metadata = {"help": help_, "least": least, "most": most, "flag": flag}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +52,9 @@ class Settings:
         False, "Serve without authentication on an address that other machines can reach."
     )
     secret: str = _setting(
-        "", "The secret of the instance, at least 16 characters. Overrides the secret file."
+        "",
+        "The secret of the instance, at least 16 characters. Overrides the secret file.",
+        flag=False,
     )
     secret_file: str = _setting(
         "",
@@ -105,7 +116,10 @@ class ClientSettings:
         "",
         "The server to use, such as http://127.0.0.1:8000. Overrides USERKEEP_DATABASE_URL.",
     )
-    api_key: str = _setting("", "The API key to send to the server.")
+    api_key: str = _setting(
+        "", "The API key to send to the server. Overrides the file.", flag=False
+    )
+    api_key_file: str = _setting("", "The file of the API key to send to the server.")
 
 
 def variable_of(name: str) -> str:
@@ -160,6 +174,8 @@ def load_client_settings(
         each.name: (given or {}).get(each.name) or environment.get(variable_of(each.name), "")
         for each in fields(ClientSettings)
     }
+    if given and given.get("api_key_file") and not given.get("api_key"):
+        values["api_key"] = ""  # a flag overrides the environment
     return ClientSettings(**values)
 
 
@@ -246,6 +262,16 @@ def sqlite_path(database_url: str) -> str:
     if not path:
         raise SettingError("USERKEEP_DATABASE_URL names no file; use sqlite:///path/to/file.db.")
     return path
+
+
+def has_password(database_url: str) -> bool:
+    """Whether a database URL has a password, before its host or as a parameter."""
+    _, separator, rest = database_url.partition("://")
+    place, _, parameters = rest.partition("?")
+    credentials, at, _ = place.rpartition("@")
+    names = {each.partition("=")[0] for each in parameters.split("&")}
+    in_credentials = bool(at and credentials.partition(":")[2])
+    return bool(separator) and (in_credentials or "password" in names)
 
 
 def without_password(database_url: str) -> str:

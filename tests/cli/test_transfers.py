@@ -163,15 +163,45 @@ def test_a_named_pipe_is_written_and_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_symbolic_link_stays_one_and_its_target_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["there.jsonl", "missing.jsonl", "folder"])
+def test_an_export_follows_no_symbolic_link(tmp_path: Path, target: str) -> None:
     with Userkeep.open(str(tmp_path / "m.db")) as client:
         client.user.add(user_id="jane")
     (tmp_path / "there.jsonl").write_text("former")
-    for link, target in (("link.jsonl", "there.jsonl"), ("dangling.jsonl", "new.jsonl")):
-        (tmp_path / link).symlink_to(target)
-        export(tmp_path, "--output", link, "--database", "m.db")
-        assert (tmp_path / link).is_symlink()
-        assert len((tmp_path / target).read_text().splitlines()) == 3
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.jsonl").symlink_to(target)
+    result = userkeep("export", "--output", "link.jsonl", "--database", "m.db", folder=tmp_path)
+    assert result.returncode == 1
+    assert "link.jsonl is a symbolic link" in result.stderr
+    assert (tmp_path / "there.jsonl").read_text() == "former"
+    assert not (tmp_path / "missing.jsonl").exists()
+    assert (tmp_path / "link.jsonl").is_symlink()
+
+
+def test_a_link_in_the_place_of_a_draft_is_not_followed(tmp_path: Path) -> None:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        client.user.add(user_id="jane")
+    (tmp_path / "letter").write_text("Dear Jane")
+    (tmp_path / f".users.jsonl.{os.getpid()}.part").symlink_to("letter")
+    export(tmp_path, "--output", "users.jsonl", "--database", "m.db")
+    assert (tmp_path / "letter").read_text() == "Dear Jane"
+
+
+def test_pipes_that_nobody_uses_are_errors(tmp_path: Path) -> None:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        client.user.add(user_id="jane")
+    os.mkfifo(tmp_path / "pipe")
+    for words, reason in (
+        (("export", "--output", "pipe"), "no process reads the pipe"),
+        (("import", "pipe"), "is a named pipe"),
+        (("import", "/dev/zero"), "is a device"),
+        (("export", "--output", "."), "is a folder"),
+        (("users", "list", "--url", "http://127.0.0.1:1", "--api-key-file", "pipe"), "named pipe"),
+    ):
+        database = () if "--url" in words else ("--database", "m.db")
+        result = userkeep(*words, *database, folder=tmp_path)
+        assert result.returncode != 0
+        assert reason in result.stderr
 
 
 @pytest.mark.parametrize("before", [None, 0o600, 0o644])
@@ -196,6 +226,47 @@ def test_an_export_never_overwrites_a_database_or_a_secret(tmp_path: Path, outpu
     assert result.returncode == 1
     assert "It was not overwritten; name another file." in result.stderr
     assert (tmp_path / output).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [
+        ("other.db-wal", "log of a SQLite database"),
+        ("other.db-shm", "file of the database other.db"),
+        ("other.db.lock", "lock file"),
+        ("copy-of-wal", "log of a SQLite database"),
+        ("m.db-wal", "file of the database m.db"),
+        ("m.db-journal", "file of the database m.db"),
+        ("hard-link", "SQLite database"),
+        ("hard-link-of-secret", "secret"),
+        ("copy-of-secret", "secret"),
+        ("folder/../m.db", "SQLite database"),
+        ("key", "secret"),
+    ],
+)
+def test_an_export_never_overwrites_what_belongs_to_an_instance(
+    tmp_path: Path, output: str, kind: str
+) -> None:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        client.user.add(user_id="jane")
+    with Userkeep.open(str(tmp_path / "other.db")) as client:
+        client.user.add(user_id="john")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "key").write_text("open sesame")
+        (tmp_path / "hard-link").hardlink_to(tmp_path / "m.db")
+        (tmp_path / "hard-link-of-secret").hardlink_to(tmp_path / "m.db.secret")
+        for name, copy in (("other.db-wal", "copy-of-wal"), ("m.db.secret", "copy-of-secret")):
+            (tmp_path / copy).write_bytes((tmp_path / name).read_bytes())
+        path = tmp_path / output
+        before = path.read_bytes() if path.exists() else None
+        result = userkeep(
+            *("export", "--output", output, "--database", "m.db"),
+            folder=tmp_path,
+            environment={"USERKEEP_API_KEY_FILE": "key"},
+        )
+        assert result.returncode == 1
+        assert f"{output} is a {kind}. It was not overwritten" in result.stderr
+        assert (path.read_bytes() if path.exists() else None) == before
 
 
 # Invalid lines.

@@ -1,15 +1,18 @@
 """Where a data command works: on a server, or on a database that it opens itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from userkeep.cli.options import visible_secret_option, warn_of_password
+from userkeep.cli.output.escaping import print_error
 from userkeep.cli.signals import raise_on_signal
 from userkeep.client import Userkeep
 from userkeep.config import (
+    ClientSettings,
     SettingError,
     is_postgres,
     load_client_settings,
@@ -17,11 +20,14 @@ from userkeep.config import (
     sqlite_path,
 )
 from userkeep.domain.errors import InvalidField, StorageError
+from userkeep.storage.private_files import read_private
 
 Command = Callable[..., Any]
 
 Access = Literal["read", "write", "create"]
 """What a command does: `read` opens the database read-only, `create` creates a missing one."""
+
+_LARGEST_KEY_BYTES = 64 * 1024
 
 _OPTIONS = (
     click.option(
@@ -32,8 +38,11 @@ _OPTIONS = (
         " userkeep-data/userkeep.db]",
     ),
     click.option("--url", metavar="URL", help="Call this server instead.  [USERKEEP_URL; none]"),
+    visible_secret_option("api_key", "api_key"),
     click.option(
-        "--api-key", metavar="KEY", help="The API key for the server.  [USERKEEP_API_KEY; none]"
+        "--api-key-file",
+        metavar="FILE",
+        help="The file of the API key for the server.  [USERKEEP_API_KEY_FILE; none]",
     ),
 )
 
@@ -44,9 +53,16 @@ def with_client(access: Access) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @wraps(command)
         def run(
-            *, database: str | None, url: str | None, api_key: str | None, **arguments: Any
+            *,
+            database: str | None,
+            url: str | None,
+            api_key: str | None,
+            api_key_file: str | None,
+            **arguments: Any,
         ) -> None:
-            with raise_on_signal(), open_client(database, url, api_key, access) as client:
+            warn_of_password(database)
+            given = {"url": url, "api_key": api_key, "api_key_file": api_key_file}
+            with raise_on_signal(), open_client(database, given, access) as client:
                 command(client, **arguments)
 
         for option in reversed(_OPTIONS):
@@ -56,33 +72,31 @@ def with_client(access: Access) -> Callable[[Command], Command]:
     return decorate
 
 
-def open_client(
-    database: str | None, url: str | None, api_key: str | None, access: Access
-) -> Userkeep:
+def open_client(database: str | None, given: Mapping[str, str | None], access: Access) -> Userkeep:
     """Open the instance that flags and environment name.
 
     Args:
         database: a path or a database URL.
-        url: the URL of a server.
+        given: settings of the client by name; `url` is the URL of a server.
 
     Raises:
         SettingError: both are given, or one is invalid.
         StorageError: the database does not exist, or, if it is written, another process has it
             open.
     """
-    if database and url:
+    if database and given.get("url"):
         raise SettingError("Use --database or --url, not both.")
-    client = load_client_settings({"url": url, "api_key": api_key})
+    client = load_client_settings(given)
     settings = load_settings({"database_url": _database_url(database)} if database else {})
     if client.url and not database:
-        return _server(client.url, client.api_key)
+        return _server(client.url, client)
     server_url = None
     if is_postgres(settings.database_url):
         _check_postgres(settings.database_url, access)
     else:
         server_url = _check_file(sqlite_path(settings.database_url), access)
     if server_url:
-        return _server(server_url, client.api_key)
+        return _server(server_url, client)
     return Userkeep.open(settings.database_url, read_only=access == "read")
 
 
@@ -90,11 +104,25 @@ def _database_url(database: str) -> str:
     return database if "://" in database else f"sqlite:///{database}"
 
 
-def _server(url: str, api_key: str) -> Userkeep:
+def _server(url: str, client: ClientSettings) -> Userkeep:
     try:
-        return Userkeep(url, api_key=api_key or None)
+        return Userkeep(url, api_key=client.api_key or _key_in_file(client.api_key_file))
     except InvalidField as error:
         raise SettingError(error.detail) from error
+
+
+def _key_in_file(path: str) -> str | None:
+    """Return the API key in a file; None if no file is named."""
+    if not path:
+        return None
+    try:
+        key = read_private(path, _LARGEST_KEY_BYTES).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
+        raise SettingError(f"The file {path} of the API key cannot be read: {reason}.") from error
+    if not key:
+        raise SettingError(f"The file {path} of the API key is empty.")
+    return key
 
 
 def _check_file(path: str, access: Access) -> str | None:
@@ -125,7 +153,7 @@ def _check_file(path: str, access: Access) -> str | None:
         return None
     if holder.url is None:
         raise StorageError(locked_by_another(path, holder))
-    click.echo(f"userkeep: the server at {holder.url} has {path} open; calling it.", err=True)
+    print_error(f"the server at {holder.url} has {path} open; calling it.")
     return holder.url
 
 

@@ -10,8 +10,9 @@ import click
 
 from userkeep.api.erasures import Erasure
 from userkeep.cli.exits import Interrupted
+from userkeep.cli.output.escaping import escape_control
 from userkeep.cli.output.tables import print_erasure
-from userkeep.cli.output.terminal import escape_control, pluralize, stderr_console
+from userkeep.cli.output.terminal import pluralize, stderr_console
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import UserkeepError

@@ -1,13 +1,22 @@
 """The root command: its list of commands, and how an error ends the program."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from userkeep.cli import exits
 from userkeep.cli.groups import Lazy, LazyGroup
+from userkeep.cli.output.escaping import (
+    SafeFormatter,
+    escape_control,
+    print_error,
+    print_traceback,
+)
 from userkeep.config import SettingError
 from userkeep.domain.errors import UserkeepError
 from userkeep.version import __version__
@@ -46,23 +55,51 @@ _COMMANDS = {
 }
 
 
+@contextmanager
+def _escaped_usage_errors() -> Iterator[None]:
+    """Escape control characters in click's own messages, which quote the arguments."""
+    try:
+        yield
+    except click.ClickException as error:
+        message = error.format_message()
+        escaped = escape_control(message)
+        if escaped == message:
+            raise
+        if isinstance(error, click.UsageError):
+            raise click.UsageError(escaped, error.ctx) from error
+        raise click.ClickException(escaped) from error
+
+
 class _Root(LazyGroup):
     """The group of all commands: an error ends as one sentence on stderr and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program."""
+        sys.excepthook = print_traceback
+        if logging.lastResort is not None:  # prints the warnings of programs that set up no log
+            logging.lastResort.setFormatter(SafeFormatter("userkeep: %(message)s"))
+        return super().main(*args, **kwargs)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the options before the command."""
+        with _escaped_usage_errors():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         try:
-            return super().invoke(ctx)
+            with _escaped_usage_errors():
+                return super().invoke(ctx)
         except UserkeepError as error:
-            click.echo(f"userkeep: {error.detail}", err=True)
+            print_error(error.detail)
             sys.exit(exits.code_of(error))
         except SettingError as error:
-            click.echo(f"userkeep: {error}", err=True)
+            print_error(str(error))
             sys.exit(exits.USAGE)
         except exits.Interrupted as interrupted:
-            click.echo(f"userkeep: {interrupted.detail}", err=True)
+            print_error(interrupted.detail)
             sys.exit(interrupted.code)
 
 

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from userkeep.config import Settings, flag_of, variable_of
+from userkeep.cli.output.escaping import print_error
+from userkeep.config import Settings, flag_of, has_password, variable_of
 from userkeep.domain.values.metadata import decode_json
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT
 
@@ -28,6 +29,8 @@ def settings_options(*names: str) -> Callable[[F], F]:
 
 
 def _setting_option(setting: Any) -> Callable[[F], F]:
+    if not setting.metadata["flag"]:
+        return visible_secret_option(setting.name, setting.name)
     is_flag = setting.type is bool
     default = "" if setting.default in {"", False} else f"; {setting.default}"
     return click.option(
@@ -36,8 +39,38 @@ def _setting_option(setting: Any) -> Callable[[F], F]:
         type=None if is_flag else setting.type,
         is_flag=is_flag,
         default=None,
+        callback=_warn_of_password if setting.name == "database_url" else None,
         help=f"{setting.metadata['help']}  [{variable_of(setting.name)}{default}]",
     )
+
+
+def visible_secret_option(setting: str, name: str) -> Callable[[F], F]:
+    """Add a flag whose value is a secret: it works, with a warning, and is not in the help."""
+    flag = flag_of(setting)
+
+    def warn(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        if value:
+            print_error(
+                f"warning: every user of this machine can read the value of {flag} in the list of "
+                f"processes. Use {flag}-file or {variable_of(setting)}."
+            )
+        return value
+
+    return click.option(flag, name, default=None, hidden=True, callback=warn)
+
+
+def warn_of_password(database_url: str | None) -> None:
+    """Warn if an argument of the command is a database URL with a password."""
+    if database_url and has_password(database_url):
+        print_error(
+            "warning: every user of this machine can read the password in the database URL in the "
+            "list of processes. Use USERKEEP_DATABASE_URL, PGPASSWORD or ~/.pgpass."
+        )
+
+
+def _warn_of_password(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    warn_of_password(value)
+    return value
 
 
 def json_option(command: F) -> F:

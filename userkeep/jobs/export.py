@@ -6,7 +6,7 @@ and data are copied as the bytes that they are.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 from userkeep.api.common import Page
 from userkeep.domain.errors import Gone, NotFound, StorageError
@@ -18,6 +18,7 @@ from userkeep.jobs.jsonl import (
     ExportedSession,
     ExportedUser,
     Header,
+    Output,
     write_line,
 )
 from userkeep.jobs.stopping import Stoppable
@@ -51,9 +52,7 @@ class Export(Stoppable):
         user_id: the user that is being written, or was when the export stopped.
     """
 
-    def __init__(
-        self, instance: Instance, file: BinaryIO, reporter: Reporter | None = None
-    ) -> None:
+    def __init__(self, instance: Instance, file: Output, reporter: Reporter | None = None) -> None:
         self.counts = Counts()
         self.user_id: str | None = None
         self._instance = instance

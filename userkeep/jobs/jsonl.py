@@ -12,7 +12,7 @@ optional, for files written by hand. A file that has `exported_at` and no `end` 
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -114,11 +114,23 @@ class NumberedLine(NamedTuple):
     value: Any
 
 
+class Output(Protocol):
+    """Where an export writes its lines."""
+
+    def write(self, line: bytes, /) -> int:
+        """Write a line; return its size in bytes."""
+        ...
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        ...
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Line).decode
 
 
-def write_line(file: BinaryIO, kind: str, value: Any) -> int:
+def write_line(file: Output, kind: str, value: Any) -> int:
     """Write a line; return its size in bytes."""
     return file.write(b'{"%b": %b}\n' % (kind.encode(), _encode(value)))
 

@@ -24,7 +24,7 @@ _KINDS = {
     stat.S_IFIFO: "named pipe",
     stat.S_IFSOCK: "socket",
     stat.S_IFCHR: "device",
-    stat.S_IFBLK: "device",
+    stat.S_IFBLK: "disk",
     stat.S_IFLNK: "symbolic link",
 }
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TextIO
 import click
 
 from userkeep.cli.exits import Interrupted
+from userkeep.cli.options import warn_of_password
+from userkeep.cli.output.escaping import echo
 from userkeep.cli.signals import call_on_signal
 from userkeep.config import (
     SettingError,
@@ -69,10 +71,12 @@ def copy(*, source: str, target: str, as_json: bool) -> None:
     userkeep copy postgresql://jane@db.example/userkeep sqlite:////var/lib/userkeep.db
     userkeep copy sqlite:///old.db sqlite:///new.db
     """
+    warn_of_password(source)
+    warn_of_password(target)
     load_settings()  # reports a misspelled variable before anything happens
     _check_urls(source, target)
     report = _copy(source, target)
-    click.echo(json.dumps(_as_json(report), indent=2) if as_json else _as_text(report))
+    echo(json.dumps(_as_json(report), indent=2) if as_json else _as_text(report))
     if report.differing:
         raise StorageError(
             f"The target differs from the source: {', '.join(report.differing)}. Either the source "

@@ -10,6 +10,7 @@ import click
 
 from userkeep.cli.exits import PROBLEMS
 from userkeep.cli.options import json_option, settings_options
+from userkeep.cli.output.escaping import echo, escape_line
 from userkeep.cli.output.progress import message_counter
 from userkeep.config import (
     SettingError,
@@ -51,7 +52,7 @@ def doctor(*, is_deep: bool, as_json: bool, **given: Any) -> None:
     if is_deep and all(finding.is_well for finding in findings):
         findings.append(_check_index(settings))
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+        echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
         for finding in findings:
             _print(finding)
@@ -115,6 +116,6 @@ def _print(finding: Finding) -> None:
         if finding.is_well
         else click.style("WRONG", fg="red", bold=True)
     )
-    click.echo(f"{mark}  {finding.subject:<11}  {finding.finding}")
+    click.echo(f"{mark}  {finding.subject:<11}  {escape_line(finding.finding)}")
     if finding.advice:
-        click.echo(f"{'':<20}{finding.advice}")
+        echo(f"{'':<20}{finding.advice}")

@@ -8,7 +8,7 @@ import click
 from userkeep.cli.clients import with_client
 from userkeep.cli.deletions import run_deletion
 from userkeep.cli.exits import PROBLEMS
-from userkeep.cli.files import DASH
+from userkeep.cli.files import DASH, open_input
 from userkeep.cli.groups import OrderedGroup
 from userkeep.cli.options import json_option, paging_options
 from userkeep.cli.output.tables import erasures_table, print_erasure, print_list
@@ -17,6 +17,8 @@ from userkeep.cli.output.verification import print_verification
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
+
+_MOST_BYTES = 1024 * 1024
 
 
 @click.group(cls=OrderedGroup)
@@ -142,8 +144,10 @@ def verify(
 def _read_lines(place: str) -> list[str]:
     if place == DASH and sys.stdin.isatty():
         return list(_prompt())
-    with click.open_file(place, "rb") as file:
-        text = file.read()
+    with open_input(place) as (file, _):
+        text = file.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise SettingError(f"The search terms in {place} are longer than {_MOST_BYTES:,} bytes.")
     try:
         # Not `splitlines`: it also splits at characters that are part of a text.
         lines = text.decode().split("\n")

@@ -8,10 +8,11 @@ from userkeep.cli.clients import with_client
 from userkeep.cli.exits import Interrupted
 from userkeep.cli.files import DASH, open_output
 from userkeep.cli.instance import ClientInstance
+from userkeep.cli.output.escaping import TerminalFile
 from userkeep.cli.output.progress import progress_bar
 from userkeep.cli.output.terminal import pluralize, print_json, print_note, stdout_console
 from userkeep.client import Userkeep
-from userkeep.config import SettingError
+from userkeep.config import SettingError, load_client_settings, load_settings
 from userkeep.domain.errors import UserkeepError
 from userkeep.jobs.export import Export, all_users, find_users
 from userkeep.jobs.jsonl import Counts
@@ -46,8 +47,12 @@ def export(client: Userkeep, *, user_ids: tuple[str, ...], place: str, as_json: 
     users = find_users(instance, user_ids) if user_ids else all_users(instance)
     # A terminal that shows the export itself has no room for a progress bar.
     is_hidden = place == DASH and sys.stdout.isatty()
-    with open_output(place) as file, progress_bar("Exporting", is_hidden=is_hidden) as reporter:
-        job = Export(instance, file, reporter)
+    secrets = (load_settings().secret_file, load_client_settings().api_key_file)
+    with (
+        open_output(place, secrets) as file,
+        progress_bar("Exporting", is_hidden=is_hidden) as reporter,
+    ):
+        job = Export(instance, TerminalFile(file) if file.isatty() else file, reporter)
         try:
             counts = job.run(users)
         except Interrupted as interrupted:

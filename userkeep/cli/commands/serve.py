@@ -13,6 +13,7 @@ import click
 import uvicorn
 
 from userkeep.cli.options import settings_options
+from userkeep.cli.output.escaping import SafeFormatter, echo
 from userkeep.config import SettingError, Settings, load_settings
 from userkeep.http.access import is_loopback
 from userkeep.http.app import Application
@@ -115,9 +116,9 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _configure_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     if level == "info":
         # The banner replaces the four lines that uvicorn logs at this level.
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -149,7 +150,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
-            click.echo(self.banner)
+            echo(self.banner)
 
 
 def _check_is_private(settings: Settings) -> None:

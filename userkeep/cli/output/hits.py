@@ -6,15 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from userkeep.api.search import Explanation, FoundMessage, Hit, Hits, Snippet, WordScore
+from userkeep.cli.output.escaping import escape_control
 from userkeep.cli.output.tables import role_of
-from userkeep.cli.output.terminal import (
-    escape_control,
-    humanize,
-    one_line,
-    print_json,
-    print_note,
-    stdout_console,
-)
+from userkeep.cli.output.terminal import humanize, one_line, print_json, print_note, stdout_console
 
 _MARK = "bold yellow"
 _SEPARATOR = ("  ·  ", "dim")

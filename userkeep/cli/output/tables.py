@@ -14,8 +14,8 @@ from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
+from userkeep.cli.output.escaping import escape_control, json_line
 from userkeep.cli.output.terminal import (
-    escape_control,
     format_time,
     humanize,
     one_line,
@@ -69,10 +69,10 @@ def _print_json_list(pages: Iterable[Page[Row]]) -> None:
     for page in pages:
         cursor = page.next
         for row in page:
-            file.write(separator + msgspec.json.encode(row))
+            file.write(separator + json_line(row))
             separator = b",\n"
     end = b"\n" if separator == b",\n" else b'{"items": ['
-    file.write(end + b'], "next": ' + msgspec.json.encode(cursor) + b"}\n")
+    file.write(end + b'], "next": ' + json_line(cursor) + b"}\n")
     file.flush()
 
 

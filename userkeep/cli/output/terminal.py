@@ -1,25 +1,20 @@
-"""Consoles for stdout and stderr, and texts that are safe and readable on a terminal.
-
-Users can store any characters. Control characters are escaped, so that no stored text can send
-commands to a terminal.
-"""
+"""Consoles for stdout and stderr, and texts that are readable on a terminal."""
 
 import io
 import os
-import re
 import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-import click
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from userkeep.cli.output.escaping import echo, escape_control, escape_line
+
 _UNLIMITED = 100_000
 """Columns where stdout is not a terminal: a program that reads a table needs whole rows."""
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _UNITS = (
     ("year", 365 * 86_400),
     ("month", 30 * 86_400),
@@ -46,7 +41,7 @@ def _console(file: TextIO) -> Console:
         file.reconfigure(errors="replace")  # the encoding of the terminal may lack a character
     is_terminal = file.isatty()
     is_coloured = is_terminal and not os.environ.get("NO_COLOR")
-    return Console(
+    return _SafeConsole(
         file=file,
         force_terminal=is_terminal,
         color_system="auto" if is_coloured else None,
@@ -56,6 +51,14 @@ def _console(file: TextIO) -> Console:
         emoji=False,
         soft_wrap=False,
     )
+
+
+class _SafeConsole(Console):
+    """Escapes control characters in every text that is given as a `str`."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text for printing, alone or as a cell of a table."""
+        return super().render_str(escape_control(text), **options)
 
 
 def print_note(sentence: str, console: Console | None = None) -> None:
@@ -69,17 +72,12 @@ def print_note(sentence: str, console: Console | None = None) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def escape_control(text: str) -> str:
-    r"""Replace each control character by its escape sequence, such as `\u001b`."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    echo(msgspec.json.format(msgspec.json.encode(value).decode(), indent=2))
 
 
 def one_line(value: str | None) -> Text:
     """Format a value as a cell of a table."""
-    return Text(escape_control(value or "").replace("\n", "\\n").replace("\t", "\\t"))
+    return Text(escape_line(value or ""))
 
 
 def humanize(time: datetime | None) -> str:

@@ -6,14 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from userkeep.api.erasures import Residue, Scanned, Verification
+from userkeep.cli.output.escaping import escape_control
 from userkeep.cli.output.tables import plain_table
-from userkeep.cli.output.terminal import (
-    escape_control,
-    one_line,
-    pluralize,
-    print_json,
-    stdout_console,
-)
+from userkeep.cli.output.terminal import one_line, pluralize, print_json, stdout_console
 
 _KIB = 1024
 
@@ -52,7 +47,7 @@ def _hits_table(hits: Sequence[Residue]) -> Table:
 
 def _summary(verification: Verification) -> Iterator[tuple[str, Text]]:
     erasure = verification.erasure
-    yield "erasure", Text(f"{erasure.id}, {erasure.state}")
+    yield "erasure", one_line(f"{erasure.id}, {erasure.state}")
     yield "found", _found(verification)
     if verification.id_reused:
         yield "reused id", Text("a new object has this id; its data was not counted")

@@ -105,6 +105,12 @@ class Settings:
         "The language of the messages, for search: "
         f"{', '.join(LANGUAGES)}. After a change, run `userkeep doctor --deep`.",
     )
+    search_match_limit: int = _setting(
+        2_000_000,
+        "The maximum number of matches that one search ranks: words of the query, each counted in"
+        " every message that has it.",
+        least=1_000,
+    )
     log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")
 
 

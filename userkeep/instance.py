@@ -158,6 +158,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         purges=purge_schedule(settings),
         memory_window=settings.memory_window,
         tombstone_ttl_us=settings.tombstone_hours * HOUR,
+        search_match_limit=settings.search_match_limit,
         idempotency_limit=settings.idempotency_keys,
     )
 

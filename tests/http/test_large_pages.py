@@ -76,6 +76,23 @@ def test_a_memory_of_large_messages_has_the_newest_that_fit(large: InProcessClie
     assert [each["seq"] for each in memory["messages"]] == list(range(12, MESSAGES + 1))
 
 
+def test_a_search_returns_the_best_large_messages_that_fit(large: InProcessClient) -> None:
+    wanted = {"query": "needle 7", "user_id": "jane", "limit": 1000}
+    found = [
+        each["message"]["seq"] for each in large.send("POST", "/v1/search", wanted).json["items"]
+    ]
+    assert found[0] == 7
+    assert len(found) == 9
+
+
+def test_a_search_without_words_returns_the_newest_large_messages_that_fit(
+    large: InProcessClient,
+) -> None:
+    for owner in ({"user_id": "jane"}, {"session_id": "large"}, {}):
+        hits = large.send("POST", "/v1/search", owner | {"limit": 1000}).json["items"]
+        assert [each["message"]["seq"] for each in hits] == list(range(MESSAGES, MESSAGES - 9, -1))
+
+
 def test_the_zep_api_sends_lists_of_any_size_in_full(large: InProcessClient) -> None:
     listed = large.send("GET", "/api/v1/sessions/large/messages?limit=100&cursor=1").json
     numbers = [each["content"].split()[1] for each in listed["messages"]]

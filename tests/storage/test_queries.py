@@ -33,6 +33,7 @@ _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 _CALLS = {
     "fetch_one",
     "fetch_all",
+    "fetch_page",
     "execute",
     "execute_many",
     "defer",

@@ -18,6 +18,7 @@ class Rules(msgspec.Struct, frozen=True):
         purges: when deleted data is purged from the files.
         memory_window: the default number of messages in a memory.
         tombstone_ttl_us: how long a deleted id cannot be recreated implicitly, in microseconds.
+        search_match_limit: how many matches, a word in a message each, a search may rank.
         idempotency_ttl_us: how long the record of an Idempotency-Key is kept, in microseconds.
         idempotency_limit: how many of these records are kept in a project, the newest.
     """
@@ -28,6 +29,7 @@ class Rules(msgspec.Struct, frozen=True):
     purges: Schedule
     memory_window: int = 12
     tombstone_ttl_us: int = 24 * HOUR
+    search_match_limit: int = 2_000_000
     idempotency_ttl_us: int = 24 * HOUR
     idempotency_limit: int = 1_000_000
 

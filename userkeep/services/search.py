@@ -6,8 +6,9 @@ could still get among the first with them: in batches, best first, until no othe
 overtake the last one of the result.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import Message
 from userkeep.domain.search.query import MessageWeight, ParsedQuery
-from userkeep.domain.search.ranking import CorpusStats, DocPosition, Scores, score_postings
+from userkeep.domain.search.ranking import CorpusStats, DocPosition, Posting, Scorer
 from userkeep.domain.search.snippets import Snippet, make_snippet
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.filters import Node
@@ -29,6 +30,13 @@ MAX_QUERY_LENGTH = 10_000
 
 _FIRST_BATCH = 50
 _BATCH_GROWTH = 4
+_LARGEST_BATCH = 10_000
+
+_POSTINGS_AT_ONCE = 300_000
+"""How many postings are in memory at a time, 200 bytes each, and so how many one word may have."""
+
+_MAX_POSITIONS = 1_000_000
+"""How many messages a search may score, with their neighbours; 130 bytes each."""
 
 
 class SearchRequest(msgspec.Struct, kw_only=True):
@@ -68,7 +76,7 @@ class SearchRequest(msgspec.Struct, kw_only=True):
 
 
 class FoundMessage(Message):
-    """A message with its session, and the ordinal of the position where it was looked up."""
+    """A message with its session, and its ordinal among the hits."""
 
     session_id: str
     ordinal: int
@@ -113,19 +121,29 @@ class _Part(msgspec.Struct, frozen=True):
         return {"user_id": self.user_id, "session_id": self.session_id}
 
 
+class _Weighed(msgspec.Struct):
+    """What the weight of a message depends on; `ordinal` is its place in the batch."""
+
+    ordinal: int
+    role: str
+    role_type: str
+    created_at: Instant
+
+
 class _Candidate(msgspec.Struct):
     """A message with its score, which becomes a hit if it is among the best."""
 
     score: float
     position: DocPosition
-    message: FoundMessage
+    session_id: str
+    seq: int
+    created_at: Instant
     weight: MessageWeight
 
     @property
     def rank(self) -> tuple[float, int, str, int]:
         """A key that sorts the best first; of equal scores the newest."""
-        message = self.message
-        return -self.score, -message.created_at, message.session_id, -message.seq
+        return -self.score, -self.created_at, self.session_id, -self.seq
 
 
 def find(tx: Transaction, search: SearchRequest) -> list[Hit]:
@@ -133,7 +151,7 @@ def find(tx: Transaction, search: SearchRequest) -> list[Hit]:
 
     Raises:
         NotFound: there is no such user or session. Gone: it is being deleted.
-        InvalidField: naming the field.
+        InvalidField: naming the field; also where the query has too many matches to rank.
     """
     _check(search)
     part = _part(tx, search)
@@ -165,35 +183,56 @@ def _part(tx: Transaction, search: SearchRequest) -> _Part:
 
 def _newest(tx: Transaction, search: SearchRequest, part: _Part) -> list[Hit]:
     analyzer = tx.scope.rules.analyzer
+    newest = _messages(tx, _newest_positions(tx, search, part))
     return [
         Hit(message, 0.0, make_snippet(message.content, frozenset(), analyzer), [], None)
-        for message in _newest_messages(tx, search, part)
+        for message in newest
     ]
 
 
-def _newest_messages(tx: Transaction, search: SearchRequest, part: _Part) -> list[FoundMessage]:
+def _newest_positions(tx: Transaction, search: SearchRequest, part: _Part) -> list[tuple[str, int]]:
     values = {"limit": search.limit, **part.owner, **search.conditions}
     if part.user_id is not None:
-        return tx.fetch_all("newest_messages_of_user", FoundMessage, **values)
-    return tx.fetch_all("newest_messages", FoundMessage, **values)
+        return tx.fetch_all("newest_messages_of_user", _position, **values)
+    return tx.fetch_all("newest_messages", _position, **values)
+
+
+def _position(session_id: str, seq: int) -> tuple[str, int]:
+    return session_id, seq
+
+
+def _messages(tx: Transaction, positions: Sequence[tuple[str, int]]) -> list[FoundMessage]:
+    """Return the messages at positions, in their order: all, or the first ones that fit in a page.
+
+    The positions were found in this transaction, so the messages are still there.
+    """
+    return tx.fetch_page("hits_at", FoundMessage, positions=encode_json(positions).decode()).items
 
 
 def _best(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> list[Hit]:
     parsed = _parse(tx, search, query, part)
-    stats = tx.fetch_one("corpus_stats", CorpusStats, **part.owner) or CorpusStats(0, 0)
-    postings = tx.search_index.postings(parsed.terms, part.search_scope, part.session_id)
-    scores = score_postings(postings, len(parsed.terms), stats)
-    terms = frozenset(parsed.terms)
-    return [
-        Hit(
-            best.message,
-            best.score,
-            make_snippet(best.message.content, terms, tx.scope.rules.analyzer),
-            _word_scores(scores, best, parsed) if search.explain else [],
-            best.weight,
-        )
-        for best in _best_candidates(tx, search, parsed, scores)
-    ]
+    scorer = Scorer(tx.fetch_one("corpus_stats", CorpusStats, **part.owner) or CorpusStats(0, 0))
+    for _term, postings in _postings(tx, parsed, part):
+        scorer.add(postings)
+        _check_positions(scorer, part)
+    best = _best_candidates(tx, search, parsed, scorer)
+    found = _messages(tx, [(each.session_id, each.seq) for each in best])
+    del best[len(found) :]
+    words = _word_scores(tx, parsed, part, scorer, best) if search.explain else {}
+    return list(_hits(tx, parsed, zip(best, found, strict=True), words))
+
+
+def _hits(
+    tx: Transaction,
+    parsed: ParsedQuery,
+    found: Iterable[tuple[_Candidate, FoundMessage]],
+    words: Mapping[DocPosition, list[WordScore]],
+) -> Iterator[Hit]:
+    terms, analyzer = frozenset(parsed.terms), tx.scope.rules.analyzer
+    for each, message in found:
+        tx.check_deadline()
+        snippet = make_snippet(message.content, terms, analyzer)
+        yield Hit(message, each.score, snippet, words.get(each.position, []), each.weight)
 
 
 def _parse(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> ParsedQuery:
@@ -203,12 +242,61 @@ def _parse(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> P
     return ParsedQuery(query, terms, names, search.role_weights, analyzer)
 
 
+def _postings(
+    tx: Transaction, parsed: ParsedQuery, part: _Part
+) -> Iterator[tuple[int, Iterator[Posting]]]:
+    """Yield the postings of each term, by its ordinal, in order.
+
+    The terms are read together, and in halves where they have too many postings for that.
+
+    Raises:
+        InvalidField: the terms have more postings than a search may rank.
+    """
+    terms, total = list(parsed.terms), 0
+    to_read = [range(len(terms))]
+    while to_read:
+        ordinals = to_read.pop()
+        wanted = terms[ordinals.start : ordinals.stop]
+        found = tx.search_index.postings(
+            wanted, part.search_scope, part.session_id, limit=_POSTINGS_AT_ONCE + 1
+        )
+        if len(found) > _POSTINGS_AT_ONCE:
+            if len(wanted) == 1:
+                raise _too_many(part, _POSTINGS_AT_ONCE, of="A word of the query is in")
+            middle = ordinals.start + len(wanted) // 2
+            to_read += [range(middle, ordinals.stop), range(ordinals.start, middle)]
+            continue
+        total += len(found)
+        if total > tx.scope.rules.search_match_limit:
+            limit = tx.scope.rules.search_match_limit
+            raise _too_many(part, limit, of="The words of the query have together")
+        found.sort(key=itemgetter(0))
+        for term, postings in groupby(found, key=itemgetter(0)):
+            yield ordinals.start + term, postings
+            tx.check_deadline()
+
+
+def _check_positions(scorer: Scorer, part: _Part) -> None:
+    if len(scorer) > _MAX_POSITIONS:
+        raise _too_many(part, _MAX_POSITIONS, of="The words of the query are in or near")
+
+
+def _too_many(part: _Part, limit: int, of: str) -> InvalidField:
+    advice = "Use fewer or rarer words."
+    if part.session_id is None:
+        narrower = "a session" if part.user_id is not None else "a user or a session"
+        advice = f"Use fewer or rarer words, or search in {narrower}."
+    what = "matches" if "together" in of else "messages"
+    return InvalidField(f"query: {of} more than {limit:,} {what}. {advice}", "query")
+
+
 def _best_candidates(
-    tx: Transaction, search: SearchRequest, parsed: ParsedQuery, scores: Scores
+    tx: Transaction, search: SearchRequest, parsed: ParsedQuery, scorer: Scorer
 ) -> list[_Candidate]:
     best: list[_Candidate] = []
-    for batch in _batches(scores, search.limit):
-        best += _candidates(tx, search, parsed, scores, batch)
+    for batch in _batches(scorer, search.limit):
+        tx.check_deadline()
+        best += _candidates(tx, search, parsed, scorer, batch)
         best = sorted(best, key=attrgetter("rank"))[: search.limit]
         greatest_left = batch[-1][1] * parsed.max_weight
         if len(best) == search.limit and best[-1].score > greatest_left:
@@ -216,34 +304,51 @@ def _best_candidates(
     return best
 
 
-def _batches(scores: Scores, limit: int) -> Iterator[list[tuple[DocPosition, float]]]:
+def _batches(scorer: Scorer, limit: int) -> Iterator[list[tuple[DocPosition, float]]]:
     """Yield positions with their scores in batches that grow, best first."""
-    done, size = 0, max(_FIRST_BATCH, 2 * limit)
-    while done < len(scores.totals):
-        best = scores.best(size)
-        yield best[done:]
-        done, size = len(best), size * _BATCH_GROWTH
+    size = max(_FIRST_BATCH, 2 * limit)
+    first = scorer.best(size)
+    if not first:
+        return
+    yield first
+    if len(scorer) <= size:
+        return
+    ranked = islice(scorer.ranked(), size, None)
+    while batch := list(islice(ranked, size := min(size * _BATCH_GROWTH, _LARGEST_BATCH))):
+        yield batch
 
 
 def _candidates(
     tx: Transaction,
     search: SearchRequest,
     parsed: ParsedQuery,
-    scores: Scores,
+    scorer: Scorer,
     batch: Sequence[tuple[DocPosition, float]],
 ) -> Iterator[_Candidate]:
-    """Read the messages at positions, which may have none, and weigh them."""
-    positions = encode_json([scores.locate(position) for position, _score in batch]).decode()
-    messages = tx.fetch_all("messages_at", FoundMessage, positions=positions, **search.conditions)
-    for message in messages:
-        position, score = batch[message.ordinal]
-        weight = parsed.weigh(message)
-        yield _Candidate(score * weight.total, position, message, weight)
+    """Weigh the messages at positions, which may have none."""
+    places = [scorer.locate(position) for position, _score in batch]
+    positions = encode_json(places).decode()
+    for each in tx.fetch_all("messages_at", _Weighed, positions=positions, **search.conditions):
+        position, score = batch[each.ordinal]
+        weight = parsed.weigh(each)
+        total = score * weight.total
+        yield _Candidate(total, position, *places[each.ordinal], each.created_at, weight)
 
 
-def _word_scores(scores: Scores, hit: _Candidate, parsed: ParsedQuery) -> list[WordScore]:
+def _word_scores(
+    tx: Transaction,
+    parsed: ParsedQuery,
+    part: _Part,
+    scorer: Scorer,
+    hits: Sequence[_Candidate],
+) -> dict[DocPosition, list[WordScore]]:
+    """Return what each word contributes to each hit, the greatest part first."""
     words = list(parsed.terms.values())
-    return [
-        WordScore(words[each.term], each.score, hit.message.seq + each.offset)
-        for each in scores.explain(hit.position)
-    ]
+    seqs = {each.position: each.seq for each in hits}
+    scores: dict[DocPosition, list[WordScore]] = {position: [] for position in seqs}
+    for term, postings in _postings(tx, parsed, part):
+        for position, score, offset in scorer.explain(postings, seqs):
+            scores[position].append(WordScore(words[term], score, seqs[position] + offset))
+    for of_hit in scores.values():
+        of_hit.sort(key=lambda each: -each.score)
+    return scores

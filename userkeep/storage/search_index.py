@@ -21,7 +21,12 @@ class BaseSearchIndex:
         self._tx = tx
 
     def postings(
-        self, terms: Iterable[str], search_scope: int | None, session_id: str | None
+        self,
+        terms: Iterable[str],
+        search_scope: int | None,
+        session_id: str | None,
+        *,
+        limit: int,
     ) -> list[Posting]:
         return self._tx.fetch_all(
             "postings",
@@ -29,6 +34,7 @@ class BaseSearchIndex:
             terms=as_json(terms),
             search_scope=search_scope,
             session_id=session_id,
+            limit=limit,
         )
 
     def speaker_names(

@@ -103,7 +103,12 @@ class SearchIndex(Protocol):
         ...
 
     def postings(
-        self, terms: Iterable[str], search_scope: int | None, session_id: str | None
+        self,
+        terms: Iterable[str],
+        search_scope: int | None,
+        session_id: str | None,
+        *,
+        limit: int,
     ) -> list[Posting]:
         """Return which messages have which of the terms, in any order.
 
@@ -111,6 +116,7 @@ class SearchIndex(Protocol):
             terms: a posting refers to them by ordinal.
             search_scope: only messages of this scope; None for the whole project.
             session_id: only messages of this session, which is in the scope.
+            limit: the greatest number of postings; of more, any are left out.
         """
         ...
 

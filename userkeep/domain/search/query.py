@@ -5,14 +5,23 @@ terms, then, with those names, the parsed query.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
-from userkeep.domain.message import Message
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.dates import NamedDate, find_dates
 from userkeep.domain.search.ranking import DATE_WEIGHT, ROLE_WEIGHTS, SPEAKER_WEIGHT
 from userkeep.domain.search.speakers import speaker_name
+from userkeep.domain.values.times import Instant
+
+
+class Weighed(Protocol):
+    """What the weight of a message depends on."""
+
+    role: str
+    role_type: str
+    created_at: Instant
 
 
 class MessageWeight(msgspec.Struct):
@@ -70,7 +79,7 @@ class ParsedQuery:
         speaker = SPEAKER_WEIGHT if self._speaker_terms else 1.0
         return role * speaker * (DATE_WEIGHT if self._dates else 1.0)
 
-    def weigh(self, message: Message) -> MessageWeight:
+    def weigh(self, message: Weighed) -> MessageWeight:
         """Return the weight of a message, which does not depend on its terms."""
         participant = self._named_speaker(message)
         date = self._matching_date(message)
@@ -79,13 +88,13 @@ class ParsedQuery:
         total *= DATE_WEIGHT if date else 1.0
         return MessageWeight(participant, date.text if date else None, role_weight, total)
 
-    def _named_speaker(self, message: Message) -> str | None:
+    def _named_speaker(self, message: Weighed) -> str | None:
         if not self._speaker_terms:
             return None
         name = speaker_name(message.role, message.role_type)
         is_named = name is not None and self._speaker_terms <= set(self._analyzer.tokenize(name))
         return name if is_named else None
 
-    def _matching_date(self, message: Message) -> NamedDate | None:
+    def _matching_date(self, message: Weighed) -> NamedDate | None:
         matching = (each for each in self._dates if each.matches(message.created_at))
         return next(matching, None)

@@ -1,6 +1,5 @@
 """Cut the part of a message that shows why it was found."""
 
-from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
@@ -45,17 +44,16 @@ def make_snippet(content: str, terms: Set[str], analyzer: Analyzer) -> Snippet:
 
 def _start(content: str, found: list[TermSpan], terms: Set[str]) -> int:
     """Return where the snippet begins: a little before the span that most other terms follow."""
-    best, most = 0, 0
-    within: Counter[str] = Counter()
-    ahead = 0
+    best, most, ahead = 0, 0, 0
+    window = _Window(terms)
     for span in found:
         reach = span.start + SNIPPET_LENGTH - _CONTEXT_BEFORE
         while ahead < len(found) and found[ahead].end <= reach:
-            within += _count(found[ahead], terms)
+            window.add(found[ahead])
             ahead += 1
-        if len(within) > most:
-            best, most = span.start, len(within)
-        within -= _count(span, terms)
+        if len(window) > most:
+            best, most = span.start, len(window)
+        window.remove(span)
     start = max(0, min(best - _CONTEXT_BEFORE, len(content) - SNIPPET_LENGTH))
     if start == 0:
         return 0
@@ -63,8 +61,28 @@ def _start(content: str, found: list[TermSpan], terms: Set[str]) -> int:
     return space + 1 if space >= 0 else start
 
 
-def _count(span: TermSpan, terms: Set[str]) -> Counter[str]:
-    return Counter(term for term in span.terms if term in terms)
+class _Window:
+    """The terms in a part of a text; its length is how many different ones there are."""
+
+    def __init__(self, terms: Set[str]) -> None:
+        self._terms = terms
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, span: TermSpan) -> None:
+        for term in span.terms:
+            if term in self._terms:
+                self._counts[term] = self._counts.get(term, 0) + 1
+
+    def remove(self, span: TermSpan) -> None:
+        for term in span.terms:
+            count = self._counts.get(term, 0)
+            if count > 1:
+                self._counts[term] = count - 1
+            elif count:
+                del self._counts[term]
 
 
 def _end(content: str, start: int) -> int:

@@ -53,7 +53,8 @@ CROSS JOIN LATERAL (
     WITH {with_term}
     SELECT session_id, seq, word_count FROM with_term
     WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
-) AS found;
+) AS found
+LIMIT :limit;
 
 -- name: speaker_names
 -- For each term that is in the name of a speaker: one such name.
@@ -79,10 +80,10 @@ JOIN
 -- name: newest_messages_of_user
 -- Session by session, which the inner LIMIT enforces. Without statistics of the keys, PostgreSQL
 -- expects a session to have a large share of all messages, and would read all of them.
-SELECT newest.*, 0
+SELECT newest.session_id, newest.seq
 FROM sessions
 CROSS JOIN LATERAL (
-    SELECT {hit_columns}, messages.session_id
+    SELECT messages.session_id, messages.seq, messages.created_at
     FROM messages
     WHERE messages.project_id = :project_id AND messages.session_id = sessions.session_id
         {hit_conditions}
@@ -93,6 +94,9 @@ WHERE sessions.project_id = :project_id AND sessions.user_id = :user_id
     AND sessions.state = 'active'
 ORDER BY newest.created_at DESC, newest.session_id, newest.seq DESC
 LIMIT :limit;
+
+-- fragment: in_order_of_positions
+ORDER BY position.ordinal
 
 -- fragment: roles
 (SELECT jsonb_array_elements_text(CAST(:roles AS jsonb)))

@@ -64,9 +64,10 @@ WHERE project_id = :project_id AND state = 'active'
     /*? session_id: AND session_id = :session_id */;
 
 -- name: messages_at
--- The visible messages at the positions (JSON: a list of session_id and seq). The state is read in
--- a subquery for each: PostgreSQL turns EXISTS into a join, for which it may read all sessions.
-SELECT {hit_columns}, messages.session_id, position.ordinal
+-- What the weight of messages depends on, for the visible messages at the positions (JSON: a list of
+-- session_id and seq). The state is read in a subquery for each: PostgreSQL turns EXISTS into a join,
+-- for which it may read all sessions.
+SELECT position.ordinal, messages.role, messages.role_type, messages.created_at
 FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
     AND messages.session_id = position.session_id AND messages.seq = position.seq
@@ -76,9 +77,18 @@ WHERE (
     ) <> 'deleting'
     {hit_conditions};
 
+-- name: hits_at
+-- The messages at the positions, in their order.
+SELECT {hit_columns}, messages.session_id, position.ordinal
+FROM {positions} AS position
+{joined_in_order} messages ON messages.project_id = :project_id
+    AND messages.session_id = position.session_id AND messages.seq = position.seq
+{in_order_of_positions};
+
 -- name: newest_messages
--- The newest messages of a session, or of all.
-SELECT {hit_columns}, session_id, 0
+-- The positions of the newest messages of a session, or of all. Their texts are read apart: to sort
+-- them, a database may keep them all in memory.
+SELECT session_id, seq
 FROM messages
 WHERE project_id = :project_id
     AND session_id IN (

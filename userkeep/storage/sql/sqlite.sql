@@ -73,7 +73,8 @@ WHERE message_words MATCH '"' || term.value || '"'
     /*? search_scope: AND message_words.rowid BETWEEN
         (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
     AND messages.project_id = :project_id
-    /*? session_id: AND messages.session_id = :session_id */;
+    /*? session_id: AND messages.session_id = :session_id */
+LIMIT :limit;
 
 -- name: terms_in_use
 -- Those of the terms (JSON) that a stored message has.
@@ -110,7 +111,7 @@ CROSS JOIN
 )
 
 -- name: newest_messages_of_user
-SELECT {hit_columns}, session_id, 0
+SELECT session_id, seq
 FROM messages
 WHERE project_id = :project_id
     AND session_id IN (
@@ -120,6 +121,9 @@ WHERE project_id = :project_id
     {hit_conditions}
 ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
+
+-- fragment: in_order_of_positions
+-- The joins keep this order. To sort, SQLite would read all the messages first.
 
 -- fragment: roles
 (SELECT value FROM json_each(:roles))

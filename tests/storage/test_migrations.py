@@ -32,6 +32,7 @@ KNOWN = load_migrations("sqlite")
 @pytest.fixture
 def connection(path: Path) -> Iterator[apsw.Connection]:
     """A connection to a fresh file."""
+    path.touch()
     with closing(connect(str(path))) as connection:
         yield connection
 

@@ -46,6 +46,7 @@ _CALLS = {
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
     """A connection to a database with the real schema."""
     path = tmp_path_factory.mktemp("schema") / "userkeep.db"
+    path.touch()
     with closing(connect(str(path))) as connection:
         migrate(connection, str(path))
         yield connection

@@ -68,6 +68,7 @@ WHERE attstattarget = 0 AND relkind = 'r'
 def sqlite(tmp_path: Path) -> Iterator[apsw.Connection]:
     """A freshly migrated file."""
     path = tmp_path / "userkeep.db"
+    path.touch()
     with closing(connect(str(path))) as connection:
         migrate_sqlite(connection, str(path))
         yield connection

@@ -104,9 +104,11 @@ def in_process(settings: Settings, timers: Timers = SERVER_TIMERS) -> Iterator[W
 
 
 @contextmanager
-def loop_in_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+def loop_in_thread(
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
     """Yield a function that runs coroutines on one event loop, from any thread."""
-    loop = asyncio.new_event_loop()
+    loop = loop or asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="in process")
     thread.start()
     try:

@@ -83,6 +83,24 @@ class Settings:
     purge_large_mib: int = _setting(
         200, "The size in MiB from which a database is large and waits for the purge window."
     )
+    max_connections: int = _setting(
+        1000, "The maximum number of open connections. Further ones get 503.", least=1
+    )
+    keep_alive_seconds: int = _setting(
+        75, "Seconds after which a connection without a request is closed.", least=1
+    )
+    transfer_limit_seconds: int = _setting(
+        30,
+        "Seconds in which a client must send the next 32 KiB of a body, or read the next 32 KiB of"
+        " a response.",
+        least=1,
+    )
+    body_memory_mib: int = _setting(
+        128,
+        "The limit in MiB of all large request bodies together. A further one gets 503. The same"
+        " applies to responses that clients do not read.",
+        least=5,
+    )
     queue_limit: int = _setting(
         1024,
         "The maximum number of waiting writes (PostgreSQL: operations). Further ones get 503.",

@@ -3,13 +3,15 @@
 import gc
 import sys
 
-from userkeep.config import Settings
+from userkeep.config import MIB, Settings
 from userkeep.http.access import AccessControl, is_loopback
 from userkeep.http.app import Application
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.http.compute import ComputeThreads
+from userkeep.http.limits import Limits
 from userkeep.http.native import NativeAPI
 from userkeep.http.pages import Pages
+from userkeep.http.requests import BodyMemory
 from userkeep.instance import Instance
 from userkeep.worker.timers import SERVER_TIMERS, Timers
 from userkeep.worker.worker import Worker
@@ -34,7 +36,18 @@ def make_application(
     compute = ComputeThreads()
     apis = (ZepV1API(engine, worker, compute), NativeAPI(engine, worker, compute), Pages(engine))
     any_host = settings.insecure_no_auth and not is_loopback(settings.host)
-    return Application(apis, AccessControl(scope, any_host=any_host), worker, compute)
+    body_memory = BodyMemory(settings.body_memory_mib * MIB)
+    return Application(apis, AccessControl(scope, any_host=any_host), worker, compute, body_memory)
+
+
+def make_limits(settings: Settings) -> Limits:
+    """Return the limits of connections."""
+    return Limits(
+        connections=settings.max_connections,
+        waiting_bytes=settings.body_memory_mib * MIB,
+        keep_alive_s=settings.keep_alive_seconds,
+        transfer_s=settings.transfer_limit_seconds,
+    )
 
 
 def tune_interpreter() -> None:

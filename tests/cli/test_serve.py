@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -198,10 +198,53 @@ def test_a_database_that_cannot_be_opened_is_rejected_with_a_sentence(
     assert sentence in result.stderr
 
 
+@contextmanager
+def serving_with_limit(folder: Path, limit: str) -> Iterator[int]:
+    """Run a server with a limit of open files (`ulimit`); yield its port."""
+    port = free_port()
+    command = f"{limit}; exec {USERKEEP} serve --port {port} --database sqlite:///x.db >log 2>&1"
+    (folder / "log").touch()
+    with subprocess.Popen(["sh", "-c", command], cwd=folder) as process:
+        try:
+            while "listens on" not in (folder / "log").read_text():
+                assert process.poll() is None
+                time.sleep(0.05)
+            yield port
+        finally:
+            process.terminate()
+
+
+def connected(stack: ExitStack, port: int) -> http.client.HTTPConnection:
+    """Return a connection that has sent a part of a head."""
+    connection = stack.enter_context(
+        closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10))
+    )
+    connection.connect()
+    connection.sock.sendall(b"POST /v1/users HTTP/1.1\r\nhost: localhost\r\nconten")
+    return connection
+
+
+def test_connections_leave_file_descriptors_for_the_database(tmp_path: Path) -> None:
+    with serving_with_limit(tmp_path, "ulimit -n 200") as port, ExitStack() as stack:
+        assert "only 64 connections fit" in (tmp_path / "log").read_text()
+        connections = [connected(stack, port) for _ in range(64)]
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            get(f"http://127.0.0.1:{port}/readyz")
+        connections[0].sock.sendall(b't-length: 19\r\n\r\n{"user_id": "jane"}')
+        assert connections[0].sock.recv(12) == b"HTTP/1.1 201"
+
+
+def test_a_low_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
+    with serving_with_limit(tmp_path, "ulimit -Sn 100") as port, ExitStack() as stack:
+        for _ in range(200):
+            connected(stack, port)
+        assert get(f"http://127.0.0.1:{port}/readyz") == "ready"
+
+
 # Stopping.
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_stop_leaves_one_complete_file_and_no_log(tmp_path: Path, how: signal.Signals) -> None:
     with serving(tmp_path) as server:
         for n in range(20):
@@ -232,6 +275,39 @@ def test_a_stop_waits_for_a_half_sent_request(tmp_path: Path) -> None:
         assert server.process.wait(30) == 0
     with serving(tmp_path) as server:
         assert json.loads(get(f"{server.url}/v1/users/jane"))["user_id"] == "jane"
+
+
+def test_a_stop_ends_a_request_that_does_not_end(tmp_path: Path) -> None:
+    # It takes as long as a stop waits for requests, seven seconds.
+    body = json.dumps({"user_id": "jane"}).encode()
+    with serving(tmp_path) as server, half_sent(server, "/v1/users", body) as connection:
+        server.process.send_signal(signal.SIGTERM)
+        response = connection.getresponse()
+        assert response.status == 503
+        assert "stopping" in json.load(response)["detail"]
+        assert server.process.wait(5) == 0
+        assert "Traceback" not in server.log.read_text()
+        assert not (tmp_path / "userkeep.db-wal").exists()
+
+
+@pytest.mark.parametrize("which", [signal.SIGUSR1, signal.SIGUSR2])
+def test_other_signals_are_ignored(tmp_path: Path, which: signal.Signals) -> None:
+    with serving(tmp_path) as server:
+        server.process.send_signal(which)
+        assert get(f"{server.url}/readyz") == "ready"
+        assert server.stop() == 0
+
+
+def test_with_nohup_the_end_of_a_session_does_not_stop_the_server(tmp_path: Path) -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        server = Server(tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    server.wait_until_ready()
+    server.process.send_signal(signal.SIGHUP)
+    assert get(f"{server.url}/readyz") == "ready"
+    assert server.stop() == 0
 
 
 def test_a_stop_does_not_wait_for_idle_connections(tmp_path: Path) -> None:

@@ -87,6 +87,9 @@ def test_any_other_host_is_rejected(client: InProcessClient, path: str, host: st
         "file://",
         "",
         "127.0.0.1:8000",
+        "https://127.0.0.1:8000",
+        "chrome-extension://127.0.0.1:8000",
+        "http://127.0.0.1:8000 http://evil.example",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
@@ -109,6 +112,54 @@ def test_a_cross_site_request_is_rejected(client: InProcessClient, path: str) ->
     for origin in ({}, {"Origin": "http://127.0.0.1:8000"}):
         headers = {"Host": "127.0.0.1:8000", "Sec-Fetch-Site": "cross-site"} | origin
         assert client.send("GET", path, headers=headers).status == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "Cross-Site", "CROSS-SITE"])
+def test_the_case_of_cross_site_does_not_matter(client: InProcessClient, site: str) -> None:
+    assert client.send("GET", "/v1/users", headers={"Sec-Fetch-Site": site}).status == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [("LocalHost:8000", "http://localhost:8000"), ("localhost:8000", "HTTP://LOCALHOST:8000")],
+)
+def test_the_case_of_a_host_does_not_matter(
+    client: InProcessClient, host: str, origin: str
+) -> None:
+    assert is_admitted(client.send("GET", "/v1/users", headers={"Host": host, "Origin": origin}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Host",
+        "Origin",
+        "Sec-Fetch-Site",
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-Match",
+    ],
+)
+def test_a_repeated_header_is_rejected(socket_client: SocketClient, name: str) -> None:
+    values = {"Host": f"127.0.0.1:{socket_client.port}"}
+    first = values.get(name, "x")
+    for second in (first, "y"):
+        response = socket_client.send_bytes(
+            [
+                b"GET /v1/users HTTP/1.1\r\nConnection: close\r\n",
+                *(f"{key}: {value}\r\n".encode() for key, value in values.items() if key != name),
+                f"{name}: {first}\r\n{name.upper()}: {second}\r\n\r\n".encode(),
+            ]
+        )
+        assert response.status == 400
+        assert response.json["detail"] == f"The header {name.lower()} must not be repeated."
+
+
+def test_other_headers_can_be_repeated(socket_client: SocketClient) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    repeated = b"Accept: a\r\nAccept: b\r\nX-Forwarded-For: a\r\nX-Forwarded-For: b\r\n\r\n"
+    assert socket_client.send_bytes([head, repeated]).status == 200
 
 
 @pytest.mark.parametrize("site", ["none", "same-origin"])
@@ -160,8 +211,12 @@ def test_an_open_server_still_rejects_foreign_pages(
 ) -> None:
     named = {"Host": "userkeep:8000"} | headers
     assert open_client.send("GET", path, headers=named).status == 403
-    own = {"Host": "userkeep:8000", "Origin": "http://userkeep:8000"}
-    assert is_admitted(open_client.send("GET", path, headers=own))
+    for scheme in ("http", "https"):  # a reverse proxy may end TLS
+        own = {"Host": "userkeep:8000", "Origin": f"{scheme}://userkeep:8000"}
+        assert is_admitted(open_client.send("GET", path, headers=own))
+    for scheme in ("ftp", "chrome-extension", ""):
+        other = {"Host": "userkeep:8000", "Origin": f"{scheme}://userkeep:8000"}
+        assert open_client.send("GET", path, headers=other).status == 403
 
 
 def test_origin_null_is_rejected_with_an_empty_host(open_client: InProcessClient) -> None:

@@ -3,7 +3,8 @@
 There are no keys yet. A server on loopback is open to every program of this machine, and a web
 browser is one: any page it shows could write to the server. So a request is rejected if its Host is
 not loopback (DNS rebinding: the page's own host name resolves to this machine), if it has the
-Origin of another site, or if the browser marks it as cross-site.
+Origin of another site, or if the browser marks it as cross-site. A request that repeats one of
+these headers is rejected too.
 """
 
 from ipaddress import ip_address
@@ -31,7 +32,9 @@ class AccessControl:
 
         Raises:
             Forbidden: the request comes from a web page, or names another host.
+            BadRequest: a header is repeated.
         """
+        request.check_headers()
         headers = request.headers
         host = headers.get(b"host", b"")
         if not self._any_host and not self._is_loopback(host):
@@ -39,12 +42,20 @@ class AccessControl:
                 "The Host header must be a loopback name or address, such as localhost or "
                 "127.0.0.1: this server accepts requests from its own machine only."
             )
-        if headers.get(b"sec-fetch-site") == b"cross-site":
+        site = headers.get(b"sec-fetch-site")
+        if site is not None and site.lower() == b"cross-site":
             raise Forbidden("Requests from web pages of other sites are rejected.")
         origin = headers.get(b"origin")
-        if origin is not None and (origin == b"null" or origin.partition(b"://")[2] != host):
+        if origin is not None and not self._is_own_origin(origin.lower(), host.lower(), request):
             raise Forbidden("Requests from web pages of other origins are rejected.")
         return self._scope
+
+    def _is_own_origin(self, origin: bytes, host: bytes, request: Request) -> bool:
+        scheme, _, origin_host = origin.partition(b"://")
+        if origin_host != host or not host:
+            return False
+        # Behind a reverse proxy that ends TLS, pages have https and their requests arrive as http.
+        return scheme == request.scheme.encode() or (self._any_host and scheme == b"https")
 
     def _is_loopback(self, host: bytes) -> bool:
         if host in self._loopback_hosts:

@@ -1,5 +1,6 @@
 """The ASGI application: it chooses the API of a request and the scope in which it runs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
@@ -9,10 +10,10 @@ from starlette.routing import Router
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from userkeep.domain.errors import UserkeepError
+from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.http.access import AccessControl
 from userkeep.http.compute import ComputeThreads
-from userkeep.http.requests import Request
+from userkeep.http.requests import BodyMemory, Request
 from userkeep.worker.worker import Worker
 
 
@@ -43,6 +44,7 @@ class Application(Router):
         access: decides whether a request is admitted, and in which scope it runs.
         worker: runs jobs that outlive a request.
         compute: threads that end with the application.
+        body_memory: the memory for the bodies of all requests.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class Application(Router):
         access: AccessControl,
         worker: Worker,
         compute: ComputeThreads,
+        body_memory: BodyMemory,
     ) -> None:
         self._apis = tuple(apis)
         self._access = access
         self._worker = worker
+        self._body_memory = body_memory
         super().__init__(lifespan=_running(worker, compute))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -63,8 +67,12 @@ class Application(Router):
             await super().__call__(scope, receive, send)
             return
         self._worker.mark_active()
-        response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
+        request = Request(scope, receive, self._body_memory)
+        try:
+            response = await self._respond(request)
+            await response(scope, receive, send)
+        finally:
+            request.close()
 
     async def _respond(self, request: Request) -> Response:
         for api in self._apis:
@@ -75,6 +83,12 @@ class Application(Router):
             return await api.respond(request)
         except UserkeepError as error:
             return api.error_response(error)
+        except asyncio.CancelledError:
+            # Only a stop cancels a request: one that still runs when its time is over.
+            return api.error_response(Unavailable(_STOPPING))
+
+
+_STOPPING = "The server is stopping. Whether the request was performed is unknown."
 
 
 def _running(

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_MAX_JOINED_BYTES = 64 * 1024
+
 
 class CoalescingProtocol(HttpToolsProtocol):
     """Uvicorn's protocol, on a transport that joins the writes of one loop iteration."""
@@ -33,6 +35,10 @@ class _CoalescingTransport:
             self._loop.call_soon(self._flush)
         self._buffer.append(data)
 
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
         self._flush()
         self._transport.close()
@@ -42,10 +48,14 @@ class _CoalescingTransport:
         self._transport.abort()
 
     def _flush(self) -> None:
-        if self._buffer:
-            data = b"".join(self._buffer)
-            self._buffer.clear()
-            self._transport.write(data)
+        buffer, self._buffer = self._buffer, []
+        if not buffer or self._transport.is_closing():
+            # What is left when the client resets the connection cannot be sent any more.
+            return
+        if len(buffer[-1]) > _MAX_JOINED_BYTES:
+            self._transport.writelines(buffer)  # without a second copy of a large body
+        else:
+            self._transport.write(b"".join(buffer))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

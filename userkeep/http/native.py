@@ -1,6 +1,5 @@
 """The native API, `/v1`: one method performs every operation of the table."""
 
-import asyncio
 import logging
 from collections.abc import Coroutine
 from typing import Any
@@ -11,14 +10,14 @@ from starlette.responses import Response
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query, read_revision
-from userkeep.domain.errors import NotFound, Unavailable, UserkeepError
+from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.values.ids import check_id
 from userkeep.handlers.calls import Call, Handler, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.errors import FAULT, NO_SUCH_PATH, MethodNotAllowed
-from userkeep.http.requests import Request
+from userkeep.http.requests import Disconnected, Request
 from userkeep.http.responses import RawHeaders, json_response, problem_response
 from userkeep.http.routing import Routes
 from userkeep.jobs.job import Job
@@ -68,8 +67,10 @@ class NativeAPI:
         call = await self._compute.run(len(body), prepared.call, request, body)
         if prepared.operation.does == "read":
             respond = scoped(request.scope, prepared.respond, call)
-            is_bounded = call.is_bounded(prepared.operation)
-            return await self._engine.read_async(respond, is_bounded=is_bounded)
+            if call.is_bounded(prepared.operation):
+                return await self._engine.read_async(respond)
+            reading = self._engine.read_async(respond, is_bounded=False)
+            return await request.while_connected(reading)
         result = await self._engine.write_async(scoped(request.scope, prepared.handle, call))
         if isinstance(result, StartedJob):
             return await self._run(request, result)
@@ -78,7 +79,7 @@ class NativeAPI:
     async def _run(self, request: Request, started: StartedJob) -> Response:
         run = self._worker.run(started.job)
         if started.job.ends_with_client:
-            run = _while_connected(request, started, run)
+            run = _end_with_client(request, started.job, run)
         job = await run
         resource = started.resource(job)
         if job.is_finished:
@@ -147,16 +148,10 @@ def _success(result: Any, operation: APIOperation) -> Response:
     return json_response(result, status, headers)
 
 
-async def _while_connected(request: Request, started: StartedJob, run: Run) -> Job:
-    """Run a job while its client is connected."""
-    running = asyncio.create_task(run)
-    disconnecting = asyncio.create_task(request.wait_disconnect())
+async def _end_with_client(request: Request, job: Job, run: Run) -> Job:
+    """Run a job; stop it if its client disconnects."""
     try:
-        await asyncio.wait({running, disconnecting}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            return running.result()
-        started.job.stop()
-        raise Unavailable("The client disconnected.")
-    finally:
-        disconnecting.cancel()
-        running.cancel()
+        return await request.while_connected(run)
+    except Disconnected:
+        job.stop()
+        raise

@@ -19,7 +19,7 @@ _POLICY = (
     b"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
     b"frame-ancestors 'none'"
 )
-_HTML_HEADERS = ((b"content-security-policy", _POLICY), (b"x-content-type-options", b"nosniff"))
+_HTML_HEADERS = ((b"content-security-policy", _POLICY),)
 
 
 class Pages:

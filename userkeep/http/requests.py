@@ -1,14 +1,51 @@
 """Requests, as the APIs read them."""
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from starlette.types import Receive
 from starlette.types import Scope as AsgiScope
 
-from userkeep.domain.errors import BadRequest, TooLarge
+from userkeep.domain.errors import BadRequest, TooLarge, Unavailable
 from userkeep.domain.scope import Scope
+from userkeep.http.limits import MAX_BODY_BYTES
 
-MAX_BODY_BYTES = 5 * 1024 * 1024
+T = TypeVar("T")
+
+_SMALL_BODY_BYTES = 64 * 1024
+
+
+class Disconnected(Unavailable):
+    """The client disconnected."""
+
+
+class BodyMemory:
+    """The memory for all request bodies of a server.
+
+    A body of at most 64 KiB does not count, so that large ones cannot keep small ones out.
+
+    Args:
+        limit: the limit in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+
+    def take(self, size: int) -> None:
+        """Take memory.
+
+        Raises:
+            Unavailable: too little is free.
+        """
+        if size > self._free:
+            raise Unavailable("The server is receiving too many large bodies; retry.")
+        self._free -= size
+
+    def give_back(self, size: int) -> None:
+        """Give back memory."""
+        self._free += size
 
 
 class Request:
@@ -22,23 +59,55 @@ class Request:
         segments: the raw path segments of ids, by their names in the route.
     """
 
-    __slots__ = ("_asgi_scope", "_receive", "headers", "method", "path", "scope", "segments")
+    __slots__ = (
+        "_asgi_scope",
+        "_memory",
+        "_receive",
+        "_taken_bytes",
+        "headers",
+        "method",
+        "path",
+        "scope",
+        "segments",
+    )
 
     scope: Scope
 
-    def __init__(self, scope: AsgiScope, receive: Receive) -> None:
+    def __init__(self, scope: AsgiScope, receive: Receive, memory: BodyMemory) -> None:
         self._asgi_scope = scope
         self._receive = receive
+        self._memory = memory
+        self._taken_bytes = 0
         self.method: str = scope["method"]
         self.path: bytes = scope.get("raw_path") or scope["path"].encode()
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.segments: dict[str, bytes] = {}
 
     @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        scheme: str = self._asgi_scope["scheme"]
+        return scheme
+
+    @property
     def client(self) -> str:
         """The address of the client, without the port."""
         client = self._asgi_scope.get("client")
         return client[0] if client else ""
+
+    def check_headers(self) -> None:
+        """Check that no header is repeated of which only one value can be meant.
+
+        Raises:
+            BadRequest: one is; another program may have read the other value.
+        """
+        headers = self._asgi_scope["headers"]
+        if len(self.headers) == len(headers):
+            return
+        names = [name for name, _ in headers]
+        for name in _SINGLE_HEADERS:
+            if names.count(name) > 1:
+                raise BadRequest(f"The header {name.decode()} must not be repeated.")
 
     def header(self, name: bytes) -> str | None:
         """Return a header as text, or None."""
@@ -77,6 +146,7 @@ class Request:
         Raises:
             TooLarge: the body has more than 5 MiB.
             BadRequest: the client disconnected before the end of the body.
+            Unavailable: the server is receiving too many large bodies.
         """
         declared = self.headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
@@ -93,15 +163,65 @@ class Request:
             is_more = message.get("more_body", False)
             if size > MAX_BODY_BYTES:
                 raise TooLarge(_TOO_LARGE)
+            if size > _SMALL_BODY_BYTES:
+                self._take_memory(size)
         return b"".join(chunks)
 
-    async def wait_disconnect(self) -> None:
-        """Wait until the client disconnects. Call it after `body`."""
+    async def while_connected(self, running: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine and return its result; cancel it if the client disconnects.
+
+        It costs two tasks, so it is for work that may take long. Call it after `body`.
+
+        Raises:
+            Disconnected: the client is gone.
+        """
+        work = asyncio.create_task(running)
+        disconnect = asyncio.create_task(self._wait_disconnect())
+        try:
+            await asyncio.wait({work, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise Disconnected
+        finally:
+            disconnect.cancel()
+            if not work.done():
+                work.cancel()
+                work.add_done_callback(_ignore_error)
+
+    def close(self) -> None:
+        """Give back the memory of the body."""
+        if self._taken_bytes:
+            self._memory.give_back(self._taken_bytes)
+            self._taken_bytes = 0
+
+    def _take_memory(self, size: int) -> None:
+        self._memory.take(size - self._taken_bytes)
+        self._taken_bytes = size
+
+    async def _wait_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
 
+_SINGLE_HEADERS = (
+    b"host",
+    b"origin",
+    b"sec-fetch-site",
+    b"authorization",
+    b"content-length",
+    b"content-type",
+    b"transfer-encoding",
+    b"idempotency-key",
+    b"if-match",
+)
+
 _TOO_LARGE = "The body is larger than 5 MiB. Split it into several requests."
+
+
+def _ignore_error(work: "asyncio.Task[Any]") -> None:
+    """Take the error of work whose client is gone, so that it is not logged as forgotten."""
+    if not work.cancelled():
+        work.exception()
 
 
 def decode_segment(segment: bytes) -> str:

@@ -1,9 +1,10 @@
 """Responses: a status, headers and a body, ready to send."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from userkeep.domain.errors import UserkeepError
@@ -13,6 +14,10 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+
+# Responses contain personal data: no cache may keep them, and no browser may guess their type.
+_CACHING = (b"cache-control", b"no-store")
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,6 +42,8 @@ class RawResponse(Response):
         self.raw_headers = [
             (b"content-length", b"%d" % len(body)),
             (b"content-type", content_type),
+            _CACHING,
+            _NO_SNIFFING,
             *headers,
         ]
 
@@ -57,14 +64,21 @@ def json_response(value: Any, status: int = 200, headers: RawHeaders = ()) -> Ra
     return RawResponse(_encode(value), status, JSON, headers)
 
 
+def stream_json(pieces: AsyncIterator[bytes]) -> StreamingResponse:
+    """Return a response with JSON that is sent in pieces."""
+    response = StreamingResponse(pieces, media_type=JSON.decode())
+    response.raw_headers += [_CACHING, _NO_SNIFFING]
+    return response
+
+
 def text_response(text: str, status: int = 200, headers: RawHeaders = ()) -> RawResponse:
     """Return a response with a text."""
     return RawResponse(text.encode(), status, TEXT, headers)
 
 
-def problem_response(error: UserkeepError) -> RawResponse:
+def problem_response(error: UserkeepError, status: int | None = None) -> RawResponse:
     """Return an error as `application/problem+json` (RFC 9457) with its stable `code`."""
-    status = status_of(error)
+    status = status or status_of(error)
     problem = {
         "status": status,
         "code": error.code,

@@ -1,12 +1,20 @@
 """`userkeep serve`: one process, one event loop, until a signal stops it."""
 
+import asyncio
 import errno
 import logging
+import os
+import resource
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
+from types import FrameType
 from typing import Any
 
 import click
@@ -14,20 +22,28 @@ import uvicorn
 
 from userkeep.cli.options import settings_options
 from userkeep.cli.output.escaping import SafeFormatter, echo
+from userkeep.cli.signals import raise_on_signal
 from userkeep.config import SettingError, Settings, load_settings
 from userkeep.http.access import is_loopback
 from userkeep.http.app import Application
-from userkeep.http.coalescing import CoalescingProtocol
+from userkeep.http.connections import Connections
+from userkeep.http.protocol import ServerProtocol
 from userkeep.instance import open_instance
-from userkeep.server import make_application, tune_interpreter
+from userkeep.server import make_application, make_limits, tune_interpreter
 from userkeep.version import __version__
 
 logger = logging.getLogger(__name__)
 
-_SHUTDOWN_TIMEOUT_S = 10
+_FINISH_REQUESTS_S = 7
+_STOP_LIMIT_S = 10.0
 _LOG_INTERVAL_S = 5.0
 _BACKLOG = 2048
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+# Programs that rotate logs or look into processes send them; by default they end the process.
+_IGNORED_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+
+_FILES_OF_DATABASE = 128
+_EXIT_UNFINISHED = 1
 
 
 @click.command()
@@ -43,7 +59,9 @@ def serve(**given: Any) -> None:
 
 
 def run_server(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; then finish running requests (up to 10 s) and queued writes.
+    """Serve until SIGTERM, SIGINT, SIGHUP or SIGQUIT; then finish running requests and writes.
+
+    A stop takes at most 10 s, whatever runs.
 
     Raises:
         SettingError: the address cannot be used, or needs authentication, which there is not yet.
@@ -55,9 +73,13 @@ def run_server(settings: Settings) -> None:
         port = listener.getsockname()[1]
         url = url_of(settings.host, port)
         local_url = url_of(_local_host(settings.host), port)
-        instance = open_instance(settings, url=local_url, progress=_IndexLog().add)
+        with raise_on_signal():
+            instance = open_instance(settings, url=local_url, progress=_IndexLog().add)
         try:
-            server = _Server(_uvicorn(make_application(instance, settings)))
+            limits = make_limits(settings)._replace(connections=_connections_that_fit(settings))
+            connections = Connections(limits)
+            application = make_application(instance, settings)
+            server = _Server(_uvicorn(application, connections), connections)
             server.banner = _banner(settings, url, instance.engine.describe())
             tune_interpreter()
             server.run(sockets=[listener])
@@ -85,11 +107,34 @@ class _IndexLog:
             logger.warning("building the search index: %s messages so far", f"{self._messages:,}")
 
 
-def _uvicorn(application: Application) -> uvicorn.Config:
+def _connections_that_fit(settings: Settings) -> int:
+    """Allow as many open files as connections and database need; return how many connections fit.
+
+    Without a descriptor for the database every request would fail, and not only one too many.
+    """
+    for_database = settings.postgres_pool_size + _FILES_OF_DATABASE
+    needed = settings.max_connections + for_database
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return settings.max_connections
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed == needed:
+        return settings.max_connections
+    fit = max(allowed - for_database, 1)
+    logger.warning(
+        "this process may open %s files, so only %s connections fit; raise the limit (ulimit -n), "
+        "or lower USERKEEP_MAX_CONNECTIONS from %s",
+        *(f"{number:,}" for number in (hard, fit, settings.max_connections)),
+    )
+    return fit
+
+
+def _uvicorn(application: Application, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http=CoalescingProtocol,
+        http=partial(ServerProtocol, connections),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         access_log=False,
@@ -97,7 +142,7 @@ def _uvicorn(application: Application) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
+        timeout_graceful_shutdown=_FINISH_REQUESTS_S,
     )
 
 
@@ -138,9 +183,26 @@ class _Server(uvicorn.Server):
 
     banner = ""
 
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._all_connections = connections
+        self._is_stopping = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; from now on there is a time limit."""
+        super().handle_exit(sig, frame)
+        if not self._is_stopping:
+            self._is_stopping = True
+            threading.Thread(target=_exit_at_limit, name="stop limit", daemon=True).start()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        previous = {each: signal.signal(each, self.handle_exit) for each in _STOP_SIGNALS}
+        previous = {each: signal.getsignal(each) for each in (*_STOP_SIGNALS, *_IGNORED_SIGNALS)}
+        for each in _STOP_SIGNALS:
+            if each != signal.SIGHUP or previous[each] is not signal.SIG_IGN:  # set by nohup
+                signal.signal(each, self.handle_exit)
+        for each in _IGNORED_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
         try:
             yield
         finally:
@@ -151,6 +213,27 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
             echo(self.banner)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(_FINISH_REQUESTS_S - 1, self._all_connections.abort_unsent)
+        await super().shutdown(sockets)
+        # The loop waits for the threads of its executor when it ends. One that hangs must not keep
+        # the database from being closed.
+        loop.set_default_executor(ThreadPoolExecutor(1))
+
+
+def _exit_at_limit() -> None:
+    """End the process at the limit of a stop, if it has not ended.
+
+    Only a thread that hangs can be the reason: the requests have got their responses. Ending is
+    safe, because the database survives a crash.
+    """
+    threading.Event().wait(_STOP_LIMIT_S)
+    logger.error("the stop took longer than %.0f s; ending without waiting", _STOP_LIMIT_S)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(_EXIT_UNFINISHED)
 
 
 def _check_is_private(settings: Settings) -> None:

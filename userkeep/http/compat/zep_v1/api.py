@@ -92,7 +92,7 @@ class ZepV1API:
             f"{_error_text(error)}\n".encode(),
             _STATUS_OF_CODE.get(error.code, status_of(error)),
             TEXT,
-            ((b"x-content-type-options", b"nosniff"), VERSION_HEADER, *retry_after(error)),
+            (VERSION_HEADER, *retry_after(error)),
         )
 
     def _handler(self, request: Request) -> Handler:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from userkeep.http.responses import RawResponse
+from userkeep.http.responses import RawResponse, stream_json
 
 BATCH_SIZE = 1_000
 """How many rows are read at a time."""
@@ -62,7 +62,7 @@ async def array_response(opening: bytes, read: ReadNext, after: int, finish: Fin
     if first.is_last:
         last = first.last if first.size else after
         return RawResponse(opening + first.json + finish(first.size, last))
-    return StreamingResponse(_stream(opening, first, read, finish), media_type="application/json")
+    return stream_json(_stream(opening, first, read, finish))
 
 
 async def _stream(

@@ -70,7 +70,9 @@ class PagedList:
                 self._add_cursors(session, cursor, count, last)
             return b"]"
 
-        return await array_response(b"[", read, after, finish)
+        response = array_response(b"[", read, after, finish)
+        is_bounded = 0 < limit <= MAX_BOUNDED
+        return await (response if is_bounded else request.while_connected(response))
 
     async def _after(self, scope: Scope, session: PagingSession, cursor: int) -> int | None:
         """Return the number of the row after which the page starts; None at the end."""

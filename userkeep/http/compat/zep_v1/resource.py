@@ -55,7 +55,10 @@ class Resource:
     ) -> T:
         """Run a service that reads: `service(tx, *ids, **values)`."""
         operation = scoped(request.scope, service, *ids, **values)
-        return await self._engine.read_async(operation, is_bounded=is_bounded)
+        if is_bounded:
+            return await self._engine.read_async(operation)
+        reading = self._engine.read_async(operation, is_bounded=False)
+        return await request.while_connected(reading)
 
     async def read_json(
         self,

@@ -78,7 +78,9 @@ def all_commands(
 
 
 def is_sentence(error: str) -> bool:
-    """Return whether stderr has one sentence on one line, and no traceback."""
+    """Return whether stderr has one sentence on one line after any warnings, and no traceback."""
+    lines = error.splitlines(keepends=True)
+    error = "".join(line for line in lines if not line.startswith("userkeep: warning: "))
     return (
         error.startswith("userkeep: ") and error.endswith((".\n", "?\n")) and error.count("\n") == 1
     )

@@ -129,7 +129,7 @@ def test_doctor_checks_the_server_and_changes_nothing(tmp_path: Path, url: str) 
 def test_doctor_counts_free_connections(tmp_path: Path, url: str) -> None:
     _, found = findings(url, tmp_path, "--postgres-pool-size", "4000")
     assert not found["connections"]["is_well"]
-    assert "needs 4005" in found["connections"]["finding"]
+    assert "needs 4007" in found["connections"]["finding"]
 
 
 def test_doctor_reports_an_unreachable_server(tmp_path: Path, nowhere: str) -> None:

@@ -15,7 +15,7 @@ from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.values.ids import check_id
 from userkeep.handlers.calls import Call, Handler, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
-from userkeep.http.compute import ComputeThreads
+from userkeep.http.compute import INLINE_BYTES, ComputeThreads
 from userkeep.http.errors import FAULT, NO_SUCH_PATH, MethodNotAllowed
 from userkeep.http.requests import Disconnected, Request
 from userkeep.http.responses import RawHeaders, json_response, problem_response
@@ -71,7 +71,9 @@ class NativeAPI:
                 return await self._engine.read_async(respond)
             reading = self._engine.read_async(respond, is_bounded=False)
             return await request.while_connected(reading)
-        result = await self._engine.write_async(scoped(request.scope, prepared.handle, call))
+        handle = scoped(request.scope, prepared.handle, call)
+        is_bounded = len(body) <= INLINE_BYTES
+        result = await self._engine.write_async(handle, is_bounded=is_bounded)
         if isinstance(result, StartedJob):
             return await self._run(request, result)
         return await self._compute.run(len(body), _success, result, prepared.operation)

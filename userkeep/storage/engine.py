@@ -65,8 +65,12 @@ class Engine(Protocol):
         """
         ...
 
-    async def write_async(self, operation: Operation[T]) -> T:
-        """Run a write from the event loop."""
+    async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
+        """Run a write from the event loop.
+
+        Args:
+            is_bounded: whether it writes little. Any other runs in a thread, Python and statements.
+        """
         ...
 
     def describe(self) -> str:

@@ -7,6 +7,7 @@ from psycopg import Connection
 from userkeep.domain.errors import StorageError
 from userkeep.storage.checks import COPY_SOURCE, Finding, check_schema
 from userkeep.storage.postgres.engine import (
+    LARGE_WRITE_THREADS,
     LONG_READ_POOL_SIZE,
     PIPELINED_READERS,
     PURGE_CONNECTIONS,
@@ -44,7 +45,8 @@ def _check_schema(connection: Connection[Any], url: str) -> Finding:
 
 
 def _check_connections(connection: Connection[Any], pool_size: int) -> Finding:
-    needed = pool_size + LONG_READ_POOL_SIZE + PIPELINED_READERS + PURGE_CONNECTIONS
+    needed = pool_size + PIPELINED_READERS + PURGE_CONNECTIONS
+    needed += LONG_READ_POOL_SIZE + LARGE_WRITE_THREADS
     [(most, used)] = connection.execute(
         "SELECT current_setting('max_connections')::int"
         " - current_setting('superuser_reserved_connections')::int,"

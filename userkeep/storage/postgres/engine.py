@@ -4,7 +4,8 @@ On an event loop, reads of a single statement share one more connection: see Pip
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -13,12 +14,12 @@ from typing import TypeVar
 import psycopg
 
 from userkeep.domain.deadline import TIME_LIMIT
-from userkeep.domain.errors import StorageError, UserkeepError
+from userkeep.domain.errors import StorageError, Unavailable, UserkeepError
 from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
 from userkeep.storage.engine import Dialect, Files
-from userkeep.storage.errors import READ_ONLY
+from userkeep.storage.errors import QUEUE_FULL, READ_ONLY
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.postgres.compactor import PostgresCompactor
 from userkeep.storage.postgres.connection import Connection
@@ -37,6 +38,8 @@ from userkeep.storage.transaction import NeedsThreadError
 T = TypeVar("T")
 
 LONG_READ_POOL_SIZE = 2
+LARGE_WRITE_THREADS = 2
+MAX_LARGE_WRITES = 64
 PIPELINED_READERS = 1
 PURGE_CONNECTIONS = 2
 """What a purge uses while it runs: one connection to rewrite the tables, one for its progress."""
@@ -113,6 +116,11 @@ class PostgresEngine:
             queue_limit=queue_limit,
         )
 
+        self._writer_threads = ThreadPoolExecutor(
+            LARGE_WRITE_THREADS, thread_name_prefix="userkeep-writer"
+        )
+        self._large_writes = 0
+
     @property
     def dialect(self) -> Dialect:
         return "postgres"
@@ -140,8 +148,10 @@ class PostgresEngine:
         except NeedsThreadError:
             return await self._long_reads.run(operation)
 
-    async def write_async(self, operation: Operation[T]) -> T:
+    async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         self._check_can_write()
+        if not is_bounded:
+            return await self._run_in_thread(partial(self.write, operation))
         pool = self._pool.on_loop()
         if self._must_save_clock():
             pool.submit(_save_clock, is_write=True).add_done_callback(_ignore_error)
@@ -165,8 +175,18 @@ class PostgresEngine:
         if not self._is_read_only:
             with suppress(UserkeepError):  # without the server, the time saved last must do
                 self.write(_save_clock)
+        self._writer_threads.shutdown(wait=True, cancel_futures=True)
         self._long_reads.close()
         self._pool.close()
+
+    async def _run_in_thread(self, write: Callable[[], T]) -> T:
+        if self._large_writes >= MAX_LARGE_WRITES:
+            raise Unavailable(QUEUE_FULL)
+        self._large_writes += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._writer_threads, write)
+        finally:
+            self._large_writes -= 1
 
     def _check_can_write(self) -> None:
         self._forks.check()

@@ -120,7 +120,7 @@ class SqliteEngine:
             return await self._readers.read_inline(operation)
         return await self._readers.read_in_thread(operation)
 
-    async def write_async(self, operation: Operation[T]) -> T:
+    async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:  # noqa: ARG002 - all run in the writer thread
         self._forks.check()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Task(operation, future))

@@ -89,7 +89,7 @@ class ReadOnlySqliteEngine:
         read = partial(self._read, lambda readers: readers.read_within_limit(operation))
         return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
-    async def write_async(self, operation: Operation[T]) -> NoReturn:  # noqa: ARG002
+    async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> NoReturn:  # noqa: ARG002
         raise StorageError(READ_ONLY)
 
     def describe(self) -> str:

@@ -24,7 +24,7 @@ from userkeep.http.compat.zep_v1.batches import (
 from userkeep.http.compat.zep_v1.resource import Resource
 from userkeep.http.compat.zep_v1.serializers import serialize_memory, serialize_message
 from userkeep.http.compat.zep_v1.sessions import metadata_change
-from userkeep.http.compute import ComputeThreads
+from userkeep.http.compute import INLINE_BYTES, ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
 from userkeep.services import erasures, memory, messages, sessions
@@ -78,6 +78,7 @@ class Memory(Resource):
             await self.session_id(request),
             new=new,
             may_create_session=True,
+            is_bounded=len(new) <= MAX_BOUNDED and _length(new) <= INLINE_BYTES,
         )
         return text_response("OK")
 
@@ -168,6 +169,10 @@ def _new_messages(fields: Fields, analyzer: Analyzer) -> list[PreparedMessage]:
         _check_ignored(Fields(summary, "summary"))
     new = fields.objects("messages", at_most=_MAX_BATCH)
     return messages.prepare(analyzer, [_new_message(each) for each in new])
+
+
+def _length(new: list[PreparedMessage]) -> int:
+    return sum(len(each.message.content) for each in new)
 
 
 def _change(fields: Fields) -> MessageChange:

@@ -77,10 +77,16 @@ class Resource:
         return await self.read(request, respond, is_bounded=is_bounded)
 
     async def write(
-        self, request: Request, service: Callable[..., T], *ids: str, **values: Any
+        self,
+        request: Request,
+        service: Callable[..., T],
+        *ids: str,
+        is_bounded: bool = True,
+        **values: Any,
     ) -> T:
         """Run a service that writes: `service(tx, *ids, **values)`."""
-        return await self._engine.write_async(scoped(request.scope, service, *ids, **values))
+        operation = scoped(request.scope, service, *ids, **values)
+        return await self._engine.write_async(operation, is_bounded=is_bounded)
 
     async def delete_subject(
         self,

@@ -25,6 +25,7 @@ from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.verify.table_scans import scan_queries
 from userkeep.services import idempotency, instance, reindexing
 from userkeep.storage.checks import CHANGE_MODES
+from userkeep.storage.clock import check_system_clock
 from userkeep.storage.engine import Engine
 from userkeep.storage.private_files import (
     exposure,
@@ -118,6 +119,7 @@ def open_instance_read_only(settings: Settings) -> Instance:
 
 
 def _open_engine(settings: Settings, *, url: str | None = None, read_only: bool = False) -> Engine:
+    check_system_clock()
     # A driver is imported only if the database needs it: it costs memory and time.
     if is_postgres(settings.database_url):
         from userkeep.storage.postgres import PostgresEngine

@@ -8,6 +8,8 @@ from tests.prepared import prepared
 from tests.storage.conftest import OpenEngine
 from tests.storage.notes import add_note, run_in_one_group
 from userkeep.config import Settings
+from userkeep.domain.erasure import Erasure
+from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.scope import Scope
 from userkeep.domain.session import NewSession
 from userkeep.domain.transaction import Operation, Transaction
@@ -20,6 +22,7 @@ from userkeep.storage import clock as clocks
 from userkeep.storage.sqlite import SqliteEngine
 
 NOON = 1_900_000_000_000_000
+YEAR = 365 * 24 * HOUR
 SCOPE = Scope(1, make_rules(Settings(), b"a secret of the tests"))
 
 
@@ -77,11 +80,85 @@ def test_time_does_not_follow_the_system_clock_back(
     clock: SystemClock, engine: SqliteEngine
 ) -> None:
     before = now(engine)
-    clock.microseconds = NOON - 24 * HOUR
+    clock.microseconds = NOON - HOUR // 2
     first, second = now(engine), now(engine)
     assert before < first < second < NOON + 100
     clock.microseconds = NOON + HOUR
     assert now(engine) == NOON + HOUR
+
+
+@pytest.mark.parametrize("wrong_by", [YEAR * 10, -YEAR * 10, YEAR * 7000])
+def test_time_follows_a_clock_that_is_corrected(
+    clock: SystemClock, engine: SqliteEngine, caplog: pytest.LogCaptureFixture, wrong_by: int
+) -> None:
+    clock.microseconds = NOON + wrong_by
+    assert now(engine) == NOON + wrong_by
+    assert ("The system clock was wrong" in caplog.text) == (wrong_by < 0)
+    clock.microseconds = NOON + HOUR
+    first, second = now(engine), now(engine)
+    assert NOON + HOUR <= first < second < NOON + HOUR + 100
+    assert "The system clock was wrong" in caplog.text
+
+
+def test_time_follows_a_clock_that_is_corrected_before_a_restart(
+    clock: SystemClock, open_engine: OpenEngine
+) -> None:
+    clock.microseconds = NOON + 10 * YEAR
+    engine = open_engine()
+    engine.write(add_jane)
+    engine.close()
+    clock.microseconds = NOON
+    engine = open_engine()
+    added = engine.write(add_john)
+    assert NOON <= added < NOON + 100
+    engine.close()
+    clock.microseconds = NOON - HOUR // 2  # time does not go back again by less than an hour
+    engine = open_engine()
+    assert engine.write(change_john) > added
+
+
+def test_a_clock_of_a_year_without_times_rejects_writes_until_it_is_corrected(
+    clock: SystemClock, engine: SqliteEngine
+) -> None:
+    for microseconds in (NOON + 9000 * YEAR, -HOUR):
+        clock.microseconds = microseconds
+        with pytest.raises(Unavailable, match="The system clock of this machine is wrong"):
+            engine.write(add_note("too late"))
+    clock.microseconds = NOON + HOUR
+    engine.write(add_note("in time"))
+    assert len(times(engine)) == 1
+
+
+@pytest.mark.parametrize("microseconds", [NOON + 9000 * YEAR, -1, -100 * YEAR])
+def test_an_instance_is_not_opened_with_a_clock_of_a_year_without_times(
+    clock: SystemClock, path: Path, microseconds: int
+) -> None:
+    clock.microseconds = microseconds
+    with pytest.raises(StorageError, match="The system clock of this machine is wrong"):
+        open_instance(Settings(database_url=f"sqlite:///{path}"))
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_lease_of_a_wrong_clock_keeps_nobody_from_a_deletion(
+    clock: SystemClock, path: Path
+) -> None:
+    def begin(tx: Transaction) -> str:
+        tx = tx.in_scope(SCOPE)
+        users.add(tx, NewUser(user_id="jane"))
+        erasure = erasures.begin_user(tx, "jane")
+        far = {"now_at": tx.now, "latest_at": tx.now, "held_until_at": None}
+        tx.fetch_one("acquire_lease", Erasure, uuid=erasure.uuid, expires_at=tx.now + HOUR, **far)
+        return erasure.uuid
+
+    userkeep = open_instance(Settings(database_url=f"sqlite:///{path}"))
+    clock.microseconds = NOON + 10 * YEAR
+    uuid = userkeep.engine.write(begin)
+    clock.microseconds = NOON
+    [erasure] = userkeep.engine.write(lambda tx: erasures.interrupted(tx.in_scope(SCOPE)))
+    assert erasure.uuid == uuid
+    advanced = userkeep.engine.write(lambda tx: erasures.advance(tx.in_scope(SCOPE), uuid))
+    assert advanced.is_finished
+    userkeep.close()
 
 
 def test_the_time_does_not_change_during_an_operation(
@@ -121,6 +198,11 @@ def change_jane(tx: Transaction) -> Instant:
     return users.update(tx.in_scope(SCOPE), "jane", change, merge_patch).updated_at
 
 
+def change_john(tx: Transaction) -> Instant:
+    change = UserChange(first_name="John")
+    return users.update(tx.in_scope(SCOPE), "john", change, merge_patch).updated_at
+
+
 def say_something(tx: Transaction) -> Instant:
     new = prepared("Hello")
     return messages.append(tx.in_scope(SCOPE), "first", new, may_create_session=False)[0].created_at
@@ -146,7 +228,7 @@ def test_time_continues_from_the_newest_row_after_a_restart(
         clock.microseconds += HOUR
         newest = engine.write(step)
     engine.close()
-    clock.microseconds = NOON - 24 * HOUR
+    clock.microseconds = newest - HOUR // 2
     assert now(open_engine()) > newest
 
 
@@ -165,7 +247,7 @@ def test_an_instance_continues_from_its_newest_time_after_a_restart(
     userkeep = open_instance(settings)
     added = userkeep.engine.write(add_jane)
     userkeep.close()
-    clock.microseconds = NOON - 24 * HOUR
+    clock.microseconds = NOON - HOUR // 2
     userkeep = open_instance(settings)
     assert userkeep.engine.write(change_jane) > added
     userkeep.close()

@@ -77,7 +77,6 @@ def test_a_database_in_memory_overwrites_deleted_data_too() -> None:
 
 def test_a_setting_that_sqlite_ignores_is_an_error(path: Path) -> None:
     # Without shared memory SQLite keeps another journal mode, and does not report an error.
-    path.touch()
     usual = apsw.vfs_names()[0]
     apsw.set_default_vfs("unix-dotfile")
     try:

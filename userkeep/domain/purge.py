@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from userkeep.domain.values.times import Instant, to_datetime
+from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant, to_datetime
 
 IDLE_S = 10.0
 """A server without requests for this long may be purged early."""
@@ -91,4 +91,6 @@ class Schedule(msgspec.Struct, frozen=True):
         """
         if size_bytes >= self.large_bytes:
             return self.window.contains(now)
-        return idle_s >= self.idle_s or now >= oldest_at + self.within_us
+        # A clock that was wrong may have dated it years ahead.
+        is_overdue = now >= oldest_at + self.within_us or oldest_at > now + MAX_CLOCK_ERROR_US
+        return idle_s >= self.idle_s or is_overdue

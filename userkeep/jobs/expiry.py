@@ -14,6 +14,9 @@ def delete_expired(rules: Rules, pause_s: float = 0.0) -> Steps[None]:
         pause_s: the pause after each batch, for other writers.
     """
     for scope in (yield from project_scopes(rules)):
+        for date_batch in (tombstones.shorten_far, idempotency.date_far):
+            while (yield Write(scoped(scope, date_batch))):
+                yield Sleep(pause_s)
         while (yield Write(scoped(scope, tombstones.delete_expired))):
             yield Sleep(pause_s)
         # It counts all records, so it is not done in a write.

@@ -19,7 +19,7 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.paging import PageRequest, Rows
-from userkeep.domain.values.times import SECOND, Instant
+from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, SECOND, Instant
 from userkeep.services import idempotency, indexing, messages, sessions, tombstones
 
 BATCH_MS = 20
@@ -124,6 +124,7 @@ def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) ->
         Erasure,
         uuid=uuid,
         now_at=tx.now,
+        latest_at=_latest_lease_at(tx),
         held_until_at=held_until_at,
         expires_at=Instant(tx.now + LEASE_US),
     )
@@ -181,12 +182,18 @@ def page(tx: Transaction, page: PageRequest) -> Rows[Erasure]:
 
 def interrupted(tx: Transaction) -> list[Erasure]:
     """Return the erasures that are not finished, and that no process works on."""
-    return tx.fetch_all("interrupted_erasures", Erasure, now_at=tx.now)
+    latest_at = _latest_lease_at(tx)
+    return tx.fetch_all("interrupted_erasures", Erasure, now_at=tx.now, latest_at=latest_at)
 
 
 def release_leases(tx: Transaction) -> None:
     """Release all leases: no other process uses the database, so their holders have ended."""
     tx.defer("release_leases")
+
+
+def _latest_lease_at(tx: Transaction) -> Instant:
+    """Return until when a lease can be that was not acquired by a clock that was wrong."""
+    return Instant(tx.now + LEASE_US + MAX_CLOCK_ERROR_US)
 
 
 def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:

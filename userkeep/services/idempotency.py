@@ -15,7 +15,7 @@ import msgspec
 from userkeep.domain.errors import IdempotencyMismatch
 from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.times import EARLIEST, Instant
+from userkeep.domain.values.times import EARLIEST, MAX_CLOCK_ERROR_US, Instant
 
 _PER_CALL = 500
 
@@ -91,6 +91,15 @@ def delete_old(tx: Transaction, oldest_at: Instant) -> bool:
     values = {"oldest_at": oldest_at}
     keys = tx.fetch_all("expired_idempotency_keys", str, limit=_PER_CALL, **values)
     tx.defer_many("delete_expired_idempotency_record", [{"key": key, **values} for key in keys])
+    return len(keys) == _PER_CALL
+
+
+def date_far(tx: Transaction) -> bool:
+    """Date a batch of records that a wrong clock dated years ahead; return if more may be."""
+    latest_at = Instant(tx.now + MAX_CLOCK_ERROR_US)
+    keys = tx.fetch_all("far_idempotency_keys", str, limit=_PER_CALL, latest_at=latest_at)
+    rows = [{"key": key, "created_at": tx.now} for key in keys]
+    tx.defer_many("date_idempotency_record", rows)
     return len(keys) == _PER_CALL
 
 

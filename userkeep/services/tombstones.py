@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from userkeep.domain.errors import Gone
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.times import Instant
+from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
 
 Kind = Literal["user", "session"]
 _BATCH = 500
@@ -57,6 +57,19 @@ def delete_expired(tx: Transaction) -> bool:
     rows = [tombstone._asdict() | {"now_at": tx.now} for tombstone in expired]
     tx.defer_many("delete_expired_tombstone", rows)
     return len(expired) == _BATCH
+
+
+def shorten_far(tx: Transaction) -> bool:
+    """Shorten a batch of tombstones that a wrong clock made expire too late; return if more may be.
+
+    Only implicit creation waits for them, and longer than the rules say.
+    """
+    expires_at = Instant(tx.now + tx.scope.rules.tombstone_ttl_us)
+    latest_at = Instant(expires_at + MAX_CLOCK_ERROR_US)
+    far = tx.fetch_all("far_tombstones", _Tombstone, limit=_BATCH, latest_at=latest_at)
+    rows = [tombstone._asdict() | {"expires_at": expires_at} for tombstone in far]
+    tx.defer_many("shorten_tombstone", rows)
+    return len(far) == _BATCH
 
 
 def _hash(scope: Scope, kind: Kind, id_: str) -> str:

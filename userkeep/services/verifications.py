@@ -11,7 +11,7 @@ from userkeep.domain.errors import NotFound
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.metadata import encode_json
-from userkeep.domain.values.times import SECOND, Instant
+from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, SECOND, Instant
 from userkeep.domain.verification import Findings, Verification, VerificationState
 
 LEASE_US = 30 * SECOND
@@ -44,7 +44,9 @@ def get(tx: Transaction, uuid: str) -> Verification:
         found = tx.fetch_one("get_verification", Verification, uuid=uuid.lower())
     if found is None:
         raise NotFound("There is no verification with this id.")
-    if found.state == VerificationState.RUNNING and found.lease_expires_at < tx.now:
+    latest_at = tx.now + LEASE_US + MAX_CLOCK_ERROR_US  # later ones are of a wrong clock
+    has_lease = tx.now <= found.lease_expires_at <= latest_at
+    if found.state == VerificationState.RUNNING and not has_lease:
         found.state, found.problem = VerificationState.FAILED, _INTERRUPTED
     return found
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from time import monotonic, time_ns
+from time import monotonic
 
 import msgspec
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.purge import Schedule
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.times import Instant
 from userkeep.jobs.purge import Purge
 from userkeep.services import purges
+from userkeep.storage.clock import system_time
 from userkeep.storage.engine import Engine
 from userkeep.worker.supervision import SupervisedTask
 from userkeep.worker.threads import run_in_daemon_thread
@@ -123,7 +123,7 @@ class Purger:
             return pending is not None
         return self._schedule.is_due(
             pending.since_at,
-            Instant(time_ns() // 1000),
+            system_time(),
             purges.database_bytes(tx),
             monotonic() - self.requested_at_s,
         )

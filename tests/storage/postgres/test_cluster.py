@@ -244,7 +244,9 @@ def test_every_text_of_a_query_is_valid_on_the_real_schema(schema: str, name: st
         ("skip_users", (), "users_listed"),
         ("interrupted_erasures", (), "erasures_running"),
         ("expired_tombstones", (), "tombstones_expiry"),
+        ("far_tombstones", (), "tombstones_expiry"),
         ("expired_idempotency_keys", (), "idempotency_created"),
+        ("far_idempotency_keys", (), "idempotency_created"),
         ("oldest_surplus_idempotency_record", (), "idempotency_created"),
         ("idempotency_keys_of_user", (), "idempotency_of_user"),
         ("idempotency_keys_of_session", (), "idempotency_of_session"),
@@ -254,7 +256,7 @@ def test_every_page_of_a_list_uses_an_index_in_its_order(
     schema: str, name: str, given: tuple[str, ...], index: str
 ) -> None:
     values = {"limit": "10", "skipped": "10", "project_id": "1", "before": "9", "after": "9"}
-    times = {"now_at", "oldest_at"}
+    times = {"now_at", "oldest_at", "latest_at"}
     text = re.sub(
         r"(?<![:\w]):([a-z_0-9]+)",
         lambda match: (

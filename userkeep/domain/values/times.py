@@ -16,6 +16,10 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 3600 * SECOND
 
+MAX_CLOCK_ERROR_US = HOUR
+"""A time that is further ahead than this, or than what was added to it, is one of a clock that was
+wrong. It is not waited for."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -30,6 +34,11 @@ def from_datetime(moment: datetime) -> Instant:
         moment = moment.replace(tzinfo=UTC)
     since = moment - _EPOCH
     return Instant((since.days * 86_400 + since.seconds) * SECOND + since.microseconds)
+
+
+def year_of(year: int) -> Instant:
+    """Return the begin of a year."""
+    return from_datetime(datetime(year, 1, 1, tzinfo=UTC))
 
 
 EARLIEST = from_datetime(datetime.min)

@@ -17,7 +17,7 @@ from userkeep.domain.deadline import TIME_LIMIT
 from userkeep.domain.errors import StorageError, Unavailable, UserkeepError
 from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.values.times import Instant
-from userkeep.storage.clock import Clock
+from userkeep.storage.clock import Clock, latest_credible
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.errors import QUEUE_FULL, READ_ONLY
 from userkeep.storage.forks import ForkGuard
@@ -202,7 +202,7 @@ class PostgresEngine:
 
 def _save_clock(tx: Transaction) -> None:
     """Let the clock continue from here after a restart, even if the system clock was set back."""
-    tx.defer("save_clock", value=str(tx.now))
+    tx.defer("save_clock", value=str(tx.now), latest=latest_credible(tx.now))
 
 
 def _ignore_error(future: "asyncio.Future[None]") -> None:

@@ -32,11 +32,14 @@ ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
 -- name: interrupted_erasures
--- Those without a valid lease. Read without a lock; the lease of each is then acquired.
+-- Those without a valid lease. Read without a lock; the lease of each is then acquired. A lease
+-- until after :latest_at is one of a clock that was wrong.
 SELECT {erasure_columns}
 FROM erasures
 WHERE project_id = :project_id AND subject_id IS NOT NULL
-    AND (lease_expires_at IS NULL OR lease_expires_at < :now_at);
+    AND (
+        lease_expires_at IS NULL OR lease_expires_at < :now_at OR lease_expires_at > :latest_at
+    );
 
 -- name: acquire_lease
 -- Acquires or renews (:held_until_at) the lease, and locks the row until the end of the
@@ -44,7 +47,7 @@ WHERE project_id = :project_id AND subject_id IS NOT NULL
 UPDATE erasures SET lease_expires_at = :expires_at
 WHERE project_id = :project_id AND uuid = :uuid AND subject_id IS NOT NULL
     AND (
-        lease_expires_at IS NULL OR lease_expires_at < :now_at
+        lease_expires_at IS NULL OR lease_expires_at < :now_at OR lease_expires_at > :latest_at
         /*? held_until_at: OR lease_expires_at = :held_until_at */
     )
 RETURNING {erasure_columns};
@@ -80,6 +83,18 @@ SELECT subject, id_hash FROM tombstones
 WHERE project_id = :project_id AND expires_at <= :now_at
 ORDER BY expires_at
 LIMIT :limit;
+
+-- name: far_tombstones
+-- Those of a clock that was wrong, which would expire too late.
+SELECT subject, id_hash FROM tombstones
+WHERE project_id = :project_id AND expires_at > :latest_at
+ORDER BY expires_at
+LIMIT :limit;
+
+-- name: shorten_tombstone
+UPDATE tombstones SET expires_at = :expires_at
+WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash
+    AND expires_at > :expires_at;
 
 -- name: delete_expired_tombstone
 DELETE FROM tombstones

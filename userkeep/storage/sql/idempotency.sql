@@ -46,6 +46,17 @@ WHERE project_id = :project_id AND created_at <= :oldest_at
 ORDER BY created_at
 LIMIT :limit;
 
+-- name: far_idempotency_keys
+-- Those of a clock that was wrong, which would be kept too long.
+SELECT key FROM idempotency
+WHERE project_id = :project_id AND created_at > :latest_at
+ORDER BY created_at
+LIMIT :limit;
+
+-- name: date_idempotency_record
+UPDATE idempotency SET created_at = :created_at
+WHERE project_id = :project_id AND key = :key AND created_at > :created_at;
+
 -- name: are_keys_hashed
 SELECT value FROM instance WHERE name = 'idempotency_keys';
 

@@ -14,7 +14,9 @@ SELECT value FROM instance WHERE name = 'copy_source';
 SELECT project_id FROM projects ORDER BY project_id;
 
 -- name: save_clock
--- Never set back: another server's clock may be ahead.
+-- Set back only if it is after :latest, which is a time of a clock that was wrong: another server's
+-- clock may be ahead.
 INSERT INTO instance (name, value) VALUES ('time', :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
-WHERE CAST(instance.value AS bigint) < CAST(excluded.value AS bigint);
+WHERE CAST(instance.value AS bigint) < CAST(excluded.value AS bigint)
+    OR CAST(instance.value AS bigint) > CAST(:latest AS bigint);

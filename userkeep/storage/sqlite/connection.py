@@ -14,9 +14,9 @@ from userkeep.storage.sqlite.descriptors import register
 BUSY_TIMEOUT_MS = 5_000
 MEMORY = ":memory:"
 
-# Without CREATE: a file that has disappeared is an error, not an empty database.
-_FLAGS = apsw.SQLITE_OPEN_READWRITE
-_FLAGS_IN_MEMORY = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+# Readers are opened later too, when the file may have disappeared: they must not create another.
+_READER_FLAGS = apsw.SQLITE_OPEN_READWRITE
+_WRITER_FLAGS = _READER_FLAGS | apsw.SQLITE_OPEN_CREATE
 
 # Set on every connection and read back, because SQLite silently ignores a setting that it cannot
 # apply.
@@ -45,7 +45,7 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
     """
     connection = None
     try:
-        connection = apsw.Connection(path, flags=_FLAGS_IN_MEMORY if path == MEMORY else _FLAGS)
+        connection = apsw.Connection(path, flags=_READER_FLAGS if read_only else _WRITER_FLAGS)
         register(connection, path)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         enable_stable_plans(connection)

@@ -16,7 +16,7 @@ import apsw
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
-from userkeep.storage.clock import Clock
+from userkeep.storage.clock import Clock, latest_credible
 from userkeep.storage.errors import CLOSED, OUT_OF_MEMORY, QUEUE_FULL, as_future_exception
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.checkpointer import TRUNCATE_RETRY_S, Checkpointer
@@ -181,7 +181,8 @@ class Writer:
         self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
         try:
             text = self._queries["save_clock"].text({})
-            self._cursor.execute(text, {"value": str(self._clock.last)})
+            last = self._clock.last
+            self._cursor.execute(text, {"value": str(last), "latest": latest_credible(last)})
             self._saved_changes = self._connection.total_changes()
         except apsw.Error:
             return  # `get_clock` looks at the newest rows too

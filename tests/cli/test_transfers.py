@@ -283,6 +283,12 @@ def test_an_export_never_overwrites_what_belongs_to_an_instance(
         (line(user={"user_id": ""}), "Line 1: user_id cannot be empty"),
         (line(session={"session_id": "s"}), "Line 1: a session must come after the user"),
         (line(user={"user_id": "j"}) + message(1), "Line 2: a message must come after its session"),
+        (begun("j") + "x" * 9_000_000, "Line 3 is longer than 8 MiB"),
+        (begun("j") + "\0" * 9_000_000, "Line 3 is longer than 8 MiB"),
+        (
+            begun("j") + '{"user": {"user_id": "k", "metadata": {"a": [' + "0," * 300_000 + "0]}}}",
+            "Line 3 has more JSON values than a user or message can",
+        ),
         (begun("j") + line(message={"content": "x"}), "Line 3: message.uuid is missing"),
         (begun("j") + message(1) + message(2)[:30], "Line 4 is not JSON"),
         (

@@ -18,15 +18,15 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from userkeep.api.parsing import read_body
-from userkeep.domain.errors import BadRequest, InvalidField
+from userkeep.domain.errors import BadRequest, InvalidField, TooLarge
 from userkeep.domain.message import NewMessage
 from userkeep.domain.user import NewUser
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Metadata, encode_metadata
 
 FORMAT = 1
-LONGEST_LINE = 32 * 1024 * 1024
-"""Bytes; content and data of 1 MiB each fit, whatever of them is escaped."""
+LONGEST_LINE = 8 * 1024 * 1024
+"""Bytes. Content and data of 1 MiB each fit, if every character of the content is escaped too."""
 
 
 class Header(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -157,6 +157,8 @@ def _value(number: int, text: bytes) -> Any:
         if len(values) != 1:
             raise InvalidField("it must have one of userkeep, user, session, message and end.")
         return _checked(values[0])
+    except TooLarge as error:
+        raise BadLine(f"Line {number} has more JSON values than a user or message can.") from error
     except InvalidField as error:
         raise BadLine(f"Line {number}: {error.detail}", *error.fields) from error
     except BadRequest as error:

@@ -1,17 +1,25 @@
 """The HTTP client. No other module imports httpx2."""
 
 import os
+from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpx2
 import msgspec
+from anyio import CancelScope
 from anyio.lowlevel import current_token
 
 from userkeep.domain.errors import InvalidField, TooLarge, UserkeepError
-from userkeep.sdk.errors import ConnectionFailed, NotSent, TimedOut
+from userkeep.sdk.errors import ConnectionFailed, NotSent, TimedOut, UnexpectedAnswer
 
 Headers = dict[str, str]
+
+_LARGEST_BODY_BYTES = 64 * 1024 * 1024
+"""Several times what a server sends: a page ends after 8 MiB."""
+
+_TIMEOUTS_OF_A_BODY = 10
+"""A body may take longer than its parts, but not without end."""
 
 _KEEPALIVE_S = 4.0
 """Less than the five seconds after which the server closes an idle connection."""
@@ -53,7 +61,8 @@ class HTTPClient:
         Args:
             url: the URL of the server, with the prefix of its paths if it has one.
             headers: the headers of every request.
-            timeout_s: for the connection, and for each part of a response.
+            timeout_s: for the connection, and for each part of a response. The body of a response
+                may take ten times as long.
 
         Raises:
             InvalidField: the URL or the time-out is invalid.
@@ -65,16 +74,21 @@ class HTTPClient:
         """Send a request and return the response, whatever its status.
 
         Raises:
-            NotSent, ConnectionFailed, TimedOut: the connection failed.
+            NotSent, ConnectionFailed, TimedOut: the connection failed, or the response has no end.
+            UnexpectedAnswer: the response is too large.
             TooLarge: the path is too long for a URL.
             RuntimeError: the client is closed, or was created before a fork.
         """
         self._server.check_is_open()
         try:
-            response = self._client.request(**self._server.arguments(request))
+            with self._client.stream(**self._server.arguments(request)) as response:
+                body = self._server.new_body()
+                for part in response.iter_bytes():
+                    if not body.add(part):
+                        break
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise self._server.map_error(error) from error
-        return HTTPResponse(response.status_code, response.headers, response.content)
+        return HTTPResponse(response.status_code, response.headers, body.content())
 
     def close(self) -> None:
         """Close all connections."""
@@ -97,10 +111,16 @@ class AsyncHTTPClient:
         """Send a request and return the response, whatever its status."""
         self._server.check_is_open()
         try:
-            response = await self._client().request(**self._server.arguments(request))
+            # A cancellation ends every generator of the HTTP library; leaving the loop does not.
+            with CancelScope() as scope:
+                async with self._client().stream(**self._server.arguments(request)) as response:
+                    body = self._server.new_body()
+                    async for part in response.aiter_bytes():
+                        if not body.add(part):
+                            scope.cancel()
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise self._server.map_error(error) from error
-        return HTTPResponse(response.status_code, response.headers, response.content)
+        return HTTPResponse(response.status_code, response.headers, body.content())
 
     async def close(self) -> None:
         """Close the connections of the running loop. Those of other loops close with their loop."""
@@ -114,6 +134,42 @@ class AsyncHTTPClient:
         if client is None:
             client = self._clients[loop] = httpx2.AsyncClient(**self._server.options)
         return client
+
+
+class _Body:
+    """The body of a response, with limits of size and time: a server may send one without end."""
+
+    def __init__(self, url: str, limit_s: float) -> None:
+        self._url = url
+        self._limit_s = limit_s
+        self._ends = monotonic() + limit_s
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._is_late = False
+
+    def add(self, part: bytes) -> bool:
+        """Add a part; return whether the limits allow another one."""
+        self._size += len(part)
+        self._is_late = monotonic() > self._ends
+        if self._size > _LARGEST_BODY_BYTES or self._is_late:
+            self._parts.clear()
+            return False
+        self._parts.append(part)
+        return True
+
+    def content(self) -> bytes:
+        """Return the body.
+
+        Raises:
+            UnexpectedAnswer: it is too large. TimedOut: it did not end in time.
+        """
+        if self._size > _LARGEST_BODY_BYTES:
+            raise UnexpectedAnswer(
+                f"The response of {self._url} is larger than {_LARGEST_BODY_BYTES >> 20} MiB."
+            )
+        if self._is_late:
+            raise TimedOut(f"The response of {self._url} did not end within {self._limit_s:g} s.")
+        return b"".join(self._parts)
 
 
 class _Server:
@@ -144,6 +200,9 @@ class _Server:
             "content": request.body,
             "timeout": httpx2.Timeout(self._timeout_s),
         }
+
+    def new_body(self) -> "_Body":
+        return _Body(_without_password(self._url), _TIMEOUTS_OF_A_BODY * self._timeout_s)
 
     def check_is_open(self) -> None:
         if self._is_closed:

@@ -3,9 +3,11 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
 
+import apsw
 import pytest
 
 from tests.storage.conftest import OpenEngine
@@ -110,6 +112,31 @@ def test_a_long_reader_blocks_nobody_and_the_wal_is_truncated_when_it_ends(
     engine.write(add_note("truncates the WAL"))
     engine.write(add_note("after"))
     assert wal_bytes(path) < 5 * MIB
+
+
+def test_the_open_read_of_another_program_holds_no_searches_back(
+    open_engine: OpenEngine, path: Path
+) -> None:
+    def count(tx: Transaction) -> int | None:
+        return tx.fetch_one("count_notes", int)
+
+    engine = open_engine(wal_limit_bytes=MIB)
+    engine.write(create_table)
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN; SELECT count(*) FROM notes").fetchall()
+        ends = monotonic() + 20
+        for _ in range(200):
+            engine.write(add_note(TEXT))
+            asyncio.run(engine.read_async(count, is_bounded=False))
+        assert monotonic() < ends, "searches wait for another program's read"
+        other.execute("COMMIT")
+    grown = wal_bytes(path)
+    assert grown > 8 * MIB
+    ends = monotonic() + 30
+    while wal_bytes(path) >= grown:
+        assert monotonic() < ends
+        engine.write(add_note("truncates the WAL"))
+        sleep(0.1)
 
 
 def test_closing_moves_the_whole_wal_into_the_file(engine: SqliteEngine, path: Path) -> None:

@@ -10,6 +10,10 @@ from userkeep.storage.sqlite.readers import ReaderGate
 CHECKPOINT_PAGES = 1_000
 CHECKPOINT_PAGES_UNDER_LOAD = 1_500
 TRUNCATE_RETRY_S = 0.1
+_HOLD_S = 0.3
+_RETRY_WITHOUT_HOLDING_S = 1.0
+_FIRST_PAUSE_S = 1.0
+_LAST_PAUSE_S = 60.0
 _TRUNCATE_BUSY_TIMEOUT_MS = 10
 
 
@@ -25,16 +29,16 @@ class Checkpointer:
         gate: ReaderGate,
         *,
         wal_limit_bytes: int,
-        read_limit_s: float,
     ) -> None:
         self._connection = connection
         self._gate = gate
         self._page_bytes: int = connection.pragma("page_size")
         self._wal_limit_bytes = wal_limit_bytes
-        self._read_limit_s = read_limit_s
         self._wal_pages = 0
         self._truncate_not_before = 0.0
         self._gate_opens_at = 0.0
+        self._hold_not_before = 0.0
+        self._pause_s = _FIRST_PAUSE_S
         connection.set_wal_hook(self._on_commit)
 
     @property
@@ -61,24 +65,33 @@ class Checkpointer:
         now = monotonic()
         if now < self._truncate_not_before:
             return
-        # A reader that began before the last checkpoint keeps the WAL from starting over, so reader
-        # threads begin no read until the running ones have ended.
-        if not self._gate.is_closed:
-            self._gate.close()
-            self._gate_opens_at = now + self._read_limit_s
+        self._hold_readers(now)
         # Writers do not wait for the readers: it is retried from time to time.
         self._connection.set_busy_timeout(_TRUNCATE_BUSY_TIMEOUT_MS)
         is_truncated = self.checkpoint_and_truncate()
         self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         if is_truncated:
             self._gate.open()
-        elif now > self._gate_opens_at:
-            # Longer than a read may take: something else is wrong (a full disk, a reader without a
-            # time limit), for which reads must not wait.
-            self._gate.open()
-            self._truncate_not_before = now + self._read_limit_s
-        else:
-            self._truncate_not_before = now + TRUNCATE_RETRY_S
+            self._hold_not_before, self._pause_s = 0.0, _FIRST_PAUSE_S
+            return
+        if self._gate.is_closed and now > self._gate_opens_at:
+            self._release_readers(now)
+        retry_s = TRUNCATE_RETRY_S if self._gate.is_closed else _RETRY_WITHOUT_HOLDING_S
+        self._truncate_not_before = now + retry_s
+
+    def _hold_readers(self, now: float) -> None:
+        # A reader that began before the last checkpoint keeps the WAL from starting over, so reader
+        # threads begin no read until the running ones have ended.
+        if not self._gate.is_closed and now >= self._hold_not_before:
+            self._gate.close()
+            self._gate_opens_at = now + _HOLD_S
+
+    def _release_readers(self, now: float) -> None:
+        # Something else is in the way: a long read, another program, a full disk. Reads must not
+        # wait for it; they are held back again after pauses that grow while it lasts.
+        self._gate.open()
+        self._hold_not_before = now + self._pause_s
+        self._pause_s = min(2 * self._pause_s, _LAST_PAUSE_S)
 
     def checkpoint_and_truncate(self) -> bool:
         """Copy the whole WAL into the file and truncate it; return whether it is done."""

@@ -75,7 +75,6 @@ class SqliteEngine:
                 path=path,
                 queue_limit=queue_limit,
                 wal_limit_bytes=wal_limit_bytes,
-                read_limit_s=read_limit_ms / 1000,
             )
         except BaseException:
             if self._file_lock:

@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from time import time_ns
+from time import monotonic, time_ns
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 READER_THREADS = 2
 _GATE_CHECK_S = 0.05
+_MOST_AT_GATE_S = 0.5
 _MAX_WAIT_S = 30.0
 _STEPS_BETWEEN_CHECKS = 20_000
 
@@ -55,12 +56,13 @@ class ReaderGate:
         self._open.set()
 
     def wait(self, deadline: Deadline) -> None:
-        """Wait until it is open.
+        """Wait until it is open, for half a second at most.
 
         Raises:
             Unavailable: the deadline is over.
         """
-        while not self._open.wait(_GATE_CHECK_S):
+        ends = monotonic() + _MOST_AT_GATE_S
+        while not self._open.wait(_GATE_CHECK_S) and monotonic() < ends:
             deadline.check()
 
 

@@ -61,7 +61,6 @@ class Writer:
         path: str,
         queue_limit: int,
         wal_limit_bytes: int,
-        read_limit_s: float,
     ) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
@@ -73,9 +72,7 @@ class Writer:
         self._saved_changes = connection.total_changes()
         self._queue: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._queue_limit = queue_limit
-        self._checkpointer = Checkpointer(
-            connection, gate, wal_limit_bytes=wal_limit_bytes, read_limit_s=read_limit_s
-        )
+        self._checkpointer = Checkpointer(connection, gate, wal_limit_bytes=wal_limit_bytes)
         self._save_clock_at = 0.0
         self._maintenance: list[Task[Any]] = []
         self._is_vacuuming = False
@@ -343,6 +340,8 @@ class Writer:
         return taken
 
     def _maybe_checkpoint(self) -> None:
+        if self._gate.is_closed:
+            self._checkpointer.try_truncate()
         if not self._checkpointer.is_due:
             return
         if monotonic() > self._save_clock_at:

@@ -124,7 +124,7 @@ class Settings:
         f"{', '.join(LANGUAGES)}. After a change, run `userkeep doctor --deep`.",
     )
     search_match_limit: int = _setting(
-        2_000_000,
+        1_000_000,
         "The maximum number of matches that one search ranks: words of the query, each counted in"
         " every message that has it.",
         least=1_000,

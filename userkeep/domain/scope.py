@@ -29,7 +29,7 @@ class Rules(msgspec.Struct, frozen=True):
     purges: Schedule
     memory_window: int = 12
     tombstone_ttl_us: int = 24 * HOUR
-    search_match_limit: int = 2_000_000
+    search_match_limit: int = 1_000_000
     idempotency_ttl_us: int = 24 * HOUR
     idempotency_limit: int = 1_000_000
 

@@ -252,42 +252,56 @@ def _postings(
     Raises:
         InvalidField: the terms have more postings than a search may rank.
     """
-    terms, total = list(parsed.terms), 0
+    terms = list(parsed.terms)
+    at_once = min(_POSTINGS_AT_ONCE, tx.scope.rules.search_match_limit)
     to_read = [range(len(terms))]
     while to_read:
         ordinals = to_read.pop()
         wanted = terms[ordinals.start : ordinals.stop]
         found = tx.search_index.postings(
-            wanted, part.search_scope, part.session_id, limit=_POSTINGS_AT_ONCE + 1
+            wanted, part.search_scope, part.session_id, limit=at_once + 1
         )
-        if len(found) > _POSTINGS_AT_ONCE:
-            if len(wanted) == 1:
-                raise _too_many(part, _POSTINGS_AT_ONCE, of="A word of the query is in")
-            middle = ordinals.start + len(wanted) // 2
-            to_read += [range(middle, ordinals.stop), range(ordinals.start, middle)]
+        if len(found) <= at_once:
+            yield from _by_term(tx, found, ordinals.start)
             continue
-        total += len(found)
-        if total > tx.scope.rules.search_match_limit:
-            limit = tx.scope.rules.search_match_limit
-            raise _too_many(part, limit, of="The words of the query have together")
-        found.sort(key=itemgetter(0))
-        for term, postings in groupby(found, key=itemgetter(0)):
-            yield ordinals.start + term, postings
-            tx.check_deadline()
+        if len(wanted) == 1:
+            raise _too_many(part, "A word of the query is in", f"{at_once:,} messages")
+        if len(wanted) == len(terms):
+            _check_matches(tx, terms, part)
+        middle = ordinals.start + len(wanted) // 2
+        to_read += [range(middle, ordinals.stop), range(ordinals.start, middle)]
+
+
+def _by_term(
+    tx: Transaction, found: list[Posting], first: int
+) -> Iterator[tuple[int, Iterator[Posting]]]:
+    found.sort(key=itemgetter(0))
+    for term, postings in groupby(found, key=itemgetter(0)):
+        yield first + term, postings
+        tx.check_deadline()
+
+
+def _check_matches(tx: Transaction, terms: Sequence[str], part: _Part) -> None:
+    limit = tx.scope.rules.search_match_limit
+    count = tx.search_index.count_postings(
+        terms, part.search_scope, part.session_id, limit=limit + 1
+    )
+    if count > limit:
+        raise _too_many(part, "The words of the query have together", f"{limit:,} matches")
 
 
 def _check_positions(scorer: Scorer, part: _Part) -> None:
     if len(scorer) > _MAX_POSITIONS:
-        raise _too_many(part, _MAX_POSITIONS, of="The words of the query are in or near")
+        of = "The words of the query are in or near"
+        raise _too_many(part, of, f"{_MAX_POSITIONS:,} messages")
 
 
-def _too_many(part: _Part, limit: int, of: str) -> InvalidField:
+def _too_many(part: _Part, of: str, what: str) -> InvalidField:
     advice = "Use fewer or rarer words."
     if part.session_id is None:
         narrower = "a session" if part.user_id is not None else "a user or a session"
         advice = f"Use fewer or rarer words, or search in {narrower}."
-    what = "matches" if "together" in of else "messages"
-    return InvalidField(f"query: {of} more than {limit:,} {what}. {advice}", "query")
+    return InvalidField(f"query: {of} more than {what}. {advice}", "query")
 
 
 def _best_candidates(

@@ -37,6 +37,24 @@ class BaseSearchIndex:
             limit=limit,
         )
 
+    def count_postings(
+        self,
+        terms: Iterable[str],
+        search_scope: int | None,
+        session_id: str | None,
+        *,
+        limit: int,
+    ) -> int:
+        count = self._tx.fetch_one(
+            "count_postings",
+            int,
+            terms=as_json(terms),
+            search_scope=search_scope,
+            session_id=session_id,
+            limit=limit,
+        )
+        return count or 0
+
     def speaker_names(
         self, terms: Iterable[str], search_scope: int | None, session_id: str | None
     ) -> dict[str, str]:

@@ -120,6 +120,20 @@ class SearchIndex(Protocol):
         """
         ...
 
+    def count_postings(
+        self,
+        terms: Iterable[str],
+        search_scope: int | None,
+        session_id: str | None,
+        *,
+        limit: int,
+    ) -> int:
+        """Return how many postings there are, but at most `limit`: faster than to read them.
+
+        The arguments are those of `postings`. Those of deleted messages may be counted.
+        """
+        ...
+
     def speaker_names(
         self, terms: Iterable[str], search_scope: int | None, session_id: str | None
     ) -> dict[str, str]:

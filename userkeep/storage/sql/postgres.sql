@@ -46,15 +46,21 @@ with_term AS MATERIALIZED (
     )
 )
 
--- name: postings
-SELECT wanted.number - 1, found.session_id, found.seq, found.word_count
+-- fragment: matches
 FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, number)
 CROSS JOIN LATERAL (
     WITH {with_term}
     SELECT session_id, seq, word_count FROM with_term
     WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
 ) AS found
-LIMIT :limit;
+LIMIT :limit
+
+-- name: postings
+SELECT wanted.number - 1, found.session_id, found.seq, found.word_count
+{matches};
+
+-- name: count_postings
+SELECT count(*) FROM (SELECT 1 {matches}) AS matches;
 
 -- name: speaker_names
 -- For each term that is in the name of a speaker: one such name.

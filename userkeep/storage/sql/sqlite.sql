@@ -63,9 +63,8 @@ WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq
 LIMIT :limit;
 
--- name: postings
+-- fragment: matches
 -- CROSS JOIN keeps the order: one look-up in the index for each term.
-SELECT term.key, messages.session_id, messages.seq, messages.word_count
 FROM json_each(:terms) AS term
 CROSS JOIN message_words
 CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
@@ -74,7 +73,14 @@ WHERE message_words MATCH '"' || term.value || '"'
         (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
     AND messages.project_id = :project_id
     /*? session_id: AND messages.session_id = :session_id */
-LIMIT :limit;
+LIMIT :limit
+
+-- name: postings
+SELECT term.key, messages.session_id, messages.seq, messages.word_count
+{matches};
+
+-- name: count_postings
+SELECT count(*) FROM (SELECT 1 {matches});
 
 -- name: terms_in_use
 -- Those of the terms (JSON) that a stored message has.

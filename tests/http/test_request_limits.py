@@ -1,5 +1,6 @@
 """What a client may send: the head, trailers, requests ahead of responses, and whole requests."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -238,6 +239,30 @@ def test_requests_ahead_get_their_responses_in_order(server: RawServer) -> None:
     with server.connect() as connection:
         connection.send(b"".join(request("PUT", f"/v1/users/{name}", b"{}") for name in names))
         assert [connection.read().json["user_id"] for _ in names] == names
+
+
+@pytest.mark.parametrize(
+    "valid",
+    [
+        request("PUT", "/v1/users/first", b"{}"),
+        request("PUT", "/v1/users/first", None, "Transfer-Encoding: chunked")
+        + chunked(b"{", b"\r\n\r\n", b"}")
+        + b"0\r\nx: y\r\n\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("invalid", [b"nonsense\r\n\r\n", b"x" * 70 * KIB], ids=["short", "long"])
+def test_a_request_is_performed_whatever_follows_it(
+    server: RawServer, valid: bytes, invalid: bytes
+) -> None:
+    for at in range(1, len(valid)):
+        with server.connect() as connection:
+            connection.send(valid[:at])
+            if at % 2:  # the two parts may, or may not, arrive together
+                time.sleep(0.001)
+            connection.send(valid[at:] + invalid)
+            assert connection.read().status in {200, 201}
+            assert connection.read().status == 400
 
 
 def test_requests_ahead_of_responses_that_nobody_reads_are_not_received(

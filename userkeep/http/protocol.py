@@ -25,15 +25,15 @@ from userkeep.http.limits import (
 )
 from userkeep.http.responses import problem_response
 
-_END_OF_HEAD = b"\r\n\r\n"
+_EMPTY_LINE = b"\r\n\r\n"
+"""The end of a head, and of a chunked body with its trailers."""
 _SLASH = ord("/")
 
-# The end of a chunked body is known only once it is parsed, and the requests behind it are parsed
-# with it: at most as many as fit into such a piece.
 _CHUNKED_PIECE_BYTES = 1024
 _TURN_BYTES = 64 * 1024
+_TURN_CHUNKS = 200
 _MAX_WAITING_BYTES = 16 * 1024
-_MAX_DISCARDED_BYTES = 1024 * 1024
+_MAX_DISCARDED_BYTES = 256 * 1024
 
 _RESET = struct.pack("ii", 1, 0)
 _INVALID = "The request is not valid HTTP."
@@ -57,11 +57,13 @@ class ServerProtocol(CoalescingProtocol):
         self.active_at = connections.now
         self.url = b""
         self._waiting = b""
+        self._tail = b""
         self._head_bytes = 0
         self._is_in_body = False
         self._content_length: int | None = None
         self._body_bytes = 0
         self._framing_bytes = 0
+        self._chunks = 0
         self._is_half_closed = False
         self._is_surplus = False
         self._is_rejected = False
@@ -113,20 +115,23 @@ class ServerProtocol(CoalescingProtocol):
 
     def _parse(self, data: bytes) -> None:
         at, end = 0, len(data)
+        self._chunks = 0
         while at < end:
             if self._is_in_body:
-                size = self._size_of_body(end - at)
-            elif self._is_responding:
+                size = self._size_of_body(data, at)
+            elif self.cycle is not None and not self.cycle.response_complete:
                 break
             else:
                 size = self._size_of_head(data, at)
-            if not self._feed(data if size == end else memoryview(data)[at : at + size], size):
+            if not self._feed(data if size == end else data[at : at + size]):
                 return
             at += size
-            if at >= _TURN_BYTES and at < end:
+            if at < end and (at >= _TURN_BYTES or self._chunks >= _TURN_CHUNKS):
                 # Others have their turn before the rest.
                 self.loop.call_soon(self._continue)
                 break
+        is_complete = not self._head_bytes
+        self._tail = b"" if is_complete else (self._tail + data[max(at - 3, 0) : at])[-3:]
         if at < end:
             self._wait(data[at:])
 
@@ -134,27 +139,35 @@ class ServerProtocol(CoalescingProtocol):
         """Return how much to parse as the head of a request: up to its end, if that is there."""
         if not self._head_bytes:
             self.active_at = self._connections.now
-        found = data.find(_END_OF_HEAD, at)
-        end = len(data) if found < 0 else found + len(_END_OF_HEAD)
-        size = min(end - at, MAX_HEAD_BYTES - self._head_bytes)
+        size = min(self._size_to_empty_line(data, at, len(data)), MAX_HEAD_BYTES - self._head_bytes)
         self._head_bytes += size
         return size
 
-    def _size_of_body(self, available: int) -> int:
+    def _size_of_body(self, data: bytes, at: int) -> int:
+        available = len(data) - at
         if self._content_length is not None:
             return min(available, self._content_length - self._body_bytes)
-        size = min(available, _CHUNKED_PIECE_BYTES)
+        size = self._size_to_empty_line(data, at, min(at + _CHUNKED_PIECE_BYTES, len(data)))
         self._framing_bytes += size
         return size
 
-    def _feed(self, piece: bytes | memoryview, size: int) -> bool:
+    def _size_to_empty_line(self, data: bytes, at: int, end: int) -> int:
+        """Return how much there is up to an empty line, included, or else up to `end`."""
+        if at == 0 and self._tail:
+            found = (self._tail + data[:3]).find(_EMPTY_LINE)
+            if found >= 0:
+                return found + len(_EMPTY_LINE) - len(self._tail)
+        found = data.find(_EMPTY_LINE, at, end)
+        return end - at if found < 0 else found + len(_EMPTY_LINE) - at
+
+    def _feed(self, piece: bytes) -> bool:
         """Parse a piece; return whether the connection can continue."""
         was_in_body = self._is_in_body
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
             # The request is performed as it is: the server supports no other protocol.
-            if upgrade.args[0] != size:
+            if upgrade.args[0] != len(piece):
                 self._reject(400, BadRequest(_INVALID))  # the parser has dropped what follows
                 return False
         except httptools.HttpParserError:
@@ -172,9 +185,11 @@ class ServerProtocol(CoalescingProtocol):
         return True
 
     def _start_body(self) -> None:
-        length = next((value for name, value in self.headers if name == b"content-length"), None)
-        self._content_length = None if length is None else int(length)
         self.active_at = self._connections.now
+        self._content_length = None
+        for name, value in self.headers:
+            if name == b"content-length":
+                self._content_length = int(value)
 
     def _too_large_head(self) -> tuple[int, UserkeepError]:
         if len(self.url) > MAX_HEAD_BYTES // 2:
@@ -231,6 +246,7 @@ class ServerProtocol(CoalescingProtocol):
         """Pass on a part of the body."""
         self._body_bytes += len(body)
         self._framing_bytes = 0
+        self._chunks += 1
         cycle = self.cycle
         if cycle.response_complete:
             return

@@ -95,8 +95,9 @@ class RecordingEngine:
         result: T = await self._engine.read_async(self._recorded(operation), **options)
         return result
 
-    async def write_async(self, operation: ProductOperation[T]) -> T:
-        result: T = await self._engine.write_async(self._recorded(operation, is_write=True))
+    async def write_async(self, operation: ProductOperation[T], **options: Any) -> T:
+        recorded = self._recorded(operation, is_write=True)
+        result: T = await self._engine.write_async(recorded, **options)
         return result
 
     def _recorded(

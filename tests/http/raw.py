@@ -121,7 +121,7 @@ class RawServer:
 
 @contextmanager
 def serve_application(application: Any, limits: Limits = QUICK) -> Iterator[RawServer]:
-    """Serve an ASGI application on a socket."""
+    """Serve an ASGI application on a socket; at the end, cancel what runs, as a stop does."""
     config = uvicorn.Config(application, lifespan="off", log_config=None, ws="none")
     config.load()
     connections = Connections(limits)
@@ -140,6 +140,9 @@ def serve_application(application: Any, limits: Limits = QUICK) -> Iterator[RawS
 
     async def stop(server: asyncio.Server) -> None:
         server.close()
+        for task in state.tasks:
+            task.cancel()
+        await asyncio.sleep(0)
         for connection in list(state.connections):
             connection.transport.abort()
         while state.connections or state.tasks:

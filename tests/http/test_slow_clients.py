@@ -202,6 +202,18 @@ def test_a_client_that_resets_leaves_no_error_in_the_log(tmp_path: Path) -> None
         assert "ERROR" not in log
 
 
+def test_a_stop_that_cancels_requests_leaves_no_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with ExitStack() as clients, serve_raw() as server:
+        clients.enter_context(half_sent(server, MIB))
+        connection = clients.enter_context(server.connect())
+        fill_pages(server)
+        connection.send(PAGES * 2)
+        time.sleep(0.5)  # until the second response waits for its client
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 class Waiting:
     """An application whose requests wait until the client is gone, or until they are released."""
 

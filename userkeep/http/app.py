@@ -71,6 +71,9 @@ class Application(Router):
         try:
             response = await self._respond(request)
             await response(scope, receive, send)
+        except asyncio.CancelledError:
+            # A stop has waited long enough for the client to read. The connection is closed.
+            return
         finally:
             request.close()
 

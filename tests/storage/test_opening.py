@@ -273,6 +273,11 @@ def test_an_unprivileged_user_can_open_a_database(public_folder: Path) -> None:
     assert (public_folder / "userkeep.db").exists()
 
 
+def test_another_users_lock_file_locks_nobody_out(public_folder: Path) -> None:
+    (public_folder / "userkeep.db.lock").touch(mode=0o600)
+    assert run_unprivileged(OPEN, public_folder / "userkeep.db") == ""
+
+
 def test_a_read_only_file_is_an_error_and_left_unchanged(public_folder: Path) -> None:
     path = public_folder / "userkeep.db"
     run_unprivileged(OPEN, path)

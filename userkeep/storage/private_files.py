@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,8 +37,9 @@ def make_private_folders(folder: Path) -> None:
     """
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
-        # Another process may create it at the same time.
-        each.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        with suppress(FileExistsError):  # another process creates it at the same time
+            each.mkdir(mode=FOLDER_MODE)
+            each.chmod(FOLDER_MODE)  # a umask may have taken our own rights away
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 

@@ -28,6 +28,9 @@ class FileId(NamedTuple):
 
 
 _lock = threading.Lock()
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 _connections: dict[FileId, WeakSet[apsw.Connection]] = {}
 _waiting: dict[FileId, list[int]] = defaultdict(list)
 

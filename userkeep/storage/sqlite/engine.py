@@ -66,7 +66,8 @@ class SqliteEngine:
         gate = self._gate = ReaderGate()
         try:
             connection = open_migrated(path)
-            watch = None if self._is_memory else FileWatch(path)
+            lock = self._file_lock
+            watch = None if lock is None else FileWatch(path, lock.file_id)
             self._writer = Writer(
                 connection,
                 queries,

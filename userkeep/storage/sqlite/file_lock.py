@@ -50,6 +50,14 @@ _held: dict[FileId, int] = {}
 """The files that are locked, and by which process: after a fork, the parent has them."""
 
 
+# A fork copies a lock that another thread holds, and nobody would release the copy.
+os.register_at_fork(
+    before=_process_lock.acquire,
+    after_in_parent=_process_lock.release,
+    after_in_child=_process_lock.release,
+)
+
+
 class LockHolder(msgspec.Struct):
     """The process that has the file open, and the URL where it serves (None: it does not)."""
 
@@ -118,7 +126,7 @@ class FileLock:
         try:
             descriptor = _create_or_open(self._path)
         except OSError as error:
-            if error.errno in {errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOSPC}:
+            if not os.path.lexists(self._path):
                 raise StorageError(
                     f"{self._path} cannot be written ({error.strerror}). The folder of the "
                     "database must exist and be writable for this user."

@@ -85,14 +85,21 @@ class FileWatch:
     next connection, and overwrites the WAL of another.
     """
 
-    def __init__(self, database: str) -> None:
-        """Remember the files; the WAL must exist."""
+    def __init__(self, database: str, file_id: FileId) -> None:
+        """Remember the files; the WAL must exist.
+
+        Args:
+            database: the path.
+            file_id: which file was locked.
+        """
         path = os.path.realpath(database)
         self._file = path
         self._wal = f"{path}-wal"
         names = (path, self._wal, f"{path}-shm")
         self._check_all_at = 0.0
-        self._ids = {name: file_id for name in names if (file_id := _id_of(name)) is not None}
+        found = {name: _id_of(name) for name in names}
+        self._ids = {name: each for name, each in found.items() if each is not None}
+        self._ids[path] = file_id
 
     def check_quickly(self) -> None:
         """Check the database file, which takes a microsecond, and now and then all files.

@@ -205,5 +205,5 @@ def test_deleting_a_user_keeps_a_session_whose_id_is_reused_concurrently(
     query = "next_deleting_session_of_user"
     deleted = servers.interrupted(query, reuse_session_id, erasures.advance, uuid=of_jane.uuid)
     assert (deleted.is_finished, deleted.message_count) == (True, 0)
-    found = servers.first(messages.select, session_id="chat")
+    found, _ = servers.first(messages.select, session_id="chat")
     assert [message.content for message in found] == ["one", "two"]

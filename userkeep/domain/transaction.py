@@ -1,6 +1,6 @@
 """What a service can do with a database: the only contract between services and engines."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from userkeep.domain.scope import Scope
@@ -75,6 +75,15 @@ class Transaction(Protocol):
 
         Raises:
             Unavailable: the operation must end.
+        """
+        ...
+
+    def compute_outside(self, function: Callable[..., T], *arguments: Hashable) -> T:
+        """Return the result of a function that takes long, computed outside of the transaction.
+
+        If there is no result yet, the operation ends here, and is run again from its beginning once
+        there is one. Call this before the operation changes anything, because what it has changed
+        is rolled back. Only for writes.
         """
         ...
 

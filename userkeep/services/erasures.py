@@ -7,13 +7,14 @@ Then rows are deleted in batches, the subject's own row last. Each call of `adva
 and one transaction. A process may stop after any of them; another continues.
 """
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 
 from userkeep.domain.erasure import Erasure, ErasureState, Subject
 from userkeep.domain.errors import Conflict, Gone, InvalidField, NotFound
 from userkeep.domain.scope import Scope
+from userkeep.domain.search.analyzer import MAX_INDEXED_BYTES
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
@@ -23,7 +24,16 @@ from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, SECOND, Instant
 from userkeep.services import idempotency, indexing, messages, sessions, tombstones
 
 BATCH_MS = 20
-"""A batch ends after this time, so that other writers do not wait."""
+"""A transaction ends after this time, so that other writers do not wait."""
+
+BATCH_MESSAGES = 200
+BATCH_BYTES = 2 * 1024 * 1024
+BATCH_INDEXED_BYTES = 64 * 1024
+"""A batch of messages has at most so many, of so many bytes, of which so many are indexed; or one.
+
+SQLite deletes them in about 20 ms. A single message has up to 256 KiB that are indexed: 40,000
+different words take SQLite 75 ms, and several times that when it merges parts of its index.
+"""
 
 LEASE_US = 10 * SECOND
 """A process that has not renewed its lease for this long has ended: another may continue."""
@@ -40,8 +50,21 @@ _UNCHANGING = (
     "skipped_steps",
     "purged_at",
 )
-_FIRST_BATCH = 20
 _SESSION_BATCH = 1000
+
+
+class _MessageSize(NamedTuple):
+    seq: int
+    content_bytes: int
+    data_bytes: int
+
+
+class _Batch(NamedTuple):
+    """Consecutive messages that are deleted together."""
+
+    from_seq: int
+    before_seq: int
+    indexed_bytes: int
 
 
 def begin_user(tx: Transaction, user_id: str) -> Erasure:
@@ -119,6 +142,7 @@ def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) ->
     Raises:
         NotFound: there is no such erasure.
     """
+    _prepare(tx, uuid)
     erasure = tx.fetch_one(
         "acquire_lease",
         Erasure,
@@ -199,11 +223,13 @@ def _latest_lease_at(tx: Transaction) -> Instant:
 def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
     user_id = _subject_id(erasure)
     erasure = _hidden(tx, erasure)
+    is_prepared = True
     while (session_id := _next_session(tx, user_id)) is not None:
         if not _belongs_to(tx, session_id, user_id):
             continue
-        if not _delete_session(tx, erasure, session_id):
+        if not _delete_session(tx, erasure, session_id, is_prepared=is_prepared):
             return _save(tx, erasure)
+        is_prepared = False
         tombstones.add(tx, "session", session_id)
         if tx.spent_ms() > BATCH_MS:
             return _save(tx, erasure)
@@ -220,7 +246,7 @@ def _advance_session(tx: Transaction, erasure: Erasure) -> Erasure:
     session = tx.fetch_one("lock_session", Session, session_id=session_id)
     # The user's erasure may have been faster, and the id may be in use again.
     is_there = session is not None and session.uuid == erasure.subject_uuid
-    if is_there and not _delete_session(tx, erasure, session_id):
+    if is_there and not _delete_session(tx, erasure, session_id, is_prepared=True):
         return _save(tx, erasure)
     return _finish(tx, erasure)
 
@@ -261,27 +287,70 @@ def _belongs_to(tx: Transaction, session_id: str, user_id: str) -> bool:
     return session is not None and (session.state, session.user_id) == (State.DELETING, user_id)
 
 
-def _delete_session(tx: Transaction, erasure: Erasure, session_id: str) -> bool:
+def _delete_session(
+    tx: Transaction, erasure: Erasure, session_id: str, *, is_prepared: bool
+) -> bool:
     """Delete a batch of a session's rows, its own last; return whether all are deleted."""
     of_session = {"session_id": session_id}
-    next_seq, size = 0, _FIRST_BATCH
-    while (
-        seq := tx.fetch_one("first_message_seq", int, from_seq=next_seq, **of_session)
-    ) is not None:
-        next_seq = seq + size
-        tx.search_index.remove_range(session_id, seq, next_seq)
-        # A batch takes at most about as long as all before it together, which was not too long.
-        size *= 2
+    next_seq = 0
+    while (batch := _next_batch(tx, session_id, next_seq)) is not None:
+        if not is_prepared and not _is_inline(tx, batch):
+            return False
+        tx.search_index.remove_range(session_id, batch.from_seq, batch.before_seq)
         erasure.message_count += tx.execute(
-            "delete_messages", from_seq=seq, before_seq=next_seq, **of_session
+            "delete_messages",
+            from_seq=batch.from_seq,
+            before_seq=batch.before_seq,
+            **of_session,
         )
         if tx.spent_ms() > BATCH_MS:
             return False
+        next_seq, is_prepared = batch.before_seq, False
     while idempotency.remove_session(tx, session_id):
         if tx.spent_ms() > BATCH_MS:
             return False
     erasure.session_count += tx.execute("delete_session", **of_session)
     return True
+
+
+def _prepare(tx: Transaction, uuid: str) -> None:
+    """Prepare the removal of the next batch from the index, before anything is changed."""
+    if tx.search_index.inline_bytes is None:
+        return
+    erasure = tx.fetch_one("get_erasure", Erasure, uuid=uuid)
+    if erasure is None or erasure.subject_id is None:
+        return
+    session_id: str | None = erasure.subject_id
+    if erasure.subject == Subject.USER:
+        session_id = _next_session(tx, erasure.subject_id)
+    if session_id is not None and (batch := _next_batch(tx, session_id, 0)) is not None:
+        tx.search_index.prepare_removal(session_id, batch.from_seq, batch.before_seq)
+
+
+def _next_batch(tx: Transaction, session_id: str, from_seq: int) -> _Batch | None:
+    sizes = tx.fetch_all(
+        "message_sizes",
+        _MessageSize,
+        session_id=session_id,
+        from_seq=from_seq,
+        limit=BATCH_MESSAGES,
+    )
+    if not sizes:
+        return None
+    first, last, total, indexed = sizes[0], sizes[0], 0, 0
+    for size in sizes:
+        of_index = min(size.content_bytes, MAX_INDEXED_BYTES)
+        total += size.content_bytes + size.data_bytes
+        is_full = total > BATCH_BYTES or indexed + of_index > BATCH_INDEXED_BYTES
+        if is_full and size is not first:
+            break
+        last, indexed = size, indexed + of_index
+    return _Batch(first.seq, last.seq + 1, indexed)
+
+
+def _is_inline(tx: Transaction, batch: _Batch) -> bool:
+    limit = tx.search_index.inline_bytes
+    return limit is None or batch.indexed_bytes <= limit
 
 
 def _add(tx: Transaction, subject: Subject, subject_id: str, subject_uuid: str) -> Erasure:

@@ -5,18 +5,17 @@ these functions are called before a message is changed or deleted.
 """
 
 from userkeep.domain.message import Message
-from userkeep.domain.search.entries import IndexEntry, make_entry
+from userkeep.domain.search.entries import IndexedText, IndexEntry
+from userkeep.domain.search.stored_entries import entries_of_stored
 from userkeep.domain.transaction import Transaction
-
-
-def entry_of(tx: Transaction, message: Message) -> IndexEntry:
-    """Return the index entry of a message."""
-    return make_entry(tx.scope.rules.analyzer, message.role, message.role_type, message.content)
 
 
 def change(tx: Transaction, session_id: str, before: Message, after: Message) -> None:
     """Index a message that is about to be changed as it will be."""
-    old, new = entry_of(tx, before), entry_of(tx, after)
+    texts = [_text(before), _text(after)]
+    if texts[0] == texts[1]:
+        return
+    old, new = entries_of_stored(tx, texts)
     if old == new:
         return
     tx.search_index.change(session_id, before.seq, old, new)
@@ -25,6 +24,10 @@ def change(tx: Transaction, session_id: str, before: Message, after: Message) ->
 
 def remove(tx: Transaction, session_id: str, message: Message) -> IndexEntry:
     """Remove a message that is about to be deleted from the index; return its entry."""
-    entry = entry_of(tx, message)
+    [entry] = entries_of_stored(tx, [_text(message)])
     tx.search_index.remove(session_id, message.seq, entry)
     return entry
+
+
+def _text(message: Message) -> IndexedText:
+    return IndexedText(message.role, message.role_type, message.content)

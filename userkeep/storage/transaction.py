@@ -1,7 +1,7 @@
 """What the transactions of both engines have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from userkeep.domain.values.times import Instant
 from userkeep.storage.queries import Query
 
 R = TypeVar("R", bound=HasSize)
+T = TypeVar("T")
 
 INLINE_BYTES = 256 * 1024
 """How much a read on the event loop may read: a millisecond."""
@@ -22,14 +23,38 @@ class NeedsThreadError(Exception):
     """A read on the event loop reads more than is expected there; run it in a thread."""
 
 
+ComputedKey = tuple[Callable[..., Any], tuple[Hashable, ...]]
+"""A function and its arguments."""
+
+Computed = dict[ComputedKey, Any]
+"""Results of functions."""
+
+_NOTHING: Computed = {}
+
+
+class NeedsComputingError(Exception):
+    """An operation needs the result of a function that takes long; see storage.outside.
+
+    Attributes:
+        key: the function and its arguments.
+    """
+
+    def __init__(self, key: ComputedKey) -> None:
+        self.key = key
+        super().__init__("an operation needs a result that is computed outside of it")
+
+
 class BaseTransaction(ABC):
     """The queries, the clock, the uuids and the scope of one operation.
 
     Args:
         is_inline: whether the operation runs on an event loop, where it must be short.
+
+    Attributes:
+        computed: what `compute_outside` returns.
     """
 
-    __slots__ = ("_began", "_deadline", "_is_inline", "_queries", "_scope", "now")
+    __slots__ = ("_began", "_deadline", "_is_inline", "_queries", "_scope", "computed", "now")
 
     def __init__(
         self,
@@ -45,6 +70,7 @@ class BaseTransaction(ABC):
         self._deadline = deadline
         self._is_inline = is_inline
         self._began = perf_counter()
+        self.computed = _NOTHING
         self.now = now
 
     @property
@@ -61,6 +87,14 @@ class BaseTransaction(ABC):
     def spent_ms(self) -> float:
         """Return how long this operation has been running, in milliseconds."""
         return (perf_counter() - self._began) * 1000
+
+    def compute_outside(self, function: Callable[..., T], *arguments: Hashable) -> T:
+        key = (function, arguments)
+        try:
+            result: T = self.computed[key]
+        except KeyError:
+            raise NeedsComputingError(key) from None
+        return result
 
     def check_deadline(self) -> None:
         if self._deadline is not None:

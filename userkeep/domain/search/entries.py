@@ -39,6 +39,19 @@ def make_entry(analyzer: Analyzer, role: str, role_type: str, content: str) -> I
     return IndexEntry(_joined([*of_speaker, *terms]), len(terms))
 
 
+class IndexedText(NamedTuple):
+    """What the entry of a message is made of."""
+
+    role: str
+    role_type: str
+    content: str
+
+
+def make_entries(analyzer: Analyzer, texts: Sequence[IndexedText]) -> list[IndexEntry]:
+    """Return the index entries of messages."""
+    return [make_entry(analyzer, *text) for text in texts]
+
+
 def speaker_term(term: str) -> str:
     """Return the term that means: this term is in the name of the message's speaker."""
     return f"{SPEAKER_PREFIX}{term}"

@@ -94,12 +94,27 @@ class SearchIndex(Protocol):
         """Remove a message that is about to be deleted."""
         ...
 
+    @property
+    def inline_bytes(self) -> int | None:
+        """Of how many bytes of content `remove_range` removes the entries without preparation.
+
+        None: of any number.
+        """
+        ...
+
+    def prepare_removal(self, session_id: str, from_seq: int, before_seq: int) -> None:
+        """Prepare `remove_range`, before the transaction changes anything."""
+        ...
+
     def remove_range(self, session_id: str, from_seq: int, before_seq: int) -> None:
         """Remove the messages of a range that are about to be deleted."""
         ...
 
     def move(self, session_id: str, from_scope: int, to_scope: int, before_seq: int) -> None:
-        """Move a session's messages with a lower `seq` to another search scope."""
+        """Move a session's messages with a lower `seq` to another search scope.
+
+        Call it before the transaction changes anything, where that is possible.
+        """
         ...
 
     def postings(

@@ -17,6 +17,7 @@ from userkeep.domain.deadline import TIME_LIMIT
 from userkeep.domain.errors import StorageError, Unavailable, UserkeepError
 from userkeep.domain.transaction import Operation, Transaction
 from userkeep.domain.values.times import Instant
+from userkeep.storage import outside
 from userkeep.storage.clock import Clock, latest_credible
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.errors import QUEUE_FULL, READ_ONLY
@@ -33,7 +34,7 @@ from userkeep.storage.postgres.server import describe_url, opening_problem
 from userkeep.storage.postgres.statements import statement
 from userkeep.storage.postgres.waiter import BlockingWaiter
 from userkeep.storage.queries import Query
-from userkeep.storage.transaction import NeedsThreadError
+from userkeep.storage.transaction import NeedsComputingError, NeedsThreadError
 
 T = TypeVar("T")
 
@@ -137,6 +138,9 @@ class PostgresEngine:
         self._check_can_write()
         if self._must_save_clock():
             self._pool.run(_save_clock, is_write=True)
+        return outside.run(self._write, operation)
+
+    def _write(self, operation: Operation[T]) -> T:
         return self._pool.run(operation, is_write=True)
 
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
@@ -155,7 +159,11 @@ class PostgresEngine:
         pool = self._pool.on_loop()
         if self._must_save_clock():
             pool.submit(_save_clock, is_write=True).add_done_callback(_ignore_error)
-        return await pool.submit(operation, is_write=True)
+        try:
+            return await pool.submit(operation, is_write=True)
+        except NeedsComputingError as needed:
+            submit = partial(pool.submit, is_write=True)
+            return await outside.run_async(submit, operation, needed)
 
     def describe(self) -> str:
         mode = " (read-only)" if self._is_read_only else ""

@@ -25,6 +25,7 @@ class PostgresSearchIndex(BaseSearchIndex):
     __slots__ = ()
 
     file_format: Final = "gin"
+    inline_bytes: Final = None
 
     def add(
         self, session_id: str, search_scope: int, entries: Sequence[tuple[int, IndexEntry]]
@@ -42,6 +43,9 @@ class PostgresSearchIndex(BaseSearchIndex):
 
     def remove(self, session_id: str, seq: int, entry: IndexEntry) -> None:
         """Do nothing: the terms are deleted with the row."""
+
+    def prepare_removal(self, session_id: str, from_seq: int, before_seq: int) -> None:
+        """Do nothing: the terms are deleted with the rows."""
 
     def remove_range(self, session_id: str, from_seq: int, before_seq: int) -> None:
         """Do nothing: the terms are deleted with the rows."""

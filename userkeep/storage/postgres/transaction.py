@@ -69,6 +69,7 @@ class PostgresTransaction(BaseTransaction):
             is_inline=self._is_inline,
         )
         bound.bind(scope)
+        bound.computed = self.computed
         return bound
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:

@@ -54,13 +54,13 @@ UPDATE sessions
 SET message_count = message_count - 1, total_length = total_length - :length, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id;
 
--- name: first_message_seq
+-- name: message_sizes
 -- From the position of the deletion on: PostgreSQL keeps deleted rows in its indexes until a
--- vacuum, and would read all of them again each time.
-SELECT seq FROM messages
+-- vacuum, and would read all of them again each time. Lengths alone read no long values.
+SELECT seq, octet_length(content), coalesce(octet_length(data), 0) FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq
-LIMIT 1;
+LIMIT :limit;
 
 -- name: delete_messages
 DELETE FROM messages

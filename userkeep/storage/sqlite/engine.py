@@ -10,6 +10,7 @@ import apsw
 
 from userkeep.domain.errors import StorageError
 from userkeep.domain.transaction import Operation
+from userkeep.storage import outside
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.private_files import make_private_folders
@@ -22,6 +23,7 @@ from userkeep.storage.sqlite.migrations import check_is_ours, migrate
 from userkeep.storage.sqlite.readers import ReaderGate, Readers
 from userkeep.storage.sqlite.task import Task
 from userkeep.storage.sqlite.writer import Writer
+from userkeep.storage.transaction import NeedsComputingError
 
 T = TypeVar("T")
 
@@ -105,6 +107,9 @@ class SqliteEngine:
         return self._readers.read(operation)
 
     def write(self, operation: Operation[T]) -> T:
+        return outside.run(self._write, operation)
+
+    def _write(self, operation: Operation[T]) -> T:
         self._forks.check()
         done = threading.Event()
         task = Task(operation, done)
@@ -121,6 +126,12 @@ class SqliteEngine:
         return await self._readers.read_in_thread(operation)
 
     async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:  # noqa: ARG002 - all run in the writer thread
+        try:
+            return await self._write_async(operation)
+        except NeedsComputingError as needed:
+            return await outside.run_async(self._write_async, operation, needed)
+
+    async def _write_async(self, operation: Operation[T]) -> T:
         self._forks.check()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Task(operation, future))

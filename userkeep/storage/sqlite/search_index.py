@@ -5,18 +5,19 @@ must be given an entry's terms again to remove it. They are made from the messag
 so an entry is removed before its message is changed or deleted.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from userkeep.domain.search.entries import (
+    IndexedText,
     IndexEntry,
-    make_entry,
     speaker_term,
     without_speaker_prefix,
 )
 from userkeep.domain.search.index import EntryDigest, EntryScan
+from userkeep.domain.search.stored_entries import INLINE_CHARACTERS, entries_of_stored
 from userkeep.domain.transaction import Transaction
 from userkeep.storage.search_index import BaseSearchIndex, as_json, entry_rows
 
@@ -26,7 +27,6 @@ PURGED_PAGES = 64
 _NUMBER_BITS = 34
 """The lower bits of a rowid are the message's number, the others its search scope."""
 
-_MESSAGES_AT_ONCE = 500
 _ENTRIES_AT_ONCE = 50_000
 
 _LEAST_ROW = -(2**63)
@@ -69,6 +69,7 @@ class SqliteSearchIndex(BaseSearchIndex):
     _tx: _Transaction
 
     file_format: Final = "fts5"
+    inline_bytes: Final = INLINE_CHARACTERS
 
     def add(
         self, session_id: str, search_scope: int, entries: Sequence[tuple[int, IndexEntry]]
@@ -93,15 +94,17 @@ class SqliteSearchIndex(BaseSearchIndex):
     def remove(self, session_id: str, seq: int, entry: IndexEntry) -> None:
         self._remove(session_id, self._search_scope(session_id), [(seq, entry)])
 
+    def prepare_removal(self, session_id: str, from_seq: int, before_seq: int) -> None:
+        self._entries(session_id, from_seq, before_seq)
+
     def remove_range(self, session_id: str, from_seq: int, before_seq: int) -> None:
-        search_scope = self._search_scope(session_id)
-        for entries in self._entries(session_id, from_seq, before_seq):
-            self._remove(session_id, search_scope, entries)
+        entries = self._entries(session_id, from_seq, before_seq)
+        self._remove(session_id, self._search_scope(session_id), entries)
 
     def move(self, session_id: str, from_scope: int, to_scope: int, before_seq: int) -> None:
-        for entries in self._entries(session_id, 0, before_seq):
-            self._remove(session_id, from_scope, entries)
-            self._tx.defer_many("index_message", entry_rows(session_id, to_scope, entries))
+        entries = self._entries(session_id, 0, before_seq)
+        self._remove(session_id, from_scope, entries)
+        self._tx.defer_many("index_message", entry_rows(session_id, to_scope, entries))
 
     def terms_in_use(self, terms: Iterable[str]) -> set[str]:
         wanted = [each for term in terms for each in (term, speaker_term(term))]
@@ -175,22 +178,18 @@ class SqliteSearchIndex(BaseSearchIndex):
 
     def _entries(
         self, session_id: str, from_seq: int, before_seq: int
-    ) -> Iterator[list[tuple[int, IndexEntry]]]:
-        """Yield the entries of a range of stored messages, in batches."""
-        analyzer = self._tx.scope.rules.analyzer
-        for first in range(from_seq, before_seq, _MESSAGES_AT_ONCE):
-            messages = self._tx.fetch_all(
-                "messages_to_unindex",
-                _Message,
-                session_id=session_id,
-                from_seq=first,
-                before_seq=min(first + _MESSAGES_AT_ONCE, before_seq),
-            )
-            if messages:
-                yield [
-                    (each.seq, make_entry(analyzer, each.role, each.role_type, each.content))
-                    for each in messages
-                ]
+    ) -> list[tuple[int, IndexEntry]]:
+        """Return the entries of a range of stored messages."""
+        messages = self._tx.fetch_all(
+            "messages_to_unindex",
+            _Message,
+            session_id=session_id,
+            from_seq=from_seq,
+            before_seq=before_seq,
+        )
+        texts = [IndexedText(each.role, each.role_type, each.content) for each in messages]
+        entries = entries_of_stored(self._tx, texts)
+        return [(message.seq, entry) for message, entry in zip(messages, entries, strict=True)]
 
     def _remove(
         self, session_id: str, search_scope: int, entries: Sequence[tuple[int, IndexEntry]]

@@ -63,7 +63,7 @@ class SqliteTransaction(BaseTransaction):
 
     def in_scope(self, scope: Scope) -> "SqliteTransaction":
         self._check_scope(scope)
-        return SqliteTransaction(
+        bound = SqliteTransaction(
             self._cursor,
             self._queries,
             self.now,
@@ -72,6 +72,8 @@ class SqliteTransaction(BaseTransaction):
             self._deadline,
             is_inline=self._is_inline,
         )
+        bound.computed = self.computed
+        return bound
 
     def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
         # All rows are fetched, because an unfinished statement has not counted its changes.

@@ -100,6 +100,7 @@ class FileWatch:
         found = {name: _id_of(name) for name in names}
         self._ids = {name: each for name, each in found.items() if each is not None}
         self._ids[path] = file_id
+        self._inode = file_id.inode
 
     def check_quickly(self) -> None:
         """Check the database file, which takes a microsecond, and now and then all files.
@@ -107,10 +108,16 @@ class FileWatch:
         Raises:
             Unavailable: one is another file, or gone.
         """
-        if monotonic() > self._check_all_at:
+        now = monotonic()
+        if now > self._check_all_at:
             self.check()
-            self._check_all_at = monotonic() + _CHECK_ALL_EVERY_S
-        elif _id_of(self._file) != self._ids.get(self._file):
+            self._check_all_at = now + _CHECK_ALL_EVERY_S
+            return
+        try:
+            inode = os.stat(self._file).st_ino  # noqa: PTH116 - pathlib takes twice as long
+        except OSError as error:
+            raise Unavailable(_MOVED) from error
+        if inode != self._inode:
             raise Unavailable(_MOVED)
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from time import monotonic
 from types import FrameType
@@ -69,13 +69,13 @@ def run_server(settings: Settings) -> None:
     """
     _check_is_private(settings)
     _configure_logging(settings.log_level)
-    with _listen(settings) as listener:
+    with _listen(settings) as listener, ExitStack() as stack:
         port = listener.getsockname()[1]
         url = url_of(settings.host, port)
         local_url = url_of(_local_host(settings.host), port)
-        with raise_on_signal():
+        with raise_on_signal():  # before and after the loop, which has handlers of its own
             instance = open_instance(settings, url=local_url, progress=_IndexLog().add)
-        try:
+            stack.callback(instance.close)
             limits = make_limits(settings)._replace(connections=_connections_that_fit(settings))
             connections = Connections(limits)
             application = make_application(instance, settings)
@@ -83,8 +83,6 @@ def run_server(settings: Settings) -> None:
             server.banner = _banner(settings, url, instance.engine.describe())
             tune_interpreter()
             server.run(sockets=[listener])
-        finally:
-            instance.close()
 
 
 def _local_host(host: str) -> str:

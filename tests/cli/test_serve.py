@@ -5,6 +5,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -19,7 +20,7 @@ import apsw
 import pytest
 
 from devtools.ports import free_port
-from tests.cli.running import is_sentence, userkeep_process
+from tests.cli.running import environment_of, is_sentence, userkeep_process
 from tests.serving import USERKEEP, Server, serving
 from userkeep import __version__
 from userkeep.storage.sqlite.file_lock import read_lock_holder
@@ -179,6 +180,30 @@ def test_a_served_file_is_rejected_with_process_and_url(tmp_path: Path) -> None:
             f"{server.url}; use that, or stop it.\n"
         )
         assert get(f"{server.url}/healthz") == "."
+
+
+def test_a_clock_without_times_is_rejected_with_a_sentence(tmp_path: Path) -> None:
+    """The clock of the process is replaced before anything of Userkeep is imported."""
+    code = """
+import sys, time
+def time_ns():
+    raise OverflowError("timestamp too large to convert to C _PyTime_t")
+time.time = time.time_ns = time_ns
+from userkeep.cli import main
+sys.exit(main(["users", "add", "jane"]))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment_of(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert is_sentence(result.stderr)
+    assert "The system clock of this machine is wrong" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_time_does_not_follow_the_system_clock_back(
     assert now(engine) == NOON + HOUR
 
 
-@pytest.mark.parametrize("wrong_by", [YEAR * 10, -YEAR * 10, YEAR * 7000])
+@pytest.mark.parametrize("wrong_by", [YEAR * 10, -YEAR * 10, YEAR * 200])
 def test_time_follows_a_clock_that_is_corrected(
     clock: SystemClock, engine: SqliteEngine, caplog: pytest.LogCaptureFixture, wrong_by: int
 ) -> None:

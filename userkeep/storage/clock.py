@@ -9,7 +9,8 @@ from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant, rfc3339_te
 
 logger = logging.getLogger(__name__)
 
-_EARLIEST_YEAR, _LATEST_YEAR = 1970, 9900
+# Python's clock counts nanoseconds in 64 bits, which end in 2262.
+_EARLIEST_YEAR, _LATEST_YEAR = 1970, 2262
 _EARLIEST, _LATEST = year_of(_EARLIEST_YEAR), year_of(_LATEST_YEAR)
 
 
@@ -31,12 +32,14 @@ def system_time() -> Instant:
     Raises:
         Unavailable: it is in a year in which no time can be stored.
     """
-    now = Instant(time_ns() // 1000)
+    try:
+        now = Instant(time_ns() // 1000)
+    except OverflowError:
+        now = _LATEST
     if not _EARLIEST <= now < _LATEST:
         raise Unavailable(
-            f"The system clock of this machine is wrong: it is {now // 1_000_000:,} seconds after "
-            f"1970. Set it to a time between {_EARLIEST_YEAR} and {_LATEST_YEAR}; nothing was "
-            "changed."
+            "The system clock of this machine is wrong: it is not between the years "
+            f"{_EARLIEST_YEAR} and {_LATEST_YEAR}. Set it; nothing was changed."
         )
     return now
 

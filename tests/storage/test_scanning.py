@@ -21,6 +21,7 @@ from userkeep.domain.search.analyzer import Analyzer, fold
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.search_terms import MAX_SEARCH_TERMS, check_search_terms
 from userkeep.jobs.verify import scanning
+from userkeep.jobs.verify.finder import MAX_MATCHES
 from userkeep.jobs.verify.patterns import (
     Encoding,
     Index,
@@ -250,6 +251,24 @@ _BYTES = st.text("ab", min_size=0, max_size=60).map(str.encode)
     _BYTES,
 )
 def test_every_match_of_every_pattern_is_found_once(patterns: list[bytes], data: bytes) -> None:
+    check_matches(patterns, data)
+
+
+@given(
+    st.integers(0, 9),
+    st.lists(st.text("ab", min_size=1, max_size=8).map(str.encode), min_size=20, max_size=60),
+    st.lists(st.sampled_from([b"a", b"b", b"abab", b"ababababab"]), max_size=40).map(b"".join),
+    st.booleans(),
+)
+def test_every_match_of_patterns_that_begin_or_end_alike_is_found_once(
+    shared: int, others: list[bytes], data: bytes, is_at_end: bool
+) -> None:
+    common = b"ab" * (3 + shared)
+    check_matches([other + common if is_at_end else common + other for other in others], data)
+
+
+def check_matches(patterns: list[bytes], data: bytes) -> None:
+    """Compare what is found with what a search for each pattern at each offset finds."""
     expected = {
         (offset, pattern)
         for pattern in patterns
@@ -260,6 +279,29 @@ def test_every_match_of_every_pattern_is_found_once(patterns: list[bytes], data:
     found = [(offset, pattern.data) for offset, pattern in scanner.find(data)]
     assert set(found) == expected
     assert len(found) == len(expected)
+
+
+def test_a_search_is_checked_often_and_can_be_stopped_anywhere() -> None:
+    patterns = patterns_of([f"{'x' * 500}{number:03}" for number in range(30)])
+    data = b"x" * PIECE_BYTES
+    checks = 0
+
+    def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks > 100:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list(Scanner(patterns).find(data, check))
+
+
+def test_a_text_that_fills_a_file_is_found_a_thousand_times() -> None:
+    nested = [("abc" * 300)[: 300 + number] for number in range(50)]
+    patterns = [Pattern(text.encode(), n, Encoding.UTF8) for n, text in enumerate(nested)]
+    found = list(Scanner(patterns).find(b"abc" * 10_000))
+    assert len(found) == 50 * MAX_MATCHES
+    assert {pattern.search_term for _, pattern in found} == set(range(50))
 
 
 @given(st.text(min_size=6, max_size=40))
@@ -292,6 +334,7 @@ def test_search_terms_that_would_match_by_chance_are_rejected(short: str) -> Non
         (["Jane Doe \ud800"], "search_terms[0]"),
         (["Jane Doe \0"], "search_terms[0]"),
         (["Jane Doe"] * (MAX_SEARCH_TERMS + 1), "search_terms"),
+        (["Jane Doe " * 100] * 19, "search_terms"),
     ],
 )
 def test_invalid_search_terms_are_rejected_with_their_field(

@@ -10,6 +10,7 @@ from userkeep.api.operation import APIOperation
 from userkeep.domain.search_terms import (
     MAX_SEARCH_TERM_LENGTH,
     MAX_SEARCH_TERMS,
+    MAX_SEARCH_TERMS_LENGTH,
     MIN_SEARCH_TERM_BYTES,
 )
 from userkeep.domain.verification import MAX_RESIDUES
@@ -93,7 +94,8 @@ SearchTerms = Annotated[
         description=(
             f"Texts of the subject to look for, such as an email address, a name or a sentence: "
             f"up to {MAX_SEARCH_TERMS}, each from {MIN_SEARCH_TERM_BYTES} bytes to "
-            f"{MAX_SEARCH_TERM_LENGTH:,} characters. They are neither stored nor logged."
+            f"{MAX_SEARCH_TERM_LENGTH:,} characters, together up to {MAX_SEARCH_TERMS_LENGTH:,}. "
+            "They are neither stored nor logged."
         ),
         extra_json_schema={"maxItems": MAX_SEARCH_TERMS},
     ),
@@ -161,7 +163,10 @@ class Verification(msgspec.Struct, kw_only=True):
         Meta(description="Whether data of the subject was found; null until it is `finished`."),
     ]
     hits: Annotated[list[Residue], Meta(description=f"Where; at most {MAX_RESIDUES:,} of them.")]
-    hit_count: Annotated[int, Meta(description="How many there are in all.")]
+    hit_count: Annotated[
+        int,
+        Meta(description="How many there are; of a text that is repeated often, at least so many."),
+    ]
     id_reused: Annotated[
         bool,
         Meta(description="Whether the id is in use again; data of its new owner is no hit."),

@@ -10,6 +10,9 @@ from userkeep.domain.values.text import check_characters
 
 MAX_SEARCH_TERMS = 100
 MAX_SEARCH_TERM_LENGTH = 1024
+MAX_SEARCH_TERMS_LENGTH = 16_384
+"""In characters, all together. Each is looked for in dozens of encodings and word by word, so the
+work before a search, and its memory, grow with them."""
 
 MIN_SEARCH_TERM_BYTES = 6
 """In UTF-8: six letters of English, two of Chinese.
@@ -32,6 +35,13 @@ def check_search_terms(search_terms: Sequence[str], field: str) -> tuple[str, ..
     """
     if len(search_terms) > MAX_SEARCH_TERMS:
         raise InvalidField(f"{field} has more than {MAX_SEARCH_TERMS} texts.", field)
+    length = sum(map(len, search_terms))
+    if length > MAX_SEARCH_TERMS_LENGTH:
+        raise InvalidField(
+            f"{field} has {length:,} characters together; at most {MAX_SEARCH_TERMS_LENGTH:,} are "
+            "allowed. Verify with some of them at a time.",
+            field,
+        )
     for index, search_term in enumerate(search_terms):
         _check(search_term, f"{field}[{index}]")
     return tuple(search_terms)

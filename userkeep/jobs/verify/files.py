@@ -46,10 +46,9 @@ class FileSearch:
 
         def count(size_bytes: int) -> None:
             scanned.size_bytes = (scanned.size_bytes or 0) + size_bytes
-            check()
 
         try:
-            for found in self._scanner.scan(file, count):
+            for found in self._scanner.scan(file, count, check):
                 where = f"file {found.file} at {found.offset}"
                 self._found.add(
                     Residue(where, self._texts.search_term(found.search_term), found.encoding)

@@ -64,7 +64,7 @@ class RowSearch:
             for rows in self._rows(scan):
                 check()
                 count += len(rows)
-                self._search(scan, rows)
+                self._search(scan, rows, check)
             self._found.scanned.append(Scanned(f"table {scan.table.name}", rows=count))
 
     def _rows(self, scan: TableScan) -> Iterator[list[Row]]:
@@ -92,22 +92,28 @@ class RowSearch:
                 return max(1, number)
         return len(sizes)
 
-    def _search(self, scan: TableScan, rows: list[Row]) -> None:
+    def _search(self, scan: TableScan, rows: list[Row], check: Callable[[], None]) -> None:
         self._judge.judge(scan, rows)
         if not self._texts.all:
             return
         for at, column in enumerate((*scan.id_columns, *scan.text_columns), start=len(scan.key)):
             if column.kind != Kind.INCIDENTAL:
-                self._search_texts(scan, column, [row[at] for row in rows if row[at]])
+                self._search_texts(scan, column, [row[at] for row in rows if row[at]], check)
 
-    def _search_texts(self, scan: TableScan, column: PersonalColumn, values: list[str]) -> None:
+    def _search_texts(
+        self,
+        scan: TableScan,
+        column: PersonalColumn,
+        values: list[str],
+        check: Callable[[], None],
+    ) -> None:
         where = f"table {scan.table.name}.{column.name}"
         if column.kind == Kind.TERMS:
             said = {without_speaker_prefix(word) for words in values for word in words.split()}
             self.words_in_use |= said & self._all_words
             return
         # No text has a NUL in it, so nothing is found across two values.
-        for _, pattern in self._scanner.find("\0".join(values).encode()):
+        for _, pattern in self._scanner.find("\0".join(values).encode(), check):
             search_term = self._texts.search_term(pattern.search_term)
             self.explained.setdefault(pattern.search_term, where)
             if search_term is not None and not column.is_kept:

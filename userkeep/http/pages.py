@@ -58,7 +58,8 @@ class Pages:
         raise NotFound(NO_SUCH_PATH)
 
     async def _ready(self) -> Response:
-        """Return `ready`, or 503 if the database does not respond."""
+        """Return `ready`, or 503 with the reason why requests cannot be performed."""
+        await self._engine.read_async(instance.check_ready)
         if not await self._engine.read_async(instance.project_ids):
-            raise Unavailable
+            raise Unavailable("The database has no project.")
         return text_response("ready")

@@ -1,6 +1,6 @@
 """The instance itself: its secret's fingerprint, its projects."""
 
-from userkeep.domain.errors import StorageError
+from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Transaction
 
 _MISMATCH = (
@@ -45,6 +45,17 @@ def check_secret_matches(tx: Transaction, fingerprint: str) -> None:
     known = tx.fetch_one("get_secret_fingerprint", str)
     if known is not None and known != fingerprint:
         raise StorageError(_MISMATCH)
+
+
+def check_ready(tx: Transaction) -> None:
+    """Check that all tables are there, and that they can be read and changed.
+
+    Raises:
+        Unavailable: they are not, for reasons that an operator can understand.
+    """
+    problems = tx.fetch_all("readiness_problems", str)
+    if problems:
+        raise Unavailable(" ".join(problems))
 
 
 def project_ids(tx: Transaction) -> list[int]:

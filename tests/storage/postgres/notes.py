@@ -1,12 +1,15 @@
 """A small table for tests of the PostgreSQL engine, and helpers that bypass the engine."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 
+from tests.postgres import postgres_server
 from userkeep.domain.transaction import Operation, Transaction
 from userkeep.storage.postgres import PostgresEngine
 from userkeep.storage.queries import Query, load_queries, parse_queries
@@ -74,6 +77,9 @@ WITH RECURSIVE at_gate AS (
 )
 SELECT count(*) FROM at_gate;
 
+-- name: make_temporary_projects
+CREATE TEMPORARY TABLE projects (project_id bigint);
+
 -- name: deallocate_all
 DEALLOCATE ALL;
 """
@@ -123,10 +129,10 @@ def read_notes(engine: PostgresEngine) -> list[str]:
     return engine.read(lambda tx: tx.fetch_all("notes", str))
 
 
-def rows(url: str, sql: LiteralString, *values: Any) -> list[Any]:
+def rows(url: str, statement: LiteralString, *values: Any) -> list[Any]:
     """Run a statement on a connection that is not the engine's; return its rows."""
     with psycopg.connect(url, autocommit=True) as connection:
-        cursor = connection.execute(sql, values or None)
+        cursor = connection.execute(statement, values or None)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -150,6 +156,48 @@ def connection_count(url: str, application_name: str) -> int:
         application_name,
     )
     return int(number)
+
+
+@contextmanager
+def new_role(options: LiteralString = "") -> Iterator[str]:
+    """Create a role that may log in and is not a superuser; drop it at the end."""
+    server, role = postgres_server(), f"userkeep_test_{secrets.token_hex(8)}"
+    create = sql.SQL("CREATE ROLE {} LOGIN " + options)
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(create.format(sql.Identifier(role)))
+        try:
+            yield role
+        finally:
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+@contextmanager
+def owned_database(role: str) -> Iterator[str]:
+    """Create a database that belongs to a role; drop it at the end, because the role may not."""
+    server = postgres_server()
+    url = server.new_database()
+    execute(url, "ALTER DATABASE {} OWNER TO {}", database_name(url), role)
+    execute(url, "ALTER SCHEMA public OWNER TO {}", role)
+    try:
+        yield url
+    finally:
+        server.drop_database(url)
+
+
+def database_name(url: str) -> str:
+    """Return the name of the database of a URL."""
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+
+
+def as_role(url: str, role: str) -> str:
+    """Return the URL with which a role connects."""
+    return f"{url}&user={role}"
+
+
+def execute(url: str, statement: LiteralString, *names: str) -> None:
+    """Run a statement with names in place of each `{}`."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Rows that another transaction has locked, and connections that are too few."""
 
 import asyncio
-import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,17 +12,19 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from psycopg import sql
 
 from tests.postgres import postgres_server
 from tests.serving import serving
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
     add_note,
+    as_role,
     count,
     create_table,
     gate_closed,
+    new_role,
     notes_in_database,
+    owned_database,
     read_notes,
     search,
     wait_at_gate,
@@ -266,22 +267,8 @@ def test_a_queued_read_whose_caller_has_left_does_not_run(
 @pytest.fixture
 def limited_url() -> Iterator[str]:
     """A database as a role that may have three connections."""
-    server = postgres_server()
-    url, role = server.new_database(), f"userkeep_test_{secrets.token_hex(8)}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN CONNECTION LIMIT 3").format(sql.Identifier(role))
-        )
-        name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(*map(sql.Identifier, (name, role)))
-        )
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(role)))
-    yield f"{url}&user={role}"
-    server.drop_database(url)
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    with new_role("CONNECTION LIMIT 3") as role, owned_database(role) as url:
+        yield as_role(url, role)
 
 
 def test_connections_that_exist_are_used_while_others_cannot_be_opened_on_an_event_loop(

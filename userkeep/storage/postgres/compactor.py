@@ -98,8 +98,9 @@ _SWITCH_WAL_FILE = "SELECT pg_logical_emit_message(false, 'userkeep', ''), pg_sw
 class PostgresCompactor:
     """Rewrites tables with VACUUM FULL, and cleans up what that leaves."""
 
-    def __init__(self, url: str, tables: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, url: str, schema: str, tables: Mapping[str, Sequence[str]]) -> None:
         self._url = url
+        self._schema = schema
         self._tables = tables
         self._is_stopping = Event()
         self._to_cancel: psycopg.Connection[Any] | None = None
@@ -108,7 +109,7 @@ class PostgresCompactor:
     def __enter__(self) -> Self:
         with ExitStack() as unless_ready:
             try:
-                connection = unless_ready.enter_context(closing(connect(self._url)))
+                connection = unless_ready.enter_context(closing(connect(self._url, self._schema)))
                 self._connection = self._to_cancel = connection
                 self._prepare()
             except QueryCanceled as error:

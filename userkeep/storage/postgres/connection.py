@@ -19,7 +19,13 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from userkeep.domain.deadline import Deadline
 from userkeep.storage.postgres.errors import ConnectionLostError, SqlError
-from userkeep.storage.postgres.server import connect, is_responding, server_version
+from userkeep.storage.postgres.server import (
+    connect,
+    execute_promptly,
+    is_responding,
+    server_version,
+    unresponsive,
+)
 from userkeep.storage.postgres.statements import (
     NO_PARAMETERS,
     RowLoader,
@@ -27,7 +33,7 @@ from userkeep.storage.postgres.statements import (
     parameters,
     statement,
 )
-from userkeep.storage.postgres.waiter import StatementAbandonedError, Waiter, unresponsive
+from userkeep.storage.postgres.waiter import StatementAbandonedError, Waiter
 
 _BEGIN_WRITE = Statement(b"BEGIN ISOLATION LEVEL READ COMMITTED", (), (), ())
 _BEGIN_READ = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", (), (), ())
@@ -81,6 +87,7 @@ class Connection:
         *,
         statement_limit_ms: int,
         lock_wait_ms: int = 0,
+        schema: str | None = None,
         probe: Callable[[str], bool] = lambda _url: True,
     ) -> None:
         """Connect.
@@ -90,6 +97,7 @@ class Connection:
             waiter: waits for the socket of this connection.
             statement_limit_ms: a statement that takes longer is cancelled; 0 for no limit.
             lock_wait_ms: a statement that waits longer for a lock is cancelled; 0 for no limit.
+            schema: of our tables, if it is known.
             probe: called with the URL of the server when it has been silent for too long; returns
                 whether the server still responds to new connections.
 
@@ -101,7 +109,7 @@ class Connection:
         settings = _SETTINGS.format(
             statement_limit_ms=statement_limit_ms, lock_wait_ms=lock_wait_ms
         )
-        self._psycopg = waiter.connect(lambda: _connect_with_settings(url, settings))
+        self._psycopg = waiter.connect(lambda: _connect_with_settings(url, schema, settings))
         self._row_loader = RowLoader(self._psycopg)
         self._pq = self._psycopg.pgconn
         self._pq.nonblocking = 1
@@ -179,7 +187,8 @@ class Connection:
             result = self._run(_Command(_COMMIT))
         except ConnectionLostError as error:
             raise ConnectionLostError(str(error), is_committing=True) from error
-        except SqlError:
+        except SqlError as error:
+            error.is_committing = True
             self._is_in_transaction = self._pq.transaction_status != pq.TransactionStatus.IDLE
             self.rollback()
             raise
@@ -351,7 +360,8 @@ class Connection:
         if is_lost or not sqlstate:
             self.close()
             raise ConnectionLostError(message)
-        raise SqlError(sqlstate, message)
+        primary = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+        raise SqlError(sqlstate, message, primary.decode(errors="replace"))
 
 
 def _limited_to(deadline: Deadline) -> _Command:
@@ -366,14 +376,14 @@ def _limited_to(deadline: Deadline) -> _Command:
     return _Command(_LIMIT_STATEMENTS, [b"%d" % limit_ms])
 
 
-def _connect_with_settings(url: str, settings: str) -> psycopg.Connection[Any]:
+def _connect_with_settings(url: str, schema: str | None, settings: str) -> psycopg.Connection[Any]:
     # Psycopg's shortest time-out is two seconds, so a single server is probed first. Of several
     # servers, psycopg tries one after another.
     if "," not in str(conninfo_to_dict(url).get("host")) and not is_responding(url):
         raise unresponsive()
-    connection = connect(url)
+    connection = connect(url, schema)
     try:
-        connection.execute(settings.encode())
+        execute_promptly(connection, settings)
     except BaseException:
         connection.close()
         raise

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import psycopg
 
@@ -24,6 +24,7 @@ from userkeep.storage.errors import QUEUE_FULL, READ_ONLY
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.postgres.compactor import PostgresCompactor
 from userkeep.storage.postgres.connection import Connection
+from userkeep.storage.postgres.errors import Reports
 from userkeep.storage.postgres.files import files_of
 from userkeep.storage.postgres.long_reads import LongReads
 from userkeep.storage.postgres.migrations import check_is_migrated, migrate
@@ -46,6 +47,7 @@ PURGE_CONNECTIONS = 2
 """What a purge uses while it runs: one connection to rewrite the tables, one for its progress."""
 
 _SAVE_CLOCK_EVERY_S = 60.0
+_SCHEMA = statement("SELECT CAST(current_schema() AS text)")
 _STATEMENT_TIMEOUT = "The database took longer than {} s; nothing was changed."
 
 
@@ -87,18 +89,27 @@ class PostgresEngine:
                 check_is_migrated(url)
             else:
                 migrate(url)
-            self._version, last = _version_and_clock(url, queries)
+            opened = _open(url, queries)
         except psycopg.Error as error:
             raise StorageError(opening_problem(error, url)) from error
         self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
-        clock = Clock(last)
+        clock, reports = Clock(opened.clock), Reports()
+        self._version, self._schema = opened.version, opened.schema
 
-        connect = partial(Connection, url, lock_wait_ms=int(LOCK_WAIT_S * 1000))
+        connect = partial(
+            Connection, url, schema=opened.schema, lock_wait_ms=int(LOCK_WAIT_S * 1000)
+        )
 
         def new_context(connect: Connect, limit_ms: int, timeout_message: str) -> PoolContext:
             connect = partial(connect, statement_limit_ms=limit_ms)
             message = timeout_message.format(f"{limit_ms / 1000:g}")
-            return PoolContext(Connector(connect), queries, clock, timeout_message=message)
+            return PoolContext(
+                Connector(connect, reports),
+                queries,
+                clock,
+                timeout_message=message,
+                reports=reports,
+            )
 
         self._pool = Pool(
             new_context(
@@ -175,7 +186,7 @@ class PostgresEngine:
 
     def compactor(self, tables: Mapping[str, Sequence[str]]) -> PostgresCompactor:
         self._check_can_write()
-        return PostgresCompactor(self._url, tables)
+        return PostgresCompactor(self._url, self._schema, tables)
 
     def close(self) -> None:
         if self._forks.is_forked:
@@ -219,10 +230,19 @@ def _ignore_error(future: "asyncio.Future[None]") -> None:
         future.exception()
 
 
-def _version_and_clock(url: str, queries: Mapping[str, Query]) -> tuple[str, Instant]:
+class _Opened(NamedTuple):
+    """What is read when a database is opened."""
+
+    version: str
+    schema: str
+    clock: Instant
+
+
+def _open(url: str, queries: Mapping[str, Query]) -> _Opened:
     connection = Connection(url, BlockingWaiter(), statement_limit_ms=0)
     try:
         [(latest,)] = connection.fetch(statement(queries["get_clock"].text({})), {})
-        return connection.version, Instant(latest)
+        [(schema,)] = connection.fetch(_SCHEMA, {})
+        return _Opened(connection.version, str(schema), Instant(latest))
     finally:
         connection.close()

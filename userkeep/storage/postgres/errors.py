@@ -1,10 +1,21 @@
 """Errors of PostgreSQL, and what they mean to a client."""
 
+import logging
+import threading
+from math import inf
+from time import monotonic
+
 from userkeep.domain.errors import Unavailable
+
+logger = logging.getLogger(__name__)
 
 UNREACHABLE = "The database is unreachable; retry."
 LOCKED = "Another transaction holds a lock that this request needs; nothing was changed. Retry."
 LOCK_NOT_AVAILABLE = "55P03"
+
+_REPORT_EVERY_S = 3600.0
+_MOST_REPORTS = 100
+_NEWLINE = "\n"
 
 
 class SqlError(Exception):
@@ -13,11 +24,35 @@ class SqlError(Exception):
     Attributes:
         sqlstate: the five-character error code. Compare this, not the message: messages differ
             between versions and between the nodes of a cluster.
+        is_committing: whether the statement was COMMIT.
     """
 
-    def __init__(self, sqlstate: str, message: str) -> None:
+    def __init__(self, sqlstate: str, message: str, primary: str = "") -> None:
+        """Make an error of its code, its whole message and the first line of that."""
         self.sqlstate = sqlstate
+        self.is_committing = False
+        self._primary = primary
         super().__init__(f"{message.strip()} ({sqlstate})")
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, for an operator: it names tables and columns, and has no values."""
+        if self._primary and self.sqlstate in _ABOUT_NAMES:
+            return self._primary
+        return f"error {self.sqlstate}"
+
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether it is known that its transaction was rolled back, even if it was COMMIT.
+
+        A cluster may report at COMMIT that one of its nodes did not answer.
+        """
+        return self.sqlstate != "40003" and self.sqlstate[:2] in _ROLLED_BACK
+
+    @property
+    def is_operators(self) -> bool:
+        """Whether it lasts until an operator does something."""
+        return self.sqlstate[:2] in _FOR_OPERATORS or self.sqlstate == "25006"
 
 
 class ConnectionLostError(Exception):
@@ -40,6 +75,33 @@ class LockedError(Exception):
     """Another transaction holds a lock that the operation needs. It was rolled back."""
 
 
+class Reports:
+    """Logs problems that an operator must solve: each once an hour, not for each request."""
+
+    def __init__(self) -> None:
+        self._reported_at: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def report(self, problem: str, reason: str) -> None:
+        """Log a problem with the first line of its reason."""
+        line = f"{problem}: {reason.strip().partition(_NEWLINE)[0]}"
+        with self._lock:
+            now = monotonic()
+            if now - self._reported_at.get(line, -inf) < _REPORT_EVERY_S:
+                return
+            if len(self._reported_at) >= _MOST_REPORTS:
+                self._reported_at.clear()
+            self._reported_at[line] = now
+        logger.warning("%s", line)
+
+
+# The classes of errors that end a transaction before it is committed.
+_ROLLED_BACK = frozenset({"22", "23", "25", "40", "42", "53", "54", "55", "57"})
+_OF_SCHEMA = frozenset({"3F", "42"})
+_FOR_OPERATORS = _OF_SCHEMA | {"53"}
+# Missing tables, columns and schemas, missing privileges, and what has run out.
+_ABOUT_NAMES = frozenset({"42P01", "42703", "42501", "3F000", "53000", "53100", "53200", "53300"})
+
 # By code, or by its first two characters, the class of the error.
 _UNAVAILABLE = {
     "53": "The database has run out of space, memory or connections; nothing was changed.",
@@ -50,6 +112,10 @@ _UNAVAILABLE = {
     "08": UNREACHABLE,
     LOCK_NOT_AVAILABLE: LOCKED,
     "25006": "The database is read-only at the moment; retry.",
+    "42P01": "A table that Userkeep needs is missing in the database",
+    "42501": "The database role lacks a privilege that Userkeep needs",
+    "42": "The schema of the database does not fit this version of Userkeep",
+    "3F": "The schema with Userkeep's tables is missing in the database",
     "55": "The database is locked for maintenance; retry.",
 }
 
@@ -57,4 +123,8 @@ _UNAVAILABLE = {
 def translate_error(error: SqlError) -> Unavailable | None:
     """Map a database error to a client-facing error; None if it is a bug."""
     detail = _UNAVAILABLE.get(error.sqlstate) or _UNAVAILABLE.get(error.sqlstate[:2])
-    return None if detail is None else Unavailable(detail)
+    if detail is None:
+        return None
+    if error.sqlstate[:2] in _OF_SCHEMA:
+        detail += f" ({error.reason}); nothing was changed."
+    return Unavailable(detail)

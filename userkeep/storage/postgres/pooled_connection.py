@@ -10,10 +10,8 @@ from random import Random
 from time import monotonic, time_ns
 from typing import TypeVar
 
-import psycopg
-
 from userkeep.domain.deadline import Deadline
-from userkeep.domain.errors import StorageError, Unavailable
+from userkeep.domain.errors import Unavailable
 from userkeep.domain.transaction import Operation
 from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock
@@ -24,6 +22,7 @@ from userkeep.storage.postgres.errors import (
     ConnectionLostError,
     LockedError,
     NotConnected,
+    Reports,
     SqlError,
     translate_error,
 )
@@ -74,8 +73,9 @@ class Connector:
     instead of waiting for a time-out one after another.
     """
 
-    def __init__(self, connect: Callable[..., Connection]) -> None:
+    def __init__(self, connect: Callable[..., Connection], reports: Reports) -> None:
         """Use `connect`, which is called with a Waiter and with `probe`; see Connection."""
+        self._reports = reports
         self._connect = connect
         self._lock = threading.Lock()
         self._backoff_s = 0.0
@@ -106,8 +106,9 @@ class Connector:
                 self._not_before = monotonic() + CONNECT_TIMEOUT_S + _MAX_BACKOFF_S
         try:
             connection = self._connect(waiter, probe=self._probe)
-        except (psycopg.Error, StorageError) as error:
+        except Exception as error:  # whatever it is, such as no thread to connect in, may pass
             self._back_off()
+            self._reports.report("The database cannot be reached", str(error))
             raise NotConnected from error
         self._backoff_s = 0.0
         self._was_responding = True
@@ -139,6 +140,7 @@ class PoolContext:
 
     Args:
         timeout_message: for a statement that was cancelled by its time-out.
+        reports: of problems that an operator must solve.
     """
 
     def __init__(
@@ -148,11 +150,13 @@ class PoolContext:
         clock: Clock,
         *,
         timeout_message: str,
+        reports: Reports,
     ) -> None:
         self.connector = connector
         self.queries = queries
         self.clock = clock
         self.timeout_message = timeout_message
+        self.reports = reports
 
 
 class PooledConnection:
@@ -289,7 +293,12 @@ class PooledConnection:
             return LockedError()
         if error.sqlstate == _QUERY_CANCELED:
             return Unavailable(self._context.timeout_message)
-        return translate_error(error) or error
+        if error.is_committing and not error.is_rolled_back:
+            return Unavailable(COMMIT_UNKNOWN)
+        translated = translate_error(error)
+        if translated is not None and error.is_operators:
+            self._context.reports.report("The database rejects statements", error.reason)
+        return translated or error
 
 
 def _is_retryable(error: SqlError | ConnectionLostError) -> bool:

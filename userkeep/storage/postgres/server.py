@@ -12,6 +12,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from userkeep.domain.errors import StorageError
+from userkeep.storage.postgres.schema_of_tables import find_schema, search_path
 
 CONNECT_TIMEOUT_S = 2
 PROBE_TIMEOUT_S = 0.6
@@ -27,12 +28,17 @@ _DEFAULTS = {
 }
 
 
-def connect(url: str) -> psycopg.Connection[Any]:
+def connect(url: str, schema: str | None = None) -> psycopg.Connection[Any]:
     """Connect with psycopg, and check the server's version and encoding.
+
+    Args:
+        url: of the database.
+        schema: of our tables, if it is known; names without a schema are those of this one alone.
 
     Raises:
         psycopg.Error: the server cannot be reached, or rejects the connection.
-        StorageError: the server's version or encoding is not supported.
+        StorageError: the server's version or encoding is not supported, or the schema of our tables
+            may be another role's.
     """
     given = conninfo_to_dict(url)
     defaults = {name: value for name, value in _DEFAULTS.items() if name not in given}
@@ -41,10 +47,41 @@ def connect(url: str) -> psycopg.Connection[Any]:
     connection = psycopg.connect(conninfo, autocommit=True)
     try:
         _check_server(connection)
+        schema = schema or find_schema(connection)
+        if schema is not None:
+            execute_promptly(connection, search_path(schema))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def execute_promptly(connection: psycopg.Connection[Any], statements: str) -> None:
+    """Run statements that take no time; psycopg would wait for ever if the server hangs.
+
+    Raises:
+        psycopg.OperationalError: one failed, or the server does not respond.
+    """
+    pgconn = connection.pgconn
+    pgconn.send_query(statements.encode())
+    pgconn.flush()
+    ready, ends_at = select.poll(), monotonic() + CONNECT_TIMEOUT_S
+    ready.register(pgconn.socket, select.POLLIN)
+    while True:
+        while pgconn.is_busy():
+            if not ready.poll(max(0, ends_at - monotonic()) * 1000):
+                raise unresponsive()
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            return
+        if result.status not in _SUCCESS:
+            raise psycopg.OperationalError(result.get_error_message())
+
+
+def unresponsive() -> psycopg.OperationalError:
+    """Return the error for a server that does not respond, even to new connections."""
+    return psycopg.OperationalError("the server does not respond")
 
 
 @contextmanager
@@ -79,6 +116,7 @@ def is_responding(url: str) -> bool:
     return True
 
 
+_SUCCESS = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 _CONNECTING: dict[int, int] = {
     pq.PollingStatus.READING: select.POLLIN,
     pq.PollingStatus.WRITING: select.POLLOUT,

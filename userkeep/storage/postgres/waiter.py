@@ -21,6 +21,7 @@ from greenlet import error as greenlet_error
 from greenlet import getcurrent, greenlet
 
 from userkeep.domain.deadline import Deadline
+from userkeep.storage.postgres.server import unresponsive
 
 
 class Closable(Protocol):
@@ -157,11 +158,6 @@ def is_readable(socket: int) -> bool:
     ready = select.poll()
     ready.register(socket, select.POLLIN)
     return bool(ready.poll(0))
-
-
-def unresponsive() -> psycopg.OperationalError:
-    """Return the error for a server that does not respond, even to new connections."""
-    return psycopg.OperationalError("the server does not respond")
 
 
 class LoopClosed(BaseException):

@@ -20,3 +20,7 @@ INSERT INTO instance (name, value) VALUES ('time', :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
 WHERE CAST(instance.value AS bigint) < CAST(excluded.value AS bigint)
     OR CAST(instance.value AS bigint) > CAST(:latest AS bigint);
+
+-- fragment: table_names
+'projects', 'users', 'sessions', 'messages', 'erasures', 'verifications', 'pending_purges',
+'tombstones', 'idempotency', 'instance', 'schema_migrations'

@@ -110,3 +110,22 @@ ORDER BY position.ordinal
 -- name: get_clock
 -- The time from which the clock continues: what a server saved last.
 SELECT coalesce(max(CAST(value AS bigint)), 0) FROM instance WHERE name = 'time';
+
+-- name: readiness_problems
+-- What prevents requests from being performed, for operators.
+SELECT 'The database is read-only.'
+WHERE pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'
+UNION ALL
+SELECT CASE
+        WHEN number IS NULL THEN 'The table ' || name || ' is missing.'
+        ELSE 'The database role may not read and change the table ' || name || '.'
+    END
+FROM (
+    SELECT name, to_regclass(quote_ident(current_schema()) || '.' || name) AS number
+    FROM unnest(ARRAY[{table_names}]) AS name
+) AS needed
+WHERE number IS NULL
+    OR NOT (
+        has_table_privilege(number, 'SELECT') AND has_table_privilege(number, 'INSERT')
+        AND has_table_privilege(number, 'UPDATE') AND has_table_privilege(number, 'DELETE')
+    );

@@ -147,3 +147,9 @@ SELECT max(latest_at) FROM (
     UNION ALL
     SELECT * FROM (SELECT started_at FROM erasures ORDER BY number DESC LIMIT 1)
 ) AS latest;
+
+-- name: readiness_problems
+-- What prevents requests from being performed, for operators.
+SELECT 'The table ' || needed.value || ' is missing.'
+FROM json_each(json_array({table_names}, 'message_words')) AS needed
+WHERE needed.value NOT IN (SELECT name FROM sqlite_schema WHERE type = 'table');

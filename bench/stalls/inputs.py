@@ -188,7 +188,8 @@ def verification(target: Target) -> list[Answer]:
     """Verify an erasure, and wait until the verification has finished."""
     began = monotonic()
     erasure = json.loads(target.call("GET", "/v1/erasures?limit=1").detail)["items"][0]["id"]
-    [answer] = request("POST", f"/v1/erasures/{erasure}/verify", {"search_terms": _TERMS})(target)
+    body = {target.translated("search_terms"): _TERMS}
+    [answer] = request("POST", f"/v1/erasures/{erasure}/verify", body)(target)
     path = f"/v1/verifications/{json.loads(answer.detail).get('id')}"
     while answer.status == 202 and monotonic() < began + target.bound_s:
         sleep(_POLL_S)
@@ -199,13 +200,13 @@ def verification(target: Target) -> list[Answer]:
 
 
 def purges(target: Target) -> list[Answer]:
-    """Delete a message with purge=now, ten times."""
+    """Delete a user with purge=now, ten times."""
     return [
         answer
         for number in range(10)
         for answer in (
-            *request("POST", "/v1/users", {"user_id": f"purged-{number}"})(target),
-            *request("DELETE", f"/v1/users/purged-{number}?purge=now")(target),
+            *request("POST", "/v1/users", {"user_id": f"small-{number}"})(target),
+            *request("DELETE", f"/v1/users/small-{number}?purge=now")(target),
         )
     ]
 

@@ -1,11 +1,11 @@
 """Search: wire types and the operation."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta
 
-from userkeep.api.common import Bound, Filter
+from userkeep.api.common import Bound, Filter, Id
 from userkeep.api.messages import Message
 from userkeep.api.operation import APIOperation
 from userkeep.domain.message import RoleType
@@ -76,7 +76,12 @@ class Hits(msgspec.Struct, kw_only=True):
 
 
 Roles = Annotated[
-    list[RoleType], Meta(min_length=1, description="Search only messages with these role types.")
+    list[RoleType],
+    Meta(
+        min_length=1,
+        max_length=len(get_args(RoleType)),
+        description="Search only messages with these role types.",
+    ),
 ]
 
 RoleWeight = Annotated[float, Meta(ge=0, le=1000)]
@@ -91,8 +96,8 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     query: Annotated[
         str | None, Meta(description="Words or a question, up to 10,000 characters.")
     ] = None
-    user_id: str | None = None
-    session_id: str | None = None
+    user_id: Id | None = None
+    session_id: Id | None = None
     filter: Filter | None = None
     created_after: Bound | None = None
     created_before: Bound | None = None

@@ -53,6 +53,7 @@ _NO_DEADLINE = hypothesis.settings(
 )
 hypothesis.settings.register_profile("ci", _NO_DEADLINE, max_examples=25)
 hypothesis.settings.register_profile("long", _NO_DEADLINE, max_examples=500)
+hypothesis.settings.register_profile("fuzz", _NO_DEADLINE, max_examples=500)
 hypothesis.settings.load_profile("long" if IS_FULL else "ci")
 
 

@@ -21,6 +21,7 @@ _FIRST = (
     "tests/cli/",
     "tests/compat/",
     "tests/http/",
+    "tests/fuzz/",
     "tests/docs/",
     "tests/residue/test_every_step_is_needed.py",
 )

@@ -1,0 +1,1 @@
+"""Malicious and random requests, which must be rejected properly: `make fuzz`."""

@@ -1,0 +1,26 @@
+"""A server on each engine, which is attacked."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import ENGINES, engine_id, fresh_settings
+from tests.fuzz.population import populate
+from tests.http.clients import InProcessClient, serve_in_process
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=engine_id)
+def client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InProcessClient]:
+    """A client of a separate server on each engine."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    with serve_in_process(fresh_settings(request.param, folder)) as client:
+        yield client
+
+
+@pytest.fixture
+def populated(client: InProcessClient) -> InProcessClient:
+    """The client of a server with user jane, session s and a message."""
+    populate(client)
+    return client

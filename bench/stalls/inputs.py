@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from bench.stalls.connections import (
+    WAITING,
     Answer,
     Attack,
     Target,
@@ -31,6 +32,7 @@ TOGETHER = 16
 _SPARE_BYTES = 4_096
 _AT_A_TIME = 4
 _POLL_S = 0.1
+_PURGES = 5
 _TEXT_BYTES = 258_000
 """As much of a content as an index reads, or almost: in a longer text, the end costs nothing."""
 _LETTERS_OF_QUERY = 10_000
@@ -190,20 +192,22 @@ def verification(target: Target) -> list[Answer]:
     erasure = json.loads(target.call("GET", "/v1/erasures?limit=1").detail)["items"][0]["id"]
     body = {target.translated("search_terms"): _TERMS}
     [answer] = request("POST", f"/v1/erasures/{erasure}/verify", body)(target)
-    path = f"/v1/verifications/{json.loads(answer.detail).get('id')}"
-    while answer.status == 202 and monotonic() < began + target.bound_s:
+    if answer.status != 202:
+        return [answer]
+    path = f"/v1/verifications/{json.loads(answer.detail)['id']}"
+    while monotonic() < began + target.bound_s:
         sleep(_POLL_S)
         verification = json.loads(target.call("GET", path).detail)
         if verification["finished_at"] is not None:
             return [answer._replace(took_s=monotonic() - began, status=200)]
-    return [answer._replace(took_s=monotonic() - began)]
+    return [Answer(WAITING, monotonic() - began)]
 
 
 def purges(target: Target) -> list[Answer]:
-    """Delete a user with purge=now, ten times."""
+    """Delete a user with purge=now, again and again."""
     return [
         answer
-        for number in range(10)
+        for number in range(_PURGES)
         for answer in (
             *request("POST", "/v1/users", {"user_id": f"small-{number}"})(target),
             *request("DELETE", f"/v1/users/small-{number}?purge=now")(target),
@@ -391,7 +395,7 @@ def _writes() -> Iterator[Hostile]:
     yield Hostile("append: 5 x 1 MiB, Zep", request("POST", _MEMORY, large), nothing)
     yield Hostile("delete: a user with 30 x 1 MiB", request("DELETE", "/v1/users/u"), thirty_mib)
     yield Hostile("delete: the same, Zep", request("DELETE", "/api/v1/user/u"), thirty_mib)
-    yield Hostile("purge: now, ten times", purges, thirty_mib)
+    yield Hostile("purge: now, of 256 MiB, five times", purges, thousand_long)
     yield Hostile(
         "verify: 100 terms in 20 MiB of spaces", verification, with_erasure(spaces_of_20_mib)
     )

@@ -18,6 +18,8 @@ from userkeep.api.operations import OPERATIONS
 TOO_LONG = "x" * (1024 * 1024 + 1)
 TOO_MANY = 10_001
 TOO_LARGE = {f"key {number}": "x" * 100 for number in range(1_000)}
+LOOKED_UP = {("messages.search", "user_id"), ("messages.search", "session_id")}
+"""Ids that are looked up in an index: no row has one that is too long."""
 MESSAGE = "0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a11"
 
 Place = tuple[str | int, ...]
@@ -96,6 +98,9 @@ def test_a_field_that_is_too_large_is_rejected_by_name(
     before = client.send("GET", "/v1/users?limit=1000").json
     body = _placed(_smallest(operation.body), bounded.place, bounded.value)
     response = client.send(operation.method, operation.path.format(**ids), body)
+    if (operation.name, *bounded.place) in LOOKED_UP:
+        assert response.status == 404, response.text
+        return
     assert response.status == 422, response.text
     name = str(bounded.place[0])
     assert response.json["fields"], response.text

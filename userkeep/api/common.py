@@ -6,7 +6,6 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from userkeep.domain.values.ids import MAX_ID_LENGTH
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order
 
 T = TypeVar("T")
@@ -16,8 +15,6 @@ SHORT_PAGE = 100
 Limit = Annotated[
     int, Meta(ge=1, le=MAX_LIMIT, description="The maximum number of items in a page.")
 ]
-
-Id = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
 
 Cursor = Annotated[str, Meta(description="The `next` of the previous page.")]
 

@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta
 
-from userkeep.api.common import Bound, Filter, Id
+from userkeep.api.common import Bound, Filter
 from userkeep.api.messages import Message
 from userkeep.api.operation import APIOperation
 from userkeep.domain.message import RoleType
@@ -96,8 +96,8 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     query: Annotated[
         str | None, Meta(description="Words or a question, up to 10,000 characters.")
     ] = None
-    user_id: Id | None = None
-    session_id: Id | None = None
+    user_id: str | None = None
+    session_id: str | None = None
     filter: Filter | None = None
     created_after: Bound | None = None
     created_before: Bound | None = None

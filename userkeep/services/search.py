@@ -21,6 +21,7 @@ from userkeep.domain.search.snippets import Snippet, make_snippet
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.metadata import encode_json
+from userkeep.domain.values.paging import MAX_PAGE_BYTES
 from userkeep.domain.values.text import check_characters
 from userkeep.domain.values.times import Instant
 from userkeep.services import sessions, users
@@ -29,6 +30,7 @@ MAX_QUERY_LENGTH = 10_000
 """In characters; enough for a whole message as the query."""
 
 _FIRST_BATCH = 50
+_MESSAGES_AT_ONCE = 25
 _BATCH_GROWTH = 4
 _LARGEST_BATCH = 10_000
 
@@ -76,7 +78,7 @@ class SearchRequest(msgspec.Struct, kw_only=True):
 
 
 class FoundMessage(Message):
-    """A message with its session, and its ordinal among the hits."""
+    """A message with its session, and its ordinal among the hits that are read together."""
 
     session_id: str
     ordinal: int
@@ -204,9 +206,22 @@ def _position(session_id: str, seq: int) -> tuple[str, int]:
 def _messages(tx: Transaction, positions: Sequence[tuple[str, int]]) -> list[FoundMessage]:
     """Return the messages at positions, in their order: all, or the first ones that fit in a page.
 
-    The positions were found in this transaction, so the messages are still there.
+    The positions were found in this transaction, so the messages are still there. They are read a
+    few at a time, because a database may send all that it is asked for.
     """
-    return tx.fetch_page("hits_at", FoundMessage, positions=encode_json(positions).decode()).items
+    found: list[FoundMessage] = []
+    size_bytes = 0
+    for first in range(0, len(positions), _MESSAGES_AT_ONCE):
+        some = encode_json(positions[first : first + _MESSAGES_AT_ONCE]).decode()
+        page = tx.fetch_page("hits_at", FoundMessage, positions=some)
+        for each in page.items:
+            if size_bytes > MAX_PAGE_BYTES:
+                return found
+            found.append(each)
+            size_bytes += each.size_bytes
+        if page.has_more:
+            break
+    return found
 
 
 def _best(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> list[Hit]:

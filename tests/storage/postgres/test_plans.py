@@ -131,3 +131,14 @@ def test_no_query_scans_a_whole_large_table(many: psycopg.Connection, name: str)
 def test_queries_that_scan_whole_tables_are_listed(many: psycopg.Connection, name: str) -> None:
     plans = [plan(many, name, given) for given in variants(name, QUERIES[name])]
     assert any("Seq Scan on" in steps for steps in plans)
+
+
+def test_long_pages_of_messages_are_cut_by_the_server_in_the_order_of_the_index(
+    many: psycopg.Connection,
+) -> None:
+    for given in (("max_bytes", "limit"), ("max_bytes", "limit", "descending", "before")):
+        steps = plan(many, "list_messages", given)
+        assert "WindowAgg" in steps
+        assert "Sort" not in steps, steps
+        backward = " Backward" if "descending" in given else ""
+        assert f"Index Scan{backward} using messages_pkey" in steps, steps

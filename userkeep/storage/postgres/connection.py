@@ -157,6 +157,11 @@ class Connection:
             return self._row_loader.rows(result)
         return self._row_loader.rows_until(self._deadline.check, result)
 
+    def iterate(self, statement: Statement, values: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
+        """Run a statement and convert its rows one by one."""
+        result = self._run(_Command(statement, parameters(statement, values)))
+        return self._row_loader.iterate(result)
+
     def execute(self, statement: Statement, values: Mapping[str, Any]) -> int:
         """Run a statement and return how many rows it changed."""
         result = self._run(_Command(statement, parameters(statement, values)))

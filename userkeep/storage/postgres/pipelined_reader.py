@@ -13,7 +13,7 @@ operation needs a second statement, or one that is not prepared.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from time import time_ns
 from typing import Any, NamedTuple, NoReturn
@@ -225,6 +225,13 @@ class _PipelineConnection:
 
     def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement and return its rows; called by the transaction of a read."""
+        return self._connection.row_loader.rows(self._result(statement, values))
+
+    def iterate(self, statement: Statement, values: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
+        """Run a statement and convert its rows one by one."""
+        return self._connection.row_loader.iterate(self._result(statement, values))
+
+    def _result(self, statement: Statement, values: Mapping[str, Any]) -> PGresult:
         if not statement.is_prepared:
             raise _UsePool  # it has a filter of the client's, and may take any time
         encoded = parameters(statement, values)
@@ -233,7 +240,8 @@ class _PipelineConnection:
         except psycopg.Error as error:
             self.close()
             raise _UsePool from error
-        return self._connection.row_loader.rows(self._hub.switch())
+        result: PGresult = self._hub.switch()
+        return result
 
     def execute(self, *_: Any) -> NoReturn:
         """Leave what is not a plain read to the pool."""

@@ -5,7 +5,7 @@ are sent in binary, as PostgreSQL stores them: microseconds since 2000. All resu
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -104,6 +104,14 @@ class RowLoader:
         """Return all rows of a result."""
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
+
+    def iterate(self, result: PGresult) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a result. No other result may be converted meanwhile."""
+        self._transformer.set_pgresult(result)
+        for number in range(result.ntuples):
+            row = self._transformer.load_row(number, tuple)
+            if row is not None:
+                yield row
 
     def rows_until(self, check: Callable[[], None], result: PGresult) -> Sequence[tuple[Any, ...]]:
         """Return all rows of a result; `check` is called between them, and may raise."""

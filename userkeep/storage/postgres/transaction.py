@@ -6,13 +6,14 @@ from typing import Any, Protocol, TypeVar
 
 from userkeep.domain.deadline import Deadline
 from userkeep.domain.scope import Scope
+from userkeep.domain.values.paging import MAX_PAGE_BYTES
 from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.postgres.filters import PostgresFilterCompiler
 from userkeep.storage.postgres.search_index import PostgresSearchIndex
 from userkeep.storage.postgres.statements import Statement, statement, unprepared_statement
 from userkeep.storage.queries import Query
-from userkeep.storage.transaction import BaseTransaction
+from userkeep.storage.transaction import INLINE_BYTES, BaseTransaction
 
 T = TypeVar("T")
 
@@ -24,6 +25,12 @@ class StatementConnection(Protocol):
         self, statement: Statement, values: Mapping[str, Any], /
     ) -> Sequence[tuple[Any, ...]]:
         """Run a statement and return its rows."""
+        ...
+
+    def iterate(
+        self, statement: Statement, values: Mapping[str, Any], /
+    ) -> Iterable[tuple[Any, ...]]:
+        """Run a statement and convert its rows one by one."""
         ...
 
     def execute(self, statement: Statement, values: Mapping[str, Any], /) -> int:
@@ -95,7 +102,8 @@ class PostgresTransaction(BaseTransaction):
         self._connection.defer(resolved, self._in_project(rows))
 
     def _rows(self, query: str, values: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
-        return self._connection.fetch(*self._resolve(query, values))
+        values["max_bytes"] = INLINE_BYTES if self._is_inline else MAX_PAGE_BYTES
+        return self._connection.iterate(*self._resolve(query, values))
 
     def _resolve(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         """Return the statement of a query for these values, and all values that it needs."""

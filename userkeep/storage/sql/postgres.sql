@@ -129,3 +129,25 @@ WHERE number IS NULL
         has_table_privilege(number, 'SELECT') AND has_table_privilege(number, 'INSERT')
         AND has_table_privilege(number, 'UPDATE') AND has_table_privilege(number, 'DELETE')
     );
+
+-- name: list_messages
+-- With :max_bytes, those until their texts have that many bytes, and one more; else PostgreSQL sends
+-- all of them, and libpq keeps them in memory. The lengths are known without reading the texts. The
+-- window has no order of its own, so that it keeps that of the subquery in both directions.
+/*? max_bytes: SELECT {message_columns} FROM (
+    SELECT page.*, sum(octet_length(content) + coalesce(octet_length(data), 0))
+        OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS bytes_before
+    FROM ( */
+SELECT {message_columns}
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id
+    /*? after: AND seq > :after */
+    /*? before: AND seq < :before */
+    /*? filter: AND {filter} */
+    AND EXISTS (
+        SELECT 1 FROM sessions
+        WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
+    )
+ORDER BY seq /*? descending: DESC */
+/*? limit: LIMIT :limit */ /*? offset: OFFSET :offset */
+/*? max_bytes: ) AS page) AS sized WHERE coalesce(bytes_before, 0) <= CAST(:max_bytes AS bigint) */;

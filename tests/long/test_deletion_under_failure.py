@@ -222,8 +222,8 @@ class FullQueue:
             thread.start()
         sleep(0.05)
 
-    def fill_at_next_commit(self) -> None:
-        """Begin right before the next commit."""
+    def fill_at_mark(self) -> None:
+        """Begin right before the commit that marks a user."""
         self._is_awaited = True
 
     def close(self) -> None:
@@ -233,14 +233,16 @@ class FullQueue:
         for thread in self._threads:
             thread.join()
 
-    _is_awaited = False
+    _is_awaited = _is_marked = False
 
     def _hook(self, connection: apsw.Connection) -> None:
         connection.exec_trace = self._trace
 
     def _trace(self, _cursor: apsw.Cursor, sql: str, _values: Any) -> bool:
-        if self._is_awaited and sql == "COMMIT":
-            self._is_awaited = False
+        if self._is_awaited and sql.startswith("UPDATE users SET state = 'deleting'"):
+            self._is_marked = True
+        elif self._is_marked and sql == "COMMIT":
+            self._is_awaited = self._is_marked = False
             self.fill()
         return True
 
@@ -289,7 +291,7 @@ def test_a_deletion_whose_batches_the_full_queue_rejects_is_accepted(
     with serve_in_process(small_queue, TIMERS) as queue.client:
         populate(queue.client, CANARY)
         with closing(queue):
-            queue.fill_at_next_commit()
+            queue.fill_at_mark()
             response = delete(queue.client, CANARY)
             assert response.status == (202 if delete is delete_natively else 200)
             assert not any(readable(queue.client, CANARY).values())

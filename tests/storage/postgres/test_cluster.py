@@ -196,12 +196,14 @@ def test_a_statement_that_locks_names_one_row_by_its_shard_key(name: str) -> Non
         assert "LIMIT" not in text
 
 
-# Small tables, and those whose rows expire, are read as a whole; rows are then changed by key.
+# Small tables, and those whose rows expire, are read as a whole; rows are then changed by key. The
+# sessions of a user are hidden together.
 OF_MANY_SHARDS = {
     "assign_edits_to_purge",
     "assign_erasures_to_purge",
     "release_leases",
     "delete_purged_edits",
+    "mark_sessions_of_user_deleting",
     "set_purged",
 }
 

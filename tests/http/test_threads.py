@@ -124,6 +124,7 @@ REQUESTS = {
     ),
     "a search": ("POST", "/v1/search", {"user_id": "jane", "query": "needle", "limit": 100}),
     "a search by Zep": ("POST", "/api/v1/sessions/s/search?limit=100", {"text": "needle"}),
+    "a new text of a message": ("PATCH", "/v1/sessions/s/messages/{uuid}", {"content": WORDS}),
     "a page": ("GET", "/v1/sessions/s/messages?limit=100", None),
     "a memory": ("GET", "/v1/sessions/s/memory?last=100", None),
 }
@@ -134,9 +135,10 @@ def test_a_large_request_is_computed_beside_the_event_loop_and_the_writer(
     recorded: tuple[InProcessClient, Recorder], name: str
 ) -> None:
     client, recorder = recorded
+    newest = client.send("GET", "/v1/sessions/s/memory?last=1").json["messages"][0]["uuid"]
     method, path, body = REQUESTS[name]
     with recording(recorder):
-        response = client.send(method, path, body)
+        response = client.send(method, path.format(uuid=newest), body)
     assert response.status < 500
     assert_beside(recorder)
 

@@ -65,7 +65,13 @@ class Message(msgspec.Struct):
     @property
     def size_bytes(self) -> int:
         """The bytes of the texts that can be long."""
-        return utf8_bytes(self.content) + utf8_bytes(self.metadata) + utf8_bytes(self.data)
+        content = self.content
+        size = len(content) if content.isascii() else utf8_bytes(content)
+        if self.metadata is not None:
+            size += utf8_bytes(self.metadata)
+        if self.data is not None:
+            size += utf8_bytes(self.data)
+        return size
 
 
 CreatedAt = Annotated[

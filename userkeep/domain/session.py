@@ -1,10 +1,12 @@
 """A session: one conversation, with or without a user."""
 
+from typing import ClassVar
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from userkeep.domain.values.ids import check_id
-from userkeep.domain.values.metadata import Metadata
+from userkeep.domain.values.metadata import MAX_METADATA_BYTES, Metadata
 from userkeep.domain.values.text import utf8_bytes
 from userkeep.domain.values.times import Instant
 
@@ -26,6 +28,8 @@ class Session(msgspec.Struct):
         ended_at: when the app ended the session; nothing can be appended after that.
         updated_at: the time of the last update or append.
     """
+
+    max_size_bytes: ClassVar = MAX_METADATA_BYTES
 
     number: int
     session_id: str

@@ -5,12 +5,13 @@ who is created again under the `user_id` of a deleted user is another user, with
 """
 
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from userkeep.domain.values.ids import check_id
-from userkeep.domain.values.metadata import Metadata
+from userkeep.domain.values.metadata import MAX_METADATA_BYTES, Metadata
 from userkeep.domain.values.text import check_name, utf8_bytes
 from userkeep.domain.values.times import Instant
 
@@ -33,6 +34,8 @@ class User(msgspec.Struct):
         state: `deleting` hides the user from all readers and writers.
         revision: counts updates, from 1.
     """
+
+    max_size_bytes: ClassVar = MAX_METADATA_BYTES
 
     number: int
     user_id: str

@@ -15,8 +15,8 @@ from userkeep.domain.errors import Unavailable
 T = TypeVar("T")
 
 INLINE_BYTES = 16 * 1024
-"""Input up to this size is computed on the event loop: at most a few milliseconds, and a thread
-would take longer for most of it."""
+"""Input up to this size is computed on the event loop: that takes a few milliseconds at most, and
+for most of it less than to wake a thread."""
 
 _THREADS = 2
 _MAX_WAITING = 64
@@ -24,24 +24,21 @@ _BUSY = "Too many large requests are being read; retry."
 
 
 class ComputeThreads:
-    """Runs functions beside the event loop if their input is large."""
+    """Runs functions whose input is large, beside the event loop."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="userkeep-compute")
         self._waiting = 0
 
-    async def run(self, size_bytes: int, function: Callable[..., T], *args: object) -> T:
+    async def run(self, function: Callable[..., T], *args: object) -> T:
         """Return `function(*args)`.
 
         Args:
-            size_bytes: the size of the input; if it is small, the function runs on the loop.
             function: reads or makes values, and nothing else: it may run after its caller has left.
 
         Raises:
             What the function raises. Unavailable: too many others wait.
         """
-        if size_bytes <= INLINE_BYTES:
-            return function(*args)
         if self._waiting >= _MAX_WAITING:
             raise Unavailable(_BUSY)
         self._waiting += 1

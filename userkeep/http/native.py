@@ -64,7 +64,11 @@ class NativeAPI:
         if prepared is None:
             return self._no_handler(handlers)
         body = b"" if prepared.is_plain_read else await request.body()
-        call = await self._compute.run(len(body), prepared.call, request, body)
+        is_small = len(body) <= INLINE_BYTES
+        if is_small:
+            call = prepared.call(request, body)
+        else:
+            call = await self._compute.run(prepared.call, request, body)
         if prepared.operation.does == "read":
             respond = scoped(request.scope, prepared.respond, call)
             if call.is_bounded(prepared.operation):
@@ -72,11 +76,12 @@ class NativeAPI:
             reading = self._engine.read_async(respond, is_bounded=False)
             return await request.while_connected(reading)
         handle = scoped(request.scope, prepared.handle, call)
-        is_bounded = len(body) <= INLINE_BYTES
-        result = await self._engine.write_async(handle, is_bounded=is_bounded)
+        result = await self._engine.write_async(handle, is_bounded=is_small)
         if isinstance(result, StartedJob):
             return await self._run(request, result)
-        return await self._compute.run(len(body), _success, result, prepared.operation)
+        if is_small:
+            return _success(result, prepared.operation)
+        return await self._compute.run(_success, result, prepared.operation)
 
     async def _run(self, request: Request, started: StartedJob) -> Response:
         run = self._worker.run(started.job)

@@ -96,8 +96,22 @@ class ServerProtocol(CoalescingProtocol):
             self._reject(503, Unavailable("The server has too many connections; retry."))
         elif self._waiting:
             self._wait(self._waiting + data)
+        elif self._is_one_head(data):
+            self.active_at = self._connections.now
+            self._head_bytes = len(data)
+            self._feed(data)
         else:
             self._parse(data)
+
+    def _is_one_head(self, data: bytes) -> bool:
+        """Return whether this is a whole head, with nothing before or after it: nearly always."""
+        return not (
+            self._head_bytes
+            or self._is_in_body
+            or len(data) >= MAX_HEAD_BYTES
+            or data.find(_EMPTY_LINE) != len(data) - len(_EMPTY_LINE)
+            or self._is_responding
+        )
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Stay open for a client that sends no more but waits for its response."""

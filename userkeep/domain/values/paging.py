@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 
 class HasSize(Protocol):
-    """A row that knows how many bytes its texts have."""
+    """A row that knows how many bytes its texts have.
+
+    A type whose rows cannot have many says how many at most: `max_size_bytes`.
+    """
 
     @property
     def size_bytes(self) -> int:

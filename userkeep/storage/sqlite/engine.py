@@ -23,7 +23,7 @@ from userkeep.storage.sqlite.migrations import check_is_ours, migrate
 from userkeep.storage.sqlite.readers import ReaderGate, Readers
 from userkeep.storage.sqlite.task import Task
 from userkeep.storage.sqlite.writer import Writer
-from userkeep.storage.transaction import NeedsComputingError
+from userkeep.storage.transaction import NeedsComputingError, NeedsThreadError
 
 T = TypeVar("T")
 
@@ -122,20 +122,23 @@ class SqliteEngine:
             return await self.write_async(operation)
         self._forks.check()
         if is_bounded:
-            return await self._readers.read_inline(operation)
+            try:
+                return self._readers.read(operation, is_inline=True)
+            except NeedsThreadError:
+                pass  # it turns out to be long
         return await self._readers.read_in_thread(operation)
 
     async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:  # noqa: ARG002 - all run in the writer thread
         try:
-            return await self._write_async(operation)
+            return await self._submit(operation)
         except NeedsComputingError as needed:
-            return await outside.run_async(self._write_async, operation, needed)
+            return await outside.run_async(self._submit, operation, needed)
 
-    async def _write_async(self, operation: Operation[T]) -> T:
+    def _submit(self, operation: Operation[T]) -> "asyncio.Future[T]":
         self._forks.check()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Task(operation, future))
-        return await future
+        return future
 
     def describe(self) -> str:
         return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"

@@ -25,7 +25,7 @@ from userkeep.storage.sqlite.descriptors import FileId
 _FLAGS = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
 
 
-_CHECK_ALL_EVERY_S = 0.2
+_CHECK_EVERY_S = 0.05
 
 _MOVED = (
     "The database file, or a file that belongs to it, was moved, deleted or replaced while this "
@@ -96,29 +96,21 @@ class FileWatch:
         self._file = path
         self._wal = f"{path}-wal"
         names = (path, self._wal, f"{path}-shm")
-        self._check_all_at = 0.0
+        self._check_at = 0.0
         found = {name: _id_of(name) for name in names}
         self._ids = {name: each for name, each in found.items() if each is not None}
         self._ids[path] = file_id
-        self._inode = file_id.inode
 
-    def check_quickly(self) -> None:
-        """Check the database file, which takes a microsecond, and now and then all files.
+    def check_now_and_then(self) -> None:
+        """Check all files, if they were not checked in the last moments.
 
         Raises:
             Unavailable: one is another file, or gone.
         """
         now = monotonic()
-        if now > self._check_all_at:
+        if now > self._check_at:
             self.check()
-            self._check_all_at = now + _CHECK_ALL_EVERY_S
-            return
-        try:
-            inode = os.stat(self._file).st_ino  # noqa: PTH116 - pathlib takes twice as long
-        except OSError as error:
-            raise Unavailable(_MOVED) from error
-        if inode != self._inode:
-            raise Unavailable(_MOVED)
+            self._check_at = now + _CHECK_EVERY_S
 
     def check(self) -> None:
         """Check the database file, its WAL and its shared memory.

@@ -24,7 +24,6 @@ from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.connection import translate_error
 from userkeep.storage.sqlite.files import FileWatch
 from userkeep.storage.sqlite.transaction import SqliteTransaction
-from userkeep.storage.transaction import NeedsThreadError
 
 T = TypeVar("T")
 
@@ -122,13 +121,6 @@ class Readers:
             if cursor.connection.in_transaction:
                 cursor.execute("COMMIT")
 
-    async def read_inline(self, operation: Operation[T]) -> T:
-        """Run a read on the event loop; in a thread if it turns out to be long."""
-        try:
-            return self.read(operation, is_inline=True)
-        except NeedsThreadError:
-            return await self.read_in_thread(operation)
-
     async def read_in_thread(self, operation: Operation[T]) -> T:
         """Run a read in a reader thread, within the time limit.
 
@@ -194,7 +186,7 @@ class Readers:
     def _cursor(self) -> apsw.Cursor:
         self._check_open()
         if self._watch is not None:
-            self._watch.check_quickly()
+            self._watch.check_now_and_then()
         cursor: apsw.Cursor | None = getattr(self._of_thread, "cursor", None)
         if cursor is None:
             connection = self._new_connection()

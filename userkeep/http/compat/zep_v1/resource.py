@@ -9,7 +9,7 @@ from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.http.compat.lenient import read_object
-from userkeep.http.compute import ComputeThreads
+from userkeep.http.compute import INLINE_BYTES, ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
 from userkeep.http.routing import Handler
@@ -43,7 +43,7 @@ class Resource:
         def parse() -> T:
             return read(read_object(body), *args)
 
-        return await self._compute.run(len(body), parse)
+        return parse() if len(body) <= INLINE_BYTES else await self._compute.run(parse)
 
     async def read(
         self,

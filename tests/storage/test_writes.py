@@ -20,7 +20,7 @@ from tests.storage.notes import (
     writer_blocked,
 )
 from userkeep.domain.errors import Conflict, Unavailable
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import Operation, Transaction
 from userkeep.storage.sqlite import SqliteEngine
 
 
@@ -293,3 +293,24 @@ def test_a_database_in_memory_reads_and_writes_like_a_file(open_engine: OpenEngi
     assert isinstance(failed, Conflict)
     assert read_notes(engine) == ["first", "last"]
     assert asyncio.run(engine.read_async(lambda tx: tx.fetch_one("count_notes", int))) == 2
+
+
+def test_a_short_write_waits_for_one_of_many_large_ones_only(engine: SqliteEngine) -> None:
+    order: list[str] = []
+
+    def note(name: str) -> Operation[None]:
+        return lambda _tx: order.append(name)
+
+    async def crowd() -> None:
+        with writer_blocked(engine):
+            large = [
+                asyncio.ensure_future(engine.write_async(note(f"large {n}"), is_bounded=False))
+                for n in range(5)
+            ]
+            await asyncio.sleep(0)
+            short = asyncio.ensure_future(engine.write_async(note("short")))
+            await asyncio.sleep(0)
+        await asyncio.gather(short, *large)
+
+    asyncio.run(crowd())
+    assert order == ["large 0", "short", "large 1", "large 2", "large 3", "large 4"]

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import apsw
 
@@ -65,6 +66,9 @@ class SqliteEngine:
         self._forks = ForkGuard()
         self._file_lock = None if self._is_memory else lock_file(path, url)
         self._compactor_lock = threading.Lock()
+        self._large_writes: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            WeakKeyDictionary()
+        )
         gate = self._gate = ReaderGate()
         try:
             connection = open_migrated(path)
@@ -128,7 +132,14 @@ class SqliteEngine:
                 pass  # it turns out to be long
         return await self._readers.read_in_thread(operation)
 
-    async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:  # noqa: ARG002 - all run in the writer thread
+    async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
+        if is_bounded:
+            return await self._write_soon(operation)
+        # One at a time is in the writer's queue. If all were, others would wait for all of them.
+        async with self._large_writes.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            return await self._write_soon(operation)
+
+    async def _write_soon(self, operation: Operation[T]) -> T:
         try:
             return await self._submit(operation)
         except NeedsComputingError as needed:

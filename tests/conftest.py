@@ -37,10 +37,12 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MIN_FREE_BYTES:
     # The files of most tests are in memory; for the others see `tmp_path`.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
-# A shell starts what runs in the background with SIGINT ignored. So would be the commands that
-# tests interrupt.
+# A shell starts what runs in the background with SIGINT ignored, and nohup with SIGHUP. So would be
+# the commands that tests send these signals.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The workers of a run must have the same names of tests, and some names contain the seed.
 os.environ["USERKEEP_TEST_SEED"] = str(SEED)

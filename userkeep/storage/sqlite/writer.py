@@ -7,6 +7,7 @@ operation does not affect the others of its group: how is explained where each f
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
@@ -39,6 +40,11 @@ GROUP_MS = 20
 _SAVE_CLOCK_EVERY_S = 60.0
 
 _HAS_SAMPLES = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4'"
+
+
+# What ends a statement, a commit or a rollback. It must not end the writer's thread: callers would
+# wait for it for ever.
+_FAILURES = (apsw.Error, MemoryError)
 
 
 class _NeedsSavepointsError(Exception):
@@ -181,7 +187,7 @@ class Writer:
             last = self._clock.last
             self._cursor.execute(text, {"value": str(last), "latest": latest_credible(last)})
             self._saved_changes = self._connection.total_changes()
-        except apsw.Error:
+        except _FAILURES:
             return  # `get_clock` looks at the newest rows too
 
     def _run(self) -> None:
@@ -225,7 +231,7 @@ class Writer:
         group: list[Task[Any]] = []
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
-        except apsw.Error as error:
+        except _FAILURES as error:
             # Another program has locked the file: without this, every task would wait for the lock
             # in turn.
             return self._fail_all(first, error)
@@ -235,7 +241,7 @@ class Writer:
                 self._run_in_group(task)
             self._deferred.flush(self._cursor)
             self._cursor.execute("COMMIT")
-        except (apsw.Error, _NeedsSavepointsError):
+        except (*_FAILURES, _NeedsSavepointsError):
             # No result was returned yet, so every operation can run again.
             self._rollback()
             self._run_again(group)
@@ -249,7 +255,7 @@ class Writer:
             for task in group:
                 self._run_in_savepoint(task)
             self._cursor.execute("COMMIT")
-        except apsw.Error:
+        except _FAILURES:
             # Some errors end the whole transaction (disk full, I/O error, interrupt, out of
             # memory), and COMMIT itself may fail. Alone, only the operations at fault fail.
             self._rollback()
@@ -318,7 +324,7 @@ class Writer:
             return
         try:
             self._cursor.execute("ROLLBACK")
-        except apsw.Error:
+        except _FAILURES:
             # The disk is broken. The next BEGIN fails, and with it every operation; if the thread
             # ended here, they would wait for ever.
             return
@@ -341,12 +347,14 @@ class Writer:
 
     def _maybe_checkpoint(self) -> None:
         if self._gate.is_closed:
-            self._checkpointer.try_truncate()
+            with suppress(*_FAILURES):
+                self._checkpointer.try_truncate()
         if not self._checkpointer.is_due:
             return
         if monotonic() > self._save_clock_at:
             self._save_clock()
-        self._checkpointer.run(is_idle=self._queue.empty())
+        with suppress(*_FAILURES):  # the next one tries again
+            self._checkpointer.run(is_idle=self._queue.empty())
 
 
 def _translate(error: Exception) -> BaseException:

@@ -225,7 +225,7 @@ def _save_clock(tx: Transaction) -> None:
 
 
 def _ignore_error(future: "asyncio.Future[None]") -> None:
-    """Take the error of a future that nobody awaits, which asyncio would log."""
+    """Retrieve the error of a future that is not awaited, so that asyncio does not log it."""
     if not future.cancelled():
         future.exception()
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -16,12 +17,13 @@ from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.private_files import make_private_folders
 from userkeep.storage.queries import Query
+from userkeep.storage.read_threads import ReadThreads
 from userkeep.storage.sqlite.compactor import SqliteCompactor
 from userkeep.storage.sqlite.connection import MEMORY, connect
 from userkeep.storage.sqlite.file_lock import FileLock
 from userkeep.storage.sqlite.files import FileWatch, files_of
 from userkeep.storage.sqlite.migrations import check_is_ours, migrate
-from userkeep.storage.sqlite.readers import ReaderGate, Readers
+from userkeep.storage.sqlite.readers import READER_THREADS, ReaderGate, Readers
 from userkeep.storage.sqlite.task import Task
 from userkeep.storage.sqlite.writer import Writer
 from userkeep.storage.transaction import NeedsComputingError, NeedsThreadError
@@ -92,8 +94,9 @@ class SqliteEngine:
             queries,
             gate,
             watch,
-            limit_ms=read_limit_ms,
-            queue_limit=queue_limit,
+        )
+        self._read_threads = ReadThreads(
+            READER_THREADS, limit_ms=read_limit_ms, queue_limit=queue_limit
         )
 
     @property
@@ -130,7 +133,7 @@ class SqliteEngine:
                 return self._readers.read(operation, is_inline=True)
             except NeedsThreadError:
                 pass  # it turns out to be long
-        return await self._readers.read_in_thread(operation)
+        return await self._read_threads.run(partial(self._readers.read_until, operation))
 
     async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         if is_bounded:
@@ -166,6 +169,7 @@ class SqliteEngine:
         if self._forks.is_forked:
             return  # the connections and the lock belong to the parent process
         self._gate.open()
+        self._read_threads.close()
         self._readers.close()
         self._writer.close()
         if self._file_lock:

@@ -7,7 +7,7 @@ removing the lock file changes nothing.
 
 The lock file beside the database names the process that holds the lock, for the error message of
 processes that are rejected and for commands, which then call that process. It is believed only if
-nobody else can have written it.
+no other user can have written it.
 """
 
 import errno
@@ -50,7 +50,7 @@ _held: dict[FileId, int] = {}
 """The files that are locked, and by which process: after a fork, the parent has them."""
 
 
-# A fork copies a lock that another thread holds, and nobody would release the copy.
+# A fork copies a lock that another thread holds, and the copy would never be released.
 os.register_at_fork(
     before=_process_lock.acquire,
     after_in_parent=_process_lock.release,

@@ -64,7 +64,7 @@ def check_is_file(database: str) -> None:
     try:
         kind = kind_of(Path(database).stat())
     except OSError:
-        return  # it is missing or unreadable, which whoever opens it reports
+        return  # it is missing or unreadable, which the code that opens it reports
     if kind is not None:
         raise StorageError(
             f"{database} cannot be opened: it is a {kind}, not a database file. Name another file."
@@ -81,7 +81,7 @@ def exposed_files(database: str) -> list[str]:
 class FileWatch:
     """Notices that the files of an open database were moved, deleted or replaced.
 
-    SQLite does not: it writes on to a file that nobody finds any more, creates an empty one for its
+    SQLite does not: it writes on to a file that has no path any more, creates an empty one for its
     next connection, and overwrites the WAL of another.
     """
 

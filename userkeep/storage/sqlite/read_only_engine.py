@@ -1,16 +1,15 @@
 """The SQLite engine of an instance that is opened read-only."""
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import apsw
 
+from userkeep.domain.deadline import Deadline
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Operation
 from userkeep.storage.engine import Dialect, Files
@@ -18,6 +17,7 @@ from userkeep.storage.errors import CLOSED, READ_ONLY
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.migrations import check_is_current
 from userkeep.storage.queries import Query
+from userkeep.storage.read_threads import ReadThreads
 from userkeep.storage.sqlite.connection import MEMORY
 from userkeep.storage.sqlite.files import check_is_file, files_of
 from userkeep.storage.sqlite.migrations import applied_migrations
@@ -61,9 +61,10 @@ class ReadOnlySqliteEngine:
         self.path = path
         self._real_path = os.path.realpath(path)
         self._queries = queries
-        self._read_limit_ms = read_limit_ms
         self._forks = ForkGuard()
-        self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="userkeep-reader")
+        self._threads = ReadThreads(
+            READER_THREADS, limit_ms=read_limit_ms, queue_limit=_QUEUE_LIMIT
+        )
         self._lock = threading.Lock()
         self._version: FileVersion | None = None
         self._readers = self._new_readers(None)
@@ -86,8 +87,11 @@ class ReadOnlySqliteEngine:
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         if is_bounded:
             return self.read(operation)
-        read = partial(self._read, lambda readers: readers.read_within_limit(operation))
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+
+        def read(deadline: Deadline) -> T:
+            return self._read(lambda readers: readers.read_until(operation, deadline))
+
+        return await self._threads.run(read)
 
     async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> NoReturn:  # noqa: ARG002
         raise StorageError(READ_ONLY)
@@ -106,7 +110,7 @@ class ReadOnlySqliteEngine:
         if self._forks.is_forked:
             return  # the connections belong to the parent process
         self._is_closed = True
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.close()
         self._readers.close()
 
     def _read(self, run: Callable[[Readers], T]) -> T:
@@ -143,13 +147,7 @@ class ReadOnlySqliteEngine:
             raise StorageError(reading_problem(error, self.path)) from error
 
     def _new_readers(self, version: FileVersion | None) -> Readers:
-        return Readers(
-            partial(self._connect, version),
-            self._queries,
-            ReaderGate(),
-            limit_ms=self._read_limit_ms,
-            queue_limit=_QUEUE_LIMIT,
-        )
+        return Readers(partial(self._connect, version), self._queries, ReaderGate())
 
 
 def _check_schema(path: str) -> None:

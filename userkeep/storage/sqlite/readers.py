@@ -1,14 +1,12 @@
-"""Reads: short ones on a connection of the calling thread, long ones in reader threads.
+"""Reads, each on a connection of the calling thread.
 
 A point read costs less than any hop to another thread, so it runs where it is called, on the event
-loop too. A read that may take long runs in a reader thread with a time limit, and can be held back
-when the writer must truncate the WAL.
+loop too. A read that may take long runs in a thread until a deadline (storage.read_threads). It can
+be held back when the writer must truncate the WAL.
 """
 
-import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, time_ns
 from typing import TypeVar
 from weakref import WeakSet
@@ -19,7 +17,7 @@ from userkeep.domain.deadline import Deadline
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Operation
 from userkeep.domain.values.times import Instant
-from userkeep.storage.errors import CLOSED, QUEUE_FULL
+from userkeep.storage.errors import CLOSED
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.connection import translate_error
 from userkeep.storage.sqlite.files import FileWatch
@@ -30,7 +28,6 @@ T = TypeVar("T")
 READER_THREADS = 2
 _GATE_CHECK_S = 0.05
 _MOST_AT_GATE_S = 0.5
-_MAX_WAIT_S = 30.0
 _STEPS_BETWEEN_CHECKS = 20_000
 
 
@@ -74,21 +71,14 @@ class Readers:
         queries: Mapping[str, Query],
         gate: ReaderGate,
         watch: FileWatch | None = None,
-        *,
-        limit_ms: int,
-        queue_limit: int,
     ) -> None:
         self._connect = connect
         self._queries = queries
         self._gate = gate
         self._watch = watch
-        self._limit_s = limit_ms / 1000
-        self._queue_limit = queue_limit
-        self._running: set[Deadline] = set()
         self._of_thread = threading.local()
         self._connections: WeakSet[apsw.Connection] = WeakSet()
         self._is_closed = False
-        self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="userkeep-reader")
 
     def read(
         self,
@@ -121,53 +111,19 @@ class Readers:
             if cursor.connection.in_transaction:
                 cursor.execute("COMMIT")
 
-    async def read_in_thread(self, operation: Operation[T]) -> T:
-        """Run a read in a reader thread, within the time limit.
-
-        It waits for a thread for half a minute at most, which does not count.
-
-        Raises:
-            What the operation raises. Unavailable: too many reads wait, or the time is up.
-        """
-        self._check_open()
-        if len(self._running) >= self._queue_limit:
-            raise Unavailable(QUEUE_FULL)
-        deadline = Deadline(_MAX_WAIT_S)
-        self._running.add(deadline)
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._threads, self._read_until, operation, deadline)
-        except asyncio.CancelledError:
-            deadline.cancel()
-            raise
-        finally:
-            self._running.discard(deadline)
-
-    def read_within_limit(self, operation: Operation[T]) -> T:
-        """Run a read on the connection of this thread, within the time limit."""
-        return self._read_until(operation, Deadline())
-
-    def _read_until(self, operation: Operation[T], deadline: Deadline) -> T:
-        deadline.check()
-        deadline.restart(self._limit_s)
+    def read_until(self, operation: Operation[T], deadline: Deadline) -> T:
+        """Run a read on the connection of this thread, until its deadline."""
         self._gate.wait(deadline)
         connection = self._cursor().connection
         connection.set_progress_handler(lambda: deadline.is_over, _STEPS_BETWEEN_CHECKS)
         try:
             return self.read(operation, deadline)
-        except Unavailable as error:
-            if not deadline.is_over:
-                raise
-            raise deadline.error() from error
         finally:
             connection.set_progress_handler(None)
 
     def close(self) -> None:
-        """End running reads, then close every connection."""
+        """Close every connection. No read may be running."""
         self._is_closed = True
-        for deadline in list(self._running):
-            deadline.cancel()
-        self._threads.shutdown(wait=True, cancel_futures=True)
         for connection in list(self._connections):
             connection.close()
 

@@ -279,6 +279,8 @@ def _postings(
         if len(found) <= at_once:
             yield from _by_term(tx, found, ordinals.start)
             continue
+        # An error keeps what its frames refer to, for as long as it is somewhere itself.
+        del found
         if len(wanted) == 1:
             raise _too_many(part, "A word of the query is in", f"{at_once:,} messages")
         if len(wanted) == len(terms):

@@ -90,8 +90,7 @@ class Scorer:
     def add(self, postings: Iterable[Posting]) -> None:
         """Add the scores of the next term, from all its postings."""
         own = self._own_scores(postings)
-        scores = _with_neighbours(own) if len(own) <= _MANY else _with_known(own, self._totals)
-        _add(self._totals, scores)
+        _add(self._totals, _with_neighbours(own, self._totals))
 
     def explain(
         self, postings: Iterable[Posting], positions: Iterable[DocPosition]
@@ -177,29 +176,26 @@ def _share(length: int, mean_length: float) -> float:
     return (1 + _SATURATION) / (1 + _SATURATION * relative)
 
 
-def _with_neighbours(own: Mapping[DocPosition, float]) -> dict[DocPosition, float]:
-    # Half the time of a search in a user of 50,000 messages is spent here, so the longer loop is
-    # the inner one.
-    best = dict(own)
-    get_best = best.get
-    for offset, share in NEIGHBOUR_WEIGHTS[1:]:
-        for position, score in own.items():
-            neighbour, value = position + offset, score * share
-            if value > get_best(neighbour, 0.0):
-                best[neighbour] = value
-    return best
-
-
-def _with_known(
+def _with_neighbours(
     own: Mapping[DocPosition, float], known: Mapping[DocPosition, float]
 ) -> dict[DocPosition, float]:
-    """Return the scores of a term and of those neighbours that have a term themselves."""
-    best = dict(own)
+    """Return the scores of a term with those of neighbours.
+
+    Args:
+        own: the scores of the messages that have it. If there are many, neighbours are added only
+            if they have a term themselves.
+        known: the messages that have another term.
+    """
+    # Half the time of a search in a user of 50,000 messages is spent here, so the longer loop is
+    # the inner one.
+    best, adds_any = dict(own), len(own) <= _MANY
     get_best = best.get
     for offset, share in NEIGHBOUR_WEIGHTS[1:]:
         for position, score in own.items():
             neighbour, value = position + offset, score * share
-            if value > get_best(neighbour, 0.0) and (neighbour in known or neighbour in own):
+            if value > get_best(neighbour, 0.0) and (
+                adds_any or neighbour in known or neighbour in own
+            ):
                 best[neighbour] = value
     return best
 

@@ -21,7 +21,7 @@ from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.transaction import scoped
-from userkeep.handlers.calls import Call, ReplayedResponse, StartedJob
+from userkeep.handlers.calls import INLINE_BYTES, Call, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
 from userkeep.instance import Instance, open_instance, open_instance_read_only
 from userkeep.jobs.job import Job
@@ -31,8 +31,6 @@ from userkeep.jobs.steps import Runner
 from userkeep.sdk.calls import SDKCall, decode_response
 
 _OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
-
-_INLINE_BYTES = 16 * 1024
 
 _encode = msgspec.json.Encoder().encode
 _DECODE_BODY = {
@@ -149,7 +147,7 @@ class AsyncEmbeddedTransport:
         """Perform a call and return its result."""
         self._in_threads.check_is_open()
         operation = call.operation
-        is_large = len(call.body or b"") > _INLINE_BYTES
+        is_large = len(call.body or b"") > INLINE_BYTES
         has_job = operation.does == "job" or self._in_threads.has_unfinished
         if has_job or is_large or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.send, call)

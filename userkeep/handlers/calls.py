@@ -10,6 +10,10 @@ from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
 from userkeep.jobs.job import Job
 
+INLINE_BYTES = 16 * 1024
+"""A body up to this size is parsed and prepared on an event loop: that takes a few milliseconds at
+most, and for most of it less than to wake a thread."""
+
 
 class Call(msgspec.Struct, kw_only=True):
     """A parsed call of an operation.

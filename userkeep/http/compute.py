@@ -14,10 +14,6 @@ from userkeep.domain.errors import Unavailable
 
 T = TypeVar("T")
 
-INLINE_BYTES = 16 * 1024
-"""Input up to this size is computed on the event loop: that takes a few milliseconds at most, and
-for most of it less than to wake a thread."""
-
 _THREADS = 2
 _MAX_WAITING = 64
 _BUSY = "Too many large requests are being read; retry."

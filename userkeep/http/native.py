@@ -13,9 +13,9 @@ from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.values.ids import check_id
-from userkeep.handlers.calls import Call, Handler, ReplayedResponse, StartedJob
+from userkeep.handlers.calls import INLINE_BYTES, Call, Handler, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
-from userkeep.http.compute import INLINE_BYTES, ComputeThreads
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.errors import FAULT, NO_SUCH_PATH, MethodNotAllowed
 from userkeep.http.requests import Disconnected, Request
 from userkeep.http.responses import RawHeaders, json_response, problem_response

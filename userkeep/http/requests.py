@@ -219,7 +219,7 @@ _TOO_LARGE = "The body is larger than 5 MiB. Split it into several requests."
 
 
 def _ignore_error(work: "asyncio.Task[Any]") -> None:
-    """Take the error of work whose client is gone, so that it is not logged as forgotten."""
+    """Retrieve the error of work whose client is gone, so that asyncio does not log it."""
     if not work.cancelled():
         work.exception()
 

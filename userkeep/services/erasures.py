@@ -69,8 +69,8 @@ class _Batch(NamedTuple):
 def begin_user(tx: Transaction, user_id: str) -> Erasure:
     """Mark a user and their sessions for deletion, which hides all of them.
 
-    In one transaction, because no state between is true for a reader: SQLite marks 1,000 sessions
-    in 3 ms, and 10,000 in 30 ms.
+    In one transaction, because no state between is true for a reader. On a busy machine a server on
+    SQLite needed 15 ms for 1,000 sessions, and 85 ms for 10,000.
 
     Returns:
         The erasure; the same one if the user is being deleted already.

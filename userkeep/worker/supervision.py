@@ -35,7 +35,7 @@ class SupervisedTask:
         """
         self._name = name
         self._work = work
-        self._first_retry_s = self._retry_s = first_retry_s
+        self._retry_s = first_retry_s
         self._last_retry_s = last_retry_s
         self._is_stopping = False
         self._retry: asyncio.TimerHandle | None = None
@@ -56,10 +56,6 @@ class SupervisedTask:
         """Wait until the work has returned or was stopped, or the time is up."""
         timeout_s = None if timeout_s is None else max(timeout_s, 0.0)
         await asyncio.wait({self._ended}, timeout=timeout_s)
-
-    def reset_retries(self) -> None:
-        """Let the pauses begin with the first again: the work has succeeded."""
-        self._retry_s = self._first_retry_s
 
     def stop(self) -> None:
         """Cancel the work, and do not start it again; `wait` returns after its end."""

@@ -28,7 +28,7 @@ class Finder:
 
     To look for each by itself takes longer from sixty patterns on, and a single text has thirty to
     a hundred. So the data is cut into groups of four bytes, and each is looked up among the groups
-    of the patterns: one for each way in which a pattern can be cut, after 0, 1, 2 or 3 of its
+    of the patterns: one for each of the cuts of a pattern: after 0, 1, 2 or 3 of its
     bytes. In a pattern of six bytes there is no whole group after three; so where there is one so
     short, the data is cut once more, two bytes later.
 

@@ -13,6 +13,7 @@ from userkeep.domain.message import (
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_keeping_nulls
+from userkeep.handlers.calls import INLINE_BYTES
 from userkeep.http.compat.lenient import MAX_INT64, Fields, query_integer
 from userkeep.http.compat.zep_v1.batches import (
     BATCH_SIZE,
@@ -24,7 +25,7 @@ from userkeep.http.compat.zep_v1.batches import (
 from userkeep.http.compat.zep_v1.resource import Resource
 from userkeep.http.compat.zep_v1.serializers import serialize_memory, serialize_message
 from userkeep.http.compat.zep_v1.sessions import metadata_change
-from userkeep.http.compute import INLINE_BYTES, ComputeThreads
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
 from userkeep.services import erasures, memory, messages, sessions

@@ -8,8 +8,9 @@ from starlette.responses import Response
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import BadRequest, Gone, NotFound
 from userkeep.domain.transaction import Transaction, scoped
+from userkeep.handlers.calls import INLINE_BYTES
 from userkeep.http.compat.lenient import read_object
-from userkeep.http.compute import INLINE_BYTES, ComputeThreads
+from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
 from userkeep.http.routing import Handler

@@ -1,6 +1,7 @@
 """Free ports, for programs that run at the same time."""
 
 import fcntl
+import os
 import random
 import socket
 import tempfile
@@ -10,7 +11,9 @@ from pathlib import Path
 # of a port and its use, one of them could get it.
 _PORTS = range(20_000, 32_000)
 _used: set[int] = set()
-_locks = Path(tempfile.gettempdir(), "userkeep-test-ports").open("ab")  # noqa: SIM115 - for good
+_locks = os.open(
+    Path(tempfile.gettempdir(), f"userkeep-test-ports-{os.getuid()}"), os.O_RDWR | os.O_CREAT, 0o600
+)
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""Texts that cost much more than they are long, for whoever normalizes, cuts or counts words."""
+"""Texts that take much longer to normalize, to cut or to index than their length says."""
 
 from collections.abc import Callable, Mapping
 from random import Random

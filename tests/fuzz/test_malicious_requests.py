@@ -194,4 +194,4 @@ def test_the_check_fails_on_500_and_accepts_404(tmp_path: Path) -> None:
     with serve_in_process(Settings(database_url=f"sqlite:///{tmp_path}/userkeep.db")) as client:
         with pytest.raises(AssertionError):
             check_response(Response(500, {}, b""))
-        check_response(client.send("GET", "/v1/users/nobody"))
+        check_response(client.send("GET", "/v1/users/unknown"))

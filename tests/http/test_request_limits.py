@@ -10,7 +10,6 @@ from userkeep.http.limits import MAX_FRAMING_BYTES, MAX_HEAD_BYTES, MAX_HEADERS
 
 KIB = 1024
 USER = b'{"user_id": "%s"}'
-IS_HERE = b'{"user_id": "here"}'
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ failure is over, without a restart and without a second request.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
@@ -259,40 +259,40 @@ class FullQueue:
 
 
 @pytest.fixture
-def small_queue(tmp_path: Path) -> Settings:
-    """Settings of a server with a short queue."""
-    return Settings(
+def queue(tmp_path: Path) -> Iterator[FullQueue]:
+    """The short queue of a server with a user; a test can fill it."""
+    settings = Settings(
         database_url=f"sqlite:///{tmp_path}/userkeep.db",
         secret_file=str(tmp_path / "userkeep.secret"),
         queue_limit=8,
     )
+    queue = FullQueue()
+    with serve_in_process(settings, TIMERS) as queue.client:
+        populate(queue.client, CANARY)
+        yield queue
 
 
 @BOTH_APIS
 def test_a_deletion_that_the_full_queue_rejects_changes_nothing(
-    small_queue: Settings, delete: Delete
+    queue: FullQueue, delete: Delete
 ) -> None:
-    queue = FullQueue()
-    with serve_in_process(small_queue, TIMERS) as queue.client:
-        populate(queue.client, CANARY)
-        with closing(queue):
-            queue.fill()
-            response = delete(queue.client, CANARY)
-            assert response.status == 503
-            assert all(readable(queue.client, CANARY).values())
-        assert not check(queue.client, CANARY, response)
+    assert queue.client
+    with closing(queue):
+        queue.fill()
+        response = delete(queue.client, CANARY)
+        assert response.status == 503
+        assert all(readable(queue.client, CANARY).values())
+    assert not check(queue.client, CANARY, response)
 
 
 @BOTH_APIS
 def test_a_deletion_whose_batches_the_full_queue_rejects_is_accepted(
-    small_queue: Settings, delete: Delete
+    queue: FullQueue, delete: Delete
 ) -> None:
-    queue = FullQueue()
-    with serve_in_process(small_queue, TIMERS) as queue.client:
-        populate(queue.client, CANARY)
-        with closing(queue):
-            queue.fill_at_mark()
-            response = delete(queue.client, CANARY)
-            assert response.status == (202 if delete is delete_natively else 200)
-            assert not any(readable(queue.client, CANARY).values())
-        wait_until_deleted(queue.client, CANARY)
+    assert queue.client
+    with closing(queue):
+        queue.fill_at_mark()
+        response = delete(queue.client, CANARY)
+        assert response.status == (202 if delete is delete_natively else 200)
+        assert not any(readable(queue.client, CANARY).values())
+    wait_until_deleted(queue.client, CANARY)

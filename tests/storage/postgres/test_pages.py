@@ -35,7 +35,7 @@ def seq_of(*columns: int) -> int:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        # Odd messages have 100 KiB, even ones 200 KiB. One more tells that there are more.
+        # Odd messages have 100 KiB, even ones 200 KiB. One more shows that there are more.
         ({"max_bytes": 250 * KIB}, [1, 2, 3]),
         ({"max_bytes": 1}, [1, 2]),
         ({"max_bytes": 250 * KIB, "descending": True}, [100, 99, 98, 97]),

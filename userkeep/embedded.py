@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 from anyio import sleep, to_thread
 
+from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
 from userkeep.domain.errors import UserkeepError
-from userkeep.domain.transaction import scoped
+from userkeep.domain.transaction import Operation, scoped
 from userkeep.handlers.calls import INLINE_BYTES, Call, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
 from userkeep.instance import Instance, open_instance, open_instance_read_only
@@ -54,7 +55,7 @@ class EmbeddedTransport:
         self.check_is_open()
         self.continue_unfinished()
         operation, native = call.operation, self.prepared(call)
-        perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
+        perform = self.operation(operation, native)
         if operation.does == "read":
             return _value(call, self.opened.engine.read(perform))
         result = self.opened.engine.write(perform)
@@ -62,6 +63,15 @@ class EmbeddedTransport:
             self._run(result.job)
             result = result.resource(result.job)
         return _value(call, result)
+
+    def operation(self, operation: APIOperation, native: Call) -> Operation[Any]:
+        """Return what performs a call in a transaction, in its scope.
+
+        Raises:
+            InvalidField: naming the field.
+        """
+        scope = native.narrow(operation, self.opened.scope)
+        return scoped(scope, HANDLERS[operation.name], native)
 
     def prepared(self, call: SDKCall) -> Call:
         """Parse a call as a server would, and compute what its handler needs.
@@ -152,7 +162,7 @@ class AsyncEmbeddedTransport:
         if has_job or is_large or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.send, call)
         native = self._in_threads.prepared(call)
-        perform = scoped(self.opened.scope, HANDLERS[operation.name], native)
+        perform = self._in_threads.operation(operation, native)
         if operation.does == "write":
             return _value(call, await self.opened.engine.write_async(perform))
         is_bounded = native.is_bounded(operation)

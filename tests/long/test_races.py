@@ -183,7 +183,7 @@ class Race:
             session_id=session_id,
             new=prepared(f"{self.user_id}: {content}"),
             user_id=user_id,
-            may_create_session=True,
+            may_create=True,
         )
 
     async def _append_once(self, session_id: str) -> Any:
@@ -268,7 +268,7 @@ def append_until_rejected(
             messages.append,
             session_id=session_id,
             new=prepared(f"{session_id} {n}"),
-            may_create_session=True,
+            may_create=True,
         )
         try:
             servers.each[n % len(servers.each)].engine.write(append)
@@ -320,7 +320,7 @@ def test_constant_writes_do_not_starve_a_deletion(servers: Servers) -> None:
             session_id=f"chat-{number}",
             new=prepared("for jane"),
             user_id="jane",
-            may_create_session=True,
+            may_create=True,
         )
         for _ in range(500):
             if has_started.is_set():
@@ -357,7 +357,7 @@ def test_an_unfinished_deletion_keeps_a_session_with_a_reused_id(servers: Server
 
     created = engine.write(scoped(scope, sessions.add, new=NewSession(session_id="chat")))
     contents = prepared("one", "two", "three")
-    engine.write(scoped(scope, messages.append, "chat", contents, may_create_session=False))
+    engine.write(scoped(scope, messages.append, "chat", contents, may_create=False))
     while not of_session.is_finished:
         of_session = advanced(engine, scope, of_session)
 

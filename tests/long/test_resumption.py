@@ -75,7 +75,7 @@ def populate(instance: Instance) -> None:
             write(scoped(scope, sessions.add, new=new))
             length = 0 if n == 0 else MESSAGES * n // sum(range(SESSIONS))
             new_messages = prepared(*[f"{user_id} {n}: {number}" for number in range(length)])
-            append = partial(messages.append, session_id=f"{user_id}-{n}", may_create_session=False)
+            append = partial(messages.append, session_id=f"{user_id}-{n}", may_create=False)
             write(scoped(scope, append, new=new_messages))
         write(scoped(scope, sessions.end, session_id=f"{user_id}-1"))
 

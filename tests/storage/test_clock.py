@@ -205,7 +205,7 @@ def change_john(tx: Transaction) -> Instant:
 
 def say_something(tx: Transaction) -> Instant:
     new = prepared("Hello")
-    return messages.append(tx.in_scope(SCOPE), "first", new, may_create_session=False)[0].created_at
+    return messages.append(tx.in_scope(SCOPE), "first", new, may_create=False)[0].created_at
 
 
 @pytest.mark.parametrize(

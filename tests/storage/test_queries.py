@@ -240,3 +240,17 @@ def test_the_newest_time_is_found_without_reading_every_row(schema: apsw.Connect
     text = text_of("get_clock")
     assert text.count("ORDER BY number DESC LIMIT 1") == text.count("number")
     assert not any("TEMP B-TREE" in step for step in plan(schema, "get_clock"))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_query_that_hides_a_deleted_session_also_hides_those_of_other_users(
+    dialect: str,
+) -> None:
+    by_id = re.compile(r"session_id = :session_id (AND|/\*\? scope_user_id: AND)")
+    checked = []
+    for name, query in load_queries(dialect).items():
+        text = " ".join(query.source.split())
+        if by_id.search(text) and "state <> 'deleting'" in text:
+            checked.append(name)
+            assert "scope_user_id" in query.blocks, name
+    assert {"get_message", "list_messages", "reserve_seqs"} <= set(checked)

@@ -10,6 +10,14 @@ from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order
 
 T = TypeVar("T")
 
+Owner = Annotated[
+    str | None,
+    Meta(
+        description="Only if the session belongs to this user. A session of another user, or of "
+        "none, is then 404, as if it did not exist."
+    ),
+]
+
 SHORT_PAGE = 100
 
 Limit = Annotated[
@@ -58,6 +66,17 @@ class Page(msgspec.Struct, Generic[T], kw_only=True):
 
     items: list[T]
     next: str | None
+
+
+class SessionQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The parameter of each operation on a session: whose it must be."""
+
+    user_id: Owner = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the work is limited: one row is found by its key."""
+        return True
 
 
 class ListQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from userkeep.api.common import ListQuery, Moment, Page
+from userkeep.api.common import ListQuery, Moment, Page, SessionQuery
 from userkeep.api.operation import APIOperation
 from userkeep.domain.search_terms import (
     MAX_SEARCH_TERM_LENGTH,
@@ -76,13 +76,22 @@ class Erasure(msgspec.Struct, kw_only=True):
     purge: Purge
 
 
-class DeleteQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of a deletion."""
+PurgeNow = Annotated[
+    Literal["now"] | None,
+    Meta(description="Also purge the files now. The response waits for it, up to 5 seconds."),
+]
 
-    purge: Annotated[
-        Literal["now"] | None,
-        Meta(description="Also purge the files now. The response waits for it, up to 5 seconds."),
-    ] = None
+
+class DeleteQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the deletion of a user."""
+
+    purge: PurgeNow = None
+
+
+class DeleteInSessionQuery(SessionQuery, kw_only=True):
+    """Parameters of the deletion of a session, or of a message in it."""
+
+    purge: PurgeNow = None
 
 
 # Checked in domain.search_terms, which names the one at fault.

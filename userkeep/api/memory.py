@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from userkeep.api.common import SHORT_PAGE
+from userkeep.api.common import SHORT_PAGE, SessionQuery
 from userkeep.api.messages import Message
 from userkeep.api.operation import APIOperation
 from userkeep.domain.values.paging import MAX_LIMIT
@@ -24,7 +24,7 @@ class Memory(msgspec.Struct, kw_only=True):
     facts: list[str] = []
 
 
-class GetMemory(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class GetMemory(SessionQuery, kw_only=True):
     """Parameters of the memory: how many messages; the default is the memory window setting."""
 
     last: Last | UnsetType = UNSET

@@ -5,8 +5,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from userkeep.api.common import FilteredList, JsonObject, Moment, Page
-from userkeep.api.erasures import DeleteQuery, Erasure
+from userkeep.api.common import (
+    FilteredList,
+    JsonObject,
+    Moment,
+    Owner,
+    Page,
+    SessionQuery,
+)
+from userkeep.api.erasures import DeleteInSessionQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.domain.message import MAX_BATCH, MessageChange, NewMessage, RoleType
 
@@ -42,6 +49,15 @@ class AppendMessages(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     messages: Annotated[list[NewMessage], Meta(min_length=1, max_length=MAX_BATCH)]
     user_id: str | None = None
+    create: Annotated[
+        bool, Meta(description="Whether `user_id` may create the session and the user.")
+    ] = True
+
+
+class ListMessages(FilteredList, kw_only=True):
+    """Parameters of the list of messages."""
+
+    user_id: Owner = None
 
 
 OPERATIONS: tuple[APIOperation, ...] = (
@@ -52,7 +68,9 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="Append messages",
         description=(
             "1 to 1,000 messages, all or none. With user_id, a session that does not exist is "
-            "created for this user, and so is the user. Without it, the response is 404."
+            "created for this user, and so is the user; not if create is false, nor for 24 hours "
+            "after a session of this id was deleted (410): add the session to use its id again. "
+            "Without user_id, an unknown session is 404, as is a session of another user."
         ),
         does="write",
         body=AppendMessages,
@@ -66,7 +84,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="List messages",
         description="In the order of seq.",
         does="read",
-        query=FilteredList,
+        query=ListMessages,
         response=Page[Message],
     ),
     APIOperation(
@@ -75,6 +93,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/sessions/{session_id}/messages/{uuid}",
         summary="Get a message",
         does="read",
+        query=SessionQuery,
         response=Message,
     ),
     APIOperation(
@@ -84,6 +103,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="Update a message",
         description="Changes role, content or metadata, which is merged (RFC 7396).",
         does="write",
+        query=SessionQuery,
         body=MessageChange,
         response=Message,
     ),
@@ -93,7 +113,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/sessions/{session_id}/messages/{uuid}",
         summary="Delete a message",
         does="job",
-        query=DeleteQuery,
+        query=DeleteInSessionQuery,
         response=Erasure,
     ),
 )

@@ -38,6 +38,11 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
         return self.name.partition(".")[0]
 
     @property
+    def is_about_session(self) -> bool:
+        """Whether its path names a session; then its `user_id` says whose that must be."""
+        return "{session_id}" in self.path
+
+    @property
     def is_idempotent_by_key(self) -> bool:
         """Whether a request with an `Idempotency-Key` can be retried safely."""
         return self.method == "POST" and self.does == "write"

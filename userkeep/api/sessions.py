@@ -5,8 +5,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from userkeep.api.common import DatedList, JsonObject, Moment, Page, Revision, Uuid
-from userkeep.api.erasures import DeleteQuery, Erasure
+from userkeep.api.common import (
+    DatedList,
+    JsonObject,
+    Moment,
+    Page,
+    Revision,
+    SessionQuery,
+    Uuid,
+)
+from userkeep.api.erasures import DeleteInSessionQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.domain.session import NewSession, SessionChange
 
@@ -68,6 +76,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/sessions/{session_id}",
         summary="Get a session",
         does="read",
+        query=SessionQuery,
         response=Session,
     ),
     APIOperation(
@@ -77,6 +86,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="Update a session",
         description=("Metadata is merged (RFC 7396). An owner can be set if the session has none."),
         does="write",
+        query=SessionQuery,
         body=SessionChange,
         response=Session,
         is_conditional=True,
@@ -88,6 +98,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="End a session",
         description="No message can be appended afterwards. Ending it again has no effect.",
         does="write",
+        query=SessionQuery,
         response=Session,
     ),
     APIOperation(
@@ -100,7 +111,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "seconds, the response is 202, and the deletion continues."
         ),
         does="job",
-        query=DeleteQuery,
+        query=DeleteInSessionQuery,
         response=Erasure,
     ),
 )

@@ -1,10 +1,11 @@
-"""The project in which an operation runs, and the rules of the instance."""
+"""In which project an operation runs, for which user, and the rules of the instance."""
 
 import msgspec
 
 from userkeep.domain.purge import Schedule
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.secret import KeyedHash
+from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.times import HOUR
 
 
@@ -35,7 +36,23 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The project in which an operation runs, and the rules it obeys."""
+    """In which project an operation runs, for which user, and the rules that it obeys.
+
+    Attributes:
+        project_id: the project. Data of other projects does not exist for the operation.
+        rules: see Rules.
+        user_id: the user for whom the operation runs. Sessions of other users, and sessions without
+            a user, do not exist for it. None: for the app, which sees all users of the project.
+    """
 
     project_id: int
     rules: Rules
+    user_id: str | None = None
+
+    def for_user(self, user_id: str) -> "Scope":
+        """Return the scope of an operation that runs for this user only.
+
+        Raises:
+            InvalidField: `user_id` is invalid.
+        """
+        return Scope(self.project_id, self.rules, check_id(user_id, "user_id"))

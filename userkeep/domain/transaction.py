@@ -40,7 +40,8 @@ class Transaction(Protocol):
         """Bind this transaction to a scope.
 
         Each of its queries then gets the scope's project as the value `project_id`, whatever else
-        it is given, so that no query can name another project, or forget to name one.
+        it is given, so that no query can name another project, or forget to name one. If the scope
+        has a user, queries of sessions and messages get `scope_user_id` in the same way.
 
         Raises:
             LookupError: it is bound to another project.

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from userkeep.api.operation import APIOperation
-from userkeep.domain.scope import Rules
+from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.jobs.job import Job
 
@@ -34,6 +34,16 @@ class Call(msgspec.Struct, kw_only=True):
     idempotency_key: str | None = None
     request_hash: str = ""
     prepared: Any = None
+
+    def narrow(self, operation: APIOperation, scope: Scope) -> Scope:
+        """Return the scope of this call: of the user alone who it says the session belongs to.
+
+        Raises:
+            InvalidField: that `user_id` is invalid.
+        """
+        if not operation.is_about_session or getattr(self.query, "user_id", None) is None:
+            return scope
+        return scope.for_user(self.query.user_id)
 
     def is_bounded(self, operation: APIOperation) -> bool:
         """Return whether an index and a small page limit the work of this call."""

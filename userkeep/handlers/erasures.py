@@ -59,7 +59,7 @@ def get_verification(tx: Transaction, call: Call) -> wire.Verification:
 
 def started_deletion(tx: Transaction, call: Call, erasure: Erasure) -> StartedJob:
     """Return the job of an erasure that a call has begun, with a purge if the call requests one."""
-    query: wire.DeleteQuery = call.query
+    query: wire.DeleteQuery | wire.DeleteInSessionQuery = call.query
     return _started(tx, purges.request(tx, erasure.uuid) if query.purge else erasure)
 
 

@@ -33,7 +33,7 @@ def append(tx: Transaction, call: Call) -> wire.Messages:
         session_id,
         call.prepared,
         user_id=body.user_id,
-        may_create_session=body.user_id is not None,
+        may_create=body.create and body.user_id is not None,
     )
     return wire.Messages(
         session_id=session_id, messages=[serialize_message(message) for message in appended]

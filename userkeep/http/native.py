@@ -69,13 +69,14 @@ class NativeAPI:
             call = prepared.call(request, body)
         else:
             call = await self._compute.run(prepared.call, request, body)
+        scope = call.narrow(prepared.operation, request.scope)
         if prepared.operation.does == "read":
-            respond = scoped(request.scope, prepared.respond, call)
+            respond = scoped(scope, prepared.respond, call)
             if call.is_bounded(prepared.operation):
                 return await self._engine.read_async(respond)
             reading = self._engine.read_async(respond, is_bounded=False)
             return await request.while_connected(reading)
-        handle = scoped(request.scope, prepared.handle, call)
+        handle = scoped(scope, prepared.handle, call)
         result = await self._engine.write_async(handle, is_bounded=is_small)
         if isinstance(result, StartedJob):
             return await self._run(request, result)

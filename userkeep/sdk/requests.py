@@ -122,7 +122,7 @@ def encode_fields(**fields: Any) -> bytes:
     return _encode(_checked(fields))
 
 
-def encode_messages(messages: Any, user_id: str | None) -> bytes:
+def encode_messages(messages: Any, user_id: str | None, *, create: bool) -> bytes:
     """Return messages to append as JSON.
 
     Raises:
@@ -130,7 +130,8 @@ def encode_messages(messages: Any, user_id: str | None) -> bytes:
     """
     if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
         raise InvalidField("messages must be a list of NewMessage.", "messages")
-    return _batch([_message(each, index) for index, each in enumerate(messages)], user_id)
+    encoded = [_message(each, index) for index, each in enumerate(messages)]
+    return _batch(encoded, user_id, create=create)
 
 
 def encode_search(**fields: Any) -> bytes:
@@ -162,7 +163,7 @@ def encode_verification(subject_id: str | None, search_terms: Any) -> bytes:
 
 
 def encode_batches(
-    messages: Iterable[NewMessage], user_id: str | None
+    messages: Iterable[NewMessage], user_id: str | None, *, create: bool
 ) -> Iterator[tuple[int, bytes]]:
     """Return messages to append as JSON bodies, each with its number of messages.
 
@@ -177,18 +178,20 @@ def encode_batches(
         text = _message(each, len(batch))
         is_full = len(batch) == MAX_BATCH or size_bytes + len(text) > BATCH_BYTES
         if batch and is_full:
-            yield len(batch), _batch(batch, user_id)
+            yield len(batch), _batch(batch, user_id, create=create)
             batch, size_bytes = [], 0
         batch.append(text)
         size_bytes += len(text)
     if batch:
-        yield len(batch), _batch(batch, user_id)
+        yield len(batch), _batch(batch, user_id, create=create)
 
 
-def _batch(messages: list[bytes], user_id: str | None) -> bytes:
+def _batch(messages: list[bytes], user_id: str | None, *, create: bool) -> bytes:
     fields: dict[str, Any] = {"messages": [msgspec.Raw(each) for each in messages]}
     if user_id is not None:
         fields |= _checked({"user_id": user_id})
+    if create is not True:
+        fields |= _checked({"create": create})
     return _encode(fields)
 
 

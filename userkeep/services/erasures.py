@@ -247,6 +247,8 @@ def _advance_session(tx: Transaction, erasure: Erasure) -> Erasure:
     is_there = session is not None and session.uuid == erasure.subject_uuid
     if is_there and not _delete_session(tx, erasure, session_id, is_prepared=True):
         return _save(tx, erasure)
+    if is_there:
+        tombstones.add(tx, "session alone", session_id)
     return _finish(tx, erasure)
 
 

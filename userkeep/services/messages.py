@@ -67,7 +67,7 @@ def append(
     new: Sequence[PreparedMessage],
     *,
     user_id: str | None = None,
-    may_create_session: bool,
+    may_create: bool,
 ) -> list[Message]:
     """Append messages with consecutive numbers, all or none.
 
@@ -75,19 +75,19 @@ def append(
         session_id: the session.
         new: the messages, from `prepare`. Without any, the session is created, or its
             `updated_at` is set.
-        user_id: the session's user, who is created if unknown, and becomes the owner of a session
-            without one.
-        may_create_session: whether a missing session is created.
+        user_id: the session's user, who becomes the owner of a session without one.
+        may_create: whether a missing session is created, and a missing user.
 
     Raises:
-        NotFound: there is no such session. Gone: it, or the user, is being or was deleted.
-        Conflict: the session has ended, or has another owner. AlreadyExists: a uuid is used.
+        NotFound: there is no such session, or it has another owner, or there is no such user.
+        Gone: the session or the user is being deleted, or was deleted not long ago.
+        Conflict: the session has ended. AlreadyExists: a uuid is used.
         InvalidField: `user_id` is invalid.
     """
     if user_id is not None:
         check_id(user_id, "user_id")
     added = _Added(len(new), sum(each.entry.length for each in new))
-    last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_create=may_create_session)
+    last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_create=may_create)
     first_seq = last_seq - len(new) + 1
     messages = [
         each.message.to_message(seq, tx.new_uuid(), tx.now)
@@ -210,7 +210,7 @@ def _reserve(
         The last number, and the session's search scope.
     """
     for _ in range(_MAX_TRIES):
-        owner = _owner_to_lock(tx, session_id, user_id)
+        owner = _owner_to_lock(tx, session_id, user_id, may_create=may_create)
         reserved = tx.fetch_one(
             "reserve_seqs",
             _Reserved,
@@ -234,7 +234,9 @@ def _reserve(
     raise Conflict("Too many concurrent changes of this session. Try again.")
 
 
-def _owner_to_lock(tx: Transaction, session_id: str, user_id: str | None) -> User | None:
+def _owner_to_lock(
+    tx: Transaction, session_id: str, user_id: str | None, *, may_create: bool
+) -> User | None:
     """Return the user, locked, if the session is not theirs yet; else None.
 
     If it is theirs, the session's row is the fence, as for appends that name no user. A lock of the
@@ -245,13 +247,15 @@ def _owner_to_lock(tx: Transaction, session_id: str, user_id: str | None) -> Use
     session = tx.fetch_one("get_session", Session, session_id=session_id)
     if session is not None and session.user_id == user_id:
         return None
-    return users.get_or_create_locked(tx, user_id)
+    if may_create:
+        return users.get_or_create_locked(tx, user_id)
+    return sessions.lock_owner(tx, user_id)
 
 
 def _check_owner(reserved: _Reserved, user_id: str | None) -> None:
     """Check that a session still has the user as its owner, who is not locked."""
     if user_id is not None and reserved.user_id != user_id:
-        raise Conflict("The session was created again for another user. Try again.", "user_id")
+        raise sessions.not_of_user()
 
 
 def _check_or_set_owner(
@@ -281,7 +285,7 @@ def _check_can_be_created(tx: Transaction, session_id: str, *, is_allowed: bool)
     except NotFound:
         if is_allowed:
             return
-        tombstones.check(tx, "session", session_id)
+        _check_is_not_late(tx, session_id)
         raise
     if session.ended_at is not None:
         raise Conflict("The session has ended; nothing can be appended to it.")
@@ -293,10 +297,18 @@ def _create(tx: Transaction, session_id: str, added: _Added, owner: User | None)
     session = sessions.insert(
         tx, session_id, owner, message_count=added.messages, total_length=added.length
     )
-    if session is not None:
-        # Only now: before the insert, the session could be created and deleted by others.
+    # Only after the insert: before it, the session could be created and deleted by others.
+    if session is not None and owner is None:
         tombstones.check(tx, "session", session_id)
+    elif session is not None:
+        _check_is_not_late(tx, session_id)
     return session
+
+
+def _check_is_not_late(tx: Transaction, session_id: str) -> None:
+    """Check that a missing session was not deleted a short time ago."""
+    tombstones.check(tx, "session", session_id)
+    tombstones.check(tx, "session alone", session_id)
 
 
 def _row(session_id: str, message: Message, entry: IndexEntry, search_scope: int) -> dict[str, Any]:

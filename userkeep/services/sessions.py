@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
+from userkeep.domain.errors import AlreadyExists, Gone, NotFound
 from userkeep.domain.session import NewSession, Session, SessionChange
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
@@ -12,6 +12,8 @@ from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, encode_metadata
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.services import changes, tombstones, users
+
+_UNKNOWN = "There is no session with this session_id."
 
 
 def add(tx: Transaction, new: NewSession) -> Session:
@@ -23,7 +25,7 @@ def add(tx: Transaction, new: NewSession) -> Session:
             field.
     """
     new.check()
-    owner = None if new.user_id is None else _lock_owner(tx, new.user_id)
+    owner = None if new.user_id is None else lock_owner(tx, new.user_id)
     session_id = new.session_id or tx.new_uuid()
     session = insert(tx, session_id, owner, metadata=encode_metadata(new.metadata))
     if session is None:
@@ -33,7 +35,7 @@ def add(tx: Transaction, new: NewSession) -> Session:
         raise AlreadyExists(
             f"A session with the session_id {session_id!r} already exists.", "session_id"
         )
-    tombstones.remove(tx, "session", session_id)
+    tombstones.remove_session(tx, session_id)
     return session
 
 
@@ -68,7 +70,7 @@ def get(tx: Transaction, session_id: str) -> Session:
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
-    return _visible(_find(tx, session_id))
+    return _visible(tx, _find(tx, session_id))
 
 
 def update(
@@ -81,25 +83,26 @@ def update(
     """Update a session. A change without fields only sets `updated_at`.
 
     Raises:
-        NotFound, Gone: as for `get`, or there is no such user. Conflict: it has another owner.
+        NotFound, Gone: as for `get`, or there is no such user, or the session has another owner.
         RevisionMismatch: `if_revision` is not the current one. InvalidField: naming the field.
     """
     owner = None
     if not isinstance(change.user_id, UnsetType):
         check_id(change.user_id, "user_id")
-        owner = _lock_owner(tx, change.user_id)
+        owner = lock_owner(tx, change.user_id)
     session = lock(tx, session_id)
     changes.check_revision(session.revision, if_revision)
     if owner:
         check_owner(session.user_id, owner)
-    if owner and session.user_id is None:
+    is_first_owner = owner is not None and session.user_id is None
+    if owner and is_first_owner:
         tx.search_index.move(session_id, -session.number, owner.number, session.last_seq + 1)
     return _set(
         tx,
         session,
         owner=owner,
         metadata=changes.merge_metadata(session.metadata, change.metadata, merge),
-        revision=session.revision + (owner is not None or change.metadata is not UNSET),
+        revision=session.revision + (is_first_owner or change.metadata is not UNSET),
     )
 
 
@@ -136,24 +139,34 @@ def lock(tx: Transaction, session_id: str) -> Session:
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
-    return _visible(tx.fetch_one("lock_session", Session, session_id=session_id))
+    return _visible(tx, tx.fetch_one("lock_session", Session, session_id=session_id))
+
+
+def lock_owner(tx: Transaction, user_id: str) -> User:
+    """Return a user who is to own a session, locked against deletion.
+
+    Raises:
+        NotFound: there is no such user. Gone: the user is being deleted.
+    """
+    try:
+        return users.lock_shared(tx, user_id)
+    except NotFound as error:
+        raise NotFound(f"There is no user with the user_id {user_id!r}.", "user_id") from error
 
 
 def check_owner(current: str | None, owner: User) -> None:
     """Reject an owner of a session that has another one.
 
     Raises:
-        Conflict: it has another owner.
+        NotFound: it has another owner, whose sessions do not exist for this one.
     """
     if current not in {None, owner.user_id}:
-        raise Conflict("The session belongs to another user; its owner cannot change.", "user_id")
+        raise not_of_user()
 
 
-def _lock_owner(tx: Transaction, user_id: str) -> User:
-    try:
-        return users.lock_shared(tx, user_id)
-    except NotFound as error:
-        raise NotFound(f"There is no user with the user_id {user_id!r}.", "user_id") from error
+def not_of_user() -> NotFound:
+    """Return the error about a session that is missing or another user's: it does not say which."""
+    return NotFound("This user has no session with this session_id.")
 
 
 def _find(tx: Transaction, session_id: str) -> Session | None:
@@ -175,12 +188,12 @@ def _set(tx: Transaction, session: Session, *, owner: User | None = None, **fiel
         now_at=tx.now,
         **(current | fields),
     )
-    return _visible(updated)
+    return _visible(tx, updated)
 
 
-def _visible(session: Session | None) -> Session:
+def _visible(tx: Transaction, session: Session | None) -> Session:
     if session is None:
-        raise NotFound("There is no session with this session_id.")
+        raise not_of_user() if tx.scope.user_id else NotFound(_UNKNOWN)
     if session.state == State.DELETING:
         raise _being_deleted()
     return session

@@ -1,8 +1,12 @@
 """Tombstones: for a while, a deleted id cannot be recreated implicitly.
 
-A thread of an application may still append messages after its user was deleted. Without a tombstone
-that would create the session again, without an owner, with the user's words. Only implicit creation
-is rejected: creating a user or a session explicitly removes the tombstone of its id.
+A thread of an application may still append messages after its user, or its session, was deleted:
+the answer of a model arrives late. Without a tombstone that would create the session again, with
+the words of the deleted one. Only implicit creation is rejected: creating a user or a session
+explicitly removes the tombstones of its id.
+
+A session that was deleted by itself has a tombstone of its own kind, because clients of Zep create
+sessions by appending to them, also to one that they have just deleted.
 """
 
 from typing import Literal, NamedTuple
@@ -10,9 +14,12 @@ from typing import Literal, NamedTuple
 from userkeep.domain.errors import Gone
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
+from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant, to_datetime
 
-Kind = Literal["user", "session"]
+Kind = Literal["user", "session", "session alone"]
+"""What was deleted: a user, a session with its user, or a session by itself."""
+
+_NOUNS: dict[Kind, str] = {"user": "user", "session": "session", "session alone": "session"}
 _BATCH = 500
 
 
@@ -25,7 +32,7 @@ def add(tx: Transaction, kind: Kind, id_: str) -> None:
     """Add a tombstone for a deleted id, which expires as the rules say."""
     tx.defer(
         "add_tombstone",
-        subject=kind,
+        subject=_NOUNS[kind],
         id_hash=_hash(tx.scope, kind, id_),
         expires_at=Instant(tx.now + tx.scope.rules.tombstone_ttl_us),
     )
@@ -35,20 +42,27 @@ def check(tx: Transaction, kind: Kind, id_: str) -> None:
     """Reject the implicit creation of a deleted id.
 
     Raises:
-        Gone: the id has a tombstone.
+        Gone: the id has a tombstone; the error says until when, and what removes it.
     """
-    id_hash = _hash(tx.scope, kind, id_)
-    expires_at = tx.fetch_one("tombstone_expiry", int, subject=kind, id_hash=id_hash)
+    noun, id_hash = _NOUNS[kind], _hash(tx.scope, kind, id_)
+    expires_at = tx.fetch_one("tombstone_expiry", int, subject=noun, id_hash=id_hash)
     if expires_at is not None and expires_at > tx.now:
+        end = to_datetime(Instant(expires_at)).strftime("%Y-%m-%d %H:%M:%S")
         raise Gone(
-            f"This {kind} was deleted, and an append does not recreate it. "
-            f"To use the same id again, create the {kind} explicitly."
+            f"This {noun} was deleted. Until {end} UTC, an append does not create it again. To use "
+            f"the same id before that, create the {noun}: POST /v1/{noun}s, {noun}.add in the SDK."
         )
 
 
 def remove(tx: Transaction, kind: Kind, id_: str) -> None:
     """Remove the tombstone of an id that is created explicitly."""
-    tx.defer("remove_tombstone", subject=kind, id_hash=_hash(tx.scope, kind, id_))
+    tx.defer("remove_tombstone", subject=_NOUNS[kind], id_hash=_hash(tx.scope, kind, id_))
+
+
+def remove_session(tx: Transaction, session_id: str) -> None:
+    """Remove the tombstones of a session that is created explicitly."""
+    remove(tx, "session", session_id)
+    remove(tx, "session alone", session_id)
 
 
 def delete_expired(tx: Transaction) -> bool:

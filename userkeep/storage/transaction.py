@@ -130,6 +130,14 @@ class BaseTransaction(ABC):
         if self._scope is not None and self._scope.project_id != scope.project_id:
             raise LookupError("This transaction is bound to another project.")
 
+    def _add_scope(self, values: dict[str, Any]) -> None:
+        """Give the values of a query what it must obey: the project, and the user, if only one."""
+        scope = self._scope
+        if scope is not None:
+            values["project_id"] = scope.project_id
+            if scope.user_id is not None:
+                values["scope_user_id"] = scope.user_id
+
     def _in_project(self, rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         """Give rows of values the project that this transaction is bound to."""
         if self._scope is None:

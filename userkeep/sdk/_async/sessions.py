@@ -74,13 +74,18 @@ class AsyncSessionClient:
         session: Session = await self._transport.send(call)
         return session
 
-    async def get(self, session_id: str) -> Session:
+    async def get(self, session_id: str, *, user_id: str | None = None) -> Session:
         """Return a session.
+
+        Args:
+            session_id: the session.
+            user_id: only if the session belongs to this user; another's is not found.
 
         Raises:
             NotFound: the session does not exist.
         """
-        call = make_call("sessions.get", {"session_id": session_id})
+        ids = {"session_id": session_id}
+        call = make_call("sessions.get", ids, query={"user_id": user_id})
         session: Session = await self._transport.send(call)
         return session
 
@@ -112,14 +117,13 @@ class AsyncSessionClient:
 
         Args:
             session_id: the session.
-            user_id: the owner.
+            user_id: the owner. It is set if the session has none; another's session is not found.
             metadata: merged into the existing metadata. A value of None removes its key, and None
                 removes all metadata.
             if_revision: update the session only if this is its `revision`.
 
         Raises:
-            NotFound: the session or the user does not exist.
-            Conflict: the session has another owner.
+            NotFound: the session or the user does not exist, or the session has another owner.
             RevisionMismatch: the session has another revision.
             InvalidField: a field is invalid.
             Gone: the session or its user is being deleted.
@@ -131,11 +135,18 @@ class AsyncSessionClient:
         session: Session = await self._transport.send(call)
         return session
 
-    async def end(self, session_id: str, *, idempotency_key: str | None = None) -> Session:
+    async def end(
+        self,
+        session_id: str,
+        *,
+        user_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Session:
         """End a session: no message can be appended afterwards. Ending it again has no effect.
 
         Args:
             session_id: the session.
+            user_id: only if the session belongs to this user; another's is not found.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
 
@@ -144,18 +155,33 @@ class AsyncSessionClient:
             Gone: the session is being deleted.
         """
         ids = {"session_id": session_id}
-        call = make_call("sessions.end", ids, idempotency_key=idempotency_key)
+        query = {"user_id": user_id}
+        call = make_call("sessions.end", ids, query=query, idempotency_key=idempotency_key)
         session: Session = await self._transport.send(call)
         return session
 
-    async def delete(self, session_id: str, *, purge: Literal["now"] | None = None) -> Erasure:
+    async def delete(
+        self,
+        session_id: str,
+        *,
+        user_id: str | None = None,
+        purge: Literal["now"] | None = None,
+    ) -> Erasure:
         """Delete a session with all its messages, as `client.user.delete` deletes a user.
+
+        For 24 hours, an append with a `user_id` does not create a session of this id again.
+
+        Args:
+            session_id: the session.
+            user_id: only if the session belongs to this user; another's is not found.
+            purge: "now" also purges the files, as in `client.user.delete`.
 
         Raises:
             NotFound: the session does not exist.
             Gone: its user is being deleted.
         """
-        call = make_call("sessions.delete", {"session_id": session_id}, query={"purge": purge})
+        query = {"user_id": user_id, "purge": purge}
+        call = make_call("sessions.delete", {"session_id": session_id}, query=query)
         erasure: Erasure = await self._transport.send(call)
         return erasure
 

@@ -31,6 +31,7 @@ class MessageClient:
         messages: NewMessage | Sequence[NewMessage],
         *,
         user_id: str | None = None,
+        create: bool = True,
         idempotency_key: str | None = None,
     ) -> list[Message]:
         """Append messages to a session, all or none.
@@ -40,6 +41,8 @@ class MessageClient:
             messages: one message, or up to 1,000. `add_bulk` appends any number.
             user_id: the owner of the session. A session that does not exist is created for this
                 user, and so is the user. Without it, the session must exist.
+            create: False never creates the session or the user, such as for the answer of a model
+                that arrives after the session was deleted.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
 
@@ -47,18 +50,24 @@ class MessageClient:
             The messages with their `seq` and `uuid`, in the same order.
 
         Raises:
-            NotFound: the session does not exist, and no `user_id` was given.
-            Conflict: the session has ended, or has another owner.
+            NotFound: the session does not exist and is not created, or has another owner.
+            Conflict: the session has ended.
             AlreadyExists: a message with the same `uuid` exists.
             InvalidField: a field is invalid, such as `messages[3].content`.
-            Gone: the session or its user is being deleted, or was deleted recently.
+            Gone: the session or its user is being deleted, or was deleted in the last 24 hours. Add
+                the session, or the user, to use its id again.
         """
         several = [messages] if isinstance(messages, NewMessage) else messages
-        body = encode_messages(several, user_id)
+        body = encode_messages(several, user_id, create=create)
         return self._append(session_id, body, idempotency_key)
 
     def add_bulk(
-        self, session_id: str, messages: Iterable[NewMessage], *, user_id: str | None = None
+        self,
+        session_id: str,
+        messages: Iterable[NewMessage],
+        *,
+        user_id: str | None = None,
+        create: bool = True,
     ) -> int:
         """Append any number of messages, in batches. Each batch is appended as a whole.
 
@@ -73,7 +82,7 @@ class MessageClient:
         """
         count = 0
         try:
-            for size, body in encode_batches(messages, user_id):
+            for size, body in encode_batches(messages, user_id, create=create):
                 self._append(session_id, body)
                 count += size
         except Exception as error:
@@ -89,13 +98,19 @@ class MessageClient:
         appended: list[Message] = (self._transport.send(call)).messages
         return appended
 
-    def get(self, session_id: str, uuid: str) -> Message:
+    def get(self, session_id: str, uuid: str, *, user_id: str | None = None) -> Message:
         """Return a message.
+
+        Args:
+            session_id: the session.
+            uuid: the message.
+            user_id: only if the session belongs to this user; another's is not found.
 
         Raises:
             NotFound: the message or the session does not exist.
         """
-        call = make_call("messages.get", {"session_id": session_id, "uuid": uuid})
+        ids = {"session_id": session_id, "uuid": uuid}
+        call = make_call("messages.get", ids, query={"user_id": user_id})
         message: Message = self._transport.send(call)
         return message
 
@@ -107,8 +122,12 @@ class MessageClient:
         role: str | UnsetType = UNSET,
         content: str | UnsetType = UNSET,
         metadata: dict[str, Any] | None | UnsetType = UNSET,
+        user_id: str | None = None,
     ) -> Message:
         """Update a message: absent fields stay, metadata is merged (RFC 7396).
+
+        Args:
+            user_id: only if the session belongs to this user; another's is not found.
 
         Raises:
             NotFound: the message does not exist.
@@ -117,15 +136,22 @@ class MessageClient:
         """
         ids = {"session_id": session_id, "uuid": uuid}
         body = encode_fields(role=role, content=content, metadata=metadata)
-        message: Message = self._transport.send(make_call("messages.update", ids, body=body))
+        call = make_call("messages.update", ids, query={"user_id": user_id}, body=body)
+        message: Message = self._transport.send(call)
         return message
 
     def delete(
-        self, session_id: str, uuid: str, *, purge: Literal["now"] | None = None
+        self,
+        session_id: str,
+        uuid: str,
+        *,
+        user_id: str | None = None,
+        purge: Literal["now"] | None = None,
     ) -> Erasure:
         """Delete a message. The `seq` of other messages does not change.
 
         Args:
+            user_id: only if the session belongs to this user; another's is not found.
             purge: "now" also purges the files, as in `client.user.delete`.
 
         Raises:
@@ -133,7 +159,7 @@ class MessageClient:
             Gone: the session is being deleted.
         """
         ids = {"session_id": session_id, "uuid": uuid}
-        call = make_call("messages.delete", ids, query={"purge": purge})
+        call = make_call("messages.delete", ids, query={"user_id": user_id, "purge": purge})
         erasure: Erasure = self._transport.send(call)
         return erasure
 
@@ -144,6 +170,7 @@ class MessageClient:
         cursor: str | int | None = None,
         *,
         order: Order = "created",
+        user_id: str | None = None,
         filter: dict[str, Any] | None = None,
     ) -> Page[Message]:
         """Return one page of the messages of a session.
@@ -153,6 +180,7 @@ class MessageClient:
             limit: the maximum number of items, from 1 to 1,000.
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
+            user_id: only if the session belongs to this user; another's is not found.
             filter: a filter on metadata, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
 
@@ -161,7 +189,13 @@ class MessageClient:
             BadRequest: the cursor is invalid, or belongs to another list.
             InvalidField: an argument is invalid.
         """
-        query = {"limit": limit, "cursor": cursor, "order": order, "filter": filter}
+        query = {
+            "limit": limit,
+            "cursor": cursor,
+            "order": order,
+            "user_id": user_id,
+            "filter": filter,
+        }
         return read_page(self._transport, "messages.list", {"session_id": session_id}, query)
 
     def list_chunked(
@@ -170,10 +204,11 @@ class MessageClient:
         chunk_size: int = 100,
         *,
         order: Order = "created",
+        user_id: str | None = None,
         filter: dict[str, Any] | None = None,
     ) -> Iterator[Page[Message]]:
         """Iterate over all messages of a session, by page. The arguments are those of `list`."""
-        query = {"limit": chunk_size, "order": order, "filter": filter}
+        query = {"limit": chunk_size, "order": order, "user_id": user_id, "filter": filter}
         return Pages(self._transport, "messages.list", {"session_id": session_id}, query)
 
     def list_all(
@@ -181,10 +216,14 @@ class MessageClient:
         session_id: str,
         *,
         order: Order = "created",
+        user_id: str | None = None,
         filter: dict[str, Any] | None = None,
     ) -> Iterator[Message]:
         """Iterate over all messages of a session. The arguments are those of `list`."""
-        return Items(self.list_chunked(session_id, _CHUNK_SIZE, order=order, filter=filter))
+        pages = self.list_chunked(
+            session_id, _CHUNK_SIZE, order=order, user_id=user_id, filter=filter
+        )
+        return Items(pages)
 
 
 class MemoryClient:
@@ -193,17 +232,21 @@ class MemoryClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def get(self, session_id: str, *, last: int | None = None) -> Memory:
+    def get(
+        self, session_id: str, *, last: int | None = None, user_id: str | None = None
+    ) -> Memory:
         """Return the newest messages of a session, oldest first.
 
         Args:
             session_id: the session.
             last: the number of messages, from 1 to 1,000. The default is the setting
                 `memory_window` of the instance (12).
+            user_id: only if the session belongs to this user; another's is not found.
 
         Raises:
             NotFound: the session does not exist.
         """
-        call = make_call("memory.get", {"session_id": session_id}, query={"last": last})
+        query = {"last": last, "user_id": user_id}
+        call = make_call("memory.get", {"session_id": session_id}, query=query)
         memory: Memory = self._transport.send(call)
         return memory

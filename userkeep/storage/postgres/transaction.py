@@ -107,8 +107,7 @@ class PostgresTransaction(BaseTransaction):
 
     def _resolve(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         """Return the statement of a query for these values, and all values that it needs."""
-        if self._scope is not None:
-            values["project_id"] = self._scope.project_id
+        self._add_scope(values)
         text = self._queries[query].text(values)
         if values.get("filter") is None:
             return statement(text), values

@@ -23,13 +23,15 @@ RETURNING {session_columns};
 -- name: get_session
 SELECT {session_columns}
 FROM sessions
-WHERE project_id = :project_id AND session_id = :session_id;
+WHERE project_id = :project_id AND session_id = :session_id
+    /*? scope_user_id: AND user_id = :scope_user_id */;
 
 -- name: lock_session
 -- No other transaction can change, append to or delete the session until this one ends.
 SELECT {session_columns}
 FROM sessions
 WHERE project_id = :project_id AND session_id = :session_id
+    /*? scope_user_id: AND user_id = :scope_user_id */
 {for_update};
 
 -- name: set_session
@@ -49,6 +51,7 @@ SET last_seq = last_seq + :count, message_count = message_count + :count,
     total_length = total_length + :length, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id
     AND state <> 'deleting' AND ended_at IS NULL
+    /*? scope_user_id: AND user_id = :scope_user_id */
 RETURNING last_seq, user_id, {search_scope};
 
 -- name: set_session_owner
@@ -64,6 +67,7 @@ WHERE project_id = :project_id AND state = 'active'
     /*? after: AND number > :after */
     /*? before: AND number < :before */
     /*? user_id: AND user_id = :user_id */
+    /*? scope_user_id: AND user_id = :scope_user_id */
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
     /*? filter: AND {filter} */

@@ -119,8 +119,7 @@ class SqliteTransaction(BaseTransaction):
         return self._execute(query, values)
 
     def _execute(self, query: str, values: dict[str, Any]) -> apsw.Cursor:
-        if self._scope is not None:
-            values["project_id"] = self._scope.project_id
+        self._add_scope(values)
         text = self._queries[query].text(values)
         if values.get("filter") is None:
             return self._cursor.execute(text, values)

@@ -78,7 +78,7 @@ class Memory(Resource):
             messages.append,
             await self.session_id(request),
             new=new,
-            may_create_session=True,
+            may_create=True,
             is_bounded=len(new) <= MAX_BOUNDED and _length(new) <= INLINE_BYTES,
         )
         return text_response("OK")

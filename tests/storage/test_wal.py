@@ -22,9 +22,19 @@ TEXT = "x" * 50_000
 
 
 def write_for(
-    engine: SqliteEngine, path: Path, seconds: float, *, readers: int, steps: int
+    engine: SqliteEngine,
+    path: Path,
+    seconds: float,
+    *,
+    readers: int,
+    steps: int,
+    searches: list[float],
 ) -> tuple[int, list[int]]:
-    """Write with eight clients; return how much was written, and the sizes of the WAL."""
+    """Write with eight clients; return how much was written, and the sizes of the WAL.
+
+    Args:
+        searches: gets how long each search took, in seconds.
+    """
 
     async def write(ends: float) -> int:
         written = 0
@@ -36,7 +46,9 @@ def write_for(
 
     async def read(ends: float) -> int:
         while monotonic() < ends:
+            began = monotonic()
             await engine.read_async(search, is_bounded=False)
+            searches.append(monotonic() - began)
             await engine.read_async(lambda tx: tx.fetch_one("count_notes", int))
         return 0
 
@@ -56,13 +68,16 @@ def write_for(
 def test_the_wal_stays_bounded_during_writes_and_searches(
     open_engine: OpenEngine, path: Path, steps: int
 ) -> None:
-    # The WAL is truncated once a second at most: it may have the limit plus the writes of a second.
+    # The WAL is truncated once a second at most, while no search runs: it may have the limit plus the
+    # writes of a second and of some searches, which are short unless the machine is busy.
     engine = open_engine(wal_limit_bytes=8 * MIB)
     engine.write(create_table)
-    written, sizes = write_for(engine, path, 6, readers=4, steps=steps)
+    searches: list[float] = []
+    written, sizes = write_for(engine, path, 6, readers=4, steps=steps, searches=searches)
     print(f"{written / MIB:.0f} MiB written, WAL at most {max(sizes) / MIB:.1f} MiB")
-    assert max(sizes) < 8 * MIB + 2.5 * written / 6
-    assert max(sizes) < 0.8 * written
+    print(f"longest search {max(searches):.2f} s")
+    assert max(sizes) < 8 * MIB + (2 + 4 * max(searches)) * written / 6
+    assert max(sizes) < 0.8 * written or max(searches) > 0.5
 
 
 def test_single_writes_keep_the_wal_short(engine: SqliteEngine, path: Path) -> None:

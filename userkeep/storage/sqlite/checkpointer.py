@@ -10,7 +10,7 @@ from userkeep.storage.sqlite.readers import ReaderGate
 CHECKPOINT_PAGES = 1_000
 CHECKPOINT_PAGES_UNDER_LOAD = 1_500
 TRUNCATE_RETRY_S = 0.1
-_HOLD_S = 0.3
+_HOLD_RATIO = 0.3
 _RETRY_WITHOUT_HOLDING_S = 1.0
 _FIRST_PAUSE_S = 1.0
 _LAST_PAUSE_S = 60.0
@@ -84,11 +84,12 @@ class Checkpointer:
         # threads begin no read until the running ones have ended.
         if not self._gate.is_closed and now >= self._hold_not_before:
             self._gate.close()
-            self._gate_opens_at = now + _HOLD_S
+            self._gate_opens_at = now + _HOLD_RATIO * self._pause_s
 
     def _release_readers(self, now: float) -> None:
         # Something else is in the way: a long read, another program, a full disk. Reads must not
-        # wait for it; they are held back again after pauses that grow while it lasts.
+        # wait for it; they are held back again after pauses that grow while it lasts, and as they
+        # do for longer, since on a busy machine each running read may take seconds.
         self._gate.open()
         self._hold_not_before = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LAST_PAUSE_S)

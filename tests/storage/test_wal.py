@@ -68,8 +68,8 @@ def write_for(
 def test_the_wal_stays_bounded_during_writes_and_searches(
     open_engine: OpenEngine, path: Path, steps: int
 ) -> None:
-    # The WAL is truncated once a second at most, while no search runs: it may have the limit plus the
-    # writes of a second and of some searches, which are short unless the machine is busy.
+    # The WAL is truncated once a second at most, while no search runs: it may have the limit plus
+    # the writes of a second and of some searches, which are short unless the machine is busy.
     engine = open_engine(wal_limit_bytes=8 * MIB)
     engine.write(create_table)
     searches: list[float] = []

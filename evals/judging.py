@@ -12,7 +12,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from userkeep import NewMessage, Userkeep
-from userkeep.domain.message import RoleType
+from userkeep.domain.message import Role
 
 LIMIT = 20
 """How many messages each search returns: the most that a metric looks at."""
@@ -28,8 +28,8 @@ class Turn(NamedTuple):
     """A message; questions refer to it by its key."""
 
     key: str
-    role: str
-    role_type: RoleType
+    name: str
+    role: Role
     content: str
 
 
@@ -131,7 +131,7 @@ def _messages(turns: Sequence[Turn], began_at: datetime) -> Iterator[NewMessage]
     for place, turn in enumerate(turns):
         yield NewMessage(
             role=turn.role,
-            role_type=turn.role_type,
+            name=turn.name,
             content=turn.content,
             created_at=began_at + place * _APART,
         )

@@ -11,4 +11,6 @@ _ANALYZER = Analyzer(LANGUAGES["english"])
 
 def prepared(*contents: str) -> list[PreparedMessage]:
     """Return messages with these contents."""
-    return messages.prepare(_ANALYZER, [NewMessage(content=content) for content in contents])
+    return messages.prepare(
+        _ANALYZER, [NewMessage(role="user", content=content) for content in contents]
+    )

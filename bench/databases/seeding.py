@@ -118,7 +118,6 @@ _MESSAGES = {
     "messages": [
         {
             "role": "assistant" if place % 2 else "user",
-            "role_type": "assistant" if place % 2 else "user",
             "content": _WORDS[place : place + _LETTERS],
             "metadata": {"lang": "en"},
             "token_count": 75,

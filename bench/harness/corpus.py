@@ -239,10 +239,8 @@ def _messages(session: int, corpus: Corpus) -> Iterator[NewMessage]:
 
 
 def _body(number: int) -> dict[str, Any]:
-    role = "assistant" if number % 2 else "user"
     return {
-        "role": role,
-        "role_type": role,
+        "role": "assistant" if number % 2 else "user",
         "content": _text(number),
         "metadata": _metadata(number),
     }

@@ -40,8 +40,8 @@ _SIZE = Size(users=10_000, sessions=200)
 _ROUNDS = 7
 _STARTS = 15
 _MESSAGE: dict[str, Any] = {
-    "role": "Jane",
-    "role_type": "user",
+    "role": "user",
+    "name": "Jane",
     "content": "I wear size 9 shoes, and I like them red. ",
 }
 

@@ -28,9 +28,7 @@ class Row(NamedTuple):
     beside_zep: tuple[int, int] | None = None
 
 
-_append = partial(
-    requests.appends, "/v1/sessions/{}/messages", {"role": "user", "role_type": "user"}
-)
+_append = partial(requests.appends, "/v1/sessions/{}/messages", {"role": "user"})
 _zep_append = partial(requests.appends, "/api/v1/sessions/{}/memory", {"role": "user"})
 
 APPEND = _append(1)

@@ -11,7 +11,7 @@ from bench.stalls.texts import MIB, random_text, random_words
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 
-_PLACES = {"user_id": "u", "session_id": "s", "uuid": "x", "id": "x"}
+_PLACES = {"user_id": "u", "session_id": "s", "id": "x"}
 _LARGE = (
     ("search: needle", inputs.thousand_long),
     ("large pages", inputs.hundred_mib),
@@ -38,7 +38,7 @@ def _text(random: Random) -> Hostile:
     text = make(random, size_bytes)
 
     def body() -> Any:
-        return {"messages": [{"content": text}] * number}
+        return {"messages": [{"role": "user", "content": text}] * number}
 
     name = f"POST {path}, {number} x {size_bytes >> 10} KiB"
     return Hostile(name, request("POST", path, body), inputs.nothing)

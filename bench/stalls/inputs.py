@@ -80,7 +80,9 @@ def appended(size_bytes: int, number: int, content: Callable[[int], str], at_a_t
         most = max(int(number * scale), 1)
         for start in range(0, most, at_a_time):
             places = range(start, min(start + at_a_time, most))
-            messages = [{"content": content(place)[:size_bytes]} for place in places]
+            messages = [
+                {"role": "user", "content": content(place)[:size_bytes]} for place in places
+            ]
             target.call("POST", _MESSAGES, {"messages": messages})
 
     return setup
@@ -155,13 +157,16 @@ def zeros() -> bytes:
 
 
 def append_of(number: int, size_bytes: int, make: Callable[[int], str]) -> Callable[[], Any]:
-    return lambda: {"messages": [{"content": make(size_bytes)}] * number}
+    return lambda: {"messages": [{"role": "user", "content": make(size_bytes)}] * number}
 
 
 def _as_many_as_fit(text: str) -> Callable[[], Any]:
     """Return a body of messages with the same content, as large as a body may be."""
-    size_bytes = len(encoded({"content": text})) + 1
-    return lambda: {"messages": [{"content": text}] * ((BODY_BYTES - _SPARE_BYTES) // size_bytes)}
+    size_bytes = len(encoded({"role": "user", "content": text})) + 1
+    return lambda: {
+        "messages": [{"role": "user", "content": text}]
+        * ((BODY_BYTES - _SPARE_BYTES) // size_bytes)
+    }
 
 
 def zep_filter(groups: str, unit: str) -> Callable[[], bytes]:
@@ -324,7 +329,7 @@ def _bodies() -> Iterator[Hostile]:
     yield Hostile("body: zeros, Zep", request("PATCH", "/api/v1/user/u", _zep_zeros), nothing)
 
 
-_data_of_zeros = filled('{"messages":[{"content":"x","data":[', "0,", "]}]}")
+_data_of_zeros = filled('{"messages":[{"role": "user", "content":"x","data":[', "0,", "]}]}")
 _zep_zeros = filled('{"user_id":"u","metadata":{"a":[', "0,", "]}}")
 
 

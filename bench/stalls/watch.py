@@ -40,7 +40,9 @@ class Asked(NamedTuple):
 HEALTH, APPEND, READ, SEARCH = "healthz", "append", "read", "search"
 ASKED: Mapping[str, Asked] = {
     HEALTH: Asked("GET", "/healthz", is_new=True),
-    APPEND: Asked("POST", _MESSAGES, json.dumps({"messages": [{"content": "A short one."}]})),
+    APPEND: Asked(
+        "POST", _MESSAGES, json.dumps({"messages": [{"role": "user", "content": "A short one."}]})
+    ),
     READ: Asked("GET", f"/v1/users/{USER}"),
     SEARCH: Asked(
         "POST", "/v1/search", json.dumps({"session_id": SESSION, "query": "short"}), pause_s=0.2

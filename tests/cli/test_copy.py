@@ -91,10 +91,18 @@ def fill_awkwardly(instance: Instance, way: Way) -> None:
     way.request("POST", "/v1/sessions", json={"session_id": "Z", "metadata": None})
     way.request("POST", "/v1/sessions", json={"session_id": "a", "metadata": {}})
     way.request("POST", "/v1/sessions/{}/end", "a")
-    append(way, LONG_ID, {"content": "é" * (MIB // 2), "data": '{ "b":1e2, "a" : "\\u00e9" }'})
-    append(way, LONG_ID, {"content": "\t\\N\n\r\\.\x01 😀", "role": "ai", "metadata": metadata})
-    append(way, "Z", {"content": "", "created_at": "0001-01-01T00:00:00.000001Z"})
-    append(way, "Z", {"content": "b", "created_at": "9999-12-31T23:59:59.999999Z"})
+    append(
+        way,
+        LONG_ID,
+        {"role": "user", "content": "é" * (MIB // 2), "data": '{ "b":1e2, "a" : "\\u00e9" }'},
+    )
+    append(
+        way,
+        LONG_ID,
+        {"content": "\t\\N\n\r\\.\x01 😀", "role": "ai", "name": "Ada", "metadata": metadata},
+    )
+    append(way, "Z", {"content": "", "data": [], "created_at": "0001-01-01T00:00:00.000001Z"})
+    append(way, "Z", {"role": "user", "content": "b", "created_at": "9999-12-31T23:59:59.999999Z"})
     once = {"Idempotency-Key": "once"}
     user = {"user_id": "made once", "metadata": {"n": 1.50}}
     assert way.request("POST", "/v1/users", json=user, headers=once).status == 201
@@ -102,7 +110,7 @@ def fill_awkwardly(instance: Instance, way: Way) -> None:
 
 
 def append(way: Way, session_id: str, message: dict[str, Any]) -> None:
-    body = {"messages": [{"role": "user", "role_type": "user", **message}]}
+    body = {"messages": [{"role": "user", **message}]}
     reply = way.request("POST", "/v1/sessions/{}/messages", session_id, json=body)
     assert reply.status == 201, reply.json
 
@@ -113,7 +121,7 @@ def delete_some(instance: Instance, way: Way) -> None:
         way.request("POST", "/v1/users", json={"user_id": name})
         way.request("POST", "/v1/sessions", json={"session_id": f"of {name}", "user_id": name})
     [_, message] = way.request("GET", "/v1/sessions/{}/messages", "Z").json["items"]
-    way.request("DELETE", "/v1/sessions/{}/messages/{}", "Z", message["uuid"])
+    way.request("DELETE", "/v1/sessions/{}/messages/{}", "Z", message["id"])
     deleted = way.request("DELETE", "/v1/users/{}", "deleted").json
     assert way.request("POST", "/v1/erasures/{}/verify", deleted["id"], json={}).status == 200
     way.request("POST", "/v1/users", json={"user_id": "newest"})
@@ -130,7 +138,7 @@ def fill_much(way: Way) -> None:
         body = {
             "user_id": f"user {number}",
             "messages": [
-                {"role": "user", "role_type": "user", "content": f"{number} {index} " + "x" * 500}
+                {"role": "user", "content": f"{number} {index} " + "x" * 500}
                 for index in range(1_000)
             ],
         }

@@ -92,18 +92,18 @@ def test_objects_are_added_shown_listed_updated_and_deleted_as_in_the_schemas(ru
 
     opened = printed_json(run("sessions", "add", "chat-1", "--user-id", "jane", "--json"), Session)
     assert opened["user_id"] == "jane"
-    words = ("messages", "add", "chat-1", "-", "--role", "Jane", "--role-type", "user", "--json")
+    words = ("messages", "add", "chat-1", "-", "--name", "Jane", "--json")
     message = printed_json(run(*words, given="In blue?\nOr green?\n"), Message)
     assert message["content"] == "In blue?\nOr green?"
-    assert (message["role"], message["role_type"]) == ("Jane", "user")
+    assert (message["name"], message["role"]) == ("Jane", "user")
     memory = printed_json(run("memory", "show", "chat-1", "--last", "3", "--json"), Memory)
     assert memory == {"messages": [message], "summary": None, "facts": []}
     page = printed_json(run("messages", "list", "chat-1", "--json"), Page[Message])
     assert page == {"items": [message], "next": None}
     printed_json(run("messages", "add", "chat-1", "In no colour.", "--json"), Message)
     newest = printed_json(run("memory", "show", "chat-1", "--last", "1", "--json"), Memory)
-    uuid = newest["messages"][0]["uuid"]
-    delete = ("messages", "delete", "chat-1", uuid, "--yes", "--purge", "now", "--json")
+    id_ = newest["messages"][0]["id"]
+    delete = ("messages", "delete", "chat-1", id_, "--yes", "--purge", "now", "--json")
     erasure = printed_json(run(*delete), Erasure)
     assert (erasure["subject"], erasure["state"]) == ("message", "purged")
     assert "no message" in rejected(run(*delete), 4)
@@ -164,6 +164,19 @@ def test_messages_are_filtered(here: Run) -> None:
     about_shoes = '{"field": "metadata.topic", "op": "in", "value": ["shoes", "boots"]}'
     shown = here("messages", "list", "chat", "--filter", about_shoes, "--json").stdout
     assert [each["content"] for each in json.loads(shown)["items"]] == ["Shoes?"]
+
+    def listed(*words: str) -> list[int]:
+        shown = here("messages", "list", "chat", *words, "--json").stdout
+        return [each["seq"] for each in json.loads(shown)["items"]]
+
+    here("messages", "add", "chat", "In blue?", "--role", "ai", "--name", "Ada")
+    assert listed("--after-seq", "1") == [2, 3]
+    assert listed("--before-seq", "3", "--order=-created", "--limit", "1") == [2]
+    assert listed("--role", "assistant") == [3]
+    assert listed("--created-before", "2020-01-01") == []
+    table = here("messages", "list", "chat").stdout
+    assert re.search(r"3 +assistant +Ada +In blue\?", table)
+    assert "name" not in here("messages", "list", "chat", "--before-seq", "3").stdout
     unknown = '{"field": "metadata.topic", "op": "is", "value": 1}'
     assert "filter.op" in rejected(here("messages", "list", "chat", "--filter", unknown), 1)
 

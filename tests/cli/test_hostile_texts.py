@@ -42,7 +42,11 @@ def folder(tmp_path: Path) -> Path:
         )
         client.session.add(session_id="chat\u202e", user_id="jane\u202e", metadata={"a": HOSTILE})
         message = NewMessage(
-            content=f"shoes {HOSTILE}", role=HOSTILE, metadata={"a": HOSTILE}, data=[HOSTILE]
+            role="user",
+            content=f"shoes {HOSTILE}",
+            name=HOSTILE,
+            metadata={"a": HOSTILE},
+            data=[HOSTILE],
         )
         client.message.add("chat\u202e", [message])
     return tmp_path

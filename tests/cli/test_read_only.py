@@ -39,7 +39,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = f"{tmp_path}/m.db" if request.param == "file" else postgres_server().new_database()
     with ExitStack() as stack:
         client = stack.enter_context(Userkeep.open(url, **SETTINGS))
-        client.message.add("chat-1", NewMessage(content="Which shoes?"), user_id="jane")
+        client.message.add(
+            "chat-1", NewMessage(role="user", content="Which shoes?"), user_id="jane"
+        )
         yield url
 
 
@@ -83,7 +85,9 @@ def test_nothing_in_the_folder_of_an_unused_file_changes(
 ) -> None:
     (tmp_path / "data").mkdir()
     with Userkeep.open(tmp_path / "data" / "m.db") as client:
-        client.message.add("chat-1", NewMessage(content="Which shoes?"), user_id="jane")
+        client.message.add(
+            "chat-1", NewMessage(role="user", content="Which shoes?"), user_id="jane"
+        )
     before = files_in(tmp_path / "data")
     url = f"sqlite:///{tmp_path}/data/m.db"
     assert userkeep(*words, "--database", url, folder=tmp_path).returncode == 0

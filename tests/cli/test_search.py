@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,16 @@ TEXT = "The blue ones fit!\nCould I get the same shoe for hiking?"
 def fill(client: Userkeep) -> None:
     """Add two users and three sessions."""
     talk = [
-        NewMessage(content="I run. " * 60, role="Jane", role_type="user"),
-        NewMessage(content="Which shoes do you wear?", role="shop", role_type="assistant"),
+        NewMessage(role="user", content="I run. " * 60, name="Jane"),
+        NewMessage(role="assistant", content="Which shoes do you wear?", name="shop"),
     ]
-    old = {"created_at": "2020-05-05T00:00:00Z"}
-    client.message.add("chat-1", [*talk, NewMessage(content="Size 9.", **old)], user_id="jane")  # type: ignore[arg-type]
-    said_last = NewMessage(content=TEXT, role="Jane", role_type="user")
+    old = NewMessage(role="norole", content="Size 9.", created_at=datetime(2020, 5, 5, tzinfo=UTC))
+    client.message.add("chat-1", [*talk, old], user_id="jane")
+    said_last = NewMessage(role="user", content=TEXT, name="Jane")
     client.message.add("chat-2", said_last, user_id="jane")
-    nasty = NewMessage(content="red \x1b[31m boots\x07 \u202e 靴 \tend", role="\x1b]0;\x9bx")
+    nasty = NewMessage(
+        role="user", content="red \x1b[31m boots\x07 \u202e 靴 \tend", name="\x1b]0;\x9bx"
+    )
     client.message.add("chat \u202e3", nasty, user_id="tom")
 
 
@@ -79,8 +82,8 @@ def test_every_option_narrows_the_hits(run: Run) -> None:
     assert found("--user-id", "jane", "--after", "2020-05-06T00:00:00Z", "--limit", "1") == [
         "chat-2 #1"
     ]
-    assert found("shoes", "--user-id", "jane", "--role-type", "assistant") == ["chat-1 #2"]
-    both = ("--role-type", "assistant", "--role-type", "user")
+    assert found("shoes", "--user-id", "jane", "--role", "assistant") == ["chat-1 #2"]
+    both = ("--role", "assistant", "--role", "user")
     assert set(found("shoes", "--user-id", "jane", *both)) == {
         "chat-1 #1",
         "chat-1 #2",
@@ -101,7 +104,7 @@ def test_a_rejected_search_prints_a_sentence_and_has_an_exit_code(run: Run) -> N
     both = ("--user-id", "jane", "--session-id", "chat-1")
     assert "not both" in rejected(run("search", "x", *both), 1)
     assert "10,000" in rejected(run("search", "x" * 10_001), 1)
-    for words in (("--limit", "0"), ("--role-type", "human"), ("--after", "yesterday")):
+    for words in (("--limit", "0"), ("--role", "human"), ("--after", "yesterday")):
         assert run("search", "x", *words).returncode == 2
 
 

@@ -395,7 +395,7 @@ def test_a_stop_under_load_loses_no_acknowledged_write(tmp_path: Path) -> None:
 def test_an_erasure_that_a_stop_interrupts_continues_at_the_next_start(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
-        words = [{"content": "x" * 1000}] * 1000
+        words = [{"role": "user", "content": "x" * 1000}] * 1000
         for n in range(10):
             url = f"{server.url}/v1/sessions/jane-{n}/messages"
             assert post(url, {"user_id": "jane", "messages": words}) == 201

@@ -24,8 +24,8 @@ def folder(tmp_path: Path) -> Path:
         client.user.add(user_id=LONG, email=f"{LONG}@example.com", first_name="é" * 90)
         client.session.add(session_id=LONG, user_id=LONG)
         client.session.add(session_id="chat-1", user_id="jane")
-        messages = [NewMessage(content="名前 is a name. " * 40, role="jane", role_type="user")]
-        client.message.add("chat-1", [*messages, NewMessage(content="A\nB")])
+        messages = [NewMessage(role="user", content="名前 is a name. " * 40, name="jane")]
+        client.message.add("chat-1", [*messages, NewMessage(role="user", content="A\nB")])
     return tmp_path
 
 
@@ -98,7 +98,9 @@ def test_a_missing_user_needs_no_confirmation(folder: Path) -> None:
 
 def test_export_and_import_show_progress(folder: Path) -> None:
     with Userkeep.open(str(folder / "userkeep-data" / "userkeep.db")) as client:
-        messages = (NewMessage(content="x" * 500, uuid=str(UUID(int=n))) for n in range(40_000))
+        messages = (
+            NewMessage(role="user", content="x" * 500, id=str(UUID(int=n))) for n in range(40_000)
+        )
         client.message.add_bulk("chat-1", messages)
     out = on_terminal("export", "--output", "users.jsonl", folder=folder)
     assert out.code == 0

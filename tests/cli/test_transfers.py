@@ -29,7 +29,7 @@ def line(**fields: Any) -> str:
 
 
 def message(number: int, content: str = "Hello") -> str:
-    return line(message={"uuid": str(UUID(int=number)), "content": content})
+    return line(message={"id": str(UUID(int=number)), "role": "user", "content": content})
 
 
 def begun(*user_ids: str) -> str:
@@ -44,9 +44,7 @@ def fill(database: str) -> None:
     with Userkeep.open(database) as client:
         client.user.add(user_id="a/b", email="J@x.org", metadata={"n": {"x": [1.5, None]}})
         client.session.add(session_id="one", user_id="a/b", metadata={})
-        messages = [
-            NewMessage(content=f"number {n}", role="R", role_type="tool") for n in range(1203)
-        ]
+        messages = [NewMessage(role="tool", name="R", content=f"number {n}") for n in range(1203)]
         messages[0].metadata, messages[0].token_count = {"k": "名"}, 7
         messages[1].created_at = datetime(2020, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
         client.message.add_bulk("one", messages)
@@ -106,6 +104,33 @@ def test_an_export_is_imported_completely_and_a_second_import_changes_nothing(
     else:
         there = str(tmp_path / "t.db") if target == "file" else postgres_server().new_database()
         twice("--database", there)
+
+
+def test_a_file_of_format_1_is_imported(tmp_path: Path) -> None:
+    uuids = [str(UUID(int=number)).replace("0001", "000a") for number in range(1, 5)]
+    former: list[dict[str, Any]] = [
+        {"uuid": uuids[0].upper(), "role": "Jane", "role_type": "user", "content": "Hello"},
+        {"uuid": uuids[1], "role": "R", "content": "no type", "data": [1], "token_count": 5},
+        {"uuid": uuids[2], "role_type": "assistant", "content": "no name"},
+        {"uuid": uuids[3], "role": "", "role_type": "user", "content": ""},
+    ]
+    header = line(userkeep={"format": 1, "version": "0.1.0"})
+    text = header + begun("jane") + "".join(line(message=each) for each in former)
+    for added, present in ((4, 0), (0, 4)):
+        result = importing(tmp_path, text, "--database", "m.db", "--json")
+        assert result.returncode == 0, result.stderr
+        report = json.loads(result.stdout)
+        counts = (report["added"]["messages"], report["present"]["messages"])
+        assert counts == (added, present)
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        messages = client.message.list("jane")
+    assert [(each.id, each.name, each.role) for each in messages] == [
+        (uuids[0], "Jane", "user"),
+        (uuids[1], "R", "norole"),
+        (uuids[2], None, "assistant"),
+        (uuids[3], None, "user"),
+    ]
+    assert [(each.content, each.data) for each in messages[1::2]] == [("no type", [1]), ("", {})]
 
 
 def test_data_is_exported_and_imported_byte_for_byte(tmp_path: Path) -> None:
@@ -278,7 +303,7 @@ def test_an_export_never_overwrites_what_belongs_to_an_instance(
         ("{\n", "Line 1 is not JSON"),
         ("[]\n", "Line 1: "),
         ("{}\n", "Line 1: it must have one of userkeep, user, session, message and end"),
-        (line(userkeep={"format": 2}), "Line 1: userkeep.format is 2"),
+        (line(userkeep={"format": 3}), "Line 1: userkeep.format is 3"),
         (line(user={"user_id": "j", "mail": 1}), "Line 1: user.mail: "),
         (line(user={"user_id": ""}), "Line 1: user_id cannot be empty"),
         (line(session={"session_id": "s"}), "Line 1: a session must come after the user"),
@@ -289,11 +314,22 @@ def test_an_export_never_overwrites_what_belongs_to_an_instance(
             begun("j") + '{"user": {"user_id": "k", "metadata": {"a": [' + "0," * 300_000 + "0]}}}",
             "Line 3 has more JSON values than a user or message can",
         ),
-        (begun("j") + line(message={"content": "x"}), "Line 3: message.uuid is missing"),
+        (
+            begun("j") + line(message={"role": "user", "content": "x"}),
+            "Line 3: message.id is missing",
+        ),
         (begun("j") + message(1) + message(2)[:30], "Line 4 is not JSON"),
         (
             begun("j") + message(1) + line(message={"uuid": "2", "content": "x"}),
             "Line 4: message.uuid must be a uuid",
+        ),
+        (
+            begun("j") + line(message={"id": "1", "role": "Ann", "content": "x"}),
+            "Line 3: message.role must be one of system",
+        ),
+        (
+            begun("j") + line(message={"id": "1", "role_type": "user", "content": "x"}),
+            "Line 3: message.id does not exist in format 1",
         ),
     ],
     ids=lambda text: text[:24].strip(),
@@ -376,7 +412,7 @@ def test_an_interrupted_import_names_its_user_and_continues_when_run_again(
     after = all_of(database)
     assert after[0][:2] == before[0]  # no revision and no time has changed
     assert after[1][0] == before[1][0]
-    assert [each.uuid for each in after[2][1]] == [str(UUID(int=n)) for n in range(2500)]
+    assert [each.id for each in after[2][1]] == [str(UUID(int=n)) for n in range(2500)]
     importing(tmp_path, whole, "--database", str(database))
     assert all_of(database) == after
 
@@ -457,7 +493,7 @@ def test_an_interrupted_export_keeps_the_previous_file_and_says_so(tmp_path: Pat
     with serving(tmp_path) as server:
         with Userkeep(server.url) as client:
             for number in range(3):
-                messages = (NewMessage(content="x" * 2000) for _ in range(4000))
+                messages = (NewMessage(role="user", content="x" * 2000) for _ in range(4000))
                 client.message.add_bulk(f"s{number}", messages, user_id="jane")
         (tmp_path / "users.jsonl").write_text("former")
         process = subprocess.Popen(

@@ -48,7 +48,7 @@ def test_sessions_are_the_same_and_keep_null_metadata(client: InProcessClient) -
 
 
 @pytest.mark.parametrize(
-    ("role", "role_type"),
+    ("zep_role", "role"),
     [
         ("user", "user"),
         ("Human", "user"),
@@ -62,21 +62,55 @@ def test_sessions_are_the_same_and_keep_null_metadata(client: InProcessClient) -
         ("", "norole"),
     ],
 )
-def test_roles_of_zep_clients_have_a_role_type(
-    client: InProcessClient, role: str, role_type: str
+def test_the_role_of_a_zep_client_is_the_name_and_gives_the_role(
+    client: InProcessClient, zep_role: str, role: str
 ) -> None:
-    client.send("POST", "/api/v1/sessions/s/memory", {"messages": [{"role": role, "content": "x"}]})
+    messages = [{"role": zep_role, "content": "x"}]
+    client.send("POST", "/api/v1/sessions/s/memory", {"messages": messages})
     (received,) = ok(client.send("GET", "/v1/sessions/s/messages"))["items"]
-    assert (received["role"], received["role_type"], received["token_count"]) == (
-        role,
-        role_type,
-        None,
-    )
+    assert (received["name"], received["role"]) == (zep_role or None, role)
+    assert received["token_count"] is None
+    assert [message["role"] for message in messages_of(client, "s")] == [zep_role]
+
+
+def test_an_empty_message_of_a_zep_client_is_stored(client: InProcessClient) -> None:
+    client.send("POST", "/api/v1/sessions/s/memory", {"messages": [{}]})
+    (received,) = ok(client.send("GET", "/v1/sessions/s/messages"))["items"]
+    assert (received["role"], received["name"], received["content"]) == ("norole", None, "")
+    path = f"/v1/sessions/s/messages/{received['id']}"
+    assert ok(client.send("PATCH", path, {"role": "user"}))["role"] == "user"
+
+
+def test_a_zep_client_sees_the_name_or_else_the_role(client: InProcessClient) -> None:
+    append(client, "s", "one")
+    named = {"role": "user", "name": "Jane", "content": "two", "id": "msg_1"}
+    unnamed = {"role": "ai", "content": "three"}
+    client.send("POST", "/v1/sessions/s/messages", {"messages": [named, unnamed]})
+    received = messages_of(client, "s")[1:]
+    assert [message["role"] for message in received] == ["Jane", "assistant"]
+    assert received[0]["uuid"] == "msg_1"
+
+
+def test_a_used_uuid_is_rejected_by_both_apis(client: InProcessClient) -> None:
+    append(client, "s", "one")
+    uuid = messages_of(client, "s")[0]["uuid"]
+    again = {"messages": [{"role": "user", "content": "x", "uuid": uuid.upper()}]}
+    rejected = client.send("POST", "/api/v1/sessions/s/memory", again)
+    assert rejected.status == 400
+    assert rejected.text.startswith("bad request: A message with one of these uuids is already")
+    again = {"messages": [{"role": "user", "content": "x", "id": uuid}]}
+    assert client.send("POST", "/v1/sessions/s/messages", again).status == 409
 
 
 def test_messages_of_both_apis_have_one_order(client: InProcessClient) -> None:
     append(client, "s", "one")
-    two = {"content": "two", "role": "r", "data": {"a": 1}, "token_count": 5, "metadata": {"m": 1}}
+    two = {
+        "content": "two",
+        "role": "user",
+        "data": {"a": 1},
+        "token_count": 5,
+        "metadata": {"m": 1},
+    }
     client.send("POST", "/v1/sessions/s/messages", {"messages": [two]})
     append(client, "s", "three")
     native = ok(client.send("GET", "/v1/sessions/s/messages"))["items"]
@@ -87,7 +121,7 @@ def test_messages_of_both_apis_have_one_order(client: InProcessClient) -> None:
     ]
     old = messages_of(client, "s")
     assert [message["content"] for message in old] == ["one", "two", "three"]
-    assert [message["uuid"] for message in old] == [message["uuid"] for message in native]
+    assert [message["uuid"] for message in old] == [message["id"] for message in native]
     assert old[1].keys() == {
         "uuid",
         "created_at",
@@ -128,7 +162,7 @@ def test_a_user_deleted_with_one_api_is_gone_from_both(client: InProcessClient, 
     assert client.send("DELETE", path).status == 200
     for gone in ("/v1/users/jane", "/api/v1/user/jane", "/v1/sessions/s", "/api/v1/sessions/s"):
         assert client.send("GET", gone).status == 404
-    late = {"messages": [{"content": "late"}]}
+    late = {"messages": [{"role": "user", "content": "late"}]}
     assert client.send("POST", "/api/v1/sessions/s/memory", late).status == 404
     for_jane = late | {"user_id": "jane"}
     assert client.send("POST", "/v1/sessions/s/messages", for_jane).status == 410

@@ -86,12 +86,15 @@ class Messages(Users):
 
     def add(self, name: str, **fields: Any) -> Any:
         """Add a message whose content is a name."""
-        [message] = append(self.way, self.fresh, {"content": name, **fields})
+        [message] = append(self.way, self.fresh, {"role": "user", "content": name, **fields})
         return message
 
     def add_all(self, metadata_of: dict[str, Any]) -> None:
         """Add a message for each name, with its metadata."""
-        messages = [{"content": name, "metadata": each} for name, each in metadata_of.items()]
+        messages = [
+            {"role": "user", "content": name, "metadata": each}
+            for name, each in metadata_of.items()
+        ]
         append(self.way, self.fresh, *messages)
 
     def name_of(self, row: Any) -> str:

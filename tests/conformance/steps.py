@@ -94,13 +94,15 @@ def get_session(way: Way, session_id: str) -> Any:
 
 def append_text(way: Way, session_id: str, *contents: str, **fields: Any) -> Reply:
     """Append messages with these contents, and return the response."""
-    body = {"messages": [{"content": content} for content in contents], **fields}
+    messages = [{"role": "user", "content": content} for content in contents]
+    body = {"messages": messages, **fields}
     return way.request("POST", MESSAGES, session_id, json=body)
 
 
 def append(way: Way, session_id: str, *messages: dict[str, Any]) -> Any:
-    """Append messages to an existing session and return them."""
-    appended = way.request("POST", MESSAGES, session_id, json={"messages": messages})
+    """Append messages to an existing session and return them. Their role is `user` by default."""
+    body = {"messages": [{"role": "user", **message} for message in messages]}
+    appended = way.request("POST", MESSAGES, session_id, json=body)
     assert appended.status == 201, appended
     return appended.json["messages"]
 

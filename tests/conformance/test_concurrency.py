@@ -54,7 +54,7 @@ def new_resource(way: Way, noun: str, fresh: str) -> tuple[str, ...]:
     open_session(way, fresh)
     if noun == "session":
         return SESSION, fresh
-    return MESSAGE, fresh, append(way, fresh, {"content": "Hello"})[0]["uuid"]
+    return MESSAGE, fresh, append(way, fresh, {"role": "user", "content": "Hello"})[0]["id"]
 
 
 # Changes.
@@ -133,7 +133,9 @@ def test_concurrent_appends_are_numbered_without_gaps(way: Way, fresh: str) -> N
     open_session(way, fresh)
 
     def write(number: int) -> list[list[Any]]:
-        return [append(way, fresh, *({"content": f"{number}"},) * 3) for _ in range(4)]
+        return [
+            append(way, fresh, *({"role": "user", "content": f"{number}"},) * 3) for _ in range(4)
+        ]
 
     batches = [
         batch for each in concurrently(*map(bound_later(write), range(16))) for batch in each
@@ -157,7 +159,7 @@ def test_message_count_is_correct_after_concurrent_appends_and_deletes(
     way: Way, fresh: str
 ) -> None:
     open_session(way, fresh)
-    uuids = [m["uuid"] for m in append(way, fresh, *({"content": "old"},) * 16)]
+    uuids = [m["id"] for m in append(way, fresh, *({"role": "user", "content": "old"},) * 16)]
     erasures = [partial(way.request, "DELETE", MESSAGE, fresh, uuid) for uuid in uuids]
     appends = [partial(append_text, way, fresh, "new") for _ in range(16)]
     done = concurrently(*erasures, *appends)
@@ -187,7 +189,7 @@ def test_concurrent_appends_to_many_sessions_add_one_user(way: Way, fresh: str) 
 
 def test_concurrent_requests_with_one_key_are_performed_once(way: Way, fresh: str) -> None:
     open_session(way, fresh)
-    body = {"messages": [{"content": "Hello"}]}
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
     key = {"Idempotency-Key": fresh}
     send = partial(way.request, "POST", MESSAGES, fresh, json=body, headers=key)
     replies = concurrently(*[send] * 16)
@@ -367,7 +369,9 @@ def rows(way: Way, fresh: str, noun: str) -> tuple[Any, ...]:
         open_session(way, fresh)
 
         def add_message(name: str) -> None:
-            uuids[name] = append(way, fresh, {"content": f"{fresh}/{name}"})[0]["uuid"]
+            uuids[name] = append(way, fresh, {"role": "user", "content": f"{fresh}/{name}"})[0][
+                "id"
+            ]
 
         def remove_message(name: str) -> None:
             assert way.request("DELETE", MESSAGE, fresh, uuids[name]).status == 200

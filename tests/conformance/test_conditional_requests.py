@@ -34,27 +34,32 @@ class Conditional(NamedTuple):
     way: Way
     method: str
     path: str
-    id: str
+    ids: tuple[str, ...]
 
     def send(self, if_match: str, value: int = 5) -> Reply:
         """Send the change."""
         body = {"metadata": {"value": value}}
         headers = {"If-Match": if_match}
-        return self.way.request(self.method, self.path, self.id, json=body, headers=headers)
+        return self.way.request(self.method, self.path, *self.ids, json=body, headers=headers)
 
     def read(self) -> Any:
         """Return the resource."""
-        return self.way.request("GET", self.path, self.id).json
+        return self.way.request("GET", self.path, *self.ids).json
 
 
-@pytest.fixture(params=["patch_a_user", "put_a_user", "patch_a_session"])
+@pytest.fixture(params=["patch_a_user", "put_a_user", "patch_a_session", "patch_a_message"])
 def change(request: pytest.FixtureRequest, way: Way, fresh: str) -> Conditional:
     """Each kind of change that supports `If-Match`."""
     if request.param == "patch_a_session":
         open_session(way, fresh)
-        return Conditional(way, "PATCH", SESSION, fresh)
+        return Conditional(way, "PATCH", SESSION, (fresh,))
+    if request.param == "patch_a_message":
+        open_session(way, fresh)
+        [message] = append(way, fresh, {"content": "Hello"})
+        return Conditional(way, "PATCH", MESSAGE, (fresh, message["id"]))
     add_user(way, fresh)
-    return Conditional(way, "PATCH" if request.param == "patch_a_user" else "PUT", USER, fresh)
+    method = "PATCH" if request.param == "patch_a_user" else "PUT"
+    return Conditional(way, method, USER, (fresh,))
 
 
 def test_the_etag_is_the_revision(way: Way, fresh: str) -> None:
@@ -68,6 +73,15 @@ def test_the_etag_is_the_revision(way: Way, fresh: str) -> None:
     assert way.request("PATCH", SESSION, fresh, json={"metadata": {}}).headers["etag"] == '"2"'
     assert way.request("POST", END, fresh).headers["etag"] == '"3"'
     assert way.request("GET", SESSION, fresh).headers["etag"] == '"3"'
+
+
+def test_the_etag_of_a_message_is_its_revision(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    [message] = append(way, fresh, {"content": "Hello"})
+    path = (MESSAGE, fresh, message["id"])
+    assert way.request("GET", *path).headers["etag"] == '"1"'
+    assert way.request("PATCH", *path, json={"name": "Jane"}).headers["etag"] == '"2"'
+    assert way.request("GET", *path).headers["etag"] == '"2"'
 
 
 def test_a_change_to_the_current_revision_succeeds(change: Conditional) -> None:
@@ -93,7 +107,7 @@ def test_the_second_of_two_changes_to_a_revision_is_rejected(change: Conditional
 
 def test_an_etag_can_be_sent_as_if_match(change: Conditional) -> None:
     for _ in range(2):
-        etag = change.way.request("GET", change.path, change.id).headers["etag"]
+        etag = change.way.request("GET", change.path, *change.ids).headers["etag"]
         assert change.send(etag).status == 200
 
 
@@ -119,8 +133,8 @@ def test_a_conditional_patch_of_an_unknown_resource_is_not_found(way: Way, fresh
 
 def test_appends_do_not_change_the_revision(way: Way, fresh: str) -> None:
     open_session(way, fresh)
-    append(way, fresh, {"content": "Hello"})
-    assert Conditional(way, "PATCH", SESSION, fresh).send('"1"').status == 200
+    append(way, fresh, {"role": "user", "content": "Hello"})
+    assert Conditional(way, "PATCH", SESSION, (fresh,)).send('"1"').status == 200
 
 
 def test_an_empty_change_can_be_conditional(way: Way, fresh: str) -> None:
@@ -146,14 +160,13 @@ def test_setting_the_owner_can_be_conditional(way: Way, fresh: str) -> None:
 def test_if_match_is_rejected_where_it_is_not_supported(way: Way, fresh: str) -> None:
     user = add_user(way, fresh)
     session = open_session(way, fresh)
-    [message] = append(way, fresh, {"content": "Hello"})
+    [message] = append(way, fresh, {"role": "user", "content": "Hello"})
     requests: list[tuple[str, str, tuple[str, ...], Any]] = [
         ("POST", USERS, (), {"user_id": f"new {fresh}"}),
         ("POST", SESSIONS, (), {"session_id": f"new {fresh}"}),
-        ("POST", MESSAGES, (fresh,), {"messages": [{"content": "again"}]}),
+        ("POST", MESSAGES, (fresh,), {"messages": [{"role": "user", "content": "again"}]}),
         ("POST", END, (fresh,), None),
-        ("PATCH", MESSAGE, (fresh, message["uuid"]), {"content": "changed"}),
-        ("DELETE", MESSAGE, (fresh, message["uuid"]), None),
+        ("DELETE", MESSAGE, (fresh, message["id"]), None),
         ("DELETE", SESSION, (fresh,), None),
         ("DELETE", USER, (fresh,), None),
     ]

@@ -5,7 +5,6 @@ to the microsecond; numbers, booleans and null in metadata; UUIDs in upper and l
 """
 
 import unicodedata
-import uuid
 from datetime import datetime, timedelta
 from itertools import chain
 from random import Random
@@ -78,9 +77,9 @@ def test_users_and_sessions_can_have_the_longest_ids(way: Way, longest: str) -> 
     assert get_user(way, longest) == user
     assert (user["user_id"], user["email"], user["last_name"]) == (longest, longest, longest)
     session = open_session(way, longest, user_id=longest)
-    [message] = append(way, longest, {"content": longest, "role": longest})
+    [message] = append(way, longest, {"content": longest, "name": longest})
     assert way.request("GET", MEMORY, longest).json["messages"] == [message]
-    assert way.request("GET", MESSAGE, longest, message["uuid"]).json["role"] == longest
+    assert way.request("GET", MESSAGE, longest, message["id"]).json["name"] == longest
     assert get_session(way, longest)["uuid"] == session["uuid"]
     listed = way.request("GET", SESSIONS_OF_USER, longest).json["items"]
     assert [each["session_id"] for each in listed] == [longest]
@@ -109,7 +108,7 @@ def test_the_longest_idempotency_key_is_recognized(way: Way, fresh: str) -> None
     key = "".join(Random(fresh).choices(alphabet, k=MAX_LENGTH))
     open_session(way, fresh)
     for _ in range(2):
-        body = {"messages": [{"content": "Hello"}]}
+        body = {"messages": [{"role": "user", "content": "Hello"}]}
         reply = way.request("POST", MESSAGES, fresh, json=body, headers={"Idempotency-Key": key})
         assert reply.status == 201
     assert contents(way, fresh) == ["Hello"]
@@ -148,7 +147,7 @@ def test_similar_texts_are_different_session_and_owner_ids(way: Way, fresh: str)
     for id_ in ids:
         add_user(way, id_)
         open_session(way, id_, user_id=id_)
-        append(way, id_, {"content": id_})
+        append(way, id_, {"role": "user", "content": id_})
     for id_ in ids:
         assert contents(way, id_) == [id_]
         listed = way.request("GET", SESSIONS, params={"user_id": id_}).json["items"]
@@ -183,7 +182,7 @@ TIMES = [
 
 def test_times_of_messages_have_microsecond_precision_in_all_years(way: Way, fresh: str) -> None:
     open_session(way, fresh)
-    append(way, fresh, *({"content": time, "created_at": time} for time in TIMES))
+    append(way, fresh, *({"role": "user", "content": time, "created_at": time} for time in TIMES))
     kept = [moment(message["created_at"]) for message in get_messages(way, fresh)]
     assert kept == [moment(time) for time in TIMES]
 
@@ -195,7 +194,7 @@ def test_random_times_of_messages_are_returned_unchanged(way: Way, fresh: str) -
     times = [first + timedelta(microseconds=random.randrange(span_us)) for _ in range(300)]
     given = [f"{time.isoformat(timespec='microseconds')}Z" for time in times]
     open_session(way, fresh)
-    append(way, fresh, *({"content": time, "created_at": time} for time in given))
+    append(way, fresh, *({"role": "user", "content": time, "created_at": time} for time in given))
     kept = [message["created_at"] for message in get_messages(way, fresh)]
     assert [moment(time) for time in kept] == [moment(time) for time in given]
 
@@ -335,27 +334,6 @@ def test_numbers_in_metadata_keep_their_value_and_type(way: Way, fresh: str) -> 
 # UUIDs.
 
 
-def test_a_message_is_found_by_its_uuid_in_either_case(way: Way, fresh: str) -> None:
-    open_session(way, fresh)
-    [message] = append(way, fresh, {"content": "Hello"})
-    for path in (message["uuid"], message["uuid"].upper()):
-        assert way.request("GET", MESSAGE, fresh, path).json == message
-    changed = way.request("PATCH", MESSAGE, fresh, message["uuid"].upper(), json={"content": "Hi"})
-    assert (changed.status, changed.json["uuid"]) == (200, message["uuid"])
-    assert delete(way, MESSAGE, fresh, message["uuid"].upper())["subject_uuid"] == message["uuid"]
-
-
-def test_a_uuid_in_upper_case_is_the_same_uuid(way: Way, fresh: str) -> None:
-    open_session(way, fresh)
-    given = str(uuid.uuid4()).upper()
-    [message] = append(way, fresh, {"content": "Hello", "uuid": given})
-    assert message["uuid"] == given.lower()
-    body = {"messages": [{"content": "again", "uuid": given.lower()}]}
-    assert error_of(way.request("POST", MESSAGES, fresh, json=body))[:2] == (409, "already_exists")
-    assert contents(way, fresh) == ["Hello"]
-    assert [each["seq"] for each in append(way, fresh, {"content": "next"})] == [2]
-
-
 def test_an_erasure_is_found_by_its_uuid_in_either_case(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     deleted = delete(way, USER, fresh)
@@ -374,9 +352,9 @@ INVALID_UUIDS = [
 ]  # fmt: skip
 
 
-def test_an_invalid_uuid_is_not_found(way: Way, fresh: str) -> None:
+def test_an_unknown_or_invalid_id_is_not_found(way: Way, fresh: str) -> None:
     open_session(way, fresh)
-    append(way, fresh, {"content": "Hello"})
+    append(way, fresh, {"role": "user", "content": "Hello"})
     for invalid_uuid in INVALID_UUIDS:
         for method, body in (("GET", None), ("PATCH", {"content": "Hi"}), ("DELETE", None)):
             reply = way.request(method, MESSAGE, fresh, invalid_uuid, json=body)

@@ -44,8 +44,10 @@ def jane(way: Way, fresh: str) -> SimpleNamespace:
     jane.uuid = add_user(way, name, email=fresh, metadata=mark)["uuid"]
     for session_id, count in zip(jane.sessions, (1, 2), strict=True):
         open_session(way, session_id, user_id=name, metadata=mark)
-        for message in append(way, session_id, *({"content": "I live in Oslo"},) * count):
-            jane.messages.append((session_id, message["uuid"]))
+        for message in append(
+            way, session_id, *({"role": "user", "content": "I live in Oslo"},) * count
+        ):
+            jane.messages.append((session_id, message["id"]))
     return jane
 
 
@@ -104,7 +106,7 @@ def test_data_deleted_earlier_is_not_counted_again(way: Way, jane: SimpleNamespa
 def test_thousands_of_messages_are_deleted_and_counted(way: Way, fresh: str) -> None:
     for name in ("a", "b"):
         append_text(way, f"{name} {fresh}", *["Hello"] * 1000, user_id=fresh)
-    append(way, f"b {fresh}", *({"content": "Hello"},) * 500)
+    append(way, f"b {fresh}", *({"role": "user", "content": "Hello"},) * 500)
     counts = delete(way, USER, fresh)["counts"]
     assert counts == {"users": 1, "sessions": 2, "messages": 2500}
     for name in ("a", "b"):
@@ -206,7 +208,7 @@ def test_nothing_of_a_deleted_user_can_be_changed(way: Way, deleted: SimpleNames
 def test_data_of_other_users_is_kept(way: Way, fresh: str, jane: SimpleNamespace) -> None:
     append_text(way, f"of John {fresh}", "I live in Rome", user_id=f"john {fresh}")
     open_session(way, f"unowned {fresh}")
-    append(way, f"unowned {fresh}", {"content": "Hello"})
+    append(way, f"unowned {fresh}", {"role": "user", "content": "Hello"})
     delete(way, USER, jane.id)
     assert get_user(way, f"john {fresh}")["user_id"] == f"john {fresh}"
     assert contents(way, f"of John {fresh}") == ["I live in Rome"]
@@ -231,14 +233,14 @@ def test_only_the_deleted_message_is_gone(way: Way, jane: SimpleNamespace) -> No
     for method in ("GET", "DELETE"):
         assert error_of(way.request(method, MESSAGE, session_id, uuid)) == NOT_FOUND
     [message] = way.request("GET", MESSAGES, session_id).json["items"]
-    assert (message["uuid"], message["seq"]) == (jane.messages[2][1], 2)
+    assert (message["id"], message["seq"]) == (jane.messages[2][1], 2)
 
 
 def test_a_session_whose_owner_was_set_later_is_deleted_with_the_user(way: Way, fresh: str) -> None:
     add_user(way, fresh)
     for name in ("patched", "appended"):
         open_session(way, f"{name} {fresh}")
-        append(way, f"{name} {fresh}", {"content": "I live in Oslo"})
+        append(way, f"{name} {fresh}", {"role": "user", "content": "I live in Oslo"})
     way.request("PATCH", SESSION, f"patched {fresh}", json={"user_id": fresh})
     append_text(way, f"appended {fresh}", "Hello", user_id=fresh)
     assert delete(way, USER, fresh)["counts"] == {"users": 1, "sessions": 2, "messages": 3}
@@ -339,7 +341,7 @@ def test_a_deleted_session_can_be_opened_again_explicitly(
     free, marked = deleted.sessions
     session = open_session(way, free)
     assert (session["user_id"], session["message_count"]) == (None, 0)
-    append(way, free, {"content": "Hello"})
+    append(way, free, {"role": "user", "content": "Hello"})
     assert contents(way, free) == ["Hello"]
     assert error_of(append_text(way, marked, "Hello", user_id=f"john {deleted.id}")) == GONE
 

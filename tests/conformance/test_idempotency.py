@@ -31,7 +31,7 @@ from tests.conformance.steps import (
 from tests.ways import Reply, Way
 
 MISMATCH: ErrorSummary = (409, "idempotency_mismatch", [])
-HELLO = {"messages": [{"content": "Hello"}, {"content": "again"}]}
+HELLO = {"messages": [{"role": "user", "content": "Hello"}, {"role": "user", "content": "again"}]}
 
 
 class Request(NamedTuple):
@@ -91,7 +91,7 @@ def test_another_request_with_the_same_key_is_rejected(request_: Request, fresh:
 def test_the_same_key_with_another_body_is_rejected(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     Request(way, MESSAGES, (fresh,), HELLO).send(fresh)
-    other = Request(way, MESSAGES, (fresh,), {"messages": [{"content": "Goodbye"}]})
+    other = Request(way, MESSAGES, (fresh,), {"messages": [{"role": "user", "content": "Goodbye"}]})
     assert error_of(other.send(fresh)) == MISMATCH
     assert contents(way, fresh) == ["Hello", "again"]
 
@@ -108,7 +108,7 @@ def test_messages_are_appended_once(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     request = Request(way, MESSAGES, (fresh,), HELLO)
     first = request.send(fresh)
-    append(way, fresh, {"content": "in between"})
+    append(way, fresh, {"role": "user", "content": "in between"})
     assert request.send(fresh).json == first.json
     assert contents(way, fresh) == ["Hello", "again", "in between"]
     assert get_session(way, fresh)["message_count"] == 3
@@ -170,8 +170,8 @@ def test_a_replay_is_gone_if_one_of_its_messages_was_deleted(
     open_session(way, fresh)
     request = Request(way, MESSAGES, (fresh,), HELLO)
     messages = request.send(fresh).json["messages"]
-    append(way, fresh, {"content": "after"})
-    delete(way, MESSAGE, fresh, messages[place]["uuid"])
+    append(way, fresh, {"role": "user", "content": "after"})
+    delete(way, MESSAGE, fresh, messages[place]["id"])
     assert error_of(request.send(fresh)) == GONE
     assert len(get_messages(way, fresh)) == 2
 

@@ -106,13 +106,13 @@ def test_a_session_id_can_be_any_text(way: Way, id_: str) -> None:
     session = open_session(way, id_)
     assert session["session_id"] == id_
     assert get_session(way, id_) == session
-    [message] = append(way, id_, {"content": "Hello"})
+    [message] = append(way, id_, {"role": "user", "content": "Hello"})
     assert contents(way, id_) == ["Hello"]
     assert way.request("GET", MEMORY, id_).json["messages"] == [message]
-    path = (MESSAGE, id_, message["uuid"])
+    path = (MESSAGE, id_, message["id"])
     assert way.request("GET", *path).json == message
     assert way.request("PATCH", *path, json={"content": "Hi"}).json["content"] == "Hi"
-    assert delete(way, *path)["subject_uuid"] == message["uuid"]
+    assert delete(way, *path)["subject_uuid"] == message["id"]
     assert way.request("PATCH", SESSION, id_, json={"metadata": {}}).json["uuid"] == session["uuid"]
     assert way.request("POST", END, id_).json["uuid"] == session["uuid"]
     assert delete(way, SESSION, id_)["subject_uuid"] == session["uuid"]
@@ -178,7 +178,7 @@ def test_setting_an_owner_with_an_invalid_id_is_rejected(way: Way, fresh: str) -
 
 def test_appending_with_an_invalid_user_id_is_rejected(way: Way, fresh: str) -> None:
     for bad in BAD_IN_BODIES:
-        body = raw({"messages": [{"content": "Hello"}], "user_id": bad})
+        body = raw({"messages": [{"role": "user", "content": "Hello"}], "user_id": bad})
         rejected = way.request("POST", MESSAGES, fresh, content=body)
         assert error_of(rejected) == invalid("user_id"), repr(bad)
     assert error_of(way.request("GET", SESSION, fresh)) == NOT_FOUND

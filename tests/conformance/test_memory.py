@@ -23,7 +23,7 @@ from tests.ways import Way
 def session(way: Way, fresh: str) -> str:
     """The id of a session with fifteen messages: 1, 2, 3 …"""
     open_session(way, fresh)
-    append(way, fresh, *({"content": str(number)} for number in range(1, 16)))
+    append(way, fresh, *({"role": "user", "content": str(number)} for number in range(1, 16)))
     return fresh
 
 
@@ -77,13 +77,13 @@ def test_an_ended_session_has_memory(way: Way, session: str) -> None:
 
 def test_a_deleted_message_is_not_in_memory(way: Way, session: str) -> None:
     messages = get_messages(way, session)
-    delete(way, MESSAGE, session, messages[13]["uuid"])
+    delete(way, MESSAGE, session, messages[13]["id"])
     assert memory_contents(way, session, last=3) == ["12", "13", "15"]
 
 
 def test_memory_has_the_current_content_of_an_edited_message(way: Way, session: str) -> None:
     newest = get_messages(way, session)[-1]
-    way.request("PATCH", MESSAGE, session, newest["uuid"], json={"content": "fifteen"})
+    way.request("PATCH", MESSAGE, session, newest["id"], json={"content": "fifteen"})
     assert memory_contents(way, session, last=2) == ["14", "fifteen"]
 
 

@@ -70,10 +70,12 @@ class MessageMetadata(UserMetadata):
 
     def create(self, metadata: str) -> Reply:
         session_id = self.ids[0]
-        body = f'{{"messages":[{{"content":"Hello","metadata":{metadata}}}]}}'.encode()
+        body = (
+            f'{{"messages":[{{"role": "user", "content":"Hello","metadata":{metadata}}}]}}'.encode()
+        )
         reply = self.way.request("POST", MESSAGES, session_id, content=body)
         if reply.status == 201:
-            self.ids = (session_id, reply.json["messages"][0]["uuid"])
+            self.ids = (session_id, reply.json["messages"][0]["id"])
         return reply
 
 

@@ -60,7 +60,7 @@ def session_id(way: Way, fresh: str) -> str:
 
 def _message_id(way: Way, session_id: str) -> str:
     [message] = way.request("GET", MESSAGES, session_id).json["items"]
-    return str(message["uuid"])
+    return str(message["id"])
 
 
 @pytest.mark.parametrize("call", _OF_SESSION, ids=lambda call: f"{call[0]} {call[1]}")

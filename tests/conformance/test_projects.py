@@ -51,9 +51,9 @@ def add_project(chosen: Settings) -> None:
             connection.execute(ADD_PROJECT)
 
 
-def add_messages(way: Way, user_id: str, session_id: str, role: str, *contents: str) -> None:
-    """Append messages of a role."""
-    messages = [{"role": role, "content": content} for content in contents]
+def add_messages(way: Way, user_id: str, session_id: str, name: str, *contents: str) -> None:
+    """Append messages of a participant."""
+    messages = [{"role": "norole", "name": name, "content": content} for content in contents]
     body = {"messages": messages, "user_id": user_id}
     assert way.request("POST", "/v1/sessions/{}/messages", session_id, json=body).status == 201
 
@@ -79,7 +79,7 @@ def test_another_project_affects_neither_hits_nor_scores(projects: tuple[Way, Wa
     assert {query: hits_in_all_scopes(one, query) for query in queries} == alone
     for query in queries:
         for hits in hits_in_all_scopes(other, query):
-            assert {hit["message"]["role"] for hit in hits} <= {"Caroline", "Bob"}
+            assert {hit["message"]["name"] for hit in hits} <= {"Caroline", "Bob"}
     found = search(other, "shoes", limit=1000)
     assert {hit["message"]["session_id"] for hit in found} == {"s1", "s2", "s3"}
 

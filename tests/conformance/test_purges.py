@@ -43,8 +43,8 @@ def test_a_user_can_be_purged_immediately(way: Way, fresh: str) -> None:
 @pytest.mark.parametrize("path", [SESSION, MESSAGE])
 def test_a_session_or_a_message_can_be_purged_immediately(way: Way, fresh: str, path: str) -> None:
     open_session(way, fresh)
-    [message] = append(way, fresh, {"content": "I live in Oslo"})
-    ids = (fresh,) if path == SESSION else (fresh, message["uuid"])
+    [message] = append(way, fresh, {"role": "user", "content": "I live in Oslo"})
+    ids = (fresh,) if path == SESSION else (fresh, message["id"])
     assert purged(way, path, *ids)["counts"]["messages"] == 1
 
 
@@ -108,7 +108,7 @@ def test_an_id_can_be_reused_after_a_purge_and_inherits_nothing(way: Way, fresh:
 def test_a_purge_keeps_the_edited_content_of_a_message(way: Way, fresh: str) -> None:
     append_text(way, f"stays {fresh}", "I live in Oslo", user_id=f"john {fresh}")
     [message] = way.request("GET", MESSAGES, f"stays {fresh}").json["items"]
-    path_ids = (f"stays {fresh}", message["uuid"])
+    path_ids = (f"stays {fresh}", message["id"])
     way.request("PATCH", MESSAGE, *path_ids, json={"content": "I live in Rome"})
     add_user(way, fresh)
     purged(way, USER, fresh)

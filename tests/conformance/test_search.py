@@ -28,6 +28,7 @@ from tests.conformance.steps import (
 from tests.ways import Way
 
 _NUMBERS = count(1)
+ROLES = ["norole", "system", "developer", "assistant", "user", "function", "tool"]
 _APART = 4
 """Messages of one session that are at least so far apart are not neighbours."""
 
@@ -55,7 +56,7 @@ def add_messages(way: Way, user_id: str, *contents: str, **fields: Any) -> list[
 
 def add_message(way: Way, user_id: str, message: dict[str, Any], number: int) -> Any:
     """Append a message to the session of the user with this number."""
-    body = {"messages": [message], "user_id": user_id}
+    body = {"messages": [{"role": "norole", **message}], "user_id": user_id}
     appended = way.request("POST", MESSAGES, f"{user_id} {number}", json=body)
     assert appended.status == 201, appended
     return appended.json["messages"][0]
@@ -77,8 +78,8 @@ def marked(hit: Any) -> list[str]:
 
 def test_a_message_is_found_as_it_is_stored(way: Way, user: str) -> None:
     message = {
-        "role": "Jane",
-        "role_type": "user",
+        "name": "Jane",
+        "role": "user",
         "content": "I bought red shoes",
         "metadata": {"topic": "shoes"},
         "data": [1, None],
@@ -356,7 +357,7 @@ def test_a_user_or_session_without_messages_has_no_hits(way: Way, user: str) -> 
 def test_messages_of_a_session_are_found_for_an_owner_set_later(way: Way, user: str) -> None:
     session = f"{user} unowned"
     open_session(way, session)
-    append(way, session, {"content": "My shoes", "role": "Melanie"}, {"content": "Are red"})
+    append(way, session, {"content": "My shoes", "name": "Melanie"}, {"content": "Are red"})
     assert found(way, "shoes", user_id=user) == []
     assert found(way, "shoes", session_id=session) == ["My shoes", "Are red"]
     owned = way.request("PATCH", SESSION, session, json={"user_id": user})
@@ -384,30 +385,30 @@ def test_an_edited_message_is_found_by_its_current_content(way: Way, user: str) 
     [message] = add_messages(way, user, "red shoes")
     change = {"content": "blue hats"}
     for _ in range(2):
-        edited = way.request("PATCH", MESSAGE, f"{user} 1", message["uuid"], json=change)
+        edited = way.request("PATCH", MESSAGE, f"{user} 1", message["id"], json=change)
         assert edited.status == 200
         assert found(way, "shoes", user_id=user) == []
         assert found(way, "hats", user_id=user) == ["blue hats"]
         assert found(way, "hats", session_id=f"{user} 1") == ["blue hats"]
 
 
-def test_an_edited_role_changes_the_participant(way: Way, user: str) -> None:
-    first = {"content": "I bought shoes", "role": "Melanie"}
+def test_an_edited_name_changes_the_participant(way: Way, user: str) -> None:
+    first = {"content": "I bought shoes", "name": "Melanie"}
     message = add_message(way, user, first, 1)
-    add_message(way, user, {"content": "Other shoes", "role": "Bob"}, 2)
+    add_message(way, user, {"content": "Other shoes", "name": "Bob"}, 2)
     assert found(way, "melanie shoes", user_id=user)[0] == "I bought shoes"
-    change = {"role": "Caroline"}
-    way.request("PATCH", MESSAGE, f"{user} 1", message["uuid"], json=change)
+    change = {"name": "Caroline"}
+    way.request("PATCH", MESSAGE, f"{user} 1", message["id"], json=change)
     for name, participant in (("Caroline", "Caroline"), ("Melanie", None)):
         hits = search(way, f"{name} shoes", user_id=user, explain=True)
-        [hit] = [each for each in hits if each["message"]["uuid"] == message["uuid"]]
+        [hit] = [each for each in hits if each["message"]["id"] == message["id"]]
         assert hit["explanation"]["participant"] == participant, name
     assert found(way, "melanie", user_id=user) == []
 
 
 def test_a_deleted_message_is_not_found(way: Way, user: str) -> None:
     [message, _kept] = add_messages(way, user, "red shoes", "blue shoes")
-    delete(way, MESSAGE, f"{user} 1", message["uuid"])
+    delete(way, MESSAGE, f"{user} 1", message["id"])
     assert found(way, "shoes", user_id=user) == ["blue shoes"]
     assert found(way, user_id=user) == ["blue shoes"]
     assert found(way, "shoes", session_id=f"{user} 1") == []
@@ -418,7 +419,7 @@ def test_neighbours_of_a_deleted_message_are_not_found(way: Way, user: str) -> N
     open_session(way, f"{user} 1", user_id=user)
     [question, _answer] = append(way, f"{user} 1", *messages)
     assert len(found(way, "pets", user_id=user)) == 2
-    delete(way, MESSAGE, f"{user} 1", question["uuid"])
+    delete(way, MESSAGE, f"{user} 1", question["id"])
     assert found(way, "pets", user_id=user) == []
 
 
@@ -441,7 +442,7 @@ def test_nothing_of_a_deleted_user_is_found(way: Way, user: str, rare: str) -> N
 
 
 def test_reused_ids_inherit_nothing(way: Way, user: str, rare: str) -> None:
-    add_message(way, user, {"content": f"{rare} old shoes", "role": "Melanie"}, 1)
+    add_message(way, user, {"content": f"{rare} old shoes", "name": "Melanie"}, 1)
     delete(way, USER, user)
     add_user(way, user)
     open_session(way, f"{user} 1", user_id=user)
@@ -459,26 +460,25 @@ def test_reused_ids_inherit_nothing(way: Way, user: str, rare: str) -> None:
 
 
 def test_roles_limit_the_hits(way: Way, user: str) -> None:
-    role_types = ["norole", "system", "assistant", "user", "function", "tool"]
-    for number, role_type in enumerate(role_types):
-        message = {"content": f"shoes {role_type}", "role_type": role_type}
+    for number, role in enumerate(ROLES):
+        message = {"content": f"shoes {role}", "role": role}
         add_message(way, user, message, number)
     for query in ("shoes", None):
-        for role_type in role_types:
-            wanted = [f"shoes {role_type}"]
-            assert found(way, query, user_id=user, roles=[role_type]) == wanted
+        for role in ROLES:
+            wanted = [f"shoes {role}"]
+            assert found(way, query, user_id=user, roles=[role]) == wanted
         both = found(way, query, user_id=user, roles=["user", "tool", "user"])
         assert set(both) == {"shoes user", "shoes tool"}
 
 
 def test_messages_of_users_weigh_more_by_default(way: Way, user: str) -> None:
-    for number, role_type in enumerate(("user", "assistant"), 1):
-        message = {"content": f"{role_type} shoes", "role": role_type, "role_type": role_type}
+    for number, role in enumerate(("user", "assistant"), 1):
+        message = {"content": f"{role} shoes", "name": role, "role": role}
         add_message(way, user, message, number)
 
     def scores(**asked: Any) -> dict[str, float]:
         hits = search(way, "shoes", user_id=user, **asked)
-        return {hit["message"]["role_type"]: hit["score"] for hit in hits}
+        return {hit["message"]["role"]: hit["score"] for hit in hits}
 
     usual = scores()
     assert usual["user"] / usual["assistant"] == pytest.approx(1.5)
@@ -489,8 +489,8 @@ def test_messages_of_users_weigh_more_by_default(way: Way, user: str) -> None:
 
 
 def test_a_weight_can_raise_a_message_that_ranks_low_by_words(way: Way, user: str) -> None:
-    messages = [{"content": "shoes shoes", "role_type": "assistant"}] * 300
-    last = {"content": f"shoes {'and so on ' * 50}", "role_type": "tool"}
+    messages = [{"content": "shoes shoes", "role": "assistant"}] * 300
+    last = {"content": f"shoes {'and so on ' * 50}", "role": "tool"}
     open_session(way, f"{user} 1", user_id=user)
     append(way, f"{user} 1", *messages, last)
     asked = {"user_id": user, "limit": 1, "role_weights": {"tool": 100}}
@@ -530,10 +530,10 @@ def test_a_metadata_filter_limits_the_hits(way: Way, user: str) -> None:
 # Participants and dates in queries.
 
 
-def add_turns(way: Way, user: str, *turns: tuple[str, str], role_type: str = "norole") -> None:
+def add_turns(way: Way, user: str, *turns: tuple[str, str], role: str = "norole") -> None:
     """Add messages of participants, each in its own session."""
-    for number, (role, content) in enumerate(turns):
-        message = {"role": role, "content": content, "role_type": role_type}
+    for number, (name, content) in enumerate(turns):
+        message = {"name": name, "content": content, "role": role}
         add_message(way, user, message, number)
 
 
@@ -544,7 +544,7 @@ def test_messages_of_a_named_participant_rank_higher(way: Way, user: str) -> Non
         assert hits[0]["message"]["content"] == first
         assert hits[0]["score"] / hits[1]["score"] == pytest.approx(2)
         participants = [hit["explanation"]["participant"] for hit in hits]
-        assert participants == [hits[0]["message"]["role"], None]
+        assert participants == [hits[0]["message"]["name"], None]
 
 
 def test_with_two_named_participants_neither_ranks_higher(way: Way, user: str) -> None:
@@ -570,16 +570,16 @@ def test_a_name_that_is_no_participant_is_an_ordinary_word(way: Way, user: str) 
     assert found(way, "Oscar", user_id=user) == ["Oscar has a dog"]
 
 
-@pytest.mark.parametrize("role", ["user", "Human", "assistant", "Customer", "bot"])
-def test_a_generic_role_is_not_a_name(way: Way, user: str, role: str) -> None:
-    add_turns(way, user, (role, "My shoes"), ("Melanie", f"A {role} has shoes"))
-    hits = search(way, f"{role} shoes", user_id=user, explain=True)
-    assert hits[0]["message"]["role"] == "Melanie"
+@pytest.mark.parametrize("name", ["user", "Human", "assistant", "Customer", "bot"])
+def test_a_generic_name_names_no_participant(way: Way, user: str, name: str) -> None:
+    add_turns(way, user, (name, "My shoes"), ("Melanie", f"A {name} has shoes"))
+    hits = search(way, f"{name} shoes", user_id=user, explain=True)
+    assert hits[0]["message"]["name"] == "Melanie"
     assert {hit["explanation"]["participant"] for hit in hits} == {None}
 
 
 def test_a_participant_is_found_by_any_words_of_the_name(way: Way, user: str) -> None:
-    add_turns(way, user, ("Anna Lena Groß", "my shoes"), ("Bob", "my shoes"), role_type="user")
+    add_turns(way, user, ("Anna Lena Groß", "my shoes"), ("Bob", "my shoes"), role="user")
     for name in ("Anna", "lena", "GROSS", "Anna Lena"):
         [first, *_] = search(way, f"{name} shoes", user_id=user, explain=True)
         assert first["explanation"]["participant"] == "Anna Lena Groß", name
@@ -660,13 +660,13 @@ def test_messages_of_the_date_in_a_query_rank_higher(way: Way, user: str) -> Non
 
 def test_an_explanation_adds_up(way: Way, user: str) -> None:
     messages = [
-        {"role": "Melanie", "content": "Any pets?", "created_at": "2023-05-05T00:00:00Z"},
-        {"role": "Caroline", "content": "A red dog", "created_at": "2023-05-05T00:00:00Z"},
-        *[{"role": "Melanie", "content": "."}] * _APART,
-        {"role": "Melanie", "content": "My red shoes", "role_type": "user"},
+        {"name": "Melanie", "content": "Any pets?", "created_at": "2023-05-05T00:00:00Z"},
+        {"name": "Caroline", "content": "A red dog", "created_at": "2023-05-05T00:00:00Z"},
+        *[{"name": "Melanie", "content": "."}] * _APART,
+        {"name": "Melanie", "content": "My red shoes", "role": "user"},
     ]
     open_session(way, f"{user} 1", user_id=user)
-    append(way, f"{user} 1", *messages)
+    append(way, f"{user} 1", *({"role": "norole", **each} for each in messages))
     query = "Which Red pets had Caroline in May 2023?"
     hits = search(way, query, user_id=user, explain=True)
     best = hits[0]

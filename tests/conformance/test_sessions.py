@@ -99,7 +99,7 @@ def test_a_session_is_not_opened_for_an_unknown_user(way: Way, fresh: str) -> No
         ("DELETE", SESSION, None),
         ("POST", END, None),
         ("GET", MESSAGES, None),
-        ("POST", MESSAGES, {"messages": [{"content": "Hello"}]}),
+        ("POST", MESSAGES, {"messages": [{"role": "user", "content": "Hello"}]}),
         ("GET", MEMORY, None),
     ],
     ids=["read", "change", "delete", "end", "messages", "append", "memory"],
@@ -161,7 +161,7 @@ def test_an_empty_patch_does_not_change_the_revision(way: Way, fresh: str) -> No
 
 def test_an_append_changes_updated_at_but_not_the_revision(way: Way, fresh: str) -> None:
     before = open_session(way, fresh)
-    append(way, fresh, {"content": "Hello"})
+    append(way, fresh, {"role": "user", "content": "Hello"})
     after = get_session(way, fresh)
     assert after["revision"] == before["revision"]
     assert moment(after["updated_at"]) > moment(before["updated_at"])
@@ -197,7 +197,7 @@ def test_ending_a_session_again_changes_nothing(way: Way, fresh: str) -> None:
 def test_nothing_is_appended_to_an_ended_session(way: Way, fresh: str, named: bool) -> None:
     add_user(way, fresh)
     open_session(way, fresh, user_id=fresh)
-    append(way, fresh, {"content": "Hello"})
+    append(way, fresh, {"role": "user", "content": "Hello"})
     ended = way.request("POST", END, fresh)
     owner = {"user_id": fresh} if named else {}
     assert error_of(append_text(way, fresh, "Too late", **owner)) == (409, "conflict", [])
@@ -207,7 +207,7 @@ def test_nothing_is_appended_to_an_ended_session(way: Way, fresh: str, named: bo
 
 def test_an_ended_session_can_still_be_read_changed_and_deleted(way: Way, fresh: str) -> None:
     open_session(way, fresh)
-    append(way, fresh, {"content": "Hello"})
+    append(way, fresh, {"role": "user", "content": "Hello"})
     way.request("POST", END, fresh)
     changed = way.request("PATCH", SESSION, fresh, json={"metadata": {"rating": 5}})
     assert (changed.status, changed.json["metadata"]) == (200, {"rating": 5})
@@ -218,7 +218,7 @@ def test_an_ended_session_can_still_be_read_changed_and_deleted(way: Way, fresh:
 
 def test_a_session_opened_again_is_a_new_session(way: Way, fresh: str) -> None:
     former = open_session(way, fresh, metadata={"a": 1})
-    append(way, fresh, {"content": "Hello"})
+    append(way, fresh, {"role": "user", "content": "Hello"})
     delete(way, SESSION, fresh)
     latter = open_session(way, fresh)
     assert latter["uuid"] != former["uuid"]

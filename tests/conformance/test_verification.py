@@ -47,8 +47,8 @@ def jane(way: Way, fresh: str) -> SimpleNamespace:
     user = add_user(way, jane.id, email=jane.email, first_name=f"J {word}", metadata={"of": word})
     jane.uuid = user["uuid"]
     open_session(way, jane.session_id, user_id=jane.id, metadata={"of": word})
-    message = {"content": jane.content, "role": f"Jane {word}", "data": {"quoted": jane.content}}
-    jane.message_uuid = append(way, jane.session_id, message)[0]["uuid"]
+    message = {"content": jane.content, "name": f"Jane {word}", "data": {"quoted": jane.content}}
+    jane.message_id = append(way, jane.session_id, message)[0]["id"]
     return jane
 
 
@@ -145,7 +145,7 @@ def test_data_of_other_users_about_the_deleted_user_is_found(
 ) -> None:
     word, other = jane.word, f"tom {fresh}"
     add_user(way, other, last_name=f"Friend of {word}", metadata={"spouse": {"name": f"J {word}"}})
-    message = {"role": "tom", "content": f"Ask {jane.email.upper()}!"}
+    message = {"name": "tom", "content": f"Ask {jane.email.upper()}!"}
     message["data"] = {"quoted": jane.content}  # type: ignore[assignment]
     open_session(way, f"{other} 1", user_id=other)
     append(way, f"{other} 1", message)
@@ -189,7 +189,7 @@ def test_a_user_with_a_reused_id_is_not_residue(way: Way, jane: Any, fresh: str)
     add_user(way, jane.id)
     append_text(way, f"new {fresh}", "Hello", user_id=jane.id)
     key = {"Idempotency-Key": fresh}
-    message = {"messages": [{"content": "Hello"}]}
+    message = {"messages": [{"role": "user", "content": "Hello"}]}
     way.request("POST", "/v1/sessions/{}/messages", f"new {fresh}", json=message, headers=key)
     done = verify(way, erasure, subject_id=jane.id)
     assert (in_rows(done), done["id_reused"]) == ([], True)
@@ -199,20 +199,20 @@ def test_a_user_with_a_reused_id_is_not_residue(way: Way, jane: Any, fresh: str)
 def test_a_session_with_a_reused_id_is_not_residue(way: Way, jane: Any) -> None:
     erasure = delete(way, SESSION, jane.session_id)
     open_session(way, jane.session_id)
-    append(way, jane.session_id, {"content": "Hello", "uuid": jane.message_uuid})
+    append(way, jane.session_id, {"role": "user", "content": "Hello", "id": jane.message_id})
     done = verify(way, erasure, subject_id=jane.session_id)
     assert (in_rows(done), done["id_reused"]) == ([], True)
 
 
 def test_a_message_is_searched_for_only_in_its_session(way: Way, jane: Any, fresh: str) -> None:
     open_session(way, fresh)
-    append(way, fresh, {"content": "A copy", "uuid": jane.message_uuid})
-    erasure = delete(way, MESSAGE, jane.session_id, jane.message_uuid)
+    append(way, fresh, {"role": "user", "content": "A copy", "id": jane.message_id})
+    erasure = delete(way, MESSAGE, jane.session_id, jane.message_id)
     done = verify(way, erasure, subject_id=jane.session_id)
     assert (in_rows(done), done["id_reused"]) == ([], False)
-    append(way, jane.session_id, {"content": "Here again", "uuid": jane.message_uuid})
+    append(way, jane.session_id, {"role": "user", "content": "Here again", "id": jane.message_id})
     done = verify(way, erasure)
-    assert in_rows(done) == [("table messages.uuid", None, "uuid")]
+    assert in_rows(done) == [("table messages.id", None, "uuid")]
 
 
 def test_the_uuid_in_an_erasure_is_not_residue(way: Way, jane: Any) -> None:
@@ -229,11 +229,11 @@ def test_a_subject_id_that_does_not_match_is_rejected(way: Way, jane: Any, path:
     ids = {
         USER: (jane.id,),
         SESSION: (jane.session_id,),
-        MESSAGE: (jane.session_id, jane.message_uuid),
+        MESSAGE: (jane.session_id, jane.message_id),
     }[path]
     erasure = delete(way, path, *ids)
     assert verify(way, erasure, subject_id=ids[0])["erasure"]["subject_uuid"]
-    for other in (f"{ids[0]} ", "", ids[0].upper(), jane.message_uuid):
+    for other in (f"{ids[0]} ", "", ids[0].upper(), jane.message_id):
         rejected = request(way, erasure["id"], subject_id=other)
         assert error_of(rejected) == invalid("subject_id")
         assert jane.word not in rejected.json["detail"]

@@ -11,7 +11,7 @@ def populate(client: InProcessClient) -> None:
     client.send("PUT", "/v1/users/jane", {"email": "jane@example.com", "metadata": metadata})
     body = {"session_id": "s", "user_id": "jane", "metadata": metadata}
     client.send("POST", "/v1/sessions", body)
-    message = {"uuid": MESSAGE, "content": "Hello", "metadata": metadata}
+    message = {"id": MESSAGE, "role": "user", "content": "Hello", "metadata": metadata}
     client.send("POST", "/v1/sessions/s/messages", {"user_id": "jane", "messages": [message]})
 
 

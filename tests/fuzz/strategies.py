@@ -69,7 +69,7 @@ def raw_objects(
 
 raw_metadata = raw_objects([b"a", b"b", b"a.b", b"", b"system", b"\\u0000", b"\\ud800", b"\xff"])
 raw_messages = raw_objects(IN_MESSAGE, raw_values | raw_metadata).map(
-    lambda raw: b'{"content": "x", ' + raw[1:] if len(raw) > 2 else raw
+    lambda raw: b'{"role": "user", "content": "x", ' + raw[1:] if len(raw) > 2 else raw
 )
 raw_bodies: st.SearchStrategy[bytes] = st.one_of(
     raw_objects([*NAMES, b"messages"]),
@@ -302,12 +302,15 @@ def _valid_list(schema: Any) -> Raw:
 def _valid_object(schema: Any) -> Raw:
     properties, required = schema.get("properties", {}), schema.get("required", [])
     if not properties:
-        names = st.sampled_from(["user", "tool"])  # the keys of some objects are role types
+        names = st.sampled_from(["user", "tool"])  # the keys of some objects are roles
         inner = _valid(schema.get("additionalProperties") or {})
         return st.dictionaries(names, inner, max_size=2).map(_joined)
     values = {name: _valid(each) for name, each in properties.items()}
-    if "uuid" in properties:  # the document does not say that only uuids are valid
-        values["uuid"] = st.uuids().map(lambda uuid: b'"%s"' % str(uuid).encode())
+    if "id" in properties:  # a message: the document does not say which ids are valid
+        values["id"] = st.uuids().map(lambda uuid: b'"%s"' % str(uuid).encode())
+    if "content" in properties:  # nor that it can be empty only if there is data
+        values["content"] = st.sampled_from([b'"x"', b'"Hello"'])
+        required = [*required, *({"content"} - {*required})]
     return st.fixed_dictionaries(
         {name: values.pop(name) for name in required}, optional=values
     ).map(_joined)

@@ -32,10 +32,10 @@ def bodies_for(path: str, value: bytes) -> list[bytes]:
         fields = [b'"%s": %s' % (name, value) for name in IN_MESSAGE]
         return [
             value,
-            b'{"user_id": %s, "messages": [{"content": "x"}]}' % value,
+            b'{"user_id": %s, "messages": [{"role": "user", "content": "x"}]}' % value,
             *(b'{"%s": %s}' % (name, value) for name in (b"messages", b"summary", b"metadata")),
             b'{"messages": [%s]}' % value,
-            *(b'{"messages": [{"content": "x", %s}]}' % field for field in fields),
+            *(b'{"messages": [{"role": "user", "content": "x", %s}]}' % field for field in fields),
         ]
     return [
         value,
@@ -174,7 +174,11 @@ def test_concurrent_requests_for_the_same_ids_cause_no_server_error(
 ) -> None:
     body = {"user_id": "twin", "session_id": "twin"}
     responses = populated.send_all(
-        Request(method, path_of(path), body | {"messages": [{"content": "x", "uuid": MESSAGE}]})
+        Request(
+            method,
+            path_of(path),
+            body | {"messages": [{"role": "user", "content": "x", "id": MESSAGE}]},
+        )
         for _ in range(20)
         for method, path in ROUTES
     )

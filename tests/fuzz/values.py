@@ -40,6 +40,8 @@ NAMES = [
     b"metadata",
     b"content",
     b"role",
+    b"name",
+    b"id",
     b"uuid",
     b"created_at",
     b"created_after",
@@ -56,10 +58,11 @@ NAMES = [
 ]
 IN_MESSAGE = [
     b"role",
-    b"role_type",
+    b"name",
     b"content",
     b"metadata",
     b"data",
+    b"id",
     b"uuid",
     b"token_count",
     b"created_at",

@@ -13,6 +13,7 @@ from msgspec import inspect
 from tests.http.clients import InProcessClient
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
+from userkeep.domain.message import NewMessage
 
 # More than any bound, and together less than a body may have.
 TOO_LONG = "x" * (1024 * 1024 + 1)
@@ -69,7 +70,9 @@ def _items(kind: Any) -> list[Any]:
     [kind] = _alternatives(kind)
     if isinstance(kind, inspect.LiteralType):
         return [kind.values[0]] * TOO_MANY
-    return [{"content": "x"} if isinstance(kind, inspect.StructType) else "some text"] * TOO_MANY
+    return [
+        {"role": "user", "content": "x"} if isinstance(kind, inspect.StructType) else "some text"
+    ] * TOO_MANY
 
 
 BODIES = [
@@ -82,9 +85,9 @@ BODIES = [
 
 @pytest.fixture(scope="module")
 def ids(client: InProcessClient) -> dict[str, str]:
-    """The ids of rows that exist, by their names in paths."""
-    ids = {"user_id": "bounded", "session_id": "bounded", "uuid": MESSAGE}
-    body = {"user_id": "bounded", "messages": [{"content": "x", "uuid": MESSAGE}]}
+    """The ids of rows that exist, by their names in paths; `id` is an erasure's."""
+    ids = {"user_id": "bounded", "session_id": "bounded"}
+    body = {"user_id": "bounded", "messages": [{"role": "user", "content": "x", "id": MESSAGE}]}
     assert client.send("POST", "/v1/sessions/bounded/messages", body).status == 201
     assert client.send("POST", "/v1/users", {"user_id": "deleted"}).status == 201
     return {**ids, "id": client.send("DELETE", "/v1/users/deleted").json["id"]}
@@ -97,6 +100,8 @@ def test_a_field_that_is_too_large_is_rejected_by_name(
     operation = bounded.operation
     before = client.send("GET", "/v1/users?limit=1000").json
     body = _placed(_smallest(operation.body), bounded.place, bounded.value)
+    if operation.noun == "messages":
+        ids = {**ids, "id": MESSAGE}
     response = client.send(operation.method, operation.path.format(**ids), body)
     if (operation.name, *bounded.place) in LOOKED_UP:
         assert response.status == 404, response.text
@@ -115,7 +120,8 @@ def _smallest(kind: Any) -> Any:
     for field in inspect.type_info(kind).fields:  # type: ignore[attr-defined]
         if field.required:
             values[field.encode_name] = _smallest_value(field.type)
-    return values
+    # Not required if there is data.
+    return {**values, "content": "x"} if kind is NewMessage else values
 
 
 def _smallest_value(kind: Any) -> Any:
@@ -124,6 +130,8 @@ def _smallest_value(kind: Any) -> Any:
             return [_smallest_value(of_list.item_type)]
         case inspect.StructType() as struct:
             return _smallest(struct.cls)
+        case inspect.LiteralType() as literal:
+            return literal.values[0]
         case _:
             return "x"
 

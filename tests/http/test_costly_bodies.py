@@ -47,7 +47,7 @@ def test_a_body_with_too_many_values_is_rejected(
 def test_a_text_may_have_any_number_of_commas_brackets_and_quotes(
     client: InProcessClient, fresh: str, content: str
 ) -> None:
-    body = {"user_id": fresh, "messages": [{"content": content}]}
+    body = {"user_id": fresh, "messages": [{"role": "user", "content": content}]}
     assert client.send("POST", f"/v1/sessions/{fresh}/messages", body).status == 201
     [message] = client.send("GET", f"/v1/sessions/{fresh}/messages").json["items"]
     assert message["content"] == content

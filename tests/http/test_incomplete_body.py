@@ -15,7 +15,7 @@ from tests.http.clients import SocketClient
         ("DELETE", "/v1/sessions/cut", b""),
         ("DELETE", "/api/v1/sessions/cut/memory", b""),
         ("POST", "/v1/sessions/cut/end", b""),
-        ("POST", "/v1/sessions/cut/messages", b'{"messages": [{"role": "u", "content": "Hi"}]}'),
+        ("POST", "/v1/sessions/cut/messages", b'{"messages": [{"role": "user", "content": "Hi"}]}'),
         ("POST", "/api/v1/sessions/cut/memory", b'{"messages": [{"role": "u", "content": "Hi"}]}'),
     ],
 )

@@ -233,19 +233,22 @@ class Calls:
         self("sessions.get")
         self("sessions.update", {"metadata": metadata})
         self("users.sessions")
-        message = {"role": "user", "role_type": "user", "content": "Hi", "metadata": metadata}
+        message = {"role": "user", "name": "Jane", "content": "Hi", "metadata": metadata}
         given = {"created_at": "2020-01-01T00:00:00+01:00", "token_count": 3}
-        appended = self("messages.append", {"messages": [message, {"content": ""} | given]})
-        uuid = appended.json["messages"][0]["uuid"]
+        call = {"role": "ai", "content": None, "data": {"tool_calls": [1]}} | given
+        appended = self("messages.append", {"messages": [message, call]})
+        id_ = appended.json["messages"][0]["id"]
         self("messages.list")
-        self("messages.get", uuid=uuid)
-        self("messages.update", {"content": "Ho"}, uuid=uuid)
+        self("messages.list", query="?after_seq=0&before_seq=9&role=user&order=-created")
+        self("messages.list", query="?created_after=2019-01-01T00:00:00Z")
+        self("messages.get", id=id_)
+        self("messages.update", {"content": "Ho", "name": None}, id=id_)
         self("messages.search", {"query": "ho", "session_id": session_id})
         self("messages.search", {"user_id": user_id, "limit": 5})
         self("messages.search", {"query": "ho in May 2020", "user_id": user_id, "explain": True})
         self("memory.get", query="?last=5")
         self("messages.search", {"query": "Hi", "user_id": user_id, "explain": True})
-        self("messages.delete", uuid=uuid)
+        self("messages.delete", id=id_)
         self("sessions.end")
         self("sessions.delete")
         erasure = self("users.delete").json["id"]

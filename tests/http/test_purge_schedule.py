@@ -58,7 +58,7 @@ def call(server: Way, method: str, path: str, body: Any = None) -> tuple[int, An
 
 def add_user(server: Way, user_id: str = "jane") -> None:
     """Create a user with a message."""
-    body = {"user_id": user_id, "messages": [{"content": "I live in Oslo"}]}
+    body = {"user_id": user_id, "messages": [{"role": "user", "content": "I live in Oslo"}]}
     assert call(server, "POST", "/v1/users", {"user_id": user_id})[0] == 201
     assert call(server, "POST", f"/v1/sessions/of-{user_id}/messages", body)[0] == 201
 
@@ -121,8 +121,8 @@ def test_an_edited_message_is_purged_too(on_file: Settings) -> None:
     with serving(on_file, **PURGE_NOW) as server:
         add_user(server)
         [message] = call(server, "GET", "/v1/sessions/of-jane/messages")[1]["items"]
-        uuid = message["uuid"]
-        call(server, "PATCH", f"/v1/sessions/of-jane/messages/{uuid}", {"content": "In Rome"})
+        id_ = message["id"]
+        call(server, "PATCH", f"/v1/sessions/of-jane/messages/{id_}", {"content": "In Rome"})
         with closing(apsw.Connection(path)) as reader:
             assert _becomes_true(
                 lambda: reader.execute("SELECT * FROM pending_purges").fetchall() == []

@@ -20,7 +20,11 @@ def limited(
     settings = fresh_settings(request.param, tmp_path_factory.mktemp("limited"))
     with serve_in_process(replace(settings, search_match_limit=1_000)) as client:
         messages = [
-            {"content": f"red shoes number {n}", "metadata": {"is_last": n == MESSAGES - 1}}
+            {
+                "role": "user",
+                "content": f"red shoes number {n}",
+                "metadata": {"is_last": n == MESSAGES - 1},
+            }
             for n in range(MESSAGES)
         ]
         body = {"user_id": "jane", "messages": messages}

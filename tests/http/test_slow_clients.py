@@ -189,7 +189,7 @@ def test_large_bodies_have_a_limit_together() -> None:
 def test_a_client_that_resets_leaves_no_error_in_the_log(tmp_path: Path) -> None:
     with serving(tmp_path) as process:
         server = RawServer(process.port)
-        body = b'{"user_id": "jane", "messages": [{"content": "x"}]}'
+        body = b'{"user_id": "jane", "messages": [{"role": "user", "content": "x"}]}'
         for _ in range(50):
             for sent in (HEALTH * 20, request("POST", "/v1/sessions/s/messages", body) * 20):
                 connection = server.connect()

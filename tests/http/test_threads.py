@@ -26,6 +26,7 @@ COMPUTES = {
     "http/compat/message_filter.py:read_message_filter": "value",
     "domain/values/filters.py:parse_filter": "value",
     "domain/values/metadata.py:check_metadata": "value",
+    "domain/values/json_text.py:find_too_deep": "text",
     "domain/search/analyzer.py:tokenize": "text",
     "domain/search/analyzer.py:find_terms": "text",
     "domain/search/snippets.py:make_snippet": "content",
@@ -82,7 +83,9 @@ def recorded(
     try:
         settings = fresh_settings(request.param, tmp_path_factory.mktemp("threads"))
         with serve_in_process(settings) as client:
-            messages = [{"content": f"needle {number} {WORDS}"} for number in range(5)]
+            messages = [
+                {"role": "user", "content": f"needle {number} {WORDS}"} for number in range(5)
+            ]
             body = {"user_id": "jane", "messages": messages}
             assert client.send("POST", "/v1/sessions/s/messages", body).status == 201
             yield client, recorder
@@ -101,7 +104,7 @@ def recording(recorder: Recorder) -> Iterator[None]:
         recorder.is_recording = False
 
 
-LARGE = [{"content": f"{WORDS} {number}"} for number in range(5)]
+LARGE = [{"role": "user", "content": f"{WORDS} {number}"} for number in range(5)]
 REQUESTS = {
     "an append": ("POST", "/v1/sessions/s/messages", {"messages": LARGE}),
     "an append by Zep": ("POST", "/api/v1/sessions/s/memory", {"messages": LARGE}),
@@ -124,7 +127,8 @@ REQUESTS = {
     ),
     "a search": ("POST", "/v1/search", {"user_id": "jane", "query": "needle", "limit": 100}),
     "a search by Zep": ("POST", "/api/v1/sessions/s/search?limit=100", {"text": "needle"}),
-    "a new text of a message": ("PATCH", "/v1/sessions/s/messages/{uuid}", {"content": WORDS}),
+    "a new text of a message": ("PATCH", "/v1/sessions/s/messages/{id}", {"content": WORDS}),
+    "new data of a message": ("PATCH", "/v1/sessions/s/messages/{id}", {"data": [WORDS]}),
     "a page": ("GET", "/v1/sessions/s/messages?limit=100", None),
     "a memory": ("GET", "/v1/sessions/s/memory?last=100", None),
 }
@@ -135,10 +139,10 @@ def test_a_large_request_is_computed_beside_the_event_loop_and_the_writer(
     recorded: tuple[InProcessClient, Recorder], name: str
 ) -> None:
     client, recorder = recorded
-    newest = client.send("GET", "/v1/sessions/s/memory?last=1").json["messages"][0]["uuid"]
+    newest = client.send("GET", "/v1/sessions/s/memory?last=1").json["messages"][0]["id"]
     method, path, body = REQUESTS[name]
     with recording(recorder):
-        response = client.send(method, path.format(uuid=newest), body)
+        response = client.send(method, path.format(id=newest), body)
     assert response.status < 500
     assert_beside(recorder)
 

@@ -36,7 +36,9 @@ def delete_user(url: str) -> str:
     """Delete a user and return the erasure's id."""
     with Userkeep(url) as client:
         client.user.add(user_id="jane-qx81vty", first_name=CANARY)
-        client.message.add("s1", NewMessage(content=f"I am {CANARY}"), user_id="jane-qx81vty")
+        client.message.add(
+            "s1", NewMessage(role="user", content=f"I am {CANARY}"), user_id="jane-qx81vty"
+        )
         return client.user.delete("jane-qx81vty").id
 
 

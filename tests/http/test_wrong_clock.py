@@ -53,14 +53,14 @@ def call(server: Way, method: str, path: str, body: Any = None, **headers: str) 
 
 def add_jane(server: Way) -> None:
     """Create a user with a message."""
-    body = {"user_id": "jane", "messages": [{"content": "I live in Oslo"}]}
+    body = {"user_id": "jane", "messages": [{"role": "user", "content": "I live in Oslo"}]}
     call(server, "POST", "/v1/users", {"user_id": "jane"})
     call(server, "POST", "/v1/sessions/of-jane/messages", body)
 
 
 def say(server: Way, content: str) -> None:
     """Append a message to a session of the first user."""
-    body = {"user_id": "first", "messages": [{"content": content}]}
+    body = {"user_id": "first", "messages": [{"role": "user", "content": content}]}
     call(server, "POST", "/v1/sessions/s/messages", body)
 
 
@@ -111,7 +111,7 @@ def test_tombstones_of_a_wrong_clock_expire_in_time(
         add_jane(server)
         call(server, "DELETE", "/v1/users/jane")
         call(server, "POST", "/v1/users", {"user_id": "john"})
-    body = {"user_id": "john", "messages": [{"content": "late"}]}
+    body = {"user_id": "john", "messages": [{"role": "user", "content": "late"}]}
 
     def append(server: Way) -> int:
         return server.request("POST", "/v1/sessions/of-jane/messages", json=body).status

@@ -44,7 +44,8 @@ def client(tmp_path: Path) -> Iterator[Userkeep]:
     """A database with two users; the first has a long session."""
     with Userkeep.open(tmp_path / "source.db") as client:
         messages = (
-            NewMessage(content=f"number {n}", uuid=str(UUID(int=n))) for n in range(MESSAGES)
+            NewMessage(role="user", content=f"number {n}", id=str(UUID(int=n)))
+            for n in range(MESSAGES)
         )
         client.message.add_bulk("s1", messages, user_id="ann")
         client.user.add(user_id="bob")

@@ -40,7 +40,9 @@ def populate(client: InProcessClient, user_id: str) -> None:
     user = {"user_id": user_id, "first_name": CANARY, "email": f"{user_id}@example.com"}
     assert client.send("POST", "/v1/users", user, headers=key).status == 201
     for number in range(SESSIONS):
-        messages = [{"content": f"{CANARY} {user_id} {n}"} for n in range(25 * number + 1)]
+        messages = [
+            {"role": "user", "content": f"{CANARY} {user_id} {n}"} for n in range(25 * number + 1)
+        ]
         path = f"/v1/sessions/{quote(f'{user_id}-{number}')}/messages"
         append = {"user_id": user_id, "messages": messages}
         assert client.send("POST", path, append).status == 201
@@ -87,7 +89,7 @@ def answered(client: InProcessClient, method: str, path: str, body: Any = None) 
 
 
 def can_append(client: InProcessClient, user_id: str) -> bool:
-    body = {"messages": [{"content": "late"}]}
+    body = {"messages": [{"role": "user", "content": "late"}]}
     path = f"/v1/sessions/{user_id}-1/messages"
     return answered(client, "POST", path, body).status == 201
 

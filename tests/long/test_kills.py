@@ -134,7 +134,10 @@ class Worker:
         user_id = self._random.choice(undeleted[-20:])
         session_id = f"session of {user_id}"
         contents = [self._ledger.fresh("message") for _ in range(self._random.randint(1, 4))]
-        body = {"user_id": user_id, "messages": [{"content": each} for each in contents]}
+        body = {
+            "user_id": user_id,
+            "messages": [{"role": "user", "content": each} for each in contents],
+        }
         response = self._client.request("POST", "/v1/sessions/{}/messages", session_id, json_=body)
         assert response.status == 201, response
         appended = {message["seq"]: message["content"] for message in response.json["messages"]}

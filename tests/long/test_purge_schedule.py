@@ -19,7 +19,9 @@ SLACK_S = 20.0
 
 def add_user(client: Userkeep, user_id: str) -> None:
     client.user.add(user_id=user_id)
-    client.message.add(f"of-{user_id}", NewMessage(content="I live in Oslo"), user_id=user_id)
+    client.message.add(
+        f"of-{user_id}", NewMessage(role="user", content="I live in Oslo"), user_id=user_id
+    )
 
 
 def test_a_server_purges_on_request_and_when_idle_with_real_times(tmp_path: Path) -> None:

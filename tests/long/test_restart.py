@@ -80,7 +80,7 @@ class Worker:
     def _append(self) -> None:
         contents = [self._fresh("message") for _ in range(self._random.randint(1, 3))]
         session_id = f"session-{self._random.randrange(SESSIONS)}"
-        body = {"messages": [{"content": each} for each in contents]}
+        body = {"messages": [{"role": "user", "content": each} for each in contents]}
         response = self._send("POST", f"/v1/sessions/{session_id}/messages", body)
         if response.status == 201:
             appended = {each["content"]: each["seq"] for each in response.json["messages"]}

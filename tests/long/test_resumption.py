@@ -235,7 +235,10 @@ def add_jane(server: Server, length: int) -> None:
             new = {"session_id": f"jane-{n}", "user_id": "jane"}
             assert client.request("POST", "/v1/sessions", json_=new).status == 201
             body = {
-                "messages": [{"content": f"I live in Oslo {number}"} for number in range(length)]
+                "messages": [
+                    {"role": "user", "content": f"I live in Oslo {number}"}
+                    for number in range(length)
+                ]
             }
             route = "/v1/sessions/{}/messages"
             assert client.request("POST", route, f"jane-{n}", json_=body).status == 201

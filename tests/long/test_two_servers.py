@@ -100,7 +100,7 @@ class Writers:
                     return
 
     def _one(self, client: Client, kind: int, number: int) -> int:
-        user_id, message = self._user_id, {"content": f"of {self._user_id}"}
+        user_id, message = self._user_id, {"role": "user", "content": f"of {self._user_id}"}
         messages = {"messages": [message]}
         owned = messages | {"user_id": user_id}
         match kind:
@@ -229,7 +229,10 @@ def add_large_user(server: Server, user_id: str) -> None:
         for _ in range(SHORT_SESSIONS):
             created = client.request("POST", "/v1/sessions", json_={"user_id": user_id})
             assert created.status == 201
-        messages = {"user_id": user_id, "messages": [{"content": "I live in Oslo"}] * 1_000}
+        messages = {
+            "user_id": user_id,
+            "messages": [{"role": "user", "content": "I live in Oslo"}] * 1_000,
+        }
         for _ in range(LENGTH // 1_000):
             assert client.request("POST", MESSAGES, user_id, json_=messages).status == 201
 
@@ -293,7 +296,9 @@ class Twin(NamedTuple):
 def random_twin(number: int, random: Random) -> Twin:
     """Return a request of a random kind."""
     name = f"twin-{number}"
-    messages = {"messages": [{"content": "Hello"}, {"content": "Hello?"}]}
+    messages = {
+        "messages": [{"role": "user", "content": "Hello"}, {"role": "user", "content": "Hello?"}]
+    }
     return random.choice(
         [
             Twin("/v1/users", (), {"user_id": name}),

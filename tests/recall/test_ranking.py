@@ -15,7 +15,7 @@ from userkeep import NewMessage, Userkeep
 
 SHARES = {0: 1.0, 1: 0.4, 2: 0.3, 3: 0.2}
 VOCABULARY = [f"w{number}" for number in range(30)]
-ROLE_TYPES = ["user", "assistant", "tool"]
+ROLES = ["user", "assistant", "tool"]
 START = datetime(2023, 5, 1, tzinfo=UTC)
 
 
@@ -24,7 +24,7 @@ class Stored(NamedTuple):
 
     session: int
     words: list[str]
-    role_type: str
+    role: str
     name: str
     created_at: datetime
 
@@ -37,7 +37,7 @@ def history() -> list[Stored]:
         Stored(
             session,
             random.choices(VOCABULARY, weights, k=random.choice([1, 5, 20, 60, 200])),
-            random.choice(ROLE_TYPES),
+            random.choice(ROLES),
             random.choice(["Melanie", "Caroline"]),
             START + timedelta(days=session),
         )
@@ -59,8 +59,8 @@ def client(stored: list[Stored]) -> Iterator[Userkeep]:
         for each in stored:
             message = NewMessage(
                 content=" ".join(each.words),
-                role=each.name,
-                role_type=each.role_type,  # type: ignore[arg-type]
+                name=each.name,
+                role=each.role,  # type: ignore[arg-type]
                 created_at=each.created_at,
             )
             opened.message.add(f"s{each.session}", message, user_id="jane")
@@ -103,7 +103,7 @@ def naive_scores(
 
 @given(
     words=st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=6, unique=True),
-    role_weights=st.dictionaries(st.sampled_from(ROLE_TYPES), st.sampled_from([0.1, 3.0, 30.0])),
+    role_weights=st.dictionaries(st.sampled_from(ROLES), st.sampled_from([0.1, 3.0, 30.0])),
     name=st.sampled_from([None, "Melanie"]),
     is_dated=st.booleans(),
 )
@@ -116,8 +116,8 @@ def test_scores_are_as_documented_and_a_limit_only_truncates(
     is_dated: bool,
 ) -> None:
     def weight_of(each: Stored) -> float:
-        weight = {"user": 1.5, **role_weights}.get(each.role_type, 1.0)
-        is_named = name is not None and each.name == name and each.role_type == "user"
+        weight = {"user": 1.5, **role_weights}.get(each.role, 1.0)
+        is_named = name is not None and each.name == name and each.role == "user"
         is_meant = is_dated and each.created_at.month == 6
         return weight * (2 if is_named else 1) * (1.5 if is_meant else 1)
 

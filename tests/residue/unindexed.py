@@ -44,7 +44,7 @@ def write_sqlite(path: Path, users: list[ExpectedUser], random: Random) -> None:
         _write(users, insert, random, now=1_700_000_000_000_000)
     connection.execute("ANALYZE")
     with connection:
-        connection.execute("DELETE FROM messages WHERE role = 'former'")
+        connection.execute("DELETE FROM messages WHERE name = 'former'")
     connection.close()
 
 
@@ -69,7 +69,7 @@ def write_postgres(url: str, users: list[ExpectedUser], random: Random) -> None:
         _write(users, insert, random, now=datetime.now(UTC))
         with _statistics(connection):
             connection.execute("ANALYZE")
-        connection.execute("DELETE FROM messages WHERE role = 'former'")
+        connection.execute("DELETE FROM messages WHERE name = 'former'")
 
 
 @contextmanager
@@ -141,23 +141,28 @@ def _write_session(
     for seq in range(1, remaining + _DELETED + 1):
         is_deleted = seq > remaining
         expected = ExpectedMessage(
-            texts.word("oldrole"), texts.sentence("old", random.choice([5, 300])), None, None
+            "user",
+            texts.word("oldname"),
+            texts.sentence("old", random.choice([5, 300])),
+            None,
+            None,
         )
-        expected.role = "former" if is_deleted else expected.role
+        expected.name = "former" if is_deleted else expected.name
         message = {
             "project_id": 1,
             "session_id": session_id,
             "seq": seq,
             "word_count": 0,
-            "uuid": _uuid(texts),
-            "role": expected.role,
-            "role_type": "user",
+            "revision": 1,
+            "id": _uuid(texts),
+            "role": "user",
+            "name": expected.name,
             "created_at": now,
             "content": expected.content,
         }
         insert("messages", message)
         if not is_deleted:
-            session.messages[message["uuid"]] = expected
+            session.messages[message["id"]] = expected
 
 
 def _json(value: Any) -> str:

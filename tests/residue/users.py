@@ -9,6 +9,8 @@ import pytest
 
 from tests.residue.texts import Canaries, Texts
 from userkeep import Erasure, NewMessage, UserkeepError
+from userkeep.domain.message import GivenRole
+from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.sdk._sync.client import Client
 
@@ -20,7 +22,8 @@ LENGTHS = (3, 40, 40, 200, 200, 2_000, 6_000, 60_000)
 class ExpectedMessage:
     """An expected message."""
 
-    role: str
+    role: GivenRole
+    name: str | None
     content: str
     metadata: dict[str, Any] | None
     data: Any
@@ -89,13 +92,15 @@ class UserSimulation:
         """Append two messages with canaries, edit one, delete the other; return the erasure."""
         session_id = self._texts.id("sessionid")
         new = [
-            NewMessage(content=canaries.sentence("slip", 300), role=canaries.word("sliprole"))
+            NewMessage(
+                role="user", content=canaries.sentence("slip", 300), name=canaries.word("slipname")
+            )
         ] * 2
         first, second = self._client.message.add(session_id, new, user_id=self.model.user_id)
-        kept = ExpectedMessage("user", "never mind", None, None)
-        self._client.message.update(session_id, first.uuid, content=kept.content, role=kept.role)
-        self.model.sessions[session_id] = ExpectedSession(None, messages={first.uuid: kept})
-        return self._client.message.delete(session_id, second.uuid, purge="now")
+        kept = ExpectedMessage("user", None, "never mind", None, None)
+        self._client.message.update(session_id, first.id, content=kept.content, name=kept.name)
+        self.model.sessions[session_id] = ExpectedSession(None, messages={first.id: kept})
+        return self._client.message.delete(session_id, second.id, purge="now")
 
     def set_owners(self) -> None:
         """Set the owner of unowned sessions."""
@@ -188,39 +193,56 @@ class UserSimulation:
         if session.is_ended:
             return
         expected = [self._new_message() for _ in range(self._random.choice([1, 1, 2, 5, 20]))]
-        new = [NewMessage(**vars(each)) for each in expected]
+        new = [NewMessage(**vars(each), id=self._own_id()) for each in expected]
         added = self._client.message.add(session_id, new, **self._idempotency_key("append"))
         for message, each in zip(added, expected, strict=True):
-            self._add_uuid(message.uuid)
-            session.messages[message.uuid] = each
+            if is_uuid(message.id):
+                self._add_uuid(message.id)
+            session.messages[message.id] = each
+
+    def _own_id(self) -> str | None:
+        return (
+            self._texts.word("messageid") + self._texts.word("x")
+            if self._random.random() < 0.3
+            else None
+        )
 
     def _new_message(self) -> ExpectedMessage:
         length = self._random.choice(LENGTHS[: self._random.randint(1, len(LENGTHS))])
         texts = self._texts
         metadata = texts.metadata("messagemeta") if self._random.random() < 0.4 else None
         data = texts.data("data") if self._random.random() < 0.3 else None
-        role = texts.word("role") if self._random.random() < 0.7 else "user"
-        return ExpectedMessage(role, texts.sentence("content", length), metadata, data)
+        name = texts.word("name") if self._random.random() < 0.7 else None
+        content = texts.sentence("content", length)
+        return ExpectedMessage("user", name, content, metadata, data)
 
     def _edit(self) -> None:
         if not (found := self._any_message()):
             return
-        session_id, uuid, expected = found
+        session_id, id_, expected = found
         length = self._random.choice([1, len(expected.content), 200, 5_000])
         expected.content = self._texts.sentence("edited", length)
-        expected.role = self._texts.word("role") if self._random.random() < 0.3 else expected.role
-        self._client.message.update(session_id, uuid, content=expected.content, role=expected.role)
+        expected.name = self._texts.word("name") if self._random.random() < 0.3 else expected.name
+        if expected.data is not None and self._random.random() < 0.5:
+            expected.data = self._texts.data("editeddata")
+        self._client.message.update(
+            session_id,
+            id_,
+            content=expected.content,
+            name=expected.name,
+            data=expected.data,
+        )
         if expected.metadata is not None:
             change = self._texts.change("messagemeta", expected.metadata)
-            self._client.message.update(session_id, uuid, metadata=change)
+            self._client.message.update(session_id, id_, metadata=change)
             expected.metadata = merge_patch(expected.metadata, change)
 
     def _delete_message(self) -> None:
         if found := self._any_message():
-            session_id, uuid, _ = found
-            self._client.message.delete(session_id, uuid)
-            self._delete_uuid(uuid)
-            del self.model.sessions[session_id].messages[uuid]
+            session_id, id_, _ = found
+            self._client.message.delete(session_id, id_)
+            self._delete_uuid(id_)
+            del self.model.sessions[session_id].messages[id_]
 
     def _read(self) -> None:
         client = self._client
@@ -240,7 +262,9 @@ class UserSimulation:
             lambda: client.user.get(texts.id("unknownuser")),
             lambda: client.session.get(texts.id("unknownsession")),
             lambda: client.session.add(session_id=texts.id("s"), user_id=texts.id("unknownuser")),
-            lambda: client.message.add(texts.id("s"), NewMessage(content=f"{texts.word('nul')}\0")),
+            lambda: client.message.add(
+                texts.id("s"), NewMessage(role="user", content=f"{texts.word('nul')}\0")
+            ),
             lambda: client.user.list(
                 metadata={texts.word("path"): texts.word("value")}, limit=5000
             ),
@@ -265,11 +289,11 @@ class UserSimulation:
         found = self._client.session.get(session_id)
         assert (found.metadata or None) == (session.metadata or None)
         assert (found.ended_at is not None) == session.is_ended
-        messages = {each.uuid: each for each in self._client.message.list_all(session_id)}
+        messages = {each.id: each for each in self._client.message.list_all(session_id)}
         assert list(messages) == list(session.messages)
-        for uuid, expected in session.messages.items():
-            message = messages[uuid]
-            assert (message.role, message.content) == (expected.role, expected.content)
+        for id_, expected in session.messages.items():
+            message = messages[id_]
+            assert (message.name, message.content) == (expected.name, expected.content)
             assert (message.metadata or None) == (expected.metadata or None)
 
     def _any_session(self) -> tuple[str, ExpectedSession] | None:
@@ -280,8 +304,8 @@ class UserSimulation:
         found = self._any_session()
         if found is None or not found[1].messages:
             return None
-        uuid = self._random.choice(list(found[1].messages))
-        return found[0], uuid, found[1].messages[uuid]
+        id_ = self._random.choice(list(found[1].messages))
+        return found[0], id_, found[1].messages[id_]
 
     def _idempotency_key(self, field: str) -> dict[str, Any]:
         if self._random.random() < 0.5:

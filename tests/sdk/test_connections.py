@@ -101,7 +101,9 @@ def test_many_threads_share_a_client(server: Server) -> None:
         client.session.add(session_id="threads")
 
         def append(number: int) -> int:
-            return client.message.add("threads", NewMessage(content=str(number)))[0].seq
+            return client.message.add("threads", NewMessage(role="user", content=str(number)))[
+                0
+            ].seq
 
         with ThreadPoolExecutor(150) as threads:
             seqs = [*threads.map(append, range(600))]
@@ -116,7 +118,9 @@ def test_many_tasks_share_a_client(server: Server, backend: str) -> None:
             seqs: list[int] = []
 
             async def append(number: int) -> None:
-                added = await client.message.add(backend, NewMessage(content=str(number)))
+                added = await client.message.add(
+                    backend, NewMessage(role="user", content=str(number))
+                )
                 seqs.append(added[0].seq)
 
             async with anyio.create_task_group() as tasks:
@@ -255,7 +259,7 @@ def test_a_forked_process_must_create_its_own_client(server: Server, tmp_path: P
 
 
 def test_a_body_that_is_too_large_raises_too_large(server: Server) -> None:
-    messages = [NewMessage(content="x" * 1024 * 1024) for _ in range(7)]
+    messages = [NewMessage(role="user", content="x" * 1024 * 1024) for _ in range(7)]
     with Userkeep(server.url) as client:
         client.session.add(session_id="large")
         with pytest.raises(TooLarge):

@@ -43,7 +43,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[
 def test_data_is_there_after_the_file_is_reopened(tmp_path: Path) -> None:
     for _ in range(2):
         with Userkeep.open(tmp_path / "memory.db") as client:
-            client.message.add("s", NewMessage(content=CONTENT), user_id="jane")
+            client.message.add("s", NewMessage(role="user", content=CONTENT), user_id="jane")
     with Userkeep.open(f"{tmp_path}/memory.db") as client:
         assert [each.content for each in client.message.list("s")] == [CONTENT] * 2
 
@@ -143,7 +143,9 @@ def test_a_folder_and_a_file_that_is_no_database_are_rejected(tmp_path: Path) ->
 
 def test_settings_can_be_passed_by_name() -> None:
     with Userkeep.open(":memory:", memory_window=2) as client:
-        client.message.add("s", [NewMessage(content=each) for each in "abc"], user_id="jane")
+        client.message.add(
+            "s", [NewMessage(role="user", content=each) for each in "abc"], user_id="jane"
+        )
         assert [each.content for each in client.memory.get("s").messages] == ["b", "c"]
 
 
@@ -151,7 +153,9 @@ def test_settings_default_to_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("USERKEEP_MEMORY_WINDOW", "1")
     with Userkeep.open(":memory:") as client, Userkeep.open(":memory:", memory_window=2) as other:
         for each, count in ((client, 1), (other, 2)):
-            each.message.add("s", [NewMessage(content=text) for text in "abc"], user_id="jane")
+            each.message.add(
+                "s", [NewMessage(role="user", content=text) for text in "abc"], user_id="jane"
+            )
             assert len(each.memory.get("s").messages) == count
 
 
@@ -232,7 +236,7 @@ def test_many_threads_share_it(database: tuple[str, dict[str, Any]]) -> None:
 
         def append(number: int) -> int:
             client.user.put(user_id=str(number % 7))
-            return client.message.add("s", NewMessage(content=str(number)))[0].seq
+            return client.message.add("s", NewMessage(role="user", content=str(number)))[0].seq
 
         with ThreadPoolExecutor(32) as threads:
             assert sorted(threads.map(append, range(200))) == list(range(1, 201))
@@ -249,7 +253,7 @@ def test_many_tasks_share_it(database: tuple[str, dict[str, Any]], backend: str)
             seqs: list[int] = []
 
             async def append(number: int) -> None:
-                added = await client.message.add("s", NewMessage(content=str(number)))
+                added = await client.message.add("s", NewMessage(role="user", content=str(number)))
                 seqs.append(added[0].seq)
 
             async with anyio.create_task_group() as tasks:
@@ -353,7 +357,7 @@ def test_a_program_that_does_not_close_its_client_still_exits(tmp_path: Path) ->
 
         async def main():
             other = AsyncUserkeep.open("other.db")
-            await other.message.add("s", NewMessage(content="x"), user_id="jane")
+            await other.message.add("s", NewMessage(role="user", content="x"), user_id="jane")
             await other.user.list(limit=1000)
 
         asyncio.run(main())
@@ -417,7 +421,7 @@ INTERRUPTED = """
 
     client = Userkeep.open("memory.db")
     for number in range(20):
-        messages = [NewMessage(content="I live in Oslo")] * 1000
+        messages = [NewMessage(role="user", content="I live in Oslo")] * 1000
         client.message.add(f"s{number}", messages, user_id="jane")
 
     def die_during_the_deletion():
@@ -448,7 +452,7 @@ def test_a_deletion_continues_if_its_task_is_cancelled(tmp_path: Path, backend: 
     async def main() -> None:
         async with AsyncUserkeep.open(tmp_path / "memory.db") as client:
             for number in range(10):
-                messages = [NewMessage(content=CONTENT)] * 1000
+                messages = [NewMessage(role="user", content=CONTENT)] * 1000
                 await client.message.add(f"s{number}", messages, user_id="jane")
             with anyio.move_on_after(0.01):
                 await client.user.delete("jane")
@@ -468,7 +472,7 @@ def test_a_cancelled_write_is_atomic(tmp_path: Path) -> None:
             await client.session.add(session_id="s")
             for _ in range(30):
                 with anyio.move_on_after(0.002):
-                    await client.message.add("s", [NewMessage(content=CONTENT)] * 100)
+                    await client.message.add("s", [NewMessage(role="user", content=CONTENT)] * 100)
             messages = [each async for each in client.message.list_all("s")]
             assert len(messages) % 100 == 0
             assert [each.seq for each in messages] == list(range(1, len(messages) + 1))

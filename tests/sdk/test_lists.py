@@ -85,7 +85,7 @@ def test_an_empty_list_has_no_pages_and_no_items(client: Userkeep) -> None:
 
 def test_items_are_iterated_across_pages(client: Userkeep) -> None:
     client.message.add(
-        "s", [NewMessage(content=str(number)) for number in range(250)], user_id="jane"
+        "s", [NewMessage(role="user", content=str(number)) for number in range(250)], user_id="jane"
     )
     assert [message.seq for message in client.message.list_all("s")] == [*range(1, 251)]
     backwards = client.message.list_all("s", order="-created")
@@ -107,7 +107,9 @@ def test_a_filter_tree_applies_to_every_page(client: Userkeep, users: list[str])
     for n, name in enumerate(users):
         client.user.update(user_id=name, metadata={"n": n})
         client.session.add(session_id=name, user_id="a", metadata={"n": n})
-    messages = [NewMessage(content=name, metadata={"n": n}) for n, name in enumerate(users)]
+    messages = [
+        NewMessage(role="user", content=name, metadata={"n": n}) for n, name in enumerate(users)
+    ]
     client.message.add("a", messages)
     assert [user.user_id for user in client.user.list(filter=late)] == users[3:]
     pages = client.user.list_chunked(2, filter=late)
@@ -175,7 +177,7 @@ def test_a_page_that_could_not_be_read_can_be_requested_again(
     client: Userkeep, users: list[str]
 ) -> None:
     client.session.add(session_id="s")
-    client.message.add("s", [NewMessage(content=each) for each in "abc"])
+    client.message.add("s", [NewMessage(role="user", content=each) for each in "abc"])
     pages = client.message.list_chunked("s", chunk_size=2)
     assert len(next(pages)) == 2
     client.session.delete("s")
@@ -247,7 +249,7 @@ def test_messages_keep_their_given_times(client: Userkeep) -> None:
         datetime(2020, 2, 29, 12, 0, 0, 5),
         datetime(2020, 2, 29, 12, tzinfo=timezone(timedelta(hours=2))),
     ]
-    messages = [NewMessage(content="x", created_at=each) for each in given]
+    messages = [NewMessage(role="user", content="x", created_at=each) for each in given]
     kept = [each.created_at for each in client.message.add("s", messages, user_id="jane")]
     assert kept == [each if each.tzinfo else each.replace(tzinfo=UTC) for each in given]
 
@@ -270,7 +272,9 @@ def test_subclasses_of_str_and_int_are_accepted(client: Userkeep) -> None:
     assert user.metadata == {"text": "a", "number": 5, "key": ["b"], "f": 1.5}
     assert client.user.get(Text("jane")) == user
     data = {"text": Text("a"), "tuple": (1, Number(2))}
-    [message] = client.message.add("s", NewMessage(content=Text("c"), data=data), user_id="jane")
+    [message] = client.message.add(
+        "s", NewMessage(role="user", content=Text("c"), data=data), user_id="jane"
+    )
     assert (message.content, message.data) == ("c", {"text": "a", "tuple": [1, 2]})
 
 
@@ -285,7 +289,7 @@ DATA: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", DATA)
 def test_data_is_any_json(client: Userkeep, name: str) -> None:
-    client.message.add("s", NewMessage(content="x", data=DATA[name]), user_id="jane")
+    client.message.add("s", NewMessage(role="user", content="x", data=DATA[name]), user_id="jane")
     assert client.message.list("s")[0].data == DATA[name]
 
 
@@ -295,7 +299,10 @@ def test_data_is_any_json(client: Userkeep, name: str) -> None:
 def test_data_with_huge_numbers_does_not_make_messages_unreadable(
     client: Userkeep, text: str
 ) -> None:
-    new = [NewMessage(content="x", data=msgspec.Raw(text.encode())), NewMessage(content="y")]
+    new = [
+        NewMessage(role="user", content="x", data=msgspec.Raw(text.encode())),
+        NewMessage(role="user", content="y"),
+    ]
     appended = client.message.add("s", new, user_id="jane")
     for messages in (appended, client.message.list("s"), client.memory.get("s").messages):
         assert [message.content for message in messages] == ["x", "y"]
@@ -307,7 +314,7 @@ def test_data_with_huge_numbers_does_not_make_messages_unreadable(
     ids=["nan", "inf", "key", "object", "bytes", "half_a_pair", "half_a_pair_in_a_key"],
 )
 def test_errors_name_data_that_is_not_json(client: Userkeep, data: Any) -> None:
-    new = [NewMessage(content="x"), NewMessage(content="x", data=data)]
+    new = [NewMessage(role="user", content="x"), NewMessage(role="user", content="x", data=data)]
     with pytest.raises(InvalidField) as rejected:
         client.message.add("s", new, user_id="jane")
     assert rejected.value.fields == ("messages[1].data",)
@@ -361,7 +368,7 @@ def test_a_request_and_fields_together_are_a_type_error(client: Userkeep) -> Non
 
 
 def numbered(count: int, **fields: Any) -> Iterator[NewMessage]:
-    return (NewMessage(content=str(number), **fields) for number in range(count))
+    return (NewMessage(role="user", content=str(number), **fields) for number in range(count))
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
@@ -373,7 +380,7 @@ def test_any_number_of_messages_is_appended_in_order(client: Userkeep, count: in
 
 
 def test_large_messages_are_sent_in_smaller_batches(client: Userkeep) -> None:
-    new = [NewMessage(content="\n" * MIB, data="x" * (MIB - 2)) for _ in range(7)]
+    new = [NewMessage(role="user", content="\n" * MIB, data="x" * (MIB - 2)) for _ in range(7)]
     assert client.message.add_bulk("s", new, user_id="jane") == 7
     assert client.session.get("s").message_count == 7
 
@@ -381,7 +388,7 @@ def test_large_messages_are_sent_in_smaller_batches(client: Userkeep) -> None:
 def test_the_error_of_a_batch_has_the_number_of_appended_messages(client: Userkeep) -> None:
     def source() -> Iterator[NewMessage]:
         yield from numbered(1500)
-        yield NewMessage(content="\0")
+        yield NewMessage(role="user", content="\0")
 
     with pytest.raises(InvalidField) as rejected:
         client.message.add_bulk("s", source(), user_id="jane")
@@ -400,8 +407,8 @@ def test_the_error_of_the_source_has_the_number_of_appended_messages(client: Use
     assert failed.value.__notes__ == ["1000 messages were appended before."]
 
 
-def test_importing_a_message_twice_is_rejected_by_its_uuid(client: Userkeep) -> None:
-    uuid = "75c40217-9af1-407d-b9a6-367069d29dd5"
-    client.message.add("s", NewMessage(content="x", uuid=uuid), user_id="jane")
+def test_importing_a_message_twice_is_rejected_by_its_id(client: Userkeep) -> None:
+    id_ = "75c40217-9af1-407d-b9a6-367069d29dd5"
+    client.message.add("s", NewMessage(role="user", content="x", id=id_), user_id="jane")
     with pytest.raises(AlreadyExists):
-        client.message.add_bulk("s", [NewMessage(content="x", uuid=uuid)])
+        client.message.add_bulk("s", [NewMessage(role="user", content="x", id=id_)])

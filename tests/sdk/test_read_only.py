@@ -26,7 +26,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         postgres_server().new_database() if request.param == "postgres" else f"{tmp_path}/memory.db"
     )
     with Userkeep.open(url, **SECRET) as client:
-        client.message.add("s1", NewMessage(content="I wear size 9 shoes."), user_id="jane")
+        client.message.add(
+            "s1", NewMessage(role="user", content="I wear size 9 shoes."), user_id="jane"
+        )
     return url
 
 
@@ -75,7 +77,7 @@ def test_every_write_is_rejected(database: str) -> None:
             lambda: client.user.delete("jane"),
             lambda: client.session.add(session_id="s2"),
             lambda: client.session.end("s1"),
-            lambda: client.message.add("s1", NewMessage(content="And red.")),
+            lambda: client.message.add("s1", NewMessage(role="user", content="And red.")),
             lambda: client.erasure.purge(UUID),
             lambda: client.erasure.verify(UUID, search_terms=["I wear size 9"]),
         ):

@@ -373,6 +373,11 @@ def test_unknown_fields_of_later_versions_are_ignored() -> None:
 def test_bulk_appends_have_a_key_for_each_batch() -> None:
     appended = Response(201, b'{"session_id": "s", "messages": []}')
     with fake_server(appended, CLOSED, appended) as server, Userkeep(server.url) as client:
-        assert client.message.add_bulk("s", (NewMessage(content="x") for _ in range(1500))) == 1500
+        assert (
+            client.message.add_bulk(
+                "s", (NewMessage(role="user", content="x") for _ in range(1500))
+            )
+            == 1500
+        )
     first, second, third = server.keys
     assert first != second == third

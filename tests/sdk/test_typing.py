@@ -47,13 +47,17 @@ def sync(client: Userkeep) -> None:
     sessions = client.session.list(user_id="jane", created_before=datetime.now())
     erasure = client.session.delete("s")
 
-    new = NewMessage(content="x", role_type="user", data=[1], created_at=datetime.now())
+    new = NewMessage(role="user", content="x", name="Jane", data=[1])
     messages: list[Message] = client.message.add("s", new)
     messages = client.message.add("s", [new, new], user_id="jane", idempotency_key="k")
     count: int = client.message.add_bulk("s", (new for _ in range(3)), user_id="jane")
-    message: Message = client.message.update("s", messages[0].uuid, content="y", metadata=None)
-    message = client.message.get("s", message.uuid)
-    erasure = client.message.delete("s", message.uuid)
+    messages = client.message.add("s", {"role": "user", "content": "x"})
+    messages = client.message.add("s", [new, {"role": "user", "content": "x"}])
+    message: Message = client.message.update("s", messages[0].id, content="y", metadata=None)
+    message = client.message.update("s", message.id, data=[1], token_count=5, if_revision=1)
+    newer = client.message.list("s", after_seq=message.seq, role="user")
+    message = client.message.get("s", message.id)
+    erasure = client.message.delete("s", message.id)
     rows: Iterator[Message] = client.message.list_all("s", order="created")
     memory: Memory = client.memory.get("s", last=5)
     hits: list[Hit] = client.search("shoes", user_id="jane", roles=["user"], limit=5)
@@ -85,7 +89,7 @@ async def awaited(client: AsyncUserkeep) -> None:
     names: list[str] = [each.user_id async for each in client.user.list_all()]
     async for chunk in client.message.list_chunked("s"):
         contents: list[str] = [each.content for each in chunk]
-    appended: list[Message] = await client.message.add("s", NewMessage(content="x"))
+    appended: list[Message] = await client.message.add("s", NewMessage(role="user", content="x"))
     hits: list[Hit] = await client.search("shoes", user_id="jane")
     print(user, page, pages, names, contents, appended, hits)
 
@@ -127,9 +131,9 @@ def wrong(client: Userkeep) -> None:
     client.user.list(user_id="jane")  # wrong
     client.session.list(email="x")  # wrong
     client.session.update(session_id="s", user_id=None)  # wrong
-    client.message.add("s", {"content": "x"})  # wrong
     client.message.add("s", "x")  # wrong
-    client.message.update("s", "uuid", role=None)  # wrong
+    client.message.add("s", "x")  # wrong
+    client.message.update("s", "id", role=None)  # wrong
     client.memory.get("s", last="all")  # wrong
     client.users.get("jane")  # wrong
     client.search("x", "jane")  # wrong
@@ -138,8 +142,8 @@ def wrong(client: Userkeep) -> None:
     client.erasure.verify("e", "jane")  # wrong
     client.erasure.verify("e", search_terms=[7])  # wrong
     NewMessage()  # wrong
-    NewMessage(content="x", role_type="human")  # wrong
-    NewMessage(content="x", created_at="2020-01-01")  # wrong
+    NewMessage(role="user", content="x", role_type="human")  # wrong
+    NewMessage(role="user", content="x", created_at="2020-01-01")  # wrong
     number: int = client.user.get("jane").user_id  # wrong
     Userkeep(port=8000)  # wrong
     Userkeep.open(5)  # wrong

@@ -12,12 +12,17 @@ FILTER = AnyItem(("a",), Or((Condition(("b",), "in", (1, "2")), Condition((), "c
 # A block that is only valid SQL together with another one.
 NEEDS = {("list_messages", "offset"): "limit"}
 
+# Blocks whose columns have no index: none of them, or all, to have fewer sets.
+CONDITIONS = {"list_messages": {"created_after_at", "created_before_at", "role", "filter"}}
+
 
 def variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
-    """Yield every set of a query's optional blocks that can be used."""
+    """Yield the sets of a query's optional blocks that can be used."""
     blocks = query.blocks
+    conditions = CONDITIONS.get(name, set())
     for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):
-        if all(NEEDS.get((name, block), block) in given for block in given):
+        is_complete = all(NEEDS.get((name, block), block) in given for block in given)
+        if is_complete and conditions.intersection(given) in (set(), conditions):
             yield given
 
 

@@ -149,18 +149,20 @@ CREATE TABLE messages (
     content text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     data text,
+    edited_at timestamp with time zone,
+    id text COLLATE "C" NOT NULL,
     metadata jsonb,
+    name text NOT NULL,
     project_id smallint NOT NULL,
-    role text NOT NULL,
-    role_type text COLLATE "C" NOT NULL,
+    revision bigint NOT NULL,
+    role text COLLATE "C" NOT NULL,
     seq bigint NOT NULL,
     session_id text COLLATE "C" NOT NULL,
     token_count bigint,
-    uuid uuid NOT NULL,
     word_count integer NOT NULL,
     words tsvector,
     CONSTRAINT messages_pkey PRIMARY KEY (project_id, session_id, seq),
     CONSTRAINT messages_project_id_session_id_fkey FOREIGN KEY (project_id, session_id) REFERENCES sessions(project_id, session_id),
-    CONSTRAINT messages_project_id_uuid_session_id_key UNIQUE (project_id, uuid, session_id)
+    CONSTRAINT messages_project_id_uuid_session_id_key UNIQUE (project_id, id, session_id)
 );
 CREATE INDEX messages_words ON messages USING gin (words) WITH (gin_pending_list_limit='256');

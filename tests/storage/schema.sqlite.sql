@@ -66,16 +66,16 @@ CREATE TABLE messages (
     session_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
     word_count INTEGER NOT NULL,
-    uuid TEXT NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
     role TEXT NOT NULL,
-    role_type TEXT NOT NULL,
     token_count INTEGER,
     created_at INTEGER NOT NULL,
     metadata TEXT,
     content TEXT NOT NULL,
-    data TEXT,
+    data TEXT, revision INTEGER NOT NULL DEFAULT 1, edited_at INTEGER,
     UNIQUE (project_id, session_id, seq),
-    UNIQUE (project_id, session_id, uuid),
+    UNIQUE (project_id, session_id, id),
     FOREIGN KEY (project_id, session_id) REFERENCES sessions (project_id, session_id)
 ) STRICT;
 

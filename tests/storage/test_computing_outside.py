@@ -154,14 +154,16 @@ def tokenized_by_the_writer() -> Iterator[list[int]]:
     [
         lambda client, _: client.user.delete("jane"),
         lambda client, _: client.session.delete("s1"),
-        lambda client, message: client.message.delete("s1", message.uuid),
-        lambda client, message: client.message.update("s1", message.uuid, content=f"{LONG}!"),
-        lambda client, message: client.message.update("s1", message.uuid, content="short"),
-        lambda client, message: client.message.update("s1", message.uuid, role="Ann"),
+        lambda client, message: client.message.delete("s1", message.id),
+        lambda client, message: client.message.update("s1", message.id, content=f"{LONG}!"),
+        lambda client, message: client.message.update("s1", message.id, content="short"),
+        lambda client, message: client.message.update("s1", message.id, name="Ann"),
         lambda client, _: client.session.update(session_id="unowned", user_id="jane"),
-        lambda client, _: client.message.add("unowned", NewMessage(content="x"), user_id="jane"),
+        lambda client, _: client.message.add(
+            "unowned", NewMessage(role="user", content="x"), user_id="jane"
+        ),
     ],
-    ids=["user", "session", "message", "content", "shorter", "role", "owner", "append"],
+    ids=["user", "session", "message", "content", "shorter", "name", "owner", "append"],
 )
 def test_the_writer_makes_no_words_of_long_texts(
     tokenized_by_the_writer: list[int], tmp_path: Path, change: Any
@@ -170,9 +172,9 @@ def test_the_writer_makes_no_words_of_long_texts(
     with Userkeep.open(
         sqlite_path(settings.database_url), secret_file=settings.secret_file
     ) as client:
-        message = client.message.add("s1", NewMessage(content=LONG), user_id="jane")[0]
+        message = client.message.add("s1", NewMessage(role="user", content=LONG), user_id="jane")[0]
         client.session.add(session_id="unowned")
-        client.message.add("unowned", NewMessage(content=LONG))
+        client.message.add("unowned", NewMessage(role="user", content=LONG))
         change(client, message)
     assert tokenized_by_the_writer == []
 
@@ -182,7 +184,9 @@ def test_a_deletion_does_not_notice_the_order_of_its_batches(tmp_path: Path) -> 
     path = sqlite_path(settings.database_url)
     with Userkeep.open(path, secret_file=settings.secret_file) as client:
         for number, content in enumerate(["short", LONG, "x", LONG * 3, "", LONG]):
-            messages = [NewMessage(content=f"{content} {n}") for n in range(1 + 30 * number)]
+            messages = [
+                NewMessage(role="user", content=f"{content} {n}") for n in range(1 + 30 * number)
+            ]
             client.message.add(f"s{number}", messages, user_id="jane")
         erasure = client.user.delete("jane")
         assert (erasure.counts.sessions, erasure.counts.messages) == (6, 6 + 30 * 15)

@@ -57,7 +57,10 @@ def test_nothing_but_hashes_is_stored_of_a_request_whose_result_was_deleted(
     with opened(settings) as client:
         client.user.add(user_id="jane", idempotency_key=KEY)
         client.message.add(
-            "s1", NewMessage(content="Hi"), user_id="jane", idempotency_key=f"{KEY}: append"
+            "s1",
+            NewMessage(role="user", content="Hi"),
+            user_id="jane",
+            idempotency_key=f"{KEY}: append",
         )
         client.user.delete("jane")
     ids = "SELECT user_id, session_id, uuid, first_seq, message_count FROM idempotency"

@@ -56,8 +56,8 @@ def random_text(rng: random.Random) -> str:
 def messages(rng: random.Random) -> list[NewMessage]:
     roles = [("Jane", "user"), ("user", "user"), ("Bob Ray", "norole"), ("ai", "assistant")]
     return [
-        NewMessage(content=random_text(rng), role=role, role_type=role_type)  # type: ignore[arg-type]
-        for role, role_type in (rng.choice(roles) for _ in range(rng.randrange(1, 6)))
+        NewMessage(role=role, content=random_text(rng) or "x", name=name)  # type: ignore[arg-type]
+        for name, role in (rng.choice(roles) for _ in range(rng.randrange(1, 6)))
     ]
 
 
@@ -70,10 +70,10 @@ def change_something(client: Userkeep, rng: random.Random) -> None:
         lambda: client.session.add(session_id=session_id),
         lambda: client.session.update(session_id=session_id, user_id=user_id),
         lambda: client.message.update(
-            session_id, first_message_of(client, session_id), content=random_text(rng)
+            session_id, first_message_of(client, session_id), content=random_text(rng) or "x"
         ),
         lambda: client.message.update(
-            session_id, first_message_of(client, session_id), role="Jane"
+            session_id, first_message_of(client, session_id), name="Jane"
         ),
         lambda: client.message.update(
             session_id, first_message_of(client, session_id), metadata={"a": 1}
@@ -88,7 +88,7 @@ def change_something(client: Userkeep, rng: random.Random) -> None:
 
 
 def first_message_of(client: Userkeep, session_id: str) -> str:
-    return client.message.list(session_id)[0].uuid
+    return client.message.list(session_id)[0].id
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -117,7 +117,7 @@ def test_a_rebuilt_index_equals_the_maintained_one(client: Userkeep) -> None:
 @pytest.mark.parametrize("terms", ["i wear size 9", "i wear size 9 shoe boot"])
 def test_a_missing_or_extra_word_is_detected_and_repaired(client: Userkeep, terms: str) -> None:
     content = "I wear size 9 shoes"
-    client.message.add("s1", [NewMessage(content=content)], user_id="jane")
+    client.message.add("s1", [NewMessage(role="user", content=content)], user_id="jane")
     opened = instance_of(client)
     rules = opened.scope.rules
     entry = make_entry(rules.analyzer, "", "norole", content)
@@ -138,7 +138,9 @@ def test_an_interrupted_index_build_continues_on_the_next_open(
     url = f"sqlite:///{tmp_path}/userkeep.db"
     with closing(Userkeep.open(url, secret=SECRET)) as client:
         for place in range(130):
-            client.message.add(f"s{place}", [NewMessage(content="shoes")], user_id="jane")
+            client.message.add(
+                f"s{place}", [NewMessage(role="user", content="shoes")], user_id="jane"
+            )
         opened = instance_of(client)
         rules = opened.scope.rules
         opened.engine.write(reindexing.discard)
@@ -155,7 +157,9 @@ def test_an_interrupted_index_build_continues_on_the_next_open(
 def test_another_language_is_rejected_until_the_index_is_rebuilt_for_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/userkeep.db"
     with closing(Userkeep.open(url, secret=SECRET)) as client:
-        client.message.add("s1", [NewMessage(content="Die Schuhe passten gut")], user_id="jane")
+        client.message.add(
+            "s1", [NewMessage(role="user", content="Die Schuhe passten gut")], user_id="jane"
+        )
     with pytest.raises(StorageError, match=r"indexed as english.*userkeep doctor --deep"):
         Userkeep.open(url, secret=SECRET, search_language="german")
     german = {"USERKEEP_SEARCH_LANGUAGE": "german", "USERKEEP_SECRET": SECRET}
@@ -172,7 +176,9 @@ def test_another_language_is_rejected_until_the_index_is_rebuilt_for_it(tmp_path
 def test_doctor_rebuilds_an_index_that_does_not_match(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/userkeep.db"
     with closing(Userkeep.open(url, secret=SECRET)) as client:
-        client.message.add("s1", [NewMessage(content="I wear size 9 shoes")], user_id="jane")
+        client.message.add(
+            "s1", [NewMessage(role="user", content="I wear size 9 shoes")], user_id="jane"
+        )
         instance_of(client).engine.write(lambda tx: tx.search_index.clear())
     arguments = ("doctor", "--deep", "--database", url)
     for finding in (

@@ -36,7 +36,9 @@ def fill(path: Path) -> None:
     with Userkeep.open(path, secret="a secret of the tests") as client:
         for number in range(USERS):
             who = f"{MARK}{number}" if number % 2 else f"stays{number}"
-            messages = [NewMessage(content=f"{who} said {word} {who}") for word in range(20)]
+            messages = [
+                NewMessage(role="user", content=f"{who} said {word} {who}") for word in range(20)
+            ]
             client.user.add(user_id=who, email=f"{who}@example.org", metadata={"of": who})
             client.message.add(f"of {who}", messages, user_id=who)
         for number in range(1, USERS, 2):
@@ -91,7 +93,7 @@ def test_a_purge_drops_deleted_words_from_an_index_of_any_shape(tmp_path: Path) 
 def add_message(client: Userkeep, who: str, words: int) -> None:
     """Add a message whose words are in no other."""
     content = " ".join(f"{who}{word}" for word in range(words))
-    client.message.add(f"of {who}", [NewMessage(content=content)], user_id=who)
+    client.message.add(f"of {who}", [NewMessage(role="user", content=content)], user_id=who)
 
 
 def test_the_next_purge_completes_one_that_was_interrupted_at_any_step(

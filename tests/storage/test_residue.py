@@ -52,7 +52,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     with Userkeep.open(url, secret_file=settings.secret_file) as client:
         client.user.add(user_id="tom")
         client.user.add(user_id=JANE, email=JANE)
-        client.message.add("s1", NewMessage(content="I live in Oslo"), user_id=JANE)
+        client.message.add("s1", NewMessage(role="user", content="I live in Oslo"), user_id=JANE)
         yield Database(client, insert)
 
 
@@ -69,9 +69,9 @@ VALUES (1000, 1, %s, %s, %s, %s, 'active', 1, 0, 0, 0, {now}, {now}, %s)
 """
 INSERT_MESSAGE = """
 INSERT INTO messages (
-    project_id, session_id, seq, uuid, role, role_type, content, word_count, created_at
+    project_id, session_id, seq, id, role, name, content, revision, word_count, created_at
 )
-VALUES (1, %s, 9, %s, '', 'norole', 'left', 0, {now})
+VALUES (1, %s, 9, %s, 'norole', '', 'left', 1, 0, {now})
 """
 INSERT_KEY = """
 INSERT INTO idempotency (project_id, key, request_hash, user_id, session_id, uuid, created_at)
@@ -123,12 +123,12 @@ def test_messages_of_a_deleted_session_are_found(database: Database) -> None:
 
 def test_a_deleted_message_is_found_in_its_session(database: Database) -> None:
     [message] = database.client.message.list("s1")
-    erasure = database.client.message.delete("s1", message.uuid)
+    erasure = database.client.message.delete("s1", message.id)
     database.client.session.add(session_id="s2")
-    database.insert(INSERT_MESSAGE, "s2", message.uuid)
+    database.insert(INSERT_MESSAGE, "s2", message.id)
     assert hits(database.client.erasure.verify(erasure.id)) == set()
-    database.insert(INSERT_MESSAGE, "s1", message.uuid)
-    assert hits(database.client.erasure.verify(erasure.id)) == {("table messages.uuid", "uuid")}
+    database.insert(INSERT_MESSAGE, "s1", message.id)
+    assert hits(database.client.erasure.verify(erasure.id)) == {("table messages.id", "uuid")}
 
 
 def test_idempotency_keys_of_the_user_are_found_but_not_those_of_a_reused_id(
@@ -138,7 +138,7 @@ def test_idempotency_keys_of_the_user_are_found_but_not_those_of_a_reused_id(
     database.client.user.add(user_id=JANE)
     database.client.session.add(session_id="s3", user_id=JANE, idempotency_key="new")
     database.client.message.add(
-        "s4", NewMessage(content="Hello"), user_id=JANE, idempotency_key="newer"
+        "s4", NewMessage(role="user", content="Hello"), user_id=JANE, idempotency_key="newer"
     )
     done = database.client.erasure.verify(erasure.id, subject_id=JANE)
     assert (hits(done), done.id_reused) == (set(), True)
@@ -155,7 +155,7 @@ def test_large_tables_are_read_in_batches(
     contents = [f"Number {number} says {'much ' * (number % 9) * 60}" for number in range(60)]
     contents[41] += " and Lindqvist papers"
     for session_id in ("a", "b", "c"):
-        messages = [NewMessage(content=content) for content in contents]
+        messages = [NewMessage(role="user", content=content) for content in contents]
         database.client.message.add(session_id, messages, user_id="tom")
     erasure = database.client.user.delete(JANE)
     done = database.client.erasure.verify(erasure.id, search_terms=["Lindqvist papers"])

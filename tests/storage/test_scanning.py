@@ -358,7 +358,9 @@ def fill(database: str) -> None:
     with Userkeep.open(database, secret="x" * 16) as client:
         client.user.add(user_id="jane", email=EMAIL, metadata={"note": "Øl-Canary"})
         client.message.add(
-            "s1", [NewMessage(content=SAID), NewMessage(content=LONG)], user_id="jane"
+            "s1",
+            [NewMessage(role="user", content=SAID), NewMessage(role="user", content=LONG)],
+            user_id="jane",
         )
 
 
@@ -381,7 +383,7 @@ def test_sqlite_rows_and_terms_are_found_in_the_wal_and_then_in_the_file(tmp_pat
     path = tmp_path / "userkeep.db"
     with Userkeep.open(path, secret="x" * 16) as client:
         client.user.add(user_id="tom")
-        client.message.add("s0", NewMessage(content=SAID), user_id="tom")
+        client.message.add("s0", NewMessage(role="user", content=SAID), user_id="tom")
         in_log = found_in(tmp_path, "fts5")["userkeep.db-wal"]
         assert {(1, Encoding.UTF8), (1, Encoding.WORD), (1, Encoding.TAIL)} <= in_log
     fill(str(path))

@@ -3,35 +3,39 @@
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.api.common import (
+    Bound,
     FilteredList,
     JsonObject,
     Moment,
     Owner,
     Page,
+    Revision,
     SessionQuery,
 )
 from userkeep.api.erasures import DeleteInSessionQuery, Erasure
 from userkeep.api.operation import APIOperation
-from userkeep.domain.message import MAX_BATCH, MessageChange, NewMessage, RoleType
+from userkeep.domain.message import MAX_BATCH, MessageChange, NewMessage, Role
 
 
 class Message(msgspec.Struct, kw_only=True):
     """A message of a session."""
 
     seq: Annotated[int, Meta(description="The position in the session, from 1.")]
-    uuid: str
-    role: Annotated[str, Meta(description="Free text: the name of the author.")]
-    role_type: Annotated[RoleType, Meta(description="The role for a language model.")]
-    content: str
-    metadata: JsonObject | None
+    id: Annotated[str, Meta(description="Yours, unique in the session, or a uuid of the server.")]
+    role: Annotated[Role, Meta(description="The role for a language model.")]
+    name: Annotated[str | None, Meta(description="Who speaks: any text.")]
+    content: Annotated[str, Meta(description="Empty only where there is data.")]
     data: Annotated[Any, Meta(description="Your JSON, returned byte for byte.")]
+    metadata: JsonObject | None
     token_count: Annotated[
         int | None, Meta(description="Your count; the server does not count tokens.")
     ]
     created_at: Moment
+    edited_at: Annotated[Moment | None, Meta(description="When it was last changed.")]
+    revision: Revision
 
 
 class Messages(msgspec.Struct, kw_only=True):
@@ -54,10 +58,25 @@ class AppendMessages(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = True
 
 
+AfterSeq = Annotated[int, Meta(ge=0, le=2**63 - 1, description="Only messages after this seq.")]
+BeforeSeq = Annotated[int, Meta(ge=0, le=2**63 - 1, description="Only messages before this seq.")]
+
+
 class ListMessages(FilteredList, kw_only=True):
-    """Parameters of the list of messages."""
+    """Parameters of the list of a session's messages."""
 
     user_id: Owner = None
+    after_seq: AfterSeq | UnsetType = UNSET
+    before_seq: BeforeSeq | UnsetType = UNSET
+    created_after: Bound | UnsetType = UNSET
+    created_before: Bound | UnsetType = UNSET
+    role: Annotated[Role, Meta(description="Only messages of this role.")] | UnsetType = UNSET
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the work is limited; with conditions that have no index it is not."""
+        unindexed = (self.created_after, self.created_before, self.role)
+        return all(each is UNSET for each in unindexed) and super().is_bounded
 
 
 OPERATIONS: tuple[APIOperation, ...] = (
@@ -82,7 +101,10 @@ OPERATIONS: tuple[APIOperation, ...] = (
         method="GET",
         path="/v1/sessions/{session_id}/messages",
         summary="List messages",
-        description="In the order of seq.",
+        description=(
+            "In the order of seq. after_seq with the last seq that you have returns what is newer, "
+            "before_seq with order=-created what is older."
+        ),
         does="read",
         query=ListMessages,
         response=Page[Message],
@@ -90,7 +112,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
     APIOperation(
         name="messages.get",
         method="GET",
-        path="/v1/sessions/{session_id}/messages/{uuid}",
+        path="/v1/sessions/{session_id}/messages/{id}",
         summary="Get a message",
         does="read",
         query=SessionQuery,
@@ -99,18 +121,22 @@ OPERATIONS: tuple[APIOperation, ...] = (
     APIOperation(
         name="messages.update",
         method="PATCH",
-        path="/v1/sessions/{session_id}/messages/{uuid}",
+        path="/v1/sessions/{session_id}/messages/{id}",
         summary="Update a message",
-        description="Changes role, content or metadata, which is merged (RFC 7396).",
+        description=(
+            "Changes role, name, content, data, token_count or metadata, which is merged (RFC "
+            "7396): for example when the text of a streamed message is complete."
+        ),
         does="write",
         query=SessionQuery,
         body=MessageChange,
         response=Message,
+        is_conditional=True,
     ),
     APIOperation(
         name="messages.delete",
         method="DELETE",
-        path="/v1/sessions/{session_id}/messages/{uuid}",
+        path="/v1/sessions/{session_id}/messages/{id}",
         summary="Delete a message",
         does="job",
         query=DeleteInSessionQuery,

@@ -8,7 +8,7 @@ from msgspec import Meta
 from userkeep.api.common import Bound, Filter
 from userkeep.api.messages import Message
 from userkeep.api.operation import APIOperation
-from userkeep.domain.message import RoleType
+from userkeep.domain.message import Role
 from userkeep.domain.values.paging import MAX_LIMIT
 
 
@@ -54,7 +54,7 @@ class Explanation(msgspec.Struct, kw_only=True):
         str | None,
         Meta(description="The date that the query names, if it matches. Multiplies by 1.5."),
     ]
-    role_weight: Annotated[float, Meta(description="The weight of the role_type.")]
+    role_weight: Annotated[float, Meta(description="The weight of the role.")]
 
 
 class Hit(msgspec.Struct, kw_only=True):
@@ -76,11 +76,11 @@ class Hits(msgspec.Struct, kw_only=True):
 
 
 Roles = Annotated[
-    list[RoleType],
+    list[Role],
     Meta(
         min_length=1,
-        max_length=len(get_args(RoleType)),
-        description="Search only messages with these role types.",
+        max_length=len(get_args(Role)),
+        description="Search only messages with these roles.",
     ),
 ]
 
@@ -103,7 +103,7 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     created_before: Bound | None = None
     roles: Roles | None = None
     role_weights: Annotated[
-        dict[RoleType, RoleWeight],
+        dict[Role, RoleWeight],
         Meta(description="Factors of the score. The default is 1.5 for user, 1 for others."),
     ] = {}
     limit: Annotated[

@@ -125,8 +125,8 @@ def paging_options(command: F) -> F:
     return command
 
 
-def list_filter_options(command: F) -> F:
-    """Add the filters that users and sessions share."""
+def created_options(command: F) -> F:
+    """Add `--created-after` and `--created-before`."""
     options = (
         click.option(
             "--created-after",
@@ -140,6 +140,16 @@ def list_filter_options(command: F) -> F:
             metavar="TIME",
             help="Only those created before this time (UTC if it has no zone).",
         ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def list_filter_options(command: F) -> F:
+    """Add the filters that users and sessions share."""
+    options = (
+        created_options,
         click.option(
             "--metadata",
             type=parse_condition,

@@ -37,7 +37,7 @@ class Erasure(msgspec.Struct):
         subject: what is deleted; see Subject.
         subject_id: its id while `deleting`; None once `deleted`.
         subject_hash: the keyed hash of this id; of a message, of its session's id.
-        subject_uuid: the uuid of what is deleted.
+        subject_uuid: the uuid of what is deleted; a new one for a message whose id is not a uuid.
         state: see ErasureState.
         hidden_at: when all data of the subject was hidden from readers.
         session_count, message_count: how many were deleted so far.

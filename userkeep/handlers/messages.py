@@ -1,9 +1,12 @@
 """Messages: handlers, and what is sent of a message."""
 
+import msgspec
+from msgspec import UNSET
+
 from userkeep.api import messages as wire
 from userkeep.api.common import Page
 from userkeep.domain.errors import TooLarge
-from userkeep.domain.message import Message
+from userkeep.domain.message import CheckedMessageChange, Message, MessageChange
 from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_patch
@@ -12,16 +15,22 @@ from userkeep.handlers.calls import Call, Handler, Prepare, StartedJob
 from userkeep.handlers.erasures import started_deletion
 from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import metadata_filter, page_request, serialize_page
-from userkeep.handlers.values import raw_json
+from userkeep.handlers.values import optional_datetime, optional_instant, raw_json
 from userkeep.services import erasures, messages
 from userkeep.services.idempotency import IdempotencyRecord
-from userkeep.services.messages import PreparedMessage
+from userkeep.services.messages import PreparedMessage, Selection
 
 
 def prepare_append(rules: Rules, call: Call) -> list[PreparedMessage]:
     """Check messages to append, and make their index entries."""
     body: wire.AppendMessages = call.body
     return messages.prepare(rules.analyzer, body.messages)
+
+
+def prepare_update(_: Rules, call: Call) -> CheckedMessageChange:
+    """Check a change of a message."""
+    body: MessageChange = call.body
+    return body.checked()
 
 
 def append(tx: Transaction, call: Call) -> wire.Messages:
@@ -43,11 +52,11 @@ def append(tx: Transaction, call: Call) -> wire.Messages:
 def list_(tx: Transaction, call: Call) -> Page[wire.Message]:
     """List the messages of a session."""
     session_id = call.ids["session_id"]
-    filtered = metadata_filter(call.query)
-    filters = {"session_id": session_id, **filtered}
+    selection = _selection(call.query)
+    filters = {"session_id": session_id, **msgspec.structs.asdict(selection)}
     request = page_request(call.query, filters)
     return serialize_page(
-        messages.page(tx, session_id, request, **filtered),
+        messages.page(tx, session_id, request, selection),
         request,
         serialize_message,
         filters,
@@ -57,33 +66,48 @@ def list_(tx: Transaction, call: Call) -> Page[wire.Message]:
 
 def get(tx: Transaction, call: Call) -> wire.Message:
     """Return a message."""
-    return serialize_message(messages.get(tx, call.ids["session_id"], call.ids["uuid"]))
+    return serialize_message(messages.get(tx, call.ids["session_id"], call.ids["id"]))
 
 
 def update(tx: Transaction, call: Call) -> wire.Message:
     """Update a message."""
-    session_id, uuid = call.ids["session_id"], call.ids["uuid"]
-    return serialize_message(messages.update(tx, session_id, uuid, call.body, merge_patch))
+    session_id, id_ = call.ids["session_id"], call.ids["id"]
+    return serialize_message(
+        messages.update(tx, session_id, id_, call.prepared, merge_patch, call.if_revision)
+    )
 
 
 def delete(tx: Transaction, call: Call) -> StartedJob:
     """Delete a message."""
-    session_id, uuid = call.ids["session_id"], call.ids["uuid"]
-    return started_deletion(tx, call, erasures.delete_message(tx, session_id, uuid))
+    session_id, id_ = call.ids["session_id"], call.ids["id"]
+    return started_deletion(tx, call, erasures.delete_message(tx, session_id, id_))
 
 
 def serialize_message(message: Message) -> wire.Message:
     """Return a message as it is sent."""
     return wire.Message(
         seq=message.seq,
-        uuid=message.uuid,
-        role=message.role,
-        role_type=message.role_type,  # type: ignore[arg-type]
+        id=message.id,
+        role=message.role,  # type: ignore[arg-type]
+        name=message.name or None,
         content=message.content,
-        metadata=raw_json(message.metadata),
         data=raw_json(message.data),
+        metadata=raw_json(message.metadata),
         token_count=message.token_count,
         created_at=to_datetime(message.created_at),
+        edited_at=optional_datetime(message.edited_at),
+        revision=message.revision,
+    )
+
+
+def _selection(query: wire.ListMessages) -> Selection:
+    return Selection(
+        after_seq=query.after_seq or None,
+        before_seq=None if query.before_seq is UNSET else query.before_seq,
+        created_after_at=optional_instant(query.created_after or None),
+        created_before_at=optional_instant(query.created_before or None),
+        role=query.role or None,
+        **metadata_filter(query),
     )
 
 
@@ -116,4 +140,7 @@ HANDLERS: dict[str, Handler] = {
     "messages.delete": delete,
 }
 
-PREPARE: dict[str, Prepare] = {"messages.append": prepare_append}
+PREPARE: dict[str, Prepare] = {
+    "messages.append": prepare_append,
+    "messages.update": prepare_update,
+}

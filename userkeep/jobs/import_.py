@@ -30,7 +30,7 @@ from userkeep.jobs.transfer import Instance, NoReporter, Reporter, list_pages
 _BATCH_BYTES = 4 * 1024 * 1024
 """Of messages in one call; a body may have 5 MiB."""
 
-_UUIDS_PER_PAGE = 100
+_IDS_PER_PAGE = 100
 
 _encode = msgspec.json.Encoder().encode
 
@@ -178,7 +178,7 @@ class _SessionImport:
         self._result = result
         self._reporter = reporter
         self._ids = {"session_id": fields.session_id}
-        self._present = _PresentUuids(instance, fields.session_id)
+        self._present = _PresentIds(instance, fields.session_id)
         self._is_skipped = False
         self._has_ended = False
         self._batch: dict[str, NewMessage] = {}
@@ -203,13 +203,13 @@ class _SessionImport:
         """Take a message; it is appended with others."""
         if self._is_skipped:
             return
-        if message.uuid in self._batch:
+        if message.id in self._batch:
             self._result.present.messages += 1
             return
         is_full = len(self._batch) == MAX_BATCH or self._batch_bytes + size_bytes > _BATCH_BYTES
         if self._batch and is_full:
             self._append_batch()
-        self._batch[str(message.uuid)] = message
+        self._batch[str(message.id)] = message
         self._batch_bytes += size_bytes
 
     def end(self) -> None:
@@ -237,14 +237,14 @@ class _SessionImport:
     def _append_batch(self) -> None:
         batch, self._batch, self._batch_bytes = self._batch, {}, 0
         present = self._present.pop_known(batch)
-        missing = [each for uuid, each in batch.items() if uuid not in present]
+        missing = [each for id_, each in batch.items() if id_ not in present]
         if missing and self._has_ended:
             self._skip(f"has ended without {len(missing):,} of the messages in the file")
             return
         try:
             self._append(missing)
         except AlreadyExists:  # another client appends the same messages
-            missing = [each for each in missing if not self._exists(str(each.uuid))]
+            missing = [each for each in missing if not self._exists(str(each.id))]
             self._append(missing)
         self._result.added.messages += len(missing)
         self._result.present.messages += len(batch) - len(missing)
@@ -255,48 +255,48 @@ class _SessionImport:
         body = _encode(AppendMessages(messages=messages))  # data stays the bytes that it was
         self._instance.call("messages.append", self._ids, msgspec.Raw, body=body)
 
-    def _exists(self, uuid: str) -> bool:
+    def _exists(self, id_: str) -> bool:
         try:
-            self._instance.call("messages.get", {**self._ids, "uuid": uuid}, msgspec.Raw)
+            self._instance.call("messages.get", {**self._ids, "id": id_}, msgspec.Raw)
         except NotFound:
             return False
         return True
 
 
-class _Uuid(msgspec.Struct):
-    uuid: str
+class _Id(msgspec.Struct):
+    id: str
 
 
-class _PresentUuids:
-    """The uuids of the messages that a session has already.
+class _PresentIds:
+    """The ids of the messages that a session has already.
 
     They are read page by page. Mostly their order is that of the file, so only few are in memory.
     """
 
     def __init__(self, instance: Instance, session_id: str) -> None:
-        self._pages: Iterator[list[str]] = _uuid_pages(instance, session_id)
+        self._pages: Iterator[list[str]] = _id_pages(instance, session_id)
         self._ahead: set[str] = set()
 
     def set_empty(self) -> None:
         """Read nothing, because the session is new."""
         self._pages = iter(())
 
-    def pop_known(self, uuids: dict[str, Any]) -> set[str]:
-        """Return those of the given uuids that the session has; ask for each only once."""
-        while not uuids.keys() <= self._ahead:
+    def pop_known(self, ids: dict[str, Any]) -> set[str]:
+        """Return those of the given ids that the session has; ask for each only once."""
+        while not ids.keys() <= self._ahead:
             page = next(self._pages, None)
             if page is None:
                 break
             self._ahead.update(page)
-        known = uuids.keys() & self._ahead
+        known = ids.keys() & self._ahead
         self._ahead -= known
         return known
 
 
-def _uuid_pages(instance: Instance, session_id: str) -> Iterator[list[str]]:
+def _id_pages(instance: Instance, session_id: str) -> Iterator[list[str]]:
     ids = {"session_id": session_id}
-    for page in list_pages(instance, "messages.list", ids, _Uuid, limit=_UUIDS_PER_PAGE):
-        yield [each.uuid for each in page.items]
+    for page in list_pages(instance, "messages.list", ids, _Id, limit=_IDS_PER_PAGE):
+        yield [each.id for each in page.items]
 
 
 def _is_same_json(existing: Any, given: Any) -> bool:

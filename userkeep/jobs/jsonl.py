@@ -1,13 +1,16 @@
 """The format of exports: JSON Lines, a user, session or message in each line.
 
-    {"userkeep": {"format": 1, "version": "0.1.0", "exported_at": "2026-11-22T11:30:00Z"}}
+    {"userkeep": {"format": 2, "version": "0.1.0", "exported_at": "2026-11-22T11:30:00Z"}}
     {"user": {"user_id": "jane", "email": "jane@example.com", …}}
     {"session": {"session_id": "chat-1", "metadata": null, "ended": false}}
-    {"message": {"uuid": "…", "role": "", "role_type": "user", "content": "Hi", …}}
+    {"message": {"id": "…", "role": "user", "name": null, "content": "Hi", …}}
     {"end": {"users": 1, "sessions": 1, "messages": 1}}
 
 A user is followed by their sessions, a session by its messages. The first and the last line are
 optional, for files written by hand. A file that has `exported_at` and no `end` is incomplete.
+
+Files of format 1 are read too: there a message has a `uuid` in place of the `id`, `role` is the
+name of the speaker, and `role_type` the role.
 """
 
 from collections.abc import Iterator
@@ -19,12 +22,13 @@ from msgspec import UNSET, Raw, UnsetType
 
 from userkeep.api.parsing import read_body
 from userkeep.domain.errors import BadRequest, InvalidField, TooLarge
-from userkeep.domain.message import NewMessage
+from userkeep.domain.message import GIVEN_ROLES, ROLES, NewMessage, Role
 from userkeep.domain.user import NewUser
-from userkeep.domain.values.ids import check_id
+from userkeep.domain.values.ids import check_id, check_uuid
 from userkeep.domain.values.metadata import Metadata, encode_metadata
 
-FORMAT = 1
+FORMAT = 2
+_READ_FORMATS = (1, 2)
 LONGEST_LINE = 8 * 1024 * 1024
 """Bytes. Content and data of 1 MiB each fit, if every character of the content is escaped too."""
 
@@ -45,6 +49,19 @@ class ImportedSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ended: bool = False
 
 
+class ImportedMessage(NewMessage, kw_only=True):
+    """A message in a file, of either format; see `to_message`."""
+
+    role: str = ""  # type: ignore[assignment]
+    uuid: str | None = None
+    role_type: Role | UnsetType = UNSET
+
+    @property
+    def is_of_format_1(self) -> bool:
+        """Whether it has fields that only format 1 has."""
+        return self.uuid is not None or self.role_type is not UNSET
+
+
 class Counts(msgspec.Struct):
     """Numbers of users, sessions and messages."""
 
@@ -59,7 +76,7 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     userkeep: Header | UnsetType = UNSET
     user: NewUser | UnsetType = UNSET
     session: ImportedSession | UnsetType = UNSET
-    message: NewMessage | UnsetType = UNSET
+    message: ImportedMessage | UnsetType = UNSET
     end: Counts | UnsetType = UNSET
 
 
@@ -84,9 +101,9 @@ class ExportedSession(msgspec.Struct):
 class ExportedMessage(msgspec.Struct):
     """The fields of a message that an export copies, as the bytes that they are."""
 
-    uuid: Raw
+    id: Raw
     role: Raw
-    role_type: Raw
+    name: Raw
     content: Raw
     metadata: Raw
     data: Raw
@@ -125,6 +142,10 @@ class Output(Protocol):
         """Pass on what was written."""
         ...
 
+
+_NO_DATA = (UNSET, Raw(b"null"))
+_DATA_OF_EMPTY = Raw(b"{}")
+"""A message can be empty only if it has data; those of Zep's API can be empty without."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Line).decode
@@ -167,9 +188,9 @@ def _value(number: int, text: bytes) -> Any:
 
 def _checked(value: Any) -> Any:
     match value:
-        case Header() if value.format != FORMAT:
+        case Header() if value.format not in _READ_FORMATS:
             raise InvalidField(
-                f"userkeep.format is {value.format}; this version reads {FORMAT}.",
+                f"userkeep.format is {value.format}; this version reads 1 and 2.",
                 "userkeep.format",
             )
         case NewUser():
@@ -178,14 +199,48 @@ def _checked(value: Any) -> Any:
         case ImportedSession():
             check_id(value.session_id, "session.session_id")
             encode_metadata(value.metadata, "session.metadata")
-        case NewMessage():
-            _check_message(value)
+        case ImportedMessage():
+            return _message(value)
     return value
 
 
-def _check_message(message: NewMessage) -> None:
-    if message.uuid is None:
+def _message(given: ImportedMessage) -> NewMessage:
+    """Return a message to append, checked."""
+    message = _of_format_1(given) if given.is_of_format_1 else _of_format_2(given)
+    if message.id is None:
         raise InvalidField(
-            "message.uuid is missing; it identifies a message that exists already.", "message.uuid"
+            "message.id is missing; it identifies a message that exists already.", "message.id"
         )
-    message.uuid = message.checked("message").uuid  # in lower case, as the instance returns it
+    message.checked("message", may_be_empty=True)
+    if not message.content and message.data in _NO_DATA:
+        message.data = _DATA_OF_EMPTY
+    return message
+
+
+def _of_format_1(given: ImportedMessage) -> NewMessage:
+    if given.id is not None or given.name is not None:
+        field = "message.name" if given.id is None else "message.id"
+        raise InvalidField(f"{field} does not exist in format 1, of `uuid` and `role_type`.", field)
+    uuid = None if given.uuid is None else check_uuid(given.uuid, "message.uuid")
+    role = "norole" if isinstance(given.role_type, UnsetType) else given.role_type
+    return _with_role(given, role, name=given.role, id=uuid)
+
+
+def _of_format_2(given: ImportedMessage) -> NewMessage:
+    if given.role not in GIVEN_ROLES:
+        raise InvalidField(
+            f"message.role must be one of {', '.join(ROLES)}; got {given.role!r}.", "message.role"
+        )
+    return _with_role(given, given.role, name=given.name, id=given.id)
+
+
+def _with_role(given: ImportedMessage, role: Any, **fields: Any) -> NewMessage:
+    return NewMessage(
+        role=role,
+        content=given.content,
+        token_count=given.token_count,
+        created_at=given.created_at,
+        metadata=given.metadata,
+        data=given.data,
+        **fields,
+    )

@@ -70,11 +70,13 @@ class NewMessage(message.NewMessage, kw_only=True):
     """A message to append.
 
     Attributes:
-        content: the text, up to 1 MiB.
-        role: the name of the author, any text.
-        role_type: the role for a language model: `norole`, `system`, `assistant`, `user`,
-            `function` or `tool`.
-        uuid: your uuid, unique in the session. By default the server generates one.
+        role: the role for a language model: `system`, `developer`, `user`, `assistant`, `tool` or
+            `function`; `norole` if there is none. `human` is stored as `user`, and `ai`, `model`
+            and `bot` as `assistant`.
+        content: the text, up to 1 MiB. It can be empty or None if there is data.
+        name: who speaks, any text of up to 512 characters.
+        id: your id, unique in the session: any text of up to 128 characters. By default the server
+            generates a uuid.
         token_count: your count of tokens. The server does not count them.
         created_at: when the message was created, for imported history. The default is now. UTC
             unless it has a time zone.
@@ -83,6 +85,10 @@ class NewMessage(message.NewMessage, kw_only=True):
     """
 
     data: Any = UNSET
+
+
+MessageInput = NewMessage | Mapping[str, Any]
+"""A message to append: a NewMessage, or a dict with the same fields."""
 
 
 def request_from(request: R | None, fields: dict[str, Any], kind: type[R]) -> R:
@@ -129,7 +135,7 @@ def encode_messages(messages: Any, user_id: str | None, *, create: bool) -> byte
         InvalidField: a field cannot be sent, such as `messages[3].content`.
     """
     if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
-        raise InvalidField("messages must be a list of NewMessage.", "messages")
+        raise InvalidField("messages must be a list of NewMessage or dict.", "messages")
     encoded = [_message(each, index) for index, each in enumerate(messages)]
     return _batch(encoded, user_id, create=create)
 
@@ -163,7 +169,7 @@ def encode_verification(subject_id: str | None, search_terms: Any) -> bytes:
 
 
 def encode_batches(
-    messages: Iterable[NewMessage], user_id: str | None, *, create: bool
+    messages: Iterable[MessageInput], user_id: str | None, *, create: bool
 ) -> Iterator[tuple[int, bytes]]:
     """Return messages to append as JSON bodies, each with its number of messages.
 
@@ -197,16 +203,41 @@ def _batch(messages: list[bytes], user_id: str | None, *, create: bool) -> bytes
 
 def _message(each: Any, index: int) -> bytes:
     place = f"messages[{index}]"
-    if not isinstance(each, message.NewMessage):
-        raise InvalidField(f"{place} must be a NewMessage, not a {type(each).__name__}.", place)
-    fields = msgspec.structs.asdict(each)
-    if isinstance(each.created_at, datetime):
-        fields["created_at"] = each.created_at.isoformat()
-    data = fields.pop("data")
-    fields = _checked(fields, f"{place}.")
+    fields = _fields_of(each, place)
+    created_at = fields.get("created_at")
+    if isinstance(created_at, datetime):
+        fields["created_at"] = created_at.isoformat()
+    return _encode(_checked_with_data(fields, f"{place}."))
+
+
+def _fields_of(each: Any, place: str) -> dict[str, Any]:
+    if isinstance(each, message.NewMessage):
+        return msgspec.structs.asdict(each)
+    if not isinstance(each, Mapping):
+        kind = type(each).__name__
+        raise InvalidField(f"{place} must be a NewMessage or a dict, not a {kind}.", place)
+    fields = dict(each)
+    unnamed = next((name for name in fields if not isinstance(name, str)), None)
+    if unnamed is not None:
+        raise InvalidField(f"{place} has a key that is not a str: {unnamed!r}.", place)
+    return fields
+
+
+def encode_message_change(**fields: Any) -> bytes:
+    """Return a change of a message as JSON, without the fields that are UNSET.
+
+    Raises:
+        InvalidField: a field cannot be sent.
+    """
+    return _encode(_checked_with_data(fields))
+
+
+def _checked_with_data(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    data = fields.pop("data", UNSET)
+    checked = _checked(fields, prefix)
     if data is not UNSET:
-        fields["data"] = _encode_data(data, f"{place}.data")
-    return _encode(fields)
+        checked["data"] = _encode_data(data, f"{prefix}data")
+    return checked
 
 
 def _checked(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -112,19 +112,23 @@ def begin_session(tx: Transaction, session_id: str) -> Erasure:
     return erasure
 
 
-def delete_message(tx: Transaction, session_id: str, uuid: str) -> Erasure:
+def delete_message(tx: Transaction, session_id: str, id: str) -> Erasure:
     """Delete one message.
+
+    The erasure keeps its uuid. It keeps no other id, which may name a person: a new uuid stands
+    for it.
 
     Raises:
         NotFound: there is no such message. Gone: its session is being deleted.
     """
     sessions.lock(tx, session_id)
-    message = messages.get(tx, session_id, uuid)
+    message = messages.get(tx, session_id, id)
     of_session = {"session_id": session_id}
     removed = indexing.remove(tx, session_id, message)
-    tx.defer("delete_message", uuid=message.uuid, **of_session)
+    tx.defer("delete_message", id=message.id, **of_session)
     tx.defer("decrement_message_count", length=removed.length, now_at=tx.now, **of_session)
-    erasure = _add(tx, Subject.MESSAGE, session_id, message.uuid)
+    uuid = message.id.lower() if is_uuid(message.id) else tx.new_uuid()
+    erasure = _add(tx, Subject.MESSAGE, session_id, uuid)
     erasure.message_count = 1
     return _finish(tx, erasure)
 

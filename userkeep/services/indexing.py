@@ -30,4 +30,4 @@ def remove(tx: Transaction, session_id: str, message: Message) -> IndexEntry:
 
 
 def _text(message: Message) -> IndexedText:
-    return IndexedText(message.role, message.role_type, message.content)
+    return IndexedText(message.name, message.role, message.content)

@@ -4,20 +4,26 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from userkeep.domain.errors import AlreadyExists, Conflict, NotFound
-from userkeep.domain.message import CheckedMessage, Message, MessageChange, NewMessage
+from userkeep.domain.message import (
+    MAX_MESSAGE_ID_LENGTH,
+    CheckedMessage,
+    CheckedMessageChange,
+    Message,
+    NewMessage,
+    check_is_not_empty,
+)
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.entries import IndexEntry, make_entry
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User
 from userkeep.domain.values.filters import Node
-from userkeep.domain.values.ids import check_id, is_uuid
+from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge
 from userkeep.domain.values.paging import PageRequest, Rows
-from userkeep.domain.values.text import check_content, check_name
+from userkeep.domain.values.times import Instant
 from userkeep.services import changes, indexing, sessions, tombstones, users
 
 _MAX_TRIES = 5
@@ -43,21 +49,29 @@ class PreparedMessage(NamedTuple):
     entry: IndexEntry
 
 
-def prepare(analyzer: Analyzer, new: Sequence[NewMessage]) -> list[PreparedMessage]:
+def prepare(
+    analyzer: Analyzer, new: Sequence[NewMessage], *, may_be_empty: bool = False
+) -> list[PreparedMessage]:
     """Check messages to append, and make their index entries.
 
     This takes longer than all else of an append, so it comes before the transaction, in which other
     writers would wait for it.
 
+    Args:
+        analyzer: of the instance's language.
+        new: the messages.
+        may_be_empty: whether they may have neither content nor data, as for old clients.
+
     Raises:
         InvalidField: naming the field, by its path (`messages[3].content`).
     """
-    return [
-        PreparedMessage(
-            message.checked(f"messages[{index}]"),
-            make_entry(analyzer, message.role, message.role_type, message.content),
-        )
+    checked = (
+        message.checked(f"messages[{index}]", may_be_empty=may_be_empty)
         for index, message in enumerate(new)
+    )
+    return [
+        PreparedMessage(each, make_entry(analyzer, each.name, each.role, each.content))
+        for each in checked
     ]
 
 
@@ -81,7 +95,7 @@ def append(
     Raises:
         NotFound: there is no such session, or it has another owner, or there is no such user.
         Gone: the session or the user is being deleted, or was deleted not long ago.
-        Conflict: the session has ended. AlreadyExists: a uuid is used.
+        Conflict: the session has ended. AlreadyExists: an id is used.
         InvalidField: `user_id` is invalid.
     """
     if user_id is not None:
@@ -97,78 +111,142 @@ def append(
         _row(session_id, message, each.entry, search_scope)
         for message, each in zip(messages, new, strict=True)
     ]
-    _insert(tx, rows, may_exist=any(each.message.uuid for each in new))
+    _insert(tx, rows, may_exist=any(each.message.id for each in new))
     entries = [(seq, each.entry) for seq, each in enumerate(new, first_seq)]
     tx.search_index.add(session_id, search_scope, entries)
     return messages
 
 
-def get(tx: Transaction, session_id: str, uuid: str) -> Message:
+def get(tx: Transaction, session_id: str, id: str) -> Message:
     """Return a message.
 
     Raises:
         NotFound: there is no such message. Gone: its session is being deleted.
     """
     message = None
-    if is_uuid(uuid):
-        message = tx.fetch_one(
-            "get_message",
-            Message,
-            session_id=session_id,
-            uuid=uuid.lower(),
-        )
+    if len(id) <= MAX_MESSAGE_ID_LENGTH and "\0" not in id:
+        message = tx.fetch_one("get_message", Message, session_id=session_id, id=id)
     if message is None:
         sessions.get(tx, session_id)
-        raise NotFound("There is no message with this uuid in this session.")
+        raise NotFound("There is no message with this id in this session.")
     return message
 
 
 def update(
-    tx: Transaction, session_id: str, uuid: str, change: MessageChange, merge: Merge
+    tx: Transaction,
+    session_id: str,
+    id: str,
+    change: CheckedMessageChange,
+    merge: Merge,
+    if_revision: int | None = None,
 ) -> Message:
-    """Edit the role, the content or the metadata of a message.
+    """Change a message. A change without fields changes nothing.
 
     Raises:
-        NotFound, Gone: as for `get`. InvalidField: naming the field.
+        NotFound, Gone: as for `get`. RevisionMismatch: `if_revision` is not the current one.
+        InvalidField: naming the field.
     """
     sessions.lock(tx, session_id)
-    message = get(tx, session_id, uuid)
+    message = get(tx, session_id, id)
+    changes.check_revision(message.revision, if_revision)
+    if change.is_empty:
+        return message
     after = msgspec.structs.replace(
         message,
-        role=message.role if change.role is UNSET else check_name(change.role, "role") or "",
-        content=message.content
-        if change.content is UNSET
-        else check_content(change.content, "content"),
+        **change.fields,
         metadata=changes.merge_metadata(message.metadata, change.metadata, merge),
+        revision=message.revision + 1,
+        edited_at=tx.now,
     )
+    if not change.fields.keys().isdisjoint({"content", "data"}):
+        check_is_not_empty(after.content, after.data, "content")
     indexing.change(tx, session_id, message, after)
-    if after != message:
+    if _texts(after) != _texts(message):
         tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
-    updated = tx.fetch_one(
-        "set_message",
-        Message,
-        session_id=session_id,
-        uuid=message.uuid,
-        role=after.role,
-        content=after.content,
-        metadata=after.metadata,
-    )
-    return updated or message
+    tx.defer("set_message", **_changed_row(session_id, message, after))
+    return after
+
+
+def _texts(message: Message) -> tuple[str | None, ...]:
+    """Return the texts of a message; where one was replaced, a purge is due."""
+    return message.name, message.content, message.data, message.metadata
+
+
+def _changed_row(session_id: str, before: Message, after: Message) -> dict[str, Any]:
+    """Return a message as `set_message` stores it."""
+    return {
+        "session_id": session_id,
+        "id": after.id,
+        "role": after.role,
+        "name": after.name,
+        "token_count": after.token_count,
+        "metadata": after.metadata,
+        "revision": after.revision,
+        "edited_at": after.edited_at,
+        "content": after.content,
+        "data": after.data,
+        "sets_content": True if after.content != before.content else None,
+        "sets_data": True if after.data != before.data else None,
+    }
+
+
+class Selection(msgspec.Struct, kw_only=True):
+    """Which messages of a session to list; None for no condition.
+
+    Attributes:
+        after_seq, before_seq: exclusive.
+        created_after_at, created_before_at: exclusive.
+        role: the role for a model.
+        filter: on metadata.
+    """
+
+    after_seq: int | None = None
+    before_seq: int | None = None
+    created_after_at: Instant | None = None
+    created_before_at: Instant | None = None
+    role: str | None = None
+    filter: Node | None = None
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions without an index, by their names in the query."""
+        values = {
+            "created_after_at": self.created_after_at,
+            "created_before_at": self.created_before_at,
+            "role": self.role,
+            "filter": self.filter,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    def bounded(self, after: int | None, before: int | None) -> dict[str, Any]:
+        """Return the bounds of `seq`: those of the page, or closer ones.
+
+        One condition for each side: of two, SQLite may choose the wider one for the index.
+        """
+        afters = [each for each in (after, self.after_seq) if each is not None]
+        befores = [each for each in (before, self.before_seq) if each is not None]
+        return {
+            "after": max(afters) if afters else None,
+            "before": min(befores) if befores else None,
+        }
 
 
 def page(
-    tx: Transaction, session_id: str, page: PageRequest, filter: Node | None = None
+    tx: Transaction, session_id: str, page: PageRequest, selection: Selection | None = None
 ) -> Rows[Message]:
     """Return a page of messages, in the order of `seq`.
 
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
-    if filter is not None:
-        # First: a filter that finds nothing may take long, and does not mean a missing session.
+    selection = selection or Selection()
+    values = page.values
+    values |= selection.bounded(values.get("after"), values.get("before"))
+    if selection.conditions:
+        # First: conditions that match nothing may take long, and do not mean a missing session.
         sessions.get(tx, session_id)
-        return page.cut(select(tx, session_id, filter=filter, **page.values))
-    messages = page.cut(select(tx, session_id, **page.values))
+        return page.cut(select(tx, session_id, **selection.conditions, **values))
+    messages = page.cut(select(tx, session_id, **values))
     check_session_if_empty(tx, session_id, messages.items)
     return messages
 
@@ -188,7 +266,8 @@ def select(tx: Transaction, session_id: str, **values: Any) -> Rows[Message]:
 
     Args:
         session_id: the session.
-        values: `after` or `before` a seq (exclusive), `filter`, `descending`, `limit`, `offset`.
+        values: `after` or `before` a seq (exclusive), `created_after_at`, `created_before_at`,
+            `role`, `filter`, `descending`, `limit`, `offset`.
     """
     return tx.fetch_page("list_messages", Message, session_id=session_id, **values)
 
@@ -316,9 +395,9 @@ def _row(session_id: str, message: Message, entry: IndexEntry, search_scope: int
     return {
         "session_id": session_id,
         "seq": message.seq,
-        "uuid": message.uuid,
+        "id": message.id,
         "role": message.role,
-        "role_type": message.role_type,
+        "name": message.name,
         "token_count": message.token_count,
         "created_at": message.created_at,
         "metadata": message.metadata,
@@ -334,4 +413,4 @@ def _insert(tx: Transaction, rows: list[dict[str, Any]], *, may_exist: bool) -> 
     if not may_exist:
         tx.defer_many("add_message", rows)
     elif tx.execute_many("add_message", rows) != len(rows):
-        raise AlreadyExists("A message with one of these uuids is already in the session.", "uuid")
+        raise AlreadyExists("A message with one of these ids is already in the session.", "id")

@@ -35,8 +35,8 @@ class IndexedSession(msgspec.Struct):
 
 class _Stored(msgspec.Struct):
     seq: int
+    name: str
     role: str
-    role_type: str
     content: str
     word_count: int
 
@@ -178,7 +178,7 @@ def _messages(tx: Transaction, session: IndexedSession) -> Iterator[list[_Stored
 
 def _entries(tx: Transaction, rows: list[_Stored]) -> list[tuple[int, IndexEntry]]:
     analyzer = tx.scope.rules.analyzer
-    return [(row.seq, make_entry(analyzer, row.role, row.role_type, row.content)) for row in rows]
+    return [(row.seq, make_entry(analyzer, row.name, row.role, row.content)) for row in rows]
 
 
 def _index(tx: Transaction, session: IndexedSession) -> int:

@@ -47,8 +47,8 @@ class SearchRequest(msgspec.Struct, kw_only=True):
     Attributes:
         query: the text; None for the newest messages.
         user_id, session_id: of whose messages; without both, of all of the project.
-        roles: only messages of these role types; None for all.
-        role_weights: by role type, instead of the default weights.
+        roles: only messages of these roles; None for all.
+        role_weights: by role, instead of the default weights.
         created_after_at, created_before_at: exclusive.
         filter: on the metadata of messages.
         limit: the greatest number of hits.
@@ -127,8 +127,8 @@ class _Weighed(msgspec.Struct):
     """What the weight of a message depends on; `ordinal` is its place in the batch."""
 
     ordinal: int
+    name: str
     role: str
-    role_type: str
     created_at: Instant
 
 

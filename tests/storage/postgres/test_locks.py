@@ -161,7 +161,7 @@ def test_a_locked_table_does_not_stop_reads_of_others(notes: PostgresEngine, url
 
 def test_one_user_whose_row_is_locked_does_not_stop_others(tmp_path: Path) -> None:
     database = postgres_server().new_database()
-    appended = {"messages": [{"content": "Hello"}]}
+    appended = {"messages": [{"role": "user", "content": "Hello"}]}
 
     async def crowd(url: str) -> None:
         limits = httpx2.Limits(max_connections=2 * CROWD)

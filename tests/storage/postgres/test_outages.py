@@ -31,7 +31,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
     ("GET", "/v1/users/jane", None),
     ("POST", "/v1/users", {}),
     ("GET", "/v1/users?metadata.a=1", None),
-    ("POST", "/v1/sessions/talk/messages", {"messages": [{"content": "Hello"}]}),
+    ("POST", "/v1/sessions/talk/messages", {"messages": [{"role": "user", "content": "Hello"}]}),
     ("GET", "/v1/sessions/talk/memory", None),
     ("GET", "/api/v1/user/jane", None),
     ("POST", "/api/v1/user", {}),

@@ -19,11 +19,12 @@ INSERT INTO sessions (
 """
 _MESSAGES = """
 INSERT INTO messages (
-    project_id, session_id, seq, uuid, role, role_type, created_at, content, data, word_count, words
+    project_id, session_id, seq, id, role, name, created_at, content, data, revision, word_count,
+    words
 )
-SELECT 1, 'long', n, gen_random_uuid(), 'user', 'user', now(),
+SELECT 1, 'long', n, gen_random_uuid()::text, 'user', '', now(),
     CASE WHEN n = 100 THEN '' ELSE repeat('é', 50 * 1024) END,
-    CASE WHEN n % 2 = 0 THEN repeat('x', 100 * 1024) END, 1, ''
+    CASE WHEN n % 2 = 0 THEN repeat('x', 100 * 1024) END, 1, 1, ''
 FROM generate_series(1, 100) AS n
 """
 

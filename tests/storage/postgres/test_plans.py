@@ -38,11 +38,11 @@ MANY: tuple[LiteralString, ...] = (
     """,
     """
     INSERT INTO messages (
-        project_id, session_id, seq, uuid, role, role_type, token_count, created_at, content,
-        word_count, words
+        project_id, session_id, seq, id, role, name, token_count, created_at, content,
+        revision, word_count, words
     )
-    SELECT 1, 'session ' || 1 + mod(n, 50000), n / 50000, gen_random_uuid(), 'user', 'user', 75,
-        now(), repeat('word ', 60), 60, array_to_tsvector(ARRAY['word', '#' || n])
+    SELECT 1, 'session ' || 1 + mod(n, 50000), n / 50000, gen_random_uuid()::text, 'user', '', 75,
+        now(), repeat('word ', 60), 1, 60, array_to_tsvector(ARRAY['word', '#' || n])
     FROM generate_series(0, 99999) AS n
     """,
     """

@@ -50,7 +50,9 @@ def mark() -> str:
 def add_users(client: Userkeep, mark: str) -> None:
     """Add Jane, with the mark in all her data, and John."""
     for who in (mark, "john"):
-        messages = [NewMessage(content=f"{who} said {word} {who} " * 20) for word in range(20)]
+        messages = [
+            NewMessage(role="user", content=f"{who} said {word} {who} " * 20) for word in range(20)
+        ]
         client.user.add(user_id=who, email=f"{who}@example.org", metadata={"of": who})
         client.message.add(f"of {who}", messages, user_id=who)
 
@@ -248,7 +250,7 @@ def test_a_purge_does_not_wait_for_a_long_autovacuum(
     ):
         connection.execute(slow_autovacuum)
         add_users(client, mark)
-        client.message.add(f"of {mark}", [NewMessage(content="word " * 100)] * 1_000)
+        client.message.add(f"of {mark}", [NewMessage(role="user", content="word " * 100)] * 1_000)
         erasure = client.user.delete(mark)
         ends = monotonic() + 30
         while connection.execute(running).fetchone() == (0,):

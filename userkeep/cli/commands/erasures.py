@@ -54,7 +54,7 @@ def list_(
 @click.argument("id", metavar="ID")
 @json_option
 @with_client("read")
-def show(client: Userkeep, *, id: str, as_json: bool) -> None:  # noqa: A002 - its name everywhere
+def show(client: Userkeep, *, id: str, as_json: bool) -> None:
     """Show an erasure: its state, what was deleted, and when it was purged.
 
     \b
@@ -67,7 +67,7 @@ def show(client: Userkeep, *, id: str, as_json: bool) -> None:  # noqa: A002 - i
 @click.argument("id", metavar="ID")
 @json_option
 @with_client("write")
-def purge(client: Userkeep, *, id: str, as_json: bool) -> None:  # noqa: A002
+def purge(client: Userkeep, *, id: str, as_json: bool) -> None:
     """Purge all deleted data from the database files now.
 
     A server does this automatically, within USERKEEP_PURGE_WITHIN_MINUTES.
@@ -112,7 +112,7 @@ def purge(client: Userkeep, *, id: str, as_json: bool) -> None:  # noqa: A002
 def verify(
     client: Userkeep,
     *,
-    id: str,  # noqa: A002 - its name everywhere
+    id: str,
     subject_id: str | None,
     given: tuple[str, ...],
     place: str | None,

@@ -27,7 +27,7 @@ class Differing(Conflict):
 def import_(client: Userkeep, *, place: str, as_json: bool) -> None:
     """Import users with their sessions and messages from JSON Lines.
 
-    FILE is the output of `userkeep export`; - is stdin. Messages keep their uuid and time; messages
+    FILE is the output of `userkeep export`; - is stdin. Messages keep their id and time; messages
     that exist already are skipped. If an import is interrupted, run it again: it completes the user
     it stopped in, and skips what is complete. Users that exist but differ from the file are skipped
     and listed, and the exit code is 1.

@@ -10,13 +10,19 @@ from userkeep.cli.clients import with_client
 from userkeep.cli.deletions import confirm, confirmation_option, purge_option, run_deletion
 from userkeep.cli.files import DASH
 from userkeep.cli.groups import OrderedGroup
-from userkeep.cli.options import filter_option, json_option, metadata_option, paging_options
+from userkeep.cli.options import (
+    created_options,
+    filter_option,
+    json_option,
+    metadata_option,
+    paging_options,
+)
 from userkeep.cli.output.tables import messages_table, print_list, print_message
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.message import ROLE_TYPES
+from userkeep.domain.message import GIVEN_ROLES, ROLES
 from userkeep.domain.values.text import MAX_CONTENT_BYTES
 from userkeep.sdk.requests import NewMessage
 
@@ -26,13 +32,17 @@ def messages() -> None:
     """List, add and delete messages of a session.
 
     \b
-    userkeep messages add chat-1 "Do you have these in blue?" --role-type user
+    userkeep messages add chat-1 "Do you have these in blue?"
     userkeep messages list chat-1
     """
 
 
 @messages.command("list")
 @click.argument("session_id")
+@click.option("--after-seq", type=click.IntRange(0), metavar="SEQ", help="Only those after this.")
+@click.option("--before-seq", type=click.IntRange(0), metavar="SEQ", help="Only those before this.")
+@created_options
+@click.option("--role", type=click.Choice(ROLES), help="Only messages of this role.")
 @filter_option
 @paging_options
 @json_option
@@ -51,6 +61,7 @@ def list_(
 
     \b
     userkeep messages list chat-1
+    userkeep messages list chat-1 --after-seq 40 --role user
     userkeep messages list chat-1 --all --json
     """
     filters["session_id"] = session_id
@@ -62,15 +73,13 @@ def list_(
 @click.argument("session_id")
 @click.argument("text")
 @click.option(
-    "--role", metavar="TEXT", default="", help="The role or name of the speaker, any text."
-)
-@click.option(
-    "--role-type",
-    type=click.Choice(ROLE_TYPES),
-    default="norole",
+    "--role",
+    type=click.Choice(GIVEN_ROLES),
+    default="user",
     show_default=True,
     help="The role for a language model.",
 )
+@click.option("--name", metavar="TEXT", help="Who speaks, any text.")
 @click.option(
     "--user-id",
     metavar="USER_ID",
@@ -93,8 +102,8 @@ def add(
     If TEXT is -, it is read from stdin, without the newline at the end.
 
     \b
-    userkeep messages add chat-1 "Do you have these in blue?" --role-type user
-    userkeep messages add chat-1 - --user-id jane --role jane < question.txt
+    userkeep messages add chat-1 "Do you have these in blue?"
+    userkeep messages add chat-1 - --user-id jane --name Jane < question.txt
     """
     message = NewMessage(content=_read_stdin() if text == DASH else text, **fields)
     [added] = client.message.add(session_id, message, user_id=user_id)
@@ -103,7 +112,7 @@ def add(
 
 @messages.command()
 @click.argument("session_id")
-@click.argument("uuid")
+@click.argument("id")
 @purge_option
 @json_option
 @confirmation_option
@@ -112,25 +121,25 @@ def delete(
     client: Userkeep,
     *,
     session_id: str,
-    uuid: str,
+    id: str,
     purge: Literal["now"] | None,
     is_confirmed: bool,
     as_json: bool,
 ) -> None:
     """Delete a message.
 
-    `userkeep messages list --json` shows its UUID. The command asks for confirmation. The sequence
+    `userkeep messages list --json` shows its id. The command asks for confirmation. The sequence
     numbers of other messages do not change.
 
     \b
     userkeep messages delete chat-1 01a204d3-fd4f-7b04-a503-2bf951c2c06d
     userkeep messages delete chat-1 01a204d3-fd4f-7b04-a503-2bf951c2c06d --yes --purge now
     """
-    message = client.message.get(session_id, uuid)
+    message = client.message.get(session_id, id)
     name = f"message {message.seq} of session {session_id!r}"
     if not is_confirmed:
         confirm(f"Delete {name}? This cannot be undone.")
-    start = partial(client.message.delete, session_id, uuid, purge=purge)
+    start = partial(client.message.delete, session_id, id, purge=purge)
     run_deletion(client, name, start, as_json=as_json)
 
 

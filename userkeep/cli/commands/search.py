@@ -8,7 +8,7 @@ from userkeep.cli.clients import with_client
 from userkeep.cli.options import filter_option, json_option, parse_time
 from userkeep.cli.output.hits import print_hits
 from userkeep.client import Userkeep
-from userkeep.domain.message import ROLE_TYPES
+from userkeep.domain.message import ROLES
 from userkeep.domain.values.paging import MAX_LIMIT
 
 
@@ -24,11 +24,11 @@ from userkeep.domain.values.paging import MAX_LIMIT
     help="Maximum number of hits.",
 )
 @click.option(
-    "--role-type",
+    "--role",
     "roles",
-    type=click.Choice(ROLE_TYPES),
+    type=click.Choice(ROLES),
     multiple=True,
-    help="Only messages of this role type; can be repeated.",
+    help="Only messages of this role; can be repeated.",
 )
 @click.option(
     "--after",
@@ -57,6 +57,6 @@ def search(client: Userkeep, *, roles: tuple[Any, ...], as_json: bool, **fields:
     \b
     userkeep search "what shoes?" --user-id jane
     userkeep search hiking --session-id chat-1 --after 2026-11-01 --explain
-    userkeep search --limit 3 --role-type user --json
+    userkeep search --limit 3 --role user --json
     """
     print_hits(client.search(roles=roles or None, **fields), as_json=as_json)

@@ -205,16 +205,20 @@ def sessions_table(sessions: Sequence[Session]) -> Table:
 
 
 def messages_table(messages: Sequence[Message]) -> Table:
-    """Return a table of messages with their whole content."""
+    """Return a table of messages with their whole content, and names if any has one."""
+    has_names = any(message.name for message in messages)
     table = plain_table()
     table.add_column("seq", justify="right", style="dim", no_wrap=True)
-    table.add_column("role", overflow="fold", max_width=16)
+    table.add_column("role", no_wrap=True)
+    if has_names:
+        table.add_column("name", overflow="fold", max_width=16)
     table.add_column("content", overflow="fold", ratio=1)
     table.add_column("created", style="dim", no_wrap=True)
     for message in messages:
         table.add_row(
             f"{message.seq:,}",
-            role_of(message),
+            message.role,
+            *([one_line(message.name)] if has_names else []),
             escape_control(message.content),
             humanize(message.created_at),
         )
@@ -241,11 +245,11 @@ def erasures_table(erasures: Sequence[Erasure]) -> Table:
 
 
 def role_of(message: Message) -> Text:
-    """Return the role of a message, followed by its role type where that differs."""
-    role = one_line(message.role)
-    if message.role_type in {"norole", message.role}:
-        return role
-    return Text(message.role_type) if not message.role else role + Text(f" ({message.role_type})")
+    """Return who speaks: the name, followed by the role where that differs."""
+    name = one_line(message.name)
+    if message.role in {"norole", message.name}:
+        return name
+    return Text(message.role) if not message.name else name + Text(f" ({message.role})")
 
 
 def plain_table() -> Table:

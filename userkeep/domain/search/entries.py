@@ -31,19 +31,19 @@ class IndexEntry(NamedTuple):
         return length_for_ranking(self.word_count)
 
 
-def make_entry(analyzer: Analyzer, role: str, role_type: str, content: str) -> IndexEntry:
+def make_entry(analyzer: Analyzer, name: str, role: str, content: str) -> IndexEntry:
     """Return the index entry of a message."""
     terms = analyzer.tokenize(indexed_part(content))
-    name = speaker_name(role, role_type)
-    of_speaker = [speaker_term(term) for term in analyzer.tokenize(name)] if name else []
+    speaker = speaker_name(name, role)
+    of_speaker = [speaker_term(term) for term in analyzer.tokenize(speaker)] if speaker else []
     return IndexEntry(_joined([*of_speaker, *terms]), len(terms))
 
 
 class IndexedText(NamedTuple):
     """What the entry of a message is made of."""
 
+    name: str
     role: str
-    role_type: str
     content: str
 
 

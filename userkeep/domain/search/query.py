@@ -19,8 +19,8 @@ from userkeep.domain.values.times import Instant
 class Weighed(Protocol):
     """What the weight of a message depends on."""
 
+    name: str
     role: str
-    role_type: str
     created_at: Instant
 
 
@@ -30,7 +30,7 @@ class MessageWeight(msgspec.Struct):
     Attributes:
         participant: the speaker that the query names, for a message of this speaker.
         date: the date that the query names, for a message of that time.
-        role_weight: the weight of its role type.
+        role_weight: the weight of its role.
         total: the product of all three weights.
     """
 
@@ -61,7 +61,7 @@ class ParsedQuery:
             query: the text.
             query_terms: its terms, from `Analyzer.query_terms`.
             names: those of its terms that are in a speaker's name, each with one such name.
-            role_weights: by role type, instead of the default weights.
+            role_weights: by role, instead of the default weights.
             analyzer: of the instance's language.
         """
         without_names = {term: query_terms[term] for term in query_terms if term not in names}
@@ -83,7 +83,7 @@ class ParsedQuery:
         """Return the weight of a message, which does not depend on its terms."""
         participant = self._named_speaker(message)
         date = self._matching_date(message)
-        role_weight = self._role_weights.get(message.role_type, 1.0)
+        role_weight = self._role_weights.get(message.role, 1.0)
         total = role_weight * (SPEAKER_WEIGHT if participant else 1.0)
         total *= DATE_WEIGHT if date else 1.0
         return MessageWeight(participant, date.text if date else None, role_weight, total)
@@ -91,7 +91,7 @@ class ParsedQuery:
     def _named_speaker(self, message: Weighed) -> str | None:
         if not self._speaker_terms:
             return None
-        name = speaker_name(message.role, message.role_type)
+        name = speaker_name(message.name, message.role)
         is_named = name is not None and self._speaker_terms <= set(self._analyzer.tokenize(name))
         return name if is_named else None
 

@@ -30,7 +30,7 @@ NEIGHBOUR_WEIGHTS = ((0, 1.0), (-1, 0.4), (1, 0.4), (-2, 0.3), (2, 0.3), (-3, 0.
 SPEAKER_WEIGHT = 2.0
 DATE_WEIGHT = 1.5
 ROLE_WEIGHTS: Mapping[str, float] = {"user": 1.5}
-"""By `role_type`; others weigh 1. With 2 for the user, an assistant's messages were hidden."""
+"""By `role`; others weigh 1. With 2 for the user, an assistant's messages were hidden."""
 
 _SATURATION = 1.2
 _LENGTH_SHARE = 0.75

@@ -155,7 +155,7 @@ class _Judge:
         """As what a value is the subject's; None where it is not."""
         if column.is_kept or value is None:
             return None
-        if column.kind == Kind.UUID:
+        if column.kind == Kind.UUID or column.names == Subject.MESSAGE:
             return self._uuids.get(value) if self._is_in_its_session(columns) else None
         is_id = column.kind == Kind.ID and value == self._id
         if not is_id or column.names not in {None, self._erasure.subject}:
@@ -168,7 +168,7 @@ class _Judge:
     def _is_in_its_session(self, columns: dict[str, Any]) -> bool:
         """Whether a row may be that of a message that was deleted.
 
-        An app's uuids are unique in a session alone, and another may have a message with the same.
+        The app's ids are unique in a session alone, and another may have a message with the same.
         """
         session_id = columns.get("session_id")
         if self._erasure.subject != Subject.MESSAGE or session_id is None:

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from userkeep.api.search import Hit, Hits
-from userkeep.domain.message import RoleType
+from userkeep.domain.message import Role
 from userkeep.sdk._async.erasures import AsyncErasureClient
 from userkeep.sdk._async.messages import AsyncMemoryClient, AsyncMessageClient
 from userkeep.sdk._async.sessions import AsyncSessionClient
@@ -44,8 +44,8 @@ class AsyncClient:
         filter: dict[str, Any] | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
-        roles: Sequence[RoleType] | None = None,
-        role_weights: Mapping[RoleType, float] | None = None,
+        roles: Sequence[Role] | None = None,
+        role_weights: Mapping[Role, float] | None = None,
         limit: int = 10,
         explain: bool = False,
     ) -> list[Hit]:
@@ -59,8 +59,8 @@ class AsyncClient:
             filter: conditions on the metadata of messages, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
             created_after, created_before: exclusive. UTC unless they have a time zone.
-            roles: search only messages with these role types.
-            role_weights: factors of the score by role type. The default is 1.5 for `user`, 1 for
+            roles: search only messages with these roles.
+            role_weights: factors of the score by role. The default is 1.5 for `user`, 1 for
                 others.
             limit: the maximum number of results, from 1 to 1,000.
             explain: explain the score of each result.

@@ -22,7 +22,7 @@ class AsyncErasureClient:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
-    async def get(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
+    async def get(self, id: str) -> Erasure:
         """Return an erasure.
 
         Raises:
@@ -31,7 +31,7 @@ class AsyncErasureClient:
         erasure: Erasure = await self._transport.send(make_call("erasures.get", {"id": id}))
         return erasure
 
-    async def purge(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
+    async def purge(self, id: str) -> Erasure:
         """Purge now: rewrite the database files, so that they contain nothing that was deleted.
 
         A server purges automatically on its schedule. An embedded database is purged only by this
@@ -50,7 +50,7 @@ class AsyncErasureClient:
 
     async def verify(
         self,
-        id: str,  # noqa: A002 - its name everywhere
+        id: str,
         *,
         subject_id: str | None = None,
         search_terms: Sequence[str] = (),
@@ -87,7 +87,7 @@ class AsyncErasureClient:
             raise Unavailable(verification.problem or "The verification failed.")
         return verification
 
-    async def get_verification(self, id: str) -> Verification:  # noqa: A002 - its name everywhere
+    async def get_verification(self, id: str) -> Verification:
         """Return a verification, which may still be running.
 
         Raises:

@@ -1,6 +1,7 @@
 """`client.message` and `client.memory`."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
@@ -8,12 +9,19 @@ from msgspec import UNSET, UnsetType
 from userkeep.api.erasures import Erasure
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
+from userkeep.domain.message import GivenRole, Role
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import Page
-from userkeep.sdk.requests import NewMessage, encode_batches, encode_fields, encode_messages
+from userkeep.sdk.requests import (
+    MessageInput,
+    NewMessage,
+    encode_batches,
+    encode_message_change,
+    encode_messages,
+)
 
 _CHUNK_SIZE = 100
 
@@ -27,7 +35,7 @@ class AsyncMessageClient:
     async def add(
         self,
         session_id: str,
-        messages: NewMessage | Sequence[NewMessage],
+        messages: MessageInput | Sequence[MessageInput],
         *,
         user_id: str | None = None,
         create: bool = True,
@@ -37,7 +45,8 @@ class AsyncMessageClient:
 
         Args:
             session_id: the session.
-            messages: one message, or up to 1,000. `add_bulk` appends any number.
+            messages: one message, or up to 1,000: each a NewMessage, or a dict with its fields,
+                such as `{"role": "user", "content": "Hi"}`. `add_bulk` appends any number.
             user_id: the owner of the session. A session that does not exist is created for this
                 user, and so is the user. Without it, the session must exist.
             create: False never creates the session or the user, such as for the answer of a model
@@ -46,24 +55,24 @@ class AsyncMessageClient:
                 default the SDK generates one.
 
         Returns:
-            The messages with their `seq` and `uuid`, in the same order.
+            The messages with their `seq` and `id`, in the same order.
 
         Raises:
             NotFound: the session does not exist and is not created, or has another owner.
             Conflict: the session has ended.
-            AlreadyExists: a message with the same `uuid` exists.
+            AlreadyExists: a message with the same `id` exists.
             InvalidField: a field is invalid, such as `messages[3].content`.
             Gone: the session or its user is being deleted, or was deleted in the last 24 hours. Add
                 the session, or the user, to use its id again.
         """
-        several = [messages] if isinstance(messages, NewMessage) else messages
+        several = [messages] if isinstance(messages, NewMessage | Mapping) else messages
         body = encode_messages(several, user_id, create=create)
         return await self._append(session_id, body, idempotency_key)
 
     async def add_bulk(
         self,
         session_id: str,
-        messages: Iterable[NewMessage],
+        messages: Iterable[MessageInput],
         *,
         user_id: str | None = None,
         create: bool = True,
@@ -71,7 +80,7 @@ class AsyncMessageClient:
         """Append any number of messages, in batches. Each batch is appended as a whole.
 
         If a batch fails, the batches before it stay. A note on the error gives their number of
-        messages. Give messages a `uuid` to find out which of them were appended.
+        messages. Give messages an `id` to find out which of them were appended.
 
         Returns:
             The number of appended messages.
@@ -97,18 +106,18 @@ class AsyncMessageClient:
         appended: list[Message] = (await self._transport.send(call)).messages
         return appended
 
-    async def get(self, session_id: str, uuid: str, *, user_id: str | None = None) -> Message:
+    async def get(self, session_id: str, id: str, *, user_id: str | None = None) -> Message:
         """Return a message.
 
         Args:
             session_id: the session.
-            uuid: the message.
+            id: the message.
             user_id: only if the session belongs to this user; another's is not found.
 
         Raises:
             NotFound: the message or the session does not exist.
         """
-        ids = {"session_id": session_id, "uuid": uuid}
+        ids = {"session_id": session_id, "id": id}
         call = make_call("messages.get", ids, query={"user_id": user_id})
         message: Message = await self._transport.send(call)
         return message
@@ -116,33 +125,55 @@ class AsyncMessageClient:
     async def update(
         self,
         session_id: str,
-        uuid: str,
+        id: str,
         *,
-        role: str | UnsetType = UNSET,
-        content: str | UnsetType = UNSET,
+        role: GivenRole | UnsetType = UNSET,
+        name: str | None | UnsetType = UNSET,
+        content: str | None | UnsetType = UNSET,
+        data: Any = UNSET,
+        token_count: int | None | UnsetType = UNSET,
         metadata: dict[str, Any] | None | UnsetType = UNSET,
         user_id: str | None = None,
+        if_revision: int | None = None,
     ) -> Message:
-        """Update a message: absent fields stay, metadata is merged (RFC 7396).
+        """Update a message: absent fields stay, None removes a value, metadata is merged.
 
         Args:
+            session_id: the session.
+            id: the message.
+            role: the role for a language model, as in NewMessage.
+            name: who speaks.
+            content: the text. It can be empty or None if the message has data.
+            data: any JSON, in place of the existing data.
+            token_count: your count of tokens.
+            metadata: merged into the existing metadata. A value of None removes its key.
             user_id: only if the session belongs to this user; another's is not found.
+            if_revision: update the message only if this is its `revision`.
 
         Raises:
             NotFound: the message does not exist.
+            RevisionMismatch: the message has another revision.
             InvalidField: a field is invalid.
             Gone: the session is being deleted.
         """
-        ids = {"session_id": session_id, "uuid": uuid}
-        body = encode_fields(role=role, content=content, metadata=metadata)
-        call = make_call("messages.update", ids, query={"user_id": user_id}, body=body)
+        ids = {"session_id": session_id, "id": id}
+        body = encode_message_change(
+            role=role,
+            name=name,
+            content=content,
+            data=data,
+            token_count=token_count,
+            metadata=metadata,
+        )
+        query = {"user_id": user_id}
+        call = make_call("messages.update", ids, query=query, body=body, if_revision=if_revision)
         message: Message = await self._transport.send(call)
         return message
 
     async def delete(
         self,
         session_id: str,
-        uuid: str,
+        id: str,
         *,
         user_id: str | None = None,
         purge: Literal["now"] | None = None,
@@ -157,7 +188,7 @@ class AsyncMessageClient:
             NotFound: the message does not exist.
             Gone: the session is being deleted.
         """
-        ids = {"session_id": session_id, "uuid": uuid}
+        ids = {"session_id": session_id, "id": id}
         call = make_call("messages.delete", ids, query={"user_id": user_id, "purge": purge})
         erasure: Erasure = await self._transport.send(call)
         return erasure
@@ -170,9 +201,14 @@ class AsyncMessageClient:
         *,
         order: Order = "created",
         user_id: str | None = None,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        role: Role | None = None,
         filter: dict[str, Any] | None = None,
     ) -> Page[Message]:
-        """Return one page of the messages of a session.
+        """Return one page of the messages of a session, in the order of `seq`.
 
         Args:
             session_id: the session.
@@ -180,6 +216,11 @@ class AsyncMessageClient:
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
             user_id: only if the session belongs to this user; another's is not found.
+            after_seq, before_seq: only messages between these numbers, exclusive. `after_seq` with
+                the last one that you have returns what is newer; `before_seq` with the first one
+                and `order="-created"` returns what is older.
+            created_after, created_before: exclusive. UTC unless they have a time zone.
+            role: only messages of this role.
             filter: a filter on metadata, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
 
@@ -193,6 +234,11 @@ class AsyncMessageClient:
             "cursor": cursor,
             "order": order,
             "user_id": user_id,
+            "after_seq": after_seq,
+            "before_seq": before_seq,
+            "created_after": created_after,
+            "created_before": created_before,
+            "role": role,
             "filter": filter,
         }
         return await read_page(self._transport, "messages.list", {"session_id": session_id}, query)
@@ -204,10 +250,32 @@ class AsyncMessageClient:
         *,
         order: Order = "created",
         user_id: str | None = None,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        role: Role | None = None,
         filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Page[Message]]:
-        """Iterate over all messages of a session, by page. The arguments are those of `list`."""
-        query = {"limit": chunk_size, "order": order, "user_id": user_id, "filter": filter}
+        """Iterate over all messages of a session, by page.
+
+        Args:
+            session_id: the session.
+            chunk_size: the number of messages in a page, from 1 to 1,000.
+            order, user_id: as in `list`.
+            after_seq, before_seq, created_after, created_before, role, filter: as in `list`.
+        """
+        query = {
+            "limit": chunk_size,
+            "order": order,
+            "user_id": user_id,
+            "after_seq": after_seq,
+            "before_seq": before_seq,
+            "created_after": created_after,
+            "created_before": created_before,
+            "role": role,
+            "filter": filter,
+        }
         return AsyncPages(self._transport, "messages.list", {"session_id": session_id}, query)
 
     def list_all(
@@ -216,11 +284,31 @@ class AsyncMessageClient:
         *,
         order: Order = "created",
         user_id: str | None = None,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        role: Role | None = None,
         filter: dict[str, Any] | None = None,
     ) -> AsyncIterator[Message]:
-        """Iterate over all messages of a session. The arguments are those of `list`."""
+        """Iterate over all messages of a session.
+
+        Args:
+            session_id: the session.
+            order, user_id: as in `list`.
+            after_seq, before_seq, created_after, created_before, role, filter: as in `list`.
+        """
         pages = self.list_chunked(
-            session_id, _CHUNK_SIZE, order=order, user_id=user_id, filter=filter
+            session_id,
+            _CHUNK_SIZE,
+            order=order,
+            user_id=user_id,
+            after_seq=after_seq,
+            before_seq=before_seq,
+            created_after=created_after,
+            created_before=created_before,
+            role=role,
+            filter=filter,
         )
         return AsyncItems(pages)
 

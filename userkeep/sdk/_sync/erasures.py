@@ -23,7 +23,7 @@ class ErasureClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def get(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
+    def get(self, id: str) -> Erasure:
         """Return an erasure.
 
         Raises:
@@ -32,7 +32,7 @@ class ErasureClient:
         erasure: Erasure = self._transport.send(make_call("erasures.get", {"id": id}))
         return erasure
 
-    def purge(self, id: str) -> Erasure:  # noqa: A002 - its name everywhere
+    def purge(self, id: str) -> Erasure:
         """Purge now: rewrite the database files, so that they contain nothing that was deleted.
 
         A server purges automatically on its schedule. An embedded database is purged only by this
@@ -51,7 +51,7 @@ class ErasureClient:
 
     def verify(
         self,
-        id: str,  # noqa: A002 - its name everywhere
+        id: str,
         *,
         subject_id: str | None = None,
         search_terms: Sequence[str] = (),
@@ -88,7 +88,7 @@ class ErasureClient:
             raise Unavailable(verification.problem or "The verification failed.")
         return verification
 
-    def get_verification(self, id: str) -> Verification:  # noqa: A002 - its name everywhere
+    def get_verification(self, id: str) -> Verification:
         """Return a verification, which may still be running.
 
         Raises:

@@ -4,22 +4,22 @@
 -- lists for a table without statistics, and read every session of the project.
 
 -- fragment: message_columns
-seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+seq, id, role, name, token_count, created_at, edited_at, revision, metadata, content, data
 
 -- name: add_message
 INSERT INTO messages (
-    project_id, session_id, seq, uuid, role, role_type, token_count, created_at, metadata,
-    content, data, word_count {words_column}
+    project_id, session_id, seq, id, role, name, token_count, created_at, metadata,
+    content, data, revision, word_count {words_column}
 ) VALUES (
-    :project_id, :session_id, :seq, :uuid, :role, :role_type, :token_count, :created_at, :metadata,
-    :content, :data, :word_count {words_value}
+    :project_id, :session_id, :seq, :id, :role, :name, :token_count, :created_at, :metadata,
+    :content, :data, 1, :word_count {words_value}
 )
-ON CONFLICT (project_id, session_id, uuid) DO NOTHING;
+ON CONFLICT (project_id, session_id, id) DO NOTHING;
 
 -- name: get_message
 SELECT {message_columns}
 FROM messages
-WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
+WHERE project_id = :project_id AND session_id = :session_id AND id = :id
     AND EXISTS (
         SELECT 1 FROM sessions
         WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
@@ -27,9 +27,13 @@ WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
     );
 
 -- name: set_message
+-- The long texts only where they change: else they would be written once more.
 UPDATE messages
-SET role = :role, content = :content, metadata = :metadata
-WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
+SET role = :role, name = :name, token_count = :token_count, metadata = :metadata,
+    revision = :revision, edited_at = :edited_at
+    /*? sets_content: , content = :content */
+    /*? sets_data: , data = :data */
+WHERE project_id = :project_id AND session_id = :session_id AND id = :id
 RETURNING {message_columns};
 
 -- name: list_messages
@@ -38,6 +42,9 @@ FROM messages
 WHERE project_id = :project_id AND session_id = :session_id
     /*? after: AND seq > :after */
     /*? before: AND seq < :before */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? role: AND role = :role */
     /*? filter: AND {filter} */
     AND EXISTS (
         SELECT 1 FROM sessions
@@ -49,7 +56,7 @@ ORDER BY seq /*? descending: DESC */
 
 -- name: delete_message
 DELETE FROM messages
-WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid;
+WHERE project_id = :project_id AND session_id = :session_id AND id = :id;
 
 -- name: decrement_message_count
 UPDATE sessions

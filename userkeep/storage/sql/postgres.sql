@@ -38,7 +38,7 @@ LIMIT :limit;
 -- can be used: without statistics, PostgreSQL would read the whole project or session once for each
 -- term.
 with_term AS MATERIALIZED (
-    SELECT project_id, session_id, seq, word_count, role
+    SELECT project_id, session_id, seq, word_count, name
     FROM messages
     WHERE words @@ CAST(
         '''' || wanted.term || ''''
@@ -64,11 +64,11 @@ SELECT count(*) FROM (SELECT 1 {matches}) AS matches;
 
 -- name: speaker_names
 -- For each term that is in the name of a speaker: one such name.
-SELECT wanted.number - 1, found.role
+SELECT wanted.number - 1, found.name
 FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, number)
 CROSS JOIN LATERAL (
     WITH {with_term}
-    SELECT role FROM with_term
+    SELECT name FROM with_term
     WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
     LIMIT 1
 ) AS found;
@@ -143,6 +143,9 @@ FROM messages
 WHERE project_id = :project_id AND session_id = :session_id
     /*? after: AND seq > :after */
     /*? before: AND seq < :before */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? role: AND role = :role */
     /*? filter: AND {filter} */
     AND EXISTS (
         SELECT 1 FROM sessions

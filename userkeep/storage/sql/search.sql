@@ -39,7 +39,7 @@ ORDER BY number
 LIMIT :limit;
 
 -- name: messages_to_index
-SELECT seq, role, role_type, content, word_count
+SELECT seq, name, role, content, word_count
 FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq
@@ -67,7 +67,7 @@ WHERE project_id = :project_id AND state = 'active'
 -- What the weight of messages depends on, for the visible messages at the positions (JSON: a list of
 -- session_id and seq). The state is read in a subquery for each: PostgreSQL turns EXISTS into a join,
 -- for which it may read all sessions.
-SELECT position.ordinal, messages.role, messages.role_type, messages.created_at
+SELECT position.ordinal, messages.name, messages.role, messages.created_at
 FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
     AND messages.session_id = position.session_id AND messages.seq = position.seq
@@ -101,10 +101,11 @@ ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
 
 -- fragment: hit_conditions
-/*? roles: AND role_type IN {roles} */
+/*? roles: AND role IN {roles} */
 /*? created_after_at: AND created_at > :created_after_at */
 /*? created_before_at: AND created_at < :created_before_at */
 /*? filter: AND {filter} */
 
 -- fragment: hit_columns
-messages.seq, uuid, role, role_type, token_count, created_at, metadata, content, data
+messages.seq, id, role, name, token_count, created_at, edited_at, revision, metadata, content,
+data

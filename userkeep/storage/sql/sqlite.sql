@@ -26,7 +26,7 @@ INSERT INTO message_words (rowid, words) VALUES ({words_rowid}, :words);
 INSERT INTO message_words (message_words, rowid, words) VALUES ('delete', {words_rowid}, :words);
 
 -- name: messages_to_unindex
-SELECT seq, role, role_type, content
+SELECT seq, name, role, content
 FROM messages
 WHERE project_id = :project_id AND session_id = :session_id
     AND seq >= :from_seq AND seq < :before_seq
@@ -95,7 +95,7 @@ WHERE EXISTS (
 -- name: speaker_names
 -- For each term that is in the name of a speaker: one such name.
 SELECT term.key, (
-    SELECT messages.role FROM message_words
+    SELECT messages.name FROM message_words
     CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
     WHERE message_words MATCH '"' || term.value || '"'
         /*? search_scope: AND message_words.rowid BETWEEN

@@ -51,8 +51,8 @@ class _Transaction(Transaction, Protocol):
 
 class _Message(msgspec.Struct):
     seq: int
+    name: str
     role: str
-    role_type: str
     content: str
 
 
@@ -187,7 +187,7 @@ class SqliteSearchIndex(BaseSearchIndex):
             from_seq=from_seq,
             before_seq=before_seq,
         )
-        texts = [IndexedText(each.role, each.role_type, each.content) for each in messages]
+        texts = [IndexedText(each.name, each.role, each.content) for each in messages]
         entries = entries_of_stored(self._tx, texts)
         return [(message.seq, entry) for message, entry in zip(messages, entries, strict=True)]
 

@@ -4,15 +4,17 @@ from typing import Any
 
 from starlette.responses import Response
 
-from userkeep.domain.errors import BadRequest, Gone, NotFound
+from userkeep.domain.errors import AlreadyExists, BadRequest, Gone, NotFound
 from userkeep.domain.message import (
+    CheckedMessageChange,
     MessageChange,
     NewMessage,
-    role_type_of,
+    role_of_zep_role,
 )
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_keeping_nulls
+from userkeep.domain.values.text import check_name
 from userkeep.handlers.calls import INLINE_BYTES
 from userkeep.http.compat.lenient import MAX_INT64, Fields, query_integer
 from userkeep.http.compat.zep_v1.batches import (
@@ -34,6 +36,7 @@ from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
 
 _LIMIT_IF_INVALID = 100
+_UUID_EXISTS = "A message with one of these uuids is already in the session."
 
 # Zep has no limit. Of this many, the writes of others wait a fifth of a second.
 _MAX_BATCH = 5_000
@@ -73,14 +76,17 @@ class Memory(Resource):
     async def append(self, request: Request) -> Response:
         """Append messages. An unknown session is created, unless it was deleted with its user."""
         new = await self.parse(request, _new_messages, request.scope.rules.analyzer)
-        await self.write(
-            request,
-            messages.append,
-            await self.session_id(request),
-            new=new,
-            may_create=True,
-            is_bounded=len(new) <= MAX_BOUNDED and _length(new) <= INLINE_BYTES,
-        )
+        try:
+            await self.write(
+                request,
+                messages.append,
+                await self.session_id(request),
+                new=new,
+                may_create=True,
+                is_bounded=len(new) <= MAX_BOUNDED and _length(new) <= INLINE_BYTES,
+            )
+        except AlreadyExists as error:
+            raise AlreadyExists(_UUID_EXISTS, "uuid") from error
         return text_response("OK")
 
     async def delete(self, request: Request) -> Response:
@@ -119,7 +125,7 @@ class Memory(Resource):
     async def get_message(self, request: Request) -> Response:
         """Return a message."""
         message = await self.read(
-            request, messages.get, await self.session_id(request), uuid=_uuid(request)
+            request, messages.get, await self.session_id(request), id=_uuid(request)
         )
         return json_response(serialize_message(message))
 
@@ -130,7 +136,7 @@ class Memory(Resource):
             request,
             messages.update,
             await self.session_id(request),
-            uuid=_uuid(request),
+            id=_uuid(request),
             change=change,
             merge=merge_keeping_nulls,
         )
@@ -169,26 +175,26 @@ def _new_messages(fields: Fields, analyzer: Analyzer) -> list[PreparedMessage]:
     if summary := fields.object("summary"):
         _check_ignored(Fields(summary, "summary"))
     new = fields.objects("messages", at_most=_MAX_BATCH)
-    return messages.prepare(analyzer, [_new_message(each) for each in new])
+    return messages.prepare(analyzer, [_new_message(each) for each in new], may_be_empty=True)
 
 
 def _length(new: list[PreparedMessage]) -> int:
     return sum(len(each.message.content) for each in new)
 
 
-def _change(fields: Fields) -> MessageChange:
+def _change(fields: Fields) -> CheckedMessageChange:
     _check_ignored(fields)
-    return MessageChange(metadata=metadata_change(fields.object("metadata")))
+    return MessageChange(metadata=metadata_change(fields.object("metadata"))).checked()
 
 
 def _new_message(fields: Fields) -> NewMessage:
-    role = fields.text("role") or ""
+    role = check_name(fields.text("role"), fields.path_of("role")) or ""
     _check_ignored(fields)
     return NewMessage(
-        role=role,
-        role_type=role_type_of(role),
+        role=role_of_zep_role(role),
+        name=role,
         content=fields.text("content") or "",
-        uuid=fields.uuid("uuid"),
+        id=fields.uuid("uuid"),
         token_count=fields.integer("token_count"),
         metadata=fields.object("metadata"),
     )

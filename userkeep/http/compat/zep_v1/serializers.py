@@ -106,12 +106,12 @@ def serialize_session(session: Session, id_: int) -> ZepSession:
 
 
 def serialize_message(message: Message) -> ZepMessage:
-    """Return a message."""
+    """Return a message. Zep's role is who speaks; without a name, the role for a model."""
     return ZepMessage(
-        message.uuid,
+        message.id,
         rfc3339_text(message.created_at),
         ZERO_TIME,
-        message.role,
+        message.name or _role(message),
         message.content,
         _metadata(message.metadata),
         message.token_count or 0,
@@ -126,6 +126,10 @@ def serialize_hit(hit: Hit) -> ZepHit:
 def serialize_memory(messages: list[Message]) -> dict[str, Any]:
     """Return a memory. Without a summary, Zep sends one with zero values."""
     return {"messages": [serialize_message(each) for each in messages], "summary": NO_SUMMARY}
+
+
+def _role(message: Message) -> str:
+    return "" if message.role == "norole" else message.role
 
 
 def _metadata(json: str | None) -> Raw | UnsetType:

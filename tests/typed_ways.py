@@ -177,6 +177,9 @@ _METHODS: dict[str, Callable[..., Any]] = {
         *ids, **body, **arguments
     ),
     "messages.delete": lambda client, ids, _, arguments: client.message.delete(*ids, **arguments),
+    "messages.delete_after": lambda client, ids, _, arguments: client.message.delete_after(
+        *ids, arguments.pop("after_seq", None), **arguments
+    ),
     "messages.search": _search,
     "memory.get": lambda client, ids, _, arguments: client.memory.get(*ids, **arguments),
     "erasures.list": lambda client, _, __, arguments: client.erasure.list(**arguments),

@@ -379,6 +379,9 @@ def documented_requests(draw: st.DrawFn) -> Documented:
         field = parameter["name"]
         value = draw(st.sampled_from([value for value in QUERY_VALUES if len(value) < 10_000]))
         target += f"?{field}={value}"
+    for required in parameters:
+        if required["required"] and required["name"] != field:
+            target += f"{'&' if '?' in target else '?'}{required['name']}=1"
     fields = fields_of(operation)
     if not fields:
         return Documented(operation, Request(operation.method, target), field)

@@ -79,6 +79,15 @@ class ListMessages(FilteredList, kw_only=True):
         return all(each is UNSET for each in unindexed) and super().is_bounded
 
 
+class DeleteMessagesQuery(DeleteInSessionQuery, kw_only=True):
+    """Parameters of the deletion of messages."""
+
+    after_seq: Annotated[
+        int,
+        Meta(ge=0, le=2**63 - 1, description="The last message to keep; 0 keeps none."),
+    ]
+
+
 OPERATIONS: tuple[APIOperation, ...] = (
     APIOperation(
         name="messages.append",
@@ -140,6 +149,20 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="Delete a message",
         does="job",
         query=DeleteInSessionQuery,
+        response=Erasure,
+    ),
+    APIOperation(
+        name="messages.delete_after",
+        method="DELETE",
+        path="/v1/sessions/{session_id}/messages",
+        summary="Delete the messages after a seq",
+        description=(
+            "All messages with a greater seq disappear at once; with after_seq=0, all of the "
+            "session, which stays. The erasure has their number. If the deletion takes longer "
+            "than 5 seconds, the response is 202, and the deletion continues."
+        ),
+        does="job",
+        query=DeleteMessagesQuery,
         response=Erasure,
     ),
 )

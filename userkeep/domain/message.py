@@ -40,6 +40,9 @@ _SYNONYMS: dict[str, Role] = {
 }
 
 MAX_TOKEN_COUNT = 2**31 - 1
+FIRST_SEQ = -(2**62)
+"""Less than every seq. A message that is being deleted with others has the negative of its own."""
+
 MAX_BATCH = 1000
 """How many messages one request appends."""
 

@@ -83,6 +83,13 @@ def delete(tx: Transaction, call: Call) -> StartedJob:
     return started_deletion(tx, call, erasures.delete_message(tx, session_id, id_))
 
 
+def delete_after(tx: Transaction, call: Call) -> StartedJob:
+    """Delete the messages after a seq."""
+    query: wire.DeleteMessagesQuery = call.query
+    erasure = erasures.begin_messages(tx, call.ids["session_id"], query.after_seq)
+    return started_deletion(tx, call, erasure)
+
+
 def serialize_message(message: Message) -> wire.Message:
     """Return a message as it is sent."""
     return wire.Message(
@@ -138,6 +145,7 @@ HANDLERS: dict[str, Handler] = {
     "messages.get": get,
     "messages.update": update,
     "messages.delete": delete,
+    "messages.delete_after": delete_after,
 }
 
 PREPARE: dict[str, Prepare] = {

@@ -109,7 +109,7 @@ class _Prepared:
         self.operation = operation
         self.handle: Handler = HANDLERS[operation.name]
         self._decode_body = msgspec.json.Decoder(operation.body).decode if operation.body else None
-        self._default_query = operation.query() if operation.query else None
+        self._default_query = _without_parameters(operation.query)
         self.is_plain_read = operation.does == "read" and operation.body is None
 
     def respond(self, tx: Transaction, call: Call) -> Response:
@@ -125,7 +125,7 @@ class _Prepared:
         operation = self.operation
         call = Call(ids=request.ids(), query=self._default_query)
         parameters = request.query()
-        if parameters:
+        if parameters or (operation.query and self._default_query is None):
             call.query = read_query(parameters, operation.query)
         if self.is_plain_read:
             return call
@@ -140,6 +140,13 @@ class _Prepared:
             hashed = request.scope.rules.request_hash
             call.request_hash = hashed(b"\n".join((name, request.path, body)))
         return prepare(operation.name, request.scope.rules, call)
+
+
+def _without_parameters(query: Any) -> Any:
+    """Return the query of a request that has no parameters; None if one is required."""
+    if query is None or any(field.required for field in msgspec.structs.fields(query)):
+        return None
+    return query()
 
 
 def _success(result: Any, operation: APIOperation) -> Response:

@@ -175,10 +175,11 @@ def _query(operation: APIOperation) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
     _, schemas = msgspec.json.schema_components([operation.query])
-    properties = schemas[operation.query.__name__]["properties"]
+    described = schemas[operation.query.__name__]
+    required = described.get("required", [])
     parameters = [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in properties.items()
+        {"name": name, "in": "query", "required": name in required, "schema": schema}
+        for name, schema in described["properties"].items()
         if name != "metadata"
     ]
     if issubclass(operation.query, DatedList):

@@ -13,8 +13,10 @@ import msgspec
 
 from userkeep.domain.erasure import Erasure, ErasureState, Subject
 from userkeep.domain.errors import Conflict, Gone, InvalidField, NotFound
+from userkeep.domain.message import FIRST_SEQ
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.analyzer import MAX_INDEXED_BYTES
+from userkeep.domain.search.ranking import SHORTEST_LENGTH
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
@@ -38,6 +40,8 @@ different words take SQLite 75 ms, and several times that when it merges parts o
 LEASE_US = 10 * SECOND
 """A process that has not renewed its lease for this long has ended: another may continue."""
 
+_NO_SEQ = 2**62
+
 _UNCHANGING = (
     "number",
     "subject",
@@ -56,6 +60,11 @@ class _MessageSize(NamedTuple):
     seq: int
     content_bytes: int
     data_bytes: int
+
+
+class _Found(NamedTuple):
+    message_count: int
+    length: int
 
 
 class _Batch(NamedTuple):
@@ -126,11 +135,40 @@ def delete_message(tx: Transaction, session_id: str, id: str) -> Erasure:
     of_session = {"session_id": session_id}
     removed = indexing.remove(tx, session_id, message)
     tx.defer("delete_message", id=message.id, **of_session)
-    tx.defer("decrement_message_count", length=removed.length, now_at=tx.now, **of_session)
+    reduced = {"count": 1, "length": removed.length}
+    tx.defer("reduce_message_count", now_at=tx.now, **reduced, **of_session)
     uuid = message.id.lower() if is_uuid(message.id) else tx.new_uuid()
     erasure = _add(tx, Subject.MESSAGE, session_id, uuid)
     erasure.message_count = 1
     return _finish(tx, erasure)
+
+
+def begin_messages(tx: Transaction, session_id: str, after_seq: int) -> Erasure:
+    """Mark the messages of a session after a seq for deletion, which hides all of them.
+
+    Returns:
+        The erasure, with the number of messages; finished if there are none.
+
+    Raises:
+        NotFound: there is no such session. Gone: it is being deleted.
+    """
+    sessions.lock(tx, session_id)
+    of_session = {"session_id": session_id}
+    found = tx.fetch_one(
+        "measure_messages_after",
+        _Found,
+        after_seq=after_seq,
+        shortest=SHORTEST_LENGTH,
+        **of_session,
+    )
+    erasure = _add(tx, Subject.MESSAGE, session_id, tx.new_uuid())
+    if found is None or found.message_count == 0:
+        return _finish(tx, erasure)
+    tx.defer("hide_messages", after_seq=after_seq, **of_session)
+    reduced = {"count": found.message_count, "length": found.length}
+    tx.defer("reduce_message_count", now_at=tx.now, **reduced, **of_session)
+    erasure.message_count = found.message_count
+    return _save(tx, erasure)
 
 
 def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) -> Erasure:
@@ -161,6 +199,8 @@ def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) ->
         return found
     if erasure.subject == Subject.USER:
         return _advance_user(tx, erasure)
+    if erasure.subject == Subject.MESSAGE:
+        return _advance_messages(tx, erasure)
     return _advance_session(tx, erasure)
 
 
@@ -256,6 +296,16 @@ def _advance_session(tx: Transaction, erasure: Erasure) -> Erasure:
     return _finish(tx, erasure)
 
 
+def _advance_messages(tx: Transaction, erasure: Erasure) -> Erasure:
+    """Delete hidden messages of a session: those of this erasure, and of others."""
+    session_id = _subject_id(erasure)
+    session = tx.fetch_one("lock_session", Session, session_id=session_id)
+    is_done = session is None
+    if session is not None:
+        _count, is_done = _delete_messages(tx, session_id, before_seq=0, is_prepared=True)
+    return _finish(tx, erasure) if is_done else _save(tx, erasure)
+
+
 def _hidden(tx: Transaction, erasure: Erasure) -> Erasure:
     """Return an erasure whose subject is hidden; earlier versions hid sessions after the mark."""
     if erasure.is_hidden or erasure.is_finished:
@@ -294,25 +344,41 @@ def _delete_session(
 ) -> bool:
     """Delete a batch of a session's rows, its own last; return whether all are deleted."""
     of_session = {"session_id": session_id}
-    next_seq = 0
-    while (batch := _next_batch(tx, session_id, next_seq)) is not None:
-        if not is_prepared and not _is_inline(tx, batch):
-            return False
-        tx.search_index.remove_range(session_id, batch.from_seq, batch.before_seq)
-        erasure.message_count += tx.execute(
-            "delete_messages",
-            from_seq=batch.from_seq,
-            before_seq=batch.before_seq,
-            **of_session,
-        )
-        if tx.spent_ms() > BATCH_MS:
-            return False
-        next_seq, is_prepared = batch.before_seq, False
+    deleted, is_done = _delete_messages(tx, session_id, _NO_SEQ, is_prepared=is_prepared)
+    erasure.message_count += deleted
+    if not is_done:
+        return False
     while idempotency.remove_session(tx, session_id):
         if tx.spent_ms() > BATCH_MS:
             return False
     erasure.session_count += tx.execute("delete_session", **of_session)
     return True
+
+
+def _delete_messages(
+    tx: Transaction, session_id: str, before_seq: int, *, is_prepared: bool
+) -> tuple[int, bool]:
+    """Delete a batch of a session's messages.
+
+    Returns:
+        How many of the deleted ones were visible, and whether all are deleted.
+    """
+    next_seq, count = FIRST_SEQ, 0
+    while (batch := _next_batch(tx, session_id, next_seq, before_seq)) is not None:
+        if not is_prepared and not _is_inline(tx, batch):
+            return count, False
+        tx.search_index.remove_range(session_id, batch.from_seq, batch.before_seq)
+        deleted = tx.execute(
+            "delete_messages",
+            session_id=session_id,
+            from_seq=batch.from_seq,
+            before_seq=batch.before_seq,
+        )
+        count += deleted if batch.from_seq > 0 else 0
+        if tx.spent_ms() > BATCH_MS:
+            return count, False
+        next_seq, is_prepared = batch.before_seq, False
+    return count, True
 
 
 def _prepare(tx: Transaction, uuid: str) -> None:
@@ -325,16 +391,25 @@ def _prepare(tx: Transaction, uuid: str) -> None:
     session_id: str | None = erasure.subject_id
     if erasure.subject == Subject.USER:
         session_id = _next_session(tx, erasure.subject_id)
-    if session_id is not None and (batch := _next_batch(tx, session_id, 0)) is not None:
+    before_seq = 0 if erasure.subject == Subject.MESSAGE else _NO_SEQ
+    if session_id is None:
+        return
+    batch = _next_batch(tx, session_id, FIRST_SEQ, before_seq)
+    if batch is not None:
         tx.search_index.prepare_removal(session_id, batch.from_seq, batch.before_seq)
 
 
-def _next_batch(tx: Transaction, session_id: str, from_seq: int) -> _Batch | None:
+def _next_batch(tx: Transaction, session_id: str, from_seq: int, before_seq: int) -> _Batch | None:
+    """Return the next messages to delete: those that are hidden, or those that are not."""
+    if from_seq < 0 < before_seq:
+        hidden = _next_batch(tx, session_id, from_seq, 0)
+        return hidden or _next_batch(tx, session_id, 0, before_seq)
     sizes = tx.fetch_all(
         "message_sizes",
         _MessageSize,
         session_id=session_id,
         from_seq=from_seq,
+        before_seq=before_seq,
         limit=BATCH_MESSAGES,
     )
     if not sizes:

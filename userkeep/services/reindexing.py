@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from userkeep.domain.errors import StorageError
+from userkeep.domain.message import FIRST_SEQ
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search.entries import IndexEntry, make_entry
 from userkeep.domain.search.index import EntryDigest
@@ -164,7 +165,7 @@ def _sessions(tx: Transaction, after: int) -> list[IndexedSession]:
 
 
 def _messages(tx: Transaction, session: IndexedSession) -> Iterator[list[_Stored]]:
-    next_seq = 0
+    next_seq = FIRST_SEQ
     while rows := tx.fetch_all(
         "messages_to_index",
         _Stored,
@@ -181,6 +182,11 @@ def _entries(tx: Transaction, rows: list[_Stored]) -> list[tuple[int, IndexEntry
     return [(row.seq, make_entry(analyzer, row.name, row.role, row.content)) for row in rows]
 
 
+def _length(entries: list[tuple[int, IndexEntry]]) -> int:
+    """Return the length for ranking, of which messages that are being deleted are no part."""
+    return sum(entry.length for seq, entry in entries if seq > 0)
+
+
 def _index(tx: Transaction, session: IndexedSession) -> int:
     """Index a session; return how many messages it has."""
     count, total_length = 0, 0
@@ -188,7 +194,7 @@ def _index(tx: Transaction, session: IndexedSession) -> int:
         entries = _entries(tx, rows)
         tx.search_index.put(session.session_id, session.search_scope, entries)
         count += len(entries)
-        total_length += sum(entry.length for _seq, entry in entries)
+        total_length += _length(entries)
     tx.defer("set_total_length", session_id=session.session_id, total_length=total_length)
     return count
 
@@ -201,7 +207,7 @@ def _is_indexed(tx: Transaction, session: IndexedSession, batch: Batch) -> bool:
             session.session_id, session.search_scope, entries, batch.expected
         )
         is_indexed &= [row.word_count for row in rows] == [each.word_count for _, each in entries]
-        total_length += sum(entry.length for _seq, entry in entries)
+        total_length += _length(entries)
         batch.messages += len(rows)
     return is_indexed and total_length == session.total_length
 

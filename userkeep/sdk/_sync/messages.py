@@ -194,6 +194,50 @@ class MessageClient:
         erasure: Erasure = self._transport.send(call)
         return erasure
 
+    def delete_after(
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        user_id: str | None = None,
+        purge: Literal["now"] | None = None,
+    ) -> Erasure:
+        """Delete all messages of a session that come after one: go back to it.
+
+        They disappear at once, and new messages get greater numbers than they had.
+
+        Args:
+            session_id: the session.
+            seq: the `seq` of the last message to keep.
+            user_id: only if the session belongs to this user; another's is not found.
+            purge: "now" also purges the files, as in `client.user.delete`.
+
+        Returns:
+            One erasure, with the number of messages in its `counts`.
+
+        Raises:
+            NotFound: the session does not exist.
+            InvalidField: an argument is invalid.
+            Gone: the session is being deleted.
+        """
+        query = {"after_seq": seq, "user_id": user_id, "purge": purge}
+        call = make_call("messages.delete_after", {"session_id": session_id}, query=query)
+        erasure: Erasure = self._transport.send(call)
+        return erasure
+
+    def clear(
+        self,
+        session_id: str,
+        *,
+        user_id: str | None = None,
+        purge: Literal["now"] | None = None,
+    ) -> Erasure:
+        """Delete all messages of a session, which stays with its owner, title and metadata.
+
+        The arguments, the result and the errors are those of `delete_after`.
+        """
+        return self.delete_after(session_id, 0, user_id=user_id, purge=purge)
+
     def list(
         self,
         session_id: str,

@@ -1,7 +1,8 @@
 -- Messages. The columns of every query that returns messages are those of domain.message.Message.
 -- Reads check the session's state in the same statement, so that a deletion hides all messages at
 -- once. Queries by key check `state <> …`: with `state = …` PostgreSQL may choose the index of
--- lists for a table without statistics, and read every session of the project.
+-- lists for a table without statistics, and read every session of the project. A negative seq is that
+-- of a message that is being deleted, which only its deletion and the index see; see hide_messages.
 
 -- fragment: message_columns
 seq, id, role, name, token_count, created_at, edited_at, revision, metadata, content, data
@@ -19,7 +20,7 @@ ON CONFLICT (project_id, session_id, id) DO NOTHING;
 -- name: get_message
 SELECT {message_columns}
 FROM messages
-WHERE project_id = :project_id AND session_id = :session_id AND id = :id
+WHERE project_id = :project_id AND session_id = :session_id AND seq > 0 AND id = :id
     AND EXISTS (
         SELECT 1 FROM sessions
         WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
@@ -39,7 +40,7 @@ RETURNING {message_columns};
 -- name: list_messages
 SELECT {message_columns}
 FROM messages
-WHERE project_id = :project_id AND session_id = :session_id
+WHERE project_id = :project_id AND session_id = :session_id AND seq > 0
     /*? after: AND seq > :after */
     /*? before: AND seq < :before */
     /*? created_after_at: AND created_at > :created_after_at */
@@ -58,9 +59,23 @@ ORDER BY seq /*? descending: DESC */
 DELETE FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND id = :id;
 
--- name: decrement_message_count
+-- name: measure_messages_after
+-- How many they are, and how long for ranking.
+SELECT count(*), CAST(coalesce(sum(
+    CASE WHEN word_count < :shortest THEN :shortest ELSE word_count END
+), 0) AS bigint)
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq > :after_seq;
+
+-- name: hide_messages
+-- Negative numbers hide any number of messages at once; deleting them takes many transactions. Numbers
+-- are not reused, so no two messages of a session get the same. SQLite changes 250,000 a second.
+UPDATE messages SET seq = -seq
+WHERE project_id = :project_id AND session_id = :session_id AND seq > :after_seq;
+
+-- name: reduce_message_count
 UPDATE sessions
-SET message_count = message_count - 1, total_length = total_length - :length, updated_at = :now_at
+SET message_count = message_count - :count, total_length = total_length - :length, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: message_sizes
@@ -68,6 +83,7 @@ WHERE project_id = :project_id AND session_id = :session_id;
 -- vacuum, and would read all of them again each time. Lengths alone read no long values.
 SELECT seq, octet_length(content), coalesce(octet_length(data), 0) FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
+    AND seq < :before_seq
 ORDER BY seq
 LIMIT :limit;
 

@@ -51,7 +51,7 @@ FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted 
 CROSS JOIN LATERAL (
     WITH {with_term}
     SELECT session_id, seq, word_count FROM with_term
-    WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
+    WHERE project_id = :project_id AND seq > 0 /*? session_id: AND session_id = :session_id */
 ) AS found
 LIMIT :limit
 
@@ -69,7 +69,7 @@ FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted 
 CROSS JOIN LATERAL (
     WITH {with_term}
     SELECT name FROM with_term
-    WHERE project_id = :project_id /*? session_id: AND session_id = :session_id */
+    WHERE project_id = :project_id AND seq > 0 /*? session_id: AND session_id = :session_id */
     LIMIT 1
 ) AS found;
 
@@ -92,7 +92,7 @@ CROSS JOIN LATERAL (
     SELECT messages.session_id, messages.seq, messages.created_at
     FROM messages
     WHERE messages.project_id = :project_id AND messages.session_id = sessions.session_id
-        {hit_conditions}
+        AND messages.seq > 0 {hit_conditions}
     ORDER BY created_at DESC, seq DESC
     LIMIT :limit
 ) AS newest
@@ -140,7 +140,7 @@ WHERE number IS NULL
     FROM ( */
 SELECT {message_columns}
 FROM messages
-WHERE project_id = :project_id AND session_id = :session_id
+WHERE project_id = :project_id AND session_id = :session_id AND seq > 0
     /*? after: AND seq > :after */
     /*? before: AND seq < :before */
     /*? created_after_at: AND created_at > :created_after_at */

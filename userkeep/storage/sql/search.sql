@@ -90,7 +90,7 @@ FROM {positions} AS position
 -- them, a database may keep them all in memory.
 SELECT session_id, seq
 FROM messages
-WHERE project_id = :project_id
+WHERE project_id = :project_id AND seq > 0
     AND session_id IN (
         SELECT session_id FROM sessions
         WHERE project_id = :project_id AND state = 'active'

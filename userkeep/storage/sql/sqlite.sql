@@ -71,7 +71,7 @@ CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
 WHERE message_words MATCH '"' || term.value || '"'
     /*? search_scope: AND message_words.rowid BETWEEN
         (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
-    AND messages.project_id = :project_id
+    AND messages.project_id = :project_id AND messages.seq > 0
     /*? session_id: AND messages.session_id = :session_id */
 LIMIT :limit
 
@@ -100,7 +100,7 @@ SELECT term.key, (
     WHERE message_words MATCH '"' || term.value || '"'
         /*? search_scope: AND message_words.rowid BETWEEN
             (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
-        AND messages.project_id = :project_id
+        AND messages.project_id = :project_id AND messages.seq > 0
         /*? session_id: AND messages.session_id = :session_id */
     LIMIT 1
 ) AS name
@@ -119,7 +119,7 @@ CROSS JOIN
 -- name: newest_messages_of_user
 SELECT session_id, seq
 FROM messages
-WHERE project_id = :project_id
+WHERE project_id = :project_id AND seq > 0
     AND session_id IN (
         SELECT session_id FROM sessions
         WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'

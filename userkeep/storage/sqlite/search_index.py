@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from userkeep.domain.message import FIRST_SEQ
 from userkeep.domain.search.entries import (
     IndexedText,
     IndexEntry,
@@ -102,7 +103,7 @@ class SqliteSearchIndex(BaseSearchIndex):
         self._remove(session_id, self._search_scope(session_id), entries)
 
     def move(self, session_id: str, from_scope: int, to_scope: int, before_seq: int) -> None:
-        entries = self._entries(session_id, 0, before_seq)
+        entries = self._entries(session_id, FIRST_SEQ, before_seq)
         self._remove(session_id, from_scope, entries)
         self._tx.defer_many("index_message", entry_rows(session_id, to_scope, entries))
 

@@ -16,12 +16,15 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from types import FunctionType
 from typing import Any, get_overloads
 
 import click
+import msgspec
 
 import userkeep
 from userkeep.api.operations import OPERATIONS
+from userkeep.api.prompts import Prompts
 from userkeep.cli import main as command_line
 from userkeep.config import ClientSettings, Settings, flag_of, variable_of
 from userkeep.domain import errors
@@ -303,22 +306,32 @@ def sdk_types() -> Iterator[str]:
         userkeep.Session,
         userkeep.Message,
         userkeep.Memory,
+        userkeep.Messages,
         userkeep.Hit,
         userkeep.FoundMessage,
         userkeep.Snippet,
         userkeep.Explanation,
         userkeep.Erasure,
         userkeep.Page,
+        userkeep.MessagePage,
     ]
     for kind in (*requests, *answers):
         yield from (f"### {kind.__name__}", "")
         yield from (*_docstring(kind), "")
-        if kind in answers and kind is not userkeep.Page:
-            named = ", ".join(f"`{name}`" for name in kind.__struct_fields__)  # type: ignore[attr-defined]
+        if kind in answers and issubclass(kind, msgspec.Struct):
+            named = ", ".join(f"`{name}`" for name in kind.__struct_fields__)
             yield from (
                 f"Fields: {named}; see [{kind.__name__}](http.md#{kind.__name__.lower()}).",
                 "",
             )
+        for name, method in vars(Prompts if kind is userkeep.Messages else kind).items():
+            if not name.startswith("_") and isinstance(method, classmethod | FunctionType):
+                yield from _type_method(kind, name)
+
+
+def _type_method(kind: type, name: str) -> Iterator[str]:
+    yield from (f"#### {kind.__name__}.{name}", "")
+    yield from _called(f"{kind.__name__}.{name}", getattr(kind, name))
 
 
 class _Noun:

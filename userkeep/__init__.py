@@ -42,6 +42,7 @@ from userkeep.sdk.errors import (
     TimedOut,
     UnexpectedAnswer,
 )
+from userkeep.sdk.messages import MessagePage, Messages
 from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import (
     CreateSessionRequest,
@@ -70,6 +71,8 @@ __all__ = [
     "InvalidField",
     "Memory",
     "Message",
+    "MessagePage",
+    "Messages",
     "NewMessage",
     "NotFound",
     "Page",

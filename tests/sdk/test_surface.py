@@ -48,9 +48,9 @@ def described(name: str, value: Any) -> Iterator[str]:
         for field, kind in get_type_hints(value).items():
             need = "needed" if is_needed(value, field) else "optional"
             yield f"  {field}: {text_of(kind)}, {need}"
+        yield from methods(name, value)
     else:
         yield f"{name}{inspect.signature(value)}"
-    if value in {userkeep.Userkeep, userkeep.AsyncUserkeep}:
         yield from methods(name, value)
 
 
@@ -71,10 +71,16 @@ def text_of(kind: Any) -> str:
 def methods(name: str, value: type[Any]) -> Iterator[str]:
     """Return the methods of a class, with all overloads."""
     for method, function in sorted(inspect.getmembers(value, callable)):
-        if method.startswith("_"):
+        is_of_list = inspect.ismethoddescriptor(function) or inspect.isbuiltin(function)
+        if method.startswith("_") or is_of_list or is_internal(function):
             continue
         for form in get_overloads(function) or [function]:
             yield f"{name}.{method}{inspect.signature(form)}"
+
+
+def is_internal(function: Any) -> bool:
+    """Return whether a method is of the inside, such as the check of a new message."""
+    return str(getattr(function, "__module__", "")).startswith("userkeep.domain")
 
 
 def test_the_public_surface_is_as_listed() -> None:

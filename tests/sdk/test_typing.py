@@ -16,8 +16,9 @@ from typing import Any
 import userkeep
 from userkeep import (
     AsyncUserkeep, CreateSessionRequest, CreateUserRequest, Erasure, Explanation, FoundMessage,
-    Hit, Memory, Message, NewMessage, NotFound, Page, Userkeep, UserkeepError, Residue, Session,
-    Snippet, UpdateSessionRequest, UpdateUserRequest, User, Verification,
+    Hit, Memory, Message, MessagePage, Messages, NewMessage, NotFound, Page, Userkeep,
+    UserkeepError, Residue, Session, Snippet, UpdateSessionRequest, UpdateUserRequest, User,
+    Verification,
 )
 
 
@@ -60,6 +61,15 @@ def sync(client: Userkeep) -> None:
     erasure = client.message.delete("s", message.id)
     rows: Iterator[Message] = client.message.list_all("s", order="created")
     memory: Memory = client.memory.get("s", last=5)
+    new = NewMessage.from_openai({"role": "user"}, id="a", created_at=datetime.now())
+    new = NewMessage.from_openai_responses(object(), metadata={"a": 1}, token_count=3)
+    new = NewMessage.from_anthropic({"role": "user"}, name="Jane")
+    added: Messages = client.message.add("s", new)
+    listed: MessagePage = client.message.list("s")
+    prompt: list[dict[str, Any]] = Messages(client.message.list_all("s")).to_openai()
+    prompt = memory.to_openai_responses(unsupported="omit")
+    request: dict[str, Any] = added.to_anthropic(unsupported="text")
+    print(listed.to_openai(), prompt, request)
     hits: list[Hit] = client.search("shoes", user_id="jane", roles=["user"], limit=5)
     hits = client.search(session_id="s", created_after=datetime.now(), role_weights={"user": 2})
     found: FoundMessage = hits[0].message
@@ -135,6 +145,9 @@ def wrong(client: Userkeep) -> None:
     client.message.add("s", "x")  # wrong
     client.message.update("s", "id", role=None)  # wrong
     client.memory.get("s", last="all")  # wrong
+    client.memory.get("s").to_openai(unsupported="no")  # wrong
+    NewMessage.from_openai({}, session_id="s")  # wrong
+    NewMessage.from_anthropic({}, id=5)  # wrong
     client.users.get("jane")  # wrong
     client.search("x", "jane")  # wrong
     client.search("x", roles=["human"])  # wrong

@@ -1,5 +1,6 @@
 """The memory of a session: wire types and the operation."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -8,12 +9,13 @@ from msgspec import UNSET, Meta, UnsetType
 from userkeep.api.common import SHORT_PAGE, SessionQuery
 from userkeep.api.messages import Message
 from userkeep.api.operation import APIOperation
+from userkeep.api.prompts import Prompts
 from userkeep.domain.values.paging import MAX_LIMIT
 
 Last = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="The maximum number of messages.")]
 
 
-class Memory(msgspec.Struct, kw_only=True):
+class Memory(msgspec.Struct, Prompts, kw_only=True):
     """Context for the next prompt: the newest messages of a session, oldest first.
 
     `summary` is always null and `facts` always empty in this version.
@@ -22,6 +24,9 @@ class Memory(msgspec.Struct, kw_only=True):
     messages: list[Message]
     summary: None = None
     facts: list[str] = []
+
+    def _prompt_messages(self) -> Iterable[Message]:
+        return self.messages
 
 
 class GetMemory(SessionQuery, kw_only=True):

@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from userkeep.domain import message, session, user
+from userkeep.domain.conversions import reading
+from userkeep.domain.conversions.shapes import MARK
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import MAX_BATCH
 from userkeep.domain.values.metadata import MAX_DEPTH, check_json
@@ -85,6 +87,118 @@ class NewMessage(message.NewMessage, kw_only=True):
     """
 
     data: Any = UNSET
+
+    @classmethod
+    def from_openai(
+        cls,
+        message: Any,
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        token_count: int | None = None,
+        created_at: datetime | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Self:
+        """Return a message of OpenAI's Chat Completions API as a message to append.
+
+        The original is kept in `data`, its text in `content`. A message of text alone needs no
+        `data`.
+
+        Args:
+            message: a dict, or an object of the `openai` package.
+            id, token_count, created_at, metadata: as in NewMessage.
+            name: who speaks, if it is not the `name` of the message.
+
+        Raises:
+            InvalidField: it is not such a message, or is larger than 1 MiB.
+        """
+        return cls._from_fields(
+            reading.from_openai(message),
+            name,
+            metadata,
+            id=id,
+            token_count=token_count,
+            created_at=created_at,
+        )
+
+    @classmethod
+    def from_openai_responses(
+        cls,
+        item: Any,
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        token_count: int | None = None,
+        created_at: datetime | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Self:
+        """Return an item of OpenAI's Responses API as a message to append.
+
+        Each item is a message: a text, a tool call, a result, the reasoning.
+
+        Args:
+            item: an item of `input` or of `output`, as a dict or an object of the `openai` package.
+            id, name, token_count, created_at, metadata: as in NewMessage.
+
+        Raises:
+            InvalidField: it is not such an item, or is larger than 1 MiB.
+        """
+        return cls._from_fields(
+            reading.from_openai_responses(item),
+            name,
+            metadata,
+            id=id,
+            token_count=token_count,
+            created_at=created_at,
+        )
+
+    @classmethod
+    def from_anthropic(
+        cls,
+        message: Any,
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        token_count: int | None = None,
+        created_at: datetime | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Self:
+        """Return a message of Anthropic's Messages API as a message to append.
+
+        Args:
+            message: a message or a response, as a dict or an object of the `anthropic` package.
+            id, name, token_count, created_at, metadata: as in NewMessage.
+
+        Raises:
+            InvalidField: it is not such a message, or is larger than 1 MiB.
+        """
+        return cls._from_fields(
+            reading.from_anthropic(message),
+            name,
+            metadata,
+            id=id,
+            token_count=token_count,
+            created_at=created_at,
+        )
+
+    @classmethod
+    def _from_fields(
+        cls,
+        read: reading.MessageFields,
+        name: str | None,
+        metadata: dict[str, Any] | None,
+        **fields: Any,
+    ) -> Self:
+        if read.data_format is not None:
+            metadata = {**(metadata or {}), MARK: read.data_format}
+        return cls(
+            role=read.role,  # type: ignore[arg-type]
+            name=read.name if name is None else name,
+            content=read.content,
+            data=UNSET if read.data is None else read.data,
+            metadata=metadata,
+            **fields,
+        )
 
 
 MessageInput = NewMessage | Mapping[str, Any]

@@ -14,6 +14,7 @@ from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
+from userkeep.sdk.messages import MessagePage, Messages
 from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import (
     MessageInput,
@@ -40,7 +41,7 @@ class AsyncMessageClient:
         user_id: str | None = None,
         create: bool = True,
         idempotency_key: str | None = None,
-    ) -> list[Message]:
+    ) -> Messages:
         """Append messages to a session, all or none.
 
         Args:
@@ -100,11 +101,10 @@ class AsyncMessageClient:
 
     async def _append(
         self, session_id: str, body: bytes, idempotency_key: str | None = None
-    ) -> list[Message]:
+    ) -> Messages:
         ids = {"session_id": session_id}
         call = make_call("messages.append", ids, body=body, idempotency_key=idempotency_key)
-        appended: list[Message] = (await self._transport.send(call)).messages
-        return appended
+        return Messages((await self._transport.send(call)).messages)
 
     async def get(self, session_id: str, id: str, *, user_id: str | None = None) -> Message:
         """Return a message.
@@ -251,7 +251,7 @@ class AsyncMessageClient:
         created_before: datetime | None = None,
         role: Role | None = None,
         filter: dict[str, Any] | None = None,
-    ) -> Page[Message]:
+    ) -> MessagePage:
         """Return one page of the messages of a session, in the order of `seq`.
 
         Args:
@@ -285,7 +285,9 @@ class AsyncMessageClient:
             "role": role,
             "filter": filter,
         }
-        return await read_page(self._transport, "messages.list", {"session_id": session_id}, query)
+        ids = {"session_id": session_id}
+        page = await read_page(self._transport, "messages.list", ids, query)
+        return MessagePage(page, page.next)
 
     def list_chunked(
         self,

@@ -15,6 +15,7 @@ from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.lists import Items, Pages, read_page
 from userkeep.sdk._sync.transport import Transport
 from userkeep.sdk.calls import make_call
+from userkeep.sdk.messages import MessagePage, Messages
 from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import (
     MessageInput,
@@ -41,7 +42,7 @@ class MessageClient:
         user_id: str | None = None,
         create: bool = True,
         idempotency_key: str | None = None,
-    ) -> list[Message]:
+    ) -> Messages:
         """Append messages to a session, all or none.
 
         Args:
@@ -101,11 +102,10 @@ class MessageClient:
 
     def _append(
         self, session_id: str, body: bytes, idempotency_key: str | None = None
-    ) -> list[Message]:
+    ) -> Messages:
         ids = {"session_id": session_id}
         call = make_call("messages.append", ids, body=body, idempotency_key=idempotency_key)
-        appended: list[Message] = (self._transport.send(call)).messages
-        return appended
+        return Messages((self._transport.send(call)).messages)
 
     def get(self, session_id: str, id: str, *, user_id: str | None = None) -> Message:
         """Return a message.
@@ -252,7 +252,7 @@ class MessageClient:
         created_before: datetime | None = None,
         role: Role | None = None,
         filter: dict[str, Any] | None = None,
-    ) -> Page[Message]:
+    ) -> MessagePage:
         """Return one page of the messages of a session, in the order of `seq`.
 
         Args:
@@ -286,7 +286,9 @@ class MessageClient:
             "role": role,
             "filter": filter,
         }
-        return read_page(self._transport, "messages.list", {"session_id": session_id}, query)
+        ids = {"session_id": session_id}
+        page = read_page(self._transport, "messages.list", ids, query)
+        return MessagePage(page, page.next)
 
     def list_chunked(
         self,

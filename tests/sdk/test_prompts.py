@@ -117,6 +117,12 @@ def test_an_image_that_is_too_large_is_not_sent() -> None:
         NewMessage.from_anthropic(message)
 
 
+def test_data_that_is_too_large_is_an_error_that_says_what_to_do(client: Userkeep) -> None:
+    with pytest.raises(InvalidField, match="Store large images and files elsewhere") as error:
+        added(client, "large", NewMessage(role="user", data="x" * 1_100_000))
+    assert error.value.fields == ("messages[0].data",)
+
+
 @given(
     openai=st.lists(openai_messages, max_size=2),
     items=st.lists(response_items, max_size=2),

@@ -10,7 +10,13 @@ from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.json_text import find_too_deep
 from userkeep.domain.values.metadata import MAX_DEPTH, Metadata, encode_metadata
-from userkeep.domain.values.text import MAX_CONTENT_BYTES, check_content, check_name, utf8_bytes
+from userkeep.domain.values.text import (
+    MAX_CONTENT_BYTES,
+    STORE_ELSEWHERE,
+    check_content,
+    check_name,
+    utf8_bytes,
+)
 from userkeep.domain.values.times import EARLIEST, LATEST, Instant, from_datetime
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function", "norole"]
@@ -319,7 +325,7 @@ def check_data(data: Raw | UnsetType, field: str) -> str | None:
         return None
     text = bytes(data)
     if len(text) > MAX_CONTENT_BYTES:
-        raise InvalidField(f"{field} is larger than 1 MiB.", field)
+        raise InvalidField(f"{field} is larger than 1 MiB. {STORE_ELSEWHERE}", field)
     if find_too_deep(text, MAX_DEPTH) is not None:
         raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field)
     try:

@@ -393,6 +393,6 @@ def test_an_image_that_is_too_large_is_an_error_that_says_what_to_do(encoded: st
     size = f"{len(encoded.encode()) + 22:,}"
     assert error.value.detail == (
         f"message.content[1].image_url.url has {size} bytes, and a message has room for 1 MiB of "
-        "data. Store large images and files elsewhere, such as in object storage, and put their "
-        "URLs into the message."
+        "data. Store large images and files elsewhere, such as in object storage, and send their "
+        "URLs."
     )

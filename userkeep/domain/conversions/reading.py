@@ -11,7 +11,12 @@ from userkeep.domain.conversions.parts import Format, JsonObject, join_texts
 from userkeep.domain.conversions.shapes import name_of, recognize
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.metadata import MAX_DEPTH
-from userkeep.domain.values.text import MAX_CONTENT_BYTES, MAX_NAME_LENGTH, utf8_bytes
+from userkeep.domain.values.text import (
+    MAX_CONTENT_BYTES,
+    MAX_NAME_LENGTH,
+    STORE_ELSEWHERE,
+    utf8_bytes,
+)
 
 _ROLES_WITH_IDS = {"tool", "function"}
 _NOT_STORABLE = "\0"
@@ -181,8 +186,7 @@ def _check_size(original: JsonObject) -> None:
     path, longest = max(texts, key=lambda found: len(found[1]))
     raise InvalidField(
         f"{path} has {utf8_bytes(longest):,} bytes, and a message has room for 1 MiB of data. "
-        "Store large images and files elsewhere, such as in object storage, and put their URLs "
-        "into the message.",
+        f"{STORE_ELSEWHERE}",
         path,
     )
 

@@ -8,6 +8,11 @@ MAX_NAME_LENGTH = 512
 MAX_CONTENT_BYTES = 1024 * 1024
 """In bytes of UTF-8, of a message's content, and of its data."""
 
+STORE_ELSEWHERE = (
+    "Store large images and files elsewhere, such as in object storage, and send their URLs."
+)
+"""What to do about data that is too large."""
+
 
 def utf8_bytes(text: str | None) -> int:
     """Return how many bytes a text has in UTF-8."""

@@ -56,7 +56,7 @@ def test_memory_contains_complete_messages(way: Way, session: str) -> None:
 
 def test_summary_and_facts_are_empty(way: Way, session: str) -> None:
     memory = way.request("GET", MEMORY, session).json
-    assert set(memory) == {"messages", "summary", "facts"}
+    assert set(memory) == {"messages", "summary", "facts", "token_count", "truncated"}
     assert (memory["summary"], memory["facts"]) == (None, [])
 
 
@@ -98,3 +98,209 @@ def test_memory_rejects_other_parameters(way: Way, session: str) -> None:
     for name in ("limit", "cursor", "lastn"):
         rejected = way.request("GET", MEMORY, session, params={name: "5"})
         assert error_of(rejected) == invalid(name)
+
+
+# Limits of tokens.
+
+
+def _of_tokens(*counts: int | None) -> list[dict[str, Any]]:
+    """Return messages with these token counts; the content of each is its number, from 1."""
+    return [
+        {"role": "user", "content": str(number), "token_count": count}
+        for number, count in enumerate(counts, 1)
+    ]
+
+
+def _window(way: Way, session: str, **params: Any) -> tuple[str, int, bool]:
+    """Return the contents of the memory, joined, its tokens, and whether it is truncated."""
+    memory = way.request("GET", MEMORY, session, params=params)
+    assert memory.status == 200, memory
+    joined = " ".join(message["content"] for message in memory.json["messages"])
+    return joined, memory.json["token_count"], memory.json["truncated"]
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "expected"),
+    [
+        (1, ("", 0, True)),
+        (3, ("4", 3, True)),
+        (22, ("4", 3, True)),
+        (23, ("3 4", 23, True)),
+        (123, ("2 3 4", 123, True)),
+        (124, ("1 2 3 4", 124, False)),
+        (2**31 - 1, ("1 2 3 4", 124, False)),
+    ],
+)
+def test_memory_has_the_newest_messages_that_fit_a_number_of_tokens(
+    way: Way, fresh: str, max_tokens: int, expected: tuple[str, int, bool]
+) -> None:
+    open_session(way, fresh)
+    append(way, fresh, *_of_tokens(1, 100, 20, 3))
+    assert _window(way, fresh, max_tokens=max_tokens) == expected
+
+
+@pytest.mark.parametrize(("last", "expected"), [(1, "4"), (2, "3 4"), (3, "3 4")])
+def test_memory_keeps_to_both_limits(way: Way, fresh: str, last: int, expected: str) -> None:
+    open_session(way, fresh)
+    append(way, fresh, *_of_tokens(1, 100, 20, 3))
+    assert _window(way, fresh, last=last, max_tokens=50)[0] == expected
+
+
+def test_with_a_number_of_tokens_the_default_number_of_messages_does_not_count(
+    way: Way, fresh: str
+) -> None:
+    open_session(way, fresh)
+    append(way, fresh, *_of_tokens(*[1] * 130))
+    joined, tokens, truncated = _window(way, fresh, max_tokens=120)
+    assert (joined.split(), tokens, truncated) == ([str(n) for n in range(11, 131)], 120, True)
+
+
+def test_a_message_larger_than_the_limit_is_not_skipped_for_older_ones(
+    way: Way, fresh: str
+) -> None:
+    open_session(way, fresh)
+    append(way, fresh, *_of_tokens(1, 1, 1000))
+    assert _window(way, fresh, max_tokens=999) == ("", 0, True)
+
+
+def test_memory_of_all_messages_is_not_truncated(way: Way, session: str) -> None:
+    assert _window(way, session)[2]
+    assert not _window(way, session, last=15)[2]
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        ({"content": "12345678"}, 2),
+        ({"content": "123456789"}, 3),
+        ({"content": "ééé"}, 2),  # six bytes
+        ({"content": "12345678", "data": {"long": "x" * 100}}, 2),
+        ({"content": "", "data": "123456"}, 2),  # eight bytes with its quotes
+        ({"content": "12345678", "token_count": 0}, 0),
+        ({"content": "1", "token_count": 70}, 70),
+    ],
+)
+def test_a_message_counts_its_tokens_or_a_quarter_of_its_bytes(
+    way: Way, fresh: str, message: dict[str, Any], tokens: int
+) -> None:
+    open_session(way, fresh)
+    append(way, fresh, {"role": "user", **message})
+    assert _window(way, fresh)[1] == tokens
+
+
+@pytest.mark.parametrize("max_tokens", [0, -1, 2**31, "many", "1.5"])
+def test_an_invalid_number_of_tokens_is_rejected(way: Way, fresh: str, max_tokens: Any) -> None:
+    open_session(way, fresh)
+    reply = way.request("GET", MEMORY, fresh, params={"max_tokens": max_tokens})
+    assert error_of(reply) == invalid("max_tokens")
+
+
+def test_the_memory_of_an_unknown_session_with_a_number_of_tokens_is_not_found(
+    way: Way, fresh: str
+) -> None:
+    reply = way.request("GET", MEMORY, fresh, params={"max_tokens": 10})
+    assert error_of(reply) == NOT_FOUND
+
+
+# Tool calls and their results.
+
+
+def _calls(*ids: str) -> dict[str, Any]:
+    calls = [{"id": id_, "type": "function", "function": {"name": "f"}} for id_ in ids]
+    data = {"role": "assistant", "content": None, "tool_calls": calls}
+    return {"role": "assistant", "data": data, "token_count": 1}
+
+
+def _result(id_: str) -> dict[str, Any]:
+    data = {"role": "tool", "content": id_, "tool_call_id": id_}
+    return {"role": "tool", "content": id_, "data": data, "token_count": 1}
+
+
+def _said(content: str) -> dict[str, Any]:
+    return {"role": "user", "content": content, "token_count": 1}
+
+
+def _blocks(kind: str, name: str, *ids: str) -> dict[str, Any]:
+    """Return a message of Anthropic's API with calls, or with results."""
+    role = "assistant" if kind == "tool_use" else "user"
+    blocks = [{"type": kind, name: id_} for id_ in ids]
+    content = "" if kind == "tool_use" else ids[0]
+    data = {"role": role, "content": blocks}
+    return {"role": role, "content": content, "data": data, "token_count": 1}
+
+
+_FORMATS: dict[str, list[dict[str, Any]]] = {
+    "OpenAI": [_said("?"), _calls("a", "b"), _result("a"), _result("b"), _said("!")],
+    "Anthropic": [
+        _said("?"),
+        _blocks("tool_use", "id", "a", "b"),
+        _blocks("tool_result", "tool_use_id", "a"),
+        _blocks("tool_result", "tool_use_id", "b"),
+        _said("!"),
+    ],
+    "no data": [
+        _said("?"),
+        {"role": "assistant", "content": "Calling.", "token_count": 1},
+        {"role": "tool", "content": "a", "token_count": 1},
+        {"role": "function", "content": "b", "token_count": 1},
+        _said("!"),
+    ],
+}
+
+
+@pytest.mark.parametrize("limit", ["last", "max_tokens"])
+@pytest.mark.parametrize("form", list(_FORMATS))
+def test_a_window_never_begins_with_a_result_whose_call_was_cut_off(
+    way: Way, fresh: str, form: str, limit: str
+) -> None:
+    open_session(way, fresh)
+    append(way, fresh, *_FORMATS[form])
+    first = {size: _first_seq(way, fresh, **{limit: size}) for size in range(1, 6)}
+    assert first == {1: 5, 2: 5, 3: 5, 4: 2, 5: 1}
+
+
+def _first_seq(way: Way, session: str, **params: Any) -> int:
+    memory = way.request("GET", MEMORY, session, params=params).json
+    assert memory["truncated"] == (memory["messages"][0]["seq"] > 1)
+    assert memory["token_count"] == len(memory["messages"])
+    return int(memory["messages"][0]["seq"])
+
+
+def test_results_whose_separate_calls_were_cut_off_are_left_out_too(way: Way, fresh: str) -> None:
+    def item(kind: str, id_: str) -> dict[str, Any]:
+        data = {"type": kind, "call_id": id_, "output": id_}
+        role = "assistant" if kind == "function_call" else "tool"
+        return {"role": role, "content": id_, "data": data, "token_count": 1}
+
+    open_session(way, fresh)
+    calls = [item("function_call", id_) for id_ in "ab"]
+    results = [item("function_call_output", id_) for id_ in "ab"]
+    append(way, fresh, _said("?"), *calls, *results, _said("!"))
+    assert {size: _first_seq(way, fresh, last=size) for size in range(1, 7)} == {
+        1: 6,
+        2: 6,
+        3: 6,
+        4: 6,
+        5: 2,
+        6: 1,
+    }
+
+
+def test_a_window_does_not_end_with_some_of_the_results_of_a_message(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    append(way, fresh, _said("?"), _calls("a", "b"), _result("a"))
+    assert _window(way, fresh) == ("?", 1, True)
+    append(way, fresh, _result("b"))
+    assert _window(way, fresh) == ("?  a b", 4, False)
+
+
+def test_calls_without_any_result_are_the_end_of_a_window(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    append(way, fresh, _said("?"), _calls("a", "b"))
+    assert _window(way, fresh) == ("? ", 2, False)
+
+
+def test_a_result_at_the_beginning_of_a_session_is_kept(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    append(way, fresh, _result("a"), _said("!"))
+    assert _window(way, fresh) == ("a !", 2, False)

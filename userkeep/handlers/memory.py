@@ -10,8 +10,13 @@ from userkeep.services import memory
 def get(tx: Transaction, call: Call) -> Memory:
     """Return the memory of a session."""
     query: GetMemory = call.query
-    newest = memory.get(tx, call.ids["session_id"], query.last or None)
-    return Memory(messages=[serialize_message(message) for message in newest])
+    session_id = call.ids["session_id"]
+    window = memory.get(tx, session_id, query.last or None, query.max_tokens or None)
+    return Memory(
+        messages=[serialize_message(message) for message in window.messages],
+        token_count=window.token_count,
+        truncated=window.is_truncated,
+    )
 
 
 HANDLERS: dict[str, Handler] = {"memory.get": get}

@@ -7,6 +7,7 @@ from userkeep.cli.groups import OrderedGroup
 from userkeep.cli.options import json_option
 from userkeep.cli.output.tables import print_memory
 from userkeep.client import Userkeep
+from userkeep.domain.message import MAX_TOKEN_COUNT
 from userkeep.domain.values.paging import MAX_LIMIT
 
 
@@ -26,13 +27,22 @@ def memory() -> None:
     type=click.IntRange(1, MAX_LIMIT),
     help="Maximum number of messages.  [USERKEEP_MEMORY_WINDOW of the instance]",
 )
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1, MAX_TOKEN_COUNT),
+    help="Only as many of the newest messages as have so many tokens together.",
+)
 @json_option
 @with_client("read")
-def show(client: Userkeep, *, session_id: str, last: int | None, as_json: bool) -> None:
+def show(
+    client: Userkeep, *, session_id: str, last: int | None, max_tokens: int | None, as_json: bool
+) -> None:
     """Show what the next prompt of a session needs: its newest messages, oldest first.
 
     \b
     userkeep memory show chat-1
     userkeep memory show chat-1 --last 4 --json
+    userkeep memory show chat-1 --max-tokens 4000
     """
-    print_memory(client.memory.get(session_id, last=last), as_json=as_json)
+    memory = client.memory.get(session_id, last=last, max_tokens=max_tokens)
+    print_memory(memory, as_json=as_json)

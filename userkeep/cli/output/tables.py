@@ -126,10 +126,15 @@ def print_memory(memory: Memory, *, as_json: bool) -> None:
     """Print a memory."""
     if as_json:
         print_json(memory)
-    elif memory.messages:
-        stdout_console().print(messages_table(memory.messages))
-    else:
-        stdout_console().print("There are no messages in this session.")
+        return
+    console = stdout_console()
+    if memory.messages:
+        console.print(messages_table(memory.messages))
+        console.print(f"{memory.token_count:,} tokens.")
+    if memory.truncated:
+        console.print("Older messages are left out.")
+    elif not memory.messages:
+        console.print("There are no messages in this session.")
 
 
 def print_erasure(erasure: Erasure, *, as_json: bool) -> None:

@@ -366,20 +366,35 @@ class AsyncMemoryClient:
         self._transport = transport
 
     async def get(
-        self, session_id: str, *, last: int | None = None, user_id: str | None = None
+        self,
+        session_id: str,
+        *,
+        last: int | None = None,
+        max_tokens: int | None = None,
+        user_id: str | None = None,
     ) -> Memory:
-        """Return the newest messages of a session, oldest first.
+        """Return the newest messages of a session that fit, oldest first: a prompt for a model.
+
+        `client.memory.get("s1", max_tokens=4000).to_openai()` is a list of messages for OpenAI.
 
         Args:
             session_id: the session.
             last: the number of messages, from 1 to 1,000. The default is the setting
-                `memory_window` of the instance (12).
+                `memory_window` of the instance (12), or with `max_tokens` as many as fit.
+            max_tokens: how many tokens they may have together. A message has its `token_count`;
+                without one, a quarter of the bytes of its content (of its data, if the content is
+                empty).
             user_id: only if the session belongs to this user; another's is not found.
+
+        Returns:
+            The messages, with their `token_count`, and whether older ones were left out
+            (`truncated`). There are none if the newest alone has more tokens.
 
         Raises:
             NotFound: the session does not exist.
+            InvalidField: an argument is invalid.
         """
-        query = {"last": last, "user_id": user_id}
+        query = {"last": last, "max_tokens": max_tokens, "user_id": user_id}
         call = make_call("memory.get", {"session_id": session_id}, query=query)
         memory: Memory = await self._transport.send(call)
         return memory

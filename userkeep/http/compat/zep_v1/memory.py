@@ -64,7 +64,7 @@ class Memory(Resource):
         try:
             return await self.read_json(
                 request,
-                memory.get,
+                memory.newest,
                 await self.session_id(request),
                 last=last or None,
                 serialize=serialize_memory,

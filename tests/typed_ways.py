@@ -100,7 +100,8 @@ def _arguments_of_params(params: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "filter":
             arguments[name] = decoded(value.encode())
         else:
-            arguments[name] = _moment(value) if name.startswith("created_") else value
+            is_time = name.startswith(("created_", "active_"))
+            arguments[name] = _moment(value) if is_time else value
     return arguments
 
 
@@ -169,6 +170,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
         session_id=ids[0], **body, **arguments
     ),
     "sessions.end": lambda client, ids, _, arguments: client.session.end(*ids, **arguments),
+    "sessions.reopen": lambda client, ids, _, arguments: client.session.reopen(*ids, **arguments),
     "sessions.delete": lambda client, ids, _, arguments: client.session.delete(*ids, **arguments),
     "messages.append": _append,
     "messages.list": lambda client, ids, _, arguments: client.message.list(*ids, **arguments),
@@ -216,7 +218,8 @@ def _reply(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Reply:
 
 def _shape(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Any:
     if isinstance(result, Page):
-        return {"items": list(result), "next": result.next}
+        count = {} if result.total is None else {"count": result.total}
+        return {"items": list(result), "next": result.next, **count}
     if operation.name == "messages.search":
         assert all(isinstance(hit, Hit) for hit in result)
         return {"items": result}

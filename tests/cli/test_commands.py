@@ -25,6 +25,7 @@ ARGUMENTS = {
     "users delete": ("jane", "--yes"),
     "sessions show": ("chat-1",),
     "sessions end": ("chat-1",),
+    "sessions reopen": ("chat-1",),
     "sessions delete": ("chat-1", "--yes"),
     "messages delete": ("chat-1", "01a204d3-fd4f-7b04-a503-2bf951c2c06d", "--yes"),
     "messages list": ("chat-1",),

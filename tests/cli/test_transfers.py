@@ -43,7 +43,10 @@ def fill(database: str) -> None:
     """Add a user with two sessions, one without, and a session without a user."""
     with Userkeep.open(database) as client:
         client.user.add(user_id="a/b", email="J@x.org", metadata={"n": {"x": [1.5, None]}})
-        client.session.add(session_id="one", user_id="a/b", metadata={})
+        past = datetime(2020, 2, 3, tzinfo=UTC)
+        client.session.add(
+            session_id="one", user_id="a/b", metadata={}, title="Ä title", created_at=past
+        )
         messages = [NewMessage(role="tool", name="R", content=f"number {n}") for n in range(1203)]
         messages[0].metadata, messages[0].token_count = {"k": "名"}, 7
         messages[1].created_at = datetime(2020, 2, 3, 4, 5, 6, 789, tzinfo=UTC)

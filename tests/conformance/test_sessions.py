@@ -9,6 +9,7 @@ from tests.conformance.steps import (
     MEMORY,
     MESSAGES,
     NOT_FOUND,
+    REOPEN,
     SESSION,
     SESSIONS,
     SESSIONS_OF_USER,
@@ -61,9 +62,11 @@ def test_a_response_has_exactly_the_documented_fields(way: Way, fresh: str) -> N
         "session_id",
         "uuid",
         "user_id",
+        "title",
         "metadata",
         "message_count",
         "ended_at",
+        "active_at",
         "revision",
         "created_at",
         "updated_at",
@@ -98,11 +101,12 @@ def test_a_session_is_not_opened_for_an_unknown_user(way: Way, fresh: str) -> No
         ("PATCH", SESSION, {}),
         ("DELETE", SESSION, None),
         ("POST", END, None),
+        ("POST", REOPEN, None),
         ("GET", MESSAGES, None),
         ("POST", MESSAGES, {"messages": [{"role": "user", "content": "Hello"}]}),
         ("GET", MEMORY, None),
     ],
-    ids=["read", "change", "delete", "end", "messages", "append", "memory"],
+    ids=["read", "change", "delete", "end", "reopen", "messages", "append", "memory"],
 )
 def test_an_unknown_session_is_not_found(
     way: Way, fresh: str, method: str, path: str, body: Any
@@ -169,7 +173,7 @@ def test_an_append_changes_updated_at_but_not_the_revision(way: Way, fresh: str)
 
 @pytest.mark.wire("fields that no method has")
 @pytest.mark.parametrize(
-    "field", ["session_id", "uuid", "ended_at", "message_count", "revision", "created_at"]
+    "field", ["session_id", "uuid", "active_at", "message_count", "revision", "created_at"]
 )
 def test_read_only_fields_are_rejected(way: Way, fresh: str, field: str) -> None:
     before = open_session(way, fresh)
@@ -205,6 +209,22 @@ def test_nothing_is_appended_to_an_ended_session(way: Way, fresh: str, named: bo
     assert get_session(way, fresh) == ended.json
 
 
+def test_a_session_that_is_reopened_takes_messages_again(way: Way, fresh: str) -> None:
+    open_session(way, fresh, metadata={"a": 1})
+    way.request("POST", END, fresh)
+    reopened = way.request("POST", REOPEN, fresh)
+    assert (reopened.status, reopened.json["revision"]) == (200, 3)
+    assert (reopened.json["ended_at"], reopened.json["metadata"]) == (None, {"a": 1})
+    append(way, fresh, {"content": "Hello"})
+    assert contents(way, fresh) == ["Hello"]
+
+
+def test_reopening_a_session_that_has_not_ended_changes_nothing(way: Way, fresh: str) -> None:
+    opened = open_session(way, fresh)
+    reopened = way.request("POST", REOPEN, fresh)
+    assert (reopened.status, reopened.json) == (200, opened)
+
+
 def test_an_ended_session_can_still_be_read_changed_and_deleted(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     append(way, fresh, {"role": "user", "content": "Hello"})
@@ -238,6 +258,11 @@ BAD_FIELDS: dict[str, tuple[str, Any]] = {
     "session_id_as_a_list": ("session_id", []),
     "user_id_as_a_number": ("user_id", 5),
     "user_id_as_an_object": ("user_id", {}),
+    "title_as_a_number": ("title", 5),
+    "title_too_long": ("title", "x" * 513),
+    "title_with_nul": ("title", "a\0"),
+    "ended_at_as_text": ("ended_at", "yesterday"),
+    "ended_at_in_the_future": ("ended_at", "9000-01-01T00:00:00Z"),
     "metadata_as_a_list": ("metadata", []),
     "metadata_as_text": ("metadata", "{}"),
 }
@@ -267,7 +292,7 @@ def test_an_invalid_field_of_a_change_is_named(way: Way, fresh: str) -> None:
 
 
 @pytest.mark.wire("fields that no method has")
-@pytest.mark.parametrize("field", ["title", "message_count"])
+@pytest.mark.parametrize("field", ["summary", "message_count"])
 def test_an_unknown_field_is_named(way: Way, fresh: str, field: str) -> None:
     rejected = way.request("POST", SESSIONS, json={"session_id": fresh, field: 5})
     assert error_of(rejected) == invalid(field)

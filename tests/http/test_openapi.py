@@ -251,6 +251,7 @@ class Calls:
         self("messages.delete", id=id_)
         self("messages.delete_after", query="?after_seq=0")
         self("sessions.end")
+        self("sessions.reopen")
         self("sessions.delete")
         erasure = self("users.delete").json["id"]
         self("erasures.list")

@@ -151,7 +151,7 @@ def server() -> Iterator[OwnPostgresServer]:
         yield server
 
 
-TABLES = ("messages", "sessions", "users", "erasures", "idempotency")
+TABLES = ("messages", "sessions", "user_words", "users", "erasures", "idempotency")
 REWRITTEN = [f"VACUUM (FULL) {table}" for table in TABLES]
 NO_STATISTICS = [
     "DELETE FROM pg_statistic WHERE starelid >= 16384",

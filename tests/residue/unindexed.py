@@ -136,7 +136,12 @@ def _write_session(
     # The sum of lengths is set when the instance builds the index.
     counts = {"message_count": remaining, "last_seq": remaining + _DELETED, "total_length": 0}
     uuid = _uuid(texts)
-    row = {"session_id": session_id, "user_uuid": user_uuid, "metadata": _json(session.metadata)}
+    row = {
+        "session_id": session_id,
+        "user_uuid": user_uuid,
+        "metadata": _json(session.metadata),
+        "active_at": now,
+    }
     insert("sessions", _shared_columns(user.user_id, uuid, now) | row | counts)
     for seq in range(1, remaining + _DELETED + 1):
         is_deleted = seq > remaining

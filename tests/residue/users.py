@@ -34,6 +34,7 @@ class ExpectedSession:
     """An expected session."""
 
     metadata: dict[str, Any] | None
+    title: str | None = None
     is_ended: bool = False
     is_owned: bool = True
     messages: dict[str, ExpectedMessage] = field(default_factory=dict)
@@ -143,20 +144,33 @@ class UserSimulation:
         session_id = self._texts.id("sessionid")
         metadata = self._texts.metadata("sessionmeta")
         is_owned = self._random.random() < 0.7
-        owner = {"user_id": self.model.user_id} if is_owned else {}
+        title = self._title()
+        owner = self.model.user_id if is_owned else None
         added = self._client.session.add(
-            session_id=session_id, metadata=metadata, **owner, **self._idempotency_key("session")
+            session_id=session_id,
+            title=title,
+            metadata=metadata,
+            user_id=owner,
+            **self._idempotency_key("session"),
         )
         self._add_uuid(added.uuid)
-        self.model.sessions[session_id] = ExpectedSession(metadata, is_owned=is_owned)
+        self.model.sessions[session_id] = ExpectedSession(metadata, title, is_owned=is_owned)
 
     def _change_session(self) -> None:
         if not (found := self._any_session()):
             return
         session_id, session = found
+        if self._random.random() < 0.5:
+            session.title = self._title()
+            self._client.session.update(session_id=session_id, title=session.title)
+            return
         change = self._texts.change("sessionmeta", session.metadata or {})
         self._client.session.update(session_id=session_id, metadata=change)
         session.metadata = merge_patch(session.metadata or {}, change)
+
+    def _title(self) -> str | None:
+        length = self._random.choice([0, 5, 40, 400])
+        return self._texts.sentence("title", length) if length else None
 
     def _delete_session(self) -> None:
         if not (found := self._any_session()):

@@ -77,6 +77,7 @@ def test_every_write_is_rejected(database: str) -> None:
             lambda: client.user.delete("jane"),
             lambda: client.session.add(session_id="s2"),
             lambda: client.session.end("s1"),
+            lambda: client.session.reopen("s1"),
             lambda: client.message.add("s1", NewMessage(role="user", content="And red.")),
             lambda: client.erasure.purge(UUID),
             lambda: client.erasure.verify(UUID, search_terms=["I wear size 9"]),

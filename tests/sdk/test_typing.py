@@ -45,6 +45,9 @@ def sync(client: Userkeep) -> None:
     session = client.session.update(UpdateSessionRequest(session_id="s"), if_revision=1)
     session = client.session.end("s", idempotency_key="k")
     ended: datetime | None = session.ended_at
+    session = client.session.reopen("s", idempotency_key="k")
+    active: datetime = session.active_at
+    title: str | None = client.session.update(session_id="s", title=None).title
     sessions = client.session.list(user_id="jane", created_before=datetime.now())
     erasure = client.session.delete("s")
 

@@ -11,6 +11,7 @@ FILTER = AnyItem(("a",), Or((Condition(("b",), "in", (1, "2")), Condition((), "c
 
 # A block that is only valid SQL together with another one.
 NEEDS = {("list_messages", "offset"): "limit"}
+_PAGING = {"after", "before", "descending", "limit"}
 
 # Blocks whose columns have no index: none of them, or all, to have fewer sets.
 CONDITIONS = {"list_messages": {"created_after_at", "created_before_at", "role", "filter"}}
@@ -22,8 +23,20 @@ def variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
     conditions = CONDITIONS.get(name, set())
     for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):
         is_complete = all(NEEDS.get((name, block), block) in given for block in given)
-        if is_complete and conditions.intersection(given) in (set(), conditions):
+        if not is_complete or not _is_used(given):
+            continue
+        if conditions.intersection(given) in (set(), conditions):
             yield given
+
+
+def _is_used(given: tuple[str, ...]) -> bool:
+    """Return whether a page is in one direction, of one user, or with few filters and a column."""
+    blocks = {*given}
+    if {"user_id", "scope_user_id"} <= blocks and len(blocks) > 2:
+        return False
+    if {"after", "before"} <= blocks or ("last_message" in blocks and len(blocks - _PAGING) > 2):
+        return False
+    return "descending" not in blocks or "after" not in blocks
 
 
 def text_with(query: Query, given: Iterable[str], compiler: FilterCompiler) -> str:

@@ -52,6 +52,17 @@ CREATE TABLE tombstones (
 );
 CREATE INDEX tombstones_expiry ON tombstones USING btree (project_id, expires_at);
 
+CREATE TABLE user_words (
+    beginning text COLLATE "C" NOT NULL,
+    project_id smallint NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    user_number bigint NOT NULL,
+    word text COLLATE "C" NOT NULL,
+    CONSTRAINT user_words_pkey PRIMARY KEY (project_id, user_number, word, user_id)
+);
+CREATE INDEX user_words_by_beginning ON user_words USING btree (project_id, beginning, user_number, word);
+CREATE INDEX user_words_by_word ON user_words USING btree (project_id, word, user_number);
+
 CREATE TABLE erasures (
     deleted_at timestamp with time zone,
     hidden_at timestamp with time zone,
@@ -83,6 +94,7 @@ CREATE INDEX erasures_running ON erasures USING btree (project_id) WHERE (subjec
 CREATE INDEX erasures_to_purge ON erasures USING btree (project_id, deleted_at) WHERE (purged_at IS NULL);
 
 CREATE TABLE sessions (
+    active_at timestamp with time zone NOT NULL,
     created_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
     erasure_uuid uuid,
@@ -94,6 +106,8 @@ CREATE TABLE sessions (
     revision bigint NOT NULL,
     session_id text COLLATE "C" NOT NULL,
     state text COLLATE "C" NOT NULL,
+    title text,
+    title_words text COLLATE "C",
     total_length bigint NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     user_id text COLLATE "C",
@@ -105,8 +119,10 @@ CREATE TABLE sessions (
     CONSTRAINT sessions_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(project_id),
     CONSTRAINT sessions_state_check CHECK ((state = ANY (ARRAY['active'::text, 'deleting'::text])))
 ) WITH (fillfactor=80);
+CREATE INDEX sessions_active ON sessions USING btree (project_id, state, active_at, number);
 CREATE INDEX sessions_listed ON sessions USING btree (project_id, state, number);
 CREATE INDEX sessions_of_user ON sessions USING btree (project_id, user_id, state, number) WHERE (user_id IS NOT NULL);
+CREATE INDEX sessions_of_user_active ON sessions USING btree (project_id, user_id, state, active_at, number) WHERE (user_id IS NOT NULL);
 
 CREATE TABLE users (
     created_at timestamp with time zone NOT NULL,

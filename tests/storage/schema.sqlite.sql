@@ -115,14 +115,19 @@ CREATE TABLE sessions (
     total_length INTEGER NOT NULL,
     ended_at INTEGER,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, title TEXT, title_words TEXT, active_at INTEGER NOT NULL DEFAULT 0,
     UNIQUE (project_id, session_id),
     CHECK ((user_id IS NULL) = (user_uuid IS NULL))
 ) STRICT;
 
+CREATE INDEX sessions_active ON sessions (project_id, state, active_at);
+
 CREATE INDEX sessions_listed ON sessions (project_id, state);
 
 CREATE INDEX sessions_of_user ON sessions (project_id, user_id, state) WHERE user_id IS NOT NULL;
+
+CREATE INDEX sessions_of_user_active ON sessions (project_id, user_id, state, active_at)
+    WHERE user_id IS NOT NULL;
 
 CREATE TABLE tombstones (
     project_id INTEGER NOT NULL,
@@ -133,6 +138,19 @@ CREATE TABLE tombstones (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tombstones_expiry ON tombstones (project_id, expires_at);
+
+CREATE TABLE user_words (
+    project_id INTEGER NOT NULL,
+    user_id TEXT NOT NULL,
+    user_number INTEGER NOT NULL,
+    beginning TEXT NOT NULL,
+    word TEXT NOT NULL,
+    PRIMARY KEY (project_id, user_number, word, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX user_words_by_beginning ON user_words (project_id, beginning, user_number, word);
+
+CREATE INDEX user_words_by_word ON user_words (project_id, word, user_number);
 
 CREATE TABLE users (
     number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -196,6 +196,16 @@ PAGE = [(), ("after",), ("descending",), ("before", "descending")]
             ("user_id",),
             "sessions_of_user (project_id=? AND user_id=? AND state=?",
         ),
+        (
+            "list_sessions_by_activity",
+            (),
+            "sessions_active (project_id=? AND state=?",
+        ),
+        (
+            "list_sessions_by_activity",
+            ("user_id",),
+            "sessions_of_user_active (project_id=? AND user_id=? AND state=?",
+        ),
         ("list_erasures", (), "erasures_listed (project_id=?"),
         ("list_messages", ("limit",), "(project_id=? AND session_id=?"),
     ],
@@ -211,7 +221,7 @@ def test_every_page_of_a_list_uses_an_index_in_its_order(
     assert any(index in step for step in steps)
     assert not any(step.startswith("SCAN") or "TEMP B-TREE" in step for step in steps)
     if {"after", "before"} & {*page}:
-        assert any(re.search(r"AND (rowid|seq)[<>]\?", step) for step in steps)
+        assert any(re.search(r"AND (rowid|seq|active_at)[<>]\?", step) for step in steps)
 
 
 @pytest.mark.parametrize("name", ["skip_users", "skip_sessions"])
@@ -254,3 +264,26 @@ def test_every_query_that_hides_a_deleted_session_also_hides_those_of_other_user
             checked.append(name)
             assert "scope_user_id" in query.blocks, name
     assert {"get_message", "list_messages", "reserve_seqs"} <= set(checked)
+
+
+@pytest.mark.parametrize("page", [(), ("after",), ("before", "descending")], ids="-".join)
+def test_users_with_a_word_are_found_by_indexes(
+    schema: apsw.Connection, page: tuple[str, ...]
+) -> None:
+    expected = {
+        "users_with_rare_word": "user_words_by_word (project_id=? AND word>? AND word<?",
+        "users_with_common_word": "user_words_by_beginning (project_id=? AND beginning=?",
+        "users_with_letter": "users_listed (project_id=? AND state=?",
+    }
+    for name, index in expected.items():
+        steps = plan(schema, name, *page)
+        assert any(index in step for step in steps), steps
+
+
+def test_words_of_numbered_users_are_looked_up_in_indexes(schema: apsw.Connection) -> None:
+    expected = {
+        "users_with_word_between": "by_beginning (project_id=? AND beginning=? AND user_number>?",
+        "users_with_word_among": "PRIMARY KEY (project_id=? AND user_number=? AND word>?",
+    }
+    for name, index in expected.items():
+        assert any(index in step for step in plan(schema, name)), name

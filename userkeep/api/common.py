@@ -61,11 +61,20 @@ Revision = Annotated[
 ]
 
 
+Words = Annotated[str, Meta(description="Each of its words begins a word of what is found.")]
+
+Count = Annotated[bool, Meta(description="Whether the page has the number of all rows.")]
+
+
 class Page(msgspec.Struct, Generic[T], kw_only=True):
-    """A page of a list. `next` is the cursor of the next page, and null on the last page."""
+    """A page of a list. `next` is the cursor of the next page, and null on the last page.
+
+    `count` is the number of all that match the filters, if it was requested.
+    """
 
     items: list[T]
     next: str | None
+    count: int | UnsetType = UNSET
 
 
 class SessionQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -104,7 +113,7 @@ class FilteredList(ListQuery, kw_only=True):
 
 
 class DatedList(FilteredList, kw_only=True):
-    """Parameters of a list with filters on the time of creation and on metadata.
+    """Parameters of a list with filters on the time of creation, on metadata and by words.
 
     A condition on metadata is a parameter such as `metadata.address.city=Paris`. The value is read
     as JSON if possible, else as text.
@@ -113,9 +122,12 @@ class DatedList(FilteredList, kw_only=True):
     created_after: Bound | UnsetType = UNSET
     created_before: Bound | UnsetType = UNSET
     metadata: dict[str, str] = {}
+    q: Words | None = None
+    count: Count = False
 
     @property
     def is_bounded(self) -> bool:
         """Whether the work is limited; with conditions that have no index it is not."""
         is_dated = self.created_after is not UNSET or self.created_before is not UNSET
-        return not (is_dated or self.metadata) and super().is_bounded
+        has_long_filter = is_dated or self.metadata or self.q is not None or self.count
+        return not has_long_filter and super().is_bounded

@@ -1,11 +1,12 @@
 """Sessions: wire types and operations."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.api.common import (
+    Bound,
     DatedList,
     JsonObject,
     Moment,
@@ -17,6 +18,18 @@ from userkeep.api.common import (
 from userkeep.api.erasures import DeleteInSessionQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.domain.session import NewSession, SessionChange
+from userkeep.domain.values.paging import SessionOrder
+
+
+class LastMessage(msgspec.Struct, kw_only=True):
+    """The newest message of a session, as a list of sessions shows it."""
+
+    seq: int
+    id: str
+    role: str
+    name: str | None
+    content: Annotated[str | None, Meta(description="The first 200 characters.")]
+    created_at: Moment
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -29,18 +42,55 @@ class Session(msgspec.Struct, kw_only=True):
     user_id: Annotated[
         str | None, Meta(description="The owner. It can be set once, and not changed.")
     ]
+    title: Annotated[str | None, Meta(description="What a list of sessions shows.")]
     metadata: JsonObject | None
     message_count: int
     ended_at: Annotated[
         Moment | None, Meta(description="No message can be appended to an ended session.")
     ]
+    active_at: Annotated[
+        Moment,
+        Meta(
+            description="When its last message was created; without messages, when the session was."
+        ),
+    ]
     revision: Revision
     created_at: Moment
     updated_at: Moment
+    last_message: Annotated[
+        LastMessage | None | UnsetType,
+        Meta(description="In lists with include=last_message. Null if there are no messages."),
+    ] = UNSET
 
 
-class ListSessions(DatedList, kw_only=True):
-    """Parameters of the list of sessions."""
+Include = Annotated[Literal["last_message"], Meta(description="What each session has with it.")]
+
+_SHORT_PAGE_OF_MESSAGES = 20
+
+
+class SessionList(DatedList, kw_only=True):
+    """Parameters of a list of sessions, of one user or of all."""
+
+    order: SessionOrder = "created"  # type: ignore[assignment]  # wider than that of other lists
+    active_after: Bound | UnsetType = UNSET
+    active_before: Bound | UnsetType = UNSET
+    include: Include | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the work is limited.
+
+        Activity is a range of the index in its own order only. Messages of 1 MiB each may have to
+        be read to return the beginning of each.
+        """
+        has_range = self.active_after is not UNSET or self.active_before is not UNSET
+        is_by_activity = self.order in {"active", "-active"}
+        is_long = self.include is not None and self.limit > _SHORT_PAGE_OF_MESSAGES
+        return (is_by_activity or not has_range) and not is_long and super().is_bounded
+
+
+class ListSessions(SessionList, kw_only=True):
+    """Parameters of the list of all sessions."""
 
     user_id: str | None = None
 
@@ -65,7 +115,10 @@ OPERATIONS: tuple[APIOperation, ...] = (
         method="GET",
         path="/v1/sessions",
         summary="List sessions",
-        description="Oldest first; newest first with order=-created.",
+        description=(
+            "Oldest first; newest first with order=-created. With order=-active, those with the "
+            "newest messages first."
+        ),
         does="read",
         query=ListSessions,
         response=Page[Session],
@@ -84,7 +137,10 @@ OPERATIONS: tuple[APIOperation, ...] = (
         method="PATCH",
         path="/v1/sessions/{session_id}",
         summary="Update a session",
-        description=("Metadata is merged (RFC 7396). An owner can be set if the session has none."),
+        description=(
+            "Metadata is merged (RFC 7396), and null removes a title. An owner can be set if the "
+            "session has none."
+        ),
         does="write",
         query=SessionQuery,
         body=SessionChange,
@@ -97,6 +153,16 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/sessions/{session_id}/end",
         summary="End a session",
         description="No message can be appended afterwards. Ending it again has no effect.",
+        does="write",
+        query=SessionQuery,
+        response=Session,
+    ),
+    APIOperation(
+        name="sessions.reopen",
+        method="POST",
+        path="/v1/sessions/{session_id}/reopen",
+        summary="Reopen a session",
+        description="Undoes the end of a session. Without one, it has no effect.",
         does="write",
         query=SessionQuery,
         response=Session,

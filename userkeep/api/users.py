@@ -7,7 +7,6 @@ from msgspec import Meta
 
 from userkeep.api.common import (
     DatedList,
-    FilteredList,
     JsonObject,
     Moment,
     Page,
@@ -16,7 +15,7 @@ from userkeep.api.common import (
 )
 from userkeep.api.erasures import DeleteQuery, Erasure
 from userkeep.api.operation import APIOperation
-from userkeep.api.sessions import Session
+from userkeep.api.sessions import Session, SessionList
 from userkeep.domain.user import NewUser, UserChange, UserFields
 
 
@@ -117,9 +116,12 @@ OPERATIONS: tuple[APIOperation, ...] = (
         method="GET",
         path="/v1/users/{user_id}/sessions",
         summary="List the sessions of a user",
-        description="Oldest first; newest first with order=-created.",
+        description=(
+            "Oldest first; newest first with order=-created. With order=-active, those with the "
+            "newest messages first."
+        ),
         does="read",
-        query=FilteredList,
+        query=SessionList,
         response=Page[Session],
     ),
 )

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import MAX_METADATA_BYTES, Metadata
+from userkeep.domain.values.past import PastTime
 from userkeep.domain.values.text import check_name, utf8_bytes
 from userkeep.domain.values.times import Instant
 
@@ -33,6 +34,7 @@ class User(msgspec.Struct):
         metadata: a JSON object as text, or None if there never was any.
         state: `deleting` hides the user from all readers and writers.
         revision: counts updates, from 1.
+        created_at: the server's time, or the app's, for imported history.
     """
 
     max_size_bytes: ClassVar = MAX_METADATA_BYTES
@@ -63,6 +65,7 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     first_name: str | None = None
     last_name: str | None = None
     metadata: Metadata | None = None
+    created_at: PastTime | None = None
 
     def check(self) -> None:
         """Check the fields, except metadata.
@@ -75,12 +78,16 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class UserFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The fields of a user to create or replace; an absent field is null."""
+    """The fields of a user to create or replace; an absent field is null.
+
+    An existing user keeps its `created_at`.
+    """
 
     email: str | None = None
     first_name: str | None = None
     last_name: str | None = None
     metadata: Metadata | None = None
+    created_at: PastTime | None = None
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -1,5 +1,9 @@
 """Sessions: handlers, and what is sent of a session."""
 
+from typing import Any
+
+import msgspec
+
 from userkeep.api import sessions as wire
 from userkeep.api.common import Page
 from userkeep.domain.session import Session
@@ -9,7 +13,7 @@ from userkeep.domain.values.times import to_datetime
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import started_deletion
 from userkeep.handlers.idempotency import IdempotentHandler, gone
-from userkeep.handlers.lists import dated_filters, page_request, serialize_page
+from userkeep.handlers.lists import page_request, serialize_page, session_filters
 from userkeep.handlers.values import optional_datetime, raw_json
 from userkeep.services import erasures, sessions
 from userkeep.services.idempotency import IdempotencyRecord
@@ -23,11 +27,22 @@ def add(tx: Transaction, call: Call) -> wire.Session:
 def list_(tx: Transaction, call: Call) -> Page[wire.Session]:
     """List sessions."""
     query: wire.ListSessions = call.query
-    filters = {"user_id": query.user_id, **dated_filters(query)}
+    filters = {"user_id": query.user_id, **session_filters(query)}
+    return list_page(tx, query, filters)
+
+
+def list_page(
+    tx: Transaction, query: wire.SessionList, filters: dict[str, Any]
+) -> Page[wire.Session]:
+    """Return a page of sessions, with what the query includes."""
     request = page_request(query, filters)
-    return serialize_page(
-        sessions.page(tx, request, **filters), request, serialize_session, filters
-    )
+    has_messages = query.include == "last_message"
+    rows = sessions.page(tx, request, last_message=has_messages or None, **filters)
+    serialize = _serialize_with_message if has_messages else serialize_session
+    page = serialize_page(rows, request, serialize, filters)
+    if query.count:
+        page.count = sessions.count(tx, **filters)
+    return page
 
 
 def get(tx: Transaction, call: Call) -> wire.Session:
@@ -48,6 +63,11 @@ def end(tx: Transaction, call: Call) -> wire.Session:
     return serialize_session(sessions.end(tx, call.ids["session_id"]))
 
 
+def reopen(tx: Transaction, call: Call) -> wire.Session:
+    """Undo the end of a session."""
+    return serialize_session(sessions.reopen(tx, call.ids["session_id"]))
+
+
 def delete(tx: Transaction, call: Call) -> StartedJob:
     """Delete a session."""
     return started_deletion(tx, call, erasures.begin_session(tx, call.ids["session_id"]))
@@ -59,13 +79,31 @@ def serialize_session(session: Session) -> wire.Session:
         session_id=session.session_id,
         uuid=session.uuid,
         user_id=session.user_id,
+        title=session.title,
         metadata=raw_json(session.metadata),
         message_count=session.message_count,
         ended_at=optional_datetime(session.ended_at),
+        active_at=to_datetime(session.active_at),
         revision=session.revision,
         created_at=to_datetime(session.created_at),
         updated_at=to_datetime(session.updated_at),
     )
+
+
+def _serialize_with_message(session: Session) -> wire.Session:
+    serialized = serialize_session(session)
+    serialized.last_message = None
+    if session.last_message is not None:
+        seq, id_, role, name, content, created_at = msgspec.json.decode(session.last_message)
+        serialized.last_message = wire.LastMessage(
+            seq=seq,
+            id=id_,
+            role=role,
+            name=name,
+            content=content,
+            created_at=to_datetime(created_at),
+        )
+    return serialized
 
 
 def _record(session: wire.Session) -> IdempotencyRecord:
@@ -85,5 +123,6 @@ HANDLERS: dict[str, Handler] = {
     "sessions.get": get,
     "sessions.update": update,
     "sessions.end": IdempotentHandler(end, record=_record, replay=_replay),
+    "sessions.reopen": IdempotentHandler(reopen, record=_record, replay=_replay),
     "sessions.delete": delete,
 }

@@ -3,6 +3,7 @@
 from userkeep.api import users as wire
 from userkeep.api.common import Page
 from userkeep.api.sessions import Session
+from userkeep.domain.search.beginnings import parse_beginnings
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User, fold_email
 from userkeep.domain.values.metadata import merge_patch
@@ -12,13 +13,13 @@ from userkeep.handlers.erasures import started_deletion
 from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import (
     dated_filters,
-    metadata_filter,
     page_request,
     serialize_page,
+    session_filters,
 )
-from userkeep.handlers.sessions import serialize_session
+from userkeep.handlers.sessions import list_page
 from userkeep.handlers.values import raw_json
-from userkeep.services import erasures, sessions, users
+from userkeep.services import erasures, users
 from userkeep.services.idempotency import IdempotencyRecord
 
 
@@ -30,9 +31,16 @@ def add(tx: Transaction, call: Call) -> wire.User:
 def list_(tx: Transaction, call: Call) -> Page[wire.User]:
     """List users."""
     query: wire.ListUsers = call.query
-    filters = {"email_folded": fold_email(query.email), **dated_filters(query)}
+    filters = {
+        "beginnings": parse_beginnings(query.q),
+        "email_folded": fold_email(query.email),
+        **dated_filters(query),
+    }
     request = page_request(query, filters)
-    return serialize_page(users.page(tx, request, **filters), request, serialize_user, filters)
+    page = serialize_page(users.page(tx, request, **filters), request, serialize_user, filters)
+    if query.count:
+        page.count = users.count(tx, **filters)
+    return page
 
 
 def get(tx: Transaction, call: Call) -> wire.User:
@@ -61,11 +69,8 @@ def delete(tx: Transaction, call: Call) -> StartedJob:
 def list_sessions(tx: Transaction, call: Call) -> Page[Session]:
     """List the sessions of a user."""
     user = users.get(tx, call.ids["user_id"])
-    filters = {"user_id": user.user_id, **metadata_filter(call.query)}
-    request = page_request(call.query, filters)
-    return serialize_page(
-        sessions.page(tx, request, **filters), request, serialize_session, filters
-    )
+    filters = {"user_id": user.user_id, **session_filters(call.query)}
+    return list_page(tx, call.query, filters)
 
 
 def serialize_user(user: User) -> wire.User:

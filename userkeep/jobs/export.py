@@ -87,12 +87,7 @@ class Export(Stoppable):
                 self._write_session(session)
 
     def _write_session(self, session: ExportedSession) -> None:
-        fields = {
-            "session_id": session.session_id,
-            "metadata": session.metadata,
-            "ended": session.ended_at is not None,
-        }
-        self._write("session", fields)
+        self._write("session", session)
         self.counts.sessions += 1
         try:
             self._write_messages(session.session_id)

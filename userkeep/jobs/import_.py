@@ -15,7 +15,7 @@ from userkeep.api.users import User
 from userkeep.domain.errors import AlreadyExists, NotFound
 from userkeep.domain.message import MAX_BATCH, NewMessage
 from userkeep.domain.session import NewSession
-from userkeep.domain.user import NewUser, UserFields
+from userkeep.domain.user import NewUser
 from userkeep.jobs.jsonl import (
     BadLine,
     Counts,
@@ -31,6 +31,9 @@ _BATCH_BYTES = 4 * 1024 * 1024
 """Of messages in one call; a body may have 5 MiB."""
 
 _IDS_PER_PAGE = 100
+
+_COMPARED = ("email", "first_name", "last_name", "metadata")
+"""The fields of a user by which one in the file and one in the instance are the same."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -125,7 +128,7 @@ class Import(Stoppable):
         existing = self._instance.call("users.get", {"user_id": user.user_id}, User)
         differing = [
             name
-            for name in UserFields.__struct_fields__
+            for name in _COMPARED
             if not _is_same_json(getattr(existing, name), getattr(user, name))
         ]
         if not differing:
@@ -189,7 +192,9 @@ class _SessionImport:
         session = NewSession(
             session_id=self._fields.session_id,
             user_id=self._user_id,
+            title=self._fields.title,
             metadata=self._fields.metadata,
+            created_at=self._fields.created_at,
         )
         try:
             self._instance.call("sessions.add", {}, msgspec.Raw, body=_encode(session))
@@ -216,14 +221,18 @@ class _SessionImport:
         """Append what is left, and end the session if it has ended in the file."""
         if self._batch:
             self._append_batch()
-        if self._fields.ended and not self._has_ended and not self._is_skipped:
-            self._instance.call("sessions.end", self._ids, msgspec.Raw)
+        ended_at = self._fields.ended_at
+        if ended_at is not None and not self._has_ended and not self._is_skipped:
+            body = _encode({"ended_at": ended_at})
+            self._instance.call("sessions.update", self._ids, msgspec.Raw, body=body)
 
     def _compare(self) -> None:
         existing = self._instance.call("sessions.get", self._ids, Session)
         self._has_ended = existing.ended_at is not None
         if existing.user_id != self._user_id:
             self._skip("belongs to another user")
+        elif existing.title != self._fields.title:
+            self._skip("differs from the file in title")
         elif not _is_same_json(existing.metadata, self._fields.metadata):
             self._skip("differs from the file in metadata")
         else:

@@ -2,7 +2,7 @@
 
     {"userkeep": {"format": 2, "version": "0.1.0", "exported_at": "2026-11-22T11:30:00Z"}}
     {"user": {"user_id": "jane", "email": "jane@example.com", …}}
-    {"session": {"session_id": "chat-1", "metadata": null, "ended": false}}
+    {"session": {"session_id": "chat-1", "title": "Shoes", "ended_at": null, …}}
     {"message": {"id": "…", "role": "user", "name": null, "content": "Hi", …}}
     {"end": {"users": 1, "sessions": 1, "messages": 1}}
 
@@ -26,6 +26,8 @@ from userkeep.domain.message import GIVEN_ROLES, ROLES, NewMessage, Role
 from userkeep.domain.user import NewUser
 from userkeep.domain.values.ids import check_id, check_uuid
 from userkeep.domain.values.metadata import Metadata, encode_metadata
+from userkeep.domain.values.past import PastTime
+from userkeep.domain.values.text import check_name
 
 FORMAT = 2
 _READ_FORMATS = (1, 2)
@@ -45,8 +47,10 @@ class ImportedSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A session in a file; its owner is the user before it."""
 
     session_id: str
+    title: str | None = None
     metadata: Metadata | None = None
-    ended: bool = False
+    created_at: PastTime | None = None
+    ended_at: PastTime | None = None
 
 
 class ImportedMessage(NewMessage, kw_only=True):
@@ -88,14 +92,17 @@ class ExportedUser(msgspec.Struct):
     first_name: Raw
     last_name: Raw
     metadata: Raw
+    created_at: Raw
 
 
 class ExportedSession(msgspec.Struct):
-    """The fields of a session that an export reads."""
+    """The fields of a session that an export copies."""
 
     session_id: str
+    title: Raw
     metadata: Raw
-    ended_at: datetime | None
+    created_at: Raw
+    ended_at: Raw
 
 
 class ExportedMessage(msgspec.Struct):
@@ -198,6 +205,7 @@ def _checked(value: Any) -> Any:
             encode_metadata(value.metadata, "user.metadata")
         case ImportedSession():
             check_id(value.session_id, "session.session_id")
+            check_name(value.title, "session.title")
             encode_metadata(value.metadata, "session.metadata")
         case ImportedMessage():
             return _message(value)

@@ -30,6 +30,7 @@ class CreateUserRequest(user.NewUser, kw_only=True):
         user_id: your id of the user, any text of up to 512 characters.
         email, first_name, last_name: up to 512 characters each.
         metadata: a JSON object of up to 64 KiB.
+        created_at: for an imported user. UTC unless it has a time zone.
     """
 
 
@@ -51,7 +52,9 @@ class CreateSessionRequest(session.NewSession, kw_only=True):
     Attributes:
         session_id: your id of the session. By default the server generates one.
         user_id: the owner. It can also be set later, once.
+        title: what a list of sessions shows, up to 512 characters.
         metadata: a JSON object of up to 64 KiB.
+        created_at, ended_at: for imported history. UTC unless they have a time zone.
     """
 
 
@@ -61,8 +64,10 @@ class UpdateSessionRequest(session.SessionChange, kw_only=True):
     Attributes:
         session_id: the session.
         user_id: the owner, if the session has none yet.
+        title: up to 512 characters. None removes it.
         metadata: merged into the existing metadata (RFC 7396). A value of None removes its key, and
             None removes all metadata.
+        ended_at: when the session ended, for imported history. None reopens it.
     """
 
     session_id: str
@@ -358,7 +363,10 @@ def _checked(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     # The encoder would turn NaN into null, and keys that are numbers into text, without an error.
     given = {name: value for name, value in fields.items() if value is not UNSET}
     for name, value in given.items():
-        check_json(value, f"{prefix}{name}")
+        if isinstance(value, datetime):
+            given[name] = value.isoformat()
+        else:
+            check_json(value, f"{prefix}{name}")
     return given
 
 

@@ -23,7 +23,7 @@ from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, SECOND, Instant
-from userkeep.services import idempotency, indexing, messages, sessions, tombstones
+from userkeep.services import idempotency, indexing, messages, sessions, tombstones, user_words
 
 BATCH_MS = 20
 """A transaction ends after this time, so that other writers do not wait."""
@@ -280,6 +280,9 @@ def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
         if tx.spent_ms() > BATCH_MS:
             return _save(tx, erasure)
     tombstones.add(tx, "user", user_id)
+    user = tx.fetch_one("get_user", User, user_id=user_id)
+    if user is not None and user.uuid == erasure.subject_uuid:
+        user_words.remove(tx, user)
     tx.defer("delete_user", uuid=erasure.subject_uuid, user_id=user_id)
     return _finish(tx, erasure)
 

@@ -16,7 +16,7 @@ from userkeep.domain.message import (
 )
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.entries import IndexEntry, make_entry
-from userkeep.domain.session import Session
+from userkeep.domain.session import NewSession, Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User
 from userkeep.domain.values.filters import Node
@@ -25,6 +25,7 @@ from userkeep.domain.values.metadata import Merge
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import Instant
 from userkeep.services import changes, indexing, sessions, tombstones, users
+from userkeep.services.sessions import AddedMessages
 
 _MAX_TRIES = 5
 
@@ -33,13 +34,6 @@ class _Reserved(msgspec.Struct):
     last_seq: int
     user_id: str | None
     search_scope: int
-
-
-class _Added(NamedTuple):
-    """What is added to a session: the number of messages, and their length for ranking."""
-
-    messages: int
-    length: int
 
 
 class PreparedMessage(NamedTuple):
@@ -100,7 +94,7 @@ def append(
     """
     if user_id is not None:
         check_id(user_id, "user_id")
-    added = _Added(len(new), sum(each.entry.length for each in new))
+    added = _added(tx, new)
     last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_create=may_create)
     first_seq = last_seq - len(new) + 1
     messages = [
@@ -272,10 +266,18 @@ def select(tx: Transaction, session_id: str, **values: Any) -> Rows[Message]:
     return tx.fetch_page("list_messages", Message, session_id=session_id, **values)
 
 
+def _added(tx: Transaction, new: Sequence[PreparedMessage]) -> AddedMessages:
+    given = (each.message.created_at for each in new)
+    latest = max((tx.now if at is None else at for at in given), default=None)
+    # A time in the future counts as now; else the session would stay the first of all.
+    active_at = None if latest is None else min(latest, tx.now)
+    return AddedMessages(len(new), sum(each.entry.length for each in new), active_at)
+
+
 def _reserve(
     tx: Transaction,
     session_id: str,
-    added: _Added,
+    added: AddedMessages,
     user_id: str | None,
     *,
     may_create: bool,
@@ -294,15 +296,16 @@ def _reserve(
             "reserve_seqs",
             _Reserved,
             session_id=session_id,
-            count=added.messages,
+            count=added.message_count,
             length=added.length,
+            active_at=added.active_at,
             now_at=tx.now,
         )
         if reserved is not None:
             if user_id is None or owner is None:
                 _check_owner(reserved, user_id)
                 return reserved.last_seq, reserved.search_scope
-            _check_or_set_owner(tx, session_id, reserved, owner, added.messages)
+            _check_or_set_owner(tx, session_id, reserved, owner, added.message_count)
             return reserved.last_seq, owner.number
         _check_can_be_created(tx, session_id, is_allowed=may_create)
         # A user_id without a locked owner: the session was the user's, and was just deleted.
@@ -370,12 +373,12 @@ def _check_can_be_created(tx: Transaction, session_id: str, *, is_allowed: bool)
         raise Conflict("The session has ended; nothing can be appended to it.")
 
 
-def _create(tx: Transaction, session_id: str, added: _Added, owner: User | None) -> Session | None:
+def _create(
+    tx: Transaction, session_id: str, added: AddedMessages, owner: User | None
+) -> Session | None:
     """Create a session; return None if a concurrent write has created it."""
     check_id(session_id, "session_id")
-    session = sessions.insert(
-        tx, session_id, owner, message_count=added.messages, total_length=added.length
-    )
+    session = sessions.insert(tx, session_id, owner, NewSession(), added)
     # Only after the insert: before it, the session could be created and deleted by others.
     if session is not None and owner is None:
         tombstones.check(tx, "session", session_id)

@@ -1,19 +1,41 @@
 """Sessions: create, read, update, end and list them. `services.erasures` deletes them."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
 from userkeep.domain.errors import AlreadyExists, Gone, NotFound
+from userkeep.domain.search.beginnings import words_of_title
 from userkeep.domain.session import NewSession, Session, SessionChange
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, encode_metadata
 from userkeep.domain.values.paging import PageRequest, Rows
+from userkeep.domain.values.past import check_past
+from userkeep.domain.values.text import check_name
+from userkeep.domain.values.times import Instant
 from userkeep.services import changes, tombstones, users
 
 _UNKNOWN = "There is no session with this session_id."
+
+
+class AddedMessages(NamedTuple):
+    """What is appended to a session.
+
+    Attributes:
+        message_count: how many.
+        length: the sum of their lengths, for ranking.
+        active_at: the latest of their `created_at`, but not later than now; None without messages.
+    """
+
+    message_count: int
+    length: int
+    active_at: Instant | None
+
+
+NO_MESSAGES = AddedMessages(0, 0, None)
 
 
 def add(tx: Transaction, new: NewSession) -> Session:
@@ -27,7 +49,7 @@ def add(tx: Transaction, new: NewSession) -> Session:
     new.check()
     owner = None if new.user_id is None else lock_owner(tx, new.user_id)
     session_id = new.session_id or tx.new_uuid()
-    session = insert(tx, session_id, owner, metadata=encode_metadata(new.metadata))
+    session = insert(tx, session_id, owner, new)
     if session is None:
         existing = _find(tx, session_id)
         if existing is None or existing.state == State.DELETING:  # None: deleted in the meantime
@@ -43,12 +65,16 @@ def insert(
     tx: Transaction,
     session_id: str,
     owner: User | None,
-    *,
-    metadata: str | None = None,
-    message_count: int = 0,
-    total_length: int = 0,
+    new: NewSession,
+    messages: AddedMessages = NO_MESSAGES,
 ) -> Session | None:
-    """Insert a session, whose owner is locked; return None if the id is used."""
+    """Insert a session, whose owner is locked; return None if the id is used.
+
+    Raises:
+        InvalidField: a time is in the future.
+    """
+    given_at = _past(tx, new.created_at, "created_at")
+    created_at = tx.now if given_at is None else given_at
     return tx.fetch_one(
         "add_session",
         Session,
@@ -57,9 +83,14 @@ def insert(
         user_id=owner.user_id if owner else None,
         user_uuid=owner.uuid if owner else None,
         user_number=owner.number if owner else None,
-        metadata=metadata,
-        message_count=message_count,
-        total_length=total_length,
+        title=new.title,
+        title_words=words_of_title(new.title),
+        metadata=encode_metadata(new.metadata),
+        message_count=messages.message_count,
+        total_length=messages.length,
+        ended_at=_past(tx, new.ended_at, "ended_at"),
+        active_at=created_at if messages.active_at is None else messages.active_at,
+        created_at=created_at,
         now_at=tx.now,
     )
 
@@ -90,6 +121,8 @@ def update(
     if not isinstance(change.user_id, UnsetType):
         check_id(change.user_id, "user_id")
         owner = lock_owner(tx, change.user_id)
+    if not isinstance(change.title, UnsetType):
+        check_name(change.title, "title")
     session = lock(tx, session_id)
     changes.check_revision(session.revision, if_revision)
     if owner:
@@ -101,8 +134,10 @@ def update(
         tx,
         session,
         owner=owner,
+        title=session.title if change.title is UNSET else change.title,
         metadata=changes.merge_metadata(session.metadata, change.metadata, merge),
-        revision=session.revision + (is_first_owner or change.metadata is not UNSET),
+        ended_at=_changed_end(tx, session, change),
+        revision=session.revision + (is_first_owner or _has_fields(change)),
     )
 
 
@@ -118,14 +153,36 @@ def end(tx: Transaction, session_id: str) -> Session:
     return _set(tx, session, ended_at=tx.now, revision=session.revision + 1)
 
 
+def reopen(tx: Transaction, session_id: str) -> Session:
+    """Undo the end of a session. Without one, nothing changes.
+
+    Raises:
+        NotFound, Gone: as for `get`.
+    """
+    session = lock(tx, session_id)
+    if session.ended_at is None:
+        return session
+    return _set(tx, session, ended_at=None, revision=session.revision + 1)
+
+
 def page(tx: Transaction, page: PageRequest, **filters: Any) -> Rows[Session]:
-    """Return a page of sessions, in the order of their creation.
+    """Return a page of sessions, in the order of their numbers or of their activity.
 
     Args:
         page: which rows.
-        filters: `user_id`, `created_after_at`, `created_before_at`, `filter`; None for no filter.
+        filters: `user_id`, `created_after_at`, `created_before_at`, `active_after_at`,
+            `active_before_at`, `title_words`, `filter`; None for no filter. With `last_message`,
+            each session has its newest message.
     """
-    return page.cut(tx.fetch_page("list_sessions", Session, **page.values, **filters))
+    values = page.values | filters
+    if page.is_by_activity:
+        return page.cut(tx.fetch_page("list_sessions_by_activity", Session, **values))
+    return page.cut(tx.fetch_page("list_sessions", Session, **values))
+
+
+def count(tx: Transaction, **filters: Any) -> int:
+    """Return the number of sessions that match the filters of `page`."""
+    return tx.fetch_one("count_sessions", int, **filters) or 0
 
 
 def skip(tx: Transaction, offset: int) -> int | None:
@@ -173,20 +230,36 @@ def _find(tx: Transaction, session_id: str) -> Session | None:
     return tx.fetch_one("get_session", Session, session_id=session_id)
 
 
+def _changed_end(tx: Transaction, session: Session, change: SessionChange) -> Instant | None:
+    if isinstance(change.ended_at, UnsetType):
+        return session.ended_at
+    return _past(tx, change.ended_at, "ended_at")
+
+
+def _past(tx: Transaction, moment: datetime | None, field: str) -> Instant | None:
+    return None if moment is None else check_past(moment, field, tx.now)
+
+
+def _has_fields(change: SessionChange) -> bool:
+    return any(each is not UNSET for each in (change.title, change.metadata, change.ended_at))
+
+
 def _set(tx: Transaction, session: Session, *, owner: User | None = None, **fields: Any) -> Session:
     current = {
         "user_id": owner.user_id if owner else session.user_id,
         "user_uuid": owner.uuid if owner else None,
         "user_number": owner.number if owner else None,
+        "title": session.title,
         "metadata": session.metadata,
         "ended_at": session.ended_at,
-    }
+    } | fields
     updated = tx.fetch_one(
         "set_session",
         Session,
         session_id=session.session_id,
+        title_words=words_of_title(current["title"]),
         now_at=tx.now,
-        **(current | fields),
+        **current,
     )
     return _visible(tx, updated)
 

@@ -18,7 +18,8 @@ from userkeep.domain.user import (
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, encode_metadata
 from userkeep.domain.values.paging import PageRequest, Rows
-from userkeep.services import changes, tombstones
+from userkeep.domain.values.past import check_past
+from userkeep.services import changes, tombstones, user_words
 
 
 def add(tx: Transaction, new: NewUser) -> User:
@@ -65,7 +66,7 @@ def update(
     has_fields = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
     return _set(
         tx,
-        user_id,
+        user,
         email=user.email if change.email is UNSET else change.email,
         first_name=user.first_name if change.first_name is UNSET else change.first_name,
         last_name=user.last_name if change.last_name is UNSET else change.last_name,
@@ -102,7 +103,7 @@ def put(
     changes.check_revision(user.revision, if_revision)
     return _set(
         tx,
-        user_id,
+        user,
         email=fields.email,
         first_name=fields.first_name,
         last_name=fields.last_name,
@@ -119,18 +120,31 @@ def new_user(user_id: str, fields: UserFields) -> NewUser:
         first_name=fields.first_name,
         last_name=fields.last_name,
         metadata=fields.metadata,
+        created_at=fields.created_at,
     )
 
 
-def page(tx: Transaction, page: PageRequest, **filters: Any) -> Rows[User]:
-    """Return a page of users, in the order of their creation.
+def page(
+    tx: Transaction, page: PageRequest, beginnings: tuple[str, ...] = (), **filters: Any
+) -> Rows[User]:
+    """Return a page of users, in the order of their numbers.
 
     Args:
         page: which rows.
+        beginnings: each of them begins a word of the user.
         filters: `email_folded`, `created_after_at`, `created_before_at`, `filter`; None for no
             filter.
     """
+    if beginnings:
+        return user_words.page(tx, page, beginnings, filters)
     return page.cut(tx.fetch_page("list_users", User, **page.values, **filters))
+
+
+def count(tx: Transaction, beginnings: tuple[str, ...] = (), **filters: Any) -> int:
+    """Return the number of users that match the filters of `page`."""
+    if beginnings:
+        return user_words.count(tx, beginnings, filters)
+    return tx.fetch_one("count_users", int, **filters) or 0
 
 
 def skip(tx: Transaction, offset: int) -> int | None:
@@ -178,7 +192,7 @@ def _add(tx: Transaction, new: NewUser) -> User | None:
 
 
 def _insert(tx: Transaction, new: NewUser) -> User | None:
-    return tx.fetch_one(
+    user = tx.fetch_one(
         "add_user",
         User,
         user_id=new.user_id,
@@ -188,20 +202,28 @@ def _insert(tx: Transaction, new: NewUser) -> User | None:
         first_name=new.first_name,
         last_name=new.last_name,
         metadata=encode_metadata(new.metadata),
+        created_at=tx.now
+        if new.created_at is None
+        else check_past(new.created_at, "created_at", tx.now),
         now_at=tx.now,
     )
+    if user is not None:
+        user_words.add(tx, user)
+    return user
 
 
-def _set(tx: Transaction, user_id: str, **fields: Any) -> User:
+def _set(tx: Transaction, before: User, **fields: Any) -> User:
     user = tx.fetch_one(
         "set_user",
         User,
-        user_id=user_id,
+        user_id=before.user_id,
         email_folded=fold_email(fields["email"]),
         now_at=tx.now,
         **fields,
     )
-    return _visible(user)
+    user = _visible(user)
+    user_words.change(tx, before, user)
+    return user
 
 
 def _visible(user: User | None) -> User:

@@ -158,6 +158,20 @@ TABLES: tuple[Table, ...] = (
         is_copied=True,
     ),
     Table(
+        "user_words",
+        (
+            *_incidental("project_id"),
+            PersonalColumn("user_id", Kind.ID, "the user", Subject.USER),
+            *_incidental("user_number"),
+            PersonalColumn("beginning", Kind.TEXT, "the first characters of the word"),
+            PersonalColumn("word", Kind.TEXT, "a word of the user's id, address or names"),
+        ),
+        key=("project_id", "user_number", "word", "user_id"),
+        owner="the user with this user_id, whose number is user_number",
+        deletion="with the user's row, at the end of the user's erasure",
+        is_copied=True,
+    ),
+    Table(
         "sessions",
         (
             *_incidental("number", "project_id"),
@@ -166,9 +180,11 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn("user_id", Kind.ID, "the owner", Subject.USER, "user_uuid"),
             PersonalColumn("user_uuid", Kind.UUID, "the owner"),
             *_incidental("user_number"),
+            PersonalColumn("title", Kind.TEXT, "the title, often made of the messages"),
+            PersonalColumn("title_words", Kind.TEXT, "the words of the title, for searches"),
             PersonalColumn("metadata", Kind.JSON, "what the app stores about the session"),
             *_incidental("state", "revision", "message_count", "last_seq", "total_length"),
-            *_incidental("ended_at", "created_at", "updated_at"),
+            *_incidental("ended_at", "active_at", "created_at", "updated_at"),
             PersonalColumn("erasure_uuid", Kind.UUID, "the erasure that deletes the session"),
         ),
         key=("project_id", "session_id"),

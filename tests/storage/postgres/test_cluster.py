@@ -30,6 +30,7 @@ SHARD_KEYS = {
     "pending_purges": "uuid",
     "verifications": "uuid",
     "tombstones": "id_hash",
+    "user_words": "user_id",
     "idempotency": "key",
 }
 EVERYWHERE = {"instance", "projects", "schema_migrations"}

@@ -28,12 +28,17 @@ MANY: tuple[LiteralString, ...] = (
     FROM generate_series(1, 50000) AS n
     """,
     """
+    INSERT INTO user_words (project_id, user_id, user_number, beginning, word)
+    SELECT 1, user_id, number, left(word, 2), word
+    FROM users, unnest(ARRAY['user', substr(user_id, 6), md5(user_id)]) AS word
+    """,
+    """
     INSERT INTO sessions (
         project_id, session_id, uuid, user_id, user_uuid, user_number, state, revision,
-        message_count, last_seq, total_length, created_at, updated_at
+        message_count, last_seq, total_length, active_at, created_at, updated_at
     )
     SELECT 1, 'session ' || n, gen_random_uuid(), 'user ' || n, gen_random_uuid(), n, 'active', 1,
-        2, 2, 80, now(), now()
+        2, 2, 80, now() - n * interval '1 s', now(), now()
     FROM generate_series(1, 50000) AS n
     """,
     """
@@ -72,6 +77,7 @@ MANY: tuple[LiteralString, ...] = (
 )
 TABLES = (
     "users",
+    "user_words",
     "sessions",
     "messages",
     "idempotency",
@@ -83,6 +89,9 @@ TABLES = (
 READ_WHOLE_TABLES = {
     "newest_messages",  # of all users: off the loop, with a time limit
     "corpus_stats",  # of all users: the size of the corpus
+    "count_users",  # off the loop, with a time limit
+    "count_sessions",  # the same
+    "users_to_index",  # once, after an upgrade
     "sessions_to_index",  # once, in the background, when an index is rebuilt
     "assign_edits_to_purge",  # by each purge: it covers all of them
     "delete_purged_edits",  # at its end
@@ -131,6 +140,24 @@ def test_no_query_scans_a_whole_large_table(many: psycopg.Connection, name: str)
 def test_queries_that_scan_whole_tables_are_listed(many: psycopg.Connection, name: str) -> None:
     plans = [plan(many, name, given) for given in variants(name, QUERIES[name])]
     assert any("Seq Scan on" in steps for steps in plans)
+
+
+@pytest.mark.parametrize(
+    ("given", "index"), [((), "sessions_active"), (("user_id",), "sessions_of_user_active")]
+)
+@pytest.mark.parametrize("page", [(), ("after",), ("before", "descending")], ids="-".join)
+@pytest.mark.parametrize("span", [(), ("active_after_at", "active_before_at")], ids="-".join)
+def test_sessions_by_activity_are_read_in_the_order_of_an_index(
+    many: psycopg.Connection,
+    given: tuple[str, ...],
+    index: str,
+    page: tuple[str, ...],
+    span: tuple[str, ...],
+) -> None:
+    steps = plan(many, "list_sessions_by_activity", (*given, *page, *span))
+    assert "Sort" not in steps, steps
+    backward = " Backward" if "descending" in page else ""
+    assert f"Index Scan{backward} using {index} on" in steps, steps
 
 
 def test_long_pages_of_messages_are_cut_by_the_server_in_the_order_of_the_index(

@@ -32,6 +32,7 @@ def sessions() -> None:
 @sessions.command()
 @click.argument("session_id", required=False)
 @click.option("--user-id", metavar="USER_ID", help="The user who owns the session.")
+@click.option("--title", metavar="TITLE", help="What a list of sessions shows.")
 @metadata_option
 @json_option
 @with_client("create")
@@ -40,7 +41,7 @@ def add(client: Userkeep, *, as_json: bool, **fields: Any) -> None:
 
     \b
     userkeep sessions add --user-id jane
-    userkeep sessions add chat-1 --user-id jane --metadata '{"topic": "shoes"}'
+    userkeep sessions add chat-1 --user-id jane --title 'New shoes'
     """
     print_session(client.session.add(**fields), as_json=as_json)
 
@@ -94,6 +95,19 @@ def end(client: Userkeep, *, session_id: str, as_json: bool) -> None:
     userkeep sessions end chat-1
     """
     print_session(client.session.end(session_id), as_json=as_json)
+
+
+@sessions.command()
+@click.argument("session_id")
+@json_option
+@with_client("write")
+def reopen(client: Userkeep, *, session_id: str, as_json: bool) -> None:
+    """Undo the end of a session; messages can be appended to it again.
+
+    \b
+    userkeep sessions reopen chat-1
+    """
+    print_session(client.session.reopen(session_id), as_json=as_json)
 
 
 @sessions.command()

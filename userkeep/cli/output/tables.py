@@ -102,9 +102,11 @@ def print_session(session: Session, *, as_json: bool) -> None:
         [
             ("session_id", session.session_id),
             ("user_id", session.user_id or "none"),
+            ("title", session.title),
             ("messages", f"{session.message_count:,}"),
             ("metadata", _json(session.metadata)),
             ("created", format_time(session.created_at)),
+            ("active", format_time(session.active_at)),
             ("updated", format_time(session.updated_at)),
             ("ended", format_time(session.ended_at) or "no"),
             ("revision", str(session.revision)),

@@ -165,6 +165,20 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(part for part in parts if not _is_accent(part)))
 
 
+def is_unspaced(word: str) -> bool:
+    """Return whether a word is of a script that does not separate words by spaces."""
+    return _IS_UNSPACED.match(word) is not None
+
+
+def folded_words(text: str) -> list[str]:
+    """Return the words of a text without case and accents, but with their endings.
+
+    A word has up to MAX_TERM_LENGTH characters; what follows is another word. A text of a script
+    without spaces is one word.
+    """
+    return _pieces(fold(text))
+
+
 def _pieces(text: str) -> list[str]:
     pieces: list[str] = _piece_pattern(text).findall(text)
     return pieces

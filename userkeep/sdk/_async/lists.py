@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
+from msgspec import UNSET
+
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import Page
@@ -20,7 +22,7 @@ async def read_page(
 ) -> Page[Any]:
     """Return one page of a list."""
     page = await transport.send(make_call(name, ids, query=query))
-    return Page(page.items, page.next)
+    return Page(page.items, page.next, None if page.count is UNSET else page.count)
 
 
 class AsyncPages(AsyncIterator[Page[T]]):

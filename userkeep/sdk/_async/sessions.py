@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
-from userkeep.domain.values.paging import Order
+from userkeep.domain.values.paging import SessionOrder
 from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
@@ -41,7 +41,10 @@ class AsyncSessionClient:
         *,
         session_id: str | None = None,
         user_id: str | None = None,
+        title: str | None = None,
         metadata: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
+        ended_at: datetime | None = None,
         idempotency_key: str | None = None,
     ) -> Session: ...
 
@@ -59,7 +62,10 @@ class AsyncSessionClient:
             session_id: your id of the session, any text of up to 512 characters. By default the
                 server generates one.
             user_id: the owner. It can also be set later, once.
+            title: what a list of sessions shows, up to 512 characters.
             metadata: a JSON object of up to 64 KiB.
+            created_at, ended_at: for imported history. UTC unless they have a time zone. They
+                cannot be in the future.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
 
@@ -101,7 +107,9 @@ class AsyncSessionClient:
         *,
         session_id: str,
         user_id: str | UnsetType = UNSET,
+        title: str | None | UnsetType = UNSET,
         metadata: dict[str, Any] | None | UnsetType = UNSET,
+        ended_at: datetime | None | UnsetType = UNSET,
         if_revision: int | None = None,
     ) -> Session: ...
 
@@ -113,13 +121,15 @@ class AsyncSessionClient:
         if_revision: int | None = None,
         **fields: Any,
     ) -> Session:
-        """Update a session: set its owner if it has none, merge its metadata (RFC 7396).
+        """Update a session: its title, its owner if it has none, its metadata (RFC 7396).
 
         Args:
             session_id: the session.
             user_id: the owner. It is set if the session has none; another's session is not found.
+            title: up to 512 characters. None removes it.
             metadata: merged into the existing metadata. A value of None removes its key, and None
                 removes all metadata.
+            ended_at: when the session ended, for imported history. None reopens it.
             if_revision: update the session only if this is its `revision`.
 
         Raises:
@@ -160,6 +170,27 @@ class AsyncSessionClient:
         session: Session = await self._transport.send(call)
         return session
 
+    async def reopen(
+        self, session_id: str, *, user_id: str | None = None, idempotency_key: str | None = None
+    ) -> Session:
+        """Undo the end of a session. Without one, it has no effect.
+
+        Args:
+            session_id: the session.
+            user_id: only if the session belongs to this user; another's is not found.
+            idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
+                default the SDK generates one.
+
+        Raises:
+            NotFound: the session does not exist.
+            Gone: the session is being deleted.
+        """
+        ids = {"session_id": session_id}
+        query = {"user_id": user_id}
+        call = make_call("sessions.reopen", ids, query=query, idempotency_key=idempotency_key)
+        session: Session = await self._transport.send(call)
+        return session
+
     async def delete(
         self,
         session_id: str,
@@ -190,24 +221,35 @@ class AsyncSessionClient:
         limit: int = 50,
         cursor: str | int | None = None,
         *,
-        order: Order = "created",
+        order: SessionOrder = "created",
         user_id: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        active_after: datetime | None = None,
+        active_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
+        include: Literal["last_message"] | None = None,
+        count: bool = False,
     ) -> Page[Session]:
         """Return one page of the sessions.
 
         Args:
             limit: the maximum number of items, from 1 to 1,000.
             cursor: the `next` of the previous page. None or 0 is the first page.
-            order: `created` for oldest first, `-created` for newest first.
+            order: `created` for oldest first, `-created` for newest first; `active` and `-active`
+                for the order of `active_at`, the time of the last message.
             user_id: only the sessions of this user; none if the user does not exist.
+            q: each word of it begins a word of the title, without regard to case and accents.
             created_after, created_before: exclusive. UTC unless they have a time zone.
+            active_after, active_before: of the last message, in the same way.
             metadata: values by path, such as `{"topic.name": "shoes"}`.
             filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
+            include: "last_message" gives each session its newest message, cut at 200 characters.
+            count: whether to count all sessions that match, for `page.total`. Counting reads all of
+                them, so request it for the first page only.
 
         Raises:
             BadRequest: the cursor is invalid, or belongs to a list with other filters.
@@ -218,10 +260,15 @@ class AsyncSessionClient:
             "cursor": cursor,
             "order": order,
             "user_id": user_id,
+            "q": q,
             "created_after": created_after,
             "created_before": created_before,
+            "active_after": active_after,
+            "active_before": active_before,
             "metadata": metadata,
             "filter": filter,
+            "include": include,
+            "count": count or None,
         }
         return await read_page(self._transport, "sessions.list", {}, query)
 
@@ -229,43 +276,59 @@ class AsyncSessionClient:
         self,
         chunk_size: int = 100,
         *,
-        order: Order = "created",
+        order: SessionOrder = "created",
         user_id: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        active_after: datetime | None = None,
+        active_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
+        include: Literal["last_message"] | None = None,
     ) -> AsyncIterator[Page[Session]]:
         """Iterate over all sessions, by page. The arguments are those of `list`."""
         query = {
             "limit": chunk_size,
             "order": order,
             "user_id": user_id,
+            "q": q,
             "created_after": created_after,
             "created_before": created_before,
+            "active_after": active_after,
+            "active_before": active_before,
             "metadata": metadata,
             "filter": filter,
+            "include": include,
         }
         return AsyncPages(self._transport, "sessions.list", {}, query)
 
     def list_all(
         self,
         *,
-        order: Order = "created",
+        order: SessionOrder = "created",
         user_id: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        active_after: datetime | None = None,
+        active_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
+        include: Literal["last_message"] | None = None,
     ) -> AsyncIterator[Session]:
         """Iterate over all sessions. The arguments are those of `list`."""
         pages = self.list_chunked(
             _CHUNK_SIZE,
             order=order,
             user_id=user_id,
+            q=q,
             created_after=created_after,
             created_before=created_before,
+            active_after=active_after,
+            active_before=active_before,
             metadata=metadata,
             filter=filter,
+            include=include,
         )
         return AsyncItems(pages)

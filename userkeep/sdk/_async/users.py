@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
-from userkeep.domain.values.paging import Order
+from userkeep.domain.values.paging import Order, SessionOrder
 from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
@@ -40,6 +40,7 @@ class AsyncUserClient:
         first_name: str | None = None,
         last_name: str | None = None,
         metadata: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
         idempotency_key: str | None = None,
     ) -> User: ...
 
@@ -57,6 +58,8 @@ class AsyncUserClient:
             user_id: your id of the user, any text of up to 512 characters.
             email, first_name, last_name: up to 512 characters each.
             metadata: a JSON object of up to 64 KiB.
+            created_at: for an imported user. UTC unless it has a time zone. It cannot be in the
+                future.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
 
@@ -95,6 +98,7 @@ class AsyncUserClient:
         first_name: str | None = None,
         last_name: str | None = None,
         metadata: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
         if_revision: int | None = None,
     ) -> User: ...
 
@@ -111,6 +115,7 @@ class AsyncUserClient:
         Args:
             user_id, email, first_name, last_name, metadata: as in `add`. An absent field becomes
                 None.
+            created_at: of a user that is created. An existing one keeps its own.
             if_revision: replace the user only if this is its `revision`.
 
         Raises:
@@ -201,10 +206,12 @@ class AsyncUserClient:
         *,
         order: Order = "created",
         email: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
+        count: bool = False,
     ) -> Page[User]:
         """Return one page of the users.
 
@@ -213,10 +220,14 @@ class AsyncUserClient:
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
             email: only users with this address, case-insensitive.
+            q: each word of it begins a word of the user_id, the address or the names, without
+                regard to case and accents.
             created_after, created_before: exclusive. UTC unless they have a time zone.
             metadata: values by path, such as `{"address.city": "Paris"}`.
             filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
+            count: whether to count all users that match, for `page.total`. Counting reads all of
+                them, so request it for the first page only.
 
         Raises:
             BadRequest: the cursor is invalid, or belongs to a list with other filters.
@@ -227,10 +238,12 @@ class AsyncUserClient:
             "cursor": cursor,
             "order": order,
             "email": email,
+            "q": q,
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
             "filter": filter,
+            "count": count or None,
         }
         return await read_page(self._transport, "users.list", {}, query)
 
@@ -240,6 +253,7 @@ class AsyncUserClient:
         *,
         order: Order = "created",
         email: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
@@ -253,6 +267,7 @@ class AsyncUserClient:
             "limit": chunk_size,
             "order": order,
             "email": email,
+            "q": q,
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
@@ -265,6 +280,7 @@ class AsyncUserClient:
         *,
         order: Order = "created",
         email: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
@@ -275,6 +291,7 @@ class AsyncUserClient:
             _CHUNK_SIZE,
             order=order,
             email=email,
+            q=q,
             created_after=created_after,
             created_before=created_before,
             metadata=metadata,
@@ -288,8 +305,13 @@ class AsyncUserClient:
         limit: int = 50,
         cursor: str | int | None = None,
         *,
-        order: Order = "created",
+        order: SessionOrder = "created",
+        active_after: datetime | None = None,
+        active_before: datetime | None = None,
+        q: str | None = None,
         filter: dict[str, Any] | None = None,
+        include: Literal["last_message"] | None = None,
+        count: bool = False,
     ) -> Page[Session]:
         """Return one page of the sessions of a user.
 
@@ -297,10 +319,21 @@ class AsyncUserClient:
 
         Args:
             user_id: the user.
-            limit, cursor, order, filter: as in `list`.
+            limit, cursor, filter: as in `list`.
+            order, active_after, active_before, q, include, count: as in `client.session.list`.
 
         Raises:
             NotFound: the user does not exist.
         """
-        query = {"limit": limit, "cursor": cursor, "order": order, "filter": filter}
+        query = {
+            "limit": limit,
+            "cursor": cursor,
+            "order": order,
+            "active_after": active_after,
+            "active_before": active_before,
+            "q": q,
+            "filter": filter,
+            "include": include,
+            "count": count or None,
+        }
         return await read_page(self._transport, "users.sessions", {"user_id": user_id}, query)

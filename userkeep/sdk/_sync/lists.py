@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from msgspec import UNSET
+
 from userkeep.sdk._sync.transport import Transport
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import Page
@@ -21,7 +23,7 @@ def read_page(
 ) -> Page[Any]:
     """Return one page of a list."""
     page = transport.send(make_call(name, ids, query=query))
-    return Page(page.items, page.next)
+    return Page(page.items, page.next, None if page.count is UNSET else page.count)
 
 
 class Pages(Iterator[Page[T]]):

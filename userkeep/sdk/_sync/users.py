@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
-from userkeep.domain.values.paging import Order
+from userkeep.domain.values.paging import Order, SessionOrder
 from userkeep.sdk._sync.lists import Items, Pages, read_page
 from userkeep.sdk._sync.transport import Transport
 from userkeep.sdk.calls import make_call
@@ -41,6 +41,7 @@ class UserClient:
         first_name: str | None = None,
         last_name: str | None = None,
         metadata: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
         idempotency_key: str | None = None,
     ) -> User: ...
 
@@ -58,6 +59,8 @@ class UserClient:
             user_id: your id of the user, any text of up to 512 characters.
             email, first_name, last_name: up to 512 characters each.
             metadata: a JSON object of up to 64 KiB.
+            created_at: for an imported user. UTC unless it has a time zone. It cannot be in the
+                future.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
 
@@ -96,6 +99,7 @@ class UserClient:
         first_name: str | None = None,
         last_name: str | None = None,
         metadata: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
         if_revision: int | None = None,
     ) -> User: ...
 
@@ -112,6 +116,7 @@ class UserClient:
         Args:
             user_id, email, first_name, last_name, metadata: as in `add`. An absent field becomes
                 None.
+            created_at: of a user that is created. An existing one keeps its own.
             if_revision: replace the user only if this is its `revision`.
 
         Raises:
@@ -202,10 +207,12 @@ class UserClient:
         *,
         order: Order = "created",
         email: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
+        count: bool = False,
     ) -> Page[User]:
         """Return one page of the users.
 
@@ -214,10 +221,14 @@ class UserClient:
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
             email: only users with this address, case-insensitive.
+            q: each word of it begins a word of the user_id, the address or the names, without
+                regard to case and accents.
             created_after, created_before: exclusive. UTC unless they have a time zone.
             metadata: values by path, such as `{"address.city": "Paris"}`.
             filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
+            count: whether to count all users that match, for `page.total`. Counting reads all of
+                them, so request it for the first page only.
 
         Raises:
             BadRequest: the cursor is invalid, or belongs to a list with other filters.
@@ -228,10 +239,12 @@ class UserClient:
             "cursor": cursor,
             "order": order,
             "email": email,
+            "q": q,
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
             "filter": filter,
+            "count": count or None,
         }
         return read_page(self._transport, "users.list", {}, query)
 
@@ -241,6 +254,7 @@ class UserClient:
         *,
         order: Order = "created",
         email: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
@@ -254,6 +268,7 @@ class UserClient:
             "limit": chunk_size,
             "order": order,
             "email": email,
+            "q": q,
             "created_after": created_after,
             "created_before": created_before,
             "metadata": metadata,
@@ -266,6 +281,7 @@ class UserClient:
         *,
         order: Order = "created",
         email: str | None = None,
+        q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         metadata: dict[str, Any] | None = None,
@@ -276,6 +292,7 @@ class UserClient:
             _CHUNK_SIZE,
             order=order,
             email=email,
+            q=q,
             created_after=created_after,
             created_before=created_before,
             metadata=metadata,
@@ -289,8 +306,13 @@ class UserClient:
         limit: int = 50,
         cursor: str | int | None = None,
         *,
-        order: Order = "created",
+        order: SessionOrder = "created",
+        active_after: datetime | None = None,
+        active_before: datetime | None = None,
+        q: str | None = None,
         filter: dict[str, Any] | None = None,
+        include: Literal["last_message"] | None = None,
+        count: bool = False,
     ) -> Page[Session]:
         """Return one page of the sessions of a user.
 
@@ -298,10 +320,21 @@ class UserClient:
 
         Args:
             user_id: the user.
-            limit, cursor, order, filter: as in `list`.
+            limit, cursor, filter: as in `list`.
+            order, active_after, active_before, q, include, count: as in `client.session.list`.
 
         Raises:
             NotFound: the user does not exist.
         """
-        query = {"limit": limit, "cursor": cursor, "order": order, "filter": filter}
+        query = {
+            "limit": limit,
+            "cursor": cursor,
+            "order": order,
+            "active_after": active_after,
+            "active_before": active_before,
+            "q": q,
+            "filter": filter,
+            "include": include,
+            "count": count or None,
+        }
         return read_page(self._transport, "users.sessions", {"user_id": user_id}, query)

@@ -22,5 +22,5 @@ WHERE CAST(instance.value AS bigint) < CAST(excluded.value AS bigint)
     OR CAST(instance.value AS bigint) > CAST(:latest AS bigint);
 
 -- fragment: table_names
-'projects', 'users', 'sessions', 'messages', 'erasures', 'verifications', 'pending_purges',
-'tombstones', 'idempotency', 'instance', 'schema_migrations'
+'projects', 'users', 'user_words', 'sessions', 'messages', 'erasures', 'verifications',
+'pending_purges', 'tombstones', 'idempotency', 'instance', 'schema_migrations'

@@ -101,6 +101,40 @@ WHERE sessions.project_id = :project_id AND sessions.user_id = :user_id
 ORDER BY newest.created_at DESC, newest.session_id, newest.seq DESC
 LIMIT :limit;
 
+-- fragment: words_of_user
+(
+    SELECT value AS word FROM jsonb_array_elements_text(CAST(:user_words AS jsonb)) AS each (value)
+) AS given
+
+-- fragment: wanted_numbers
+(
+    SELECT number - 1 AS ordinal, CAST(value AS bigint) AS wanted
+    FROM jsonb_array_elements_text(CAST(:numbers AS jsonb)) WITH ORDINALITY AS given (value, number)
+)
+
+-- fragment: has_title_words
+title_words IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM jsonb_array_elements_text(CAST(:title_words AS jsonb)) AS wanted (value)
+    WHERE strpos(title_words, wanted.value) = 0
+)
+
+-- fragment: active_at_of_row
+active_at
+
+-- fragment: last_message
+-- JSON, of api.sessions.LastMessage. The content is cut.
+(
+    SELECT CAST(json_build_array(
+        seq, id, role, name, left(content, 200),
+        CAST(extract(epoch FROM created_at) * 1000000 AS bigint)
+    ) AS text)
+    FROM messages
+    WHERE messages.project_id = sessions.project_id
+        AND messages.session_id = sessions.session_id
+    ORDER BY seq DESC
+    LIMIT 1
+)
+
 -- fragment: in_order_of_positions
 ORDER BY position.ordinal
 

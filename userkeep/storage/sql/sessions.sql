@@ -1,8 +1,8 @@
 -- Sessions. The columns of every query that returns sessions are those of domain.session.Session.
 
 -- fragment: session_columns
-number, session_id, uuid, user_id, metadata, state, revision, message_count, last_seq,
-ended_at, created_at, updated_at
+number, session_id, uuid, user_id, title, metadata, state, revision, message_count, last_seq,
+ended_at, active_at, created_at, updated_at
 
 -- fragment: search_scope
 -- Messages of a user, or of a session without a user, are adjacent in the full-text index.
@@ -11,11 +11,13 @@ coalesce(user_number, -number)
 -- name: add_session
 -- Returns no row if the id is taken.
 INSERT INTO sessions (
-    project_id, session_id, uuid, user_id, user_uuid, user_number, metadata, state, revision,
-    message_count, last_seq, total_length, created_at, updated_at
+    project_id, session_id, uuid, user_id, user_uuid, user_number, title, title_words, metadata,
+    state, revision, message_count, last_seq, total_length, ended_at, active_at, created_at,
+    updated_at
 ) VALUES (
-    :project_id, :session_id, :uuid, :user_id, :user_uuid, :user_number, :metadata, 'active', 1,
-    :message_count, :message_count, :total_length, :now_at, :now_at
+    :project_id, :session_id, :uuid, :user_id, :user_uuid, :user_number, :title, :title_words,
+    :metadata, 'active', 1, :message_count, :message_count, :total_length, :ended_at, :active_at,
+    :created_at, :now_at
 )
 ON CONFLICT (project_id, session_id) DO NOTHING
 RETURNING {session_columns};
@@ -38,17 +40,22 @@ WHERE project_id = :project_id AND session_id = :session_id
 -- Call lock_session first in the same transaction.
 UPDATE sessions
 SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid),
-    user_number = coalesce(:user_number, user_number), metadata = :metadata,
-    ended_at = :ended_at, revision = :revision, updated_at = :now_at
+    user_number = coalesce(:user_number, user_number), title = :title,
+    title_words = :title_words, metadata = :metadata, ended_at = :ended_at,
+    revision = :revision, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id
 RETURNING {session_columns};
 
 -- name: reserve_seqs
 -- The fence of every append, and its first statement on the session. It locks the row, so that
 -- there are no gaps in seq, and returns nothing if the session has ended or is being deleted.
+-- :active_at is the latest created_at of the messages, if there are any.
 UPDATE sessions
 SET last_seq = last_seq + :count, message_count = message_count + :count,
     total_length = total_length + :length, updated_at = :now_at
+    /*? active_at: , active_at = CASE
+        WHEN message_count = 0 OR active_at < :active_at THEN :active_at ELSE active_at
+    END */
 WHERE project_id = :project_id AND session_id = :session_id
     AND state <> 'deleting' AND ended_at IS NULL
     /*? scope_user_id: AND user_id = :scope_user_id */
@@ -61,7 +68,7 @@ SET user_id = :user_id, user_uuid = :user_uuid, user_number = :user_number,
 WHERE project_id = :project_id AND session_id = :session_id AND user_id IS NULL;
 
 -- name: list_sessions
-SELECT {session_columns}
+SELECT {session_columns} /*? last_message: , {last_message} */
 FROM sessions
 WHERE project_id = :project_id AND state = 'active'
     /*? after: AND number > :after */
@@ -70,9 +77,43 @@ WHERE project_id = :project_id AND state = 'active'
     /*? scope_user_id: AND user_id = :scope_user_id */
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
+    /*? active_after_at: AND {active_at_of_row} > :active_after_at */
+    /*? active_before_at: AND {active_at_of_row} < :active_before_at */
+    /*? title_words: AND {has_title_words} */
     /*? filter: AND {filter} */
 ORDER BY number /*? descending: DESC */
 LIMIT :limit;
+
+-- name: list_sessions_by_activity
+-- Sessions of the same time are in the order of their numbers. A page starts after a time and a
+-- number.
+SELECT {session_columns} /*? last_message: , {last_message} */
+FROM sessions
+WHERE project_id = :project_id AND state = 'active'
+    /*? after: AND (active_at, number) > (:position_at, :after) */
+    /*? before: AND (active_at, number) < (:position_at, :before) */
+    /*? user_id: AND user_id = :user_id */
+    /*? scope_user_id: AND user_id = :scope_user_id */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? active_after_at: AND active_at > :active_after_at */
+    /*? active_before_at: AND active_at < :active_before_at */
+    /*? title_words: AND {has_title_words} */
+    /*? filter: AND {filter} */
+ORDER BY active_at /*? descending: DESC */, number /*? descending: DESC */
+LIMIT :limit;
+
+-- name: count_sessions
+SELECT count(*) FROM sessions
+WHERE project_id = :project_id AND state = 'active'
+    /*? user_id: AND user_id = :user_id */
+    /*? scope_user_id: AND user_id = :scope_user_id */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? active_after_at: AND active_at > :active_after_at */
+    /*? active_before_at: AND active_at < :active_before_at */
+    /*? title_words: AND {has_title_words} */
+    /*? filter: AND {filter} */;
 
 -- name: skip_sessions
 -- The number of the session that follows the first :skipped ones.

@@ -128,6 +128,33 @@ WHERE project_id = :project_id AND seq > 0
 ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
 
+-- fragment: words_of_user
+(SELECT value AS word FROM json_each(:user_words)) AS given
+
+-- fragment: wanted_numbers
+(SELECT key AS ordinal, value AS wanted FROM json_each(:numbers))
+
+-- fragment: has_title_words
+title_words IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM json_each(:title_words) AS wanted
+    WHERE instr(title_words, wanted.value) = 0
+)
+
+-- fragment: active_at_of_row
+-- The plus keeps SQLite from the index of activity, whose order is another than that of the list.
++active_at
+
+-- fragment: last_message
+-- JSON, of api.sessions.LastMessage. The content is cut.
+(
+    SELECT json_array(seq, id, role, name, substr(content, 1, 200), created_at)
+    FROM messages
+    WHERE messages.project_id = sessions.project_id
+        AND messages.session_id = sessions.session_id
+    ORDER BY seq DESC
+    LIMIT 1
+)
+
 -- fragment: in_order_of_positions
 -- The joins keep this order. To sort, SQLite would read all the messages first.
 

@@ -11,7 +11,7 @@ INSERT INTO users (
     state, revision, created_at, updated_at
 ) VALUES (
     :project_id, :user_id, :uuid, :email, :email_folded, :first_name, :last_name, :metadata,
-    'active', 1, :now_at, :now_at
+    'active', 1, :created_at, :now_at
 )
 ON CONFLICT (project_id, user_id) DO NOTHING
 RETURNING {user_columns};
@@ -73,3 +73,110 @@ SELECT erasure_uuid FROM users WHERE project_id = :project_id AND user_id = :use
 -- name: delete_user
 DELETE FROM users
 WHERE project_id = :project_id AND user_id = :user_id AND uuid = :uuid AND state <> 'active';
+
+-- Words of users; see domain.search.beginnings. A word begins with another one if it is not before
+-- that one, and before its end: that one with the greatest character behind it.
+
+-- name: add_user_words
+INSERT INTO user_words (project_id, user_id, user_number, beginning, word)
+SELECT CAST(:project_id AS smallint), CAST(:user_id AS text), CAST(:user_number AS bigint),
+    substr(word, 1, 2), word
+FROM {words_of_user};
+
+-- name: delete_user_words
+DELETE FROM user_words
+WHERE project_id = :project_id AND user_id = :user_id AND user_number = :user_number;
+
+-- name: count_words
+-- How many words begin like this, up to a limit.
+SELECT count(*) FROM (
+    SELECT 1 FROM user_words
+    WHERE project_id = :project_id AND word >= :word AND word < :word_end
+    LIMIT :limit
+) AS counted;
+
+-- name: users_with_rare_word
+-- The numbers of users, in no order.
+SELECT user_number FROM user_words
+WHERE project_id = :project_id AND word >= :word AND word < :word_end
+    /*? after: AND user_number > :after */
+    /*? before: AND user_number < :before */;
+
+-- name: users_with_common_word
+-- The numbers of users, in order. The words are compared as expressions, so that only the index of
+-- beginnings can be used, which has this order.
+SELECT DISTINCT user_number FROM user_words
+WHERE project_id = :project_id AND beginning = :beginning
+    AND word || '' >= :word AND word || '' < :word_end
+    /*? after: AND user_number > :after */
+    /*? before: AND user_number < :before */
+ORDER BY user_number /*? descending: DESC */
+LIMIT :limit;
+
+-- name: users_with_letter
+-- The same for words of one letter: the users are read in their order. A subquery for each, because
+-- PostgreSQL turns EXISTS into a join, for which it would read and sort all words of the letter.
+SELECT number FROM users
+WHERE project_id = :project_id AND state = 'active'
+    /*? after: AND number > :after */
+    /*? before: AND number < :before */
+    AND (
+        SELECT 1 FROM user_words
+        WHERE project_id = :project_id AND user_number = users.number
+            AND word >= :word AND word < :word_end
+        LIMIT 1
+    ) = 1
+ORDER BY number /*? descending: DESC */
+LIMIT :limit;
+
+-- name: users_with_word_between
+-- The numbers of users from :first to :last, in no order.
+SELECT user_number FROM user_words
+WHERE project_id = :project_id AND beginning = :beginning
+    AND word || '' >= :word AND word || '' < :word_end
+    AND user_number >= :first AND user_number <= :last
+LIMIT :limit;
+
+-- name: users_with_word_among
+-- Those of :numbers, in no order.
+SELECT position.wanted FROM {wanted_numbers} AS position
+WHERE (
+    SELECT 1 FROM user_words
+    WHERE project_id = :project_id AND user_number = position.wanted
+        AND word >= :word AND word < :word_end
+    LIMIT 1
+) = 1;
+
+-- name: users_by_number
+-- In the order of :numbers.
+SELECT {user_columns}
+FROM {wanted_numbers} AS position
+{joined_in_order} users ON users.number = position.wanted
+WHERE project_id = :project_id AND state = 'active'
+    /*? email_folded: AND email_folded = :email_folded */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? filter: AND {filter} */
+{in_order_of_positions};
+
+-- name: count_users
+SELECT count(*) FROM users
+WHERE project_id = :project_id AND state = 'active'
+    /*? email_folded: AND email_folded = :email_folded */
+    /*? created_after_at: AND created_at > :created_after_at */
+    /*? created_before_at: AND created_at < :created_before_at */
+    /*? filter: AND {filter} */;
+
+-- name: users_to_index
+SELECT number, project_id, user_id, email, first_name, last_name
+FROM users
+WHERE number > :after
+ORDER BY number
+LIMIT :limit;
+
+-- name: get_user_words_version
+SELECT value FROM instance WHERE name = 'user_words';
+
+-- name: set_user_words_version
+INSERT INTO instance (name, value) VALUES ('user_words', :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;

@@ -1,0 +1,121 @@
+"""Users by the beginnings of their words: rare and common ones, and users of earlier versions."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from random import Random
+
+import apsw
+import psycopg
+import pytest
+
+from tests.postgres import postgres_server
+from userkeep import NewMessage, Userkeep
+from userkeep.domain.search.beginnings import parse_beginnings, words_of_user
+from userkeep.services import user_words
+from userkeep.storage.migrations import load_migrations
+from userkeep.storage.queries import DIALECTS
+
+SECRET = "secret of the tests"
+USERS = 80
+QUERIES = [
+    *("a", "b", "an", "ab", "ann", "a b", "an be", "b an", "be ba an", "a b c", "anna bell"),
+    *("gmail", "gmail an", "com a", "xyz", "xyz a", "u 1", "u1", "anna ann"),
+]
+NAMES = ("Ann", "Anna", "Annabel", "Ben", "Bell", "Bao", "Abe", "Cy", "")
+
+INSERT = """
+INSERT INTO users (project_id, user_id, uuid, first_name, state, revision, created_at, updated_at)
+VALUES (1, 'jane', {uuid}, 'Zoë', 'active', 1, {time}, {time});
+INSERT INTO sessions (
+    project_id, session_id, uuid, state, revision, message_count, last_seq, total_length,
+    created_at, updated_at
+) VALUES (1, 'empty', {uuid}, 'active', 1, 0, 0, 0, {time}, {time}),
+    (1, 'full', {uuid}, 'active', 1, 1, 1, 1, {time}, {time});
+INSERT INTO messages (
+    project_id, session_id, seq, word_count, uuid, role, role_type, created_at, content
+) VALUES (1, 'full', 1, 1, {uuid}, '', 'user', {later}, 'Hello');
+"""
+UUID = "'0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10'"
+RECORD = "CREATE TABLE schema_migrations (number {}, name {}, applied_at {})"
+
+
+@pytest.fixture(params=DIALECTS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if request.param == "postgres":
+        return postgres_server().new_database()
+    return f"sqlite:///{tmp_path}/userkeep.db"
+
+
+@pytest.fixture
+def client(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Userkeep]:
+    """A client of a database with many users, of whose words most are common."""
+    monkeypatch.setattr(user_words, "RARE", 5)
+    monkeypatch.setattr(user_words, "_AT_ONCE", 7)
+    random = Random(4)
+    with Userkeep.open(url, secret=SECRET) as client:
+        for number in range(USERS):
+            first, last = random.choices(NAMES, k=2)
+            client.user.add(
+                user_id=f"u{number}",
+                email=f"{first}.{last}@gmail.com",
+                first_name=first,
+                last_name=last,
+            )
+        yield client
+
+
+@pytest.mark.parametrize("limit", [1, 10, 50])
+def test_rare_and_common_words_find_the_same_users_as_comparing_all(
+    client: Userkeep, limit: int
+) -> None:
+    users = list(client.user.list_all())
+    for query in QUERIES:
+        beginnings = parse_beginnings(query)
+        expected = [
+            user.user_id
+            for user in users
+            for words in [words_of_user(user.user_id, user.email, user.first_name, user.last_name)]
+            if all(any(word.startswith(each) for word in words) for each in beginnings)
+        ]
+        for order, in_order in (("created", expected), ("-created", expected[::-1])):
+            pages = client.user.list_chunked(limit, q=query, order=order)  # type: ignore[arg-type]
+            found = [user.user_id for user in chain.from_iterable(pages)]
+            assert found == in_order, (query, order)
+        assert client.user.list(limit=1, q=query, count=True).total == len(expected)
+
+
+def create_first_version(url: str) -> None:
+    """Create a database as the first version had it, with a user and two sessions."""
+    if url.startswith("sqlite"):
+        first = load_migrations("sqlite")[0]
+        with closing(apsw.Connection(url.removeprefix("sqlite:///"))) as file:
+            file.execute(RECORD.format("INTEGER PRIMARY KEY", "TEXT", "INTEGER"))
+            file.execute(first.sql)
+            file.execute("INSERT INTO schema_migrations VALUES (?, ?, 0)", first[:2])
+            file.execute(INSERT.format(uuid=UUID, time=10**15, later=2 * 10**15))
+        return
+    first = load_migrations("postgres")[0]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(RECORD.format("integer PRIMARY KEY", "text", "timestamptz").encode())
+        connection.execute(first.sql.encode())
+        connection.execute("INSERT INTO schema_migrations VALUES (%s, %s, now())", first[:2])
+        times = {"time": "to_timestamp(1000000000)", "later": "to_timestamp(2000000000)"}
+        connection.execute(INSERT.format(uuid=UUID, **times).encode())
+
+
+def test_users_and_sessions_of_the_first_version_have_words_and_activity(url: str) -> None:
+    create_first_version(url)
+    with Userkeep.open(url, secret=SECRET) as client:
+        assert [user.user_id for user in client.user.list(q="zo jan")] == ["jane"]
+        active = {each.session_id: each.active_at.timestamp() for each in client.session.list()}
+        assert active == {"empty": 1_000_000_000, "full": 2_000_000_000}
+        assert [each.session_id for each in client.session.list(order="-active")] == [
+            "full",
+            "empty",
+        ]
+        client.message.add("empty", [NewMessage(role="user", content="Hello")])
+        client.user.delete("jane")
+        assert client.user.list(q="zo") == []

@@ -82,7 +82,14 @@ def test_every_option_narrows_the_hits(run: Run) -> None:
     assert found("--user-id", "jane", "--after", "2020-05-06T00:00:00Z", "--limit", "1") == [
         "chat-2 #1"
     ]
+    assert found("shoes", "--user-id", "jane", "--session-id", "chat-2") == ["chat-2 #1"]
     assert found("shoes", "--user-id", "jane", "--role", "assistant") == ["chat-1 #2"]
+    first, second, *_ = found("shoes", "--user-id", "jane")
+    assert found("shoes", "--user-id", "jane", "--offset", "1", "--limit", "1") == [second]
+    assert set(found("shoes", "--user-id", "jane", "--no-context")) == {"chat-1 #2", "chat-2 #1"}
+    assert found("shoes", "--user-id", "jane", "--min-score", "100") == []
+    assert first == "chat-2 #1"
+    assert found('"blue ones" -boots hik*', "--syntax", "web") == ["chat-2 #1"]
     both = ("--role", "assistant", "--role", "user")
     assert set(found("shoes", "--user-id", "jane", *both)) == {
         "chat-1 #1",
@@ -101,10 +108,17 @@ def test_a_search_without_hits_says_so_and_succeeds(run: Run) -> None:
 def test_a_rejected_search_prints_a_sentence_and_has_an_exit_code(run: Run) -> None:
     assert "no user" in rejected(run("search", "x", "--user-id", "nobody"), 4)
     assert "no session" in rejected(run("search", "x", "--session-id", "none"), 4)
-    both = ("--user-id", "jane", "--session-id", "chat-1")
-    assert "not both" in rejected(run("search", "x", *both), 1)
+    both = ("--user-id", "tom", "--session-id", "chat-1")
+    assert "no session" in rejected(run("search", "x", *both), 4)
+    assert "together" in rejected(run("search", "x", "--offset", "1000"), 1)
     assert "10,000" in rejected(run("search", "x" * 10_001), 1)
-    for words in (("--limit", "0"), ("--role", "human"), ("--after", "yesterday")):
+    for words in (
+        ("--limit", "0"),
+        ("--offset", "-1"),
+        ("--min-score", "-1"),
+        ("--role", "human"),
+        ("--after", "yesterday"),
+    ):
         assert run("search", "x", *words).returncode == 2
 
 

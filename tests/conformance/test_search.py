@@ -120,6 +120,21 @@ FOUND_BY = {
 }
 
 
+FOUND_BY |= {
+    "soft\u00adhyphe\u00adnated": ["softhyphenated", "soft\u00adhyphenated"],
+    "\ufeffmarked at the start": ["marked", "\ufeffmarked"],
+    "glue\u2060words \u202aturned\u202c": ["gluewords", "turned", "\u2066turned\u2069"],
+    "zero\u200bwidth": ["zero", "width", "zero\u200bwidth"],
+    "می\u200cروم": ["می\u200cروم", "میروم", "روم"],
+    "مـــرحبا": ["مرحبا", "مرحـبا"],
+    "葛\U000e0100城市": ["葛城", "葛\U000e0100城"],
+    "Łódź and Tromsø": ["lodz", "TROMSO", "łódź"],
+    "œuvre Ærø Đakovo": ["oeuvre", "aero", "dakovo", "ŒUVRE"],
+    "key 7\ufe0f\u20e3": ["7", "7\ufe0f\u20e3"],
+    "क्\u200dष": ["क्ष"],
+}
+
+
 def test_words_are_found_in_any_form_and_script(way: Way, user: str) -> None:
     add_messages(way, user, *FOUND_BY)
     for content, queries in FOUND_BY.items():
@@ -192,6 +207,14 @@ def test_stop_words_are_searched_for_if_there_are_no_other_words(way: Way, user:
     add_messages(way, user, "To be or not to be", "The shoes", "Nothing")
     assert found(way, "to be or not to be", user_id=user) == ["To be or not to be"]
     assert found(way, "or the shoes", user_id=user) == ["The shoes"]
+
+
+def test_long_words_with_the_same_beginning_are_different(way: Way, user: str) -> None:
+    words = [f"{'x' * 64}{end}" for end in ("", "a", "b", "é")] + ["é" * 300, "é" * 301]
+    add_messages(way, user, *words)
+    for word in words:
+        assert found(way, word, user_id=user) == [word]
+    assert found(way, words[2].upper(), user_id=user) == [words[2]]
 
 
 def test_a_message_with_any_of_the_words_is_found(way: Way, user: str) -> None:
@@ -306,6 +329,78 @@ def test_a_smaller_limit_returns_the_first_hits_of_a_larger_one(way: Way, user: 
         assert search(way, "blue green 5", user_id=user, limit=limit) == everything[:limit]
 
 
+# Pages, context and scores.
+
+
+def test_an_offset_leaves_out_the_first_hits(way: Way, user: str) -> None:
+    texts = [f"{('red', 'blue')[n % 2]} shoes {n}" for n in range(60)]
+    append_text(way, f"{user} 1", *texts, user_id=user)
+    for query in ("red shoes", None):
+        everything = search(way, query, user_id=user, limit=60)
+        assert len(everything) == 60
+        for offset, limit in ((0, 7), (7, 7), (50, 10), (55, 10), (60, 10), (990, 10)):
+            some = search(way, query, user_id=user, offset=offset, limit=limit)
+            assert some == everything[offset : offset + limit]
+
+
+@pytest.mark.parametrize(("offset", "limit"), [(991, 10), (1000, 1), (1, 1000)])
+def test_an_offset_and_a_limit_have_a_common_bound(way: Way, offset: int, limit: int) -> None:
+    body = {"query": "shoes", "offset": offset, "limit": limit}
+    assert error_of(way.request("POST", SEARCH, json=body)) == invalid("offset", "limit")
+
+
+def test_hits_below_the_lowest_score_are_left_out(way: Way, user: str) -> None:
+    append_text(way, f"{user} 1", "Do you have pets?", "Yes", "Two", "Dogs", user_id=user)
+    everything = search(way, "pets", user_id=user)
+    assert len(everything) == 4
+    for number, hit in enumerate(everything, 1):
+        least = hit["score"]
+        assert search(way, "pets", user_id=user, min_score=least) == everything[:number]
+    assert search(way, "pets", user_id=user, min_score=1000) == []
+    assert search(way, user_id=user, min_score=0.1) == []
+    assert len(search(way, user_id=user, min_score=0)) == 4
+
+
+def test_without_context_each_hit_has_a_word(way: Way, user: str) -> None:
+    texts = ["one", "Do you have pets?", "Yes", "A dog", "one"]
+    append_text(way, f"{user} 1", *texts, user_id=user)
+    with_context = search(way, "pets dog", user_id=user, explain=True)
+    assert len(with_context) == 5
+    without = search(way, "pets dog", user_id=user, explain=True, context=False)
+    assert {hit["message"]["content"] for hit in without} == {"Do you have pets?", "A dog"}
+    assert without == [hit for hit in with_context if hit in without]
+    assert len(search(way, user_id=user, context=False)) == 5
+
+
+def test_a_message_without_words_is_no_hit_for_its_neighbours(way: Way, user: str) -> None:
+    contents = ("Do you have pets?", "", " ?! ", "Yes")
+    new = [{"role": "user", "content": content, "data": 1} for content in contents]
+    body = {"messages": new, "user_id": user}
+    assert way.request("POST", MESSAGES, f"{user} 1", json=body).status == 201
+    assert found(way, "pets", user_id=user) == ["Do you have pets?", "Yes"]
+    assert found(way, user_id=user) == ["Yes", " ?! ", "", "Do you have pets?"]
+
+
+def test_each_hit_has_its_session_if_it_is_included(way: Way, user: str) -> None:
+    add_messages(way, user, "red shoes", "blue shoes")
+    open_session(way, f"{user} unowned", title="Shoes")
+    append(way, f"{user} unowned", {"role": "user", "content": "shoes"})
+    for query in ("shoes", None):
+        hits = search(way, query, user_id=user, include=["session"])
+        sessions = {hit["message"]["session_id"]: hit["session"] for hit in hits}
+        assert sessions == {
+            session_id: {"session_id": session_id, "title": None, "user_id": user}
+            for session_id in (f"{user} 1", f"{user} 2")
+        }
+        unowned = {"session_id": f"{user} unowned", "include": ["session"]}
+        [hit] = search(way, query, **unowned)
+        expected = {"session_id": f"{user} unowned", "title": "Shoes", "user_id": None}
+        assert hit["session"] == expected
+        assert {hit["session"] for hit in search(way, query, user_id=user)} == {None}
+        assert {hit["session"] for hit in search(way, query, user_id=user, include=[])} == {None}
+    assert search(way, "bicycle", user_id=user, include=["session"]) == []
+
+
 # Scope.
 
 
@@ -330,11 +425,18 @@ def test_the_newest_messages_of_the_project_can_be_searched(way: Way, fresh: str
     delete(way, USER, fresh)
 
 
-def test_a_user_and_a_session_cannot_be_given_together(way: Way, user: str) -> None:
+@pytest.mark.parametrize("query", ["shoes", None])
+def test_a_session_of_another_user_is_not_found(way: Way, user: str, query: str | None) -> None:
     add_messages(way, user, "shoes")
-    body = {"query": "shoes", "user_id": user, "session_id": f"{user} 1"}
-    rejected = way.request("POST", SEARCH, json=body)
-    assert error_of(rejected) == invalid("user_id", "session_id")
+    add_messages(way, f"{user} other", "shoes")
+    open_session(way, f"{user} unowned")
+    assert found(way, query, user_id=user, session_id=f"{user} 1") == ["shoes"]
+    body = {"query": query, "session_id": f"{user} 1"}
+    for other in (f"{user} other", f"{user} unknown"):
+        rejected = way.request("POST", SEARCH, json={**body, "user_id": other})
+        assert error_of(rejected) == NOT_FOUND
+    body = {"query": query, "session_id": f"{user} unowned", "user_id": user}
+    assert error_of(way.request("POST", SEARCH, json=body)) == NOT_FOUND
 
 
 @pytest.mark.parametrize("query", ["shoes", None])
@@ -547,21 +649,52 @@ def test_messages_of_a_named_participant_rank_higher(way: Way, user: str) -> Non
         assert participants == [hits[0]["message"]["name"], None]
 
 
-def test_with_two_named_participants_neither_ranks_higher(way: Way, user: str) -> None:
-    add_turns(way, user, ("Melanie", "I adopted a dog"), ("Caroline", "I adopted a cat"))
+def test_all_named_participants_rank_higher(way: Way, user: str) -> None:
+    texts = ("I adopted a dog", "I adopted a cat", "I adopted a fish")
+    add_turns(way, user, *zip(("Melanie", "Caroline", "Bob"), texts, strict=True))
     query = "What have Melanie and Caroline adopted?"
     hits = search(way, query, user_id=user, explain=True)
-    assert [hit["explanation"]["participant"] for hit in hits] == [None, None]
-    assert hits[0]["score"] == hits[1]["score"]
+    participants = [hit["explanation"]["participant"] for hit in hits]
+    assert sorted(participants[:2]) == ["Caroline", "Melanie"]
+    assert participants[2:] == [None]
+    assert hits[0]["score"] == hits[1]["score"] == pytest.approx(2 * hits[2]["score"])
 
 
-def test_a_participants_name_is_a_search_word_only_if_it_is_the_only_one(
-    way: Way, user: str
-) -> None:
+def test_a_participants_name_is_a_word_like_any_other(way: Way, user: str) -> None:
     add_turns(way, user, ("Melanie", "A dog"), ("Caroline", "Melanie is nice"))
-    assert found(way, "melanie dog", user_id=user) == ["A dog"]
+    assert set(found(way, "melanie dog", user_id=user)) == {"A dog", "Melanie is nice"}
     assert found(way, "Melanie?", user_id=user) == ["Melanie is nice"]
     assert found(way, "Caroline?", user_id=user) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "content"),
+    [
+        ("Bill", "my electricity bill", "The bill for electricity came"),
+        ("refund", "a refund", "When do I get the refund?"),
+        ("Customer Support", "support", "The support was helpful"),
+    ],
+)
+def test_a_participants_name_hides_no_message(
+    way: Way, user: str, name: str, query: str, content: str
+) -> None:
+    add_turns(way, user, (name, "Hello"), ("Jane", content))
+    assert found(way, query, user_id=user) == [content]
+    [hit] = search(way, query, user_id=user, explain=True)
+    assert query.rsplit(maxsplit=1)[-1] in {part["word"] for part in hit["explanation"]["words"]}
+
+
+def test_a_name_of_one_user_changes_no_hit_of_another(way: Way, fresh: str, rare: str) -> None:
+    query = f"{rare} x{rare}"
+    add_messages(way, f"{fresh} one", f"{rare} x{rare}", f"a {rare}", name="Jane")
+    before = search(way, query, explain=True)
+    for number, name in enumerate((rare, query, f"x{rare}")):
+        add_message(way, f"{fresh} other", {"name": name, "content": "", "data": 1}, number)
+    after = search(way, query, explain=True)
+    assert [hit["message"] for hit in after] == [hit["message"] for hit in before]
+    for hits in (before, after):
+        assert [hit["explanation"]["participant"] for hit in hits] == [None, None]
+        assert [len(hit["explanation"]["words"]) for hit in hits] == [2, 1]
 
 
 def test_a_name_that_is_no_participant_is_an_ordinary_word(way: Way, user: str) -> None:
@@ -690,6 +823,9 @@ def test_a_snippet_marks_the_words_of_the_query(way: Way, user: str) -> None:
         "昨日は京都に行きました": ("京都に", ["京都に"]),
         "e\u0301te\u0301 1999": ("été", ["e\u0301te\u0301"]),
         "👨‍👩‍👧 is family": ("family", ["family"]),
+        "my elec\u00adtri\u00adcity\u00ad bill": ("electricity", ["elec\u00adtri\u00adcity"]),
+        "\ufeffنمی\u200cروم a": ("نمیروم", ["نمی\u200cروم"]),
+        "葛\U000e0100城 is a town": ("葛城 town", ["葛\U000e0100城", "town"]),
     }
     add_messages(way, user, *contents)
     for content, (query, words) in contents.items():
@@ -739,6 +875,15 @@ def test_a_snippet_without_the_words_is_the_beginning_of_the_content(way: Way, u
         ({"limit": 1001}, "limit"),
         ({"limit": "5"}, "limit"),
         ({"limit": 1.5}, "limit"),
+        ({"offset": -1}, "offset"),
+        ({"offset": 1001}, "offset"),
+        ({"offset": "5"}, "offset"),
+        ({"min_score": -1}, "min_score"),
+        ({"min_score": "1"}, "min_score"),
+        ({"context": "no"}, "context"),
+        ({"include": ["message"]}, "include[0]"),
+        ({"include": ["session", "session"]}, "include"),
+        ({"include": "session"}, "include"),
         ({"roles": []}, "roles"),
         ({"roles": "user"}, "roles"),
         ({"roles": ["human"]}, "roles[0]"),
@@ -770,7 +915,7 @@ def _search(way: Way, body: dict[str, Any]) -> Any:
     ("content", "expected"),
     [
         (b'{"query": "shoes", "filters": {}}', invalid("filters")),
-        (b'{"query": "shoes", "offset": 10}', invalid("offset")),
+        (b'{"query": "shoes", "cursor": 10}', invalid("cursor")),
         (b"[]", (422, "invalid_field", [])),
         (b"", (400, "bad_request", [])),
         (b"{", (400, "bad_request", [])),

@@ -14,6 +14,7 @@ ANALYZERS = {name: Analyzer(language) for name, language in LANGUAGES.items()}
 # they are folded, and combining characters.
 interesting = st.sampled_from(
     "aZ9_'- \n\0éßİ\u0131ﬁΐςÅ\uff57\U0001d400京都がｶﾞ서한กำာह्िм\u0301\u0308\u200d\ufe0f🍕❤👩"
+    "łøđæœŒ\u00ad\u0640\u200b\u200c\ufeff\u3164\u20e3"
 )
 texts = st.text(st.one_of(interesting, st.characters(exclude_categories=["Cs"])), max_size=80)
 letters = st.text(st.one_of(interesting, st.characters(categories=["L", "Mn", "Nd"])), max_size=80)
@@ -59,6 +60,29 @@ def test_case_and_accents_are_ignored(text: str) -> None:
     for analyzer in (ANALYZERS["none"], ANALYZERS["english"]):
         # There may be one more term: a bigram of characters of different widths.
         assert set(analyzer.tokenize(text)) <= set(analyzer.tokenize(fold(text)))
+
+
+@given(words=st.lists(texts, min_size=1, max_size=5), language=languages)
+def test_invisible_characters_change_no_term(words: list[str], language: str) -> None:
+    analyzer = ANALYZERS[language]
+    text = " ".join(words)
+    for invisible in "\u00ad\u0640\u200d\u2060\u202e\ufeff\U000e0001":
+        plain = text.replace(invisible, "")
+        assert analyzer.tokenize(invisible.join(plain)) == analyzer.tokenize(plain)
+
+
+@pytest.mark.parametrize(
+    "word", ["shoe", "é", "京都", "می\u200cروم", "हिन्दी", "ไทย", "🍕", "x" * 99]
+)
+@pytest.mark.parametrize("between", [" ", "。", "→", "\u200b", " \ufeff"])
+def test_long_texts_have_the_terms_of_their_words(word: str, between: str) -> None:
+    analyzer = ANALYZERS["english"]
+    terms = set(analyzer.tokenize(word))
+    text = f"Ñ{between}{f'{word}{between}' * (60_000 // len(word))}"
+    assert set(analyzer.tokenize(text)) == {"n", *terms}
+    spans = list(analyzer.find_terms(text, terms))
+    assert {term for span in spans for term in span.terms} == terms
+    assert all(text[span.start : span.end] in word for span in spans)
 
 
 @given(parts=st.lists(texts, max_size=12), wanted=texts, language=languages)

@@ -74,6 +74,26 @@ def test_a_query_whose_matches_are_read_in_parts_has_the_same_hits(
     assert "A word of the query is in more than 599 messages." in response.json["detail"]
 
 
+def test_the_texts_that_a_search_reads_are_limited(
+    limited: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = {"query": 'shoes -"number 17"', "syntax": "web", "user_id": "jane", "limit": 599}
+    hits = limited.send("POST", "/v1/search", query).json["items"]
+    assert {each["message"]["seq"] for each in hits} == {*range(1, MESSAGES + 1)} - {18}
+    monkeypatch.setattr(search, "_MAX_TEXTS", MESSAGES - 1)
+    response = limited.send("POST", "/v1/search", query)
+    assert (response.status, response.json["fields"]) == (422, ["query"])
+    assert "the texts of more than 599 messages" in response.json["detail"]
+
+
+def test_the_words_with_a_beginning_count_as_one(limited: InProcessClient) -> None:
+    query = {"query": "num* sho*", "syntax": "web", "user_id": "jane"}
+    response = limited.send("POST", "/v1/search", query)
+    assert "have together more than 1,000 matches" in response.json["detail"]
+    query["query"] = "num*"
+    assert len(limited.send("POST", "/v1/search", query).json["items"]) == 10
+
+
 def test_all_matches_are_weighed_until_there_are_enough_hits(limited: InProcessClient) -> None:
     condition = {"field": "metadata.is_last", "op": "eq", "value": True}
     wanted = {"query": "number", "user_id": "jane", "filter": condition}

@@ -29,6 +29,7 @@ COMPUTES = {
     "domain/values/json_text.py:find_too_deep": "text",
     "domain/search/analyzer.py:tokenize": "text",
     "domain/search/analyzer.py:find_terms": "text",
+    "domain/search/analyzer.py:readings": "text",
     "domain/search/snippets.py:make_snippet": "content",
 }
 """Functions whose time grows with an argument, and its name."""
@@ -126,6 +127,11 @@ REQUESTS = {
         {"metadata": {"where": {"and": [{}] * 20_000}}},
     ),
     "a search": ("POST", "/v1/search", {"user_id": "jane", "query": "needle", "limit": 100}),
+    "a search for phrases and beginnings": (
+        "POST",
+        "/v1/search",
+        {"user_id": "jane", "query": '"needle 1" word* -needle2', "syntax": "web"},
+    ),
     "a search by Zep": ("POST", "/api/v1/sessions/s/search?limit=100", {"text": "needle"}),
     "a new text of a message": ("PATCH", "/v1/sessions/s/messages/{id}", {"content": WORDS}),
     "new data of a message": ("PATCH", "/v1/sessions/s/messages/{id}", {"data": [WORDS]}),

@@ -77,6 +77,8 @@ def sync(client: Userkeep) -> None:
     hits = client.search(session_id="s", created_after=datetime.now(), role_weights={"user": 2})
     found: FoundMessage = hits[0].message
     snippet: Snippet = hits[0].snippet
+    hits = client.search('"red shoes" -boots', syntax="web")
+    hits = client.search("shoes", offset=10, min_score=0.5, context=False, include=["session"])
     explanation: Explanation | None = client.search("shoes", explain=True)[0].explanation
     message = found
     print(found.session_id, snippet.text, [(mark.start, mark.end) for mark in snippet.marks])
@@ -155,6 +157,8 @@ def wrong(client: Userkeep) -> None:
     client.search("x", "jane")  # wrong
     client.search("x", roles=["human"])  # wrong
     client.search("x", limit="ten")  # wrong
+    client.search("x", include=["message"])  # wrong
+    client.search("x", syntax="google")  # wrong
     client.erasure.verify("e", "jane")  # wrong
     client.erasure.verify("e", search_terms=[7])  # wrong
     NewMessage()  # wrong

@@ -1,6 +1,6 @@
 """Search: wire types and the operation."""
 
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -48,13 +48,24 @@ class Explanation(msgspec.Struct, kw_only=True):
     words: Annotated[list[WordScore], Meta(description="Highest score first.")]
     participant: Annotated[
         str | None,
-        Meta(description="The author, if the query names them. Multiplies the score by 2."),
+        Meta(
+            description="The author, if the query has a word of the name. Multiplies the score "
+            "by 2."
+        ),
     ]
     date: Annotated[
         str | None,
         Meta(description="The date that the query names, if it matches. Multiplies by 1.5."),
     ]
     role_weight: Annotated[float, Meta(description="The weight of the role.")]
+
+
+class FoundSession(msgspec.Struct, kw_only=True):
+    """The session of a message."""
+
+    session_id: str
+    title: str | None
+    user_id: str | None
 
 
 class Hit(msgspec.Struct, kw_only=True):
@@ -66,7 +77,10 @@ class Hit(msgspec.Struct, kw_only=True):
         Meta(description="Higher is better. Comparable only within a response; 0 without a query."),
     ]
     snippet: Snippet
-    explanation: Explanation | None = None
+    explanation: Annotated[Explanation | None, Meta(description="Only with `explain`.")] = None
+    session: Annotated[
+        FoundSession | None, Meta(description='Only with `include: ["session"]`.')
+    ] = None
 
 
 class Hits(msgspec.Struct, kw_only=True):
@@ -96,8 +110,17 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     query: Annotated[
         str | None, Meta(description="Words or a question, up to 10,000 characters.")
     ] = None
+    syntax: Annotated[
+        Literal["plain", "web"],
+        Meta(
+            description='With `web`, the query can have `"phrases"`, `-excluded` words and the '
+            "beginnings of words (`begin*`)."
+        ),
+    ] = "plain"
     user_id: str | None = None
-    session_id: str | None = None
+    session_id: Annotated[
+        str | None, Meta(description="With `user_id`, it must be a session of this user.")
+    ] = None
     filter: Filter | None = None
     created_after: Bound | None = None
     created_before: Bound | None = None
@@ -109,6 +132,29 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[
         int, Meta(ge=1, le=MAX_LIMIT, description="The maximum number of results.")
     ] = 10
+    offset: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MAX_LIMIT,
+            description="How many of the first results are left out. `offset` and `limit` are "
+            f"together at most {MAX_LIMIT:,}.",
+        ),
+    ] = 0
+    min_score: Annotated[float, Meta(ge=0, le=1e9, description="The lowest score of a result.")] = (
+        0.0
+    )
+    context: Annotated[
+        bool,
+        Meta(
+            description="Whether messages near a match are results too, with a lower score. False "
+            "leaves out messages that contain none of the words."
+        ),
+    ] = True
+    include: Annotated[
+        list[Literal["session"]],
+        Meta(max_length=1, description="What each result has besides: its `session`."),
+    ] = []
     explain: Annotated[bool, Meta(description="Explain the score of each result.")] = False
 
 

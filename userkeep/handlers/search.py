@@ -8,7 +8,7 @@ from userkeep.domain.values.filters import parse_filter
 from userkeep.handlers.calls import Call, Handler
 from userkeep.handlers.messages import serialize_message
 from userkeep.handlers.values import optional_instant
-from userkeep.services.search import Hit, SearchRequest, find
+from userkeep.services.search import Hit, HitSession, SearchRequest, find
 
 
 def search(tx: Transaction, call: Call) -> wire.Hits:
@@ -16,6 +16,7 @@ def search(tx: Transaction, call: Call) -> wire.Hits:
     body: wire.Search = call.body
     wanted = SearchRequest(
         query=body.query,
+        syntax=body.syntax,
         user_id=body.user_id,
         session_id=body.session_id,
         roles=body.roles,
@@ -24,7 +25,11 @@ def search(tx: Transaction, call: Call) -> wire.Hits:
         created_before_at=optional_instant(body.created_before),
         filter=None if body.filter is None else parse_filter(body.filter),
         limit=body.limit,
+        offset=body.offset,
+        min_score=body.min_score,
+        context=body.context,
         explain=body.explain,
+        with_session="session" in body.include,
     )
     hits = find(tx, wanted)
     return wire.Hits(items=[serialize_hit(hit, explain=body.explain) for hit in hits])
@@ -43,6 +48,15 @@ def serialize_hit(hit: Hit, *, explain: bool) -> wire.Hit:
             marks=[wire.Mark(start=mark.start, end=mark.end) for mark in hit.snippet.marks],
         ),
         explanation=_explanation(hit) if explain else None,
+        session=_session(hit.session),
+    )
+
+
+def _session(session: HitSession | None) -> wire.FoundSession | None:
+    if session is None:
+        return None
+    return wire.FoundSession(
+        session_id=session.session_id, title=session.title, user_id=session.user_id
     )
 
 

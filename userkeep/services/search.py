@@ -9,25 +9,38 @@ overtake the last one of the result.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from userkeep.domain.errors import InvalidField
+from userkeep.domain.errors import InvalidField, NotFound
 from userkeep.domain.message import Message
-from userkeep.domain.search.query import MessageWeight, ParsedQuery
+from userkeep.domain.search.analyzer import MAX_INDEXED_BYTES, indexed_part
+from userkeep.domain.search.query import (
+    MessageWeight,
+    ParsedQuery,
+    QueryWords,
+    plain_words,
+    web_words,
+)
 from userkeep.domain.search.ranking import CorpusStats, DocPosition, Posting, Scorer
 from userkeep.domain.search.snippets import Snippet, make_snippet
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.metadata import encode_json
-from userkeep.domain.values.paging import MAX_PAGE_BYTES
+from userkeep.domain.values.paging import MAX_LIMIT, MAX_PAGE_BYTES
 from userkeep.domain.values.text import check_characters
 from userkeep.domain.values.times import Instant
 from userkeep.services import sessions, users
 
+Syntax = Literal["plain", "web"]
+"""How a query is read."""
+
 MAX_QUERY_LENGTH = 10_000
 """In characters; enough for a whole message as the query."""
+
+MAX_HITS = MAX_LIMIT
+"""How many hits a search ranks at most: those that it returns, and those before them."""
 
 _FIRST_BATCH = 50
 _MESSAGES_AT_ONCE = 25
@@ -36,6 +49,12 @@ _LARGEST_BATCH = 10_000
 
 _POSTINGS_AT_ONCE = 300_000
 """How many postings are in memory at a time, 200 bytes each, and so how many one word may have."""
+
+_MAX_SPEAKER_COUNT = 10_000
+"""Up to how many messages of speakers whom the query names are counted."""
+
+_MAX_TEXTS = 10_000
+"""How many texts of candidates a search may read."""
 
 _MAX_POSITIONS = 1_000_000
 """How many messages a search may score, with their neighbours; 130 bytes each."""
@@ -46,16 +65,23 @@ class SearchRequest(msgspec.Struct, kw_only=True):
 
     Attributes:
         query: the text; None for the newest messages.
-        user_id, session_id: of whose messages; without both, of all of the project.
+        syntax: whether the query is plain text, or has operators; see `domain.search.web_syntax`.
+        user_id, session_id: of whose messages; without both, of all of the project. With both, the
+            session must be this user's.
         roles: only messages of these roles; None for all.
         role_weights: by role, instead of the default weights.
         created_after_at, created_before_at: exclusive.
         filter: on the metadata of messages.
         limit: the greatest number of hits.
+        offset: how many of the first hits are left out.
+        min_score: the lowest score of a hit.
+        context: whether messages near a match are hits too, without any of the words.
         explain: whether each hit shows what each word contributes.
+        with_session: whether each hit has its session.
     """
 
     query: str | None = None
+    syntax: Syntax = "plain"
     user_id: str | None = None
     session_id: str | None = None
     roles: Sequence[str] | None = None
@@ -64,7 +90,16 @@ class SearchRequest(msgspec.Struct, kw_only=True):
     created_before_at: Instant | None = None
     filter: Node | None = None
     limit: int = 10
+    offset: int = 0
+    min_score: float = 0.0
+    context: bool = True
     explain: bool = False
+    with_session: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many hits there may be with those that are left out."""
+        return self.offset + self.limit
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -92,6 +127,14 @@ class WordScore(msgspec.Struct):
     seq: int
 
 
+class HitSession(msgspec.Struct):
+    """The session of a hit."""
+
+    session_id: str
+    title: str | None
+    user_id: str | None
+
+
 class Hit(msgspec.Struct):
     """A message that was found.
 
@@ -101,6 +144,7 @@ class Hit(msgspec.Struct):
         snippet: the part of the message that shows why it was found.
         words: what the words contribute before the weight, the greatest part first.
         weight: see MessageWeight; None without a query.
+        session: None unless it was requested.
     """
 
     message: FoundMessage
@@ -108,6 +152,7 @@ class Hit(msgspec.Struct):
     snippet: Snippet
     words: list[WordScore]
     weight: MessageWeight | None
+    session: HitSession | None = None
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -158,13 +203,22 @@ def find(tx: Transaction, search: SearchRequest) -> list[Hit]:
     _check(search)
     part = _part(tx, search)
     if search.query is None:
-        return _newest(tx, search, part)
-    return _best(tx, search, search.query, part)
+        hits = _newest(tx, search, part)
+    else:
+        hits = _best(tx, search, search.query, part)
+    if search.with_session and hits:
+        _add_sessions(tx, hits)
+    return hits
 
 
 def _check(search: SearchRequest) -> None:
-    if search.user_id is not None and search.session_id is not None:
-        raise InvalidField("Give user_id or session_id, not both.", "user_id", "session_id")
+    if search.count > MAX_HITS:
+        raise InvalidField(
+            f"offset and limit are together {search.count:,}; at most {MAX_HITS:,} are allowed. Use"
+            " a filter, or created_before, to find what is further down.",
+            "offset",
+            "limit",
+        )
     for field in ("query", "user_id", "session_id"):
         check_characters(getattr(search, field) or "", field)
     if search.query is not None and len(search.query) > MAX_QUERY_LENGTH:
@@ -172,20 +226,30 @@ def _check(search: SearchRequest) -> None:
 
 
 def _part(tx: Transaction, search: SearchRequest) -> _Part:
-    if search.user_id is not None:
-        user = users.get(tx, search.user_id)
+    bound_to = tx.scope.user_id
+    user_id = bound_to if search.user_id is None else search.user_id
+    if bound_to not in {None, user_id}:
+        raise NotFound("There is no user with this user_id.")
+    if search.session_id is not None:
+        return _session_part(tx, search.session_id, user_id)
+    if user_id is not None:
+        user = users.get(tx, user_id)
         return _Part(user_id=user.user_id, search_scope=user.number)
-    session_id = search.session_id
-    if session_id is not None:
-        sessions.get(tx, session_id)
-        search_scope = tx.fetch_one("search_scope", int, session_id=session_id)
-        return _Part(session_id=session_id, search_scope=search_scope)
     return _Part()
+
+
+def _session_part(tx: Transaction, session_id: str, user_id: str | None) -> _Part:
+    scope = tx.scope if user_id is None else tx.scope.for_user(user_id)
+    sessions.get(tx.in_scope(scope), session_id)
+    search_scope = tx.fetch_one("search_scope", int, session_id=session_id)
+    return _Part(session_id=session_id, search_scope=search_scope)
 
 
 def _newest(tx: Transaction, search: SearchRequest, part: _Part) -> list[Hit]:
     analyzer = tx.scope.rules.analyzer
-    newest = _messages(tx, _newest_positions(tx, search, part))
+    if search.min_score > 0:
+        return []
+    newest = _messages(tx, _newest_positions(tx, search, part)[search.offset :])
     return [
         Hit(message, 0.0, make_snippet(message.content, frozenset(), analyzer), [], None)
         for message in newest
@@ -193,7 +257,7 @@ def _newest(tx: Transaction, search: SearchRequest, part: _Part) -> list[Hit]:
 
 
 def _newest_positions(tx: Transaction, search: SearchRequest, part: _Part) -> list[tuple[str, int]]:
-    values = {"limit": search.limit, **part.owner, **search.conditions}
+    values = {"limit": search.count, **part.owner, **search.conditions}
     if part.user_id is not None:
         return tx.fetch_all("newest_messages_of_user", _position, **values)
     return tx.fetch_all("newest_messages", _position, **values)
@@ -226,39 +290,63 @@ def _messages(tx: Transaction, positions: Sequence[tuple[str, int]]) -> list[Fou
 
 def _best(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> list[Hit]:
     parsed = _parse(tx, search, query, part)
-    scorer = Scorer(tx.fetch_one("corpus_stats", CorpusStats, **part.owner) or CorpusStats(0, 0))
-    for _term, postings in _postings(tx, parsed, part):
-        scorer.add(postings)
-        _check_positions(scorer, part)
-    best = _best_candidates(tx, search, parsed, scorer)
+    scorer = _score(tx, search, parsed, part)
+    best = _best_candidates(tx, search, parsed, scorer)[search.offset :]
     found = _messages(tx, [(each.session_id, each.seq) for each in best])
     del best[len(found) :]
-    words = _word_scores(tx, parsed, part, scorer, best) if search.explain else {}
-    return list(_hits(tx, parsed, zip(best, found, strict=True), words))
+    scores = _word_scores(tx, parsed, part, scorer, best) if search.explain else {}
+    return list(_hits(tx, parsed.words, zip(best, found, strict=True), scores))
+
+
+def _score(tx: Transaction, search: SearchRequest, parsed: ParsedQuery, part: _Part) -> Scorer:
+    """Return the scores of the messages that have some of the query's terms, by the index alone."""
+    stats = tx.fetch_one("corpus_stats", CorpusStats, **part.owner) or CorpusStats(0, 0)
+    scorer = Scorer(stats, keeps_neighbours=search.context)
+    words = parsed.words
+    terms, missing = list(words.terms), set(words.required_terms)
+    for ordinal, postings in _postings(tx, terms, part):
+        term = terms[ordinal]
+        count = parsed.speaker_counts.get(term, 0)
+        scorer.add(postings, count, is_required=term in words.required_terms)
+        _check_positions(scorer, part)
+        missing.discard(term)
+    if missing:
+        return Scorer(stats)
+    if words.excluded_terms:
+        for _ordinal, postings in _postings(tx, words.excluded_terms, part):
+            scorer.exclude(postings)
+    return scorer
 
 
 def _hits(
     tx: Transaction,
-    parsed: ParsedQuery,
+    words: QueryWords,
     found: Iterable[tuple[_Candidate, FoundMessage]],
-    words: Mapping[DocPosition, list[WordScore]],
+    scores: Mapping[DocPosition, list[WordScore]],
 ) -> Iterator[Hit]:
-    terms, analyzer = frozenset(parsed.terms), tx.scope.rules.analyzer
+    terms, analyzer = frozenset(words.whole_terms), tx.scope.rules.analyzer
+    beginnings = words.beginnings
     for each, message in found:
         tx.check_deadline()
-        snippet = make_snippet(message.content, terms, analyzer)
-        yield Hit(message, each.score, snippet, words.get(each.position, []), each.weight)
+        wanted = terms
+        if beginnings:
+            own = analyzer.tokenize(indexed_part(message.content))
+            wanted = terms.union(term for term in own if term.startswith(beginnings))
+        snippet = make_snippet(message.content, wanted, analyzer)
+        yield Hit(message, each.score, snippet, scores.get(each.position, []), each.weight)
 
 
 def _parse(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> ParsedQuery:
     analyzer = tx.scope.rules.analyzer
-    terms = analyzer.query_terms(query)
-    names = tx.search_index.speaker_names(terms, part.search_scope, part.session_id)
-    return ParsedQuery(query, terms, names, search.role_weights, analyzer)
+    words = (web_words if search.syntax == "web" else plain_words)(query, analyzer)
+    counts = tx.search_index.speaker_counts(
+        words.whole_terms, part.search_scope, part.session_id, limit=_MAX_SPEAKER_COUNT
+    )
+    return ParsedQuery(words, counts, search.role_weights, analyzer)
 
 
 def _postings(
-    tx: Transaction, parsed: ParsedQuery, part: _Part
+    tx: Transaction, terms: Sequence[str], part: _Part
 ) -> Iterator[tuple[int, Iterator[Posting]]]:
     """Yield the postings of each term, by its ordinal, in order.
 
@@ -267,7 +355,6 @@ def _postings(
     Raises:
         InvalidField: the terms have more postings than a search may rank.
     """
-    terms = list(parsed.terms)
     at_once = min(_POSTINGS_AT_ONCE, tx.scope.rules.search_match_limit)
     to_read = [range(len(terms))]
     while to_read:
@@ -325,14 +412,68 @@ def _best_candidates(
     tx: Transaction, search: SearchRequest, parsed: ParsedQuery, scorer: Scorer
 ) -> list[_Candidate]:
     best: list[_Candidate] = []
-    for batch in _batches(scorer, search.limit):
+    reader = _TextReader(tx, parsed.words)
+    for batch in _batches(scorer, search.count):
         tx.check_deadline()
         best += _candidates(tx, search, parsed, scorer, batch)
-        best = sorted(best, key=attrgetter("rank"))[: search.limit]
+        best = reader.first_allowed(sorted(best, key=attrgetter("rank")), search.count)
         greatest_left = batch[-1][1] * parsed.max_weight
-        if len(best) == search.limit and best[-1].score > greatest_left:
+        if greatest_left < search.min_score:
+            break
+        if len(best) == search.count and best[-1].score > greatest_left:
             break
     return best
+
+
+class _TextReader:
+    """Reads the texts of candidates, if the query has phrases."""
+
+    def __init__(self, tx: Transaction, words: QueryWords) -> None:
+        self._tx = tx
+        self._words = words
+        self._is_needed = bool(words.required or words.excluded)
+        self._allowed: set[DocPosition] = set()
+        self._read = 0
+
+    def first_allowed(self, ranked: Sequence[_Candidate], count: int) -> list[_Candidate]:
+        """Return the first candidates that the query allows.
+
+        Raises:
+            InvalidField: too many texts would have to be read.
+        """
+        if not self._is_needed:
+            return list(ranked[:count])
+        allowed: list[_Candidate] = []
+        for first in range(0, len(ranked), _MESSAGES_AT_ONCE):
+            some = ranked[first : first + _MESSAGES_AT_ONCE]
+            self._check([each for each in some if each.position not in self._allowed])
+            allowed += (each for each in some if each.position in self._allowed)
+            if len(allowed) >= count:
+                break
+        return allowed[:count]
+
+    def _check(self, candidates: Sequence[_Candidate]) -> None:
+        self._tx.check_deadline()
+        self._read += len(candidates)
+        if self._read > _MAX_TEXTS:
+            raise InvalidField(
+                f"query: the texts of more than {_MAX_TEXTS:,} messages would have to be read for "
+                "its phrases. Use rarer words, or search in a part: a user, a session, a time.",
+                "query",
+            )
+        positions = encode_json([(each.session_id, each.seq) for each in candidates]).decode()
+        analyzer = self._tx.scope.rules.analyzer
+        texts = self._tx.fetch_all(
+            "texts_at", _text_at, positions=positions, characters=MAX_INDEXED_BYTES
+        )
+        for ordinal, text in texts:
+            self._tx.check_deadline()
+            if self._words.allow(analyzer.readings(indexed_part(text))):
+                self._allowed.add(candidates[ordinal].position)
+
+
+def _text_at(ordinal: int, text: str) -> tuple[int, str]:
+    return ordinal, text
 
 
 def _batches(scorer: Scorer, limit: int) -> Iterator[list[tuple[DocPosition, float]]]:
@@ -363,7 +504,19 @@ def _candidates(
         position, score = batch[each.ordinal]
         weight = parsed.weigh(each)
         total = score * weight.total
+        if total < search.min_score:
+            continue
         yield _Candidate(total, position, *places[each.ordinal], each.created_at, weight)
+
+
+def _add_sessions(tx: Transaction, hits: Sequence[Hit]) -> None:
+    """Give each hit its session, which is visible in this transaction."""
+    session_ids = dict.fromkeys(hit.message.session_id for hit in hits)
+    wanted = encode_json([(session_id, 0) for session_id in session_ids]).decode()
+    found = tx.fetch_all("sessions_of_hits", HitSession, positions=wanted)
+    by_id = {session.session_id: session for session in found}
+    for hit in hits:
+        hit.session = by_id[hit.message.session_id]
 
 
 def _word_scores(
@@ -374,12 +527,14 @@ def _word_scores(
     hits: Sequence[_Candidate],
 ) -> dict[DocPosition, list[WordScore]]:
     """Return what each word contributes to each hit, the greatest part first."""
-    words = list(parsed.terms.values())
+    words = list(parsed.words.terms.items())
     seqs = {each.position: each.seq for each in hits}
     scores: dict[DocPosition, list[WordScore]] = {position: [] for position in seqs}
-    for term, postings in _postings(tx, parsed, part):
-        for position, score, offset in scorer.explain(postings, seqs):
-            scores[position].append(WordScore(words[term], score, seqs[position] + offset))
+    for ordinal, postings in _postings(tx, list(parsed.words.terms), part):
+        term, word = words[ordinal]
+        count = parsed.speaker_counts.get(term, 0)
+        for position, score, offset in scorer.explain(postings, seqs, count):
+            scores[position].append(WordScore(word, score, seqs[position] + offset))
     for of_hit in scores.values():
         of_hit.sort(key=lambda each: -each.score)
     return scores

@@ -55,18 +55,24 @@ class BaseSearchIndex:
         )
         return count or 0
 
-    def speaker_names(
-        self, terms: Iterable[str], search_scope: int | None, session_id: str | None
-    ) -> dict[str, str]:
+    def speaker_counts(
+        self,
+        terms: Iterable[str],
+        search_scope: int | None,
+        session_id: str | None,
+        *,
+        limit: int,
+    ) -> dict[str, int]:
         by_ordinal = list(terms)
         found = self._tx.fetch_all(
-            "speaker_names",
-            _name,
+            "speaker_counts",
+            _count,
             terms=as_json(map(speaker_term, by_ordinal)),
             search_scope=search_scope,
             session_id=session_id,
+            limit=limit,
         )
-        return {by_ordinal[ordinal]: name for ordinal, name in found}
+        return {by_ordinal[ordinal]: count for ordinal, count in found if count}
 
     def _search_scope(self, session_id: str) -> int:
         return self._tx.fetch_one("search_scope", int, session_id=session_id) or 0
@@ -92,8 +98,8 @@ def _posting(term: int, session_id: str, seq: int, word_count: int) -> Posting:
     return term, session_id, seq, word_count
 
 
-def _name(ordinal: int, name: str) -> tuple[int, str]:
-    return ordinal, name
+def _count(ordinal: int, count: int) -> tuple[int, int]:
+    return ordinal, count
 
 
 def as_json(terms: Iterable[str]) -> str:

@@ -14,6 +14,13 @@ from userkeep.domain.values.paging import MAX_LIMIT
 
 @click.command()
 @click.argument("query", required=False)
+@click.option(
+    "--syntax",
+    type=click.Choice(["plain", "web"]),
+    default="plain",
+    show_default=True,
+    help='With web, QUERY can have "phrases", -excluded words and begin*.',
+)
 @click.option("--user-id", metavar="USER_ID", help="Only messages in sessions of this user.")
 @click.option("--session-id", metavar="SESSION_ID", help="Only messages of this session.")
 @click.option(
@@ -22,6 +29,27 @@ from userkeep.domain.values.paging import MAX_LIMIT
     default=10,
     show_default=True,
     help="Maximum number of hits.",
+)
+@click.option(
+    "--offset",
+    type=click.IntRange(0, MAX_LIMIT),
+    default=0,
+    show_default=True,
+    help="How many of the first hits are left out.",
+)
+@click.option(
+    "--min-score",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SCORE",
+    help="The lowest score of a hit.",
+)
+@click.option(
+    "--no-context",
+    "context",
+    flag_value=False,
+    default=True,
+    help="Leave out messages near a match that contain none of the words.",
 )
 @click.option(
     "--role",
@@ -58,5 +86,6 @@ def search(client: Userkeep, *, roles: tuple[Any, ...], as_json: bool, **fields:
     userkeep search "what shoes?" --user-id jane
     userkeep search hiking --session-id chat-1 --after 2026-11-01 --explain
     userkeep search --limit 3 --role user --json
+    userkeep search --syntax web '"red shoes" -boots hik*'
     """
     print_hits(client.search(roles=roles or None, **fields), as_json=as_json)

@@ -128,7 +128,8 @@ class SearchIndex(Protocol):
         """Return which messages have which of the terms, in any order.
 
         Args:
-            terms: a posting refers to them by ordinal.
+            terms: a posting refers to them by ordinal. One that ends with a star stands for all
+                that begin like it.
             search_scope: only messages of this scope; None for the whole project.
             session_id: only messages of this session, which is in the scope.
             limit: the greatest number of postings; of more, any are left out.
@@ -149,12 +150,17 @@ class SearchIndex(Protocol):
         """
         ...
 
-    def speaker_names(
-        self, terms: Iterable[str], search_scope: int | None, session_id: str | None
-    ) -> dict[str, str]:
-        """Return those of the terms that are in a speaker's name, each with one such name.
+    def speaker_counts(
+        self,
+        terms: Iterable[str],
+        search_scope: int | None,
+        session_id: str | None,
+        *,
+        limit: int,
+    ) -> dict[str, int]:
+        """Return those of the terms that are in speakers' names, and of how many messages.
 
-        The arguments are those of `postings`.
+        The arguments are those of `postings`; `limit` is the greatest number for each term.
         """
         ...
 

@@ -19,6 +19,7 @@ class Language(msgspec.Struct, frozen=True):
         stop_words: see the module.
         months: the names of the months, January first, with their short forms.
         ambiguous_months: names that are also common words. They only count with a day or a year.
+        endings: common ones that the stemmer removes, to find a word by its beginning.
     """
 
     name: str
@@ -26,15 +27,19 @@ class Language(msgspec.Struct, frozen=True):
     stop_words: frozenset[str]
     months: tuple[tuple[str, ...], ...]
     ambiguous_months: frozenset[str] = frozenset()
+    endings: tuple[str, ...] = ()
 
 
-def _language(name: str, stop_words: str, months: str, *, ambiguous: str = "") -> Language:
+def _language(
+    name: str, stop_words: str, months: str, *, ambiguous: str = "", endings: str = ""
+) -> Language:
     return Language(
         name=name,
         stemmer="porter" if name == "english" else name,
         stop_words=frozenset(stop_words.split()),
         months=tuple(tuple(names.split("/")) for names in months.split()),
         ambiguous_months=frozenset(ambiguous.split()),
+        endings=tuple(endings.split()),
     )
 
 
@@ -57,6 +62,7 @@ _ENGLISH = _language(
     "january/jan february/feb march/mar april/apr may june/jun july/jul august/aug"
     " september/sep/sept october/oct november/nov december/dec",
     ambiguous="may march mar jan sep",
+    endings="s es ed er ers ing ings ly ation ations ness ment able ful",
 )
 
 _GERMAN = _language(

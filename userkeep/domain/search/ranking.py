@@ -8,7 +8,9 @@ part in it, so the same history gives the same order on both.
   message counts as at least 40 words long: otherwise short messages would win by being short.
 - A conversation spreads over several messages, and the answer often has none of the question's
   terms. So for each term, a message gets the best of its own score and a share of its neighbours'.
-- Messages of a speaker that the query names weigh more; so do those of an assistant's user.
+- Messages of a speaker whose name has a word of the query weigh more; so do those of an
+  assistant's user. Such a word is as common as if each of the speaker's messages had it: a question
+  about Caroline is hardly one for the few messages that mention her.
 - Where the query names a month or a day, messages of that time weigh more.
 
 The constants are round on purpose: they were not tuned to one set of conversations.
@@ -74,38 +76,61 @@ class Scorer:
 
     Args:
         stats: of the scope that the postings come from.
+        keeps_neighbours: whether messages that have none of the terms are among the scored ones.
     """
 
-    def __init__(self, stats: CorpusStats) -> None:
+    def __init__(self, stats: CorpusStats, *, keeps_neighbours: bool = True) -> None:
         self._message_count = stats.message_count
         self._mean_length = stats.total_length / stats.message_count if stats.message_count else 1.0
         self._starts: dict[str, DocPosition] = {}
         self._sessions: list[str] = []
         self._totals: dict[DocPosition, float] = {}
+        self._with_term: set[DocPosition] | None = None if keeps_neighbours else set()
+        self._with_required: set[DocPosition] | None = None
+        self._excluded: set[DocPosition] = set()
 
     def __len__(self) -> int:
         """Return how many positions have a score. There may be no message at some of them."""
         return len(self._totals)
 
-    def add(self, postings: Iterable[Posting]) -> None:
-        """Add the scores of the next term, from all its postings."""
-        own = self._own_scores(postings)
+    def add(
+        self, postings: Iterable[Posting], speaker_count: int = 0, *, is_required: bool = False
+    ) -> None:
+        """Add the scores of the next term, from all its postings.
+
+        Args:
+            speaker_count: how many messages are of speakers who have the term in their names.
+            is_required: whether messages without the term are not among the scored ones.
+        """
+        own = self._own_scores(postings, speaker_count)
+        if is_required:
+            known = self._with_required
+            self._with_required = set(own) if known is None else known & own.keys()
         _add(self._totals, _with_neighbours(own, self._totals))
+        if self._with_term is not None:
+            self._with_term.update(own)
+
+    def exclude(self, postings: Iterable[Posting]) -> None:
+        """Leave the messages with a term out of the scored ones."""
+        self._excluded.update(self._own_scores(postings, 0))
 
     def explain(
-        self, postings: Iterable[Posting], positions: Iterable[DocPosition]
+        self,
+        postings: Iterable[Posting],
+        positions: Iterable[DocPosition],
+        speaker_count: int = 0,
     ) -> list[tuple[DocPosition, float, int]]:
         """Return what one term has contributed, to those of the positions that have any of it.
 
         Args:
-            postings: all of the term's, as for `add`.
+            postings, speaker_count: as for `add`.
             positions: of messages.
 
         Returns:
             For each position the score, before any weight, and where the term is: 0 in the message
             itself, -2 in the second message before it.
         """
-        own = self._own_scores(postings)
+        own = self._own_scores(postings, speaker_count)
         contributions = []
         for position in positions:
             shares = [
@@ -119,25 +144,38 @@ class Scorer:
 
     def best(self, count: int) -> list[tuple[DocPosition, float]]:
         """Return the positions with the best scores, best first."""
-        return nlargest(count, self._totals.items(), key=itemgetter(1))
+        return nlargest(count, self._items(), key=itemgetter(1))
 
     def ranked(self) -> Iterator[tuple[DocPosition, float]]:
         """Iterate over all positions, best score first.
 
         They are sorted in chunks, because no other thread runs while Python sorts.
         """
-        items, chunks = iter(self._totals.items()), []
+        items, chunks = iter(self._items()), []
         while chunk := list(islice(items, _SORTED_AT_ONCE)):
             chunk.sort(key=itemgetter(1), reverse=True)
             chunks.append(chunk)
         return merge(*chunks, key=itemgetter(1), reverse=True)
+
+    def _items(self) -> Iterable[tuple[DocPosition, float]]:
+        kept = self._with_term if self._with_required is None else self._with_required
+        if kept is None and not self._excluded:
+            return self._totals.items()
+        excluded = self._excluded
+        return (
+            (position, total)
+            for position, total in self._totals.items()
+            if (kept is None or position in kept) and position not in excluded
+        )
 
     def locate(self, position: DocPosition) -> tuple[str, int]:
         """Return the session and the seq of a position."""
         seq = (position & ((1 << _SEQ_BITS) - 1)) - _GAP
         return self._sessions[position >> _SEQ_BITS], seq
 
-    def _own_scores(self, postings: Iterable[Posting]) -> dict[DocPosition, float]:
+    def _own_scores(
+        self, postings: Iterable[Posting], speaker_count: int
+    ) -> dict[DocPosition, float]:
         lengths: dict[DocPosition, int] = {}
         starts = self._starts
         for _term, session_id, seq, word_count in postings:
@@ -146,7 +184,11 @@ class Scorer:
                 start = starts[session_id] = _position(len(starts), 0)
                 self._sessions.append(session_id)
             lengths[start + seq] = word_count
-        return _own_scores(lengths, self._message_count, self._mean_length)
+        # Postings and stats are of one snapshot, but only postings count messages that are being
+        # deleted.
+        message_count = max(self._message_count, len(lengths))
+        with_term = min(len(lengths) + speaker_count, message_count)
+        return _own_scores(lengths, _rarity(with_term, message_count), self._mean_length)
 
 
 def _position(ordinal: int, seq: int) -> DocPosition:
@@ -154,9 +196,8 @@ def _position(ordinal: int, seq: int) -> DocPosition:
 
 
 def _own_scores(
-    lengths: Mapping[DocPosition, int], message_count: int, mean_length: float
+    lengths: Mapping[DocPosition, int], rarity: float, mean_length: float
 ) -> dict[DocPosition, float]:
-    rarity = _rarity(len(lengths), message_count)
     shortest = _share(SHORTEST_LENGTH, mean_length) * rarity
     return {
         position: shortest if count <= SHORTEST_LENGTH else _share(count, mean_length) * rarity
@@ -165,10 +206,7 @@ def _own_scores(
 
 
 def _rarity(with_term: int, message_count: int) -> float:
-    # Postings and stats are of one snapshot, but only postings count messages that are being
-    # deleted.
-    total = max(message_count, with_term)
-    return log(1 + (total - with_term + 0.5) / (with_term + 0.5))
+    return log(1 + (message_count - with_term + 0.5) / (with_term + 0.5))
 
 
 def _share(length: int, mean_length: float) -> float:

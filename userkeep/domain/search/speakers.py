@@ -1,7 +1,7 @@
 """Who speaks in a conversation, as far as search cares.
 
-A query that names Caroline asks for messages by Caroline, not for messages that mention her, so her
-name is not a term to search for. A name such as "customer" or "bot" is generic, and names no one.
+Between people, `name` is one. A query that names Caroline may ask for messages by Caroline, so
+they weigh more. A name such as "customer" or "bot" is generic, and names no one.
 """
 
 _NAMED_ROLES = frozenset({"norole", "user"})

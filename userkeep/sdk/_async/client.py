@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import Role
@@ -39,6 +39,7 @@ class AsyncClient:
         self,
         query: str | None = None,
         *,
+        syntax: Literal["plain", "web"] = "plain",
         user_id: str | None = None,
         session_id: str | None = None,
         filter: dict[str, Any] | None = None,
@@ -47,6 +48,10 @@ class AsyncClient:
         roles: Sequence[Role] | None = None,
         role_weights: Mapping[Role, float] | None = None,
         limit: int = 10,
+        offset: int = 0,
+        min_score: float = 0.0,
+        context: bool = True,
+        include: Sequence[Literal["session"]] = (),
         explain: bool = False,
     ) -> list[Hit]:
         """Search messages by words, best first: `search("what shoes?", user_id="jane")`.
@@ -54,8 +59,11 @@ class AsyncClient:
         Args:
             query: words or a question, up to 10,000 characters. Without it, the newest messages are
                 returned.
+            syntax: with `web`, the query can have `"phrases"`, `-excluded` words and the beginnings
+                of words (`begin*`).
             user_id: search only the messages of this user.
-            session_id: search only this session. Without both, all messages are searched.
+            session_id: search only this session. With `user_id`, it must be a session of this user.
+                Without both, all messages are searched.
             filter: conditions on the metadata of messages, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
             created_after, created_before: exclusive. UTC unless they have a time zone.
@@ -63,18 +71,24 @@ class AsyncClient:
             role_weights: factors of the score by role. The default is 1.5 for `user`, 1 for
                 others.
             limit: the maximum number of results, from 1 to 1,000.
+            offset: how many of the first results are left out; at most 1,000 together with `limit`.
+            min_score: the lowest score of a result.
+            context: whether messages near a match are results too. False leaves out messages that
+                contain none of the words.
+            include: `["session"]` gives each result its session.
             explain: explain the score of each result.
 
         Returns:
             The results, each with its message, its score, and a snippet that shows the match.
 
         Raises:
-            NotFound: the user or session does not exist.
+            NotFound: the user or session does not exist, or the session is not the user's.
             InvalidField: a field is invalid.
             Gone: the user or session is being deleted.
         """
         body = encode_search(
             query=query,
+            syntax=syntax,
             user_id=user_id,
             session_id=session_id,
             filter=filter,
@@ -83,6 +97,10 @@ class AsyncClient:
             roles=roles,
             role_weights=role_weights,
             limit=limit,
+            offset=offset,
+            min_score=min_score,
+            context=context,
+            include=include,
             explain=explain,
         )
         hits: Hits = await self._transport.send(make_call("messages.search", body=body))

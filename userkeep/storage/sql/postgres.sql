@@ -34,14 +34,14 @@ ORDER BY seq
 LIMIT :limit;
 
 -- fragment: with_term
--- The messages that have a term. There is no other condition inside, so that only the index of terms
+-- The messages that have a term, or one that begins like it if it ends with a star. There is no other condition inside, so that only the index of terms
 -- can be used: without statistics, PostgreSQL would read the whole project or session once for each
 -- term.
 with_term AS MATERIALIZED (
-    SELECT project_id, session_id, seq, word_count, name
+    SELECT project_id, session_id, seq, word_count
     FROM messages
     WHERE words @@ CAST(
-        '''' || wanted.term || ''''
+        replace('''' || wanted.term || '''', '*''', ''':*')
         /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery
     )
 )
@@ -62,15 +62,17 @@ SELECT wanted.number - 1, found.session_id, found.seq, found.word_count
 -- name: count_postings
 SELECT count(*) FROM (SELECT 1 {matches}) AS matches;
 
--- name: speaker_names
--- For each term that is in the name of a speaker: one such name.
-SELECT wanted.number - 1, found.name
+-- name: speaker_counts
+-- For each term, by its ordinal, how many messages are of speakers who have it in their names.
+SELECT wanted.number - 1, found.count
 FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, number)
 CROSS JOIN LATERAL (
     WITH {with_term}
-    SELECT name FROM with_term
-    WHERE project_id = :project_id AND seq > 0 /*? session_id: AND session_id = :session_id */
-    LIMIT 1
+    SELECT count(*) FROM (
+        SELECT 1 FROM with_term
+        WHERE project_id = :project_id AND seq > 0 /*? session_id: AND session_id = :session_id */
+        LIMIT :limit
+    ) AS counted
 ) AS found;
 
 -- fragment: joined_in_order
@@ -130,7 +132,7 @@ active_at
     ) AS text)
     FROM messages
     WHERE messages.project_id = sessions.project_id
-        AND messages.session_id = sessions.session_id
+        AND messages.session_id = sessions.session_id AND messages.seq > 0
     ORDER BY seq DESC
     LIMIT 1
 )

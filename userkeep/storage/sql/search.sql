@@ -65,13 +65,15 @@ WHERE project_id = :project_id AND state = 'active'
 
 -- name: messages_at
 -- What the weight of messages depends on, for the visible messages at the positions (JSON: a list of
--- session_id and seq). The state is read in a subquery for each: PostgreSQL turns EXISTS into a join,
--- for which it may read all sessions.
+-- session_id and seq). A message without words was found only for its neighbours, and would show
+-- nothing. The state is read in a subquery for each: PostgreSQL turns EXISTS into a join, for which it
+-- may read all sessions.
 SELECT position.ordinal, messages.name, messages.role, messages.created_at
 FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
     AND messages.session_id = position.session_id AND messages.seq = position.seq
-WHERE (
+WHERE messages.word_count > 0
+    AND (
         SELECT sessions.state FROM sessions
         WHERE sessions.project_id = :project_id AND sessions.session_id = messages.session_id
     ) <> 'deleting'
@@ -84,6 +86,20 @@ FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
     AND messages.session_id = position.session_id AND messages.seq = position.seq
 {in_order_of_positions};
+
+-- name: texts_at
+-- The beginnings of the texts at the positions.
+SELECT position.ordinal, substr(messages.content, 1, :characters)
+FROM {positions} AS position
+{joined_in_order} messages ON messages.project_id = :project_id
+    AND messages.session_id = position.session_id AND messages.seq = position.seq;
+
+-- name: sessions_of_hits
+-- The sessions of hits; a position has the session_id first.
+SELECT sessions.session_id, sessions.title, sessions.user_id
+FROM {positions} AS position
+{joined_in_order} sessions ON sessions.project_id = :project_id
+    AND sessions.session_id = position.session_id;
 
 -- name: newest_messages
 -- The positions of the newest messages of a session, or of all. Their texts are read apart: to sort

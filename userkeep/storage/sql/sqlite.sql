@@ -64,11 +64,12 @@ ORDER BY seq
 LIMIT :limit;
 
 -- fragment: matches
--- CROSS JOIN keeps the order: one look-up in the index for each term.
+-- CROSS JOIN keeps the order: one look-up in the index for each term. A term that ends with a star
+-- stands for all that begin like it; FTS5 has the star after the quotes.
 FROM json_each(:terms) AS term
 CROSS JOIN message_words
 CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
-WHERE message_words MATCH '"' || term.value || '"'
+WHERE message_words MATCH replace('"' || term.value || '"', '*"', '" *')
     /*? search_scope: AND message_words.rowid BETWEEN
         (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
     AND messages.project_id = :project_id AND messages.seq > 0
@@ -92,20 +93,21 @@ WHERE EXISTS (
     WHERE message_words MATCH '"' || term.value || '"'
 );
 
--- name: speaker_names
--- For each term that is in the name of a speaker: one such name.
+-- name: speaker_counts
+-- For each term, by its ordinal, how many messages are of speakers who have it in their names.
 SELECT term.key, (
-    SELECT messages.name FROM message_words
-    CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
-    WHERE message_words MATCH '"' || term.value || '"'
-        /*? search_scope: AND message_words.rowid BETWEEN
-            (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
-        AND messages.project_id = :project_id AND messages.seq > 0
-        /*? session_id: AND messages.session_id = :session_id */
-    LIMIT 1
-) AS name
-FROM json_each(:terms) AS term
-WHERE name IS NOT NULL;
+    SELECT count(*) FROM (
+        SELECT 1 FROM message_words
+        CROSS JOIN messages ON messages.number = message_words.rowid & 0x3FFFFFFFF
+        WHERE message_words MATCH '"' || term.value || '"'
+            /*? search_scope: AND message_words.rowid BETWEEN
+                (:search_scope << 34) AND ((:search_scope << 34) | 0x3FFFFFFFF) */
+            AND messages.project_id = :project_id AND messages.seq > 0
+            /*? session_id: AND messages.session_id = :session_id */
+        LIMIT :limit
+    )
+)
+FROM json_each(:terms) AS term;
 
 -- fragment: joined_in_order
 -- CROSS JOIN keeps the order of the tables: else SQLite may read the whole project first.
@@ -150,7 +152,7 @@ title_words IS NOT NULL AND NOT EXISTS (
     SELECT json_array(seq, id, role, name, substr(content, 1, 200), created_at)
     FROM messages
     WHERE messages.project_id = sessions.project_id
-        AND messages.session_id = sessions.session_id
+        AND messages.session_id = sessions.session_id AND messages.seq > 0
     ORDER BY seq DESC
     LIMIT 1
 )

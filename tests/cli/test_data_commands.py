@@ -15,7 +15,7 @@ from tests.cli.running import is_sentence, userkeep
 from tests.http.schemas import faults
 from tests.postgres import postgres_server
 from tests.serving import serving
-from userkeep import Userkeep
+from userkeep import NewMessage, Userkeep
 from userkeep.api.common import Page
 from userkeep.api.erasures import Erasure
 from userkeep.api.memory import Memory
@@ -123,6 +123,99 @@ def test_objects_are_added_shown_listed_updated_and_deleted_as_in_the_schemas(ru
     assert "no session" in rejected(run("messages", "list", "chat-1", "--json"), 4)
 
 
+def test_a_session_is_updated_listed_by_activity_and_found_by_its_title(run: Run) -> None:
+    for name in ("old", "new"):
+        run("messages", "add", name, "Hello", "--user-id", "jane")
+    change = ("--title", "Blue shoes", "--metadata", '{"topic": "shoes"}', "--if-revision", "1")
+    changed = printed_json(run("sessions", "update", "old", *change, "--json"), Session)
+    assert (changed["title"], changed["metadata"]) == ("Blue shoes", {"topic": "shoes"})
+    assert "revision" in rejected(run("sessions", "update", "old", *change), 1)
+    run("messages", "add", "old", "In blue?")
+
+    def listed(*words: str) -> list[str]:
+        page = printed_json(run("sessions", "list", *words, "--json"), Page[Session])
+        return [each["session_id"] for each in page["items"]]
+
+    assert listed("--order=-active") == ["old", "new"]
+    assert listed("--order", "active", "--user-id", "jane") == ["new", "old"]
+    assert listed("--q", "blu sh") == ["old"]
+    [last, _] = printed_json(
+        run("sessions", "list", "--order=-active", "--last-message", "--json"), Page[Session]
+    )["items"]
+    assert listed("--active-after", "2020-01-01", "--active-before", last["active_at"]) == ["new"]
+    assert last["last_message"]["content"] == "In blue?"
+    removed = run("sessions", "update", "old", "--remove", "title", "--json")
+    assert printed_json(removed, Session)["title"] is None
+    run("sessions", "add", "unowned")
+    owned = run("sessions", "update", "unowned", "--user-id", "jane", "--json")
+    assert printed_json(owned, Session)["user_id"] == "jane"
+
+
+def test_a_message_is_shown_and_updated(run: Run) -> None:
+    added = run("messages", "add", "chat-1", "In green", "--user-id", "jane", "--json")
+    message = printed_json(added, Message)
+    place = ("chat-1", message["id"])
+    assert printed_json(run("messages", "show", *place, "--json"), Message) == message
+    change = ("--role", "ai", "--name", "Ada", "--token-count", "3", "--metadata", '{"a": 1}')
+    update = ("messages", "update", *place)
+    answer = run(*update, "--content", "-", *change, "--json", given="In blue.\n")
+    changed = printed_json(answer, Message)
+    assert (changed["role"], changed["name"], changed["content"]) == (
+        "assistant",
+        "Ada",
+        "In blue.",
+    )
+    assert (changed["token_count"], changed["metadata"], changed["revision"]) == (3, {"a": 1}, 2)
+    call = ("--data", '{"call":  1}', "--remove", "content", "--if-revision", "2")
+    changed = printed_json(run(*update, *call, "--json"), Message)
+    assert (changed["content"], changed["data"]) == ("", {"call": 1})
+    assert "revision" in rejected(run(*update, *call), 1)
+    assert "content" in rejected(run(*update, "--remove", "data"), 1)
+
+
+def test_the_messages_after_one_or_all_are_deleted(run: Run) -> None:
+    for text in ("one", "two", "three"):
+        run("messages", "add", "chat-1", text, "--user-id", "jane")
+    words = ("messages", "delete", "chat-1", "--after", "1", "--yes", "--purge", "now", "--json")
+    erasure = printed_json(run(*words), Erasure)
+    assert (erasure["state"], erasure["counts"]["messages"]) == ("purged", 2)
+    page = printed_json(run("messages", "list", "chat-1", "--json"), Page[Message])
+    assert [each["content"] for each in page["items"]] == ["one"]
+    erasure = printed_json(run("messages", "clear", "chat-1", "--yes", "--json"), Erasure)
+    assert erasure["counts"]["messages"] == 1
+    session = printed_json(run("sessions", "show", "chat-1", "--json"), Session)
+    assert (session["user_id"], session["message_count"]) == ("jane", 0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sessions", "show", "chat-1"),
+        ("sessions", "update", "chat-1", "--title", "Shoes"),
+        ("sessions", "end", "chat-1"),
+        ("sessions", "reopen", "chat-1"),
+        ("sessions", "delete", "chat-1", "--yes"),
+        ("messages", "list", "chat-1"),
+        ("messages", "show", "chat-1", "m-1"),
+        ("messages", "update", "chat-1", "m-1", "--name", "Jane"),
+        ("messages", "delete", "chat-1", "m-1", "--yes"),
+        ("messages", "delete", "chat-1", "--after", "0", "--yes"),
+        ("messages", "clear", "chat-1", "--yes"),
+        ("memory", "show", "chat-1"),
+    ],
+    ids=" ".join,
+)
+def test_the_session_of_another_user_is_not_found(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        for user_id in ("jane", "bill"):
+            client.user.add(user_id=user_id)
+        client.session.add(session_id="chat-1", user_id="jane")
+        client.message.add("chat-1", NewMessage(role="user", content="Hello", id="m-1"))
+    here = on(tmp_path, "--database", "m.db")
+    assert "no session" in rejected(here(*words, "--user-id", "bill"), 4)
+    assert here(*words, "--user-id", "jane").returncode == 0
+
+
 def test_a_rejected_command_prints_a_sentence_and_has_an_exit_code(here: Run) -> None:
     assert here("users", "add", "jane").returncode == 0
     assert "already" in rejected(here("users", "add", "jane", "--json"), 1)
@@ -156,6 +249,12 @@ def test_a_list_is_filtered_ordered_and_paged(tmp_path: Path, here: Run) -> None
     assert listed("--filter", not_pro, "--metadata", "plan=free") == (["bob"], None)
     assert listed("--created-after", ann.created_at.isoformat())[0] == ["bob", "cem", "dea"]
     assert listed("--created-before", ann.created_at.isoformat())[0] == []
+    assert listed("--q", "cem@ex") == (["cem"], None)
+    counted = here("users", "list", "--database", "m.db", "--count", "--limit", "1", "--json")
+    assert json.loads(counted.stdout)["count"] == 4
+    for words in (("--limit", "1"), ("--all",)):
+        shown = here("users", "list", "--database", "m.db", "--count", *words).stdout
+        assert "4 in all." in shown.splitlines()
 
 
 def test_messages_are_filtered(here: Run) -> None:
@@ -196,6 +295,42 @@ def test_a_printed_list_says_if_it_is_empty_and_how_to_see_more(here: Run) -> No
     assert "There are more" not in second
 
 
+def head_of(result: "subprocess.CompletedProcess[str]") -> list[str]:
+    """Return the names of the columns of a printed list."""
+    return re.split(r" {2,}", result.stdout.splitlines()[0].strip())
+
+
+def row_of(result: "subprocess.CompletedProcess[str]") -> list[str]:
+    """Return the cells of the first row of a printed list."""
+    return re.split(r" {2,}", result.stdout.splitlines()[2].strip())
+
+
+def test_a_printed_list_has_columns_for_what_there_is(here: Run) -> None:
+    here("users", "add", "jane", "--first-name", "Jane", "--email", "jane@example.com")
+    here("sessions", "add", "chat-1", "--user-id", "jane", "--title", "Blue shoes")
+    listed = here("sessions", "list")
+    assert head_of(listed) == ["session_id", "user_id", "title", "messages", "active"]
+    assert row_of(listed) == ["chat-1", "jane", "Blue shoes", "0", "just now"]
+    here("messages", "add", "chat-1", f"In blue?\n{'x' * 100}")
+    here("sessions", "end", "chat-1")
+    listed = here("sessions", "list", "--last-message")
+    assert head_of(listed)[-2:] == ["ended", "last message"]
+    assert row_of(listed)[-2:] == ["yes", rf"user: In blue?\n{'x' * 100}"]
+    assert head_of(here("users", "list")) == ["user_id", "name", "email", "created"]
+    assert head_of(here("messages", "list", "chat-1")) == ["seq", "role", "content", "created"]
+    head = head_of(here("messages", "list", "chat-1", "--ids"))
+    assert head == ["seq", "id", "role", "content", "created"]
+
+
+def test_a_message_without_content_is_listed_with_its_data(tmp_path: Path) -> None:
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        client.session.add(session_id="chat-1")
+        call = NewMessage(role="assistant", data={"tool": "x" * 300})
+        client.message.add("chat-1", call)
+    listed = on(tmp_path, "--database", "m.db")("messages", "list", "chat-1")
+    assert row_of(listed)[2] == f'{{"tool":"{"x" * 191}…'
+
+
 def test_times_are_printed_relative_to_now_and_as_dates(here: Run) -> None:
     shown = here("users", "add", "jane").stdout
     assert re.search(
@@ -219,6 +354,11 @@ def test_control_characters_of_users_are_escaped(here: Run) -> None:
         ("users", "add", "jane", "--metadata", "{"),
         ("users", "update", "jane"),
         ("users", "update", "jane", "--email", "x", "--remove", "email"),
+        ("users", "update", "jane", "--remove", "created_at"),
+        ("users", "update", "jane", "--email", "x", "--if-revision", "0"),
+        ("messages", "update", "s", "m", "--data", "{"),
+        ("messages", "list", "s", "--role", "king"),
+        ("sessions", "list", "--order", "title"),
         ("users", "list", "--created-after", "yesterday"),
         ("users", "list", "--metadata", "plan"),
         ("sessions", "list", "--filter", "plan=pro"),
@@ -293,6 +433,24 @@ def test_an_unreachable_server_has_its_own_exit_code(here: Run) -> None:
 
 
 # Deleting.
+
+
+def test_one_message_or_those_after_one_are_named_to_delete(here: Run) -> None:
+    here("messages", "add", "chat-1", "Hello", "--user-id", "jane")
+    for words in ((), ("m-1", "--after", "0")):
+        result = here("messages", "delete", "chat-1", *words, "--yes")
+        assert result.returncode == 2
+        assert "Give either ID or --after SEQ." in result.stderr
+    assert "Hello" in here("messages", "list", "chat-1").stdout
+
+
+@pytest.mark.parametrize("words", [("delete", "chat-1", "--after", "0"), ("clear", "chat-1")])
+def test_deleting_messages_needs_yes_without_a_terminal(here: Run, words: tuple[str, ...]) -> None:
+    here("messages", "add", "chat-1", "Hello", "--user-id", "jane")
+    assert "--yes" in rejected(here("messages", *words, given="y\n"), 2)
+    assert "Hello" in here("messages", "list", "chat-1").stdout
+    assert here("messages", *words, "--yes").returncode == 0
+    assert here("messages", "list", "chat-1").stdout == "No messages in this session.\n"
 
 
 @pytest.mark.parametrize("words", [("users", "delete", "jane"), ("sessions", "delete", "chat-1")])

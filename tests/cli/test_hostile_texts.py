@@ -40,7 +40,9 @@ def folder(tmp_path: Path) -> Path:
             last_name=HOSTILE,
             metadata={HOSTILE: HOSTILE},
         )
-        client.session.add(session_id="chat\u202e", user_id="jane\u202e", metadata={"a": HOSTILE})
+        client.session.add(
+            session_id="chat\u202e", user_id="jane\u202e", title=HOSTILE, metadata={"a": HOSTILE}
+        )
         message = NewMessage(
             role="user",
             content=f"shoes {HOSTILE}",
@@ -48,7 +50,8 @@ def folder(tmp_path: Path) -> Path:
             metadata={"a": HOSTILE},
             data=[HOSTILE],
         )
-        client.message.add("chat\u202e", [message])
+        answer = NewMessage(role="assistant", data={HOSTILE: HOSTILE}, id="answer\u202e")
+        client.message.add("chat\u202e", [message, answer])
     return tmp_path
 
 
@@ -60,8 +63,14 @@ COMMANDS = [
     ("sessions", "list"),
     ("sessions", "show", "chat\u202e"),
     ("sessions", "list", "--json"),
+    ("sessions", "list", "--last-message"),
+    ("sessions", "list", "--last-message", "--json"),
     ("messages", "list", "chat\u202e"),
     ("messages", "list", "chat\u202e", "--json"),
+    ("messages", "list", "chat\u202e", "--ids"),
+    ("messages", "show", "chat\u202e", "answer\u202e"),
+    ("messages", "delete", "chat\u202e", "answer\u202e", "--yes"),
+    ("messages", "clear", "chat\u202e", "--yes"),
     ("memory", "show", "chat\u202e"),
     ("memory", "show", "chat\u202e", "--json"),
     ("search", "shoes"),
@@ -110,6 +119,9 @@ def test_stored_texts_are_escaped_on_a_terminal(folder: Path, words: tuple[str, 
         ("serve", "--host", HOSTILE),
         ("completion", HOSTILE),
         ("sessions", "delete", HOSTILE),
+        ("sessions", "update", "chat\u202e", "--remove", HOSTILE),
+        ("messages", "clear", HOSTILE, "--yes"),
+        ("messages", "update", "chat\u202e", "answer\u202e", "--data", HOSTILE),
         ("erasures", "verify", HOSTILE),
     ],
     ids=" ".join,

@@ -22,10 +22,13 @@ SETTINGS: dict[str, Any] = {"secret": "a secret of the tests"}
 ENVIRONMENT = {"USERKEEP_SECRET": SETTINGS["secret"]}
 READS = (
     ("users", "list"),
+    ("users", "list", "--q", "ja", "--count"),
     ("users", "show", "jane"),
     ("sessions", "list"),
+    ("sessions", "list", "--order=-active", "--last-message", "--count"),
     ("sessions", "show", "chat-1"),
     ("messages", "list", "chat-1"),
+    ("messages", "show", "chat-1", "m-1"),
     ("memory", "show", "chat-1"),
     ("search", "shoes"),
     ("erasures", "list"),
@@ -39,9 +42,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = f"{tmp_path}/m.db" if request.param == "file" else postgres_server().new_database()
     with ExitStack() as stack:
         client = stack.enter_context(Userkeep.open(url, **SETTINGS))
-        client.message.add(
-            "chat-1", NewMessage(role="user", content="Which shoes?"), user_id="jane"
-        )
+        message = NewMessage(role="user", content="Which shoes?", id="m-1")
+        client.message.add("chat-1", message, user_id="jane")
         yield url
 
 
@@ -85,9 +87,8 @@ def test_nothing_in_the_folder_of_an_unused_file_changes(
 ) -> None:
     (tmp_path / "data").mkdir()
     with Userkeep.open(tmp_path / "data" / "m.db") as client:
-        client.message.add(
-            "chat-1", NewMessage(role="user", content="Which shoes?"), user_id="jane"
-        )
+        message = NewMessage(role="user", content="Which shoes?", id="m-1")
+        client.message.add("chat-1", message, user_id="jane")
     before = files_in(tmp_path / "data")
     url = f"sqlite:///{tmp_path}/data/m.db"
     assert userkeep(*words, "--database", url, folder=tmp_path).returncode == 0

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
         client.user.add(user_id="名前" * 30, last_name="Ångström" * 9, email="名@例え.jp")
         client.user.add(user_id=LONG, email=f"{LONG}@example.com", first_name="é" * 90)
         client.session.add(session_id=LONG, user_id=LONG)
-        client.session.add(session_id="chat-1", user_id="jane")
+        client.session.add(session_id="chat-1", user_id="jane", title="Shoes in blue or green " * 5)
         messages = [NewMessage(role="user", content="名前 is a name. " * 40, name="jane")]
         client.message.add("chat-1", [*messages, NewMessage(role="user", content="A\nB")])
     return tmp_path
@@ -37,14 +37,37 @@ def columns_of(text: str) -> int:
     )
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [80, 100, 120])
 def test_tables_fit_the_terminal_and_no_id_is_cut(folder: Path, columns: int) -> None:
-    for words in (("users", "list"), ("sessions", "list"), ("messages", "list", "chat-1")):
+    for words in (
+        ("users", "list"),
+        ("sessions", "list"),
+        ("sessions", "list", "--last-message"),
+        ("messages", "list", "chat-1"),
+        ("messages", "list", "chat-1", "--ids"),
+    ):
         text = on_terminal(*words, folder=folder, columns=columns).text
         assert max(columns_of(line) for line in text.splitlines()) <= columns
         if words[0] != "messages":
             column = "".join(re.split(r" {2,}", line)[0] for line in text.splitlines())
             assert LONG in column
+
+
+@pytest.mark.parametrize(("columns", "beginning"), [(80, 20), (100, 25)])
+def test_a_last_message_is_cut_to_a_quarter_of_the_terminal(
+    folder: Path, columns: int, beginning: int
+) -> None:
+    database = folder / "last.db"
+    with Userkeep.open(database) as client:
+        client.message.add("c", NewMessage(role="user", content="x" * 100), user_id="jane")
+    words = ("sessions", "list", "--last-message", "--database", database)
+    text = on_terminal(*words, folder=folder, columns=columns).text
+    head = text.splitlines()[0]
+    assert re.split(r" {2,}", head.strip()) == [
+        *("session_id", "user_id", "title", "messages", "active", "last message")
+    ]
+    assert text.count("x") == beginning
+    assert "…" in text
 
 
 def test_without_a_terminal_rows_are_whole(folder: Path) -> None:
@@ -88,6 +111,23 @@ def test_deleting_a_session_names_its_owner_and_messages(folder: Path) -> None:
         terminal.read_until("Delete session 'chat-1' of user 'jane' with 2 messages?")
         terminal.type("y\n")
         assert terminal.read_to_end().code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "question"),
+    [
+        (("clear", "chat-1"), "Delete all messages of session 'chat-1', 2 messages?"),
+        (("delete", "chat-1", "--after", "1"), "Delete all messages after 1 of session 'chat-1'?"),
+    ],
+    ids=lambda each: each[0],
+)
+def test_deleting_messages_asks_first(folder: Path, words: tuple[str, ...], question: str) -> None:
+    with Terminal("messages", *words, folder=folder, columns=120) as terminal:
+        terminal.read_until(question)
+        terminal.type("n\n")
+        assert terminal.read_to_end().code == 1
+    session = userkeep("sessions", "show", "chat-1", folder=folder).stdout
+    assert re.search(r"^messages +2", session, re.MULTILINE)
 
 
 def test_a_missing_user_needs_no_confirmation(folder: Path) -> None:

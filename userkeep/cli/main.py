@@ -31,10 +31,12 @@ _COMMANDS = {
     "copy": Lazy("userkeep.cli.commands.copy:copy", "Copy an instance into a new database."),
     "users": Lazy("userkeep.cli.commands.users:users", "Add, list, show, update and delete users."),
     "sessions": Lazy(
-        "userkeep.cli.commands.sessions:sessions", "Add, list, show, end and delete sessions."
+        "userkeep.cli.commands.sessions:sessions",
+        "Add, list, show, update, end and delete sessions.",
     ),
     "messages": Lazy(
-        "userkeep.cli.commands.messages:messages", "List, add and delete messages of a session."
+        "userkeep.cli.commands.messages:messages",
+        "List, add, show, update and delete messages of a session.",
     ),
     "memory": Lazy("userkeep.cli.commands.memory:memory", "Show the memory of a session."),
     "search": Lazy("userkeep.cli.commands.search:search", "Search messages."),

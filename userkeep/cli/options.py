@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from userkeep.cli.output.escaping import print_error
 from userkeep.config import Settings, flag_of, has_password, variable_of
 from userkeep.domain.values.metadata import decode_json
-from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT
+from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, SessionOrder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,6 +85,16 @@ def metadata_option(command: F) -> F:
     )(command)
 
 
+def merged_metadata_option(command: F) -> F:
+    """Add `--metadata JSON`, for an update."""
+    return click.option(
+        "--metadata",
+        type=parse_json_object,
+        metavar="JSON",
+        help="Merged into the existing metadata; null removes a key.",
+    )(command)
+
+
 def filter_option(command: F) -> F:
     """Add `--filter JSON`."""
     return click.option(
@@ -112,38 +122,77 @@ def paging_options(command: F) -> F:
             help="Cursor of the next page, as printed at the end of the previous one.",
         ),
         click.option("--all", "is_all", is_flag=True, help="Print every page, from --cursor on."),
-        click.option(
-            "--order",
-            type=click.Choice(["created", "-created"]),
-            default="created",
-            show_default=True,
-            help="Oldest first, or newest first (-created).",
-        ),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def created_options(command: F) -> F:
-    """Add `--created-after` and `--created-before`."""
-    options = (
-        click.option(
-            "--created-after",
-            type=parse_time,
-            metavar="TIME",
-            help="Only those created after this time (UTC if it has no zone).",
-        ),
-        click.option(
-            "--created-before",
-            type=parse_time,
-            metavar="TIME",
-            help="Only those created before this time (UTC if it has no zone).",
-        ),
+order_option = click.option(
+    "--order",
+    type=click.Choice(get_args(Order)),
+    default="created",
+    show_default=True,
+    help="Oldest first, or newest first (-created).",
+)
+
+session_order_option = click.option(
+    "--order",
+    type=click.Choice(get_args(SessionOrder)),
+    default="created",
+    show_default=True,
+    help="By creation, or by activity: the time of the last message. Oldest first; newest first"
+    " with a minus.",
+)
+
+
+def words_option(found: str) -> Callable[[F], F]:
+    """Add `--q`.
+
+    Args:
+        found: what the words are searched in.
+    """
+    return click.option(
+        "--q",
+        metavar="WORDS",
+        help=f"Only those where each of these words begins a word of {found}, ignoring case and"
+        " accents.",
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+
+
+count_option = click.option(
+    "--count", is_flag=True, help="Also print the number of all that match. All of them are read."
+)
+
+owner_option = click.option(
+    "--user-id",
+    metavar="USER_ID",
+    help="Only if the session belongs to this user; another user's is not found.",
+)
+
+
+def time_options(verb: str, what: str) -> Callable[[F], F]:
+    """Add `--VERB-after` and `--VERB-before`.
+
+    Args:
+        what: those that are in the list, by their time, such as "those created".
+    """
+
+    def decorate(command: F) -> F:
+        for side in ("before", "after"):
+            command = click.option(
+                f"--{verb}-{side}",
+                type=parse_time,
+                metavar="TIME",
+                help=f"Only {what} {side} this time (UTC if it has no zone).",
+            )(command)
+        return command
+
+    return decorate
+
+
+created_options = time_options("created", "those created")
+active_options = time_options("active", "those whose last message is")
 
 
 def list_filter_options(command: F) -> F:
@@ -164,6 +213,15 @@ def list_filter_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def parse_json(value: str) -> msgspec.Raw:
+    """Check that a text is JSON, and return it unchanged."""
+    try:
+        decode_json(value)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise click.BadParameter(f"{value!r} is not JSON: {error}.") from error
+    return msgspec.Raw(value.encode())
 
 
 def parse_json_object(value: str) -> dict[str, Any]:

@@ -22,17 +22,21 @@ def selected_pages(
 
     Args:
         read: reads one page, given limit, cursor and filters by name.
+        filters: `count` is for the first page only, because counting reads all rows.
         is_all: every page from the cursor on, instead of one.
     """
-    page_limit = MAX_LIMIT if is_all else limit
-    pages = _iterate_pages(lambda at: read(limit=page_limit, cursor=at, **filters), cursor)
+    options = {**filters, "limit": MAX_LIMIT if is_all else limit}
+    pages = _iterate_pages(read, cursor, options)
     return pages if is_all else islice(pages, 1)
 
 
-def _iterate_pages(read: Callable[[str | None], Page[T]], cursor: str | None) -> Iterator[Page[T]]:
+def _iterate_pages(
+    read: Callable[..., Page[T]], cursor: str | None, options: dict[str, Any]
+) -> Iterator[Page[T]]:
     while True:
-        page = read(cursor)
+        page = read(cursor=cursor, **options)
         yield page
         cursor = page.next
         if cursor is None:
             return
+        options.pop("count", None)

@@ -10,7 +10,7 @@ from userkeep.cli.deletions import run_deletion
 from userkeep.cli.exits import PROBLEMS
 from userkeep.cli.files import DASH, open_input
 from userkeep.cli.groups import OrderedGroup
-from userkeep.cli.options import json_option, paging_options
+from userkeep.cli.options import json_option, order_option, paging_options
 from userkeep.cli.output.tables import erasures_table, print_erasure, print_list
 from userkeep.cli.output.terminal import stderr_console
 from userkeep.cli.output.verification import print_verification
@@ -35,6 +35,7 @@ def erasures() -> None:
 
 @erasures.command("list")
 @paging_options
+@order_option
 @json_option
 @with_client("read")
 def list_(

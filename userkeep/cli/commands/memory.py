@@ -1,10 +1,12 @@
 """`userkeep memory …`."""
 
+from typing import Any
+
 import click
 
 from userkeep.cli.clients import with_client
 from userkeep.cli.groups import OrderedGroup
-from userkeep.cli.options import json_option
+from userkeep.cli.options import json_option, owner_option
 from userkeep.cli.output.tables import print_memory
 from userkeep.client import Userkeep
 from userkeep.domain.message import MAX_TOKEN_COUNT
@@ -32,11 +34,10 @@ def memory() -> None:
     type=click.IntRange(1, MAX_TOKEN_COUNT),
     help="Only as many of the newest messages as have so many tokens together.",
 )
+@owner_option
 @json_option
 @with_client("read")
-def show(
-    client: Userkeep, *, session_id: str, last: int | None, max_tokens: int | None, as_json: bool
-) -> None:
+def show(client: Userkeep, *, session_id: str, as_json: bool, **options: Any) -> None:
     """Show what the next prompt of a session needs: its newest messages, oldest first.
 
     \b
@@ -44,5 +45,4 @@ def show(
     userkeep memory show chat-1 --last 4 --json
     userkeep memory show chat-1 --max-tokens 4000
     """
-    memory = client.memory.get(session_id, last=last, max_tokens=max_tokens)
-    print_memory(memory, as_json=as_json)
+    print_memory(client.memory.get(session_id, **options), as_json=as_json)

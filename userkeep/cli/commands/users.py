@@ -4,21 +4,25 @@ from typing import Any, Literal
 
 import click
 
+from userkeep.cli.changes import change_options, changed_fields
 from userkeep.cli.clients import with_client
 from userkeep.cli.deletions import confirm, confirmation_option, purge_option, run_deletion
 from userkeep.cli.groups import OrderedGroup
 from userkeep.cli.options import (
+    count_option,
     json_option,
     list_filter_options,
+    merged_metadata_option,
     metadata_option,
+    order_option,
     paging_options,
-    parse_json_object,
+    words_option,
 )
 from userkeep.cli.output.tables import print_list, print_user, users_table
 from userkeep.cli.output.terminal import pluralize
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
-from userkeep.domain.user import UserFields
+from userkeep.domain.user import UserChange
 from userkeep.domain.values.paging import MAX_LIMIT
 
 
@@ -52,8 +56,11 @@ def add(client: Userkeep, *, user_id: str, as_json: bool, **fields: Any) -> None
 
 @users.command("list")
 @click.option("--email", metavar="TEXT", help="Only those with this address, ignoring case.")
+@words_option("the user_id, the email address or a name")
 @list_filter_options
 @paging_options
+@order_option
+@count_option
 @json_option
 @with_client("read")
 def list_(
@@ -69,6 +76,7 @@ def list_(
 
     \b
     userkeep users list
+    userkeep users list --q "jane sm" --count
     userkeep users list --order=-created --limit 10
     userkeep users list --metadata plan=pro --created-after 2026-01-01 --all --json
     """
@@ -94,23 +102,18 @@ def show(client: Userkeep, *, user_id: str, as_json: bool) -> None:
 @click.option("--email", metavar="TEXT", help="The new email address.")
 @click.option("--first-name", metavar="TEXT", help="The new first name.")
 @click.option("--last-name", metavar="TEXT", help="The new last name.")
-@click.option(
-    "--metadata",
-    type=parse_json_object,
-    metavar="JSON",
-    help="Merged into the existing metadata; null removes a key.",
-)
-@click.option(
-    "--remove",
-    "removed",
-    type=click.Choice(UserFields.__struct_fields__),
-    multiple=True,
-    help="Remove a field; can be repeated.",
-)
+@merged_metadata_option
+@change_options(*UserChange.__struct_fields__)
 @json_option
 @with_client("write")
 def update(
-    client: Userkeep, *, user_id: str, removed: tuple[str, ...], as_json: bool, **fields: Any
+    client: Userkeep,
+    *,
+    user_id: str,
+    removed: tuple[str, ...],
+    if_revision: int | None,
+    as_json: bool,
+    **fields: Any,
 ) -> None:
     """Update a user; fields that are not given stay as they are.
 
@@ -119,14 +122,9 @@ def update(
     userkeep users update jane --metadata '{"plan": "free", "trial_ends": null}'
     userkeep users update jane --remove last_name
     """
-    change = {name: value for name, value in fields.items() if value is not None}
-    for name in removed:
-        if name in change:
-            raise click.UsageError(f"{name} cannot be set and removed at the same time.")
-        change[name] = None
-    if not change:
-        raise click.UsageError("Nothing to update; give at least one field.")
-    print_user(client.user.update(user_id=user_id, **change), as_json=as_json)
+    change = changed_fields(fields, removed)
+    updated = client.user.update(user_id=user_id, if_revision=if_revision, **change)
+    print_user(updated, as_json=as_json)
 
 
 @users.command()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +13,7 @@ from rich.text import Text
 from userkeep.api.erasures import Erasure
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
-from userkeep.api.sessions import Session
+from userkeep.api.sessions import LastMessage, Session
 from userkeep.api.users import User
 from userkeep.cli.output.escaping import escape_control, json_line
 from userkeep.cli.output.terminal import (
@@ -46,15 +47,18 @@ def print_list(
     if as_json:
         _print_json_list(pages)
         return
-    cursor, is_empty = None, True
+    cursor, total, is_empty = None, None, True
     for page in pages:
         cursor = page.next
+        total = page.total if total is None else total
         if page:
             is_empty = False
             stdout_console().print(make_table(page))
     if is_empty:
         stdout_console().print(empty)
-    elif cursor:
+    if total:
+        stdout_console().print(f"{total:,} in all.")
+    if cursor:
         stdout_console().print(
             f"There are more. Add --cursor {cursor} for the next page, or --all for every page.",
             style="dim",
@@ -65,14 +69,16 @@ def print_list(
 def _print_json_list(pages: Iterable[Page[Row]]) -> None:
     # Row by row, so that a list of any length needs no more memory than a page.
     file = sys.stdout.buffer
-    cursor, separator = None, b'{"items": [\n'
+    cursor, total, separator = None, None, b'{"items": [\n'
     for page in pages:
         cursor = page.next
+        total = page.total if total is None else total
         for row in page:
             file.write(separator + json_line(row))
             separator = b",\n"
     end = b"\n" if separator == b",\n" else b'{"items": ['
-    file.write(end + b'], "next": ' + json_line(cursor) + b"}\n")
+    count = b"" if total is None else b', "count": ' + json_line(total)
+    file.write(end + b'], "next": ' + json_line(cursor) + count + b"}\n")
     file.flush()
 
 
@@ -118,10 +124,23 @@ def print_session(session: Session, *, as_json: bool) -> None:
 
 def print_message(message: Message, *, as_json: bool) -> None:
     """Print a message."""
-    if as_json:
-        print_json(message)
-    else:
-        stdout_console().print(messages_table([message]))
+    _print_one(
+        message,
+        [
+            ("seq", f"{message.seq:,}"),
+            ("id", message.id),
+            ("role", message.role),
+            ("name", message.name),
+            ("content", message.content),
+            ("data", _json(message.data)),
+            ("metadata", _json(message.metadata)),
+            ("tokens", None if message.token_count is None else f"{message.token_count:,}"),
+            ("created", format_time(message.created_at)),
+            ("edited", format_time(message.edited_at)),
+            ("revision", str(message.revision)),
+        ],
+        as_json=as_json,
+    )
 
 
 def print_memory(memory: Memory, *, as_json: bool) -> None:
@@ -193,29 +212,47 @@ def users_table(users: Sequence[User]) -> Table:
 
 
 def sessions_table(sessions: Sequence[Session]) -> Table:
-    """Return a table of sessions, a line each."""
+    """Return a table of sessions, a line each, and their last messages if they were requested."""
+    has_ended = any(session.ended_at for session in sessions)
+    has_last_message = any(session.last_message is not UNSET for session in sessions)
     table = plain_table()
     table.add_column("session_id", overflow="fold", min_width=10)
-    table.add_column("user_id", overflow="fold", min_width=8)
+    table.add_column("user_id", overflow="fold", min_width=7)
+    table.add_column("title", overflow="fold", min_width=6)
     table.add_column("messages", justify="right", no_wrap=True)
-    table.add_column("updated", style="dim", no_wrap=True)
-    table.add_column("ended", style="dim", no_wrap=True)
+    table.add_column("active", style="dim", no_wrap=True)
+    if has_ended:
+        table.add_column("ended", style="dim", no_wrap=True)
+    if has_last_message:
+        table.add_column("last message", overflow="fold", min_width=9)
     for session in sessions:
         table.add_row(
             one_line(session.session_id),
             one_line(session.user_id) if session.user_id else Text("none", style="dim"),
+            one_line(session.title),
             f"{session.message_count:,}",
-            humanize(session.updated_at),
-            humanize(session.ended_at),
+            humanize(session.active_at),
+            *(["yes" if session.ended_at else ""] if has_ended else []),
+            *([_beginning(session.last_message)] if has_last_message else []),
         )
     return table
 
 
-def messages_table(messages: Sequence[Message]) -> Table:
+def _beginning(message: LastMessage | UnsetType | None) -> Text:
+    """Return the role of the last message, and as much of it as has room beside the rest."""
+    if not message:
+        return Text()
+    beginning = _cut(message.content or "", stdout_console().width // 4)
+    return Text.assemble((f"{message.role}: ", "dim"), one_line(beginning))
+
+
+def messages_table(messages: Sequence[Message], *, has_ids: bool = False) -> Table:
     """Return a table of messages with their whole content, and names if any has one."""
     has_names = any(message.name for message in messages)
     table = plain_table()
     table.add_column("seq", justify="right", style="dim", no_wrap=True)
+    if has_ids:
+        table.add_column("id", overflow="fold", min_width=12)
     table.add_column("role", no_wrap=True)
     if has_names:
         table.add_column("name", overflow="fold", max_width=16)
@@ -224,12 +261,24 @@ def messages_table(messages: Sequence[Message]) -> Table:
     for message in messages:
         table.add_row(
             f"{message.seq:,}",
+            *([one_line(message.id)] if has_ids else []),
             message.role,
             *([one_line(message.name)] if has_names else []),
-            escape_control(message.content),
+            _content(message),
             humanize(message.created_at),
         )
     return table
+
+
+def _content(message: Message) -> Text:
+    """Return the content of a message; without any, the beginning of its data."""
+    if message.content or message.data is None:
+        return Text(escape_control(message.content))
+    return Text(escape_control(_cut(_json(message.data) or "", 200)), style="dim")
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length].rstrip()}…"
 
 
 def erasures_table(erasures: Sequence[Erasure]) -> Table:
@@ -277,5 +326,5 @@ def _print_one(value: Any, lines: Sequence[tuple[str, str | None]], *, as_json: 
     stdout_console().print(grid)
 
 
-def _json(value: dict[str, Any] | None) -> str | None:
+def _json(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()

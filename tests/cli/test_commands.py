@@ -79,6 +79,82 @@ def test_help_of_a_group_names_its_commands(tmp_path: Path) -> None:
     assert named == ["add", "list", "show", "update", "delete"]
 
 
+@pytest.mark.parametrize("alias", ["get", "create"])
+def test_aliases_have_help_and_are_not_listed(tmp_path: Path, alias: str) -> None:
+    for group in ("users", "sessions", "messages"):
+        result = userkeep(group, alias, "--help", folder=tmp_path)
+        assert result.returncode == 0
+        assert f"Usage: userkeep {group} {alias} [OPTIONS]" in result.stdout
+        assert f"  {alias} " not in userkeep(group, "--help", folder=tmp_path).stdout
+    assert userkeep("erasures", "create", folder=tmp_path).returncode == 2
+
+
+def test_aliases_do_what_the_commands_do(tmp_path: Path) -> None:
+    created = userkeep("users", "create", "jane", "--json", folder=tmp_path)
+    assert created.returncode == 0
+    shown = userkeep("users", "get", "jane", "--json", folder=tmp_path)
+    assert shown.stdout == created.stdout
+
+
+def test_options_before_the_command_are_those_of_the_command(tmp_path: Path) -> None:
+    added = userkeep("--database", "a.db", "--json", "users", "add", "jane", folder=tmp_path)
+    assert (added.returncode, added.stderr) == (0, "")
+    shown = userkeep("users", "--database", "a.db", "show", "jane", "--json", folder=tmp_path)
+    assert shown.stdout == added.stdout
+    # The one nearest to the command applies.
+    for words in (
+        ("--database", "x.db", "users", "--database", "a.db", "show", "jane"),
+        ("--database", "x.db", "users", "show", "jane", "--database", "a.db"),
+        ("users", "--database", "x.db", "show", "jane", "--database", "a.db"),
+        ("--database=x.db", "users", "show", "--database=a.db", "jane"),
+    ):
+        assert userkeep("--json", *words, folder=tmp_path).stdout == added.stdout
+    assert not (tmp_path / "x.db").exists()
+    url = f"sqlite:///{tmp_path}/a.db"
+    assert "ok" in userkeep("--database", url, "doctor", folder=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ("--url", "http://127.0.0.1:1", "users", "list", "--database", "a.db"),
+            "Use --database or --url, not both.",
+        ),
+        (
+            ("--database", "a.db", "users", "--url", "http://127.0.0.1:1", "list"),
+            "Use --database or --url, not both.",
+        ),
+        (("--url", "http://127.0.0.1:1", "serve"), "No such option"),
+        (("--json", "completion", "bash"), "No such option"),
+        (("--database", "a.db", "copy", "a", "b"), "No such option"),
+        (("--database",), "requires an argument"),
+        (("--json",), "Missing command"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_options_before_the_command_that_do_not_fit_are_wrong_usage(
+    tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    result = userkeep(*words, folder=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert sentence in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_before_the_command_is_warned_of_once(tmp_path: Path) -> None:
+    words = ("--api-key", "k", "--url", "http://127.0.0.1:1", "users", "list")
+    result = userkeep(*words, folder=tmp_path)
+    assert result.returncode == 5
+    assert result.stderr.count("warning: every user of this machine") == 1
+    url = "postgresql://jane:hunter2@db.example/userkeep"
+    for command in (("users", "list"), ("doctor",), ("copy", "a", "b")):
+        result = userkeep("--database", url, *command, folder=tmp_path)
+        assert result.returncode != 0
+        assert "hunter2" not in result.stdout + result.stderr
+        assert result.stderr.count("can read the password") == (command[0] != "copy")
+
+
 def test_help_of_serve_names_every_setting_with_its_variable(tmp_path: Path) -> None:
     result = userkeep("serve", "--help", folder=tmp_path)
     text = " ".join(result.stdout.split())
@@ -204,10 +280,26 @@ def test_a_completion_script_is_printed(tmp_path: Path, shell: str, sign: str) -
     assert f"_USERKEEP_COMPLETE={shell}_complete" in result.stdout
 
 
-def test_lazy_commands_are_completed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("userkeep users l", ["list"]),
+        ("userkeep users ", ["add", "list", "show", "update", "delete"]),
+        ("userkeep users g", ["get"]),
+        ("userkeep users get --js", ["--json"]),
+        ("userkeep --url http://localhost users u", ["update"]),
+        ("userkeep --database a.db sessions reo", ["reopen"]),
+        ("userkeep --json users show --data", ["--database"]),
+        ("userkeep --da", ["--database"]),
+    ],
+)
+def test_commands_and_options_are_completed(
+    tmp_path: Path, words: str, completions: list[str]
+) -> None:
     asked = {
         "_USERKEEP_COMPLETE": "bash_complete",
-        "COMP_WORDS": "userkeep users l",
-        "COMP_CWORD": "2",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
     }
-    assert userkeep(folder=tmp_path, environment=asked).stdout == "plain,list\n"
+    shown = userkeep(folder=tmp_path, environment=asked).stdout
+    assert shown.splitlines() == [f"plain,{each}" for each in completions]

@@ -115,6 +115,9 @@ def main() -> None:
     userkeep users add jane               add a user to userkeep-data/userkeep.db
     userkeep users list --url http://…    list the users of a server
 
+    --database, --url, --api-key-file and --json can be given before or after the command; the one
+    that comes last applies.
+
     Every setting is also an environment variable; a flag overrides it. Exit codes: 0 success,
     1 rejected (by the database, a lock or the instance), 2 wrong usage or setting, 3 doctor found a
     problem or verify found deleted data, 4 not found, 5 server unreachable, 128 plus the signal

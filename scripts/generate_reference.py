@@ -13,7 +13,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import FunctionType
@@ -26,6 +26,7 @@ import userkeep
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.prompts import Prompts
 from userkeep.cli import main as command_line
+from userkeep.cli.options import SettingsCommand
 from userkeep.config import ClientSettings, Settings, flag_of, variable_of
 from userkeep.domain import errors
 from userkeep.domain.errors import UserkeepError
@@ -141,9 +142,17 @@ def _command(path: str, command: click.Command) -> Iterator[str]:
     below = " COMMAND …" if isinstance(command, click.Group) else ""
     flags = " [OPTIONS]" if options else ""
     yield from (f"Usage: `{path}{flags}{named}{below}`", "")
-    if options:
-        yield from table(("option", "meaning"), *(_option(each) for each in options))
-        yield ""
+    if isinstance(command, SettingsCommand):
+        for heading, below_it in command.sections().items():
+            yield from (f"**{heading}**", "")
+            yield from _options([each for each in options if each in below_it])
+    elif options:
+        yield from _options(options)
+
+
+def _options(options: Iterable[click.Option]) -> Iterator[str]:
+    yield from table(("option", "meaning"), *(_option(each) for each in options))
+    yield ""
 
 
 def _option(option: click.Option) -> tuple[str, str]:

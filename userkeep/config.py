@@ -24,16 +24,27 @@ class SettingError(Exception):
     """A setting has a value that it cannot have; the text says which and why."""
 
 
+BASICS, DATA, LIMITS = "Basics", "Data", "Limits"
+"""The headings of `userkeep serve --help`."""
+
+
 def _setting(
-    default: Any, help_: str, least: int = 0, most: int = 2**31, *, flag: bool = True
+    default: Any,
+    help_: str,
+    least: int = 0,
+    most: int = 2**31,
+    *,
+    section: str = BASICS,
+    flag: bool = True,
 ) -> Any:
     """Return the field of a setting.
 
     Args:
+        section: the heading below which the help of a command has it.
         flag: whether it is documented as a flag; a secret is not, because every user of the machine
             sees flags in the list of processes.
     """
-    metadata = {"help": help_, "least": least, "most": most, "flag": flag}
+    metadata = {"help": help_, "least": least, "most": most, "section": section, "flag": flag}
     return field(default=default, metadata=metadata)
 
 
@@ -61,73 +72,94 @@ class Settings:
         "The file of the secret, created on the first start. Default: beside the database, or in"
         " userkeep-data with PostgreSQL.",
     )
-    memory_window: int = _setting(12, "The default number of messages in a memory.", least=1)
+    memory_window: int = _setting(
+        12, "The default number of messages in a memory.", least=1, section=DATA
+    )
     tombstone_hours: int = _setting(
-        24, "Hours during which a deleted id cannot be recreated implicitly.", least=0
+        24, "Hours during which a deleted id cannot be recreated implicitly.", least=0, section=DATA
     )
     idempotency_keys: int = _setting(
         1_000_000,
         "The number of the newest Idempotency-Keys that are remembered, for 24 hours at most.",
         least=1,
+        section=LIMITS,
     )
     purge_within_minutes: int = _setting(
         60,
         "Minutes after which deleted data is purged from the files at the latest. An idle server"
         " purges earlier.",
         least=0,
+        section=DATA,
     )
     purge_window: str = _setting(
         "01:00-05:00",
         "The time of day (UTC) in which a large database is purged. 00:00-24:00 means any time.",
+        section=DATA,
     )
     purge_large_mib: int = _setting(
-        200, "The size in MiB from which a database is large and waits for the purge window."
+        200,
+        "The size in MiB from which a database is large and waits for the purge window.",
+        section=DATA,
     )
     max_connections: int = _setting(
-        1000, "The maximum number of open connections. Further ones get 503.", least=1
+        1000,
+        "The maximum number of open connections. Further ones get 503.",
+        least=1,
+        section=LIMITS,
     )
     keep_alive_seconds: int = _setting(
-        75, "Seconds after which a connection without a request is closed.", least=1
+        75, "Seconds after which a connection without a request is closed.", least=1, section=LIMITS
     )
     transfer_limit_seconds: int = _setting(
         30,
         "Seconds in which a client must send the next 32 KiB of a body, or read the next 32 KiB of"
         " a response.",
         least=1,
+        section=LIMITS,
     )
     body_memory_mib: int = _setting(
         128,
         "The limit in MiB of all large request bodies together. A further one gets 503. The same"
         " applies to responses that clients do not read.",
         least=5,
+        section=LIMITS,
     )
     queue_limit: int = _setting(
         1024,
         "The maximum number of waiting writes (PostgreSQL: operations). Further ones get 503.",
         least=1,
+        section=LIMITS,
     )
     wal_limit_mib: int = _setting(
-        64, "SQLite: the size in MiB above which the write-ahead log is truncated.", least=4
+        64,
+        "SQLite: the size in MiB above which the write-ahead log is truncated.",
+        least=4,
+        section=LIMITS,
     )
     postgres_pool_size: int = _setting(
-        8, "PostgreSQL: the number of connections for operations.", least=1
+        8, "PostgreSQL: the number of connections for operations.", least=1, section=LIMITS
     )
     statement_limit_seconds: int = _setting(
-        30, "PostgreSQL: the time limit of a statement, in seconds.", least=1
+        30, "PostgreSQL: the time limit of a statement, in seconds.", least=1, section=LIMITS
     )
     read_limit_seconds: int = _setting(
-        10, "The time limit of a metadata filter or a long page, in seconds.", least=1
+        10,
+        "The time limit of a metadata filter or a long page, in seconds.",
+        least=1,
+        section=LIMITS,
     )
     search_language: str = _setting(
         "english",
         "The language of the messages, for search: "
         f"{', '.join(LANGUAGES)}. After a change, run `userkeep doctor --deep`.",
+        section=DATA,
     )
     search_match_limit: int = _setting(
         1_000_000,
         "The maximum number of matches that one search ranks: words of the query, each counted in"
         " every message that has it.",
         least=1_000,
+        section=LIMITS,
     )
     log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")
 

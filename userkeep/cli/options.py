@@ -9,11 +9,41 @@ import click
 import msgspec
 
 from userkeep.cli.output.escaping import print_error
-from userkeep.config import Settings, flag_of, has_password, variable_of
+from userkeep.config import BASICS, Settings, flag_of, has_password, variable_of
 from userkeep.domain.values.metadata import decode_json
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, SessionOrder
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SettingOption(click.Option):
+    """The flag of a setting.
+
+    Attributes:
+        section: the heading below which the help of a command has it.
+    """
+
+    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+class SettingsCommand(click.Command):
+    """A command whose help has its options below headings, the basics first."""
+
+    def sections(self) -> dict[str, list[click.Parameter]]:
+        """Return the options of each heading."""
+        sections: dict[str, list[click.Parameter]] = {BASICS: []}
+        for option in self.get_params(click.Context(self)):
+            sections.setdefault(getattr(option, "section", BASICS), []).append(option)
+        return sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options."""
+        for heading, options in self.sections().items():
+            records = [each.get_help_record(ctx) for each in options]
+            with formatter.section(heading):
+                formatter.write_dl([each for each in records if each is not None])
 
 
 def settings_options(*names: str) -> Callable[[F], F]:
@@ -36,6 +66,8 @@ def _setting_option(setting: Any) -> Callable[[F], F]:
     return click.option(
         flag_of(setting.name),
         setting.name,
+        cls=SettingOption,
+        section=setting.metadata["section"],
         type=None if is_flag else setting.type,
         is_flag=is_flag,
         default=None,

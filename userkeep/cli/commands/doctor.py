@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from userkeep.cli.exits import PROBLEMS
-from userkeep.cli.options import json_option, settings_options
+from userkeep.cli.options import SettingsCommand, json_option, settings_options
 from userkeep.cli.output.escaping import echo, escape_line
 from userkeep.cli.output.progress import message_counter
 from userkeep.config import (
@@ -29,7 +29,7 @@ from userkeep.storage.postgres import checks as postgres_checks
 from userkeep.storage.sqlite import checks as sqlite_checks
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @settings_options()
 @click.option(
     "--deep", "is_deep", is_flag=True, help="Also compare the search index with every message."

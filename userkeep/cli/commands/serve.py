@@ -20,7 +20,7 @@ from typing import Any
 import click
 import uvicorn
 
-from userkeep.cli.options import settings_options
+from userkeep.cli.options import SettingsCommand, settings_options
 from userkeep.cli.output.escaping import SafeFormatter, echo
 from userkeep.cli.signals import raise_on_signal
 from userkeep.config import SettingError, Settings, load_settings
@@ -46,7 +46,7 @@ _FILES_OF_DATABASE = 128
 _EXIT_UNFINISHED = 1
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @settings_options()
 def serve(**given: Any) -> None:
     """Serve the HTTP APIs until stopped.

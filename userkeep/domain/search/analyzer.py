@@ -331,8 +331,7 @@ def is_unspaced(word: str) -> bool:
 def folded_words(text: str) -> list[str]:
     """Return the words of a text without case and accents, but with their endings.
 
-    A word has up to MAX_TERM_LENGTH characters; what follows is another word. A text of a script
-    without spaces is one word.
+    Words can be of any length. A text of a script without spaces is one word.
     """
     return _pieces(fold(text))
 

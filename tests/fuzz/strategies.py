@@ -226,16 +226,23 @@ def paths(draw: st.DrawFn) -> str:
     return path
 
 
-zep_filters: st.SearchStrategy[Any] = st.recursive(
+_zep_trees: st.SearchStrategy[Any] = st.recursive(
     st.one_of(paths(), paths(), _JSON).map(lambda path: {"jsonpath": path}),
     lambda inner: st.one_of(
         st.dictionaries(st.sampled_from(["and", "or"]), st.lists(inner, max_size=4), max_size=2),
-        st.builds(lambda each, count: {"or": [each] * count}, inner, st.sampled_from([101, 1_100])),
         st.lists(st.sampled_from([{}, {"and": []}, None, 1]), max_size=200).map(
             lambda nodes: {"and": nodes}
         ),
     ),
     max_leaves=8,
+)
+
+# Repeated at the top alone: a tree of repetitions would have a thousand million parts.
+zep_filters = st.one_of(
+    _zep_trees,
+    st.builds(
+        lambda each, count: {"or": [each] * count}, _zep_trees, st.sampled_from([101, 1_100])
+    ),
 )
 
 

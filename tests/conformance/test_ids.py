@@ -121,6 +121,7 @@ def test_a_session_id_can_be_any_text(way: Way, id_: str) -> None:
 
 def test_the_id_of_an_owner_can_be_any_text(way: Way, id_: str) -> None:
     way.request("PUT", USER, id_, json={})  # another test deleted a user with this id
+    open_session(way, id_, user_id=id_)  # and a session
     assert append_text(way, id_, "Hello", user_id=id_).status == 201
     session = get_session(way, id_)
     assert session["user_id"] == id_

@@ -18,7 +18,16 @@ import msgspec
 from tests.deep_json import decoded
 from tests.serving import serving
 from tests.ways import Reply, Way, loop_in_thread
-from userkeep import AsyncUserkeep, Hit, Message, NewMessage, Page, Userkeep, UserkeepError
+from userkeep import (
+    AsyncPage,
+    AsyncUserkeep,
+    Hit,
+    Message,
+    NewMessage,
+    Page,
+    Userkeep,
+    UserkeepError,
+)
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.config import Settings
@@ -217,9 +226,9 @@ def _reply(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Reply:
 
 
 def _shape(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Any:
-    if isinstance(result, Page):
+    if isinstance(result, Page | AsyncPage):
         count = {} if result.total is None else {"count": result.total}
-        return {"items": list(result), "next": result.next, **count}
+        return {"items": result[:], "next": result.next, **count}
     if operation.name == "messages.search":
         assert all(isinstance(hit, Hit) for hit in result)
         return {"items": result}

@@ -35,6 +35,8 @@ from userkeep.domain.errors import (
     Unavailable,
     UserkeepError,
 )
+from userkeep.sdk._async.lists import AsyncMessagePage, AsyncPage
+from userkeep.sdk._sync.lists import MessagePage, Page
 from userkeep.sdk.errors import (
     ConnectionFailed,
     RateLimited,
@@ -42,8 +44,7 @@ from userkeep.sdk.errors import (
     TimedOut,
     UnexpectedAnswer,
 )
-from userkeep.sdk.messages import MessagePage, Messages
-from userkeep.sdk.pages import Page
+from userkeep.sdk.messages import Messages
 from userkeep.sdk.requests import (
     CreateSessionRequest,
     CreateUserRequest,
@@ -55,6 +56,8 @@ from userkeep.version import __version__
 
 __all__ = [
     "AlreadyExists",
+    "AsyncMessagePage",
+    "AsyncPage",
     "AsyncUserkeep",
     "BadRequest",
     "Conflict",

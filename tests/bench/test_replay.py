@@ -51,11 +51,11 @@ def state_of(url: str) -> tuple[int, int]:
     """How many users and messages there are; all messages have the numbers 1, 2, 3 …"""
     with Userkeep.open(url, secret=SECRET) as client:
         messages = 0
-        for session in client.session.list_all():
-            seqs = [message.seq for message in client.message.list_all(session.session_id)]
+        for session in client.session.list():
+            seqs = [message.seq for message in client.message.list(session.session_id)]
             assert seqs == list(range(1, session.message_count + 1))
             messages += len(seqs)
-        return sum(1 for _ in client.user.list_all()), messages
+        return sum(1 for _ in client.user.list()), messages
 
 
 def test_replayed_writes_leave_what_the_product_would(

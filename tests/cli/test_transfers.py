@@ -77,9 +77,9 @@ def importing(folder: Path, text: str, *words: object) -> "subprocess.CompletedP
 def all_of(database: Path) -> Any:
     """Return all users, sessions and messages, with revisions and times."""
     with Userkeep.open(str(database)) as client:
-        users = list(client.user.list_all())
-        sessions = list(client.session.list_all())
-        return users, sessions, [list(client.message.list_all(s.session_id)) for s in sessions]
+        users = list(client.user.list())
+        sessions = list(client.session.list())
+        return users, sessions, [list(client.message.list(s.session_id)) for s in sessions]
 
 
 @pytest.mark.parametrize("target", ["file", "postgres", "server"])
@@ -388,7 +388,7 @@ def begun_import(folder: Path, url: str, *user_ids: str) -> Iterator["subprocess
 
 
 def _has_messages(client: Userkeep, user_id: str, count: int) -> bool:
-    sessions = list(client.session.list_all(user_id=user_id))
+    sessions = list(client.session.list(user_id=user_id))
     return bool(sessions) and sessions[0].message_count == count
 
 

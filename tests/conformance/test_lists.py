@@ -187,6 +187,7 @@ def test_pages_can_be_in_descending_order(listed: List) -> None:
     assert found == expected
 
 
+@pytest.mark.wire("without a limit, a typed method iterates over all, by pages of 100")
 def test_the_default_page_size_is_50(empty: List) -> None:
     names = [str(number) for number in range(51)]
     empty.add(*names)

@@ -294,7 +294,7 @@ class UserSimulation:
         user = client.user.get(model.user_id)
         for name, value in model.fields.items():
             assert (getattr(user, name) or None) == (value or None), name
-        owned = {each.session_id for each in client.session.list_all(user_id=model.user_id)}
+        owned = {each.session_id for each in client.session.list(user_id=model.user_id)}
         assert owned == {key for key, each in model.sessions.items() if each.is_owned}
         for session_id, session in model.sessions.items():
             self._check_session(session_id, session)
@@ -303,7 +303,7 @@ class UserSimulation:
         found = self._client.session.get(session_id)
         assert (found.metadata or None) == (session.metadata or None)
         assert (found.ended_at is not None) == session.is_ended
-        messages = {each.id: each for each in self._client.message.list_all(session_id)}
+        messages = {each.id: each for each in self._client.message.list(session_id)}
         assert list(messages) == list(session.messages)
         for id_, expected in session.messages.items():
             message = messages[id_]

@@ -260,7 +260,7 @@ def test_many_tasks_share_it(database: tuple[str, dict[str, Any]], backend: str)
                 for number in range(100):
                     tasks.start_soon(append, number)
             assert sorted(seqs) == list(range(1, 101))
-            assert len([each async for each in client.message.list_all("s")]) == 100
+            assert len([each async for each in await client.message.list("s")]) == 100
             await client.session.delete("s")
 
     anyio.run(main, backend=backend)
@@ -284,7 +284,7 @@ def test_one_client_works_in_several_loops(database: tuple[str, dict[str, Any]])
 
     async def last() -> list[User]:
         async with client:
-            return await client.user.list()
+            return [each async for each in await client.user.list()]
 
     assert [each.revision for each in asyncio.run(last())] == [30, 30]
 
@@ -473,7 +473,7 @@ def test_a_cancelled_write_is_atomic(tmp_path: Path) -> None:
             for _ in range(30):
                 with anyio.move_on_after(0.002):
                     await client.message.add("s", [NewMessage(role="user", content=CONTENT)] * 100)
-            messages = [each async for each in client.message.list_all("s")]
+            messages = [each async for each in await client.message.list("s")]
             assert len(messages) % 100 == 0
             assert [each.seq for each in messages] == list(range(1, len(messages) + 1))
 

@@ -1,6 +1,6 @@
 """Lists as pages and iterators, the values that apps pass, and bulk appends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from math import nan
@@ -12,6 +12,7 @@ import pytest
 
 from userkeep import (
     AlreadyExists,
+    AsyncMessagePage,
     AsyncUserkeep,
     BadRequest,
     CreateUserRequest,
@@ -44,7 +45,7 @@ def users(client: Userkeep) -> list[str]:
 
 def test_a_page_is_a_list_with_the_next_cursor(client: Userkeep, users: list[str]) -> None:
     page = client.user.list(limit=5)
-    assert isinstance(page, list)
+    assert isinstance(page, Sequence)
     assert [user.user_id for user in page] == users[:5]
     assert page.next is not None
     rest = client.user.list(limit=5, cursor=page.next)
@@ -77,18 +78,18 @@ def test_all_pages_have_every_item_once(
 
 def test_an_empty_list_has_no_pages_and_no_items(client: Userkeep) -> None:
     client.session.add(session_id="s")
-    assert [*client.user.list_chunked(), *client.message.list_chunked("s")] == []
-    assert [*client.user.list_all(), *client.message.list_all("s")] == []
-    assert [*client.erasure.list_chunked(), *client.erasure.list_all()] == []
-    assert client.user.list() == Page([], None)
+    assert [*client.user.list_chunked()] == []
+    assert [*client.user.list(), *client.message.list("s"), *client.erasure.list()] == []
+    assert client.user.list() == Page([])
+    assert not client.user.list()
 
 
 def test_items_are_iterated_across_pages(client: Userkeep) -> None:
     client.message.add(
         "s", [NewMessage(role="user", content=str(number)) for number in range(250)], user_id="jane"
     )
-    assert [message.seq for message in client.message.list_all("s")] == [*range(1, 251)]
-    backwards = client.message.list_all("s", order="-created")
+    assert [message.seq for message in client.message.list("s")] == [*range(1, 251)]
+    backwards = client.message.list("s", order="-created")
     assert [message.seq for message in backwards] == [*range(250, 0, -1)]
 
 
@@ -96,9 +97,11 @@ def test_filters_apply_to_every_page(client: Userkeep, users: list[str]) -> None
     for name in users[::2]:
         client.user.update(user_id=name, metadata={"plan": "pro"})
         client.session.add(session_id=name, user_id=name, metadata={"of": name})
-    pro = client.user.list_chunked(2, metadata={"plan": "pro"})
-    assert [[user.user_id for user in page] for page in pro] == [["a", "c"], ["e", "g"]]
-    of_c = client.session.list_all(user_id="c", metadata={"of": "c"})
+    pro = {"plan": "pro"}
+    page = client.user.list(2, metadata=pro)
+    rest = client.user.list(2, page.next, metadata=pro)
+    assert [[user.user_id for user in each] for each in (page, rest)] == [["a", "c"], ["e", "g"]]
+    of_c = client.session.list(user_id="c", metadata={"of": "c"})
     assert [session.session_id for session in of_c] == ["c"]
 
 
@@ -111,20 +114,103 @@ def test_a_filter_tree_applies_to_every_page(client: Userkeep, users: list[str])
         NewMessage(role="user", content=name, metadata={"n": n}) for n, name in enumerate(users)
     ]
     client.message.add("a", messages)
-    assert [user.user_id for user in client.user.list(filter=late)] == users[3:]
-    pages = client.user.list_chunked(2, filter=late)
-    assert [user.user_id for page in pages for user in page] == users[3:]
-    assert [user.user_id for user in client.user.list_all(filter=late)] == users[3:]
+    page = client.user.list(2, filter=late)
+    rest = client.user.list(cursor=page.next, filter=late)
+    assert [user.user_id for each in (page, rest) for user in each] == users[3:]
     for sessions in (
         client.session.list(filter=late),
-        client.session.list_all(filter=late),
         client.user.get_sessions("a", filter=late),
     ):
         assert [session.session_id for session in sessions] == users[3:]
-    chunks = client.message.list_chunked("a", 2, filter=late)
-    assert [message.content for page in chunks for message in page] == users[3:]
-    for each in (client.message.list("a", filter=late), client.message.list_all("a", filter=late)):
-        assert [message.content for message in each] == users[3:]
+    assert [message.content for message in client.message.list("a", filter=late)] == users[3:]
+
+
+def test_filters_apply_to_all_that_iteration_reads(client: Userkeep) -> None:
+    messages = [
+        NewMessage(role="user", content=str(n), metadata={"even": n % 2 == 0}) for n in range(500)
+    ]
+    client.message.add("s", messages, user_id="jane")
+    even = {"field": "metadata.even", "op": "eq", "value": True}
+    found = client.message.list("s", filter=even, order="-created", before_seq=480)
+    assert [message.content for message in found] == [str(n) for n in range(478, -1, -2)]
+
+
+# Lists of many pages.
+
+
+@pytest.fixture
+def many(client: Userkeep) -> list[str]:
+    """250 users, in creation order: three pages."""
+    return [client.user.add(user_id=str(number)).user_id for number in range(250)]
+
+
+def test_a_list_without_a_limit_can_be_iterated_again(client: Userkeep, many: list[str]) -> None:
+    users = client.user.list()
+    assert [user.user_id for user in users] == many
+    assert [user.user_id for user in users] == many
+    assert [user.user_id for user in list(users)] == many
+    assert users.index(users[7]) == 7
+    assert client.user.get("249") in users
+
+
+def test_a_list_without_a_limit_can_begin_at_a_cursor(client: Userkeep, many: list[str]) -> None:
+    page = client.user.list(limit=30)
+    assert [user.user_id for user in page] == many[:30]
+    rest = client.user.list(cursor=page.next)
+    assert [user.user_id for user in rest] == many[30:]
+
+
+def test_as_a_sequence_a_list_is_its_first_page(client: Userkeep, many: list[str]) -> None:
+    users = client.user.list()
+    assert (users[0].user_id, users[-1].user_id) == ("0", "99")
+    assert [user.user_id for user in users[::-1]] == many[99::-1]
+    assert users == client.user.list(limit=100) == list(client.user.list(limit=100))
+    assert users.next == client.user.list(limit=100).next
+    assert repr(users).endswith(", ...]")
+    assert users
+
+
+def test_the_length_of_a_list_of_several_pages_is_an_error_and_not_that_of_one(
+    client: Userkeep, many: list[str]
+) -> None:
+    with pytest.raises(TypeError, match="more than one page"):
+        len(client.user.list())
+    assert len(client.user.list(limit=100)) == 100
+    assert len(client.user.list(created_before=datetime(2020, 1, 1))) == 0
+    assert client.user.list(count=True).total == 250
+
+
+def test_a_count_is_made_once(client: Userkeep, many: list[str]) -> None:
+    users = client.user.list(count=True)
+    assert len(list(users)) == users.total == 250
+
+
+def test_errors_are_raised_where_a_list_is_called(client: Userkeep) -> None:
+    with pytest.raises(NotFound):
+        client.user.get_sessions("nobody")
+    with pytest.raises(NotFound):
+        client.message.list("none")
+
+
+def test_an_async_list_is_awaited_and_then_iterated() -> None:
+    async def main() -> None:
+        async with AsyncUserkeep.open(":memory:") as client:
+            messages = [NewMessage(role="user", content=str(number)) for number in range(250)]
+            await client.message.add("s", messages, user_id="jane")
+            listed = await client.message.list("s")
+            assert [each.seq async for each in listed] == [*range(1, 251)]
+            assert [each.seq async for each in listed] == [*range(1, 251)]
+            assert [each.seq for each in listed[:3]] == [1, 2, 3]
+            for use in (len, list, AsyncMessagePage.to_openai):
+                with pytest.raises(TypeError, match="more than one page"):
+                    use(listed)
+            page = await client.message.list("s", 150)
+            assert [each.seq for each in page] == [*range(1, 151)]
+            assert [each.seq async for each in page] == [*range(1, 151)]
+            [session] = await client.user.get_sessions("jane")
+            assert session.message_count == 250
+
+    anyio.run(main)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +235,7 @@ def test_errors_name_the_part_of_a_filter_that_cannot_be_sent(
 
 
 def test_iteration_can_stop_early_and_continue(client: Userkeep, users: list[str]) -> None:
-    rows = client.user.list_all()
+    rows = iter(client.user.list())
     for user in rows:
         if user.user_id == "c":
             break
@@ -165,10 +251,10 @@ def test_async_iteration_can_stop_early(backend: str) -> None:
             async for page in client.user.list_chunked(2):
                 assert len(page) == 2
                 break
-            async for user in client.user.list_all():
+            async for user in await client.user.list():
                 if user.user_id == "c":
                     break
-            return [user.user_id async for user in client.user.list_all(order="-created")]
+            return [user.user_id async for user in await client.user.list(order="-created")]
 
     assert anyio.run(main, backend=backend) == list("gfedcba")
 
@@ -177,20 +263,20 @@ def test_a_page_that_could_not_be_read_can_be_requested_again(
     client: Userkeep, users: list[str]
 ) -> None:
     client.session.add(session_id="s")
-    client.message.add("s", [NewMessage(role="user", content=each) for each in "abc"])
-    pages = client.message.list_chunked("s", chunk_size=2)
-    assert len(next(pages)) == 2
+    client.message.add("s", [NewMessage(role="user", content="x") for _ in range(101)])
+    messages = iter(client.message.list("s"))
+    assert [next(messages).seq for _ in range(100)] == [*range(1, 101)]
     client.session.delete("s")
     for _ in range(2):
         with pytest.raises(NotFound):
-            next(pages)
+            next(messages)
 
 
 @pytest.mark.parametrize("limit", ["abc", 0, 1001, 1.5, True, [10], float("nan")])
 def test_errors_name_an_invalid_limit(client: Userkeep, limit: Any) -> None:
     for call in (
         lambda: client.user.list(limit=limit),
-        lambda: [*client.session.list_chunked(chunk_size=limit)],
+        lambda: [*client.user.list_chunked(chunk_size=limit)],
         lambda: client.user.get_sessions("jane", limit=limit),
     ):
         with pytest.raises(InvalidField) as rejected:
@@ -375,7 +461,7 @@ def numbered(count: int, **fields: Any) -> Iterator[NewMessage]:
 def test_any_number_of_messages_is_appended_in_order(client: Userkeep, count: int) -> None:
     client.session.add(session_id="s")
     assert client.message.add_bulk("s", numbered(count)) == count
-    contents = [message.content for message in client.message.list_all("s")]
+    contents = [message.content for message in client.message.list("s")]
     assert contents == [str(number) for number in range(count)]
 
 

@@ -142,6 +142,6 @@ def test_lists_take_every_condition(client: Userkeep) -> None:
         "order": "-created",
     }
     assert [each.seq for each in client.message.list("s", **conditions)] == [7, 5, 3]
-    assert [each.seq for each in client.message.list_all("s", **conditions)] == [7, 5, 3]
-    chunks = client.message.list_chunked("s", 2, **conditions)
-    assert [[each.seq for each in page] for page in chunks] == [[7, 5], [3]]
+    page = client.message.list("s", 2, **conditions)
+    rest = client.message.list("s", 2, page.next, **conditions)
+    assert [[each.seq for each in page], [each.seq for each in rest]] == [[7, 5], [3]]

@@ -29,9 +29,17 @@ def test_a_prompt_comes_back_from_all_that_has_messages(client: Userkeep) -> Non
     assert added(client, "openai", *messages).to_openai() == OPENAI
     assert client.memory.get("openai").to_openai() == OPENAI
     assert client.message.list("openai").to_openai() == OPENAI
-    assert Messages(client.message.list_all("openai")).to_openai() == OPENAI
-    pages = client.message.list_chunked("openai", 2)
-    assert [each for page in pages for each in Messages(page).to_openai()] == OPENAI
+    assert Messages(client.message.list("openai")).to_openai() == OPENAI
+    page = client.message.list("openai", 2)
+    rest = client.message.list("openai", cursor=page.next)
+    assert page.to_openai() + rest.to_openai() == OPENAI
+
+
+def test_a_session_of_many_pages_is_one_prompt(client: Userkeep) -> None:
+    spoken = [{"role": "user", "content": str(number)} for number in range(250)]
+    client.message.add("long", spoken, user_id="jane")
+    assert client.message.list("long").to_openai() == spoken
+    assert client.message.list("long", 2).to_openai() == spoken[:2]
 
 
 def test_a_prompt_is_oldest_first_also_of_a_list_that_is_not(client: Userkeep) -> None:

@@ -39,7 +39,7 @@ def open_read_only(database: str, **settings: Any) -> Userkeep:
 def test_everything_can_be_read(database: str) -> None:
     with open_read_only(database) as client:
         assert client.user.get("jane").user_id == "jane"
-        assert [each.user_id for each in client.user.list_all()] == ["jane"]
+        assert [each.user_id for each in client.user.list()] == ["jane"]
         assert client.session.get("s1").message_count == 1
         assert client.memory.get("s1").messages[0].content == "I wear size 9 shoes."
         assert [hit.message.seq for hit in client.search("shoe")] == [1]
@@ -49,7 +49,7 @@ def test_everything_can_be_read(database: str) -> None:
 def test_a_read_only_client_sees_what_a_writer_commits(database: str) -> None:
     with Userkeep.open(database, **SECRET) as writer, open_read_only(database) as reader:
         writer.user.add(user_id="tom")
-        assert [each.user_id for each in reader.user.list_all()] == ["jane", "tom"]
+        assert [each.user_id for each in reader.user.list()] == ["jane", "tom"]
         erasure = writer.user.delete("tom")
         assert reader.erasure.get(erasure.id).state == "deleted"
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import userkeep
 
 RIGHT = """
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import userkeep
 from userkeep import (
-    AsyncUserkeep, CreateSessionRequest, CreateUserRequest, Erasure, Explanation, FoundMessage,
-    Hit, Memory, Message, MessagePage, Messages, NewMessage, NotFound, Page, Userkeep,
+    AsyncMessagePage, AsyncPage, AsyncUserkeep, CreateSessionRequest, CreateUserRequest,
+    Erasure, Explanation, FoundMessage, Hit, Memory, Message, MessagePage, Messages, NewMessage,
+    NotFound, Page, Userkeep,
     UserkeepError, Residue, Session, Snippet, UpdateSessionRequest, UpdateUserRequest, User,
     Verification,
 )
@@ -34,9 +35,13 @@ def sync(client: Userkeep) -> None:
     page: Page[User] = client.user.list(10, created_after=datetime.now(), metadata={"a.b": True})
     cursor: str | None = page.next
     page = client.user.list(limit=10, cursor=cursor or 0, order="-created", email="x")
-    users: list[User] = page
+    users: Sequence[User] = page
+    first: User = page[0]
+    backwards: list[User] = page[::-1]
     pages: Iterator[Page[User]] = client.user.list_chunked(chunk_size=100)
-    names: list[str] = [each.user_id for each in client.user.list_all()]
+    names: list[str] = [each.user_id for each in client.user.list(order="-created")]
+    whole: list[User] = list(client.user.list())
+    print(first, backwards, whole)
     sessions: Page[Session] = client.user.get_sessions("jane", 10, sessions_cursor())
 
     session: Session = client.session.add()
@@ -62,14 +67,14 @@ def sync(client: Userkeep) -> None:
     newer = client.message.list("s", after_seq=message.seq, role="user")
     message = client.message.get("s", message.id)
     erasure = client.message.delete("s", message.id)
-    rows: Iterator[Message] = client.message.list_all("s", order="created")
+    rows: Page[Message] = client.message.list("s", order="created")
     memory: Memory = client.memory.get("s", last=5)
     new = NewMessage.from_openai({"role": "user"}, id="a", created_at=datetime.now())
     new = NewMessage.from_openai_responses(object(), metadata={"a": 1}, token_count=3)
     new = NewMessage.from_anthropic({"role": "user"}, name="Jane")
     added: Messages = client.message.add("s", new)
     listed: MessagePage = client.message.list("s")
-    prompt: list[dict[str, Any]] = Messages(client.message.list_all("s")).to_openai()
+    prompt: list[dict[str, Any]] = Messages(client.message.list("s")).to_openai()
     prompt = memory.to_openai_responses(unsupported="omit")
     request: dict[str, Any] = added.to_anthropic(unsupported="text")
     print(listed.to_openai(), prompt, request)
@@ -99,11 +104,13 @@ def sessions_cursor() -> str | int | None:
 
 async def awaited(client: AsyncUserkeep) -> None:
     user: User = await client.user.add(user_id="jane")
-    page: Page[User] = await client.user.list()
-    pages: AsyncIterator[Page[User]] = client.user.list_chunked()
-    names: list[str] = [each.user_id async for each in client.user.list_all()]
-    async for chunk in client.message.list_chunked("s"):
-        contents: list[str] = [each.content for each in chunk]
+    page: AsyncPage[User] = await client.user.list()
+    pages: AsyncIterator[AsyncPage[User]] = client.user.list_chunked()
+    names: list[str] = [each.user_id async for each in await client.user.list()]
+    listed: AsyncMessagePage = await client.message.list("s", limit=5)
+    contents: list[str] = [each.content for each in listed]
+    async for message in await client.message.list("s"):
+        contents.append(message.content)
     appended: list[Message] = await client.message.add("s", NewMessage(role="user", content="x"))
     hits: list[Hit] = await client.search("shoes", user_id="jane")
     print(user, page, pages, names, contents, appended, hits)
@@ -144,6 +151,8 @@ def wrong(client: Userkeep) -> None:
     client.user.list(order="newest")  # wrong
     client.user.list(metadata=["a"])  # wrong
     client.user.list(user_id="jane")  # wrong
+    client.user.list_chunked(email="x")  # wrong
+    client.user.list()[0].name  # wrong
     client.session.list(email="x")  # wrong
     client.session.update(session_id="s", user_id=None)  # wrong
     client.message.add("s", "x")  # wrong
@@ -171,7 +180,9 @@ def wrong(client: Userkeep) -> None:
 
 async def wrong_too(client: AsyncUserkeep) -> None:
     client.user.get("jane").user_id  # wrong
-    for user in client.user.list_all():  # wrong
+    for user in client.user.list():  # wrong
+        pass
+    async for user in client.user.list():  # wrong
         pass
     async with Userkeep() as other:  # wrong
         pass

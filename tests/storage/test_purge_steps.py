@@ -63,8 +63,8 @@ def copy(path: Path, folder: Path) -> Path:
 def states(path: Path) -> set[str]:
     """Return the states of the erasures."""
     with Userkeep.open(path, secret="a secret of the tests") as client:
-        assert sum(user.user_id.startswith("stays") for user in client.user.list_all()) == USERS / 2
-        return {erasure.state for erasure in client.erasure.list_all()}
+        assert sum(user.user_id.startswith("stays") for user in client.user.list()) == USERS / 2
+        return {erasure.state for erasure in client.erasure.list()}
 
 
 def test_a_purge_leaves_nothing_in_the_files(tmp_path: Path) -> None:

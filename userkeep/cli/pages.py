@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from userkeep.domain.values.paging import MAX_LIMIT
-from userkeep.sdk.pages import Page
+from userkeep.sdk._sync.lists import Page
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from userkeep.cli.output.terminal import (
     print_json,
     stdout_console,
 )
-from userkeep.sdk.pages import Page
+from userkeep.sdk._sync.lists import Page
 
 Row = TypeVar("Row")
 

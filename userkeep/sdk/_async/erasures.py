@@ -1,17 +1,15 @@
 """`client.erasure`: records of deletions."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from userkeep.api.erasures import Erasure, Verification
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.values.paging import Order
-from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
+from userkeep.sdk._async.lists import AsyncPage, read_list
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
-from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import encode_verification
 
-_CHUNK_SIZE = 100
 _FIRST_POLL_S = 0.5
 _LAST_POLL_S = 5.0
 
@@ -98,12 +96,12 @@ class AsyncErasureClient:
         return verification
 
     async def list(
-        self, limit: int = 50, cursor: str | int | None = None, *, order: Order = "created"
-    ) -> Page[Erasure]:
-        """Return one page of the erasures.
+        self, limit: int | None = None, cursor: str | int | None = None, *, order: Order = "created"
+    ) -> AsyncPage[Erasure]:
+        """Return the erasures: iterate over them, or read a page with `limit`.
 
         Args:
-            limit: the maximum number of items, from 1 to 1,000.
+            limit: the maximum number of items, from 1 to 1,000. Without it, iteration reads all.
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
 
@@ -111,15 +109,4 @@ class AsyncErasureClient:
             BadRequest: the cursor is invalid, or belongs to another order.
         """
         query = {"limit": limit, "cursor": cursor, "order": order}
-        return await read_page(self._transport, "erasures.list", {}, query)
-
-    def list_chunked(
-        self, chunk_size: int = 100, *, order: Order = "created"
-    ) -> AsyncIterator[Page[Erasure]]:
-        """Iterate over all erasures, by page."""
-        query = {"limit": chunk_size, "order": order}
-        return AsyncPages(self._transport, "erasures.list", {}, query)
-
-    def list_all(self, *, order: Order = "created") -> AsyncIterator[Erasure]:
-        """Iterate over all erasures."""
-        return AsyncItems(self.list_chunked(_CHUNK_SIZE, order=order))
+        return await read_list(AsyncPage, self._transport, "erasures.list", {}, query)

@@ -1,6 +1,6 @@
 """`client.message` and `client.memory`."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,11 +11,10 @@ from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
 from userkeep.domain.message import GivenRole, Role
 from userkeep.domain.values.paging import Order
-from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
+from userkeep.sdk._async.lists import AsyncMessagePage, read_list
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
-from userkeep.sdk.messages import MessagePage, Messages
-from userkeep.sdk.pages import Page
+from userkeep.sdk.messages import Messages
 from userkeep.sdk.requests import (
     MessageInput,
     NewMessage,
@@ -23,8 +22,6 @@ from userkeep.sdk.requests import (
     encode_message_change,
     encode_messages,
 )
-
-_CHUNK_SIZE = 100
 
 
 class AsyncMessageClient:
@@ -240,7 +237,7 @@ class AsyncMessageClient:
     async def list(
         self,
         session_id: str,
-        limit: int = 50,
+        limit: int | None = None,
         cursor: str | int | None = None,
         *,
         order: Order = "created",
@@ -251,12 +248,14 @@ class AsyncMessageClient:
         created_before: datetime | None = None,
         role: Role | None = None,
         filter: dict[str, Any] | None = None,
-    ) -> MessagePage:
-        """Return one page of the messages of a session, in the order of `seq`.
+    ) -> AsyncMessagePage:
+        """Return the messages of a session in the order of `seq`: all, or a page with `limit`.
+
+        `client.message.list("s1").to_openai()` is the whole session as a prompt.
 
         Args:
             session_id: the session.
-            limit: the maximum number of items, from 1 to 1,000.
+            limit: the maximum number of items, from 1 to 1,000. Without it, iteration reads all.
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
             user_id: only if the session belongs to this user; another's is not found.
@@ -285,78 +284,9 @@ class AsyncMessageClient:
             "role": role,
             "filter": filter,
         }
-        ids = {"session_id": session_id}
-        page = await read_page(self._transport, "messages.list", ids, query)
-        return MessagePage(page, page.next)
-
-    def list_chunked(
-        self,
-        session_id: str,
-        chunk_size: int = 100,
-        *,
-        order: Order = "created",
-        user_id: str | None = None,
-        after_seq: int | None = None,
-        before_seq: int | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        role: Role | None = None,
-        filter: dict[str, Any] | None = None,
-    ) -> AsyncIterator[Page[Message]]:
-        """Iterate over all messages of a session, by page.
-
-        Args:
-            session_id: the session.
-            chunk_size: the number of messages in a page, from 1 to 1,000.
-            order, user_id: as in `list`.
-            after_seq, before_seq, created_after, created_before, role, filter: as in `list`.
-        """
-        query = {
-            "limit": chunk_size,
-            "order": order,
-            "user_id": user_id,
-            "after_seq": after_seq,
-            "before_seq": before_seq,
-            "created_after": created_after,
-            "created_before": created_before,
-            "role": role,
-            "filter": filter,
-        }
-        return AsyncPages(self._transport, "messages.list", {"session_id": session_id}, query)
-
-    def list_all(
-        self,
-        session_id: str,
-        *,
-        order: Order = "created",
-        user_id: str | None = None,
-        after_seq: int | None = None,
-        before_seq: int | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        role: Role | None = None,
-        filter: dict[str, Any] | None = None,
-    ) -> AsyncIterator[Message]:
-        """Iterate over all messages of a session.
-
-        Args:
-            session_id: the session.
-            order, user_id: as in `list`.
-            after_seq, before_seq, created_after, created_before, role, filter: as in `list`.
-        """
-        pages = self.list_chunked(
-            session_id,
-            _CHUNK_SIZE,
-            order=order,
-            user_id=user_id,
-            after_seq=after_seq,
-            before_seq=before_seq,
-            created_after=created_after,
-            created_before=created_before,
-            role=role,
-            filter=filter,
+        return await read_list(
+            AsyncMessagePage, self._transport, "messages.list", {"session_id": session_id}, query
         )
-        return AsyncItems(pages)
 
 
 class AsyncMemoryClient:

@@ -1,6 +1,5 @@
 """`client.session`."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, Literal, overload
 
@@ -9,18 +8,15 @@ from msgspec import UNSET, UnsetType
 from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
 from userkeep.domain.values.paging import SessionOrder
-from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
+from userkeep.sdk._async.lists import AsyncPage, read_list
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
-from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import (
     CreateSessionRequest,
     UpdateSessionRequest,
     encode_request,
     request_from,
 )
-
-_CHUNK_SIZE = 100
 
 
 class AsyncSessionClient:
@@ -218,7 +214,7 @@ class AsyncSessionClient:
 
     async def list(
         self,
-        limit: int = 50,
+        limit: int | None = None,
         cursor: str | int | None = None,
         *,
         order: SessionOrder = "created",
@@ -232,11 +228,11 @@ class AsyncSessionClient:
         filter: dict[str, Any] | None = None,
         include: Literal["last_message"] | None = None,
         count: bool = False,
-    ) -> Page[Session]:
-        """Return one page of the sessions.
+    ) -> AsyncPage[Session]:
+        """Return the sessions: iterate over them, or read a page with `limit`.
 
         Args:
-            limit: the maximum number of items, from 1 to 1,000.
+            limit: the maximum number of items, from 1 to 1,000. Without it, iteration reads all.
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first; `active` and `-active`
                 for the order of `active_at`, the time of the last message.
@@ -249,7 +245,7 @@ class AsyncSessionClient:
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
             include: "last_message" gives each session its newest message, cut at 200 characters.
             count: whether to count all sessions that match, for `page.total`. Counting reads all of
-                them, so request it for the first page only.
+                them; with a `limit`, request it for the first page only.
 
         Raises:
             BadRequest: the cursor is invalid, or belongs to a list with other filters.
@@ -270,65 +266,4 @@ class AsyncSessionClient:
             "include": include,
             "count": count or None,
         }
-        return await read_page(self._transport, "sessions.list", {}, query)
-
-    def list_chunked(
-        self,
-        chunk_size: int = 100,
-        *,
-        order: SessionOrder = "created",
-        user_id: str | None = None,
-        q: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        active_after: datetime | None = None,
-        active_before: datetime | None = None,
-        metadata: dict[str, Any] | None = None,
-        filter: dict[str, Any] | None = None,
-        include: Literal["last_message"] | None = None,
-    ) -> AsyncIterator[Page[Session]]:
-        """Iterate over all sessions, by page. The arguments are those of `list`."""
-        query = {
-            "limit": chunk_size,
-            "order": order,
-            "user_id": user_id,
-            "q": q,
-            "created_after": created_after,
-            "created_before": created_before,
-            "active_after": active_after,
-            "active_before": active_before,
-            "metadata": metadata,
-            "filter": filter,
-            "include": include,
-        }
-        return AsyncPages(self._transport, "sessions.list", {}, query)
-
-    def list_all(
-        self,
-        *,
-        order: SessionOrder = "created",
-        user_id: str | None = None,
-        q: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        active_after: datetime | None = None,
-        active_before: datetime | None = None,
-        metadata: dict[str, Any] | None = None,
-        filter: dict[str, Any] | None = None,
-        include: Literal["last_message"] | None = None,
-    ) -> AsyncIterator[Session]:
-        """Iterate over all sessions. The arguments are those of `list`."""
-        pages = self.list_chunked(
-            _CHUNK_SIZE,
-            order=order,
-            user_id=user_id,
-            q=q,
-            created_after=created_after,
-            created_before=created_before,
-            active_after=active_after,
-            active_before=active_before,
-            metadata=metadata,
-            filter=filter,
-            include=include,
-        )
-        return AsyncItems(pages)
+        return await read_list(AsyncPage, self._transport, "sessions.list", {}, query)

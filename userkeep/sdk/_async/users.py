@@ -10,13 +10,10 @@ from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
 from userkeep.domain.values.paging import Order, SessionOrder
-from userkeep.sdk._async.lists import AsyncItems, AsyncPages, read_page
+from userkeep.sdk._async.lists import AsyncChunks, AsyncPage, AsyncSource, read_list
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk.calls import make_call
-from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import CreateUserRequest, UpdateUserRequest, encode_request, request_from
-
-_CHUNK_SIZE = 100
 
 
 class AsyncUserClient:
@@ -201,7 +198,7 @@ class AsyncUserClient:
 
     async def list(
         self,
-        limit: int = 50,
+        limit: int | None = None,
         cursor: str | int | None = None,
         *,
         order: Order = "created",
@@ -212,11 +209,13 @@ class AsyncUserClient:
         metadata: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
         count: bool = False,
-    ) -> Page[User]:
-        """Return one page of the users.
+    ) -> AsyncPage[User]:
+        """Return the users: iterate over them, or read a page with `limit`.
+
+        Concurrent inserts and deletes never cause skipped or duplicate users.
 
         Args:
-            limit: the maximum number of items, from 1 to 1,000.
+            limit: the maximum number of items, from 1 to 1,000. Without it, iteration reads all.
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
             email: only users with this address, case-insensitive.
@@ -227,7 +226,7 @@ class AsyncUserClient:
             filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
             count: whether to count all users that match, for `page.total`. Counting reads all of
-                them, so request it for the first page only.
+                them; with a `limit`, request it for the first page only.
 
         Raises:
             BadRequest: the cursor is invalid, or belongs to a list with other filters.
@@ -245,64 +244,20 @@ class AsyncUserClient:
             "filter": filter,
             "count": count or None,
         }
-        return await read_page(self._transport, "users.list", {}, query)
+        return await read_list(AsyncPage, self._transport, "users.list", {}, query)
 
-    def list_chunked(
-        self,
-        chunk_size: int = 100,
-        *,
-        order: Order = "created",
-        email: str | None = None,
-        q: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        metadata: dict[str, Any] | None = None,
-        filter: dict[str, Any] | None = None,
-    ) -> AsyncIterator[Page[User]]:
-        """Iterate over all users, by page. The arguments are those of `list`.
+    def list_chunked(self, chunk_size: int = 100) -> AsyncIterator[AsyncPage[User]]:
+        """Iterate over all users, by page.
 
-        Concurrent inserts and deletes never cause skipped or duplicate users.
+        Args:
+            chunk_size: the number of users in a page, from 1 to 1,000.
         """
-        query = {
-            "limit": chunk_size,
-            "order": order,
-            "email": email,
-            "q": q,
-            "created_after": created_after,
-            "created_before": created_before,
-            "metadata": metadata,
-            "filter": filter,
-        }
-        return AsyncPages(self._transport, "users.list", {}, query)
-
-    def list_all(
-        self,
-        *,
-        order: Order = "created",
-        email: str | None = None,
-        q: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        metadata: dict[str, Any] | None = None,
-        filter: dict[str, Any] | None = None,
-    ) -> AsyncIterator[User]:
-        """Iterate over all users. The arguments are those of `list`."""
-        pages = self.list_chunked(
-            _CHUNK_SIZE,
-            order=order,
-            email=email,
-            q=q,
-            created_after=created_after,
-            created_before=created_before,
-            metadata=metadata,
-            filter=filter,
-        )
-        return AsyncItems(pages)
+        return AsyncChunks(AsyncSource(self._transport, "users.list", {}, {"limit": chunk_size}))
 
     async def get_sessions(
         self,
         user_id: str,
-        limit: int = 50,
+        limit: int | None = None,
         cursor: str | int | None = None,
         *,
         order: SessionOrder = "created",
@@ -312,10 +267,8 @@ class AsyncUserClient:
         filter: dict[str, Any] | None = None,
         include: Literal["last_message"] | None = None,
         count: bool = False,
-    ) -> Page[Session]:
-        """Return one page of the sessions of a user.
-
-        `client.session.list_all(user_id=…)` iterates over all of them.
+    ) -> AsyncPage[Session]:
+        """Return the sessions of a user: iterate over them, or read a page with `limit`.
 
         Args:
             user_id: the user.
@@ -336,4 +289,5 @@ class AsyncUserClient:
             "include": include,
             "count": count or None,
         }
-        return await read_page(self._transport, "users.sessions", {"user_id": user_id}, query)
+        ids = {"user_id": user_id}
+        return await read_list(AsyncPage, self._transport, "users.sessions", ids, query)

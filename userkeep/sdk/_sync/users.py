@@ -11,13 +11,10 @@ from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
 from userkeep.domain.values.paging import Order, SessionOrder
-from userkeep.sdk._sync.lists import Items, Pages, read_page
+from userkeep.sdk._sync.lists import Chunks, Page, Source, read_list
 from userkeep.sdk._sync.transport import Transport
 from userkeep.sdk.calls import make_call
-from userkeep.sdk.pages import Page
 from userkeep.sdk.requests import CreateUserRequest, UpdateUserRequest, encode_request, request_from
-
-_CHUNK_SIZE = 100
 
 
 class UserClient:
@@ -202,7 +199,7 @@ class UserClient:
 
     def list(
         self,
-        limit: int = 50,
+        limit: int | None = None,
         cursor: str | int | None = None,
         *,
         order: Order = "created",
@@ -214,10 +211,12 @@ class UserClient:
         filter: dict[str, Any] | None = None,
         count: bool = False,
     ) -> Page[User]:
-        """Return one page of the users.
+        """Return the users: iterate over them, or read a page with `limit`.
+
+        Concurrent inserts and deletes never cause skipped or duplicate users.
 
         Args:
-            limit: the maximum number of items, from 1 to 1,000.
+            limit: the maximum number of items, from 1 to 1,000. Without it, iteration reads all.
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
             email: only users with this address, case-insensitive.
@@ -228,7 +227,7 @@ class UserClient:
             filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
             count: whether to count all users that match, for `page.total`. Counting reads all of
-                them, so request it for the first page only.
+                them; with a `limit`, request it for the first page only.
 
         Raises:
             BadRequest: the cursor is invalid, or belongs to a list with other filters.
@@ -246,64 +245,20 @@ class UserClient:
             "filter": filter,
             "count": count or None,
         }
-        return read_page(self._transport, "users.list", {}, query)
+        return read_list(Page, self._transport, "users.list", {}, query)
 
-    def list_chunked(
-        self,
-        chunk_size: int = 100,
-        *,
-        order: Order = "created",
-        email: str | None = None,
-        q: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        metadata: dict[str, Any] | None = None,
-        filter: dict[str, Any] | None = None,
-    ) -> Iterator[Page[User]]:
-        """Iterate over all users, by page. The arguments are those of `list`.
+    def list_chunked(self, chunk_size: int = 100) -> Iterator[Page[User]]:
+        """Iterate over all users, by page.
 
-        Concurrent inserts and deletes never cause skipped or duplicate users.
+        Args:
+            chunk_size: the number of users in a page, from 1 to 1,000.
         """
-        query = {
-            "limit": chunk_size,
-            "order": order,
-            "email": email,
-            "q": q,
-            "created_after": created_after,
-            "created_before": created_before,
-            "metadata": metadata,
-            "filter": filter,
-        }
-        return Pages(self._transport, "users.list", {}, query)
-
-    def list_all(
-        self,
-        *,
-        order: Order = "created",
-        email: str | None = None,
-        q: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        metadata: dict[str, Any] | None = None,
-        filter: dict[str, Any] | None = None,
-    ) -> Iterator[User]:
-        """Iterate over all users. The arguments are those of `list`."""
-        pages = self.list_chunked(
-            _CHUNK_SIZE,
-            order=order,
-            email=email,
-            q=q,
-            created_after=created_after,
-            created_before=created_before,
-            metadata=metadata,
-            filter=filter,
-        )
-        return Items(pages)
+        return Chunks(Source(self._transport, "users.list", {}, {"limit": chunk_size}))
 
     def get_sessions(
         self,
         user_id: str,
-        limit: int = 50,
+        limit: int | None = None,
         cursor: str | int | None = None,
         *,
         order: SessionOrder = "created",
@@ -314,9 +269,7 @@ class UserClient:
         include: Literal["last_message"] | None = None,
         count: bool = False,
     ) -> Page[Session]:
-        """Return one page of the sessions of a user.
-
-        `client.session.list_all(user_id=…)` iterates over all of them.
+        """Return the sessions of a user: iterate over them, or read a page with `limit`.
 
         Args:
             user_id: the user.
@@ -337,4 +290,5 @@ class UserClient:
             "include": include,
             "count": count or None,
         }
-        return read_page(self._transport, "users.sessions", {"user_id": user_id}, query)
+        ids = {"user_id": user_id}
+        return read_list(Page, self._transport, "users.sessions", ids, query)

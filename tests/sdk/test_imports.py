@@ -10,6 +10,7 @@ DRIVERS = {"apsw", "psycopg"}
 SERVERS = {"starlette", "uvicorn", "uvloop", "httptools"}
 HTTP = {"httpx2", "httpcore2", "ssl"}
 TERMINAL = {"click", "rich"}
+FRAMEWORKS = {"fastapi", "pydantic", "pydantic_core"}
 LOADED = """
 import sys
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
@@ -25,6 +26,7 @@ def test_importing_loads_no_driver_no_server_and_no_http_library(tmp_path: Path)
     loaded = loaded_by("import userkeep", tmp_path)
     assert "msgspec" in loaded
     assert loaded.isdisjoint(DRIVERS | SERVERS | HTTP | TERMINAL | {"asyncio", "anyio", "trio"})
+    assert loaded.isdisjoint(FRAMEWORKS)
 
 
 @pytest.mark.parametrize("kind", ["Userkeep", "AsyncUserkeep"])
@@ -44,7 +46,9 @@ else:
 """
     loaded = loaded_by(use, tmp_path)
     assert "apsw" in loaded
-    assert loaded.isdisjoint({"psycopg"} | SERVERS | {"httpx2", "httpcore2"} | TERMINAL)
+    assert loaded.isdisjoint(
+        {"psycopg"} | SERVERS | FRAMEWORKS | {"httpx2", "httpcore2"} | TERMINAL
+    )
 
 
 def test_a_client_of_a_server_loads_no_driver_and_no_server(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def sync(client: Userkeep) -> None:
     pages: Iterator[Page[User]] = client.user.list_chunked(chunk_size=100)
     names: list[str] = [each.user_id for each in client.user.list(order="-created")]
     whole: list[User] = list(client.user.list())
-    print(first, backwards, whole)
+    sent: dict[str, Any] = user.to_dict() | page.to_dict() | NewMessage(role="user").to_dict()
+    text: str = user.to_json() + page.to_json()
+    print(first, backwards, whole, sent, text)
     sessions: Page[Session] = client.user.get_sessions("jane", 10, sessions_cursor())
 
     session: Session = client.session.add()

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from userkeep.api.common import ListQuery, Moment, Page, SessionQuery
+from userkeep.api.encoding import Encodable
 from userkeep.api.operation import APIOperation
 from userkeep.domain.search_terms import (
     MAX_SEARCH_TERM_LENGTH,
@@ -16,7 +17,7 @@ from userkeep.domain.search_terms import (
 from userkeep.domain.verification import MAX_RESIDUES
 
 
-class DeletedCounts(msgspec.Struct, kw_only=True):
+class DeletedCounts(Encodable, msgspec.Struct, kw_only=True):
     """The number of rows deleted so far, by kind."""
 
     users: int
@@ -24,14 +25,14 @@ class DeletedCounts(msgspec.Struct, kw_only=True):
     messages: int
 
 
-class SkippedStep(msgspec.Struct, kw_only=True):
+class SkippedStep(Encodable, msgspec.Struct, kw_only=True):
     """A step that a purge could not do."""
 
     step: str
     reason: str
 
 
-class Purge(msgspec.Struct, kw_only=True):
+class Purge(Encodable, msgspec.Struct, kw_only=True):
     """The progress of the purge, which rewrites the database files without the deleted data."""
 
     requested_at: Annotated[
@@ -52,7 +53,7 @@ class Purge(msgspec.Struct, kw_only=True):
     ]
 
 
-class Erasure(msgspec.Struct, kw_only=True):
+class Erasure(Encodable, msgspec.Struct, kw_only=True):
     """The record of the deletion of a user, a session or a message.
 
     In the state `deleting`, rows are being deleted and nothing of the subject can be read. In the
@@ -121,7 +122,7 @@ class VerifyErasure(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     search_terms: SearchTerms = []
 
 
-class Residue(msgspec.Struct, kw_only=True):
+class Residue(Encodable, msgspec.Struct, kw_only=True):
     """A place where data of the subject still is."""
 
     where: Annotated[
@@ -140,7 +141,7 @@ class Residue(msgspec.Struct, kw_only=True):
     ]
 
 
-class Scanned(msgspec.Struct, kw_only=True):
+class Scanned(Encodable, msgspec.Struct, kw_only=True):
     """A table or file that was read from end to end."""
 
     name: Annotated[str, Meta(description="A table, a file, or the files in a folder.")]
@@ -148,14 +149,14 @@ class Scanned(msgspec.Struct, kw_only=True):
     size_bytes: Annotated[int | None, Meta(description="The size of files.")]
 
 
-class Skipped(msgspec.Struct, kw_only=True):
+class Skipped(Encodable, msgspec.Struct, kw_only=True):
     """What was not scanned, or could have proved nothing."""
 
     name: str
     reason: str
 
 
-class Verification(msgspec.Struct, kw_only=True):
+class Verification(Encodable, msgspec.Struct, kw_only=True):
     """A verification: a search for deleted data. It runs as a job, which can be polled by `id`."""
 
     id: str

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.api.common import SHORT_PAGE, SessionQuery
+from userkeep.api.encoding import Encodable
 from userkeep.api.messages import Message
 from userkeep.api.operation import APIOperation
 from userkeep.api.prompts import Prompts
@@ -36,7 +37,7 @@ _SMALL_PROMPT = 32_000
 """In tokens: so many messages are read and serialized in a few milliseconds."""
 
 
-class Memory(msgspec.Struct, Prompts, kw_only=True):
+class Memory(Encodable, msgspec.Struct, Prompts, kw_only=True):
     """Context for the next prompt: the newest messages of a session, oldest first.
 
     They do not begin with the result of a tool whose call was left out, nor end with some of the

@@ -15,12 +15,13 @@ from userkeep.api.common import (
     Revision,
     SessionQuery,
 )
+from userkeep.api.encoding import Encodable
 from userkeep.api.erasures import DeleteInSessionQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.domain.message import MAX_BATCH, MessageChange, NewMessage, Role
 
 
-class Message(msgspec.Struct, kw_only=True):
+class Message(Encodable, msgspec.Struct, kw_only=True):
     """A message of a session."""
 
     seq: Annotated[int, Meta(description="The position in the session, from 1.")]

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from userkeep.api.common import Bound, Filter
+from userkeep.api.encoding import Encodable
 from userkeep.api.messages import Message
 from userkeep.api.operation import APIOperation
 from userkeep.domain.message import Role
@@ -18,21 +19,21 @@ class FoundMessage(Message, kw_only=True):
     session_id: str
 
 
-class Mark(msgspec.Struct, kw_only=True):
+class Mark(Encodable, msgspec.Struct, kw_only=True):
     """The position of a matched word in a snippet."""
 
     start: Annotated[int, Meta(description="In Unicode code points, from 0.")]
     end: Annotated[int, Meta(description="Exclusive.")]
 
 
-class Snippet(msgspec.Struct, kw_only=True):
+class Snippet(Encodable, msgspec.Struct, kw_only=True):
     """The part of a message that matches the query."""
 
     text: str
     marks: list[Mark]
 
 
-class WordScore(msgspec.Struct, kw_only=True):
+class WordScore(Encodable, msgspec.Struct, kw_only=True):
     """The contribution of a word of the query to the score."""
 
     word: Annotated[str, Meta(description="The word as it is in the query.")]
@@ -42,7 +43,7 @@ class WordScore(msgspec.Struct, kw_only=True):
     ]
 
 
-class Explanation(msgspec.Struct, kw_only=True):
+class Explanation(Encodable, msgspec.Struct, kw_only=True):
     """How the score was computed: the sum of the words, times the weights."""
 
     words: Annotated[list[WordScore], Meta(description="Highest score first.")]
@@ -60,7 +61,7 @@ class Explanation(msgspec.Struct, kw_only=True):
     role_weight: Annotated[float, Meta(description="The weight of the role.")]
 
 
-class FoundSession(msgspec.Struct, kw_only=True):
+class FoundSession(Encodable, msgspec.Struct, kw_only=True):
     """The session of a message."""
 
     session_id: str
@@ -68,7 +69,7 @@ class FoundSession(msgspec.Struct, kw_only=True):
     user_id: str | None
 
 
-class Hit(msgspec.Struct, kw_only=True):
+class Hit(Encodable, msgspec.Struct, kw_only=True):
     """A message that matches the query."""
 
     message: FoundMessage
@@ -83,7 +84,7 @@ class Hit(msgspec.Struct, kw_only=True):
     ] = None
 
 
-class Hits(msgspec.Struct, kw_only=True):
+class Hits(Encodable, msgspec.Struct, kw_only=True):
     """The results of a search, best first."""
 
     items: list[Hit]

@@ -15,13 +15,14 @@ from userkeep.api.common import (
     SessionQuery,
     Uuid,
 )
+from userkeep.api.encoding import Encodable
 from userkeep.api.erasures import DeleteInSessionQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.domain.session import NewSession, SessionChange
 from userkeep.domain.values.paging import SessionOrder
 
 
-class LastMessage(msgspec.Struct, kw_only=True):
+class LastMessage(Encodable, msgspec.Struct, kw_only=True):
     """The newest message of a session, as a list of sessions shows it."""
 
     seq: int
@@ -32,7 +33,7 @@ class LastMessage(msgspec.Struct, kw_only=True):
     created_at: Moment
 
 
-class Session(msgspec.Struct, kw_only=True):
+class Session(Encodable, msgspec.Struct, kw_only=True):
     """A session: one conversation."""
 
     session_id: Annotated[

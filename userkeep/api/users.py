@@ -13,13 +13,14 @@ from userkeep.api.common import (
     Revision,
     Uuid,
 )
+from userkeep.api.encoding import Encodable
 from userkeep.api.erasures import DeleteQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.api.sessions import Session, SessionList
 from userkeep.domain.user import NewUser, UserChange, UserFields
 
 
-class User(msgspec.Struct, kw_only=True):
+class User(Encodable, msgspec.Struct, kw_only=True):
     """A user of your app."""
 
     user_id: Annotated[str, Meta(description="Your id of the user.")]

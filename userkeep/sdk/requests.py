@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 from msgspec import UNSET
 
+from userkeep.api.encoding import Encodable, plain_scalar
 from userkeep.domain import message, session, user
 from userkeep.domain.conversions import reading
 from userkeep.domain.conversions.shapes import MARK
@@ -23,7 +24,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 """The size of a batch. The server accepts bodies of up to 5 MiB."""
 
 
-class CreateUserRequest(user.NewUser, kw_only=True):
+class CreateUserRequest(Encodable, user.NewUser, kw_only=True):
     """A user to create, or to replace the existing one with this `user_id`.
 
     Attributes:
@@ -34,7 +35,7 @@ class CreateUserRequest(user.NewUser, kw_only=True):
     """
 
 
-class UpdateUserRequest(user.UserChange, kw_only=True):
+class UpdateUserRequest(Encodable, user.UserChange, kw_only=True):
     """An update of a user: absent fields stay, None removes a value, metadata is merged (RFC 7396).
 
     Attributes:
@@ -46,7 +47,7 @@ class UpdateUserRequest(user.UserChange, kw_only=True):
     user_id: str
 
 
-class CreateSessionRequest(session.NewSession, kw_only=True):
+class CreateSessionRequest(Encodable, session.NewSession, kw_only=True):
     """A session to create.
 
     Attributes:
@@ -58,7 +59,7 @@ class CreateSessionRequest(session.NewSession, kw_only=True):
     """
 
 
-class UpdateSessionRequest(session.SessionChange, kw_only=True):
+class UpdateSessionRequest(Encodable, session.SessionChange, kw_only=True):
     """An update of a session.
 
     Attributes:
@@ -73,7 +74,7 @@ class UpdateSessionRequest(session.SessionChange, kw_only=True):
     session_id: str
 
 
-class NewMessage(message.NewMessage, kw_only=True):
+class NewMessage(Encodable, message.NewMessage, kw_only=True):
     """A message to append.
 
     Attributes:
@@ -396,13 +397,4 @@ def _check_data(value: Any, field: str, depth: int) -> None:
         raise InvalidField(f"{field} contains a {kind}, which JSON does not support.", field)
 
 
-def _plain(value: Any) -> Any:
-    """Return a value of a subclass of str, int or float as one of these."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    return float(value)
-
-
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_encode = msgspec.json.Encoder(enc_hook=plain_scalar).encode

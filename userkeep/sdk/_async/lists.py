@@ -74,6 +74,10 @@ class AsyncMessagePage(AsyncPage[Message], Prompts):
     def _prompt_messages(self) -> Iterable[Message]:
         return self
 
+    @classmethod
+    def _kinds(cls) -> tuple[Any, ...]:
+        return (Message,)
+
 
 class AsyncItems(AsyncIterator[T_co]):
     """The items of a page, and of the pages after it that are read from the source."""

@@ -75,6 +75,10 @@ class MessagePage(Page[Message], Prompts):
     def _prompt_messages(self) -> Iterable[Message]:
         return self
 
+    @classmethod
+    def _kinds(cls) -> tuple[Any, ...]:
+        return (Message,)
+
 
 class Items(Iterator[T_co]):
     """The items of a page, and of the pages after it that are read from the source."""

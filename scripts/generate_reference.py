@@ -80,7 +80,7 @@ def _settings_of(kind: Any) -> Iterator[str]:
             (
                 f"`{variable_of(each.name)}`",
                 f"`{flag_of(each.name)}`" if each.metadata["flag"] else "",
-                "" if each.default == "" else f"`{str(each.default).lower()}`",
+                "" if each.default in {"", ()} else f"`{str(each.default).lower()}`",
                 each.metadata["help"],
             )
             for each in fields(kind)

@@ -37,8 +37,8 @@ class Userkeep(Client):
         """Create a client of a server. The first call connects.
 
         Args:
-            url: the URL of the server, such as `https://memory.example.com`. Use `open` for an
-                embedded database.
+            url: the URL of the server, such as `https://memory.example.com`, or
+                `unix:/run/userkeep.sock` for a Unix socket. Use `open` for an embedded database.
             api_key: sent as `Authorization: Bearer …`.
             timeout_s: the time-out for connecting, and for each part of a response.
             attempts: how often a call is sent at most, if it is safe to retry.

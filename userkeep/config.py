@@ -2,16 +2,23 @@
 
 A setting is a field of `Settings`. Its environment variable is `USERKEEP_<NAME>`, its flag is
 `--<name>`, and its line in docs/reference/settings.md is generated from here. A flag overrides the
-environment. `ClientSettings` are for the commands that can use a server.
+environment. A list is separated by commas in the environment, and its flag can be repeated.
+`ClientSettings` are for the commands that can use a server.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from userkeep.domain.purge import Schedule, parse_window
 from userkeep.domain.search.languages import LANGUAGES
+from userkeep.domain.values.addresses import (
+    parse_allowed_host,
+    parse_origin,
+    parse_peer,
+    parse_root_path,
+)
 from userkeep.domain.values.times import MINUTE
 
 MIB = 1024 * 1024
@@ -24,7 +31,7 @@ class SettingError(Exception):
     """A setting has a value that it cannot have; the text says which and why."""
 
 
-BASICS, DATA, LIMITS = "Basics", "Data", "Limits"
+BASICS, NETWORK, DATA, LIMITS = "Basics", "Network", "Data", "Limits"
 """The headings of `userkeep serve --help`."""
 
 
@@ -59,6 +66,37 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", "The address to listen on.")
     port: int = _setting(8000, "The port to listen on. 0 selects a free port.", most=65_535)
+    uds: str = _setting(
+        "",
+        "Listen on a Unix socket at this path, instead of an address and a port. Its user and group"
+        " have access (mode 0660).",
+        section=NETWORK,
+    )
+    allowed_host: tuple[str, ...] = _setting(
+        (),
+        "A host that requests may name in their Host header, besides loopback: userkeep.example.com"
+        " (on every port), userkeep.example.com:8443, or *.example.com for every subdomain. Can be"
+        " repeated.",
+        section=NETWORK,
+    )
+    cors_origin: tuple[str, ...] = _setting(
+        (),
+        "An origin whose web pages may call the server (CORS), such as https://app.example.com. Can"
+        " be repeated.",
+        section=NETWORK,
+    )
+    root_path: str = _setting(
+        "",
+        "The prefix under which a reverse proxy serves all paths, such as /userkeep. The proxy may"
+        " remove or keep it.",
+        section=NETWORK,
+    )
+    forwarded_allow_ips: tuple[str, ...] = _setting(
+        (),
+        "A reverse proxy whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: an IP"
+        " address, a network, or unix for the clients of a Unix socket. Can be repeated.",
+        section=NETWORK,
+    )
     insecure_no_auth: bool = _setting(
         False, "Serve without authentication on an address that other machines can reach."
     )
@@ -212,6 +250,7 @@ def load_settings(
     if settings.search_language not in LANGUAGES:
         raise SettingError(f"USERKEEP_SEARCH_LANGUAGE must be one of {', '.join(LANGUAGES)}.")
     purge_schedule(settings)
+    _check_addresses(settings)
     if 0 < len(settings.secret) < 16:
         raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
     return settings
@@ -242,9 +281,32 @@ def _check_given(given: Mapping[str, Any]) -> None:
             raise SettingError(
                 f"{name} is not a setting of Userkeep; see docs/reference/settings.md."
             )
-        if value is not None and type(value) is not kinds[name]:
+        if value is not None and not _is_of(value, kinds[name]):
             kind = getattr(kinds[name], "__name__", kinds[name])
             raise SettingError(f"{name} must be a {kind}, not {value!r}.")
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if kind == tuple[str, ...]:
+        return type(value) is tuple and all(type(each) is str for each in value)
+    return type(value) is kind
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Check the settings that say what is in front of the server."""
+    root_path = (settings.root_path,) if settings.root_path else ()
+    lists: tuple[tuple[str, tuple[str, ...], Callable[[str], object]], ...] = (
+        ("allowed_host", settings.allowed_host, parse_allowed_host),
+        ("cors_origin", settings.cors_origin, parse_origin),
+        ("forwarded_allow_ips", settings.forwarded_allow_ips, parse_peer),
+        ("root_path", root_path, parse_root_path),
+    )
+    for name, texts, parse in lists:
+        for text in texts:
+            try:
+                parse(text)
+            except ValueError as error:
+                raise SettingError(f"{variable_of(name)}: {error}") from error
 
 
 def _check_range(name: str, value: Any, *, least: int, most: int, **_: Any) -> None:
@@ -278,7 +340,14 @@ def _parsed(name: str, kind: Any, text: str) -> Any:
             raise SettingError(
                 f"{variable_of(name)} must be a whole number, not {text!r}."
             ) from error
+    if kind == tuple[str, ...]:
+        return split_list(text)
     return text
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """Return the values of a list that is separated by commas."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def purge_schedule(settings: Settings) -> Schedule:

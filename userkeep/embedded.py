@@ -31,7 +31,17 @@ from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
 from userkeep.sdk.calls import SDKCall, decode_response
 
-_OF_SERVERS = {"host", "port", "insecure_no_auth", "log_level"}
+_OF_SERVERS = {
+    "host",
+    "port",
+    "uds",
+    "allowed_host",
+    "cors_origin",
+    "root_path",
+    "forwarded_allow_ips",
+    "insecure_no_auth",
+    "log_level",
+}
 
 _encode = msgspec.json.Encoder().encode
 _DECODE_BODY = {

@@ -3,14 +3,19 @@
 import gc
 import sys
 
+from starlette.types import ASGIApp
+
 from userkeep.config import MIB, Settings
+from userkeep.domain.values.addresses import parse_allowed_host, parse_origin
 from userkeep.http.access import AccessControl, is_loopback
-from userkeep.http.app import Application
+from userkeep.http.app import Application, CrossOriginApplication
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.http.compute import ComputeThreads
+from userkeep.http.cors import AllowedOrigins
 from userkeep.http.limits import Limits
 from userkeep.http.native import NativeAPI
 from userkeep.http.pages import Pages
+from userkeep.http.proxies import ForwardedHeaders, RootPath
 from userkeep.http.requests import BodyMemory
 from userkeep.instance import Instance
 from userkeep.worker.timers import SERVER_TIMERS, Timers
@@ -26,7 +31,7 @@ def make_application(
     """Return the ASGI application of an open instance.
 
     Without keys, a server on loopback checks the Host header; one that was opened to others on
-    purpose (`insecure_no_auth`) cannot.
+    purpose (`insecure_no_auth`) can do so only if it knows its hosts (`allowed_host`).
 
     Args:
         timers: how long background work waits; a test passes shorter times.
@@ -35,9 +40,38 @@ def make_application(
     worker = Worker(engine, scope.rules, timers)
     compute = ComputeThreads()
     apis = (ZepV1API(engine, worker, compute), NativeAPI(engine, worker, compute), Pages(engine))
-    any_host = settings.insecure_no_auth and not is_loopback(settings.host)
+    origins = allowed_origins(settings)
+    access = AccessControl(
+        scope,
+        any_host=_is_any_host_allowed(settings),
+        hosts=[parse_allowed_host(each) for each in settings.allowed_host],
+        origins=origins or (),
+    )
     body_memory = BodyMemory(settings.body_memory_mib * MIB)
-    return Application(apis, AccessControl(scope, any_host=any_host), worker, compute, body_memory)
+    if origins is not None:
+        return CrossOriginApplication(origins, apis, access, worker, compute, body_memory)
+    return Application(apis, access, worker, compute, body_memory)
+
+
+def _is_any_host_allowed(settings: Settings) -> bool:
+    is_open = settings.insecure_no_auth and not (settings.uds or is_loopback(settings.host))
+    return is_open and not settings.allowed_host
+
+
+def allowed_origins(settings: Settings) -> AllowedOrigins | None:
+    """Return the origins whose web pages may call the server; None if there are none."""
+    if not settings.cors_origin:
+        return None
+    return AllowedOrigins(parse_origin(each) for each in settings.cors_origin)
+
+
+def behind_proxies(application: ASGIApp, settings: Settings) -> ASGIApp:
+    """Wrap an application for the reverse proxies that the settings name, if they name any."""
+    if settings.root_path:
+        application = RootPath(application, settings.root_path)
+    if settings.forwarded_allow_ips:
+        application = ForwardedHeaders(application, settings.forwarded_allow_ips)
+    return application
 
 
 def make_limits(settings: Settings) -> Limits:

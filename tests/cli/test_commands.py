@@ -166,8 +166,8 @@ def test_help_of_serve_names_every_setting_with_its_variable(tmp_path: Path) -> 
 @pytest.mark.parametrize("command", ["serve", "doctor"])
 def test_help_of_serve_has_the_basics_first(tmp_path: Path, command: str) -> None:
     text = userkeep(command, "--help", folder=tmp_path).stdout
-    assert re.findall(r"^(\w+):$", text, re.MULTILINE) == ["Basics", "Data", "Limits"]
-    basics = text.partition("Basics:")[2].partition("Data:")[0]
+    assert re.findall(r"^(\w+):$", text, re.MULTILINE) == ["Basics", "Network", "Data", "Limits"]
+    basics = text.partition("Basics:")[2].partition("Network:")[0]
     for flag in ("--database", "--host", "--port", "--log-level", "--help"):
         assert f" {flag} " in basics
     assert "--queue-limit" in text.partition("Limits:")[2]

@@ -20,7 +20,7 @@ import apsw
 import pytest
 
 from devtools.ports import free_port
-from tests.cli.running import environment_of, is_sentence, userkeep_process
+from tests.cli.running import environment_of, is_sentence, userkeep, userkeep_process
 from tests.serving import USERKEEP, Server, serving
 from userkeep import __version__
 from userkeep.storage.sqlite.file_lock import read_lock_holder
@@ -137,6 +137,81 @@ def test_an_address_that_others_can_reach_is_rejected_with_advice(tmp_path: Path
     assert "127.0.0.1" in result.stderr
     assert "--insecure-no-auth" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--allowed-host", "https://userkeep.example.com"),
+        ("--allowed-host", "userkeep.example.com/path"),
+        ("--allowed-host", "*"),
+        ("--allowed-host", "*.com"),
+        ("--allowed-host", "*.10.0.0.1"),
+        ("--allowed-host", "a.*.example.com"),
+        ("--allowed-host", "user@example.com"),
+        ("--allowed-host", "example.com:0"),
+        ("--allowed-host", "example.com:65536"),
+        ("--allowed-host", "2001:db8::1"),
+        ("--allowed-host", "[2001:db8::g]"),
+        ("--allowed-host", "[10.0.0.1]"),
+        ("--allowed-host", "exämple.com"),
+        ("--cors-origin", "*"),
+        ("--cors-origin", "null"),
+        ("--cors-origin", "app.example.com"),
+        ("--cors-origin", "https://app.example.com/"),
+        ("--cors-origin", "https://*.example.com"),
+        ("--cors-origin", "https://user@app.example.com"),
+        ("--cors-origin", "https://app.example.com:443"),
+        ("--root-path", "userkeep"),
+        ("--root-path", "/"),
+        ("--root-path", "/userkeep/"),
+        ("--root-path", "/user//keep"),
+        ("--root-path", "/a/../b"),
+        ("--root-path", "/a b"),
+        ("--root-path", "/v1"),
+        ("--root-path", "/api/v1"),
+        ("--forwarded-allow-ips", "*"),
+        ("--forwarded-allow-ips", "proxy.example.com"),
+        ("--forwarded-allow-ips", "10.0.0.1/8"),
+        ("--forwarded-allow-ips", "10.0.0.256"),
+    ],
+)
+def test_what_is_in_front_of_the_server_is_checked_at_the_start(
+    tmp_path: Path, flag: str, value: str
+) -> None:
+    variable = f"USERKEEP_{flag[2:].replace('-', '_').upper()}"
+    for words, environment in (((flag, value), {}), ((), {variable: value})):
+        result = userkeep("serve", *words, folder=tmp_path, environment=environment)
+        assert result.returncode == 2
+        assert is_sentence(result.stderr)
+        assert result.stderr.startswith(f"userkeep: {variable}: {value!r} ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lists_are_separated_by_commas_or_repeated(tmp_path: Path) -> None:
+    command = [str(USERKEEP), "serve", "--port", "0"]
+    for name in ("one.example.com", "two.example.com,three.example.com"):
+        command += ["--allowed-host", name]
+    settings = {"USERKEEP_CORS_ORIGIN": "https://a.example.com, https://b.example.com,"}
+    with subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, cwd=tmp_path, env=environment_of(settings)
+    ) as process:
+        try:
+            assert process.stdout
+            url = process.stdout.readline().split()[-1]
+            process.stdout.readline()
+            names = "one.example.com, two.example.com, three.example.com"
+            assert f"OFF: everyone who can reach {names} has access" in process.stdout.readline()
+            for host, origin in (("one", "a"), ("three", "b")):
+                headers = {
+                    "Host": f"{host}.example.com",
+                    "Origin": f"https://{origin}.example.com",
+                }
+                request = urllib.request.Request(f"{url}/v1/users", headers=headers)
+                with urllib.request.urlopen(request, timeout=5) as response:
+                    assert response.headers["Access-Control-Allow-Origin"] == headers["Origin"]
+        finally:
+            process.terminate()
 
 
 def test_an_address_that_others_can_reach_is_served_if_the_setting_allows_it(

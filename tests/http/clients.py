@@ -16,10 +16,11 @@ from http.client import HTTPResponse
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
 
+from starlette.types import ASGIApp
+
 from userkeep.config import Settings
-from userkeep.http.app import Application
 from userkeep.instance import Instance, open_instance
-from userkeep.server import make_application
+from userkeep.server import behind_proxies, make_application
 from userkeep.worker.timers import SERVER_TIMERS, Timers
 
 HOST = "127.0.0.1:8000"
@@ -104,9 +105,7 @@ class Client(Protocol):
 class InProcessClient:
     """A client of an application on its own loop. It raises what the application raises."""
 
-    def __init__(
-        self, instance: Instance, application: Application, runner: asyncio.Runner
-    ) -> None:
+    def __init__(self, instance: Instance, application: ASGIApp, runner: asyncio.Runner) -> None:
         self.instance = instance
         self._application = application
         self._runner = runner
@@ -215,7 +214,7 @@ def serve_instance(
     lifespan = application.lifespan_context(application)
     runner.run(lifespan.__aenter__())
     try:
-        yield InProcessClient(instance, application, runner)
+        yield InProcessClient(instance, behind_proxies(application, settings), runner)
     finally:
         runner.run(lifespan.__aexit__(None, None, None))
 

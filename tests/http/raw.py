@@ -15,10 +15,11 @@ from tests.http.clients import Response
 from tests.ways import loop_in_thread
 from userkeep.config import Settings
 from userkeep.http.connections import Connections
+from userkeep.http.cors import AllowedOrigins
 from userkeep.http.limits import Limits
 from userkeep.http.protocol import ServerProtocol
 from userkeep.instance import open_instance
-from userkeep.server import make_application
+from userkeep.server import allowed_origins, behind_proxies, make_application
 
 _TIMEOUT_S = 30
 QUICK = Limits(check_every_s=0.01)
@@ -120,11 +121,15 @@ class RawServer:
 
 
 @contextmanager
-def serve_application(application: Any, limits: Limits = QUICK) -> Iterator[RawServer]:
+def serve_application(
+    application: Any, limits: Limits = QUICK, origins: AllowedOrigins | None = None
+) -> Iterator[RawServer]:
     """Serve an ASGI application on a socket; at the end, cancel what runs, as a stop does."""
-    config = uvicorn.Config(application, lifespan="off", log_config=None, ws="none")
+    config = uvicorn.Config(
+        application, lifespan="off", log_config=None, ws="none", proxy_headers=False
+    )
     config.load()
-    connections = Connections(limits)
+    connections = Connections(limits, origins=origins)
     state = ServerState()
 
     async def start() -> tuple[asyncio.Server, int]:
@@ -160,11 +165,10 @@ def serve_application(application: Any, limits: Limits = QUICK) -> Iterator[RawS
 def serve_raw(limits: Limits = QUICK, **settings: Any) -> Iterator[RawServer]:
     """Serve Userkeep on a socket, with a database in memory."""
     given = Settings(database_url="sqlite:///:memory:", **settings)
-    with (
-        closing(open_instance(given)) as instance,
-        serve_application(make_application(instance, given), limits) as server,
-    ):
-        yield server
+    with closing(open_instance(given)) as instance:
+        application = behind_proxies(make_application(instance, given), given)
+        with serve_application(application, limits, allowed_origins(given)) as server:
+            yield server
 
 
 def request(method: str, target: str, body: bytes | None = None, *headers: str) -> bytes:

@@ -240,3 +240,117 @@ def test_access_control_applies_over_a_socket(socket_client: SocketClient) -> No
         for target in ("/v1/users", "/api/v1/user"):
             assert socket_client.send("GET", target, headers=headers).status == 403
     assert socket_client.send("GET", "/v1/users", headers={"Host": "localhost"}).status == 200
+
+
+# Allowed hosts.
+
+
+@pytest.fixture(scope="module")
+def proxied_client() -> Iterator[InProcessClient]:
+    """A client of a server on loopback that allows some hosts."""
+    allowed = ("UserKeep.example.com", "*.apps.example.com", "strict.example.com:8443", "10.0.0.1")
+    settings = Settings(database_url="sqlite:///:memory:", allowed_host=allowed)
+    with serve_in_process(settings) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "userkeep.example.com",
+        "userkeep.example.com:443",
+        "USERKEEP.example.com:8000",
+        "a.apps.example.com",
+        "a.b.apps.example.com:1",
+        "strict.example.com:8443",
+        "10.0.0.1:8000",
+        "localhost:8000",
+        "[::1]",
+    ],
+)
+def test_an_allowed_host_is_admitted(proxied_client: InProcessClient, path: str, host: str) -> None:
+    assert is_admitted(proxied_client.send("GET", path, headers={"Host": host}))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "example.com",
+        "evil-userkeep.example.com",
+        "userkeep.example.com.evil.example",
+        "a.userkeep.example.com",
+        "apps.example.com",
+        ".apps.example.com",
+        "evil@a.apps.example.com",
+        "evil.example/.apps.example.com",
+        "evil.example#.apps.example.com",
+        "evil.example:80.apps.example.com",
+        "evil example.apps.example.com",
+        "userkeep.example.com:0",
+        "userkeep.example.com:65536",
+        "userkeep.example.com:x",
+        "userkeep.example.com:",
+        "userkeep.example.com.",
+        "strict.example.com",
+        "strict.example.com:443",
+        "10.0.0.2",
+        "",
+        "é.apps.example.com",
+    ],
+)
+def test_hosts_that_are_not_allowed_are_rejected(
+    proxied_client: InProcessClient, path: str, host: str
+) -> None:
+    response = proxied_client.send("GET", path, headers={"Host": host})
+    assert response.status == 403
+    assert "--allowed-host" in response.text
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("userkeep.example.com", "http://userkeep.example.com"),
+        ("userkeep.example.com", "https://userkeep.example.com"),
+        ("userkeep.example.com:443", "https://userkeep.example.com"),
+        ("userkeep.example.com:8443", "https://userkeep.example.com:8443"),
+        ("localhost:8000", "http://localhost:8000"),
+    ],
+)
+def test_the_pages_of_an_allowed_host_are_admitted(
+    proxied_client: InProcessClient, host: str, origin: str
+) -> None:
+    headers = {"Host": host, "Origin": origin, "Sec-Fetch-Site": "same-origin"}
+    assert proxied_client.send("GET", "/v1/users", headers=headers).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("userkeep.example.com", "https://a.apps.example.com"),
+        ("userkeep.example.com", "https://userkeep.example.com:8443"),
+        ("userkeep.example.com:80", "https://userkeep.example.com"),
+        ("userkeep.example.com", "ftp://userkeep.example.com"),
+        ("userkeep.example.com", "null"),
+        ("userkeep.example.com", "http://localhost"),
+        ("localhost:8000", "https://localhost:8000"),
+        ("localhost:8000", "https://userkeep.example.com"),
+    ],
+)
+def test_the_pages_of_one_allowed_host_may_not_call_another(
+    proxied_client: InProcessClient, host: str, origin: str
+) -> None:
+    headers = {"Host": host, "Origin": origin}
+    assert proxied_client.send("GET", "/v1/users", headers=headers).status == 403
+
+
+def test_an_open_server_that_allows_hosts_checks_them() -> None:
+    settings = Settings(
+        database_url="sqlite:///:memory:",
+        host="0.0.0.0",
+        insecure_no_auth=True,
+        allowed_host=("userkeep.example.com",),
+    )
+    with serve_in_process(settings) as client:
+        for host, status in (("userkeep.example.com", 200), ("evil.example", 403)):
+            assert client.send("GET", "/v1/users", headers={"Host": host}).status == status

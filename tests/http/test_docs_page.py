@@ -1,6 +1,8 @@
 """`/docs` works without an internet connection."""
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
@@ -88,7 +90,15 @@ def test_the_content_security_policy_forbids_external_sources(
     assert policy["base-uri"] == ["'none'"]
     assert policy["form-action"] == ["'none'"]
     assert not any("http" in source or "*" in source for each in policy.values() for source in each)
-    assert "'unsafe-eval'" not in policy["script-src"]
+    for element in ("script", "style"):
+        digest = b64encode(sha256(page.inside[element].encode()).digest()).decode()
+        assert policy[f"{element}-src"] == [f"'sha256-{digest}'"]
+
+
+def test_the_page_has_no_code_outside_of_its_script(response: Response, page: Page) -> None:
+    assert page.handlers == []
+    assert " style=" not in response.text
+    assert response.text.count("<script") == response.text.count("<style") == 1
 
 
 def test_head_has_the_headers_of_get(client: InProcessClient, response: Response) -> None:

@@ -79,8 +79,21 @@ def test_an_api_key_that_cannot_be_a_header_is_rejected_immediately(kind: Any, k
 
 
 @pytest.mark.parametrize(
-    "url", ["", "memory.db", "localhost:8000", "ftp://x", "http://", "http://[::1", None, "postgresql://x/y"]
-)  # fmt: skip
+    "url",
+    [
+        "",
+        "memory.db",
+        "localhost:8000",
+        "ftp://x",
+        "http://",
+        "http://[::1",
+        None,
+        "postgresql://x/y",
+        "unix:",
+        "unix:relative.sock",
+        "unix://host/path.sock",
+    ],
+)
 @pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
 def test_an_invalid_url_is_rejected_immediately(kind: Any, url: Any) -> None:
     with pytest.raises(InvalidField, match="is not the URL of a server") as rejected:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from userkeep.cli.output.escaping import print_error
-from userkeep.config import BASICS, Settings, flag_of, has_password, variable_of
+from userkeep.config import BASICS, Settings, flag_of, has_password, split_list, variable_of
 from userkeep.domain.values.metadata import decode_json
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, SessionOrder
 
@@ -61,19 +61,27 @@ def settings_options(*names: str) -> Callable[[F], F]:
 def _setting_option(setting: Any) -> Callable[[F], F]:
     if not setting.metadata["flag"]:
         return visible_secret_option(setting.name, setting.name)
-    is_flag = setting.type is bool
-    default = "" if setting.default in {"", False} else f"; {setting.default}"
+    is_flag, is_list = setting.type is bool, isinstance(setting.default, tuple)
+    default = f"; {setting.default}" if setting.default else ""
+    callback = _warn_of_password if setting.name == "database_url" else None
     return click.option(
         flag_of(setting.name),
         setting.name,
         cls=SettingOption,
         section=setting.metadata["section"],
-        type=None if is_flag else setting.type,
+        type=None if is_flag else str if is_list else setting.type,
         is_flag=is_flag,
+        multiple=is_list,
         default=None,
-        callback=_warn_of_password if setting.name == "database_url" else None,
+        callback=_join_list if is_list else callback,
         help=f"{setting.metadata['help']}  [{variable_of(setting.name)}{default}]",
     )
+
+
+def _join_list(
+    _: click.Context, __: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    return split_list(",".join(value)) or None
 
 
 def visible_secret_option(setting: str, name: str) -> Callable[[F], F]:

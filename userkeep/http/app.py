@@ -1,6 +1,7 @@
 """The ASGI application: it chooses the API of a request and the scope in which it runs."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
@@ -13,8 +14,13 @@ from starlette.types import Scope as AsgiScope
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.http.access import AccessControl
 from userkeep.http.compute import ComputeThreads
+from userkeep.http.cors import AllowedOrigins, preflight_response
+from userkeep.http.errors import FAULT
 from userkeep.http.requests import BodyMemory, Request
+from userkeep.http.responses import problem_response
 from userkeep.worker.worker import Worker
+
+logger = logging.getLogger(__name__)
 
 
 class API(Protocol):
@@ -89,6 +95,38 @@ class Application(Router):
         except asyncio.CancelledError:
             # Only a stop cancels a request: one that still runs when its time is over.
             return api.error_response(Unavailable(_STOPPING))
+        except Exception:
+            logger.exception("%s request failed", request.method)
+            return api.error_response(UserkeepError(FAULT))
+
+
+class CrossOriginApplication(Application):
+    """An application that web pages of some other origins may call (CORS).
+
+    Args:
+        origins: these origins.
+        given: the arguments of Application.
+    """
+
+    def __init__(self, origins: AllowedOrigins, *given: Any) -> None:
+        super().__init__(*given)
+        self._origins = origins
+
+    async def _respond(self, request: Request) -> Response:
+        if self._origins.is_preflight(request):
+            response = self._preflight(request)
+        else:
+            response = await super()._respond(request)
+        response.raw_headers += self._origins.headers(request.headers.items())
+        return response
+
+    def _preflight(self, request: Request) -> Response:
+        # It carries no credential, and its response has no data.
+        try:
+            self._access.check_source(request)
+        except UserkeepError as error:
+            return problem_response(error)
+        return preflight_response()
 
 
 _STOPPING = "The server is stopping. Whether the request was performed is unknown."

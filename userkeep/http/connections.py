@@ -9,6 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
+from userkeep.http.cors import AllowedOrigins
 from userkeep.http.limits import Limits
 
 logger = logging.getLogger(__name__)
@@ -51,12 +52,20 @@ class Connections:
 
     Attributes:
         limits: see Limits.
+        origins: whose web pages may read errors, if any may.
         now: the time of the last check, or of the last new connection if that was later. Seconds
             are exact enough, and an attribute costs less than a clock.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Callable[[], float] = monotonic,
+        *,
+        origins: AllowedOrigins | None = None,
+    ) -> None:
         self.limits = limits
+        self.origins = origins
         self.now = clock()
         self._clock = clock
         self._open: set[Connection] = set()

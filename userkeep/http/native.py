@@ -92,7 +92,8 @@ class NativeAPI:
         resource = started.resource(job)
         if job.is_finished:
             return json_response(resource)
-        return json_response(resource, 202, ((b"location", started.location.encode()),))
+        location = f"{request.root_path}{started.location}".encode()
+        return json_response(resource, 202, ((b"location", location),))
 
     def _no_handler(self, handlers: "dict[str, _Prepared]") -> Response:
         if not handlers:

@@ -104,16 +104,22 @@ _METADATA_PARAMETER = {
 
 
 @cache
-def openapi_document() -> bytes:
-    """Return the document as JSON (OpenAPI 3.1), generated at the first call."""
+def openapi_document(root_path: str = "") -> bytes:
+    """Return the document as JSON (OpenAPI 3.1), generated at the first call.
+
+    Args:
+        root_path: the prefix under which a reverse proxy serves all paths.
+    """
     types = [kind for each in OPERATIONS for kind in (each.body, each.response, each.query) if kind]
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
+    servers = {"servers": [{"url": root_path}]} if root_path else {}
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
+            **servers,
             "info": {
                 "title": "Userkeep",
                 "version": __version__,

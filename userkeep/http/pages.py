@@ -1,6 +1,8 @@
 """Health, readiness, the OpenAPI document and its viewer."""
 
 import asyncio
+from base64 import b64encode
+from hashlib import sha256
 from importlib import resources
 
 from starlette.responses import Response
@@ -15,11 +17,20 @@ from userkeep.services import instance
 from userkeep.storage.engine import Engine
 
 _POLICY = (
-    b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    b"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    b"frame-ancestors 'none'"
+    "default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HTML_HEADERS = ((b"content-security-policy", _POLICY),)
+
+
+def _policy_of(page: bytes) -> bytes:
+    """Return the policy of a page: its own script and style are allowed, by their hashes."""
+    hashes = {}
+    for element in ("style", "script"):
+        start, end = f"<{element}>".encode(), f"</{element}>".encode()
+        content = page.partition(start)[2].partition(end)[0]
+        digest = b64encode(sha256(content).digest()).decode()
+        hashes[element] = f"'sha256-{digest}'"
+    return _POLICY.format(**hashes).encode()
 
 
 class Pages:
@@ -28,6 +39,7 @@ class Pages:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._viewer = resources.files(__package__).joinpath("docs.html").read_bytes()
+        self._policy = (b"content-security-policy", _policy_of(self._viewer))
 
     def serves(self, path: bytes) -> bool:  # noqa: ARG002
         """Return True: pages come last, for the paths of no other API."""
@@ -52,9 +64,10 @@ class Pages:
             return await self._ready()
         if path == b"/openapi.json":
             # The first call takes tens of milliseconds; other requests must not wait for it.
-            return RawResponse(await asyncio.to_thread(openapi_document), 200, JSON)
+            document = await asyncio.to_thread(openapi_document, request.root_path)
+            return RawResponse(document, 200, JSON)
         if path == b"/docs":
-            return RawResponse(self._viewer, 200, b"text/html; charset=utf-8", _HTML_HEADERS)
+            return RawResponse(self._viewer, 200, b"text/html; charset=utf-8", (self._policy,))
         raise NotFound(NO_SUCH_PATH)
 
     async def _ready(self) -> Response:

@@ -351,6 +351,8 @@ class ServerProtocol(CoalescingProtocol):
                 self.abort()
                 return
         response = problem_response(error, status)
+        if self._connections.origins is not None:
+            response.raw_headers += self._connections.origins.headers(self.headers or ())
         head = [STATUS_LINE[status], b"connection: close\r\n"]
         head += [b"%s: %s\r\n" % pair for pair in response.raw_headers]
         self.transport.write(b"".join((*head, b"\r\n", response.body)))

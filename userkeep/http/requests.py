@@ -90,6 +90,12 @@ class Request:
         return scheme
 
     @property
+    def root_path(self) -> str:
+        """The prefix under which a reverse proxy serves all paths; it is not in `path`."""
+        root_path: str = self._asgi_scope.get("root_path", "")
+        return root_path
+
+    @property
     def client(self) -> str:
         """The address of the client, without the port."""
         client = self._asgi_scope.get("client")

@@ -59,7 +59,8 @@ class HTTPClient:
         """Create a client, which connects at its first request.
 
         Args:
-            url: the URL of the server, with the prefix of its paths if it has one.
+            url: the URL of the server, with the prefix of its paths if it has one; or `unix:`
+                with the path of its Unix socket.
             headers: the headers of every request.
             timeout_s: for the connection, and for each part of a response. The body of a response
                 may take ten times as long.
@@ -68,7 +69,9 @@ class HTTPClient:
             InvalidField: the URL or the time-out is invalid.
         """
         self._server = _Server(url, headers, timeout_s)
-        self._client = httpx2.Client(**self._server.options)
+        options = self._server.socket_options
+        transport = httpx2.HTTPTransport(**options) if options else None
+        self._client = httpx2.Client(**self._server.options, transport=transport)
 
     def send(self, request: HTTPRequest) -> HTTPResponse:
         """Send a request and return the response, whatever its status.
@@ -132,7 +135,10 @@ class AsyncHTTPClient:
         loop = current_token().native_token
         client = self._clients.get(loop)
         if client is None:
-            client = self._clients[loop] = httpx2.AsyncClient(**self._server.options)
+            options = self._server.socket_options
+            transport = httpx2.AsyncHTTPTransport(**options) if options else None
+            client = httpx2.AsyncClient(**self._server.options, transport=transport)
+            self._clients[loop] = client
         return client
 
 
@@ -173,12 +179,17 @@ class _Body:
 
 
 class _Server:
-    """The server of both clients: its URL and options, and whether it may still be used."""
+    """The server of both clients: its URL and options, and whether it may still be used.
+
+    Attributes:
+        options: the options of the HTTP library's client.
+        socket_options: those of its transport, if the server listens on a Unix socket.
+    """
 
     def __init__(self, url: str, headers: Headers, timeout_s: float) -> None:
         if not timeout_s > 0:
             raise InvalidField("timeout_s must be more than 0 seconds.", "timeout_s")
-        self._url = _checked(url)
+        self._url = url if _is_socket(url) else _checked(url)
         self._timeout_s = timeout_s
         self._pid = os.getpid()
         self._is_closed = False
@@ -191,11 +202,15 @@ class _Server:
             # Loading the CA certificates takes 40 ms, and plain http does not need them.
             "verify": httpx2.create_ssl_context() if is_secure else False,
         }
+        self.socket_options: dict[str, Any] = {}
+        if _is_socket(url):
+            path = url.removeprefix(_SOCKET_PREFIX)
+            self.socket_options = {"uds": path, "limits": _LIMITS, "verify": False}
 
     def arguments(self, request: HTTPRequest) -> dict[str, Any]:
         return {
             "method": request.method,
-            "url": self._url + request.path,
+            "url": (_SOCKET_HOST if self.socket_options else self._url) + request.path,
             "headers": request.headers,
             "content": request.body,
             "timeout": httpx2.Timeout(self._timeout_s),
@@ -247,6 +262,16 @@ _LIMITS = httpx2.Limits(
 )
 
 
+_SOCKET_PREFIX = "unix:"
+_SOCKET_HOST = "http://localhost"
+
+
+def _is_socket(url: object) -> bool:
+    if not isinstance(url, str):
+        return False
+    return url.startswith(f"{_SOCKET_PREFIX}/") and not url.startswith(f"{_SOCKET_PREFIX}//")
+
+
 def _checked(url: str) -> str:
     try:
         parsed = httpx2.URL(url)
@@ -261,4 +286,6 @@ def _checked(url: str) -> str:
 
 
 def _without_password(url: str) -> str:
+    if _is_socket(url):
+        return url
     return str(httpx2.URL(url).copy_with(userinfo=b""))

@@ -1,7 +1,6 @@
 """`userkeep serve`: one process, one event loop, until a signal stops it."""
 
 import asyncio
-import errno
 import logging
 import os
 import resource
@@ -19,17 +18,24 @@ from typing import Any
 
 import click
 import uvicorn
+from starlette.types import ASGIApp
 
+from userkeep.cli.listener import listen
 from userkeep.cli.options import SettingsCommand, settings_options
 from userkeep.cli.output.escaping import SafeFormatter, echo
 from userkeep.cli.signals import raise_on_signal
 from userkeep.config import SettingError, Settings, load_settings
 from userkeep.http.access import is_loopback
-from userkeep.http.app import Application
 from userkeep.http.connections import Connections
 from userkeep.http.protocol import ServerProtocol
 from userkeep.instance import open_instance
-from userkeep.server import make_application, make_limits, tune_interpreter
+from userkeep.server import (
+    allowed_origins,
+    behind_proxies,
+    make_application,
+    make_limits,
+    tune_interpreter,
+)
 from userkeep.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -37,7 +43,6 @@ logger = logging.getLogger(__name__)
 _FINISH_REQUESTS_S = 7
 _STOP_LIMIT_S = 10.0
 _LOG_INTERVAL_S = 5.0
-_BACKLOG = 2048
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # Programs that rotate logs or look into processes send them; by default they end the process.
 _IGNORED_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
@@ -69,25 +74,17 @@ def run_server(settings: Settings) -> None:
     """
     _check_is_private(settings)
     _configure_logging(settings.log_level)
-    with _listen(settings) as listener, ExitStack() as stack:
-        port = listener.getsockname()[1]
-        url = url_of(settings.host, port)
-        local_url = url_of(_local_host(settings.host), port)
-        with raise_on_signal():  # before and after the loop, which has handlers of its own
-            instance = open_instance(settings, url=local_url, progress=_IndexLog().add)
-            stack.callback(instance.close)
-            limits = make_limits(settings)._replace(connections=_connections_that_fit(settings))
-            connections = Connections(limits)
-            application = make_application(instance, settings)
-            server = _Server(_uvicorn(application, connections), connections)
-            server.banner = _banner(settings, url, instance.engine.describe())
-            tune_interpreter()
-            server.run(sockets=[listener])
-
-
-def _local_host(host: str) -> str:
-    """Return the address at which this machine reaches a server that listens on all addresses."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not listened on
+    # Before and after the loop, which has handlers of its own, a signal raises an exception.
+    with raise_on_signal(), listen(settings) as listener, ExitStack() as stack:
+        instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
+        stack.callback(instance.close)
+        limits = make_limits(settings)._replace(connections=_connections_that_fit(settings))
+        connections = Connections(limits, origins=allowed_origins(settings))
+        application = behind_proxies(make_application(instance, settings), settings)
+        server = _Server(_uvicorn(application, connections), connections)
+        server.banner = _banner(settings, listener.url, instance.engine.describe())
+        tune_interpreter()
+        server.run(sockets=[listener.socket])
 
 
 class _IndexLog:
@@ -128,7 +125,7 @@ def _connections_that_fit(settings: Settings) -> int:
     return fit
 
 
-def _uvicorn(application: Application, connections: Connections) -> uvicorn.Config:
+def _uvicorn(application: ASGIApp, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
@@ -144,20 +141,6 @@ def _uvicorn(application: Application, connections: Connections) -> uvicorn.Conf
     )
 
 
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SettingError(
-                f"Port {settings.port} on {settings.host} is already in use. Use --port to choose "
-                "another."
-            ) from error
-        where = url_of(settings.host, settings.port)
-        raise SettingError(f"Cannot listen on {where}: {error.strerror}.") from error
-
-
 def _configure_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -165,11 +148,6 @@ def _configure_logging(level: str) -> None:
     if level == "info":
         # The banner replaces the four lines that uvicorn logs at this level.
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-
-
-def url_of(host: str, port: int) -> str:
-    """Return the URL of a server on this machine."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Server(uvicorn.Server):
@@ -235,7 +213,7 @@ def _exit_at_limit() -> None:
 
 
 def _check_is_private(settings: Settings) -> None:
-    if is_loopback(settings.host) or settings.insecure_no_auth:
+    if settings.uds or is_loopback(settings.host) or settings.insecure_no_auth:
         return
     raise SettingError(
         f"Other machines can reach {settings.host}, and Userkeep has no authentication yet. Serve "
@@ -245,13 +223,24 @@ def _check_is_private(settings: Settings) -> None:
 
 
 def _banner(settings: Settings, url: str, engine: str) -> str:
-    if is_loopback(settings.host):
-        auth = "off: every program on this machine has access, web pages do not"
-    else:
-        auth = "OFF (--insecure-no-auth): everyone who can reach this address has access"
     return (
         f"Userkeep {__version__} listens on {url}\n"
         f"  database  {engine}\n"
-        f"  auth      {auth}\n"
-        f"  docs      {url}/docs"
+        f"  auth      {_access(settings)}\n"
+        f"  docs      {_docs_url(settings, url)}"
     )
+
+
+def _access(settings: Settings) -> str:
+    """Describe who has access."""
+    if not settings.uds and not is_loopback(settings.host):
+        return "OFF (--insecure-no-auth): everyone who can reach this address has access"
+    if settings.allowed_host:
+        return f"OFF: everyone who can reach {', '.join(settings.allowed_host)} has access"
+    if settings.uds:
+        return "off: every program that may open the socket has access, web pages do not"
+    return "off: every program on this machine has access, web pages do not"
+
+
+def _docs_url(settings: Settings, url: str) -> str:
+    return f"{settings.root_path}/docs" if settings.uds else f"{url}/docs"

@@ -319,6 +319,8 @@ def _flock(descriptor: int, attempts: int = _ATTEMPTS) -> bool:
 
 def _is_on_this_machine(url: str) -> bool:
     """Whether a URL is one of a server on this machine."""
+    if url.startswith("unix:/"):
+        return True
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -166,7 +166,7 @@ def test_an_unknown_path_is_not_found(client: InProcessClient, target: str) -> N
         ("POST", "/v1/users/a", "DELETE, GET, PATCH, PUT"),
         ("PUT", "/v1/sessions/a", "DELETE, GET, PATCH"),
         ("GET", "/v1/sessions/a/end", "POST"),
-        ("PUT", "/v1/sessions/a/messages", "GET, POST"),
+        ("PUT", "/v1/sessions/a/messages", "DELETE, GET, POST"),
         ("DELETE", "/v1/erasures/a", "GET"),
     ],
 )

@@ -99,7 +99,7 @@ def _serialize_with_message(session: Session) -> wire.Session:
             seq=seq,
             id=id_,
             role=role,
-            name=name,
+            name=name or None,
             content=content,
             created_at=to_datetime(created_at),
         )

@@ -97,7 +97,7 @@ class EmbeddedTransport:
             native.body = read_body(call.body or b"", _DECODE_BODY[operation.name])
         if call.idempotency_key is not None:
             native.idempotency_key = call.idempotency_key
-            request = _encode((operation.name, call.ids)) + (call.body or b"")
+            request = _encode((operation.name, call.ids, call.parameters)) + (call.body or b"")
             native.request_hash = rules.request_hash(request)
         return prepare(operation.name, rules, native)
 

@@ -111,6 +111,25 @@ def test_a_session_without_an_owner_is_not_found_for_a_user(
     assert contents(way, fresh) == ["Whose?"]
 
 
+@pytest.mark.parametrize("path", [END, REOPEN])
+def test_a_request_for_another_user_is_another_request_to_its_idempotency_key(
+    way: Way, session_id: str, path: str
+) -> None:
+    replies = [
+        way.request(
+            "POST",
+            path,
+            session_id,
+            params={"user_id": user_id},
+            headers={"Idempotency-Key": session_id},
+        )
+        for user_id in (session_id, f"{session_id} 2", session_id)
+    ]
+    assert [reply.status for reply in replies] == [200, 409, 200]
+    assert replies[1].json["code"] == "idempotency_mismatch"
+    assert replies[2].json == replies[0].json
+
+
 def test_the_error_does_not_say_whether_the_session_exists(way: Way, session_id: str) -> None:
     params = {"user_id": f"{session_id} 2"}
     of_another = way.request("GET", SESSION, session_id, params=params)

@@ -139,7 +139,8 @@ class _Prepared:
             call.idempotency_key = check_id(key, "Idempotency-Key")
             name = operation.name.encode()
             hashed = request.scope.rules.request_hash
-            call.request_hash = hashed(b"\n".join((name, request.path, body)))
+            query = msgspec.json.encode(parameters)
+            call.request_hash = hashed(b"\n".join((name, request.path, query, body)))
         return prepare(operation.name, request.scope.rules, call)
 
 

@@ -1,7 +1,10 @@
 """Users by the beginnings of their words: rare and common ones, and users of earlier versions."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +15,10 @@ import pytest
 
 from tests.postgres import postgres_server
 from userkeep import NewMessage, Userkeep
+from userkeep.config import Settings
 from userkeep.domain.search.beginnings import parse_beginnings, words_of_user
+from userkeep.domain.transaction import Transaction
+from userkeep.instance import Instance, open_instance
 from userkeep.services import user_words
 from userkeep.storage.migrations import load_migrations
 from userkeep.storage.queries import DIALECTS
@@ -127,3 +133,74 @@ def test_users_and_sessions_of_the_first_version_have_words_and_activity(url: st
         client.message.add("empty", [NewMessage(role="user", content="Hello")])
         client.user.delete("jane")
         assert client.user.list(q="zo") == []
+
+
+# Two servers that start, of which one serves before the other has made the words of all users.
+
+
+@pytest.fixture
+def starting() -> Iterator[tuple[Userkeep, Instance, str]]:
+    """A client of a server that serves, with the user jane, and another server that starts."""
+    url = postgres_server().new_database()
+    with (
+        Userkeep.open(url, secret=SECRET) as client,
+        closing(open_instance(Settings(database_url=url, secret=SECRET))) as starts,
+    ):
+        client.user.add(user_id="jane", first_name="Zoë")
+        yield client, starts, url
+
+
+class Build:
+    """A transaction that makes the words of all users, and ends on request."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.is_made, self._may_end = threading.Event(), threading.Event()
+        self._pool = ThreadPoolExecutor()
+        self._building = self._pool.submit(instance.engine.write, self._build_in(instance))
+        assert self.is_made.wait(10)
+
+    def _build_in(self, instance: Instance) -> Any:
+        def build(tx: Transaction) -> None:
+            user_words.build(tx, instance.scope.rules, after=0)
+            self.is_made.set()
+            assert self._may_end.wait(10)
+
+        return build
+
+    def end_during(self, function: Any, *arguments: Any, **values: Any) -> None:
+        """Call a function, and end the transaction while it runs."""
+        call: Future[Any] = self._pool.submit(function, *arguments, **values)
+        with suppress(TimeoutError):
+            call.result(timeout=0.3)
+        self._may_end.set()
+        self._building.result(timeout=10)
+        call.result(timeout=10)
+        self._pool.shutdown()
+
+
+def words_in(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [word for (word,) in connection.execute("SELECT word FROM user_words ORDER BY word")]
+
+
+def test_no_words_are_left_of_a_user_who_is_deleted_while_they_are_made(
+    starting: tuple[Userkeep, Instance, str],
+) -> None:
+    client, starts, url = starting
+    Build(starts).end_during(client.user.delete, "jane")
+    assert words_in(url) == []
+
+
+def test_a_user_who_is_renamed_while_words_are_made_is_found_by_the_new_name(
+    starting: tuple[Userkeep, Instance, str],
+) -> None:
+    client, starts, url = starting
+    Build(starts).end_during(client.user.update, user_id="jane", first_name="Ann")
+    assert words_in(url) == ["ann", "jane"]
+
+
+def test_two_servers_can_make_the_same_words(starting: tuple[Userkeep, Instance, str]) -> None:
+    _, starts, url = starting
+    rules = starts.scope.rules
+    Build(starts).end_during(starts.engine.write, partial(user_words.build, rules=rules, after=0))
+    assert words_in(url) == ["jane", "zoe"]

@@ -280,7 +280,8 @@ def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
         if tx.spent_ms() > BATCH_MS:
             return _save(tx, erasure)
     tombstones.add(tx, "user", user_id)
-    user = tx.fetch_one("get_user", User, user_id=user_id)
+    # Locked: a server that starts may be making the user's words again.
+    user = tx.fetch_one("lock_user", User, user_id=user_id)
     if user is not None and user.uuid == erasure.subject_uuid:
         user_words.remove(tx, user)
     tx.defer("delete_user", uuid=erasure.subject_uuid, user_id=user_id)

@@ -22,7 +22,7 @@ RARE = 1_000
 """A word is rare if at most so many words begin with it."""
 
 BATCH_MS = 100
-"""Longer than other batches: there are no other writers during a build."""
+"""Longer than other batches: a build is before this server serves."""
 
 _BEGINNING = 2
 _LETTERS = 200
@@ -33,18 +33,15 @@ _AT_ONCE = 100
 _GREATEST = "\U0010ffff"
 
 
-class IndexedUser(msgspec.Struct):
-    """A user whose words are added."""
+class UserToIndex(msgspec.Struct):
+    """A user whose words are made again."""
 
     number: int
     project_id: int
     user_id: str
-    email: str | None
-    first_name: str | None
-    last_name: str | None
 
 
-def add(tx: Transaction, user: User | IndexedUser) -> None:
+def add(tx: Transaction, user: User) -> None:
     """Add the words of a new user."""
     words = _words(user)
     if words:
@@ -63,7 +60,7 @@ def change(tx: Transaction, before: User, after: User) -> None:
         add(tx, after)
 
 
-def remove(tx: Transaction, user: User | IndexedUser) -> None:
+def remove(tx: Transaction, user: User) -> None:
     """Remove the words of a user."""
     tx.defer("delete_user_words", user_id=user.user_id, user_number=user.number)
 
@@ -108,11 +105,9 @@ def build(tx: Transaction, rules: Rules, after: int) -> int | None:
     Returns:
         The number of the last user of the batch; None if none is left.
     """
-    users = tx.fetch_all("users_to_index", IndexedUser, after=after, limit=_AT_ONCE)
+    users = tx.fetch_all("users_to_index", UserToIndex, after=after, limit=_AT_ONCE)
     for user in users:
-        in_project = tx.in_scope(Scope(user.project_id, rules))
-        remove(in_project, user)
-        add(in_project, user)
+        _rebuild(tx.in_scope(Scope(user.project_id, rules)), user.user_id)
         after = user.number
         if tx.spent_ms() > BATCH_MS:
             break
@@ -122,7 +117,19 @@ def build(tx: Transaction, rules: Rules, after: int) -> int | None:
     return None
 
 
-def _words(user: User | IndexedUser) -> list[str]:
+def _rebuild(tx: Transaction, user_id: str) -> None:
+    """Make the words of a user again.
+
+    Another server may be serving already: the lock keeps it from changing or deleting the user
+    until the words are there. A user who was deleted since gets none.
+    """
+    user = tx.fetch_one("lock_user", User, user_id=user_id)
+    if user is not None:
+        remove(tx, user)
+        add(tx, user)
+
+
+def _words(user: User) -> list[str]:
     return words_of_user(user.user_id, user.email, user.first_name, user.last_name)
 
 

@@ -168,7 +168,7 @@ WHERE project_id = :project_id AND state = 'active'
     /*? filter: AND {filter} */;
 
 -- name: users_to_index
-SELECT number, project_id, user_id, email, first_name, last_name
+SELECT number, project_id, user_id
 FROM users
 WHERE number > :after
 ORDER BY number

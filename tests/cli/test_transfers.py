@@ -119,6 +119,8 @@ def test_a_file_of_format_1_is_imported(tmp_path: Path) -> None:
     ]
     header = line(userkeep={"format": 1, "version": "0.1.0"})
     text = header + begun("jane") + "".join(line(message=each) for each in former)
+    for ended in (False, True):
+        text += line(session={"session_id": str(ended), "metadata": None, "ended": ended})
     for added, present in ((4, 0), (0, 4)):
         result = importing(tmp_path, text, "--database", "m.db", "--json")
         assert result.returncode == 0, result.stderr
@@ -127,6 +129,8 @@ def test_a_file_of_format_1_is_imported(tmp_path: Path) -> None:
         assert counts == (added, present)
     with Userkeep.open(str(tmp_path / "m.db")) as client:
         messages = client.message.list("jane")
+        ends = {each.session_id: each.ended_at is not None for each in client.session.list()}
+    assert ends == {"jane": False, "False": False, "True": True}
     assert [(each.id, each.name, each.role) for each in messages] == [
         (uuids[0], "Jane", "user"),
         (uuids[1], "R", "norole"),

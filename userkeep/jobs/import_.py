@@ -221,10 +221,13 @@ class _SessionImport:
         """Append what is left, and end the session if it has ended in the file."""
         if self._batch:
             self._append_batch()
-        ended_at = self._fields.ended_at
-        if ended_at is not None and not self._has_ended and not self._is_skipped:
-            body = _encode({"ended_at": ended_at})
+        if self._has_ended or self._is_skipped:
+            return
+        if self._fields.ended_at is not None:
+            body = _encode({"ended_at": self._fields.ended_at})
             self._instance.call("sessions.update", self._ids, msgspec.Raw, body=body)
+        elif self._fields.ended:
+            self._instance.call("sessions.end", self._ids, msgspec.Raw)
 
     def _compare(self) -> None:
         existing = self._instance.call("sessions.get", self._ids, Session)

@@ -10,7 +10,7 @@ A user is followed by their sessions, a session by its messages. The first and t
 optional, for files written by hand. A file that has `exported_at` and no `end` is incomplete.
 
 Files of format 1 are read too: there a message has a `uuid` in place of the `id`, `role` is the
-name of the speaker, and `role_type` the role.
+name of the speaker, and `role_type` the role. A session has `ended`, without the time.
 """
 
 from collections.abc import Iterator
@@ -44,13 +44,17 @@ class Header(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ImportedSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A session in a file; its owner is the user before it."""
+    """A session in a file; its owner is the user before it.
+
+    `ended` is of format 1: the session ends when it is imported.
+    """
 
     session_id: str
     title: str | None = None
     metadata: Metadata | None = None
     created_at: PastTime | None = None
     ended_at: PastTime | None = None
+    ended: bool = False
 
 
 class ImportedMessage(NewMessage, kw_only=True):

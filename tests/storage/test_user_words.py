@@ -38,10 +38,12 @@ INSERT INTO sessions (
     project_id, session_id, uuid, state, revision, message_count, last_seq, total_length,
     created_at, updated_at
 ) VALUES (1, 'empty', {uuid}, 'active', 1, 0, 0, 0, {time}, {time}),
-    (1, 'full', {uuid}, 'active', 1, 1, 1, 1, {time}, {time});
+    (1, 'full', {uuid}, 'active', 1, 1, 1, 1, {time}, {later}),
+    (1, 'ahead', {uuid}, 'active', 1, 1, 1, 1, {time}, {time});
 INSERT INTO messages (
     project_id, session_id, seq, word_count, uuid, role, role_type, created_at, content
-) VALUES (1, 'full', 1, 1, {uuid}, '', 'user', {later}, 'Hello');
+) VALUES (1, 'full', 1, 1, {uuid}, '', 'user', {later}, 'Hello'),
+    (1, 'ahead', 1, 1, {uuid}, '', 'user', {later}, 'In the future');
 """
 UUID = "'0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10'"
 RECORD = "CREATE TABLE schema_migrations (number {}, name {}, applied_at {})"
@@ -125,9 +127,10 @@ def test_users_and_sessions_of_the_first_version_have_words_and_activity(url: st
     with Userkeep.open(url, secret=SECRET) as client:
         assert [user.user_id for user in client.user.list(q="zo jan")] == ["jane"]
         active = {each.session_id: each.active_at.timestamp() for each in client.session.list()}
-        assert active == {"empty": 1_000_000_000, "full": 2_000_000_000}
+        assert active == {"empty": 10**9, "full": 2 * 10**9, "ahead": 10**9}
         assert [each.session_id for each in client.session.list(order="-active")] == [
             "full",
+            "ahead",
             "empty",
         ]
         client.message.add("empty", [NewMessage(role="user", content="Hello")])

@@ -4,6 +4,7 @@
 --
 -- title_words has the words of the title, folded, each after a space. active_at is the latest
 -- created_at of the session's messages, or its own without messages; here, that of the last message.
+-- A time after the last append was in the future then, and counts as the time of the append.
 -- Every append changes active_at, so it adds to all indexes of the table.
 
 ALTER TABLE sessions
@@ -18,7 +19,7 @@ WITH newest AS MATERIALIZED (
     FROM messages
     ORDER BY project_id, session_id, seq DESC
 )
-UPDATE sessions SET active_at = newest.created_at
+UPDATE sessions SET active_at = least(newest.created_at, sessions.updated_at)
 FROM newest
 WHERE newest.project_id = sessions.project_id AND newest.session_id = sessions.session_id;
 

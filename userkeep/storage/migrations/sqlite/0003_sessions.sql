@@ -2,6 +2,7 @@
 --
 -- title_words has the words of the title, folded, each after a space. active_at is the latest
 -- created_at of the session's messages, or its own without messages; here, that of the last message.
+-- A time after the last append was in the future then, and counts as the time of the append.
 
 ALTER TABLE sessions ADD COLUMN title TEXT;
 ALTER TABLE sessions ADD COLUMN title_words TEXT;
@@ -9,7 +10,7 @@ ALTER TABLE sessions ADD COLUMN active_at INTEGER NOT NULL DEFAULT 0;
 
 UPDATE sessions SET active_at = coalesce(
     (
-        SELECT created_at FROM messages
+        SELECT min(created_at, sessions.updated_at) FROM messages
         WHERE messages.project_id = sessions.project_id
             AND messages.session_id = sessions.session_id
         ORDER BY seq DESC

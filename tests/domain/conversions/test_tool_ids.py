@@ -29,6 +29,9 @@ CALLS: list[tuple[str, Any, tuple[str, ...]]] = [
 
 RESULTS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("tool", {"role": "tool", "tool_call_id": "a"}, ("a",)),
+    ("tool", {"tool_call_id": "a", "content": [1, "x", None, [{}], {"type": "text"}]}, ("a",)),
+    ("tool", {"tool_call_id": "a", "content": "[", "output": [{"id": "b"}, 1.5]}, ("a",)),
+    ("user", {"content": [{"type": "tool_result", "tool_use_id": "a", "content": [{}]}]}, ("a",)),
     ("function", {"role": "function", "name": "f"}, ("f",)),
     ("tool", {"type": "function_call_output", "call_id": "a"}, ("a",)),
     ("tool", {"type": "local_shell_call_output", "id": "a"}, ("a",)),

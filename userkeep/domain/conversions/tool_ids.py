@@ -1,7 +1,8 @@
 """Which tool calls a stored message makes, and which it has the results of.
 
 A window of messages uses this to keep results with their calls. It reads the formats of `reading`,
-and never raises: of other JSON there are no calls.
+and never raises: of other JSON there are no calls. It runs on the event loop, and data may have a
+MiB, so only what can name a call is decoded.
 """
 
 import json
@@ -11,7 +12,25 @@ import msgspec
 
 from userkeep.domain.conversions.parts import JsonObject, dicts_in, text_in
 
-_decode = msgspec.json.Decoder().decode
+
+class _Parts(msgspec.Struct):
+    """The values of a message, or of a block of its content, that can name tool calls."""
+
+    type: Any = None
+    role: Any = None
+    id: Any = None
+    call_id: Any = None
+    tool_call_id: Any = None
+    tool_use_id: Any = None
+    approval_request_id: Any = None
+    name: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode_parts = msgspec.json.Decoder(_Parts).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def tool_call_ids(role: str, data: str | None) -> tuple[str, ...]:
@@ -66,13 +85,16 @@ def is_reasoning(role: str, data: str | None) -> bool:
 
 
 def _object(data: str | None) -> JsonObject | None:
-    value = None if data is None else _decoded(data)
+    if data is None or not data.lstrip().startswith("{"):
+        return None
+    value = _decoded(data)
     return value if isinstance(value, dict) else None
 
 
 def _decoded(data: str) -> Any:
     try:
-        return _decode(data)
+        parts = _decode_parts(data)
+        return msgspec.structs.asdict(parts) | {"content": _blocks(parts.content)}
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass
     try:
@@ -80,6 +102,14 @@ def _decoded(data: str) -> Any:
         return json.loads(data, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return None
+
+
+def _blocks(content: msgspec.Raw) -> list[JsonObject]:
+    """Return the blocks of a message's content, if it is a list."""
+    if not bytes(content).startswith(b"["):
+        return []
+    blocks = (each for each in _decode_list(content) if bytes(each).startswith(b"{"))
+    return [msgspec.structs.asdict(_decode_parts(each)) for each in blocks]
 
 
 def _ids(value: JsonObject, key: str) -> tuple[str, ...]:

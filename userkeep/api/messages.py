@@ -158,7 +158,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/sessions/{session_id}/messages",
         summary="Delete the messages after a seq",
         description=(
-            "All messages with a greater seq disappear at once; with after_seq=0, all of the "
+            "All messages with a greater seq disappear together; with after_seq=0, all of the "
             "session, which stays. The erasure has their number. If the deletion takes longer "
             "than 5 seconds, the response is 202, and the deletion continues."
         ),

@@ -201,7 +201,7 @@ class MessageClient:
     ) -> Erasure:
         """Delete all messages of a session that come after one: go back to it.
 
-        They disappear at once, and new messages get greater numbers than they had.
+        They disappear immediately, and new messages get greater numbers than they had.
 
         Args:
             session_id: the session.

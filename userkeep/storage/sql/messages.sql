@@ -68,7 +68,7 @@ FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND seq > :after_seq;
 
 -- name: hide_messages
--- Negative numbers hide any number of messages at once; deleting them takes many transactions. Numbers
+-- Negative numbers hide any number of messages in one statement; deleting them takes many. Numbers
 -- are not reused, so no two messages of a session get the same. SQLite changes 250,000 a second.
 UPDATE messages SET seq = -seq
 WHERE project_id = :project_id AND session_id = :session_id AND seq > :after_seq;

@@ -34,9 +34,9 @@ ORDER BY seq
 LIMIT :limit;
 
 -- fragment: with_term
--- The messages that have a term, or one that begins like it if it ends with a star. There is no other condition inside, so that only the index of terms
--- can be used: without statistics, PostgreSQL would read the whole project or session once for each
--- term.
+-- The messages that have a term, or one that begins like it if it ends with a star. There is no other
+-- condition inside, so that only the index of terms can be used: without statistics, PostgreSQL would
+-- read the whole project or session once for each term.
 with_term AS MATERIALIZED (
     SELECT project_id, session_id, seq, word_count
     FROM messages

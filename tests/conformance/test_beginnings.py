@@ -84,6 +84,13 @@ def test_names_without_spaces_are_found_by_any_part(way: Way, fresh: str) -> Non
         assert users(way, f"{fresh} {query}") == ["1"]
 
 
+def test_a_user_with_a_long_name_is_found_by_each_of_the_other_fields(way: Way, fresh: str) -> None:
+    names = " ".join(f"name{number}" for number in range(60))
+    add_user(way, f"{fresh} jane", first_name=names, last_name="Roe", email="jq@example.com")
+    for query in ("name0 name1", "roe", "jq example", "jane"):
+        assert users(way, f"{fresh} {query}") == ["jane"]
+
+
 def test_a_user_is_found_by_what_was_changed(way: Way, fresh: str) -> None:
     add_user(way, f"{fresh} jane", first_name="Janet", last_name="Doe")
     way.request("PATCH", USER, f"{fresh} jane", json={"first_name": "Maria"})

@@ -5,6 +5,7 @@ A word is found by its beginning, without regard to case and accents: `zur` find
 """
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.search.analyzer import MAX_TERM_LENGTH, folded_words, is_unspaced
@@ -25,11 +26,10 @@ _MAX_PARTS = 8
 def words_of_user(
     user_id: str, email: str | None, first_name: str | None, last_name: str | None
 ) -> list[str]:
-    """Return the different words by which a user is found."""
-    words: dict[str, None] = {}
-    for text in (first_name, last_name, email, user_id):
-        for word in folded_words(text or ""):
-            words |= dict.fromkeys(_parts(word))
+    """Return the different words by which a user is found: as many of each field, if too many."""
+    fields = (first_name, last_name, email, user_id)
+    in_turn = zip_longest(*(_words(text) for text in fields if text))
+    words = dict.fromkeys(word for row in in_turn for word in row if word is not None)
     return list(words)[:MAX_WORDS]
 
 
@@ -64,6 +64,10 @@ def title_patterns(beginnings: tuple[str, ...]) -> list[str]:
 
 def _by_length(word: str) -> tuple[int, str]:
     return -len(word), word
+
+
+def _words(text: str) -> list[str]:
+    return [part for word in folded_words(text) for part in _parts(word)]
 
 
 def _parts(word: str) -> Iterator[str]:

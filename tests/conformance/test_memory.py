@@ -294,6 +294,32 @@ def test_a_window_does_not_end_with_some_of_the_results_of_a_message(way: Way, f
     assert _window(way, fresh) == ("?  a b", 4, False)
 
 
+def test_a_window_begins_with_a_call_also_where_incomplete_results_are_left_out(
+    way: Way, fresh: str
+) -> None:
+    open_session(way, fresh)
+    append(way, fresh, *_FORMATS["OpenAI"], _calls("c", "d"), _result("c"))
+    windows = {last: _window(way, fresh, last=last)[0] for last in range(1, 6)}
+    assert windows == {1: "!", 2: "!", 3: "!", 4: " a b !", 5: "?  a b !"}
+
+
+def test_a_window_is_found_behind_many_incomplete_results(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    ids = [str(number) for number in range(99)]
+    append(way, fresh, _said("?"), _said("!"), _calls("a", *ids), *map(_result, ids))
+    assert _window(way, fresh, last=1) == ("!", 1, True)
+    assert _window(way, fresh, last=5) == ("? !", 2, True)
+    assert _window(way, fresh, max_tokens=5) == ("? !", 2, True)
+
+
+def test_a_window_is_empty_behind_more_results_than_a_call_reads(way: Way, fresh: str) -> None:
+    open_session(way, fresh)
+    ids = [str(number) for number in range(102)]
+    append(way, fresh, _said("!"), _calls("a", *ids), *map(_result, ids))
+    assert _window(way, fresh, last=1) == ("", 0, True)
+    assert _window(way, fresh, max_tokens=5) == ("!", 1, True)
+
+
 def test_calls_without_any_result_are_the_end_of_a_window(way: Way, fresh: str) -> None:
     open_session(way, fresh)
     append(way, fresh, _said("?"), _calls("a", "b"))

@@ -76,6 +76,21 @@ def test_a_memory_of_large_messages_has_the_newest_that_fit(large: InProcessClie
     assert [each["seq"] for each in memory["messages"]] == list(range(12, MESSAGES + 1))
 
 
+def test_a_memory_of_large_messages_does_not_begin_with_a_result_without_its_call(
+    large: InProcessClient,
+) -> None:
+    call = {"role": "assistant", "data": {"tool_calls": [{"id": "a"}]}}
+    result = {**large_message(0), "role": "tool", "data": {"tool_call_id": "a"}}
+    newer = [large_message(number) for number in range(8)]
+    for new in ([call, result], newer[:4], newer[4:]):
+        body = {"user_id": "john", "messages": new}
+        assert large.send("POST", "/v1/sessions/tools/messages", body).status == 201
+    memory = large.send("GET", "/v1/sessions/tools/memory?last=1000").json
+    assert large.send("DELETE", "/v1/users/john").status == 200
+    assert [each["seq"] for each in memory["messages"]] == list(range(3, 11))
+    assert memory["truncated"]
+
+
 def test_a_search_returns_the_best_large_messages_that_fit(large: InProcessClient) -> None:
     wanted = {"query": "needle 7", "user_id": "jane", "limit": 1000}
     found = [

@@ -62,11 +62,15 @@ def fit(newest: Iterable[Message], *, limit: int, max_tokens: int | None) -> Win
         kept.append(message)
         total += tokens
     kept.reverse()
-    if is_cut:
-        orphans = _count_results_without_calls(kept)
-        total -= sum(map(count_tokens, kept[:orphans]))
-        del kept[:orphans]
-    return Window(kept, total, is_cut or is_truncated)
+    window = Window(kept, total, is_cut or is_truncated)
+    return after_cut(window) if is_cut else window
+
+
+def after_cut(window: Window) -> Window:
+    """Return the window of a session whose older messages are left out, without their results."""
+    orphans = _count_results_without_calls(window.messages)
+    tokens = sum(map(count_tokens, window.messages[:orphans]))
+    return Window(window.messages[orphans:], window.token_count - tokens, is_truncated=True)
 
 
 def _without_incomplete_results(newest: Iterable[Message]) -> tuple[Iterator[Message], bool]:

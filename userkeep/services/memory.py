@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from userkeep.domain.message import Message
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.paging import MAX_LIMIT, MAX_PAGE_BYTES
-from userkeep.domain.window import Window, fit
+from userkeep.domain.window import Window, after_cut, fit
 from userkeep.services import messages
 
 _FIRST_BATCH = 50
 """With a limit of tokens, most of the messages that the number allows do not fit."""
+
+_MAX_INCOMPLETE = 100
+"""How many calls and results at the end are passed over, where some results are still missing.
+
+Small, because a short window is read on the event loop.
+"""
 
 
 def get(
@@ -27,10 +33,11 @@ def get(
         NotFound: there is no such session. Gone: it is being deleted.
     """
     limit = last or (tx.scope.rules.memory_window if max_tokens is None else MAX_LIMIT)
-    newest = _Newest(tx, session_id, limit + 1, is_in_batches=max_tokens is not None)
+    at_once = limit + 1 if max_tokens is None else min(limit + 1, _FIRST_BATCH)
+    newest = _Newest(tx, session_id, limit + 1 + _MAX_INCOMPLETE, at_once)
     window = fit(newest, limit=limit, max_tokens=max_tokens)
     messages.check_session_if_empty(tx, session_id, window.messages)
-    return window._replace(is_truncated=window.is_truncated or newest.has_more)
+    return after_cut(window) if newest.has_more else window
 
 
 def newest(tx: Transaction, session_id: str, last: int | None = None) -> list[Message]:
@@ -51,31 +58,31 @@ def newest(tx: Transaction, session_id: str, last: int | None = None) -> list[Me
 
 
 class _Newest:
-    """The newest messages of a session, newest first, up to the size of a page.
+    """The newest messages of a session, newest first, up to a number and the size of a page.
 
     Attributes:
-        has_more: whether messages were left out because of their size.
+        has_more: whether older messages were left out for one of these limits.
     """
 
-    def __init__(
-        self, tx: Transaction, session_id: str, limit: int, *, is_in_batches: bool
-    ) -> None:
+    def __init__(self, tx: Transaction, session_id: str, limit: int, at_once: int) -> None:
         self._tx = tx
         self._session_id = session_id
         self._limit = limit
-        self._at_once = _FIRST_BATCH if is_in_batches else limit
+        self._at_once = at_once
         self.has_more = False
 
     def __iter__(self) -> Iterator[Message]:
         left, before, size_bytes = self._limit, None, 0
-        while left > 0 and not self.has_more:
-            wanted = min(self._at_once, left)
-            found, self.has_more = messages.select(
+        wanted = self._at_once
+        while not self.has_more:
+            found, is_too_large = messages.select(
                 self._tx, self._session_id, before=before, descending=True, limit=wanted
             )
-            yield from found
-            if self.has_more or len(found) < wanted:
-                return
-            left, before = left - wanted, found[-1].seq
+            left -= len(found)
             size_bytes += sum(message.size_bytes for message in found)
-            self.has_more = size_bytes > MAX_PAGE_BYTES and left > 0
+            is_last = len(found) < wanted and not is_too_large
+            yield from found
+            if is_last:
+                return
+            self.has_more = is_too_large or size_bytes > MAX_PAGE_BYTES or left <= 0
+            wanted, before = min(max(wanted, _FIRST_BATCH), left), found[-1].seq

@@ -98,6 +98,42 @@ def test_an_invalid_query_is_a_problem_with_its_parameter(
     assert_problem(client.send("GET", f"/v1/users?{query}"), status, code, field)
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "body", "detail"),
+    [
+        (
+            "GET",
+            "/v1/sessions?order=updated",
+            None,
+            "order must be one of -active, -created, active, created; got 'updated'.",
+        ),
+        (
+            "POST",
+            "/v1/sessions/s/messages",
+            {"messages": [{"role": "refund", "content": "x"}]},
+            "messages[0].role must be one of ai, assistant, bot, developer, function, human, "
+            "model, norole, system, tool, user; got 'refund'.",
+        ),
+        (
+            "POST",
+            "/v1/search",
+            {"query": "x", "include": ["user"]},
+            "include[0] must be one of session; got 'user'.",
+        ),
+        (
+            "POST",
+            "/v1/search",
+            {"query": "x", "syntax": "web" * 1000},
+            f"syntax must be one of plain, web; got '{'web' * 33}….",
+        ),
+    ],
+)
+def test_a_value_that_is_none_of_the_choices_is_rejected_with_the_choices(
+    client: InProcessClient, method: str, target: str, body: Any, detail: str
+) -> None:
+    assert client.send(method, target, body).json["detail"] == detail
+
+
 def test_a_parameter_of_an_operation_without_a_query_is_a_problem(
     client: InProcessClient, fresh: str
 ) -> None:

@@ -4,9 +4,11 @@ HTTP and embedded calls are parsed here alike, so that both get the same errors.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec.inspect import ListType, LiteralType, Metadata, StructType, Type, UnionType
 
 from userkeep.api.common import DatedList
 from userkeep.api.operation import APIOperation
@@ -22,6 +24,9 @@ from userkeep.domain.values.metadata import MAX_DEPTH
 
 _REVISION = re.compile(r'"(\d{1,18})"')
 _PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(.*?)(?:\[\.\.\.\])?`$")
+_STEP = re.compile(r"\[\d+\]|[^.\[]+")
+_NO_CHOICE = "Invalid enum value "
+_MAX_SHOWN = 100
 _NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`")
 
 
@@ -44,7 +49,7 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, kind) from error
 
 
 def read_revision(value: str, operation: APIOperation) -> int:
@@ -75,7 +80,8 @@ def read_body(body: bytes, decode: Any) -> Any:
     try:
         return decode(body)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        decoder = getattr(decode, "__self__", None)
+        raise _invalid(error, getattr(decoder, "type", None)) from error
     except msgspec.DecodeError as error:
         raise _unreadable(body, error) from error
     except UnicodeDecodeError as error:
@@ -96,7 +102,7 @@ def _unreadable(body: bytes, error: msgspec.DecodeError) -> UserkeepError:
     return InvalidField(f"{place} contains half a surrogate pair, which is not a character.", place)
 
 
-def _invalid(error: msgspec.ValidationError) -> InvalidField:
+def _invalid(error: msgspec.ValidationError, kind: Any) -> InvalidField:
     text = str(error)
     place = _PLACE.search(text)
     path = place[1] if place else ""
@@ -107,4 +113,36 @@ def _invalid(error: msgspec.ValidationError) -> InvalidField:
     sentence = sentence.replace("`", "")
     if not path:
         return InvalidField(f"{sentence}.")
+    choices = _choices(kind, path) if sentence.startswith(_NO_CHOICE) else []
+    if choices:
+        given = sentence.removeprefix(_NO_CHOICE)
+        given = given if len(given) <= _MAX_SHOWN else f"{given[:_MAX_SHOWN]}…"
+        return InvalidField(f"{path} must be one of {', '.join(choices)}; got {given}.", path)
     return InvalidField(f"{path}: {sentence}.", path)
+
+
+def _choices(kind: Any, path: str) -> list[str]:
+    """Return the texts that a field of a type may have; none if any text is possible."""
+    types = [msgspec.inspect.type_info(kind)]
+    for step in _STEP.findall(path):
+        types = [part for each in _alternatives(types) for part in _parts(each, step)]
+    literals = [each for each in _alternatives(types) if isinstance(each, LiteralType)]
+    return [str(value) for each in literals for value in each.values]
+
+
+def _alternatives(types: list[Type]) -> Iterator[Type]:
+    for each in types:
+        if isinstance(each, Metadata):
+            yield from _alternatives([each.type])
+        elif isinstance(each, UnionType):
+            yield from _alternatives(list(each.types))
+        else:
+            yield each
+
+
+def _parts(type_: Type, step: str) -> list[Type]:
+    if isinstance(type_, ListType) and step.startswith("["):
+        return [type_.item_type]
+    if isinstance(type_, StructType):
+        return [field.type for field in type_.fields if field.encode_name == step]
+    return []

@@ -85,6 +85,28 @@ def test_the_error_of_a_dict_names_the_field_by_its_path(
     assert client.session.get("s").message_count == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"role": "assistant", "content": None, "tool_calls": []}, "tool_calls"),
+        ({"role": "user", "content": [{"type": "text", "text": "Hi"}]}, "content"),
+    ],
+)
+def test_a_dict_of_a_models_api_is_rejected_with_the_methods_that_convert_it(
+    client: Userkeep, given: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidField, match=r"NewMessage\.from_openai.*from_anthropic") as caught:
+        client.message.add("s", given)
+    assert caught.value.fields == (f"messages[0].{field}",)
+
+
+def test_what_is_not_a_message_is_rejected_with_its_type(client: Userkeep) -> None:
+    stored: Any = client.message.add("s", {"role": "user", "content": "Hi"})[0]
+    with pytest.raises(InvalidField, match="not a Message"):
+        client.message.add("s", stored)
+    assert client.session.get("s").message_count == 1
+
+
 def test_an_update_changes_the_given_fields(client: Userkeep) -> None:
     [added] = client.message.add("s", {"role": "user", "content": "x", "metadata": {"a": 1}})
     assert (added.revision, added.edited_at) == (1, None)

@@ -248,6 +248,14 @@ def encode_fields(**fields: Any) -> bytes:
     return _encode(_checked(fields))
 
 
+_FIELDS_OF_MESSAGE = frozenset(NewMessage.__struct_fields__)
+
+_CONVERT = (
+    "Convert messages of a model's API with NewMessage.from_openai, from_openai_responses or "
+    "from_anthropic."
+)
+
+
 def encode_messages(messages: Any, user_id: str | None, *, create: bool) -> bytes:
     """Return messages to append as JSON.
 
@@ -255,7 +263,9 @@ def encode_messages(messages: Any, user_id: str | None, *, create: bool) -> byte
         InvalidField: a field cannot be sent, such as `messages[3].content`.
     """
     if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
-        raise InvalidField("messages must be a list of NewMessage or dict.", "messages")
+        kind = type(messages).__name__
+        detail = f"messages must be a NewMessage, a dict, or a list of these; not a {kind}."
+        raise InvalidField(detail, "messages")
     encoded = [_message(each, index) for index, each in enumerate(messages)]
     return _batch(encoded, user_id, create=create)
 
@@ -340,6 +350,13 @@ def _fields_of(each: Any, place: str) -> dict[str, Any]:
     unnamed = next((name for name in fields if not isinstance(name, str)), None)
     if unnamed is not None:
         raise InvalidField(f"{place} has a key that is not a str: {unnamed!r}.", place)
+    unknown = next((name for name in fields if name not in _FIELDS_OF_MESSAGE), None)
+    if unknown is not None:
+        place = f"{place}.{unknown}"
+        raise InvalidField(f"{place} is not a field of a message. {_CONVERT}", place)
+    if isinstance(fields.get("content"), list):
+        place = f"{place}.content"
+        raise InvalidField(f"{place} must be a str or None, not a list. {_CONVERT}", place)
     return fields
 
 

@@ -444,6 +444,12 @@ def test_one_message_or_those_after_one_are_named_to_delete(here: Run) -> None:
     assert "Hello" in here("messages", "list", "chat-1").stdout
 
 
+def test_a_deletion_of_no_messages_shows_that_nothing_was_deleted(here: Run) -> None:
+    here("messages", "add", "chat-1", "Hello", "--user-id", "jane")
+    deleted = here("messages", "delete", "chat-1", "--after", "1", "--yes")
+    assert re.search(r"^counts +nothing *$", deleted.stdout, re.M)
+
+
 @pytest.mark.parametrize("words", [("delete", "chat-1", "--after", "0"), ("clear", "chat-1")])
 def test_deleting_messages_needs_yes_without_a_terminal(here: Run, words: tuple[str, ...]) -> None:
     here("messages", "add", "chat-1", "Hello", "--user-id", "jane")

@@ -182,7 +182,8 @@ def _counts(erasure: Erasure) -> str:
         (counts.sessions, "session"),
         (counts.messages, "message"),
     )
-    return ", ".join(pluralize(count, name) for count, name in parts if count) or "nothing yet"
+    none = "nothing yet" if erasure.state == "deleting" else "nothing"
+    return ", ".join(pluralize(count, name) for count, name in parts if count) or none
 
 
 def _purge_status(erasure: Erasure) -> str:

@@ -187,7 +187,7 @@ def test_a_count_is_made_once(client: Userkeep, many: list[str]) -> None:
 
 def test_errors_are_raised_where_a_list_is_called(client: Userkeep) -> None:
     with pytest.raises(NotFound):
-        client.user.get_sessions("nobody")
+        client.user.get_sessions("unknown")
     with pytest.raises(NotFound):
         client.message.list("none")
 

@@ -1,4 +1,4 @@
-"""Messages of model providers through the SDK: they are stored, found, changed and come back."""
+"""Messages of model providers through the SDK: they are stored, found, changed and returned."""
 
 import json
 from collections.abc import Iterator

@@ -82,9 +82,10 @@ def _without_incomplete_results(newest: Iterable[Message]) -> tuple[Iterator[Mes
     called: set[str] = set()
     answered: set[str] = set()
     for message in messages:
-        if not calls and _is_result(message):
+        of_results = () if calls else tool_result_ids(message.role, message.data)
+        if not calls and _is_result(message, of_results):
             results.append(message)
-            answered.update(tool_result_ids(message.role, message.data))
+            answered.update(of_results)
             continue
         ids = tool_call_ids(message.role, message.data)
         if not ids:
@@ -107,15 +108,15 @@ def _count_results_without_calls(messages: list[Message]) -> int:
     for number, message in enumerate(messages, 1):
         results = tool_result_ids(message.role, message.data)
         calls = tool_call_ids(message.role, message.data)
-        if _is_result(message) and not (called.issuperset(results) if results else called):
+        is_result = _is_result(message, results)
+        if is_result and not (called.issuperset(results) if results else called):
             count, called = number, set()
-        elif calls or results:
-            called.update(calls)
-        elif not _is_result(message):
+        elif not (is_result or calls):
             break
+        else:
+            called.update(calls)
     return count
 
 
-def _is_result(message: Message) -> bool:
-    is_of_tool = message.role in _ROLES_OF_RESULTS
-    return is_of_tool or bool(tool_result_ids(message.role, message.data))
+def _is_result(message: Message, result_ids: tuple[str, ...]) -> bool:
+    return message.role in _ROLES_OF_RESULTS or bool(result_ids)

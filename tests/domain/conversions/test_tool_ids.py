@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from tests.domain.conversions.legal import shapes, words
-from userkeep.domain.conversions.tool_ids import is_reasoning, tool_call_ids, tool_result_ids
+from userkeep.domain.conversions.tool_ids import tool_call_ids, tool_result_ids
 
 CALLS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("assistant", {"role": "assistant", "tool_calls": [{"id": "a"}, {"id": "b"}]}, ("a", "b")),
@@ -63,13 +63,6 @@ def test_calls_are_found_in_every_format(role: str, data: Any, ids: tuple[str, .
 def test_results_are_found_in_every_format(role: str, data: Any, ids: tuple[str, ...]) -> None:
     assert tool_result_ids(role, json.dumps(data)) == ids
     assert tool_call_ids(role, json.dumps(data)) == ()
-
-
-def test_reasoning_is_an_item_of_its_own() -> None:
-    assert is_reasoning("assistant", '{"type": "reasoning", "id": "rs_1"}')
-    assert not is_reasoning("assistant", '{"type": "function_call", "call_id": "a"}')
-    assert not is_reasoning("user", '{"type": "reasoning"}')
-    assert not is_reasoning("assistant", None)
 
 
 def test_a_number_that_few_decoders_read_does_not_hide_a_call() -> None:

@@ -75,15 +75,6 @@ def tool_result_ids(role: str, data: str | None) -> tuple[str, ...]:
     return _ids(message, "tool_call_id") + _ids_of_blocks(message, "tool_result", "tool_use_id")
 
 
-def is_reasoning(role: str, data: str | None) -> bool:
-    """Return whether a message is a reasoning item of OpenAI's Responses API.
-
-    The API takes it only with the item after it, and takes many of these only with their reasoning.
-    """
-    message = _object(data) if role == "assistant" else None
-    return message is not None and message.get("type") == "reasoning"
-
-
 def _object(data: str | None) -> JsonObject | None:
     if data is None or not data.lstrip().startswith("{"):
         return None

@@ -8,7 +8,7 @@ engine and not on the other. So both engines get terms from here, and only store
 - Case and accents are ignored: `Café`, `cafe` and `CAFÉ` are the same term, and so are `Łódź` and
   `lodz`. Marks that a script cannot be read without (a vowel in Devanagari or Thai, the dots of
   `が`) are kept.
-- Characters that nobody sees (a soft hyphen, a byte order mark, marks of direction) and the Arabic
+- Invisible characters (a soft hyphen, a byte order mark, marks of direction) and the Arabic
   tatweel are not there at all, except two: a zero-width space ends a term, and at a zero-width
   non-joiner, which some write and others leave out, a text is read both joined and split.
 - The language's stemmer removes endings: `shoe` finds `shoes`.

@@ -160,11 +160,7 @@ class AsyncSessionClient:
             NotFound: the session does not exist.
             Gone: the session is being deleted.
         """
-        ids = {"session_id": session_id}
-        query = {"user_id": user_id}
-        call = make_call("sessions.end", ids, query=query, idempotency_key=idempotency_key)
-        session: Session = await self._transport.send(call)
-        return session
+        return await self._post("sessions.end", session_id, user_id, idempotency_key)
 
     async def reopen(
         self, session_id: str, *, user_id: str | None = None, idempotency_key: str | None = None
@@ -181,9 +177,13 @@ class AsyncSessionClient:
             NotFound: the session does not exist.
             Gone: the session is being deleted.
         """
-        ids = {"session_id": session_id}
-        query = {"user_id": user_id}
-        call = make_call("sessions.reopen", ids, query=query, idempotency_key=idempotency_key)
+        return await self._post("sessions.reopen", session_id, user_id, idempotency_key)
+
+    async def _post(
+        self, name: str, session_id: str, user_id: str | None, idempotency_key: str | None
+    ) -> Session:
+        ids, query = {"session_id": session_id}, {"user_id": user_id}
+        call = make_call(name, ids, query=query, idempotency_key=idempotency_key)
         session: Session = await self._transport.send(call)
         return session
 

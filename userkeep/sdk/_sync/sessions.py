@@ -161,11 +161,7 @@ class SessionClient:
             NotFound: the session does not exist.
             Gone: the session is being deleted.
         """
-        ids = {"session_id": session_id}
-        query = {"user_id": user_id}
-        call = make_call("sessions.end", ids, query=query, idempotency_key=idempotency_key)
-        session: Session = self._transport.send(call)
-        return session
+        return self._post("sessions.end", session_id, user_id, idempotency_key)
 
     def reopen(
         self, session_id: str, *, user_id: str | None = None, idempotency_key: str | None = None
@@ -182,9 +178,13 @@ class SessionClient:
             NotFound: the session does not exist.
             Gone: the session is being deleted.
         """
-        ids = {"session_id": session_id}
-        query = {"user_id": user_id}
-        call = make_call("sessions.reopen", ids, query=query, idempotency_key=idempotency_key)
+        return self._post("sessions.reopen", session_id, user_id, idempotency_key)
+
+    def _post(
+        self, name: str, session_id: str, user_id: str | None, idempotency_key: str | None
+    ) -> Session:
+        ids, query = {"session_id": session_id}, {"user_id": user_id}
+        call = make_call(name, ids, query=query, idempotency_key=idempotency_key)
         session: Session = self._transport.send(call)
         return session
 

@@ -28,6 +28,7 @@ from userkeep.domain.errors import (
     IdempotencyMismatch,
     InvalidField,
     NotFound,
+    RateLimited,
     RevisionMismatch,
     StorageError,
     TooLarge,
@@ -39,7 +40,6 @@ from userkeep.sdk._async.lists import AsyncMessagePage, AsyncPage
 from userkeep.sdk._sync.lists import MessagePage, Page
 from userkeep.sdk.errors import (
     ConnectionFailed,
-    RateLimited,
     ServerError,
     TimedOut,
     UnexpectedAnswer,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from userkeep.domain.key import MIN_KEY_LENGTH
 from userkeep.domain.purge import Schedule, parse_window
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.values.addresses import (
@@ -100,6 +101,13 @@ class Settings:
     insecure_no_auth: bool = _setting(
         False, "Serve without authentication on an address that other machines can reach."
     )
+    api_key: str = _setting(
+        "",
+        "A key with the scope admin that the server always accepts, at least 16 visible ASCII"
+        " characters; for containers. The command line sends it to servers. Overrides the file.",
+        flag=False,
+    )
+    api_key_file: str = _setting("", "The file of USERKEEP_API_KEY, readable by its owner alone.")
     secret: str = _setting(
         "",
         "The secret of the instance, at least 16 characters. Overrides the secret file.",
@@ -253,7 +261,22 @@ def load_settings(
     _check_addresses(settings)
     if 0 < len(settings.secret) < 16:
         raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
+    check_api_key(settings.api_key)
     return settings
+
+
+def check_api_key(key: str) -> None:
+    """Check an API key of the server, if there is one: a client sends it as a header.
+
+    Raises:
+        SettingError: it is too short, or has characters that a header cannot have.
+    """
+    is_visible = key.isascii() and key.isprintable() and " " not in key
+    if key and not (is_visible and len(key) >= MIN_KEY_LENGTH):
+        raise SettingError(
+            f"USERKEEP_API_KEY must have at least {MIN_KEY_LENGTH} visible ASCII characters, "
+            "without spaces."
+        )
 
 
 def load_client_settings(

@@ -21,7 +21,8 @@ from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
 from userkeep.domain.errors import UserkeepError
-from userkeep.domain.transaction import Operation, scoped
+from userkeep.domain.transaction import Operation
+from userkeep.handlers.authorization import in_scope, narrow
 from userkeep.handlers.calls import INLINE_BYTES, Call, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
 from userkeep.instance import Instance, open_instance, open_instance_read_only
@@ -32,6 +33,8 @@ from userkeep.jobs.steps import Runner
 from userkeep.sdk.calls import SDKCall, decode_response
 
 _OF_SERVERS = {
+    "api_key",
+    "api_key_file",
     "host",
     "port",
     "uds",
@@ -80,8 +83,7 @@ class EmbeddedTransport:
         Raises:
             InvalidField: naming the field.
         """
-        scope = native.narrow(operation, self.opened.scope)
-        return scoped(scope, HANDLERS[operation.name], native)
+        return in_scope(operation, HANDLERS[operation.name], narrow(operation, native))
 
     def prepared(self, call: SDKCall) -> Call:
         """Parse a call as a server would, and compute what its handler needs.
@@ -90,7 +92,7 @@ class EmbeddedTransport:
             BadRequest, InvalidField, TooLarge: naming the field.
         """
         operation, rules = call.operation, self.opened.scope.rules
-        native = Call(ids=call.ids, if_revision=call.if_revision)
+        native = Call(scope=self.opened.scope, ids=call.ids, if_revision=call.if_revision)
         if operation.query is not None:
             native.query = read_query(call.parameters, operation.query)
         if operation.body is not None:

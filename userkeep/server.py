@@ -9,6 +9,7 @@ from userkeep.config import MIB, Settings
 from userkeep.domain.values.addresses import parse_allowed_host, parse_origin
 from userkeep.http.access import AccessControl, is_loopback
 from userkeep.http.app import Application, CrossOriginApplication
+from userkeep.http.authentication import Authenticator
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.cors import AllowedOrigins
@@ -37,12 +38,17 @@ def make_application(
         timers: how long background work waits; a test passes shorter times.
     """
     engine, scope = instance.engine, instance.scope
-    worker = Worker(engine, scope.rules, timers)
+    authenticator = Authenticator(engine, scope, settings.api_key)
+    worker = Worker(engine, scope.rules, timers, authenticator)
     compute = ComputeThreads()
-    apis = (ZepV1API(engine, worker, compute), NativeAPI(engine, worker, compute), Pages(engine))
+    apis = (
+        ZepV1API(engine, worker, compute),
+        NativeAPI(engine, worker, compute, authenticator),
+        Pages(engine),
+    )
     origins = allowed_origins(settings)
     access = AccessControl(
-        scope,
+        authenticator,
         any_host=_is_any_host_allowed(settings),
         hosts=[parse_allowed_host(each) for each in settings.allowed_host],
         origins=origins or (),

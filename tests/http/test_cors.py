@@ -54,6 +54,7 @@ def test_a_preflight_of_an_allowed_origin_is_answered(
     assert (response.status, response.body) == (204, b"")
     assert is_readable(response, origin)
     assert words(response, "access-control-allow-headers") == {
+        "Api-Key",
         "Authorization",
         "Content-Type",
         "Idempotency-Key",

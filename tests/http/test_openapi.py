@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import pytest
 
-from tests.http.clients import InProcessClient, Response
+from tests.conftest import engine_id, fresh_settings
+from tests.http.clients import InProcessClient, Response, serve_in_process
+from tests.http.conftest import HTTP_ENGINES
 from tests.http.schemas import KEYWORDS, TYPES, faults, resolve
 from userkeep.api.common import Filter
 from userkeep.api.operation import APIOperation
@@ -17,6 +20,8 @@ from userkeep.api.operations import OPERATIONS
 
 Json = Any
 Described = tuple[str, str, Json]
+
+API_KEY = "the-key-of-an-operator"
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +206,7 @@ class Calls:
     """A successful call of each operation, in an order in which all succeed."""
 
     def __init__(self, client: InProcessClient, name: str) -> None:
-        self._doors = client
+        self._client = client
         self._ids = {"user_id": f"{name} u/é", "session_id": f"{name} s%2F"}
         self.responses: dict[str, Response] = {}
 
@@ -211,7 +216,8 @@ class Calls:
         path = operation.path.format(
             **{key: quote(value, safe="") for key, value in values.items()}
         )
-        response = self._doors.send(operation.method, path + query, body)
+        key = {"Authorization": f"Bearer {API_KEY}"}
+        response = self._client.send(operation.method, path + query, body, headers=key)
         assert response.status < 300, (name, response.status, response.text)
         self.responses[name] = response
         return response
@@ -260,13 +266,22 @@ class Calls:
         self("erasures.purge", id=erasure)
         verified = self("erasures.verify", {"search_terms": ["Jane Doe of Oslo"]}, id=erasure)
         self("verifications.get", id=verified.json["id"])
+        key = self("keys.add", {"name": "app", "expires_at": "2100-01-01T00:00:00Z"}).json["id"]
+        self("keys.rotate", query="?overlap_hours=1", id=key)
+        self("keys.list", query="?project=default")
+        self("keys.get", id=key)
+        self("keys.revoke", id=key)
 
 
-@pytest.fixture(scope="module")
-def responses(client_on_engines: InProcessClient) -> dict[str, Response]:
-    """A successful response of every operation."""
-    calls = Calls(client_on_engines, "described")
-    calls.make_all()
+@pytest.fixture(scope="module", params=HTTP_ENGINES, ids=engine_id)
+def responses(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Response]:
+    """A successful response of every operation, from a server with a key."""
+    settings = fresh_settings(request.param, tmp_path_factory.mktemp("described"))
+    with serve_in_process(replace(settings, api_key=API_KEY)) as client:
+        calls = Calls(client, "described")
+        calls.make_all()
     return calls.responses
 
 

@@ -189,6 +189,7 @@ class Race:
     async def _append_once(self, session_id: str) -> Any:
         """Append with an idempotency key, whose record must be deleted with the user, too."""
         call = Call(
+            scope=self._servers.scope,
             ids={"session_id": session_id},
             body=AppendMessages(messages=[], user_id=self.user_id),
             prepared=prepared("once"),

@@ -193,6 +193,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="List erasures",
         description="Oldest first; newest first with order=-created.",
         does="read",
+        scope="read",
         query=ListQuery,
         response=Page[Erasure],
     ),
@@ -202,6 +203,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/erasures/{id}",
         summary="Get an erasure",
         does="read",
+        scope="read",
         response=Erasure,
     ),
     APIOperation(
@@ -215,6 +217,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "202, and the purge continues. The request can be repeated."
         ),
         does="job",
+        scope="write",
         response=Erasure,
     ),
     APIOperation(
@@ -229,6 +232,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "running. Until the erasure is `purged`, its data is found in the files."
         ),
         does="job",
+        scope="write",
         body=VerifyErasure,
         response=Verification,
     ),
@@ -238,6 +242,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/verifications/{id}",
         summary="Get a verification",
         does="read",
+        scope="read",
         response=Verification,
     ),
 )

@@ -89,6 +89,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "If the newest message alone has more than max_tokens, there are none."
         ),
         does="read",
+        scope="read",
+        is_for_users=True,
         query=GetMemory,
         response=Memory,
     ),

@@ -102,6 +102,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "Without user_id, an unknown session is 404, as is a session of another user."
         ),
         does="write",
+        scope="write",
+        is_for_users=True,
         body=AppendMessages,
         response=Messages,
         status=201,
@@ -116,6 +118,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "before_seq with order=-created what is older."
         ),
         does="read",
+        scope="read",
+        is_for_users=True,
         query=ListMessages,
         response=Page[Message],
     ),
@@ -125,6 +129,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/sessions/{session_id}/messages/{id}",
         summary="Get a message",
         does="read",
+        scope="read",
+        is_for_users=True,
         query=SessionQuery,
         response=Message,
     ),
@@ -138,6 +144,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "7396): for example when the text of a streamed message is complete."
         ),
         does="write",
+        scope="write",
+        is_for_users=True,
         query=SessionQuery,
         body=MessageChange,
         response=Message,
@@ -149,6 +157,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/sessions/{session_id}/messages/{id}",
         summary="Delete a message",
         does="job",
+        scope="write",
+        is_for_users=True,
         query=DeleteInSessionQuery,
         response=Erasure,
     ),
@@ -163,6 +173,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "than 5 seconds, the response is 202, and the deletion continues."
         ),
         does="job",
+        scope="write",
+        is_for_users=True,
         query=DeleteMessagesQuery,
         response=Erasure,
     ),

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from userkeep.domain.key import Permission
+
 
 class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
     """An operation of the native API.
@@ -14,6 +16,12 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
         summary, description: for the documentation: a title, and what else a reader needs.
         does: `read`, `write`, or `job`: starts work that may outlive the response. A job is a
             resource: 200 if it is finished within 5 s, else 202 with its `Location`.
+        scope: the scope that a key must have for it.
+        is_for_users: whether a key that is bound to a user may call it.
+        is_about_instance: whether it is about more than the caller's project: its handler binds
+            the transaction to a project itself.
+        returns_secret: whether its response has a secret, which is never stored: so it cannot be
+            replayed.
         response: the type of the response body.
         body, query: the types of the request body and of the query parameters, if it has any.
         status: the HTTP status of success.
@@ -26,6 +34,10 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     description: str = ""
     does: Literal["read", "write", "job"]
+    scope: Permission
+    is_for_users: bool = False
+    is_about_instance: bool = False
+    returns_secret: bool = False
     response: Any
     body: Any = None
     query: Any = None
@@ -45,7 +57,7 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_idempotent_by_key(self) -> bool:
         """Whether a request with an `Idempotency-Key` can be retried safely."""
-        return self.method == "POST" and self.does == "write"
+        return self.method == "POST" and self.does == "write" and not self.returns_secret
 
     @property
     def is_bounded(self) -> bool:

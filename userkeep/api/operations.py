@@ -1,6 +1,6 @@
 """The table of native operations: all that the native API can do."""
 
-from userkeep.api import erasures, memory, messages, search, sessions, users
+from userkeep.api import erasures, keys, memory, messages, search, sessions, users
 from userkeep.api.operation import APIOperation
 
 OPERATIONS: tuple[APIOperation, ...] = (
@@ -10,4 +10,5 @@ OPERATIONS: tuple[APIOperation, ...] = (
     *search.OPERATIONS,
     *memory.OPERATIONS,
     *erasures.OPERATIONS,
+    *keys.OPERATIONS,
 )

@@ -171,6 +171,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "sent."
         ),
         does="read",
+        scope="read",
+        is_for_users=True,
         body=Search,
         response=Hits,
     ),

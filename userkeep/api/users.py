@@ -48,6 +48,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="Create a user",
         description="Returns 409 if a user with this id exists.",
         does="write",
+        scope="write",
         body=NewUser,
         response=User,
         status=201,
@@ -59,6 +60,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         summary="List users",
         description="Oldest first; newest first with order=-created.",
         does="read",
+        scope="read",
         query=ListUsers,
         response=Page[User],
     ),
@@ -68,6 +70,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/users/{user_id}",
         summary="Get a user",
         does="read",
+        scope="read",
+        is_for_users=True,
         response=User,
     ),
     APIOperation(
@@ -80,6 +84,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "replaced."
         ),
         does="write",
+        scope="write",
         body=UserFields,
         response=User,
         is_conditional=True,
@@ -94,6 +99,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "(RFC 7396)."
         ),
         does="write",
+        scope="write",
         body=UserChange,
         response=User,
         is_conditional=True,
@@ -109,6 +115,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "202, and the deletion continues."
         ),
         does="job",
+        scope="write",
         query=DeleteQuery,
         response=Erasure,
     ),
@@ -122,6 +129,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
             "newest messages first."
         ),
         does="read",
+        scope="read",
+        is_for_users=True,
         query=SessionList,
         response=Page[Session],
     ),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from userkeep.cli.key_files import read_key_file
 from userkeep.cli.options import visible_secret_option, warn_of_password
 from userkeep.cli.output.escaping import print_error
 from userkeep.cli.signals import raise_on_signal
@@ -20,14 +21,11 @@ from userkeep.config import (
     sqlite_path,
 )
 from userkeep.domain.errors import InvalidField, StorageError
-from userkeep.storage.private_files import read_private
 
 Command = Callable[..., Any]
 
 Access = Literal["read", "write", "create"]
 """What a command does: `read` opens the database read-only, `create` creates a missing one."""
-
-_LARGEST_KEY_BYTES = 64 * 1024
 
 _OPTIONS = (
     click.option(
@@ -106,23 +104,9 @@ def _database_url(database: str) -> str:
 
 def _server(url: str, client: ClientSettings) -> Userkeep:
     try:
-        return Userkeep(url, api_key=client.api_key or _key_in_file(client.api_key_file))
+        return Userkeep(url, api_key=client.api_key or read_key_file(client.api_key_file) or None)
     except InvalidField as error:
         raise SettingError(error.detail) from error
-
-
-def _key_in_file(path: str) -> str | None:
-    """Return the API key in a file; None if no file is named."""
-    if not path:
-        return None
-    try:
-        key = read_private(path, _LARGEST_KEY_BYTES).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
-        raise SettingError(f"The file {path} of the API key cannot be read: {reason}.") from error
-    if not key:
-        raise SettingError(f"The file {path} of the API key is empty.")
-    return key
 
 
 def _check_file(path: str, access: Access) -> str | None:

@@ -44,6 +44,13 @@ class Unauthenticated(UserkeepError):
     code = "unauthenticated"
 
 
+class RateLimited(UserkeepError):
+    """Too many requests. Retry in a moment."""
+
+    code = "rate_limited"
+    retry_after_s: int = 1
+
+
 class Forbidden(UserkeepError):
     """This is not allowed."""
 

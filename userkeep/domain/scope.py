@@ -2,6 +2,7 @@
 
 import msgspec
 
+from userkeep.domain.key import Permission
 from userkeep.domain.purge import Schedule
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.secret import KeyedHash
@@ -43,11 +44,17 @@ class Scope(msgspec.Struct, frozen=True):
         rules: see Rules.
         user_id: the user for whom the operation runs. Sessions of other users, and sessions without
             a user, do not exist for it. None: for the app, which sees all users of the project.
+        permission: the scope of the key, which says what the operation may do.
+        key_id: the id of the key; None without one, as for embedded use.
+        is_bound: whether the key is bound to the user. Otherwise a call has named the user.
     """
 
     project_id: int
     rules: Rules
     user_id: str | None = None
+    permission: Permission = "admin"
+    key_id: str | None = None
+    is_bound: bool = False
 
     def for_user(self, user_id: str) -> "Scope":
         """Return the scope of an operation that runs for this user only.
@@ -55,4 +62,4 @@ class Scope(msgspec.Struct, frozen=True):
         Raises:
             InvalidField: `user_id` is invalid.
         """
-        return Scope(self.project_id, self.rules, check_id(user_id, "user_id"))
+        return msgspec.structs.replace(self, user_id=check_id(user_id, "user_id"))

@@ -19,6 +19,7 @@ class Call(msgspec.Struct, kw_only=True):
     """A parsed call of an operation.
 
     Attributes:
+        scope: the scope in which it runs.
         ids: the ids in the path, by name.
         query, body: values of the operation's types, or None if it has none.
         if_revision: the revision that an update expects.
@@ -27,6 +28,7 @@ class Call(msgspec.Struct, kw_only=True):
         prepared: what the operation's `Prepare` made of the body.
     """
 
+    scope: Scope
     ids: dict[str, str]
     query: Any = None
     body: Any = None
@@ -34,16 +36,6 @@ class Call(msgspec.Struct, kw_only=True):
     idempotency_key: str | None = None
     request_hash: str = ""
     prepared: Any = None
-
-    def narrow(self, operation: APIOperation, scope: Scope) -> Scope:
-        """Return the scope of this call: of the user alone who it says the session belongs to.
-
-        Raises:
-            InvalidField: that `user_id` is invalid.
-        """
-        if not operation.is_about_session or getattr(self.query, "user_id", None) is None:
-            return scope
-        return scope.for_user(self.query.user_id)
 
     def is_bounded(self, operation: APIOperation) -> bool:
         """Return whether an index and a small page limit the work of this call."""

@@ -5,7 +5,7 @@ is sent.
 """
 
 from userkeep.domain.scope import Rules
-from userkeep.handlers import erasures, memory, messages, search, sessions, users
+from userkeep.handlers import erasures, keys, memory, messages, search, sessions, users
 from userkeep.handlers.calls import Call, Handler, Prepare
 
 HANDLERS: dict[str, Handler] = {
@@ -15,9 +15,10 @@ HANDLERS: dict[str, Handler] = {
     **search.HANDLERS,
     **memory.HANDLERS,
     **erasures.HANDLERS,
+    **keys.HANDLERS,
 }
 
-_PREPARE: dict[str, Prepare] = {**messages.PREPARE}
+_PREPARE: dict[str, Prepare] = {**messages.PREPARE, **keys.PREPARE}
 
 
 def prepare(operation_name: str, rules: Rules, call: Call) -> Call:

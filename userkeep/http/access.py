@@ -1,10 +1,13 @@
 """Access control: which requests are admitted, and in which scope they run.
 
-There are no keys yet. A server on loopback is open to every program of this machine, and a web
-browser is one: any page it shows could write to the server. So a request is rejected if its Host is
-not loopback (DNS rebinding: the page's own host name resolves to this machine), if it has the
-Origin of another site, or if the browser marks it as cross-site. A request that repeats one of
-these headers is rejected too. Settings allow other hosts, and the pages of other origins.
+A server without keys is open to every program of this machine, and a web browser is one: any page
+it shows could write to the server. So a request is rejected if its Host is not loopback (DNS
+rebinding: the page's own host name resolves to this machine), if it has the Origin of another site,
+or if the browser marks it as cross-site. A request that repeats one of these headers is rejected
+too. Settings allow other hosts, and the pages of other origins.
+
+A server with keys asks every request for one, but for those that ask whether it works. No page can
+send one that it does not have, so any Host is allowed unless the settings name those that are.
 """
 
 from collections.abc import Container, Sequence
@@ -13,6 +16,7 @@ from ipaddress import ip_address
 from userkeep.domain.errors import Forbidden
 from userkeep.domain.scope import Scope
 from userkeep.domain.values.addresses import AllowedHost, split_host
+from userkeep.http.authentication import Authenticator
 from userkeep.http.requests import Request
 
 
@@ -20,7 +24,7 @@ class AccessControl:
     """Admit requests, except those that web pages of other origins send.
 
     Args:
-        scope: the scope of every admitted request.
+        authenticator: finds the scope of a request.
         any_host: do not check the Host header (the server is open to other machines on purpose).
         hosts: hosts that the Host header may name besides loopback.
         origins: other origins whose web pages are admitted.
@@ -28,27 +32,40 @@ class AccessControl:
 
     def __init__(
         self,
-        scope: Scope,
+        authenticator: Authenticator,
         *,
         any_host: bool,
         hosts: Sequence[AllowedHost] = (),
         origins: Container[bytes] = (),
     ) -> None:
-        self._scope = scope
+        self._authenticator = authenticator
         self._any_host = any_host
         self._hosts = tuple(hosts)
         self._origins = origins
         self._loopback_hosts: set[bytes] = set()
 
-    def admit(self, request: Request) -> Scope:
-        """Return the scope in which a request runs.
+    @property
+    def is_open(self) -> bool:
+        """Whether requests need no key."""
+        return self._authenticator.is_open
+
+    def scope_of(self, request: Request) -> Scope | None:
+        """Return the scope in which a request runs; None if `authenticate` must find it.
 
         Raises:
             Forbidden: the request comes from a web page, or names another host.
             BadRequest: a header is repeated.
         """
         self.check_source(request)
-        return self._scope
+        return self._authenticator.known(request)
+
+    async def authenticate(self, request: Request) -> Scope:
+        """Return the scope in which a request runs, which needs a trip to the database.
+
+        Raises:
+            Unauthenticated: it has no valid credential.
+        """
+        return await self._authenticator.authenticate(request)
 
     def check_source(self, request: Request) -> None:
         """Check that a request names this server, and comes from no other web page.
@@ -60,7 +77,7 @@ class AccessControl:
         request.check_headers()
         headers = request.headers
         host = headers.get(b"host", b"")
-        if not (self._any_host or self._is_loopback(host) or self._is_allowed(host)):
+        if not (self._is_any_host or self._is_loopback(host) or self._is_allowed(host)):
             raise Forbidden(_OTHER_HOST_THAN_ALLOWED if self._hosts else _OTHER_HOST)
         origin = headers.get(b"origin")
         if origin is not None and origin in self._origins:
@@ -71,6 +88,10 @@ class AccessControl:
         if origin is not None and not self._is_own_origin(origin.lower(), host, request):
             raise Forbidden("Requests from web pages of other origins are rejected.")
 
+    @property
+    def _is_any_host(self) -> bool:
+        return self._any_host or not (self._authenticator.is_open or self._hosts)
+
     def _is_own_origin(self, origin: bytes, host: bytes, request: Request) -> bool:
         scheme, _, origin_host = origin.partition(b"://")
         default_port = b":443" if scheme == b"https" else b":80"
@@ -80,7 +101,7 @@ class AccessControl:
         if scheme == request.scheme.encode():
             return True
         # Behind a reverse proxy that ends TLS, pages have https and their requests arrive as http.
-        return scheme == b"https" and (self._any_host or not self._is_loopback(host))
+        return scheme == b"https" and (self._is_any_host or not self._is_loopback(host))
 
     def _is_loopback(self, host: bytes) -> bool:
         if host in self._loopback_hosts:

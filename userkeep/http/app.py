@@ -88,16 +88,27 @@ class Application(Router):
             if api.serves(request.path):
                 break
         try:
-            request.scope = self._access.admit(request)
-            return await api.respond(request)
+            await self._admit(request)
+            response = await api.respond(request)
         except UserkeepError as error:
-            return api.error_response(error)
+            response = api.error_response(error)
         except asyncio.CancelledError:
             # Only a stop cancels a request: one that still runs when its time is over.
-            return api.error_response(Unavailable(_STOPPING))
+            response = api.error_response(Unavailable(_STOPPING))
         except Exception:
             logger.exception("%s request failed", request.method)
-            return api.error_response(UserkeepError(FAULT))
+            response = api.error_response(UserkeepError(FAULT))
+        if self._access.is_open:
+            response.raw_headers.append(_OPEN)
+        return response
+
+    async def _admit(self, request: Request) -> None:
+        """Give a request its scope, unless its path needs none."""
+        scope = self._access.scope_of(request)
+        if scope is None and request.path not in PUBLIC_PATHS:
+            scope = await self._access.authenticate(request)
+        if scope is not None:
+            request.scope = scope
 
 
 class CrossOriginApplication(Application):
@@ -128,6 +139,12 @@ class CrossOriginApplication(Application):
             return problem_response(error)
         return preflight_response()
 
+
+PUBLIC_PATHS = frozenset((b"/healthz", b"/readyz"))
+"""They need no key: what asks whether a server works often has none."""
+
+_OPEN = (b"userkeep-authentication", b"none")
+"""In every response of a server without keys."""
 
 _STOPPING = "The server is stopping. Whether the request was performed is unknown."
 

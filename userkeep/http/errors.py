@@ -27,6 +27,7 @@ STATUS_OF_CODE: dict[str, int] = {
     errors.RevisionMismatch.code: 412,
     errors.TooLarge.code: 413,
     errors.InvalidField.code: 422,
+    errors.RateLimited.code: 429,
     errors.NotImplementedHere.code: 501,
     errors.StorageError.code: 503,
     errors.Unavailable.code: 503,
@@ -38,8 +39,10 @@ def status_of(error: errors.UserkeepError) -> int:
     return STATUS_OF_CODE.get(error.code, 500)
 
 
-def retry_after(error: errors.UserkeepError) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the Retry-After header of an error that is temporary, else nothing."""
-    if isinstance(error, errors.Unavailable):
+def headers_of(error: errors.UserkeepError) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of an error: when to retry, or how to authenticate (RFC 6750)."""
+    if isinstance(error, errors.Unavailable | errors.RateLimited):
         return ((b"retry-after", b"%d" % error.retry_after_s),)
+    if isinstance(error, errors.Unauthenticated):
+        return ((b"www-authenticate", b"Bearer"),)
     return ()

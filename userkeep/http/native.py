@@ -11,10 +11,12 @@ from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query, read_revision
 from userkeep.domain.errors import NotFound, UserkeepError
-from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.ids import check_id
+from userkeep.handlers.authorization import check_permission, in_scope, narrow
 from userkeep.handlers.calls import INLINE_BYTES, Call, Handler, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
+from userkeep.http.authentication import Authenticator
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.errors import FAULT, NO_SUCH_PATH, MethodNotAllowed
 from userkeep.http.requests import Disconnected, Request
@@ -32,7 +34,14 @@ Run = Coroutine[Any, Any, Job]
 class NativeAPI:
     """Serve `/v1/…`; errors are `application/problem+json` with a stable `code`."""
 
-    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        worker: Worker,
+        compute: ComputeThreads,
+        authenticator: Authenticator,
+    ) -> None:
+        self._authenticator = authenticator
         self._engine = engine
         self._worker = worker
         self._compute = compute
@@ -63,26 +72,30 @@ class NativeAPI:
         prepared = handlers.get(request.method)
         if prepared is None:
             return self._no_handler(handlers)
+        operation = prepared.operation
+        check_permission(operation, request.scope)
         body = b"" if prepared.is_plain_read else await request.body()
         is_small = len(body) <= INLINE_BYTES
         if is_small:
             call = prepared.call(request, body)
         else:
             call = await self._compute.run(prepared.call, request, body)
-        scope = call.narrow(prepared.operation, request.scope)
-        if prepared.operation.does == "read":
-            respond = scoped(scope, prepared.respond, call)
-            if call.is_bounded(prepared.operation):
+        call = narrow(operation, call)
+        if operation.does == "read":
+            respond = in_scope(operation, prepared.respond, call)
+            if call.is_bounded(operation):
                 return await self._engine.read_async(respond)
             reading = self._engine.read_async(respond, is_bounded=False)
             return await request.while_connected(reading)
-        handle = scoped(scope, prepared.handle, call)
+        handle = in_scope(operation, prepared.handle, call)
         result = await self._engine.write_async(handle, is_bounded=is_small)
+        if operation.is_about_instance:
+            self._authenticator.forget()
         if isinstance(result, StartedJob):
             return await self._run(request, result)
         if is_small:
-            return _success(result, prepared.operation)
-        return await self._compute.run(_success, result, prepared.operation)
+            return _success(result, operation)
+        return await self._compute.run(_success, result, operation)
 
     async def _run(self, request: Request, started: StartedJob) -> Response:
         run = self._worker.run(started.job)
@@ -124,7 +137,7 @@ class _Prepared:
             BadRequest, InvalidField, TooLarge: with the name of the field.
         """
         operation = self.operation
-        call = Call(ids=request.ids(), query=self._default_query)
+        call = Call(scope=request.scope, ids=request.ids(), query=self._default_query)
         parameters = request.query()
         if parameters or (operation.query and self._default_query is None):
             call.query = read_query(parameters, operation.query)

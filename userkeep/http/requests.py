@@ -214,6 +214,7 @@ _SINGLE_HEADERS = (
     b"origin",
     b"sec-fetch-site",
     b"authorization",
+    b"api-key",
     b"content-length",
     b"content-type",
     b"transfer-encoding",

@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from userkeep.domain.errors import UserkeepError
-from userkeep.http.errors import retry_after, status_of
+from userkeep.http.errors import headers_of, status_of
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -85,4 +85,4 @@ def problem_response(error: UserkeepError, status: int | None = None) -> RawResp
         "detail": error.detail,
         "fields": list(error.fields),
     }
-    return RawResponse(_encode(problem), status, b"application/problem+json", retry_after(error))
+    return RawResponse(_encode(problem), status, b"application/problem+json", headers_of(error))

@@ -6,12 +6,6 @@ from userkeep.domain import errors
 from userkeep.domain.errors import UserkeepError
 
 
-class RateLimited(UserkeepError):
-    """Too many requests. Retry in a moment."""
-
-    code = "rate_limited"
-
-
 class ConnectionFailed(UserkeepError):
     """The server could not be reached, or the connection broke before its response."""
 
@@ -75,14 +69,14 @@ def _proxy_error(status: int) -> UserkeepError:
 
 _CLASSES: dict[str, type[UserkeepError]] = {
     kind.code: kind
-    for kind in (*vars(errors).values(), RateLimited)
+    for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, UserkeepError)
 }
 
 # Errors of proxies and load balancers.
 _CLASSES_OF_STATUS: dict[int, type[UserkeepError]] = {
     413: errors.TooLarge,
-    429: RateLimited,
+    429: errors.RateLimited,
     502: ConnectionFailed,
     503: errors.Unavailable,
     504: ConnectionFailed,

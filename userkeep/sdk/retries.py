@@ -4,9 +4,9 @@ from random import Random
 
 import msgspec
 
-from userkeep.domain.errors import InvalidField, Unavailable, UserkeepError
+from userkeep.domain.errors import InvalidField, RateLimited, Unavailable, UserkeepError
 from userkeep.sdk.calls import SDKCall
-from userkeep.sdk.errors import ConnectionFailed, NotSent, RateLimited
+from userkeep.sdk.errors import ConnectionFailed, NotSent
 
 _FIRST_DELAY_S = 0.1
 _MAX_DELAY_S = 5.0

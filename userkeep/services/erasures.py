@@ -23,7 +23,15 @@ from userkeep.domain.user import State, User
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, SECOND, Instant
-from userkeep.services import idempotency, indexing, messages, sessions, tombstones, user_words
+from userkeep.services import (
+    idempotency,
+    indexing,
+    keys,
+    messages,
+    sessions,
+    tombstones,
+    user_words,
+)
 
 BATCH_MS = 20
 """A transaction ends after this time, so that other writers do not wait."""
@@ -95,6 +103,7 @@ def begin_user(tx: Transaction, user_id: str) -> Erasure:
         return _hidden(tx, get(tx, tx.fetch_one("erasure_of_user", str, **of_user) or ""))
     erasure = _add(tx, Subject.USER, user_id, user.uuid)
     tx.defer("mark_user_deleting", erasure_uuid=erasure.uuid, now_at=tx.now, **of_user)
+    keys.remove_user(tx, user_id)
     _hide_sessions(tx, erasure)
     return erasure
 

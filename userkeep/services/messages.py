@@ -313,6 +313,8 @@ def _reserve(
             session = _create(tx, session_id, added, owner)
             if session is not None:
                 return session.last_seq, owner.number if owner else -session.number
+    if tx.scope.user_id is not None:
+        raise sessions.not_of_user()  # it exists, but not for this user
     raise Conflict("Too many concurrent changes of this session. Try again.")
 
 

@@ -158,6 +158,24 @@ TABLES: tuple[Table, ...] = (
         is_copied=True,
     ),
     Table(
+        "api_keys",
+        (
+            *_incidental("number", "project_id"),
+            *_non_personal("random, and no secret", "id"),
+            PersonalColumn("name", Kind.TEXT, "what the key is for, or for whom"),
+            *_incidental("scope"),
+            PersonalColumn("user_id", Kind.ID, "its user, if any", Subject.USER, "user_uuid"),
+            PersonalColumn("user_uuid", Kind.UUID, "its user, if any"),
+            *_non_personal("hashes of random bits", "hash", "former_hash"),
+            *_incidental("former_expires_at", "created_at", "expires_at"),
+            *_incidental("last_used_at", "revoked_at"),
+        ),
+        key=("project_id", "id"),
+        owner="the user with this user_id, if it is bound to one",
+        deletion="in the first transaction of the user's erasure",
+        is_copied=True,
+    ),
+    Table(
         "user_words",
         (
             *_incidental("project_id"),
@@ -387,7 +405,7 @@ TABLES: tuple[Table, ...] = (
             is_internal=True,
             engines=POSTGRES,
         )
-        for table in ("users", "sessions", "erasures")
+        for table in ("users", "api_keys", "sessions", "erasures")
     ),
     Table(
         "pg_statistic",

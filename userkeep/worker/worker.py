@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
+from typing import Protocol
 
+from userkeep.domain.erasure import Subject
+from userkeep.domain.errors import UserkeepError
 from userkeep.domain.scope import Rules
-from userkeep.jobs.deletion import interrupted_deletions, release_leases
+from userkeep.jobs.deletion import Deletion, interrupted_deletions, release_leases
 from userkeep.jobs.expiry import delete_expired
 from userkeep.jobs.job import Job
 from userkeep.storage.engine import Engine
@@ -19,14 +23,37 @@ _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 30.0
 _EXPIRY_EVERY_S = 60.0
 _EXPIRY_PAUSE_S = 0.1
+_RECORD_EVERY_S = 60.0
 _STOP_S = 5.0
 
 
-class Worker:
-    """Runs jobs, purges on schedule, and deletes what has expired."""
+class Authentication(Protocol):
+    """What the worker does for authentication."""
 
-    def __init__(self, engine: Engine, rules: Rules, timers: Timers) -> None:
+    def forget(self) -> None:
+        """Forget the keys that were read."""
+        ...
+
+    async def record_uses(self) -> None:
+        """Record in the database when keys were used last."""
+        ...
+
+
+class Worker:
+    """Runs jobs, purges on schedule, and deletes what has expired.
+
+    Args:
+        engine: on which transactions run.
+        rules: see Rules.
+        timers: how long it waits.
+        authenticator: records when keys were used, and forgets those of a user who is deleted.
+    """
+
+    def __init__(
+        self, engine: Engine, rules: Rules, timers: Timers, authenticator: Authentication
+    ) -> None:
         self._engine = engine
+        self._authenticator = authenticator
         self._rules = rules
         self._timers = timers
         self._purger = Purger(engine, rules.purges, timers)
@@ -41,6 +68,7 @@ class Worker:
         self._tasks = [
             self._repeat("interrupted deletions", self._resume, self._timers.find_abandoned_s),
             self._repeat("expiry", self._expire, _EXPIRY_EVERY_S),
+            self._repeat("last use of keys", self._authenticator.record_uses, _RECORD_EVERY_S),
         ]
 
     async def stop(self) -> None:
@@ -51,6 +79,8 @@ class Worker:
         for task in tasks:
             task.stop()
         await asyncio.gather(self._purger.stop(), *(task.wait(_STOP_S) for task in tasks))
+        with suppress(UserkeepError):
+            await self._authenticator.record_uses()
 
     def mark_active(self) -> None:
         """Record a request: the server is not idle."""
@@ -65,6 +95,8 @@ class Worker:
         Returns:
             The job as it is now; if the same one was running already, that one.
         """
+        if isinstance(job, Deletion) and job.erasure.subject == Subject.USER:
+            self._authenticator.forget()
         deadline = monotonic() + self._timers.respond_after_s
         running = self._start(job)
         await running.task.wait(deadline - monotonic())

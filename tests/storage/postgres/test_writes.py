@@ -247,7 +247,9 @@ def test_one_of_two_requests_with_one_idempotency_key_on_two_servers_runs(
 
     def perform(engine: PostgresEngine, number: int) -> Any:
         user = NewUser(user_id=f"jane {number}")
-        call = Call(ids={}, body=user, idempotency_key=f"{number}", request_hash="add jane")
+        call = Call(
+            scope=SCOPE, ids={}, body=user, idempotency_key=f"{number}", request_hash="add jane"
+        )
         runs: list[None] = []
 
         def write(tx: Transaction) -> Any:

@@ -11,7 +11,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -20,11 +22,19 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
+from userkeep.cli.key_files import read_key_file
 from userkeep.cli.listener import listen
 from userkeep.cli.options import SettingsCommand, settings_options
 from userkeep.cli.output.escaping import SafeFormatter, echo
 from userkeep.cli.signals import raise_on_signal
-from userkeep.config import SettingError, Settings, load_settings
+from userkeep.config import (
+    SettingError,
+    Settings,
+    check_api_key,
+    is_postgres,
+    load_settings,
+    sqlite_path,
+)
 from userkeep.http.access import is_loopback
 from userkeep.http.connections import Connections
 from userkeep.http.protocol import ServerProtocol
@@ -36,6 +46,7 @@ from userkeep.server import (
     make_limits,
     tune_interpreter,
 )
+from userkeep.services import authentication
 from userkeep.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -69,20 +80,25 @@ def run_server(settings: Settings) -> None:
     A stop takes at most 10 s, whatever runs.
 
     Raises:
-        SettingError: the address cannot be used, or needs authentication, which there is not yet.
+        SettingError: the address cannot be used, or needs authentication, and there is no key.
         StorageError: the database cannot be opened.
     """
-    _check_is_private(settings)
+    settings = _with_api_key(settings)
+    if not settings.api_key and not _is_database_there(settings):
+        _check_is_private(settings)  # before a database is created
     _configure_logging(settings.log_level)
     # Before and after the loop, which has handlers of its own, a signal raises an exception.
     with raise_on_signal(), listen(settings) as listener, ExitStack() as stack:
         instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
         stack.callback(instance.close)
+        has_keys = bool(settings.api_key) or instance.engine.read(authentication.is_required)
+        if not has_keys:
+            _check_is_private(settings)
         limits = make_limits(settings)._replace(connections=_connections_that_fit(settings))
         connections = Connections(limits, origins=allowed_origins(settings))
         application = behind_proxies(make_application(instance, settings), settings)
         server = _Server(_uvicorn(application, connections), connections)
-        server.banner = _banner(settings, listener.url, instance.engine.describe())
+        server.banner = _banner(settings, listener.url, instance.engine.describe(), has_keys)
         tune_interpreter()
         server.run(sockets=[listener.socket])
 
@@ -216,17 +232,33 @@ def _check_is_private(settings: Settings) -> None:
     if settings.uds or is_loopback(settings.host) or settings.insecure_no_auth:
         return
     raise SettingError(
-        f"Other machines can reach {settings.host}, and Userkeep has no authentication yet. Serve "
-        "on 127.0.0.1 (the default), or pass --insecure-no-auth if a reverse proxy authenticates "
+        f"Other machines can reach {settings.host}, and there is no API key. Create one with "
+        "`userkeep keys create --scope admin`, or set USERKEEP_API_KEY. Otherwise serve on "
+        "127.0.0.1 (the default), or pass --insecure-no-auth if a reverse proxy authenticates "
         "requests."
     )
 
 
-def _banner(settings: Settings, url: str, engine: str) -> str:
+def _is_database_there(settings: Settings) -> bool:
+    if is_postgres(settings.database_url):
+        return True
+    return Path(sqlite_path(settings.database_url)).exists()
+
+
+def _with_api_key(settings: Settings) -> Settings:
+    """Return the settings with the key of the file, if one is named and no key is set."""
+    if settings.api_key:
+        return settings
+    key = read_key_file(settings.api_key_file)
+    check_api_key(key)
+    return replace(settings, api_key=key)
+
+
+def _banner(settings: Settings, url: str, engine: str, has_keys: bool) -> str:
     return (
         f"Userkeep {__version__} listens on {url}\n"
         f"  database  {engine}\n"
-        f"  auth      {_access(settings)}\n"
+        f"  auth      {'API keys' if has_keys else _access(settings)}\n"
         f"  docs      {_docs_url(settings, url)}"
     )
 

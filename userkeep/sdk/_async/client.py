@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import Role
 from userkeep.sdk._async.erasures import AsyncErasureClient
+from userkeep.sdk._async.keys import AsyncKeyClient
 from userkeep.sdk._async.messages import AsyncMemoryClient, AsyncMessageClient
 from userkeep.sdk._async.sessions import AsyncSessionClient
 from userkeep.sdk._async.transport import AsyncTransport
@@ -25,6 +26,7 @@ class AsyncClient:
         message: the messages of a session.
         memory: context for the next prompt.
         erasure: records of deletions; purge and verification.
+        key: API keys.
     """
 
     def __init__(self, transport: AsyncTransport) -> None:
@@ -34,6 +36,7 @@ class AsyncClient:
         self.message = AsyncMessageClient(transport)
         self.memory = AsyncMemoryClient(transport)
         self.erasure = AsyncErasureClient(transport)
+        self.key = AsyncKeyClient(transport)
 
     async def search(
         self,

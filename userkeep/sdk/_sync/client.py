@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import Role
 from userkeep.sdk._sync.erasures import ErasureClient
+from userkeep.sdk._sync.keys import KeyClient
 from userkeep.sdk._sync.messages import MemoryClient, MessageClient
 from userkeep.sdk._sync.sessions import SessionClient
 from userkeep.sdk._sync.transport import Transport
@@ -26,6 +27,7 @@ class Client:
         message: the messages of a session.
         memory: context for the next prompt.
         erasure: records of deletions; purge and verification.
+        key: API keys.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -35,6 +37,7 @@ class Client:
         self.message = MessageClient(transport)
         self.memory = MemoryClient(transport)
         self.erasure = ErasureClient(transport)
+        self.key = KeyClient(transport)
 
     def search(
         self,

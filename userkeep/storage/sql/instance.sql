@@ -13,6 +13,9 @@ SELECT value FROM instance WHERE name = 'copy_source';
 -- name: project_ids
 SELECT project_id FROM projects ORDER BY project_id;
 
+-- name: project_id_of_name
+SELECT project_id FROM projects WHERE name = :name;
+
 -- name: save_clock
 -- Set back only if it is after :latest, which is a time of a clock that was wrong: another server's
 -- clock may be ahead.
@@ -22,5 +25,5 @@ WHERE CAST(instance.value AS bigint) < CAST(excluded.value AS bigint)
     OR CAST(instance.value AS bigint) > CAST(:latest AS bigint);
 
 -- fragment: table_names
-'projects', 'users', 'user_words', 'sessions', 'messages', 'erasures', 'verifications',
+'projects', 'users', 'api_keys', 'user_words', 'sessions', 'messages', 'erasures', 'verifications',
 'pending_purges', 'tombstones', 'idempotency', 'instance', 'schema_migrations'

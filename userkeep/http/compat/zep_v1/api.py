@@ -5,6 +5,7 @@ Errors are plain text, as in Zep; the clients read only their status.
 
 import logging
 import posixpath
+from collections.abc import Iterator
 
 from starlette.responses import Response
 
@@ -17,12 +18,14 @@ from userkeep.domain.errors import (
     NotImplementedHere,
     UserkeepError,
 )
+from userkeep.domain.key import Permission
+from userkeep.handlers.authorization import check_is_of_app, check_scope
 from userkeep.http.compat.zep_v1.memory import Memory
 from userkeep.http.compat.zep_v1.search import Search
 from userkeep.http.compat.zep_v1.sessions import Sessions
 from userkeep.http.compat.zep_v1.users import Users
 from userkeep.http.compute import ComputeThreads
-from userkeep.http.errors import FAULT, retry_after, status_of
+from userkeep.http.errors import FAULT, headers_of, status_of
 from userkeep.http.requests import Request
 from userkeep.http.responses import TEXT, RawResponse
 from userkeep.http.routing import Handler, Routes
@@ -62,13 +65,14 @@ class ZepV1API:
 
     def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
         self._routes: Routes[Handler] = Routes()
+        self._paths: list[tuple[str, str]] = []
         for resource_type in (Users, Sessions, Memory, Search):
             resource = resource_type(engine, worker, compute)
             for (method, path), handler in resource.handlers.items():
-                self._routes.add(method, path, handler)
+                self._add(method, path, handler)
         for path in _UNSUPPORTED_PATHS:
             for method in ("GET", "POST", "PATCH", "DELETE"):
-                self._routes.add(method, path, _not_implemented)
+                self._add(method, path, _not_implemented)
 
     def serves(self, path: bytes) -> bool:
         """Return whether a path is below `/api/v1`."""
@@ -92,10 +96,21 @@ class ZepV1API:
             f"{_error_text(error)}\n".encode(),
             _STATUS_OF_CODE.get(error.code, status_of(error)),
             TEXT,
-            (VERSION_HEADER, *retry_after(error)),
+            (VERSION_HEADER, *headers_of(error)),
         )
 
+    def _add(self, method: str, path: str, handler: Handler) -> None:
+        self._paths.append((method, path))
+        self._routes.add(method, path, handler)
+
+    def routes(self) -> Iterator[tuple[str, str, Permission]]:
+        """Yield the method, the path below the prefix and the scope of each route."""
+        for method, path in self._paths:
+            yield method, path, _permission(method, path.encode())
+
     def _handler(self, request: Request) -> Handler:
+        check_scope(request.scope, _permission(request.method, clean_path(request.path)))
+        check_is_of_app(request.scope)
         handlers, request.segments = self._routes.find(clean_path(request.path))
         handler = handlers.get(request.method)
         if handler is not None:
@@ -107,6 +122,15 @@ class ZepV1API:
             return RawResponse(b"", 405, TEXT, ((b"allow", ", ".join(sorted(handlers)).encode()),))
 
         return method_not_allowed
+
+
+_SEARCH = b"/search"
+
+
+def _permission(method: str, path: bytes) -> Permission:
+    """Return the scope that a key needs: searches read, although they are POST."""
+    is_search = method == "POST" and path.endswith(_SEARCH)
+    return "read" if method == "GET" or is_search else "write"
 
 
 def clean_path(path: bytes) -> bytes:

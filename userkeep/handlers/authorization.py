@@ -1,0 +1,97 @@
+"""Authorization: what the key of a call permits, and for which user it runs.
+
+A key that is bound to a user sees that user and their sessions, as a call with this `user_id` does.
+All else does not exist for it: 404.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from userkeep.api.operation import APIOperation
+from userkeep.domain.errors import Forbidden, NotFound
+from userkeep.domain.key import Permission, permits
+from userkeep.domain.scope import Scope
+from userkeep.domain.transaction import Operation, Transaction, scoped
+from userkeep.handlers.calls import Call
+
+T = TypeVar("T")
+
+
+def check_permission(operation: APIOperation, scope: Scope) -> None:
+    """Check that a key may call an operation, whatever the call is about.
+
+    Raises:
+        Forbidden: it may not; the text says which scope is needed.
+    """
+    check_scope(scope, operation.scope)
+    if not operation.is_for_users:
+        check_is_of_app(scope)
+
+
+def check_scope(scope: Scope, needed: Permission) -> None:
+    """Check that a key has a scope, or one that includes it.
+
+    Raises:
+        Forbidden: it has not; the text says which scope is needed.
+    """
+    if not permits(scope.permission, needed):
+        raise Forbidden(f"This needs a key with the scope {needed}; yours has {scope.permission}.")
+
+
+def check_is_of_app(scope: Scope) -> None:
+    """Check that a key is not bound to a user.
+
+    Raises:
+        Forbidden: it is.
+    """
+    if scope.is_bound:
+        raise Forbidden("Your key is bound to a user; this needs a key of the app.")
+
+
+def narrow(operation: APIOperation, call: Call) -> Call:
+    """Narrow the scope of a call to one user, if its key or its `user_id` says so; return the call.
+
+    Raises:
+        InvalidField: the `user_id` is invalid.
+        NotFound: the call is about another user than the key.
+        Forbidden: a key that is bound to a user asks for a purge.
+    """
+    if call.scope.is_bound:
+        _bind_to_user(call)
+    if operation.is_about_session and _user_of(call.query) is not None:
+        call.scope = call.scope.for_user(call.query.user_id)
+    return call
+
+
+def in_scope(
+    operation: APIOperation, function: Callable[[Transaction, Call], T], call: Call
+) -> Operation[T]:
+    """Return what runs a function in a transaction that is bound to the scope of a call."""
+    if operation.is_about_instance:
+        return lambda tx: function(tx, call)
+    return scoped(call.scope, function, call)
+
+
+def _bind_to_user(call: Call) -> None:
+    """Check that a call names no other user than that of its key, and let it name this one."""
+    user_id = call.scope.user_id
+    if getattr(call.query, "purge", None):
+        raise Forbidden("Your key is bound to a user; a purge needs a key of the app.")
+    named = (call.ids.get("user_id"), _user_of(call.query), _user_of(call.body))
+    if any(isinstance(each, str) and each != user_id for each in named):
+        raise NotFound("There is no user with this user_id.")
+    call.query, call.body = _for_user(call.query, user_id), _for_user(call.body, user_id)
+
+
+def _user_of(value: Any) -> Any:
+    return getattr(value, "user_id", None)
+
+
+def _for_user(value: Any, user_id: str | None) -> Any:
+    """Return a query or a body that names the user, if it can name one and does not."""
+    if getattr(value, "user_id", UNSET) is not None:
+        return value
+    return msgspec.structs.replace(value, user_id=user_id)

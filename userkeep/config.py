@@ -108,6 +108,18 @@ class Settings:
         flag=False,
     )
     api_key_file: str = _setting("", "The file of USERKEEP_API_KEY, readable by its owner alone.")
+    zep_auth_secret: str = _setting(
+        "",
+        "The secret with which a Zep server signed tokens (ZEP_AUTH_SECRET): the Zep API accepts"
+        " them, with the scope write in the project default. At least 16 characters.",
+        flag=False,
+    )
+    rate_limit: int = _setting(
+        0,
+        "The number of requests a minute that each key may send to each server, and each user with"
+        " a token. Further ones get 429. 0 means no limit.",
+        section=LIMITS,
+    )
     secret: str = _setting(
         "",
         "The secret of the instance, at least 16 characters. Overrides the secret file.",
@@ -261,6 +273,8 @@ def load_settings(
     _check_addresses(settings)
     if 0 < len(settings.secret) < 16:
         raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
+    if 0 < len(settings.zep_auth_secret) < 16:
+        raise SettingError("USERKEEP_ZEP_AUTH_SECRET must have at least 16 characters.")
     check_api_key(settings.api_key)
     return settings
 

@@ -35,6 +35,8 @@ from userkeep.sdk.calls import SDKCall, decode_response
 _OF_SERVERS = {
     "api_key",
     "api_key_file",
+    "zep_auth_secret",
+    "rate_limit",
     "host",
     "port",
     "uds",

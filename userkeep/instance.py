@@ -19,7 +19,7 @@ from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search import beginnings
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.languages import LANGUAGES
-from userkeep.domain.secret import KeyedHash, fingerprint
+from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, build_user_words, no_progress
@@ -159,6 +159,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
     return Rules(
         id_hash=KeyedHash(secret, "ids of what was deleted"),
         request_hash=KeyedHash(secret, "requests with an idempotency key"),
+        token_key=derive_key(secret, "user tokens"),
         analyzer=Analyzer(LANGUAGES[settings.search_language]),
         purges=purge_schedule(settings),
         memory_window=settings.memory_window,

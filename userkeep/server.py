@@ -38,7 +38,13 @@ def make_application(
         timers: how long background work waits; a test passes shorter times.
     """
     engine, scope = instance.engine, instance.scope
-    authenticator = Authenticator(engine, scope, settings.api_key)
+    authenticator = Authenticator(
+        engine,
+        scope,
+        static_key=settings.api_key,
+        zep_secret=settings.zep_auth_secret,
+        requests_per_minute=settings.rate_limit,
+    )
     worker = Worker(engine, scope.rules, timers, authenticator)
     compute = ComputeThreads()
     apis = (

@@ -4,49 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
 
 import pytest
 
 from tests.conftest import engine_id, fresh_settings
-from tests.http.clients import InProcessClient, Response, serve_in_process
-from tests.http.conftest import HTTP_ENGINES
+from tests.http.callers import STATIC, Caller, id_of
+from tests.http.clients import serve_in_process
 from userkeep.config import Settings
-
-STATIC = "the-key-of-an-operator"
-
-
-class Caller:
-    """Sends requests with a key."""
-
-    def __init__(self, client: InProcessClient, key: str | None) -> None:
-        self._client = client
-        self.key = key
-
-    def __call__(self, method: str, target: str, body: Any = None, **headers: str) -> Response:
-        if self.key is not None:
-            headers = {"Authorization": f"Bearer {self.key}", **headers}
-        return self._client.send(method, target, body, headers=headers)
-
-    def with_key(self, **fields: Any) -> "Caller":
-        """Create a key and return what sends requests with it."""
-        created = self("POST", "/v1/keys", fields)
-        assert created.status == 201, created.text
-        return Caller(self._client, created.json["key"])
-
-    def with_text(self, key: str | None) -> "Caller":
-        """Return what sends requests with another key."""
-        return Caller(self._client, key)
-
-
-def id_of(key: str | None) -> str:
-    return str(key).split("_")[1]
-
-
-@pytest.fixture(params=HTTP_ENGINES, ids=engine_id)
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """The settings of a fresh instance."""
-    return fresh_settings(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -54,13 +18,6 @@ def open_caller(settings: Settings) -> Iterator[Caller]:
     """Sends requests without a key to an instance that has none."""
     with serve_in_process(settings) as client:
         yield Caller(client, None)
-
-
-@pytest.fixture
-def admin(settings: Settings) -> Iterator[Caller]:
-    """Sends requests with the key that the server has in its settings."""
-    with serve_in_process(replace(settings, api_key=STATIC)) as client:
-        yield Caller(client, STATIC)
 
 
 def test_the_first_key_closes_an_open_server(open_caller: Caller) -> None:

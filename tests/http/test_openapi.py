@@ -239,6 +239,7 @@ class Calls:
         self("sessions.get")
         self("sessions.update", {"metadata": metadata})
         self("users.sessions")
+        self("users.token", query="?scope=read")
         message = {"role": "user", "name": "Jane", "content": "Hi", "metadata": metadata}
         given = {"created_at": "2020-01-01T00:00:00+01:00", "token_count": 3}
         call = {"role": "ai", "content": None, "data": {"tool_calls": [1]}} | given

@@ -32,6 +32,8 @@ def variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
 def _is_used(given: tuple[str, ...]) -> bool:
     """Return whether a page is in one direction, of one user, or with few filters and a column."""
     blocks = {*given}
+    if "scope_user_uuid" in blocks and "scope_user_id" not in blocks:
+        return False
     if {"user_id", "scope_user_id"} <= blocks and len(blocks) > 2:
         return False
     if {"after", "before"} <= blocks or ("last_message" in blocks and len(blocks - _PAGING) > 2):

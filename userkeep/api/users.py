@@ -18,6 +18,7 @@ from userkeep.api.erasures import DeleteQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.api.sessions import Session, SessionList
 from userkeep.domain.user import NewUser, UserChange, UserFields
+from userkeep.domain.user_token import DEFAULT_LIFETIME_S, MAX_LIFETIME_S, TokenScope
 
 
 class User(Encodable, msgspec.Struct, kw_only=True):
@@ -38,6 +39,29 @@ class ListUsers(DatedList, kw_only=True):
     """Parameters of the list of users."""
 
     email: Annotated[str, Meta(description="Case-insensitive.")] | None = None
+
+
+class UserToken(Encodable, msgspec.Struct, kw_only=True):
+    """A user token, which a browser sends in place of a key."""
+
+    token: Annotated[str, Meta(description="A JSON Web Token. Send it as `Authorization: Bearer`.")]
+    user_id: str
+    scope: TokenScope
+    expires_at: Moment
+
+
+class TokenQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a user token."""
+
+    scope: TokenScope = "write"
+    lifetime_seconds: Annotated[
+        int, Meta(ge=1, le=MAX_LIFETIME_S, description="For how long the token is valid.")
+    ] = DEFAULT_LIFETIME_S
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the work is limited: one row is found by its key."""
+        return True
 
 
 OPERATIONS: tuple[APIOperation, ...] = (
@@ -133,5 +157,19 @@ OPERATIONS: tuple[APIOperation, ...] = (
         is_for_users=True,
         query=SessionList,
         response=Page[Session],
+    ),
+    APIOperation(
+        name="users.token",
+        method="POST",
+        path="/v1/users/{user_id}/token",
+        summary="Make a user token",
+        description=(
+            "For a browser or an agent: the token permits what a key that is bound to the user "
+            "does, for a short time. It ends with the key that made it, and with the user."
+        ),
+        does="read",
+        scope="write",
+        query=TokenQuery,
+        response=UserToken,
     ),
 )

@@ -92,13 +92,17 @@ class StoredKey(msgspec.Struct):
         Args:
             text_hash: from `hash_of_key`.
         """
-        end = LATEST if self.expires_at is None else self.expires_at
+        end = self.expires_at or LATEST
         is_current = secrets.compare_digest(text_hash, self.hash)
         is_former = secrets.compare_digest(text_hash, self.former_hash or "")
         if is_former and not is_current:
             end = min(end, self.former_expires_at or Instant(0))
         is_valid = (is_current or is_former) and self.revoked_at is None and now < end
         return end if is_valid else None
+
+    def is_valid(self, now: Instant) -> bool:
+        """Return whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 ExpiryTime = Annotated[

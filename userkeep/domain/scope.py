@@ -16,6 +16,7 @@ class Rules(msgspec.Struct, frozen=True):
     Attributes:
         id_hash: the keyed hash of deleted ids.
         request_hash: the keyed hash of requests with an Idempotency-Key.
+        token_key: the key of user tokens, 32 bytes.
         analyzer: turns texts into terms, in the instance's language.
         purges: when deleted data is purged from the files.
         memory_window: the default number of messages in a memory.
@@ -27,6 +28,7 @@ class Rules(msgspec.Struct, frozen=True):
 
     id_hash: KeyedHash
     request_hash: KeyedHash
+    token_key: bytes
     analyzer: Analyzer
     purges: Schedule
     memory_window: int = 12
@@ -47,6 +49,8 @@ class Scope(msgspec.Struct, frozen=True):
         permission: the scope of the key, which says what the operation may do.
         key_id: the id of the key; None without one, as for embedded use.
         is_bound: whether the key is bound to the user. Otherwise a call has named the user.
+        user_uuid: if the key is bound, the uuid of the user. Another user who has the same id after
+            a deletion does not exist for it.
     """
 
     project_id: int
@@ -55,6 +59,7 @@ class Scope(msgspec.Struct, frozen=True):
     permission: Permission = "admin"
     key_id: str | None = None
     is_bound: bool = False
+    user_uuid: str | None = None
 
     def for_user(self, user_id: str) -> "Scope":
         """Return the scope of an operation that runs for this user only.

@@ -3,11 +3,14 @@
 from userkeep.api import users as wire
 from userkeep.api.common import Page
 from userkeep.api.sessions import Session
+from userkeep.domain.errors import Conflict
+from userkeep.domain.json_web_tokens import sign
 from userkeep.domain.search.beginnings import parse_beginnings
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User, fold_email
+from userkeep.domain.user_token import UserToken
 from userkeep.domain.values.metadata import merge_patch
-from userkeep.domain.values.times import to_datetime
+from userkeep.domain.values.times import SECOND, Instant, to_datetime
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import started_deletion
 from userkeep.handlers.idempotency import IdempotentHandler, gone
@@ -99,6 +102,31 @@ def _replay(tx: Transaction, _: Call, record: IdempotencyRecord) -> wire.User:
     return serialize_user(user)
 
 
+def token(tx: Transaction, call: Call) -> wire.UserToken:
+    """Make a token of a user."""
+    query: wire.TokenQuery = call.query
+    if call.scope.key_id is None:
+        raise Conflict(
+            "A user token belongs to the key that makes it, and this instance is used without one. "
+            "Create a key first."
+        )
+    user = users.get(tx, call.ids["user_id"])
+    made = UserToken(
+        user_id=user.user_id,
+        user_uuid=user.uuid,
+        project_id=call.scope.project_id,
+        scope=query.scope,
+        key_id=call.scope.key_id,
+        expires_at=Instant((tx.now // SECOND + query.lifetime_seconds) * SECOND),
+    )
+    return wire.UserToken(
+        token=sign(made, call.scope.rules.token_key, tx.now),
+        user_id=made.user_id,
+        scope=made.scope,
+        expires_at=to_datetime(made.expires_at),
+    )
+
+
 HANDLERS: dict[str, Handler] = {
     "users.add": IdempotentHandler(add, record=_record, replay=_replay),
     "users.list": list_,
@@ -106,5 +134,6 @@ HANDLERS: dict[str, Handler] = {
     "users.put": put,
     "users.update": update,
     "users.delete": delete,
+    "users.token": token,
     "users.sessions": list_sessions,
 }

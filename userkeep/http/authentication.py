@@ -10,33 +10,37 @@ import time
 from collections import OrderedDict
 from functools import partial
 from hashlib import sha256
-from math import inf
 from secrets import compare_digest
 from time import monotonic
 from typing import NamedTuple, cast
 
-import msgspec
+from msgspec.structs import replace
 
 from userkeep.domain.errors import Unauthenticated
-from userkeep.domain.key import Permission, StoredKey, hash_of_key, id_of_key
+from userkeep.domain.json_web_tokens import is_signed, is_token
+from userkeep.domain.key import Permission, hash_of_key, id_of_key
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.times import SECOND, Instant
+from userkeep.domain.values.times import LATEST, SECOND, Instant
+from userkeep.http.rates import FailedAttempts, RateLimit
 from userkeep.http.requests import Request
+from userkeep.http.user_tokens import UserTokens
 from userkeep.services import authentication
 from userkeep.services.authentication import KeyUse
 from userkeep.storage.engine import Engine
 
 logger = logging.getLogger(__name__)
 
-STATIC_KEY_ID = "static"
-"""The id of the key in USERKEEP_API_KEY."""
-
 _CHECKED_FOR_S = 4.0
 """Less than the 5 s within which every server rejects a revoked key."""
 
 _MAX_CHECKED_KEYS = 10_000
 _SCHEMES = (b"bearer", b"api-key")
+
+_ZEP_PATH = b"/api/v1"
+_ZEP_KEY_ID = "static-zep"
+_STATIC = "static-"
+"""The ids of keys that are in the settings begin like this."""
 
 _MISSING = (
     "This server needs an API key: send it as `Authorization: Bearer uk_…`. Keys are created with "
@@ -69,17 +73,33 @@ class Authenticator:
         scope: the scope of an open instance.
         static_key: a key that is always valid, with the scope admin in the default project; empty
             for none.
+        zep_secret: admits tokens that Zep signed with this secret, to the Zep API; empty for none.
+        requests_per_minute: how many requests a key may send; 0 for no limit.
     """
 
-    def __init__(self, engine: Engine, scope: Scope, static_key: str = "") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        scope: Scope,
+        *,
+        static_key: str = "",
+        zep_secret: str = "",
+        requests_per_minute: int = 0,
+    ) -> None:
         self._engine = engine
         self._open_scope = scope
-        self._static_scope = msgspec.structs.replace(scope, key_id=STATIC_KEY_ID)
         self._static_digest = sha256(static_key.encode()).digest() if static_key else b""
+        self._static_key_id = f"{_STATIC}{self._static_digest.hex()[:8]}" if static_key else ""
+        self._static_scope = replace(scope, key_id=self._static_key_id)
+        self._zep_secret = zep_secret.encode()
+        self._zep_scope = replace(scope, key_id=_ZEP_KEY_ID, permission="write")
+        self._tokens = UserTokens(engine, scope.rules, self._static_key_id, _CHECKED_FOR_S)
+        self._attempts = FailedAttempts()
+        self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
         self._checked: OrderedDict[bytes, _CheckedKey] = OrderedDict()
         self._changes = 0
         self._used: dict[str, tuple[int, float]] = {}
-        self._is_open = not static_key
+        self._is_open = not (static_key or zep_secret)
         self._open_until_s = 0.0
         self._has_logged_unchecked_key = False
 
@@ -89,41 +109,51 @@ class Authenticator:
         return self._is_open
 
     def known(self, request: Request) -> Scope | None:
-        """Return the scope of a request, if that needs no trip to the database; else None."""
+        """Return the scope of a request, if that needs no trip to the database; else None.
+
+        Raises:
+            RateLimited: its key has sent too many requests.
+        """
         if self._is_open:
             self._check_is_unchecked(request)
             return self._open_scope if monotonic() < self._open_until_s else None
         credential = credential_of(request)
-        checked = self._checked.get(sha256(credential).digest()) if credential else None
+        checked = self._checked.get(_digest(credential, request)) if credential else None
         now_s = time.time()
         if checked is None or monotonic() >= checked.until_s or now_s >= checked.expires_at_s:
             return None
-        scope = checked.scope
-        self._used[scope.key_id or ""] = (scope.project_id, now_s)
-        return scope
+        return self._used_scope(checked.scope, now_s)
 
     async def authenticate(self, request: Request) -> Scope:
         """Return the scope of a request, from the database.
 
         Raises:
             Unauthenticated: it has no credential, or an invalid one.
+            RateLimited: its key has sent too many requests, or its address too many credentials
+                that are invalid.
         """
         if self._is_open and await self._is_still_open():
             return self._open_scope
         credential = credential_of(request)
         if not credential:
             raise Unauthenticated(_MISSING)
-        digest = sha256(credential).digest()
-        checked = await self._check(credential, digest)
+        checked = await self._check(request, credential)
         if checked is None:
+            await self._attempts.failed(request.client)
             raise Unauthenticated(_REJECTED)
-        return checked.scope
+        return self._used_scope(checked.scope, time.time())
 
     def forget(self) -> None:
-        """Forget what was read: a key, a project or a user was changed."""
+        """Forget what was read: a key or a project was changed."""
         self._changes += 1
         self._open_until_s = 0.0
         self._checked.clear()
+        self._tokens.forget_keys()
+
+    def forget_user(self, user_uuid: str) -> None:
+        """End the keys and tokens of a user who is being deleted."""
+        self.forget()
+        self._tokens.end([user_uuid])
 
     async def record_uses(self) -> None:
         """Record in the database when keys were used last."""
@@ -131,10 +161,18 @@ class Authenticator:
         uses = [
             KeyUse(project_id, key_id, Instant(int(at_s * SECOND)))
             for key_id, (project_id, at_s) in used.items()
-            if key_id != STATIC_KEY_ID
         ]
         if uses:
             await self._engine.write_async(partial(authentication.record_uses, uses=uses))
+
+    def _used_scope(self, scope: Scope, now_s: float) -> Scope:
+        """Count a request and return its scope."""
+        key_id = scope.key_id or ""
+        if self._rate_limit is not None:
+            self._rate_limit.take(f"{key_id} {scope.user_uuid}" if scope.is_bound else key_id)
+        if not key_id.startswith(_STATIC):
+            self._used[key_id] = (scope.project_id, now_s)
+        return scope
 
     async def _is_still_open(self) -> bool:
         changes, now_s = self._changes, monotonic()
@@ -143,39 +181,43 @@ class Authenticator:
             self._open_until_s = now_s + _CHECKED_FOR_S
         return self._is_open
 
-    async def _check(self, credential: bytes, digest: bytes) -> _CheckedKey | None:
-        """Return a key that is valid, and remember it."""
+    async def _check(self, request: Request, credential: bytes) -> _CheckedKey | None:
+        """Return a credential that is valid, and remember it."""
         changes, until_s = self._changes, monotonic() + _CHECKED_FOR_S
-        if self._static_digest and compare_digest(digest, self._static_digest):
-            checked = _CheckedKey(self._static_scope, inf, inf)
-        else:
-            found = await self._find(credential)
-            if found is None:
-                return None
-            scope, expires_at = found
-            checked = _CheckedKey(scope, until_s, expires_at / SECOND)
-            self._used[scope.key_id or ""] = (scope.project_id, time.time())
+        found = await self._find(request, credential)
+        if found is None:
+            return None
+        scope, expires_at = found
+        checked = _CheckedKey(scope, until_s, expires_at / SECOND)
         if changes == self._changes:
-            self._checked[digest] = checked
+            self._checked[_digest(credential, request)] = checked
         if len(self._checked) > _MAX_CHECKED_KEYS:
             self._checked.popitem(last=False)
         return checked
 
-    async def _find(self, credential: bytes) -> tuple[Scope, Instant] | None:
-        """Return the scope of a key of the database, and until when it is valid."""
+    async def _find(self, request: Request, credential: bytes) -> tuple[Scope, Instant] | None:
+        """Return the scope of a credential, and until when it is valid."""
+        if self._static_digest and compare_digest(sha256(credential).digest(), self._static_digest):
+            return self._static_scope, LATEST
+        if is_token(credential):
+            found = await self._tokens.check(credential)
+            if found is None and self._is_of_zep(request, credential):
+                return self._zep_scope, LATEST
+            return found
         key_id = id_of_key(credential)
         if key_id is None:
             return None
+        self._attempts.check(request.client)
+        return await self._engine.read_async(partial(self._key_scope, credential, key_id))
 
-        def find(tx: Transaction) -> tuple[StoredKey, Instant] | None:
-            key = authentication.find_key(tx, key_id)
-            until_at = key.valid_until(hash_of_key(credential), tx.now) if key else None
-            return (key, until_at) if key and until_at is not None else None
-
-        found = await self._engine.read_async(find)
-        if found is None:
+    def _key_scope(
+        self, credential: bytes, key_id: str, tx: Transaction
+    ) -> tuple[Scope, Instant] | None:
+        """Return the scope of a key of the database, and until when it is valid."""
+        key = authentication.find_key(tx, key_id)
+        expires_at = key.valid_until(hash_of_key(credential), tx.now) if key else None
+        if key is None or expires_at is None:
             return None
-        key, until_at = found
         scope = Scope(
             key.project_id,
             self._open_scope.rules,
@@ -183,8 +225,20 @@ class Authenticator:
             permission=cast("Permission", key.scope),
             key_id=key.id,
             is_bound=key.user_id is not None,
+            user_uuid=key.user_uuid,
         )
-        return scope, until_at
+        return scope, expires_at
+
+    def _is_of_zep(self, request: Request, credential: bytes) -> bool:
+        """Return whether a credential is a token of Zep's, and the request one to the Zep API.
+
+        It is remembered for some seconds, and so valid for some seconds longer than it says.
+        """
+        return (
+            bool(self._zep_secret)
+            and request.path.startswith(_ZEP_PATH)
+            and is_signed(credential, self._zep_secret)
+        )
 
     def _check_is_unchecked(self, request: Request) -> None:
         """Log once that a credential is sent to an open instance, which does not check it."""
@@ -194,6 +248,12 @@ class Authenticator:
         logger.warning(
             "a request has an API key, but this instance has no keys: it is open, and checks none"
         )
+
+
+def _digest(credential: bytes, request: Request) -> bytes:
+    """Return what a credential is remembered by: Zep's tokens are valid for the Zep API alone."""
+    is_for_zep = is_token(credential) and request.path.startswith(_ZEP_PATH)
+    return sha256(b"zep " + credential if is_for_zep else credential).digest()
 
 
 def credential_of(request: Request) -> bytes | None:

@@ -7,6 +7,8 @@ from userkeep.domain.key import StoredKey
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
 
+_MAX_ENDED_USERS = 1_000
+
 
 class KeyUse(NamedTuple):
     """When a key was used last."""
@@ -19,6 +21,11 @@ class KeyUse(NamedTuple):
 def find_key(tx: Transaction, key_id: str) -> StoredKey | None:
     """Return the key with an id; None if there is none."""
     return tx.fetch_one("find_key", StoredKey, id=key_id)
+
+
+def ended_users(tx: Transaction, project_id: int) -> list[str]:
+    """Return the uuids of the users of a project who were deleted last, the newest first."""
+    return tx.fetch_all("ended_users", str, project_id=project_id, limit=_MAX_ENDED_USERS)
 
 
 def is_required(tx: Transaction) -> bool:

@@ -44,7 +44,7 @@ def get(tx: Transaction, user_id: str) -> User:
     Raises:
         NotFound: there is no such user. Gone: the user is being deleted.
     """
-    return _visible(tx.fetch_one("get_user", User, user_id=user_id))
+    return _visible(tx, tx.fetch_one("get_user", User, user_id=user_id))
 
 
 def update(
@@ -61,7 +61,7 @@ def update(
         InvalidField: naming the field.
     """
     check_names(change)
-    user = _visible(tx.fetch_one("lock_user", User, user_id=user_id))
+    user = _visible(tx, tx.fetch_one("lock_user", User, user_id=user_id))
     changes.check_revision(user.revision, if_revision)
     has_fields = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
     return _set(
@@ -99,7 +99,7 @@ def put(
         user = tx.fetch_one("lock_user", User, user_id=user_id)
         if user is None:
             raise _being_deleted()
-    user = _visible(user)
+    user = _visible(tx, user)
     changes.check_revision(user.revision, if_revision)
     return _set(
         tx,
@@ -160,7 +160,7 @@ def lock_shared(tx: Transaction, user_id: str) -> User:
     Raises:
         NotFound: there is no such user. Gone: the user is being deleted.
     """
-    return _visible(tx.fetch_one("lock_user_shared", User, user_id=user_id))
+    return _visible(tx, tx.fetch_one("lock_user_shared", User, user_id=user_id))
 
 
 def get_or_create_locked(tx: Transaction, user_id: str) -> User:
@@ -171,7 +171,7 @@ def get_or_create_locked(tx: Transaction, user_id: str) -> User:
     """
     user = tx.fetch_one("lock_user_shared", User, user_id=user_id)
     if user is not None:
-        return _visible(user)
+        return _visible(tx, user)
     new = NewUser(user_id=user_id)
     new.check()
     added = _insert(tx, new)
@@ -221,13 +221,13 @@ def _set(tx: Transaction, before: User, **fields: Any) -> User:
         now_at=tx.now,
         **fields,
     )
-    user = _visible(user)
+    user = _visible(tx, user)
     user_words.change(tx, before, user)
     return user
 
 
-def _visible(user: User | None) -> User:
-    if user is None:
+def _visible(tx: Transaction, user: User | None) -> User:
+    if user is None or tx.scope.user_uuid not in {None, user.uuid}:
         raise NotFound("There is no user with this user_id.")
     if user.state == State.DELETING:
         raise _being_deleted()

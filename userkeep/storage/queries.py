@@ -9,8 +9,9 @@ overrides the shared files by name. A query may have optional blocks, which are 
 A block is included when the value with its name is given and not None. So every set of filters has
 a text of its own, for which the planner chooses an index of its own, and no text comes from input.
 
-The block `scope_user_id` is included when the scope of the transaction has a user: every query that
-reads or changes a session by its id has it.
+The blocks `scope_user_id` and `scope_user_uuid` are included when the scope of the transaction has
+a user: every query that reads or changes a session by its id has them, in the fragment
+`scope_of_user`.
 
 A query that accepts a filter has the block
 

@@ -137,6 +137,7 @@ class BaseTransaction(ABC):
             values["project_id"] = scope.project_id
             if scope.user_id is not None:
                 values["scope_user_id"] = scope.user_id
+                values["scope_user_uuid"] = scope.user_uuid
 
     def _in_project(self, rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         """Give rows of values the project that this transaction is bound to."""

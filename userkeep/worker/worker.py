@@ -30,8 +30,8 @@ _STOP_S = 5.0
 class Authentication(Protocol):
     """What the worker does for authentication."""
 
-    def forget(self) -> None:
-        """Forget the keys that were read."""
+    def forget_user(self, user_uuid: str) -> None:
+        """End the keys and tokens of a user who is being deleted."""
         ...
 
     async def record_uses(self) -> None:
@@ -96,7 +96,7 @@ class Worker:
             The job as it is now; if the same one was running already, that one.
         """
         if isinstance(job, Deletion) and job.erasure.subject == Subject.USER:
-            self._authenticator.forget()
+            self._authenticator.forget_user(job.erasure.subject_uuid)
         deadline = monotonic() + self._timers.respond_after_s
         running = self._start(job)
         await running.task.wait(deadline - monotonic())

@@ -84,14 +84,14 @@ def run_server(settings: Settings) -> None:
         StorageError: the database cannot be opened.
     """
     settings = _with_api_key(settings)
-    if not settings.api_key and not _is_database_there(settings):
+    if not (_has_credential(settings) or _is_database_there(settings)):
         _check_is_private(settings)  # before a database is created
     _configure_logging(settings.log_level)
     # Before and after the loop, which has handlers of its own, a signal raises an exception.
     with raise_on_signal(), listen(settings) as listener, ExitStack() as stack:
         instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
         stack.callback(instance.close)
-        has_keys = bool(settings.api_key) or instance.engine.read(authentication.is_required)
+        has_keys = _has_credential(settings) or instance.engine.read(authentication.is_required)
         if not has_keys:
             _check_is_private(settings)
         limits = make_limits(settings)._replace(connections=_connections_that_fit(settings))
@@ -237,6 +237,10 @@ def _check_is_private(settings: Settings) -> None:
         "127.0.0.1 (the default), or pass --insecure-no-auth if a reverse proxy authenticates "
         "requests."
     )
+
+
+def _has_credential(settings: Settings) -> bool:
+    return bool(settings.api_key or settings.zep_auth_secret)
 
 
 def _is_database_there(settings: Settings) -> bool:

@@ -9,7 +9,8 @@ from msgspec import UNSET, UnsetType
 
 from userkeep.api.erasures import Erasure
 from userkeep.api.sessions import Session
-from userkeep.api.users import User
+from userkeep.api.users import User, UserToken
+from userkeep.domain.user_token import DEFAULT_LIFETIME_S, TokenScope
 from userkeep.domain.values.paging import Order, SessionOrder
 from userkeep.sdk._sync.lists import Chunks, Page, Source, read_list
 from userkeep.sdk._sync.transport import Transport
@@ -80,6 +81,32 @@ class UserClient:
         """
         user: User = self._transport.send(make_call("users.get", {"user_id": user_id}))
         return user
+
+    def token(
+        self,
+        user_id: str,
+        *,
+        scope: TokenScope = "write",
+        lifetime_seconds: int = DEFAULT_LIFETIME_S,
+    ) -> UserToken:
+        """Make a token with which the user's browser can call the server itself.
+
+        The token permits what a key that is bound to the user does. It ends with the key of this
+        client, and with the user.
+
+        Args:
+            user_id: the user.
+            scope: `read`, or `write` (which includes `read`).
+            lifetime_seconds: for how long it is valid, up to a day.
+
+        Raises:
+            NotFound: the user does not exist. Gone: the user is being deleted.
+            Conflict: this client has no key, or its server asks for none.
+        """
+        query = {"scope": scope, "lifetime_seconds": lifetime_seconds}
+        call = make_call("users.token", {"user_id": user_id}, query=query)
+        token: UserToken = self._transport.send(call)
+        return token
 
     @overload
     def put(

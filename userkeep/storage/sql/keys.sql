@@ -58,6 +58,16 @@ UPDATE api_keys SET last_used_at = :used_at
 WHERE project_id = :project_id AND id = :id
     AND (last_used_at IS NULL OR last_used_at < :used_at);
 
+-- name: ended_users
+-- The newest ones only: the data of a user is bound to the uuid in a token anyway.
+SELECT subject_uuid FROM (
+    SELECT subject, subject_uuid FROM erasures
+    WHERE project_id = :project_id
+    ORDER BY number DESC
+    LIMIT :limit
+) AS newest
+WHERE subject = 'user';
+
 -- name: get_authentication
 SELECT value FROM instance WHERE name = 'authentication';
 

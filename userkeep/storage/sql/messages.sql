@@ -24,7 +24,7 @@ WHERE project_id = :project_id AND session_id = :session_id AND seq > 0 AND id =
     AND EXISTS (
         SELECT 1 FROM sessions
         WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
-            /*? scope_user_id: AND user_id = :scope_user_id */
+            {scope_of_user}
     );
 
 -- name: set_message
@@ -50,7 +50,7 @@ WHERE project_id = :project_id AND session_id = :session_id AND seq > 0
     AND EXISTS (
         SELECT 1 FROM sessions
         WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
-            /*? scope_user_id: AND user_id = :scope_user_id */
+            {scope_of_user}
     )
 ORDER BY seq /*? descending: DESC */
 /*? limit: LIMIT :limit */ /*? offset: OFFSET :offset */;

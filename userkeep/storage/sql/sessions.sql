@@ -8,6 +8,10 @@ ended_at, active_at, created_at, updated_at
 -- Messages of a user, or of a session without a user, are adjacent in the full-text index.
 coalesce(user_number, -number)
 
+-- fragment: scope_of_user
+/*? scope_user_id: AND user_id = :scope_user_id */
+/*? scope_user_uuid: AND user_uuid = :scope_user_uuid */
+
 -- name: add_session
 -- Returns no row if the id is taken.
 INSERT INTO sessions (
@@ -26,14 +30,14 @@ RETURNING {session_columns};
 SELECT {session_columns}
 FROM sessions
 WHERE project_id = :project_id AND session_id = :session_id
-    /*? scope_user_id: AND user_id = :scope_user_id */;
+    {scope_of_user};
 
 -- name: lock_session
 -- No other transaction can change, append to or delete the session until this one ends.
 SELECT {session_columns}
 FROM sessions
 WHERE project_id = :project_id AND session_id = :session_id
-    /*? scope_user_id: AND user_id = :scope_user_id */
+    {scope_of_user}
 {for_update};
 
 -- name: set_session
@@ -58,7 +62,7 @@ SET last_seq = last_seq + :count, message_count = message_count + :count,
     END */
 WHERE project_id = :project_id AND session_id = :session_id
     AND state <> 'deleting' AND ended_at IS NULL
-    /*? scope_user_id: AND user_id = :scope_user_id */
+    {scope_of_user}
 RETURNING last_seq, user_id, {search_scope};
 
 -- name: set_session_owner
@@ -74,7 +78,7 @@ WHERE project_id = :project_id AND state = 'active'
     /*? after: AND number > :after */
     /*? before: AND number < :before */
     /*? user_id: AND user_id = :user_id */
-    /*? scope_user_id: AND user_id = :scope_user_id */
+    {scope_of_user}
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
     /*? active_after_at: AND {active_at_of_row} > :active_after_at */
@@ -93,7 +97,7 @@ WHERE project_id = :project_id AND state = 'active'
     /*? after: AND (active_at, number) > (:position_at, :after) */
     /*? before: AND (active_at, number) < (:position_at, :before) */
     /*? user_id: AND user_id = :user_id */
-    /*? scope_user_id: AND user_id = :scope_user_id */
+    {scope_of_user}
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
     /*? active_after_at: AND active_at > :active_after_at */
@@ -107,7 +111,7 @@ LIMIT :limit;
 SELECT count(*) FROM sessions
 WHERE project_id = :project_id AND state = 'active'
     /*? user_id: AND user_id = :user_id */
-    /*? scope_user_id: AND user_id = :scope_user_id */
+    {scope_of_user}
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
     /*? active_after_at: AND active_at > :active_after_at */

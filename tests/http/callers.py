@@ -1,0 +1,34 @@
+"""Requests with a key."""
+
+from typing import Any
+
+from tests.http.clients import InProcessClient, Response
+
+STATIC = "the-key-of-an-operator"
+
+
+class Caller:
+    """Sends requests with a key."""
+
+    def __init__(self, client: InProcessClient, key: str | None) -> None:
+        self._client = client
+        self.key = key
+
+    def __call__(self, method: str, target: str, body: Any = None, **headers: str) -> Response:
+        if self.key is not None:
+            headers = {"Authorization": f"Bearer {self.key}", **headers}
+        return self._client.send(method, target, body, headers=headers)
+
+    def with_key(self, **fields: Any) -> "Caller":
+        """Create a key and return what sends requests with it."""
+        created = self("POST", "/v1/keys", fields)
+        assert created.status == 201, created.text
+        return Caller(self._client, created.json["key"])
+
+    def with_text(self, key: str | None) -> "Caller":
+        """Return what sends requests with another key."""
+        return Caller(self._client, key)
+
+
+def id_of(key: str | None) -> str:
+    return str(key).split("_")[1]

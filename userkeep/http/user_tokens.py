@@ -1,0 +1,95 @@
+"""User tokens, as requests have them: checked without a trip to the database for each.
+
+A token is valid as long as its signature, its key and its user are. Whether the key is valid, and
+which users were deleted, is read every few seconds while tokens of the key are used. A user whom
+this server deletes is known at once. Whatever is known here: a token is bound to the uuid of its
+user, so that it never opens the data of another one.
+"""
+
+from collections import OrderedDict
+from time import monotonic
+
+from userkeep.domain.json_web_tokens import read_token
+from userkeep.domain.scope import Rules, Scope
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.user_token import UserToken
+from userkeep.domain.values.times import Instant
+from userkeep.services import authentication
+from userkeep.storage.engine import Engine
+
+_MAX_KEYS = 10_000
+_MAX_ENDED_USERS = 100_000
+
+
+class UserTokens:
+    """Checks user tokens.
+
+    Args:
+        engine: where keys and deletions are stored.
+        rules: see Rules.
+        static_key_id: the id of the key in the settings, which the database does not have.
+        valid_for_s: how long what was read of a key counts.
+    """
+
+    def __init__(
+        self, engine: Engine, rules: Rules, static_key_id: str, valid_for_s: float
+    ) -> None:
+        self._engine = engine
+        self._rules = rules
+        self._static_key_id = static_key_id
+        self._valid_for_s = valid_for_s
+        self._valid_keys: OrderedDict[tuple[int, str], float] = OrderedDict()
+        self._ended_users: OrderedDict[str, None] = OrderedDict()
+
+    async def check(self, text: bytes) -> tuple[Scope, Instant] | None:
+        """Return the scope of a token, and until when it is valid; None if it is not."""
+        token = read_token(text, self._rules.token_key)
+        if token is None or not await self._is_key_valid(token):
+            return None
+        if token.user_uuid in self._ended_users:
+            return None
+        scope = Scope(
+            token.project_id,
+            self._rules,
+            user_id=token.user_id,
+            permission=token.scope,
+            key_id=token.key_id,
+            is_bound=True,
+            user_uuid=token.user_uuid,
+        )
+        return scope, token.expires_at
+
+    def forget_keys(self) -> None:
+        """Forget which keys are valid: one was changed."""
+        self._valid_keys.clear()
+
+    def end(self, user_uuids: list[str]) -> None:
+        """End the tokens of users who were deleted."""
+        self._ended_users.update(dict.fromkeys(user_uuids))
+        while len(self._ended_users) > _MAX_ENDED_USERS:
+            self._ended_users.popitem(last=False)
+
+    async def _is_key_valid(self, token: UserToken) -> bool:
+        key, now_s = (token.project_id, token.key_id), monotonic()
+        if self._valid_keys.get(key, 0.0) > now_s:
+            return True
+
+        def read(tx: Transaction) -> tuple[bool, list[str]]:
+            ended = authentication.ended_users(tx, token.project_id)
+            is_static = token.key_id == self._static_key_id
+            return is_static or _is_valid(tx, token), ended
+
+        # Two statements: in a thread on PostgreSQL, as all reads of more than one.
+        is_valid, ended = await self._engine.read_async(read)
+        self.end(ended)
+        if is_valid:
+            self._valid_keys[key] = now_s + self._valid_for_s
+        if len(self._valid_keys) > _MAX_KEYS:
+            self._valid_keys.popitem(last=False)
+        return is_valid
+
+
+def _is_valid(tx: Transaction, token: UserToken) -> bool:
+    """Return whether the key that made a token is valid, and of the project of the token."""
+    key = authentication.find_key(tx, token.key_id)
+    return key is not None and key.project_id == token.project_id and key.is_valid(tx.now)

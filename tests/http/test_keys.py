@@ -248,21 +248,23 @@ def test_a_key_of_a_user_writes_to_their_sessions_alone(admin: Caller) -> None:
     assert jane("POST", "/v1/sessions", {"user_id": "bob"}).status == 404
     messages = {"messages": [{"role": "user", "content": "x"}]}
     assert jane("POST", "/v1/sessions/of-jane/messages", messages).status == 201
-    assert jane("POST", "/v1/sessions/new/messages", messages).status == 201
-    assert admin("GET", "/v1/sessions/new").json["user_id"] == "jane"
+    unknown = jane("POST", "/v1/sessions/unknown/messages", messages)
+    assert unknown.status == 404
+    for chosen in ("of-jane", "of-bob", "unknown"):
+        assert jane("POST", "/v1/sessions", {"session_id": chosen}).status == 403
     for session_id in ("of-bob", "of-none"):
         target = f"/v1/sessions/{session_id}"
-        assert jane("POST", f"{target}/messages", messages).status == 404
+        rejected = jane("POST", f"{target}/messages", messages)
+        assert (rejected.status, rejected.text) == (404, unknown.text)
         assert jane("PATCH", target, {"title": "x"}).status == 404
         assert jane("PATCH", target, {"user_id": "jane"}).status == 404
         assert jane("POST", f"{target}/end").status == 404
         assert jane("DELETE", target).status == 404
-        assert jane("POST", "/v1/sessions", {"session_id": session_id}).status == 409
         found = admin("GET", target).json
         assert (found["title"], found["message_count"], found["ended_at"]) == (None, 0, None)
     assert admin("GET", "/v1/sessions/of-none").json["user_id"] is None
     assert jane("DELETE", "/v1/sessions/of-jane").status == 200
-    assert jane("DELETE", "/v1/sessions/new?purge=now").status == 403
+    assert jane("DELETE", "/v1/sessions/unknown?purge=now").status == 403
 
 
 def test_a_key_of_a_user_does_nothing_else(admin: Caller) -> None:

@@ -19,6 +19,12 @@ from userkeep.handlers.calls import Call
 
 T = TypeVar("T")
 
+# Whether an id is free would tell whether another user has a session with it.
+_CHOSEN_ID = (
+    "Your key is bound to a user, and cannot choose the id of a session. Leave session_id out: the "
+    "server generates one."
+)
+
 
 def check_permission(operation: APIOperation, scope: Scope) -> None:
     """Check that a key may call an operation, whatever the call is about.
@@ -57,10 +63,10 @@ def narrow(operation: APIOperation, call: Call) -> Call:
     Raises:
         InvalidField: the `user_id` is invalid.
         NotFound: the call is about another user than the key.
-        Forbidden: a key that is bound to a user asks for a purge.
+        Forbidden: a key that is bound to a user asks for a purge, or chooses the id of a session.
     """
     if call.scope.is_bound:
-        _bind_to_user(call)
+        _bind_to_user(operation, call)
     if operation.is_about_session and _user_of(call.query) is not None:
         call.scope = call.scope.for_user(call.query.user_id)
     return call
@@ -75,14 +81,21 @@ def in_scope(
     return scoped(call.scope, function, call)
 
 
-def _bind_to_user(call: Call) -> None:
-    """Check that a call names no other user than that of its key, and let it name this one."""
+def _bind_to_user(operation: APIOperation, call: Call) -> None:
+    """Check that a call names no other user than that of its key, and let it name this one.
+
+    It creates a session only by the call for it, never by an append to one that is not there.
+    """
     user_id = call.scope.user_id
     if getattr(call.query, "purge", None):
         raise Forbidden("Your key is bound to a user; a purge needs a key of the app.")
     named = (call.ids.get("user_id"), _user_of(call.query), _user_of(call.body))
     if any(isinstance(each, str) and each != user_id for each in named):
         raise NotFound("There is no user with this user_id.")
+    if operation.does == "write" and getattr(call.body, "session_id", None) is not None:
+        raise Forbidden(_CHOSEN_ID)
+    if hasattr(call.body, "create"):
+        call.body = msgspec.structs.replace(call.body, create=False)
     call.query, call.body = _for_user(call.query, user_id), _for_user(call.body, user_id)
 
 

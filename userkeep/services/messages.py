@@ -313,8 +313,6 @@ def _reserve(
             session = _create(tx, session_id, added, owner)
             if session is not None:
                 return session.last_seq, owner.number if owner else -session.number
-    if tx.scope.user_id is not None:
-        raise sessions.not_of_user()  # it exists, but not for this user
     raise Conflict("Too many concurrent changes of this session. Try again.")
 
 
@@ -369,7 +367,8 @@ def _check_can_be_created(tx: Transaction, session_id: str, *, is_allowed: bool)
     except NotFound:
         if is_allowed:
             return
-        _check_is_not_late(tx, session_id)
+        if not tx.scope.is_bound:  # it may have been another user's
+            _check_is_not_late(tx, session_id)
         raise
     if session.ended_at is not None:
         raise Conflict("The session has ended; nothing can be appended to it.")

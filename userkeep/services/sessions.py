@@ -52,9 +52,7 @@ def add(tx: Transaction, new: NewSession) -> Session:
     session = insert(tx, session_id, owner, new)
     if session is None:
         existing = _find(tx, session_id)
-        is_hidden = existing is None and tx.scope.user_id is not None  # it may be another user's
-        is_gone = existing is None or existing.state == State.DELETING  # None: it was just deleted
-        if is_gone and not is_hidden:
+        if existing is None or existing.state == State.DELETING:  # None: deleted in the meantime
             raise _being_deleted()
         raise AlreadyExists(
             f"A session with the session_id {session_id!r} already exists.", "session_id"

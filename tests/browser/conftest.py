@@ -1,0 +1,38 @@
+"""The browser, which is a program of the system; Playwright only drives it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+WAIT_MS = 20_000
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser; without one, tests are skipped, but in CI they fail."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None and os.environ.get("CI") == "true":
+        pytest.fail("There is no browser: install Chromium.")
+    if program is None:
+        pytest.skip("There is no browser: install Chromium to run this test.")
+    with sync_playwright() as playwright:
+        # The sandbox needs a user that is not root, which containers often do not have.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of a new profile; the test fails if a script of the page does."""
+    errors: list[str] = []
+    with browser.new_context() as context:
+        context.set_default_timeout(WAIT_MS)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+    assert errors == []

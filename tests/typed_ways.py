@@ -202,6 +202,13 @@ _METHODS: dict[str, Callable[..., Any]] = {
     ),
     "erasures.get": lambda client, ids, _, arguments: client.erasure.get(*ids, **arguments),
     "erasures.purge": lambda client, ids, _, arguments: client.erasure.purge(*ids, **arguments),
+    "projects.add": lambda client, _, body, arguments: client.project.add(**body, **arguments),
+    "projects.list": lambda client, _, __, arguments: client.project.list(**arguments),
+    "projects.get": lambda client, ids, _, arguments: client.project.get(*ids, **arguments),
+    "projects.update": lambda client, ids, body, arguments: client.project.update(
+        project=ids[0], **body, **arguments
+    ),
+    "projects.delete": lambda client, ids, _, arguments: client.project.delete(*ids, **arguments),
 }
 
 

@@ -14,6 +14,7 @@ their first use.
 from userkeep.api.erasures import Erasure, Residue, Verification
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
+from userkeep.api.projects import Project
 from userkeep.api.search import Explanation, FoundMessage, Hit, Snippet
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
@@ -46,9 +47,11 @@ from userkeep.sdk.errors import (
 )
 from userkeep.sdk.messages import Messages
 from userkeep.sdk.requests import (
+    CreateProjectRequest,
     CreateSessionRequest,
     CreateUserRequest,
     NewMessage,
+    UpdateProjectRequest,
     UpdateSessionRequest,
     UpdateUserRequest,
 )
@@ -62,6 +65,7 @@ __all__ = [
     "BadRequest",
     "Conflict",
     "ConnectionFailed",
+    "CreateProjectRequest",
     "CreateSessionRequest",
     "CreateUserRequest",
     "Erasure",
@@ -79,6 +83,7 @@ __all__ = [
     "NewMessage",
     "NotFound",
     "Page",
+    "Project",
     "RateLimited",
     "Residue",
     "RevisionMismatch",
@@ -92,6 +97,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnexpectedAnswer",
+    "UpdateProjectRequest",
     "UpdateSessionRequest",
     "UpdateUserRequest",
     "User",

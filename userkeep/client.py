@@ -7,6 +7,7 @@ driver, and an app with an embedded database loads no HTTP library.
 from os import PathLike
 from typing import Any, Self
 
+from userkeep.domain.project import DEFAULT_NAME
 from userkeep.sdk._async.client import AsyncClient
 from userkeep.sdk._sync.client import Client
 
@@ -55,6 +56,7 @@ class Userkeep(Client):
         cls,
         database: str | PathLike[str] | None = None,
         *,
+        project: str = DEFAULT_NAME,
         read_only: bool = False,
         **settings: Any,
     ) -> Self:
@@ -67,6 +69,7 @@ class Userkeep(Client):
                 home directory); `":memory:"` for a database in memory; or
                 `postgresql://user@host/name`. The default is USERKEEP_DATABASE_URL, as for
                 `userkeep serve`.
+            project: the name of the project to work in, which must exist, or its uuid.
             read_only: only read, even while another process has the SQLite file open. Nothing is
                 created, migrated or changed, and every write raises StorageError.
             settings: other settings by name, such as `memory_window=20` (see the reference of
@@ -75,11 +78,14 @@ class Userkeep(Client):
         Raises:
             StorageError: the database cannot be opened, for example because a server uses the file.
             SettingError: a setting is invalid.
+            NotFound: there is no such project.
+            Gone: the project is being deleted.
         """
         from userkeep.embedded import open_transport
 
         client = cls.__new__(cls)
-        Client.__init__(client, open_transport(database, settings, read_only=read_only))
+        transport = open_transport(database, settings, project=project, read_only=read_only)
+        Client.__init__(client, transport)
         return client
 
 
@@ -113,6 +119,7 @@ class AsyncUserkeep(AsyncClient):
         cls,
         database: str | PathLike[str] | None = None,
         *,
+        project: str = DEFAULT_NAME,
         read_only: bool = False,
         **settings: Any,
     ) -> Self:
@@ -124,5 +131,6 @@ class AsyncUserkeep(AsyncClient):
         from userkeep.embedded import open_async_transport
 
         client = cls.__new__(cls)
-        AsyncClient.__init__(client, open_async_transport(database, settings, read_only=read_only))
+        transport = open_async_transport(database, settings, project=project, read_only=read_only)
+        AsyncClient.__init__(client, transport)
         return client

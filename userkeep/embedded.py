@@ -21,11 +21,12 @@ from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
 from userkeep.domain.errors import UserkeepError
+from userkeep.domain.project import DEFAULT_NAME
 from userkeep.domain.transaction import Operation
 from userkeep.handlers.authorization import in_scope, narrow
 from userkeep.handlers.calls import INLINE_BYTES, Call, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
-from userkeep.instance import Instance, open_instance, open_instance_read_only
+from userkeep.instance import Instance, in_project, open_instance, open_instance_read_only
 from userkeep.jobs.job import Job
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
@@ -192,30 +193,40 @@ class AsyncEmbeddedTransport:
 
 
 def open_transport(
-    database: str | PathLike[str] | None, settings: Mapping[str, Any], *, read_only: bool = False
+    database: str | PathLike[str] | None,
+    settings: Mapping[str, Any],
+    *,
+    project: str = DEFAULT_NAME,
+    read_only: bool = False,
 ) -> EmbeddedTransport:
     """Return a transport to an embedded database; the arguments are those of Userkeep.open.
 
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
+        NotFound: there is no such project. Gone: it is being deleted.
     """
     loaded = _load(database, settings)
-    if read_only:
-        return EmbeddedTransport(open_instance_read_only(loaded))
-    transport = EmbeddedTransport(open_instance(loaded))
+    opened = open_instance_read_only(loaded) if read_only else open_instance(loaded)
     try:
-        transport.recover()
+        if not read_only:
+            EmbeddedTransport(opened).recover()
+        return EmbeddedTransport(in_project(opened, project))
     except BaseException:
-        transport.close()
+        opened.close()
         raise
-    return transport
 
 
 def open_async_transport(
-    database: str | PathLike[str] | None, settings: Mapping[str, Any], *, read_only: bool = False
+    database: str | PathLike[str] | None,
+    settings: Mapping[str, Any],
+    *,
+    project: str = DEFAULT_NAME,
+    read_only: bool = False,
 ) -> AsyncEmbeddedTransport:
     """Return an async transport to an embedded database."""
-    return AsyncEmbeddedTransport(open_transport(database, settings, read_only=read_only))
+    return AsyncEmbeddedTransport(
+        open_transport(database, settings, project=project, read_only=read_only)
+    )
 
 
 def _load(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -> Settings:

@@ -15,6 +15,7 @@ from userkeep.config import (
     sqlite_path,
 )
 from userkeep.domain.errors import StorageError
+from userkeep.domain.project import DEFAULT_NAME, DEFAULT_PROJECT
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search import beginnings
 from userkeep.domain.search.analyzer import Analyzer
@@ -24,7 +25,7 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, build_user_words, no_progress
 from userkeep.jobs.verify.table_scans import scan_queries
-from userkeep.services import idempotency, instance, reindexing, user_words
+from userkeep.services import idempotency, instance, projects, reindexing, user_words
 from userkeep.storage.checks import CHANGE_MODES
 from userkeep.storage.clock import check_system_clock
 from userkeep.storage.engine import Engine
@@ -38,13 +39,11 @@ from userkeep.storage.queries import load_queries
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_PROJECT = 1
-
 _LARGEST_SECRET_BYTES = 64 * 1024
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """An open instance: its engine, and the scope in which the default project is used."""
+    """An open instance: its engine, and the scope in which one of its projects is used."""
 
     engine: Engine
     scope: Scope
@@ -119,6 +118,21 @@ def open_instance_read_only(settings: Settings) -> Instance:
         engine.close()
         raise
     return Instance(engine, Scope(DEFAULT_PROJECT, rules))
+
+
+def in_project(opened: Instance, name: str) -> Instance:
+    """Return an open instance with the scope of another one of its projects.
+
+    Args:
+        name: the name of the project, or its uuid.
+
+    Raises:
+        NotFound: there is no such project. Gone: it is being deleted.
+    """
+    if name == DEFAULT_NAME:
+        return opened
+    project = opened.engine.read(lambda tx: projects.find_active(tx, name))
+    return Instance(opened.engine, Scope(project.number, opened.scope.rules))
 
 
 def _open_engine(settings: Settings, *, url: str | None = None, read_only: bool = False) -> Engine:

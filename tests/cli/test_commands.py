@@ -39,6 +39,11 @@ ARGUMENTS = {
     "erasures purge": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
     "erasures verify": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
     "import": ("-",),
+    "projects create": ("shop",),
+    "projects show": ("shop",),
+    "projects rename": ("shop", "store"),
+    "projects update": ("shop", "--max-messages-per-user", "10"),
+    "projects delete": ("shop", "--yes"),
 }
 
 

@@ -25,6 +25,7 @@ SEARCH = "/v1/search"
 ERASURES, ERASURE = "/v1/erasures", "/v1/erasures/{}"
 PURGE = "/v1/erasures/{}/purge"
 VERIFY = "/v1/erasures/{}/verify"
+PROJECTS, PROJECT = "/v1/projects", "/v1/projects/{}"
 NOT_BEGUN: dict[str, Any] = {
     "requested_at": None,
     "phase": None,
@@ -130,6 +131,20 @@ def search(way: Way, query: str | None = None, **asked: Any) -> Any:
 def delete(way: Way, path: str, *ids: str) -> Any:
     """Delete a user, a session or a message, and return the erasure."""
     deleted = way.request("DELETE", path, *ids)
+    assert (deleted.status, deleted.json["state"]) == (200, "deleted"), deleted
+    return deleted.json
+
+
+def add_project(way: Way, name: str, **fields: Any) -> Any:
+    """Add a project and return it."""
+    added = way.request("POST", PROJECTS, json={"name": name, **fields})
+    assert added.status == 201, added
+    return added.json
+
+
+def delete_project(way: Way, project: str) -> Any:
+    """Delete a project to its last row, and return it."""
+    deleted = way.request("DELETE", PROJECT, project)
     assert (deleted.status, deleted.json["state"]) == (200, "deleted"), deleted
     return deleted.json
 

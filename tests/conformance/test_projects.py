@@ -5,15 +5,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import apsw
-import msgspec
-import psycopg
 import pytest
 
 from tests.conformance.steps import (
     NOT_FOUND,
     SEARCH,
     USER,
+    add_project,
     add_user,
     append_text,
     delete,
@@ -23,32 +21,16 @@ from tests.conformance.steps import (
 from tests.conftest import fresh_settings
 from tests.typed_ways import over_instance
 from tests.ways import Way
-from userkeep.config import Settings, sqlite_path
-from userkeep.domain.scope import Scope
-from userkeep.instance import open_instance
-
-ADD_PROJECT = "INSERT INTO projects (project_id, name) VALUES (2, 'other')"
+from userkeep.instance import in_project, open_instance
 
 
 @pytest.fixture(params=["sqlite file", "postgres"])
 def projects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Way, Way]]:
     """A way to call each of two projects of a fresh database."""
-    chosen = fresh_settings(request.param, tmp_path)
-    open_instance(chosen).close()
-    add_project(chosen)
-    with closing(open_instance(chosen)) as opened:
-        other = msgspec.structs.replace(opened, scope=Scope(2, opened.scope.rules))
-        yield over_instance(opened), over_instance(other)
-
-
-def add_project(chosen: Settings) -> None:
-    """Add a second project; there is no API for it yet."""
-    if chosen.database_url.startswith("sqlite"):
-        with closing(apsw.Connection(sqlite_path(chosen.database_url))) as file:
-            file.execute(ADD_PROJECT)
-    else:
-        with psycopg.connect(chosen.database_url) as connection:
-            connection.execute(ADD_PROJECT)
+    with closing(open_instance(fresh_settings(request.param, tmp_path))) as opened:
+        one = over_instance(opened)
+        add_project(one, "other")
+        yield one, over_instance(in_project(opened, "other"))
 
 
 def add_messages(way: Way, user_id: str, session_id: str, name: str, *contents: str) -> None:

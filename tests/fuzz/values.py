@@ -30,10 +30,17 @@ QUERIES = [each.path for each in OPERATIONS if each.query]
 QUERIES += ["/api/v1/user", "/api/v1/sessions"]
 QUERIES += ["/api/v1/sessions/{session_id}/memory", "/api/v1/sessions/{session_id}/messages"]
 WRITES = [(method, path) for method, path in ROUTES if method in {"POST", "PUT", "PATCH"}]
-IDS = {"user_id": "jane", "session_id": "s", "uuid": MESSAGE, "id": MESSAGE}
+IDS = {
+    "user_id": "jane",
+    "session_id": "s",
+    "uuid": MESSAGE,
+    "id": MESSAGE,
+    "project": "default",
+}
 
 NAMES = [
     b"user_id",
+    b"max_messages_per_user",
     b"session_id",
     b"email",
     b"first_name",

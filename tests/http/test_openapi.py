@@ -272,6 +272,11 @@ class Calls:
         self("keys.list", query="?project=default")
         self("keys.get", id=key)
         self("keys.revoke", id=key)
+        self("projects.add", {"name": "described", "max_messages_per_user": 1000})
+        self("projects.list")
+        self("projects.get", project="default")
+        self("projects.update", {"max_messages_per_user": None}, project="described")
+        self("projects.delete", query="?purge=now", project="described")
 
 
 @pytest.fixture(scope="module", params=HTTP_ENGINES, ids=engine_id)

@@ -16,6 +16,7 @@ import userkeep
 from userkeep import (
     AsyncPage,
     AsyncUserkeep,
+    CreateProjectRequest,
     CreateSessionRequest,
     CreateUserRequest,
     Erasure,
@@ -27,6 +28,7 @@ from userkeep import (
     NewMessage,
     Page,
     Session,
+    UpdateProjectRequest,
     UpdateSessionRequest,
     UpdateUserRequest,
     User,
@@ -65,6 +67,10 @@ def every_type(client: Userkeep) -> Iterator[Any]:
     erasure = client.user.delete("jane", purge="now")
     yield erasure
     yield client.erasure.verify(erasure.id, search_terms=["Red shoes"])
+    yield CreateProjectRequest(name="shop", max_messages_per_user=1000)
+    yield UpdateProjectRequest(project="shop", name="store")
+    yield client.project.add(name="shop")
+    yield client.project.delete("shop")
 
 
 def test_every_type_is_written_as_plain_values_and_as_json(client: Userkeep) -> None:

@@ -29,11 +29,29 @@ CREATE TABLE pending_purges (
 );
 
 CREATE TABLE projects (
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone,
+    lease_expires_at timestamp with time zone,
+    max_bytes_per_user bigint,
+    max_messages_per_user bigint,
+    message_count bigint NOT NULL,
     name text COLLATE "C" NOT NULL,
     project_id smallint NOT NULL,
+    purge_requested_at timestamp with time zone,
+    purge_uuid uuid,
+    purged_at timestamp with time zone,
+    session_count bigint NOT NULL,
+    skipped_steps text,
+    started_at timestamp with time zone,
+    state text COLLATE "C" NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    user_count bigint NOT NULL,
+    uuid uuid NOT NULL,
     CONSTRAINT projects_pkey PRIMARY KEY (project_id),
-    CONSTRAINT projects_name_key UNIQUE (name)
+    CONSTRAINT projects_name_key UNIQUE (name),
+    CONSTRAINT projects_state_check CHECK ((state = ANY (ARRAY['active'::text, 'deleting'::text, 'deleted'::text])))
 );
+CREATE UNIQUE INDEX projects_by_uuid ON projects USING btree (uuid);
 
 CREATE TABLE schema_migrations (
     applied_at timestamp with time zone NOT NULL,

@@ -115,7 +115,10 @@ CREATE TABLE pending_purges (
 CREATE TABLE projects (
     project_id INTEGER NOT NULL PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
-) STRICT;
+, uuid TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT 'active'
+    CHECK (state IN ('active', 'deleting', 'deleted')), max_messages_per_user INTEGER, max_bytes_per_user INTEGER, user_count INTEGER NOT NULL DEFAULT 0, session_count INTEGER NOT NULL DEFAULT 0, message_count INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL DEFAULT 0, updated_at INTEGER NOT NULL DEFAULT 0, started_at INTEGER, deleted_at INTEGER, lease_expires_at INTEGER, purge_requested_at INTEGER, purge_uuid TEXT, skipped_steps TEXT, purged_at INTEGER) STRICT;
+
+CREATE UNIQUE INDEX projects_by_uuid ON projects (uuid);
 
 CREATE TABLE schema_migrations (
     number INTEGER NOT NULL PRIMARY KEY,

@@ -102,19 +102,21 @@ def test_only_missing_migrations_are_applied(
     connection: apsw.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(connection, str(path))
-    connection.execute("INSERT INTO projects (project_id, name) VALUES (2, 'kept')")
+    connection.execute("INSERT INTO instance VALUES ('x', 'kept')")
     added = with_migrations(monkeypatch, "CREATE TABLE one (x TEXT) STRICT")
     assert migrate(connection, str(path)) == added
     assert recorded(connection)[-1] == (added[0].number, "more_0")
     assert connection.table_exists("main", "one")
-    assert connection.execute("SELECT count(*) FROM projects").fetchall() == [(2,)]
+    assert connection.execute("SELECT value FROM instance WHERE name = 'x'").fetchall() == [
+        ("kept",)
+    ]
 
 
 def test_a_failed_migration_is_rolled_back_and_earlier_ones_stay(
     connection: apsw.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(connection, str(path))
-    broken = "CREATE TABLE two (x TEXT); INSERT INTO projects VALUES (2, 'x'); SELECT nonsense"
+    broken = "CREATE TABLE two (x TEXT); INSERT INTO instance VALUES ('x', 'x'); SELECT nonsense"
     added = with_migrations(
         monkeypatch, "CREATE TABLE one (x TEXT)", broken, "CREATE TABLE three (x)"
     )
@@ -126,7 +128,7 @@ def test_a_failed_migration_is_rolled_back_and_earlier_ones_stay(
     assert connection.table_exists("main", "one")
     assert not connection.table_exists("main", "two")
     assert not connection.table_exists("main", "three")
-    assert connection.execute("SELECT count(*) FROM projects").fetchall() == [(1,)]
+    assert connection.execute("SELECT 1 FROM instance WHERE name = 'x'").fetchall() == []
 
 
 def test_a_failed_first_migration_leaves_an_empty_database(

@@ -21,7 +21,15 @@ QUERIES = load_queries("sqlite")
 CODE = Path(__file__).parents[2] / "userkeep"
 
 READ_WHOLE_TABLES = {
+    # Projects are few.
     "project_ids",
+    "unpurged_project_ids",
+    "list_projects",
+    "interrupted_project_deletions",
+    "release_project_leases",
+    "pending_project_purges",
+    "assign_projects_to_purge",
+    "set_projects_purged",
     "get_clock",  # see its own test
     "newest_messages",  # off the loop, with a time limit
     "newest_messages_of_user",  # the same

@@ -1,6 +1,6 @@
 """The table of native operations: all that the native API can do."""
 
-from userkeep.api import erasures, keys, memory, messages, search, sessions, users
+from userkeep.api import erasures, keys, memory, messages, projects, search, sessions, users
 from userkeep.api.operation import APIOperation
 
 OPERATIONS: tuple[APIOperation, ...] = (
@@ -11,4 +11,5 @@ OPERATIONS: tuple[APIOperation, ...] = (
     *memory.OPERATIONS,
     *erasures.OPERATIONS,
     *keys.OPERATIONS,
+    *projects.OPERATIONS,
 )

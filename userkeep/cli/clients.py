@@ -21,6 +21,7 @@ from userkeep.config import (
     sqlite_path,
 )
 from userkeep.domain.errors import InvalidField, StorageError
+from userkeep.domain.project import DEFAULT_NAME
 
 Command = Callable[..., Any]
 
@@ -44,9 +45,20 @@ _OPTIONS = (
     ),
 )
 
+_PROJECT_OPTION = click.option(
+    "--project",
+    "project_of_client",
+    metavar="PROJECT",
+    help="The project to work in. On a server it is that of the API key.  [default]",
+)
 
-def with_client(access: Access) -> Callable[[Command], Command]:
-    """Add the options that choose the instance, and pass the open client as first argument."""
+
+def with_client(access: Access, *, in_project: bool = True) -> Callable[[Command], Command]:
+    """Add the options that choose the instance, and pass the open client as first argument.
+
+    Args:
+        in_project: whether the command works in a project, which an option names.
+    """
 
     def decorate(command: Command) -> Command:
         @wraps(command)
@@ -56,53 +68,73 @@ def with_client(access: Access) -> Callable[[Command], Command]:
             url: str | None,
             api_key: str | None,
             api_key_file: str | None,
+            project_of_client: str | None = None,
             **arguments: Any,
         ) -> None:
             warn_of_password(database)
             given = {"url": url, "api_key": api_key, "api_key_file": api_key_file}
-            with raise_on_signal(), open_client(database, given, access) as client:
+            with (
+                raise_on_signal(),
+                open_client(database, given, access, project_of_client) as client,
+            ):
                 command(client, **arguments)
 
-        for option in reversed(_OPTIONS):
+        for option in reversed((*_OPTIONS, *([_PROJECT_OPTION] if in_project else []))):
             run = option(run)
         return run
 
     return decorate
 
 
-def open_client(database: str | None, given: Mapping[str, str | None], access: Access) -> Userkeep:
+def open_client(
+    database: str | None,
+    given: Mapping[str, str | None],
+    access: Access,
+    project: str | None = None,
+) -> Userkeep:
     """Open the instance that flags and environment name.
 
     Args:
         database: a path or a database URL.
         given: settings of the client by name; `url` is the URL of a server.
+        project: the name of the project to work in, for a database that is opened here.
 
     Raises:
         SettingError: both are given, or one is invalid.
         StorageError: the database does not exist, or, if it is written, another process has it
             open.
+        NotFound: there is no such project.
     """
     if database and given.get("url"):
         raise SettingError("Use --database or --url, not both.")
     client = load_client_settings(given)
     settings = load_settings({"database_url": _database_url(database)} if database else {})
     if client.url and not database:
-        return _server(client.url, client)
+        return _server(client.url, client, project)
+    if project and access == "create":
+        access = "write"  # a new database has no such project
     server_url = None
     if is_postgres(settings.database_url):
         _check_postgres(settings.database_url, access)
     else:
         server_url = _check_file(sqlite_path(settings.database_url), access)
     if server_url:
-        return _server(server_url, client)
-    return Userkeep.open(settings.database_url, read_only=access == "read")
+        return _server(server_url, client, project)
+    return Userkeep.open(
+        settings.database_url, project=project or DEFAULT_NAME, read_only=access == "read"
+    )
 
 
 def _database_url(database: str) -> str:
     return database if "://" in database else f"sqlite:///{database}"
 
 
-def _server(url: str, client: ClientSettings) -> Userkeep:
+def _server(url: str, client: ClientSettings, project: str | None) -> Userkeep:
+    if project:
+        raise SettingError(
+            f"--project cannot be used with the server at {url}: the API key says in which project "
+            "a request works."
+        )
     try:
         return Userkeep(url, api_key=client.api_key or read_key_file(client.api_key_file) or None)
     except InvalidField as error:

@@ -1,22 +1,25 @@
-"""What every deletion does: ask for confirmation, show progress, and print the erasure."""
+"""What every deletion does: ask for confirmation, show progress, and print the result."""
 
 import sys
 from collections.abc import Callable
 from functools import wraps
 from time import sleep
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from userkeep.api.erasures import Erasure
+from userkeep.api.erasures import DeletedCounts, Erasure, Purge
+from userkeep.api.projects import Project
 from userkeep.cli.exits import Interrupted
 from userkeep.cli.output.escaping import escape_control
-from userkeep.cli.output.tables import print_erasure
+from userkeep.cli.output.tables import print_erasure, print_project
 from userkeep.cli.output.terminal import pluralize, stderr_console
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import UserkeepError
 from userkeep.sdk.errors import ConnectionFailed, NotSent
+
+T = TypeVar("T")
 
 _POLL_S = 0.25
 
@@ -66,6 +69,19 @@ def purge_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+class _View(NamedTuple):
+    """What is shown of a deletion while it runs.
+
+    Attributes:
+        label: what continues automatically, if the command is interrupted.
+    """
+
+    is_deleting: bool
+    counts: DeletedCounts
+    purge: Purge
+    label: str
+
+
 def run_deletion(
     client: Userkeep,
     name: str,
@@ -81,43 +97,82 @@ def run_deletion(
         start: requests the deletion.
         verb: what the progress begins with.
     """
-    erasure: Erasure | None = None
+
+    def poll(erasure: Erasure) -> Erasure:
+        return client.erasure.get(erasure.id)
+
+    print_erasure(_wait(name, start, poll, _view_of_erasure, verb), as_json=as_json)
+
+
+def run_project_deletion(
+    client: Userkeep, name: str, start: Callable[[], Project], *, as_json: bool
+) -> None:
+    """Wait for the deletion of a project, as `run_deletion` does, and print the project."""
+
+    def poll(project: Project) -> Project:
+        return client.project.get(project.uuid)
+
+    print_project(_wait(name, start, poll, _view_of_project, "Deleting"), as_json=as_json)
+
+
+def _wait(
+    name: str,
+    start: Callable[[], T],
+    poll: Callable[[T], T],
+    view_of: Callable[[T], _View],
+    verb: str,
+) -> T:
+    view: _View | None = None
     try:
         with stderr_console().status(f"{verb} {escape_control(name)} …") as status:
-            erasure = start()
-            while _is_running(erasure):
-                status.update(_progress(name, erasure))
+            resource = start()
+            view = view_of(resource)
+            while _is_running(view):
+                status.update(_progress(name, view))
                 sleep(_POLL_S)
-                erasure = client.erasure.get(erasure.id)
+                resource = poll(resource)
+                view = view_of(resource)
     except Interrupted as interrupted:
-        sentence = f"Interrupted. {_outlook(erasure)}"
+        sentence = f"Interrupted. {_outlook(view)}"
         raise Interrupted(interrupted.number, sentence) from interrupted
     except ConnectionFailed as error:
-        if erasure is None and isinstance(error, NotSent):
+        if view is None and isinstance(error, NotSent):
             raise
-        error.detail = f"{error.detail} {_outlook(erasure)}"
+        error.detail = f"{error.detail} {_outlook(view)}"
         raise
-    print_erasure(erasure, as_json=as_json)
+    return resource
 
 
-def _is_running(erasure: Erasure) -> bool:
-    if erasure.state == "deleting":
-        return True
-    is_purging = erasure.state == "deleted" and erasure.purge.requested_at is not None
-    return is_purging and erasure.purge.problem is None
+def _view_of_erasure(erasure: Erasure) -> _View:
+    label = f"Erasure {erasure.id}"
+    return _View(erasure.state == "deleting", erasure.counts, erasure.purge, label)
 
 
-def _progress(name: str, erasure: Erasure) -> str:
-    if erasure.state == "deleting":
-        messages = pluralize(erasure.counts.messages, "message")
-        return f"Deleting {escape_control(name)} … {messages} deleted"
-    return f"Purging {escape_control(name)} … {escape_control(erasure.purge.phase or 'starting')}"
+def _view_of_project(project: Project) -> _View:
+    deletion = project.deletion
+    if deletion is None:  # no server sends that
+        raise UserkeepError("The project is not being deleted.")
+    label = f"The deletion of project {project.uuid}"
+    return _View(project.state == "deleting", deletion.counts, deletion.purge, label)
 
 
-def _outlook(erasure: Erasure | None) -> str:
-    if erasure is None:
+def _is_running(view: _View) -> bool:
+    is_purging = view.purge.requested_at is not None and view.purge.problem is None
+    return view.is_deleting or is_purging
+
+
+def _progress(name: str, view: _View) -> str:
+    if view.is_deleting:
+        users = f"{pluralize(view.counts.users, 'user')}, " if view.counts.users else ""
+        messages = pluralize(view.counts.messages, "message")
+        return f"Deleting {escape_control(name)} … {users}{messages} deleted"
+    return f"Purging {escape_control(name)} … {escape_control(view.purge.phase or 'starting')}"
+
+
+def _outlook(view: _View | None) -> str:
+    if view is None:
         return (
             "If the deletion has started, it continues automatically, at the latest when the "
             "database is opened for writing next."
         )
-    return f"Erasure {erasure.id} continues automatically; its data can no longer be read."
+    return f"{view.label} continues automatically; its data can no longer be read."

@@ -69,6 +69,12 @@ def _passed_options(*, is_hidden: bool) -> list[click.Option]:
         click.Option(
             ["--url"], metavar="URL", hidden=is_hidden, help="The server that the command calls."
         ),
+        click.Option(
+            ["--project"],
+            metavar="PROJECT",
+            hidden=is_hidden,
+            help="The project that the command works in.",
+        ),
         click.Option(["--api-key"], hidden=True),
         click.Option(
             ["--api-key-file"],

@@ -30,6 +30,10 @@ _COMMANDS = {
     ),
     "copy": Lazy("userkeep.cli.commands.copy:copy", "Copy an instance into a new database."),
     "users": Lazy("userkeep.cli.commands.users:users", "Add, list, show, update and delete users."),
+    "projects": Lazy(
+        "userkeep.cli.commands.projects:projects",
+        "Create, list, show, rename, update and delete projects.",
+    ),
     "sessions": Lazy(
         "userkeep.cli.commands.sessions:sessions",
         "Add, list, show, update, end and delete sessions.",
@@ -115,8 +119,8 @@ def main() -> None:
     userkeep users add jane               add a user to userkeep-data/userkeep.db
     userkeep users list --url http://…    list the users of a server
 
-    --database, --url, --api-key-file and --json can be given before or after the command; the one
-    that comes last applies.
+    --database, --project, --url, --api-key-file and --json can be given before or after the
+    command; the one that comes last applies.
 
     Every setting is also an environment variable; a flag overrides it. Exit codes: 0 success,
     1 rejected (by the database, a lock or the instance), 2 wrong usage or setting, 3 doctor found a

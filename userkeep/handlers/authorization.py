@@ -14,8 +14,9 @@ from userkeep.api.operation import APIOperation
 from userkeep.domain.errors import Forbidden, NotFound
 from userkeep.domain.key import Permission, permits
 from userkeep.domain.scope import Scope
-from userkeep.domain.transaction import Operation, Transaction, scoped
+from userkeep.domain.transaction import Operation, Transaction
 from userkeep.handlers.calls import Call
+from userkeep.services.projects import read_in, write_in
 
 T = TypeVar("T")
 
@@ -75,10 +76,14 @@ def narrow(operation: APIOperation, call: Call) -> Call:
 def in_scope(
     operation: APIOperation, function: Callable[[Transaction, Call], T], call: Call
 ) -> Operation[T]:
-    """Return what runs a function in a transaction that is bound to the scope of a call."""
+    """Return what runs a function in a transaction that is bound to the scope of a call.
+
+    It raises Gone if the project of the scope is being deleted, and NotFound if it was deleted.
+    """
     if operation.is_about_instance:
         return lambda tx: function(tx, call)
-    return scoped(call.scope, function, call)
+    run_in = read_in if operation.does == "read" else write_in
+    return run_in(call.scope, function, call)
 
 
 def _bind_to_user(operation: APIOperation, call: Call) -> None:

@@ -5,6 +5,7 @@ import msgspec
 from userkeep.api import erasures as wire
 from userkeep.api.common import Page
 from userkeep.domain.erasure import Erasure, Subject
+from userkeep.domain.project import Project
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.search_terms import check_search_terms
 from userkeep.domain.transaction import Transaction
@@ -92,19 +93,20 @@ def serialize_erasure(erasure: Erasure, status: PurgeStatus | None = None) -> wi
         started_at=to_datetime(erasure.started_at),
         deleted_at=optional_datetime(erasure.deleted_at),
         purged_at=optional_datetime(erasure.purged_at),
-        purge=_purge(erasure, status),
+        purge=serialize_purge(erasure, status),
     )
 
 
-def _purge(erasure: Erasure, status: PurgeStatus | None) -> wire.Purge:
-    is_open = erasure.is_finished and erasure.purged_at is None
-    covers = is_open and status is not None and status.purge_uuid == erasure.purge_uuid
+def serialize_purge(deleted: Erasure | Project, status: PurgeStatus | None) -> wire.Purge:
+    """Return the purge of a deletion as it is sent."""
+    is_open = deleted.is_finished and deleted.purged_at is None
+    covers = is_open and status is not None and status.purge_uuid == deleted.purge_uuid
     return wire.Purge(
-        requested_at=optional_datetime(erasure.purge_requested_at),
+        requested_at=optional_datetime(deleted.purge_requested_at),
         phase=status.phase if status and covers else None,
         problem=status.problem if status and covers else None,
         skipped_steps=msgspec.json.decode(
-            erasure.skipped_steps or "[]", type=list[wire.SkippedStep]
+            deleted.skipped_steps or "[]", type=list[wire.SkippedStep]
         ),
     )
 

@@ -4,50 +4,51 @@ import msgspec
 
 from userkeep.api import keys as wire
 from userkeep.api.common import Page
-from userkeep.domain.errors import Forbidden
+from userkeep.domain.errors import Forbidden, NotFound
 from userkeep.domain.key import Key, KeyText, new_key_text
-from userkeep.domain.scope import Rules
+from userkeep.domain.project import DEFAULT_PROJECT
+from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.times import to_datetime
 from userkeep.handlers.calls import Call, Handler, Prepare
 from userkeep.handlers.lists import page_request, serialize_page
 from userkeep.handlers.values import optional_datetime
-from userkeep.services import instance, keys
+from userkeep.services import keys, projects
 
 
 def add(tx: Transaction, call: Call) -> wire.KeyWithText:
     """Create a key."""
     body: wire.CreateKey = call.body
-    _bind(tx, call, body.project)
+    projects.enter_to_write(tx, _scope(tx, call, body.project))
     return _with_text(keys.add(tx, body, call.prepared), call.prepared)
 
 
 def list_(tx: Transaction, call: Call) -> Page[wire.Key]:
     """List keys."""
     query: wire.ListKeys = call.query
-    _bind(tx, call, query.project)
+    projects.enter_to_read(tx, _scope(tx, call, query.project))
     request = page_request(query)
     return serialize_page(keys.page(tx, request), request, serialize_key)
 
 
 def get(tx: Transaction, call: Call) -> wire.Key:
     """Return a key."""
-    _bind(tx, call, call.query.project)
+    projects.enter_to_read(tx, _scope(tx, call, call.query.project))
     return serialize_key(keys.get(tx, call.ids["id"]))
 
 
 def rotate(tx: Transaction, call: Call) -> wire.KeyWithText:
     """Give a key a new text."""
     query: wire.RotateQuery = call.query
-    _bind(tx, call, query.project)
+    projects.enter_to_write(tx, _scope(tx, call, query.project))
     text: KeyText = call.prepared
     return _with_text(keys.rotate(tx, call.ids["id"], text, query.overlap_hours), text)
 
 
 def revoke(tx: Transaction, call: Call) -> wire.Key:
     """Revoke a key."""
-    _bind(tx, call, call.query.project)
+    projects.enter_to_write(tx, _scope(tx, call, call.query.project))
     return serialize_key(keys.revoke(tx, call.ids["id"]))
 
 
@@ -71,20 +72,24 @@ def _with_text(key: Key, text: KeyText) -> wire.KeyWithText:
     return wire.KeyWithText(**fields, key=text.text)
 
 
-def _bind(tx: Transaction, call: Call, project: str | None) -> None:
-    """Bind a transaction to the project whose keys a call is about.
+def _scope(tx: Transaction, call: Call, project: str | None) -> Scope:
+    """Return the scope of the project whose keys a call is about.
 
     Raises:
         Forbidden: another project is named, and the caller is not of the project default.
         NotFound: there is no such project.
     """
     scope = call.scope
-    if project is not None:
-        check_id(project, "project")
-        if scope.project_id != keys.DEFAULT_PROJECT:
-            raise Forbidden("Only an admin key of the project default can name a project.")
-        scope = msgspec.structs.replace(scope, project_id=instance.project_id(tx, project))
-    tx.bind(scope)
+    if project is None:
+        return scope
+    check_id(project, "project")
+    if scope.project_id != DEFAULT_PROJECT:
+        raise Forbidden("Only an admin key of the project default can name a project.")
+    try:
+        number = projects.get(tx, project).number
+    except NotFound as error:
+        raise NotFound(f"There is no project with the name {project!r}.", "project") from error
+    return msgspec.structs.replace(scope, project_id=number)
 
 
 def _new_text(_rules: Rules, _call: Call) -> KeyText:

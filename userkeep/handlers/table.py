@@ -5,7 +5,16 @@ is sent.
 """
 
 from userkeep.domain.scope import Rules
-from userkeep.handlers import erasures, keys, memory, messages, search, sessions, users
+from userkeep.handlers import (
+    erasures,
+    keys,
+    memory,
+    messages,
+    projects,
+    search,
+    sessions,
+    users,
+)
 from userkeep.handlers.calls import Call, Handler, Prepare
 
 HANDLERS: dict[str, Handler] = {
@@ -16,6 +25,7 @@ HANDLERS: dict[str, Handler] = {
     **memory.HANDLERS,
     **erasures.HANDLERS,
     **keys.HANDLERS,
+    **projects.HANDLERS,
 }
 
 _PREPARE: dict[str, Prepare] = {**messages.PREPARE, **keys.PREPARE}

@@ -8,9 +8,10 @@ from userkeep.domain.erasure import Erasure
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction, scoped
-from userkeep.jobs.projects import project_scopes
+from userkeep.jobs.project_deletion import ProjectDeletion, interrupted_project_deletions
+from userkeep.jobs.projects import project_scopes, unpurged_project_scopes
 from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Steps, Write
-from userkeep.services import erasures, purges
+from userkeep.services import erasures, project_deletions, purges
 
 _OTHER_PROCESS_PAUSE_S = 0.1
 
@@ -66,13 +67,17 @@ class Deletion:
             yield Sleep(_OTHER_PROCESS_PAUSE_S)  # another process has the lease
 
 
-def interrupted_deletions(rules: Rules) -> Steps[list[Deletion]]:
-    """Return the deletions that no process works on."""
-    found: list[Deletion] = []
+def interrupted_deletions(rules: Rules) -> Steps[list[Deletion | ProjectDeletion]]:
+    """Return the deletions that no process works on.
+
+    Without those in a project that is being deleted itself: they are a part of its deletion, which
+    counts what they delete.
+    """
+    found: list[Deletion | ProjectDeletion] = []
     for scope in (yield from project_scopes(rules)):
         for erasure in (yield Read(scoped(scope, erasures.interrupted))):
             found.append(Deletion(scope, erasure))
-    return found
+    return found + (yield from interrupted_project_deletions(rules))
 
 
 def release_leases(rules: Rules) -> Steps[None]:
@@ -80,8 +85,9 @@ def release_leases(rules: Rules) -> Steps[None]:
 
     Only for a database that no other process uses: there, every holder of a lease has ended.
     """
-    for scope in (yield from project_scopes(rules)):
+    for scope in (yield from unpurged_project_scopes(rules)):
         yield Write(scoped(scope, erasures.release_leases))
+    yield Write(project_deletions.release_leases)
     yield Write(purges.clear_status)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from userkeep.api.encoding import Encodable, plain_scalar
-from userkeep.domain import message, session, user
+from userkeep.domain import message, project, session, user
 from userkeep.domain.conversions import reading
 from userkeep.domain.conversions.shapes import MARK
 from userkeep.domain.errors import InvalidField
@@ -72,6 +72,28 @@ class UpdateSessionRequest(Encodable, session.SessionChange, kw_only=True):
     """
 
     session_id: str
+
+
+class CreateProjectRequest(Encodable, project.NewProject, kw_only=True):
+    """A project to create.
+
+    Attributes:
+        name: up to 63 of a-z, 0-9, `-` and `_`, the first a letter or a digit. Not a uuid.
+        max_messages_per_user: the most messages that a user can have. None: no limit.
+        max_bytes_per_user: the most bytes that the texts of a user can have. None: no limit.
+    """
+
+
+class UpdateProjectRequest(Encodable, project.ProjectChange, kw_only=True):
+    """An update of a project: absent fields stay, None removes a limit.
+
+    Attributes:
+        project: the name of the project, or its uuid.
+        name: the new name.
+        max_messages_per_user, max_bytes_per_user: as in CreateProjectRequest.
+    """
+
+    project: str
 
 
 class NewMessage(Encodable, message.NewMessage, kw_only=True):

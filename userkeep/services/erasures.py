@@ -180,11 +180,19 @@ def begin_messages(tx: Transaction, session_id: str, after_seq: int) -> Erasure:
     return _save(tx, erasure)
 
 
-def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) -> Erasure:
+def advance(
+    tx: Transaction,
+    uuid: str,
+    held_until_at: Instant | None = None,
+    *,
+    is_prepared: bool = True,
+) -> Erasure:
     """Delete one batch, unless the erasure is finished or another process has its lease.
 
     Args:
         held_until_at: the lease that the last call returned (`lease_expires_at`).
+        is_prepared: whether to prepare the batch first. Not if the transaction has changed much
+            already, which would be rolled back; then the batch can be empty.
 
     Returns:
         The erasure; without a lease if another process has it.
@@ -192,7 +200,8 @@ def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) ->
     Raises:
         NotFound: there is no such erasure.
     """
-    _prepare(tx, uuid)
+    if is_prepared:
+        _prepare(tx, uuid)
     erasure = tx.fetch_one(
         "acquire_lease",
         Erasure,
@@ -207,10 +216,10 @@ def advance(tx: Transaction, uuid: str, held_until_at: Instant | None = None) ->
         found.lease_expires_at = None
         return found
     if erasure.subject == Subject.USER:
-        return _advance_user(tx, erasure)
+        return _advance_user(tx, erasure, is_prepared=is_prepared)
     if erasure.subject == Subject.MESSAGE:
-        return _advance_messages(tx, erasure)
-    return _advance_session(tx, erasure)
+        return _advance_messages(tx, erasure, is_prepared=is_prepared)
+    return _advance_session(tx, erasure, is_prepared=is_prepared)
 
 
 def get(tx: Transaction, uuid: str) -> Erasure:
@@ -256,10 +265,15 @@ def page(tx: Transaction, page: PageRequest) -> Rows[Erasure]:
     return page.cut(Rows(tx.fetch_all("list_erasures", Erasure, **page.values), has_more=False))
 
 
-def interrupted(tx: Transaction) -> list[Erasure]:
-    """Return the erasures that are not finished, and that no process works on."""
+def interrupted(tx: Transaction, limit: int | None = None) -> list[Erasure]:
+    """Return the erasures that are not finished, and that no process works on.
+
+    Args:
+        limit: how many of them; None for all.
+    """
     latest_at = _latest_lease_at(tx)
-    return tx.fetch_all("interrupted_erasures", Erasure, now_at=tx.now, latest_at=latest_at)
+    values = {"now_at": tx.now, "latest_at": latest_at, "limit": limit}
+    return tx.fetch_all("interrupted_erasures", Erasure, **values)
 
 
 def release_leases(tx: Transaction) -> None:
@@ -272,10 +286,9 @@ def _latest_lease_at(tx: Transaction) -> Instant:
     return Instant(tx.now + LEASE_US + MAX_CLOCK_ERROR_US)
 
 
-def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
+def _advance_user(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Erasure:
     user_id = _subject_id(erasure)
     erasure = _hidden(tx, erasure)
-    is_prepared = True
     while (session_id := _next_session(tx, user_id)) is not None:
         if not _belongs_to(tx, session_id, user_id):
             continue
@@ -297,25 +310,25 @@ def _advance_user(tx: Transaction, erasure: Erasure) -> Erasure:
     return _finish(tx, erasure)
 
 
-def _advance_session(tx: Transaction, erasure: Erasure) -> Erasure:
+def _advance_session(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Erasure:
     session_id = _subject_id(erasure)
     session = tx.fetch_one("lock_session", Session, session_id=session_id)
     # The user's erasure may have been faster, and the id may be in use again.
     is_there = session is not None and session.uuid == erasure.subject_uuid
-    if is_there and not _delete_session(tx, erasure, session_id, is_prepared=True):
+    if is_there and not _delete_session(tx, erasure, session_id, is_prepared=is_prepared):
         return _save(tx, erasure)
     if is_there:
         tombstones.add(tx, "session alone", session_id)
     return _finish(tx, erasure)
 
 
-def _advance_messages(tx: Transaction, erasure: Erasure) -> Erasure:
+def _advance_messages(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Erasure:
     """Delete hidden messages of a session: those of this erasure, and of others."""
     session_id = _subject_id(erasure)
     session = tx.fetch_one("lock_session", Session, session_id=session_id)
     is_done = session is None
     if session is not None:
-        _count, is_done = _delete_messages(tx, session_id, before_seq=0, is_prepared=True)
+        _count, is_done = _delete_messages(tx, session_id, 0, is_prepared=is_prepared)
     return _finish(tx, erasure) if is_done else _save(tx, erasure)
 
 

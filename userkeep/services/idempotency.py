@@ -25,8 +25,8 @@ class IdempotencyRecord(msgspec.Struct):
 
     Attributes:
         request_hash: the keyed hash of the request.
-        user_id, session_id: the owner; neither, once it is deleted.
-        uuid: of the user or the session that was created or ended.
+        user_id, session_id: the owner; neither for a project, and once it is deleted.
+        uuid: of the user, the session or the project that was created or ended.
         first_seq, message_count: which messages were appended.
         created_at: when the request was performed.
     """
@@ -42,7 +42,7 @@ class IdempotencyRecord(msgspec.Struct):
     @property
     def is_of_deleted(self) -> bool:
         """Whether what the request created or changed is deleted, with its owner."""
-        return self.user_id is None and self.session_id is None
+        return self.user_id is None and self.session_id is None and self.uuid is None
 
 
 def find(tx: Transaction, key: str, request_hash: str) -> IdempotencyRecord | None:
@@ -91,6 +91,13 @@ def delete_old(tx: Transaction, oldest_at: Instant) -> bool:
     values = {"oldest_at": oldest_at}
     keys = tx.fetch_all("expired_idempotency_keys", str, limit=_PER_CALL, **values)
     tx.defer_many("delete_expired_idempotency_record", [{"key": key, **values} for key in keys])
+    return len(keys) == _PER_CALL
+
+
+def remove_any(tx: Transaction) -> bool:
+    """Delete a batch of the records of a deleted project; return whether there may be more."""
+    keys = tx.fetch_all("some_idempotency_keys", str, limit=_PER_CALL)
+    tx.execute_many("delete_idempotency_record", [{"key": key} for key in keys])
     return len(keys) == _PER_CALL
 
 

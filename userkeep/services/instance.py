@@ -1,6 +1,6 @@
 """The instance itself: its secret's fingerprint, its projects."""
 
-from userkeep.domain.errors import NotFound, StorageError, Unavailable
+from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Transaction
 
 _MISMATCH = (
@@ -59,17 +59,10 @@ def check_ready(tx: Transaction) -> None:
 
 
 def project_ids(tx: Transaction) -> list[int]:
-    """Return the numbers of all projects."""
+    """Return the numbers of the projects that are not deleted or being deleted."""
     return tx.fetch_all("project_ids", int)
 
 
-def project_id(tx: Transaction, name: str) -> int:
-    """Return the number of a project.
-
-    Raises:
-        NotFound: there is no project with this name.
-    """
-    number = tx.fetch_one("project_id_of_name", int, name=name)
-    if number is None:
-        raise NotFound(f"There is no project with the name {name!r}.", "project")
-    return number
+def unpurged_project_ids(tx: Transaction) -> list[int]:
+    """Return the numbers of the projects in which something may wait for a purge."""
+    return tx.fetch_all("unpurged_project_ids", int)

@@ -6,13 +6,13 @@ stays closed even if all keys are revoked.
 
 from userkeep.domain.errors import Conflict, InvalidField, NotFound
 from userkeep.domain.key import Key, KeyText, NewKey
+from userkeep.domain.project import DEFAULT_PROJECT
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import HOUR, Instant, from_datetime
 from userkeep.services import authentication, users
 
-DEFAULT_PROJECT = 1
-"""Its admin keys manage the instance."""
+_BATCH = 500
 
 
 def add(tx: Transaction, new: NewKey, text: KeyText) -> Key:
@@ -90,6 +90,13 @@ def revoke(tx: Transaction, id_: str) -> Key:
 def remove_user(tx: Transaction, user_id: str) -> None:
     """Delete the keys that are bound to a user."""
     tx.defer("delete_keys_of_user", user_id=user_id)
+
+
+def remove_any(tx: Transaction) -> bool:
+    """Delete a batch of the keys of a deleted project; return whether there may be more."""
+    found = tx.fetch_all("some_keys", str, limit=_BATCH)
+    tx.execute_many("delete_key", [{"id": id_} for id_ in found])
+    return len(found) == _BATCH
 
 
 def _check_first(tx: Transaction, new: NewKey) -> None:

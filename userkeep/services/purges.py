@@ -5,10 +5,12 @@ before it began, and records that only at its end: if it is interrupted, the nex
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from userkeep.domain.erasure import Erasure
+from userkeep.domain.project import Project
 from userkeep.domain.purge import PurgeStatus, SkippedStep
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import encode_json
@@ -28,16 +30,25 @@ class PendingPurge(msgspec.Struct):
     is_requested: bool
 
 
+class _ProjectPurges(NamedTuple):
+    deleted_at: Instant | None
+    requested_at: Instant | None
+
+
 def pending(tx: Transaction) -> PendingPurge | None:
     """Return what waits for a purge, in all projects; None if nothing does."""
     found: list[Instant] = []
     is_requested = False
-    for project_id in instance.project_ids(tx):
+    for project_id in instance.unpurged_project_ids(tx):
         requested_at = tx.fetch_one("first_purge_request", _instant, project_id=project_id)
         deleted_at = tx.fetch_one("oldest_unpurged", _instant, project_id=project_id)
         edited_at = tx.fetch_one("oldest_edit", _instant, project_id=project_id)
         found += [at for at in (requested_at, deleted_at, edited_at) if at is not None]
         is_requested = is_requested or requested_at is not None
+    of_projects = tx.fetch_one("pending_project_purges", _ProjectPurges)
+    if of_projects is not None and of_projects.deleted_at is not None:
+        found.append(of_projects.deleted_at)
+        is_requested = is_requested or of_projects.requested_at is not None
     return PendingPurge(min(found), is_requested) if found else None
 
 
@@ -56,13 +67,20 @@ def request(tx: Transaction, uuid: str) -> Erasure:
     return tx.fetch_one("request_purge", Erasure, uuid=erasure.uuid, now_at=tx.now) or erasure
 
 
+def request_of_project(tx: Transaction, project: Project) -> Project:
+    """Request the purge of a project that is being deleted, for as soon as it is deleted."""
+    uuid = project.uuid
+    return tx.fetch_one("request_purge_of_project", Project, uuid=uuid, now_at=tx.now) or project
+
+
 def begin(tx: Transaction) -> PurgeStatus:
     """Begin a purge, which covers everything that was deleted or edited before."""
     status = PurgeStatus(tx.new_uuid(), "merging the index of words")
-    for project_id in instance.project_ids(tx):
+    for project_id in instance.unpurged_project_ids(tx):
         of_purge = {"project_id": project_id, "purge_uuid": status.purge_uuid}
         tx.defer("assign_erasures_to_purge", **of_purge)
         tx.defer("assign_edits_to_purge", **of_purge)
+    tx.defer("assign_projects_to_purge", purge_uuid=status.purge_uuid)
     set_status(tx, status)
     return status
 
@@ -79,16 +97,15 @@ def end(tx: Transaction, purge_uuid: str, skipped: Sequence[SkippedStep]) -> Non
         skipped: the steps that could not be done. If there are any, the erasures stay `deleted`,
             and no purge is scheduled for them alone.
     """
-    skipped_steps = encode_json(list(skipped)).decode() if skipped else None
-    for project_id in instance.project_ids(tx):
+    result = {
+        "purged_at": None if skipped else tx.now,
+        "skipped_steps": encode_json(list(skipped)).decode() if skipped else None,
+    }
+    for project_id in instance.unpurged_project_ids(tx):
         of_purge = {"project_id": project_id, "purge_uuid": purge_uuid}
-        tx.defer(
-            "set_purged",
-            purged_at=None if skipped else tx.now,
-            skipped_steps=skipped_steps,
-            **of_purge,
-        )
+        tx.defer("set_purged", **result, **of_purge)
         tx.defer("delete_purged_edits", **of_purge)
+    tx.defer("set_projects_purged", purge_uuid=purge_uuid, **result)
     clear_status(tx)
 
 

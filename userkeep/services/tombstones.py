@@ -73,6 +73,13 @@ def delete_expired(tx: Transaction) -> bool:
     return len(expired) == _BATCH
 
 
+def remove_any(tx: Transaction) -> bool:
+    """Delete a batch of the tombstones of a deleted project; return whether there may be more."""
+    found = tx.fetch_all("some_tombstones", _Tombstone, limit=_BATCH)
+    tx.execute_many("remove_tombstone", [tombstone._asdict() for tombstone in found])
+    return len(found) == _BATCH
+
+
 def shorten_far(tx: Transaction) -> bool:
     """Shorten a batch of tombstones that a wrong clock made expire too late; return if more may be.
 

@@ -134,7 +134,16 @@ _OF_A_STATISTIC = ("stakind", "staop", "stacoll", "stanumbers")
 TABLES: tuple[Table, ...] = (
     Table(
         "projects",
-        _non_personal("named by the operator of the instance", "project_id", "name"),
+        (
+            *_non_personal("named by the operator of the instance", "project_id", "name", "uuid"),
+            *_non_personal("a property of the project", "state", "created_at", "updated_at"),
+            *_non_personal("set by the operator", "max_messages_per_user", "max_bytes_per_user"),
+            *_non_personal(_OF_AN_ERASURE, "user_count", "session_count", "message_count"),
+            *_non_personal(_OF_AN_ERASURE, "started_at", "deleted_at", "lease_expires_at"),
+            *_non_personal(_OF_AN_ERASURE, "purge_requested_at", "purge_uuid"),
+            *_non_personal("names steps and tables, in the program's words", "skipped_steps"),
+            *_non_personal(_OF_AN_ERASURE, "purged_at"),
+        ),
         key=("project_id",),
         is_copied=True,
     ),

@@ -116,19 +116,19 @@ def test_opening_a_migrated_database_changes_nothing(url: str, open_engine: Open
 
 def test_only_missing_migrations_are_applied(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate(url)
-    rows(url, "INSERT INTO projects (project_id, name) VALUES (2, 'kept')")
+    rows(url, "INSERT INTO instance VALUES ('x', 'kept')")
     added = with_migrations(monkeypatch, "CREATE TABLE one (x text)")
     assert migrate(url) == added
     assert recorded(url)[-1] == (added[0].number, "more_0")
     assert "one" in tables(url)
-    assert rows(url, "SELECT count(*) FROM projects") == [(2,)]
+    assert rows(url, "SELECT value FROM instance WHERE name = 'x'") == [("kept",)]
 
 
 def test_a_failed_migration_is_rolled_back_and_earlier_ones_stay(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(url)
-    broken = "CREATE TABLE two (x text); INSERT INTO projects VALUES (2, 'x'); SELECT nonsense"
+    broken = "CREATE TABLE two (x text); INSERT INTO instance VALUES ('x', 'x'); SELECT nonsense"
     added = with_migrations(
         monkeypatch, "CREATE TABLE one (x text)", broken, "CREATE TABLE three ()"
     )
@@ -139,7 +139,7 @@ def test_a_failed_migration_is_rolled_back_and_earlier_ones_stay(
     assert recorded(url)[-1] == (added[0].number, "more_0")
     assert "one" in tables(url)
     assert not {"two", "three"} & tables(url)
-    assert rows(url, "SELECT count(*) FROM projects") == [(1,)]
+    assert rows(url, "SELECT 1 FROM instance WHERE name = 'x'") == []
 
 
 def test_a_failed_first_migration_leaves_an_empty_database(

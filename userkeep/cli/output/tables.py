@@ -1,4 +1,4 @@
-"""Tables of users, sessions, messages and erasures."""
+"""Tables of users, sessions, messages, erasures and projects."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +10,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from userkeep.api.erasures import Erasure
+from userkeep.api.erasures import DeletedCounts, Erasure
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
+from userkeep.api.projects import Project, ProjectDeletion
 from userkeep.api.sessions import LastMessage, Session
 from userkeep.api.users import User
 from userkeep.cli.output.escaping import escape_control, json_line
@@ -166,7 +167,7 @@ def print_erasure(erasure: Erasure, *, as_json: bool) -> None:
             ("erasure", erasure.id),
             ("subject", f"{erasure.subject} {erasure.subject_uuid}"),
             ("state", erasure.state),
-            ("counts", _counts(erasure)),
+            ("counts", _counts(erasure.counts, is_deleting=erasure.state == "deleting")),
             ("started", format_time(erasure.started_at)),
             ("deleted", format_time(erasure.deleted_at) or "not yet"),
             ("purged", _purge_status(erasure)),
@@ -175,21 +176,52 @@ def print_erasure(erasure: Erasure, *, as_json: bool) -> None:
     )
 
 
-def _counts(erasure: Erasure) -> str:
-    counts = erasure.counts
+def print_project(project: Project, *, as_json: bool) -> None:
+    """Print a project, with the progress or the receipt of its deletion."""
+    deletion = project.deletion
+    _print_one(
+        project,
+        [
+            ("project", project.name),
+            ("uuid", project.uuid),
+            ("state", project.state),
+            ("max_messages_per_user", _quota(project.max_messages_per_user)),
+            ("max_bytes_per_user", _quota(project.max_bytes_per_user)),
+            ("created", format_time(project.created_at)),
+            ("updated", format_time(project.updated_at)),
+            *([] if deletion is None else _deletion_lines(project, deletion)),
+        ],
+        as_json=as_json,
+    )
+
+
+def _deletion_lines(project: Project, deletion: ProjectDeletion) -> list[tuple[str, str | None]]:
+    return [
+        ("counts", _counts(deletion.counts, is_deleting=project.state == "deleting")),
+        ("started", format_time(deletion.started_at)),
+        ("deleted", format_time(deletion.deleted_at) or "not yet"),
+        ("purged", _purge_status(deletion)),
+    ]
+
+
+def _quota(value: int | None) -> str:
+    return "no limit" if value is None else f"{value:,}"
+
+
+def _counts(counts: DeletedCounts, *, is_deleting: bool) -> str:
     parts = (
         (counts.users, "user"),
         (counts.sessions, "session"),
         (counts.messages, "message"),
     )
-    none = "nothing yet" if erasure.state == "deleting" else "nothing"
+    none = "nothing yet" if is_deleting else "nothing"
     return ", ".join(pluralize(count, name) for count, name in parts if count) or none
 
 
-def _purge_status(erasure: Erasure) -> str:
-    if erasure.purged_at is not None:
-        return format_time(erasure.purged_at)
-    purge = erasure.purge
+def _purge_status(deletion: Erasure | ProjectDeletion) -> str:
+    if deletion.purged_at is not None:
+        return format_time(deletion.purged_at)
+    purge = deletion.purge
     skipped = [f"skipped: {each.step}. {each.reason}" for each in purge.skipped_steps]
     return "; ".join(filter(None, [*skipped, purge.problem, purge.phase])) or "not yet"
 
@@ -209,6 +241,19 @@ def users_table(users: Sequence[User]) -> Table:
             one_line(user.email),
             humanize(user.created_at),
         )
+    return table
+
+
+def projects_table(projects: Sequence[Project]) -> Table:
+    """Return a table of projects, a line each."""
+    table = plain_table()
+    table.add_column("name", overflow="fold", min_width=10)
+    table.add_column("uuid", overflow="fold", min_width=10)
+    table.add_column("state", no_wrap=True)
+    table.add_column("created", style="dim", no_wrap=True)
+    for project in projects:
+        created = humanize(project.created_at)
+        table.add_row(one_line(project.name), project.uuid, project.state, created)
     return table
 
 
@@ -295,7 +340,7 @@ def erasures_table(erasures: Sequence[Erasure]) -> Table:
             erasure.id,
             erasure.subject,
             erasure.state,
-            _counts(erasure),
+            _counts(erasure.counts, is_deleting=erasure.state == "deleting"),
             humanize(erasure.started_at),
         )
     return table

@@ -10,6 +10,7 @@ from userkeep.domain.message import Role
 from userkeep.sdk._async.erasures import AsyncErasureClient
 from userkeep.sdk._async.keys import AsyncKeyClient
 from userkeep.sdk._async.messages import AsyncMemoryClient, AsyncMessageClient
+from userkeep.sdk._async.projects import AsyncProjectClient
 from userkeep.sdk._async.sessions import AsyncSessionClient
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk._async.users import AsyncUserClient
@@ -27,6 +28,7 @@ class AsyncClient:
         memory: context for the next prompt.
         erasure: records of deletions; purge and verification.
         key: API keys.
+        project: tenants, each with users of its own.
     """
 
     def __init__(self, transport: AsyncTransport) -> None:
@@ -37,6 +39,7 @@ class AsyncClient:
         self.memory = AsyncMemoryClient(transport)
         self.erasure = AsyncErasureClient(transport)
         self.key = AsyncKeyClient(transport)
+        self.project = AsyncProjectClient(transport)
 
     async def search(
         self,

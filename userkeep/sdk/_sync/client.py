@@ -11,6 +11,7 @@ from userkeep.domain.message import Role
 from userkeep.sdk._sync.erasures import ErasureClient
 from userkeep.sdk._sync.keys import KeyClient
 from userkeep.sdk._sync.messages import MemoryClient, MessageClient
+from userkeep.sdk._sync.projects import ProjectClient
 from userkeep.sdk._sync.sessions import SessionClient
 from userkeep.sdk._sync.transport import Transport
 from userkeep.sdk._sync.users import UserClient
@@ -28,6 +29,7 @@ class Client:
         memory: context for the next prompt.
         erasure: records of deletions; purge and verification.
         key: API keys.
+        project: tenants, each with users of its own.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -38,6 +40,7 @@ class Client:
         self.memory = MemoryClient(transport)
         self.erasure = ErasureClient(transport)
         self.key = KeyClient(transport)
+        self.project = ProjectClient(transport)
 
     def search(
         self,

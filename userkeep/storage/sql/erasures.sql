@@ -39,7 +39,8 @@ FROM erasures
 WHERE project_id = :project_id AND subject_id IS NOT NULL
     AND (
         lease_expires_at IS NULL OR lease_expires_at < :now_at OR lease_expires_at > :latest_at
-    );
+    )
+/*? limit: LIMIT :limit */;
 
 -- name: acquire_lease
 -- Acquires or renews (:held_until_at) the lease, and locks the row until the end of the
@@ -77,6 +78,12 @@ WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash;
 -- name: remove_tombstone
 DELETE FROM tombstones
 WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash;
+
+-- name: some_tombstones
+SELECT subject, id_hash FROM tombstones
+WHERE project_id = :project_id
+ORDER BY expires_at
+LIMIT :limit;
 
 -- name: expired_tombstones
 SELECT subject, id_hash FROM tombstones

@@ -46,6 +46,15 @@ WHERE project_id = :project_id AND created_at <= :oldest_at
 ORDER BY created_at
 LIMIT :limit;
 
+-- name: some_idempotency_keys
+SELECT key FROM idempotency
+WHERE project_id = :project_id
+ORDER BY created_at
+LIMIT :limit;
+
+-- name: delete_idempotency_record
+DELETE FROM idempotency WHERE project_id = :project_id AND key = :key;
+
 -- name: far_idempotency_keys
 -- Those of a clock that was wrong, which would be kept too long.
 SELECT key FROM idempotency

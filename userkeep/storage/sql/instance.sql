@@ -10,12 +10,6 @@ INSERT INTO instance (name, value) VALUES ('secret_fingerprint', :value);
 -- The marker of an incomplete copy; see jobs.copy.
 SELECT value FROM instance WHERE name = 'copy_source';
 
--- name: project_ids
-SELECT project_id FROM projects ORDER BY project_id;
-
--- name: project_id_of_name
-SELECT project_id FROM projects WHERE name = :name;
-
 -- name: save_clock
 -- Set back only if it is after :latest, which is a time of a clock that was wrong: another server's
 -- clock may be ahead.

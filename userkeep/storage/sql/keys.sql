@@ -43,6 +43,12 @@ UPDATE api_keys SET revoked_at = :now_at
 WHERE project_id = :project_id AND id = :id
 RETURNING {key_columns};
 
+-- name: some_keys
+SELECT id FROM api_keys WHERE project_id = :project_id ORDER BY number LIMIT :limit;
+
+-- name: delete_key
+DELETE FROM api_keys WHERE project_id = :project_id AND id = :id;
+
 -- name: delete_keys_of_user
 DELETE FROM api_keys WHERE project_id = :project_id AND user_id = :user_id;
 

@@ -17,6 +17,18 @@ FOR SHARE
     array_append(string_to_array(:words, ' '), '#' || CAST(:search_scope AS text))
 )
 
+-- name: lock_writes
+-- See services.projects. It is no lock of the project's row, because those are granted before an
+-- exclusive one that waits: with many writers, a deletion would wait forever.
+SELECT pg_advisory_xact_lock_shared({project_lock});
+
+-- name: wait_for_writes
+SELECT pg_advisory_xact_lock({project_lock});
+
+-- fragment: project_lock
+-- The first number makes it another lock than those of other programs.
+1886547818, CAST(:project_id AS integer)
+
 -- name: move_words
 UPDATE messages
 SET words = ts_delete(words, '#' || CAST(:from_scope AS text))

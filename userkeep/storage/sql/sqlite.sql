@@ -17,6 +17,12 @@
     WHERE project_id = :project_id AND session_id = :session_id AND seq = :seq
 )
 
+-- name: lock_writes
+SELECT 1;
+
+-- name: wait_for_writes
+SELECT 1;
+
 -- name: index_message
 -- VALUES, because SQLite makes a savepoint for INSERT … SELECT, and FTS5 flushes its pending
 -- entries at each savepoint (ten times the cost).

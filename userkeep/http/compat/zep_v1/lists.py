@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from userkeep.domain.scope import Scope
-from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.http.compat.lenient import query_integer
 from userkeep.http.compat.zep_v1.batches import (
@@ -19,6 +19,7 @@ from userkeep.http.compat.zep_v1.batches import (
 from userkeep.http.compat.zep_v1.cursors import CursorCache, PagingSession
 from userkeep.http.requests import Request
 from userkeep.http.responses import RawResponse
+from userkeep.services.projects import read_in
 from userkeep.storage.engine import Engine
 
 Select = Callable[[Transaction, PageRequest], Rows[Any]]
@@ -83,7 +84,7 @@ class PagedList:
         if number is not None:
             return number
         return await self._engine.read_async(
-            scoped(scope, self._skip, cursor), is_bounded=cursor <= MAX_BOUNDED
+            read_in(scope, self._skip, cursor), is_bounded=cursor <= MAX_BOUNDED
         )
 
     async def _batch(
@@ -104,7 +105,7 @@ class PagedList:
             last = rows.items[-1].number if items else after
             return make_batch(items, last, is_last=not rows.has_more or len(items) == left)
 
-        return await self._engine.read_async(scoped(scope, read), is_bounded=wanted <= MAX_BOUNDED)
+        return await self._engine.read_async(read_in(scope, read), is_bounded=wanted <= MAX_BOUNDED)
 
     def _add_cursors(self, session: PagingSession, cursor: int, count: int, last: int) -> None:
         # The next cursor is the last id of this page, or the offset after a full page.

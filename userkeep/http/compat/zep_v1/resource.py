@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import BadRequest, Gone, NotFound
-from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.transaction import Transaction
 from userkeep.handlers.calls import INLINE_BYTES
 from userkeep.http.compat.lenient import read_object
 from userkeep.http.compute import ComputeThreads
@@ -16,6 +16,7 @@ from userkeep.http.responses import json_response, text_response
 from userkeep.http.routing import Handler
 from userkeep.jobs.deletion import Deletion
 from userkeep.services import purges, sessions, users
+from userkeep.services.projects import read_in, write_in
 from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
 
@@ -55,7 +56,7 @@ class Resource:
         **values: Any,
     ) -> T:
         """Run a service that reads: `service(tx, *ids, **values)`."""
-        operation = scoped(request.scope, service, *ids, **values)
+        operation = read_in(request.scope, service, *ids, **values)
         if is_bounded:
             return await self._engine.read_async(operation)
         reading = self._engine.read_async(operation, is_bounded=False)
@@ -86,7 +87,7 @@ class Resource:
         **values: Any,
     ) -> T:
         """Run a service that writes: `service(tx, *ids, **values)`."""
-        operation = scoped(request.scope, service, *ids, **values)
+        operation = write_in(request.scope, service, *ids, **values)
         return await self._engine.write_async(operation, is_bounded=is_bounded)
 
     async def delete_subject(

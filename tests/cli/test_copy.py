@@ -26,10 +26,12 @@ from userkeep.domain.session import Session
 from userkeep.domain.transaction import scoped
 from userkeep.domain.user import User
 from userkeep.domain.values.paging import PageRequest
-from userkeep.instance import Instance, open_instance
+from userkeep.embedded import EmbeddedTransport
+from userkeep.instance import Instance, in_project, open_instance
 from userkeep.jobs.copy.checksums import canonical_json
 from userkeep.jobs.copy.tables import TABLES
-from userkeep.services import erasures, users
+from userkeep.sdk._sync.client import Client
+from userkeep.services import erasures, project_deletions, users
 from userkeep.storage import migrations
 from userkeep.storage.migrations import Migration, load_migrations
 
@@ -277,6 +279,7 @@ def test_a_copy_to_postgres_and_back_has_the_same_checksums(tmp_path: Path) -> N
     between = database("postgres", tmp_path, "")
     with opened(source, tmp_path) as (instance, way):
         fill_awkwardly(instance, way)
+        Client(EmbeddedTransport(instance)).key.add(scope="admin")
     reports = [
         json.loads(copy(a, b, "--json", folder=tmp_path).stdout)
         for a, b in [(source, between), (between, database("sqlite", tmp_path, "target"))]
@@ -288,6 +291,31 @@ def test_a_copy_to_postgres_and_back_has_the_same_checksums(tmp_path: Path) -> N
     assert there == back
     assert [name for name, *_ in there] == [table.name for table in TABLES]
     assert all(rows["rows"] > 0 for _, rows, _ in there)
+
+
+@pytest.mark.parametrize(("source", "target"), WAYS)
+def test_all_projects_are_copied_with_the_receipts_of_deleted_ones(
+    tmp_path: Path, source: str, target: str
+) -> None:
+    urls = database(source, tmp_path, "source"), database(target, tmp_path, "target")
+    with opened(urls[0], tmp_path) as (instance, way):
+        for name in ("shop", "gone", "interrupted"):
+            project = {"name": name, "max_messages_per_user": 10, "max_bytes_per_user": 2**62}
+            assert way.request("POST", "/v1/projects", json=project).status == 201
+            way_in = over_instance(in_project(instance, name))
+            assert way_in.request("POST", "/v1/users", json={"user_id": "jane"}).status == 201
+        gone = way.request("DELETE", "/v1/projects/{}", "gone").json
+        instance.engine.write(lambda tx: project_deletions.begin(tx, "interrupted"))
+        before = way.request("GET", "/v1/projects").json
+    assert gone["deletion"]["counts"]["users"] == 1
+    assert copy(*urls, folder=tmp_path).returncode == 0
+    with opened(urls[1], tmp_path) as (instance, way):
+        assert way.request("GET", "/v1/projects").json == before
+        assert way.request("GET", "/v1/projects/{}", gone["uuid"]).json == gone
+        way_in = over_instance(in_project(instance, "shop"))
+        assert way_in.request("GET", "/v1/users/{}", "jane").status == 200
+        ended = way.request("DELETE", "/v1/projects/{}", "interrupted").json
+        assert (ended["state"], ended["deletion"]["counts"]["users"]) == ("deleted", 1)
 
 
 def test_the_report_names_the_secret_file_and_not_the_secret(

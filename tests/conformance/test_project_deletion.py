@@ -378,9 +378,6 @@ def test_a_deletion_waits_for_a_write_in_flight_on_postgres(settings: Settings) 
         deleted = threads.submit(delete_project, one, "shop")
         wait_until(one, "shop", "deleting")
         assert error_of(shop.request("GET", USER, "jane")) == GONE
-        # A write waits behind the deletion, for a while.
-        late = shop.request("POST", USERS, json={"user_id": "late"})
-        assert error_of(late) in (GONE, (503, "unavailable", []))
         add_user(one, "in another project")
         sleep(0.2)
         assert of_deletion(one.request("GET", PROJECT, "shop").json)["users"] == 0

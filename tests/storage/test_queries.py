@@ -40,6 +40,7 @@ READ_WHOLE_TABLES = {
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 _CALLS = {
     "fetch_one",
+    "fetch_apart",
     "fetch_all",
     "fetch_page",
     "execute",

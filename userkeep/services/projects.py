@@ -62,7 +62,7 @@ def enter_to_read(tx: Transaction, scope: Scope) -> None:
     """
     tx.bind(scope)
     if scope.project_id != DEFAULT_PROJECT:
-        _check_state(tx.fetch_one("project_state", str))
+        _check_state(tx.fetch_apart("project_state", str))
 
 
 def enter_to_write(tx: Transaction, scope: Scope) -> None:

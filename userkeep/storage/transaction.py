@@ -101,6 +101,13 @@ class BaseTransaction(ABC):
         if self._deadline is not None:
             self._deadline.check()
 
+    def fetch_apart(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
+        return self.fetch_one(query, kind, **values)
+
+    @abstractmethod
+    def fetch_one(self, query: str, kind: Callable[..., T], /, **values: Any) -> T | None:
+        """Return the first row as `kind(*columns)`, or None if there is no row."""
+
     def fetch_page(self, query: str, kind: Callable[..., R], /, **values: Any) -> Rows[R]:
         most = values.get("limit", MAX_PAGE_BYTES) * getattr(kind, "max_size_bytes", MAX_PAGE_BYTES)
         if most <= MAX_PAGE_BYTES:

@@ -63,6 +63,19 @@ def test_a_read_of_one_statement_runs_once(engine: PostgresEngine) -> None:
     assert len(runs) == 1
 
 
+def test_a_query_apart_does_not_count_as_a_statement_of_a_read(engine: PostgresEngine) -> None:
+    runs: list[None] = []
+
+    def count_apart(tx: Transaction) -> tuple[int | None, int]:
+        runs.append(None)
+        return tx.fetch_apart("count_notes", int), count(tx)
+
+    engine.write(add_note("one"))
+    assert engine.read(count_apart) == (1, 1)
+    assert asyncio.run(engine.read_async(count_apart)) == (1, 1)
+    assert len(runs) == 2
+
+
 @pytest.mark.parametrize("is_bounded", [True, False])
 def test_a_read_on_an_event_loop_sees_one_snapshot_during_concurrent_writes(
     engine: PostgresEngine, url: str, is_bounded: bool

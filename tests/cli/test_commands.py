@@ -38,6 +38,10 @@ ARGUMENTS = {
     "erasures show": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
     "erasures purge": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
     "erasures verify": ("01a204d3-fd4f-7b04-a503-2bf951c2c06d",),
+    "keys create": ("--scope", "admin"),
+    "keys show": ("0123456789abcdef",),
+    "keys rotate": ("0123456789abcdef",),
+    "keys revoke": ("0123456789abcdef", "--yes"),
     "import": ("-",),
     "projects create": ("shop",),
     "projects show": ("shop",),
@@ -66,7 +70,7 @@ def test_help_names_every_command_and_the_exit_codes(tmp_path: Path, flag: str) 
     for word in WORDS:
         assert f"  {word} " in result.stdout
     codes = ("0 success", "1 rejected", "2 wrong usage", "3 doctor found", "4 not found")
-    for code in (*codes, "5 server unreachable", "130 for Ctrl-C"):
+    for code in (*codes, "5 server unreachable", "6 access denied", "130 for Ctrl-C"):
         assert code in " ".join(result.stdout.split())
 
 
@@ -92,6 +96,8 @@ def test_aliases_have_help_and_are_not_listed(tmp_path: Path, alias: str) -> Non
         assert f"Usage: userkeep {group} {alias} [OPTIONS]" in result.stdout
         assert f"  {alias} " not in userkeep(group, "--help", folder=tmp_path).stdout
     assert userkeep("erasures", "create", folder=tmp_path).returncode == 2
+    assert userkeep("keys", "add", "--help", folder=tmp_path).returncode == 0
+    assert "  add " not in userkeep("keys", "--help", folder=tmp_path).stdout
 
 
 def test_aliases_do_what_the_commands_do(tmp_path: Path) -> None:

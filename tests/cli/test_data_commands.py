@@ -391,7 +391,7 @@ def test_wrong_usage_is_reported_before_anything_is_opened_or_created(
 
 def test_the_environment_names_the_instance_and_a_flag_overrides_it(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        there = {"USERKEEP_URL": server.url, "USERKEEP_API_KEY": "any-key"}
+        there = {"USERKEEP_URL": server.url, "USERKEEP_API_KEY": "key-of-some-server"}
         there["USERKEEP_DATABASE_URL"] = f"sqlite:///{tmp_path}/nothing.db"
         added = userkeep("users", "add", "jane", folder=tmp_path, environment=there)
         assert (added.returncode, added.stderr) == (0, "")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import files_in, userkeep
 from tests.serving import serving
-from userkeep import __version__
+from userkeep import Userkeep, __version__
 from userkeep.storage.migrations import load_migrations
 
 LAST = load_migrations("sqlite")[-1].number
@@ -134,6 +134,13 @@ def test_an_address_that_serve_rejects_is_wrong_with_the_reason(path: Path) -> N
     assert "--insecure-no-auth" in found["access"]["advice"]
 
 
+def test_an_address_that_other_machines_reach_is_fine_with_a_key(path: Path) -> None:
+    with Userkeep.open(path) as client:
+        client.key.add(scope="admin")
+    code, found = findings(path, "--host", "0.0.0.0")
+    assert (code, found["access"]["finding"]) == (0, "0.0.0.0: requests need an API key")
+
+
 def test_an_address_that_is_open_to_everyone_is_wrong(path: Path) -> None:
     code, found = findings(path, "--host", "0.0.0.0", "--insecure-no-auth")
     assert code == 3
@@ -148,7 +155,7 @@ def test_a_problem_is_marked_and_followed_by_advice(path: Path) -> None:
     wrong = [line for line in result.stdout.splitlines() if line.startswith("WRONG")]
     assert len(wrong) == 1
     assert "access" in wrong[0]
-    assert "Listen on 127.0.0.1" in result.stdout
+    assert "listen on 127.0.0.1" in result.stdout
 
 
 def test_an_invalid_database_url_is_wrong(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def folder(tmp_path: Path) -> Path:
         )
         answer = NewMessage(role="assistant", data={HOSTILE: HOSTILE}, id="answer\u202e")
         client.message.add("chat\u202e", [message, answer])
+        client.key.add(scope="admin", name=HOSTILE)
+        client.key.add(user_id="jane\u202e")
     return tmp_path
 
 
@@ -75,6 +77,8 @@ COMMANDS = [
     ("memory", "show", "chat\u202e", "--json"),
     ("search", "shoes"),
     ("search", "shoes", "--json", "--explain"),
+    ("keys", "list"),
+    ("keys", "list", "--json"),
     ("export", "--output", f"{HOSTILE}.jsonl"),
 ]
 

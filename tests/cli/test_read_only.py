@@ -32,6 +32,7 @@ READS = (
     ("memory", "show", "chat-1"),
     ("search", "shoes"),
     ("erasures", "list"),
+    ("keys", "list"),
     ("export",),
 )
 
@@ -60,7 +61,8 @@ def test_it_reads_beside_an_app_in_the_same_process(
     place = ("--database", database)
     result = userkeep(*words, *place, folder=tmp_path, environment=ENVIRONMENT)
     assert result.returncode == 0, result.stderr
-    assert words == ("erasures", "list") or "jane" in result.stdout or "shoes" in result.stdout
+    if words[0] not in {"erasures", "keys"}:
+        assert "jane" in result.stdout or "shoes" in result.stdout
     if "://" not in database:
         assert is_locked(Path(database)), "the locks of the app are gone"
 

@@ -55,6 +55,8 @@ def test_a_key_file_that_has_no_key_is_an_error(
     ("words", "advice"),
     [
         (("users", "list", "--api-key", "s3cret"), "--api-key-file or USERKEEP_API_KEY"),
+        (("doctor", "--api-key", "s3cret of a test"), "--api-key-file or USERKEEP_API_KEY"),
+        (("keys", "list", "--api-key", "s3cret"), "--api-key-file or USERKEEP_API_KEY"),
         (("migrate", "--secret", "s3cret of a test"), "--secret-file or USERKEEP_SECRET"),
         (("users", "list", "--database", "postgresql://u:s3cret@127.0.0.1:1/x"), "~/.pgpass"),
         (("doctor", "--database", "postgresql://127.0.0.1:1/x?password=s3cret"), "PGPASSWORD"),

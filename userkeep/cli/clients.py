@@ -1,6 +1,7 @@
 """Where a data command works: on a server, or on a database that it opens itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from userkeep.config import (
     load_settings,
     sqlite_path,
 )
-from userkeep.domain.errors import InvalidField, StorageError
+from userkeep.domain.errors import Forbidden, InvalidField, StorageError, Unauthenticated
 from userkeep.domain.project import DEFAULT_NAME
 
 Command = Callable[..., Any]
@@ -75,6 +76,7 @@ def with_client(access: Access, *, in_project: bool = True) -> Callable[[Command
             given = {"url": url, "api_key": api_key, "api_key_file": api_key_file}
             with (
                 raise_on_signal(),
+                _explained_denials(given),
                 open_client(database, given, access, project_of_client) as client,
             ):
                 command(client, **arguments)
@@ -108,9 +110,9 @@ def open_client(
     if database and given.get("url"):
         raise SettingError("Use --database or --url, not both.")
     client = load_client_settings(given)
-    settings = load_settings({"database_url": _database_url(database)} if database else {})
     if client.url and not database:
         return _server(client.url, client, project)
+    settings = load_settings({"database_url": _database_url(database)} if database else {})
     if project and access == "create":
         access = "write"  # a new database has no such project
     server_url = None
@@ -123,6 +125,36 @@ def open_client(
     return Userkeep.open(
         settings.database_url, project=project or DEFAULT_NAME, read_only=access == "read"
     )
+
+
+@contextmanager
+def _explained_denials(given: Mapping[str, str | None]) -> Iterator[None]:
+    """Say where the key came from that a server does not accept, or how to send one."""
+    try:
+        yield
+    except (Unauthenticated, Forbidden) as error:
+        source = _source_of_key(given)
+        if source is not None:
+            error.detail = f"{error.detail} The key came from {source}."
+        elif isinstance(error, Unauthenticated):
+            error.detail = _NO_KEY
+        raise
+
+
+_NO_KEY = (
+    "The server needs an API key, and none was given. Set USERKEEP_API_KEY, or name the file of a "
+    "key with --api-key-file. `userkeep keys create` creates keys."
+)
+
+
+def _source_of_key(given: Mapping[str, str | None]) -> str | None:
+    """Return where the key of a command came from; None if it has none."""
+    client = load_client_settings(given)
+    if client.api_key:
+        return "--api-key" if given.get("api_key") else "USERKEEP_API_KEY"
+    if client.api_key_file:
+        return "--api-key-file" if given.get("api_key_file") else "USERKEEP_API_KEY_FILE"
+    return None
 
 
 def _database_url(database: str) -> str:

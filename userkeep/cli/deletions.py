@@ -45,8 +45,11 @@ def confirmation_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(run)
 
 
-def confirm(question: str) -> None:
+def confirm(question: str, aborted: str = "") -> None:
     """Ask on stderr, so that stdout has only the result.
+
+    Args:
+        aborted: the error if the answer is no; by default that nothing was deleted.
 
     Raises:
         NotConfirmed: the answer is no, or there is none.
@@ -57,7 +60,7 @@ def confirm(question: str) -> None:
         click.echo(err=True)
         is_confirmed = False
     if not is_confirmed:
-        raise NotConfirmed
+        raise NotConfirmed(aborted)
 
 
 def purge_option(command: Callable[..., Any]) -> Callable[..., Any]:

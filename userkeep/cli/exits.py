@@ -2,7 +2,7 @@
 
 import signal
 
-from userkeep.domain.errors import NotFound, UserkeepError
+from userkeep.domain.errors import Forbidden, NotFound, Unauthenticated, UserkeepError
 from userkeep.sdk.errors import ConnectionFailed, UnexpectedAnswer
 
 REJECTED = 1
@@ -10,6 +10,7 @@ USAGE = 2
 PROBLEMS = 3
 NOT_FOUND = 4
 UNREACHABLE = 5
+ACCESS_DENIED = 6
 
 
 class Interrupted(KeyboardInterrupt):
@@ -32,4 +33,6 @@ def code_of(error: UserkeepError) -> int:
         return NOT_FOUND
     if isinstance(error, ConnectionFailed | UnexpectedAnswer):
         return UNREACHABLE
+    if isinstance(error, Unauthenticated | Forbidden):
+        return ACCESS_DENIED
     return REJECTED

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-_ALIASES = {"get": "show", "create": "add"}
+_ALIASES = {"get": "show", "create": "add", "add": "create"}
 """The names that the SDK and other programs have for these commands."""
 
 

@@ -58,6 +58,7 @@ def _local_host(host: str) -> str:
 
 
 def _listen_on_port(host: str, port: int) -> socket.socket:
+    _check_host(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -67,6 +68,14 @@ def _listen_on_port(host: str, port: int) -> socket.socket:
                 f"Port {port} on {host} is already in use. Use --port to choose another."
             ) from error
         raise SettingError(f"Cannot listen on {url_of(host, port)}: {error.strerror}.") from error
+
+
+def _check_host(host: str) -> None:
+    """Check what `socket` cannot encode, before it leaves a socket open."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise SettingError(f"{host!r} is neither the name nor the address of a host.") from error
 
 
 @contextmanager

@@ -47,6 +47,9 @@ _COMMANDS = {
     "erasures": Lazy(
         "userkeep.cli.commands.erasures:erasures", "List, show, purge and verify data deletions."
     ),
+    "keys": Lazy(
+        "userkeep.cli.commands.keys:keys", "Create, list, show, rotate and revoke API keys."
+    ),
     "export": Lazy(
         "userkeep.cli.commands.export:export",
         "Export users with their sessions and messages as JSON Lines.",
@@ -124,6 +127,7 @@ def main() -> None:
 
     Every setting is also an environment variable; a flag overrides it. Exit codes: 0 success,
     1 rejected (by the database, a lock or the instance), 2 wrong usage or setting, 3 doctor found a
-    problem or verify found deleted data, 4 not found, 5 server unreachable, 128 plus the signal
-    number when stopped by a signal (130 for Ctrl-C).
+    problem or verify found deleted data, 4 not found, 5 server unreachable, 6 access denied (no
+    valid API key, or one that does not permit this), 128 plus the signal number when stopped by a
+    signal (130 for Ctrl-C).
     """

@@ -1,8 +1,9 @@
 """Options that several commands share, and how their values are parsed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, get_args
 
 import click
@@ -14,6 +15,8 @@ from userkeep.domain.values.metadata import decode_json
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, SessionOrder
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([dh])")
 
 
 class SettingOption(click.Option):
@@ -283,6 +286,15 @@ def parse_time(value: str) -> datetime:
         raise click.BadParameter(
             f"{value!r} is not a time. Write it like 2026-11-22 or 2026-11-22T11:30:00Z."
         ) from error
+
+
+def parse_duration(value: str) -> timedelta:
+    """Parse a number of days or hours, such as `30d` or `12h`."""
+    found = _DURATION.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not a number of days or hours, such as 30d or 12h.")
+    number, unit = int(found[1]), found[2]
+    return timedelta(days=number) if unit == "d" else timedelta(hours=number)
 
 
 def parse_condition(value: str) -> tuple[str, Any]:

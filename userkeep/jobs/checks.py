@@ -36,16 +36,19 @@ def check_permissions(exposed: Sequence[str]) -> list[Finding]:
     return [Finding("permissions", False, "; ".join(exposed), CHANGE_MODES)]
 
 
-def check_access(host: str, *, is_loopback: bool, is_open: bool) -> Finding:
+def check_access(host: str, *, is_loopback: bool, is_open: bool, has_keys: bool) -> Finding:
     """Check which machines can reach a server.
 
     Args:
         host: the address that it listens on.
         is_loopback: whether only this machine reaches that address.
         is_open: whether the settings allow other addresses without authentication.
+        has_keys: whether requests need an API key.
     """
     if is_loopback:
         return Finding("access", True, f"{host}: this machine only")
+    if has_keys:
+        return Finding("access", True, f"{host}: requests need an API key")
     if is_open:
         return Finding(
             "access",
@@ -57,7 +60,7 @@ def check_access(host: str, *, is_loopback: bool, is_open: bool) -> Finding:
         "access",
         False,
         f"{host}: other machines can reach this address, so `userkeep serve` does not start",
-        "Listen on 127.0.0.1, or pass --insecure-no-auth.",
+        "Create an API key, listen on 127.0.0.1, or pass --insecure-no-auth.",
     )
 
 

@@ -20,10 +20,12 @@ from userkeep.config import (
     sqlite_path,
     variable_of,
 )
+from userkeep.domain.errors import StorageError
 from userkeep.http.access import is_loopback
-from userkeep.instance import exposed_files, open_instance
+from userkeep.instance import exposed_files, open_instance, open_instance_read_only
 from userkeep.jobs.checks import check_access, check_index, check_permissions, check_versions
 from userkeep.jobs.index import compare_index, rebuild_index
+from userkeep.services import authentication
 from userkeep.storage.checks import Finding
 from userkeep.storage.postgres import checks as postgres_checks
 from userkeep.storage.sqlite import checks as sqlite_checks
@@ -61,10 +63,12 @@ def doctor(*, is_deep: bool, as_json: bool, **given: Any) -> None:
 
 
 def _check(settings: Settings) -> list[Finding]:
+    is_private = is_loopback(settings.host)
     access = check_access(
         settings.host,
-        is_loopback=is_loopback(settings.host),
+        is_loopback=is_private,
         is_open=settings.insecure_no_auth,
+        has_keys=not is_private and _has_keys(settings),
     )
     findings = [
         check_versions(sqlite_checks.sqlite_version()),
@@ -75,6 +79,17 @@ def _check(settings: Settings) -> list[Finding]:
     if all(finding.is_well for finding in findings):  # the files are an instance's
         findings += check_permissions(exposed_files(settings))
     return findings
+
+
+def _has_keys(settings: Settings) -> bool:
+    """Return whether a server would ask for keys; False if the database cannot be read."""
+    if settings.api_key or settings.api_key_file:
+        return True
+    try:
+        with closing(open_instance_read_only(settings)) as instance:
+            return instance.engine.read(authentication.is_required)
+    except (StorageError, SettingError, OSError):
+        return False
 
 
 def _check_settings(settings: Settings) -> Finding:

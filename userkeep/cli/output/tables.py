@@ -1,7 +1,8 @@
-"""Tables of users, sessions, messages, erasures and projects."""
+"""Tables of users, sessions, messages, erasures, projects and keys."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from userkeep.api.erasures import DeletedCounts, Erasure
+from userkeep.api.keys import Key
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
 from userkeep.api.projects import Project, ProjectDeletion
@@ -174,6 +176,39 @@ def print_erasure(erasure: Erasure, *, as_json: bool) -> None:
         ],
         as_json=as_json,
     )
+
+
+def print_key(key: Key, *, as_json: bool) -> None:
+    """Print a key, without its text."""
+    _print_one(
+        key,
+        [
+            ("key", key.id),
+            ("name", key.name),
+            ("scope", key.scope),
+            ("user_id", key.user_id),
+            ("state", _state_of_key(key)),
+            ("created", format_time(key.created_at)),
+            ("expires", format_time(key.expires_at) or "never"),
+            ("last used", format_time(key.last_used_at) or "never"),
+            ("revoked", format_time(key.revoked_at)),
+            ("former text", format_time(key.former_expires_at)),
+        ],
+        as_json=as_json,
+    )
+
+
+def is_valid_key(key: Key) -> bool:
+    """Return whether a key is neither revoked nor expired."""
+    return _state_of_key(key) == "valid"
+
+
+def _state_of_key(key: Key) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
+        return "expired"
+    return "valid"
 
 
 def print_project(project: Project, *, as_json: bool) -> None:
@@ -342,6 +377,31 @@ def erasures_table(erasures: Sequence[Erasure]) -> Table:
             erasure.state,
             _counts(erasure.counts, is_deleting=erasure.state == "deleting"),
             humanize(erasure.started_at),
+        )
+    return table
+
+
+def keys_table(keys: Sequence[Key]) -> Table:
+    """Return a table of keys, a line each, without their texts."""
+    has_users = any(key.user_id is not None for key in keys)
+    table = plain_table()
+    table.add_column("key", no_wrap=True)
+    table.add_column("name", overflow="fold", min_width=8)
+    table.add_column("scope", no_wrap=True)
+    if has_users:
+        table.add_column("user_id", overflow="fold", min_width=7)
+    table.add_column("state", no_wrap=True)
+    table.add_column("expires", style="dim", no_wrap=True)
+    table.add_column("last used", style="dim", no_wrap=True)
+    for key in keys:
+        table.add_row(
+            key.id,
+            one_line(key.name),
+            key.scope,
+            *([one_line(key.user_id)] if has_users else []),
+            _state_of_key(key),
+            humanize(key.expires_at) or "never",
+            humanize(key.last_used_at) or "never",
         )
     return table
 

@@ -43,6 +43,18 @@ def test_a_server_whose_keys_are_all_revoked_stays_closed(open_caller: Caller) -
     assert open_caller("GET", "/v1/users").status == 401
 
 
+@pytest.mark.parametrize("engine", ["sqlite file", "postgres"], ids=engine_id)
+def test_a_server_knows_at_its_start_that_there_are_keys(engine: str, tmp_path: Path) -> None:
+    settings = fresh_settings(engine, tmp_path)
+    with serve_in_process(settings) as client:
+        key = Caller(client, None).with_key(scope="admin").key
+    with serve_in_process(settings) as client:
+        assert "userkeep-authentication" not in client.send("GET", "/healthz").headers
+    with serve_in_process(settings) as client:
+        target = ("GET", "/v1/users")
+        assert Caller(client, key)(*target, Host="userkeep.example.com").status == 200
+
+
 def test_every_route_needs_a_key_but_those_for_health_checks(admin: Caller) -> None:
     without = admin.with_text(None)
     for path in ("/v1/users", "/api/v1/user", "/openapi.json", "/docs", "/nothing", "/"):

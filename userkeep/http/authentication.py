@@ -99,7 +99,9 @@ class Authenticator:
         self._checked: OrderedDict[bytes, _CheckedKey] = OrderedDict()
         self._changes = 0
         self._used: dict[str, tuple[int, float]] = {}
-        self._is_open = not (static_key or zep_secret)
+        has_credential = bool(static_key or zep_secret)
+        # Known before the first request: an open server checks the Host header, and says so.
+        self._is_open = not (has_credential or engine.read(authentication.is_required))
         self._open_until_s = 0.0
         self._has_logged_unchecked_key = False
 

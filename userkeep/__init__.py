@@ -43,6 +43,7 @@ from userkeep.sdk.errors import (
     ConnectionFailed,
     ServerError,
     TimedOut,
+    UnauthenticatedServerWarning,
     UnexpectedAnswer,
 )
 from userkeep.sdk.messages import Messages
@@ -95,6 +96,7 @@ __all__ = [
     "TimedOut",
     "TooLarge",
     "Unauthenticated",
+    "UnauthenticatedServerWarning",
     "Unavailable",
     "UnexpectedAnswer",
     "UpdateProjectRequest",

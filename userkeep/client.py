@@ -40,7 +40,8 @@ class Userkeep(Client):
         Args:
             url: the URL of the server, such as `https://memory.example.com`, or
                 `unix:/run/userkeep.sock` for a Unix socket. Use `open` for an embedded database.
-            api_key: sent as `Authorization: Bearer …`.
+            api_key: sent as `Authorization: Bearer …`. If the server has no keys and does not check
+                yours, the first call warns with UnauthenticatedServerWarning.
             timeout_s: the time-out for connecting, and for each part of a response.
             attempts: how often a call is sent at most, if it is safe to retry.
 

@@ -11,6 +11,7 @@ import pytest
 
 from devtools.ports import free_port
 from tests.serving import serving
+from userkeep import Userkeep
 from userkeep.zep import (
     APIError,
     AuthError,
@@ -61,16 +62,16 @@ def responding(status=200, body="", version=VERSION, pause=None, seen=None):
             thread.join()
 
 
-def both_forms(url, name, *arguments):
+def both_forms(url, name, *arguments, api_key=None):
     """Return a sync call and the same async call, as functions."""
     group, method = name.split(".")
 
     def call():
-        with ZepClient(url) as client:
+        with ZepClient(url, api_key) as client:
             getattr(getattr(client, group), method)(*arguments)
 
     async def acall():
-        async with ZepClient(url) as client:
+        async with ZepClient(url, api_key) as client:
             await getattr(getattr(client, group), "a" + method)(*arguments)
 
     return call, lambda: asyncio.run(acall())
@@ -178,6 +179,26 @@ def test_the_api_key_is_sent_with_every_request(arguments, sent):
     with responding(200, "[]", seen=seen) as url, ZepClient(url, *arguments) as client:
         client.user.list()
     assert seen == [sent, sent]
+
+
+def test_a_server_with_keys_admits_a_client_with_one(tmp_path):
+    key = "the-key-of-an-operator"
+    settings = {"USERKEEP_API_KEY": key}
+    with serving(tmp_path, database_url="sqlite:///:memory:", settings=settings) as server:
+        with Userkeep(server.url, api_key=key) as client:
+            reader = client.key.add(scope="read").key
+        for call in both_forms(server.url, "user.list", api_key=reader):
+            call()
+        for call in both_forms(server.url, "user.list"):
+            with pytest.raises(AuthError, match="needs an API key"):
+                call()
+        for call in both_forms(server.url, "user.list", api_key=f"{key}-2"):
+            with pytest.raises(AuthError, match="unknown, revoked or expired"):
+                call()
+        for call in both_forms(server.url, "user.delete", "jane", api_key=reader):
+            with pytest.raises(APIError, match="the scope write; yours has read") as raised:
+                call()
+            assert (raised.value.response_data or {})["status_code"] == 403
 
 
 def test_an_invalid_api_key_is_rejected(url):

@@ -1,10 +1,11 @@
 """Where a data command works: on a server, or on a database that it opens itself."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import click
 
@@ -23,6 +24,7 @@ from userkeep.config import (
 )
 from userkeep.domain.errors import Forbidden, InvalidField, StorageError, Unauthenticated
 from userkeep.domain.project import DEFAULT_NAME
+from userkeep.sdk.errors import UnauthenticatedServerWarning
 
 Command = Callable[..., Any]
 
@@ -76,6 +78,7 @@ def with_client(access: Access, *, in_project: bool = True) -> Callable[[Command
             given = {"url": url, "api_key": api_key, "api_key_file": api_key_file}
             with (
                 raise_on_signal(),
+                _printed_warnings(),
                 _explained_denials(given),
                 open_client(database, given, access, project_of_client) as client,
             ):
@@ -125,6 +128,30 @@ def open_client(
     return Userkeep.open(
         settings.database_url, project=project or DEFAULT_NAME, read_only=access == "read"
     )
+
+
+@contextmanager
+def _printed_warnings() -> Iterator[None]:
+    """Print the warnings of the SDK about a server as those of a command."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UnauthenticatedServerWarning)
+        show_others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, UnauthenticatedServerWarning):
+                print_error(f"warning: {message}")
+            else:
+                show_others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Errors of a server's response, and errors of the connection to a server."""
+"""Errors of a server's response, errors of the connection to a server, and a warning."""
 
 import msgspec
 
@@ -34,6 +34,10 @@ class ServerError(UserkeepError):
     def __init__(self, code: str, detail: str, *fields: str) -> None:
         super().__init__(detail, *fields)
         self.code = code  # type: ignore[misc]
+
+
+class UnauthenticatedServerWarning(UserWarning):
+    """The server has no API keys, and does not check the one that the client sends."""
 
 
 class _Problem(msgspec.Struct):
@@ -75,6 +79,8 @@ _CLASSES: dict[str, type[UserkeepError]] = {
 
 # Errors of proxies and load balancers.
 _CLASSES_OF_STATUS: dict[int, type[UserkeepError]] = {
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
     413: errors.TooLarge,
     429: errors.RateLimited,
     502: ConnectionFailed,

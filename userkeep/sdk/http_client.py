@@ -217,7 +217,7 @@ class _Server:
         }
 
     def new_body(self) -> "_Body":
-        return _Body(_without_password(self._url), _TIMEOUTS_OF_A_BODY * self._timeout_s)
+        return _Body(without_password(self._url), _TIMEOUTS_OF_A_BODY * self._timeout_s)
 
     def check_is_open(self) -> None:
         if self._is_closed:
@@ -236,7 +236,7 @@ class _Server:
 
     def map_error(self, error: Exception) -> UserkeepError:
         """Return the SDK's error for an error of httpx2."""
-        url = _without_password(self._url)
+        url = without_password(self._url)
         reason = str(error) or type(error).__name__
         if isinstance(error, httpx2.InvalidURL):
             return TooLarge(f"The URL is too long ({reason}).")
@@ -285,7 +285,8 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """Return a URL without the password in it, for messages."""
     if _is_socket(url):
         return url
     return str(httpx2.URL(url).copy_with(userinfo=b""))

@@ -1,5 +1,7 @@
 // Tests of the unmodified @getzep/zep-js 0.10.0 against the server at USERKEEP_TEST_URL.
 //
+// If the server needs a key, it is in USERKEEP_TEST_API_KEY.
+//
 // The server is fresh, and shared by all tests: each test creates its ids with `fresh` and ignores
 // other rows.
 import { randomBytes } from "node:crypto";
@@ -26,7 +28,9 @@ console.warn = (text) => {
   throw new Error(text);
 };
 
-export const zep = await ZepClient.init(url);
+export const apiKey = process.env.USERKEEP_TEST_API_KEY || undefined;
+
+export const zep = await ZepClient.init(url, apiKey);
 
 export const fresh = (name) => `${randomBytes(6).toString("hex")}-${name}`;
 

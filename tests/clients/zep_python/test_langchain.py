@@ -13,12 +13,12 @@ CONTENTS = ("I bought red shoes", "a", "b", "c", "Hats are nice", "d", "e", "f",
 
 
 @pytest.fixture
-def create(url, mark):
+def create(url, api_key, mark):
     """Creates objects of langchain and closes their clients, which langchain leaves open."""
     with ExitStack() as stack:
 
         def create(class_, **settings):
-            instance = class_(session_id=mark, url=url, **settings)
+            instance = class_(session_id=mark, url=url, api_key=api_key, **settings)
             stack.callback(instance.zep_client.close)
             return instance
 

@@ -157,9 +157,9 @@ def test_a_cleared_session_can_be_created_again(zep, mark):
     assert second.metadata is None
 
 
-def test_concurrent_appends_are_all_stored(url, mark):
+def test_concurrent_appends_are_all_stored(url, api_key, mark):
     async def append_all():
-        async with ZepClient(url) as client:
+        async with ZepClient(url, api_key) as client:
             await asyncio.gather(
                 *(client.memory.aadd_memory(mark, memory_of(f"{n}?", f"{n}!")) for n in range(40))
             )

@@ -8,15 +8,19 @@ from userkeep.domain.errors import UserkeepError
 from userkeep.sdk.calls import SDKCall
 from userkeep.sdk.http_client import AsyncHTTPClient
 from userkeep.sdk.http_protocol import build_request, default_headers, parse_response
+from userkeep.sdk.key_check import KeyCheck
 from userkeep.sdk.retries import RetryPolicy
 
 
 class AsyncHTTPTransport:
     """Sends calls to a server, and retries them where that is safe."""
 
-    def __init__(self, client: AsyncHTTPClient, retry_policy: RetryPolicy) -> None:
+    def __init__(
+        self, client: AsyncHTTPClient, retry_policy: RetryPolicy, key_check: KeyCheck
+    ) -> None:
         self._client = client
         self._retry_policy = retry_policy
+        self._key_check = key_check
 
     async def send(self, call: SDKCall) -> Any:
         """Send a call and return the result."""
@@ -27,6 +31,7 @@ class AsyncHTTPTransport:
             retry_after_s: float | None = None
             try:
                 response = await self._client.send(request)
+                self._key_check.check(response)
                 retry_after_s = response.retry_after_s
                 return parse_response(call, response)
             except UserkeepError as error:
@@ -49,4 +54,4 @@ def open_http_transport(
 ) -> AsyncHTTPTransport:
     """Return a transport to the server at a URL; the arguments are those of AsyncUserkeep."""
     client = AsyncHTTPClient(url, default_headers(api_key), timeout_s=timeout_s)
-    return AsyncHTTPTransport(client, RetryPolicy(attempts))
+    return AsyncHTTPTransport(client, RetryPolicy(attempts), KeyCheck(url, api_key))

@@ -10,7 +10,7 @@ _PACKAGE = "userkeep."
 
 
 class KeyCheck:
-    """Warns once, at the first response that says that the server does not check keys."""
+    """Warns once, at the first response of a server that does not check keys."""
 
     def __init__(self, url: str, api_key: str | None) -> None:
         """Create the check of a client.
@@ -23,7 +23,7 @@ class KeyCheck:
         self._is_pending = bool(api_key)
 
     def check(self, response: HTTPResponse) -> None:
-        """Warn, if the response says that the server has no keys."""
+        """Warn if the response is from a server without keys."""
         if not self._is_pending or response.headers.get("userkeep-authentication") != "none":
             return
         self._is_pending = False

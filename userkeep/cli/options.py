@@ -10,11 +10,24 @@ import click
 import msgspec
 
 from userkeep.cli.output.escaping import print_error
-from userkeep.config import BASICS, Settings, flag_of, has_password, split_list, variable_of
+from userkeep.config import (
+    BASICS,
+    DATA,
+    LIMITS,
+    NETWORK,
+    Settings,
+    flag_of,
+    has_password,
+    split_list,
+    variable_of,
+)
 from userkeep.domain.values.metadata import decode_json
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, SessionOrder
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+SECTIONS = (BASICS, NETWORK, DATA, LIMITS)
+"""The headings of the help of a command, in their order."""
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([dh])")
 
@@ -36,10 +49,10 @@ class SettingsCommand(click.Command):
 
     def sections(self) -> dict[str, list[click.Parameter]]:
         """Return the options of each heading."""
-        sections: dict[str, list[click.Parameter]] = {BASICS: []}
+        sections: dict[str, list[click.Parameter]] = {name: [] for name in SECTIONS}
         for option in self.get_params(click.Context(self)):
-            sections.setdefault(getattr(option, "section", BASICS), []).append(option)
-        return sections
+            sections[getattr(option, "section", BASICS)].append(option)
+        return {name: options for name, options in sections.items() if options}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options."""

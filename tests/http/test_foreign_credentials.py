@@ -18,7 +18,6 @@ from urllib.parse import quote
 import jwt
 import pytest
 
-from tests.conformance.test_projects import add_project
 from tests.conftest import engine_id, fresh_settings
 from tests.http.callers import STATIC, Caller, id_of
 from tests.http.clients import InProcessClient, Response, serve_in_process
@@ -145,6 +144,8 @@ class Victim:
         self.uuids = {*_UUID.findall(str(self.data()))} - kept
 
     def _add_shared(self) -> None:
+        for name in ("other", "victim7"):
+            self._call("POST", "/v1/projects", {"name": name})
         self._call("POST", "/v1/users", {"user_id": "deleted"})
         self._erasure = self._call("DELETE", "/v1/users/deleted").json["id"]
         verify = f"/v1/erasures/{self._erasure}/verify"
@@ -175,7 +176,7 @@ class Victim:
             erasure=self._erasure,
             verification=self._verification,
             key=self._key,
-            project="default",
+            project="victim7",
         )
 
     def absent(self, route: Route) -> Ids:
@@ -211,6 +212,7 @@ class Victim:
                 "users?limit=1000",
                 "sessions?limit=1000&include=last_message",
                 "erasures",
+                "projects",
                 "keys?limit=1000",
             )
         ]
@@ -323,8 +325,6 @@ def victim(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Victim]:
     settings = fresh_settings(request.param, tmp_path_factory.mktemp("victim"))
-    open_instance(settings).close()
-    add_project(settings)
     with serve_in_process(replace(settings, api_key=STATIC, zep_auth_secret=ZEP_SECRET)) as client:
         yield Victim(client, settings)
 

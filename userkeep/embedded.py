@@ -7,6 +7,7 @@ completed continues with the next call; what an earlier process left, when the d
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike, fsdecode
@@ -20,7 +21,7 @@ from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
-from userkeep.domain.errors import UserkeepError
+from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.project import DEFAULT_NAME
 from userkeep.domain.transaction import Operation
 from userkeep.handlers.authorization import in_scope, narrow
@@ -31,6 +32,7 @@ from userkeep.jobs.job import Job
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
+from userkeep.jobs.words import keep_user_words
 from userkeep.sdk.calls import SDKCall, decode_response
 
 _OF_SERVERS = {
@@ -60,11 +62,12 @@ _DECODE_BODY = {
 class EmbeddedTransport:
     """Performs calls on an open instance; any thread may use it."""
 
-    def __init__(self, opened: Instance) -> None:
+    def __init__(self, opened: Instance, *, read_only: bool = False) -> None:
         self.opened = opened
         self._runner = Runner(opened.engine, partial(purge_now, opened.engine))
         self._unfinished: dict[str, Job] = {}
         self._is_closed = False
+        self._may_make_words = not read_only
 
     def send(self, call: SDKCall) -> Any:
         """Perform a call and return its result."""
@@ -73,6 +76,8 @@ class EmbeddedTransport:
         operation, native = call.operation, self.prepared(call)
         perform = self.operation(operation, native)
         if operation.does == "read":
+            if self.must_make_words(native):
+                self._make_words()
             return _value(call, self.opened.engine.read(perform))
         result = self.opened.engine.write(perform)
         if isinstance(result, StartedJob):
@@ -105,6 +110,20 @@ class EmbeddedTransport:
             request = _encode((operation.name, call.ids, call.parameters)) + (call.body or b"")
             native.request_hash = rules.request_hash(request)
         return prepare(operation.name, rules, native)
+
+    def must_make_words(self, native: Call) -> bool:
+        """Return whether a call needs the words of users, which may have to be made before it.
+
+        Raises:
+            InvalidField: the words to find are invalid.
+        """
+        return self._may_make_words and native.needs_user_words
+
+    def _make_words(self) -> None:
+        """Make the words of all users. If that is not possible now, all users are compared."""
+        with suppress(Unavailable):
+            self._runner.run(keep_user_words(self.opened.scope.rules))
+            self._may_make_words = False
 
     def _run(self, job: Job) -> None:
         """Run a job to its end.
@@ -177,6 +196,8 @@ class AsyncEmbeddedTransport:
         if has_job or is_large or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.send, call)
         native = self._in_threads.prepared(call)
+        if self._in_threads.must_make_words(native):
+            return await to_thread.run_sync(self._in_threads.send, call)
         perform = self._in_threads.operation(operation, native)
         if operation.does == "write":
             return _value(call, await self.opened.engine.write_async(perform))
@@ -210,7 +231,7 @@ def open_transport(
     try:
         if not read_only:
             EmbeddedTransport(opened).recover()
-        return EmbeddedTransport(in_project(opened, project))
+        return EmbeddedTransport(in_project(opened, project), read_only=read_only)
     except BaseException:
         opened.close()
         raise

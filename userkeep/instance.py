@@ -17,13 +17,12 @@ from userkeep.config import (
 from userkeep.domain.errors import StorageError
 from userkeep.domain.project import DEFAULT_NAME, DEFAULT_PROJECT
 from userkeep.domain.scope import Rules, Scope
-from userkeep.domain.search import beginnings
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
-from userkeep.jobs.index import Progress, build_index, build_user_words, no_progress
+from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.verify.table_scans import scan_queries
 from userkeep.services import idempotency, instance, projects, reindexing, user_words
 from userkeep.storage.checks import CHANGE_MODES
@@ -84,8 +83,7 @@ def open_instance(
             engine.read(lambda tx: reindexing.check_language(tx, rules))
         if engine.read(reindexing.version) != rules.analyzer.version:
             build_index(engine, rules, progress)
-        if engine.read(user_words.version) != beginnings.RULES_VERSION:
-            build_user_words(engine, rules)
+        engine.write(user_words.replace_others)
         for sentence in exposed_files(settings):
             logger.warning("%s. %s", sentence, CHANGE_MODES)
     except BaseException:

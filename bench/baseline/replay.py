@@ -5,10 +5,7 @@ from itertools import count
 from time import time_ns
 from typing import Any, Literal, NamedTuple, Protocol
 
-import msgspec
-
 from bench.harness.requests import Parts
-from userkeep.domain.search.beginnings import words_of_user
 
 Values = dict[str, Any]
 Result = Any
@@ -157,7 +154,6 @@ def operation_of(first: Recording, second: Recording) -> Operation:
 # A keyed hash of an id is the product's own work; to the database, another text is as good.
 _STAND_INS: dict[str, Source] = {
     "id_hash": lambda context: f"hash at {context.now}",
-    "user_words": lambda context: _words_of_user(context.request.body),
 }
 
 
@@ -236,11 +232,6 @@ class _Learning:
             for row, pair in enumerate(zip(one, other, strict=True) if _has_rows(one) else ()):
                 for column, values in enumerate(zip(*pair, strict=True)):
                     yield (call, row, column), *values
-
-
-def _words_of_user(body: dict[str, Any]) -> str:
-    names = (body.get(name) for name in ("email", "first_name", "last_name"))
-    return msgspec.json.encode(words_of_user(body["user_id"], *names)).decode()
 
 
 def _from_results(place: tuple[int, int, int], offset: int) -> Source:

@@ -31,7 +31,7 @@ from userkeep.instance import Instance, in_project, open_instance
 from userkeep.jobs.copy.checksums import canonical_json
 from userkeep.jobs.copy.tables import TABLES
 from userkeep.sdk._sync.client import Client
-from userkeep.services import erasures, project_deletions, users
+from userkeep.services import erasures, project_deletions, user_words, users
 from userkeep.storage import migrations
 from userkeep.storage.migrations import Migration, load_migrations
 
@@ -82,6 +82,7 @@ def check_cannot_be_served(url: str, folder: Path) -> str:
 
 def fill_awkwardly(instance: Instance, way: Way) -> None:
     """Add one of everything that a copy could lose."""
+    instance.engine.write(user_words.begin)
     for number in range(30):
         way.request("POST", "/v1/users", json={"user_id": f"user {number}", "email": "Ä@é.org"})
     numbers = {"a": 1e300, "b": 5e-324, "c": 2**63 - 1, "d": -(2**63), "e": 1e2, "f": 1e16}

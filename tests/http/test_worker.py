@@ -15,7 +15,7 @@ from tests.conftest import fresh_settings
 from tests.http.clients import InProcessClient, serve_in_process
 from userkeep.config import Settings, sqlite_path
 from userkeep.domain.transaction import scoped
-from userkeep.services import erasures
+from userkeep.services import erasures, user_words
 from userkeep.worker.timers import Timers
 
 ENGINES = pytest.mark.parametrize("engine", ["sqlite file", "postgres"], ids=["sqlite", "postgres"])
@@ -150,3 +150,42 @@ def test_requests_for_purges_share_one(tmp_path: Path, caplog: pytest.LogCapture
 
         wait_until(client, lambda: states() == {"purged"}, "not all are purged")
     assert caplog.text.count("purged deleted data") < 20
+
+
+def users_found(client: InProcessClient, query: str) -> list[str]:
+    page = client.send("GET", f"/v1/users?q={query}").json
+    return [user["user_id"] for user in page["items"]]
+
+
+def wait_until_words_are_kept(client: InProcessClient) -> None:
+    engine = client.instance.engine
+    wait_until(client, lambda: engine.read(user_words.is_built), "no words are made")
+
+
+@ENGINES
+def test_the_first_search_for_users_lets_the_worker_make_the_words_of_all(
+    engine: str, tmp_path: Path
+) -> None:
+    with serve_in_process(fresh_settings(engine, tmp_path), OFTEN) as client:
+        for user_id in ("ann", "jane"):
+            client.send("POST", "/v1/users", {"user_id": user_id, "first_name": "Zoë"})
+        client.send("GET", "/v1/users?q=")
+        client.run(asyncio.sleep(0.1))
+        assert not client.instance.engine.read(user_words.is_begun)
+        assert users_found(client, "zo%20jan") == ["jane"]
+        wait_until_words_are_kept(client)
+        client.send("POST", "/v1/users", {"user_id": "jane 2", "last_name": "Zola"})
+        assert users_found(client, "zo%20jan") == ["jane", "jane 2"]
+
+
+@ENGINES
+def test_words_that_an_earlier_process_began_to_make_are_made_without_a_search(
+    engine: str, tmp_path: Path
+) -> None:
+    settings = fresh_settings(engine, tmp_path)
+    with serve_in_process(settings, OFTEN) as client:
+        client.send("POST", "/v1/users", {"user_id": "jane"})
+        client.instance.engine.write(user_words.begin)
+    with serve_in_process(settings, OFTEN) as client:
+        wait_until_words_are_kept(client)
+        assert users_found(client, "jan") == ["jane"]

@@ -81,6 +81,7 @@ def running(database: Database, *, is_served: bool) -> Iterator[Instance]:
     """Start an instance and stop it at the end."""
     instance = ServerInstance(database) if is_served else EmbeddedInstance(database)
     try:
+        instance.client.user.list(q="any")  # from now on, the words of users are stored too
         yield instance
     finally:
         instance.close()

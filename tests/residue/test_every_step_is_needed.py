@@ -46,6 +46,7 @@ def delete(database: Database, seed: int, before: Callable[[], object] = lambda:
     users = [deleted, *(ExpectedUser(Texts(random), f"other {n}") for n in range(3))]
     database.write_unindexed(users, random)
     with closing(Userkeep.open(database.url, secret=SECRET)) as client:
+        client.user.list(q="any")  # from now on, the words of users are stored too
         database.prepare()
         simulations = [UserSimulation(client, random, user) for user in users]
         for _ in range(STEPS):

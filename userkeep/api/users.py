@@ -17,6 +17,7 @@ from userkeep.api.encoding import Encodable
 from userkeep.api.erasures import DeleteQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.api.sessions import Session, SessionList
+from userkeep.domain.search.beginnings import parse_beginnings
 from userkeep.domain.user import NewUser, UserChange, UserFields
 from userkeep.domain.user_token import DEFAULT_LIFETIME_S, MAX_LIFETIME_S, TokenScope
 
@@ -39,6 +40,15 @@ class ListUsers(DatedList, kw_only=True):
     """Parameters of the list of users."""
 
     email: Annotated[str, Meta(description="Case-insensitive.")] | None = None
+
+    @property
+    def needs_user_words(self) -> bool:
+        """Whether it is faster if the instance keeps the words of users.
+
+        Raises:
+            InvalidField: `q` is invalid.
+        """
+        return bool(parse_beginnings(self.q))
 
 
 class UserToken(Encodable, msgspec.Struct, kw_only=True):

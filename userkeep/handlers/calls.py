@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from userkeep.api.operation import APIOperation
+from userkeep.api.users import ListUsers
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.jobs.job import Job
@@ -36,6 +37,15 @@ class Call(msgspec.Struct, kw_only=True):
     idempotency_key: str | None = None
     request_hash: str = ""
     prepared: Any = None
+
+    @property
+    def needs_user_words(self) -> bool:
+        """Whether it is faster if the instance keeps the words of users.
+
+        Raises:
+            InvalidField: the words to find are invalid.
+        """
+        return isinstance(self.query, ListUsers) and self.query.needs_user_words
 
     def is_bounded(self, operation: APIOperation) -> bool:
         """Return whether an index and a small page limit the work of this call."""

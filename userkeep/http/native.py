@@ -85,6 +85,8 @@ class NativeAPI:
             respond = in_scope(operation, prepared.respond, call)
             if call.is_bounded(operation):
                 return await self._engine.read_async(respond)
+            if call.needs_user_words:
+                self._worker.keep_user_words()
             reading = self._engine.read_async(respond, is_bounded=False)
             return await request.while_connected(reading)
         handle = in_scope(operation, prepared.handle, call)

@@ -8,7 +8,7 @@ import msgspec
 from userkeep.domain.scope import Rules
 from userkeep.domain.search.index import EntryDigest, EntryScan
 from userkeep.domain.transaction import Transaction
-from userkeep.services import reindexing, user_words
+from userkeep.services import reindexing
 from userkeep.storage.engine import Engine
 
 Progress = Callable[[int], None]
@@ -50,13 +50,6 @@ def build_index(engine: Engine, rules: Rules, progress: Progress = no_progress) 
         batch = engine.write(partial(reindexing.advance, rules=rules, build=build))
         build.after, is_done = batch.after, batch.is_done
         progress(batch.messages)
-
-
-def build_user_words(engine: Engine, rules: Rules) -> None:
-    """Make the words by which users are found, for all users; a rebuild starts from the first."""
-    after: int | None = 0
-    while after is not None:
-        after = engine.write(partial(user_words.build, rules=rules, after=after))
 
 
 def rebuild_index(engine: Engine, rules: Rules, progress: Progress = no_progress) -> None:

@@ -302,7 +302,7 @@ def _advance_user(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Er
         if tx.spent_ms() > BATCH_MS:
             return _save(tx, erasure)
     tombstones.add(tx, "user", user_id)
-    # Locked: a server that starts may be making the user's words again.
+    # Locked: another process may be making the user's words.
     user = tx.fetch_one("lock_user", User, user_id=user_id)
     if user is not None and user.uuid == erasure.subject_uuid:
         user_words.remove(tx, user)

@@ -12,12 +12,10 @@ import msgspec
 from userkeep.domain.errors import StorageError
 from userkeep.domain.message import FIRST_SEQ
 from userkeep.domain.scope import Rules, Scope
-from userkeep.domain.search import beginnings
 from userkeep.domain.search.entries import IndexEntry, make_entry
 from userkeep.domain.search.index import EntryDigest
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import encode_json
-from userkeep.services import user_words
 
 BATCH_MS = 100
 """Longer than other batches: there are no other writers during a build."""
@@ -102,7 +100,7 @@ def check_version(tx: Transaction, rules: Rules) -> None:
     Raises:
         StorageError: with what to do.
     """
-    if version(tx) != rules.analyzer.version or user_words.version(tx) != beginnings.RULES_VERSION:
+    if version(tx) != rules.analyzer.version:
         raise StorageError(
             "The search index of this database is incomplete, or was built by another version of "
             "Userkeep. Run `userkeep migrate` to rebuild it."

@@ -1,6 +1,6 @@
 """Users: create, read, update and list them. `services.erasures` deletes them."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 
@@ -20,6 +20,8 @@ from userkeep.domain.values.metadata import Merge, encode_metadata
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.past import check_past
 from userkeep.services import changes, tombstones, user_words
+
+AnyUser = TypeVar("AnyUser", bound=User)
 
 
 def add(tx: Transaction, new: NewUser) -> User:
@@ -194,7 +196,7 @@ def _add(tx: Transaction, new: NewUser) -> User | None:
 def _insert(tx: Transaction, new: NewUser) -> User | None:
     user = tx.fetch_one(
         "add_user",
-        User,
+        user_words.WrittenUser,
         user_id=new.user_id,
         uuid=tx.new_uuid(),
         email=new.email,
@@ -215,7 +217,7 @@ def _insert(tx: Transaction, new: NewUser) -> User | None:
 def _set(tx: Transaction, before: User, **fields: Any) -> User:
     user = tx.fetch_one(
         "set_user",
-        User,
+        user_words.WrittenUser,
         user_id=before.user_id,
         email_folded=fold_email(fields["email"]),
         now_at=tx.now,
@@ -226,7 +228,7 @@ def _set(tx: Transaction, before: User, **fields: Any) -> User:
     return user
 
 
-def _visible(tx: Transaction, user: User | None) -> User:
+def _visible(tx: Transaction, user: AnyUser | None) -> AnyUser:
     if user is None or tx.scope.user_uuid not in {None, user.uuid}:
         raise NotFound("There is no user with this user_id.")
     if user.state == State.DELETING:

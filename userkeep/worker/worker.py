@@ -12,6 +12,8 @@ from userkeep.domain.scope import Rules
 from userkeep.jobs.deletion import Deletion, interrupted_deletions, release_leases
 from userkeep.jobs.expiry import delete_expired
 from userkeep.jobs.job import Job
+from userkeep.jobs.words import keep_user_words
+from userkeep.services import user_words
 from userkeep.storage.engine import Engine
 from userkeep.worker.purger import Purger
 from userkeep.worker.runner import AsyncRunner
@@ -25,6 +27,8 @@ _EXPIRY_EVERY_S = 60.0
 _EXPIRY_PAUSE_S = 0.1
 _RECORD_EVERY_S = 60.0
 _STOP_S = 5.0
+_WORDS_PAUSE_S = 0.02
+_FIRST_WORDS_RETRY_S = 1.0
 
 
 class Authentication(Protocol):
@@ -40,7 +44,7 @@ class Authentication(Protocol):
 
 
 class Worker:
-    """Runs jobs, purges on schedule, and deletes what has expired.
+    """Runs jobs, purges on schedule, deletes what has expired, and makes the words of users.
 
     Args:
         engine: on which transactions run.
@@ -61,6 +65,7 @@ class Worker:
         self._running: dict[str, _RunningJob] = {}
         self._tasks: list[SupervisedTask] = []
         self._has_released_leases = engine.is_shared
+        self._are_words_needed = asyncio.Event()
 
     async def start(self) -> None:
         """Start the background work: first of all, what an earlier process left unfinished."""
@@ -69,6 +74,12 @@ class Worker:
             self._repeat("interrupted deletions", self._resume, self._timers.find_abandoned_s),
             self._repeat("expiry", self._expire, _EXPIRY_EVERY_S),
             self._repeat("last use of keys", self._authenticator.record_uses, _RECORD_EVERY_S),
+            SupervisedTask(
+                "words of users",
+                self._keep_user_words,
+                first_retry_s=_FIRST_WORDS_RETRY_S,
+                last_retry_s=_LAST_RETRY_S,
+            ),
         ]
 
     async def stop(self) -> None:
@@ -85,6 +96,10 @@ class Worker:
     def mark_active(self) -> None:
         """Record a request: the server is not idle."""
         self._purger.requested_at_s = monotonic()
+
+    def keep_user_words(self) -> None:
+        """Let the instance keep the words of users from now on, if it does not already."""
+        self._are_words_needed.set()
 
     async def run(self, job: Job) -> Job:
         """Run a job to its end, or for as long as a request may take; it continues in any case.
@@ -131,6 +146,12 @@ class Worker:
 
     async def _expire(self) -> None:
         await self._runner.run(delete_expired(self._rules, _EXPIRY_PAUSE_S))
+
+    async def _keep_user_words(self) -> None:
+        # What another process has begun is continued.
+        if not await self._engine.read_async(user_words.is_begun):
+            await self._are_words_needed.wait()
+        await self._runner.run(keep_user_words(self._rules, _WORDS_PAUSE_S))
 
     def _repeat(
         self, name: str, work: Callable[[], Awaitable[None]], every_s: float

@@ -91,7 +91,6 @@ READ_WHOLE_TABLES = {
     "corpus_stats",  # of all users: the size of the corpus
     "count_users",  # off the loop, with a time limit
     "count_sessions",  # the same
-    "users_to_index",  # once, after an upgrade
     "sessions_to_index",  # once, in the background, when an index is rebuilt
     "assign_edits_to_purge",  # by each purge: it covers all of them
     "delete_purged_edits",  # at its end

@@ -33,6 +33,22 @@ def words_of_user(
     return list(words)[:MAX_WORDS]
 
 
+def are_in_words(
+    beginnings: tuple[str, ...],
+    user_id: str,
+    email: str | None,
+    first_name: str | None,
+    last_name: str | None,
+) -> bool:
+    """Return whether each of these begins one of the words of a user."""
+    text = " ".join(each for each in (user_id, email, first_name, last_name) if each)
+    # Most users have none of them. Only ASCII can be compared before it is taken apart.
+    if text.isascii() and not all(each in text.lower() for each in beginnings):
+        return False
+    words = words_of_user(user_id, email, first_name, last_name)
+    return all(any(word.startswith(each) for word in words) for each in beginnings)
+
+
 def words_of_title(title: str | None) -> str | None:
     """Return the words of a title, each after a space, for `title_patterns`."""
     return None if title is None else "".join(f" {word}" for word in folded_words(title))

@@ -115,6 +115,22 @@ WHERE sessions.project_id = :project_id AND sessions.user_id = :user_id
 ORDER BY newest.created_at DESC, newest.session_id, newest.seq DESC
 LIMIT :limit;
 
+-- fragment: added_user_begins
+-- A cluster rejects an INSERT with a subquery.
+WITH added AS (
+
+-- fragment: added_user_ends
+)
+SELECT added.*, value FROM added LEFT JOIN instance ON name = 'user_words'
+
+-- name: limit_wait_for_user_writes
+SELECT set_config('lock_timeout', :limit, true);
+
+-- name: wait_for_user_writes
+-- Waits for the end of each transaction that has read the table, and lets no other read it until
+-- this one ends.
+LOCK TABLE instance IN ACCESS EXCLUSIVE MODE;
+
 -- fragment: words_of_user
 (
     SELECT value AS word FROM jsonb_array_elements_text(CAST(:user_words AS jsonb)) AS each (value)

@@ -136,6 +136,18 @@ WHERE project_id = :project_id AND seq > 0
 ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
 
+-- fragment: added_user_begins
+
+-- fragment: added_user_ends
+, {user_words_state}
+
+-- name: limit_wait_for_user_writes
+-- There is one writer, so nothing is waited for.
+SELECT :limit;
+
+-- name: wait_for_user_writes
+SELECT 1;
+
 -- fragment: words_of_user
 (SELECT value AS word FROM json_each(:user_words)) AS given
 

@@ -4,8 +4,13 @@
 number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
 created_at, updated_at
 
+-- fragment: user_words_state
+-- See services.user_words. A statement that reads it keeps `begin_user_words` waiting.
+(SELECT value FROM instance WHERE name = 'user_words')
+
 -- name: add_user
 -- Returns no row if the id is taken.
+{added_user_begins}
 INSERT INTO users (
     project_id, user_id, uuid, email, email_folded, first_name, last_name, metadata,
     state, revision, created_at, updated_at
@@ -14,7 +19,7 @@ INSERT INTO users (
     'active', 1, :created_at, :now_at
 )
 ON CONFLICT (project_id, user_id) DO NOTHING
-RETURNING {user_columns};
+RETURNING {user_columns} {added_user_ends};
 
 -- name: get_user
 SELECT {user_columns}
@@ -41,7 +46,7 @@ UPDATE users
 SET email = :email, email_folded = :email_folded, first_name = :first_name,
     last_name = :last_name, metadata = :metadata, revision = :revision, updated_at = :now_at
 WHERE project_id = :project_id AND user_id = :user_id
-RETURNING {user_columns};
+RETURNING {user_columns}, {user_words_state};
 
 -- name: list_users
 SELECT {user_columns}
@@ -168,15 +173,20 @@ WHERE project_id = :project_id AND state = 'active'
     /*? filter: AND {filter} */;
 
 -- name: users_to_index
-SELECT number, project_id, user_id
+SELECT number, user_id
 FROM users
-WHERE number > :after
+WHERE project_id = :project_id AND state = 'active' AND number > :after
 ORDER BY number
 LIMIT :limit;
 
--- name: get_user_words_version
+-- name: get_user_words_state
 SELECT value FROM instance WHERE name = 'user_words';
 
--- name: set_user_words_version
+-- name: begin_user_words
+-- Call wait_for_user_writes first in the same transaction.
 INSERT INTO instance (name, value) VALUES ('user_words', :value)
-ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+ON CONFLICT (name) DO NOTHING;
+
+-- name: set_user_words_state
+-- Changes nothing if the state is another one than :known.
+UPDATE instance SET value = :value WHERE name = 'user_words' AND value = :known;

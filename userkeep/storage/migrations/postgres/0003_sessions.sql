@@ -32,7 +32,7 @@ CREATE INDEX sessions_of_user_active ON sessions (project_id, user_id, state, ac
     WHERE user_id IS NOT NULL;
 
 -- The words of users' ids, addresses and names, folded: a user is found by their beginnings. The
--- program fills in those of the existing users. beginning has the first two characters, for words
+-- table is empty until users are searched by words for the first time. beginning has the first two characters, for words
 -- that begin as those of many users do: such users are then found in the order of their numbers. A
 -- word has at most 64 characters, so that an entry of an index can have a user_id beside it.
 CREATE TABLE user_words (

@@ -292,7 +292,7 @@ def test_users_with_a_word_are_found_by_indexes(
 def test_words_of_numbered_users_are_looked_up_in_indexes(schema: apsw.Connection) -> None:
     expected = {
         "users_with_word_between": "by_beginning (project_id=? AND beginning=? AND user_number>?",
-        "users_with_word_among": "PRIMARY KEY (project_id=? AND user_number=? AND word>?",
+        "users_with_word_among": "PRIMARY KEY (project_id=? AND user_number=?",
     }
     for name, index in expected.items():
         assert any(index in step for step in plan(schema, name)), name

@@ -169,6 +169,24 @@ def test_every_later_migration_documents_its_locks() -> None:
         assert re.search(r"^-- locks: \w+", step.sql, re.MULTILINE), step.name
 
 
+def test_a_later_migration_changes_statistics_only_where_it_may_fail() -> None:
+    for step in load_migrations("postgres")[1:]:
+        created = set(re.findall(r"CREATE TABLE (\w+)", step.sql))
+        always = re.sub(r"DO \$\$.*?\$\$;", "", step.sql, flags=re.DOTALL)
+        for table, changes in re.findall(r"ALTER TABLE (\w+)([^;]*);", always):
+            assert table in created or "SET STATISTICS" not in changes, step.name
+
+
+def test_no_later_migration_changes_a_table_after_it_has_changed_rows() -> None:
+    for step in load_migrations("postgres")[1:]:
+        statements = re.findall(
+            r"^(ALTER|CREATE|DROP|DO|WITH|UPDATE|INSERT|DELETE)\b", step.sql, re.M
+        )
+        of_rows = [each in {"WITH", "UPDATE", "INSERT", "DELETE"} for each in statements]
+        assert statements, step.name
+        assert of_rows == sorted(of_rows), step.name
+
+
 # The statements.
 
 
@@ -230,6 +248,18 @@ def test_no_statement_changes_a_shard_key(name: str) -> None:
         match = re.match(r"UPDATE\s+([a-z_]+)\s+SET\s+(.*?)\bWHERE\b", text, re.DOTALL)
         if match and match[1] in SHARD_KEYS:
             assert not re.search(rf"\b{SHARD_KEYS[match[1]]} =", match[2]), text
+
+
+# A cluster rejects correlated subqueries where FROM has a function that returns rows.
+OF_LISTED_ROWS = re.compile(
+    r"jsonb_array_elements.*\) AS (\w+)\s+WHERE\s+\(\s*SELECT\b.*\b\1\.", re.DOTALL
+)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_statement_has_a_subquery_for_each_row_of_a_list(name: str) -> None:
+    for text in texts(name):
+        assert not OF_LISTED_ROWS.search(text), text
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -142,6 +142,12 @@ LOCK TABLE instance IN ACCESS EXCLUSIVE MODE;
     FROM jsonb_array_elements_text(CAST(:numbers AS jsonb)) WITH ORDINALITY AS given (value, number)
 )
 
+-- fragment: is_among_numbers
+-- An array, because IN becomes a join, for which all words of the range may be read.
+= ANY (ARRAY(
+    SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:numbers AS jsonb)) AS given (value)
+))
+
 -- fragment: has_title_words
 title_words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM jsonb_array_elements_text(CAST(:title_words AS jsonb)) AS wanted (value)

@@ -120,7 +120,8 @@ LIMIT :limit;
 
 -- name: users_with_letter
 -- The same for words of one letter: the users are read in their order. A subquery for each, because
--- PostgreSQL turns EXISTS into a join, for which it would read and sort all words of the letter.
+-- PostgreSQL turns EXISTS into a join, for which it would read and sort all words of the letter. A
+-- cluster accepts it because it names the user_id, by which the words of a user are on one shard.
 SELECT number FROM users
 WHERE project_id = :project_id AND state = 'active'
     /*? after: AND number > :after */
@@ -128,7 +129,7 @@ WHERE project_id = :project_id AND state = 'active'
     AND (
         SELECT 1 FROM user_words
         WHERE project_id = :project_id AND user_number = users.number
-            AND word >= :word AND word < :word_end
+            AND user_words.user_id = users.user_id AND word >= :word AND word < :word_end
         LIMIT 1
     ) = 1
 ORDER BY number /*? descending: DESC */
@@ -143,14 +144,11 @@ WHERE project_id = :project_id AND beginning = :beginning
 LIMIT :limit;
 
 -- name: users_with_word_among
--- Those of :numbers, in no order.
-SELECT position.wanted FROM {wanted_numbers} AS position
-WHERE (
-    SELECT 1 FROM user_words
-    WHERE project_id = :project_id AND user_number = position.wanted
-        AND word >= :word AND word < :word_end
-    LIMIT 1
-) = 1;
+-- Those of :numbers, in no order. As expressions, so that the words of each user are read, not all
+-- that begin like this.
+SELECT user_number FROM user_words
+WHERE project_id = :project_id AND user_number {is_among_numbers}
+    AND word || '' >= :word AND word || '' < :word_end;
 
 -- name: users_by_number
 -- In the order of :numbers.

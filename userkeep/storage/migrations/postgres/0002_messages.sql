@@ -17,7 +17,4 @@ ALTER TABLE messages
     ADD COLUMN edited_at timestamptz;
 ALTER TABLE messages ALTER COLUMN revision DROP DEFAULT;
 
--- See 0001: no samples of personal columns.
-ALTER TABLE messages
-    ALTER COLUMN id SET STATISTICS 0,
-    ALTER COLUMN name SET STATISTICS 0;
+-- id and name keep the statistics target of the columns that they were: 0, see 0001.

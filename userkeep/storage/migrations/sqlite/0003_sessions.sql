@@ -24,8 +24,9 @@ CREATE INDEX sessions_of_user_active ON sessions (project_id, user_id, state, ac
     WHERE user_id IS NOT NULL;
 
 -- The words of users' ids, addresses and names, folded: a user is found by their beginnings. The
--- table is empty until users are searched by words for the first time. beginning has the first two characters, for words
--- that begin as those of many users do: such users are then found in the order of their numbers.
+-- table is empty until users are searched by words for the first time. beginning has the first two
+-- characters, for words that begin as those of many users do: such users are then found in the order
+-- of their numbers.
 CREATE TABLE user_words (
     project_id INTEGER NOT NULL,
     user_id TEXT NOT NULL,

@@ -328,6 +328,14 @@ def test_words_are_kept_only_once_each_write_that_does_not_know_it_has_ended(
     assert words_in(url) == expected_words(client)
 
 
+def test_words_are_kept_while_others_read(starting: tuple[Userkeep, Instance, str]) -> None:
+    client, _, url = starting
+    with psycopg.connect(url) as reader:
+        reader.execute("SELECT FROM users, user_words, instance")
+        assert pages_of(client, 10, q="zo") == ["jane"]
+        assert words_in(url) == expected_words(client) != []
+
+
 def test_a_server_that_has_never_searched_keeps_words_once_another_one_has(
     starting: tuple[Userkeep, Instance, str],
 ) -> None:

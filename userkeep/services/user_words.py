@@ -134,8 +134,7 @@ def is_built(tx: Transaction) -> bool:
 def begin(tx: Transaction) -> None:
     """Keep the words of users who are created or changed from now on.
 
-    To be called in a transaction of its own, which has read nothing: two that have would wait for
-    each other.
+    To be called in a transaction that has written no user: two that have would wait for each other.
 
     Raises:
         Unavailable: a transaction that has written users did not end soon.

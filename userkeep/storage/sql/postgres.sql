@@ -127,9 +127,9 @@ SELECT added.*, value FROM added LEFT JOIN instance ON name = 'user_words'
 SELECT set_config('lock_timeout', :limit, true);
 
 -- name: wait_for_user_writes
--- Waits for the end of each transaction that has read the table, and lets no other read it until
--- this one ends.
-LOCK TABLE instance IN ACCESS EXCLUSIVE MODE;
+-- Waits for the end of each transaction that has created or changed a user, and lets no other do so
+-- until this one ends. Reads do not wait.
+LOCK TABLE users IN SHARE MODE;
 
 -- fragment: words_of_user
 (

@@ -5,7 +5,7 @@ number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
 created_at, updated_at
 
 -- fragment: user_words_state
--- See services.user_words. A statement that reads it keeps `begin_user_words` waiting.
+-- See services.user_words.
 (SELECT value FROM instance WHERE name = 'user_words')
 
 -- name: add_user

@@ -82,13 +82,7 @@ class NativeAPI:
             call = await self._compute.run(prepared.call, request, body)
         call = narrow(operation, call)
         if operation.does == "read":
-            respond = in_scope(operation, prepared.respond, call)
-            if call.is_bounded(operation):
-                return await self._engine.read_async(respond)
-            if call.needs_user_words:
-                self._worker.keep_user_words()
-            reading = self._engine.read_async(respond, is_bounded=False)
-            return await request.while_connected(reading)
+            return await self._read(request, prepared, call)
         handle = in_scope(operation, prepared.handle, call)
         result = await self._engine.write_async(handle, is_bounded=is_small)
         if operation.is_about_instance:
@@ -98,6 +92,15 @@ class NativeAPI:
         if is_small:
             return _success(result, operation)
         return await self._compute.run(_success, result, operation)
+
+    async def _read(self, request: Request, prepared: "_Prepared", call: Call) -> Response:
+        respond = in_scope(prepared.operation, prepared.respond, call)
+        if call.is_bounded(prepared.operation):
+            return await self._engine.read_async(respond)
+        if call.needs_user_words:
+            self._worker.keep_user_words()
+        reading = self._engine.read_async(respond, is_bounded=False)
+        return await request.while_connected(reading)
 
     async def _run(self, request: Request, started: StartedJob) -> Response:
         run = self._worker.run(started.job)

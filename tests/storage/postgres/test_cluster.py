@@ -178,11 +178,19 @@ def test_a_later_migration_changes_statistics_only_where_it_may_fail() -> None:
 
 
 def test_no_later_migration_changes_a_table_after_it_has_changed_rows() -> None:
+    # Rows of a table that every node has are changed on one connection: that may come first.
+    of_small = re.compile(rf"^UPDATE ({'|'.join(EVERYWHERE)})$")
     for step in load_migrations("postgres")[1:]:
-        statements = re.findall(
-            r"^(ALTER|CREATE|DROP|DO|WITH|UPDATE|INSERT|DELETE)\b", step.sql, re.M
-        )
-        of_rows = [each in {"WITH", "UPDATE", "INSERT", "DELETE"} for each in statements]
+        statements = [
+            each
+            for each in re.findall(
+                r"^((?:UPDATE|INSERT INTO|DELETE FROM) \w+|ALTER|CREATE|DROP|DO|WITH)\b",
+                step.sql,
+                re.MULTILINE,
+            )
+            if not of_small.match(each)
+        ]
+        of_rows = [each.split()[0] in {"WITH", "UPDATE", "INSERT", "DELETE"} for each in statements]
         assert statements, step.name
         assert of_rows == sorted(of_rows), step.name
 

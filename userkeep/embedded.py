@@ -27,7 +27,13 @@ from userkeep.domain.transaction import Operation
 from userkeep.handlers.authorization import in_scope, narrow
 from userkeep.handlers.calls import INLINE_BYTES, Call, ReplayedResponse, StartedJob
 from userkeep.handlers.table import HANDLERS, prepare
-from userkeep.instance import Instance, in_project, open_instance, open_instance_read_only
+from userkeep.instance import (
+    Instance,
+    in_project,
+    open_instance,
+    open_instance_read_only,
+    with_quota,
+)
 from userkeep.jobs.job import Job
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
@@ -80,10 +86,16 @@ class EmbeddedTransport:
                 self._make_words()
             return _value(call, self.opened.engine.read(perform))
         result = self.opened.engine.write(perform)
+        self.after_write(operation)
         if isinstance(result, StartedJob):
             self._run(result.job)
             result = result.resource(result.job)
         return _value(call, result)
+
+    def after_write(self, operation: APIOperation) -> None:
+        """Read the quota of the project again, if an operation may have changed it."""
+        if operation.is_about_instance:
+            self.opened = with_quota(self.opened)
 
     def operation(self, operation: APIOperation, native: Call) -> Operation[Any]:
         """Return what performs a call in a transaction, in its scope.
@@ -200,7 +212,9 @@ class AsyncEmbeddedTransport:
             return await to_thread.run_sync(self._in_threads.send, call)
         perform = self._in_threads.operation(operation, native)
         if operation.does == "write":
-            return _value(call, await self.opened.engine.write_async(perform))
+            result = await self.opened.engine.write_async(perform)
+            self._in_threads.after_write(operation)
+            return _value(call, result)
         is_bounded = native.is_bounded(operation)
         return _value(call, await self.opened.engine.read_async(perform, is_bounded=is_bounded))
 

@@ -20,11 +20,11 @@ from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.verify.table_scans import scan_queries
-from userkeep.services import idempotency, instance, projects, reindexing, user_words
+from userkeep.services import idempotency, instance, projects, quotas, reindexing, user_words
 from userkeep.storage.checks import CHANGE_MODES
 from userkeep.storage.clock import check_system_clock
 from userkeep.storage.engine import Engine
@@ -89,7 +89,7 @@ def open_instance(
     except BaseException:
         engine.close()
         raise
-    return Instance(engine, Scope(DEFAULT_PROJECT, rules))
+    return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules)))
 
 
 def open_instance_read_only(settings: Settings) -> Instance:
@@ -130,7 +130,13 @@ def in_project(opened: Instance, name: str) -> Instance:
     if name == DEFAULT_NAME:
         return opened
     project = opened.engine.read(lambda tx: projects.find_active(tx, name))
-    return Instance(opened.engine, Scope(project.number, opened.scope.rules))
+    return with_quota(Instance(opened.engine, Scope(project.number, opened.scope.rules)))
+
+
+def with_quota(opened: Instance) -> Instance:
+    """Return an open instance whose scope has the quota that its project has now."""
+    quota = opened.engine.read(scoped(opened.scope, quotas.get))
+    return Instance(opened.engine, msgspec.structs.replace(opened.scope, quota=quota))
 
 
 def _open_engine(settings: Settings, *, url: str | None = None, read_only: bool = False) -> Engine:

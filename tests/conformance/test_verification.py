@@ -25,7 +25,16 @@ from tests.conformance.steps import (
 )
 from tests.ways import Reply, Way
 
-TABLES = ["users", "api_keys", "user_words", "sessions", "messages", "erasures", "idempotency"]
+TABLES = [
+    "users",
+    "api_keys",
+    "user_words",
+    "user_usage",
+    "sessions",
+    "messages",
+    "erasures",
+    "idempotency",
+]
 WHOLE = "Rows that are there have it"
 WORDS = {"word of the index", "end of a word of the index"}
 

@@ -70,6 +70,15 @@ CREATE TABLE tombstones (
 );
 CREATE INDEX tombstones_expiry ON tombstones USING btree (project_id, expires_at);
 
+CREATE TABLE user_usage (
+    byte_count bigint NOT NULL,
+    message_count bigint NOT NULL,
+    project_id smallint NOT NULL,
+    quota_set_at timestamp with time zone NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    CONSTRAINT user_usage_pkey PRIMARY KEY (project_id, user_id)
+);
+
 CREATE TABLE user_words (
     beginning text COLLATE "C" NOT NULL,
     project_id smallint NOT NULL,

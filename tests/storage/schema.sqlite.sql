@@ -167,6 +167,15 @@ CREATE TABLE tombstones (
 
 CREATE INDEX tombstones_expiry ON tombstones (project_id, expires_at);
 
+CREATE TABLE user_usage (
+    project_id INTEGER NOT NULL,
+    user_id TEXT NOT NULL,
+    message_count INTEGER NOT NULL,
+    byte_count INTEGER NOT NULL,
+    quota_set_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, user_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE user_words (
     project_id INTEGER NOT NULL,
     user_id TEXT NOT NULL,

@@ -57,6 +57,12 @@ class Forbidden(UserkeepError):
     code = "forbidden"
 
 
+class QuotaExceeded(UserkeepError):
+    """The user would have more than the project allows. Delete something, or raise the quota."""
+
+    code = "quota_exceeded"
+
+
 class NotFound(UserkeepError):
     """The resource does not exist."""
 

@@ -118,6 +118,11 @@ class Message(msgspec.Struct):
             size += utf8_bytes(self.data)
         return size
 
+    @property
+    def text_bytes(self) -> int:
+        """The bytes of content and data, which count for a quota."""
+        return utf8_bytes(self.content) + utf8_bytes(self.data)
+
 
 CreatedAt = Annotated[
     datetime,

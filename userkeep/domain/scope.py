@@ -4,6 +4,7 @@ import msgspec
 
 from userkeep.domain.key import Permission
 from userkeep.domain.purge import Schedule
+from userkeep.domain.quota import Quota
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.secret import KeyedHash
 from userkeep.domain.values.ids import check_id
@@ -51,6 +52,7 @@ class Scope(msgspec.Struct, frozen=True):
         is_bound: whether the key is bound to the user. Otherwise a call has named the user.
         user_uuid: if the key is bound, the uuid of the user. Another user who has the same id after
             a deletion does not exist for it.
+        quota: how much each user of the project can have; None for no limit.
     """
 
     project_id: int
@@ -60,6 +62,7 @@ class Scope(msgspec.Struct, frozen=True):
     key_id: str | None = None
     is_bound: bool = False
     user_uuid: str | None = None
+    quota: Quota | None = None
 
     def for_user(self, user_id: str) -> "Scope":
         """Return the scope of an operation that runs for this user only.

@@ -179,6 +179,7 @@ class Authenticator:
     async def _is_still_open(self) -> bool:
         changes, now_s = self._changes, monotonic()
         self._is_open = not await self._engine.read_async(authentication.is_required)
+        self._open_scope = await self._with_quota(self._open_scope)
         if self._is_open and changes == self._changes:
             self._open_until_s = now_s + _CHECKED_FOR_S
         return self._is_open
@@ -200,11 +201,11 @@ class Authenticator:
     async def _find(self, request: Request, credential: bytes) -> tuple[Scope, Instant] | None:
         """Return the scope of a credential, and until when it is valid."""
         if self._static_digest and compare_digest(sha256(credential).digest(), self._static_digest):
-            return self._static_scope, LATEST
+            return await self._with_quota(self._static_scope), LATEST
         if is_token(credential):
             found = await self._tokens.check(credential)
             if found is None and self._is_of_zep(request, credential):
-                return self._zep_scope, LATEST
+                return await self._with_quota(self._zep_scope), LATEST
             return found
         key_id = id_of_key(credential)
         if key_id is None:
@@ -228,8 +229,14 @@ class Authenticator:
             key_id=key.id,
             is_bound=key.user_id is not None,
             user_uuid=key.user_uuid,
+            quota=authentication.quota_of(tx, key.project_id),
         )
         return scope, expires_at
+
+    async def _with_quota(self, scope: Scope) -> Scope:
+        """Return a scope with the quota that its project has now."""
+        read = partial(authentication.quota_of, project_id=scope.project_id)
+        return replace(scope, quota=await self._engine.read_async(read))
 
     def _is_of_zep(self, request: Request, credential: bytes) -> bool:
         """Return whether a credential is a token of Zep's, and the request one to the Zep API.

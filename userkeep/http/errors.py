@@ -18,6 +18,7 @@ STATUS_OF_CODE: dict[str, int] = {
     errors.BadRequest.code: 400,
     errors.Unauthenticated.code: 401,
     errors.Forbidden.code: 403,
+    errors.QuotaExceeded.code: 403,
     errors.NotFound.code: 404,
     MethodNotAllowed.code: 405,
     errors.AlreadyExists.code: 409,

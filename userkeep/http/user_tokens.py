@@ -8,8 +8,10 @@ user, so that it never opens the data of another one.
 
 from collections import OrderedDict
 from time import monotonic
+from typing import NamedTuple
 
 from userkeep.domain.json_web_tokens import read_token
+from userkeep.domain.quota import Quota
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user_token import UserToken
@@ -19,6 +21,18 @@ from userkeep.storage.engine import Engine
 
 _MAX_KEYS = 10_000
 _MAX_ENDED_USERS = 100_000
+
+
+class _ValidKey(NamedTuple):
+    """A key that was valid.
+
+    Attributes:
+        until_s: when it must be read again, on the monotonic clock.
+        quota: of its project.
+    """
+
+    until_s: float
+    quota: Quota | None
 
 
 class UserTokens:
@@ -38,7 +52,7 @@ class UserTokens:
         self._rules = rules
         self._static_key_id = static_key_id
         self._valid_for_s = valid_for_s
-        self._valid_keys: OrderedDict[tuple[int, str], float] = OrderedDict()
+        self._valid_keys: OrderedDict[tuple[int, str], _ValidKey] = OrderedDict()
         self._ended_users: OrderedDict[str, None] = OrderedDict()
 
     async def check(self, text: bytes) -> tuple[Scope, Instant] | None:
@@ -56,8 +70,13 @@ class UserTokens:
             key_id=token.key_id,
             is_bound=True,
             user_uuid=token.user_uuid,
+            quota=self._quota_of(token),
         )
         return scope, token.expires_at
+
+    def _quota_of(self, token: UserToken) -> Quota | None:
+        known = self._valid_keys.get((token.project_id, token.key_id))
+        return known.quota if known is not None else None
 
     def forget_keys(self) -> None:
         """Forget which keys are valid: one was changed."""
@@ -71,19 +90,20 @@ class UserTokens:
 
     async def _is_key_valid(self, token: UserToken) -> bool:
         key, now_s = (token.project_id, token.key_id), monotonic()
-        if self._valid_keys.get(key, 0.0) > now_s:
+        known = self._valid_keys.get(key)
+        if known is not None and known.until_s > now_s:
             return True
 
-        def read(tx: Transaction) -> tuple[bool, list[str]]:
+        def read(tx: Transaction) -> tuple[bool, list[str], Quota | None]:
             ended = authentication.ended_users(tx, token.project_id)
             is_static = token.key_id == self._static_key_id
-            return is_static or _is_valid(tx, token), ended
+            quota = authentication.quota_of(tx, token.project_id)
+            return is_static or _is_valid(tx, token), ended, quota
 
-        # Two statements: in a thread on PostgreSQL, as all reads of more than one.
-        is_valid, ended = await self._engine.read_async(read)
+        is_valid, ended, quota = await self._engine.read_async(read)
         self.end(ended)
         if is_valid:
-            self._valid_keys[key] = now_s + self._valid_for_s
+            self._valid_keys[key] = _ValidKey(now_s + self._valid_for_s, quota)
         if len(self._valid_keys) > _MAX_KEYS:
             self._valid_keys.popitem(last=False)
         return is_valid

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from userkeep.domain.key import StoredKey
+from userkeep.domain.quota import Quota
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
 
@@ -26,6 +27,12 @@ def find_key(tx: Transaction, key_id: str) -> StoredKey | None:
 def ended_users(tx: Transaction, project_id: int) -> list[str]:
     """Return the uuids of the users of a project who were deleted last, the newest first."""
     return tx.fetch_all("ended_users", str, project_id=project_id, limit=_MAX_ENDED_USERS)
+
+
+def quota_of(tx: Transaction, project_id: int) -> Quota | None:
+    """Return the quota of a project; None if it has none."""
+    quota = tx.fetch_one("get_quota", Quota, project_id=project_id)
+    return quota if quota is not None and quota.is_limited else None
 
 
 def is_required(tx: Transaction) -> bool:

@@ -28,6 +28,7 @@ from userkeep.services import (
     indexing,
     keys,
     messages,
+    quotas,
     sessions,
     tombstones,
     user_words,
@@ -104,6 +105,7 @@ def begin_user(tx: Transaction, user_id: str) -> Erasure:
     erasure = _add(tx, Subject.USER, user_id, user.uuid)
     tx.defer("mark_user_deleting", erasure_uuid=erasure.uuid, now_at=tx.now, **of_user)
     keys.remove_user(tx, user_id)
+    quotas.remove_user(tx, user_id)
     _hide_sessions(tx, erasure)
     return erasure
 

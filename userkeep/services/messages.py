@@ -24,7 +24,7 @@ from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import Instant
-from userkeep.services import changes, indexing, sessions, tombstones, users
+from userkeep.services import changes, indexing, quotas, sessions, tombstones, users
 from userkeep.services.sessions import AddedMessages
 
 _MAX_TRIES = 5
@@ -90,10 +90,11 @@ def append(
         NotFound: there is no such session, or it has another owner, or there is no such user.
         Gone: the session or the user is being deleted, or was deleted not long ago.
         Conflict: the session has ended. AlreadyExists: an id is used.
-        InvalidField: `user_id` is invalid.
+        QuotaExceeded: the user would have too much. InvalidField: `user_id` is invalid.
     """
     if user_id is not None:
         check_id(user_id, "user_id")
+    counted = quotas.lock_owner(tx, session_id, user_id)
     added = _added(tx, new)
     last_seq, search_scope = _reserve(tx, session_id, added, user_id, may_create=may_create)
     first_seq = last_seq - len(new) + 1
@@ -108,6 +109,9 @@ def append(
     _insert(tx, rows, may_exist=any(each.message.id for each in new))
     entries = [(seq, each.entry) for seq, each in enumerate(new, first_seq)]
     tx.search_index.add(session_id, search_scope, entries)
+    if counted is not None:
+        added_bytes = sum(each.text_bytes for each in messages)
+        quotas.check(tx, counted, added_messages=len(new), added_bytes=added_bytes)
     return messages
 
 
@@ -140,6 +144,7 @@ def update(
         NotFound, Gone: as for `get`. RevisionMismatch: `if_revision` is not the current one.
         InvalidField: naming the field.
     """
+    counted = quotas.lock_owner(tx, session_id)
     sessions.lock(tx, session_id)
     message = get(tx, session_id, id)
     changes.check_revision(message.revision, if_revision)
@@ -158,6 +163,9 @@ def update(
     if _texts(after) != _texts(message):
         tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
     tx.defer("set_message", **_changed_row(session_id, message, after))
+    if counted is not None:
+        added_bytes = after.text_bytes - message.text_bytes
+        quotas.check(tx, counted, added_messages=0, added_bytes=added_bytes)
     return after
 
 

@@ -16,7 +16,7 @@ from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.past import check_past
 from userkeep.domain.values.text import check_name
 from userkeep.domain.values.times import Instant
-from userkeep.services import changes, tombstones, users
+from userkeep.services import changes, quotas, tombstones, users
 
 _UNKNOWN = "There is no session with this session_id."
 
@@ -116,10 +116,12 @@ def update(
     Raises:
         NotFound, Gone: as for `get`, or there is no such user, or the session has another owner.
         RevisionMismatch: `if_revision` is not the current one. InvalidField: naming the field.
+        QuotaExceeded: the user would have too much.
     """
-    owner = None
+    owner, counted = None, None
     if not isinstance(change.user_id, UnsetType):
         check_id(change.user_id, "user_id")
+        counted = quotas.lock_owner(tx, session_id, change.user_id)
         owner = lock_owner(tx, change.user_id)
     if not isinstance(change.title, UnsetType):
         check_name(change.title, "title")
@@ -130,7 +132,7 @@ def update(
     is_first_owner = owner is not None and session.user_id is None
     if owner and is_first_owner:
         tx.search_index.move(session_id, -session.number, owner.number, session.last_seq + 1)
-    return _set(
+    updated = _set(
         tx,
         session,
         owner=owner,
@@ -139,6 +141,10 @@ def update(
         ended_at=_changed_end(tx, session, change),
         revision=session.revision + (is_first_owner or _has_fields(change)),
     )
+    if counted is not None and is_first_owner:
+        # How many bytes the messages have is counted, because their number is not known yet.
+        quotas.check(tx, counted, added_messages=session.message_count, added_bytes=1)
+    return updated
 
 
 def end(tx: Transaction, session_id: str) -> Session:

@@ -199,6 +199,18 @@ TABLES: tuple[Table, ...] = (
         is_copied=True,
     ),
     Table(
+        "user_usage",
+        (
+            *_incidental("project_id"),
+            PersonalColumn("user_id", Kind.ID, "the user", Subject.USER),
+            *_incidental("message_count", "byte_count", "quota_set_at"),
+        ),
+        key=("project_id", "user_id"),
+        owner="the user with this user_id",
+        deletion="in the first transaction of the user's erasure",
+        is_copied=True,
+    ),
+    Table(
         "sessions",
         (
             *_incidental("number", "project_id"),

@@ -31,6 +31,7 @@ SHARD_KEYS = {
     "verifications": "uuid",
     "tombstones": "id_hash",
     "user_words": "user_id",
+    "user_usage": "user_id",
     "idempotency": "key",
 }
 EVERYWHERE = {"api_keys", "instance", "projects", "schema_migrations"}

@@ -1,0 +1,31 @@
+-- Quotas, and how much users have.
+
+-- name: get_quota
+SELECT max_messages_per_user, max_bytes_per_user, updated_at
+FROM projects
+WHERE project_id = :project_id;
+
+-- name: count_messages_of_user
+SELECT sum(message_count) FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND state = 'active';
+
+-- name: count_bytes_of_user
+SELECT sum(octet_length(content) + coalesce(octet_length(data), 0)) FROM messages
+WHERE project_id = :project_id AND seq > 0 AND session_id IN (
+    SELECT session_id FROM sessions
+    WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
+);
+
+-- name: get_usage
+SELECT message_count, byte_count, quota_set_at
+FROM user_usage
+WHERE project_id = :project_id AND user_id = :user_id;
+
+-- name: set_usage
+INSERT INTO user_usage (project_id, user_id, message_count, byte_count, quota_set_at)
+VALUES (:project_id, :user_id, :message_count, :byte_count, :quota_set_at)
+ON CONFLICT (project_id, user_id) DO UPDATE SET message_count = excluded.message_count,
+    byte_count = excluded.byte_count, quota_set_at = excluded.quota_set_at;
+
+-- name: delete_usage
+DELETE FROM user_usage WHERE project_id = :project_id AND user_id = :user_id;

@@ -135,6 +135,18 @@ def test_a_key_is_created_with_all_its_fields(here: Run) -> None:
     assert "no project" in rejected(here("keys", "create", "--project", "other"), 4)
 
 
+def test_a_key_is_created_in_a_project_by_the_operator(run: Run) -> None:
+    assert run("keys", "create", "--scope", "admin").returncode == 0
+    assert run("projects", "create", "shop").returncode == 0
+    created = run("keys", "create", "--project", "shop", "--name", "of the shop")
+    id_ = id_of(created)
+    assert "first key" not in created.stderr
+    assert [each["id"] for each in listed(run, "--project", "shop")] == [id_]
+    assert id_ not in {each["id"] for each in listed(run)}
+    assert run("keys", "revoke", id_, "--yes").returncode == 4
+    assert run("keys", "revoke", id_, "--project", "shop", "--yes").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("duration", "expected"), [("30d", timedelta(days=30)), ("12h", timedelta(hours=12))]
 )

@@ -101,7 +101,7 @@ def keys() -> None:
 @_project_option
 @_output_option
 @json_option
-@with_client("create")
+@with_client("create", in_project=False)
 def create(
     client: Userkeep,
     *,
@@ -143,7 +143,7 @@ def create(
 @paging_options
 @order_option
 @json_option
-@with_client("read")
+@with_client("read", in_project=False)
 def list_(
     client: Userkeep,
     *,
@@ -167,7 +167,7 @@ def list_(
 @_id_argument
 @_project_option
 @json_option
-@with_client("read")
+@with_client("read", in_project=False)
 def show(client: Userkeep, *, id: str, project: str | None, as_json: bool) -> None:
     """Show a key, without its text. The ID is the part of the key between its underscores.
 
@@ -189,7 +189,7 @@ def show(client: Userkeep, *, id: str, project: str | None, as_json: bool) -> No
 @_project_option
 @_output_option
 @json_option
-@with_client("write")
+@with_client("write", in_project=False)
 def rotate(client: Userkeep, *, id: str, place: str, as_json: bool, **options: Any) -> None:
     """Give a key a new text, and print it; it is shown only once.
 
@@ -213,7 +213,7 @@ def rotate(client: Userkeep, *, id: str, place: str, as_json: bool, **options: A
 @_project_option
 @json_option
 @confirmation_option
-@with_client("write")
+@with_client("write", in_project=False)
 def revoke(
     client: Userkeep, *, id: str, project: str | None, is_confirmed: bool, as_json: bool
 ) -> None:

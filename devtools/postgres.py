@@ -61,6 +61,7 @@ class PostgresServer:
     def __init__(self, url: str) -> None:
         self.url = url
         self._names: set[str] = set()
+        self._roles: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -82,6 +83,13 @@ class PostgresServer:
         )
         self._names.add(name)
         return _with_database(self.url, name)
+
+    def new_role(self) -> str:
+        """Create a role that may log in and is not a superuser; return its name."""
+        role = f"userkeep_test_{secrets.token_hex(8)}"
+        self._run("CREATE ROLE {} LOGIN", role)
+        self._roles.add(role)
+        return role
 
     def drop_database(self, url: str) -> None:
         """Drop a database that `new_database` created, even if there are connections to it.
@@ -108,6 +116,9 @@ class PostgresServer:
         """Remove everything that was created."""
         for name in list(self._names):
             self.drop_database(_with_database(self.url, name))
+        for role in self._roles:
+            self._run("DROP ROLE {}", role)
+        self._roles.clear()
 
     def _run(self, statement: LiteralString, *names: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:

@@ -18,13 +18,13 @@ from tests import matrix
 from tests.logs import log_capture, no_personal_data_in_logs  # noqa: F401 - fixtures for all tests
 from tests.long.counts import DONE, IS_FULL, SEED
 from tests.matrix import Cell
-from tests.postgres import migrated_database, postgres_server
+from tests.postgres import migrated_database, postgres_server, row_secured_database
 from tests.scheduling import GroupScheduling, rank_of
 from tests.typed_ways import embedded, embedded_async, sdk, sdk_async
 from tests.ways import Way, in_process, over_socket
 from userkeep.config import Settings
 
-ENGINES = matrix.ENGINES
+ENGINES, ROW_SECURED = matrix.ENGINES, matrix.ROW_SECURED
 IN_PROCESS = {"embedded": embedded, "embedded async": embedded_async, "in process": in_process}
 REMOTE = {"socket": over_socket, "sdk": sdk, "sdk async": sdk_async}
 
@@ -68,13 +68,17 @@ def database_url(engine: str, folder: Path) -> str:
     """Return the URL of a fresh database; on PostgreSQL it has the schema, to save time."""
     if engine == "postgres":
         return migrated_database()
+    if engine == ROW_SECURED:
+        return row_secured_database()
     return "sqlite:///:memory:" if engine == "sqlite memory" else f"sqlite:///{folder}/userkeep.db"
 
 
 def fresh_settings(engine: str, folder: Path) -> Settings:
     """Return the settings of an instance on a fresh database, with its secret in the folder."""
     return Settings(
-        database_url=database_url(engine, folder), secret_file=str(folder / "userkeep.secret")
+        database_url=database_url(engine, folder),
+        secret_file=str(folder / "userkeep.secret"),
+        postgres_row_security=engine == ROW_SECURED,
     )
 
 

@@ -1,6 +1,6 @@
 """Choose which ways to call Userkeep, which engines and which values a run covers.
 
-A usual run has eight of sixteen cells: every way, every engine, and at least three ways for each
+A usual run has eight of nineteen cells: every way, every engine, and at least three ways for each
 SQL dialect. One cell of each engine has all values of a long list, the others have three of them.
 A test that depends on the engine alone has all values on SQLite in memory and on PostgreSQL, and
 three of them on a file. With USERKEEP_TEST_WAYS=all, as in `make test-all`, nothing is left out.
@@ -14,11 +14,18 @@ from typing import Any, NamedTuple
 import pytest
 
 ENGINES = ("sqlite file", "sqlite memory", "postgres")
+ROW_SECURED = "postgres row security"
+"""PostgreSQL with row-level security, as a role that is not a superuser."""
 _ON_FILE, _ON_MEMORY, _ = ENGINES
 IN_PROCESS = ("embedded", "embedded async", "in process")
 REMOTE = ("socket", "sdk", "sdk async")
 TYPED = ("embedded", "embedded async", "sdk", "sdk async")
 """Ways that call typed methods; they cannot send what no method has an argument for."""
+
+_WAYS = {
+    "sqlite memory": (*IN_PROCESS, "socket"),
+    ROW_SECURED: ("embedded", "in process", "sdk async"),
+}
 
 _LONG_LIST = 5
 _SAMPLE = 3
@@ -37,9 +44,9 @@ class Cell(NamedTuple):
 # The server of the SDK has no database in memory: `socket` covers that already.
 ALL = tuple(
     Cell(way, engine)
-    for engine in ENGINES
+    for engine in (*ENGINES, ROW_SECURED)
     for way in (*IN_PROCESS, *REMOTE)
-    if engine != "sqlite memory" or way in (*IN_PROCESS, "socket")
+    if way in _WAYS.get(engine, (*IN_PROCESS, *REMOTE))
 )
 USUAL = (
     Cell("embedded", "sqlite file"),
@@ -49,7 +56,7 @@ USUAL = (
     Cell("embedded", "sqlite memory"),
     Cell("embedded", "postgres"),
     Cell("in process", "postgres"),
-    Cell("sdk async", "postgres"),
+    Cell("sdk async", ROW_SECURED),
 )
 WITH_ALL_VALUES = (
     Cell("in process", "sqlite file"),
@@ -136,7 +143,7 @@ def coverage(*, further_values: int, about_http: int) -> list[str]:
     chosen = cells()
     ways = "; ".join(
         f"{', '.join(cell.way for cell in chosen if cell.engine == engine)} on {engine}"
-        for engine in ENGINES
+        for engine in (*ENGINES, ROW_SECURED)
     )
     lines = [f"{len(chosen)} of {len(ALL)} ways: {ways}"]
     if further_values:

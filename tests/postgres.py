@@ -10,6 +10,10 @@ import functools
 import os
 import subprocess
 import sys
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
 
 from devtools import postgres
 from devtools.postgres import GIVEN, PostgresServer
@@ -19,6 +23,14 @@ from userkeep.storage.queries import load_queries
 
 # A verification reads all of the WAL, and a purge switches through the files kept for reuse.
 WAL = {"min_wal_size": "2MB", "max_wal_size": "16MB"}
+
+
+# Those of docs/data-deletion/purging.md.
+_PRIVILEGES: tuple[LiteralString, ...] = (
+    "ALTER SCHEMA public OWNER TO {role}",
+    "GRANT pg_checkpoint, pg_monitor TO {role}",
+    "GRANT EXECUTE ON FUNCTION pg_switch_wal(), pg_control_checkpoint(), pg_ls_dir(text) TO {role}",
+)
 
 
 class OwnPostgresServer(postgres.OwnPostgresServer):
@@ -48,6 +60,40 @@ def _template() -> str:
     url = postgres_server().new_database()
     PostgresEngine(url, load_queries("postgres")).close()
     return url
+
+
+def row_secured_database() -> str:
+    """Create the same with row-level security; return the URL of the role that owns the tables."""
+    role, template = _row_secured_template()
+    url = postgres_server().new_database(copied_from=template)
+    _grant(url, "ALTER DATABASE {database} OWNER TO {role}", role)
+    return as_role(url, role)
+
+
+@functools.cache
+def _row_secured_template() -> tuple[str, str]:
+    server = postgres_server()
+    url, role = server.new_database(), server.new_role()
+    for statement in _PRIVILEGES:
+        _grant(url, statement, role)
+    PostgresEngine(as_role(url, role), load_queries("postgres"), row_security=True).close()
+    return role, url
+
+
+def _grant(url: str, statement: LiteralString, role: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        names = {"database": sql.Identifier(connection.info.dbname), "role": sql.Identifier(role)}
+        connection.execute(sql.SQL(statement).format(**names))
+
+
+def as_role(url: str, role: str) -> str:
+    """Return the URL with which a role connects."""
+    return f"{url}&user={role}"
+
+
+def superuser_url(url: str) -> str:
+    """Return the URL without the role that `as_role` added."""
+    return url.rpartition("&user=")[0]
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from devtools.ports import free_port
 from tests.logs import check_log
+from userkeep.config import Settings
 
 START_S = 20
 ON_GIVEN = "--on-given-database"
@@ -103,6 +104,14 @@ def serving(
     finally:
         if server.process.poll() is None:
             server.stop()
+
+
+@contextmanager
+def serving_with(settings: Settings, folder: Path) -> Iterator[Server]:
+    """Run a server on the database of settings, with row-level security if they want it."""
+    given = {"USERKEEP_POSTGRES_ROW_SECURITY": str(settings.postgres_row_security).lower()}
+    with serving(folder, database_url=settings.database_url, settings=given) as server:
+        yield server
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from tests.deep_json import decoded
-from tests.serving import serving
+from tests.serving import serving_with
 from tests.ways import Reply, Way, loop_in_thread
 from userkeep import (
     AsyncPage,
@@ -254,7 +254,10 @@ def over_instance(opened: Instance) -> TypedWay:
 
 
 def _settings_of(settings: Settings) -> dict[str, Any]:
-    return {"secret_file": settings.secret_file}
+    return {
+        "secret_file": settings.secret_file,
+        "postgres_row_security": settings.postgres_row_security,
+    }
 
 
 @contextmanager
@@ -279,7 +282,7 @@ def embedded_async(settings: Settings) -> Iterator[Way]:
 def sdk(settings: Settings, folder: Path) -> Iterator[Way]:
     """Run a server in a separate process, with a client of the SDK."""
     with (
-        serving(folder, database_url=settings.database_url) as server,
+        serving_with(settings, folder) as server,
         closing(Userkeep(server.url)) as client,
     ):
         yield TypedWay("sdk", client)
@@ -289,7 +292,7 @@ def sdk(settings: Settings, folder: Path) -> Iterator[Way]:
 def sdk_async(settings: Settings, folder: Path) -> Iterator[Way]:
     """Run a server in a separate process, with an async client on a loop in its own thread."""
     with (
-        serving(folder, database_url=settings.database_url) as server,
+        serving_with(settings, folder) as server,
         loop_in_thread() as run,
     ):
         client = AsyncUserkeep(server.url)

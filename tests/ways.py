@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from tests.serving import serving
+from tests.serving import serving_with
 from userkeep.config import Settings
 from userkeep.instance import open_instance
 from userkeep.server import make_application
@@ -123,7 +123,7 @@ def loop_in_thread(
 def over_socket(settings: Settings, folder: Path) -> Iterator[Way]:
     """Run a server in a separate process."""
     with (
-        serving(folder, database_url=settings.database_url) as server,
+        serving_with(settings, folder) as server,
         httpx2.Client(base_url=server.url) as client,
     ):
         yield HttpWay("socket", client.request)

@@ -197,6 +197,12 @@ class Settings:
     postgres_pool_size: int = _setting(
         8, "PostgreSQL: the number of connections for operations.", least=1, section=LIMITS
     )
+    postgres_row_security: bool = _setting(
+        False,
+        "PostgreSQL: let the database itself keep projects apart, by row-level security. Set it for"
+        " every process that opens the database.",
+        section=DATA,
+    )
     statement_limit_seconds: int = _setting(
         30, "PostgreSQL: the time limit of a statement, in seconds.", least=1, section=LIMITS
     )
@@ -271,6 +277,11 @@ def load_settings(
         raise SettingError(f"USERKEEP_SEARCH_LANGUAGE must be one of {', '.join(LANGUAGES)}.")
     purge_schedule(settings)
     _check_addresses(settings)
+    if settings.postgres_row_security and not is_postgres(settings.database_url):
+        raise SettingError(
+            "USERKEEP_POSTGRES_ROW_SECURITY is true, but SQLite has no row-level security. Use a "
+            "PostgreSQL database, or set it to false."
+        )
     if 0 < len(settings.secret) < 16:
         raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
     if 0 < len(settings.zep_auth_secret) < 16:

@@ -153,6 +153,7 @@ def _open_engine(settings: Settings, *, url: str | None = None, read_only: bool 
             queue_limit=settings.queue_limit,
             statement_limit_ms=settings.statement_limit_seconds * 1000,
             read_limit_ms=settings.read_limit_seconds * 1000,
+            row_security=settings.postgres_row_security,
         )
 
     from userkeep.storage.sqlite import ReadOnlySqliteEngine, SqliteEngine

@@ -16,7 +16,10 @@ from userkeep.storage.migrations import load_migrations
 
 KNOWN = load_migrations("postgres")
 LAST = KNOWN[-1].number
-SUBJECTS = ["versions", "settings", "access", "server", "database", "connections", "durability"]
+SUBJECTS = [
+    *("versions", "settings", "access", "server"),
+    *("database", "connections", "durability", "projects"),
+]
 
 
 @pytest.fixture

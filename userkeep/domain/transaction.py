@@ -48,6 +48,17 @@ class Transaction(Protocol):
         """
         ...
 
+    def see_all_projects(self) -> None:
+        """Declare that this transaction is about the whole instance, for work on many projects.
+
+        Where PostgreSQL itself keeps projects apart (row-level security), a transaction that is
+        neither bound to a scope nor declared sees no row that belongs to a project.
+
+        Raises:
+            LookupError: it is bound to a scope.
+        """
+        ...
+
     def in_scope(self, scope: Scope) -> "Transaction":
         """Return a view of this transaction that is bound to a scope, for work on many projects.
 

@@ -21,11 +21,13 @@ class KeyUse(NamedTuple):
 
 def find_key(tx: Transaction, key_id: str) -> StoredKey | None:
     """Return the key with an id; None if there is none."""
+    tx.see_all_projects()
     return tx.fetch_one("find_key", StoredKey, id=key_id)
 
 
 def ended_users(tx: Transaction, project_id: int) -> list[str]:
     """Return the uuids of the users of a project who were deleted last, the newest first."""
+    tx.see_all_projects()
     return tx.fetch_all("ended_users", str, project_id=project_id, limit=_MAX_ENDED_USERS)
 
 
@@ -47,6 +49,7 @@ def require(tx: Transaction) -> None:
 
 def record_uses(tx: Transaction, uses: Iterable[KeyUse]) -> None:
     """Record when keys were used last."""
+    tx.see_all_projects()
     for use in uses:
         values = {"id": use.key_id, "used_at": use.used_at}
         tx.defer("record_key_use", project_id=use.project_id, **values)

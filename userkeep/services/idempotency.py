@@ -119,6 +119,7 @@ def hash_plain_keys(tx: Transaction, rules: Rules) -> None:
     """Replace keys by their hashes, once: earlier versions stored the keys themselves."""
     if not tx.execute("record_hashed_keys"):
         return
+    tx.see_all_projects()
     for plain in tx.fetch_all("plain_idempotency_keys", _PlainKey):
         key_hash = _hash_of(rules, plain.project_id, plain.key)
         tx.defer("hash_idempotency_key", key_hash=key_hash, **plain._asdict())

@@ -37,6 +37,7 @@ class _ProjectPurges(NamedTuple):
 
 def pending(tx: Transaction) -> PendingPurge | None:
     """Return what waits for a purge, in all projects; None if nothing does."""
+    tx.see_all_projects()
     found: list[Instant] = []
     is_requested = False
     for project_id in instance.unpurged_project_ids(tx):
@@ -75,6 +76,7 @@ def request_of_project(tx: Transaction, project: Project) -> Project:
 
 def begin(tx: Transaction) -> PurgeStatus:
     """Begin a purge, which covers everything that was deleted or edited before."""
+    tx.see_all_projects()
     status = PurgeStatus(tx.new_uuid(), "merging the index of words")
     for project_id in instance.unpurged_project_ids(tx):
         of_purge = {"project_id": project_id, "purge_uuid": status.purge_uuid}
@@ -97,6 +99,7 @@ def end(tx: Transaction, purge_uuid: str, skipped: Sequence[SkippedStep]) -> Non
         skipped: the steps that could not be done. If there are any, the erasures stay `deleted`,
             and no purge is scheduled for them alone.
     """
+    tx.see_all_projects()
     result = {
         "purged_at": None if skipped else tx.now,
         "skipped_steps": encode_json(list(skipped)).decode() if skipped else None,

@@ -161,6 +161,7 @@ def compare(tx: Transaction, rules: Rules, after: int) -> Batch:
 
 
 def _sessions(tx: Transaction, after: int) -> list[IndexedSession]:
+    tx.see_all_projects()
     return tx.fetch_all("sessions_to_index", IndexedSession, after=after, limit=_SESSIONS_AT_ONCE)
 
 

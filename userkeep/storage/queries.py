@@ -2,7 +2,8 @@
 
 A file has queries after lines `-- name: add_user`, and fragments after `-- fragment: user_columns`,
 which a query or another fragment includes as `{user_columns}`. A dialect's file (`sqlite.sql`)
-overrides the shared files by name. A query may have optional blocks, which are SQL comments:
+overrides the shared files by name, and a file of a feature (`row_security.sql`) overrides that one
+where the feature is on. A query may have optional blocks, which are SQL comments:
 
     WHERE project_id = :project_id /*? email: AND email = :email */
 
@@ -33,6 +34,14 @@ _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 DIALECTS = ("sqlite", "postgres")
 
+ROW_SECURITY = "row_security"
+"""The feature whose texts PostgreSQL needs where it keeps projects apart; see its row_security."""
+
+ROW_SECURITY_SEARCH = "row_security_search"
+"""The texts that it needs where it cannot use the full-text index then."""
+
+_FEATURES = (ROW_SECURITY, ROW_SECURITY_SEARCH)
+
 
 class Query:
     """A named query, with its texts for the sets of optional blocks that were used."""
@@ -58,16 +67,22 @@ class Query:
         return _BLOCK.sub(lambda match: match[2] if match[1] in given else "", self.source)
 
 
-def load_queries(dialect: str) -> dict[str, Query]:
-    """Return all queries of a dialect, by name."""
+def load_queries(dialect: str, *features: str) -> dict[str, Query]:
+    """Return all queries of a dialect, by name, as these features need them."""
     shared: dict[tuple[str, str], str] = {}
-    own: dict[tuple[str, str], str] = {}
+    overriding: dict[str, dict[tuple[str, str], str]] = {}
     for file in sorted(resources.files(f"{__package__}.sql").iterdir(), key=lambda file: file.name):
         stem, _, suffix = file.name.rpartition(".")
-        if suffix != "sql" or (stem in DIALECTS and stem != dialect):
+        if suffix != "sql":
             continue
-        (own if stem == dialect else shared).update(parse_queries(file.read_text("utf-8")))
-    sections = shared | own
+        sections = parse_queries(file.read_text("utf-8"))
+        if stem in (*DIALECTS, *_FEATURES):
+            overriding[stem] = sections
+        else:
+            shared |= sections
+    sections = shared
+    for stem in (dialect, *features):
+        sections |= overriding[stem]
     return {
         name: Query(_with_fragments(text, sections))
         for (kind, name), text in sections.items()

@@ -133,6 +133,10 @@ class BaseTransaction(ABC):
         self._check_scope(scope)
         self._scope = scope
 
+    def see_all_projects(self) -> None:
+        if self._scope is not None:
+            raise LookupError("This transaction is bound to a project.")
+
     def _check_scope(self, scope: Scope) -> None:
         if self._scope is not None and self._scope.project_id != scope.project_id:
             raise LookupError("This transaction is bound to another project.")

@@ -189,11 +189,6 @@ def database_name(url: str) -> str:
     return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
 
 
-def as_role(url: str, role: str) -> str:
-    """Return the URL with which a role connects."""
-    return f"{url}&user={role}"
-
-
 def execute(url: str, statement: LiteralString, *names: str) -> None:
     """Run a statement with names in place of each `{}`."""
     with psycopg.connect(url, autocommit=True) as connection:

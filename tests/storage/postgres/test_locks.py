@@ -13,12 +13,11 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.postgres import postgres_server
+from tests.postgres import as_role, postgres_server
 from tests.serving import serving
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
     add_note,
-    as_role,
     count,
     create_table,
     gate_closed,

@@ -168,7 +168,7 @@ def test_a_migration_does_not_wait_for_a_lock_for_ever(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(url)
-    monkeypatch.setattr(migrations, "_LOCK_WAIT_S", 1)
+    monkeypatch.setattr(migrations, "LOCK_WAIT_S", 1)
     [added] = with_migrations(monkeypatch, "ALTER TABLE users ADD COLUMN one text")
     with psycopg.connect(url) as other:
         other.execute("SELECT count(*) FROM users")  # and keeps a lock until its transaction ends

@@ -5,21 +5,23 @@ share of its table, so the larger the table is, the more likely it scans all of 
 large enough for that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 import psycopg
 import pytest
 
-from tests.postgres import postgres_server
+from tests.postgres import migrated_database, row_secured_database, superuser_url
+from tests.storage.postgres.notes import execute
 from tests.storage.query_texts import text_with, variants
 from userkeep.storage.postgres.filters import PostgresFilterCompiler
-from userkeep.storage.postgres.migrations import migrate
 from userkeep.storage.postgres.statements import statement
-from userkeep.storage.queries import load_queries
+from userkeep.storage.queries import ROW_SECURITY, ROW_SECURITY_SEARCH, Query, load_queries
 
 QUERIES = load_queries("postgres")
+ROW_SECURED_QUERIES = load_queries("postgres", ROW_SECURITY)
+WITHOUT_FULL_TEXT_INDEX = load_queries("postgres", ROW_SECURITY, ROW_SECURITY_SEARCH)
 
 MANY: tuple[LiteralString, ...] = (
     """
@@ -98,25 +100,43 @@ READ_WHOLE_TABLES = {
 }
 """Queries that read a whole table when no user or session is given."""
 
-OWNER_BLOCKS = {"user_id", "session_id"}
+READ_ALL_MESSAGES = {"postings", "count_postings", "speaker_counts"}
+"""Those that also do where row-level security keeps them from the full-text index."""
+
+OWNER_BLOCKS = {"user_id", "session_id", "search_scope"}
 
 
-@pytest.fixture(scope="module")
-def many() -> Iterator[psycopg.Connection]:
-    """A connection to a database with many rows in every table."""
-    url = postgres_server().new_database()
-    migrate(url)
+class Many(NamedTuple):
+    """A connection to a database with many rows in every table, and the queries for it."""
+
+    connection: psycopg.Connection
+    queries: Mapping[str, Query]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[QUERIES, ROW_SECURED_QUERIES, WITHOUT_FULL_TEXT_INDEX],
+    ids=["", "row security", "row security without full-text index"],
+)
+def many(request: pytest.FixtureRequest) -> Iterator[Many]:
+    """A database without and with row-level security, and the queries for it."""
+    queries = request.param
+    url = migrated_database() if queries is QUERIES else row_secured_database()
+    if queries is ROW_SECURED_QUERIES:
+        execute(superuser_url(url), "ALTER FUNCTION ts_match_vq(tsvector, tsquery) LEAKPROOF")
     with closing(psycopg.connect(url, autocommit=True)) as connection:
+        connection.execute("SELECT set_config('userkeep.project_id', '1', false)")
         for each in MANY:
             connection.execute(each)
         # The plan that a connection keeps, for any values.
         connection.execute("SET plan_cache_mode = force_generic_plan")
-        yield connection
+        yield Many(connection, queries)
 
 
-def plan(connection: psycopg.Connection, name: str, given: tuple[str, ...]) -> str:
+def plan(many: Many, name: str, given: tuple[str, ...]) -> str:
     """Return the plan of a query."""
-    asked = statement(text_with(QUERIES[name], given, PostgresFilterCompiler()))
+    connection = many.connection
+    asked = statement(text_with(many.queries[name], given, PostgresFilterCompiler()))
     connection.pgconn.prepare(b"asked", asked.sql, asked.types)
     values = ", ".join(["NULL"] * len(asked.names))
     listed = f"({values})" if values else ""
@@ -126,18 +146,22 @@ def plan(connection: psycopg.Connection, name: str, given: tuple[str, ...]) -> s
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))
-def test_no_query_scans_a_whole_large_table(many: psycopg.Connection, name: str) -> None:
-    for given in variants(name, QUERIES[name]):
-        if name in READ_WHOLE_TABLES and OWNER_BLOCKS.isdisjoint(given):
+def test_no_query_scans_a_whole_large_table(many: Many, name: str) -> None:
+    may_scan = READ_WHOLE_TABLES
+    if many.queries is WITHOUT_FULL_TEXT_INDEX:
+        may_scan = may_scan | READ_ALL_MESSAGES
+    for given in variants(name, many.queries[name]):
+        if name in may_scan and OWNER_BLOCKS.isdisjoint(given):
             continue
         steps = plan(many, name, given)
         for table in TABLES:
             assert f"Seq Scan on {table}" not in steps, f"{given}:\n{steps}"
 
 
+@pytest.mark.parametrize("many", [QUERIES], ids=[""], indirect=True)
 @pytest.mark.parametrize("name", sorted(READ_WHOLE_TABLES))
-def test_queries_that_scan_whole_tables_are_listed(many: psycopg.Connection, name: str) -> None:
-    plans = [plan(many, name, given) for given in variants(name, QUERIES[name])]
+def test_queries_that_scan_whole_tables_are_listed(many: Many, name: str) -> None:
+    plans = [plan(many, name, given) for given in variants(name, many.queries[name])]
     assert any("Seq Scan on" in steps for steps in plans)
 
 
@@ -147,7 +171,7 @@ def test_queries_that_scan_whole_tables_are_listed(many: psycopg.Connection, nam
 @pytest.mark.parametrize("page", [(), ("after",), ("before", "descending")], ids="-".join)
 @pytest.mark.parametrize("span", [(), ("active_after_at", "active_before_at")], ids="-".join)
 def test_sessions_by_activity_are_read_in_the_order_of_an_index(
-    many: psycopg.Connection,
+    many: Many,
     given: tuple[str, ...],
     index: str,
     page: tuple[str, ...],
@@ -160,7 +184,7 @@ def test_sessions_by_activity_are_read_in_the_order_of_an_index(
 
 
 def test_long_pages_of_messages_are_cut_by_the_server_in_the_order_of_the_index(
-    many: psycopg.Connection,
+    many: Many,
 ) -> None:
     for given in (("max_bytes", "limit"), ("max_bytes", "limit", "descending", "before")):
         steps = plan(many, "list_messages", given)

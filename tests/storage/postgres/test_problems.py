@@ -8,10 +8,9 @@ from typing import LiteralString
 import httpx2
 import pytest
 
-from tests.postgres import postgres_server
+from tests.postgres import as_role, postgres_server
 from tests.serving import Server, serving
 from tests.storage.postgres.notes import (
-    as_role,
     database_name,
     execute,
     new_role,

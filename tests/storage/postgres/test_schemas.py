@@ -7,9 +7,9 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from tests.postgres import as_role
 from tests.storage.postgres.notes import (
     QUERIES,
-    as_role,
     database_name,
     execute,
     new_role,

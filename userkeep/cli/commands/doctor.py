@@ -103,7 +103,11 @@ def _check_settings(settings: Settings) -> Finding:
 
 def _check_database(settings: Settings) -> list[Finding]:
     if is_postgres(settings.database_url):
-        return postgres_checks.check_database(settings.database_url, settings.postgres_pool_size)
+        return postgres_checks.check_database(
+            settings.database_url,
+            settings.postgres_pool_size,
+            row_security=settings.postgres_row_security,
+        )
     try:
         path = sqlite_path(settings.database_url)
     except SettingError as error:

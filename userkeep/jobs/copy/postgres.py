@@ -20,6 +20,7 @@ from userkeep.jobs.copy.job import START_AGAIN
 from userkeep.jobs.copy.tables import INCOMPLETE_MARKER, NUMBERED, TABLES, Key, Row, Table
 from userkeep.storage.migrations import check_is_current
 from userkeep.storage.postgres.migrations import applied_migrations, migrate
+from userkeep.storage.postgres.row_security import see_all_projects, turn_off
 from userkeep.storage.postgres.server import describe_url, open_for_inspection, opening_problem
 from userkeep.storage.postgres.statements import RowLoader
 
@@ -51,6 +52,7 @@ class PostgresTables:
         self._url = url
         self._connection = connection
         connection.execute(_SETTINGS)
+        see_all_projects(connection)
         RowLoader(connection)  # from now on its rows are integers, texts and None
         for type_name, dumper in _DUMPERS.items():
             dumper.oid = psycopg.adapters.types[type_name].oid
@@ -209,7 +211,14 @@ def target(url: str) -> Iterator[PostgresTables]:
         migrate(url)
         tables = PostgresTables(connection, url)
         _lock(connection, tables.place)
+        _turn_off_row_security(connection)
         yield tables
+
+
+def _turn_off_row_security(connection: psycopg.Connection[Any]) -> None:
+    """Turn row-level security off until a server opens the copy: COPY cannot add rows under it."""
+    with connection.transaction():
+        turn_off(connection)
 
 
 def _lock(connection: psycopg.Connection[Any], place: str) -> None:

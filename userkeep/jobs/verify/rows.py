@@ -1,13 +1,12 @@
 """Looking through the rows of every table that has anything of people in it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.entries import without_speaker_prefix
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.verification import Findings, Residue, Scanned, VerificationRequest
 from userkeep.jobs.verify.patterns import IN_ROWS, distinctive_terms, patterns_of
 from userkeep.jobs.verify.scanning import Scanner
@@ -68,11 +67,12 @@ class RowSearch:
             self._found.scanned.append(Scanned(f"table {scan.table.name}", rows=count))
 
     def _rows(self, scan: TableScan) -> Iterator[list[Row]]:
-        values: dict[str, Any] = {"project_id": self._scope.project_id}
+        values: dict[str, Any] = {}
         if self._texts.all:
             values["texts"] = True
         while limit := self._next_count(scan, values):
-            rows = self._engine.read(partial(_read, scan=scan, values={**values, "limit": limit}))
+            read = scoped(self._scope, _read, scan, {**values, "limit": limit})
+            rows = self._engine.read(read)
             if not rows:
                 return
             yield rows
@@ -84,7 +84,7 @@ class RowSearch:
         if not self._texts.all:
             return _MOST_ROWS
         measured = {**values, "limit": _MOST_ROWS}
-        sizes = self._engine.read(partial(_measure, scan=scan, values=measured))
+        sizes = self._engine.read(scoped(self._scope, _measure, scan, measured))
         room = _MOST_BYTES
         for number, size in enumerate(sizes):
             room -= size

@@ -13,14 +13,16 @@ from userkeep.storage.postgres.engine import (
     PURGE_CONNECTIONS,
 )
 from userkeep.storage.postgres.migrations import applied_migrations, check_is_empty
+from userkeep.storage.postgres.row_security import row_security_of
 from userkeep.storage.postgres.server import describe_url, open_for_inspection, server_version
 
 
-def check_database(url: str, pool_size: int) -> list[Finding]:
+def check_database(url: str, pool_size: int, *, row_security: bool) -> list[Finding]:
     """Check a database and its server.
 
     Args:
         pool_size: the connections of a server's pool.
+        row_security: whether the settings want row-level security.
     """
     try:
         with open_for_inspection(url) as connection:
@@ -30,6 +32,7 @@ def check_database(url: str, pool_size: int) -> list[Finding]:
                 _check_schema(connection, url),
                 _check_connections(connection, pool_size),
                 _check_durability(connection),
+                _check_row_security(connection, is_wanted=row_security),
             ]
     except StorageError as error:
         return [Finding("database", False, error.detail)]
@@ -72,3 +75,21 @@ def _check_durability(connection: Connection[Any]) -> Finding:
             "Set both to on; without them, a power failure can lose or damage acknowledged writes.",
         )
     return Finding("durability", True, "fsync and full_page_writes are on")
+
+
+def _check_row_security(connection: Connection[Any], *, is_wanted: bool) -> Finding:
+    subject = "projects"
+    state = row_security_of(connection)
+    if state.is_on and state.problem is not None:
+        return Finding(subject, False, f"row-level security is void: {state.problem}")
+    if state.is_on and not is_wanted:
+        return Finding(
+            subject,
+            False,
+            "row-level security is on, but USERKEEP_POSTGRES_ROW_SECURITY is false",
+            "Set it to true for this command too; a start without it turns row-level security off.",
+        )
+    if is_wanted and not state.is_on:
+        finding = "row-level security is off until a server or `userkeep migrate` starts"
+        return Finding(subject, state.problem is None, finding, state.problem or "")
+    return Finding(subject, True, f"row-level security is {'on' if state.is_on else 'off'}")

@@ -7,9 +7,10 @@ what a replica or an archive still keeps, is returned as a skipped step.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from threading import Event
 from time import monotonic
-from typing import Any, LiteralString, Self
+from typing import Any, LiteralString, Self, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -24,7 +25,10 @@ from psycopg.errors import (
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.purge import SkippedStep
 from userkeep.storage.errors import PURGE_RUNNING, PURGE_STOPPED
+from userkeep.storage.postgres.row_security import row_security_of
 from userkeep.storage.postgres.server import connect, opening_problem
+
+T = TypeVar("T")
 
 READER_WAIT_S = 60.0
 LOCK_WAIT_S = 60.0
@@ -76,6 +80,7 @@ JOIN pg_attribute ON attrelid = format('%%I.%%I', schemaname, tablename)::regcla
 WHERE schemaname = current_schema() AND tablename || '.' || pg_stats.attname = ANY(%s)
     AND attstattarget = 0
 """
+_LIFT_POLICY = sql.SQL("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY")
 _RECYCLED_WAL_FILES = """
 SELECT count(*) FROM pg_ls_waldir()
 WHERE name ~ '^[0-9A-F]{24}$' AND name > pg_walfile_name(pg_current_wal_lsn())
@@ -191,27 +196,28 @@ class PostgresCompactor:
         self._run_with_lock(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table)), table)
 
     def _run_with_lock(self, statement: sql.SQL | sql.Composed, table: str) -> None:
+        self._with_lock(table, partial(self._connection.execute, statement))
+
+    def _with_lock(self, table: str, function: Callable[[], T]) -> T:
         deadline = monotonic() + LOCK_WAIT_S
         while True:
             try:
-                self._connection.execute(statement)
+                return function()
             except LockNotAvailable as error:
                 if monotonic() > deadline:
                     raise Unavailable(
                         f"The table {table} is in use by a transaction that does not end."
                     ) from error
                 self._pause()
-            else:
-                return
 
     def _clear_statistics(self) -> str | None:
         # ANALYZE keeps sample values of columns in pg_statistic. The schema turns that off for
         # personal data, but the table may have older samples, from before the schema did so.
-        columns = [f"{table}.{name}" for table, names in self._tables.items() for name in names]
-        if not self._value(_STATISTICS_COUNT, columns):
+        count, stale = self._statistics()
+        if not count:
             return None
         try:
-            for delete, table in self._connection.execute(_STALE_STATISTICS, [columns]).fetchall():
+            for delete, table in stale:
                 self._run_with_lock(sql.SQL(delete), table)
         except FeatureNotSupported as error:
             return f"Old statistics are kept, because another program's object uses them: {error}"
@@ -220,6 +226,34 @@ class PostgresCompactor:
         self._wait_for_transactions()
         self._vacuum_full("pg_statistic")
         return None
+
+    def _statistics(self) -> tuple[int, list[tuple[LiteralString, str]]]:
+        """Return how many personal columns have statistics, and how to delete those that are old.
+
+        PostgreSQL shows a role no statistics of a table whose rows it may not see all of. So where
+        there are policies, those of one table at a time are lifted, in a transaction that is rolled
+        back: no other one notices, but each waits for it.
+        """
+        count, stale = 0, list[tuple[LiteralString, str]]()
+        has_policies = row_security_of(self._connection).is_on
+        for table, names in self._tables.items():
+            columns = [f"{table}.{name}" for name in names]
+            read = partial(self._read_statistics, columns)
+            if has_policies:
+                read = partial(self._with_lock, table, partial(self._without_policy, table, read))
+            of_table, stale_of_table = read()
+            count += of_table
+            stale += stale_of_table
+        return count, stale
+
+    def _read_statistics(self, columns: list[str]) -> tuple[int, list[tuple[LiteralString, str]]]:
+        stale = self._connection.execute(_STALE_STATISTICS, [columns]).fetchall()
+        return self._value(_STATISTICS_COUNT, columns), stale
+
+    def _without_policy(self, table: str, read: Callable[[], T]) -> T:
+        with self._connection.transaction(force_rollback=True):
+            self._connection.execute(_LIFT_POLICY.format(sql.Identifier(table)))
+            return read()
 
     def _overwrite_wal(self) -> str | None:
         # After a checkpoint, WAL files that are no longer needed are renamed for reuse, with their

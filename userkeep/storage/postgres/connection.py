@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq.abc import PGconn, PGresult
 
 from userkeep.domain.deadline import Deadline
+from userkeep.storage.postgres.bindings import BIND, NO_PROJECT
 from userkeep.storage.postgres.errors import ConnectionLostError, SqlError
 from userkeep.storage.postgres.server import (
     connect,
@@ -88,6 +89,7 @@ class Connection:
         statement_limit_ms: int,
         lock_wait_ms: int = 0,
         schema: str | None = None,
+        row_security: bool = False,
         probe: Callable[[str], bool] = lambda _url: True,
     ) -> None:
         """Connect.
@@ -98,6 +100,7 @@ class Connection:
             statement_limit_ms: a statement that takes longer is cancelled; 0 for no limit.
             lock_wait_ms: a statement that waits longer for a lock is cancelled; 0 for no limit.
             schema: of our tables, if it is known.
+            row_security: whether each transaction names its project to the server.
             probe: called with the URL of the server when it has been silent for too long; returns
                 whether the server still responds to new connections.
 
@@ -117,6 +120,8 @@ class Connection:
         self._begin_with: Statement | None = None
         self._is_in_transaction = False
         self._deferred: list[_Command] = []
+        self._has_row_security = row_security
+        self._projects = self._bound_to = NO_PROJECT
         self._is_closed = False
         self._deadline: Deadline | None = None
         self._default_lock_wait_ms = self._lock_wait_ms = lock_wait_ms
@@ -131,6 +136,7 @@ class Connection:
             to_write: whether it may write; if not, it reads one snapshot.
         """
         self._begin_with = _BEGIN_WRITE if to_write else _BEGIN_READ
+        self._bound_to = NO_PROJECT
 
     def limit_to(self, deadline: Deadline) -> None:
         """Give each statement from now on what is left of a deadline.
@@ -149,6 +155,19 @@ class Connection:
         if wanted_ms != self._lock_wait_ms:
             self._send([_Command(_LIMIT_LOCK_WAITS, [b"%d" % wanted_ms])])
             self._lock_wait_ms = wanted_ms
+
+    @property
+    def has_row_security(self) -> bool:
+        """Whether each transaction names its project to the server."""
+        return self._has_row_security
+
+    def see(self, projects: bytes) -> None:
+        """Let the statements from now on see the rows of these projects only; see bindings.
+
+        The server gets to know it in the same message as the next statement.
+        """
+        if self._has_row_security:
+            self._projects = projects
 
     def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement and return its rows."""
@@ -172,12 +191,13 @@ class Connection:
         commands = [_Command(statement, parameters(statement, row)) for row in rows]
         if not commands:
             return 0
-        results = self._send(self._with_deferred(commands))
+        results = self._send_with_deferred(self._bound(commands))
         return sum(result.command_tuples or 0 for result in results[-len(commands) :])
 
     def defer(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement for each row of values, at the latest before COMMIT."""
-        self._deferred += [_Command(statement, parameters(statement, row)) for row in rows]
+        commands = [_Command(statement, parameters(statement, row)) for row in rows]
+        self._deferred += self._bound(commands)
 
     def commit(self) -> None:
         """Commit the transaction, if it has begun. It is durable when this returns.
@@ -189,7 +209,7 @@ class Connection:
             self._begin_with = None
             return
         try:
-            result = self._run(_Command(_COMMIT))
+            result = self._send_with_deferred([_Command(_COMMIT)])[-1]
         except ConnectionLostError as error:
             raise ConnectionLostError(str(error), is_committing=True) from error
         except SqlError as error:
@@ -198,6 +218,7 @@ class Connection:
             self.rollback()
             raise
         self._is_in_transaction = False
+        self._bound_to = NO_PROJECT
         # COMMIT of a failed transaction rolls it back, and reports success.
         if result.command_status == b"ROLLBACK":
             raise SqlError(
@@ -207,6 +228,7 @@ class Connection:
     def rollback(self) -> None:
         """Roll the transaction back, if it has begun."""
         self._begin_with = None
+        self._bound_to = NO_PROJECT
         self._deferred.clear()
         if not self._is_in_transaction:
             return
@@ -251,7 +273,21 @@ class Connection:
         )
 
     def _run(self, command: _Command) -> PGresult:
-        return self._send(self._with_deferred([command]))[-1]
+        return self._send_with_deferred(self._bound([command]))[-1]
+
+    def _bound(self, commands: list[_Command]) -> list[_Command]:
+        """Put the command before them that names their project, unless it is named already."""
+        if self._projects == self._bound_to or not commands:
+            return commands
+        self._bound_to = self._projects
+        return [_Command(BIND, [self._projects]), *commands]
+
+    def _send_with_deferred(self, commands: list[_Command]) -> list[PGresult]:
+        try:
+            return self._send(self._with_deferred(commands))
+        finally:
+            if not self._is_in_transaction:
+                self._bound_to = NO_PROJECT  # it ended with the message
 
     def _with_deferred(self, commands: list[_Command]) -> list[_Command]:
         if self._deferred:

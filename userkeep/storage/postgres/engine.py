@@ -31,10 +31,17 @@ from userkeep.storage.postgres.migrations import check_is_migrated, migrate
 from userkeep.storage.postgres.pipelined_reader import Connect
 from userkeep.storage.postgres.pool import FIRST_LOCK_WAIT_MS, LOCK_WAIT_S, Pool
 from userkeep.storage.postgres.pooled_connection import Connector, PoolContext
+from userkeep.storage.postgres.row_security import (
+    RowSecurity,
+    check_row_security,
+    row_security_of,
+    set_row_security,
+)
+from userkeep.storage.postgres.server import connect as open_connection
 from userkeep.storage.postgres.server import describe_url, opening_problem
 from userkeep.storage.postgres.statements import statement
 from userkeep.storage.postgres.waiter import BlockingWaiter
-from userkeep.storage.queries import Query
+from userkeep.storage.queries import Query, load_queries
 from userkeep.storage.transaction import NeedsComputingError, NeedsThreadError
 
 T = TypeVar("T")
@@ -64,6 +71,7 @@ class PostgresEngine:
         queue_limit: int = 1_024,
         statement_limit_ms: int = 30_000,
         read_limit_ms: int = 10_000,
+        row_security: bool = False,
     ) -> None:
         """Migrate the schema, or check it if read-only, and create the pools.
 
@@ -75,6 +83,8 @@ class PostgresEngine:
             queue_limit: how many operations may wait for a connection.
             statement_limit_ms: the time-out of a statement.
             read_limit_ms: how long a long read may take, statements and Python.
+            row_security: whether PostgreSQL itself keeps projects apart; see row_security. A
+                database that is only read stays as it is, and must have it if it is wanted.
 
         Raises:
             StorageError: the database cannot be reached or used, is another program's, or, if
@@ -87,17 +97,26 @@ class PostgresEngine:
         try:
             if read_only:
                 check_is_migrated(url)
+                if row_security:
+                    check_row_security(url)
             else:
                 migrate(url)
+                set_row_security(url, is_wanted=row_security)
             opened = _open(url, queries)
         except psycopg.Error as error:
             raise StorageError(opening_problem(error, url)) from error
         self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
         clock, reports = Clock(opened.clock), Reports()
         self._version, self._schema = opened.version, opened.schema
+        if opened.row_security.is_on:
+            queries = {**queries, **load_queries("postgres", *opened.row_security.features)}
 
         connect = partial(
-            Connection, url, schema=opened.schema, lock_wait_ms=int(LOCK_WAIT_S * 1000)
+            Connection,
+            url,
+            schema=opened.schema,
+            lock_wait_ms=int(LOCK_WAIT_S * 1000),
+            row_security=opened.row_security.is_on,
         )
 
         def new_context(connect: Connect, limit_ms: int, timeout_message: str) -> PoolContext:
@@ -236,6 +255,7 @@ class _Opened(NamedTuple):
     version: str
     schema: str
     clock: Instant
+    row_security: RowSecurity
 
 
 def _open(url: str, queries: Mapping[str, Query]) -> _Opened:
@@ -243,6 +263,8 @@ def _open(url: str, queries: Mapping[str, Query]) -> _Opened:
     try:
         [(latest,)] = connection.fetch(statement(queries["get_clock"].text({})), {})
         [(schema,)] = connection.fetch(_SCHEMA, {})
-        return _Opened(connection.version, str(schema), Instant(latest))
+        version = connection.version
     finally:
         connection.close()
+    with open_connection(url, str(schema)) as inspected:
+        return _Opened(version, str(schema), Instant(latest), row_security_of(inspected))

@@ -18,7 +18,8 @@ from userkeep.storage.migrations import (
 from userkeep.storage.postgres.server import connect, describe_url, open_for_inspection
 
 _LOCK_KEY = int.from_bytes(b"userkeep", "big")
-_LOCK_WAIT_S = 30
+LOCK_WAIT_S = 30
+"""How long a change of the schema waits for locks."""
 
 _CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -27,6 +28,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL
 )
 """
+
+# Row-level security may be on already; see row_security.
+_SEE_ALL_PROJECTS = "SELECT set_config('userkeep.project_id', 'all', true)"
 
 # The columns are compared, because other programs have tables of this name. Not with to_regclass:
 # while this waits for the advisory lock, PostgreSQL caches that there was no such table.
@@ -86,6 +90,11 @@ def applied_migrations(connection: psycopg.Connection[Any]) -> dict[int, str]:
     return dict(connection.execute("SELECT number, name FROM schema_migrations").fetchall())
 
 
+def lock_schema(connection: psycopg.Connection[Any]) -> None:
+    """Wait until no other process changes the schema; the lock ends with the transaction."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+
+
 def _missing(
     connection: psycopg.Connection[Any], known: list[Migration], url: str
 ) -> list[Migration]:
@@ -117,14 +126,15 @@ def _apply_next(
     """Apply the first missing migration; None if another server has just applied the last."""
     try:
         with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+            lock_schema(connection)
             missing = _missing(connection, known, url)
             if not missing:
                 return None
             if len(missing) == len(known):
                 check_is_empty(connection, url)
             # Everyone queues behind this migration while it waits for a lock.
-            connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'")
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'")
+            connection.execute(_SEE_ALL_PROJECTS)
             connection.execute(_CREATE_TABLE)
             connection.execute(missing[0].sql.encode())
             connection.execute(

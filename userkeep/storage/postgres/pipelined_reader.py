@@ -27,6 +27,7 @@ from psycopg.pq.abc import PGresult
 from userkeep.domain.errors import StorageError
 from userkeep.domain.values.times import Instant
 from userkeep.storage.errors import as_future_exception
+from userkeep.storage.postgres.bindings import BIND, NO_PROJECT
 from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.statements import Statement, parameters
 from userkeep.storage.postgres.task import Task
@@ -167,7 +168,8 @@ class _Expected(NamedTuple):
 
     Attributes:
         status: the status of its success.
-        worker: the greenlet that waits for it; None for the result of preparing a statement.
+        worker: the greenlet that waits for it; None for the result of preparing a statement, and of
+            naming the project to the server.
         since: when its statement was queued.
     """
 
@@ -189,6 +191,7 @@ class _PipelineConnection:
         self._loop = loop
         self._hub = getcurrent()
         self._names: dict[bytes, bytes] = {}
+        self._projects = self._bound_to = NO_PROJECT
         self._expected: deque[_Expected] = deque()
         self._abandoned_count = 0
         self._is_sync_scheduled = False
@@ -222,6 +225,11 @@ class _PipelineConnection:
         disk, would delay all others. It is used again when all late results have come.
         """
         return self._abandoned_count > 0 or self._has_waited_for(_SLOW_AFTER_S)
+
+    def see(self, projects: bytes) -> None:
+        """Let the next statement see the rows of these projects only; see bindings."""
+        if self._connection.has_row_security:
+            self._projects = projects
 
     def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement and return its rows; called by the transaction of a read."""
@@ -272,6 +280,17 @@ class _PipelineConnection:
         self._connection.close()
 
     def _queue(self, statement: Statement, encoded: Sequence[bytes | None]) -> None:
+        if self._projects != self._bound_to:
+            self._send(BIND, [self._projects], None)
+            self._bound_to = self._projects
+        self._send(statement, encoded, getcurrent())
+        if not self._is_sync_scheduled:
+            self._is_sync_scheduled = True
+            self._loop.call_soon(self._sync)
+
+    def _send(
+        self, statement: Statement, encoded: Sequence[bytes | None], worker: greenlet | None
+    ) -> None:
         now = self._loop.time()
         name = self._names.get(statement.sql)
         if name is None:
@@ -279,14 +298,12 @@ class _PipelineConnection:
             self._pgconn.send_prepare(name, statement.sql, statement.types)
             self._expected.append(_Expected(_PREPARED, None, now))
         self._pgconn.send_query_prepared(name, encoded, statement.formats, pq.Format.BINARY)
-        self._expected.append(_Expected(_ROWS, getcurrent(), now))
-        if not self._is_sync_scheduled:
-            self._is_sync_scheduled = True
-            self._loop.call_soon(self._sync)
+        self._expected.append(_Expected(_ROWS, worker, now))
 
     def _sync(self) -> None:
         """Send the statements of this iteration of the loop as one message."""
         self._is_sync_scheduled = False
+        self._bound_to = NO_PROJECT  # the transaction of the message ends here
         if self._is_closed:
             return
         try:

@@ -9,6 +9,7 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.values.paging import MAX_PAGE_BYTES
 from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
+from userkeep.storage.postgres.bindings import ALL_PROJECTS, NO_PROJECT
 from userkeep.storage.postgres.filters import PostgresFilterCompiler
 from userkeep.storage.postgres.search_index import PostgresSearchIndex
 from userkeep.storage.postgres.statements import Statement, statement, unprepared_statement
@@ -20,6 +21,10 @@ T = TypeVar("T")
 
 class StatementConnection(Protocol):
     """What a transaction needs of a connection: a `Connection`, or one in pipeline mode."""
+
+    def see(self, projects: bytes, /) -> None:
+        """Let the next statements see the rows of a project only; see bindings."""
+        ...
 
     def fetch(
         self, statement: Statement, values: Mapping[str, Any], /
@@ -59,12 +64,21 @@ class PostgresTransaction(BaseTransaction):
         is_inline: bool = False,
     ) -> None:
         self._connection = connection
+        self._projects = NO_PROJECT
         super().__init__(queries, now, deadline=deadline, is_inline=is_inline)
 
     @property
     def search_index(self) -> PostgresSearchIndex:
         """The full-text index, in this transaction."""
         return PostgresSearchIndex(self)
+
+    def bind(self, scope: Scope) -> None:
+        super().bind(scope)
+        self._projects = b"%d" % scope.project_id
+
+    def see_all_projects(self) -> None:
+        super().see_all_projects()
+        self._projects = ALL_PROJECTS
 
     def in_scope(self, scope: Scope) -> "PostgresTransaction":
         self._check_scope(scope)
@@ -107,6 +121,7 @@ class PostgresTransaction(BaseTransaction):
 
     def _resolve(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         """Return the statement of a query for these values, and all values that it needs."""
+        self._connection.see(self._projects)
         self._add_scope(values)
         text = self._queries[query].text(values)
         if values.get("filter") is None:

@@ -70,6 +70,15 @@ def row_secured_database() -> str:
     return as_role(url, role)
 
 
+def owned_database() -> str:
+    """Create an empty database of a role that is not a superuser; return the role's URL."""
+    url, role = postgres_server().new_database(), postgres_server().new_role()
+    _grant(url, "ALTER DATABASE {database} OWNER TO {role}", role)
+    for statement in _PRIVILEGES:
+        _grant(url, statement, role)
+    return as_role(url, role)
+
+
 @functools.cache
 def _row_secured_template() -> tuple[str, str]:
     server = postgres_server()

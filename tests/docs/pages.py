@@ -5,6 +5,7 @@ comments, which readers do not see, say what a page or a block needs:
 
     <!-- page: with a server -->        `userkeep serve` runs in the page's folder
     <!-- page: with PostgreSQL -->      an empty database is at the URL that the page names
+    <!-- page: with PostgreSQL of a role -->  the same, of a role that is not a superuser
 
 and above a block:
 

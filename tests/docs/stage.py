@@ -22,6 +22,7 @@ BIN = Path(sys.executable).parent
 INTERPRETER = Path(__file__).with_name("interpreter.py")
 ZEP_PYTHON = ROOT / ".environments" / "zep-python"
 ZEP_JS = ROOT / ".environments" / "zep-js"
+OF_A_ROLE = "with PostgreSQL of a role"
 POSTGRES_URL = "postgresql://user:password@host/memory"
 PORTS = ("8000", "8001")
 DATABASE_URL = "sqlite:///userkeep-data/userkeep.db"
@@ -241,7 +242,7 @@ def default_server(folder: Path, ports: Mapping[str, str]) -> Iterator[None]:
 @contextmanager
 def staged(folder: Path, needs: list[str]) -> Iterator[Stage]:
     """Set up what a page needs, and a stage for it."""
-    unknown = set(needs) - {"with a server", "with PostgreSQL"}
+    unknown = set(needs) - {"with a server", "with PostgreSQL", OF_A_ROLE}
     assert not unknown, f"a page may not say {unknown}"
     ports = free_ports()
     with ExitStack() as stack:
@@ -251,11 +252,11 @@ def staged(folder: Path, needs: list[str]) -> Iterator[Stage]:
 
 
 def _database(needs: list[str]) -> str | None:
-    if "with PostgreSQL" not in needs:
+    if not needs or needs == ["with a server"]:
         return None
-    from tests.postgres import postgres_server  # noqa: PLC0415 - it takes a second to start
+    from tests.postgres import owned_database, postgres_server  # noqa: PLC0415 - they take a second
 
-    return postgres_server().new_database()
+    return owned_database() if OF_A_ROLE in needs else postgres_server().new_database()
 
 
 def _listens(port: str) -> bool:

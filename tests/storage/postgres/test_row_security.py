@@ -20,7 +20,7 @@ from tests.postgres import (
     row_secured_database,
     superuser_url,
 )
-from tests.storage.postgres.notes import execute, new_role, owned_database, rows
+from tests.storage.postgres.notes import database_name, execute, new_role, owned_database, rows
 from tests.typed_ways import over_instance
 from tests.ways import Way
 from userkeep.config import Settings
@@ -33,6 +33,7 @@ from userkeep.jobs.expiry import delete_expired
 from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.jobs.purge import Purge, purge_now
 from userkeep.jobs.steps import Runner
+from userkeep.services.instance import check_ready
 from userkeep.storage.migrations import load_migrations
 from userkeep.storage.postgres import PostgresEngine
 from userkeep.storage.postgres.row_security import (
@@ -345,6 +346,29 @@ def append(way: Way) -> None:
     headers = {"Idempotency-Key": "once"}
     path = "/v1/sessions/{}/messages"
     assert way.request("POST", path, "of jane", json=body, headers=headers).status in {200, 201}
+
+
+def test_a_server_that_was_started_without_it_sees_nothing_and_is_not_ready(
+    url: str, tmp_path: Path
+) -> None:
+    with closing(open_instance(settings_of(url, tmp_path, is_on=False))) as instance:
+        append(over_instance(instance))
+        set_row_security(url, is_wanted=True)
+        assert search(over_instance(instance), "shoes") == []
+        with pytest.raises(Unavailable, match="Restart it with USERKEEP_POSTGRES_ROW_SECURITY"):
+            instance.engine.read(check_ready)
+    with closing(open_instance(settings_of(url, tmp_path))) as instance:
+        instance.engine.read(check_ready)
+
+
+def test_what_the_database_sets_for_all_connections_shows_nothing(
+    url: str, instance: Instance
+) -> None:
+    append(over_instance(instance))
+    set_all = "ALTER DATABASE {} SET userkeep.project_id = 'all'"
+    execute(superuser_url(url), set_all, database_name(url))
+    with closing(PostgresEngine(url, QUERIES, row_security=True)) as engine:
+        assert engine.read(forgetful("all_users")) == []
 
 
 def test_a_server_with_an_older_policy_replaces_it(url: str, tmp_path: Path) -> None:

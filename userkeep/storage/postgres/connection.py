@@ -112,6 +112,8 @@ class Connection:
         settings = _SETTINGS.format(
             statement_limit_ms=statement_limit_ms, lock_wait_ms=lock_wait_ms
         )
+        if row_security:
+            settings += "; SET userkeep.project_id = ''"  # whatever the database or the role set
         self._psycopg = waiter.connect(lambda: _connect_with_settings(url, schema, settings))
         self._row_loader = RowLoader(self._psycopg)
         self._pq = self._psycopg.pgconn

@@ -38,9 +38,7 @@ from userkeep.storage.postgres.row_security import (
     set_row_security,
 )
 from userkeep.storage.postgres.server import connect as open_connection
-from userkeep.storage.postgres.server import describe_url, opening_problem
-from userkeep.storage.postgres.statements import statement
-from userkeep.storage.postgres.waiter import BlockingWaiter
+from userkeep.storage.postgres.server import describe_url, opening_problem, server_version
 from userkeep.storage.queries import Query, load_queries
 from userkeep.storage.transaction import NeedsComputingError, NeedsThreadError
 
@@ -54,7 +52,7 @@ PURGE_CONNECTIONS = 2
 """What a purge uses while it runs: one connection to rewrite the tables, one for its progress."""
 
 _SAVE_CLOCK_EVERY_S = 60.0
-_SCHEMA = statement("SELECT CAST(current_schema() AS text)")
+_SCHEMA = "SELECT CAST(current_schema() AS text)"
 _STATEMENT_TIMEOUT = "The database took longer than {} s; nothing was changed."
 
 
@@ -259,12 +257,9 @@ class _Opened(NamedTuple):
 
 
 def _open(url: str, queries: Mapping[str, Query]) -> _Opened:
-    connection = Connection(url, BlockingWaiter(), statement_limit_ms=0)
-    try:
-        [(latest,)] = connection.fetch(statement(queries["get_clock"].text({})), {})
-        [(schema,)] = connection.fetch(_SCHEMA, {})
-        version = connection.version
-    finally:
-        connection.close()
-    with open_connection(url, str(schema)) as inspected:
-        return _Opened(version, str(schema), Instant(latest), row_security_of(inspected))
+    with open_connection(url) as connection:
+        [(latest,)] = connection.execute(queries["get_clock"].text({}).encode())
+        [(schema,)] = connection.execute(_SCHEMA)
+        return _Opened(
+            server_version(connection), schema, Instant(latest), row_security_of(connection)
+        )

@@ -108,17 +108,15 @@ def set_row_security(url: str, *, is_wanted: bool) -> None:
     with connect(url) as connection:
         if is_wanted:
             _check_role(connection, url)
-        # Without the lock first, because most starts find nothing to do.
-        if not _tables_to_change(connection, is_wanted=is_wanted):
-            return
+        is_changed = False
         try:
-            with connection.transaction():
-                lock_schema(connection)
-                connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'")
-                (_turn_on if is_wanted else turn_off)(connection)
+            # Without the lock first, because most starts find nothing to do.
+            while _tables_to_change(connection, is_wanted=is_wanted):
+                _change_next(connection, is_wanted=is_wanted)
+                is_changed = True
         except psycopg.Error as error:
             raise StorageError(_problem(error, url, is_wanted=is_wanted)) from error
-    if not is_wanted:
+    if is_changed and not is_wanted:
         logger.warning(
             "Row-level security was on, and is now off, because USERKEEP_POSTGRES_ROW_SECURITY is "
             "false."
@@ -144,8 +142,7 @@ def check_row_security(url: str) -> None:
 def turn_off(connection: psycopg.Connection[Any]) -> None:
     """Remove all policies of this program; those of others stay, without effect."""
     for table in _tables_to_change(connection, is_wanted=False):
-        _drop_policies(connection, table)
-        _alter(connection, table, "NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY")
+        _lift(connection, table)
 
 
 class RowSecurity(NamedTuple):
@@ -228,14 +225,30 @@ def _tables_to_change(connection: psycopg.Connection[Any], *, is_wanted: bool) -
     return [table for table in tables if not table.is_protected]
 
 
-def _turn_on(connection: psycopg.Connection[Any]) -> None:
-    for table in _tables_to_change(connection, is_wanted=True):
-        _drop_policies(connection, table)
-        _alter(connection, table, "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-        create = sql.SQL("CREATE POLICY {} ON {} USING ({})").format(
-            sql.Identifier(POLICY), sql.Identifier(table.name), sql.SQL(_CONDITION)
-        )
-        connection.execute(create)
+def _change_next(connection: psycopg.Connection[Any], *, is_wanted: bool) -> None:
+    """Change one table, unless another server has just changed the last one.
+
+    A transaction that locked several tables could wait for one that waits for it.
+    """
+    with connection.transaction():
+        lock_schema(connection)
+        connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'")
+        for table in _tables_to_change(connection, is_wanted=is_wanted)[:1]:
+            (_protect if is_wanted else _lift)(connection, table)
+
+
+def _protect(connection: psycopg.Connection[Any], table: _Table) -> None:
+    _drop_policies(connection, table)
+    _alter(connection, table, "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    create = sql.SQL("CREATE POLICY {} ON {} USING ({})").format(
+        sql.Identifier(POLICY), sql.Identifier(table.name), sql.SQL(_CONDITION)
+    )
+    connection.execute(create)
+
+
+def _lift(connection: psycopg.Connection[Any], table: _Table) -> None:
+    _drop_policies(connection, table)
+    _alter(connection, table, "NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY")
 
 
 def _drop_policies(connection: psycopg.Connection[Any], table: _Table) -> None:
@@ -255,4 +268,4 @@ def _problem(error: psycopg.Error, url: str, *, is_wanted: bool) -> str:
     advice = ""
     if isinstance(error, InsufficientPrivilege):
         advice = " Run `userkeep migrate` as the role that owns the tables."
-    return f"{change} in {describe_url(url)}: {reason}. Nothing was changed.{advice}"
+    return f"{change} in {describe_url(url)}: {reason}.{advice}"

@@ -198,7 +198,15 @@ WHERE number IS NULL
     OR NOT (
         has_table_privilege(number, 'SELECT') AND has_table_privilege(number, 'INSERT')
         AND has_table_privilege(number, 'UPDATE') AND has_table_privilege(number, 'DELETE')
-    );
+    )
+{row_security_problem};
+
+-- fragment: row_security_problem
+-- This server names no project to PostgreSQL, so it sees nothing once another one has turned it on.
+UNION ALL
+SELECT 'Row-level security is on, but this server was started before that, or without it. Restart it '
+    || 'with USERKEEP_POSTGRES_ROW_SECURITY=true.'
+WHERE row_security_active(to_regclass(quote_ident(current_schema()) || '.projects'))
 
 -- name: list_messages
 -- With :max_bytes, those until their texts have that many bytes, and one more; else PostgreSQL sends

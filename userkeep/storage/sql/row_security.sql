@@ -3,6 +3,9 @@
 -- A condition is evaluated after the policy of its table, and so finds no rows by an index, unless all
 -- its functions of columns are leakproof. Those of full text and of JSON are not.
 
+-- fragment: row_security_problem
+-- None.
+
 -- fragment: positions
 -- OFFSET 0 keeps the functions of JSON in the subquery, so that the join compares columns.
 (

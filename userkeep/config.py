@@ -277,11 +277,7 @@ def load_settings(
         raise SettingError(f"USERKEEP_SEARCH_LANGUAGE must be one of {', '.join(LANGUAGES)}.")
     purge_schedule(settings)
     _check_addresses(settings)
-    if settings.postgres_row_security and not is_postgres(settings.database_url):
-        raise SettingError(
-            "USERKEEP_POSTGRES_ROW_SECURITY is true, but SQLite has no row-level security. Use a "
-            "PostgreSQL database, or set it to false."
-        )
+    _check_row_security(settings)
     if 0 < len(settings.secret) < 16:
         raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
     if 0 < len(settings.zep_auth_secret) < 16:
@@ -355,6 +351,14 @@ def _check_addresses(settings: Settings) -> None:
                 parse(text)
             except ValueError as error:
                 raise SettingError(f"{variable_of(name)}: {error}") from error
+
+
+def _check_row_security(settings: Settings) -> None:
+    if settings.postgres_row_security and not is_postgres(settings.database_url):
+        raise SettingError(
+            "USERKEEP_POSTGRES_ROW_SECURITY is true, but SQLite has no row-level security. Use a "
+            "PostgreSQL database, or set it to false."
+        )
 
 
 def _check_range(name: str, value: Any, *, least: int, most: int, **_: Any) -> None:

@@ -1,9 +1,9 @@
 """Row-level security: PostgreSQL itself keeps each project's rows from the others.
 
-Every table with a `project_id` gets a policy. It compares the column with a parameter that belongs
-to the transaction, `userkeep.project_id`: the number of a project, or `all`. Without it no row is
-visible, and none can be written. So a query of ours without its condition on the project finds
-nothing of another one.
+Every table whose rows belong to a project gets a policy. It compares the column `project_id` with a
+parameter that belongs to the transaction, `userkeep.project_id`: the number of a project, or `all`.
+Without it no row is visible, and none can be written. So a query of ours without its condition on
+the project finds nothing of another one.
 
 The policy is written for the planner:
 
@@ -90,11 +90,17 @@ class _Table(NamedTuple):
 
 
 def protected_tables() -> list[str]:
-    """Return the names of the tables whose rows belong to projects."""
+    """Return the names of the tables whose rows belong to projects.
+
+    Without the table of the projects themselves: operations on projects are about the whole
+    instance, whichever project they run in.
+    """
     return [
         table.name
         for table in tables_of("postgres")
-        if "project_id" in table.column_names("postgres") and not table.is_internal
+        if "project_id" in table.column_names("postgres")
+        and table.key != ("project_id",)
+        and not table.is_internal
     ]
 
 

@@ -206,7 +206,7 @@ WHERE number IS NULL
 UNION ALL
 SELECT 'Row-level security is on, but this server was started before that, or without it. Restart it '
     || 'with USERKEEP_POSTGRES_ROW_SECURITY=true.'
-WHERE row_security_active(to_regclass(quote_ident(current_schema()) || '.projects'))
+WHERE row_security_active(to_regclass(quote_ident(current_schema()) || '.users'))
 
 -- name: list_messages
 -- With :max_bytes, those until their texts have that many bytes, and one more; else PostgreSQL sends

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import jwt
 import pytest
 
-from tests.conftest import engine_id, fresh_settings
+from tests.conftest import ROW_SECURED, engine_id, fresh_settings
 from tests.http.callers import STATIC, Caller, id_of
 from tests.http.clients import InProcessClient, Response, serve_in_process
 from userkeep.api.operations import OPERATIONS
@@ -27,7 +27,7 @@ from userkeep.domain.key import Permission
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.instance import open_instance
 
-ENGINES = ("sqlite file", "postgres")
+ENGINES = ("sqlite file", "postgres", ROW_SECURED)
 
 SECRET = "a text that no other project may see"
 ZEP_SECRET = "the secret with which zep signed"

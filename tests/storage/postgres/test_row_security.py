@@ -120,7 +120,8 @@ def engine(url: str, instance: Instance, other: Instance) -> Iterator[PostgresEn
 
 
 def fill(way: Way, user_id: str) -> None:
-    """Give a project rows in every table."""
+    """Give a project rows in every table that calls fill."""
+    assert way.request("GET", "/v1/users", params={"q": "x"}).status == 200  # keeps words
     for each in (user_id, f"deleted {user_id}"):
         body = {"user_id": each, "email": f"{user_id}@example.com"}
         assert way.request("POST", "/v1/users", json=body).status == 201
@@ -181,6 +182,10 @@ def test_no_table_with_a_project_shows_rows_of_another_one(
         superuser_url(url),
         "INSERT INTO verifications SELECT n, gen_random_uuid(), gen_random_uuid(), 'failed', now(),"
         " now() FROM generate_series(1, 2) AS n",
+    )
+    execute(
+        superuser_url(url),
+        "INSERT INTO user_usage SELECT n, 'user', 1, 1, now() FROM generate_series(1, 2) AS n",
     )
     for number in (1, OTHER):
         found = engine.read(in_project(number, forgetful(f"rows_of_{table}")))

@@ -326,7 +326,7 @@ def wait_until(way: Way, project: str, state: str) -> None:
 def test_no_write_comes_too_late(settings: Settings) -> None:
     with shop_opened(settings) as (one, shop, _):
         numbers = count()
-        refused: list[Reply] = []
+        stopped_by: list[Reply] = []
 
         def write_one(number: int) -> list[Reply]:
             late = {"messages": [{"role": "user", "content": "late"}], "user_id": f"u{number}"}
@@ -341,7 +341,7 @@ def test_no_write_comes_too_late(settings: Settings) -> None:
             rejected: list[Reply] = []
             while not rejected:
                 rejected = [each for each in write_one(next(numbers)) if each.status != 201]
-            refused.extend(rejected)
+            stopped_by.extend(rejected)
 
         writers = [threading.Thread(target=write) for _ in range(4)]
         for writer in writers:
@@ -351,8 +351,8 @@ def test_no_write_comes_too_late(settings: Settings) -> None:
         deleted = delete_project(one, "shop")
         for writer in writers:
             writer.join()
-        assert len(refused) >= 4
-        assert all(error_of(reply) in (GONE, NOT_FOUND) for reply in refused)
+        assert len(stopped_by) >= 4
+        assert all(error_of(reply) in (GONE, NOT_FOUND) for reply in stopped_by)
     counts = of_deletion(deleted)
     assert counts["users"] > COUNTS["users"]
     left = rows_of_project(settings, SHOP)

@@ -87,7 +87,7 @@ def shop_opened(settings: Settings) -> Iterator[tuple[Way, Way, Instance]]:
     with opened(settings) as instance:
         one = over_instance(instance)
         for name in ("shop", "other"):
-            add_project(one, name)
+            add_project(one, name, max_bytes_per_user=1_000_000)
             populate(over_instance(in_project(instance, name)))
         populate(one)
         yield one, over_instance(in_project(instance, "shop")), instance
@@ -164,8 +164,10 @@ def add_keys(instance: Instance) -> None:
 
 
 def test_all_of_the_project_is_deleted_and_nothing_of_another(settings: Settings) -> None:
-    with shop_opened(settings) as (_, _, instance):
+    with shop_opened(settings) as (_, way, instance):
         add_keys(instance)
+        # The words of users are stored from the first search on.
+        assert way.request("GET", USERS, params={"q": "jan"}).status == 200
     others = {number: rows_of_project(settings, number) for number in (1, 3)}
     # All kinds of rows are there, except what one verification would leave.
     shop = rows_of_project(settings, SHOP)

@@ -102,7 +102,7 @@ def as_role(url: str, role: str) -> str:
 
 def superuser_url(url: str) -> str:
     """Return the URL without the role that `as_role` added."""
-    return url.rpartition("&user=")[0]
+    return url.partition("&user=")[0]
 
 
 def main() -> int:

@@ -36,8 +36,9 @@ from tests.conformance.steps import (
     open_session,
     search,
 )
-from tests.conftest import fresh_settings
+from tests.conftest import ROW_SECURED, fresh_settings
 from tests.long.inspection import damage, orphans, rows
+from tests.postgres import superuser_url
 from tests.typed_ways import over_instance
 from tests.ways import Reply, Way, in_process
 from userkeep import Userkeep
@@ -61,7 +62,7 @@ KEPT = {"erasures", "verifications", "pending_purges", "projects"}
 """Tables that keep rows of a deleted project: records of deletions, and what a purge needs."""
 
 
-@pytest.fixture(params=["sqlite file", "postgres"])
+@pytest.fixture(params=["sqlite file", "postgres", ROW_SECURED])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """The settings of an instance on a fresh database."""
     return fresh_settings(request.param, tmp_path)
@@ -115,7 +116,7 @@ def populate(way: Way) -> None:
 def database_of(settings: Settings) -> Path | str:
     """Return where a test looks at the rows; a file must be closed."""
     url = settings.database_url
-    return url if is_postgres(url) else Path(sqlite_path(url))
+    return superuser_url(url) if is_postgres(url) else Path(sqlite_path(url))
 
 
 def rows_of_project(settings: Settings, project_id: int) -> dict[str, list[Any]]:

@@ -18,13 +18,13 @@ from tests.conformance.steps import (
     error_of,
     search,
 )
-from tests.conftest import fresh_settings
+from tests.conftest import ROW_SECURED, fresh_settings
 from tests.typed_ways import over_instance
 from tests.ways import Way
 from userkeep.instance import in_project, open_instance
 
 
-@pytest.fixture(params=["sqlite file", "postgres"])
+@pytest.fixture(params=["sqlite file", "postgres", ROW_SECURED])
 def projects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Way, Way]]:
     """A way to call each of two projects of a fresh database."""
     with closing(open_instance(fresh_settings(request.param, tmp_path))) as opened:

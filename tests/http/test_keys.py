@@ -7,7 +7,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from tests.conftest import engine_id, fresh_settings
+from tests.conftest import ROW_SECURED, engine_id, fresh_settings
 from tests.http.callers import STATIC, Caller, id_of
 from tests.http.clients import serve_in_process
 from userkeep.config import Settings
@@ -210,7 +210,7 @@ def test_keys_that_do_not_exist_are_404(admin: Caller) -> None:
         assert admin(method, f"/v1/keys/0123456789abcdef{target}").status == 404
 
 
-@pytest.mark.parametrize("engine", ["sqlite file", "postgres"], ids=engine_id)
+@pytest.mark.parametrize("engine", ["sqlite file", "postgres", ROW_SECURED], ids=engine_id)
 def test_the_last_use_of_a_key_is_recorded(engine: str, tmp_path: Path) -> None:
     settings = fresh_settings(engine, tmp_path)
     with serve_in_process(replace(settings, api_key=STATIC)) as client:

@@ -233,3 +233,12 @@ WHERE project_id = :project_id AND session_id = :session_id AND seq > 0
 ORDER BY seq /*? descending: DESC */
 /*? limit: LIMIT :limit */ /*? offset: OFFSET :offset */
 /*? max_bytes: ) AS page) AS sized WHERE coalesce(bytes_before, 0) <= CAST(:max_bytes AS bigint) */;
+
+-- name: count_bytes_of_user
+-- An array, so that the sessions are looked up in the index of messages: with IN, PostgreSQL may read
+-- all messages.
+SELECT sum(octet_length(content) + coalesce(octet_length(data), 0)) FROM messages
+WHERE project_id = :project_id AND seq > 0 AND session_id = ANY (ARRAY(
+    SELECT session_id FROM sessions
+    WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
+));

@@ -7,7 +7,7 @@ same, so that a response does not say whether something exists.
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -26,8 +26,10 @@ from userkeep.config import Settings
 from userkeep.domain.key import Permission
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.instance import open_instance
+from userkeep.storage.queries import Query, load_queries
 
-ENGINES = ("sqlite file", "postgres", ROW_SECURED)
+FORGETFUL = "postgres without conditions on projects"
+ENGINES = ("sqlite file", "postgres", ROW_SECURED, FORGETFUL)
 
 SECRET = "a text that no other project may see"
 ZEP_SECRET = "the secret with which zep signed"
@@ -316,6 +318,9 @@ CREDENTIALS = (
 # Some are 501, and some of the Zep API are empty for what does not exist.
 OWN_STATUSES = {200, 201, 400, 403, 404, 501}
 
+# Queries that are asked outside of the project that they are about.
+OF_THE_INSTANCE = {"get_quota", "record_key_use", "ended_users", "project_state"}
+
 # A user's own lists, which are empty here.
 LISTS_OF_A_USER = {"sessions.list"}
 
@@ -324,9 +329,31 @@ LISTS_OF_A_USER = {"sessions.list"}
 def victim(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Victim]:
-    settings = fresh_settings(request.param, tmp_path_factory.mktemp("victim"))
-    with serve_in_process(replace(settings, api_key=STATIC, zep_auth_secret=ZEP_SECRET)) as client:
-        yield Victim(client, settings)
+    is_forgetful = request.param == FORGETFUL
+    engine = ROW_SECURED if is_forgetful else request.param
+    settings = fresh_settings(engine, tmp_path_factory.mktemp("victim"))
+    keyed = replace(settings, api_key=STATIC, zep_auth_secret=ZEP_SECRET)
+    with ExitStack() as stack:
+        if is_forgetful:
+            forget_projects(stack.enter_context(pytest.MonkeyPatch.context()))
+        yield Victim(stack.enter_context(serve_in_process(keyed)), settings)
+
+
+def forget_projects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the project out of every query but inserts: only the wall is left."""
+
+    def load(*given: str) -> dict[str, Query]:
+        loaded = load_queries(*given)
+        forgetful = {
+            name: Query(query.source.replace("project_id = :project_id", "true"))
+            for name, query in loaded.items()
+            if name not in OF_THE_INSTANCE
+        }
+        assert sum(loaded[name].source != each.source for name, each in forgetful.items()) > 80
+        return loaded | forgetful
+
+    monkeypatch.setattr("userkeep.instance.load_queries", load)
+    monkeypatch.setattr("userkeep.storage.postgres.engine.load_queries", load)
 
 
 @pytest.mark.parametrize("make", CREDENTIALS, ids=lambda each: each.__name__)

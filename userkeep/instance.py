@@ -3,6 +3,7 @@
 import logging
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,11 +21,18 @@ from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search.analyzer import Analyzer
 from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
-from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.verify.table_scans import scan_queries
-from userkeep.services import idempotency, instance, projects, quotas, reindexing, user_words
+from userkeep.services import (
+    authentication,
+    idempotency,
+    instance,
+    projects,
+    reindexing,
+    user_words,
+)
 from userkeep.storage.checks import CHANGE_MODES
 from userkeep.storage.clock import check_system_clock
 from userkeep.storage.engine import Engine
@@ -135,7 +143,8 @@ def in_project(opened: Instance, name: str) -> Instance:
 
 def with_quota(opened: Instance) -> Instance:
     """Return an open instance whose scope has the quota that its project has now."""
-    quota = opened.engine.read(scoped(opened.scope, quotas.get))
+    read = partial(authentication.quota_of, project_id=opened.scope.project_id)
+    quota = opened.engine.read(read)
     return Instance(opened.engine, msgspec.structs.replace(opened.scope, quota=quota))
 
 

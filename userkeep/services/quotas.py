@@ -33,12 +33,6 @@ class Counted(NamedTuple):
     is_locked: bool
 
 
-def get(tx: Transaction) -> Quota | None:
-    """Return the quota of the project; None if it has none."""
-    quota = tx.fetch_one("get_quota", Quota)
-    return quota if quota is not None and quota.is_limited else None
-
-
 def lock_owner(tx: Transaction, session_id: str, user_id: str | None = None) -> Counted | None:
     """Lock the user to whom an operation on a session adds something, if there is a quota.
 

@@ -210,7 +210,6 @@ class Authenticator:
         key_id = id_of_key(credential)
         if key_id is None:
             return None
-        self._attempts.check(request.client)
         return await self._engine.read_async(partial(self._key_scope, credential, key_id))
 
     def _key_scope(

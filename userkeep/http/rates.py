@@ -70,24 +70,13 @@ class _Attempts:
 class FailedAttempts:
     """Slows the failed attempts to authenticate of each address.
 
-    Only the response to a failed attempt is delayed. So a client with a valid key is never slowed
-    by another one with the same address, as behind a proxy.
+    Only the response to a failed attempt is delayed or rejected, once the credential was looked up.
+    So a client with a valid key is never slowed by another one with the same address, as behind a
+    proxy.
     """
 
     def __init__(self) -> None:
         self._addresses: OrderedDict[str, _Attempts] = OrderedDict()
-
-    def check(self, address: str) -> None:
-        """Check that an address has not too many attempts whose responses are delayed.
-
-        Raises:
-            RateLimited: it has.
-        """
-        attempts = self._addresses.get(address)
-        if attempts is not None and attempts.waiting >= _MAX_WAITING:
-            error = RateLimited("Too many failed attempts to authenticate. Retry later.")
-            error.retry_after_s = ceil(_MAX_DELAY_S)
-            raise error
 
     async def failed(self, address: str) -> None:
         """Count a failed attempt; wait as long as its response is to be delayed.
@@ -106,7 +95,10 @@ class FailedAttempts:
         further = attempts.failed - FREE_ATTEMPTS - 1
         if further < 0:
             return
-        self.check(address)  # others may have begun to wait in the meantime
+        if attempts.waiting >= _MAX_WAITING:
+            error = RateLimited("Too many failed attempts to authenticate. Retry later.")
+            error.retry_after_s = ceil(_MAX_DELAY_S)
+            raise error
         attempts.waiting += 1
         try:
             await asyncio.sleep(min(_FIRST_DELAY_S * 2.0 ** min(further, 10), _MAX_DELAY_S))

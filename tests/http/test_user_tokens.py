@@ -64,6 +64,23 @@ def test_a_token_is_valid_for_15_minutes_by_default(app: Caller) -> None:
     assert claims["sub"] == "jane"
 
 
+def test_users_use_the_same_idempotency_keys_without_conflict(app: Caller) -> None:
+    def create(caller: Caller, title: str) -> tuple[int, str | None]:
+        key = {"Idempotency-Key": "1"}
+        response = caller("POST", "/v1/sessions", {"title": title}, **key)
+        return response.status, response.json.get("session_id")
+
+    callers = [app, token_of(app), token_of(app, "bob")]
+    created = [create(each, "first") for each in callers]
+    assert [status for status, _ in created] == [201, 201, 201]
+    assert len({session_id for _, session_id in created}) == 3
+    # For each of them, the key stands for one request.
+    callers.append(token_of(app))
+    created.append(created[1])
+    assert [create(each, "first") for each in callers] == created
+    assert {create(each, "second") for each in callers} == {(409, None)}
+
+
 def test_a_read_token_does_not_write(app: Caller) -> None:
     jane = token_of(app, query="?scope=read")
     assert jane("GET", "/v1/sessions/of-jane/memory").status == 200

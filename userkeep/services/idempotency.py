@@ -137,11 +137,15 @@ def _remove_ids(tx: Transaction, keys: list[str]) -> bool:
 
 
 def _hash(tx: Transaction, key: str) -> str:
-    return _hash_of(tx.scope.rules, tx.scope.project_id, key)
+    scope = tx.scope
+    if scope.is_bound:
+        # Users choose their keys by themselves, and must not learn which ones others have used.
+        return _hash_of(scope.rules, scope.project_id, key, scope.user_uuid or "")
+    return _hash_of(scope.rules, scope.project_id, key)
 
 
-def _hash_of(rules: Rules, project_id: int, key: str) -> str:
-    return rules.id_hash(str(project_id), "idempotency key", key)
+def _hash_of(rules: Rules, project_id: int, key: str, *user: str) -> str:
+    return rules.id_hash(str(project_id), "idempotency key", key, *user)
 
 
 def _oldest_at(tx: Transaction) -> Instant:

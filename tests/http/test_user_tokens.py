@@ -210,6 +210,15 @@ def test_a_token_that_this_instance_did_not_sign_is_rejected(
         assert jane.with_text(each)("GET", "/v1/users/jane").status in {401, 429}, each
 
 
+def test_a_token_of_a_server_whose_clock_is_ahead_is_accepted(
+    app: Caller, settings: Settings
+) -> None:
+    claims = claims_of(token_of(app))
+    key = derive_key(Path(settings.secret_file).read_text().strip().encode(), "user tokens")
+    ahead = jwt.encode({**claims, "iat": claims["iat"] + 30}, key, "HS256")
+    assert app.with_text(ahead)("GET", "/v1/users/jane").status == 200
+
+
 ZEP_SECRET = "the-secret-of-zep"
 
 

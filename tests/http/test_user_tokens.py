@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ def test_users_use_the_same_idempotency_keys_without_conflict(app: Caller) -> No
     created.append(created[1])
     assert [create(each, "first") for each in callers] == created
     assert {create(each, "second") for each in callers} == {(409, None)}
+
+
+def test_a_token_does_not_show_a_hash_of_the_key_that_made_it(admin: Caller, app: Caller) -> None:
+    digest = sha256(STATIC.encode()).hexdigest()
+    static_id = claims_of(token_of(admin))["key_id"].removeprefix("static-")
+    assert len(static_id) >= 8
+    assert static_id not in digest
+    assert claims_of(token_of(app))["key_id"] == id_of(app.key)
 
 
 def test_a_read_token_does_not_write(app: Caller) -> None:

@@ -89,7 +89,7 @@ class Authenticator:
         self._engine = engine
         self._open_scope = scope
         self._static_digest = sha256(static_key.encode()).digest() if static_key else b""
-        self._static_key_id = f"{_STATIC}{self._static_digest.hex()[:8]}" if static_key else ""
+        self._static_key_id = _static_key_id(static_key, scope) if static_key else ""
         self._static_scope = replace(scope, key_id=self._static_key_id)
         self._zep_secret = zep_secret.encode()
         self._zep_scope = replace(scope, key_id=_ZEP_KEY_ID, permission="write")
@@ -256,6 +256,14 @@ class Authenticator:
         logger.warning(
             "a request has an API key, but this instance has no keys: it is open, and checks none"
         )
+
+
+def _static_key_id(static_key: str, scope: Scope) -> str:
+    """Return the id of the key in the settings, which user tokens contain.
+
+    It is a keyed hash: with a plain one, a browser could test guesses of the key.
+    """
+    return f"{_STATIC}{scope.rules.id_hash('key in the settings', static_key)[:8]}"
 
 
 def _digest(credential: bytes, request: Request) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import engine_id, fresh_settings
 from tests.http.callers import STATIC, Caller, id_of
-from tests.http.clients import serve_in_process
+from tests.http.clients import Request, serve_in_process
 from tests.http.conftest import HTTP_ENGINES
 from userkeep.config import Settings
 from userkeep.domain.secret import derive_key
@@ -24,6 +24,10 @@ def token_of(caller: Caller, user_id: str = "jane", query: str = "") -> Caller:
     made = caller("POST", f"/v1/users/{user_id}/token{query}")
     assert made.status == 200, made.text
     return caller.with_text(made.json["token"])
+
+
+def bearer(caller: Caller) -> dict[str, str]:
+    return {"Authorization": f"Bearer {caller.key}"}
 
 
 def claims_of(caller: Caller) -> dict[str, Any]:
@@ -136,6 +140,24 @@ def test_a_token_ends_with_the_key_that_made_it(app: Caller, admin: Caller) -> N
     assert jane("GET", "/v1/users/jane").status == 200
     admin("DELETE", f"/v1/keys/{id_of(app.key)}")
     assert jane("GET", "/v1/users/jane").status == 401
+
+
+def test_a_token_ends_with_a_key_that_is_revoked_while_tokens_are_used(tmp_path: Path) -> None:
+    keyed = replace(fresh_settings("postgres", tmp_path), api_key=STATIC)
+    with serve_in_process(keyed) as client:
+        admin = Caller(client, STATIC)
+        admin("POST", "/v1/users", {"user_id": "jane"})
+        for _ in range(3):
+            app = admin.with_key(scope="write")
+            tokens = [token_of(app, query=f"?lifetime_seconds={each}") for each in range(60, 84)]
+            revoke = Request("DELETE", f"/v1/keys/{id_of(app.key)}", None, bearer(admin))
+            reads = [
+                Request("GET", "/v1/users/jane", None, bearer(each), address=f"192.0.2.{number}")
+                for number, each in enumerate(tokens)
+            ]
+            revoked, *_ = client.send_all([revoke, *reads])
+            assert revoked.status == 200
+            assert tokens[0]("GET", "/v1/users/jane").status == 401
 
 
 def test_a_token_survives_the_rotation_of_its_key(app: Caller, admin: Caller) -> None:

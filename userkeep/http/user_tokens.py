@@ -52,15 +52,15 @@ class UserTokens:
         self._rules = rules
         self._static_key_id = static_key_id
         self._valid_for_s = valid_for_s
+        self._changes = 0
         self._valid_keys: OrderedDict[tuple[int, str], _ValidKey] = OrderedDict()
         self._ended_users: OrderedDict[str, None] = OrderedDict()
 
     async def check(self, text: bytes) -> tuple[Scope, Instant] | None:
         """Return the scope of a token, and until when it is valid; None if it is not."""
         token = read_token(text, self._rules.token_key)
-        if token is None or not await self._is_key_valid(token):
-            return None
-        if token.user_uuid in self._ended_users:
+        key = await self._valid_key(token) if token is not None else None
+        if token is None or key is None or token.user_uuid in self._ended_users:
             return None
         scope = Scope(
             token.project_id,
@@ -70,16 +70,13 @@ class UserTokens:
             key_id=token.key_id,
             is_bound=True,
             user_uuid=token.user_uuid,
-            quota=self._quota_of(token),
+            quota=key.quota,
         )
         return scope, token.expires_at
 
-    def _quota_of(self, token: UserToken) -> Quota | None:
-        known = self._valid_keys.get((token.project_id, token.key_id))
-        return known.quota if known is not None else None
-
     def forget_keys(self) -> None:
         """Forget which keys are valid: one was changed."""
+        self._changes += 1
         self._valid_keys.clear()
 
     def end(self, user_uuids: list[str]) -> None:
@@ -88,11 +85,12 @@ class UserTokens:
         while len(self._ended_users) > _MAX_ENDED_USERS:
             self._ended_users.popitem(last=False)
 
-    async def _is_key_valid(self, token: UserToken) -> bool:
-        key, now_s = (token.project_id, token.key_id), monotonic()
+    async def _valid_key(self, token: UserToken) -> _ValidKey | None:
+        """Return what is known of the key that made a token; None if the key is not valid."""
+        key, changes, now_s = (token.project_id, token.key_id), self._changes, monotonic()
         known = self._valid_keys.get(key)
         if known is not None and known.until_s > now_s:
-            return True
+            return known
 
         def read(tx: Transaction) -> tuple[bool, list[str], Quota | None]:
             ended = authentication.ended_users(tx, token.project_id)
@@ -102,11 +100,14 @@ class UserTokens:
 
         is_valid, ended, quota = await self._engine.read_async(read)
         self.end(ended)
-        if is_valid:
-            self._valid_keys[key] = _ValidKey(now_s + self._valid_for_s, quota)
+        if not is_valid:
+            return None
+        found = _ValidKey(now_s + self._valid_for_s, quota)
+        if changes == self._changes:  # else the key may have been revoked since it was read
+            self._valid_keys[key] = found
         if len(self._valid_keys) > _MAX_KEYS:
             self._valid_keys.popitem(last=False)
-        return is_valid
+        return found
 
 
 def _is_valid(tx: Transaction, token: UserToken) -> bool:

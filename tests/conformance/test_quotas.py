@@ -147,6 +147,28 @@ def test_messages_of_a_session_count_once_it_has_an_owner(
     assert error_of(append_text(way, f"{jane} 1", "x")) == EXCEEDED
 
 
+def test_bytes_of_a_session_count_once_it_has_an_owner(way: Way, jane: str, limit: Limit) -> None:
+    limit(size=10)
+    open_session(way, f"{jane} free")
+    append_text(way, f"{jane} free", "1234", "1234")
+    assert append_text(way, f"{jane} 1", "123").status == 201
+    adopted = way.request("PATCH", SESSION, f"{jane} free", json={"user_id": jane})
+    assert error_of(adopted) == EXCEEDED
+
+
+def test_bytes_count_if_as_many_messages_were_deleted_before(
+    way: Way, jane: str, limit: Limit
+) -> None:
+    limit(size=10)
+    open_session(way, f"{jane} free")
+    append_text(way, f"{jane} free", "12345678")
+    id_ = append(way, f"{jane} 1", {"content": "1"}, {"content": "2"})[0]["id"]
+    delete(way, MESSAGE, f"{jane} 1", id_)
+    assert error_of(append_text(way, f"{jane} free", "12", user_id=jane)) == EXCEEDED
+    assert append_text(way, f"{jane} free", "1", user_id=jane).status == 201
+    assert error_of(append_text(way, f"{jane} 1", "1")) == EXCEEDED
+
+
 def test_a_session_without_an_owner_has_no_quota(way: Way, fresh: str, limit: Limit) -> None:
     limit(messages=1, size=1)
     open_session(way, fresh)

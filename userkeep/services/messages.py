@@ -110,7 +110,8 @@ def append(
     entries = [(seq, each.entry) for seq, each in enumerate(new, first_seq)]
     tx.search_index.add(session_id, search_scope, entries)
     if counted is not None:
-        added_bytes = sum(each.text_bytes for each in messages)
+        has_got_owner = not counted.is_theirs and first_seq > 1
+        added_bytes = None if has_got_owner else sum(each.text_bytes for each in messages)
         quotas.check(tx, counted, added_messages=len(new), added_bytes=added_bytes)
     return messages
 

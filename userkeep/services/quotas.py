@@ -25,12 +25,14 @@ class Counted(NamedTuple):
         session_id: the session.
         user_id: its owner, if it has one.
         is_locked: whether the user was there and is locked.
+        is_theirs: whether the session had this owner before.
     """
 
     quota: Quota
     session_id: str
     user_id: str | None
     is_locked: bool
+    is_theirs: bool
 
 
 def lock_owner(tx: Transaction, session_id: str, user_id: str | None = None) -> Counted | None:
@@ -47,19 +49,22 @@ def lock_owner(tx: Transaction, session_id: str, user_id: str | None = None) -> 
     """
     if tx.scope.quota is None:
         return None
-    if user_id is None:
-        session = tx.fetch_one("get_session", Session, session_id=session_id)
-        user_id = session.user_id if session is not None else None
+    session = tx.fetch_one("get_session", Session, session_id=session_id)
+    owner_id = session.user_id if session is not None else None
+    user_id = user_id or owner_id
     is_locked = user_id is not None and _lock(tx, user_id)
-    return Counted(tx.scope.quota, session_id, user_id, is_locked)
+    return Counted(tx.scope.quota, session_id, user_id, is_locked, owner_id == user_id)
 
 
-def check(tx: Transaction, counted: Counted, *, added_messages: int, added_bytes: int) -> None:
+def check(
+    tx: Transaction, counted: Counted, *, added_messages: int, added_bytes: int | None
+) -> None:
     """Check what a user has after something was added.
 
     Args:
         counted: from `lock_owner`.
-        added_messages, added_bytes: what this transaction has added.
+        added_messages, added_bytes: what this transaction has added; None for bytes that the
+            messages of a session had before it got its owner.
 
     Raises:
         QuotaExceeded: it is too much. The transaction must be rolled back.
@@ -84,16 +89,22 @@ def check(tx: Transaction, counted: Counted, *, added_messages: int, added_bytes
 
 
 def _check_bytes(
-    tx: Transaction, counted: Counted, message_count: int, added_messages: int, added_bytes: int
+    tx: Transaction,
+    counted: Counted,
+    message_count: int,
+    added_messages: int,
+    added_bytes: int | None,
 ) -> None:
     quota, of_user = counted.quota, {"user_id": counted.user_id}
     usage = tx.fetch_one("get_usage", Usage, **of_user)
     known = (message_count - added_messages, quota.set_at)
-    if usage is None or (usage.message_count, usage.quota_set_at) != known:
+    is_known = usage is not None and (usage.message_count, usage.quota_set_at) == known
+    if usage is None or added_bytes is None or not is_known:
         byte_count = tx.fetch_one("count_bytes_of_user", _number, **of_user) or 0
     else:
         byte_count = usage.byte_count + added_bytes
-    if quota.max_bytes is not None and byte_count > quota.max_bytes and added_bytes > 0:
+    has_added = added_bytes is None or added_bytes > 0
+    if quota.max_bytes is not None and byte_count > quota.max_bytes and has_added:
         raise QuotaExceeded(
             f"The messages of the user would have {byte_count:,} bytes; the project allows "
             f"{quota.max_bytes:,} for each user."

@@ -142,8 +142,9 @@ def update(
         revision=session.revision + (is_first_owner or _has_fields(change)),
     )
     if counted is not None and is_first_owner:
-        # How many bytes the messages have is counted, because their number is not known yet.
-        quotas.check(tx, counted, added_messages=session.message_count, added_bytes=1)
+        added_bytes = None if session.message_count else 0
+        added_messages = session.message_count
+        quotas.check(tx, counted, added_messages=added_messages, added_bytes=added_bytes)
     return updated
 
 

@@ -280,7 +280,11 @@ def test_a_copy_to_postgres_and_back_has_the_same_checksums(tmp_path: Path) -> N
     between = database("postgres", tmp_path, "")
     with opened(source, tmp_path) as (instance, way):
         fill_awkwardly(instance, way)
-        Client(EmbeddedTransport(instance)).key.add(scope="admin")
+        client = Client(EmbeddedTransport(instance))
+        client.key.add(scope="admin")
+        client.project.update(project="default", max_bytes_per_user=2**40)
+        message = {"role": "user", "content": "counted"}
+        client.message.add("counted", message, user_id="counted")
     reports = [
         json.loads(copy(a, b, "--json", folder=tmp_path).stdout)
         for a, b in [(source, between), (between, database("sqlite", tmp_path, "target"))]

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from inspect import unwrap
 
 from userkeep import api, handlers
 from userkeep.api.operations import OPERATIONS
@@ -20,7 +21,7 @@ def test_names_and_paths_of_operations_are_unique() -> None:
 
 def test_handlers_of_operations_with_an_idempotency_key_can_replay() -> None:
     replaying = {
-        name for name, handler in HANDLERS.items() if isinstance(handler, IdempotentHandler)
+        name for name, handler in HANDLERS.items() if isinstance(unwrap(handler), IdempotentHandler)
     }
     assert replaying == {each.name for each in OPERATIONS if each.is_idempotent_by_key}
 

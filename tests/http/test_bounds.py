@@ -86,7 +86,8 @@ BODIES = [
 @pytest.fixture(scope="module")
 def ids(client: InProcessClient) -> dict[str, str]:
     """The ids of rows that exist, by their names in paths; `id` is an erasure's."""
-    ids = {"user_id": "bounded", "session_id": "bounded"}
+    ids = {"user_id": "bounded", "session_id": "bounded", "project": "bounded"}
+    assert client.send("POST", "/v1/projects", {"name": "bounded"}).status == 201
     body = {"user_id": "bounded", "messages": [{"role": "user", "content": "x", "id": MESSAGE}]}
     assert client.send("POST", "/v1/sessions/bounded/messages", body).status == 201
     assert client.send("POST", "/v1/users", {"user_id": "deleted"}).status == 201

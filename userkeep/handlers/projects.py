@@ -1,5 +1,6 @@
 """Projects: handlers, and what is sent of a project."""
 
+from functools import wraps
 from typing import Any
 
 from userkeep.api import projects as wire
@@ -103,6 +104,7 @@ def _replay(tx: Transaction, _: Call, record: IdempotencyRecord) -> wire.Project
 def _in_default_project(handle: Handler) -> Handler:
     """Return a handler that runs in the project default, and rejects callers of all others."""
 
+    @wraps(handle)
     def handle_in_project(tx: Transaction, call: Call) -> Any:
         if call.scope.project_id != DEFAULT_PROJECT:
             raise Forbidden("Only the admin keys and clients of the project default can do this.")

@@ -30,6 +30,10 @@ class API(Protocol):
         """Return whether a raw path belongs to this API."""
         ...
 
+    def route_of(self, path: bytes) -> str:
+        """Return the template of a raw path, such as `/v1/users/{user_id}`; empty if unknown."""
+        ...
+
     async def respond(self, request: Request) -> Response:
         """Return the response to a request."""
         ...
@@ -91,6 +95,7 @@ class Application(Router):
             await self._admit(request)
             response = await api.respond(request)
         except UserkeepError as error:
+            request.route = request.route or api.route_of(request.path)
             response = api.error_response(error)
         except asyncio.CancelledError:
             # Only a stop cancels a request: one that still runs when its time is over.

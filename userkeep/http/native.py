@@ -53,6 +53,10 @@ class NativeAPI:
         """Return whether a path is below `/v1/`."""
         return path.startswith(b"/v1/")
 
+    def route_of(self, path: bytes) -> str:
+        """Return the template of a path; empty if it is unknown."""
+        return self._routes.template(path)
+
     async def respond(self, request: Request) -> Response:
         """Return the response to a request; every exception becomes a problem."""
         try:
@@ -68,7 +72,7 @@ class NativeAPI:
         return problem_response(error)
 
     async def _perform(self, request: Request) -> Response:
-        handlers, request.segments = self._routes.find(request.path)
+        request.route, handlers, request.segments = self._routes.find(request.path)
         prepared = handlers.get(request.method)
         if prepared is None:
             return self._no_handler(handlers)

@@ -21,6 +21,8 @@ _POLICY = (
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+_PATHS = frozenset((b"/healthz", b"/readyz", b"/openapi.json", b"/docs"))
+
 
 def _policy_of(page: bytes) -> bytes:
     """Return the policy of a page: its own script and style are allowed, by their hashes."""
@@ -45,6 +47,11 @@ class Pages:
         """Return True: pages come last, for the paths of no other API."""
         return True
 
+    def route_of(self, path: bytes) -> str:
+        """Return the path of a page, as the documentation writes it; empty if there is none."""
+        clean = path.lower().replace(b"//", b"/")
+        return clean.decode() if clean in _PATHS else ""
+
     def error_response(self, error: UserkeepError) -> Response:
         """Return an error as a problem."""
         return problem_response(error)
@@ -55,18 +62,18 @@ class Pages:
         Raises:
             NotFound: there is no such page. Unavailable: the database does not respond.
         """
-        path = request.path.lower().replace(b"//", b"/")
+        request.route = self.route_of(request.path)
         if request.method not in {"GET", "HEAD"}:
             raise NotFound(NO_SUCH_PATH)
-        if path == b"/healthz":
+        if request.route == "/healthz":
             return RawResponse(b".", 200, b"text/plain", (VERSION_HEADER,))
-        if path == b"/readyz":
+        if request.route == "/readyz":
             return await self._ready()
-        if path == b"/openapi.json":
+        if request.route == "/openapi.json":
             # The first call takes tens of milliseconds; other requests must not wait for it.
             document = await asyncio.to_thread(openapi_document, request.root_path)
             return RawResponse(document, 200, JSON)
-        if path == b"/docs":
+        if request.route == "/docs":
             return RawResponse(self._viewer, 200, b"text/html; charset=utf-8", (self._policy,))
         raise NotFound(NO_SUCH_PATH)
 

@@ -54,6 +54,7 @@ class Request:
     Attributes:
         method: `GET` …
         path: the raw path as sent, without the query.
+        route: the template of the path, such as `/v1/users/{user_id}`; empty if it is unknown.
         headers: by lower-case name; the last value of a repeated header.
         scope: the scope in which the request runs; set when access control admits it.
         segments: the raw path segments of ids, by their names in the route.
@@ -67,6 +68,7 @@ class Request:
         "headers",
         "method",
         "path",
+        "route",
         "scope",
         "segments",
     )
@@ -80,6 +82,7 @@ class Request:
         self._taken_bytes = 0
         self.method: str = scope["method"]
         self.path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self.route = ""
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.segments: dict[str, bytes] = {}
 

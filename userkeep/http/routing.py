@@ -16,13 +16,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class _Node(Generic[H]):
-    __slots__ = ("handlers", "literals", "placeholder", "placeholder_name")
+    __slots__ = ("handlers", "literals", "placeholder", "placeholder_name", "template")
 
     def __init__(self) -> None:
         self.literals: dict[bytes, _Node[H]] = {}
         self.placeholder: _Node[H] | None = None
         self.placeholder_name = ""
         self.handlers: dict[str, H] = {}
+        self.template = ""
 
     def child(self, segment: str) -> "_Node[H]":
         if not segment.startswith("{"):
@@ -33,10 +34,15 @@ class _Node(Generic[H]):
 
 
 class Routes(Generic[H]):
-    """A tree of paths such as `/v1/users/{user_id}`, with the handlers of each method."""
+    """A tree of paths such as `/v1/users/{user_id}`, with the handlers of each method.
 
-    def __init__(self) -> None:
+    Args:
+        prefix: what stands before all paths in their templates; the paths to find do not have it.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
         self._root: _Node[H] = _Node()
+        self._prefix = prefix
 
     def add(self, method: str, path: str, handler: H) -> None:
         """Register the handler of a method on a path."""
@@ -44,9 +50,17 @@ class Routes(Generic[H]):
         for segment in path.strip("/").split("/"):
             node = node.child(segment)
         node.handlers[method] = handler
+        node.template = f"{self._prefix}{path}"
 
-    def find(self, path: bytes) -> tuple[dict[str, H], dict[str, bytes]]:
-        """Return the handlers of a path by method and its raw ids by name; empty if unknown."""
+    def template(self, path: bytes) -> str:
+        """Return the template of a path; empty if unknown."""
+        return self.find(path)[0]
+
+    def find(self, path: bytes) -> tuple[str, dict[str, H], dict[str, bytes]]:
+        """Return the template of a path, its handlers by method and its raw ids by name.
+
+        All are empty if the path is unknown.
+        """
         node = self._root
         segments: dict[str, bytes] = {}
         for segment in path[1:].split(b"/"):
@@ -54,7 +68,7 @@ class Routes(Generic[H]):
             if child is None:
                 child = node.placeholder if segment else None
                 if child is None:
-                    return {}, {}
+                    return "", {}, {}
                 segments[node.placeholder_name] = segment
             node = child
-        return node.handlers, segments
+        return node.template, node.handlers, segments

@@ -64,7 +64,7 @@ class ZepV1API:
     """Serve `/api/v1/…` like Zep 0.27.2, except for its defects."""
 
     def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
-        self._routes: Routes[Handler] = Routes()
+        self._routes: Routes[Handler] = Routes(PREFIX.decode())
         self._paths: list[tuple[str, str]] = []
         for resource_type in (Users, Sessions, Memory, Search):
             resource = resource_type(engine, worker, compute)
@@ -77,6 +77,10 @@ class ZepV1API:
     def serves(self, path: bytes) -> bool:
         """Return whether a path is below `/api/v1`."""
         return path.startswith(PREFIX) and path[len(PREFIX) :][:1] in {b"", b"/"}
+
+    def route_of(self, path: bytes) -> str:
+        """Return the template of a path; empty if it is unknown."""
+        return self._routes.template(clean_path(path))
 
     async def respond(self, request: Request) -> Response:
         """Return the response to a request; every exception becomes an error response."""
@@ -109,9 +113,10 @@ class ZepV1API:
             yield method, path, _permission(method, path.encode())
 
     def _handler(self, request: Request) -> Handler:
-        check_scope(request.scope, _permission(request.method, clean_path(request.path)))
+        path = clean_path(request.path)
+        request.route, handlers, request.segments = self._routes.find(path)
+        check_scope(request.scope, _permission(request.method, path))
         check_is_of_app(request.scope)
-        handlers, request.segments = self._routes.find(clean_path(request.path))
         handler = handlers.get(request.method)
         if handler is not None:
             return handler

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from userkeep.cli.output.logs import TextFormatter
+
 PERSONAL_DATA = re.compile("jane|john|oslo|shoes|@example", re.IGNORECASE)
 """Names, addresses and contents that are used throughout the suite."""
 
@@ -43,7 +45,7 @@ class LogCapture(logging.Handler):
 
     def __init__(self, *folders: Path) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        self.setFormatter(TextFormatter())
         self.personal: list[str] = []
         self._folders = folders
 

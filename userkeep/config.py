@@ -7,7 +7,7 @@ environment. A list is separated by commas in the environment, and its flag can 
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -26,6 +26,7 @@ MIB = 1024 * 1024
 
 
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+LOG_FORMATS = ("text", "json")
 
 
 class SettingError(Exception):
@@ -226,6 +227,7 @@ class Settings:
         section=LIMITS,
     )
     log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")
+    log_format: str = _setting("text", "The format of the log: text or json (one object a line).")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,10 +273,9 @@ def load_settings(
             values[each.name] = _parsed(each.name, each.type, text)
         _check_range(each.name, values.get(each.name), **each.metadata)
     settings = Settings(**values)
-    if settings.log_level not in LOG_LEVELS:
-        raise SettingError(f"USERKEEP_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
-    if settings.search_language not in LANGUAGES:
-        raise SettingError(f"USERKEEP_SEARCH_LANGUAGE must be one of {', '.join(LANGUAGES)}.")
+    _check_choice("log_level", settings.log_level, LOG_LEVELS)
+    _check_choice("log_format", settings.log_format, LOG_FORMATS)
+    _check_choice("search_language", settings.search_language, LANGUAGES)
     purge_schedule(settings)
     _check_addresses(settings)
     _check_row_security(settings)
@@ -358,6 +359,13 @@ def _check_row_security(settings: Settings) -> None:
         raise SettingError(
             "USERKEEP_POSTGRES_ROW_SECURITY is true, but SQLite has no row-level security. Use a "
             "PostgreSQL database, or set it to false."
+        )
+
+
+def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise SettingError(
+            f"{variable_of(name)} must be one of {', '.join(choices)}; got {value!r}."
         )
 
 

@@ -54,6 +54,7 @@ _OF_SERVERS = {
     "root_path",
     "forwarded_allow_ips",
     "insecure_no_auth",
+    "log_format",
     "log_level",
 }
 

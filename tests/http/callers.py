@@ -8,13 +8,14 @@ STATIC = "the-key-of-an-operator"
 
 
 class Caller:
-    """Sends requests with a key."""
+    """Sends requests with a key, and with one request id, so that responses can be compared."""
 
     def __init__(self, client: InProcessClient, key: str | None) -> None:
         self._client = client
         self.key = key
 
     def __call__(self, method: str, target: str, body: Any = None, **headers: str) -> Response:
+        headers = {"X-Request-Id": "of-a-test", **headers}
         if self.key is not None:
             headers = {"Authorization": f"Bearer {self.key}", **headers}
         return self._client.send(method, target, body, headers=headers)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.http.clients import InProcessClient, Response, serve_in_process
 from tests.http.raw import QUICK, RawServer, request, serve_raw
+from tests.http.request_logs import logged
 from userkeep.api.operations import OPERATIONS
 from userkeep.config import Settings
 
@@ -59,9 +60,17 @@ def test_a_preflight_of_an_allowed_origin_is_answered(
         "Content-Type",
         "Idempotency-Key",
         "If-Match",
+        "X-Request-Id",
     }
     assert "content-length" not in response.headers
     assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_preflight_is_logged_with_its_route(client: InProcessClient) -> None:
+    with logged() as lines:
+        response = preflight(client, "/v1/users/jane")
+    assert (lines[0]["method"], lines[0]["route"]) == ("OPTIONS", "/v1/users/{user_id}")
+    assert lines[0]["request_id"] == response.headers["x-request-id"]
 
 
 def test_a_preflight_allows_the_method_of_every_operation(client: InProcessClient) -> None:
@@ -103,7 +112,7 @@ def test_a_page_of_an_allowed_origin_can_read_every_response(
     response = client.send(method, target, {"user_id": "jane"}, headers=headers)
     assert response.status != 403
     assert is_readable(response, APP)
-    assert {"ETag", "Location", "Retry-After", "Idempotent-Replayed"} <= words(
+    assert {"ETag", "Location", "Retry-After", "Idempotent-Replayed", "X-Request-Id"} <= words(
         response, "access-control-expose-headers"
     )
 

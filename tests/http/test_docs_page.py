@@ -102,6 +102,7 @@ def test_the_page_has_no_code_outside_of_its_script(response: Response, page: Pa
 
 
 def test_head_has_the_headers_of_get(client: InProcessClient, response: Response) -> None:
-    head = client.send("HEAD", "/docs")
+    request_id = {"X-Request-Id": response.headers["x-request-id"]}
+    head = client.send("HEAD", "/docs", headers=request_id)
     assert (head.status, head.body) == (200, b"")
     assert head.headers == response.headers

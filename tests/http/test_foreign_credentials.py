@@ -204,6 +204,7 @@ class Victim:
         number = next(_ADDRESSES)
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         headers = credential.headers
+        headers = {"X-Request-Id": "of-a-test", **(headers or {})}
         return self.client.send(route.method, path + query, body, headers=headers, address=address)
 
     def data(self) -> Any:

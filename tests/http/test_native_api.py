@@ -20,7 +20,7 @@ def client(client_on_engines: InProcessClient) -> InProcessClient:
     return client_on_engines
 
 
-PROBLEM = {"status", "code", "detail", "fields"}
+PROBLEM = {"status", "code", "detail", "fields", "request_id"}
 
 
 def assert_problem(response: Response, status: int, code: str, *fields: str) -> None:
@@ -29,6 +29,7 @@ def assert_problem(response: Response, status: int, code: str, *fields: str) -> 
     problem = response.json
     assert problem.keys() == PROBLEM
     assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["request_id"] == response.headers["x-request-id"]
     assert problem["fields"] == list(fields)
     assert problem["detail"][0].isupper() or fields, "a sentence, or one that starts with its field"
     assert problem["detail"].endswith(".")

@@ -1,6 +1,7 @@
 """Which calls are retried, and which errors are raised."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -111,6 +112,23 @@ def test_all_attempts_have_the_key_of_the_app(mode: str) -> None:
     with fake_server(CLOSED, Response()) as server:
         call(mode, server.url, lambda client: client.user.add(user_id="a", idempotency_key="mine"))
     assert server.keys == ["mine", "mine"]
+
+
+def test_a_retry_is_logged_without_ids_bodies_and_keys(
+    mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="userkeep")
+    limited = error_response(429, "rate_limited", Retry_After="0")
+    with fake_server(UNAVAILABLE, limited, Response()) as server:
+        call(mode, server.url, lambda client: client.user.add(user_id="jane", email="jane@oslo.no"))
+    found = [(each.name, each.levelname) for each in caplog.records if each.name == "userkeep"]
+    assert found == [("userkeep", "INFO")] * 2
+    first, second = (each.getMessage() for each in caplog.records if each.name == "userkeep")
+    assert re.fullmatch(r"retrying users\.add in 0\.\d\d s \(attempt 2 of 4\): unavailable", first)
+    assert re.fullmatch(
+        r"retrying users\.add in 0\.\d\d s \(attempt 3 of 4\): rate_limited", second
+    )
+    assert not {key for key in server.keys if str(key) in caplog.text}
 
 
 def test_a_verification_is_retried(mode: str) -> None:

@@ -98,13 +98,20 @@ def test_opening_a_migrated_database_changes_nothing(path: Path, open_engine: Op
     assert path.read_bytes() == before
 
 
-def test_only_missing_migrations_are_applied(
-    connection: apsw.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_missing_migrations_are_applied_and_logged(
+    connection: apsw.Connection,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     migrate(connection, str(path))
     connection.execute("INSERT INTO instance VALUES ('x', 'kept')")
     added = with_migrations(monkeypatch, "CREATE TABLE one (x TEXT) STRICT")
+    caplog.set_level("INFO")
     assert migrate(connection, str(path)) == added
+    at_info = [record for record in caplog.records if record.levelname == "INFO"]
+    fields = [vars(record)["fields"] for record in at_info]
+    assert fields == [{"number": added[0].number, "name": "more_0"}]
     assert recorded(connection)[-1] == (added[0].number, "more_0")
     assert connection.table_exists("main", "one")
     assert connection.execute("SELECT value FROM instance WHERE name = 'x'").fetchall() == [

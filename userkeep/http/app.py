@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import perf_counter
 from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.routing import Router
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from userkeep.domain.errors import Unavailable, UserkeepError
@@ -16,8 +17,16 @@ from userkeep.http.access import AccessControl
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.cors import AllowedOrigins, preflight_response
 from userkeep.http.errors import FAULT
+from userkeep.http.request_log import (
+    CLIENT_CLOSED,
+    REQUEST_ID_HEADER,
+    SLOW_MS,
+    RequestFields,
+    is_logged,
+    log_request,
+)
 from userkeep.http.requests import BodyMemory, Request
-from userkeep.http.responses import problem_response
+from userkeep.http.responses import RawResponse, problem_response
 from userkeep.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -38,7 +47,7 @@ class API(Protocol):
         """Return the response to a request."""
         ...
 
-    def error_response(self, error: UserkeepError) -> Response:
+    def error_response(self, error: UserkeepError, request: Request) -> Response:
         """Return an error in the form that this API's clients expect."""
         ...
 
@@ -77,35 +86,52 @@ class Application(Router):
             await super().__call__(scope, receive, send)
             return
         self._worker.mark_active()
+        began_s = perf_counter()
         request = Request(scope, receive, self._body_memory)
+        sent = _Sent()
         try:
             response = await self._respond(request)
-            await response(scope, receive, send)
+            response.raw_headers.append((REQUEST_ID_HEADER, request.request_id.encode()))
+            sent.status = CLIENT_CLOSED if request.is_disconnected else response.status_code
+            if isinstance(response, RawResponse):
+                await response(scope, receive, send)
+                sent.size, sent.is_complete = len(response.body), True
+            else:
+                await response(scope, receive, sent.counting(send))
         except asyncio.CancelledError:
             # A stop has waited long enough for the client to read. The connection is closed.
             return
+        except Exception:
+            sent.status = 500  # the server logs the error
+            raise
         finally:
             request.close()
+            _log(request, sent, (perf_counter() - began_s) * 1000)
 
     async def _respond(self, request: Request) -> Response:
-        for api in self._apis:
-            if api.serves(request.path):
-                break
+        api = self._api_of(request.path)
         try:
             await self._admit(request)
             response = await api.respond(request)
         except UserkeepError as error:
             request.route = request.route or api.route_of(request.path)
-            response = api.error_response(error)
+            response = api.error_response(error, request)
         except asyncio.CancelledError:
             # Only a stop cancels a request: one that still runs when its time is over.
-            response = api.error_response(Unavailable(_STOPPING))
+            response = api.error_response(Unavailable(_STOPPING), request)
         except Exception:
-            logger.exception("%s request failed", request.method)
-            response = api.error_response(UserkeepError(FAULT))
+            request.route = request.route or api.route_of(request.path)
+            logger.exception("a request failed", extra=request.log_fields())
+            response = api.error_response(UserkeepError(FAULT), request)
         if self._access.is_open:
             response.raw_headers.append(_OPEN)
         return response
+
+    def _api_of(self, path: bytes) -> API:
+        for api in self._apis:
+            if api.serves(path):
+                break
+        return api
 
     async def _admit(self, request: Request) -> None:
         """Give a request its scope, unless its path needs none."""
@@ -114,6 +140,46 @@ class Application(Router):
             scope = await self._access.authenticate(request)
         if scope is not None:
             request.scope = scope
+
+
+class _Sent:
+    """What of a response was sent."""
+
+    __slots__ = ("is_complete", "size", "status")
+
+    def __init__(self) -> None:
+        self.status = 500
+        self.size = 0
+        self.is_complete = False
+
+    def counting(self, send: Send) -> Send:
+        """Return a `send` that counts the bytes of a response in pieces, and sees its end."""
+
+        async def counting(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.body":
+                self.size += len(message.get("body", b""))
+                self.is_complete = not message.get("more_body", False)
+
+        return counting
+
+
+def _log(request: Request, sent: _Sent, duration_ms: float) -> None:
+    """Log a request, if it is slow, failed, or all are logged."""
+    if duration_ms < SLOW_MS and sent.status < 500 and not is_logged():
+        return
+    log_request(
+        RequestFields(
+            request.method,
+            request.route,
+            sent.status,
+            round(duration_ms, 2),
+            0 if request.method == "HEAD" else sent.size,
+            request.request_id,
+            request.key_id,
+            not sent.is_complete,
+        )
+    )
 
 
 class CrossOriginApplication(Application):
@@ -137,11 +203,12 @@ class CrossOriginApplication(Application):
         return response
 
     def _preflight(self, request: Request) -> Response:
+        request.route = self._api_of(request.path).route_of(request.path)
         # It carries no credential, and its response has no data.
         try:
             self._access.check_source(request)
         except UserkeepError as error:
-            return problem_response(error)
+            return problem_response(error, request.request_id)
         return preflight_response()
 
 

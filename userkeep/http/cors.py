@@ -10,10 +10,10 @@ from userkeep.http.requests import Request
 from userkeep.http.responses import RawHeaders, RawResponse
 
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
-_REQUEST_HEADERS = b"Api-Key, Authorization, Content-Type, Idempotency-Key, If-Match"
+_REQUEST_HEADERS = b"Api-Key, Authorization, Content-Type, Idempotency-Key, If-Match, X-Request-Id"
 _RESPONSE_HEADERS = (
     b"ETag, Idempotent-Replayed, Location, Retry-After, Userkeep-Authentication, WWW-Authenticate, "
-    b"X-Zep-Version"
+    b"X-Request-Id, X-Zep-Version"
 )
 _PREFLIGHT_AGE_S = b"600"
 

@@ -62,20 +62,20 @@ class NativeAPI:
         try:
             return await self._perform(request)
         except UserkeepError as error:
-            return self.error_response(error)
+            return self.error_response(error, request)
         except Exception:
-            logger.exception("%s request to the native API failed", request.method)
-            return self.error_response(UserkeepError(FAULT))
+            logger.exception("a request to the native API failed", extra=request.log_fields())
+            return self.error_response(UserkeepError(FAULT), request)
 
-    def error_response(self, error: UserkeepError) -> Response:
+    def error_response(self, error: UserkeepError, request: Request) -> Response:
         """Return an error as a problem."""
-        return problem_response(error)
+        return problem_response(error, request.request_id)
 
     async def _perform(self, request: Request) -> Response:
         request.route, handlers, request.segments = self._routes.find(request.path)
         prepared = handlers.get(request.method)
         if prepared is None:
-            return self._no_handler(handlers)
+            return self._no_handler(handlers, request)
         operation = prepared.operation
         check_permission(operation, request.scope)
         body = b"" if prepared.is_plain_read else await request.body()
@@ -117,10 +117,10 @@ class NativeAPI:
         location = f"{request.root_path}{started.location}".encode()
         return json_response(resource, 202, ((b"location", location),))
 
-    def _no_handler(self, handlers: "dict[str, _Prepared]") -> Response:
+    def _no_handler(self, handlers: "dict[str, _Prepared]", request: Request) -> Response:
         if not handlers:
-            return self.error_response(NotFound(NO_SUCH_PATH))
-        response = self.error_response(MethodNotAllowed())
+            return self.error_response(NotFound(NO_SUCH_PATH), request)
+        response = self.error_response(MethodNotAllowed(), request)
         response.raw_headers.append((b"allow", ", ".join(sorted(handlers)).encode()))
         return response
 

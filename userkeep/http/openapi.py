@@ -21,7 +21,7 @@ _PROBLEM = {
     "type": "object",
     "title": "Problem",
     "description": "An error.",
-    "required": ["status", "code", "detail", "fields"],
+    "required": ["status", "code", "detail", "fields", "request_id"],
     "properties": {
         "status": {"type": "integer", "description": "The HTTP status."},
         "code": {"type": "string", "description": "Stable; programs can rely on it."},
@@ -33,6 +33,10 @@ _PROBLEM = {
             "type": "array",
             "items": {"type": "string"},
             "description": "The invalid fields, such as messages[3].content.",
+        },
+        "request_id": {
+            "type": "string",
+            "description": "The id of the request, as in X-Request-Id and in the server's log.",
         },
     },
 }

@@ -52,9 +52,9 @@ class Pages:
         clean = path.lower().replace(b"//", b"/")
         return clean.decode() if clean in _PATHS else ""
 
-    def error_response(self, error: UserkeepError) -> Response:
+    def error_response(self, error: UserkeepError, request: Request) -> Response:
         """Return an error as a problem."""
-        return problem_response(error)
+        return problem_response(error, request.request_id)
 
     async def respond(self, request: Request) -> Response:
         """Return the page of a path.

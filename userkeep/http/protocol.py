@@ -23,6 +23,7 @@ from userkeep.http.limits import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
 )
+from userkeep.http.request_log import REQUEST_ID_HEADER, RequestFields, log_request, request_id_of
 from userkeep.http.responses import problem_response
 
 _EMPTY_LINE = b"\r\n\r\n"
@@ -350,12 +351,16 @@ class ServerProtocol(CoalescingProtocol):
             if self.cycle.response_started:
                 self.abort()
                 return
-        response = problem_response(error, status)
+        sent = dict(self.headers or ())
+        request_id = request_id_of(sent.get(REQUEST_ID_HEADER))
+        response = problem_response(error, request_id, status)
+        response.raw_headers.append((REQUEST_ID_HEADER, request_id.encode()))
         if self._connections.origins is not None:
             response.raw_headers += self._connections.origins.headers(self.headers or ())
         head = [STATUS_LINE[status], b"connection: close\r\n"]
         head += [b"%s: %s\r\n" % pair for pair in response.raw_headers]
         self.transport.write(b"".join((*head, b"\r\n", response.body)))
+        log_request(RequestFields("", "", status, 0.0, len(response.body), request_id, None))
         if self._is_half_closed:
             self.transport.close()
             return

@@ -11,6 +11,7 @@ from starlette.types import Scope as AsgiScope
 from userkeep.domain.errors import BadRequest, TooLarge, Unavailable
 from userkeep.domain.scope import Scope
 from userkeep.http.limits import MAX_BODY_BYTES
+from userkeep.http.request_log import REQUEST_ID_HEADER, request_id_of
 
 T = TypeVar("T")
 
@@ -55,6 +56,8 @@ class Request:
         method: `GET` …
         path: the raw path as sent, without the query.
         route: the template of the path, such as `/v1/users/{user_id}`; empty if it is unknown.
+        request_id: the client's X-Request-Id, or a new one.
+        is_disconnected: whether the client was found to be gone before the response.
         headers: by lower-case name; the last value of a repeated header.
         scope: the scope in which the request runs; set when access control admits it.
         segments: the raw path segments of ids, by their names in the route.
@@ -66,8 +69,10 @@ class Request:
         "_receive",
         "_taken_bytes",
         "headers",
+        "is_disconnected",
         "method",
         "path",
+        "request_id",
         "route",
         "scope",
         "segments",
@@ -83,7 +88,9 @@ class Request:
         self.method: str = scope["method"]
         self.path: bytes = scope.get("raw_path") or scope["path"].encode()
         self.route = ""
+        self.is_disconnected = False
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_id = request_id_of(self.headers.get(REQUEST_ID_HEADER))
         self.segments: dict[str, bytes] = {}
 
     @property
@@ -103,6 +110,22 @@ class Request:
         """The address of the client, without the port."""
         client = self._asgi_scope.get("client")
         return client[0] if client else ""
+
+    @property
+    def key_id(self) -> str | None:
+        """The id of the request's key; None without one, or if it was not admitted."""
+        scope: Scope | None = getattr(self, "scope", None)
+        return scope.key_id if scope else None
+
+    def log_fields(self) -> dict[str, Any]:
+        """Return what a log record about the request has beside its message, as `extra`."""
+        return {
+            "fields": {
+                "method": self.method,
+                "route": self.route,
+                "request_id": self.request_id,
+            }
+        }
 
     def check_headers(self) -> None:
         """Check that no header is repeated of which only one value can be meant.
@@ -165,6 +188,7 @@ class Request:
         while is_more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
+                self.is_disconnected = True
                 # Without its end, this is not what the client wanted to send.
                 raise BadRequest("The body is incomplete: the client disconnected.")
             chunks.append(message.get("body", b""))
@@ -190,6 +214,7 @@ class Request:
             await asyncio.wait({work, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
+            self.is_disconnected = True
             raise Disconnected
         finally:
             disconnect.cancel()

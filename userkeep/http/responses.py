@@ -76,7 +76,9 @@ def text_response(text: str, status: int = 200, headers: RawHeaders = ()) -> Raw
     return RawResponse(text.encode(), status, TEXT, headers)
 
 
-def problem_response(error: UserkeepError, status: int | None = None) -> RawResponse:
+def problem_response(
+    error: UserkeepError, request_id: str, status: int | None = None
+) -> RawResponse:
     """Return an error as `application/problem+json` (RFC 9457) with its stable `code`."""
     status = status or status_of(error)
     problem = {
@@ -84,5 +86,6 @@ def problem_response(error: UserkeepError, status: int | None = None) -> RawResp
         "code": error.code,
         "detail": error.detail,
         "fields": list(error.fields),
+        "request_id": request_id,
     }
     return RawResponse(_encode(problem), status, b"application/problem+json", headers_of(error))

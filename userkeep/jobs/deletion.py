@@ -4,6 +4,8 @@ The protocol is described in services.erasures. Any process can continue an eras
 stopped; a lease says which one works on it.
 """
 
+import logging
+
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
@@ -12,6 +14,8 @@ from userkeep.jobs.project_deletion import ProjectDeletion, interrupted_project_
 from userkeep.jobs.projects import project_scopes, unpurged_project_scopes
 from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Steps, Write
 from userkeep.services import erasures, project_deletions, purges
+
+logger = logging.getLogger(__name__)
 
 _OTHER_PROCESS_PAUSE_S = 0.1
 
@@ -56,8 +60,21 @@ class Deletion:
 
     def delete(self) -> Steps[None]:
         """Delete to the last row."""
+        was_finished = self.erasure.is_finished
         while not self.erasure.is_finished:
             yield from self._advance()
+        if not was_finished:
+            self._log()
+
+    def _log(self) -> None:
+        """Log what was deleted: counts, and the uuid of the erasure, which names no user."""
+        fields = {
+            "subject": self.erasure.subject,
+            "sessions": self.erasure.session_count,
+            "messages": self.erasure.message_count,
+            "erasure": self.erasure.uuid,
+        }
+        logger.info("deleted", extra={"fields": fields})
 
     def _advance(self) -> Steps[None]:
         lease = self.erasure.lease_expires_at

@@ -1,7 +1,9 @@
 """Carrying out a purge: nothing that was deleted before it began is in the files at its end."""
 
+import logging
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.purge import PurgeStatus
@@ -9,6 +11,8 @@ from userkeep.domain.transaction import Transaction
 from userkeep.services import purges
 from userkeep.storage.engine import Engine
 from userkeep.storage.schema import columns_to_purge
+
+logger = logging.getLogger(__name__)
 
 
 class Purge:
@@ -26,6 +30,7 @@ class Purge:
             Unavailable: another purge is running, something blocks it (which the erasures show as
                 `problem`), or it was stopped. It can be repeated without harm.
         """
+        began_s = monotonic()
         with self._compactor:
             status = self._engine.write(purges.begin)
             try:
@@ -36,6 +41,12 @@ class Purge:
                 self._engine.write(partial(purges.set_status, status=status))
                 raise
             self._engine.write(partial(purges.end, purge_uuid=status.purge_uuid, skipped=skipped))
+        fields = {
+            "duration_ms": round((monotonic() - began_s) * 1000),
+            "skipped_steps": len(skipped),
+            "purge": status.purge_uuid,
+        }
+        logger.info("purged deleted data", extra={"fields": fields})
 
     def stop(self) -> None:
         """Make `run` end soon, from any thread."""

@@ -1,5 +1,6 @@
 """Retries: which calls are sent again, and after which delay. The transport does the waiting."""
 
+import logging
 from random import Random
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from userkeep.domain.errors import InvalidField, RateLimited, Unavailable, UserkeepError
 from userkeep.sdk.calls import SDKCall
 from userkeep.sdk.errors import ConnectionFailed, NotSent
+
+logger = logging.getLogger("userkeep")
 
 _FIRST_DELAY_S = 0.1
 _MAX_DELAY_S = 5.0
@@ -44,7 +47,17 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         if not _is_retryable(call, error):
             return None
         delay_s = min(_FIRST_DELAY_S * 2.0 ** (attempt - 1), _MAX_DELAY_S)
-        return max(_random.uniform(0.5, 1) * delay_s, requested_s)
+        delay_s = max(_random.uniform(0.5, 1) * delay_s, requested_s)
+        # Neither the call's ids and body nor the error's sentence, which may have them.
+        logger.info(
+            "retrying %s in %.2f s (attempt %d of %d): %s",
+            call.operation.name,
+            delay_s,
+            attempt + 1,
+            self.attempts,
+            error.code,
+        )
+        return delay_s
 
 
 def _is_retryable(call: SDKCall, error: UserkeepError) -> bool:

@@ -137,4 +137,3 @@ class Purger:
             self._running = None
             ended = monotonic()
             self._paused_until_s = ended + PAUSE_FACTOR * (ended - began)
-        logger.info("purged deleted data in %.1f s", monotonic() - began)

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import uvicorn
@@ -25,7 +25,8 @@ from starlette.types import ASGIApp
 from userkeep.cli.key_files import read_key_file
 from userkeep.cli.listener import listen
 from userkeep.cli.options import SettingsCommand, settings_options
-from userkeep.cli.output.escaping import SafeFormatter, echo
+from userkeep.cli.output.escaping import echo
+from userkeep.cli.output.logs import configure_logging
 from userkeep.cli.signals import raise_on_signal
 from userkeep.config import (
     SettingError,
@@ -86,7 +87,7 @@ def run_server(settings: Settings) -> None:
     settings = _with_api_key(settings)
     if not (_has_credential(settings) or _is_database_there(settings)):
         _check_is_private(settings)  # before a database is created
-    _configure_logging(settings.log_level)
+    _configure_logging(settings)
     # Before and after the loop, which has handlers of its own, a signal raises an exception.
     with raise_on_signal(), listen(settings) as listener, ExitStack() as stack:
         instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
@@ -98,7 +99,8 @@ def run_server(settings: Settings) -> None:
         connections = Connections(limits, origins=allowed_origins(settings))
         application = behind_proxies(make_application(instance, settings), settings)
         server = _Server(_uvicorn(application, connections), connections)
-        server.banner = _banner(settings, listener.url, instance.engine.describe(), has_keys)
+        banner = _banner(settings, listener.url, instance.engine.describe(), has_keys)
+        server.announce = partial(_announce, banner, as_log=settings.log_format == "json")
         tune_interpreter()
         server.run(sockets=[listener.socket])
 
@@ -157,26 +159,23 @@ def _uvicorn(application: ASGIApp, connections: Connections) -> uvicorn.Config:
     )
 
 
-def _configure_logging(level: str) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    if level == "info":
+def _configure_logging(settings: Settings) -> None:
+    configure_logging(settings.log_level, settings.log_format)
+    if settings.log_level == "info":
         # The banner replaces the four lines that uvicorn logs at this level.
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 class _Server(uvicorn.Server):
-    """A server that prints a banner when it is ready, and returns when a signal stops it.
+    """A server that prints or logs a banner when it is ready, and returns when a signal stops it.
 
     Uvicorn's own raises the signal again after its end, which would end the process before the
     database is closed.
     """
 
-    banner = ""
-
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
+        self.announce: Callable[[], None] | None = None
         self._all_connections = connections
         self._is_stopping = False
 
@@ -203,8 +202,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
-        if self.started:
-            echo(self.banner)
+        if self.started and self.announce is not None:
+            self.announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
@@ -258,13 +257,28 @@ def _with_api_key(settings: Settings) -> Settings:
     return replace(settings, api_key=key)
 
 
-def _banner(settings: Settings, url: str, engine: str, has_keys: bool) -> str:
-    return (
-        f"Userkeep {__version__} listens on {url}\n"
-        f"  database  {engine}\n"
-        f"  auth      {'API keys' if has_keys else _access(settings)}\n"
-        f"  docs      {_docs_url(settings, url)}"
-    )
+class _Banner(NamedTuple):
+    """What a server says when it is ready: a line, and some fields."""
+
+    line: str
+    fields: dict[str, str]
+
+
+def _banner(settings: Settings, url: str, engine: str, has_keys: bool) -> _Banner:
+    fields = {
+        "database": engine,
+        "auth": "API keys" if has_keys else _access(settings),
+        "docs": _docs_url(settings, url),
+    }
+    return _Banner(f"Userkeep {__version__} listens on {url}", fields)
+
+
+def _announce(banner: _Banner, *, as_log: bool) -> None:
+    """Print the banner, or log it."""
+    if as_log:
+        logger.info("%s", banner.line, extra={"fields": banner.fields})
+        return
+    echo("\n".join((banner.line, *(f"  {k:<10}{v}" for k, v in banner.fields.items()))))
 
 
 def _access(settings: Settings) -> str:

@@ -22,12 +22,14 @@ _LINE_BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
 
 def escape_control(text: str) -> str:
     r"""Replace each control character by its escape sequence, such as `\u001b`."""
+    if text.isprintable():  # nearly always; it is the fastest check
+        return text
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def escape_line(text: str) -> str:
     """Escape line breaks and tabs too."""
-    return escape_control(text).translate(_LINE_BREAKS)
+    return text if text.isprintable() else escape_control(text).translate(_LINE_BREAKS)
 
 
 class SafeFormatter(logging.Formatter):

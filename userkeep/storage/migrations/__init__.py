@@ -1,10 +1,13 @@
 """Schema migrations: small numbered files, a folder for each dialect, applied once, in order."""
 
+import logging
 from collections.abc import Mapping
 from importlib import resources
 from typing import NamedTuple
 
 from userkeep.domain.errors import StorageError
+
+logger = logging.getLogger(__name__)
 
 
 class Migration(NamedTuple):
@@ -23,6 +26,17 @@ def load_migrations(dialect: str) -> list[Migration]:
         Migration(int(file.name[:4]), file.name[5:].removesuffix(".sql"), file.read_text("utf-8"))
         for file in files
     )
+
+
+def log_applied(migration: Migration, *, is_new: bool) -> None:
+    """Log that a migration was applied. For a new database this is nothing to report.
+
+    Args:
+        is_new: whether the database had no migration before.
+    """
+    fields = {"number": migration.number, "name": migration.name}
+    level = logging.DEBUG if is_new else logging.INFO
+    logger.log(level, "applied a migration", extra={"fields": fields})
 
 
 def check_history(database: str, applied: Mapping[int, str], known: list[Migration]) -> None:

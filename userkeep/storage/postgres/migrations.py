@@ -14,6 +14,7 @@ from userkeep.storage.migrations import (
     check_history,
     check_is_current,
     load_migrations,
+    log_applied,
 )
 from userkeep.storage.postgres.server import connect, describe_url, open_for_inspection
 
@@ -57,6 +58,7 @@ def migrate(url: str) -> list[Migration]:
             migration = _apply_next(connection, known, url)
             if migration is not None:
                 applied.append(migration)
+                log_applied(migration, is_new=applied[0] == known[0])
     return applied
 
 

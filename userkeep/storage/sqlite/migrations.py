@@ -7,7 +7,7 @@ from time import time_ns
 import apsw
 
 from userkeep.domain.errors import StorageError
-from userkeep.storage.migrations import Migration, check_history, load_migrations
+from userkeep.storage.migrations import Migration, check_history, load_migrations, log_applied
 from userkeep.storage.sqlite.connection import MEMORY, opening_problem
 from userkeep.storage.sqlite.files import check_is_file
 from userkeep.storage.sqlite.read_only import open_read_only
@@ -55,6 +55,7 @@ def migrate(connection: apsw.Connection, path: str) -> list[Migration]:
         missing = [migration for migration in known if migration.number not in applied]
         for migration in missing:
             _apply(connection, migration)
+            log_applied(migration, is_new=not applied)
     except apsw.Error as error:
         raise StorageError(opening_problem(error, path)) from error
     return missing

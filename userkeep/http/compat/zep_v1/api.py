@@ -87,14 +87,14 @@ class ZepV1API:
         try:
             response = await self._handler(request)(request)
         except UserkeepError as error:
-            return self.error_response(error)
+            return self.error_response(error, request)
         except Exception:
-            logger.exception("%s request to the Zep v1 API failed", request.method)
-            return self.error_response(UserkeepError(FAULT))
+            logger.exception("a request to the Zep v1 API failed", extra=request.log_fields())
+            return self.error_response(UserkeepError(FAULT), request)
         response.raw_headers.append(VERSION_HEADER)
         return response
 
-    def error_response(self, error: UserkeepError) -> Response:
+    def error_response(self, error: UserkeepError, _request: Request) -> Response:
         """Return an error as Zep does: a line of plain text."""
         return RawResponse(
             f"{_error_text(error)}\n".encode(),

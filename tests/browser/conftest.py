@@ -11,9 +11,13 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 WAIT_MS = 20_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser; without one, tests are skipped, but in CI they fail."""
+    """A browser; without one, tests are skipped, but in CI they fail.
+
+    It ends with its module: Playwright runs an event loop in this thread as long as it is there, and
+    the tests of other modules, which have loops of their own, may run in the same process.
+    """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None and os.environ.get("CI") == "true":
         pytest.fail("There is no browser: install Chromium.")

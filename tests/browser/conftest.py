@@ -15,8 +15,8 @@ WAIT_MS = 20_000
 def browser() -> Iterator[Browser]:
     """A browser; without one, tests are skipped, but in CI they fail.
 
-    It ends with its module: Playwright runs an event loop in this thread as long as it is there, and
-    the tests of other modules, which have loops of their own, may run in the same process.
+    It ends with its module: Playwright runs an event loop in this thread as long as it is there,
+    and tests of other modules, which have loops of their own, may run in the same process.
     """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None and os.environ.get("CI") == "true":

@@ -55,12 +55,13 @@ def run(python, text, folder):
 
 
 def normalized(text, url):
-    """Replace what differs between any two runs: uuids, by order; times; the URL."""
+    """Replace what differs between any two runs: uuids, by order; ids of requests; times; the URL."""
     uuids: dict[str, str] = {}
 
     def numbered(match):
         return uuids.setdefault(match[0], f"<uuid {len(uuids) + 1}>")
 
+    text = re.sub(r'"request_id":"[0-9a-f]{16}"', '"request_id":"<id>"', text)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", numbered, text)
     text = re.sub(
         r"datetime\.datetime\(2\d{3}(, \d+){4,6}, tz", "datetime.datetime(<time>, tz", text

@@ -55,7 +55,7 @@ def run(python, text, folder):
 
 
 def normalized(text, url):
-    """Replace what differs between any two runs: uuids, by order; ids of requests; times; the URL."""
+    """Replace what differs between two runs: uuids, by order; ids of requests; times; the URL."""
     uuids: dict[str, str] = {}
 
     def numbered(match):

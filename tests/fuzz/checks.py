@@ -39,6 +39,7 @@ class Problem(msgspec.Struct, forbid_unknown_fields=True):
     code: str
     detail: str
     fields: list[str]
+    request_id: str
 
 
 def check_response(response: Response, *sent: Any) -> None:

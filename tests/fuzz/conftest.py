@@ -1,11 +1,13 @@
 """A server on each engine, which is attacked."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.conftest import ENGINES, engine_id, fresh_settings
 from tests.fuzz.population import populate
+from tests.http.callers import STATIC
 from tests.http.clients import InProcessClient, serve_in_process
 
 
@@ -13,9 +15,10 @@ from tests.http.clients import InProcessClient, serve_in_process
 def client(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[InProcessClient]:
-    """A client of a separate server on each engine."""
-    folder = tmp_path_factory.mktemp("fuzz")
-    with serve_in_process(fresh_settings(request.param, folder)) as client:
+    """A client of a separate server on each engine, with a key: random requests create keys too."""
+    settings = fresh_settings(request.param, tmp_path_factory.mktemp("fuzz"))
+    with serve_in_process(replace(settings, api_key=STATIC)) as client:
+        client.headers = {"Authorization": f"Bearer {STATIC}"}
         yield client
 
 

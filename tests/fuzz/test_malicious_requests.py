@@ -157,8 +157,10 @@ def test_an_invalid_id_is_a_client_error(populated: InProcessClient, segment: by
 def test_an_invalid_header_is_a_client_error(
     populated: InProcessClient, headers: dict[str, str]
 ) -> None:
-    for method, path in ROUTES:
-        response = populated.send(method, path_of(path), {"metadata": {}}, headers=headers)
+    for number, (method, path) in enumerate(ROUTES):
+        # Each from an address of its own: responses to invalid credentials are delayed by address.
+        sent = {"headers": headers, "address": f"192.0.2.{number}"}
+        response = populated.send(method, path_of(path), {"metadata": {}}, **sent)
         check_response(response, method, path, headers)
 
 

@@ -103,10 +103,15 @@ class Client(Protocol):
 
 
 class InProcessClient:
-    """A client of an application on its own loop. It raises what the application raises."""
+    """A client of an application on its own loop. It raises what the application raises.
+
+    Attributes:
+        headers: of every request that does not have them.
+    """
 
     def __init__(self, instance: Instance, application: ASGIApp, runner: asyncio.Runner) -> None:
         self.instance = instance
+        self.headers: Mapping[str, str] = {}
         self._application = application
         self._runner = runner
 
@@ -141,6 +146,7 @@ class InProcessClient:
         return self._runner.run(send())
 
     async def _send(self, request: Request) -> Response:
+        request = request._replace(headers={**self.headers, **(request.headers or {})})
         messages: list[Any] = []
         incoming = _incoming(request)
         done = asyncio.Event()

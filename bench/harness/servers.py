@@ -187,8 +187,11 @@ class ServerHarness:
         command: ServerCommand = PRODUCT,
         settings: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[Server]:
-        """Run a server on a database. The secret is a setting, so there is no file of it."""
-        database = {"DATABASE_URL": database_url, "SECRET": SECRET}
+        """Run a server on a database. The secret is a setting, so there is no file of it.
+
+        It logs no requests, as the baselines do not.
+        """
+        database = {"DATABASE_URL": database_url, "SECRET": SECRET, "LOG_LEVEL": "warning"}
         with self._running(command, database | dict(settings)) as server:
             yield server
 

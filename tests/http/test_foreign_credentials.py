@@ -49,7 +49,7 @@ class Route(NamedTuple):
     Attributes:
         name: of its operation; of the Zep API, `zep` and its method and path.
         scope: what a key needs for it.
-        number: tells its ids from those of other routes.
+        number: makes its ids differ from those of other routes.
     """
 
     name: str

@@ -160,6 +160,27 @@ def test_a_token_ends_with_a_key_that_is_revoked_while_tokens_are_used(tmp_path:
             assert tokens[0]("GET", "/v1/users/jane").status == 401
 
 
+def test_tokens_end_in_time_whose_key_another_server_revoked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked_for_s = 0.5
+    monkeypatch.setattr("userkeep.http.authentication._CHECKED_FOR_S", checked_for_s)
+    keyed = replace(fresh_settings("postgres", tmp_path), api_key=STATIC)
+    with serve_in_process(keyed) as client, serve_in_process(keyed) as other_client:
+        admin, other = Caller(client, STATIC), Caller(other_client, STATIC)
+        admin("POST", "/v1/users", {"user_id": "jane"})
+        app = admin.with_key()
+        first, second = (other.with_text(token_of(app).key) for _ in range(2))
+        assert first("GET", "/v1/users/jane").status == 200
+        admin("DELETE", f"/v1/keys/{id_of(app.key)}")
+        revoked_s = time.monotonic()
+        time.sleep(checked_for_s * 0.8)
+        second("GET", "/v1/users/jane")  # remembered, if it is not checked whether its key is valid
+        time.sleep(max(revoked_s + checked_for_s - time.monotonic(), 0))
+        for token in (first, second):
+            assert token("GET", "/v1/users/jane").status == 401
+
+
 def test_a_token_survives_the_rotation_of_its_key(app: Caller, admin: Caller) -> None:
     jane = token_of(app)
     admin("POST", f"/v1/keys/{id_of(app.key)}/rotate?overlap_hours=0")

@@ -20,7 +20,7 @@ class UserToken(msgspec.Struct, frozen=True):
 
     Attributes:
         user_id: the user: the claim `sub`.
-        user_uuid: tells the user from another one who has the same id after a deletion.
+        user_uuid: distinguishes the user from another one with the same id after a deletion.
         project_id: the user's project.
         scope: what the token permits.
         key_id: the key that made it, with which it ends.

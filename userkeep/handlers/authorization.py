@@ -20,7 +20,7 @@ from userkeep.services.projects import read_in, write_in
 
 T = TypeVar("T")
 
-# Whether an id is free would tell whether another user has a session with it.
+# Whether an id is free would reveal whether another user has a session with it.
 _CHOSEN_ID = (
     "Your key is bound to a user, and cannot choose the id of a session. Leave session_id out: the "
     "server generates one."

@@ -10,9 +10,10 @@ import time
 from collections import OrderedDict
 from functools import partial
 from hashlib import sha256
+from math import inf
 from secrets import compare_digest
 from time import monotonic
-from typing import NamedTuple, cast
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -21,10 +22,10 @@ from userkeep.domain.json_web_tokens import is_signed, is_token
 from userkeep.domain.key import Permission, hash_of_key, id_of_key
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.times import LATEST, SECOND, Instant
+from userkeep.domain.values.times import SECOND, Instant
 from userkeep.http.rates import FailedAttempts, RateLimit
 from userkeep.http.requests import Request
-from userkeep.http.user_tokens import UserTokens
+from userkeep.http.user_tokens import CheckedKey, UserTokens
 from userkeep.services import authentication
 from userkeep.services.authentication import KeyUse
 from userkeep.storage.engine import Engine
@@ -47,20 +48,6 @@ _MISSING = (
     "`userkeep keys create`."
 )
 _REJECTED = "The API key is not valid: it is unknown, revoked or expired."
-
-
-class _CheckedKey(NamedTuple):
-    """A key that was read from the database.
-
-    Attributes:
-        scope: in which its requests run.
-        until_s: when it must be read again, on the monotonic clock.
-        expires_at_s: when it expires, on the clock of the system.
-    """
-
-    scope: Scope
-    until_s: float
-    expires_at_s: float
 
 
 class Authenticator:
@@ -96,7 +83,7 @@ class Authenticator:
         self._tokens = UserTokens(engine, scope.rules, self._static_key_id, _CHECKED_FOR_S)
         self._attempts = FailedAttempts()
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
-        self._checked: OrderedDict[bytes, _CheckedKey] = OrderedDict()
+        self._checked: OrderedDict[bytes, CheckedKey] = OrderedDict()
         self._changes = 0
         self._used: dict[str, tuple[int, float]] = {}
         has_credential = bool(static_key or zep_secret)
@@ -184,33 +171,36 @@ class Authenticator:
             self._open_until_s = now_s + _CHECKED_FOR_S
         return self._is_open
 
-    async def _check(self, request: Request, credential: bytes) -> _CheckedKey | None:
-        """Return a credential that is valid, and remember it."""
-        changes, until_s = self._changes, monotonic() + _CHECKED_FOR_S
-        found = await self._find(request, credential)
-        if found is None:
+    async def _check(self, request: Request, credential: bytes) -> CheckedKey | None:
+        """Return what a credential permits, and remember it; None if it is not valid."""
+        changes = self._changes
+        checked = await self._find(request, credential)
+        if checked is None:
             return None
-        scope, expires_at = found
-        checked = _CheckedKey(scope, until_s, expires_at / SECOND)
         if changes == self._changes:
             self._checked[_digest(credential, request)] = checked
         if len(self._checked) > _MAX_CHECKED_KEYS:
             self._checked.popitem(last=False)
         return checked
 
-    async def _find(self, request: Request, credential: bytes) -> tuple[Scope, Instant] | None:
-        """Return the scope of a credential, and until when it is valid."""
+    async def _find(self, request: Request, credential: bytes) -> CheckedKey | None:
+        until_s = monotonic() + _CHECKED_FOR_S
         if self._static_digest and compare_digest(sha256(credential).digest(), self._static_digest):
-            return await self._with_quota(self._static_scope), LATEST
+            return CheckedKey(await self._with_quota(self._static_scope), until_s, inf)
         if is_token(credential):
             found = await self._tokens.check(credential)
             if found is None and self._is_of_zep(request, credential):
-                return await self._with_quota(self._zep_scope), LATEST
+                return CheckedKey(await self._with_quota(self._zep_scope), until_s, inf)
             return found
         key_id = id_of_key(credential)
         if key_id is None:
             return None
-        return await self._engine.read_async(partial(self._key_scope, credential, key_id))
+        read = partial(self._key_scope, credential, key_id)
+        of_key = await self._engine.read_async(read)
+        if of_key is None:
+            return None
+        scope, expires_at = of_key
+        return CheckedKey(scope, until_s, expires_at / SECOND)
 
     def _key_scope(
         self, credential: bytes, key_id: str, tx: Transaction

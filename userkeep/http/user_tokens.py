@@ -15,12 +15,26 @@ from userkeep.domain.quota import Quota
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user_token import UserToken
-from userkeep.domain.values.times import Instant
+from userkeep.domain.values.times import SECOND
 from userkeep.services import authentication
 from userkeep.storage.engine import Engine
 
 _MAX_KEYS = 10_000
 _MAX_ENDED_USERS = 100_000
+
+
+class CheckedKey(NamedTuple):
+    """A credential that was found to be valid.
+
+    Attributes:
+        scope: in which its requests run.
+        until_s: when it must be checked again, on the monotonic clock.
+        expires_at_s: when it expires, on the clock of the system.
+    """
+
+    scope: Scope
+    until_s: float
+    expires_at_s: float
 
 
 class _ValidKey(NamedTuple):
@@ -56,8 +70,12 @@ class UserTokens:
         self._valid_keys: OrderedDict[tuple[int, str], _ValidKey] = OrderedDict()
         self._ended_users: OrderedDict[str, None] = OrderedDict()
 
-    async def check(self, text: bytes) -> tuple[Scope, Instant] | None:
-        """Return the scope of a token, and until when it is valid; None if it is not."""
+    async def check(self, text: bytes) -> CheckedKey | None:
+        """Return the scope of a token, and how long it counts; None if the token is not valid.
+
+        It does not count for longer than what was read of its key: otherwise a token would stay
+        valid for up to twice this time after another server has revoked the key.
+        """
         token = read_token(text, self._rules.token_key)
         key = await self._valid_key(token) if token is not None else None
         if token is None or key is None or token.user_uuid in self._ended_users:
@@ -72,7 +90,7 @@ class UserTokens:
             user_uuid=token.user_uuid,
             quota=key.quota,
         )
-        return scope, token.expires_at
+        return CheckedKey(scope, key.until_s, token.expires_at / SECOND)
 
     def forget_keys(self) -> None:
         """Forget which keys are valid: one was changed."""

@@ -10,7 +10,7 @@ from bench.databases import Databases
 from bench.databases.postgres import PostgresDatabases
 from bench.databases.sqlite import FOLDER, SqliteDatabases
 from bench.harness.report import Noise, Report, markdown
-from bench.scenarios import callers, compare, deletion, keys, rates, search, stall, summary
+from bench.scenarios import callers, compare, deletion, keys, ledger, rates, search, stall, summary
 
 RESULTS = Path(__file__).with_name("results")
 DATABASES: dict[str, type[SqliteDatabases] | type[PostgresDatabases]] = {
@@ -39,6 +39,7 @@ SCENARIOS = {
     "deletion": Scenario("Deletion and purge", deletion.run),
     "callers": Scenario("Calls of one caller", callers.run, engines=("sqlite",)),
     "keys": Scenario("Keys and tokens", keys.run),
+    "ledger": Scenario("Deletion ledger", ledger.run),
     "summary": Scenario("Summary", summary.run, engines=("sqlite",), keeps_results=False),
     "stall": Scenario("Hostile inputs", stall.run),
     "compare": Scenario("Comparison", compare.run, keeps_results=False),

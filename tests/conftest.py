@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,16 @@ def fresh_settings(engine: str, folder: Path) -> Settings:
     return Settings(
         database_url=database_url(engine, folder),
         secret_file=str(folder / "userkeep.secret"),
+        ledger_file=str(folder / "userkeep.ledger"),
         postgres_row_security=engine == ROW_SECURED,
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run all tests in a folder of this run: the deletion ledgers of PostgreSQL begin there."""
+    with chdir(tmp_path_factory.mktemp("working-folder")):
+        yield
 
 
 @pytest.fixture(scope="session", params=matrix.cells(), ids=str)

@@ -52,7 +52,15 @@ def postgres_server() -> PostgresServer:
 
 def migrated_database() -> str:
     """Create a database with the schema and nothing in it; return its URL."""
-    return postgres_server().new_database(copied_from=_template())
+    return _copied(_template())
+
+
+def _copied(template: str) -> str:
+    """Copy a database; the copy is created now, and so has a deletion ledger of its own."""
+    url = postgres_server().new_database(copied_from=template)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE projects SET created_at = clock_timestamp()")
+    return url
 
 
 @functools.cache
@@ -65,7 +73,7 @@ def _template() -> str:
 def row_secured_database() -> str:
     """Create the same with row-level security; return the URL of the role that owns the tables."""
     role, template = _row_secured_template()
-    url = postgres_server().new_database(copied_from=template)
+    url = _copied(template)
     _grant(url, "ALTER DATABASE {database} OWNER TO {role}", role)
     return as_role(url, role)
 

@@ -256,6 +256,7 @@ def over_instance(opened: Instance) -> TypedWay:
 def _settings_of(settings: Settings) -> dict[str, Any]:
     return {
         "secret_file": settings.secret_file,
+        "ledger_file": settings.ledger_file,
         "postgres_row_security": settings.postgres_row_security,
     }
 

@@ -27,6 +27,7 @@ MIB = 1024 * 1024
 
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 LOG_FORMATS = ("text", "json")
+OFF = "off"
 
 
 class SettingError(Exception):
@@ -212,6 +213,13 @@ class Settings:
         "The time limit of a metadata filter or a long page, in seconds.",
         least=1,
         section=LIMITS,
+    )
+    ledger_file: str = _setting(
+        "",
+        "The file of the deletion ledger, by which what was deleted is deleted again after a backup"
+        " is restored. Put it on another disk than the database and its backups. Without one:"
+        " <database>.ledger, or userkeep-data/userkeep-<id>.ledger with PostgreSQL. off: none.",
+        section=DATA,
     )
     search_language: str = _setting(
         "english",

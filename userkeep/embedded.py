@@ -34,7 +34,7 @@ from userkeep.instance import (
     open_instance_read_only,
     with_quota,
 )
-from userkeep.jobs.job import Job
+from userkeep.jobs.job import NOT_RECORDED, Job
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
@@ -71,7 +71,7 @@ class EmbeddedTransport:
 
     def __init__(self, opened: Instance, *, read_only: bool = False) -> None:
         self.opened = opened
-        self._runner = Runner(opened.engine, partial(purge_now, opened.engine))
+        self._runner = Runner(opened.engine, partial(purge_now, opened.engine), opened.ledger.file)
         self._unfinished: dict[str, Job] = {}
         self._is_closed = False
         self._may_make_words = not read_only
@@ -90,6 +90,8 @@ class EmbeddedTransport:
         self.after_write(operation)
         if isinstance(result, StartedJob):
             self._run(result.job)
+            if not result.job.may_respond:
+                raise Unavailable(NOT_RECORDED)
             result = result.resource(result.job)
         return _value(call, result)
 

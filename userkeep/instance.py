@@ -10,6 +10,7 @@ import msgspec
 
 from userkeep.config import (
     MIB,
+    OFF,
     Settings,
     is_postgres,
     purge_schedule,
@@ -24,6 +25,14 @@ from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
 from userkeep.jobs.index import Progress, build_index, no_progress
+from userkeep.jobs.ledger import (
+    NO_LEDGER,
+    OpenLedger,
+    check_is_current,
+    find_ledger,
+    ledger_format,
+    open_ledger,
+)
 from userkeep.jobs.verify.table_scans import scan_queries
 from userkeep.services import (
     authentication,
@@ -50,10 +59,11 @@ _LARGEST_SECRET_BYTES = 64 * 1024
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """An open instance: its engine, and the scope in which one of its projects is used."""
+    """An open instance: its engine, the scope in which one of its projects is used, its ledger."""
 
     engine: Engine
     scope: Scope
+    ledger: OpenLedger = NO_LEDGER
 
     def close(self) -> None:
         """Finish what is queued and close the database."""
@@ -65,6 +75,7 @@ def open_instance(
     *,
     url: str | None = None,
     keeps_language: bool = True,
+    is_replayed: bool = True,
     progress: Progress = no_progress,
 ) -> Instance:
     """Open the database, bring its schema and its index up to date, and bind it to its secret.
@@ -72,6 +83,7 @@ def open_instance(
     Args:
         settings: see config.
         url: where this process will serve, if it does.
+        is_replayed: whether a database that is older than its deletion ledger is rejected.
         keeps_language: whether an index of another language is rejected; otherwise it is rebuilt.
         progress: called while the index is built, with the messages of each batch.
 
@@ -84,6 +96,7 @@ def open_instance(
         engine.write(instance.check_is_complete)
         secret = read_secret(settings)
         engine.write(lambda tx: instance.check_secret(tx, fingerprint(secret)))
+        ledger = open_ledger(engine, ledger_path(settings, engine), is_replayed=is_replayed)
         rules = make_rules(settings, secret)
         if not engine.read(idempotency.are_keys_hashed):
             engine.write(lambda tx: idempotency.hash_plain_keys(tx, rules))
@@ -97,7 +110,7 @@ def open_instance(
     except BaseException:
         engine.close()
         raise
-    return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules)))
+    return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules), ledger))
 
 
 def open_instance_read_only(settings: Settings) -> Instance:
@@ -120,6 +133,9 @@ def open_instance_read_only(settings: Settings) -> Instance:
             reindexing.check_version(tx, rules)
 
         engine.read(check)
+        path = ledger_path(settings, engine)
+        if path is not None:
+            check_is_current(engine, find_ledger(engine, path))
     except BaseException:
         engine.close()
         raise
@@ -138,14 +154,16 @@ def in_project(opened: Instance, name: str) -> Instance:
     if name == DEFAULT_NAME:
         return opened
     project = opened.engine.read(lambda tx: projects.find_active(tx, name))
-    return with_quota(Instance(opened.engine, Scope(project.number, opened.scope.rules)))
+    scope = Scope(project.number, opened.scope.rules)
+    return with_quota(msgspec.structs.replace(opened, scope=scope))
 
 
 def with_quota(opened: Instance) -> Instance:
     """Return an open instance whose scope has the quota that its project has now."""
     read = partial(authentication.quota_of, project_id=opened.scope.project_id)
     quota = opened.engine.read(read)
-    return Instance(opened.engine, msgspec.structs.replace(opened.scope, quota=quota))
+    scope = msgspec.structs.replace(opened.scope, quota=quota)
+    return msgspec.structs.replace(opened, scope=scope)
 
 
 def _open_engine(settings: Settings, *, url: str | None = None, read_only: bool = False) -> Engine:
@@ -241,6 +259,22 @@ def secret_path(settings: Settings) -> Path | None:
         return Path("userkeep-data/userkeep.secret")
     path = sqlite_path(settings.database_url)
     return None if path == ":memory:" else Path(f"{path}.secret")
+
+
+def ledger_path(settings: Settings, engine: Engine) -> Path | None:
+    """The file of the deletion ledger; None for a database in memory, or if it is off.
+
+    By default it is beside a SQLite file. Servers on PostgreSQL have it below the folder that they
+    are started in, with a name that differs for each database.
+    """
+    if settings.ledger_file == OFF:
+        return None
+    if settings.ledger_file:
+        return Path(settings.ledger_file)
+    if is_postgres(settings.database_url):
+        return Path(f"userkeep-data/userkeep-{ledger_format(engine).database[:8]}.ledger")
+    path = sqlite_path(settings.database_url)
+    return None if path == ":memory:" else Path(f"{path}.ledger")
 
 
 def exposed_files(settings: Settings) -> list[str]:

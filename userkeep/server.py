@@ -45,7 +45,7 @@ def make_application(
         zep_secret=settings.zep_auth_secret,
         requests_per_minute=settings.rate_limit,
     )
-    worker = Worker(engine, scope.rules, timers, authenticator)
+    worker = Worker(engine, scope.rules, instance.ledger, timers, authenticator)
     compute = ComputeThreads()
     apis = (
         ZepV1API(engine, worker, compute),

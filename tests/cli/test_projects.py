@@ -11,7 +11,15 @@ from tests.cli.running import all_commands, is_sentence, userkeep
 from tests.conftest import database_url
 from tests.serving import serving
 
-ON_ALL_PROJECTS = {"serve", "migrate", "doctor", "copy", "completion", "projects"}
+ON_ALL_PROJECTS = {
+    "serve",
+    "migrate",
+    "doctor",
+    "copy",
+    "completion",
+    "projects",
+    "replay-erasures",
+}
 
 
 @pytest.fixture(params=["sqlite file", "postgres"])

@@ -245,7 +245,7 @@ def test_a_token_that_this_instance_did_not_sign_is_rejected(
         jwt.encode(claims, b"another secret of this length ...", "HS256"),
         jwt.encode(claims, key.ljust(64, b"\0") + b"x", "HS256"),
         jwt.encode(claims, key * 2, "HS512"),
-        jwt.encode(claims, None, "none"),
+        jwt.encode(claims, "", "none"),
         f"{header}.{payload}.",
         f"{header}.{payload}.{signature[:-2]}",
         f"{header}.{bob.split('.')[1]}.{signature}",

@@ -95,6 +95,29 @@ def test_a_deletion_that_has_begun_outlives_every_error(
 
 
 @ENGINES
+def test_a_deletion_is_not_confirmed_before_the_ledger_has_it(
+    engine: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = fresh_settings(engine, tmp_path)
+    ledger = Path(settings.ledger_file)
+    timers = OFTEN._replace(respond_after_s=0.0, record_s=0.2)
+    with serve_in_process(settings, timers) as client:
+        client.send("POST", "/v1/users", {"user_id": "jane"})
+        ledger.mkdir()
+        response = client.send("DELETE", "/v1/users/jane")
+        assert response.status == 503
+        assert "deletion ledger" in response.json["detail"]
+        assert "is a folder, not a file" in caplog.text
+        zep = client.send("DELETE", "/api/v1/user/jane")
+        assert zep.status == 503
+        # All is hidden, and the deletion goes on as soon as it can be recorded.
+        assert client.send("GET", "/v1/users/jane").status == 410
+        ledger.rmdir()
+        wait_until_deleted(client)
+    assert len(ledger.read_bytes().splitlines()) >= 2
+
+
+@ENGINES
 def test_a_task_that_is_cancelled_by_accident_starts_again(engine: str, tmp_path: Path) -> None:
     with serve_in_process(fresh_settings(engine, tmp_path), OFTEN) as client:
 

@@ -140,6 +140,7 @@ CREATE TABLE erasures (
     CONSTRAINT erasures_state_check CHECK ((state = ANY (ARRAY['deleting'::text, 'deleted'::text]))),
     CONSTRAINT erasures_subject_check CHECK ((subject = ANY (ARRAY['user'::text, 'session'::text, 'message'::text])))
 );
+CREATE INDEX erasures_by_number ON erasures USING btree (number);
 CREATE INDEX erasures_listed ON erasures USING btree (project_id, number);
 CREATE INDEX erasures_running ON erasures USING btree (project_id) WHERE (subject_id IS NOT NULL);
 CREATE INDEX erasures_to_purge ON erasures USING btree (project_id, deleted_at) WHERE (purged_at IS NULL);

@@ -73,7 +73,8 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Userkeep]
     """A client of a database with former messages, which it migrates."""
     is_sqlite = request.param == "sqlite"
     database = sqlite_database(tmp_path / "former.db") if is_sqlite else postgres_database()
-    with Userkeep.open(database, secret=SECRET) as opened:
+    ledger = str(tmp_path / "userkeep.ledger")
+    with Userkeep.open(database, secret=SECRET, ledger_file=ledger) as opened:
         yield opened
 
 

@@ -22,6 +22,8 @@ CODE = Path(__file__).parents[2] / "userkeep"
 
 READ_WHOLE_TABLES = {
     # Projects are few.
+    "deleted_projects",
+    "further_projects",
     "project_ids",
     "unpurged_project_ids",
     "list_projects",
@@ -30,6 +32,7 @@ READ_WHOLE_TABLES = {
     "pending_project_purges",
     "assign_projects_to_purge",
     "set_projects_purged",
+    "ledger_marks",  # the table of the instance, which has some rows
     "get_clock",  # see its own test
     "newest_messages",  # off the loop, with a time limit
     "newest_messages_of_user",  # the same

@@ -22,6 +22,7 @@ from userkeep.jobs.steps import Runner
 from userkeep.jobs.verify import rows as row_search
 from userkeep.jobs.verify.job import VerificationJob
 from userkeep.services import erasures, verifications
+from userkeep.storage.ledger import NoLedger
 
 ENGINES = ("sqlite file", "postgres")
 JANE = "jane@example.com"
@@ -184,7 +185,7 @@ def test_a_verification_can_be_stopped(database: Database, tmp_path: Path) -> No
     request = VerificationRequest(begun, None, ("Lindqvist papers",))
     job = VerificationJob(opened.scope, request, verification)
     job.stop()
-    Runner(opened.engine, purge=lambda: None).run(job.steps())
+    Runner(opened.engine, lambda: None, NoLedger()).run(job.steps())
     assert job.is_finished
     assert job.verification.state == "failed"
     assert "stopped" in (job.verification.problem or "")

@@ -26,6 +26,7 @@ from userkeep.instance import Instance, open_instance
 from userkeep.jobs.steps import Runner
 from userkeep.jobs.words import keep_user_words
 from userkeep.services import user_words, users
+from userkeep.storage.ledger import NoLedger
 from userkeep.storage.migrations import load_migrations
 from userkeep.storage.queries import DIALECTS
 
@@ -286,7 +287,7 @@ def starting() -> Iterator[tuple[Userkeep, Instance, str]]:
 
 def keep_words(instance: Instance) -> None:
     """Make the words of all users."""
-    Runner(instance.engine, lambda: None).run(keep_user_words(instance.scope.rules))
+    Runner(instance.engine, lambda: None, NoLedger()).run(keep_user_words(instance.scope.rules))
 
 
 class Write:

@@ -19,7 +19,7 @@ _DATABASE = re.compile(rb"SQLite format 3\0")
 _LOG = re.compile(rb"\x37\x7f\x06[\x82\x83]")
 _SECRET = re.compile(rb"[0-9a-f]{64}\s*\Z")
 _LOCK = re.compile(rb'\{"pid":\d+,"url":')
-_BESIDE_A_DATABASE = ("-wal", "-shm", "-journal", ".lock", ".secret")
+_BESIDE_A_DATABASE = ("-wal", "-shm", "-journal", ".lock", ".secret", ".ledger")
 _HEAD_BYTES = 100
 
 _STANDARD = ("stdin", "stdout", "stderr")

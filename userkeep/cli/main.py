@@ -29,6 +29,10 @@ _COMMANDS = {
         "Check settings, database, versions and disk space.",
     ),
     "copy": Lazy("userkeep.cli.commands.copy:copy", "Copy an instance into a new database."),
+    "replay-erasures": Lazy(
+        "userkeep.cli.commands.replay_erasures:replay_erasures",
+        "Delete again what was deleted after a backup, in the database restored from it.",
+    ),
     "users": Lazy("userkeep.cli.commands.users:users", "Add, list, show, update and delete users."),
     "projects": Lazy(
         "userkeep.cli.commands.projects:projects",

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from userkeep.domain.ledger import DeletedPart
 from userkeep.domain.values.times import Instant
 
 
@@ -48,6 +49,7 @@ class Erasure(msgspec.Struct):
         purge_uuid: the last purge that started after the deletion.
         skipped_steps: what this purge could not do, as JSON of SkippedStep; None if nothing.
         purged_at: when none of the deleted data was in the files any more.
+        part: which messages are deleted, in the process that began the erasure; not stored.
     """
 
     number: int
@@ -67,6 +69,7 @@ class Erasure(msgspec.Struct):
     purge_uuid: str | None = None
     skipped_steps: str | None = None
     purged_at: Instant | None = None
+    part: DeletedPart | None = None
 
     @property
     def is_finished(self) -> bool:

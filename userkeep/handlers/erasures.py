@@ -35,7 +35,8 @@ def get(tx: Transaction, call: Call) -> wire.Erasure:
 
 def purge(tx: Transaction, call: Call) -> StartedJob:
     """Request a purge."""
-    return _started(tx, purges.request(tx, call.ids["id"]))
+    erasure = purges.request(tx, erasures.get(tx, call.ids["id"]))
+    return _started(tx, erasure, is_recorded=erasure.is_finished)
 
 
 def verify(tx: Transaction, call: Call) -> StartedJob:
@@ -61,12 +62,14 @@ def get_verification(tx: Transaction, call: Call) -> wire.Verification:
 def started_deletion(tx: Transaction, call: Call, erasure: Erasure) -> StartedJob:
     """Return the job of an erasure that a call has begun, with a purge if the call requests one."""
     query: wire.DeleteQuery | wire.DeleteInSessionQuery = call.query
-    return _started(tx, purges.request(tx, erasure.uuid) if query.purge else erasure)
+    if query.purge:
+        erasure = purges.request(tx, erasure)
+    return _started(tx, erasure)
 
 
-def _started(tx: Transaction, erasure: Erasure) -> StartedJob:
+def _started(tx: Transaction, erasure: Erasure, *, is_recorded: bool = False) -> StartedJob:
     return StartedJob(
-        Deletion(tx.scope, erasure),
+        Deletion(tx.scope, erasure, is_recorded=is_recorded),
         location=f"/v1/erasures/{erasure.uuid}",
         resource=lambda deletion: serialize_erasure(deletion.erasure, deletion.purge),
     )

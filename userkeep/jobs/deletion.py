@@ -7,12 +7,13 @@ stopped; a lease says which one works on it.
 import logging
 
 from userkeep.domain.erasure import Erasure
+from userkeep.domain.ledger import Deleted
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.jobs.project_deletion import ProjectDeletion, interrupted_project_deletions
 from userkeep.jobs.projects import project_scopes, unpurged_project_scopes
-from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Steps, Write
+from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Steps, Write
 from userkeep.services import erasures, project_deletions, purges
 
 logger = logging.getLogger(__name__)
@@ -26,11 +27,20 @@ class Deletion:
     Attributes:
         erasure: as it is now.
         purge: what a purge does or did to it last; None if none was requested.
+        may_respond: whether it is in the deletion ledger: before that, a backup could bring back
+            what a client believes to be deleted.
+
+    Args:
+        is_recorded: whether it is in the ledger already.
     """
 
-    def __init__(self, scope: Scope, erasure: Erasure) -> None:
+    def __init__(self, scope: Scope, erasure: Erasure, *, is_recorded: bool = False) -> None:
         self._scope = scope
         self.erasure = erasure
+        self.may_respond = is_recorded
+        self._deleted = Deleted(
+            erasure.subject, erasure.subject_uuid, erasure.started_at, erasure.part
+        )
         self.purge: PurgeStatus | None = None
 
     @property
@@ -61,6 +71,9 @@ class Deletion:
     def delete(self) -> Steps[None]:
         """Delete to the last row."""
         was_finished = self.erasure.is_finished
+        if not self.may_respond:
+            yield Record(self._deleted)
+            self.may_respond = True
         while not self.erasure.is_finished:
             yield from self._advance()
         if not was_finished:

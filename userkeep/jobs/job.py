@@ -4,6 +4,12 @@ from typing import Protocol
 
 from userkeep.jobs.steps import Steps
 
+NOT_RECORDED = (
+    "The deletion has begun and its data is hidden. It waits, because it could not be recorded in "
+    "the deletion ledger yet; the log says why. Repeat the request."
+)
+"""The error of a job that is not accepted yet."""
+
 
 class Job(Protocol):
     """Work that a request starts and that may outlive it; a client may poll it from the start."""
@@ -21,6 +27,11 @@ class Job(Protocol):
     @property
     def ends_with_client(self) -> bool:
         """Whether the job is of no use if the client disconnects before it gets a response."""
+        ...
+
+    @property
+    def may_respond(self) -> bool:
+        """Whether a client may get a response that the job is accepted."""
         ...
 
     def stop(self) -> None:

@@ -4,11 +4,12 @@ The protocol is described in services.project_deletions. Any process can continu
 stopped; a lease says which one works on it.
 """
 
+from userkeep.domain.ledger import Deleted, LedgerSubject
 from userkeep.domain.project import Project
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction, scoped
-from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Steps, Write
+from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Steps, Write
 from userkeep.services import project_deletions, projects, purges
 from userkeep.services.project_deletions import Progress
 
@@ -21,11 +22,13 @@ class ProjectDeletion:
     Attributes:
         project: as it is now.
         purge: what a purge does or did to it last; None if none was requested.
+        may_respond: whether it is in the deletion ledger.
     """
 
     def __init__(self, rules: Rules, project: Project) -> None:
         self._scope = Scope(project.number, rules)
         self.project = project
+        self.may_respond = project.is_finished
         self.purge: PurgeStatus | None = None
 
     @property
@@ -55,6 +58,11 @@ class ProjectDeletion:
 
     def delete(self) -> Steps[None]:
         """Delete to the last row."""
+        if not self.may_respond:
+            # One entry for all that the project has.
+            started_at = self.project.started_at or self.project.updated_at
+            yield Record(Deleted(LedgerSubject.PROJECT, self.project.uuid, started_at))
+            self.may_respond = True
         if not self.project.is_finished:
             yield Write(scoped(self._scope, projects.wait_for_writes))
         progress = Progress(self.project)

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeVar
 
+from userkeep.domain.ledger import Deleted
 from userkeep.domain.transaction import Operation
 from userkeep.storage.engine import Engine
+from userkeep.storage.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -48,7 +50,13 @@ class PurgeFiles(NamedTuple):
     """A purge of the files, if it is possible now; the erasure records what prevents it."""
 
 
-Step = Read | Write | Sleep | Work | PurgeFiles
+class Record(NamedTuple):
+    """An entry of the deletion ledger, on the disk when the step ends."""
+
+    deleted: Deleted
+
+
+Step = Read | Write | Sleep | Work | PurgeFiles | Record
 Steps = Generator[Step, Any, T]
 
 
@@ -58,11 +66,13 @@ class Runner:
     Args:
         engine: on which transactions run.
         purge: performs a purge.
+        ledger: records deletions.
     """
 
-    def __init__(self, engine: Engine, purge: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, purge: Callable[[], None], ledger: Ledger) -> None:
         self._engine = engine
         self._purge = purge
+        self._ledger = ledger
 
     def run(self, steps: Steps[T]) -> T:
         """Run a job to its end and return its result.
@@ -93,3 +103,5 @@ class Runner:
                 return function(self._engine)
             case PurgeFiles():
                 return self._purge()
+            case Record(deleted):
+                return self._ledger.record(deleted)

@@ -13,6 +13,7 @@ import msgspec
 
 from userkeep.domain.erasure import Erasure, ErasureState, Subject
 from userkeep.domain.errors import Conflict, Gone, InvalidField, NotFound
+from userkeep.domain.ledger import DeletedPart
 from userkeep.domain.message import FIRST_SEQ
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.analyzer import MAX_INDEXED_BYTES
@@ -62,6 +63,7 @@ _UNCHANGING = (
     "purge_uuid",
     "skipped_steps",
     "purged_at",
+    "part",
 )
 
 
@@ -141,7 +143,7 @@ def delete_message(tx: Transaction, session_id: str, id: str) -> Erasure:
     Raises:
         NotFound: there is no such message. Gone: its session is being deleted.
     """
-    sessions.lock(tx, session_id)
+    session = sessions.lock(tx, session_id)
     message = messages.get(tx, session_id, id)
     of_session = {"session_id": session_id}
     removed = indexing.remove(tx, session_id, message)
@@ -151,7 +153,7 @@ def delete_message(tx: Transaction, session_id: str, id: str) -> Erasure:
     uuid = message.id.lower() if is_uuid(message.id) else tx.new_uuid()
     erasure = _add(tx, Subject.MESSAGE, session_id, uuid)
     erasure.message_count = 1
-    return _finish(tx, erasure)
+    return _with_part(_finish(tx, erasure), DeletedPart(session.uuid, message.id))
 
 
 def begin_messages(tx: Transaction, session_id: str, after_seq: int) -> Erasure:
@@ -163,8 +165,9 @@ def begin_messages(tx: Transaction, session_id: str, after_seq: int) -> Erasure:
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
-    sessions.lock(tx, session_id)
+    session = sessions.lock(tx, session_id)
     of_session = {"session_id": session_id}
+    part = DeletedPart(session.uuid, after_seq=after_seq)
     found = tx.fetch_one(
         "measure_messages_after",
         _Found,
@@ -174,12 +177,12 @@ def begin_messages(tx: Transaction, session_id: str, after_seq: int) -> Erasure:
     )
     erasure = _add(tx, Subject.MESSAGE, session_id, tx.new_uuid())
     if found is None or found.message_count == 0:
-        return _finish(tx, erasure)
+        return _with_part(_finish(tx, erasure), part)
     tx.defer("hide_messages", after_seq=after_seq, **of_session)
     reduced = {"count": found.message_count, "length": found.length}
     tx.defer("reduce_message_count", now_at=tx.now, **reduced, **of_session)
     erasure.message_count = found.message_count
-    return _save(tx, erasure)
+    return _with_part(_save(tx, erasure), part)
 
 
 def advance(
@@ -495,6 +498,11 @@ def _save(tx: Transaction, erasure: Erasure) -> Erasure:
         del fields[unchanging]
     saved = tx.fetch_one("set_erasure", Erasure, **fields)
     return saved or erasure
+
+
+def _with_part(erasure: Erasure, part: DeletedPart) -> Erasure:
+    erasure.part = part
+    return erasure
 
 
 def _subject_id(erasure: Erasure) -> str:

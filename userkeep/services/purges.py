@@ -15,7 +15,7 @@ from userkeep.domain.purge import PurgeStatus, SkippedStep
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import encode_json
 from userkeep.domain.values.times import Instant
-from userkeep.services import erasures, instance
+from userkeep.services import instance
 
 
 class PendingPurge(msgspec.Struct):
@@ -58,14 +58,13 @@ def database_bytes(tx: Transaction) -> int:
     return tx.fetch_one("database_bytes", int) or 0
 
 
-def request(tx: Transaction, uuid: str) -> Erasure:
-    """Request the purge of an erasure, for as soon as it is deleted.
-
-    Raises:
-        NotFound: there is no such erasure.
-    """
-    erasure = erasures.get(tx, uuid)
-    return tx.fetch_one("request_purge", Erasure, uuid=erasure.uuid, now_at=tx.now) or erasure
+def request(tx: Transaction, erasure: Erasure) -> Erasure:
+    """Request the purge of an erasure, for as soon as it is deleted."""
+    requested = tx.fetch_one("request_purge", Erasure, uuid=erasure.uuid, now_at=tx.now)
+    if requested is None:
+        return erasure
+    requested.part = erasure.part
+    return requested
 
 
 def request_of_project(tx: Transaction, project: Project) -> Project:

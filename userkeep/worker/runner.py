@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from userkeep.domain.errors import Unavailable
-from userkeep.jobs.steps import PurgeFiles, Read, Sleep, Step, Steps, Work, Write
+from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Step, Steps, Work, Write
 from userkeep.storage.engine import Engine
+from userkeep.storage.ledger import Ledger
 from userkeep.worker.threads import run_in_daemon_thread
 
 T = TypeVar("T")
@@ -21,11 +22,15 @@ class AsyncRunner:
     Args:
         engine: on which transactions run.
         purge: performs a purge, or waits for one that is under way.
+        ledger: records deletions.
     """
 
-    def __init__(self, engine: Engine, purge: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, engine: Engine, purge: Callable[[], Awaitable[None]], ledger: Ledger
+    ) -> None:
         self._engine = engine
         self._purge = purge
+        self._ledger = ledger
         # One at a time: such work reads all there is, and slows down those who serve.
         self._turn = asyncio.Lock()
 
@@ -55,6 +60,8 @@ class AsyncRunner:
                 return await self._work(function)
             case PurgeFiles():
                 return await self._purge()
+            case Record(deleted):
+                return await self._ledger.record_async(deleted)
 
     async def _work(self, function: Callable[[Engine], Any]) -> Any:
         try:

@@ -10,6 +10,7 @@ class Timers(NamedTuple):
 
     Attributes:
         respond_after_s: a deletion that takes longer gets a response while it continues.
+        record_s: how much longer a response waits for a deletion to be in the deletion ledger.
         find_abandoned_s: the time between two searches for deletions that no server works on.
         check_purge_s: the time between two checks whether a purge is due.
         retry_purge_s: the time after a first failed purge; it doubles with each further one.
@@ -17,6 +18,7 @@ class Timers(NamedTuple):
     """
 
     respond_after_s: float = 5.0
+    record_s: float = 5.0
     find_abandoned_s: float = 5.0
     check_purge_s: float = 5.0
     retry_purge_s: float = 10.0

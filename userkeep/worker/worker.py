@@ -7,11 +7,12 @@ from time import monotonic
 from typing import Protocol
 
 from userkeep.domain.erasure import Subject
-from userkeep.domain.errors import UserkeepError
+from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules
 from userkeep.jobs.deletion import Deletion, interrupted_deletions, release_leases
 from userkeep.jobs.expiry import delete_expired
-from userkeep.jobs.job import Job
+from userkeep.jobs.job import NOT_RECORDED, Job
+from userkeep.jobs.ledger import OpenLedger
 from userkeep.jobs.words import keep_user_words
 from userkeep.services import user_words
 from userkeep.storage.engine import Engine
@@ -26,6 +27,8 @@ _LAST_RETRY_S = 30.0
 _EXPIRY_EVERY_S = 60.0
 _EXPIRY_PAUSE_S = 0.1
 _RECORD_EVERY_S = 60.0
+_MARK_EVERY_S = 600.0
+_RECORD_POLL_S = 0.005
 _STOP_S = 5.0
 _WORDS_PAUSE_S = 0.02
 _FIRST_WORDS_RETRY_S = 1.0
@@ -49,19 +52,26 @@ class Worker:
     Args:
         engine: on which transactions run.
         rules: see Rules.
+        ledger: records deletions.
         timers: how long it waits.
         authenticator: records when keys were used, and forgets those of a user who is deleted.
     """
 
     def __init__(
-        self, engine: Engine, rules: Rules, timers: Timers, authenticator: Authentication
+        self,
+        engine: Engine,
+        rules: Rules,
+        ledger: OpenLedger,
+        timers: Timers,
+        authenticator: Authentication,
     ) -> None:
         self._engine = engine
         self._authenticator = authenticator
         self._rules = rules
         self._timers = timers
         self._purger = Purger(engine, rules.purges, timers)
-        self._runner = AsyncRunner(engine, self._purger.check_now)
+        self._runner = AsyncRunner(engine, self._purger.check_now, ledger.file)
+        self._ledger = ledger
         self._running: dict[str, _RunningJob] = {}
         self._tasks: list[SupervisedTask] = []
         self._has_released_leases = engine.is_shared
@@ -74,6 +84,7 @@ class Worker:
             self._repeat("interrupted deletions", self._resume, self._timers.find_abandoned_s),
             self._repeat("expiry", self._expire, _EXPIRY_EVERY_S),
             self._repeat("last use of keys", self._authenticator.record_uses, _RECORD_EVERY_S),
+            self._repeat("mark of the deletion ledger", self._mark_ledger, _MARK_EVERY_S),
             SupervisedTask(
                 "words of users",
                 self._keep_user_words,
@@ -109,6 +120,9 @@ class Worker:
 
         Returns:
             The job as it is now; if the same one was running already, that one.
+
+        Raises:
+            Unavailable: a deletion has begun but is not in the ledger yet.
         """
         if isinstance(job, Deletion) and job.erasure.subject == Subject.USER:
             self._authenticator.forget_user(job.erasure.subject_uuid)
@@ -120,6 +134,11 @@ class Worker:
             await asyncio.sleep(_REPEAT_AFTER_S)
             running = self._start(running.job)
             await running.task.wait(deadline - monotonic())
+        limit = deadline + self._timers.record_s
+        while not running.job.may_respond and not running.is_stopped and monotonic() < limit:
+            await running.task.wait(_RECORD_POLL_S)
+        if not running.job.may_respond:
+            raise Unavailable(NOT_RECORDED)
         return running.job
 
     def _start(self, job: Job) -> "_RunningJob":
@@ -146,6 +165,9 @@ class Worker:
 
     async def _expire(self) -> None:
         await self._runner.run(delete_expired(self._rules, _EXPIRY_PAUSE_S))
+
+    async def _mark_ledger(self) -> None:
+        await self._runner.run(self._ledger.keep_mark())
 
     async def _keep_user_words(self) -> None:
         # What another process has begun is continued.

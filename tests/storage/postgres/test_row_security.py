@@ -34,6 +34,7 @@ from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.jobs.purge import Purge, purge_now
 from userkeep.jobs.steps import Runner
 from userkeep.services.instance import check_ready
+from userkeep.storage.ledger import NoLedger
 from userkeep.storage.migrations import load_migrations
 from userkeep.storage.postgres import PostgresEngine
 from userkeep.storage.postgres.row_security import (
@@ -280,7 +281,7 @@ def test_jobs_work_on_all_projects(url: str, instance: Instance, other: Instance
     assert compare_index(engine, rules).messages == 2
     assert [len(search(way, "shoes")) for way in ways] == [1, 1]
     execute(superuser_url(url), "UPDATE tombstones SET expires_at = now() - interval '1 day'")
-    runner = Runner(engine, lambda: purge_now(engine))
+    runner = Runner(engine, lambda: purge_now(engine), NoLedger())
     assert runner.run(interrupted_deletions(rules)) == []
     runner.run(delete_expired(rules))
     assert superusers_rows(url, "SELECT count(*) FROM tombstones") == [(0,)]

@@ -99,8 +99,11 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names)
 
 
-# What describes the target itself: the marker, its index, and a purge of its files.
-_NOT_COPIED = {"instance": f"name NOT IN ('{INCOMPLETE_MARKER}', 'index', 'index_build', 'purge')"}
+# What describes the target itself: the marker, its index, a purge of its files, and its ledgers.
+_NOT_COPIED = {
+    "instance": f"name NOT IN ('{INCOMPLETE_MARKER}', 'index', 'index_build', 'purge') "
+    "AND substr(name, 1, 7) <> 'ledger:'"
+}
 
 TABLES = tuple(
     Table(

@@ -55,6 +55,11 @@ class VerificationJob:
         """Without a response, no client knows the verification's id."""
         return True
 
+    @property
+    def may_respond(self) -> bool:
+        """It is stored, and so accepted."""
+        return True
+
     def stop(self) -> None:
         """Make the search end soon, as failed."""
         self._is_stopping = True

@@ -74,7 +74,8 @@ def check_is_file(database: str) -> None:
 def exposed_files(database: str) -> list[str]:
     """Return which files of a database others can use, in words."""
     path = Path(os.path.realpath(database))
-    beside = (path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm", ".lock"))
+    ends = ("", "-wal", "-shm", ".lock", ".ledger")
+    beside = (path.with_name(f"{path.name}{end}") for end in ends)
     return [each for each in map(exposure, (*beside, path.parent)) if each is not None]
 
 

@@ -106,7 +106,7 @@ class Resource:
 
         def start(tx: Transaction) -> Erasure:
             erasure = begin(tx, id_)
-            return purges.request(tx, erasure.uuid) if is_purge_requested else erasure
+            return purges.request(tx, erasure) if is_purge_requested else erasure
 
         await self._worker.run(Deletion(request.scope, await self.write(request, start)))
         return text_response("OK")

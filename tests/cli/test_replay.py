@@ -1,0 +1,449 @@
+"""The deletion ledger, and its replay on a database that was restored from a backup."""
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.cli.running import is_sentence, userkeep
+from tests.postgres import migrated_database, postgres_server
+from tests.serving import serving
+from userkeep import NewMessage, Userkeep
+from userkeep.domain.errors import Gone, NotFound, StorageError, Unavailable
+from userkeep.domain.ledger import LedgerFormat
+
+LINE = LedgerFormat.LINE_BYTES
+
+
+class Place(NamedTuple):
+    """A database, its backups and its ledger, in a folder."""
+
+    folder: Path
+    engine: str
+    url: str
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "elsewhere" / "userkeep.ledger"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "secret_file": str(self.folder / "userkeep.secret"),
+            "ledger_file": str(self.ledger),
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        given = {f"USERKEEP_{name.upper()}": value for name, value in self.settings.items()}
+        return given | {"USERKEEP_DATABASE_URL": self.url}
+
+    def open(self) -> Userkeep:
+        return Userkeep.open(self.url, **self.settings)
+
+    def run(self, *arguments: object) -> Any:
+        return userkeep(*arguments, folder=self.folder, environment=self.environment)
+
+    def replay(self, *arguments: object) -> dict[str, int]:
+        result = self.run("replay-erasures", "--json", *arguments)
+        assert result.returncode == 0, result.stderr
+        counts: dict[str, int] = json.loads(result.stdout)
+        return counts
+
+    def back_up(self) -> "Place":
+        """Return a copy of the database as it is now, with the same ledger."""
+        if self.engine == "postgres":
+            url = postgres_server().new_database(copied_from=self.url)
+            return self._replace(url=url)
+        path = self.folder / "backup.db"
+        with (
+            closing(sqlite3.connect(self.folder / "userkeep.db")) as source,
+            closing(sqlite3.connect(path)) as copy,
+        ):
+            source.backup(copy)
+        return self._replace(url=f"sqlite:///{path}")
+
+    def lines(self) -> list[bytes]:
+        return self.ledger.read_bytes().splitlines(keepends=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    url = f"sqlite:///{tmp_path}/userkeep.db"
+    if request.param == "postgres":
+        url = migrated_database()
+    return Place(tmp_path, request.param, url)
+
+
+@pytest.fixture
+def sqlite_place(tmp_path: Path) -> Place:
+    return Place(tmp_path, "sqlite", f"sqlite:///{tmp_path}/userkeep.db")
+
+
+def fill(client: Userkeep) -> None:
+    for user in ("jane", "john"):
+        client.user.add(user_id=user)
+        for number in (1, 2):
+            messages = [NewMessage(role="user", content=f"{user} {n}") for n in range(1, 5)]
+            client.message.add(f"{user} {number}", messages, user_id=user)
+    client.session.add(session_id="unowned")
+
+
+def contents(client: Userkeep) -> dict[str, list[Any]]:
+    """Return the users, and each session with its messages."""
+    return {"users": [user.user_id for user in client.user.list()]} | {
+        session.session_id: [message.content for message in client.message.list(session.session_id)]
+        for session in client.session.list()
+    }
+
+
+def delete_much(client: Userkeep) -> None:
+    client.user.delete("jane")
+    client.session.delete("john 1")
+    client.session.delete("unowned")
+    [first, *_] = client.message.list("john 2")
+    client.message.delete("john 2", first.id)
+    client.message.delete_after("john 2", 3)
+
+
+def test_what_was_deleted_after_a_backup_is_deleted_again(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        delete_much(client)
+        after = contents(client)
+        erasures = len(client.erasure.list())
+    assert after == {"users": ["john"], "john 2": ["john 2", "john 3"]}
+
+    with pytest.raises(StorageError, match="older than its deletion ledger") as rejected:
+        backup.open()
+    assert f"{erasures} later deletions" in str(rejected.value)
+
+    counts = {"entries": 5, "projects": 0, "users": 1, "sessions": 2, "messages": 2}
+    dry = backup.replay("--dry-run")
+    # A dry run also counts what goes with a user.
+    assert dry == counts
+    with pytest.raises(StorageError):
+        backup.open()
+    assert backup.replay() == counts
+    with backup.open() as client:
+        assert contents(client) == after
+        assert len(client.erasure.list()) == erasures
+    assert backup.replay() == dict.fromkeys(counts, 0)
+
+
+def test_a_replay_says_how_many_and_never_who(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.user.delete("jane")
+    result = backup.run("replay-erasures")
+    assert result.stdout == (
+        "The database lacks 1 deletion of the ledger. Deleted 0 projects, 1 user, 0 further "
+        "sessions and 0 further messages.\n"
+    )
+    assert "jane" not in result.stderr
+
+
+def test_a_project_that_was_deleted_after_a_backup_is_deleted_again(place: Place) -> None:
+    with place.open() as client:
+        client.project.add(name="acme")
+    with Userkeep.open(place.url, project="acme", **place.settings) as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.project.delete("acme")
+    assert backup.replay()["projects"] == 1
+    with backup.open() as client:
+        assert [project.name for project in client.project.list()] == ["default"]
+        with pytest.raises(NotFound):
+            client.project.get("acme")
+
+
+def test_a_message_with_an_id_of_the_app_is_deleted_again(place: Place) -> None:
+    with place.open() as client:
+        client.message.add(
+            "s", NewMessage(id="m1", role="user", content="hi"), user_id="u", create=True
+        )
+    backup = place.back_up()
+    with place.open() as client:
+        client.message.delete("s", "m1")
+    assert backup.replay()["messages"] == 1
+    with backup.open() as client:
+        assert contents(client)["s"] == []
+
+
+def test_someone_who_was_added_again_under_the_same_id_stays(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+        client.user.delete("jane")
+        client.user.add(user_id="jane")
+    backup = place.back_up()
+    with place.open() as client:
+        client.user.delete("john")
+    assert backup.replay()["users"] == 1
+    with backup.open() as client:
+        assert contents(client)["users"] == ["jane"]
+
+
+def test_a_backup_that_is_newer_than_a_rewind_keeps_the_messages_after_it(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+        client.message.delete_after("john 1", 2)
+        client.message.add("john 1", NewMessage(role="user", content="again"))
+        expected = contents(client)
+    backup = place.back_up()
+    backup.replay()
+    with backup.open() as client:
+        assert contents(client) == expected
+
+
+def test_a_replayed_rewind_is_not_replayed_on_later_messages(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.message.delete_after("john 1", 2)
+    backup.replay()
+    with backup.open() as client:
+        client.message.add("john 1", NewMessage(role="user", content="again"))
+        expected = contents(client)
+    backup.replay()
+    with backup.open() as client:
+        assert contents(client) == expected
+
+
+def test_a_server_does_not_serve_a_database_that_is_older_than_its_ledger(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.user.delete("jane")
+    for command in (("serve", "--port", 0), ("users", "list")):
+        result = backup.run(*command)
+        assert (result.returncode, result.stdout) == (1, ""), command
+        assert is_sentence(result.stderr)
+        assert "userkeep replay-erasures" in result.stderr
+    with pytest.raises(StorageError, match="older"):
+        Userkeep.open(backup.url, read_only=True, **backup.settings)
+
+
+def test_a_server_records_each_deletion_before_it_responds(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    with (
+        serving(place.folder, database_url=place.url, settings=place.environment) as server,
+        Userkeep(server.url) as client,
+    ):
+        for number, delete in enumerate(deletions(client), start=1):
+            delete()
+            assert len(place.lines()) == number + 1
+
+
+def deletions(client: Userkeep) -> Iterator[Callable[[], object]]:
+    yield lambda: client.session.delete("jane 1")
+    yield lambda: client.message.delete_after("john 1", 2)
+    yield lambda: client.message.delete("john 2", client.message.list("john 2")[0].id)
+    yield lambda: client.user.delete("jane")
+
+
+def test_the_ledger_has_no_ids_and_only_its_owner_can_read_it(place: Place) -> None:
+    mask = os.umask(0)
+    try:
+        with place.open() as client:
+            fill(client)
+            uuids = [user.uuid for user in client.user.list()]
+            delete_much(client)
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(place.ledger.stat().st_mode) == 0o600
+    text = place.ledger.read_text()
+    for each in ("jane", "john", "unowned", *uuids):
+        assert each not in text
+    assert {len(line) for line in place.lines()} == {LINE}
+
+
+def test_nothing_is_written_while_nothing_is_deleted(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    assert not place.ledger.exists()
+
+
+def test_entries_that_the_ledger_lacks_are_added_from_the_database(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.session.delete("john 1")
+        whole = place.ledger.stat().st_size
+        client.user.delete("jane")
+        client.message.delete("john 2", client.message.list("john 2")[0].id)
+    # As if the process had ended between the commit of two deletions and their entries.
+    os.truncate(place.ledger, whole)
+    place.open().close()
+    assert len(place.lines()) == 4
+    assert backup.replay() == {
+        "entries": 3,
+        "projects": 0,
+        "users": 1,
+        "sessions": 1,
+        "messages": 1,
+    }
+
+
+def test_a_line_that_was_not_written_to_its_end_is_replaced(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+        client.session.delete("john 1")
+    with place.ledger.open("ab") as file:
+        file.write(place.lines()[-1][:40])
+    with place.open() as client:
+        client.session.delete("john 2")
+    assert [len(line) for line in place.lines()] == [LINE] * 3
+    place.open().close()
+
+
+def test_a_lost_ledger_is_reported_and_made_again(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with place.open() as client:
+        fill(client)
+        client.session.delete("john 1")
+        client.user.delete("jane")
+    place.open().close()  # the database now knows how long the ledger is
+    place.ledger.unlink()
+    caplog.clear()
+    place.open().close()
+    assert "is gone; it had 2 entries" in caplog.text
+    assert len(place.lines()) == 3
+    caplog.clear()
+    place.open().close()
+    assert caplog.text == ""
+
+
+def test_a_truncated_ledger_is_reported_and_completed(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with place.open() as client:
+        fill(client)
+        client.session.delete("john 1")
+        client.user.delete("jane")
+    place.open().close()
+    os.truncate(place.ledger, 2 * LINE)
+    caplog.clear()
+    place.open().close()
+    assert "has lost 1 lines at its end" in caplog.text
+    assert len(place.lines()) == 3
+
+
+def test_a_ledger_that_was_changed_is_rejected(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.session.delete("john 1")
+        client.session.delete("john 2")
+        client.user.delete("jane")
+    header, *entries = place.lines()
+    for changed in (
+        [header, entries[1], entries[0], entries[2]],
+        [header, *entries[1:]],
+        [header, entries[0].replace(b"session", b"message"), *entries[1:]],
+        [header.replace(b"ledger 1", b"ledger 2"), *entries],
+    ):
+        place.ledger.write_bytes(b"".join(changed))
+        result = backup.run("replay-erasures")
+        assert result.returncode == 1
+        assert is_sentence(result.stderr)
+        assert str(place.ledger) in result.stderr
+
+
+def test_the_ledger_of_another_database_is_rejected(sqlite_place: Place, tmp_path: Path) -> None:
+    with sqlite_place.open() as client:
+        fill(client)
+        client.user.delete("jane")
+    other = sqlite_place._replace(url=f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(StorageError, match="ledger of another database"):
+        other.open()
+
+
+def test_a_deletion_that_cannot_be_recorded_waits_and_says_so(
+    sqlite_place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with sqlite_place.open() as client:
+        fill(client)
+        client.session.delete("john 1")
+        sqlite_place.ledger.rename(sqlite_place.folder / "moved")
+        with pytest.raises(Unavailable, match="deletion ledger"):
+            client.user.delete("jane")
+        with pytest.raises(Gone):
+            client.user.get("jane")
+        (sqlite_place.folder / "moved").rename(sqlite_place.ledger)
+        with pytest.raises(NotFound):  # each call continues what waits
+            client.user.delete("jane")
+    assert len(sqlite_place.lines()) == 3
+
+
+def test_several_ledgers_are_replayed_together(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "other" / "userkeep.ledger"
+    other: dict[str, Any] = {**place.settings, "ledger_file": str(path)}
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.user.delete("jane")
+    before = tmp_path / "before"
+    shutil.copy(place.ledger, before)
+    with Userkeep.open(place.url, **other) as client:
+        client.user.delete("john")
+    assert backup.replay(before, path)["users"] == 2
+    with backup.open() as client:
+        assert contents(client)["users"] == []
+
+
+def test_a_replay_without_a_ledger_says_what_to_name(sqlite_place: Place) -> None:
+    sqlite_place.open().close()
+    result = sqlite_place.run("replay-erasures")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert is_sentence(result.stderr)
+    result = sqlite_place.run("replay-erasures", "--ledger-file", "off")
+    assert result.returncode == 2
+    assert "USERKEEP_LEDGER_FILE is off" in result.stderr
+
+
+def test_a_copy_of_a_database_has_a_ledger_of_its_own(sqlite_place: Place, tmp_path: Path) -> None:
+    with sqlite_place.open() as client:
+        fill(client)
+        client.user.delete("jane")
+    target = f"sqlite:///{tmp_path}/target.db"
+    assert sqlite_place.run("copy", sqlite_place.url, target).returncode == 0
+    ledger = tmp_path / "target.ledger"
+    settings = {**sqlite_place.settings, "ledger_file": str(ledger)}
+    Userkeep.open(target, **settings).close()
+    assert len(ledger.read_bytes()) == 2 * LINE
+
+
+def test_a_replay_leaves_no_bytes_of_the_deleted_in_the_file(sqlite_place: Place) -> None:
+    with sqlite_place.open() as client:
+        client.message.add(
+            "s", NewMessage(role="user", content="Xylophone-4711"), user_id="jane", create=True
+        )
+    backup = sqlite_place.back_up()
+    with sqlite_place.open() as client:
+        client.user.delete("jane")
+    path = sqlite_place.folder / "backup.db"
+    assert b"Xylophone-4711" in path.read_bytes()
+    backup.replay()
+    assert b"Xylophone-4711" not in path.read_bytes()
+    assert not path.with_name("backup.db-wal").exists() or b"Xylophone-4711" not in (
+        path.with_name("backup.db-wal").read_bytes()
+    )

@@ -1,0 +1,94 @@
+"""`userkeep replay-erasures`."""
+
+import json
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from userkeep.cli.options import json_option, settings_options
+from userkeep.cli.output.escaping import echo
+from userkeep.cli.output.progress import message_counter
+from userkeep.cli.output.terminal import pluralize
+from userkeep.config import SettingError, load_settings
+from userkeep.instance import Instance, ledger_path, open_instance
+from userkeep.jobs.ledger import find_ledger
+from userkeep.jobs.purge import purge_now
+from userkeep.jobs.replay import Replay, ReplayReport
+from userkeep.jobs.steps import Runner
+from userkeep.storage.ledger import LedgerFile
+
+
+@click.command("replay-erasures")
+@click.argument("ledgers", nargs=-1, metavar="[LEDGER]…", type=click.Path(path_type=Path))
+@settings_options("database_url", "secret", "secret_file", "ledger_file", "postgres_row_security")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Count only; delete nothing.")
+@json_option
+def replay_erasures(
+    *, ledgers: tuple[Path, ...], is_dry: bool, as_json: bool, **given: Any
+) -> None:
+    """Delete again what was deleted after a backup, in the database restored from it.
+
+    LEDGER is a deletion ledger; by default the one of these settings. With several servers on
+    PostgreSQL, name the ledger of each. A SQLite file must not be in use, and is purged at the end.
+    It can be interrupted and run again.
+
+    \b
+    userkeep replay-erasures
+    userkeep replay-erasures /mnt/a/userkeep.ledger /mnt/b/userkeep.ledger --dry-run
+    """
+    settings = load_settings(given)
+    with closing(open_instance(settings, is_replayed=False)) as opened:
+        own = ledger_path(settings, opened.engine)
+        files = [find_ledger(opened.engine, path) for path in ledgers or ([own] if own else [])]
+        _check_exist(files)
+        report = replay(opened, files, is_dry=is_dry)
+    if as_json:
+        echo(json.dumps(msgspec.to_builtins(report), indent=2))
+    else:
+        echo(_as_text(report, is_dry=is_dry))
+
+
+def replay(opened: Instance, files: list[LedgerFile], *, is_dry: bool = False) -> ReplayReport:
+    """Replay ledgers on an open instance, with progress; then purge what only this process uses.
+
+    Raises:
+        StorageError: a ledger cannot be read.
+    """
+    engine = opened.engine
+    purge = partial(purge_now, engine)
+    runner = Runner(engine, purge, opened.ledger.file)
+    with message_counter("Comparing with the deletion ledger") as add:
+        job = Replay(engine, opened.scope.rules, runner, files, is_dry=is_dry, progress=add)
+        report = job.run()
+    if report.found and not is_dry and not engine.is_shared:
+        purge()
+    return report
+
+
+def _check_exist(files: list[LedgerFile]) -> None:
+    if not files:
+        raise SettingError("USERKEEP_LEDGER_FILE is off. Name the ledger to replay.")
+    for file in files:
+        if not file.exists():
+            raise SettingError(
+                f"There is no deletion ledger at {file.path}. Name the one that the server of this "
+                "database wrote, or set USERKEEP_LEDGER_FILE."
+            )
+
+
+def _as_text(report: ReplayReport, *, is_dry: bool) -> str:
+    counts = (
+        pluralize(report.projects, "project"),
+        pluralize(report.users, "user"),
+        pluralize(report.sessions, "further session"),
+        pluralize(report.messages, "further message"),
+    )
+    done = "Would delete" if is_dry else "Deleted"
+    return (
+        f"The database lacks {pluralize(report.entries, 'deletion')} of the ledger. "
+        f"{done} {', '.join(counts[:-1])} and {counts[-1]}."
+    )

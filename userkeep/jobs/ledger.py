@@ -1,0 +1,219 @@
+"""Opening the deletion ledger of a database: which of the two has what the other has not.
+
+What the ledger lacks is added from the database: a deletion whose process ended between its commit
+and its entry. What the database lacks was deleted after the backup that it was restored from: then
+it is not used before `jobs.replay` has deleted it again.
+"""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from userkeep.domain.errors import StorageError
+from userkeep.domain.ledger import (
+    Deleted,
+    Entry,
+    LedgerFormat,
+    LedgerMark,
+    LedgerSubject,
+    ledger_key,
+)
+from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
+from userkeep.jobs.steps import Read, Steps, Write
+from userkeep.services import ledger
+from userkeep.services.ledger import Moment, RecordedErasure
+from userkeep.storage.engine import Engine
+from userkeep.storage.ledger import Ledger, LedgerFile, NoLedger
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 5_000
+_NOTHING_SEEN = LedgerMark("", 1, 1, 0, Instant(0))
+
+
+def ledger_format(engine: Engine) -> LedgerFormat:
+    """Return how the ledgers of a database are read and written."""
+    found = engine.read(ledger.identity)
+    return LedgerFormat(ledger_key(found.key, found.fingerprint), found.created_at)
+
+
+def find_ledger(engine: Engine, path: Path) -> LedgerFile:
+    """Return the ledger of a database at a path, without looking at the file."""
+    return LedgerFile(path, ledger_format(engine))
+
+
+def check_is_current(engine: Engine, file: LedgerFile) -> None:
+    """Reject a database that lacks erasures which its ledger has.
+
+    Raises:
+        StorageError: with what to do.
+    """
+    if not file.exists():
+        return
+    mark = engine.read(ledger.marks).get(file.header().ledger_uuid, _NOTHING_SEEN)
+    missing = {entry.hash for entry in file.read(mark.seen)}
+    for number in (mark.number, 0):
+        # From the beginning: an entry may be written long after its erasure began.
+        if missing:
+            missing -= {file.format.hash_of(uuid) for uuid in uuids_after(engine, number)}
+    if missing:
+        raise StorageError(
+            f"This database is older than its deletion ledger {file.path}, which has "
+            f"{len(missing):,} later deletions: it was restored from a backup. Run `userkeep "
+            "replay-erasures` with the same settings; it deletes again what was deleted since "
+            "then. For a copy that is used beside the original, set USERKEEP_LEDGER_FILE to "
+            "another path."
+        )
+
+
+def complete_ledger(engine: Engine, file: LedgerFile) -> LedgerMark:
+    """Add the erasures of the database that its ledger lacks; return the new mark, which is stored.
+
+    Raises:
+        StorageError: the file cannot be read or written.
+    """
+    marks = engine.read(ledger.marks)
+    if not file.exists():
+        return _begin(engine, file, marks)
+    mark = marks.get(file.header().ledger_uuid, _NOTHING_SEEN)
+    if file.length() < mark.length:
+        logger.error(
+            "the deletion ledger %s has lost %s lines at its end; it is completed from the "
+            "database. Replay a copy of it if the database was restored",
+            file.path,
+            f"{mark.length - file.length():,}",
+        )
+        mark = _NOTHING_SEEN
+    now = engine.read(ledger.moment)
+    known = {entry.hash for entry in file.read(mark.seen)}
+    _add_missing(file, known, _entries(engine, file.format, mark))
+    return store_mark(engine, file, now)
+
+
+def store_mark(engine: Engine, file: LedgerFile, moment: Moment) -> LedgerMark:
+    """Let the database remember that it has all that its ledger has now; return the mark.
+
+    Args:
+        moment: as it was before the ledger was completed, and while no deletion was running.
+    """
+    length, uuid = file.length(), file.header().ledger_uuid
+    mark = LedgerMark(file.place, length, length, moment.number, moment.at)
+    known = engine.read(ledger.marks).get(uuid, _NOTHING_SEEN)
+    if known[:-1] != mark[:-1]:
+        engine.write(lambda tx: ledger.set_mark(tx, uuid, mark))
+    return mark
+
+
+class OpenLedger:
+    """The ledger of an open database.
+
+    Args:
+        file: records deletions.
+        mark: what the database knows of it; None if it is not a file.
+    """
+
+    def __init__(self, file: Ledger, mark: LedgerMark | None = None) -> None:
+        self.file = file
+        self._mark = mark
+
+    def keep_mark(self) -> Steps[None]:
+        """Store a new mark, if anything was deleted since the last one.
+
+        The erasures up to a number are in the ledger only when those that had begun by then are
+        recorded. So each mark has the number of the moment before it.
+        """
+        now: Moment = yield Read(ledger.moment)
+        file, last = self.file, self._mark
+        if not isinstance(file, LedgerFile) or last is None or not file.exists():
+            return
+        length, uuid = file.length(), file.header().ledger_uuid
+        if length == last.length:
+            return
+        mark = LedgerMark(file.place, length, last.length, last.number, last.at)
+        yield Write(lambda tx: ledger.set_mark(tx, uuid, mark))
+        self._mark = LedgerMark(file.place, length, length, now.number, now.at)
+
+
+NO_LEDGER = OpenLedger(NoLedger())
+
+
+def open_ledger(engine: Engine, path: Path | None, *, is_replayed: bool = True) -> OpenLedger:
+    """Open the ledger of a database, and complete it.
+
+    Args:
+        path: of the file; None for no ledger.
+        is_replayed: whether the database must have all deletions of the ledger. Not for a replay.
+
+    Raises:
+        StorageError: the database is older than the ledger, or the file cannot be used.
+    """
+    if path is None:
+        return NO_LEDGER
+    file = find_ledger(engine, path)
+    if is_replayed:
+        check_is_current(engine, file)
+        return OpenLedger(file, complete_ledger(engine, file))
+    file.may_be_created()
+    return OpenLedger(file)
+
+
+def _begin(engine: Engine, file: LedgerFile, marks: dict[str, LedgerMark]) -> LedgerMark:
+    """Begin a ledger where there is none: with its first entry, or with all of the database."""
+    file.check_can_be_written()
+    file.may_be_created()
+    lost = [mark for mark in marks.values() if mark.place == file.place]
+    if lost:
+        logger.error(
+            "the deletion ledger %s is gone; it had %s entries. A new one is made from the "
+            "database. If the database was restored from a backup, those who were deleted since "
+            "then are in it again: stop, and replay a copy of the ledger",
+            file.path,
+            f"{max(mark.length for mark in lost) - 1:,}",
+        )
+    now = engine.read(ledger.moment)
+    if not now.number and not engine.read(ledger.deleted_projects):
+        return LedgerMark(file.place, 0, 0, 0, now.at)
+    file.create()
+    _add_missing(file, set(), _entries(engine, file.format, _NOTHING_SEEN))
+    return store_mark(engine, file, now)
+
+
+def _add_missing(file: LedgerFile, known: set[str], entries: Iterator[Entry]) -> None:
+    """Add the entries whose subject is unknown."""
+    batch: list[Entry] = []
+    for entry in entries:
+        if entry.hash not in known:
+            batch.append(entry)
+        if len(batch) == _BATCH:
+            file.add(batch)
+            batch = []
+    if batch or not file.length():
+        file.add(batch)
+
+
+def _entries(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[Entry]:
+    """Iterate over the entries that a complete ledger has, of what was deleted after a mark."""
+    for project in engine.read(ledger.deleted_projects):
+        if project.started_at > mark.at - MAX_CLOCK_ERROR_US or mark is _NOTHING_SEEN:
+            deleted = Deleted(LedgerSubject.PROJECT, project.uuid, project.started_at)
+            yield format_.entry(deleted)
+    for erasure in erasures_after(engine, mark.number):
+        if erasure.has_entry:
+            subject = LedgerSubject(erasure.subject)
+            yield format_.entry(Deleted(subject, erasure.subject_uuid, erasure.started_at))
+
+
+def erasures_after(engine: Engine, number: int) -> Iterator[RecordedErasure]:
+    """Iterate over the erasures of all projects after a number."""
+    while page := engine.read(partial(ledger.erasures_after, number=number)):
+        yield from page
+        number = page[-1].number
+
+
+def uuids_after(engine: Engine, number: int) -> Iterator[str]:
+    """Iterate over the uuids of deleted projects, and of what was erased after a number."""
+    for project in engine.read(ledger.deleted_projects):
+        yield project.uuid
+    for erasure in erasures_after(engine, number):
+        yield erasure.subject_uuid

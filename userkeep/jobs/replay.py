@@ -1,0 +1,228 @@
+"""Replay of deletion ledgers: a restored database loses again what was deleted since its backup.
+
+Each entry whose erasure the database does not have is looked for among the projects, users,
+sessions and messages that it has, and what is found is deleted as a client would delete it. It can
+be interrupted anywhere and run again: what is deleted is not found any more.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from userkeep.domain.erasure import Erasure
+from userkeep.domain.errors import NotFound
+from userkeep.domain.ledger import Entry, LedgerSubject
+from userkeep.domain.project import DEFAULT_PROJECT
+from userkeep.domain.scope import Rules, Scope
+from userkeep.domain.transaction import scoped
+from userkeep.jobs.deletion import Deletion
+from userkeep.jobs.ledger import store_mark, uuids_after
+from userkeep.jobs.project_deletion import ProjectDeletion
+from userkeep.jobs.steps import Runner
+from userkeep.services import erasures, instance, ledger, project_deletions
+from userkeep.services.ledger import Candidate, MessageId
+from userkeep.storage.engine import Engine
+from userkeep.storage.ledger import LedgerFile
+
+T = TypeVar("T")
+
+Progress = Callable[[int], None]
+"""Called with each further number of users and sessions that were compared."""
+
+
+class ReplayReport(msgspec.Struct):
+    """What a replay did; it names no one.
+
+    Attributes:
+        entries: how many entries the ledgers have that the database has no erasure for.
+        projects, users, sessions, messages: how many of each were found and deleted; the sessions
+            and messages of a deleted user are not counted.
+    """
+
+    entries: int = 0
+    projects: int = 0
+    users: int = 0
+    sessions: int = 0
+    messages: int = 0
+
+    @property
+    def found(self) -> int:
+        """How many entries were about something that the database had."""
+        return self.projects + self.users + self.sessions + self.messages
+
+
+class _Wanted:
+    """The entries whose erasures the database does not have, by what they are about."""
+
+    def __init__(self) -> None:
+        self.by_hash: dict[str, Entry] = {}
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Add the entries of a ledger."""
+        self.by_hash.update((entry.hash, entry) for entry in entries)
+
+    def drop(self, hashes: Iterable[str]) -> None:
+        """Leave out what the database has an erasure of."""
+        for each in hashes:
+            self.by_hash.pop(each, None)
+
+    def sort(self) -> None:
+        """Sort what is left, for look-ups."""
+        found = self.by_hash.values()
+        self.projects = {each.hash for each in found if each.subject == LedgerSubject.PROJECT}
+        self.users = {each.hash for each in found if each.subject == LedgerSubject.USER}
+        self.sessions = {each.hash for each in found if each.subject == LedgerSubject.SESSION}
+        parts = [each for each in found if each.session_hash]
+        self.sessions_of_parts = {each.session_hash for each in parts}
+        self.messages = {each.part for each in parts if each.subject == LedgerSubject.MESSAGE}
+        # Entries that were made from the database know the uuid of a message, and not its session.
+        self.uuids_of_messages = {
+            each.hash
+            for each in found
+            if each.subject == LedgerSubject.MESSAGE and not each.session_hash
+        }
+        self.after_seq: dict[str, int] = {}
+        for each in parts:
+            if each.subject == LedgerSubject.MESSAGES:
+                least = self.after_seq.get(each.session_hash, int(each.part))
+                self.after_seq[each.session_hash] = min(least, int(each.part))
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether sessions have to be compared."""
+        return bool(self.sessions or self.sessions_of_parts or self.uuids_of_messages)
+
+
+class Replay:
+    """One replay.
+
+    Args:
+        engine: of the database.
+        rules: see Rules.
+        runner: performs the deletions.
+        files: the ledgers, one at least.
+        is_dry: whether to count only.
+        progress: see Progress.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        rules: Rules,
+        runner: Runner,
+        files: Sequence[LedgerFile],
+        *,
+        is_dry: bool = False,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self._engine = engine
+        self._rules = rules
+        self._runner = runner
+        self._files = files
+        self._is_dry = is_dry
+        self._progress = progress
+        self._format = files[0].format
+        self._wanted = _Wanted()
+        self._report = ReplayReport()
+
+    def run(self) -> ReplayReport:
+        """Delete again what the ledgers have and the database has not deleted.
+
+        Raises:
+            StorageError: a ledger cannot be read, or is damaged or of another database.
+        """
+        self._read_ledgers()
+        if self._wanted.projects:
+            self._replay_projects()
+        for number in self._engine.read(instance.project_ids):
+            scope = Scope(number, self._rules)
+            if self._wanted.users:
+                self._replay_users(scope)
+            if self._wanted.has_sessions:
+                self._replay_sessions(scope)
+        if not self._is_dry:
+            for file in self._files:
+                store_mark(self._engine, file, self._engine.read(ledger.moment))
+        return self._report
+
+    def _read_ledgers(self) -> None:
+        wanted, hash_of = self._wanted, self._format.hash_of
+        marks = self._engine.read(ledger.marks)
+        for file in self._files:
+            # Not from the first: a replayed rewind has no erasure of the same uuid.
+            mark = marks.get(file.header().ledger_uuid)
+            wanted.add(file.read(mark.seen if mark else 1))
+        wanted.drop(hash_of(uuid) for uuid in uuids_after(self._engine, 0))
+        wanted.sort()
+        self._report.entries = len(wanted.by_hash)
+
+    def _replay_projects(self) -> None:
+        default = Scope(DEFAULT_PROJECT, self._rules)
+        for project in self._engine.read(ledger.further_projects):
+            if self._format.hash_of(project.uuid) not in self._wanted.projects:
+                continue
+            self._report.projects += 1
+            if not self._is_dry:
+                begun = self._engine.write(scoped(default, project_deletions.begin, project.uuid))
+                self._runner.run(ProjectDeletion(self._rules, begun).delete())
+
+    def _replay_users(self, scope: Scope) -> None:
+        for user in self._candidates(scope, ledger.users_after):
+            if self._format.hash_of(user.uuid) in self._wanted.users:
+                self._report.users += 1
+                self._delete(scope, erasures.begin_user, user.id)
+
+    def _replay_sessions(self, scope: Scope) -> None:
+        wanted = self._wanted
+        for session in self._candidates(scope, ledger.sessions_after):
+            hashed = self._format.hash_of(session.uuid)
+            if hashed in wanted.sessions:
+                self._report.sessions += 1
+                self._delete(scope, erasures.begin_session, session.id)
+            elif hashed in wanted.sessions_of_parts or wanted.uuids_of_messages:
+                self._replay_messages(scope, session, wanted.after_seq.get(hashed))
+
+    def _replay_messages(self, scope: Scope, session: Candidate, after_seq: int | None) -> None:
+        for message in self._messages(scope, session.id):
+            if after_seq is not None and message.seq > after_seq:
+                self._report.messages += 1
+            elif self._is_wanted(session, message):
+                self._report.messages += 1
+                self._delete(scope, erasures.delete_message, session.id, message.id)
+        if after_seq is not None:
+            self._delete(scope, erasures.begin_messages, session.id, after_seq)
+
+    def _is_wanted(self, session: Candidate, message: MessageId) -> bool:
+        wanted = self._wanted
+        return (
+            self._format.message_hash(session.uuid, message.id) in wanted.messages
+            or self._format.hash_of(message.id) in wanted.uuids_of_messages
+        )
+
+    def _messages(self, scope: Scope, session_id: str) -> Iterator[MessageId]:
+        seq = 0
+        while page := self._read(scope, ledger.messages_after, session_id, seq):
+            yield from page
+            seq = page[-1].seq
+
+    def _candidates(
+        self, scope: Scope, find: Callable[..., list[Candidate]]
+    ) -> Iterator[Candidate]:
+        number = 0
+        while page := self._read(scope, find, number):
+            yield from page
+            self._progress(len(page))
+            number = page[-1].number
+
+    def _read(self, scope: Scope, service: Callable[..., T], *args: Any) -> T:
+        return self._engine.read(scoped(scope, service, *args))
+
+    def _delete(self, scope: Scope, begin: Callable[..., Erasure], *ids: Any) -> None:
+        if self._is_dry:
+            return
+        try:
+            erasure = self._engine.write(scoped(scope, begin, *ids))
+        except NotFound:
+            return  # a client was faster
+        self._runner.run(Deletion(scope, erasure).delete())

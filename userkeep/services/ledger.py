@@ -1,0 +1,155 @@
+"""What the database knows of deletion ledgers, and what of it an entry can be about."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from userkeep.domain.ledger import LedgerMark
+from userkeep.domain.project import ProjectState
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.metadata import encode_json
+from userkeep.domain.values.times import Instant
+
+PAGE = 1_000
+
+_PREFIX = "ledger:"
+
+
+class Identity(NamedTuple):
+    """By what a database and its ledger recognize each other.
+
+    Attributes:
+        fingerprint: of the secret.
+        key: the stored key; None if the secret was never changed.
+        created_at: when the database was created.
+    """
+
+    fingerprint: str
+    key: str | None
+    created_at: Instant
+
+
+class Moment(NamedTuple):
+    """A moment of the database.
+
+    Attributes:
+        number: the greatest number of an erasure.
+        at: its time.
+    """
+
+    number: int
+    at: Instant
+
+
+class RecordedErasure(NamedTuple):
+    """What the ledger has of an erasure.
+
+    Attributes:
+        number: the order of creation, over all projects.
+        project_state: a project that is deleted has one entry for all that it had.
+    """
+
+    number: int
+    subject: str
+    subject_uuid: str
+    started_at: Instant
+    project_state: str
+
+    @property
+    def has_entry(self) -> bool:
+        """Whether it has an entry of its own."""
+        return self.project_state == ProjectState.ACTIVE
+
+
+class DeletedProject(NamedTuple):
+    """A project that is deleted or being deleted."""
+
+    uuid: str
+    started_at: Instant
+
+
+class FurtherProject(NamedTuple):
+    """A project that an entry may be about."""
+
+    uuid: str
+
+
+class Candidate(NamedTuple):
+    """A user or a session that an entry may be about."""
+
+    number: int
+    id: str
+    uuid: str
+
+
+class MessageId(NamedTuple):
+    """A message that an entry may be about."""
+
+    seq: int
+    id: str
+
+
+class _Value(NamedTuple):
+    name: str
+    value: str
+
+
+def identity(tx: Transaction) -> Identity:
+    """Return by what the database and its ledger recognize each other."""
+    return Identity(
+        tx.fetch_one("get_secret_fingerprint", str) or "",
+        tx.fetch_one("get_ledger_key", str),
+        Instant(tx.fetch_one("database_created_at", int) or 0),
+    )
+
+
+def marks(tx: Transaction) -> dict[str, LedgerMark]:
+    """Return the marks of all ledgers, by the uuid of each."""
+    return {
+        each.name.removeprefix(_PREFIX): msgspec.json.decode(each.value, type=LedgerMark)
+        for each in tx.fetch_all("ledger_marks", _Value)
+    }
+
+
+def set_mark(tx: Transaction, ledger_uuid: str, mark: LedgerMark) -> None:
+    """Store the mark of a ledger."""
+    value = encode_json(mark).decode()
+    tx.defer("set_ledger_mark", name=f"{_PREFIX}{ledger_uuid}", value=value)
+
+
+def moment(tx: Transaction) -> Moment:
+    """Return what identifies this moment."""
+    tx.see_all_projects()
+    return Moment(tx.fetch_one("greatest_erasure_number", int) or 0, tx.now)
+
+
+def erasures_after(tx: Transaction, number: int) -> list[RecordedErasure]:
+    """Return a page of the erasures of all projects, by their numbers."""
+    tx.see_all_projects()
+    return tx.fetch_all("erasures_of_ledger", RecordedErasure, after=number, limit=PAGE)
+
+
+def deleted_projects(tx: Transaction) -> list[DeletedProject]:
+    """Return the projects that are deleted or being deleted."""
+    return tx.fetch_all("deleted_projects", DeletedProject)
+
+
+def further_projects(tx: Transaction) -> list[FurtherProject]:
+    """Return the projects beside the default one that are not deleted or being deleted."""
+    return tx.fetch_all("further_projects", FurtherProject)
+
+
+def users_after(tx: Transaction, number: int) -> list[Candidate]:
+    """Return a page of the users of the project, by their numbers."""
+    return tx.fetch_all("users_of_ledger", Candidate, after=number, limit=PAGE)
+
+
+def sessions_after(tx: Transaction, number: int) -> list[Candidate]:
+    """Return a page of the sessions of the project, by their numbers."""
+    return tx.fetch_all("sessions_of_ledger", Candidate, after=number, limit=PAGE)
+
+
+def messages_after(tx: Transaction, session_id: str, seq: int) -> list[MessageId]:
+    """Return a page of the messages of a session, by their seqs."""
+    values = {"session_id": session_id, "after": seq, "limit": PAGE}
+    return tx.fetch_all("message_ids_of_session", MessageId, **values)

@@ -1,0 +1,2 @@
+-- The deletion ledger reads the erasures of all projects in the order of their numbers. Only
+-- PostgreSQL needs an index for that: here the number is the key of the table.

@@ -1,0 +1,52 @@
+-- What the database knows of deletion ledgers; see domain.ledger.
+
+-- name: get_ledger_key
+-- Stored when the secret is changed for the first time.
+SELECT value FROM instance WHERE name = 'ledger_key';
+
+-- name: database_created_at
+SELECT created_at FROM projects WHERE project_id = 1;
+
+-- name: ledger_marks
+SELECT name, value FROM instance WHERE substr(name, 1, 7) = 'ledger:';
+
+-- name: set_ledger_mark
+INSERT INTO instance (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: greatest_erasure_number
+SELECT coalesce(max(number), 0) FROM erasures;
+
+-- name: erasures_of_ledger
+-- Of all projects, with those that are deleted.
+SELECT erasures.number, erasures.subject, erasures.subject_uuid, erasures.started_at,
+    projects.state
+FROM erasures
+JOIN projects ON projects.project_id = erasures.project_id
+WHERE erasures.number > :after
+ORDER BY erasures.number
+LIMIT :limit;
+
+-- name: deleted_projects
+SELECT uuid, started_at FROM projects WHERE started_at IS NOT NULL;
+
+-- name: further_projects
+SELECT uuid FROM projects WHERE state = 'active' AND project_id <> 1 ORDER BY project_id;
+
+-- name: users_of_ledger
+SELECT number, user_id, uuid FROM users
+WHERE project_id = :project_id AND state = 'active' AND number > :after
+ORDER BY number
+LIMIT :limit;
+
+-- name: sessions_of_ledger
+SELECT number, session_id, uuid FROM sessions
+WHERE project_id = :project_id AND state = 'active' AND number > :after
+ORDER BY number
+LIMIT :limit;
+
+-- name: message_ids_of_session
+SELECT seq, id FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq > :after AND seq > 0
+ORDER BY seq
+LIMIT :limit;

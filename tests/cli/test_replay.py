@@ -1,19 +1,16 @@
 """The deletion ledger, and its replay on a database that was restored from a backup."""
 
-import json
 import os
 import shutil
-import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from tests.cli.running import is_sentence, userkeep
-from tests.postgres import migrated_database, postgres_server
+from tests.cli.running import is_sentence
+from tests.restoring import Place, contents, fill, fresh_place
 from tests.serving import serving
 from userkeep import NewMessage, Userkeep
 from userkeep.domain.errors import Gone, NotFound, StorageError, Unavailable
@@ -22,86 +19,14 @@ from userkeep.domain.ledger import LedgerFormat
 LINE = LedgerFormat.LINE_BYTES
 
 
-class Place(NamedTuple):
-    """A database, its backups and its ledger, in a folder."""
-
-    folder: Path
-    engine: str
-    url: str
-
-    @property
-    def ledger(self) -> Path:
-        return self.folder / "elsewhere" / "userkeep.ledger"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {
-            "secret_file": str(self.folder / "userkeep.secret"),
-            "ledger_file": str(self.ledger),
-        }
-
-    @property
-    def environment(self) -> dict[str, str]:
-        given = {f"USERKEEP_{name.upper()}": value for name, value in self.settings.items()}
-        return given | {"USERKEEP_DATABASE_URL": self.url}
-
-    def open(self) -> Userkeep:
-        return Userkeep.open(self.url, **self.settings)
-
-    def run(self, *arguments: object) -> Any:
-        return userkeep(*arguments, folder=self.folder, environment=self.environment)
-
-    def replay(self, *arguments: object) -> dict[str, int]:
-        result = self.run("replay-erasures", "--json", *arguments)
-        assert result.returncode == 0, result.stderr
-        counts: dict[str, int] = json.loads(result.stdout)
-        return counts
-
-    def back_up(self) -> "Place":
-        """Return a copy of the database as it is now, with the same ledger."""
-        if self.engine == "postgres":
-            url = postgres_server().new_database(copied_from=self.url)
-            return self._replace(url=url)
-        path = self.folder / "backup.db"
-        with (
-            closing(sqlite3.connect(self.folder / "userkeep.db")) as source,
-            closing(sqlite3.connect(path)) as copy,
-        ):
-            source.backup(copy)
-        return self._replace(url=f"sqlite:///{path}")
-
-    def lines(self) -> list[bytes]:
-        return self.ledger.read_bytes().splitlines(keepends=True)
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    url = f"sqlite:///{tmp_path}/userkeep.db"
-    if request.param == "postgres":
-        url = migrated_database()
-    return Place(tmp_path, request.param, url)
+    return fresh_place(request.param, tmp_path)
 
 
 @pytest.fixture
 def sqlite_place(tmp_path: Path) -> Place:
-    return Place(tmp_path, "sqlite", f"sqlite:///{tmp_path}/userkeep.db")
-
-
-def fill(client: Userkeep) -> None:
-    for user in ("jane", "john"):
-        client.user.add(user_id=user)
-        for number in (1, 2):
-            messages = [NewMessage(role="user", content=f"{user} {n}") for n in range(1, 5)]
-            client.message.add(f"{user} {number}", messages, user_id=user)
-    client.session.add(session_id="unowned")
-
-
-def contents(client: Userkeep) -> dict[str, list[Any]]:
-    """Return the users, and each session with its messages."""
-    return {"users": [user.user_id for user in client.user.list()]} | {
-        session.session_id: [message.content for message in client.message.list(session.session_id)]
-        for session in client.session.list()
-    }
+    return fresh_place("sqlite", tmp_path)
 
 
 def delete_much(client: Userkeep) -> None:
@@ -125,7 +50,7 @@ def test_what_was_deleted_after_a_backup_is_deleted_again(place: Place) -> None:
 
     with pytest.raises(StorageError, match="older than its deletion ledger") as rejected:
         backup.open()
-    assert f"{erasures} later deletions" in str(rejected.value)
+    assert f"later deletions ({erasures})" in str(rejected.value)
 
     counts = {"entries": 5, "projects": 0, "users": 1, "sessions": 2, "messages": 2}
     dry = backup.replay("--dry-run")

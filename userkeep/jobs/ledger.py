@@ -59,11 +59,10 @@ def check_is_current(engine: Engine, file: LedgerFile) -> None:
             missing -= {file.format.hash_of(uuid) for uuid in uuids_after(engine, number)}
     if missing:
         raise StorageError(
-            f"This database is older than its deletion ledger {file.path}, which has "
-            f"{len(missing):,} later deletions: it was restored from a backup. Run `userkeep "
-            "replay-erasures` with the same settings; it deletes again what was deleted since "
-            "then. For a copy that is used beside the original, set USERKEEP_LEDGER_FILE to "
-            "another path."
+            "This database is older than its deletion ledger, so it was restored from a backup: "
+            f"{file.path} has later deletions ({len(missing):,}). Run `userkeep replay-erasures` "
+            "with the same settings; it deletes again what was deleted since then. For a copy that "
+            "is used beside the original, set USERKEEP_LEDGER_FILE to another path."
         )
 
 

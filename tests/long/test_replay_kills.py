@@ -1,0 +1,72 @@
+"""A replay of the deletion ledger is killed again and again, and in the end all is deleted."""
+
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from tests.cli.running import environment_of
+from tests.long.counts import count, seeded_random
+from tests.restoring import Place, contents, fresh_place
+from tests.serving import USERKEEP
+from userkeep import NewMessage, Userkeep
+
+_USERS = 60
+_KEPT = 10
+_COMMAND = [str(USERKEEP), "replay-erasures"]
+
+
+def _fill(client: Userkeep) -> None:
+    for number in range(_USERS):
+        for session in range(3):
+            messages = [NewMessage(role="user", content=f"{number} {n}") for n in range(20)]
+            client.message.add(f"{number} {session}", messages, user_id=f"user {number}")
+
+
+def _delete(client: Userkeep) -> None:
+    for number in range(_KEPT, _USERS):
+        client.user.delete(f"user {number}")
+    for number in range(_KEPT):
+        client.session.delete(f"{number} 0")
+        client.message.delete_after(f"{number} 1", 7)
+
+
+def _run(place: Place, seconds: float) -> int | None:
+    """Replay; kill the command after some seconds. Return its exit code, or None."""
+    environment = environment_of(place.environment)
+    with subprocess.Popen(_COMMAND, env=environment, stdout=-3, stderr=-3) as process:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(seconds)
+        process.kill()
+    return None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_replay_that_is_killed_is_completed_by_the_next(
+    engine: str, tmp_path: Path, report: Callable[[str], None]
+) -> None:
+    random = seeded_random(f"replay on {engine}")
+    place = fresh_place(engine, tmp_path)
+    with place.open() as client:
+        _fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        _delete(client)
+        expected = contents(client)
+    began = monotonic()
+    place.run("replay-erasures")
+    longest = monotonic() - began + 0.5
+
+    kills = 0
+    for _ in range(count(60)):
+        code = _run(backup, random.uniform(0.1, longest))
+        kills += code is None
+        assert code in {None, 0}
+    assert _run(backup, 60) == 0
+    with backup.open() as client:
+        assert contents(client) == expected
+    report(f"{kills} kills during a replay of {_USERS} deletions")

@@ -184,6 +184,12 @@ class Settings:
         least=5,
         section=LIMITS,
     )
+    min_free_mib: int = _setting(
+        64,
+        "SQLite: the free space in MiB on the disk of the database below which /readyz reports the"
+        " server as not ready. 0 turns the check off.",
+        section=LIMITS,
+    )
     queue_limit: int = _setting(
         1024,
         "The maximum number of waiting writes (PostgreSQL: operations). Further ones get 503.",

@@ -13,6 +13,7 @@ from userkeep.http.authentication import Authenticator
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.cors import AllowedOrigins
+from userkeep.http.health import ReadinessChecks
 from userkeep.http.limits import Limits
 from userkeep.http.native import NativeAPI
 from userkeep.http.pages import Pages
@@ -50,7 +51,7 @@ def make_application(
     apis = (
         ZepV1API(engine, worker, compute),
         NativeAPI(engine, worker, compute, authenticator),
-        Pages(engine),
+        Pages(ReadinessChecks(engine, settings.min_free_mib * MIB)),
     )
     origins = allowed_origins(settings)
     access = AccessControl(

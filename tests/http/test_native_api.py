@@ -421,17 +421,6 @@ def test_every_response_has_a_length_and_a_type(client: InProcessClient) -> None
         assert response.content_type
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_health_and_readiness_are_plain_text(client: InProcessClient, method: str) -> None:
-    health = client.send(method, "/healthz")
-    assert (health.status, health.content_type) == (200, "text/plain")
-    assert health.headers["content-length"] == "1"
-    ready = client.send(method, "/readyz")
-    assert (ready.status, ready.content_type) == (200, "text/plain")
-    if method == "GET":
-        assert (health.body, ready.text.strip()) == (b".", "ready")
-
-
 def test_a_response_to_head_has_no_body_over_a_socket(socket_client: SocketClient) -> None:
     for target in ("/healthz", "/readyz", "/docs", "/openapi.json"):
         response = socket_client.send("HEAD", target)

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from userkeep.domain.errors import NotFound, Unavailable, UserkeepError
 from userkeep.http.compat.zep_v1.api import VERSION_HEADER
-from userkeep.http.errors import NO_SUCH_PATH
+from userkeep.http.errors import NO_SUCH_PATH, headers_of
+from userkeep.http.health import ReadinessChecks
 from userkeep.http.openapi import openapi_document
 from userkeep.http.requests import Request
-from userkeep.http.responses import JSON, RawResponse, problem_response, text_response
-from userkeep.services import instance
-from userkeep.storage.engine import Engine
+from userkeep.http.responses import JSON, RawResponse, json_response, problem_response
+from userkeep.version import __version__
 
 _POLICY = (
     "default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; "
@@ -38,8 +38,8 @@ def _policy_of(page: bytes) -> bytes:
 class Pages:
     """Serve `/healthz`, `/readyz`, `/openapi.json` and `/docs`; every other path is not found."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, readiness: ReadinessChecks) -> None:
+        self._readiness = readiness
         self._viewer = resources.files(__package__).joinpath("docs.html").read_bytes()
         self._policy = (b"content-security-policy", _policy_of(self._viewer))
 
@@ -60,13 +60,13 @@ class Pages:
         """Return the page of a path.
 
         Raises:
-            NotFound: there is no such page. Unavailable: the database does not respond.
+            NotFound: there is no such page.
         """
         request.route = self.route_of(request.path)
         if request.method not in {"GET", "HEAD"}:
             raise NotFound(NO_SUCH_PATH)
         if request.route == "/healthz":
-            return RawResponse(b".", 200, b"text/plain", (VERSION_HEADER,))
+            return _alive(request)
         if request.route == "/readyz":
             return await self._ready()
         if request.route == "/openapi.json":
@@ -78,8 +78,16 @@ class Pages:
         raise NotFound(NO_SUCH_PATH)
 
     async def _ready(self) -> Response:
-        """Return `ready`, or 503 with the reason why requests cannot be performed."""
-        await self._engine.read_async(instance.check_ready)
-        if not await self._engine.read_async(instance.project_ids):
-            raise Unavailable("The database has no project.")
-        return text_response("ready")
+        readiness = await self._readiness.run()
+        if readiness.is_ready:
+            return json_response(readiness)
+        return json_response(readiness, 503, headers_of(Unavailable()))
+
+
+def _alive(request: Request) -> Response:
+    """Return that the process runs. zep-python 1.x accepts one point and nothing else."""
+    accepted = request.headers.get(b"accept", b"")
+    if b"application/json" in accepted:
+        alive = {"status": "ok", "version": __version__}
+        return json_response(alive, 200, (VERSION_HEADER,))
+    return RawResponse(b".", 200, b"text/plain", (VERSION_HEADER,))

@@ -1,12 +1,18 @@
 """The instance itself: its secret's fingerprint, its projects."""
 
-from userkeep.domain.errors import StorageError, Unavailable
+from typing import NamedTuple
+
+from userkeep.domain.errors import StorageError
 from userkeep.domain.transaction import Transaction
 
 _MISMATCH = (
     "This database was created with another secret. With this one, deleted ids and idempotency "
     "keys would not be recognized. Set USERKEEP_SECRET or USERKEEP_SECRET_FILE to the secret that "
     "it was created with."
+)
+
+_NEWER_SCHEMA = (
+    "The schema was migrated by a newer Userkeep. Replace this server by one of that version."
 )
 
 
@@ -47,15 +53,32 @@ def check_secret_matches(tx: Transaction, fingerprint: str) -> None:
         raise StorageError(_MISMATCH)
 
 
-def check_ready(tx: Transaction) -> None:
-    """Check that all tables are there, and that they can be read and changed.
+class ReadinessProblem(NamedTuple):
+    """Why requests cannot be performed.
 
-    Raises:
-        Unavailable: they are not, for reasons that an operator can understand.
+    Attributes:
+        check: what it is about: `database`, `schema` or `rights`.
+        detail: a sentence for operators.
     """
-    problems = tx.fetch_all("readiness_problems", str)
+
+    check: str
+    detail: str
+
+
+def readiness_problems(tx: Transaction, newest_migration: int) -> list[ReadinessProblem]:
+    """Return why requests cannot be performed: missing tables and rights, a newer schema.
+
+    Args:
+        newest_migration: the number of the newest one that this program knows.
+    """
+    problems = tx.fetch_all("readiness_problems", ReadinessProblem)
     if problems:
-        raise Unavailable(" ".join(problems))
+        return problems
+    if (tx.fetch_one("newest_migration", int) or 0) > newest_migration:
+        problems.append(ReadinessProblem("schema", _NEWER_SCHEMA))
+    if not project_ids(tx):
+        problems.append(ReadinessProblem("database", "The database has no project."))
+    return problems
 
 
 def project_ids(tx: Transaction) -> list[int]:

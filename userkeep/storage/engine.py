@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 from userkeep.domain.purge import SkippedStep
 from userkeep.domain.transaction import Operation
 from userkeep.domain.verification import Skipped
+from userkeep.storage.figures import Disk, Figures
 from userkeep.storage.raw_files import RawFile
 
 T = TypeVar("T")
@@ -75,6 +76,14 @@ class Engine(Protocol):
 
     def describe(self) -> str:
         """Return the engine and the location of the database, without passwords."""
+        ...
+
+    def figures(self) -> Figures:
+        """Return what the engine does at the moment, as numbers."""
+        ...
+
+    def disk(self) -> Disk | None:
+        """Return the disk of the database's files; None if this process does not know it."""
         ...
 
     def files(self) -> Files:

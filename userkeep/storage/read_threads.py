@@ -34,6 +34,11 @@ class ReadThreads:
         self._deadlines: set[Deadline] = set()
         self._is_closed = False
 
+    @property
+    def running(self) -> int:
+        """How many reads run and wait for a thread."""
+        return len(self._deadlines)
+
     async def run(self, read: Callable[[Deadline], T]) -> T:
         """Run a read in a thread, within the time limit.
 

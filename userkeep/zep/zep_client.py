@@ -21,7 +21,7 @@ API_TIMEOUT = 10
 
 MINIMUM_SERVER_VERSION = "0.21.0"
 
-_HEALTH = HTTPRequest("GET", "/healthz", {"Connection": "close"}, None)
+_HEALTH = HTTPRequest("GET", "/healthz", {"Connection": "close", "Accept": "text/plain"}, None)
 """The connection is closed: a program that only uses async methods does not need it."""
 
 _HEALTHY = b"."

@@ -1,5 +1,6 @@
 """Tables, privileges and rights that are missing: what clients and operators see."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -25,6 +26,11 @@ NOT_ASKED_FOR = {"pg_statistic", "message_words_config"}
 """What PostgreSQL and SQLite have of their own."""
 
 
+def states(text: str) -> dict[str, str]:
+    """Return the status of each check of `/readyz`."""
+    return {name: check["status"] for name, check in json.loads(text)["checks"].items()}
+
+
 class Running:
     """A server on a database of a role of its own."""
 
@@ -48,7 +54,9 @@ class Running:
         return self.request("GET", f"/v1/users/{name}")
 
     def check_ready(self) -> None:
-        assert self.request("GET", "/readyz") == (200, "ready")
+        status, text = self.request("GET", "/readyz")
+        assert status == 200
+        assert set(states(text).values()) == {"ok", "skipped"}
 
     def close(self) -> None:
         self._client.close()
@@ -95,6 +103,7 @@ def test_a_missing_table_makes_the_server_not_ready(running: Running, table: str
         status, text = running.request("GET", "/readyz")
         assert status == 503
         assert f"The table {table} is missing." in text
+        assert states(text)["schema"] == "failed"
     running.check_ready()
 
 
@@ -104,6 +113,7 @@ def test_a_missing_right_makes_the_server_not_ready(running: Running, right: Lit
         status, text = running.request("GET", "/readyz")
         assert status == 503
         assert "may not read and change the table messages." in text
+        assert states(text)["rights"] == "failed"
     running.check_ready()
 
 

@@ -21,6 +21,7 @@ from userkeep.storage import outside
 from userkeep.storage.clock import Clock, latest_credible
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.errors import QUEUE_FULL, READ_ONLY
+from userkeep.storage.figures import Disk, Figures
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.postgres.compactor import PostgresCompactor
 from userkeep.storage.postgres.connection import Connection
@@ -89,6 +90,7 @@ class PostgresEngine:
                 read-only, has not the schema of this program.
         """
         self._url = url
+        self._queue_limit = queue_limit
         self._is_read_only = read_only
         self._location = describe_url(url)
         self._forks = ForkGuard()
@@ -196,6 +198,12 @@ class PostgresEngine:
     def describe(self) -> str:
         mode = " (read-only)" if self._is_read_only else ""
         return f"PostgreSQL {self._version}, {self._location}{mode}"
+
+    def figures(self) -> Figures:
+        return Figures(self._pool.queued, self._queue_limit)
+
+    def disk(self) -> Disk | None:
+        return None  # PostgreSQL shows no free space
 
     def files(self) -> Files:
         self._forks.check()

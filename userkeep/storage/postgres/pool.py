@@ -59,6 +59,12 @@ class Pool:
         self._lock = threading.Lock()
         self._is_closed = False
 
+    @property
+    def queued(self) -> int:
+        """How many operations wait for a connection, of threads and of event loops."""
+        pools = list(self._async_pools.values())
+        return self._thread_pool.queued + sum(pool.queued for pool in pools)
+
     def run(self, operation: Operation[T], *, is_write: bool) -> T:
         """Run an operation in this thread; see `ThreadPool.run`."""
         return self._thread_pool.run(operation, is_write=is_write)
@@ -128,6 +134,11 @@ class ThreadPool:
         self._queue_limit = queue_limit
         self._is_closed = False
         self._condition = threading.Condition()
+
+    @property
+    def queued(self) -> int:
+        """How many operations wait for a connection."""
+        return len(self._requests)
 
     def run(self, operation: Operation[T], *, is_write: bool) -> T:
         """Run an operation.
@@ -283,6 +294,12 @@ class AsyncPool:
         for worker in self._workers:
             worker.wake()
 
+    @property
+    def queued(self) -> int:
+        """How many operations wait: for a connection, for a lock, or for a pipelined read."""
+        pipelined = 0 if self._reader is None else self._reader.pending_count
+        return len(self._tasks) + len(self._locked) + pipelined
+
     def submit(self, operation: Operation[T], *, is_write: bool) -> "asyncio.Future[T]":
         """Start an operation, or queue it. A write runs even if the future is cancelled.
 
@@ -291,7 +308,7 @@ class AsyncPool:
         """
         if self._is_closed:
             raise Unavailable(CLOSED)
-        if len(self._tasks) + len(self._locked) + self._pipelined() >= self._queue_limit:
+        if self.queued >= self._queue_limit:
             raise Unavailable(QUEUE_FULL)
         future: asyncio.Future[T] = self._loop.create_future()
         task = Task(operation, is_write, future, self._loop.time())
@@ -404,9 +421,6 @@ class AsyncPool:
     def _wake_worker_if_needed(self) -> None:
         if self.has_task() and not self._is_closed:
             self._wake_worker()
-
-    def _pipelined(self) -> int:
-        return 0 if self._reader is None else self._reader.pending_count
 
     def _fail_queued(self, error: Unavailable) -> None:
         for queue in (self._tasks, self._locked):

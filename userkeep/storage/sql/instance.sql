@@ -10,6 +10,9 @@ INSERT INTO instance (name, value) VALUES ('secret_fingerprint', :value);
 -- The marker of an incomplete copy; see jobs.copy.
 SELECT value FROM instance WHERE name = 'copy_source';
 
+-- name: newest_migration
+SELECT max(number) FROM schema_migrations;
+
 -- name: save_clock
 -- Set back only if it is after :latest, which is a time of a clock that was wrong: another server's
 -- clock may be ahead.

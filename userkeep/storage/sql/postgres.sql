@@ -182,11 +182,12 @@ ORDER BY position.ordinal
 SELECT coalesce(max(CAST(value AS bigint)), 0) FROM instance WHERE name = 'time';
 
 -- name: readiness_problems
--- What prevents requests from being performed, for operators.
-SELECT 'The database is read-only.'
+-- What prevents requests from being performed, for operators: what it is about, and a sentence.
+SELECT 'rights', 'The database is read-only.'
 WHERE pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'
 UNION ALL
-SELECT CASE
+SELECT CASE WHEN number IS NULL THEN 'schema' ELSE 'rights' END,
+    CASE
         WHEN number IS NULL THEN 'The table ' || name || ' is missing.'
         ELSE 'The database role may not read and change the table ' || name || '.'
     END
@@ -204,7 +205,7 @@ WHERE number IS NULL
 -- fragment: row_security_problem
 -- This server names no project to PostgreSQL, so it sees nothing once another one has turned it on.
 UNION ALL
-SELECT 'Row-level security is on, but this server was started before that, or without it. Restart it '
+SELECT 'rights', 'Row-level security is on, but this server was started before that, or without it. Restart it '
     || 'with USERKEEP_POSTGRES_ROW_SECURITY=true.'
 WHERE row_security_active(to_regclass(quote_ident(current_schema()) || '.users'))
 

@@ -199,7 +199,7 @@ SELECT max(latest_at) FROM (
 ) AS latest;
 
 -- name: readiness_problems
--- What prevents requests from being performed, for operators.
-SELECT 'The table ' || needed.value || ' is missing.'
+-- What prevents requests from being performed, for operators: what it is about, and a sentence.
+SELECT 'schema', 'The table ' || needed.value || ' is missing.'
 FROM json_each(json_array({table_names}, 'message_words')) AS needed
 WHERE needed.value NOT IN (SELECT name FROM sqlite_schema WHERE type = 'table');

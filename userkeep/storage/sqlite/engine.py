@@ -14,6 +14,7 @@ from userkeep.domain.errors import StorageError
 from userkeep.domain.transaction import Operation
 from userkeep.storage import outside
 from userkeep.storage.engine import Dialect, Files
+from userkeep.storage.figures import Disk, Figures, disk_of
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.private_files import make_private_folders
 from userkeep.storage.queries import Query
@@ -65,6 +66,7 @@ class SqliteEngine:
         """
         self.path = path
         self._is_memory = path == MEMORY
+        self._queue_limit = queue_limit
         self._forks = ForkGuard()
         self._file_lock = None if self._is_memory else lock_file(path, url)
         self._compactor_lock = threading.Lock()
@@ -156,6 +158,12 @@ class SqliteEngine:
 
     def describe(self) -> str:
         return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"
+
+    def figures(self) -> Figures:
+        return Figures(self._writer.queued, self._queue_limit)
+
+    def disk(self) -> Disk | None:
+        return None if self._is_memory else disk_of(self.path)
 
     def files(self) -> Files:
         self._forks.check()

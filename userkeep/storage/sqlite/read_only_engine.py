@@ -14,6 +14,7 @@ from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Operation
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.errors import CLOSED, READ_ONLY
+from userkeep.storage.figures import Disk, Figures, disk_of
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.migrations import check_is_current
 from userkeep.storage.queries import Query
@@ -98,6 +99,12 @@ class ReadOnlySqliteEngine:
 
     def describe(self) -> str:
         return f"SQLite, {self.path} (read-only)"
+
+    def figures(self) -> Figures:
+        return Figures(self._threads.running, _QUEUE_LIMIT)
+
+    def disk(self) -> Disk | None:
+        return disk_of(self.path)
 
     def files(self) -> Files:
         self._forks.check()

@@ -87,6 +87,11 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="userkeep-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def queued(self) -> int:
+        """How many tasks wait."""
+        return self._queue.qsize()
+
     def submit(self, task: Task[Any]) -> None:
         """Queue a task. It runs even if its caller leaves.
 

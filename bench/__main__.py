@@ -10,7 +10,18 @@ from bench.databases import Databases
 from bench.databases.postgres import PostgresDatabases
 from bench.databases.sqlite import FOLDER, SqliteDatabases
 from bench.harness.report import Noise, Report, markdown
-from bench.scenarios import callers, compare, deletion, keys, ledger, rates, search, stall, summary
+from bench.scenarios import (
+    callers,
+    compare,
+    deletion,
+    keys,
+    ledger,
+    monitoring,
+    rates,
+    search,
+    stall,
+    summary,
+)
 
 RESULTS = Path(__file__).with_name("results")
 DATABASES: dict[str, type[SqliteDatabases] | type[PostgresDatabases]] = {
@@ -40,6 +51,7 @@ SCENARIOS = {
     "callers": Scenario("Calls of one caller", callers.run, engines=("sqlite",)),
     "keys": Scenario("Keys and tokens", keys.run),
     "ledger": Scenario("Deletion ledger", ledger.run),
+    "monitoring": Scenario("Metrics and request lines", monitoring.run),
     "summary": Scenario("Summary", summary.run, engines=("sqlite",), keeps_results=False),
     "stall": Scenario("Hostile inputs", stall.run),
     "compare": Scenario("Comparison", compare.run, keeps_results=False),

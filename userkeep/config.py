@@ -34,7 +34,7 @@ class SettingError(Exception):
     """A setting has a value that it cannot have; the text says which and why."""
 
 
-BASICS, NETWORK, DATA, LIMITS = "Basics", "Network", "Data", "Limits"
+BASICS, NETWORK, DATA, LIMITS, MONITORING = "Basics", "Network", "Data", "Limits", "Monitoring"
 """The headings of `userkeep serve --help`."""
 
 
@@ -227,6 +227,21 @@ class Settings:
         " <database>.ledger, or userkeep-data/userkeep-<id>.ledger with PostgreSQL. off: none.",
         section=DATA,
     )
+    metrics: bool = _setting(
+        True,
+        "Count requests, and serve /metrics for Prometheus. It needs an admin key, if there are"
+        " keys.",
+        section=MONITORING,
+    )
+    metrics_port: int = _setting(
+        0,
+        "Serve /metrics on a port of its own too, without a key. 0 means no such port.",
+        most=65_535,
+        section=MONITORING,
+    )
+    metrics_host: str = _setting(
+        "127.0.0.1", "The address on which the port for metrics listens.", section=MONITORING
+    )
     search_language: str = _setting(
         "english",
         "The language of the messages, for search: "
@@ -293,6 +308,7 @@ def load_settings(
     purge_schedule(settings)
     _check_addresses(settings)
     _check_row_security(settings)
+    _check_metrics(settings)
     if 0 < len(settings.secret) < 16:
         raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
     if 0 < len(settings.zep_auth_secret) < 16:
@@ -373,6 +389,14 @@ def _check_row_security(settings: Settings) -> None:
         raise SettingError(
             "USERKEEP_POSTGRES_ROW_SECURITY is true, but SQLite has no row-level security. Use a "
             "PostgreSQL database, or set it to false."
+        )
+
+
+def _check_metrics(settings: Settings) -> None:
+    if settings.metrics_port and not settings.metrics:
+        raise SettingError(
+            "USERKEEP_METRICS_PORT is set, but USERKEEP_METRICS is false. Set it to true, or leave "
+            "the port out."
         )
 
 

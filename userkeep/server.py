@@ -12,9 +12,11 @@ from userkeep.http.app import Application, CrossOriginApplication
 from userkeep.http.authentication import Authenticator
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.http.compute import ComputeThreads
+from userkeep.http.connections import Connections
 from userkeep.http.cors import AllowedOrigins
 from userkeep.http.health import ReadinessChecks
 from userkeep.http.limits import Limits
+from userkeep.http.metrics import Metrics, MetricsApplication, RequestFigures, Sources
 from userkeep.http.native import NativeAPI
 from userkeep.http.pages import Pages
 from userkeep.http.proxies import ForwardedHeaders, RootPath
@@ -28,7 +30,10 @@ _GARBAGE_THRESHOLD = 10_000
 
 
 def make_application(
-    instance: Instance, settings: Settings, timers: Timers = SERVER_TIMERS
+    instance: Instance,
+    settings: Settings,
+    timers: Timers = SERVER_TIMERS,
+    connections: Connections | None = None,
 ) -> Application:
     """Return the ASGI application of an open instance.
 
@@ -37,6 +42,7 @@ def make_application(
 
     Args:
         timers: how long background work waits; a test passes shorter times.
+        connections: those of the server, if it has a socket; they are in its metrics.
     """
     engine, scope = instance.engine, instance.scope
     authenticator = Authenticator(
@@ -48,10 +54,23 @@ def make_application(
     )
     worker = Worker(engine, scope.rules, instance.ledger, timers, authenticator)
     compute = ComputeThreads()
+    readiness = ReadinessChecks(engine, settings.min_free_mib * MIB)
+    metrics = None
+    if settings.metrics:
+        sources = Sources(
+            engine,
+            worker,
+            authenticator,
+            RequestFigures(),
+            schedule=scope.rules.purges,
+            wal_limit_bytes=settings.wal_limit_mib * MIB,
+            connections=connections,
+        )
+        metrics = Metrics(sources, readiness, compute)
     apis = (
         ZepV1API(engine, worker, compute),
         NativeAPI(engine, worker, compute, authenticator),
-        Pages(ReadinessChecks(engine, settings.min_free_mib * MIB)),
+        Pages(readiness, metrics),
     )
     origins = allowed_origins(settings)
     access = AccessControl(
@@ -62,8 +81,8 @@ def make_application(
     )
     body_memory = BodyMemory(settings.body_memory_mib * MIB)
     if origins is not None:
-        return CrossOriginApplication(origins, apis, access, worker, compute, body_memory)
-    return Application(apis, access, worker, compute, body_memory)
+        return CrossOriginApplication(origins, apis, access, worker, compute, body_memory, metrics)
+    return Application(apis, access, worker, compute, body_memory, metrics)
 
 
 def _is_any_host_allowed(settings: Settings) -> bool:
@@ -85,6 +104,11 @@ def behind_proxies(application: ASGIApp, settings: Settings) -> ASGIApp:
     if settings.forwarded_allow_ips:
         application = ForwardedHeaders(application, settings.forwarded_allow_ips)
     return application
+
+
+def make_metrics_application(metrics: Metrics, settings: Settings) -> MetricsApplication:
+    """Return the ASGI application of the port for metrics."""
+    return MetricsApplication(metrics, any_host=not is_loopback(settings.metrics_host))
 
 
 def make_limits(settings: Settings) -> Limits:

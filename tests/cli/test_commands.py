@@ -179,7 +179,13 @@ def test_help_of_serve_names_every_setting_with_its_variable(tmp_path: Path) -> 
 @pytest.mark.parametrize("command", ["serve", "doctor"])
 def test_help_of_serve_has_the_basics_first(tmp_path: Path, command: str) -> None:
     text = userkeep(command, "--help", folder=tmp_path).stdout
-    assert re.findall(r"^(\w+):$", text, re.MULTILINE) == ["Basics", "Network", "Data", "Limits"]
+    assert re.findall(r"^(\w+):$", text, re.MULTILINE) == [
+        "Basics",
+        "Network",
+        "Data",
+        "Limits",
+        "Monitoring",
+    ]
     basics = text.partition("Basics:")[2].partition("Network:")[0]
     for flag in ("--database", "--host", "--port", "--log-level", "--help"):
         assert f" {flag} " in basics

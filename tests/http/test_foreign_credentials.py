@@ -93,6 +93,8 @@ def zep_routes(api: ZepV1API) -> Iterator[tuple[str, str, str, Permission]]:
         yield f"zep {method} {path}", method, f"/api/v1{path}", scope
 
 
+METRICS: tuple[str, str, str, Permission] = ("metrics", "GET", "/metrics", "admin")
+
 MESSAGES = [{"role": "user", "content": "x"}]
 
 Body = Callable[[Ids], Any]
@@ -137,7 +139,7 @@ class Victim:
         self.admin = Caller(client, STATIC)
         with closing(open_instance(fresh_api_settings())) as instance:
             api = ZepV1API(instance.engine, None, None)  # type: ignore[arg-type]
-            found = [*native_routes(), *zep_routes(api)]
+            found = [*native_routes(), *zep_routes(api), METRICS]
         self.routes = [Route(*each, number) for number, each in enumerate(found)]
         self._add_shared()
         for route in self.routes:

@@ -116,6 +116,20 @@ def test_an_idle_server_purges_before_the_data_is_due(instance: Settings) -> Non
     raise AssertionError("it was not purged")
 
 
+def test_a_server_that_gets_probes_alone_is_idle(instance: Settings) -> None:
+    with serving(instance, TIMERS._replace(idle_s=3 * CHECK_S), **PURGE_LATER) as server:
+        add_user(server)
+        call(server, "DELETE", "/v1/users/jane")
+
+        def is_purged() -> bool:
+            call(server, "GET", "/healthz")
+            call(server, "GET", "/readyz")
+            metrics = server.request("GET", "/metrics").text
+            return 'userkeep_job_runs_total{job="purge"} 1.0' in metrics
+
+        assert _becomes_true(is_purged)
+
+
 def test_an_edited_message_is_purged_too(on_file: Settings) -> None:
     path = sqlite_path(on_file.database_url)
     with serving(on_file, **PURGE_NOW) as server:

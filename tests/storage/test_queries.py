@@ -20,6 +20,9 @@ from userkeep.storage.sqlite.migrations import migrate
 QUERIES = load_queries("sqlite")
 CODE = Path(__file__).parents[2] / "userkeep"
 
+OF_THE_UNFINISHED = {"erasures_running", "erasures_to_purge"}
+"""Indexes that have only what is not finished: all of one is little."""
+
 READ_WHOLE_TABLES = {
     # Projects are few.
     "deleted_projects",
@@ -30,6 +33,7 @@ READ_WHOLE_TABLES = {
     "interrupted_project_deletions",
     "release_project_leases",
     "pending_project_purges",
+    "running_project_deletions",
     "assign_projects_to_purge",
     "set_projects_purged",
     "ledger_marks",  # the table of the instance, which has some rows
@@ -250,6 +254,8 @@ def test_no_query_scans_a_whole_table(schema: apsw.Connection, name: str) -> Non
             match step.split():
                 case ["SCAN", "message_words", *_, "VIRTUAL", "TABLE", "INDEX", how]:
                     assert "M" in how, f"{given}: {step}"  # a full-text query
+                case ["SCAN", _, "USING", *_, index] if index in OF_THE_UNFINISHED:
+                    pass
                 case ["SCAN", table, *_]:
                     assert table not in tables, f"{given}: {step}"
                 case ["SEARCH", "messages", *_, "(project_id=?)"]:

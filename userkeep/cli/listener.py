@@ -41,10 +41,25 @@ def listen(settings: Settings) -> Iterator[Listener]:
         with _listen_on_path(os.path.abspath(settings.uds)) as listening:  # noqa: PTH100
             yield listening
         return
-    with _listen_on_port(settings.host, settings.port) as listening_socket:
+    with _listen_on_port(settings.host, settings.port, "--port") as listening_socket:
         port = listening_socket.getsockname()[1]
         local_url = url_of(_local_host(settings.host), port)
         yield Listener(listening_socket, url_of(settings.host, port), local_url)
+
+
+@contextmanager
+def listen_for_metrics(settings: Settings) -> Iterator[Listener | None]:
+    """Listen on the port for metrics; None if there is none.
+
+    Raises:
+        SettingError: the address cannot be used.
+    """
+    if not settings.metrics_port:
+        yield None
+        return
+    host, port = settings.metrics_host, settings.metrics_port
+    with _listen_on_port(host, port, "--metrics-port") as listening_socket:
+        yield Listener(listening_socket, url_of(host, port), url_of(_local_host(host), port))
 
 
 def url_of(host: str, port: int) -> str:
@@ -57,7 +72,7 @@ def _local_host(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not listened on
 
 
-def _listen_on_port(host: str, port: int) -> socket.socket:
+def _listen_on_port(host: str, port: int, flag: str) -> socket.socket:
     _check_host(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -65,7 +80,7 @@ def _listen_on_port(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SettingError(
-                f"Port {port} on {host} is already in use. Use --port to choose another."
+                f"Port {port} on {host} is already in use. Use {flag} to choose another."
             ) from error
         raise SettingError(f"Cannot listen on {url_of(host, port)}: {error.strerror}.") from error
 

@@ -14,6 +14,7 @@ from userkeep.config import (
     BASICS,
     DATA,
     LIMITS,
+    MONITORING,
     NETWORK,
     Settings,
     flag_of,
@@ -26,7 +27,7 @@ from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, Sessi
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SECTIONS = (BASICS, NETWORK, DATA, LIMITS)
+SECTIONS = (BASICS, NETWORK, DATA, LIMITS, MONITORING)
 """The headings of the help of a command, in their order."""
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([dh])")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant, to_datetime
+from userkeep.domain.values.times import DAY, MAX_CLOCK_ERROR_US, Instant, to_datetime
 
 IDLE_S = 10.0
 """A server without requests for this long may be purged early."""
@@ -79,6 +79,14 @@ class Schedule(msgspec.Struct, frozen=True):
     large_bytes: int
     window: Window
     idle_s: float = IDLE_S
+
+    def latest_us(self, size_bytes: int) -> int:
+        """Return how long an erasure waits at most until its purge begins.
+
+        Args:
+            size_bytes: the size of the database; a large one waits for the window of each day.
+        """
+        return max(self.within_us, DAY) if size_bytes >= self.large_bytes else self.within_us
 
     def is_due(self, oldest_at: Instant, now: Instant, size_bytes: int, idle_s: float) -> bool:
         """Whether to purge now.

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from userkeep.api.operation import APIOperation
 from userkeep.domain.errors import Forbidden, NotFound
 from userkeep.domain.key import Permission, permits
+from userkeep.domain.project import DEFAULT_PROJECT
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Operation, Transaction
 from userkeep.handlers.calls import Call
@@ -56,6 +57,27 @@ def check_is_of_app(scope: Scope) -> None:
     """
     if scope.is_bound:
         raise Forbidden("Your key is bound to a user; this needs a key of the app.")
+
+
+def check_is_of_instance(scope: Scope) -> None:
+    """Check that a key may see what is about the whole instance.
+
+    Raises:
+        Forbidden: it is not an admin key of the project default.
+    """
+    check_scope(scope, "admin")
+    check_is_of_app(scope)
+    check_is_of_default_project(scope)
+
+
+def check_is_of_default_project(scope: Scope) -> None:
+    """Check that a caller is of the project default, whose admin keys are about all projects.
+
+    Raises:
+        Forbidden: it is of another one.
+    """
+    if scope.project_id != DEFAULT_PROJECT:
+        raise Forbidden("Only the admin keys and clients of the project default can do this.")
 
 
 def narrow(operation: APIOperation, call: Call) -> Call:

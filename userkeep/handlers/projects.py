@@ -6,11 +6,11 @@ from typing import Any
 from userkeep.api import projects as wire
 from userkeep.api.common import Page
 from userkeep.api.erasures import DeletedCounts, DeleteQuery
-from userkeep.domain.errors import Forbidden
-from userkeep.domain.project import DEFAULT_PROJECT, NewProject, Project
+from userkeep.domain.project import NewProject, Project
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import to_datetime
+from userkeep.handlers.authorization import check_is_of_default_project
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import serialize_purge
 from userkeep.handlers.idempotency import IdempotentHandler, gone
@@ -106,8 +106,7 @@ def _in_default_project(handle: Handler) -> Handler:
 
     @wraps(handle)
     def handle_in_project(tx: Transaction, call: Call) -> Any:
-        if call.scope.project_id != DEFAULT_PROJECT:
-            raise Forbidden("Only the admin keys and clients of the project default can do this.")
+        check_is_of_default_project(call.scope)
         tx.bind(call.scope)
         return handle(tx, call)
 

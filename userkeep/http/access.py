@@ -106,7 +106,7 @@ class AccessControl:
     def _is_loopback(self, host: bytes) -> bool:
         if host in self._loopback_hosts:
             return True
-        if not is_loopback(_without_port(host.decode("latin-1"))):
+        if not is_loopback_host(host):
             return False
         if len(self._loopback_hosts) < _MAX_KNOWN_HOSTS:
             self._loopback_hosts.add(host)
@@ -138,6 +138,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def is_loopback_host(host: bytes) -> bool:
+    """Return whether a Host header names the loopback of this machine, with or without a port."""
+    return is_loopback(_without_port(host.decode("latin-1")))
 
 
 def _without_port(host: str) -> str:

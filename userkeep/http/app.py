@@ -17,6 +17,7 @@ from userkeep.http.access import AccessControl
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.cors import AllowedOrigins, preflight_response
 from userkeep.http.errors import FAULT
+from userkeep.http.metrics import Metrics
 from userkeep.http.request_log import (
     CLIENT_CLOSED,
     REQUEST_ID_HEADER,
@@ -64,6 +65,10 @@ class Application(Router):
         worker: runs jobs that outlive a request.
         compute: threads that end with the application.
         body_memory: the memory for the bodies of all requests.
+        metrics: count the requests; None if nothing is to be counted.
+
+    Attributes:
+        metrics: as given.
     """
 
     def __init__(
@@ -73,11 +78,14 @@ class Application(Router):
         worker: Worker,
         compute: ComputeThreads,
         body_memory: BodyMemory,
+        metrics: Metrics | None = None,
     ) -> None:
         self._apis = tuple(apis)
         self._access = access
         self._worker = worker
         self._body_memory = body_memory
+        self.metrics = metrics
+        self._figures = None if metrics is None else metrics.requests
         super().__init__(lifespan=_running(worker, compute))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -85,9 +93,13 @@ class Application(Router):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        self._worker.mark_active()
+        figures = self._figures
+        if figures is not None:
+            figures.in_flight += 1
         began_s = perf_counter()
         request = Request(scope, receive, self._body_memory)
+        if request.path not in _PROBES:
+            self._worker.mark_active()
         sent = _Sent()
         try:
             response = await self._respond(request)
@@ -106,7 +118,11 @@ class Application(Router):
             raise
         finally:
             request.close()
-            _log(request, sent, (perf_counter() - began_s) * 1000)
+            duration_s = perf_counter() - began_s
+            if figures is not None:
+                figures.in_flight -= 1
+                figures.add(request.method, request.route, sent.status, duration_s)
+            _log(request, sent, duration_s * 1000)
 
     async def _respond(self, request: Request) -> Response:
         api = self._api_of(request.path)
@@ -214,6 +230,9 @@ class CrossOriginApplication(Application):
 
 PUBLIC_PATHS = frozenset((b"/healthz", b"/readyz"))
 """They need no key: what asks whether a server works often has none."""
+
+_PROBES = PUBLIC_PATHS | {b"/metrics"}
+"""A server that gets no other requests is idle: they come at fixed intervals, day and night."""
 
 _OPEN = (b"userkeep-authentication", b"none")
 """In every response of a server without keys."""

@@ -13,7 +13,7 @@ from hashlib import sha256
 from math import inf
 from secrets import compare_digest
 from time import monotonic
-from typing import cast
+from typing import NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -50,6 +50,22 @@ _MISSING = (
 _REJECTED = "The API key is not valid: it is unknown, revoked or expired."
 
 
+class AuthenticationFigures(NamedTuple):
+    """How many requests were rejected.
+
+    Attributes:
+        missing: those without a credential.
+        invalid: those whose credential is unknown, revoked or expired.
+        slowed: those of the invalid ones that got 429, because others of their address waited.
+        over_limit: those of a valid key that had sent too many.
+    """
+
+    missing: int
+    invalid: int
+    slowed: int
+    over_limit: int
+
+
 class Authenticator:
     """Finds the scope of a request by its credential.
 
@@ -82,6 +98,7 @@ class Authenticator:
         self._zep_scope = replace(scope, key_id=_ZEP_KEY_ID, permission="write")
         self._tokens = UserTokens(engine, scope.rules, self._static_key_id, _CHECKED_FOR_S)
         self._attempts = FailedAttempts()
+        self._without_credential = 0
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
         self._checked: OrderedDict[bytes, CheckedKey] = OrderedDict()
         self._changes = 0
@@ -96,6 +113,17 @@ class Authenticator:
     def is_open(self) -> bool:
         """Whether the instance had no key when it was last looked at."""
         return self._is_open
+
+    @property
+    def figures(self) -> AuthenticationFigures:
+        """How many requests were rejected so far."""
+        limit = self._rate_limit
+        return AuthenticationFigures(
+            self._without_credential,
+            self._attempts.total,
+            self._attempts.rejected,
+            0 if limit is None else limit.rejected,
+        )
 
     def known(self, request: Request) -> Scope | None:
         """Return the scope of a request, if that needs no trip to the database; else None.
@@ -125,6 +153,7 @@ class Authenticator:
             return self._open_scope
         credential = credential_of(request)
         if not credential:
+            self._without_credential += 1
             raise Unauthenticated(_MISSING)
         checked = await self._check(request, credential)
         if checked is None:

@@ -53,6 +53,8 @@ class Connections:
     Attributes:
         limits: see Limits.
         origins: whose web pages may read errors, if any may.
+        rejected: how many requests were rejected because they were not valid HTTP, too slow, too
+            large or on a connection too many, by status.
         now: the time of the last check, or of the last new connection if that was later. Seconds
             are exact enough, and an attribute costs less than a clock.
     """
@@ -70,6 +72,7 @@ class Connections:
         self._clock = clock
         self._open: set[Connection] = set()
         self._surplus: set[Connection] = set()
+        self.rejected: dict[int, int] = {}
         self._logged_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
 
@@ -91,6 +94,15 @@ class Connections:
         else:
             connection.close()
         return False
+
+    @property
+    def open(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def count_rejected(self, status: int) -> None:
+        """Count a request that was rejected before it had a route."""
+        self.rejected[status] = self.rejected.get(status, 0) + 1
 
     def remove(self, connection: Connection) -> None:
         """Remove a connection that was closed."""

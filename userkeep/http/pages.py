@@ -8,9 +8,11 @@ from importlib import resources
 from starlette.responses import Response
 
 from userkeep.domain.errors import NotFound, Unavailable, UserkeepError
+from userkeep.handlers.authorization import check_is_of_instance
 from userkeep.http.compat.zep_v1.api import VERSION_HEADER
 from userkeep.http.errors import NO_SUCH_PATH, headers_of
 from userkeep.http.health import ReadinessChecks
+from userkeep.http.metrics import Metrics
 from userkeep.http.openapi import openapi_document
 from userkeep.http.requests import Request
 from userkeep.http.responses import JSON, RawResponse, json_response, problem_response
@@ -21,7 +23,7 @@ _POLICY = (
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_PATHS = frozenset((b"/healthz", b"/readyz", b"/openapi.json", b"/docs"))
+_PATHS = frozenset((b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/docs"))
 
 
 def _policy_of(page: bytes) -> bytes:
@@ -36,10 +38,16 @@ def _policy_of(page: bytes) -> bytes:
 
 
 class Pages:
-    """Serve `/healthz`, `/readyz`, `/openapi.json` and `/docs`; every other path is not found."""
+    """Serve `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`, and no other path.
 
-    def __init__(self, readiness: ReadinessChecks) -> None:
+    Args:
+        readiness: the checks of `/readyz`.
+        metrics: those of `/metrics`; None if there are none.
+    """
+
+    def __init__(self, readiness: ReadinessChecks, metrics: Metrics | None) -> None:
         self._readiness = readiness
+        self._metrics = metrics
         self._viewer = resources.files(__package__).joinpath("docs.html").read_bytes()
         self._policy = (b"content-security-policy", _policy_of(self._viewer))
 
@@ -60,7 +68,7 @@ class Pages:
         """Return the page of a path.
 
         Raises:
-            NotFound: there is no such page.
+            NotFound: there is no such page. Forbidden: the key of the request may not read it.
         """
         request.route = self.route_of(request.path)
         if request.method not in {"GET", "HEAD"}:
@@ -69,6 +77,8 @@ class Pages:
             return _alive(request)
         if request.route == "/readyz":
             return await self._ready()
+        if request.route == "/metrics":
+            return await self._of_metrics(request)
         if request.route == "/openapi.json":
             # The first call takes tens of milliseconds; other requests must not wait for it.
             document = await asyncio.to_thread(openapi_document, request.root_path)
@@ -76,6 +86,13 @@ class Pages:
         if request.route == "/docs":
             return RawResponse(self._viewer, 200, b"text/html; charset=utf-8", (self._policy,))
         raise NotFound(NO_SUCH_PATH)
+
+    async def _of_metrics(self, request: Request) -> Response:
+        """Return the metrics, which are about all projects."""
+        if self._metrics is None:
+            raise NotFound("This server has no metrics: USERKEEP_METRICS is false.")
+        check_is_of_instance(request.scope)
+        return await self._metrics.response(request)
 
     async def _ready(self) -> Response:
         readiness = await self._readiness.run()

@@ -360,6 +360,7 @@ class ServerProtocol(CoalescingProtocol):
         head = [STATUS_LINE[status], b"connection: close\r\n"]
         head += [b"%s: %s\r\n" % pair for pair in response.raw_headers]
         self.transport.write(b"".join((*head, b"\r\n", response.body)))
+        self._connections.count_rejected(status)
         log_request(RequestFields("", "", status, 0.0, len(response.body), request_id, None))
         if self._is_half_closed:
             self.transport.close()

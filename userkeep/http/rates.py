@@ -28,12 +28,16 @@ class RateLimit:
 
     Args:
         per_minute: how many requests a client may send in a minute.
+
+    Attributes:
+        rejected: how many requests were too many.
     """
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
         self._per_s = per_minute / _MINUTE_S
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self.rejected = 0
 
     def take(self, client: str) -> None:
         """Count a request.
@@ -45,6 +49,7 @@ class RateLimit:
         left, at_s = self._buckets.get(client, (float(self._per_minute), now_s))
         left = min(left + (now_s - at_s) * self._per_s, self._per_minute)
         if left < 1:
+            self.rejected += 1
             error = RateLimited(
                 f"Your key may send {self._per_minute:,} requests a minute. Retry later."
             )
@@ -73,9 +78,15 @@ class FailedAttempts:
     Only the response to a failed attempt is delayed or rejected, once the credential was looked up.
     So a client with a valid key is never slowed by another one with the same address, as behind a
     proxy.
+
+    Attributes:
+        total: how many attempts have failed.
+        rejected: how many of them were rejected because others were waiting.
     """
 
     def __init__(self) -> None:
+        self.total = 0
+        self.rejected = 0
         self._addresses: OrderedDict[str, _Attempts] = OrderedDict()
 
     async def failed(self, address: str) -> None:
@@ -84,6 +95,7 @@ class FailedAttempts:
         Raises:
             RateLimited: too many are waiting.
         """
+        self.total += 1
         attempts = self._of(address)
         attempts.failed += 1
         if attempts.failed in {1, FREE_ATTEMPTS + 1}:
@@ -96,6 +108,7 @@ class FailedAttempts:
         if further < 0:
             return
         if attempts.waiting >= _MAX_WAITING:
+            self.rejected += 1
             error = RateLimited("Too many failed attempts to authenticate. Retry later.")
             error.retry_after_s = ceil(_MAX_DELAY_S)
             raise error

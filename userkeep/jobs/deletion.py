@@ -44,6 +44,11 @@ class Deletion:
         self.purge: PurgeStatus | None = None
 
     @property
+    def kind(self) -> str:
+        """Its name."""
+        return "deletion"
+
+    @property
     def key(self) -> str:
         """The erasure's uuid."""
         return self.erasure.uuid

@@ -15,6 +15,11 @@ class Job(Protocol):
     """Work that a request starts and that may outlive it; a client may poll it from the start."""
 
     @property
+    def kind(self) -> str:
+        """What it does, in a word or two."""
+        ...
+
+    @property
     def key(self) -> str:
         """Identifies the job: two jobs with the same key are the same work."""
         ...

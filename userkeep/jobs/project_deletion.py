@@ -32,6 +32,11 @@ class ProjectDeletion:
         self.purge: PurgeStatus | None = None
 
     @property
+    def kind(self) -> str:
+        """Its name."""
+        return "project deletion"
+
+    @property
     def key(self) -> str:
         """The project's uuid."""
         return self.project.uuid

@@ -25,6 +25,9 @@ class ReadThreads:
         threads: how many run at the same time.
         limit_ms: how long a read may take, without its wait for a thread.
         queue_limit: how many reads may run and wait.
+
+    Attributes:
+        rejected: how many reads were rejected because too many waited.
     """
 
     def __init__(self, threads: int, *, limit_ms: int, queue_limit: int) -> None:
@@ -33,6 +36,7 @@ class ReadThreads:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="userkeep-reader")
         self._deadlines: set[Deadline] = set()
         self._is_closed = False
+        self.rejected = 0
 
     @property
     def running(self) -> int:
@@ -51,6 +55,7 @@ class ReadThreads:
         if self._is_closed:
             raise Unavailable(CLOSED)
         if len(self._deadlines) >= self._queue_limit:
+            self.rejected += 1
             raise Unavailable(QUEUE_FULL)
         deadline = Deadline(_MAX_WAIT_S)
         self._deadlines.add(deadline)

@@ -13,6 +13,7 @@ from userkeep.jobs.purge import Purge
 from userkeep.services import purges
 from userkeep.storage.clock import system_time
 from userkeep.storage.engine import Engine
+from userkeep.worker.figures import JobFigures
 from userkeep.worker.supervision import SupervisedTask
 from userkeep.worker.threads import run_in_daemon_thread
 from userkeep.worker.timers import Timers
@@ -35,6 +36,7 @@ class Purger:
     """Purges when it is due or requested, in a thread, from start to stop.
 
     Attributes:
+        figures: of the purges of this process.
         requested_at_s: when the last request of a client arrived, on the monotonic clock.
     """
 
@@ -50,12 +52,22 @@ class Purger:
         self._not_before_s = 0.0
         self._paused_until_s = 0.0
         self._retry_s = self._timers.retry_purge_s
+        self.figures = JobFigures()
         self.requested_at_s = monotonic()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a purge is running."""
+        return self._running is not None
 
     def start(self) -> None:
         """Start the schedule."""
         self._task = SupervisedTask(
-            "purge", self._run, first_retry_s=_AFTER_FAULT_S, last_retry_s=_AFTER_FAULT_S
+            "purge",
+            self._run,
+            first_retry_s=_AFTER_FAULT_S,
+            last_retry_s=_AFTER_FAULT_S,
+            figures=self.figures,
         )
 
     async def stop(self) -> None:
@@ -132,7 +144,8 @@ class Purger:
         began = monotonic()
         self._running = Purge(self._engine)
         try:
-            await run_in_daemon_thread(self._running.run, "userkeep-purge")
+            with self.figures.run():
+                await run_in_daemon_thread(self._running.run, "userkeep-purge")
         finally:
             self._running = None
             ended = monotonic()

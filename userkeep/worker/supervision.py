@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.worker.figures import JobFigures
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ class SupervisedTask:
         *,
         first_retry_s: float,
         last_retry_s: float,
+        figures: JobFigures,
     ) -> None:
         """Start the work.
 
@@ -32,11 +34,13 @@ class SupervisedTask:
             work: called for each attempt.
             first_retry_s, last_retry_s: the pause after the first failure, which doubles with each
                 further one, up to the last.
+            figures: count the restarts.
         """
         self._name = name
         self._work = work
         self._retry_s = first_retry_s
         self._last_retry_s = last_retry_s
+        self._figures = figures
         self._is_stopping = False
         self._retry: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -83,6 +87,7 @@ class SupervisedTask:
         # Before it is logged, because a handler of the log may fail too.
         pause_s, self._retry_s = self._retry_s, min(self._retry_s * 2, self._last_retry_s)
         self._retry = asyncio.get_running_loop().call_later(pause_s, self._start)
+        self._figures.restarts += 1
         if isinstance(error, UserkeepError):
             logger.warning("%s: retry in %.1f s: %s", self._name, pause_s, error.detail)
         else:

@@ -1,7 +1,7 @@
 """The server's worker: jobs that outlive a request, from start to stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Protocol
@@ -16,6 +16,7 @@ from userkeep.jobs.ledger import OpenLedger
 from userkeep.jobs.words import keep_user_words
 from userkeep.services import user_words
 from userkeep.storage.engine import Engine
+from userkeep.worker.figures import JobFigures
 from userkeep.worker.purger import Purger
 from userkeep.worker.runner import AsyncRunner
 from userkeep.worker.supervision import SupervisedTask
@@ -31,6 +32,8 @@ _MARK_EVERY_S = 600.0
 _RECORD_POLL_S = 0.005
 _STOP_S = 5.0
 _WORDS_PAUSE_S = 0.02
+_KINDS = ("deletion", "project deletion", "verification")
+"""Of the jobs that requests start."""
 _FIRST_WORDS_RETRY_S = 1.0
 
 
@@ -76,6 +79,17 @@ class Worker:
         self._tasks: list[SupervisedTask] = []
         self._has_released_leases = engine.is_shared
         self._are_words_needed = asyncio.Event()
+        self._figures = {"purge": self._purger.figures, **{kind: JobFigures() for kind in _KINDS}}
+
+    @property
+    def figures(self) -> Mapping[str, JobFigures]:
+        """The figures of each kind of job, by its name."""
+        return self._figures
+
+    @property
+    def is_purging(self) -> bool:
+        """Whether this server is purging the files."""
+        return self._purger.is_running
 
     async def start(self) -> None:
         """Start the background work: first of all, what an earlier process left unfinished."""
@@ -90,6 +104,7 @@ class Worker:
                 self._keep_user_words,
                 first_retry_s=_FIRST_WORDS_RETRY_S,
                 last_retry_s=_LAST_RETRY_S,
+                figures=self._figures_of("words of users"),
             ),
         ]
 
@@ -144,7 +159,9 @@ class Worker:
     def _start(self, job: Job) -> "_RunningJob":
         running = self._running.get(job.key)
         if running is None or running.task.is_done:
-            running = self._running[job.key] = _RunningJob(job, self._runner, self._ended)
+            running = self._running[job.key] = _RunningJob(
+                job, self._runner, self._ended, self._figures_of(job.kind)
+            )
         return running
 
     def _ended(self, running: "_RunningJob") -> None:
@@ -173,32 +190,52 @@ class Worker:
         # What another process has begun is continued.
         if not await self._engine.read_async(user_words.is_begun):
             await self._are_words_needed.wait()
-        await self._runner.run(keep_user_words(self._rules, _WORDS_PAUSE_S))
+        with self._figures_of("words of users").run():
+            await self._runner.run(keep_user_words(self._rules, _WORDS_PAUSE_S))
+
+    def _figures_of(self, name: str) -> JobFigures:
+        return self._figures.setdefault(name, JobFigures())
 
     def _repeat(
         self, name: str, work: Callable[[], Awaitable[None]], every_s: float
     ) -> SupervisedTask:
         """Start a task that does work at intervals; no error ends it."""
 
+        figures = self._figures_of(name)
+        figures.due_at_s = monotonic()
+
         async def repeat() -> None:
             while True:
-                await work()
+                with figures.run():
+                    await work()
+                figures.due_at_s = monotonic() + every_s
                 await asyncio.sleep(every_s)
 
-        return SupervisedTask(name, repeat, first_retry_s=every_s, last_retry_s=every_s)
+        return SupervisedTask(
+            name, repeat, first_retry_s=every_s, last_retry_s=every_s, figures=figures
+        )
 
 
 class _RunningJob:
     """A job and the task that runs it, with retries: whatever the error, it must complete."""
 
     def __init__(
-        self, job: Job, runner: AsyncRunner, ended: "Callable[[_RunningJob], None]"
+        self,
+        job: Job,
+        runner: AsyncRunner,
+        ended: "Callable[[_RunningJob], None]",
+        figures: JobFigures,
     ) -> None:
         self.job = job
+        self._figures = figures
         self._runner = runner
         self._on_end = ended
         self.task = SupervisedTask(
-            f"job {job.key}", self._run, first_retry_s=_FIRST_RETRY_S, last_retry_s=_LAST_RETRY_S
+            f"job {job.key}",
+            self._run,
+            first_retry_s=_FIRST_RETRY_S,
+            last_retry_s=_LAST_RETRY_S,
+            figures=figures,
         )
 
     @property
@@ -207,5 +244,6 @@ class _RunningJob:
         return self.task.is_stopped
 
     async def _run(self) -> None:
-        await self._runner.run(self.job.steps())
+        with self._figures.run():
+            await self._runner.run(self.job.steps())
         self._on_end(self)

@@ -16,14 +16,15 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import click
 import uvicorn
 from starlette.types import ASGIApp
 
 from userkeep.cli.key_files import read_key_file
-from userkeep.cli.listener import listen
+from userkeep.cli.listener import Listener, listen, listen_for_metrics, url_of
+from userkeep.cli.metrics_port import MetricsPort
 from userkeep.cli.options import SettingsCommand, settings_options
 from userkeep.cli.output.escaping import echo
 from userkeep.cli.output.logs import configure_logging
@@ -38,6 +39,7 @@ from userkeep.config import (
 )
 from userkeep.http.access import is_loopback
 from userkeep.http.connections import Connections
+from userkeep.http.metrics import Metrics
 from userkeep.http.protocol import ServerProtocol
 from userkeep.instance import open_instance
 from userkeep.server import (
@@ -45,6 +47,7 @@ from userkeep.server import (
     behind_proxies,
     make_application,
     make_limits,
+    make_metrics_application,
     tune_interpreter,
 )
 from userkeep.services import authentication
@@ -59,6 +62,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # Programs that rotate logs or look into processes send them; by default they end the process.
 _IGNORED_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 
+_METRICS_CONNECTIONS = 16
 _FILES_OF_DATABASE = 128
 _EXIT_UNFINISHED = 1
 
@@ -89,7 +93,9 @@ def run_server(settings: Settings) -> None:
         _check_is_private(settings)  # before a database is created
     _configure_logging(settings)
     # Before and after the loop, which has handlers of its own, a signal raises an exception.
-    with raise_on_signal(), listen(settings) as listener, ExitStack() as stack:
+    with raise_on_signal(), ExitStack() as stack:
+        listener = stack.enter_context(listen(settings))
+        for_metrics = stack.enter_context(listen_for_metrics(settings))
         instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
         stack.callback(instance.close)
         has_keys = _has_credential(settings) or instance.engine.read(authentication.is_required)
@@ -97,12 +103,25 @@ def run_server(settings: Settings) -> None:
             _check_is_private(settings)
         limits = make_limits(settings)._replace(connections=_connections_that_fit(settings))
         connections = Connections(limits, origins=allowed_origins(settings))
-        application = behind_proxies(make_application(instance, settings), settings)
-        server = _Server(_uvicorn(application, connections), connections)
+        application = make_application(instance, settings, connections=connections)
+        config = _uvicorn(behind_proxies(application, settings), connections)
+        metrics_port = _metrics_port(application.metrics, for_metrics, settings)
+        server = _Server(config, connections, metrics_port)
         banner = _banner(settings, listener.url, instance.engine.describe(), has_keys)
         server.announce = partial(_announce, banner, as_log=settings.log_format == "json")
         tune_interpreter()
         server.run(sockets=[listener.socket])
+
+
+def _metrics_port(
+    metrics: Metrics | None, listener: Listener | None, settings: Settings
+) -> MetricsPort | None:
+    """Return the port for metrics, if the settings name one."""
+    if metrics is None or listener is None:
+        return None
+    connections = Connections(make_limits(settings)._replace(connections=_METRICS_CONNECTIONS))
+    application = make_metrics_application(metrics, settings)
+    return MetricsPort(_uvicorn(application, connections, lifespan="off"), listener.socket)
 
 
 class _IndexLog:
@@ -126,6 +145,8 @@ def _connections_that_fit(settings: Settings) -> int:
     Without a descriptor for the database every request would fail, and not only one too many.
     """
     for_database = settings.postgres_pool_size + _FILES_OF_DATABASE
+    if settings.metrics_port:
+        for_database += _METRICS_CONNECTIONS
     needed = settings.max_connections + for_database
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
@@ -143,13 +164,15 @@ def _connections_that_fit(settings: Settings) -> int:
     return fit
 
 
-def _uvicorn(application: ASGIApp, connections: Connections) -> uvicorn.Config:
+def _uvicorn(
+    application: ASGIApp, connections: Connections, lifespan: Literal["on", "off"] = "on"
+) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
         http=partial(ServerProtocol, connections),  # type: ignore[arg-type]
         ws="none",
-        lifespan="on",
+        lifespan=lifespan,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -173,9 +196,15 @@ class _Server(uvicorn.Server):
     database is closed.
     """
 
-    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        metrics_port: MetricsPort | None,
+    ) -> None:
         super().__init__(config)
         self.announce: Callable[[], None] | None = None
+        self._metrics_port = metrics_port
         self._all_connections = connections
         self._is_stopping = False
 
@@ -202,12 +231,16 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started and self._metrics_port is not None:
+            await self._metrics_port.start()
         if self.started and self.announce is not None:
             self.announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
         loop.call_later(_FINISH_REQUESTS_S - 1, self._all_connections.abort_unsent)
+        if self._metrics_port is not None:
+            await self._metrics_port.stop()
         await super().shutdown(sockets)
         # The loop waits for the threads of its executor when it ends. One that hangs must not keep
         # the database from being closed.
@@ -270,6 +303,8 @@ def _banner(settings: Settings, url: str, engine: str, has_keys: bool) -> _Banne
         "auth": "API keys" if has_keys else _access(settings),
         "docs": _docs_url(settings, url),
     }
+    if settings.metrics_port:
+        fields["metrics"] = f"{url_of(settings.metrics_host, settings.metrics_port)}/metrics"
     return _Banner(f"Userkeep {__version__} listens on {url}", fields)
 
 

@@ -16,7 +16,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _LONGEST_NAME = 253
 _MOST_PORT = 65_535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_FIRST_SEGMENTS = ("v1", "api", "docs", "openapi.json", "healthz", "readyz")
+_FIRST_SEGMENTS = ("v1", "api", "docs", "openapi.json", "healthz", "readyz", "metrics")
 
 UNIX_PEER = "unix"
 """The name of every client of a Unix socket, which has no address."""

@@ -15,6 +15,7 @@ Instant = NewType("Instant", int)
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 3600 * SECOND
+DAY = 24 * HOUR
 
 MAX_CLOCK_ERROR_US = HOUR
 """A time that is further ahead than this, or than what was added to it, is one of a clock that was

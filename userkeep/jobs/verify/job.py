@@ -41,6 +41,11 @@ class VerificationJob:
         self._renewed_at_s = monotonic()
 
     @property
+    def kind(self) -> str:
+        """Its name."""
+        return "verification"
+
+    @property
     def key(self) -> str:
         """The verification's uuid."""
         return self.verification.uuid

@@ -200,7 +200,13 @@ class PostgresEngine:
         return f"PostgreSQL {self._version}, {self._location}{mode}"
 
     def figures(self) -> Figures:
-        return Figures(self._pool.queued, self._queue_limit)
+        return Figures(
+            self._pool.queued,
+            self._queue_limit,
+            rejected=self._pool.rejected + self._long_reads.rejected,
+            long_reads=self._long_reads.running,
+            pools={**self._pool.figures(), "long_reads": self._long_reads.figures()},
+        )
 
     def disk(self) -> Disk | None:
         return None  # PostgreSQL shows no free space

@@ -11,6 +11,7 @@ from typing import TypeVar
 from userkeep.domain.deadline import Deadline
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.transaction import Operation
+from userkeep.storage.figures import PoolFigures
 from userkeep.storage.postgres.errors import LOCKED, LockedError, NotConnected
 from userkeep.storage.postgres.pooled_connection import PoolContext, PooledConnection
 from userkeep.storage.postgres.waiter import DeadlineWaiter
@@ -32,6 +33,21 @@ class LongReads:
         # As many as threads, so a thread always finds one. The last used is taken first.
         self._all = [_Reader(context) for _ in range(threads)]
         self._free = list(self._all)
+
+    @property
+    def running(self) -> int:
+        """How many reads run and wait for a thread."""
+        return self._threads.running
+
+    @property
+    def rejected(self) -> int:
+        """How many reads were rejected because too many waited."""
+        return self._threads.rejected
+
+    def figures(self) -> PoolFigures:
+        """Return what the connections do."""
+        connected = sum(reader.is_connected for reader in self._all)
+        return PoolFigures(len(self._all), connected, len(self._all) - len(self._free))
 
     async def run(self, operation: Operation[T]) -> T:
         """Run a read in a thread, within the time limit.

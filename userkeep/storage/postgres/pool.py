@@ -19,6 +19,7 @@ from greenlet import greenlet
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.transaction import Operation
 from userkeep.storage.errors import CLOSED, QUEUE_FULL, as_future_exception
+from userkeep.storage.figures import PoolFigures
 from userkeep.storage.postgres.errors import LOCKED, LockedError, NotConnected
 from userkeep.storage.postgres.pipelined_reader import Connect, PipelinedReader
 from userkeep.storage.postgres.pooled_connection import PoolContext, PooledConnection
@@ -64,6 +65,18 @@ class Pool:
         """How many operations wait for a connection, of threads and of event loops."""
         pools = list(self._async_pools.values())
         return self._thread_pool.queued + sum(pool.queued for pool in pools)
+
+    @property
+    def rejected(self) -> int:
+        """How many operations were rejected because too many waited."""
+        pools = list(self._async_pools.values())
+        return self._thread_pool.rejected + sum(pool.rejected for pool in pools)
+
+    def figures(self) -> dict[str, PoolFigures]:
+        """Return what the connections do, of event loops and of threads."""
+        of_loops = [pool.figures() for pool in list(self._async_pools.values())]
+        sums = (sum(each) for each in zip(*of_loops, strict=True)) if of_loops else (0, 0, 0)
+        return {"operations": PoolFigures(*sums), "threads": self._thread_pool.figures()}
 
     def run(self, operation: Operation[T], *, is_write: bool) -> T:
         """Run an operation in this thread; see `ThreadPool.run`."""
@@ -123,7 +136,11 @@ def _run_on(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> No
 
 
 class ThreadPool:
-    """Runs operations in the threads of its callers, at most `size` at the same time."""
+    """Runs operations in the threads of its callers, at most `size` at the same time.
+
+    Attributes:
+        rejected: how many operations were rejected because too many waited.
+    """
 
     def __init__(self, context: PoolContext, *, size: int, queue_limit: int) -> None:
         self._connector = context.connector
@@ -133,12 +150,18 @@ class ThreadPool:
         self._lock_waiters = threading.Semaphore(_most_lock_waiters(size))
         self._queue_limit = queue_limit
         self._is_closed = False
+        self.rejected = 0
         self._condition = threading.Condition()
 
     @property
     def queued(self) -> int:
         """How many operations wait for a connection."""
         return len(self._requests)
+
+    def figures(self) -> PoolFigures:
+        """Return what the connections do."""
+        connected = sum(each.is_connected for each in self._all)
+        return PoolFigures(len(self._all), connected, len(self._all) - len(self._free))
 
     def run(self, operation: Operation[T], *, is_write: bool) -> T:
         """Run an operation.
@@ -199,6 +222,7 @@ class ThreadPool:
                 self._free.remove(connection)
                 return connection
             if len(self._requests) >= self._queue_limit:
+                self.rejected += 1
                 raise Unavailable(QUEUE_FULL)
             request = _ConnectionRequest()
             self._requests.append(request)
@@ -264,6 +288,9 @@ class AsyncPool:
     """Runs operations on an event loop, each in a greenlet, at most `size` at the same time.
 
     Reads go to the pipelined reader first, if there is one.
+
+    Attributes:
+        rejected: how many operations were rejected because too many waited.
     """
 
     def __init__(
@@ -285,6 +312,7 @@ class AsyncPool:
         self._idle: list[_Worker] = []
         self._is_check_scheduled = False
         self._is_closed = False
+        self.rejected = 0
         self._reader = (
             PipelinedReader(connect_pipeline, context.queries, loop, self._enqueue)
             if connect_pipeline
@@ -300,6 +328,12 @@ class AsyncPool:
         pipelined = 0 if self._reader is None else self._reader.pending_count
         return len(self._tasks) + len(self._locked) + pipelined
 
+    def figures(self) -> PoolFigures:
+        """Return what the connections do."""
+        size = len(self._workers)
+        connected = sum(worker.is_connected for worker in self._workers)
+        return PoolFigures(size, connected, size - len(self._idle))
+
     def submit(self, operation: Operation[T], *, is_write: bool) -> "asyncio.Future[T]":
         """Start an operation, or queue it. A write runs even if the future is cancelled.
 
@@ -309,6 +343,7 @@ class AsyncPool:
         if self._is_closed:
             raise Unavailable(CLOSED)
         if self.queued >= self._queue_limit:
+            self.rejected += 1
             raise Unavailable(QUEUE_FULL)
         future: asyncio.Future[T] = self._loop.create_future()
         task = Task(operation, is_write, future, self._loop.time())

@@ -42,6 +42,26 @@ WHERE project_id = :project_id AND subject_id IS NOT NULL
     )
 /*? limit: LIMIT :limit */;
 
+-- name: running_erasures
+-- Of all projects, counted up to :limit. PostgreSQL has no statistics of subject_id, and uses the index
+-- of what is not purged.
+SELECT count(*), min(started_at)
+FROM (
+    SELECT started_at FROM erasures
+    WHERE subject_id IS NOT NULL AND deleted_at IS NULL AND purged_at IS NULL
+    LIMIT :limit
+) AS running;
+
+-- name: unpurged_erasures
+-- Of all projects, counted up to :limit: those that wait for a purge, and those of them that a purge
+-- could not complete. An erasure that was deleted has deleted_at, which the index has.
+SELECT count(*), count(skipped_steps)
+FROM (
+    SELECT skipped_steps FROM erasures
+    WHERE purged_at IS NULL AND deleted_at IS NOT NULL
+    LIMIT :limit
+) AS unpurged;
+
 -- name: acquire_lease
 -- Acquires or renews (:held_until_at) the lease, and locks the row until the end of the
 -- transaction.

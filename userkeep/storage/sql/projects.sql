@@ -77,6 +77,9 @@ WHERE state = 'deleting'
         lease_expires_at IS NULL OR lease_expires_at < :now_at OR lease_expires_at > :latest_at
     );
 
+-- name: running_project_deletions
+SELECT count(*), min(started_at) FROM projects WHERE state = 'deleting';
+
 -- name: acquire_project_lease
 -- As acquire_lease.
 UPDATE projects SET lease_expires_at = :expires_at

@@ -14,7 +14,7 @@ from userkeep.domain.errors import StorageError
 from userkeep.domain.transaction import Operation
 from userkeep.storage import outside
 from userkeep.storage.engine import Dialect, Files
-from userkeep.storage.figures import Disk, Figures, disk_of
+from userkeep.storage.figures import Disk, Figures, WriterFigures, disk_of
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.private_files import make_private_folders
 from userkeep.storage.queries import Query
@@ -160,7 +160,14 @@ class SqliteEngine:
         return "SQLite in memory" if self._is_memory else f"SQLite, {self.path}"
 
     def figures(self) -> Figures:
-        return Figures(self._writer.queued, self._queue_limit)
+        writer = self._writer
+        return Figures(
+            writer.queued,
+            self._queue_limit,
+            rejected=writer.rejected + self._read_threads.rejected,
+            long_reads=self._read_threads.running,
+            writer=WriterFigures(writer.groups, writer.busy_s),
+        )
 
     def disk(self) -> Disk | None:
         return None if self._is_memory else disk_of(self.path)

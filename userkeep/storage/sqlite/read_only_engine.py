@@ -101,7 +101,7 @@ class ReadOnlySqliteEngine:
         return f"SQLite, {self.path} (read-only)"
 
     def figures(self) -> Figures:
-        return Figures(self._threads.running, _QUEUE_LIMIT)
+        return Figures(0, _QUEUE_LIMIT, long_reads=self._threads.running)
 
     def disk(self) -> Disk | None:
         return disk_of(self.path)

@@ -16,6 +16,7 @@ import apsw
 
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.histograms import Histogram
 from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock, latest_credible
 from userkeep.storage.errors import CLOSED, OUT_OF_MEMORY, QUEUE_FULL, as_future_exception
@@ -37,6 +38,7 @@ T = TypeVar("T")
 GROUP_MS = 20
 """A group takes no more operations after this time, so that a busy queue delays no result."""
 
+_GROUP_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SAVE_CLOCK_EVERY_S = 60.0
 
 _HAS_SAMPLES = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4'"
@@ -55,6 +57,11 @@ class Writer:
     """Runs tasks in groups, on a connection of its own, until it is closed.
 
     Its clock continues from the time that the query `get_clock` returns; `save_clock` saves it.
+
+    Attributes:
+        groups: the number of tasks in each group.
+        busy_s: how many seconds it has run groups.
+        rejected: how many tasks were rejected because the queue was full.
     """
 
     def __init__(
@@ -83,6 +90,9 @@ class Writer:
         self._maintenance: list[Task[Any]] = []
         self._is_vacuuming = False
         self._is_closed = False
+        self.groups = Histogram(_GROUP_BOUNDS)
+        self.busy_s = 0.0
+        self.rejected = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="userkeep-writer", daemon=True)
         self._thread.start()
@@ -102,6 +112,7 @@ class Writer:
             if self._is_closed:
                 raise Unavailable(CLOSED)
             if self._queue.qsize() >= self._queue_limit:
+                self.rejected += 1
                 raise Unavailable(QUEUE_FULL)
             self._queue.put(task)
 
@@ -197,7 +208,11 @@ class Writer:
 
     def _run(self) -> None:
         while (task := self._next_task()) is not None:
-            complete(self._run_group(task))
+            began_s = perf_counter()
+            group = self._run_group(task)
+            self.busy_s += perf_counter() - began_s
+            self.groups.add(len(group))
+            complete(group)
             self._run_maintenance()
             self._maybe_checkpoint()
         self._run_maintenance()

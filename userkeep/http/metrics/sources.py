@@ -1,0 +1,48 @@
+"""What metrics are made of: plain numbers of the parts of a server."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from userkeep.domain.purge import Schedule
+from userkeep.http.authentication import Authenticator
+from userkeep.http.connections import Connections
+from userkeep.http.health import Readiness
+from userkeep.http.metrics.requests import RequestFigures
+from userkeep.services.monitoring import StoredFigures
+from userkeep.storage.engine import Engine
+from userkeep.worker.worker import Worker
+
+
+class Sources(NamedTuple):
+    """The parts of a server.
+
+    Attributes:
+        schedule: when deleted data is purged.
+        wal_limit_bytes: the size above which SQLite's WAL is truncated.
+        connections: those of its clients; None if something else holds them.
+    """
+
+    engine: Engine
+    worker: Worker
+    authenticator: Authenticator
+    requests: RequestFigures
+    schedule: Schedule
+    wal_limit_bytes: int
+    connections: Connections | None
+
+
+class Scrape(NamedTuple):
+    """What was asked for one scrape.
+
+    Attributes:
+        readiness: the result of all checks.
+        stored: what the database knows; None if it did not respond.
+        now_s: the time, as Unix time.
+    """
+
+    readiness: Readiness
+    stored: StoredFigures | None
+    now_s: float
+
+
+Labels = Mapping[str, str]

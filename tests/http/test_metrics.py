@@ -194,7 +194,8 @@ def test_the_files_of_sqlite_are_measured(tmp_path: Path) -> None:
 
 
 def test_a_full_queue_is_counted(tmp_path: Path) -> None:
-    with serve_in_process(replace(SQLITE, queue_limit=1)) as client:
+    settings = replace(fresh_settings("sqlite file", tmp_path), queue_limit=1)
+    with serve_in_process(settings) as client:
         bodies = [{"user_id": f"user-{number}"} for number in range(50)]
         responses = client.send_all(Request("POST", "/v1/users", body) for body in bodies)
         rejected = sum(response.status == 503 for response in responses)
@@ -209,13 +210,13 @@ def test_jobs_are_counted(settings: Settings) -> None:
         client.send("POST", "/v1/users", {"user_id": "jane"})
         assert client.send("DELETE", "/v1/users/jane?purge=now").status == 200
         found = scrape(client)
-    for job in ("deletion", "purge", "expiry", "interrupted_deletions"):
-        assert found.value("userkeep_job_runs_total", job=job) >= 1
-        assert found.value("userkeep_job_failures_total", job=job) == 0
-        assert found.value("userkeep_job_restarts_total", job=job) == 0
-        assert found.value("userkeep_job_busy_seconds_total", job=job) > 0
-        assert found.value("userkeep_job_last_success_timestamp_seconds", job=job) > 1.7e9
-    assert found.value("userkeep_job_lag_seconds", job="expiry") == 0
+    for kind in ("deletion", "purge", "expiry", "interrupted_deletions"):
+        assert found.value("userkeep_job_runs_total", kind=kind) >= 1
+        assert found.value("userkeep_job_failures_total", kind=kind) == 0
+        assert found.value("userkeep_job_restarts_total", kind=kind) == 0
+        assert found.value("userkeep_job_busy_seconds_total", kind=kind) > 0
+        assert found.value("userkeep_job_last_success_timestamp_seconds", kind=kind) > 1.7e9
+    assert found.value("userkeep_job_lag_seconds", kind="expiry") == 0
     assert found.value("userkeep_purge_running") == 0
 
 
@@ -225,7 +226,7 @@ def test_a_job_that_fails_has_failures_restarts_and_a_lag(tmp_path: Path) -> Non
     with serve_in_process(settings, timers) as client:
         file = Path(sqlite_path(settings.database_url))
         file.rename(tmp_path / "moved.db")
-        job = {"job": "interrupted_deletions"}
+        job = {"kind": "interrupted_deletions"}
         found = scrape(client)
         while found.value("userkeep_job_restarts_total", **job) < 2:
             found = scrape(client)

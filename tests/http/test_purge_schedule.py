@@ -125,7 +125,7 @@ def test_a_server_that_gets_probes_alone_is_idle(instance: Settings) -> None:
             call(server, "GET", "/healthz")
             call(server, "GET", "/readyz")
             metrics = server.request("GET", "/metrics").text
-            return 'userkeep_job_runs_total{job="purge"} 1.0' in metrics
+            return 'userkeep_job_runs_total{kind="purge"} 1.0' in metrics
 
         assert _becomes_true(is_purged)
 

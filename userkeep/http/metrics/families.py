@@ -182,6 +182,7 @@ def _of_disk(sources: Sources) -> Iterator[Metric]:
 
 
 def _of_jobs(worker: Worker) -> Iterator[Metric]:
+    # Not a label `job`: Prometheus gives each metric the one of its target.
     jobs = {name.replace(" ", "_"): each for name, each in list(worker.figures.items())}
     counted = (
         ("userkeep_job_runs", "Runs of a background job that succeeded.", "runs"),
@@ -190,19 +191,19 @@ def _of_jobs(worker: Worker) -> Iterator[Metric]:
         ("userkeep_job_busy_seconds", "Time in which a background job ran.", "busy_s"),
     )
     for name, meaning, attribute in counted:
-        values = {job: getattr(each, attribute) for job, each in jobs.items()}
-        yield _counters(name, meaning, "job", values)
+        values = {kind: getattr(each, attribute) for kind, each in jobs.items()}
+        yield _counters(name, meaning, "kind", values)
     yield _gauges(
         "userkeep_job_last_success_timestamp_seconds",
         "When a background job succeeded last, as Unix time.",
-        "job",
-        {job: each.succeeded_at_s for job, each in jobs.items() if each.succeeded_at_s},
+        "kind",
+        {kind: each.succeeded_at_s for kind, each in jobs.items() if each.succeeded_at_s},
     )
     yield _gauges(
         "userkeep_job_lag_seconds",
         "How long ago a background job should have run.",
-        "job",
-        {job: each.lag_s for job, each in jobs.items() if each.lag_s is not None},
+        "kind",
+        {kind: each.lag_s for kind, each in jobs.items() if each.lag_s is not None},
     )
     yield _gauge("userkeep_purge_running", "Whether this server is purging.", worker.is_purging)
 

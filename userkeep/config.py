@@ -242,6 +242,12 @@ class Settings:
     metrics_host: str = _setting(
         "127.0.0.1", "The address on which the port for metrics listens.", section=MONITORING
     )
+    traces: bool = _setting(
+        False,
+        "Send OpenTelemetry traces by OTLP over HTTP. The variables OTEL_… say where to. It needs"
+        " the extra `otel` of the package.",
+        section=MONITORING,
+    )
     search_language: str = _setting(
         "english",
         "The language of the messages, for search: "

@@ -2,10 +2,11 @@
 
 import gc
 import sys
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
-from userkeep.config import MIB, Settings
+from userkeep.config import MIB, SettingError, Settings
 from userkeep.domain.values.addresses import parse_allowed_host, parse_origin
 from userkeep.http.access import AccessControl, is_loopback
 from userkeep.http.app import Application, CrossOriginApplication
@@ -23,7 +24,11 @@ from userkeep.http.proxies import ForwardedHeaders, RootPath
 from userkeep.http.requests import BodyMemory
 from userkeep.instance import Instance
 from userkeep.worker.timers import SERVER_TIMERS, Timers
+from userkeep.worker.traces import NoTraces
 from userkeep.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from userkeep.http.traces import OpenTelemetryTraces
 
 _SWITCH_INTERVAL_S = 0.0005
 _GARBAGE_THRESHOLD = 10_000
@@ -45,6 +50,9 @@ def make_application(
         connections: those of the server, if it has a socket; they are in its metrics.
     """
     engine, scope = instance.engine, instance.scope
+    traces = _open_traces(settings)
+    if traces is not None:
+        engine = traces.engine(engine)
     authenticator = Authenticator(
         engine,
         scope,
@@ -52,7 +60,9 @@ def make_application(
         zep_secret=settings.zep_auth_secret,
         requests_per_minute=settings.rate_limit,
     )
-    worker = Worker(engine, scope.rules, instance.ledger, timers, authenticator)
+    worker = Worker(
+        engine, scope.rules, instance.ledger, timers, authenticator, traces or NoTraces()
+    )
     compute = ComputeThreads()
     readiness = ReadinessChecks(engine, settings.min_free_mib * MIB)
     metrics = None
@@ -80,9 +90,37 @@ def make_application(
         origins=origins or (),
     )
     body_memory = BodyMemory(settings.body_memory_mib * MIB)
+    given = apis, access, worker, compute, body_memory
     if origins is not None:
-        return CrossOriginApplication(origins, apis, access, worker, compute, body_memory, metrics)
-    return Application(apis, access, worker, compute, body_memory, metrics)
+        return CrossOriginApplication(origins, *given, metrics=metrics, traces=traces)
+    return Application(*given, metrics=metrics, traces=traces)
+
+
+def check_traces(settings: Settings) -> None:
+    """Check that traces can be recorded, if the settings want any.
+
+    Raises:
+        SettingError: OpenTelemetry is not installed.
+    """
+    if settings.traces:
+        _traces_type()
+
+
+def _open_traces(settings: Settings) -> "OpenTelemetryTraces | None":
+    return _traces_type()() if settings.traces else None
+
+
+def _traces_type() -> "type[OpenTelemetryTraces]":
+    # Imported only if it is used: it is an extra, and costs memory and time.
+    try:
+        from userkeep.http.traces import OpenTelemetryTraces
+    except ImportError as error:
+        raise SettingError(
+            "USERKEEP_TRACES is true, but OpenTelemetry is not installed. Install Userkeep with "
+            "the extra `otel` (`pip install '.[otel]'` in a checkout), or set USERKEEP_TRACES to "
+            "false."
+        ) from error
+    return OpenTelemetryTraces
 
 
 def _is_any_host_allowed(settings: Settings) -> bool:

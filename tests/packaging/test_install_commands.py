@@ -30,7 +30,9 @@ _COMMAND = re.compile(
     r"\b(?:(?:uv )?pip3? install|uv tool install|uv add|pipx install)(?: +(?P<what>[^`\n#&;|]+))?"
     r"|\buvx +(?P<tool>[^`\n#&;|]+)"
 )
-_CHECKOUT = re.compile(r"(?P<path>\.|\.\./userkeep)(?:\[(?P<extras>[\w,-]+)\])?")
+_CHECKOUT = re.compile(
+    r"(?P<quote>'?)(?P<path>\.|\.\./userkeep)(?:\[(?P<extras>[\w,-]+)\])?(?P=quote)"
+)
 
 
 class Install(NamedTuple):

@@ -33,6 +33,26 @@ from userkeep.worker.worker import Worker
 logger = logging.getLogger(__name__)
 
 
+class RequestSpan(Protocol):
+    """The span of a request that is running."""
+
+    def end(self, method: str, route: str, status: int) -> None:
+        """End the span."""
+        ...
+
+
+class Traces(Protocol):
+    """Records requests as spans."""
+
+    def begin(self, request: Request) -> RequestSpan:
+        """Begin the span of a request."""
+        ...
+
+    async def close(self) -> None:
+        """Send what is left."""
+        ...
+
+
 class API(Protocol):
     """One API of the server."""
 
@@ -66,6 +86,7 @@ class Application(Router):
         compute: threads that end with the application.
         body_memory: the memory for the bodies of all requests.
         metrics: count the requests; None if nothing is to be counted.
+        traces: record requests as spans; None if nothing is to be recorded.
 
     Attributes:
         metrics: as given.
@@ -78,7 +99,9 @@ class Application(Router):
         worker: Worker,
         compute: ComputeThreads,
         body_memory: BodyMemory,
+        *,
         metrics: Metrics | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._apis = tuple(apis)
         self._access = access
@@ -86,20 +109,17 @@ class Application(Router):
         self._body_memory = body_memory
         self.metrics = metrics
         self._figures = None if metrics is None else metrics.requests
-        super().__init__(lifespan=_running(worker, compute))
+        self._traces = traces
+        super().__init__(lifespan=_running(worker, compute, traces))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Respond to a request, or start and stop."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        figures = self._figures
-        if figures is not None:
-            figures.in_flight += 1
         began_s = perf_counter()
         request = Request(scope, receive, self._body_memory)
-        if request.path not in _PROBES:
-            self._worker.mark_active()
+        span = self._begin(request)
         sent = _Sent()
         try:
             response = await self._respond(request)
@@ -118,11 +138,27 @@ class Application(Router):
             raise
         finally:
             request.close()
-            duration_s = perf_counter() - began_s
-            if figures is not None:
-                figures.in_flight -= 1
-                figures.add(request.method, request.route, sent.status, duration_s)
-            _log(request, sent, duration_s * 1000)
+            self._end(request, sent, span, perf_counter() - began_s)
+
+    def _begin(self, request: Request) -> RequestSpan | None:
+        """Count a request that begins; return its span, if it is to have one."""
+        if self._figures is not None:
+            self._figures.in_flight += 1
+        if request.path in _PROBES:
+            return None
+        self._worker.mark_active()
+        return None if self._traces is None else self._traces.begin(request)
+
+    def _end(
+        self, request: Request, sent: "_Sent", span: RequestSpan | None, duration_s: float
+    ) -> None:
+        """Count and log a request that has ended."""
+        if self._figures is not None:
+            self._figures.in_flight -= 1
+            self._figures.add(request.method, request.route, sent.status, duration_s)
+        if span is not None:
+            span.end(request.method, request.route, sent.status)
+        _log(request, sent, duration_s * 1000)
 
     async def _respond(self, request: Request) -> Response:
         api = self._api_of(request.path)
@@ -203,11 +239,11 @@ class CrossOriginApplication(Application):
 
     Args:
         origins: these origins.
-        given: the arguments of Application.
+        given, named: the arguments of Application.
     """
 
-    def __init__(self, origins: AllowedOrigins, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, origins: AllowedOrigins, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
         self._origins = origins
 
     async def _respond(self, request: Request) -> Response:
@@ -241,7 +277,7 @@ _STOPPING = "The server is stopping. Whether the request was performed is unknow
 
 
 def _running(
-    worker: Worker, compute: ComputeThreads
+    worker: Worker, compute: ComputeThreads, traces: Traces | None
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_application: Any) -> AsyncIterator[None]:
@@ -249,5 +285,7 @@ def _running(
         yield
         await worker.stop()
         compute.close()
+        if traces is not None:
+            await traces.close()
 
     return lifespan

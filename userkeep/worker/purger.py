@@ -17,6 +17,7 @@ from userkeep.worker.figures import JobFigures
 from userkeep.worker.supervision import SupervisedTask
 from userkeep.worker.threads import run_in_daemon_thread
 from userkeep.worker.timers import Timers
+from userkeep.worker.traces import JobTraces
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +41,13 @@ class Purger:
         requested_at_s: when the last request of a client arrived, on the monotonic clock.
     """
 
-    def __init__(self, engine: Engine, schedule: Schedule, timers: Timers) -> None:
+    def __init__(
+        self, engine: Engine, schedule: Schedule, timers: Timers, traces: JobTraces
+    ) -> None:
         self._engine = engine
         self._schedule = msgspec.structs.replace(schedule, idle_s=timers.idle_s)
         self._timers = timers
+        self._traces = traces
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._waiters: list[asyncio.Future[None]] = []
@@ -144,7 +148,7 @@ class Purger:
         began = monotonic()
         self._running = Purge(self._engine)
         try:
-            with self.figures.run():
+            with self._traces.job("purge"), self.figures.run():
                 await run_in_daemon_thread(self._running.run, "userkeep-purge")
         finally:
             self._running = None

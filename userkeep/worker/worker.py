@@ -21,6 +21,7 @@ from userkeep.worker.purger import Purger
 from userkeep.worker.runner import AsyncRunner
 from userkeep.worker.supervision import SupervisedTask
 from userkeep.worker.timers import Timers
+from userkeep.worker.traces import JobTraces
 
 _REPEAT_AFTER_S = 0.25
 _FIRST_RETRY_S = 0.1
@@ -58,6 +59,7 @@ class Worker:
         ledger: records deletions.
         timers: how long it waits.
         authenticator: records when keys were used, and forgets those of a user who is deleted.
+        traces: record the runs of jobs.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class Worker:
         ledger: OpenLedger,
         timers: Timers,
         authenticator: Authentication,
+        traces: JobTraces,
     ) -> None:
         self._engine = engine
         self._authenticator = authenticator
+        self._traces = traces
         self._rules = rules
         self._timers = timers
-        self._purger = Purger(engine, rules.purges, timers)
+        self._purger = Purger(engine, rules.purges, timers, traces)
         self._runner = AsyncRunner(engine, self._purger.check_now, ledger.file)
         self._ledger = ledger
         self._running: dict[str, _RunningJob] = {}
@@ -160,7 +164,7 @@ class Worker:
         running = self._running.get(job.key)
         if running is None or running.task.is_done:
             running = self._running[job.key] = _RunningJob(
-                job, self._runner, self._ended, self._figures_of(job.kind)
+                job, self._runner, self._ended, self._figures_of(job.kind), self._traces
             )
         return running
 
@@ -225,8 +229,10 @@ class _RunningJob:
         runner: AsyncRunner,
         ended: "Callable[[_RunningJob], None]",
         figures: JobFigures,
+        traces: JobTraces,
     ) -> None:
         self.job = job
+        self._traces = traces
         self._figures = figures
         self._runner = runner
         self._on_end = ended
@@ -244,6 +250,6 @@ class _RunningJob:
         return self.task.is_stopped
 
     async def _run(self) -> None:
-        with self._figures.run():
+        with self._traces.job(self.job.kind), self._figures.run():
             await self._runner.run(self.job.steps())
         self._on_end(self)

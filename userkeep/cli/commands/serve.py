@@ -45,6 +45,7 @@ from userkeep.instance import open_instance
 from userkeep.server import (
     allowed_origins,
     behind_proxies,
+    check_traces,
     make_application,
     make_limits,
     make_metrics_application,
@@ -89,6 +90,7 @@ def run_server(settings: Settings) -> None:
         StorageError: the database cannot be opened.
     """
     settings = _with_api_key(settings)
+    check_traces(settings)
     if not (_has_credential(settings) or _is_database_there(settings)):
         _check_is_private(settings)  # before a database is created
     _configure_logging(settings)

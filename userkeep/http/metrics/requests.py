@@ -13,7 +13,7 @@ BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 UNKNOWN_ROUTE = "unknown"
 OTHER_METHOD = "other"
 
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 _Key = tuple[str, str, int]
 
@@ -57,6 +57,6 @@ class RequestFigures:
 
     def _first(self, method: str, route: str, status: int) -> Histogram:
         # A client can choose any method and path: all that is not known is one series.
-        known = method if method in _METHODS else OTHER_METHOD
+        known = method if method in KNOWN_METHODS else OTHER_METHOD
         key = (known, route or UNKNOWN_ROUTE, status)
         return self._durations_s.setdefault(key, Histogram(BOUNDS_S))

@@ -6,9 +6,11 @@ environment. A list is separated by commas in the environment, and its flag can 
 `ClientSettings` are for the commands that can use a server.
 """
 
+import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from userkeep.domain.key import MIN_KEY_LENGTH
@@ -24,6 +26,16 @@ from userkeep.domain.values.times import MINUTE
 
 MIB = 1024 * 1024
 
+# Kubernetes sets these for a Service with the name userkeep, in every pod of its namespace.
+_LINK_NAMES = re.compile(
+    r"USERKEEP_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)"
+)
+_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+_LARGEST_PORT = 65_535
+
+PLATFORM_PORT = "PORT"
+"""The variable in which platforms name the port of an app."""
 
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 LOG_FORMATS = ("text", "json")
@@ -68,7 +80,7 @@ class Settings:
         " when the server stops), or postgresql://user:password@host:port/database.",
     )
     host: str = _setting("127.0.0.1", "The address to listen on.")
-    port: int = _setting(8000, "The port to listen on. 0 selects a free port.", most=65_535)
+    port: int = _setting(8000, "The port to listen on. 0 selects a free port.", most=_LARGEST_PORT)
     uds: str = _setting(
         "",
         "Listen on a Unix socket at this path, instead of an address and a port. Its user and group"
@@ -297,6 +309,7 @@ def load_settings(
     Raises:
         SettingError: naming the setting.
     """
+    environment = _without_service_links(environment)
     _refuse_unknown(environment)
     _check_given(given or {})
     values: dict[str, Any] = {}
@@ -323,6 +336,38 @@ def load_settings(
     return settings
 
 
+def load_server_settings(
+    given: Mapping[str, Any] | None = None, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings of a server: those of `load_settings`, and the port that a platform sets.
+
+    `PORT` applies if neither a flag nor USERKEEP_PORT names a port.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    settings = load_settings(given, environment)
+    text = environment.get(PLATFORM_PORT)
+    is_set = (given or {}).get("port") is not None or _without_service_links(environment).get(
+        variable_of("port")
+    )
+    if is_set or not text:
+        return settings
+    if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_PORT):
+        raise SettingError(
+            f"{PLATFORM_PORT} must be a port from 0 to {_LARGEST_PORT}, not {text!r}. Set "
+            "USERKEEP_PORT to use another variable."
+        )
+    return replace(settings, port=int(text))
+
+
+def requested_log_format(
+    given: Mapping[str, Any], environment: Mapping[str, str] = os.environ
+) -> str:
+    """The log format in the settings, unchecked: the other settings may be wrong too."""
+    return str(given.get("log_format") or environment.get(variable_of("log_format")) or "text")
+
+
 def check_api_key(key: str) -> None:
     """Check an API key of the server, if there is one: a client sends it as a header.
 
@@ -345,7 +390,7 @@ def load_client_settings(
     Raises:
         SettingError: a variable is none of Userkeep's.
     """
-    _refuse_unknown(environment)
+    _refuse_unknown(_without_service_links(environment))
     values = {
         each.name: (given or {}).get(each.name) or environment.get(variable_of(each.name), "")
         for each in fields(ClientSettings)
@@ -420,14 +465,36 @@ def _check_range(name: str, value: Any, *, least: int, most: int, **_: Any) -> N
         raise SettingError(f"{variable_of(name)} must be at most {most}.")
 
 
+def _without_service_links(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what Kubernetes sets for a Service with our name."""
+    port = variable_of("port")
+    return {
+        name: value
+        for name, value in environment.items()
+        if not (_LINK_NAMES.fullmatch(name) or (name == port and _LINK_VALUE.match(value)))
+    }
+
+
+def ignored_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the names of variables that Kubernetes sets for a Service with our name."""
+    return sorted(environment.keys() - _without_service_links(environment))
+
+
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     known = {variable_of(each.name) for each in (*fields(Settings), *fields(ClientSettings))}
     for name in environment:
         is_ours = name.startswith("USERKEEP_") and not name.startswith("USERKEEP_TEST_")
         if is_ours and name not in known:
             raise SettingError(
-                f"{name} is not a setting of Userkeep; see docs/reference/settings.md."
+                f"{name} is not a setting of Userkeep{_nearest(name, known)}; see "
+                "docs/reference/settings.md."
             )
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Return a question that names the nearest known variable; empty if none is near."""
+    near = difflib.get_close_matches(name, sorted(known), 1, cutoff=0.8)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _parsed(name: str, kind: Any, text: str) -> Any:

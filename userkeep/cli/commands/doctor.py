@@ -16,7 +16,7 @@ from userkeep.config import (
     SettingError,
     Settings,
     is_postgres,
-    load_settings,
+    load_server_settings,
     sqlite_path,
     variable_of,
 )
@@ -49,7 +49,7 @@ def doctor(*, is_deep: bool, as_json: bool, **given: Any) -> None:
     userkeep doctor --deep
     userkeep doctor --json
     """
-    settings = load_settings(given)
+    settings = load_server_settings(given)
     findings = _check(settings)
     if is_deep and all(finding.is_well for finding in findings):
         findings.append(_check_index(settings))

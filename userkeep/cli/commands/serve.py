@@ -22,21 +22,25 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
+from userkeep.cli.exits import USAGE, Interrupted, code_of
 from userkeep.cli.key_files import read_key_file
 from userkeep.cli.listener import Listener, listen, listen_for_metrics, url_of
 from userkeep.cli.metrics_port import MetricsPort
+from userkeep.cli.notify import READY, STOPPING, notify
 from userkeep.cli.options import SettingsCommand, settings_options
 from userkeep.cli.output.escaping import echo
 from userkeep.cli.output.logs import configure_logging
-from userkeep.cli.signals import raise_on_signal
 from userkeep.config import (
     SettingError,
     Settings,
     check_api_key,
+    ignored_variables,
     is_postgres,
-    load_settings,
+    load_server_settings,
+    requested_log_format,
     sqlite_path,
 )
+from userkeep.domain.errors import UserkeepError
 from userkeep.http.access import is_loopback
 from userkeep.http.connections import Connections
 from userkeep.http.metrics import Metrics
@@ -76,14 +80,41 @@ def serve(**given: Any) -> None:
     \b
     userkeep serve
     userkeep serve --database sqlite:////var/lib/userkeep/userkeep.db --port 9000
+
+    It listens on the port in the environment variable PORT if none is set for it. SIGTERM, SIGINT,
+    SIGHUP and SIGQUIT stop it: requests and writes are finished, in 10 s at most, and the exit code
+    is 0. It is 1 if the database cannot be opened or used, and 2 for a wrong setting or an address
+    that is in use.
     """
-    run_server(load_settings(given))
+    with _failures_logged(requested_log_format(given)):
+        run_server(load_server_settings(given))
+
+
+@contextmanager
+def _failures_logged(log_format: str) -> Iterator[None]:
+    """In JSON, log what ends the server in place of printing it."""
+    if log_format != "json":
+        yield
+        return
+    configure_logging("info", log_format)
+    try:
+        yield
+    except SettingError as error:
+        logger.critical("%s", error)
+        sys.exit(USAGE)
+    except UserkeepError as error:
+        logger.critical("%s", error.detail)
+        sys.exit(code_of(error))
+    except Exception:
+        logger.critical("the server failed", exc_info=True)
+        sys.exit(_EXIT_UNFINISHED)
 
 
 def run_server(settings: Settings) -> None:
     """Serve until SIGTERM, SIGINT, SIGHUP or SIGQUIT; then finish running requests and writes.
 
-    A stop takes at most 10 s, whatever runs.
+    A stop takes at most 10 s, whatever runs; further signals change nothing. A signal before
+    the server is ready ends the start.
 
     Raises:
         SettingError: the address cannot be used, or needs authentication, and there is no key.
@@ -94,8 +125,9 @@ def run_server(settings: Settings) -> None:
     if not (_has_credential(settings) or _is_database_there(settings)):
         _check_is_private(settings)  # before a database is created
     _configure_logging(settings)
-    # Before and after the loop, which has handlers of its own, a signal raises an exception.
-    with raise_on_signal(), ExitStack() as stack:
+    _warn_of_ignored(ignored_variables())
+    stop = _Stop()
+    with stop.on_signals(), ExitStack() as stack:
         listener = stack.enter_context(listen(settings))
         for_metrics = stack.enter_context(listen_for_metrics(settings))
         instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
@@ -108,7 +140,7 @@ def run_server(settings: Settings) -> None:
         application = make_application(instance, settings, connections=connections)
         config = _uvicorn(behind_proxies(application, settings), connections)
         metrics_port = _metrics_port(application.metrics, for_metrics, settings)
-        server = _Server(config, connections, metrics_port)
+        server = _Server(config, connections, stop, metrics_port)
         banner = _banner(settings, listener.url, instance.engine.describe(), has_keys)
         server.announce = partial(_announce, banner, as_log=settings.log_format == "json")
         tune_interpreter()
@@ -124,6 +156,15 @@ def _metrics_port(
     connections = Connections(make_limits(settings)._replace(connections=_METRICS_CONNECTIONS))
     application = make_metrics_application(metrics, settings)
     return MetricsPort(_uvicorn(application, connections, lifespan="off"), listener.socket)
+
+
+def _warn_of_ignored(variables: list[str]) -> None:
+    if variables:
+        logger.warning(
+            "ignored %s: Kubernetes sets them for a Service with the name userkeep. Set "
+            "enableServiceLinks: false in the pod",
+            ", ".join(variables),
+        )
 
 
 class _IndexLog:
@@ -185,14 +226,55 @@ def _uvicorn(
 
 
 def _configure_logging(settings: Settings) -> None:
-    configure_logging(settings.log_level, settings.log_format)
+    if settings.log_format == "json":  # is configured since before the settings were read
+        logging.getLogger().setLevel(settings.log_level.upper())
+    else:
+        configure_logging(settings.log_level, settings.log_format)
     if settings.log_level == "info":
         # The banner replaces the four lines that uvicorn logs at this level.
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
+class _Stop:
+    """What a signal does: it ends the start, or stops the server."""
+
+    def __init__(self) -> None:
+        self._is_begun = False
+        self._stop_server: Callable[[], None] | None = None
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Stop what the block does when a signal arrives."""
+        previous = {each: signal.getsignal(each) for each in (*_STOP_SIGNALS, *_IGNORED_SIGNALS)}
+        for each in _STOP_SIGNALS:
+            if each != signal.SIGHUP or previous[each] is not signal.SIG_IGN:  # set by nohup
+                signal.signal(each, self._begin)
+        for each in _IGNORED_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        try:
+            yield
+        except Interrupted:
+            logger.warning("stopped by a signal before the server was ready")
+        finally:
+            for each, handler in previous.items():
+                signal.signal(each, handler)
+
+    def call(self, stop_server: Callable[[], None]) -> None:
+        """Call a function at the signal, in place of raising Interrupted."""
+        self._stop_server = stop_server
+
+    def _begin(self, number: int, _: FrameType | None) -> None:
+        if self._is_begun:
+            return
+        self._is_begun = True  # from now on there is a time limit
+        threading.Thread(target=_exit_at_limit, name="stop limit", daemon=True).start()
+        if self._stop_server is None:
+            raise Interrupted(number)
+        self._stop_server()
+
+
 class _Server(uvicorn.Server):
-    """A server that prints or logs a banner when it is ready, and returns when a signal stops it.
+    """A server that announces when it is ready, and returns when a signal stops it.
 
     Uvicorn's own raises the signal again after its end, which would end the process before the
     database is closed.
@@ -202,43 +284,32 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         connections: Connections,
+        stop: _Stop,
         metrics_port: MetricsPort | None,
     ) -> None:
         super().__init__(config)
         self.announce: Callable[[], None] | None = None
         self._metrics_port = metrics_port
         self._all_connections = connections
-        self._is_stopping = False
+        stop.call(self._stop)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; from now on there is a time limit."""
-        super().handle_exit(sig, frame)
-        if not self._is_stopping:
-            self._is_stopping = True
-            threading.Thread(target=_exit_at_limit, name="stop limit", daemon=True).start()
+    def _stop(self) -> None:
+        self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        previous = {each: signal.getsignal(each) for each in (*_STOP_SIGNALS, *_IGNORED_SIGNALS)}
-        for each in _STOP_SIGNALS:
-            if each != signal.SIGHUP or previous[each] is not signal.SIG_IGN:  # set by nohup
-                signal.signal(each, self.handle_exit)
-        for each in _IGNORED_SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        try:
-            yield
-        finally:
-            for each, handler in previous.items():
-                signal.signal(each, handler)
+        yield  # they have handlers already
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started and self._metrics_port is not None:
             await self._metrics_port.start()
-        if self.started and self.announce is not None:
+        if self.started and self.announce is not None and not self.should_exit:
             self.announce()
+            notify(READY)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        notify(STOPPING)
         loop = asyncio.get_running_loop()
         loop.call_later(_FINISH_REQUESTS_S - 1, self._all_connections.abort_unsent)
         if self._metrics_port is not None:

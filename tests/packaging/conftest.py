@@ -1,18 +1,21 @@
-"""The wheel that is built from the tree."""
+"""The distributions that are built from the tree."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.packaging.commands import ROOT, UV, run
+from devtools.commands import ROOT
+from devtools.release import build
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    options = ("--wheel", "--no-build-isolation", "--python", sys.executable, "--quiet")
-    run(UV, "build", *options, "-o", folder, ROOT, folder=folder)
-    [built] = folder.glob("*.whl")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Build the source distribution and the wheel."""
+    return build(tmp_path_factory.mktemp("distributions"), ROOT)
+
+
+@pytest.fixture(scope="session")
+def wheel(distributions: list[Path]) -> Path:
+    """Return the wheel."""
+    [built] = [each for each in distributions if each.suffix == ".whl"]
     return built

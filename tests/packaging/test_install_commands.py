@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
+from devtools.commands import ROOT, UV, run
 from tests.docs.pages import DOCS, Block, all_pages, blocks_of
-from tests.packaging.commands import ROOT, UV, run
 
 TEXTS = (*all_pages(), DOCS / "llms.txt", ROOT / "CONTRIBUTING.md")
 NOT_IN_A_CHECKOUT = shutil.ignore_patterns(

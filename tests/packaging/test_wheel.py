@@ -1,15 +1,22 @@
 """The wheel, installed in an empty environment."""
 
-import subprocess
+import re
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.metadata import Metadata
 
-from devtools.ports import free_port
-from tests.packaging.commands import ROOT, UV, run
+from devtools.commands import ROOT, UV, run
+from devtools.release import (
+    Problem,
+    check_changelog,
+    check_metadata,
+    check_programs,
+    metadata_of,
+    supported_pythons,
+)
 from userkeep.version import __version__
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -19,14 +26,6 @@ PLATFORMS = (
     "x86_64-apple-darwin",
     "aarch64-apple-darwin",
 )
-
-FIVE_LINES = """
-from userkeep import Userkeep
-
-with Userkeep.open("memory.db") as client:
-    client.user.add(user_id="jane", email="jane@example.com")
-    print(client.user.get("jane").email, client.user.delete("jane").state)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -40,30 +39,8 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment / "bin"
 
 
-def test_an_app_of_five_lines_runs(programs: Path, tmp_path: Path) -> None:
-    printed = run(programs / "python", "-W", "error", "-c", FIVE_LINES, folder=tmp_path)
-    assert printed == "jane@example.com deleted\n"
-
-
-def test_the_command_and_the_module_are_the_same_program(programs: Path, tmp_path: Path) -> None:
-    by_name = run(programs / "userkeep", "--version", folder=tmp_path)
-    assert by_name == run(programs / "python", "-m", "userkeep", "--version", folder=tmp_path)
-    assert __version__ in by_name
-
-
-def test_the_server_starts_and_stops(programs: Path, tmp_path: Path) -> None:
-    port = free_port()
-    serving = subprocess.Popen(
-        [programs / "userkeep", "serve", "--port", str(port)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with serving:
-        assert serving.stdout is not None
-        assert f"http://127.0.0.1:{port}" in serving.stdout.readline()
-        serving.terminate()
-    assert serving.returncode == 0
+def test_an_app_the_command_and_the_server_run(programs: Path, tmp_path: Path) -> None:
+    check_programs(programs, tmp_path)
     assert (tmp_path / "userkeep-data" / "userkeep.db").exists()
 
 
@@ -72,14 +49,36 @@ def test_the_command_runs_without_being_installed(wheel: Path, tmp_path: Path) -
     assert __version__ in run(UV, *options, "userkeep", "--version", folder=tmp_path)
 
 
-def test_the_wheel_contains_type_information(wheel: Path) -> None:
+def test_the_metadata_of_both_distributions_is_valid(distributions: list[Path]) -> None:
+    assert supported_pythons() == set(PYTHONS)
+    for file in distributions:
+        check_metadata(metadata_of(file), set(PYTHONS))
+
+
+def test_the_changelog_begins_with_the_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert check_changelog(text, __version__)
+    for wrong in ("", "## 0.0.1 (2026-01-01)\n", f"## {__version__}\n", f"## {__version__} (soon)"):
+        with pytest.raises(Problem, match="the first heading"):
+            check_changelog(wrong, __version__)
+
+
+def test_wrong_metadata_is_found(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        assert "userkeep/py.typed" in archive.namelist()
-
-
-def test_the_version_is_that_of_pyproject() -> None:
-    described = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert described["project"]["version"] == __version__
+        [name] = [each for each in archive.namelist() if each.endswith("/METADATA")]
+        text = archive.read(name).decode()
+    for found, replaced, problem in (
+        ("Typing :: Typed", "Typing :: Some", "unknown classifiers: Typing :: Some"),
+        ("Classifier: Typing :: Typed\n", "", "is missing"),
+        (f"Version: {__version__}", "Version: 9.9", "the version is 9.9"),
+        ("text/markdown", "text/plain", "not Markdown"),
+        ("\n\n", "\nProject-URL: Home, https://userkeep.example\n\n", "https://userkeep.example"),
+        ("Requires-Python: >=3.11", "Requires-Python: >=3.12", "Requires-Python excludes"),
+    ):
+        assert found in text
+        changed = Metadata.from_email(text.replace(found, replaced, 1), validate=True)
+        with pytest.raises(Problem, match=re.escape(problem)):
+            check_metadata(changed, set(PYTHONS))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

@@ -1,4 +1,4 @@
-"""Commands that the tests of the package run."""
+"""Running the commands of a checkout."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -17,6 +17,9 @@ def run(*command: object, folder: Path, environment: Mapping[str, str] | None = 
         command: the program and its arguments.
         folder: the working directory.
         environment: variables to add; settings of Userkeep and PYTHONPATH are left out.
+
+    Raises:
+        AssertionError: it failed; the message is what it printed.
     """
     inherited = {
         name: value
@@ -30,7 +33,7 @@ def run(*command: object, folder: Path, environment: Mapping[str, str] | None = 
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
-    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
     return ended.stdout

@@ -95,6 +95,10 @@ stall: $(DEVELOPMENT)  ## How long others wait for hostile requests (STALL="--en
 recall: $(DEVELOPMENT)  ## Measure how much a search finds (DATA=locomo10.json is your copy); writes evals/RECALL.md
 	@$(BIN)/python -m evals.recall $(if $(DATA),'$(DATA)') $(RECALL)
 
+.PHONY: upgrade-test
+upgrade-test: $(DEVELOPMENT)  ## Migrate a database of each earlier schema, on each engine, and compare its rows
+	$(PYTEST) tests/storage/test_upgrades.py
+
 .PHONY: release-check
 release-check: $(DEVELOPMENT)  ## Build, check and install what a release would publish, on each Python (minutes)
 	@$(BIN)/python -m devtools.release

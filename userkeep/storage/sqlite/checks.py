@@ -9,8 +9,10 @@ from userkeep.domain.errors import StorageError
 from userkeep.storage.checks import COPY_SOURCE, Finding, check_schema
 from userkeep.storage.sqlite.connection import MEMORY
 from userkeep.storage.sqlite.file_lock import is_locked, read_lock_holder
+from userkeep.storage.sqlite.files import copies_of
 from userkeep.storage.sqlite.migrations import applied_migrations
 from userkeep.storage.sqlite.read_only import open_read_only
+from userkeep.storage.sqlite.upgrade_copy import KEPT_DAYS
 
 _GIB = 1024**3
 
@@ -24,7 +26,7 @@ def check_database(path: str) -> list[Finding]:
     """Check a file, who has it open, and the free space on its disk."""
     if path == MEMORY:
         return [Finding("database", True, "in memory: lost when the server stops")]
-    return [_check_file(path), _check_lock(path), _check_space(path)]
+    return [_check_file(path), _check_lock(path), _check_space(path), *_check_copies(path)]
 
 
 def _check_file(path: str) -> Finding:
@@ -48,6 +50,19 @@ def _check_lock(path: str) -> Finding:
         return Finding("lock", True, "no process has the database open for writing")
     server = f", the server at {owner.url}" if owner.url else ""
     return Finding("lock", True, f"held by process {owner.pid}{server}")
+
+
+def _check_copies(path: str) -> list[Finding]:
+    return [
+        Finding(
+            "copy",
+            True,
+            f"{each} is the database from before an upgrade, with personal data",
+            "Delete it if the new version works for you. The next purge deletes it, and so does a "
+            f"start after {KEPT_DAYS} days.",
+        )
+        for each in copies_of(path)
+    ]
 
 
 def _check_space(path: str) -> Finding:

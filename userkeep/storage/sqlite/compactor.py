@@ -18,6 +18,7 @@ from userkeep.domain.errors import Unavailable
 from userkeep.domain.purge import SkippedStep
 from userkeep.storage.errors import PURGE_RUNNING, PURGE_STOPPED
 from userkeep.storage.sqlite.connection import MEMORY
+from userkeep.storage.sqlite.upgrade_copy import delete_copies
 from userkeep.storage.sqlite.writer import Writer
 
 READER_WAIT_S = 60.0
@@ -44,8 +45,9 @@ class SqliteCompactor:
         self._lock.release()
 
     def run(self, report: Callable[[str], None]) -> list[SkippedStep]:
-        # First truncate the WAL: a reader with an old snapshot, perhaps of another program, is
+        # Then truncate the WAL: a reader with an old snapshot, perhaps of another program, is
         # waited for before the expensive step, not after it.
+        self._delete_copies()
         report("waiting for readers of the former state")
         self._truncate_wal()
         if self._path != MEMORY:
@@ -63,6 +65,16 @@ class SqliteCompactor:
     def stop(self) -> None:
         self._is_stopping.set()
         self._writer.interrupt_vacuum()
+
+    def _delete_copies(self) -> None:
+        """Delete the files from before upgrades: what was deleted since is in them."""
+        try:
+            delete_copies(self._path)
+        except OSError as error:
+            raise Unavailable(
+                f"{error.filename}, from before an upgrade, may have deleted data, and cannot be "
+                f"deleted: {error.strerror}."
+            ) from error
 
     def _vacuum(self) -> None:
         self._check_not_stopped()

@@ -26,6 +26,7 @@ from userkeep.storage.sqlite.files import FileWatch, files_of
 from userkeep.storage.sqlite.migrations import check_is_ours, migrate
 from userkeep.storage.sqlite.readers import READER_THREADS, ReaderGate, Readers
 from userkeep.storage.sqlite.task import Task
+from userkeep.storage.sqlite.upgrade_copy import delete_old_copies
 from userkeep.storage.sqlite.writer import Writer
 from userkeep.storage.transaction import NeedsComputingError, NeedsThreadError
 
@@ -201,6 +202,7 @@ def open_migrated(path: str) -> apsw.Connection:
     connection = connect(path)
     try:
         migrate(connection, path)
+        delete_old_copies(path)
     except BaseException:
         connection.close()
         raise

@@ -6,6 +6,7 @@ that opens the file would then not see that it is in use.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,10 @@ _FLAGS = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
 
 
 _CHECK_EVERY_S = 0.05
+
+_COPY = re.compile(r"\.schema-\d+")
+UNFINISHED = ".part"
+"""The end of the name of a copy that is being written."""
 
 _MOVED = (
     "The database file, or a file that belongs to it, was moved, deleted or replaced while this "
@@ -75,8 +80,24 @@ def exposed_files(database: str) -> list[str]:
     """Return which files of a database others can use, in words."""
     path = Path(os.path.realpath(database))
     ends = ("", "-wal", "-shm", ".lock", ".ledger")
-    beside = (path.with_name(f"{path.name}{end}") for end in ends)
-    return [each for each in map(exposure, (*beside, path.parent)) if each is not None]
+    beside = [path.with_name(f"{path.name}{end}") for end in ends]
+    files = (*beside, *copies_of(database), path.parent)
+    return [each for each in map(exposure, files) if each is not None]
+
+
+def copies_of(path: str) -> list[Path]:
+    """Return the copies that migrations keep beside a database file, unfinished ones included."""
+    if path == MEMORY:
+        return []
+    database = Path(os.path.realpath(path))
+    if not database.parent.exists():
+        return []
+    ends = (
+        (each, each.name.removeprefix(database.name).removesuffix(UNFINISHED))
+        for each in database.parent.iterdir()
+        if each.name.startswith(database.name)
+    )
+    return sorted(each for each, end in ends if _COPY.fullmatch(end))
 
 
 class FileWatch:

@@ -1,6 +1,8 @@
 """Applying migrations to a SQLite file."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import time_ns
 
@@ -11,6 +13,7 @@ from userkeep.storage.migrations import Migration, check_history, load_migration
 from userkeep.storage.sqlite.connection import MEMORY, opening_problem
 from userkeep.storage.sqlite.files import check_is_file
 from userkeep.storage.sqlite.read_only import open_read_only
+from userkeep.storage.sqlite.upgrade_copy import check_space, make_copy
 
 _CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -43,22 +46,46 @@ def check_is_ours(path: str) -> None:
 
 
 def migrate(connection: apsw.Connection, path: str) -> list[Migration]:
-    """Apply the missing migrations, each in a transaction; return those that were applied.
+    """Apply the missing migrations, all of them or none; return those that were applied.
+
+    A database that had a schema before is copied first; see `upgrade_copy`.
 
     Raises:
-        StorageError: the file is from a newer version, or a migration failed and was rolled back.
+        StorageError: the file is from a newer version, there is no room for a copy, or a migration
+            failed and was rolled back.
     """
+    copy: Path | None = None
     try:
         applied = applied_migrations(connection)
         known = load_migrations("sqlite")
         check_history(path, applied, known)
         missing = [migration for migration in known if migration.number not in applied]
-        for migration in missing:
-            _apply(connection, migration)
-            log_applied(migration, is_new=not applied)
+        if not missing:
+            return []
+        if applied:
+            check_space(path)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        with _transaction(connection):
+            if applied:
+                copy = make_copy(path, max(applied))
+            connection.execute(_CREATE_TABLE)
+            for migration in missing:
+                _apply(connection, migration)
     except apsw.Error as error:
-        raise StorageError(opening_problem(error, path)) from error
+        raise StorageError(_failure(error, path, copy)) from error
+    for migration in missing:
+        log_applied(migration, is_new=not applied)
     return missing
+
+
+def _failure(error: apsw.Error, path: str, copy: Path | None) -> str:
+    problem = opening_problem(error, path)
+    if copy is None:
+        return problem
+    return (
+        f"{problem} The migration was rolled back: the database is as it was. {copy} is a copy of "
+        "it, with personal data."
+    )
 
 
 def read_applied(database: str) -> dict[int, str]:
@@ -80,17 +107,21 @@ def applied_migrations(connection: apsw.Connection) -> dict[int, str]:
     return dict(connection.execute("SELECT number, name FROM schema_migrations"))
 
 
-def _apply(connection: apsw.Connection, migration: Migration) -> None:
+@contextmanager
+def _transaction(connection: apsw.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(_CREATE_TABLE)
-        connection.execute(migration.sql)
-        connection.execute(
-            "INSERT INTO schema_migrations (number, name, applied_at) VALUES (?, ?, ?)",
-            (migration.number, migration.name, time_ns() // 1000),
-        )
+        yield
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _apply(connection: apsw.Connection, migration: Migration) -> None:
+    connection.execute(migration.sql)
+    connection.execute(
+        "INSERT INTO schema_migrations (number, name, applied_at) VALUES (?, ?, ?)",
+        (migration.number, migration.name, time_ns() // 1000),
+    )

@@ -68,22 +68,15 @@ def json_error(result: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
 # The port.
 
 
-def test_the_port_of_the_platform_is_served(tmp_path: Path) -> None:
-    port = free_port()
-    with started(tmp_path, environment={"PORT": str(port)}) as process:
-        assert url_in_banner(process) == f"http://127.0.0.1:{port}"
-
-
 def test_a_port_that_is_set_for_userkeep_overrides_that_of_the_platform(tmp_path: Path) -> None:
-    port = free_port()
-    settings = {"PORT": "not read", "USERKEEP_PORT": str(port)}
-    with started(tmp_path, environment=settings) as process:
-        assert url_in_banner(process) == f"http://127.0.0.1:{port}"
     with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        settings = {"PORT": "not read", "USERKEEP_PORT": "not read either"}
-        result = userkeep("serve", "--port", port, folder=tmp_path, environment=settings)
-    assert f"Port {port} on 127.0.0.1 is already in use." in result.stderr
+        port = str(other.getsockname()[1])
+        for flags, settings in (
+            ((), {"PORT": "not read", "USERKEEP_PORT": port}),
+            (("--port", port), {"PORT": "not read", "USERKEEP_PORT": "not read either"}),
+        ):
+            result = userkeep("serve", *flags, folder=tmp_path, environment=settings)
+            assert f"Port {port} on 127.0.0.1 is already in use." in result.stderr
 
 
 @pytest.mark.parametrize("port", ["http", "-1", "65536", "tcp://10.0.0.1:80", "²"])
@@ -100,7 +93,9 @@ def test_commands_that_serve_nothing_ignore_the_port_of_the_platform(tmp_path: P
     assert result.returncode == 0
 
 
-def test_variables_of_a_kubernetes_service_are_ignored_with_a_warning(tmp_path: Path) -> None:
+def test_the_port_of_the_platform_is_served_and_variables_of_a_service_are_ignored(
+    tmp_path: Path,
+) -> None:
     port = free_port()
     settings = LINKS | JSON | {"PORT": str(port)}
     with started(tmp_path, environment=settings) as process:
@@ -154,17 +149,15 @@ def test_a_signal_before_the_server_is_ready_ends_the_start(tmp_path: Path) -> N
 
 
 def test_the_service_manager_is_notified_of_start_and_stop(tmp_path: Path) -> None:
-    path = tmp_path / "notify"
-    abstract = f"userkeep-test-{os.getpid()}"
-    for address, name in ((str(path), str(path)), (f"\0{abstract}", f"@{abstract}")):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.bind(address)
-            manager.settimeout(10)
-            with serving(tmp_path, settings={"NOTIFY_SOCKET": name}) as server:
-                assert manager.recv(100) == b"READY=1"
-                server.process.terminate()
-                assert manager.recv(100) == b"STOPPING=1"
-                assert server.process.wait(10) == 0
+    name = f"userkeep-test-{os.getpid()}"  # an abstract socket; tests/deploy has one in a folder
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0{name}")
+        manager.settimeout(10)
+        with serving(tmp_path, settings={"NOTIFY_SOCKET": f"@{name}"}) as server:
+            assert manager.recv(100) == b"READY=1"
+            server.process.terminate()
+            assert manager.recv(100) == b"STOPPING=1"
+            assert server.process.wait(10) == 0
 
 
 def test_a_service_manager_that_does_not_listen_is_no_reason_to_stop(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The wheel, installed in an empty environment."""
+"""The distributions: metadata and dependencies. tests/deploy installs and serves the wheel."""
 
 import re
 import sys
@@ -13,7 +13,6 @@ from devtools.release import (
     Problem,
     check_changelog,
     check_metadata,
-    check_programs,
     metadata_of,
     supported_pythons,
 )
@@ -26,22 +25,6 @@ PLATFORMS = (
     "x86_64-apple-darwin",
     "aarch64-apple-darwin",
 )
-
-
-@pytest.fixture(scope="module")
-def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and its dependencies, none compiled here."""
-    environment = tmp_path_factory.mktemp("empty") / "environment"
-    run(UV, "venv", "--quiet", "--python", sys.executable, environment, folder=environment.parent)
-    python = environment / "bin" / "python"
-    options = ("--quiet", "--only-binary", ":all:", "--python", python)
-    run(UV, "pip", "install", *options, wheel, folder=environment.parent)
-    return environment / "bin"
-
-
-def test_an_app_the_command_and_the_server_run(programs: Path, tmp_path: Path) -> None:
-    check_programs(programs, tmp_path)
-    assert (tmp_path / "userkeep-data" / "userkeep.db").exists()
 
 
 def test_the_command_runs_without_being_installed(wheel: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy.files import UNIT, unit
 from tests.deploy.programs import find
-from userkeep.cli.commands.serve import _STOP_LIMIT_S
+from userkeep.cli.stopping import LIMIT_S
 from userkeep.config import Settings
 
 MOST_EXPOSURE = 1.0
@@ -44,7 +44,7 @@ def test_the_unit_is_hardly_exposed(local_unit: Path) -> None:
 
 
 def test_the_unit_waits_longer_than_a_stop_takes_and_never_for_a_start() -> None:
-    assert float(unit("TimeoutStopSec")[0]) > _STOP_LIMIT_S
+    assert float(unit("TimeoutStopSec")[0]) > LIMIT_S
     assert unit("TimeoutStartSec") == ["infinity"]
 
 

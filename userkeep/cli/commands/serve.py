@@ -2,12 +2,9 @@
 
 import asyncio
 import logging
-import os
 import resource
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -15,21 +12,21 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import Any, Literal, NamedTuple
 
 import click
 import uvicorn
 from starlette.types import ASGIApp
 
-from userkeep.cli.exits import USAGE, Interrupted, code_of
+from userkeep.cli.exits import REJECTED, USAGE, code_of
 from userkeep.cli.key_files import read_key_file
-from userkeep.cli.listener import Listener, listen, listen_for_metrics, url_of
+from userkeep.cli.listener import Listener, listen, url_of
 from userkeep.cli.metrics_port import MetricsPort
 from userkeep.cli.notify import READY, STOPPING, notify
 from userkeep.cli.options import SettingsCommand, settings_options
 from userkeep.cli.output.escaping import echo
 from userkeep.cli.output.logs import configure_logging
+from userkeep.cli.stopping import Stop
 from userkeep.config import (
     SettingError,
     Settings,
@@ -61,15 +58,14 @@ from userkeep.version import __version__
 logger = logging.getLogger(__name__)
 
 _FINISH_REQUESTS_S = 7
-_STOP_LIMIT_S = 10.0
 _LOG_INTERVAL_S = 5.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # Programs that rotate logs or look into processes send them; by default they end the process.
 _IGNORED_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 
 _METRICS_CONNECTIONS = 16
+_METRICS_CONNECTIONS = 16
 _FILES_OF_DATABASE = 128
-_EXIT_UNFINISHED = 1
 
 
 @click.command(cls=SettingsCommand)
@@ -107,7 +103,7 @@ def _failures_logged(log_format: str) -> Iterator[None]:
         sys.exit(code_of(error))
     except Exception:
         logger.critical("the server failed", exc_info=True)
-        sys.exit(_EXIT_UNFINISHED)
+        sys.exit(REJECTED)
 
 
 def run_server(settings: Settings) -> None:
@@ -126,10 +122,8 @@ def run_server(settings: Settings) -> None:
         _check_is_private(settings)  # before a database is created
     _configure_logging(settings)
     _warn_of_ignored(ignored_variables())
-    stop = _Stop()
-    with stop.on_signals(), ExitStack() as stack:
-        listener = stack.enter_context(listen(settings))
-        for_metrics = stack.enter_context(listen_for_metrics(settings))
+    stop = Stop()
+    with stop.on_signals(), listen(settings) as listener, ExitStack() as stack:
         instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
         stack.callback(instance.close)
         has_keys = _has_credential(settings) or instance.engine.read(authentication.is_required)
@@ -235,44 +229,6 @@ def _configure_logging(settings: Settings) -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
-class _Stop:
-    """What a signal does: it ends the start, or stops the server."""
-
-    def __init__(self) -> None:
-        self._is_begun = False
-        self._stop_server: Callable[[], None] | None = None
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Stop what the block does when a signal arrives."""
-        previous = {each: signal.getsignal(each) for each in (*_STOP_SIGNALS, *_IGNORED_SIGNALS)}
-        for each in _STOP_SIGNALS:
-            if each != signal.SIGHUP or previous[each] is not signal.SIG_IGN:  # set by nohup
-                signal.signal(each, self._begin)
-        for each in _IGNORED_SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        try:
-            yield
-        except Interrupted:
-            logger.warning("stopped by a signal before the server was ready")
-        finally:
-            for each, handler in previous.items():
-                signal.signal(each, handler)
-
-    def call(self, stop_server: Callable[[], None]) -> None:
-        """Call a function at the signal, in place of raising Interrupted."""
-        self._stop_server = stop_server
-
-    def _begin(self, number: int, _: FrameType | None) -> None:
-        if self._is_begun:
-            return
-        self._is_begun = True  # from now on there is a time limit
-        threading.Thread(target=_exit_at_limit, name="stop limit", daemon=True).start()
-        if self._stop_server is None:
-            raise Interrupted(number)
-        self._stop_server()
-
-
 class _Server(uvicorn.Server):
     """A server that announces when it is ready, and returns when a signal stops it.
 
@@ -284,7 +240,7 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         connections: Connections,
-        stop: _Stop,
+        stop: Stop,
         metrics_port: MetricsPort | None,
     ) -> None:
         super().__init__(config)
@@ -318,19 +274,6 @@ class _Server(uvicorn.Server):
         # The loop waits for the threads of its executor when it ends. One that hangs must not keep
         # the database from being closed.
         loop.set_default_executor(ThreadPoolExecutor(1))
-
-
-def _exit_at_limit() -> None:
-    """End the process at the limit of a stop, if it has not ended.
-
-    Only a thread that hangs can be the reason: the requests have got their responses. Ending is
-    safe, because the database survives a crash.
-    """
-    threading.Event().wait(_STOP_LIMIT_S)
-    logger.error("the stop took longer than %.0f s; ending without waiting", _STOP_LIMIT_S)
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(_EXIT_UNFINISHED)
 
 
 def _check_is_private(settings: Settings) -> None:

@@ -7,16 +7,18 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from devtools.ports import free_port
 from tests.cli.running import environment_of, is_sentence, userkeep, userkeep_process
 from tests.serving import USERKEEP, serving
+from userkeep import Userkeep
 
 LINKS = {
     "USERKEEP_PORT": "tcp://10.0.0.1:8000",
@@ -170,6 +172,26 @@ def test_a_service_manager_that_does_not_listen_is_no_reason_to_stop(tmp_path: P
 
 
 # Exit codes.
+
+
+def test_each_exit_code_of_a_server_that_does_not_start(tmp_path: Path) -> None:
+    newer = tmp_path / "newer.db"
+    with Userkeep.open(newer):
+        pass
+    with closing(apsw.Connection(str(newer))) as connection:
+        connection.execute("INSERT INTO schema_migrations VALUES (9999, 'from_the_future', 1)")
+    text = tmp_path / "text.db"
+    text.write_text("not a database" * 100)
+    for words, code, sentence in (
+        (("--prot", "80"), 2, "No such option"),
+        (("--port", "80000"), 2, "USERKEEP_PORT must be at most 65535"),
+        (("--host", "0.0.0.0"), 2, "there is no API key"),
+        (("--database", f"sqlite:///{newer}"), 1, "was made by a newer Userkeep"),
+        (("--database", f"sqlite:///{text}"), 1, "is not a SQLite database"),
+    ):
+        result = userkeep("serve", "--port", "0", *words, folder=tmp_path)
+        assert result.returncode == code
+        assert sentence in result.stderr
 
 
 def test_a_wrong_setting_in_json_is_one_record(tmp_path: Path) -> None:

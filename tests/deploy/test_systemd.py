@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from devtools.commands import ROOT
 from tests.deploy.files import UNIT, unit
 from tests.deploy.programs import find
 from userkeep.cli.stopping import LIMIT_S
@@ -56,3 +57,13 @@ def test_the_secret_and_the_key_are_credentials() -> None:
     named = {each.partition(":")[0] for each in unit("LoadCredential")}
     used = {value for each in unit("Environment") for value in re.findall(r"%d/(\S+)", each)}
     assert named == used == {"secret", "api-key"}
+
+
+def test_the_page_installs_locked_wheels_where_the_unit_runs_them() -> None:
+    page = (ROOT / "docs" / "operations" / "deploy" / "systemd.md").read_text()
+    assert f"python3 -m venv {Path(unit('ExecStart')[0].split()[0]).parents[1]}\n" in page
+    locked = "requirements/runtime.txt"
+    assert f"--require-hashes --requirement {locked}\n" in page
+    assert (ROOT / locked).exists()
+    assert "flit-core==" in (ROOT / locked).read_text(), "else there is nothing to build with"
+    assert "--no-deps --no-build-isolation .\n" in page

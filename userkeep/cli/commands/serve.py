@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from userkeep.cli.exits import REJECTED, USAGE, code_of
 from userkeep.cli.key_files import read_key_file
-from userkeep.cli.listener import Listener, listen, url_of
+from userkeep.cli.listener import Listener, listen, listen_for_metrics, url_of
 from userkeep.cli.metrics_port import MetricsPort
 from userkeep.cli.notify import READY, STOPPING, notify
 from userkeep.cli.options import SettingsCommand, settings_options
@@ -59,10 +59,6 @@ logger = logging.getLogger(__name__)
 
 _FINISH_REQUESTS_S = 7
 _LOG_INTERVAL_S = 5.0
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-# Programs that rotate logs or look into processes send them; by default they end the process.
-_IGNORED_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
-
 _METRICS_CONNECTIONS = 16
 _METRICS_CONNECTIONS = 16
 _FILES_OF_DATABASE = 128
@@ -123,7 +119,9 @@ def run_server(settings: Settings) -> None:
     _configure_logging(settings)
     _warn_of_ignored(ignored_variables())
     stop = Stop()
-    with stop.on_signals(), listen(settings) as listener, ExitStack() as stack:
+    with stop.on_signals(), ExitStack() as stack:
+        listener = stack.enter_context(listen(settings))
+        for_metrics = stack.enter_context(listen_for_metrics(settings))
         instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
         stack.callback(instance.close)
         has_keys = _has_credential(settings) or instance.engine.read(authentication.is_required)

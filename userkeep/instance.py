@@ -267,14 +267,15 @@ def ledger_path(settings: Settings, engine: Engine) -> Path | None:
     By default it is beside a SQLite file. Servers on PostgreSQL have it below the folder that they
     are started in, with a name that differs for each database.
     """
-    if settings.ledger_file == OFF:
+    is_shared = is_postgres(settings.database_url)
+    path = "" if is_shared else sqlite_path(settings.database_url)
+    if settings.ledger_file == OFF or path == ":memory:":
         return None
     if settings.ledger_file:
         return Path(settings.ledger_file)
-    if is_postgres(settings.database_url):
+    if is_shared:
         return Path(f"userkeep-data/userkeep-{ledger_format(engine).database[:8]}.ledger")
-    path = sqlite_path(settings.database_url)
-    return None if path == ":memory:" else Path(f"{path}.ledger")
+    return Path(f"{path}.ledger")
 
 
 def exposed_files(settings: Settings) -> list[str]:

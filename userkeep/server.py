@@ -72,6 +72,7 @@ def make_application(
             worker,
             authenticator,
             RequestFigures(),
+            instance.ledger.file,
             schedule=scope.rules.purges,
             wal_limit_bytes=settings.wal_limit_mib * MIB,
             connections=connections,

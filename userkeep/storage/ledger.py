@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from userkeep.domain.errors import StorageError, Unavailable
@@ -33,8 +33,25 @@ _LINE = LedgerFormat.LINE_BYTES
 _READ_LINES = 5_000
 
 
+class LedgerFigures(NamedTuple):
+    """What a ledger did in this process.
+
+    Attributes:
+        recorded: how many entries were written.
+        failures: how often entries could not be written.
+    """
+
+    recorded: int = 0
+    failures: int = 0
+
+
 class Ledger(Protocol):
     """Records what is deleted."""
+
+    @property
+    def figures(self) -> LedgerFigures:
+        """What it did in this process."""
+        ...
 
     def record(self, deleted: Deleted) -> None:
         """Record a deletion; return when it is on the disk.
@@ -51,6 +68,8 @@ class Ledger(Protocol):
 
 class NoLedger:
     """Records nothing: for a database in memory, and where the ledger is off."""
+
+    figures = LedgerFigures()
 
     def record(self, deleted: Deleted) -> None:
         """Do nothing."""
@@ -76,6 +95,7 @@ class LedgerFile:
         self._waiting: list[tuple[Deleted, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._may_create = False
+        self.figures = LedgerFigures()
 
     @property
     def place(self) -> str:
@@ -212,9 +232,12 @@ class LedgerFile:
                 self.create()
             self.add(entries)
         except StorageError as error:
+            self.figures = self.figures._replace(failures=self.figures.failures + 1)
             logger.error("a deletion could not be recorded in the ledger: %s", error.detail)
             raise Unavailable(error.detail) from error
         self._may_create = False
+        recorded = self.figures.recorded + len(entries)
+        self.figures = self.figures._replace(recorded=recorded)
 
     def may_be_created(self) -> None:
         """Let the first entry create the file: the database has no deletions yet."""

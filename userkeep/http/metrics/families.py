@@ -23,6 +23,7 @@ from userkeep.http.metrics.sources import Scrape, Sources
 from userkeep.services.monitoring import StoredFigures
 from userkeep.storage.engine import Engine
 from userkeep.storage.figures import Figures, PoolFigures
+from userkeep.storage.ledger import LedgerFigures
 from userkeep.version import __version__
 from userkeep.worker.worker import Worker
 
@@ -38,6 +39,7 @@ def families(sources: Sources, scrape: Scrape) -> Iterator[Metric]:
     yield from _of_readiness(scrape)
     yield from _of_engine(sources.engine.figures())
     yield from _of_disk(sources)
+    yield from _of_ledger(sources.ledger.figures)
     yield from _of_jobs(sources.worker)
     if scrape.stored is not None:
         yield from _of_stored(scrape.stored, sources, scrape.now_s)
@@ -178,6 +180,17 @@ def _of_disk(sources: Sources) -> Iterator[Metric]:
         "userkeep_sqlite_wal_limit_bytes",
         "The size above which the write-ahead log is truncated.",
         sources.wal_limit_bytes,
+    )
+
+
+def _of_ledger(figures: LedgerFigures) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "userkeep_ledger_entries", "Deletions recorded in the ledger.", figures.recorded
+    )
+    yield CounterMetricFamily(
+        "userkeep_ledger_failures",
+        "Attempts to record deletions in the ledger that failed.",
+        figures.failures,
     )
 
 

@@ -10,6 +10,7 @@ from userkeep.http.health import Readiness
 from userkeep.http.metrics.requests import RequestFigures
 from userkeep.services.monitoring import StoredFigures
 from userkeep.storage.engine import Engine
+from userkeep.storage.ledger import Ledger
 from userkeep.worker.worker import Worker
 
 
@@ -17,6 +18,7 @@ class Sources(NamedTuple):
     """The parts of a server.
 
     Attributes:
+        ledger: records deletions.
         schedule: when deleted data is purged.
         wal_limit_bytes: the size above which SQLite's WAL is truncated.
         connections: those of its clients; None if something else holds them.
@@ -26,6 +28,7 @@ class Sources(NamedTuple):
     worker: Worker
     authenticator: Authenticator
     requests: RequestFigures
+    ledger: Ledger
     schedule: Schedule
     wal_limit_bytes: int
     connections: Connections | None

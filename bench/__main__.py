@@ -51,7 +51,7 @@ SCENARIOS = {
     "callers": Scenario("Calls of one caller", callers.run, engines=("sqlite",)),
     "keys": Scenario("Keys and tokens", keys.run),
     "ledger": Scenario("Deletion ledger", ledger.run),
-    "monitoring": Scenario("Metrics and request lines", monitoring.run),
+    "monitoring": Scenario("Metrics and request lines", monitoring.run, keeps_results=False),
     "summary": Scenario("Summary", summary.run, engines=("sqlite",), keeps_results=False),
     "stall": Scenario("Hostile inputs", stall.run),
     "compare": Scenario("Comparison", compare.run, keeps_results=False),

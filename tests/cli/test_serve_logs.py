@@ -44,6 +44,21 @@ def test_a_log_in_json_has_one_object_a_line_from_start_to_stop(tmp_path: Path) 
     assert ("/v1/users/{user_id}", 422) in asked
 
 
+def test_lines_of_requests_are_in_order_with_other_lines(tmp_path: Path) -> None:
+    numbers = [str(number) for number in range(30)]
+    with (
+        serving(tmp_path, settings=JSON) as server,
+        httpx2.Client(base_url=server.url) as client,
+    ):
+        for number in numbers:
+            headers = {"X-Request-Id": number}
+            assert client.get("/v1/users", headers=headers).status_code == 200
+    lines = json_lines(server)
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    asked = [line["request_id"] for line in lines if line.get("route") == "/v1/users"]
+    assert asked == numbers
+
+
 def test_deletions_and_purges_are_logged_as_counts(tmp_path: Path) -> None:
     with serving(tmp_path, settings=JSON) as server:
         delete_jane(server)

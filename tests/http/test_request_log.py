@@ -112,7 +112,8 @@ def test_an_unexpected_error_is_logged_twice_with_its_request_id(
 def test_a_slow_request_is_a_warning(
     client: InProcessClient, lines: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("userkeep.http.request_log.SLOW_MS", 0.0)
+    for module in ("app", "request_log"):
+        monkeypatch.setattr(f"userkeep.http.{module}.SLOW_MS", 0.0)
     client.send("GET", "/healthz")
     assert lines[-1]["level"] == "warning"
 

@@ -25,6 +25,7 @@ from userkeep.http.request_log import (
     RequestFields,
     is_logged,
     log_request,
+    log_usual_request,
 )
 from userkeep.http.requests import BodyMemory, Request
 from userkeep.http.responses import RawResponse, problem_response
@@ -218,20 +219,23 @@ class _Sent:
 
 def _log(request: Request, sent: _Sent, duration_ms: float) -> None:
     """Log a request, if it is slow, failed, or all are logged."""
-    if duration_ms < SLOW_MS and sent.status < 500 and not is_logged():
+    is_usual = duration_ms < SLOW_MS and sent.status < 500
+    if is_usual and not is_logged():
         return
-    log_request(
-        RequestFields(
-            request.method,
-            request.route,
-            sent.status,
-            round(duration_ms, 2),
-            0 if request.method == "HEAD" else sent.size,
-            request.request_id,
-            request.key_id,
-            not sent.is_complete,
-        )
+    fields = RequestFields(
+        request.method,
+        request.route,
+        sent.status,
+        round(duration_ms, 2),
+        0 if request.method == "HEAD" else sent.size,
+        request.request_id,
+        request.key_id,
+        not sent.is_complete,
     )
+    if is_usual:
+        log_usual_request(fields)
+    else:
+        log_request(fields)
 
 
 class CrossOriginApplication(Application):

@@ -6,17 +6,21 @@ A record can have `fields` (`extra={"fields": {…}}`): numbers, names and ids t
 import asyncio
 import logging
 import sys
+from collections import deque
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from time import time
 from typing import Any, TextIO
 
 import msgspec
 
 from userkeep.cli.output.escaping import escape_control, escape_line
+from userkeep.http.request_log import REQUESTS, RequestFields, write_requests_by
 
 _JOIN_S = 0.02
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+_OF_REQUEST = f'"level":"info","logger":"{REQUESTS}","message":"request",'
 
 
 class _UtcFormatter(logging.Formatter):
@@ -24,20 +28,33 @@ class _UtcFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._second = -1
-        self._prefix = ""
+        self._now_ms = -1
+        self._time = ""
+
+    def time(self, created_s: float) -> str:
+        """Return a time. The last one is kept: a busy server logs several requests in one."""
+        now_ms = int(created_s * 1000)
+        if now_ms != self._now_ms:
+            second, ms = divmod(now_ms, 1000)
+            moment = datetime.fromtimestamp(second, UTC)
+            self._now_ms, self._time = now_ms, f"{moment:%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+        return self._time
+
+    def request(self, created_s: float, fields: RequestFields) -> str:
+        """Return the line of a request, with its end: what `format` returns of its record."""
+        raise NotImplementedError
 
     def formatTime(self, record: logging.LogRecord, _: str | None = None) -> str:  # noqa: N802
-        """Return the time of a record. The text of a second is kept: it is half of the work."""
-        second = int(record.created)
-        if second != self._second:
-            self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            self._second = second
-        return f"{self._prefix}.{int(record.msecs):03d}Z"
+        """Return the time of a record."""
+        return self.time(record.created)
 
 
 class TextFormatter(_UtcFormatter):
     """One line a record, its fields as `name=value` at the end; a traceback has more."""
+
+    def request(self, created_s: float, fields: RequestFields) -> str:
+        # Its fields have no characters that must be escaped.
+        return f"{self.time(created_s)} INFO {REQUESTS}: request {fields.words()}\n"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record without control characters."""
@@ -53,6 +70,9 @@ class TextFormatter(_UtcFormatter):
 
 class JSONFormatter(_UtcFormatter):
     """One JSON object a record, in one line: time, level, logger, message, then its fields."""
+
+    def request(self, created_s: float, fields: RequestFields) -> str:
+        return f'{{"time":"{self.time(created_s)}",{_OF_REQUEST}{_encode(fields).decode()[1:]}\n'
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record; its traceback is the field `traceback`."""
@@ -74,29 +94,56 @@ class JoiningHandler(logging.Handler):
     From warnings on, and outside of an event loop, a record is written immediately.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    formatter: "TextFormatter | JSONFormatter"
+
+    def __init__(self, stream: TextIO, formatter: "TextFormatter | JSONFormatter") -> None:
         super().__init__()
         self._stream = stream
-        self._waiting: list[logging.LogRecord] = []
+        self.formatter = formatter
+        # Other threads may write what waits while one more is added.
+        self._waiting: deque[logging.LogRecord | tuple[float, RequestFields]] = deque()
+        self._flush_on: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, now or soon."""
         self._waiting.append(record)
         # What has arguments is formatted now: they may change.
-        loop = None if record.args or record.levelno >= logging.WARNING else _running_loop()
-        if loop is None:
+        if record.args or record.levelno >= logging.WARNING:
             self.flush()
-        elif len(self._waiting) == 1:
-            loop.call_later(_JOIN_S, self.flush)
+        else:
+            self._flush_soon()
+
+    def add_request(self, fields: RequestFields) -> None:
+        """Write the line of a request soon."""
+        self._waiting.append((time(), fields))
+        if self._flush_on is None:
+            self._flush_soon()
 
     def flush(self) -> None:
         """Write what waits."""
         with self.lock or nullcontext():
-            waiting, self._waiting = self._waiting, []
-            lines = [self._line(record) for record in waiting]
+            lines = []
+            request, next_ = self.formatter.request, self._waiting.popleft
+            while self._waiting:
+                waiting = next_()
+                lines.append(
+                    request(*waiting) if isinstance(waiting, tuple) else self._line(waiting)
+                )
             if lines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
+
+    def _flush_soon(self) -> None:
+        loop = _running_loop()
+        if loop is None:
+            self.flush()
+        elif self._flush_on is not loop:
+            self._flush_on = loop
+            loop.call_later(_JOIN_S, self._flush_from_loop)
+
+    def _flush_from_loop(self) -> None:
+        self._flush_on = None
+        self.flush()
 
     def _line(self, record: logging.LogRecord) -> str:
         try:
@@ -118,9 +165,10 @@ def configure_logging(level: str, kind: str) -> None:
     logging._srcfile = None  # as the manual of logging describes it
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     vars(logging)["logAsyncioTasks"] = False  # new in Python 3.12
-    handler = JoiningHandler(sys.stderr)
-    handler.setFormatter(JSONFormatter() if kind == "json" else TextFormatter())
+    formatter = JSONFormatter() if kind == "json" else TextFormatter()
+    handler = JoiningHandler(sys.stderr, formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    write_requests_by(handler.add_request)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

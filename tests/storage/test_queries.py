@@ -263,6 +263,13 @@ def test_no_query_scans_a_whole_table(schema: apsw.Connection, name: str) -> Non
             assert "TEMP B-TREE" not in step, f"{given}: {step}"
 
 
+@pytest.mark.parametrize("name", ["first_purge_request", "oldest_unpurged", "unpurged_erasures"])
+def test_what_waits_for_a_purge_is_found_without_reading_what_is_purged(
+    schema: apsw.Connection, name: str
+) -> None:
+    assert any("USING INDEX erasures_to_purge" in step for step in plan(schema, name))
+
+
 def test_the_newest_time_is_found_without_reading_every_row(schema: apsw.Connection) -> None:
     # It scans three tables backwards, for one row each.
     text = text_of("get_clock")

@@ -18,8 +18,10 @@ ORDER BY uuid
 LIMIT 1;
 
 -- name: first_purge_request
+-- In an order, so that SQLite uses the index of what is not purged, and not that of all erasures.
 SELECT purge_requested_at FROM erasures
 WHERE {unpurged} AND purge_requested_at IS NOT NULL
+ORDER BY deleted_at
 LIMIT 1;
 
 -- name: request_purge

@@ -77,7 +77,7 @@ def make_application(
             wal_limit_bytes=settings.wal_limit_mib * MIB,
             connections=connections,
         )
-        metrics = Metrics(sources, readiness, compute)
+        metrics = Metrics(sources, readiness)
     apis = (
         ZepV1API(engine, worker, compute),
         NativeAPI(engine, worker, compute, authenticator),

@@ -5,6 +5,7 @@ Each server has a registry of its own, because several can run in one process.
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from time import monotonic, time
 from typing import NamedTuple
 
@@ -14,13 +15,13 @@ from prometheus_client.exposition import choose_encoder
 from starlette.responses import Response
 
 from userkeep.domain.errors import UserkeepError
-from userkeep.http.compute import ComputeThreads
 from userkeep.http.health import ReadinessChecks
 from userkeep.http.metrics.families import families
 from userkeep.http.metrics.sources import Scrape, Sources
 from userkeep.http.requests import Request
 from userkeep.http.responses import RawResponse
 from userkeep.services.monitoring import StoredFigures, stored_figures
+from userkeep.worker.threads import run_in_daemon_thread
 
 _KEPT_S = 5.0
 _RESPONSE_S = 5.0
@@ -37,19 +38,15 @@ class Metrics:
     Args:
         sources: where the numbers come from.
         readiness: the checks of `/readyz`, which are metrics too.
-        compute: threads in which the text is made: on the event loop, others would wait for it.
 
     Attributes:
         requests: count them there.
     """
 
-    def __init__(
-        self, sources: Sources, readiness: ReadinessChecks, compute: ComputeThreads
-    ) -> None:
+    def __init__(self, sources: Sources, readiness: ReadinessChecks) -> None:
         self._sources = sources
         self.requests = sources.requests
         self._readiness = readiness
-        self._compute = compute
         self._found = _Found(None, -_KEPT_S)
         self._turn = asyncio.Lock()
         self._process = CollectorRegistry(auto_describe=False)
@@ -58,9 +55,13 @@ class Metrics:
 
     async def response(self, request: Request) -> Response:
         """Return the metrics as text, in the format that the client accepts."""
-        scrape = Scrape(await self._readiness.run(), await self._stored(), time())
         accepted = request.header(b"accept") or ""
-        text, content_type = await self._compute.run(self._encode, scrape, accepted)
+        async with self._turn:
+            scrape = Scrape(await self._readiness.run(), await self._stored(), time())
+            # In a thread of its own: on the event loop others would wait for it, and it must not
+            # wait for the threads that large requests use.
+            encode = partial(self._encode, scrape, accepted)
+            text, content_type = await run_in_daemon_thread(encode, "userkeep-metrics")
         return RawResponse(text, 200, content_type)
 
     def _encode(self, scrape: Scrape, accepted: str) -> tuple[bytes, bytes]:
@@ -74,10 +75,9 @@ class Metrics:
 
     async def _stored(self) -> StoredFigures | None:
         """Return what the database knows, which is read once for several scrapes."""
-        async with self._turn:
-            if monotonic() - self._found.at_s > _KEPT_S:
-                self._found = _Found(await self._read(), monotonic())
-            return self._found.stored
+        if monotonic() - self._found.at_s > _KEPT_S:
+            self._found = _Found(await self._read(), monotonic())
+        return self._found.stored
 
     async def _read(self) -> StoredFigures | None:
         # In a thread: with many projects it takes longer than others may wait on the loop.

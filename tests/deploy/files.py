@@ -87,10 +87,15 @@ def unit(name: str) -> list[str]:
 
 
 def unit_environment(credentials: Path, state: Path) -> dict[str, str]:
-    """Return the variables that the unit sets, with the folders of a test."""
+    """Return the variables that the unit sets, with the folders of a test.
+
+    Args:
+        credentials: the folder in place of that of systemd.
+        state: the folder in place of /var/lib.
+    """
     found = dict(each.split("=", 1) for each in unit("Environment"))
     return {
-        name: value.replace("%d", str(credentials)).replace("/var/lib/userkeep", str(state))
+        name: value.replace("%d", str(credentials)).replace("/var/lib", str(state))
         for name, value in found.items()
     }
 
@@ -104,4 +109,4 @@ def manifests() -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def workloads() -> list[dict[str, Any]]:
     """Return the objects with pods."""
-    return [each for _, each in manifests() if each["kind"] in {"Deployment", "StatefulSet"}]
+    return [each for _, each in manifests() if each["kind"] == "StatefulSet"]

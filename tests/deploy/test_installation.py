@@ -9,6 +9,7 @@ sandbox, the volumes and the networks.
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -45,7 +46,8 @@ class Host:
     def __init__(self, folder: Path, environment: Path) -> None:
         self.folder = folder
         self.programs = environment / "bin"
-        self.state = folder / "state"
+        self.state = folder / "state" / "userkeep"
+        self.ledger = folder / "state" / "userkeep-ledger"
         self.log = folder / "log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -53,20 +55,23 @@ class Host:
         self._make_folders()
 
     def _make_folders(self) -> None:
-        for each in (self.state, self._credentials):
+        assert unit("StateDirectory") == [f"{self.state.name} {self.ledger.name}"]
+        made = (self.state, self.ledger, self._credentials)
+        for each in made:
+            each.parent.mkdir(exist_ok=True)
             each.mkdir(mode=0o700)
         for name, text in (("secret", "s" * 64), ("api-key", KEY)):
             (self._credentials / name).write_text(text)
             (self._credentials / name).chmod(0o400)
         (self.folder / "working").mkdir(mode=0o555)
         if can_become_nobody():
-            for each in (self.state, self._credentials, *self._credentials.iterdir()):
+            for each in (*made, *self._credentials.iterdir()):
                 os.chown(each, NOBODY, NOBODY)
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables of the unit, and nothing else."""
-        variables = unit_environment(self._credentials, self.state)
+        variables = unit_environment(self._credentials, self.state.parent)
         return variables | {"USERKEEP_PORT": str(self.port), "PATH": "/usr/bin:/bin"}
 
     def command(self, *words: str) -> list[str]:
@@ -119,10 +124,12 @@ def host() -> Iterator[Host]:
         yield Host(folder, install(folder, python))
 
 
-def request(url: str, key: str | None = KEY, body: Any = None) -> Any:
+def request(url: str, key: str | None = KEY, body: Any = None, method: str | None = None) -> Any:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     data = None if body is None else json.dumps(body).encode()
     asked = urllib.request.Request(url, data, headers | {"Content-Type": "application/json"})
+    if method is not None:
+        asked.method = method
     with urllib.request.urlopen(asked, timeout=10) as response:
         return response.read().decode()
 
@@ -159,13 +166,14 @@ def test_the_unit_serves_as_a_user_without_privileges(host: Host) -> None:
         assert '"jane"' in request(f"{host.url}/v1/users", body={"user_id": "jane"})
         made = host.run("keys", "create", "--scope", "admin", "--json")
         assert '"jane"' in request(f"{host.url}/v1/users", key=json.loads(made)["key"])
+        assert "deleted" in request(f"{host.url}/v1/users/jane", method="DELETE")
         assert is_healthy(host, USERKEEP_PORT=str(host.port))
         assert is_healthy(host, PORT=str(host.port))
     log = host.log.read_text()
     assert f"Userkeep {__version__} listens on {host.url}" in log
     assert "WARNING" not in log
-    files = {each.name: each for each in host.state.iterdir()}
-    assert files.keys() == {"userkeep.db", "userkeep.db.lock"}
+    files = {each.name: each for each in (*host.state.iterdir(), *host.ledger.iterdir())}
+    assert files.keys() == {"userkeep.db", "userkeep.db.lock", "userkeep.ledger"}
     assert all(each.stat().st_mode & 0o777 == 0o600 for each in files.values())
     owner = NOBODY if can_become_nobody() else os.geteuid()
     assert {each.stat().st_uid for each in files.values()} == {owner}
@@ -183,7 +191,7 @@ def test_a_first_key_can_be_created_with_the_settings_of_the_compose_file(tmp_pa
         (secrets / name).write_text(KEY)
         (secrets / name).chmod(0o600)
     variables = {
-        name: value.replace("/run/secrets", str(secrets))
+        name: re.sub("/run/secrets|/var/lib/userkeep-ledger", str(secrets), value)
         for name, value in service["environment"].items()
         if name != "PGPASSFILE"
     }

@@ -21,12 +21,12 @@ DATABASE_URL = "USERKEEP_DATABASE_URL"
 
 
 def kind_of(workload: dict[str, Any]) -> str:
-    return str(workload["kind"])
+    return "sqlite" if workload["spec"]["replicas"] == 1 else "postgres"
 
 
 @pytest.fixture(params=workloads(), ids=kind_of)
 def workload(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """A Deployment or a StatefulSet."""
+    """A StatefulSet: on PostgreSQL, or with SQLite."""
     found: dict[str, Any] = request.param
     return found
 
@@ -126,11 +126,12 @@ def test_settings_come_from_a_secret_by_reference(
     workload: dict[str, Any], container: dict[str, Any]
 ) -> None:
     known = {variable_of(name) for name in Settings.__dataclass_fields__}
-    references = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container["env"]}
-    assert references.keys() <= known
+    given = {each["name"]: each for each in container["env"]}
+    assert given.keys() <= known
+    assert given.pop("USERKEEP_LEDGER_FILE")["value"].startswith("/var/lib/userkeep-ledger/")
+    references = {name: each["valueFrom"]["secretKeyRef"] for name, each in given.items()}
     assert {each["name"] for each in references.values()} == {"userkeep"}
-    is_shared = workload["kind"] == "Deployment"
-    assert (DATABASE_URL in references) == is_shared
+    assert (DATABASE_URL in references) == (workload["spec"]["replicas"] > 1)
     assert {"USERKEEP_SECRET", "USERKEEP_API_KEY"} <= references.keys()
     assert not [document for _, document in manifests() if document["kind"] == "Secret"]
 
@@ -141,15 +142,26 @@ def test_a_stop_has_the_time_that_it_needs(pod: dict[str, Any], container: dict[
 
 
 def test_a_sqlite_file_has_one_server_and_a_volume() -> None:
-    [workload] = [each for each in workloads() if each["kind"] == "StatefulSet"]
-    assert workload["spec"]["replicas"] == 1
-    [claim] = workload["spec"]["volumeClaimTemplates"]
-    assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    [workload] = [each for each in workloads() if each["spec"]["replicas"] == 1]
+    assert mounts_of(workload)["data"] == only("VOLUME")
+
+
+def test_each_server_has_a_volume_for_its_ledger(workload: dict[str, Any]) -> None:
+    assert mounts_of(workload)["ledger"] == "/var/lib/userkeep-ledger"
+    for claim in workload["spec"]["volumeClaimTemplates"]:
+        assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    assert workload["spec"]["template"]["spec"]["securityContext"]["fsGroup"] == 10_001
+
+
+def mounts_of(workload: dict[str, Any]) -> dict[str, str]:
+    """Return where the volumes of claims are mounted, by name."""
+    claimed = {each["metadata"]["name"] for each in workload["spec"]["volumeClaimTemplates"]}
     [container] = workload["spec"]["template"]["spec"]["containers"]
-    mounted = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
-    assert mounted[claim["metadata"]["name"]] == only("VOLUME")
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    assert claimed <= mounts.keys()
+    return {name: mounts[name] for name in claimed}
 
 
 def test_servers_of_two_versions_never_share_a_database() -> None:
-    [workload] = [each for each in workloads() if each["kind"] == "Deployment"]
-    assert workload["spec"]["strategy"] == {"type": "Recreate"}
+    [workload] = [each for each in workloads() if each["spec"]["replicas"] > 1]
+    assert workload["spec"]["updateStrategy"] == {"type": "OnDelete"}

@@ -125,12 +125,26 @@ def test_a_postgresql_database_of_an_earlier_schema_has_the_same_rows(schema: in
 
 def test_a_copy_can_be_put_back_in_place_of_the_database(path: Path) -> None:
     former.sqlite_database(path, 1)
-    with open_database(path) as client:
-        client.user.delete("user-1")
+    open_database(path).close()
     copy_beside(path, 1).rename(path)
     with open_database(path) as client:
         check_with_client(client, 1)
     assert copies(path) == ["userkeep.db.schema-1"]
+
+
+def test_who_was_deleted_after_the_copy_is_deleted_again_when_it_is_put_back(path: Path) -> None:
+    former.sqlite_database(path, 1)
+    with open_database(path) as client:
+        client.user.delete("user-1")
+    copy_beside(path, 1).rename(path)
+    with pytest.raises(StorageError, match="userkeep replay-erasures"):
+        open_database(path)
+    words = ("replay-erasures", "--database", f"sqlite:///{path}")
+    replayed = userkeep(*words, folder=path.parent, environment={"USERKEEP_SECRET": SECRET})
+    assert replayed.returncode == 0
+    with open_database(path) as client:
+        assert [each.user_id for each in client.user.list()] == ["user-2", "user-3"]
+    assert copies(path) == []
 
 
 # When there is a copy, and when there is none.

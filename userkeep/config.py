@@ -173,6 +173,30 @@ class Settings:
         "The size in MiB from which a database is large and waits for the purge window.",
         section=DATA,
     )
+    backup_folder: str = _setting(
+        "",
+        "SQLite: the folder for scheduled backups, which must exist. Without it there are none.",
+        section=DATA,
+    )
+    backup_every_hours: int = _setting(
+        24, "Hours between two scheduled backups.", least=1, most=24 * 366, section=DATA
+    )
+    backup_keep: int = _setting(
+        7,
+        "The number of scheduled backups that are kept. The oldest is removed when a new one is"
+        " complete.",
+        least=1,
+        section=DATA,
+    )
+    backup_passphrase_file: str = _setting(
+        "", "The file of the passphrase that backups are sealed with.", section=DATA
+    )
+    backup_key_file: str = _setting(
+        "",
+        "The file of the age key that backups are sealed for, instead of a passphrase. With the"
+        " public key alone, the server cannot open its backups.",
+        section=DATA,
+    )
     max_connections: int = _setting(
         1000,
         "The maximum number of open connections. Further ones get 503.",
@@ -328,6 +352,7 @@ def load_settings(
     _check_addresses(settings)
     _check_row_security(settings)
     _check_metrics(settings)
+    _check_backups(settings)
     if 0 < len(settings.secret) < 16:
         raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
     if 0 < len(settings.zep_auth_secret) < 16:
@@ -448,6 +473,26 @@ def _check_metrics(settings: Settings) -> None:
         raise SettingError(
             "USERKEEP_METRICS_PORT is set, but USERKEEP_METRICS is false. Set it to true, or leave "
             "the port out."
+        )
+
+
+def _check_backups(settings: Settings) -> None:
+    if settings.backup_passphrase_file and settings.backup_key_file:
+        raise SettingError(
+            "USERKEEP_BACKUP_PASSPHRASE_FILE and USERKEEP_BACKUP_KEY_FILE are both set. Backups "
+            "are sealed with one of them: unset the other."
+        )
+    if not settings.backup_folder:
+        return
+    if is_postgres(settings.database_url):
+        raise SettingError(
+            "USERKEEP_BACKUP_FOLDER is set, but the server does not back up PostgreSQL. Use "
+            "pg_dump or snapshots, and unset it."
+        )
+    if not (settings.backup_passphrase_file or settings.backup_key_file):
+        raise SettingError(
+            "USERKEEP_BACKUP_FOLDER is set, but nothing to seal backups with. Set "
+            "USERKEEP_BACKUP_PASSPHRASE_FILE or USERKEEP_BACKUP_KEY_FILE."
         )
 
 

@@ -48,6 +48,7 @@ from userkeep.storage.engine import Engine
 from userkeep.storage.private_files import (
     exposure,
     make_private_folders,
+    pending_name,
     private_draft,
     read_private,
 )
@@ -94,7 +95,7 @@ def open_instance(
     try:
         # Before the secret's file is looked for, because a missing one would be made.
         engine.write(instance.check_is_complete)
-        secret = read_secret(settings)
+        secret = _secret_of(engine, settings)
         engine.write(lambda tx: instance.check_secret(tx, fingerprint(secret)))
         ledger = open_ledger(engine, ledger_path(settings, engine), is_replayed=is_replayed)
         rules = make_rules(settings, secret)
@@ -124,7 +125,7 @@ def open_instance_read_only(settings: Settings) -> Instance:
     engine = _open_engine(settings, read_only=True)
     try:
         engine.read(instance.check_is_complete)
-        secret = read_secret(settings, may_create=False)
+        secret = _secret_of(engine, settings, may_change=False)
         rules = make_rules(settings, secret)
 
         def check(tx: Transaction) -> None:
@@ -212,6 +213,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         tombstone_ttl_us=settings.tombstone_hours * HOUR,
         search_match_limit=settings.search_match_limit,
         idempotency_limit=settings.idempotency_keys,
+        backup_folder=settings.backup_folder,
     )
 
 
@@ -241,14 +243,58 @@ def read_secret(settings: Settings, *, may_create: bool = True) -> bytes:
                     "USERKEEP_SECRET_FILE."
                 )
             _make_secret(path)
-        secret = read_private(path, _LARGEST_SECRET_BYTES).strip()
+        return _read_secret_file(path)
     except OSError as error:
         raise StorageError(
             f"The secret's file {path} cannot be read or made: {error.strerror}."
         ) from error
+
+
+def _read_secret_file(path: Path) -> bytes:
+    secret = read_private(path, _LARGEST_SECRET_BYTES).strip()
     if len(secret) < 16:
         raise StorageError(f"The secret in {path} is shorter than 16 characters.")
     return secret
+
+
+def _secret_of(engine: Engine, settings: Settings, *, may_change: bool = True) -> bytes:
+    """Return the secret of a database.
+
+    A restore or a rotation writes the new secret beside the former one, then changes the database,
+    then renames the secret. If it was killed before the last step, that is done here.
+
+    Args:
+        may_change: whether files may be created and renamed.
+
+    Raises:
+        StorageError: it cannot be read, or the database has another, which a file here has.
+    """
+    known = engine.read(instance.secret_fingerprint)
+    path = secret_path(settings)
+    owner = None if known is None or path is None else _file_with(known, path)
+    if owner is None or path is None:
+        return read_secret(settings, may_create=may_change)
+    secret = _read_secret_file(owner)
+    if settings.secret:
+        if fingerprint(settings.secret.encode()) != known:
+            raise StorageError(
+                f"This database has the secret in {owner}, and USERKEEP_SECRET is another. Set "
+                "USERKEEP_SECRET to the content of this file, or unset it."
+            )
+        return settings.secret.encode()
+    if owner != path and may_change:
+        with suppress(FileNotFoundError):  # another process was first
+            owner.replace(path)
+    return secret
+
+
+def _file_with(known: str, path: Path) -> Path | None:
+    """Return which file has the secret with a fingerprint: the secret file or the one beside it."""
+    for each in (path, pending_name(path)):
+        with suppress(OSError, StorageError):
+            if fingerprint(_read_secret_file(each)) == known:
+                return each
+    return None
 
 
 def secret_path(settings: Settings) -> Path | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
+from userkeep.backups import schedule_of
 from userkeep.config import MIB, SettingError, Settings
 from userkeep.domain.values.addresses import parse_allowed_host, parse_origin
 from userkeep.http.access import AccessControl, is_loopback
@@ -48,6 +49,9 @@ def make_application(
     Args:
         timers: how long background work waits; a test passes shorter times.
         connections: those of the server, if it has a socket; they are in its metrics.
+
+    Raises:
+        SettingError, StorageError: the settings of backups; see `backups.schedule_of`.
     """
     engine, scope = instance.engine, instance.scope
     traces = _open_traces(settings)
@@ -61,7 +65,13 @@ def make_application(
         requests_per_minute=settings.rate_limit,
     )
     worker = Worker(
-        engine, scope.rules, instance.ledger, timers, authenticator, traces or NoTraces()
+        engine,
+        scope.rules,
+        instance.ledger,
+        timers,
+        authenticator,
+        traces=traces or NoTraces(),
+        backup_schedule=schedule_of(settings),
     )
     compute = ComputeThreads()
     readiness = ReadinessChecks(engine, settings.min_free_mib * MIB)

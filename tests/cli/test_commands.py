@@ -19,6 +19,8 @@ WORDS = main.list_commands(click.Context(main))
 COMMANDS = [words for words, _ in all_commands()]
 ON_A_DATABASE = [words for words in COMMANDS if words != ("completion",)]
 ARGUMENTS = {
+    "backup": ("out", "--without-secret"),
+    "restore": ("out",),
     "users add": ("jane",),
     "users show": ("jane",),
     "users update": ("jane", "--email", "jane@example.com"),

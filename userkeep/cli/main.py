@@ -33,6 +33,13 @@ _COMMANDS = {
         "userkeep.cli.commands.replay_erasures:replay_erasures",
         "Delete again what was deleted after a backup, in the database restored from it.",
     ),
+    "backup": Lazy(
+        "userkeep.cli.commands.backup:backup",
+        "Back up a SQLite database and its secret into one sealed file.",
+    ),
+    "restore": Lazy(
+        "userkeep.cli.commands.restore:restore", "Restore a backup into a SQLite database."
+    ),
     "users": Lazy("userkeep.cli.commands.users:users", "Add, list, show, update and delete users."),
     "projects": Lazy(
         "userkeep.cli.commands.projects:projects",

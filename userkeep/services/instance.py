@@ -29,6 +29,11 @@ def check_is_complete(tx: Transaction) -> None:
         )
 
 
+def secret_fingerprint(tx: Transaction) -> str | None:
+    """Return the fingerprint of the secret that the database is bound to, if it is to one."""
+    return tx.fetch_one("get_secret_fingerprint", str)
+
+
 def check_secret(tx: Transaction, fingerprint: str) -> None:
     """Bind the database to its secret on the first start; later, reject any other secret.
 

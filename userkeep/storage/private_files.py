@@ -19,6 +19,7 @@ MODE = 0o600
 FOLDER_MODE = 0o700
 
 _OTHERS = 0o077
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _KINDS = {
     stat.S_IFDIR: "folder",
     stat.S_IFIFO: "named pipe",
@@ -75,6 +76,53 @@ def private_draft(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
             yield draft, file
     finally:
         draft.unlink(missing_ok=True)
+
+
+def publish(draft: Path, path: Path) -> None:
+    """Give a complete file its name, which nothing has.
+
+    Raises:
+        FileExistsError: something has the name now. OSError: it cannot be done.
+    """
+    try:
+        path.hardlink_to(draft)  # unlike a rename, it overwrites nothing
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        draft.rename(path)  # the file system has no links
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder reach the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def pending_name(path: Path) -> Path:
+    """Return where the new secret is that replaces the one in a file in the next moment.
+
+    If the process ends before it does, the next one that opens the database does it: the database
+    has the fingerprint of its own secret.
+    """
+    return path.with_name(f"{path.name}.new")
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Write a file whole, for the current user only, in the place of what is there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with private_draft(path) as (draft, file):
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        draft.replace(path)
+    sync_folder(path.parent)
 
 
 def read_private(path: str | Path, most_bytes: int) -> bytes:

@@ -14,6 +14,8 @@ class Timers(NamedTuple):
         find_abandoned_s: the time between two searches for deletions that no server works on.
         check_purge_s: the time between two checks whether a purge is due.
         retry_purge_s: the time after a first failed purge; it doubles with each further one.
+        check_backup_s: the time between two checks whether a backup is due.
+        retry_backup_s: the time after a first failed backup; it doubles with each further one.
         idle_s: a server without requests for this long purges what is not yet due.
     """
 
@@ -22,6 +24,8 @@ class Timers(NamedTuple):
     find_abandoned_s: float = 5.0
     check_purge_s: float = 5.0
     retry_purge_s: float = 10.0
+    check_backup_s: float = 30.0
+    retry_backup_s: float = 60.0
     idle_s: float = IDLE_S
 
 

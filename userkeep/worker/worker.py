@@ -9,6 +9,7 @@ from typing import Protocol
 from userkeep.domain.erasure import Subject
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules
+from userkeep.jobs.backup.schedule import BackupSchedule
 from userkeep.jobs.deletion import Deletion, interrupted_deletions, release_leases
 from userkeep.jobs.expiry import delete_expired
 from userkeep.jobs.job import NOT_RECORDED, Job
@@ -16,6 +17,7 @@ from userkeep.jobs.ledger import OpenLedger
 from userkeep.jobs.words import keep_user_words
 from userkeep.services import user_words
 from userkeep.storage.engine import Engine
+from userkeep.worker.backups import ScheduledBackups
 from userkeep.worker.figures import JobFigures
 from userkeep.worker.purger import Purger
 from userkeep.worker.runner import AsyncRunner
@@ -60,6 +62,10 @@ class Worker:
         timers: how long it waits.
         authenticator: records when keys were used, and forgets those of a user who is deleted.
         traces: record the runs of jobs.
+        backup_schedule: when the database is backed up; None: it is not.
+
+    Attributes:
+        backups: the scheduled backups; None if there are none.
     """
 
     def __init__(
@@ -69,7 +75,9 @@ class Worker:
         ledger: OpenLedger,
         timers: Timers,
         authenticator: Authentication,
+        *,
         traces: JobTraces,
+        backup_schedule: BackupSchedule | None = None,
     ) -> None:
         self._engine = engine
         self._authenticator = authenticator
@@ -77,6 +85,9 @@ class Worker:
         self._rules = rules
         self._timers = timers
         self._purger = Purger(engine, rules.purges, timers, traces)
+        self.backups = (
+            None if backup_schedule is None else ScheduledBackups(backup_schedule, timers)
+        )
         self._runner = AsyncRunner(engine, self._purger.check_now, ledger.file)
         self._ledger = ledger
         self._running: dict[str, _RunningJob] = {}
@@ -98,6 +109,8 @@ class Worker:
     async def start(self) -> None:
         """Start the background work: first of all, what an earlier process left unfinished."""
         self._purger.start()
+        if self.backups is not None:
+            self.backups.start()
         self._tasks = [
             self._repeat("interrupted deletions", self._resume, self._timers.find_abandoned_s),
             self._repeat("expiry", self._expire, _EXPIRY_EVERY_S),
@@ -119,7 +132,8 @@ class Worker:
         tasks = [*(running.task for running in self._running.values()), *self._tasks]
         for task in tasks:
             task.stop()
-        await asyncio.gather(self._purger.stop(), *(task.wait(_STOP_S) for task in tasks))
+        backups = () if self.backups is None else (self.backups.stop(),)
+        await asyncio.gather(self._purger.stop(), *backups, *(task.wait(_STOP_S) for task in tasks))
         with suppress(UserkeepError):
             await self._authenticator.record_uses()
 

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, TextIO
 
 import click
 
-from userkeep.cli.exits import Interrupted
 from userkeep.cli.options import warn_of_password
 from userkeep.cli.output.escaping import echo
-from userkeep.cli.signals import call_on_signal
+from userkeep.cli.signals import run_until_signal
 from userkeep.config import (
     SettingError,
     is_postgres,
@@ -26,8 +25,8 @@ from userkeep.instance import secret_path
 from userkeep.jobs.copy.checksums import Checksum
 from userkeep.jobs.copy.job import START_AGAIN, CopiedTable, Copy, CopyReporter, Source, Target
 from userkeep.jobs.copy.tables import TABLES
-from userkeep.jobs.stopping import Stopped
 
+_INTERRUPTED = "Interrupted. Run the same command again; it continues where it stopped."
 _NAME_WIDTH = max(len(table.name) for table in TABLES)
 
 
@@ -91,7 +90,7 @@ def _copy(source_url: str, target_url: str) -> Report:
         source = stack.enter_context(_open_source(source_url))
         target = stack.enter_context(_open_target(target_url))
         job = Copy(source, target, stack.enter_context(_reporter(sys.stderr)))
-        tables = _run_until_signal(job)
+        tables = run_until_signal(job.run, job.stop, _INTERRUPTED)
     return Report(
         without_password(source_url),
         without_password(target_url),
@@ -99,24 +98,6 @@ def _copy(source_url: str, target_url: str) -> Report:
         tables,
         _secret_sentence(source_url, target_url),
     )
-
-
-def _run_until_signal(job: Copy) -> list[CopiedTable]:
-    """Run a copy; the first signal stops it after the batch that it is at, another immediately."""
-    received: list[int] = []
-
-    def stop(number: int) -> None:
-        if received:
-            raise Interrupted(number)
-        received.append(number)
-        job.stop()
-
-    try:
-        with call_on_signal(stop):
-            return job.run()
-    except Stopped as stopped:
-        sentence = "Interrupted. Run the same command again; it continues where it stopped."
-        raise Interrupted(received[0], sentence) from stopped
 
 
 def _check_urls(source_url: str, target_url: str) -> None:

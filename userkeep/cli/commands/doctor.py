@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from userkeep.backups import backup_path
 from userkeep.cli.exits import PROBLEMS
 from userkeep.cli.options import SettingsCommand, json_option, settings_options
 from userkeep.cli.output.escaping import echo, escape_line
@@ -23,6 +24,7 @@ from userkeep.config import (
 from userkeep.domain.errors import StorageError
 from userkeep.http.access import is_loopback
 from userkeep.instance import exposed_files, open_instance, open_instance_read_only
+from userkeep.jobs.backup.checks import check_backups, check_leftovers
 from userkeep.jobs.checks import check_access, check_index, check_permissions, check_versions
 from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.services import authentication
@@ -75,6 +77,7 @@ def _check(settings: Settings) -> list[Finding]:
         _check_settings(settings),
         access,
         *_check_database(settings),
+        *_check_backups(settings),
     ]
     if all(finding.is_well for finding in findings):  # the files are an instance's
         findings += check_permissions(exposed_files(settings))
@@ -113,6 +116,17 @@ def _check_database(settings: Settings) -> list[Finding]:
     except SettingError as error:
         return [Finding("database", False, str(error))]
     return sqlite_checks.check_database(path)
+
+
+def _check_backups(settings: Settings) -> list[Finding]:
+    try:
+        path = backup_path(settings)
+    except (StorageError, SettingError):
+        return []  # it is not a SQLite file
+    folder, findings = settings.backup_folder, []
+    if folder:
+        findings.append(check_backups(folder, settings.backup_every_hours))
+    return [*findings, *check_leftovers(path, folder)]
 
 
 def _check_index(settings: Settings) -> Finding:

@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from userkeep.cli.output.terminal import pluralize, print_note, stderr_console
 from userkeep.jobs.jsonl import Counts
@@ -83,3 +91,43 @@ def message_counter(title: str) -> Iterator[Callable[[int], None]]:
             reporter.count(messages)
 
         yield add
+
+
+class ByteReporter:
+    """Shows the steps of a job that moves bytes; see `jobs.backup.job.BackupReporter`."""
+
+    def __init__(self, bar: Progress | None) -> None:
+        self._bar = bar
+        self._task = TaskID(0)
+        self._shown_at = 0.0
+
+    def start(self, step: str, total_bytes: int | None) -> None:
+        """Show a step."""
+        if self._bar is None:
+            return
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        self._task = self._bar.add_task(f"{step[0].upper()}{step[1:]}", total=total_bytes)
+
+    def advance(self, done_bytes: int) -> None:
+        """Show how much of the step is done."""
+        if self._bar is not None and monotonic() - self._shown_at >= _INTERVAL_S:
+            self._shown_at = monotonic()
+            self._bar.update(self._task, completed=done_bytes)
+
+
+@contextmanager
+def byte_progress() -> Iterator[ByteReporter]:
+    """Show the steps of a job that moves bytes during the block, on stderr if it is a terminal."""
+    if not sys.stderr.isatty():
+        yield ByteReporter(None)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        DownloadColumn(binary_units=True),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=stderr_console(), transient=True) as bar:
+        yield ByteReporter(bar)

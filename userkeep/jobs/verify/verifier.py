@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence, Set
 from functools import partial
+from pathlib import Path
 
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import FileFormat
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.times import rfc3339_text
 from userkeep.domain.verification import Findings, Skipped, VerificationRequest
+from userkeep.jobs.backup.folder import backups_in
 from userkeep.jobs.verify.files import FileSearch
 from userkeep.jobs.verify.patterns import Pattern, patterns_of, word_patterns_of
 from userkeep.jobs.verify.rows import RowSearch
@@ -57,7 +60,22 @@ class Verifier:
         else:
             reason = "There is no text to look for: give search terms, or a longer subject_id."
             found.skipped.append(Skipped("files", reason))
+        found.skipped += self._older_backups()
         return found
+
+    def _older_backups(self) -> list[Skipped]:
+        """Return the backups that were made before the deletion, and so have what was deleted."""
+        folder, erasure = self._scope.rules.backup_folder, self._request.erasure
+        deleted_at = erasure.deleted_at or erasure.started_at
+        return [
+            Skipped(
+                f"backup {each.path.name}",
+                f"It was made at {rfc3339_text(each.created_at)}, before the deletion, and has "
+                "what was deleted until it is removed.",
+            )
+            for each in (backups_in(Path(folder)) if folder else ())
+            if each.created_at < deleted_at
+        ]
 
     def _in_index(self, words: Sequence[Set[str]]) -> set[str]:
         all_words = frozenset[str]().union(*words)

@@ -1,0 +1,54 @@
+"""When backups are due, and the backup of a schedule."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from userkeep.domain.errors import StorageError
+from userkeep.domain.values.times import SECOND, Instant
+from userkeep.jobs.backup.folder import backups_in, remove_surplus
+from userkeep.jobs.backup.job import Backup, BackupReport
+
+
+class BackupSchedule(NamedTuple):
+    """The backups of a server.
+
+    Attributes:
+        folder: where they are.
+        every_s: the time between two of them, in seconds.
+        keep: how many are kept.
+        make: returns the job of the next one.
+    """
+
+    folder: Path
+    every_s: int
+    keep: int
+    make: Callable[[], Backup]
+
+    def is_due(self, now: Instant) -> bool:
+        """Whether the newest backup in the folder is too old, or there is none.
+
+        One whose time is after the current time was made by a clock that was wrong.
+        """
+        newest_at = max((each.created_at for each in backups_in(self.folder)), default=None)
+        return newest_at is None or not newest_at <= now < newest_at + self.every_s * SECOND
+
+
+def run_scheduled(schedule: BackupSchedule, job: Backup) -> tuple[BackupReport, int]:
+    """Write a backup; then, when it is complete and verified, remove the oldest.
+
+    Returns:
+        The report, and how many were removed.
+
+    Raises:
+        StorageError: it could not be written, or the oldest could not be removed.
+        Stopped: the job was stopped.
+    """
+    report = job.run()
+    try:
+        removed = remove_surplus(schedule.folder, schedule.keep)
+    except OSError as error:
+        raise StorageError(
+            f"An old backup in {schedule.folder} cannot be removed: {error.strerror}."
+        ) from error
+    return report, removed

@@ -1,0 +1,83 @@
+"""The scheduled backups of a server."""
+
+import asyncio
+import logging
+from functools import partial
+
+from userkeep.domain.values.times import Instant
+from userkeep.jobs.backup.folder import backups_in
+from userkeep.jobs.backup.job import Backup
+from userkeep.jobs.backup.schedule import BackupSchedule, run_scheduled
+from userkeep.jobs.stopping import Stopped
+from userkeep.storage.clock import system_time
+from userkeep.worker.supervision import SupervisedTask
+from userkeep.worker.threads import run_in_daemon_thread
+from userkeep.worker.timers import Timers
+
+logger = logging.getLogger(__name__)
+
+_LAST_RETRY_S = 3600.0
+_STOP_S = 5.0
+
+
+class ScheduledBackups:
+    """Backs up when it is due, in a thread, from start to stop. A failure is retried.
+
+    Attributes:
+        last_success_at: the time of the newest backup in the folder; None if there is none.
+        failures: how many backups have failed since the start.
+    """
+
+    def __init__(self, schedule: BackupSchedule, timers: Timers) -> None:
+        self._schedule = schedule
+        self._timers = timers
+        self._task: SupervisedTask | None = None
+        self._running: Backup | None = None
+        self.last_success_at: Instant | None = None
+        self.failures = 0
+
+    def start(self) -> None:
+        """Start the schedule."""
+        newest = backups_in(self._schedule.folder)[-1:]
+        self.last_success_at = newest[0].created_at if newest else None
+        self._task = SupervisedTask(
+            "backup",
+            self._repeat,
+            first_retry_s=self._timers.retry_backup_s,
+            last_retry_s=_LAST_RETRY_S,
+        )
+
+    async def stop(self) -> None:
+        """Stop, with a backup that runs: it leaves nothing, and is due at the next start."""
+        if self._running is not None:
+            self._running.stop()
+        if self._task is not None:
+            self._task.stop()
+            await self._task.wait(_STOP_S)
+
+    async def _repeat(self) -> None:
+        while True:
+            if self._schedule.is_due(system_time()):
+                await self._back_up()
+            await asyncio.sleep(self._timers.check_backup_s)
+
+    async def _back_up(self) -> None:
+        try:
+            self._running = self._schedule.make()
+            run = partial(run_scheduled, self._schedule, self._running)
+            report, removed = await run_in_daemon_thread(run, "userkeep-backup")
+        except Stopped:
+            return
+        except Exception:
+            self.failures += 1
+            raise
+        finally:
+            self._running = None
+        self.last_success_at = report.created_at
+        fields = {
+            "duration_ms": round(report.seconds * 1000),
+            "bytes": report.size_bytes,
+            "database_bytes": report.database_bytes,
+            "removed": removed,
+        }
+        logger.info("backed up the database", extra={"fields": fields})

@@ -91,11 +91,11 @@ def open_instance(
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
-    engine = _open_engine(settings, url=url)
+    engine = open_engine(settings, url=url)
     try:
         # Before the secret's file is looked for, because a missing one would be made.
         engine.write(instance.check_is_complete)
-        secret = _secret_of(engine, settings)
+        secret = secret_of(engine, settings)
         engine.write(lambda tx: instance.check_secret(tx, fingerprint(secret)))
         ledger = open_ledger(engine, ledger_path(settings, engine), is_replayed=is_replayed)
         rules = make_rules(settings, secret)
@@ -122,10 +122,10 @@ def open_instance_read_only(settings: Settings) -> Instance:
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
-    engine = _open_engine(settings, read_only=True)
+    engine = open_engine(settings, read_only=True)
     try:
         engine.read(instance.check_is_complete)
-        secret = _secret_of(engine, settings, may_change=False)
+        secret = secret_of(engine, settings, may_change=False)
         rules = make_rules(settings, secret)
 
         def check(tx: Transaction) -> None:
@@ -167,7 +167,12 @@ def with_quota(opened: Instance) -> Instance:
     return msgspec.structs.replace(opened, scope=scope)
 
 
-def _open_engine(settings: Settings, *, url: str | None = None, read_only: bool = False) -> Engine:
+def open_engine(settings: Settings, *, url: str | None = None, read_only: bool = False) -> Engine:
+    """Open the database and bring its schema up to date; its secret is not read.
+
+    Raises:
+        StorageError, SettingError: with a sentence that says what to do.
+    """
     check_system_clock()
     # A driver is imported only if the database needs it: it costs memory and time.
     if is_postgres(settings.database_url):
@@ -257,7 +262,7 @@ def _read_secret_file(path: Path) -> bytes:
     return secret
 
 
-def _secret_of(engine: Engine, settings: Settings, *, may_change: bool = True) -> bytes:
+def secret_of(engine: Engine, settings: Settings, *, may_change: bool = True) -> bytes:
     """Return the secret of a database.
 
     A restore or a rotation writes the new secret beside the former one, then changes the database,

@@ -17,10 +17,13 @@ from userkeep.config import Settings, flag_of, variable_of
 
 WORDS = main.list_commands(click.Context(main))
 COMMANDS = [words for words, _ in all_commands()]
-ON_A_DATABASE = [words for words in COMMANDS if words != ("completion",)]
+ON_A_DATABASE = [
+    words for words in COMMANDS if words not in {("completion",), ("secret", "backup-key")}
+]
 ARGUMENTS = {
     "backup": ("out", "--without-secret"),
     "restore": ("out",),
+    "secret rotate": ("--yes",),
     "users add": ("jane",),
     "users show": ("jane",),
     "users update": ("jane", "--email", "jane@example.com"),

@@ -142,3 +142,22 @@ def test_a_killed_backup_leaves_nothing_under_its_name(
             break
         kills += 1
     report(f"{kills} kills of a backup: nothing under its name, or a whole backup")
+
+
+def test_a_killed_rotation_leaves_a_database_that_opens(
+    new_place: Callable[[int], Path], report: Callable[[str], None]
+) -> None:
+    kills = 0
+    for step in steps("rotation", 20):
+        folder = new_place(step)
+        is_killed = run_killed(step, folder, "secret", "rotate", "--yes")
+        check_opens(folder)
+        database = ("--database", "sqlite:///data/userkeep.db")
+        result = userkeep("secret", "rotate", "--yes", *database, folder=folder)
+        assert result.returncode == 0, result.stderr
+        check_opens(folder)
+        shutil.rmtree(folder)
+        if not is_killed:
+            break
+        kills += 1
+    report(f"{kills} kills of a rotation: the database opens with the secret that is there")

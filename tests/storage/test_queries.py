@@ -42,6 +42,11 @@ READ_WHOLE_TABLES = {
     "newest_messages_of_user",  # the same
     "index_entries",  # when an index is examined
     "plain_idempotency_keys",  # once, after an upgrade
+    # When the secret is rotated, with no server.
+    "all_running_erasures",
+    "remove_subject_hashes",
+    "delete_all_tombstones",
+    "delete_all_idempotency_records",
 }
 
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")

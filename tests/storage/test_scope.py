@@ -16,7 +16,13 @@ from userkeep.domain.user import NewUser, User
 from userkeep.instance import Instance, open_instance
 from userkeep.services import users
 
-ABOUT_ALL_PROJECTS = {"authentication.py", "purges.py", "instance.py", "reindexing.py"}
+ABOUT_ALL_PROJECTS = {
+    "authentication.py",
+    "purges.py",
+    "instance.py",
+    "reindexing.py",
+    "rotation.py",
+}
 
 
 @pytest.fixture(params=ENGINES, ids=lambda name: name.replace(" ", "_"))

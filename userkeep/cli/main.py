@@ -40,6 +40,10 @@ _COMMANDS = {
     "restore": Lazy(
         "userkeep.cli.commands.restore:restore", "Restore a backup into a SQLite database."
     ),
+    "secret": Lazy(
+        "userkeep.cli.commands.secret:secret",
+        "Rotate the secret of the instance, and make keys for backups.",
+    ),
     "users": Lazy("userkeep.cli.commands.users:users", "Add, list, show, update and delete users."),
     "projects": Lazy(
         "userkeep.cli.commands.projects:projects",

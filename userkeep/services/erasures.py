@@ -15,7 +15,7 @@ from userkeep.domain.erasure import Erasure, ErasureState, Subject
 from userkeep.domain.errors import Conflict, Gone, InvalidField, NotFound
 from userkeep.domain.ledger import DeletedPart
 from userkeep.domain.message import FIRST_SEQ
-from userkeep.domain.scope import Scope
+from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.search.analyzer import MAX_INDEXED_BYTES
 from userkeep.domain.search.ranking import SHORTEST_LENGTH
 from userkeep.domain.session import Session
@@ -255,13 +255,24 @@ def to_verify(tx: Transaction, uuid: str, subject_id: str | None) -> Erasure:
     erasure = get(tx, uuid)
     if not erasure.is_finished:
         raise Conflict("The erasure is still running. Verify it after it has finished.")
+    if subject_id is not None and not erasure.subject_hash:
+        raise InvalidField(
+            "This erasure was recorded under a former secret of the instance, so subject_id cannot "
+            "be compared with it. Leave it out, and give the id in search_terms.",
+            "subject_id",
+        )
     if subject_id is not None and not is_about(tx.scope, erasure, subject_id):
         raise InvalidField("subject_id does not match this erasure.", "subject_id")
     return erasure
 
 
 def is_about(scope: Scope, erasure: Erasure, subject_id: str) -> bool:
-    """Return whether the subject of an erasure had this id; for a message, its session."""
+    """Return whether the subject of an erasure had this id; for a message, its session.
+
+    Of an erasure that was recorded under a former secret, it is not known: then it may have had.
+    """
+    if not erasure.subject_hash:
+        return True
     return _id_hash(scope, erasure.subject, subject_id) == erasure.subject_hash
 
 
@@ -480,9 +491,14 @@ def _add(tx: Transaction, subject: Subject, subject_id: str, subject_uuid: str) 
     return cast("Erasure", added)
 
 
-def _id_hash(scope: Scope, subject: str, subject_id: str) -> str:
+def hash_of_subject(rules: Rules, project_id: int, subject: str, subject_id: str) -> str:
+    """Return the hash by which an erasure recognizes the id of its subject."""
     kind = Subject.SESSION if subject == Subject.MESSAGE else subject
-    return scope.rules.id_hash(str(scope.project_id), kind, subject_id)
+    return rules.id_hash(str(project_id), kind, subject_id)
+
+
+def _id_hash(scope: Scope, subject: str, subject_id: str) -> str:
+    return hash_of_subject(scope.rules, scope.project_id, subject, subject_id)
 
 
 def _finish(tx: Transaction, erasure: Erasure) -> Erasure:

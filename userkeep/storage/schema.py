@@ -305,7 +305,7 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn(
                 "subject_id", Kind.ID, "the id that is being deleted", None, "subject_uuid"
             ),
-            PersonalColumn("subject_hash", Kind.HASH, "its keyed hash, useless without the secret"),
+            PersonalColumn("subject_hash", Kind.HASH, "its keyed hash; none under a former secret"),
             PersonalColumn("subject_uuid", Kind.UUID, "the server's id of it", is_kept=True),
             *_non_personal(_OF_AN_ERASURE, "state", "session_count", "message_count"),
             *_non_personal(_OF_AN_ERASURE, "started_at", "hidden_at", "deleted_at"),

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from functools import partial
+from time import monotonic
 
-from userkeep.domain.values.times import Instant
+from userkeep.domain.values.times import SECOND
 from userkeep.jobs.backup.folder import backups_in
 from userkeep.jobs.backup.job import Backup
 from userkeep.jobs.backup.schedule import BackupSchedule, run_scheduled
 from userkeep.jobs.stopping import Stopped
 from userkeep.storage.clock import system_time
+from userkeep.worker.figures import JobFigures
 from userkeep.worker.supervision import SupervisedTask
 from userkeep.worker.threads import run_in_daemon_thread
 from userkeep.worker.timers import Timers
@@ -24,8 +26,7 @@ class ScheduledBackups:
     """Backs up when it is due, in a thread, from start to stop. A failure is retried.
 
     Attributes:
-        last_success_at: the time of the newest backup in the folder; None if there is none.
-        failures: how many backups have failed since the start.
+        figures: count backups; the last success is the newest backup in the folder.
     """
 
     def __init__(self, schedule: BackupSchedule, timers: Timers) -> None:
@@ -33,18 +34,18 @@ class ScheduledBackups:
         self._timers = timers
         self._task: SupervisedTask | None = None
         self._running: Backup | None = None
-        self.last_success_at: Instant | None = None
-        self.failures = 0
+        self.figures = JobFigures()
 
     def start(self) -> None:
         """Start the schedule."""
         newest = backups_in(self._schedule.folder)[-1:]
-        self.last_success_at = newest[0].created_at if newest else None
+        self.figures.succeeded_at_s = newest[0].created_at / SECOND if newest else 0.0
         self._task = SupervisedTask(
             "backup",
             self._repeat,
             first_retry_s=self._timers.retry_backup_s,
             last_retry_s=_LAST_RETRY_S,
+            figures=self.figures,
         )
 
     async def stop(self) -> None:
@@ -57,23 +58,21 @@ class ScheduledBackups:
 
     async def _repeat(self) -> None:
         while True:
-            if self._schedule.is_due(system_time()):
+            self.figures.due_at_s = monotonic() + self._schedule.due_in_s(system_time())
+            if self.figures.lag_s:
                 await self._back_up()
             await asyncio.sleep(self._timers.check_backup_s)
 
     async def _back_up(self) -> None:
         try:
-            self._running = self._schedule.make()
-            run = partial(run_scheduled, self._schedule, self._running)
-            report, removed = await run_in_daemon_thread(run, "userkeep-backup")
+            with self.figures.run():
+                self._running = self._schedule.make()
+                run = partial(run_scheduled, self._schedule, self._running)
+                report, removed = await run_in_daemon_thread(run, "userkeep-backup")
         except Stopped:
-            return
-        except Exception:
-            self.failures += 1
-            raise
+            return  # the server stops
         finally:
             self._running = None
-        self.last_success_at = report.created_at
         fields = {
             "duration_ms": round(report.seconds * 1000),
             "bytes": report.size_bytes,

@@ -95,6 +95,8 @@ class Worker:
         self._has_released_leases = engine.is_shared
         self._are_words_needed = asyncio.Event()
         self._figures = {"purge": self._purger.figures, **{kind: JobFigures() for kind in _KINDS}}
+        if self.backups is not None:
+            self._figures["backup"] = self.backups.figures
 
     @property
     def figures(self) -> Mapping[str, JobFigures]:

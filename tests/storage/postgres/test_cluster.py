@@ -232,7 +232,7 @@ def test_a_statement_that_locks_names_one_row_by_its_shard_key(name: str) -> Non
 
 
 # Small tables, and those whose rows expire, are read as a whole; rows are then changed by key. The
-# sessions of a user are hidden together.
+# sessions of a user are hidden together. A rotation of the secret is about all rows.
 OF_MANY_SHARDS = {
     "assign_edits_to_purge",
     "assign_erasures_to_purge",
@@ -240,6 +240,9 @@ OF_MANY_SHARDS = {
     "delete_purged_edits",
     "mark_sessions_of_user_deleting",
     "set_purged",
+    "remove_subject_hashes",
+    "delete_all_tombstones",
+    "delete_all_idempotency_records",
 }
 
 

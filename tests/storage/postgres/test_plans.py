@@ -97,6 +97,11 @@ READ_WHOLE_TABLES = {
     "assign_edits_to_purge",  # by each purge: it covers all of them
     "delete_purged_edits",  # at its end
     "plain_idempotency_keys",  # once, after an upgrade
+    # When the secret is rotated, with no server.
+    "all_running_erasures",
+    "remove_subject_hashes",
+    "delete_all_tombstones",
+    "delete_all_idempotency_records",
 }
 """Queries that read a whole table when no user or session is given."""
 

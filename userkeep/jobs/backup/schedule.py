@@ -25,13 +25,15 @@ class BackupSchedule(NamedTuple):
     keep: int
     make: Callable[[], Backup]
 
-    def is_due(self, now: Instant) -> bool:
-        """Whether the newest backup in the folder is too old, or there is none.
+    def due_in_s(self, now: Instant) -> float:
+        """Return in how many seconds the next backup is due: 0 or less if it is.
 
-        One whose time is after the current time was made by a clock that was wrong.
+        A backup whose time is after the current time was made by a clock that was wrong.
         """
         newest_at = max((each.created_at for each in backups_in(self.folder)), default=None)
-        return newest_at is None or not newest_at <= now < newest_at + self.every_s * SECOND
+        if newest_at is None or newest_at > now:
+            return 0.0
+        return (newest_at - now) / SECOND + self.every_s
 
 
 def run_scheduled(schedule: BackupSchedule, job: Backup) -> tuple[BackupReport, int]:

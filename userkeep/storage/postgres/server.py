@@ -28,6 +28,14 @@ _DEFAULTS = {
 }
 
 
+# The type of a connection is hidden from roles that may not see it.
+_OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND coalesce(backend_type, 'client backend') = 'client backend'
+"""
+
+
 def connect(url: str, schema: str | None = None) -> psycopg.Connection[Any]:
     """Connect with psycopg, and check the server's version and encoding.
 
@@ -96,6 +104,17 @@ def open_for_inspection(url: str) -> Iterator[psycopg.Connection[Any]]:
             yield connection
     except psycopg.Error as error:
         raise StorageError(opening_problem(error, url)) from error
+
+
+def count_others(url: str) -> int:
+    """Return how many other connections of clients the database has.
+
+    Raises:
+        StorageError: it cannot be reached.
+    """
+    with open_for_inspection(url) as connection:
+        row = connection.execute(_OTHERS).fetchone()
+        return int(row[0]) if row is not None else 0
 
 
 def is_responding(url: str) -> bool:

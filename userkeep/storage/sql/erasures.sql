@@ -127,3 +127,18 @@ WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash
 DELETE FROM tombstones
 WHERE project_id = :project_id AND subject = :subject AND id_hash = :id_hash
     AND expires_at <= :now_at;
+
+-- name: all_running_erasures
+-- Of all projects, when the secret is rotated.
+SELECT project_id, uuid, subject, subject_id FROM erasures WHERE subject_id IS NOT NULL;
+
+-- name: set_subject_hash
+UPDATE erasures SET subject_hash = :subject_hash
+WHERE project_id = :project_id AND uuid = :uuid;
+
+-- name: remove_subject_hashes
+-- The id of a finished erasure is not there, so it cannot be hashed again.
+UPDATE erasures SET subject_hash = '' WHERE subject_id IS NULL;
+
+-- name: delete_all_tombstones
+DELETE FROM tombstones;

@@ -90,3 +90,7 @@ WHERE project_id = :project_id AND key = :key;
 
 -- name: delete_plain_idempotency_key
 DELETE FROM idempotency WHERE project_id = :project_id AND key = :key;
+
+-- name: delete_all_idempotency_records
+-- Of all projects, when the secret is rotated.
+DELETE FROM idempotency;

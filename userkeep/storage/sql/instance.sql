@@ -6,6 +6,13 @@ SELECT value FROM instance WHERE name = 'secret_fingerprint';
 -- name: set_secret_fingerprint
 INSERT INTO instance (name, value) VALUES ('secret_fingerprint', :value);
 
+-- name: replace_secret_fingerprint
+UPDATE instance SET value = :value WHERE name = 'secret_fingerprint';
+
+-- name: keep_ledger_key
+-- At the first rotation: until then it is derived from the fingerprint.
+INSERT INTO instance (name, value) VALUES ('ledger_key', :value) ON CONFLICT (name) DO NOTHING;
+
 -- name: get_copy_source
 -- The marker of an incomplete copy; see jobs.copy.
 SELECT value FROM instance WHERE name = 'copy_source';

@@ -11,6 +11,7 @@ from bench.databases.postgres import PostgresDatabases
 from bench.databases.sqlite import FOLDER, SqliteDatabases
 from bench.harness.report import Noise, Report, markdown
 from bench.scenarios import (
+    backups,
     callers,
     compare,
     deletion,
@@ -48,6 +49,7 @@ SCENARIOS = {
     "rates": Scenario("Requests per second", rates.run),
     "search": Scenario("Search", search.run),
     "deletion": Scenario("Deletion and purge", deletion.run),
+    "backups": Scenario("Backups", backups.run, engines=("sqlite",)),
     "callers": Scenario("Calls of one caller", callers.run, engines=("sqlite",)),
     "keys": Scenario("Keys and tokens", keys.run),
     "ledger": Scenario("Deletion ledger", ledger.run),
@@ -98,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         action="append",
         choices=DATABASES,
-        help="repeatable (default: both; callers and summary: sqlite). PostgreSQL is a server of "
-        "this run's own, or the one that USERKEEP_TEST_POSTGRES_URL names",
+        help="repeatable (default: both; backups, callers and summary: sqlite). PostgreSQL is a "
+        "server of this run's own, or the one that USERKEEP_TEST_POSTGRES_URL names",
     )
     parser.add_argument(
         "--large",

@@ -163,11 +163,16 @@ def schedule_of(settings: Settings) -> BackupSchedule | None:
             "it first."
         )
     seal = seal_files(settings).seal()
+
+    def make() -> Backup:
+        return make_backup(settings, folder, seal, SilentReporter())
+
+    make()  # reports now what would be wrong at the first backup
     return BackupSchedule(
         folder=folder,
         every_s=settings.backup_every_hours * 3600,
         keep=settings.backup_keep,
-        make=lambda: make_backup(settings, folder, seal, SilentReporter()),
+        make=make,
     )
 
 

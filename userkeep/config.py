@@ -489,6 +489,11 @@ def _check_backups(settings: Settings) -> None:
             "USERKEEP_BACKUP_FOLDER is set, but the server does not back up PostgreSQL. Use "
             "pg_dump or snapshots, and unset it."
         )
+    if settings.database_url == "sqlite:///:memory:":
+        raise SettingError(
+            "USERKEEP_BACKUP_FOLDER is set. In-memory databases are not backed up: unset it, or "
+            "use a database in a file."
+        )
     if not (settings.backup_passphrase_file or settings.backup_key_file):
         raise SettingError(
             "USERKEEP_BACKUP_FOLDER is set, but nothing to seal backups with. Set "

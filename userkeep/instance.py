@@ -337,9 +337,11 @@ def exposed_files(settings: Settings) -> list[str]:
 
         path = sqlite_path(settings.database_url)
         exposed = [] if path == ":memory:" else of_database(path)
-    file = None if settings.secret else secret_path(settings)
-    of_secret = None if file is None else exposure(file)
-    return exposed if of_secret is None else [*exposed, of_secret]
+    secrets = [None if settings.secret else secret_path(settings)]
+    if settings.backup_passphrase_file:
+        secrets.append(Path(settings.backup_passphrase_file))
+    of_secrets = [exposure(file) for file in secrets if file is not None]
+    return exposed + [each for each in of_secrets if each is not None]
 
 
 def _make_secret(path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -231,6 +232,36 @@ def test_a_backup_without_the_secret_says_what_that_means(place: Path) -> None:
     shutil.copy(place / "data/userkeep.db.secret", place / "new/userkeep.db.secret")
     assert restore(place, "plain").returncode == 0
     assert content_of(place / "new/userkeep.db") == content_of(place / "data/userkeep.db")
+
+
+NOT_INSTALLED = """
+import sys
+sys.modules["cryptography"] = None
+from userkeep.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_without_the_extra_only_sealing_fails_and_names_it(place: Path) -> None:
+    program = [
+        sys.executable,
+        "-c",
+        NOT_INSTALLED,
+        "backup",
+        "--database",
+        "sqlite:///data/userkeep.db",
+    ]
+    for words, code in ((("a", "--key-file", "backup.key"), 1), (("b", "--without-secret"), 0)):
+        result = subprocess.run(
+            [*program, *words],
+            cwd=place,
+            env=environment_of(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == code
+        assert ("pip install 'userkeep[backup]'" in result.stderr) is (code == 1)
 
 
 def test_a_backup_without_a_passphrase_or_a_key_is_rejected(place: Path) -> None:
@@ -483,6 +514,21 @@ def know_later_migration(monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) 
     known = [*load_migrations("sqlite"), LATER]
     for module in modules:
         monkeypatch.setattr(module, "load_migrations", lambda _dialect: known)
+
+
+def test_a_full_disk_leaves_no_half_restored_database(place: Path) -> None:
+    small = (100_000, 100_000)
+    result = subprocess.run(
+        [USERKEEP, "restore", "sealed", "--key-file", "backup.key"],
+        cwd=place,
+        env=environment_of({"USERKEEP_DATABASE_URL": "sqlite:///new/userkeep.db"}),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    check_rejected(result, "cannot be written")
+    assert list((place / "new").iterdir()) == []
 
 
 def test_a_backup_of_an_earlier_version_is_migrated_when_it_is_restored(

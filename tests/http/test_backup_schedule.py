@@ -119,9 +119,12 @@ def test_a_recent_backup_of_a_former_server_is_enough(settings: Settings, folder
 def test_a_backup_of_a_wrong_clock_does_not_end_the_schedule(
     settings: Settings, folder: Path
 ) -> None:
-    add_former(folder, -1000)
-    with serve_in_process(replace(settings, backup_keep=100), TIMERS) as client:
+    ahead = add_former(folder, -1000, -1001, -1002, -1003)
+    with serve_in_process(settings, TIMERS) as client:
         wait_until(client, lambda: len(new_in(folder)) > 0)
+        client.run(asyncio.sleep(0.3))
+    assert len(new_in(folder)) == 1
+    assert {path.name for path in folder.iterdir()} > set(ahead)
 
 
 def test_a_failed_backup_is_logged_counted_and_retried_and_removes_nothing(
@@ -155,10 +158,10 @@ def test_a_verification_names_the_backups_that_are_older_than_the_deletion(
             result = client.send("GET", f"/v1/verifications/{result['id']}").json
     skipped = {each["name"]: each["reason"] for each in result["skipped"]}
     assert {name for name in skipped if name.startswith("backup ")} == {
-        f"backup {name}" for name in names
+        f"backup {name}" for name in (*names, later)
     }
-    assert "before the deletion" in skipped[f"backup {names[0]}"]
-    assert f"backup {later}" not in skipped
+    assert all("before the deletion" in skipped[f"backup {name}"] for name in names)
+    assert "before the purge" in skipped[f"backup {later}"]
 
 
 def environment_of(settings: Settings, **changed: str) -> dict[str, str]:
@@ -175,6 +178,7 @@ def environment_of(settings: Settings, **changed: str) -> dict[str, str]:
         ({"backup_passphrase_file": "x"}, "are both set"),
         ({"backup_folder": "missing"}, "is not a folder"),
         ({"database_url": "postgresql://localhost/userkeep"}, "does not back up PostgreSQL"),
+        ({"database_url": "sqlite:///:memory:"}, "In-memory databases are not backed up"),
     ],
 )
 def test_a_server_with_wrong_settings_does_not_start(

@@ -10,6 +10,9 @@ import pytest
 
 from userkeep import NewMessage, Userkeep
 from userkeep.cli.instance import ClientInstance
+from userkeep.jobs.backup.age import PrivateKey
+from userkeep.jobs.backup.job import Backup, SilentReporter
+from userkeep.jobs.backup.restore import Restore, Target
 from userkeep.jobs.copy import sqlite
 from userkeep.jobs.copy.job import Copy
 from userkeep.jobs.export import Export, all_users, find_users
@@ -150,3 +153,44 @@ def test_a_stopped_copy_is_completed_by_another_one(client: Userkeep, tmp_path: 
     secret = (tmp_path / "source.db.secret").read_text().strip()
     with Userkeep.open(target_path, secret=secret) as copied:
         assert copied.session.get("s1").message_count == MESSAGES
+
+
+class StopsAtStep:
+    """Stops the job when a step has begun."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+        self.job: Stoppable | None = None
+
+    def start(self, step: str, total_bytes: int | None) -> None:
+        assert total_bytes is None or total_bytes > 0
+        if step == self._step and self.job is not None:
+            self.job.stop()
+
+    def advance(self, done_bytes: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "step", ["copying the database", "writing the backup", "verifying the backup"]
+)
+def test_a_stopped_backup_leaves_nothing(client: Userkeep, tmp_path: Path, step: str) -> None:
+    before = sorted(tmp_path.iterdir())
+    reporter = StopsAtStep(step)
+    source, out = str(tmp_path / "source.db"), tmp_path / "out"
+    job = reporter.job = Backup(source, out, PrivateKey.generate(), None, reporter)
+    with pytest.raises(Stopped):
+        job.run()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("step", ["reading the backup", "checking the database", "preparing"])
+def test_a_stopped_restore_changes_nothing(client: Userkeep, tmp_path: Path, step: str) -> None:
+    source, out = str(tmp_path / "source.db"), tmp_path / "out"
+    key, secret = PrivateKey.generate(), Path(f"{tmp_path}/source.db.secret").read_bytes().strip()
+    Backup(source, out, key, secret, SilentReporter()).run()
+    reporter = StopsAtStep(step)
+    target = Target(str(tmp_path / "new/userkeep.db"), tmp_path / "new/secret", None, False)
+    job = reporter.job = Restore(out, key, target, reporter)
+    with pytest.raises(Stopped):
+        job.run(lambda _draft, _secret: reporter.start("preparing", None))
+    assert list((tmp_path / "new").iterdir()) == []

@@ -17,7 +17,7 @@ from tests.long.counts import IS_FULL, seeded_random
 
 pytestmark = pytest.mark.disk
 
-SOME = 3
+SOME = 2
 MOST = 200
 
 # Kills itself before a step: before a file is opened, renamed, linked, removed or cut.

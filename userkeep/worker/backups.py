@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 
@@ -35,6 +36,8 @@ class ScheduledBackups:
         self._task: SupervisedTask | None = None
         self._running: Backup | None = None
         self.figures = JobFigures()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     def start(self) -> None:
         """Start the schedule."""
@@ -52,6 +55,9 @@ class ScheduledBackups:
         """Stop, with a backup that runs: it leaves nothing, and is due at the next start."""
         if self._running is not None:
             self._running.stop()
+        # Its thread removes what it has written; then the task is cancelled.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._is_idle.wait(), _STOP_S)
         if self._task is not None:
             self._task.stop()
             await self._task.wait(_STOP_S)
@@ -64,6 +70,7 @@ class ScheduledBackups:
             await asyncio.sleep(self._timers.check_backup_s)
 
     async def _back_up(self) -> None:
+        self._is_idle.clear()
         try:
             with self.figures.run():
                 self._running = self._schedule.make()
@@ -73,6 +80,7 @@ class ScheduledBackups:
             return  # the server stops
         finally:
             self._running = None
+            self._is_idle.set()
         fields = {
             "duration_ms": round(report.seconds * 1000),
             "bytes": report.size_bytes,

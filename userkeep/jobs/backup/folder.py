@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from userkeep.domain.values.times import Instant, from_datetime, to_datetime
+from userkeep.domain.values.times import LATEST, Instant, from_datetime, to_datetime
 
 SEALED = ".tar.age"
 UNSEALED = ".tar"
@@ -31,28 +31,35 @@ def name_of(created_at: Instant, *, is_sealed: bool) -> str:
     return f"userkeep-{moment}{SEALED if is_sealed else UNSEALED}"
 
 
-def backups_in(folder: Path) -> list[BackupFile]:
+def backups_in(folder: Path, until: Instant = LATEST) -> list[BackupFile]:
     """Return the backups in a folder, the oldest first; none if it cannot be read.
 
     Only regular files count, by their names.
+
+    Args:
+        until: the time of the newest. Later ones were named by a clock that was wrong.
     """
     found = []
     with suppress(OSError):
         for path in folder.iterdir():
             match = _NAME.fullmatch(path.name)
             moment = None if match is None else _parse(match[1])
-            if moment is not None and path.is_file() and not path.is_symlink():
-                found.append(BackupFile(path, moment))
+            if moment is None or moment > until or path.is_symlink() or not path.is_file():
+                continue
+            found.append(BackupFile(path, moment))
     return sorted(found, key=lambda each: (each.created_at, each.path.name))
 
 
-def remove_surplus(folder: Path, keep: int) -> int:
+def remove_surplus(folder: Path, keep: int, until: Instant) -> int:
     """Remove the oldest backups of a folder, but for the newest `keep`; return how many.
+
+    Args:
+        until: the time of the newest; later ones do not count, and stay.
 
     Raises:
         OSError: one cannot be removed.
     """
-    surplus = backups_in(folder)[:-keep]
+    surplus = backups_in(folder, until)[:-keep]
     for each in surplus:
         each.path.unlink(missing_ok=True)
     return len(surplus)

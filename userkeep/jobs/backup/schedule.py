@@ -26,14 +26,9 @@ class BackupSchedule(NamedTuple):
     make: Callable[[], Backup]
 
     def due_in_s(self, now: Instant) -> float:
-        """Return in how many seconds the next backup is due: 0 or less if it is.
-
-        A backup whose time is after the current time was made by a clock that was wrong.
-        """
-        newest_at = max((each.created_at for each in backups_in(self.folder)), default=None)
-        if newest_at is None or newest_at > now:
-            return 0.0
-        return (newest_at - now) / SECOND + self.every_s
+        """Return in how many seconds the next backup is due: 0 or less if it is."""
+        newest = backups_in(self.folder, until=now)[-1:]
+        return (newest[0].created_at - now) / SECOND + self.every_s if newest else 0.0
 
 
 def run_scheduled(schedule: BackupSchedule, job: Backup) -> tuple[BackupReport, int]:
@@ -48,7 +43,7 @@ def run_scheduled(schedule: BackupSchedule, job: Backup) -> tuple[BackupReport, 
     """
     report = job.run()
     try:
-        removed = remove_surplus(schedule.folder, schedule.keep)
+        removed = remove_surplus(schedule.folder, schedule.keep, report.created_at)
     except OSError as error:
         raise StorageError(
             f"An old backup in {schedule.folder} cannot be removed: {error.strerror}."

@@ -64,18 +64,19 @@ class Verifier:
         return found
 
     def _older_backups(self) -> list[Skipped]:
-        """Return the backups that were made before the deletion, and so have what was deleted."""
+        """Return the backups that have, or may have, what was deleted."""
         folder, erasure = self._scope.rules.backup_folder, self._request.erasure
-        deleted_at = erasure.deleted_at or erasure.started_at
-        return [
-            Skipped(
-                f"backup {each.path.name}",
-                f"It was made at {rfc3339_text(each.created_at)}, before the deletion, and has "
-                "what was deleted until it is removed.",
-            )
-            for each in (backups_in(Path(folder)) if folder else ())
-            if each.created_at < deleted_at
-        ]
+        found = []
+        for path, created_at in backups_in(Path(folder)) if folder else ():
+            made = f"It was made at {rfc3339_text(created_at)}"
+            if created_at < (erasure.deleted_at or erasure.started_at):
+                reason = f"{made}, before the deletion: it has what was deleted."
+            elif erasure.purged_at is None or created_at < erasure.purged_at:
+                reason = f"{made}, before the purge: its index can have words of what was deleted."
+            else:
+                continue
+            found.append(Skipped(f"backup {path.name}", reason))
+        return found
 
     def _in_index(self, words: Sequence[Set[str]]) -> set[str]:
         all_words = frozenset[str]().union(*words)

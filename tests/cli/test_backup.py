@@ -558,3 +558,51 @@ def test_postgres_is_backed_up_with_its_own_tools(tmp_path: Path) -> None:
     for words in (("backup", "out", "--without-secret"), ("restore", "out")):
         result = userkeep(*words, *url, folder=tmp_path)
         check_rejected(result, "pg_dump", "userkeep replay-erasures")
+
+
+# What was deleted after the backup.
+
+
+def delete_jane(folder: Path, url: str = "sqlite:///data/userkeep.db") -> None:
+    words = ("users", "delete", "jane", "--yes", "--database", url)
+    assert userkeep(*words, folder=folder).returncode == 0
+
+
+def test_who_was_deleted_after_the_backup_is_not_restored(place: Path) -> None:
+    delete_jane(place)
+    result = restore(place, "sealed", "--force", to="data/userkeep.db")
+    assert result.returncode == 0, result.stderr
+    assert "Deleted 0 projects, 1 user" in result.stdout
+    assert "jane" not in result.stdout + result.stderr
+    with serving(place, database_url=f"sqlite:///{place}/data/userkeep.db") as server:
+        client = Client(server.port)
+        assert client.request("GET", "/v1/users/{}", "jane").status == 404
+        client.close()
+    assert "jane" not in json.dumps(content_of(place / "data/userkeep.db"))
+    assert b"jane" not in (place / "data/userkeep.db").read_bytes()
+
+
+def test_a_restore_elsewhere_names_the_ledger_that_it_needs(place: Path) -> None:
+    delete_jane(place)
+    without = restore(place)
+    assert without.returncode == 0
+    assert "There is no deletion ledger" in without.stdout
+    ledger = ("--ledger-file", "data/userkeep.db.ledger")
+    with_ledger = restore(place, "sealed", "--json", *ledger, to="other/userkeep.db")
+    report = json.loads(with_ledger.stdout)
+    assert report["deleted_again"]["users"] == 1
+    listed = userkeep("users", "list", "--database", "other/userkeep.db", folder=place)
+    assert "jane" not in listed.stdout
+
+
+def test_the_ledger_of_another_database_rejects_a_restore(place: Path, tmp_path: Path) -> None:
+    other = tmp_path / "another"
+    other.mkdir()
+    make_instance(other)
+    delete_jane(other)
+    before = files_in(other / "data")
+    shutil.copy(place / "backup.key", other)
+    shutil.copy(place / "sealed", other)
+    result = restore(other, "sealed", "--force", to="data/userkeep.db")
+    check_rejected(result, "ledger of another database")
+    assert files_in(other / "data") == before

@@ -23,12 +23,16 @@ from userkeep.jobs.steps import Runner
 from userkeep.services import erasures, instance, ledger, project_deletions
 from userkeep.services.ledger import Candidate, MessageId
 from userkeep.storage.engine import Engine
-from userkeep.storage.ledger import LedgerFile
+from userkeep.storage.ledger import LedgerFile, NoLedger
 
 T = TypeVar("T")
 
 Progress = Callable[[int], None]
 """Called with each further number of users and sessions that were compared."""
+
+
+def no_progress(_compared: int) -> None:
+    """Ignore the progress."""
 
 
 class ReplayReport(msgspec.Struct):
@@ -94,31 +98,44 @@ class _Wanted:
         return bool(self.sessions or self.sessions_of_parts or self.uuids_of_messages)
 
 
-class Replay:
-    """One replay.
+def replay(
+    engine: Engine,
+    rules: Rules,
+    files: Sequence[LedgerFile],
+    *,
+    is_dry: bool = False,
+    progress: Progress = no_progress,
+) -> ReplayReport:
+    """Delete again what ledgers have and the database has not deleted.
 
     Args:
         engine: of the database.
         rules: see Rules.
-        runner: performs the deletions.
         files: the ledgers, one at least.
         is_dry: whether to count only.
         progress: see Progress.
+
+    Raises:
+        StorageError: a ledger cannot be read, or is damaged or of another database.
     """
+    return _Replay(engine, rules, files, is_dry=is_dry, progress=progress).run()
+
+
+class _Replay:
+    """One replay. It records nothing: the ledgers have all that it deletes."""
 
     def __init__(
         self,
         engine: Engine,
         rules: Rules,
-        runner: Runner,
         files: Sequence[LedgerFile],
         *,
-        is_dry: bool = False,
-        progress: Progress = lambda _: None,
+        is_dry: bool,
+        progress: Progress,
     ) -> None:
         self._engine = engine
         self._rules = rules
-        self._runner = runner
+        self._runner = Runner(engine, lambda: None, NoLedger())
         self._files = files
         self._is_dry = is_dry
         self._progress = progress
@@ -127,11 +144,7 @@ class Replay:
         self._report = ReplayReport()
 
     def run(self) -> ReplayReport:
-        """Delete again what the ledgers have and the database has not deleted.
-
-        Raises:
-            StorageError: a ledger cannot be read, or is damaged or of another database.
-        """
+        """Read the ledgers, and delete what they are about."""
         self._read_ledgers()
         if self._wanted.projects:
             self._replay_projects()

@@ -12,7 +12,7 @@ from userkeep.backups import backup_path
 from userkeep.cli.exits import PROBLEMS
 from userkeep.cli.options import SettingsCommand, json_option, settings_options
 from userkeep.cli.output.escaping import echo, escape_line
-from userkeep.cli.output.progress import message_counter
+from userkeep.cli.output.progress import counter
 from userkeep.config import (
     SettingError,
     Settings,
@@ -131,14 +131,14 @@ def _check_backups(settings: Settings) -> list[Finding]:
 
 def _check_index(settings: Settings) -> Finding:
     """Compare the search index with every message, and rebuild it if it does not match."""
-    with message_counter("Building the search index") as add:
+    with counter("Building the search index") as add:
         instance = open_instance(settings, keeps_language=False, progress=add)
     rules = instance.scope.rules
     with closing(instance):
-        with message_counter("Comparing the search index") as add:
+        with counter("Comparing the search index") as add:
             report = compare_index(instance.engine, rules, add)
         if not report.is_correct:
-            with message_counter("Rebuilding the search index") as add:
+            with counter("Rebuilding the search index") as add:
                 rebuild_index(instance.engine, rules, add)
     return check_index(report)
 

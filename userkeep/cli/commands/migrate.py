@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from userkeep.cli.options import json_option, settings_options
-from userkeep.cli.output.progress import message_counter
+from userkeep.cli.output.progress import counter
 from userkeep.config import Settings, is_postgres, load_settings, sqlite_path
 from userkeep.instance import open_instance
 from userkeep.storage.migrations import load_migrations
@@ -37,7 +37,7 @@ def _migrate(settings: Settings) -> tuple[list[str], int]:
     """Apply the missing steps; return their names, and the number of the last step."""
     known = load_migrations("postgres" if is_postgres(settings.database_url) else "sqlite")
     before = _applied_steps(settings.database_url)
-    with message_counter("Building the search index") as add:
+    with counter("Building the search index") as add:
         open_instance(settings, progress=add).close()
     applied = [f"{step.number:04d} {step.name}" for step in known if step.number not in before]
     return applied, known[-1].number

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ import msgspec
 
 from userkeep.cli.options import json_option, settings_options
 from userkeep.cli.output.escaping import echo
-from userkeep.cli.output.progress import message_counter
-from userkeep.cli.output.terminal import pluralize
+from userkeep.cli.output.progress import counter
+from userkeep.cli.output.replays import replay_text
 from userkeep.config import SettingError, load_settings
-from userkeep.instance import Instance, ledger_path, open_instance
+from userkeep.instance import ledger_path, open_instance
 from userkeep.jobs.ledger import find_ledger
 from userkeep.jobs.purge import purge_now
-from userkeep.jobs.replay import Replay, ReplayReport
-from userkeep.jobs.steps import Runner
+from userkeep.jobs.replay import replay
 from userkeep.storage.ledger import LedgerFile
 
 
@@ -45,28 +43,15 @@ def replay_erasures(
         own = ledger_path(settings, opened.engine)
         files = [find_ledger(opened.engine, path) for path in ledgers or ([own] if own else [])]
         _check_exist(files)
-        report = replay(opened, files, is_dry=is_dry)
+        engine, rules = opened.engine, opened.scope.rules
+        with counter("Comparing with the deletion ledger", "user or session") as add:
+            report = replay(engine, rules, files, is_dry=is_dry, progress=add)
+        if report.found and not is_dry and not engine.is_shared:
+            purge_now(engine)
     if as_json:
         echo(json.dumps(msgspec.to_builtins(report), indent=2))
     else:
-        echo(_as_text(report, is_dry=is_dry))
-
-
-def replay(opened: Instance, files: list[LedgerFile], *, is_dry: bool = False) -> ReplayReport:
-    """Replay ledgers on an open instance, with progress; then purge what only this process uses.
-
-    Raises:
-        StorageError: a ledger cannot be read.
-    """
-    engine = opened.engine
-    purge = partial(purge_now, engine)
-    runner = Runner(engine, purge, opened.ledger.file)
-    with message_counter("Comparing with the deletion ledger") as add:
-        job = Replay(engine, opened.scope.rules, runner, files, is_dry=is_dry, progress=add)
-        report = job.run()
-    if report.found and not is_dry and not engine.is_shared:
-        purge()
-    return report
+        echo(replay_text(report, is_dry=is_dry))
 
 
 def _check_exist(files: list[LedgerFile]) -> None:
@@ -78,17 +63,3 @@ def _check_exist(files: list[LedgerFile]) -> None:
                 f"There is no deletion ledger at {file.path}. Name the one that the server of this "
                 "database wrote, or set USERKEEP_LEDGER_FILE."
             )
-
-
-def _as_text(report: ReplayReport, *, is_dry: bool) -> str:
-    counts = (
-        pluralize(report.projects, "project"),
-        pluralize(report.users, "user"),
-        pluralize(report.sessions, "further session"),
-        pluralize(report.messages, "further message"),
-    )
-    done = "Would delete" if is_dry else "Deleted"
-    return (
-        f"The database lacks {pluralize(report.entries, 'deletion')} of the ledger. "
-        f"{done} {', '.join(counts[:-1])} and {counts[-1]}."
-    )

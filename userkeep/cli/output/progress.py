@@ -35,10 +35,10 @@ class ProgressReporter:
             users = pluralize(counts.users, "user")
             self._show(f"{users}, {pluralize(counts.messages, 'message')}", read_bytes)
 
-    def count(self, messages: int) -> None:
-        """Show how many messages are done."""
+    def count(self, count: int, noun: str) -> None:
+        """Show how many things are done."""
         if self._is_due():
-            self._show(pluralize(messages, "message"))
+            self._show(pluralize(count, noun))
 
     def warn(self, sentence: str) -> None:
         """Print a note."""
@@ -80,15 +80,20 @@ def progress_bar(
 
 
 @contextmanager
-def message_counter(title: str) -> Iterator[Callable[[int], None]]:
-    """Show how many messages are done; the block calls the function with each further number."""
-    messages = 0
+def counter(title: str, noun: str = "message") -> Iterator[Callable[[int], None]]:
+    """Show how many things are done; the block calls the function with each further number.
+
+    Args:
+        title: what is being done.
+        noun: what is counted.
+    """
+    count = 0
     with progress_bar(title) as reporter:
 
         def add(more: int) -> None:
-            nonlocal messages
-            messages += more
-            reporter.count(messages)
+            nonlocal count
+            count += more
+            reporter.count(count, noun)
 
         yield add
 

@@ -62,7 +62,8 @@ def wait_until(client: InProcessClient, is_so: Callable[[], bool]) -> None:
 
 
 def new_in(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.stat().st_size > 100]
+    """Return the backups that the server has made: `add_former` adds smaller files."""
+    return [path for path in sorted(folder.glob("userkeep-*")) if path.stat().st_size > 100]
 
 
 def test_a_server_backs_up_when_it_starts_and_not_again_before_it_is_due(
@@ -162,6 +163,24 @@ def test_a_verification_names_the_backups_that_are_older_than_the_deletion(
     }
     assert all("before the deletion" in skipped[f"backup {name}"] for name in names)
     assert "before the purge" in skipped[f"backup {later}"]
+
+
+@pytest.mark.parametrize(
+    "end", ["before-restore-20260101T000000.000000Z", "restoring", "snapshot-0123456789abcdef.part"]
+)
+def test_a_verification_searches_what_backups_and_restores_have_left(
+    settings: Settings, end: str
+) -> None:
+    text = "I moved to Reykjavik"
+    with serve_in_process(replace(settings, backup_folder=""), TIMERS) as client:
+        client.send("POST", "/v1/users", {"user_id": "jane"})
+        erasure = client.send("DELETE", "/v1/users/jane").json["id"]
+        database = Path(sqlite_path(settings.database_url))
+        left = database.with_name(f"{database.name}.{end}")
+        left.write_text(f"former content: {text}")
+        terms = {"search_terms": [text]}
+        result = client.send("POST", f"/v1/erasures/{erasure}/verify", terms).json
+    assert f"file {left.name} at 16" in {each["where"] for each in result["hits"]}
 
 
 def environment_of(settings: Settings, **changed: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ from userkeep.storage.sqlite.files import real_path
 from userkeep.storage.sqlite.replacement import (
     check_restored,
     new_draft,
-    remove_database,
+    remove_draft,
     set_aside,
     set_aside_name,
 )
@@ -138,7 +138,7 @@ class Restore(Stoppable):
             with _folder_errors(real):
                 make_private_folders(Path(real).parent)
             manifest, secret, draft = self._unpack(real)
-            stack.callback(remove_database, draft)
+            stack.callback(remove_draft, draft)
             new_secret = self._new_secret(secret)
             prepared = self._prepare(draft, new_secret, secret or b"", prepare)
             aside = self._replace(real, draft, new_secret)
@@ -170,7 +170,7 @@ class Restore(Stoppable):
                 self._reporter.start("checking the database", None)
                 check_restored(draft)
             except BaseException:
-                remove_database(draft)
+                remove_draft(draft)
                 raise
             return manifest, secret, draft
 

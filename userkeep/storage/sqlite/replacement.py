@@ -19,7 +19,6 @@ from userkeep.storage.sqlite.file_lock import FileLock, is_locked
 from userkeep.storage.sqlite.migrations import applied_migrations
 from userkeep.storage.sqlite.read_only import open_read_only
 
-_BESIDE = ("-wal", "-shm", "-journal", ".lock")
 _BEFORE = ".before-restore-"
 _DRAFT = ".restoring"
 
@@ -53,7 +52,7 @@ def new_draft(real: str) -> Iterator[Path]:
     draft = draft_of(real)
     if os.path.lexists(draft) and not draft.is_symlink() and is_locked(str(draft)):
         raise StorageError(f"Another restore of {real} is running; wait for it.")
-    remove_database(draft)  # a process that was killed left it
+    remove_draft(draft)  # a process that was killed left it
     try:
         os.close(create_private(draft))
     except OSError as error:
@@ -65,10 +64,12 @@ def new_draft(real: str) -> Iterator[Path]:
         lock.release()
 
 
-def remove_database(path: Path) -> None:
-    """Delete a file of a database, and the files that belong to it, as far as they are there."""
-    for end in ("", *_BESIDE):
-        Path(f"{path}{end}").unlink(missing_ok=True)
+def remove_draft(draft: Path) -> None:
+    """Delete what is left of a draft, and of the files that belong to it."""
+    if draft.parent.is_dir():
+        for each in list(draft.parent.iterdir()):
+            if each.name.startswith(draft.name):
+                each.unlink(missing_ok=True)
 
 
 def check_restored(path: Path) -> None:

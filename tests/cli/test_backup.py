@@ -289,7 +289,7 @@ def check_unchanged(place: Path, source: str, *words: str) -> None:
     assert files_in(new) == before
 
 
-# Altered, cut short, or for someone else.
+# Altered, cut short, or sealed for another key.
 
 
 def altered(content: bytes, how: str) -> bytes:
@@ -342,6 +342,18 @@ def test_a_wrong_passphrase_or_key_is_rejected(place: Path) -> None:
 def test_a_file_that_is_no_backup_is_rejected(place: Path, content: bytes) -> None:
     (place / "other").write_bytes(content)
     check_unchanged(place, "other")
+
+
+def test_a_header_that_would_cost_much_time_and_memory_is_rejected(place: Path) -> None:
+    (place / "passphrase").write_text(PASSPHRASE)
+    salt, body = "A" * 22, "A" * 43
+    for stanzas, log_n in ((1, 30), (50, 20)):
+        stanza = f"-> scrypt {salt} {log_n}\n{body}\n"
+        header = f"age-encryption.org/v1\n{stanza * stanzas}--- {body}\n"
+        (place / "costly").write_text(header)
+        began = time.monotonic()
+        check_rejected(restore(place, "costly", "--passphrase-file", "passphrase"), "was rejected")
+        assert time.monotonic() - began < 2
 
 
 def test_a_file_of_keys_without_a_key_is_rejected(place: Path) -> None:

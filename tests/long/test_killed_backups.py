@@ -92,7 +92,7 @@ def test_a_killed_restore_leaves_the_former_or_the_restored_database(
 ) -> None:
     kills = 0
     words = ("restore", "sealed", "--force", "--key-file", "backup.key")
-    for step in steps("restore", 35):
+    for step in steps("restore", 32):
         folder = new_place(step)
         former, restored = (
             content_of(folder / name / "userkeep.db") for name in ("data", "original")
@@ -121,7 +121,7 @@ def test_a_killed_backup_leaves_nothing_under_its_name(
     kills = 0
     key = ("--key-file", "backup.key")
     database = ("--database", "sqlite:///data/userkeep.db")
-    for step in steps("backup", 15):
+    for step in steps("backup", 14):
         folder = new_place(step)
         before = content_of(folder / "data/userkeep.db")
         is_killed = run_killed(step, folder, "backup", "out", *key)
@@ -148,7 +148,7 @@ def test_a_killed_rotation_leaves_a_database_that_opens(
     new_place: Callable[[int], Path], report: Callable[[str], None]
 ) -> None:
     kills = 0
-    for step in steps("rotation", 20):
+    for step in steps("rotation", 16):
         folder = new_place(step)
         is_killed = run_killed(step, folder, "secret", "rotate", "--yes")
         check_opens(folder)

@@ -234,6 +234,8 @@ class OpeningReader:
         """
         self._file = file
         stanzas, header, mac = _read_header(file)
+        if len(stanzas) > 1 and any(each.arguments[0] == "scrypt" for each in stanzas):
+            raise StorageError(_ALTERED)  # the format forbids it: each would cost time and memory
         file_key = next(filter(None, map(identity.open, stanzas)), None)
         if file_key is None:
             raise StorageError(f"{identity.mismatch}, or it was altered or cut short.")

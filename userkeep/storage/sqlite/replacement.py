@@ -43,7 +43,7 @@ def leftovers(real: str) -> list[Path]:
 
 @contextmanager
 def new_draft(real: str) -> Iterator[Path]:
-    """Create the empty draft of a database; delete what is left of it at the end.
+    """Create the empty draft of a database, and lock it during the block.
 
     Raises:
         StorageError: another restore of the same database is running, or the folder is not

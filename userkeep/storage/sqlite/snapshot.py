@@ -155,7 +155,7 @@ def _vacuum_into(
     def progress() -> bool:
         name.unlink(missing_ok=True)  # SQLite has opened it
         report(os.fstat(file.fileno()).st_size, total)
-        return False  # it goes on
+        return False  # continue
 
     connection.set_progress_handler(progress, _PROGRESS_EVERY)
     try:

@@ -146,7 +146,7 @@ def test_only_locked_wheels_are_installed_and_no_pip(host: Host) -> None:
     assert (host.programs / "userkeep").exists()
     assert not list(host.programs.glob("pip*"))
     [packages] = host.programs.parent.glob("lib/python3*/site-packages")
-    locked = (host.folder / "source" / "requirements" / "runtime.txt").read_text()
+    locked = (host.folder / "source" / "requirements" / "image.txt").read_text()
     for each in packages.glob("*.dist-info"):
         name, _, version = each.name.removesuffix(".dist-info").partition("-")
         pinned = f"{name.lower().replace('_', '-')}=={version}"

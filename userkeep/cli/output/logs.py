@@ -168,7 +168,8 @@ def configure_logging(level: str, kind: str) -> None:
     formatter = JSONFormatter() if kind == "json" else TextFormatter()
     handler = JoiningHandler(sys.stderr, formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    write_requests_by(handler.add_request)
+    if handler in logging.getLogger().handlers:  # else the program has a log of its own already
+        write_requests_by(handler.add_request)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -61,7 +61,7 @@ def test_another_secret_is_rejected(tmp_path: Path, url: str) -> None:
     other = {"USERKEEP_SECRET": "another secret of 16 characters"}
     result = userkeep("migrate", "--database", url, folder=tmp_path, environment=other)
     assert result.returncode == 1
-    assert "was created with another secret" in result.stderr
+    assert "USERKEEP_SECRET is another" in result.stderr
     assert is_sentence(result.stderr)
 
 

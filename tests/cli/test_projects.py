@@ -19,6 +19,9 @@ ON_ALL_PROJECTS = {
     "completion",
     "projects",
     "replay-erasures",
+    "backup",
+    "restore",
+    "secret",
 }
 
 

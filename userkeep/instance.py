@@ -2,7 +2,7 @@
 
 import logging
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -125,22 +125,40 @@ def open_instance_read_only(settings: Settings) -> Instance:
     engine = open_engine(settings, read_only=True)
     try:
         engine.read(instance.check_is_complete)
-        secret = secret_of(engine, settings, may_change=False)
-        rules = make_rules(settings, secret)
+        rules = _check_secret_and_ledger(engine, settings)
 
-        def check(tx: Transaction) -> None:
-            instance.check_secret_matches(tx, fingerprint(secret))
+        def check_index(tx: Transaction) -> None:
             reindexing.check_language(tx, rules)
             reindexing.check_version(tx, rules)
 
-        engine.read(check)
-        path = ledger_path(settings, engine)
-        if path is not None:
-            check_is_current(engine, find_ledger(engine, path))
+        engine.read(check_index)
     except BaseException:
         engine.close()
         raise
     return Instance(engine, Scope(DEFAULT_PROJECT, rules))
+
+
+def check_instance(settings: Settings) -> None:
+    """Check that secret and deletion ledger belong to a database with the present schema.
+
+    Nothing is changed, and it may run beside a server.
+
+    Raises:
+        StorageError, SettingError: with a sentence that says what to do.
+    """
+    with closing(open_engine(settings, read_only=True)) as engine:
+        _check_secret_and_ledger(engine, settings)
+
+
+def _check_secret_and_ledger(engine: Engine, settings: Settings) -> Rules:
+    """Check that both belong to the database; return the rules of the settings."""
+    secret = secret_of(engine, settings, may_change=False)
+    rules = make_rules(settings, secret)
+    engine.read(lambda tx: instance.check_secret_matches(tx, fingerprint(secret)))
+    path = ledger_path(settings, engine)
+    if path is not None:
+        check_is_current(engine, find_ledger(engine, path))
+    return rules
 
 
 def in_project(opened: Instance, name: str) -> Instance:
@@ -278,7 +296,8 @@ def secret_of(engine: Engine, settings: Settings, *, may_change: bool = True) ->
     path = secret_path(settings)
     owner = None if known is None or path is None else _file_with(known, path)
     if owner is None or path is None:
-        return read_secret(settings, may_create=may_change)
+        # A new secret beside a database that has another would look like its own.
+        return read_secret(settings, may_create=may_change and known is None)
     secret = _read_secret_file(owner)
     if settings.secret:
         if fingerprint(settings.secret.encode()) != known:

@@ -334,7 +334,7 @@ def test_the_report_names_the_secret_file_and_not_the_secret(
     secret = (tmp_path / "source.db.secret").read_text().strip()
     assert secret not in result.stdout + result.stderr
     other = userkeep("migrate", "--database", target, folder=tmp_path)
-    assert "was created with another secret" in other.stderr
+    assert "The secret file userkeep-data/userkeep.secret does not exist" in other.stderr
     given = ("--secret-file", "source.db.secret")
     assert userkeep("migrate", "--database", target, *given, folder=tmp_path).returncode == 0
 

@@ -15,6 +15,7 @@ from userkeep.storage.migrations import load_migrations
 
 LAST = load_migrations("sqlite")[-1].number
 SUBJECTS = ["versions", "settings", "access", "database", "lock", "space"]
+OF_INSTANCE = "instance"
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def findings(path: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]
         "doctor", "--json", "--database", f"sqlite:///{path}", *arguments, folder=Path("/")
     )
     found = json.loads(result.stdout)
-    assert [each["subject"] for each in found] == SUBJECTS
+    assert [each["subject"] for each in found] in (SUBJECTS, [*SUBJECTS, OF_INSTANCE])
     assert all(set(each) == {"subject", "is_well", "finding", "advice"} for each in found)
     return result.returncode, {each["subject"]: each for each in found}
 
@@ -58,7 +59,8 @@ def test_it_prints_a_line_for_each_finding(path: Path) -> None:
     result = userkeep("doctor", "--database", f"sqlite:///{path}", folder=path.parent)
     assert result.returncode == 0
     lines = result.stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["ok", subject] for subject in SUBJECTS]
+    subjects = [*SUBJECTS, OF_INSTANCE]
+    assert [line.split()[:2] for line in lines] == [["ok", subject] for subject in subjects]
     assert f"Userkeep {__version__}, Python 3." in lines[0]
 
 
@@ -74,11 +76,47 @@ def test_a_running_server_is_named_with_process_and_url_and_continues(tmp_path: 
 
 
 def test_settings_are_named_without_their_values(path: Path) -> None:
-    code, found = findings(path, "--secret", "a secret that nobody may see", "--port", "9000")
+    secret = "a secret that is not shown"
+    path.with_name("userkeep.db.secret").write_text(secret)
+    path.unlink()
+    settings = {"USERKEEP_SECRET": secret}
+    userkeep("migrate", "--database", path, folder=path.parent, environment=settings)
+    code, found = findings(path, "--secret", secret, "--port", "9000")
     assert code == 0
     assert "USERKEEP_SECRET" in found["settings"]["finding"]
     assert "USERKEEP_PORT" in found["settings"]["finding"]
-    assert "nobody may see" not in json.dumps(found)
+    assert "is not shown" not in json.dumps(found)
+
+
+def test_a_file_that_is_missing_under_a_server_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "userkeep.db"
+    with serving(tmp_path) as server:
+        path.rename(tmp_path / "moved.db")
+        code, found = findings(path)
+        (tmp_path / "moved.db").rename(path)
+    assert code == 3
+    expected = f"{path} was moved or deleted, and process {server.process.pid} has it open"
+    assert found["database"]["finding"] == expected
+
+
+def test_a_lost_secret_is_wrong_and_none_is_made(path: Path) -> None:
+    path.with_name("userkeep.db.secret").unlink()
+    code, found = findings(path)
+    assert code == 3
+    assert "The secret file" in found[OF_INSTANCE]["finding"]
+    assert "userkeep.db.secret" not in files_in(path.parent)
+
+
+def test_a_database_that_is_older_than_its_ledger_is_wrong(path: Path) -> None:
+    backup = path.read_bytes()
+    with Userkeep.open(path) as client:
+        client.user.add(user_id="jane")
+        client.user.delete("jane")
+    assert findings(path)[0] == 0
+    path.write_bytes(backup)
+    code, found = findings(path)
+    assert code == 3
+    assert "userkeep replay-erasures" in found[OF_INSTANCE]["finding"]
 
 
 def test_a_newer_database_is_wrong_with_advice(path: Path) -> None:

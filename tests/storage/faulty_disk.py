@@ -1,4 +1,6 @@
-"""A disk that fails on demand: a VFS between SQLite and the operating system."""
+"""A disk that fails, or is slow, on demand: a VFS between SQLite and the operating system."""
+
+from time import sleep
 
 import apsw
 
@@ -11,6 +13,7 @@ class FaultyDisk(apsw.VFS):
         fails_on: which calls fail: `read`, `write`, `sync`.
         mark: only a write that contains these bytes fails; empty: any.
         file: only files whose name ends so fail, such as `.db` or `-wal`; empty: any.
+        sync_s: how long a sync takes, in seconds.
     """
 
     def __init__(self) -> None:
@@ -18,6 +21,7 @@ class FaultyDisk(apsw.VFS):
         self.fails_on = {"write"}
         self.mark = b""
         self.file = ""
+        self.sync_s = 0.0
         self.real = apsw.vfs_names()[0]
         super().__init__("faulty", self.real, makedefault=True)
 
@@ -48,4 +52,5 @@ class _FaultyFile(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:
         self._disk.check("sync", self._name)
+        sleep(self._disk.sync_s)
         super().xSync(flags)

@@ -1,9 +1,10 @@
-"""A disk that is full or fails: which operations fail, and which do not."""
+"""A disk that is full, fails or is slow: which operations fail or wait, and which do not."""
 
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import apsw
@@ -185,6 +186,21 @@ def read_all(engine: SqliteEngine, *, is_bounded: bool) -> list[str]:
     return asyncio.run(
         engine.read_async(lambda tx: tx.fetch_all("notes", str), is_bounded=is_bounded)
     )
+
+
+def test_writes_on_a_slow_disk_share_its_syncs_and_reads_do_not_wait_for_it(
+    engine: SqliteEngine, disk: FaultyDisk
+) -> None:
+    engine.write(add_note("before"))
+    disk.sync_s = 0.3
+    texts = [f"note {n}" for n in range(100)]
+    with ThreadPoolExecutor(1) as pool:
+        began = monotonic()
+        writing = pool.submit(run_in_one_group, engine, *map(add_note, texts))
+        assert read_notes(engine) == ["before"]
+        assert writing.result(30) == texts
+        assert monotonic() - began < len(texts) * disk.sync_s / 10
+    disk.sync_s = 0.0
 
 
 @pytest.mark.parametrize("is_bounded", [True, False])

@@ -65,8 +65,9 @@ def test_a_database_without_its_secret_is_rejected(path: Path) -> None:
     secret = Path(f"{path}.secret")
     kept = secret.read_bytes()
     secret.unlink()
-    with pytest.raises(StorageError, match="was created with another secret"):
+    with pytest.raises(StorageError, match=r"does not exist\. Copy the file with the secret"):
         opened(path)
+    assert not secret.exists(), "a new secret would look like the right one"
     secret.write_bytes(kept)
     opened(path)
 

@@ -13,7 +13,7 @@ import uvloop
 from psycopg import sql
 
 from devtools.ports import free_port
-from tests.postgres import OwnPostgresServer, postgres_server
+from tests.postgres import OwnPostgresServer, as_role, postgres_server
 from tests.storage.postgres.conftest import OpenEngine
 from tests.storage.postgres.notes import (
     QUERIES,
@@ -454,6 +454,17 @@ def test_an_error_names_the_wrong_database() -> None:
     assert "userkeep_nowhere_" in error.value.detail
     assert "does not exist" in error.value.detail
     assert "that the database exists" in error.value.detail
+
+
+def test_a_server_without_a_free_connection_is_explained() -> None:
+    url, role = postgres_server().new_database(), postgres_server().new_role()
+    with psycopg.connect(url, autocommit=True) as connection:
+        limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT 0").format(sql.Identifier(role))
+        connection.execute(limit)
+    with pytest.raises(StorageError, match="too many connections for role") as error:
+        PostgresEngine(as_role(url, role), QUERIES)
+    assert "lower USERKEEP_POSTGRES_POOL_SIZE" in error.value.detail
+    assert "that it is running" not in error.value.detail
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from userkeep.config import (
 )
 from userkeep.domain.errors import StorageError
 from userkeep.http.access import is_loopback
-from userkeep.instance import exposed_files, open_instance, open_instance_read_only
+from userkeep.instance import check_instance, exposed_files, open_instance, open_instance_read_only
 from userkeep.jobs.backup.checks import check_backups, check_leftovers
 from userkeep.jobs.checks import check_access, check_index, check_permissions, check_versions
 from userkeep.jobs.index import compare_index, rebuild_index
@@ -79,6 +79,8 @@ def _check(settings: Settings) -> list[Finding]:
         *_check_database(settings),
         *_check_backups(settings),
     ]
+    if all(finding.is_well for finding in findings):
+        findings += _check_instance(settings, findings)
     if all(finding.is_well for finding in findings):  # the files are an instance's
         findings += check_permissions(exposed_files(settings))
     return findings
@@ -127,6 +129,17 @@ def _check_backups(settings: Settings) -> list[Finding]:
     if folder:
         findings.append(check_backups(folder, settings.backup_every_hours))
     return [*findings, *check_leftovers(path, folder)]
+
+
+def _check_instance(settings: Settings, findings: list[Finding]) -> list[Finding]:
+    """Check secret and ledger, unless a start creates or migrates the database: it has advice."""
+    if any(each.advice for each in findings if each.subject == "database"):
+        return []
+    try:
+        check_instance(settings)
+    except (StorageError, SettingError) as error:
+        return [Finding("instance", False, str(error))]
+    return [Finding("instance", True, "secret and deletion ledger belong to the database")]
 
 
 def _check_index(settings: Settings) -> Finding:

@@ -168,10 +168,22 @@ def opening_problem(error: psycopg.Error, url: str) -> str:
     if isinstance(error, psycopg.ProgrammingError):
         reason = _QUOTED.sub(lambda match: match[0] if match[1] else '"…"', reason)
         return f"USERKEEP_DATABASE_URL is not one that PostgreSQL understands: {reason}."
-    return (
-        f"PostgreSQL at {where} cannot be used: {reason.rstrip('.')}. "
-        "Check that it is running, that the database exists, and that this user may connect."
-    )
+    advice = _OTHERS_CONNECTED if _TOO_MANY.search(reason) else _NOT_CONNECTED
+    return f"PostgreSQL at {where} cannot be used: {reason.rstrip('.')}. {advice}"
+
+
+_NOT_CONNECTED = (
+    "Check that it is running, that the database exists, and that this user may connect."
+)
+_OTHERS_CONNECTED = (
+    "It runs, and has no free connection: close those of other programs, raise max_connections, or "
+    "lower USERKEEP_POSTGRES_POOL_SIZE of every server."
+)
+
+# PostgreSQL's words for a full server, role or database, and PgBouncer's.
+_TOO_MANY = re.compile(
+    "too many (clients|connections)|remaining connection slots|no more connections allowed"
+)
 
 
 # The quoted part of a URL that cannot be parsed may be its password: show only names of options.

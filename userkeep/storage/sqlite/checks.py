@@ -25,13 +25,13 @@ def sqlite_version() -> str:
 def check_database(path: str) -> list[Finding]:
     """Check a file, who has it open, and the free space on its disk."""
     if path == MEMORY:
-        return [Finding("database", True, "in memory: lost when the server stops")]
+        return [Finding("database", True, "in memory", "It is lost when the server stops.")]
     return [_check_file(path), _check_lock(path), _check_space(path), *_check_copies(path)]
 
 
 def _check_file(path: str) -> Finding:
     if not Path(path).exists():
-        return Finding("database", True, f"{path} does not exist yet; `userkeep serve` creates it")
+        return _check_missing(path)
     try:
         with open_read_only(path) as connection:
             applied = applied_migrations(connection)
@@ -40,6 +40,20 @@ def _check_file(path: str) -> Finding:
         return Finding("database", False, error.detail)
     size_bytes = Path(path).stat().st_size
     return check_schema("sqlite", path, size_bytes, applied, is_complete=is_complete)
+
+
+def _check_missing(path: str) -> Finding:
+    holder = read_lock_holder(path)
+    if holder is None:
+        return Finding(
+            "database", True, f"{path} does not exist yet", "`userkeep serve` creates it."
+        )
+    return Finding(
+        "database",
+        False,
+        f"{path} was moved or deleted, and process {holder.pid} has it open",
+        "Put it back. If it was deleted, stop that process only when the file was recovered.",
+    )
 
 
 def _check_lock(path: str) -> Finding:

@@ -20,6 +20,7 @@ from bench.scenarios import (
     monitoring,
     rates,
     search,
+    size,
     stall,
     summary,
 )
@@ -54,6 +55,7 @@ SCENARIOS = {
     "keys": Scenario("Keys and tokens", keys.run),
     "ledger": Scenario("Deletion ledger", ledger.run),
     "monitoring": Scenario("Metrics and request lines", monitoring.run, keeps_results=False),
+    "size": Scenario("Size", size.run),
     "summary": Scenario("Summary", summary.run, engines=("sqlite",), keeps_results=False),
     "stall": Scenario("Hostile inputs", stall.run),
     "compare": Scenario("Comparison", compare.run, keeps_results=False),

@@ -117,6 +117,27 @@ class PostgresDatabases:
         assert row is not None
         return int(row[0])
 
+    def parts_of(self, url: str) -> Mapping[str, int]:
+        with psycopg.connect(url) as connection:
+            rows = connection.execute(
+                "SELECT relname, CASE relkind WHEN 'i' THEN pg_relation_size(oid)"
+                " ELSE pg_table_size(oid) END FROM pg_class"
+                " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')"
+            ).fetchall()
+        return dict(rows)
+
+    def used_bytes(self, url: str) -> int:
+        with self._connected() as connection:
+            [(log,)] = connection.execute("SELECT sum(size)::bigint FROM pg_ls_waldir()")
+        return self.bytes_of(url) + int(log)
+
+    def connections_of(self, url: str) -> int:
+        with self._connected() as connection:
+            [(number,)] = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [_name_of(url)]
+            )
+        return int(number)
+
     def replay(self, url: str) -> PostgresReplay:
         return PostgresReplay(url)
 

@@ -9,10 +9,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Self
+
+import apsw
 
 import userkeep
 from bench.baseline.sqlite import SqliteReplay
@@ -29,6 +32,7 @@ FOLDER = Path(tempfile.gettempdir()) / "userkeep-bench"
 _BYTES_OF_USER = 500
 _BYTES_OF_MESSAGE = 1_300
 _SPARE_BYTES = 2 << 30
+_BLOCK_BYTES = 512  # of st_blocks, whatever the file system has
 
 Fill = Callable[[str], None]
 """Fills an empty database, of which it is given the URL."""
@@ -103,6 +107,28 @@ class SqliteDatabases:
     def bytes_of(self, url: str) -> int:
         """Return how large a database is; it may be open."""
         return Path(sqlite_path(url)).stat().st_size
+
+    def parts_of(self, url: str) -> Mapping[str, int]:
+        """Return the bytes of each table and index of a database that is not open."""
+        with closing(apsw.Connection(sqlite_path(url))) as connection:
+            return dict(connection.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name"))
+
+    def used_bytes(self, url: str) -> int:
+        """Return what a database that this process has open uses of its disk, with its log.
+
+        Temporary files have no name in a folder, but this process has them open.
+        """
+        used = {}
+        for each in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if each.readlink().is_relative_to(Path(sqlite_path(url)).parent):
+                    status = each.stat()
+                    used[status.st_ino] = status.st_blocks * _BLOCK_BYTES
+        return sum(used.values())
+
+    def connections_of(self, _url: str) -> int:
+        """Return how many connections to a database are open: there is no server."""
+        return 0
 
     def replay(self, url: str) -> SqliteReplay:
         """Return the bare driver on a database."""

@@ -250,6 +250,16 @@ def _metadata(number: int) -> dict[str, Any]:
     return {"topic": f"topic {_mixed(number) % _TOPICS}", "lang": "en"}
 
 
+def text_of(number: int, characters: int) -> str:
+    """Return a text of this length, always the same for the same number."""
+    halves = _halves()
+    texts = (halves[_mixed(number * 1_000 + place) % _HALVES] for place in count())
+    text = ""
+    while len(text) < characters:
+        text += f"{next(texts)} "
+    return text[:characters]
+
+
 def _text(number: int) -> str:
     halves, mixed = _halves(), _mixed(number)
     return f"{halves[mixed % _HALVES]} {halves[(mixed >> 24) % _HALVES]}."

@@ -117,6 +117,15 @@ def test_the_documentation_has_every_alert() -> None:
     assert documented == [rule["alert"] for rule in RULES]
 
 
+def test_the_troubleshooting_page_has_a_section_for_every_alert() -> None:
+    page = (DOCS / "operations" / "troubleshoot.md").read_text()
+    alerts_of_page = page.split("\n## Alerts\n")[1].split("\n## ")[0]
+    sections = re.findall(r"^### (\w+)$", alerts_of_page, re.MULTILINE)
+    assert sections == [rule["alert"] for rule in RULES]
+    anchors = [rule["annotations"]["runbook_url"].partition("#")[2] for rule in RULES]
+    assert [section.lower() for section in sections] == anchors
+
+
 def test_the_dashboard_parses_and_names_metrics_that_exist(exposed: Exposed) -> None:
     expressions = dashboard_expressions()
     assert len(expressions) > 30

@@ -107,6 +107,22 @@ def test_while_the_disk_fails_all_writes_fail_and_no_data_is_lost(
     assert notes_in_file(path) == ["before", "after"]
 
 
+def test_a_disk_that_fails_is_logged_once_for_all_operations(
+    engine: SqliteEngine, disk: FaultyDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    for error in (apsw.FullError, apsw.IOError):
+        disk.error = error
+        run_in_one_group(engine, *[add_note(f"note {n}") for n in range(5)])
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert logged == [
+        f"The database file cannot be used: {problem}; nothing was changed."
+        for problem in (
+            "The disk of the database is full",
+            "Reading or writing the database failed",
+        )
+    ]
+
+
 def test_only_operations_that_need_space_fail_when_the_file_cannot_grow(
     open_engine: OpenEngine,
 ) -> None:
@@ -206,7 +222,11 @@ def test_writes_on_a_slow_disk_share_its_syncs_and_reads_do_not_wait_for_it(
 @pytest.mark.parametrize("is_bounded", [True, False])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_read_from_a_failing_disk_raises_unavailable(
-    engine: SqliteEngine, disk: FaultyDisk, is_bounded: bool, is_first: bool
+    engine: SqliteEngine,
+    disk: FaultyDisk,
+    is_bounded: bool,
+    is_first: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     if not is_first:
         read_all(engine, is_bounded=is_bounded)
@@ -214,6 +234,7 @@ def test_a_read_from_a_failing_disk_raises_unavailable(
     disk.error, disk.fails_on = apsw.IOError, {"read"}
     with pytest.raises(Unavailable):
         read_all(engine, is_bounded=is_bounded)
+    assert "The database file cannot be used" in caplog.text
     disk.error = None
     assert read_all(engine, is_bounded=is_bounded) == ["before"]
 

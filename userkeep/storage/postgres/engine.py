@@ -25,7 +25,6 @@ from userkeep.storage.figures import Disk, Figures
 from userkeep.storage.forks import ForkGuard
 from userkeep.storage.postgres.compactor import PostgresCompactor
 from userkeep.storage.postgres.connection import Connection
-from userkeep.storage.postgres.errors import Reports
 from userkeep.storage.postgres.files import files_of
 from userkeep.storage.postgres.long_reads import LongReads
 from userkeep.storage.postgres.migrations import check_is_migrated, migrate
@@ -41,6 +40,7 @@ from userkeep.storage.postgres.row_security import (
 from userkeep.storage.postgres.server import connect as open_connection
 from userkeep.storage.postgres.server import describe_url, opening_problem, server_version
 from userkeep.storage.queries import Query, load_queries
+from userkeep.storage.reports import Reports
 from userkeep.storage.transaction import NeedsComputingError, NeedsThreadError
 
 T = TypeVar("T")

@@ -22,7 +22,6 @@ from userkeep.storage.postgres.errors import (
     ConnectionLostError,
     LockedError,
     NotConnected,
-    Reports,
     SqlError,
     translate_error,
 )
@@ -34,6 +33,7 @@ from userkeep.storage.postgres.transaction import (
 )
 from userkeep.storage.postgres.waiter import Waiter
 from userkeep.storage.queries import Query
+from userkeep.storage.reports import Reports
 
 T = TypeVar("T")
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import apsw
 
 from userkeep.domain.errors import StorageError, Unavailable, UserkeepError
+from userkeep.storage.reports import Reports
 from userkeep.storage.sqlite.descriptors import register
 
 BUSY_TIMEOUT_MS = 5_000
 MEMORY = ":memory:"
+FILE_PROBLEM = "The database file cannot be used"
 
 # Readers are opened later too, when the file may have disappeared: they must not create another.
 _READER_FLAGS = apsw.SQLITE_OPEN_READWRITE
@@ -143,8 +145,29 @@ def opening_problem(error: apsw.Error, path: str) -> str:
             return f"{path} cannot be opened: {error}."
 
 
-def translate_error(error: apsw.Error) -> UserkeepError | None:
-    """Map a database error to a client-facing error; None if it is a bug."""
+def translate_error(error: apsw.Error, reports: Reports) -> UserkeepError | None:
+    """Map a database error to a client-facing error; None if it is a bug.
+
+    Args:
+        reports: of what an operator must solve.
+    """
+    translated = _unavailable(error)
+    if translated is not None and isinstance(error, _FOR_OPERATORS):
+        reports.report(FILE_PROBLEM, translated.detail)
+    return translated
+
+
+_FOR_OPERATORS = (
+    apsw.FullError,
+    apsw.ReadOnlyError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.IOError,
+    apsw.CantOpenError,
+)
+
+
+def _unavailable(error: apsw.Error) -> Unavailable | None:
     match error:
         case apsw.FullError():
             return Unavailable("The disk of the database is full; nothing was changed.")

@@ -19,6 +19,7 @@ from userkeep.storage.forks import ForkGuard
 from userkeep.storage.private_files import make_private_folders
 from userkeep.storage.queries import Query
 from userkeep.storage.read_threads import ReadThreads
+from userkeep.storage.reports import Reports
 from userkeep.storage.sqlite.compactor import SqliteCompactor
 from userkeep.storage.sqlite.connection import MEMORY, connect
 from userkeep.storage.sqlite.file_lock import FileLock
@@ -79,11 +80,13 @@ class SqliteEngine:
             connection = open_migrated(path)
             lock = self._file_lock
             watch = None if lock is None else FileWatch(path, lock.file_id)
+            reports = Reports()
             self._writer = Writer(
                 connection,
                 queries,
                 gate,
                 watch,
+                reports,
                 path=path,
                 queue_limit=queue_limit,
                 wal_limit_bytes=wal_limit_bytes,
@@ -96,6 +99,7 @@ class SqliteEngine:
             lambda: connect(path, read_only=True),
             queries,
             gate,
+            reports,
             watch,
         )
         self._read_threads = ReadThreads(

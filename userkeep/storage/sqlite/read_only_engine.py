@@ -19,6 +19,7 @@ from userkeep.storage.forks import ForkGuard
 from userkeep.storage.migrations import check_is_current
 from userkeep.storage.queries import Query
 from userkeep.storage.read_threads import ReadThreads
+from userkeep.storage.reports import Reports
 from userkeep.storage.sqlite.connection import MEMORY
 from userkeep.storage.sqlite.files import check_is_file, files_of
 from userkeep.storage.sqlite.migrations import applied_migrations
@@ -62,6 +63,7 @@ class ReadOnlySqliteEngine:
         self.path = path
         self._real_path = os.path.realpath(path)
         self._queries = queries
+        self._reports = Reports()
         self._forks = ForkGuard()
         self._threads = ReadThreads(
             READER_THREADS, limit_ms=read_limit_ms, queue_limit=_QUEUE_LIMIT
@@ -154,7 +156,7 @@ class ReadOnlySqliteEngine:
             raise StorageError(reading_problem(error, self.path)) from error
 
     def _new_readers(self, version: FileVersion | None) -> Readers:
-        return Readers(partial(self._connect, version), self._queries, ReaderGate())
+        return Readers(partial(self._connect, version), self._queries, ReaderGate(), self._reports)
 
 
 def _check_schema(path: str) -> None:

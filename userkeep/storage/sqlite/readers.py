@@ -19,7 +19,8 @@ from userkeep.domain.transaction import Operation
 from userkeep.domain.values.times import Instant
 from userkeep.storage.errors import CLOSED
 from userkeep.storage.queries import Query
-from userkeep.storage.sqlite.connection import translate_error
+from userkeep.storage.reports import Reports
+from userkeep.storage.sqlite.connection import FILE_PROBLEM, translate_error
 from userkeep.storage.sqlite.files import FileWatch
 from userkeep.storage.sqlite.transaction import SqliteTransaction
 
@@ -70,11 +71,13 @@ class Readers:
         connect: Callable[[], apsw.Connection],
         queries: Mapping[str, Query],
         gate: ReaderGate,
+        reports: Reports,
         watch: FileWatch | None = None,
     ) -> None:
         self._connect = connect
         self._queries = queries
         self._gate = gate
+        self._reports = reports
         self._watch = watch
         self._of_thread = threading.local()
         self._connections: WeakSet[apsw.Connection] = WeakSet()
@@ -102,7 +105,7 @@ class Readers:
                 )
             )
         except apsw.Error as error:
-            translated = translate_error(error)
+            translated = translate_error(error, self._reports)
             if translated is None:
                 raise
             raise translated from error
@@ -133,6 +136,7 @@ class Readers:
         try:
             return self._connect()
         except StorageError as error:
+            self._reports.report(FILE_PROBLEM, error.detail)
             raise Unavailable(error.detail) from error
 
     def _check_open(self) -> None:

@@ -21,6 +21,7 @@ from userkeep.domain.values.times import Instant
 from userkeep.storage.clock import Clock, latest_credible
 from userkeep.storage.errors import CLOSED, OUT_OF_MEMORY, QUEUE_FULL, as_future_exception
 from userkeep.storage.queries import Query
+from userkeep.storage.reports import Reports
 from userkeep.storage.sqlite.checkpointer import TRUNCATE_RETRY_S, Checkpointer
 from userkeep.storage.sqlite.connection import (
     keep_wal,
@@ -70,6 +71,7 @@ class Writer:
         queries: Mapping[str, Query],
         gate: ReaderGate,
         watch: FileWatch | None,
+        reports: Reports,
         *,
         path: str,
         queue_limit: int,
@@ -81,6 +83,7 @@ class Writer:
         self._deferred = DeferredWrites()
         self._gate = gate
         self._watch = watch
+        self._reports = reports
         self._clock = Clock(self._saved_clock(path))
         self._saved_changes = connection.total_changes()
         self._queue: SimpleQueue[Task[Any] | None] = SimpleQueue()
@@ -227,7 +230,7 @@ class Writer:
                 self._check_files()
                 task.value = task.operation(self._transaction())
             except Exception as error:
-                task.error = _translate(error)
+                task.error = self._translated(error)
             complete([task])
 
     def _next_task(self) -> Task[Any] | None:
@@ -306,7 +309,7 @@ class Writer:
             # Nearly every operation that fails does so before it changes anything: it needs no
             # savepoint.
             del self._deferred[deferred:]
-            task.error = _translate(error)
+            task.error = self._translated(error)
         if not self._connection.in_transaction:
             raise _NeedsSavepointsError
 
@@ -321,7 +324,7 @@ class Writer:
             if not self._connection.in_transaction:
                 raise apsw.AbortError("SQLite ended the transaction of the group") from error
             self._cursor.execute("ROLLBACK TO operation")
-            task.error = _translate(error)
+            task.error = self._translated(error)
         self._cursor.execute("RELEASE operation")
 
     def _run_alone(self, task: Task[Any]) -> None:
@@ -333,7 +336,7 @@ class Writer:
             self._cursor.execute("COMMIT")
         except Exception as error:
             self._rollback()
-            task.error = _translate(error)
+            task.error = self._translated(error)
 
     def _transaction(self) -> SqliteTransaction:
         return SqliteTransaction(self._cursor, self._queries, self._clock.tick(), self._deferred)
@@ -352,7 +355,7 @@ class Writer:
     def _fail_all(self, first: Task[Any], error: Exception) -> list[Task[Any]]:
         failed = [first, *self._take_waiting()]
         for task in failed:
-            task.error = _translate(error)
+            task.error = self._translated(error)
         return failed
 
     def _take_waiting(self) -> list[Task[Any]]:
@@ -376,13 +379,12 @@ class Writer:
         with suppress(*_FAILURES):  # the next one tries again
             self._checkpointer.run(is_idle=self._queue.empty())
 
-
-def _translate(error: Exception) -> BaseException:
-    if isinstance(error, apsw.Error):
-        translated = translate_error(error)
-        if translated is not None:
-            translated.__cause__ = error
-            return translated
-    if isinstance(error, MemoryError):
-        return Unavailable(OUT_OF_MEMORY)
-    return as_future_exception(error)
+    def _translated(self, error: Exception) -> BaseException:
+        if isinstance(error, apsw.Error):
+            translated = translate_error(error, self._reports)
+            if translated is not None:
+                translated.__cause__ = error
+                return translated
+        if isinstance(error, MemoryError):
+            return Unavailable(OUT_OF_MEMORY)
+        return as_future_exception(error)

@@ -19,7 +19,13 @@ def part(title: str) -> str:
     return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-FAILURES = re.findall(r"^### (.+)$", part("Failures"), re.MULTILINE)
+def sections(title: str) -> dict[str, str]:
+    """Return the sections of a part by their headings."""
+    parts = part(title).split("\n### ")[1:]
+    return {heading: text for heading, _, text in (each.partition("\n") for each in parts)}
+
+
+ALERTS, FAILURES = sections("Alerts"), sections("Failures")
 
 
 def test_it_has_every_error_with_its_status() -> None:
@@ -31,9 +37,17 @@ def test_it_has_every_error_with_its_status() -> None:
         assert documented[code].startswith(str(status)), code
 
 
+@pytest.mark.parametrize("title", ALERTS)
+def test_an_alert_says_first_what_to_do_then_what_it_means_and_whether_data_is_safe(
+    title: str,
+) -> None:
+    places = [ALERTS[title].index(each) for each in ("**Do**: ", "**Means**: ", "**Data**: ")]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("title", FAILURES)
 def test_a_failure_says_what_to_do_what_is_safe_and_how_it_was_tried(title: str) -> None:
-    text = part("Failures").split(f"\n### {title}\n")[1].split("\n### ")[0]
+    text = FAILURES[title]
     assert "**Do**" in text or "| do |" in text
     assert "**Safe**" in text or "**Answer to the user**" in text
     tried = text.split("\n**Tried**: ")[1]

@@ -393,5 +393,5 @@ def test_a_server_with_another_secret_stops_with_a_clear_error(start: Start) -> 
     other = start(USERKEEP_SECRET="another secret than the first")
     assert other.process.wait(20) != 0
     log = other.log.read_text()
-    assert "This database was created with another secret" in log
+    assert "USERKEEP_SECRET is another" in log
     assert "Traceback" not in log

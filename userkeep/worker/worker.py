@@ -138,6 +138,8 @@ class Worker:
         await asyncio.gather(self._purger.stop(), *backups, *(task.wait(_STOP_S) for task in tasks))
         with suppress(UserkeepError):
             await self._authenticator.record_uses()
+        with suppress(UserkeepError):
+            await self._mark_ledger()
 
     def mark_active(self) -> None:
         """Record a request: the server is not idle."""

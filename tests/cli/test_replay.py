@@ -107,6 +107,27 @@ def test_a_message_with_an_id_of_the_app_is_deleted_again(place: Place) -> None:
         assert contents(client)["s"] == []
 
 
+def test_messages_of_one_id_are_deleted_again_in_each_session(place: Place) -> None:
+    message_id = "8d3f4c1e-58c0-4f6e-9d0f-0c3c2b7f1a55"  # a copied conversation keeps its ids
+    message = NewMessage(id=message_id, role="user", content="hi")
+    with place.open() as client:
+        for session_id in ("s1", "s2", "s3", "s4"):
+            client.message.add(session_id, message, user_id="u", create=True)
+        for session_id in ("s3", "s4"):
+            client.message.delete(session_id, message_id)
+        client.message.add("s3", message)
+    backup = place.back_up()
+    with place.open() as client:
+        for session_id in ("s1", "s2", "s3"):
+            client.message.delete(session_id, message_id)
+        client.message.add("s4", message)
+    with pytest.raises(StorageError, match=r"later deletions \(3\)"):
+        backup.open()
+    assert backup.replay()["messages"] == 3
+    with backup.open() as client:
+        assert contents(client) == {"users": ["u"], "s1": [], "s2": [], "s3": [], "s4": []}
+
+
 def test_someone_who_was_added_again_under_the_same_id_stays(place: Place) -> None:
     with place.open() as client:
         fill(client)

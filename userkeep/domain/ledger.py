@@ -61,6 +61,13 @@ class Deleted(NamedTuple):
     part: DeletedPart | None = None
 
 
+class EntryKey(NamedTuple):
+    """By what an entry and an erasure recognize each other; see `entry_key`."""
+
+    hash: str
+    at: Instant | None
+
+
 class Entry(NamedTuple):
     """An entry as it is in the file.
 
@@ -78,6 +85,21 @@ class Entry(NamedTuple):
     hash: str
     session_hash: str = ""
     part: str = ""
+
+    @property
+    def key(self) -> EntryKey:
+        """By what its erasure is recognized."""
+        return entry_key(self.subject, self.hash, self.at)
+
+
+def entry_key(subject: str, hashed: str, at: Instant) -> EntryKey:
+    """Return by what an entry and an erasure recognize each other.
+
+    A message has an id of the app, which other sessions and later messages can have too. So its
+    deletion is known by its time as well.
+    """
+    is_of_messages = subject in {LedgerSubject.MESSAGE, LedgerSubject.MESSAGES}
+    return EntryKey(hashed, at if is_of_messages else None)
 
 
 class LedgerMark(NamedTuple):

@@ -14,9 +14,11 @@ from userkeep.domain.errors import StorageError
 from userkeep.domain.ledger import (
     Deleted,
     Entry,
+    EntryKey,
     LedgerFormat,
     LedgerMark,
     LedgerSubject,
+    entry_key,
     ledger_key,
 )
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
@@ -52,11 +54,11 @@ def check_is_current(engine: Engine, file: LedgerFile) -> None:
     if not file.exists():
         return
     mark = engine.read(ledger.marks).get(file.header().ledger_uuid, _NOTHING_SEEN)
-    missing = {entry.hash for entry in file.read(mark.seen)}
+    missing = {entry.key for entry in file.read(mark.seen)}
     for number in (mark.number, 0):
         # From the beginning: an entry may be written long after its erasure began.
         if missing:
-            missing -= {file.format.hash_of(uuid) for uuid in uuids_after(engine, number)}
+            missing.difference_update(keys_after(engine, file.format, number))
     if missing:
         raise StorageError(
             "This database is older than its deletion ledger, so it was restored from a backup: "
@@ -85,7 +87,7 @@ def complete_ledger(engine: Engine, file: LedgerFile) -> LedgerMark:
         )
         mark = _NOTHING_SEEN
     now = engine.read(ledger.moment)
-    known = {entry.hash for entry in file.read(mark.seen)}
+    known = {entry.key for entry in file.read(mark.seen)}
     _add_missing(file, known, _entries(engine, file.format, mark))
     return store_mark(engine, file, now)
 
@@ -178,11 +180,11 @@ def _begin(engine: Engine, file: LedgerFile, marks: dict[str, LedgerMark]) -> Le
     return store_mark(engine, file, now)
 
 
-def _add_missing(file: LedgerFile, known: set[str], entries: Iterator[Entry]) -> None:
-    """Add the entries whose subject is unknown."""
+def _add_missing(file: LedgerFile, known: set[EntryKey], entries: Iterator[Entry]) -> None:
+    """Add the entries that are not known."""
     batch: list[Entry] = []
     for entry in entries:
-        if entry.hash not in known:
+        if entry.key not in known:
             batch.append(entry)
         if len(batch) == _BATCH:
             file.add(batch)
@@ -210,9 +212,10 @@ def erasures_after(engine: Engine, number: int) -> Iterator[RecordedErasure]:
         number = page[-1].number
 
 
-def uuids_after(engine: Engine, number: int) -> Iterator[str]:
-    """Iterate over the uuids of deleted projects, and of what was erased after a number."""
+def keys_after(engine: Engine, format_: LedgerFormat, number: int) -> Iterator[EntryKey]:
+    """Iterate over the keys of deleted projects, and of what was erased after a number."""
     for project in engine.read(ledger.deleted_projects):
-        yield project.uuid
+        yield entry_key(LedgerSubject.PROJECT, format_.hash_of(project.uuid), project.started_at)
     for erasure in erasures_after(engine, number):
-        yield erasure.subject_uuid
+        hashed = format_.hash_of(erasure.subject_uuid)
+        yield entry_key(erasure.subject, hashed, erasure.started_at)

@@ -12,12 +12,12 @@ import msgspec
 
 from userkeep.domain.erasure import Erasure
 from userkeep.domain.errors import NotFound
-from userkeep.domain.ledger import Entry, LedgerSubject
+from userkeep.domain.ledger import Entry, EntryKey, LedgerSubject
 from userkeep.domain.project import DEFAULT_PROJECT
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import scoped
 from userkeep.jobs.deletion import Deletion
-from userkeep.jobs.ledger import store_mark, uuids_after
+from userkeep.jobs.ledger import keys_after, store_mark
 from userkeep.jobs.project_deletion import ProjectDeletion
 from userkeep.jobs.steps import Runner
 from userkeep.services import erasures, instance, ledger, project_deletions
@@ -60,20 +60,20 @@ class _Wanted:
     """The entries whose erasures the database does not have, by what they are about."""
 
     def __init__(self) -> None:
-        self.by_hash: dict[str, Entry] = {}
+        self.by_key: dict[EntryKey, Entry] = {}
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Add the entries of a ledger."""
-        self.by_hash.update((entry.hash, entry) for entry in entries)
+        self.by_key.update((entry.key, entry) for entry in entries)
 
-    def drop(self, hashes: Iterable[str]) -> None:
+    def drop(self, keys: Iterable[EntryKey]) -> None:
         """Leave out what the database has an erasure of."""
-        for each in hashes:
-            self.by_hash.pop(each, None)
+        for each in keys:
+            self.by_key.pop(each, None)
 
     def sort(self) -> None:
         """Sort what is left, for look-ups."""
-        found = self.by_hash.values()
+        found = self.by_key.values()
         self.projects = {each.hash for each in found if each.subject == LedgerSubject.PROJECT}
         self.users = {each.hash for each in found if each.subject == LedgerSubject.USER}
         self.sessions = {each.hash for each in found if each.subject == LedgerSubject.SESSION}
@@ -160,15 +160,15 @@ class _Replay:
         return self._report
 
     def _read_ledgers(self) -> None:
-        wanted, hash_of = self._wanted, self._format.hash_of
+        wanted = self._wanted
         marks = self._engine.read(ledger.marks)
         for file in self._files:
             # Not from the first: a replayed rewind has no erasure of the same uuid.
             mark = marks.get(file.header().ledger_uuid)
             wanted.add(file.read(mark.seen if mark else 1))
-        wanted.drop(hash_of(uuid) for uuid in uuids_after(self._engine, 0))
+        wanted.drop(keys_after(self._engine, self._format, 0))
         wanted.sort()
-        self._report.entries = len(wanted.by_hash)
+        self._report.entries = len(wanted.by_key)
 
     def _replay_projects(self) -> None:
         default = Scope(DEFAULT_PROJECT, self._rules)

@@ -258,6 +258,28 @@ def test_a_line_that_was_not_written_to_its_end_is_replaced(place: Place) -> Non
     place.open().close()
 
 
+@pytest.mark.parametrize("written", [0, 9, 60])
+def test_a_first_line_that_was_not_written_to_its_end_is_written_again(
+    sqlite_place: Place, written: int
+) -> None:
+    with sqlite_place.open() as client:
+        fill(client)
+        client.session.delete("john 1")
+    os.truncate(sqlite_place.ledger, written)  # the disk was full
+    with sqlite_place.open() as client:
+        client.session.delete("john 2")
+    assert [len(line) for line in sqlite_place.lines()] == [LINE] * 3
+    sqlite_place.open().close()
+
+
+def test_a_short_file_that_is_no_ledger_is_rejected_and_kept(sqlite_place: Place) -> None:
+    sqlite_place.ledger.parent.mkdir()
+    sqlite_place.ledger.write_text("notes")
+    with pytest.raises(StorageError, match="is not a deletion ledger"):
+        sqlite_place.open()
+    assert sqlite_place.ledger.read_text() == "notes"
+
+
 def test_a_lost_ledger_is_reported_and_made_again(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:

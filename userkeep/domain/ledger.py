@@ -182,6 +182,11 @@ class LedgerFormat:
         length = self.LINE_BYTES - _CHECK_LENGTH - 2
         return self._checked(0, f"{_HEADER} {header.ledger_uuid} {header.database}".ljust(length))
 
+    def is_unfinished_header(self, content: bytes) -> bool:
+        """Return whether this is the beginning of a first line, and not all of it."""
+        begin = _HEADER.encode("ascii")
+        return len(content) < self.LINE_BYTES and content[: len(begin)] == begin[: len(content)]
+
     def read_header(self, line: bytes) -> Header:
         """Return what the first line says. Only one of the same database can be checked.
 

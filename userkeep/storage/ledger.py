@@ -103,10 +103,13 @@ class LedgerFile:
         return f"{socket.gethostname()}:{self.path.absolute()}"
 
     def exists(self) -> bool:
-        """Return whether there is a file.
+        """Return whether there is a file with its first line.
+
+        Where the disk was full, or the process ended before that was written, there is no entry
+        either: such a file counts as none, and the next entry begins it again.
 
         Raises:
-            StorageError: what is there is not a file.
+            StorageError: what is there is not a file, or cannot be read.
         """
         try:
             kind = kind_of(self.path.stat())
@@ -116,7 +119,8 @@ class LedgerFile:
             raise StorageError(f"The ledger {self.path} cannot be read: {error}.") from error
         if kind is not None:
             raise StorageError(f"The ledger {self.path} is a {kind}, not a file.")
-        return True
+        with self._open(os.O_RDONLY) as descriptor:
+            return not self.format.is_unfinished_header(os.pread(descriptor, _LINE, 0))
 
     def check_can_be_written(self) -> None:
         """Check that entries can be added, without adding any.

@@ -168,6 +168,24 @@ def test_a_replayed_rewind_is_not_replayed_on_later_messages(place: Place) -> No
         assert contents(client) == expected
 
 
+def test_a_copy_of_a_replayed_database_is_as_new_as_the_same_ledger(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.message.delete_after("john 1", 2)
+        client.user.add(user_id="of no backup")
+        client.user.delete("of no backup")
+    backup.replay()
+    with backup.open() as client:
+        client.message.add("john 1", NewMessage(role="user", content="again"))
+        expected = contents(client)
+    copied = place._replace(url=f"sqlite:///{place.folder}/copied.db")
+    assert backup.run("copy", backup.url, copied.url).returncode == 0
+    with copied.open() as client:
+        assert contents(client) == expected
+
+
 def test_a_server_does_not_serve_a_database_that_is_older_than_its_ledger(place: Place) -> None:
     with place.open() as client:
         fill(client)

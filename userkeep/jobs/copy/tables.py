@@ -99,11 +99,9 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names)
 
 
-# What describes the target itself: the marker, its index, a purge of its files, and its ledgers.
-_NOT_COPIED = {
-    "instance": f"name NOT IN ('{INCOMPLETE_MARKER}', 'index', 'index_build', 'purge') "
-    "AND substr(name, 1, 7) <> 'ledger:'"
-}
+# What describes the target itself: the marker, its index, and a purge of its files. What it knows
+# of deletion ledgers is copied: without it, a rewind that was replayed would be replayed again.
+_NOT_COPIED = {"instance": f"name NOT IN ('{INCOMPLETE_MARKER}', 'index', 'index_build', 'purge')"}
 
 TABLES = tuple(
     Table(

@@ -344,6 +344,12 @@ def test_a_file_that_is_no_backup_is_rejected(place: Path, content: bytes) -> No
     check_unchanged(place, "other")
 
 
+def test_a_folder_or_a_pipe_is_rejected_as_a_backup(place: Path) -> None:
+    os.mkfifo(place / "pipe")
+    check_rejected(restore(place, "data"), "data is a folder, not a backup")
+    check_rejected(restore(place, "pipe"), "pipe is a named pipe, not a backup")
+
+
 def test_a_header_that_would_cost_much_time_and_memory_is_rejected(place: Path) -> None:
     (place / "passphrase").write_text(PASSPHRASE)
     salt, body = "A" * 22, "A" * 43

@@ -277,10 +277,11 @@ def _open(source: Path) -> Iterator[BinaryIO]:
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise StorageError(f"{source} cannot be read: {error.strerror}.") from error
+    kind = kind_of(os.fstat(descriptor))
+    if kind is not None:
+        os.close(descriptor)
+        raise StorageError(f"{source} is a {kind}, not a backup.")
     with os.fdopen(descriptor, "rb") as file:
-        kind = kind_of(os.fstat(descriptor))
-        if kind is not None:
-            raise StorageError(f"{source} is a {kind}, not a backup.")
         yield file
 
 

@@ -94,6 +94,20 @@ def test_a_project_that_was_deleted_after_a_backup_is_deleted_again(place: Place
             client.project.get("acme")
 
 
+def test_a_deleted_project_has_one_line_however_often_the_database_is_opened(place: Place) -> None:
+    with place.open() as client:
+        client.project.add(name="acme")
+        client.project.delete("acme")
+    before = place.lines()
+    assert len(before) == 2
+    for _ in range(2):
+        place.open().close()
+    assert place.lines() == before
+    os.truncate(place.ledger, LINE)  # its entry was lost
+    place.open().close()
+    assert len(place.lines()) == 2
+
+
 def test_a_message_with_an_id_of_the_app_is_deleted_again(place: Place) -> None:
     with place.open() as client:
         client.message.add(

@@ -8,6 +8,7 @@ it is not used before `jobs.replay` has deleted it again.
 import logging
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from userkeep.domain.errors import StorageError
@@ -88,6 +89,8 @@ def complete_ledger(engine: Engine, file: LedgerFile) -> LedgerMark:
         mark = _NOTHING_SEEN
     now = engine.read(ledger.moment)
     known = {entry.key for entry in file.read(mark.seen)}
+    projects = {entry.key for entry in _deleted_projects(engine, file.format, mark)} - known
+    known |= _find_before(file, mark.seen, projects)
     _add_missing(file, known, _entries(engine, file.format, mark))
     return store_mark(engine, file, now)
 
@@ -193,16 +196,31 @@ def _add_missing(file: LedgerFile, known: set[EntryKey], entries: Iterator[Entry
         file.add(batch)
 
 
+def _find_before(file: LedgerFile, line: int, wanted: set[EntryKey]) -> set[EntryKey]:
+    """Return which entries are above a line; from there upwards, because most are near it."""
+    found: set[EntryKey] = set()
+    while found != wanted and line > 1:
+        first = max(line - _BATCH, 1)
+        found |= {entry.key for entry in islice(file.read(first), line - first)} & wanted
+        line = first
+    return found
+
+
 def _entries(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[Entry]:
     """Iterate over the entries that a complete ledger has, of what was deleted after a mark."""
-    for project in engine.read(ledger.deleted_projects):
-        if project.started_at > mark.at - MAX_CLOCK_ERROR_US or mark is _NOTHING_SEEN:
-            deleted = Deleted(LedgerSubject.PROJECT, project.uuid, project.started_at)
-            yield format_.entry(deleted)
+    yield from _deleted_projects(engine, format_, mark)
     for erasure in erasures_after(engine, mark.number):
         if erasure.has_entry:
             subject = LedgerSubject(erasure.subject)
             yield format_.entry(Deleted(subject, erasure.subject_uuid, erasure.started_at))
+
+
+def _deleted_projects(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[Entry]:
+    """Iterate over the entries of projects, also of those of another server's late clock."""
+    for project in engine.read(ledger.deleted_projects):
+        if project.started_at > mark.at - MAX_CLOCK_ERROR_US or mark is _NOTHING_SEEN:
+            deleted = Deleted(LedgerSubject.PROJECT, project.uuid, project.started_at)
+            yield format_.entry(deleted)
 
 
 def erasures_after(engine: Engine, number: int) -> Iterator[RecordedErasure]:

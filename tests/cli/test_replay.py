@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ from tests.cli.running import is_sentence
 from tests.restoring import Place, contents, fill, fresh_place
 from tests.serving import serving
 from userkeep import NewMessage, Userkeep
+from userkeep.config import load_settings
 from userkeep.domain.errors import Gone, NotFound, StorageError, Unavailable
 from userkeep.domain.ledger import LedgerFormat
+from userkeep.instance import open_engine, open_instance
+from userkeep.jobs.steps import Runner
+from userkeep.storage.ledger import NoLedger
 
 LINE = LedgerFormat.LINE_BYTES
 
@@ -232,6 +237,23 @@ def deletions(client: Userkeep) -> Iterator[Callable[[], object]]:
     yield lambda: client.message.delete_after("john 1", 2)
     yield lambda: client.message.delete("john 2", client.message.list("john 2")[0].id)
     yield lambda: client.user.delete("jane")
+
+
+def test_no_mark_hides_that_a_backup_took_the_place_of_a_database_in_use(place: Place) -> None:
+    with place.open() as client:
+        fill(client)
+    backup = place.back_up()
+    opened = open_instance(load_settings({"database_url": place.url, **place.settings}))
+    opened.close()
+    with place.open() as client:
+        client.user.delete("jane")
+    # As if the server with this ledger had lost its connection, and found the restored database.
+    with closing(open_engine(load_settings({"database_url": backup.url}))) as engine:
+        for _ in range(2):
+            with pytest.raises(StorageError, match="older than its deletion ledger"):
+                Runner(engine, lambda: None, NoLedger()).run(opened.ledger.keep_mark())
+    with pytest.raises(StorageError, match="older than its deletion ledger"):
+        backup.open()
 
 
 def test_the_ledger_has_no_ids_and_only_its_owner_can_read_it(place: Place) -> None:

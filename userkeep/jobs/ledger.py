@@ -23,7 +23,7 @@ from userkeep.domain.ledger import (
     ledger_key,
 )
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
-from userkeep.jobs.steps import Read, Steps, Write
+from userkeep.jobs.steps import Read, Steps, Work, Write
 from userkeep.services import ledger
 from userkeep.services.ledger import Moment, RecordedErasure
 from userkeep.storage.engine import Engine
@@ -126,11 +126,16 @@ class OpenLedger:
 
         The erasures up to a number are in the ledger only when those that had begun by then are
         recorded. So each mark has the number of the moment before it.
+
+        Raises:
+            StorageError: the database was restored from a backup while this process used it. Then
+                no mark is stored: it would hide from the next start what has to be replayed.
         """
         now: Moment = yield Read(ledger.moment)
         file, last = self.file, self._mark
         if not isinstance(file, LedgerFile) or last is None or not file.exists():
             return
+        yield Work(lambda engine: check_is_current(engine, file))
         length, uuid = file.length(), file.header().ledger_uuid
         if length == last.length:
             return

@@ -57,7 +57,9 @@ class Metrics:
         """Return the metrics as text, in the format that the client accepts."""
         accepted = request.header(b"accept") or ""
         async with self._turn:
-            scrape = Scrape(await self._readiness.run(), await self._stored(), time())
+            # Together: each waits up to 5 s for a database that hangs, and Prometheus waits 10 s.
+            found = await asyncio.gather(self._readiness.run(), self._stored())
+            scrape = Scrape(*found, time())
             # In a thread of its own: on the event loop others would wait for it, and it must not
             # wait for the threads that large requests use.
             encode = partial(self._encode, scrape, accepted)

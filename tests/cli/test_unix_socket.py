@@ -102,7 +102,11 @@ def test_a_proxy_on_a_socket_is_trusted_if_the_setting_names_it(tmp_path: Path) 
         assert status_of(path, headers | {"X-Forwarded-For": "192.0.2.1"}) == 200
 
 
-def test_commands_and_clients_use_the_socket(tmp_path: Path) -> None:
+def test_commands_and_clients_use_the_socket_and_no_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("http_proxy", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
     with serving_on_socket(tmp_path) as (path, _):
         holder = read_lock_holder(str(tmp_path / "userkeep.db"))
         assert holder

@@ -5,9 +5,11 @@ variables of OpenTelemetry (`OTEL_…`) say where they are sent. This module nee
 """
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Token
+from urllib.parse import urlsplit
 
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,7 +18,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from requests import Session
 
+from userkeep.domain.values.addresses import is_this_machine
 from userkeep.http.metrics.requests import KNOWN_METHODS
 from userkeep.http.requests import Request
 from userkeep.http.traced_engine import TracedEngine
@@ -29,6 +33,24 @@ _STOP_S = 3.0
 _OTHER_METHOD = "_OTHER"  # as the conventions of OpenTelemetry call it
 
 
+def _session() -> Session | None:
+    """Return a session without a proxy for a receiver on this machine; else the exporter's own."""
+    receiver = (
+        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        or "http://localhost:4318"
+    )
+    try:
+        host = urlsplit(receiver).hostname or ""
+    except ValueError:  # the exporter reports it
+        return None
+    if not is_this_machine(host):
+        return None
+    session = Session()
+    session.trust_env = False
+    return session
+
+
 class OpenTelemetryTraces:
     """Records spans and sends them by OTLP over HTTP."""
 
@@ -36,7 +58,7 @@ class OpenTelemetryTraces:
         service = {"service.name": "userkeep", "service.version": __version__}
         resource = Resource.create(service).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(session=_session())))
         self._tracer = self._provider.get_tracer("userkeep", __version__)
         self._propagator = TraceContextTextMapPropagator()
 

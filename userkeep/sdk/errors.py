@@ -46,26 +46,32 @@ class _Problem(msgspec.Struct):
     fields: list[str] = []
 
 
-def parse_error(status: int, body: bytes) -> UserkeepError:
+def parse_error(status: int, body: bytes, proxy: str = "") -> UserkeepError:
     """Return the error that a response means.
 
     Args:
         status: the status, which is not a success.
         body: `application/problem+json` of a Userkeep server, or the body of a proxy before it.
+        proxy: which forward proxy the response came through, in words; empty if through none.
     """
     try:
         problem = msgspec.json.decode(body, type=_Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _proxy_error(status)
+        return _proxy_error(status, proxy)
     kind = _CLASSES.get(problem.code)
     if kind is None:
         return ServerError(problem.code, problem.detail, *problem.fields)
     return kind(problem.detail, *problem.fields)
 
 
-def _proxy_error(status: int) -> UserkeepError:
+def _proxy_error(status: int, proxy: str) -> UserkeepError:
     received = f"HTTP {status}, not from a Userkeep server"
     kind = _CLASSES_OF_STATUS.get(status)
+    if proxy:
+        return (kind or UnexpectedAnswer)(
+            f"The response was {received}, and came through {proxy}. Check the URL and the proxy, "
+            "or name the host in NO_PROXY to connect without it."
+        )
     if kind is None:
         return UnexpectedAnswer(f"The response was {received}. Check the URL.")
     return kind(f"The response was {received}, but from a proxy before it.")

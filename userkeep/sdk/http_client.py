@@ -1,6 +1,7 @@
 """The HTTP client. No other module imports httpx2."""
 
 import os
+from importlib.util import find_spec
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,6 +13,7 @@ from anyio.lowlevel import current_token
 
 from userkeep.domain.errors import InvalidField, TooLarge, UserkeepError
 from userkeep.sdk.errors import ConnectionFailed, NotSent, TimedOut, UnexpectedAnswer
+from userkeep.sdk.proxies import ForwardProxy, find_proxy
 
 Headers = dict[str, str]
 
@@ -39,11 +41,16 @@ class HTTPRequest(msgspec.Struct, frozen=True):
 
 
 class HTTPResponse(msgspec.Struct, frozen=True):
-    """A response."""
+    """A response.
+
+    Attributes:
+        proxy: which forward proxy it came through, in words; empty if through none.
+    """
 
     status: int
     headers: httpx2.Headers
     body: bytes
+    proxy: str = ""
 
     @property
     def retry_after_s(self) -> float | None:
@@ -91,7 +98,7 @@ class HTTPClient:
                         break
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise self._server.map_error(error) from error
-        return HTTPResponse(response.status_code, response.headers, body.content())
+        return self._server.response(response, body)
 
     def close(self) -> None:
         """Close all connections."""
@@ -123,7 +130,7 @@ class AsyncHTTPClient:
                             scope.cancel()
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise self._server.map_error(error) from error
-        return HTTPResponse(response.status_code, response.headers, body.content())
+        return self._server.response(response, body)
 
     async def close(self) -> None:
         """Close the connections of the running loop. Those of other loops close with their loop."""
@@ -199,13 +206,20 @@ class _Server:
             "timeout": timeout_s,
             "limits": _LIMITS,
             "follow_redirects": False,
+            # The environment is read here, because the library's own rules send loopback requests
+            # to a proxy.
+            "trust_env": False,
             # Loading the CA certificates takes 40 ms, and plain http does not need them.
             "verify": httpx2.create_ssl_context() if is_secure else False,
         }
         self.socket_options: dict[str, Any] = {}
+        self._proxy = ""
         if _is_socket(url):
             path = url.removeprefix(_SOCKET_PREFIX)
             self.socket_options = {"uds": path, "limits": _LIMITS, "verify": False}
+        elif proxy := find_proxy(self._url):
+            self.options["proxy"] = _checked_proxy(proxy)
+            self._proxy = f"the proxy {without_password(proxy.url)} ({proxy.variable})"
 
     def arguments(self, request: HTTPRequest) -> dict[str, Any]:
         return {
@@ -215,6 +229,9 @@ class _Server:
             "content": request.body,
             "timeout": httpx2.Timeout(self._timeout_s),
         }
+
+    def response(self, response: httpx2.Response, body: "_Body") -> HTTPResponse:
+        return HTTPResponse(response.status_code, response.headers, body.content(), self._proxy)
 
     def new_body(self) -> "_Body":
         return _Body(without_password(self._url), _TIMEOUTS_OF_A_BODY * self._timeout_s)
@@ -237,6 +254,8 @@ class _Server:
     def map_error(self, error: Exception) -> UserkeepError:
         """Return the SDK's error for an error of httpx2."""
         url = without_password(self._url)
+        if self._proxy:
+            url = f"{url} through {self._proxy}"
         reason = str(error) or type(error).__name__
         if isinstance(error, httpx2.InvalidURL):
             return TooLarge(f"The URL is too long ({reason}).")
@@ -244,7 +263,13 @@ class _Server:
             return NotSent(
                 f"All {MOST_CONNECTIONS} connections to {url} were busy for {self._timeout_s} s."
             )
-        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        is_unconnected = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+        if self._proxy and (is_unconnected or isinstance(error, httpx2.ProxyError)):
+            return NotSent(
+                f"Cannot connect to {url} ({reason}). Check the proxy, or name the host in "
+                "NO_PROXY to connect without it."
+            )
+        if is_unconnected:
             return NotSent(f"Cannot connect to {url} ({reason}). Check that the server is running.")
         if isinstance(error, httpx2.TimeoutException):
             return TimedOut(
@@ -283,6 +308,24 @@ def _checked(url: str) -> str:
             f"{url!r} is not the URL of a server, such as http://127.0.0.1:8000.", "url"
         )
     return url.rstrip("/")
+
+
+def _checked_proxy(proxy: ForwardProxy) -> httpx2.Proxy:
+    try:
+        checked = httpx2.Proxy(proxy.url)
+    except (httpx2.InvalidURL, ValueError) as error:
+        # The value can have a password.
+        raise InvalidField(
+            f"{proxy.variable} is not the URL of a proxy, such as http://proxy.example.com:3128.",
+            proxy.variable,
+        ) from error
+    if checked.url.scheme.startswith("socks") and find_spec("socksio") is None:
+        raise InvalidField(
+            f"{proxy.variable} names a SOCKS proxy, which needs the package socksio. Install it, "
+            "or name the host in NO_PROXY.",
+            proxy.variable,
+        )
+    return checked
 
 
 def without_password(url: str) -> str:

@@ -39,12 +39,13 @@ def parse_response(call: SDKCall, response: HTTPResponse) -> Any:
         UserkeepError: of the class for this error.
     """
     if response.status not in _SUCCESSES:
-        raise parse_error(response.status, response.body)
+        raise parse_error(response.status, response.body, response.proxy)
     try:
         return decode_response(call, response.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        through = f" through {response.proxy}" if response.proxy else ""
         raise UnexpectedAnswer(
-            f"HTTP {response.status} with a body that cannot be read: {error}."
+            f"HTTP {response.status}{through} with a body that cannot be read: {error}."
         ) from error
 
 

@@ -14,7 +14,8 @@ class ZepClientError(Exception):
 
     Attributes:
         message: the error message.
-        response_data: `status_code` and `message` of the response, if there is one.
+        response_data: `status_code` and `message` of the response, if there is one, and `proxy` if
+            it came through a forward proxy.
     """
 
     def __init__(self, message: str, response_data: dict[Any, Any] | None = None) -> None:
@@ -53,4 +54,7 @@ def _data_of(response: HTTPResponse | None) -> dict[Any, Any] | None:
     if response is None:
         return None
     text = response.body.decode("utf-8", "replace")
-    return {"status_code": response.status, "message": text}
+    data: dict[Any, Any] = {"status_code": response.status, "message": text}
+    if response.proxy:
+        data["proxy"] = response.proxy
+    return data

@@ -1,10 +1,19 @@
 """Hosts, origins, path prefixes and networks, as an operator writes them in settings.
 
-Each function raises ValueError with a sentence that says what is wrong with a text.
+The parsers raise ValueError with a sentence that says what is wrong with a text.
 """
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+import socket
+from contextlib import suppress
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import NamedTuple
 
 _LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -117,3 +126,24 @@ def parse_peer(text: str) -> IPv4Network | IPv6Network | None:
         raise ValueError(
             f"{text!r} is not an IP address, a network such as 10.0.0.0/8, or {UNIX_PEER}."
         ) from error
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host, without brackets, can only be this machine."""
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = parse_address(name)
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    # To connect to the unspecified address is to connect to this machine.
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def parse_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Parse an address as a resolver does; None for a name."""
+    with suppress(ValueError):
+        return ip_address(host)
+    with suppress(OSError):  # the short forms that every resolver takes, such as 127.1
+        return IPv4Address(socket.inet_aton(host))
+    return None

@@ -46,6 +46,7 @@ from userkeep.storage.checks import CHANGE_MODES
 from userkeep.storage.clock import check_system_clock
 from userkeep.storage.engine import Engine
 from userkeep.storage.private_files import (
+    beside_database,
     exposure,
     make_private_folders,
     pending_name,
@@ -263,7 +264,7 @@ def read_secret(settings: Settings, *, may_create: bool = True) -> bytes:
                 raise StorageError(
                     f"The secret file {path} does not exist. Copy the file with the secret that "
                     "the database was created with to this path, or name it in "
-                    "USERKEEP_SECRET_FILE."
+                    f"USERKEEP_SECRET_FILE. {instance.IF_IT_IS_LOST}"
                 )
             _make_secret(path)
         return _read_secret_file(path)
@@ -294,9 +295,9 @@ def secret_of(engine: Engine, settings: Settings, *, may_change: bool = True) ->
     """
     known = engine.read(instance.secret_fingerprint)
     path = secret_path(settings)
-    owner = None if known is None or path is None else _file_with(known, path)
+    owner = None if known is None else find_secret_file(known, settings)
     if owner is None or path is None:
-        # A new secret beside a database that has another would look like its own.
+        # A new secret would be the wrong one for a database that has its own.
         return read_secret(settings, may_create=may_change and known is None)
     secret = _read_secret_file(owner)
     if settings.secret:
@@ -306,15 +307,17 @@ def secret_of(engine: Engine, settings: Settings, *, may_change: bool = True) ->
                 "USERKEEP_SECRET to the content of this file, or unset it."
             )
         return settings.secret.encode()
-    if owner != path and may_change:
+    if owner == pending_name(path) and may_change:
         with suppress(FileNotFoundError):  # another process was first
             owner.replace(path)
     return secret
 
 
-def _file_with(known: str, path: Path) -> Path | None:
-    """Return which file has the secret with a fingerprint: the secret file or the one beside it."""
-    for each in (path, pending_name(path)):
+def find_secret_file(known: str, settings: Settings) -> Path | None:
+    """Return which file has the secret with a fingerprint: the secret file or one beside it."""
+    path = secret_path(settings)
+    files = [] if path is None else [path, pending_name(path), *_secret_files(settings)]
+    for each in files:
         with suppress(OSError, StorageError):
             if fingerprint(_read_secret_file(each)) == known:
                 return each
@@ -323,12 +326,16 @@ def _file_with(known: str, path: Path) -> Path | None:
 
 def secret_path(settings: Settings) -> Path | None:
     """The file in which the secret is looked for where it is not set; none for `:memory:`."""
+    return next(iter(_secret_files(settings)), None)
+
+
+def _secret_files(settings: Settings) -> list[Path]:
     if settings.secret_file:
-        return Path(settings.secret_file)
+        return [Path(settings.secret_file)]
     if is_postgres(settings.database_url):
-        return Path("userkeep-data/userkeep.secret")
+        return [Path("userkeep-data/userkeep.secret")]
     path = sqlite_path(settings.database_url)
-    return None if path == ":memory:" else Path(f"{path}.secret")
+    return [] if path == ":memory:" else beside_database(path, ".secret")
 
 
 def ledger_path(settings: Settings, engine: Engine) -> Path | None:
@@ -345,7 +352,7 @@ def ledger_path(settings: Settings, engine: Engine) -> Path | None:
         return Path(settings.ledger_file)
     if is_shared:
         return Path(f"userkeep-data/userkeep-{ledger_format(engine).database[:8]}.ledger")
-    return Path(f"{path}.ledger")
+    return beside_database(path, ".ledger")[0]
 
 
 def exposed_files(settings: Settings) -> list[str]:
@@ -356,6 +363,9 @@ def exposed_files(settings: Settings) -> list[str]:
 
         path = sqlite_path(settings.database_url)
         exposed = [] if path == ":memory:" else of_database(path)
+        if path != ":memory:" and Path(path).is_symlink():
+            at_link = exposure(beside_database(path, ".ledger")[0])
+            exposed += [] if at_link is None or at_link in exposed else [at_link]
     secrets = [None if settings.secret else secret_path(settings)]
     if settings.backup_passphrase_file:
         secrets.append(Path(settings.backup_passphrase_file))

@@ -334,9 +334,28 @@ def test_the_report_names_the_secret_file_and_not_the_secret(
     secret = (tmp_path / "source.db.secret").read_text().strip()
     assert secret not in result.stdout + result.stderr
     other = userkeep("migrate", "--database", target, folder=tmp_path)
-    assert "The secret file userkeep-data/userkeep.secret does not exist" in other.stderr
+    assert "userkeep-data/userkeep.secret does not exist" in other.stderr
+    assert not (tmp_path / "userkeep-data" / "userkeep.secret").exists()
     given = ("--secret-file", "source.db.secret")
     assert userkeep("migrate", "--database", target, *given, folder=tmp_path).returncode == 0
+
+
+def test_the_report_does_not_name_a_wrong_secret(tmp_path: Path) -> None:
+    userkeep("migrate", "--database", "sqlite:///source.db", folder=tmp_path)
+    (tmp_path / "source.db.secret").write_text("the secret of another database\n")
+    result = copy("sqlite:///source.db", "sqlite:///target.db", folder=tmp_path)
+    assert result.returncode == 0
+    assert "it was not found. The file source.db.secret" in result.stdout
+    assert "userkeep secret rotate --lost" in result.stdout
+    environment = {"USERKEEP_SECRET": "the secret of another database"}
+    result = userkeep(
+        "copy",
+        "sqlite:///source.db",
+        "sqlite:///second.db",
+        folder=tmp_path,
+        environment=environment,
+    )
+    assert "USERKEEP_SECRET is missing or has another one" in result.stdout
 
 
 def test_the_report_names_the_variable_of_the_secret(tmp_path: Path) -> None:

@@ -5,10 +5,14 @@ from typing import NamedTuple
 from userkeep.domain.errors import StorageError
 from userkeep.domain.transaction import Transaction
 
+IF_IT_IS_LOST = (
+    "If it is lost, `userkeep secret rotate --lost` makes a new one, and says what is given up."
+)
+
 _MISMATCH = (
     "This database was created with another secret. With this one, deleted ids and idempotency "
     "keys would not be recognized. Set USERKEEP_SECRET or USERKEEP_SECRET_FILE to the secret that "
-    "it was created with."
+    f"it was created with. {IF_IT_IS_LOST}"
 )
 
 _NEWER_SCHEMA = (

@@ -9,6 +9,8 @@ from userkeep.storage.migrations import load_migrations, newer_database
 COPY_SOURCE = "SELECT value FROM instance WHERE name = 'copy_source'"
 """Has a row where the database is an incomplete copy."""
 
+KNOWN_FINGERPRINT = "SELECT value FROM instance WHERE name = 'secret_fingerprint'"
+
 CHANGE_MODES = "Make files with personal data private: chmod 600 FILE, chmod 700 FOLDER."
 
 _MIB = 1024 * 1024

@@ -102,6 +102,24 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def beside_database(path: str, end: str) -> list[Path]:
+    """Return where a file that belongs to a database can be, the place that counts first.
+
+    Behind a symbolic link it is beside the file itself, so that every path to the database leads to
+    it. It may also be beside the link, and counts there if it is nowhere else.
+
+    Args:
+        path: of the database.
+        end: what follows the name of the database, such as `.secret`.
+    """
+    given = Path(f"{path}{end}")
+    if not Path(path).is_symlink():
+        return [given]
+    real = Path(f"{os.path.realpath(path)}{end}")
+    is_at_link = os.path.lexists(given) and not os.path.lexists(real)
+    return [given, real] if is_at_link else [real, given]
+
+
 def pending_name(path: Path) -> Path:
     """Return where the new secret is that replaces the one in a file in the next moment.
 

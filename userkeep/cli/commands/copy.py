@@ -21,10 +21,20 @@ from userkeep.config import (
     without_password,
 )
 from userkeep.domain.errors import StorageError
-from userkeep.instance import secret_path
+from userkeep.domain.secret import fingerprint
+from userkeep.instance import find_secret_file, secret_path
 from userkeep.jobs.copy.checksums import Checksum
-from userkeep.jobs.copy.job import START_AGAIN, CopiedTable, Copy, CopyReporter, Source, Target
+from userkeep.jobs.copy.job import (
+    FINGERPRINT,
+    START_AGAIN,
+    CopiedTable,
+    Copy,
+    CopyReporter,
+    Source,
+    Target,
+)
 from userkeep.jobs.copy.tables import TABLES
+from userkeep.services.instance import IF_IT_IS_LOST
 
 _INTERRUPTED = "Interrupted. Run the same command again; it continues where it stopped."
 _NAME_WIDTH = max(len(table.name) for table in TABLES)
@@ -91,12 +101,13 @@ def _copy(source_url: str, target_url: str) -> Report:
         target = stack.enter_context(_open_target(target_url))
         job = Copy(source, target, stack.enter_context(_reporter(sys.stderr)))
         tables = run_until_signal(job.run, job.stop, _INTERRUPTED)
+        known = source.instance_value(FINGERPRINT) or ""
     return Report(
         without_password(source_url),
         without_password(target_url),
         round(perf_counter() - started, 1),
         tables,
-        _secret_sentence(source_url, target_url),
+        _secret_sentence(source_url, target_url, known),
     )
 
 
@@ -248,16 +259,23 @@ def _line(name: str, checksum: Checksum, remark: str = "") -> str:
     return f"{name:<{_NAME_WIDTH}}  {checksum.rows:>12,}  {checksum.digest}  {remark}".rstrip()
 
 
-def _secret_sentence(source_url: str, target_url: str) -> str:
+def _secret_sentence(source_url: str, target_url: str, known: str) -> str:
+    """Say where the secret with a fingerprint is, or that it was not found."""
     needed = "The target needs the secret of the source:"
     of_source = load_settings({"database_url": source_url})
-    if of_source.secret:
+    if of_source.secret and fingerprint(of_source.secret.encode()) == known:
         return f"{needed} start its server with the same USERKEEP_SECRET."
-    source_file = secret_path(of_source)
+    source_file = find_secret_file(known, of_source)
+    if source_file is None:
+        looked_at = "USERKEEP_SECRET" if of_source.secret else f"The file {secret_path(of_source)}"
+        return (
+            f"{needed} it was not found. {looked_at} is missing or has another one. Find the "
+            f"secret that the source was created with. {IF_IT_IS_LOST}"
+        )
     target_file = secret_path(load_settings({"database_url": target_url}))
     if source_file == target_file:
         return f"{needed} the file {source_file}, which a server of the target reads too."
     return (
-        f"{needed} by default the file {source_file}. Copy it to {target_file}, which a server of "
+        f"{needed} the file {source_file}. Copy it to {target_file}, which a server of "
         "the target reads, or name it in USERKEEP_SECRET_FILE."
     )

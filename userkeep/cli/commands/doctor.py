@@ -1,6 +1,7 @@
 """`userkeep doctor`."""
 
 import json
+import os
 import sys
 from contextlib import closing
 from dataclasses import fields
@@ -22,12 +23,21 @@ from userkeep.config import (
     variable_of,
 )
 from userkeep.domain.errors import StorageError
+from userkeep.domain.secret import fingerprint
 from userkeep.http.access import is_loopback
-from userkeep.instance import check_instance, exposed_files, open_instance, open_instance_read_only
+from userkeep.instance import (
+    check_instance,
+    exposed_files,
+    find_secret_file,
+    open_instance,
+    open_instance_read_only,
+    secret_path,
+)
 from userkeep.jobs.backup.checks import check_backups, check_leftovers
 from userkeep.jobs.checks import check_access, check_index, check_permissions, check_versions
 from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.services import authentication
+from userkeep.services.instance import IF_IT_IS_LOST
 from userkeep.storage.checks import Finding
 from userkeep.storage.postgres import checks as postgres_checks
 from userkeep.storage.sqlite import checks as sqlite_checks
@@ -77,6 +87,7 @@ def _check(settings: Settings) -> list[Finding]:
         _check_settings(settings),
         access,
         *_check_database(settings),
+        *_check_secret(settings),
         *_check_backups(settings),
     ]
     if all(finding.is_well for finding in findings):
@@ -118,6 +129,38 @@ def _check_database(settings: Settings) -> list[Finding]:
     except SettingError as error:
         return [Finding("database", False, str(error))]
     return sqlite_checks.check_database(path)
+
+
+def _check_secret(settings: Settings) -> list[Finding]:
+    """Compare the secret with the database; nothing is found where it has none yet."""
+    try:
+        if is_postgres(settings.database_url):
+            known = postgres_checks.secret_fingerprint(settings.database_url)
+        else:
+            known = sqlite_checks.secret_fingerprint(sqlite_path(settings.database_url))
+    except (StorageError, SettingError):
+        return []  # it has a finding of its own
+    if known is None:
+        return []
+    file = find_secret_file(known, settings)
+    if settings.secret and fingerprint(settings.secret.encode()) == known:
+        return [Finding("secret", True, "USERKEEP_SECRET is that of the database")]
+    if settings.secret:
+        advice = f"Set it to the content of {file}, or unset it." if file else _RIGHT_SECRET
+        finding = "USERKEEP_SECRET is not the secret of the database"
+        return [Finding("secret", False, finding, advice)]
+    if file is not None:
+        return [Finding("secret", True, f"{file} is that of the database")]
+    path = secret_path(settings)
+    is_missing = path is None or not os.path.lexists(path)
+    problem = "does not exist" if is_missing else "does not have the secret of the database"
+    return [Finding("secret", False, f"{path} {problem}", _RIGHT_SECRET)]
+
+
+_RIGHT_SECRET = (
+    "The database opens only with the secret that it was created with: set USERKEEP_SECRET or "
+    f"USERKEEP_SECRET_FILE to it. {IF_IT_IS_LOST}"
+)
 
 
 def _check_backups(settings: Settings) -> list[Finding]:

@@ -5,7 +5,7 @@ from typing import Any
 from psycopg import Connection
 
 from userkeep.domain.errors import StorageError
-from userkeep.storage.checks import COPY_SOURCE, Finding, check_schema
+from userkeep.storage.checks import COPY_SOURCE, KNOWN_FINGERPRINT, Finding, check_schema
 from userkeep.storage.postgres.engine import (
     LARGE_WRITE_THREADS,
     LONG_READ_POOL_SIZE,
@@ -36,6 +36,19 @@ def check_database(url: str, pool_size: int, *, row_security: bool) -> list[Find
             ]
     except StorageError as error:
         return [Finding("database", False, error.detail)]
+
+
+def secret_fingerprint(url: str) -> str | None:
+    """Return the fingerprint of the secret that a database is bound to, if it is to one.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    with open_for_inspection(url) as connection:
+        if not applied_migrations(connection):
+            return None
+        found = connection.execute(KNOWN_FINGERPRINT).fetchone()
+        return None if found is None else str(found[0])
 
 
 def _check_schema(connection: Connection[Any], url: str) -> Finding:

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 
 from userkeep.domain.errors import StorageError
-from userkeep.storage.checks import COPY_SOURCE, Finding, check_schema
+from userkeep.storage.checks import COPY_SOURCE, KNOWN_FINGERPRINT, Finding, check_schema
 from userkeep.storage.sqlite.connection import MEMORY
 from userkeep.storage.sqlite.file_lock import is_locked, read_lock_holder
 from userkeep.storage.sqlite.files import copies_of
@@ -27,6 +27,20 @@ def check_database(path: str) -> list[Finding]:
     if path == MEMORY:
         return [Finding("database", True, "in memory", "It is lost when the server stops.")]
     return [_check_file(path), _check_lock(path), _check_space(path), *_check_copies(path)]
+
+
+def secret_fingerprint(path: str) -> str | None:
+    """Return the fingerprint of the secret that a file is bound to, if it is to one.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if path == MEMORY or not Path(path).exists():
+        return None
+    with open_read_only(path) as connection:
+        if not applied_migrations(connection):
+            return None
+        return next((str(value) for (value,) in connection.execute(KNOWN_FINGERPRINT)), None)
 
 
 def _check_file(path: str) -> Finding:

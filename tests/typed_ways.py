@@ -28,6 +28,7 @@ from userkeep import (
     Userkeep,
     UserkeepError,
 )
+from userkeep.api.encoding import to_plain
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.config import Settings
@@ -125,9 +126,14 @@ def _compared(text: str) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """Return a time as a datetime; what is not a time is unchanged, so that it is rejected."""
+    """Return a time as a datetime.
+
+    A text without an offset is unchanged, because a datetime needs a time zone; what is not a time
+    too, so that it is rejected.
+    """
     try:
-        return datetime.fromisoformat(value) if _TIME.fullmatch(value) else value
+        parsed = datetime.fromisoformat(value) if _TIME.fullmatch(value) else None
+        return value if parsed is None or parsed.tzinfo is None else parsed
     except (TypeError, ValueError):
         return value
 
@@ -222,7 +228,7 @@ def _error_reply(error: UserkeepError) -> Reply:
 
 
 def _reply(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Reply:
-    value = msgspec.to_builtins(_shape(operation, ids, result))
+    value = to_plain(_shape(operation, ids, result))
     headers = {}
     status = operation.status
     if "revision" in value:

@@ -19,7 +19,7 @@ from anyio import sleep, to_thread
 
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
-from userkeep.api.parsing import read_body, read_query
+from userkeep.api.parsing import body_decoder, read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.project import DEFAULT_NAME
@@ -60,7 +60,7 @@ _OF_SERVERS = {
 
 _encode = msgspec.json.Encoder().encode
 _DECODE_BODY = {
-    operation.name: msgspec.json.Decoder(operation.body).decode
+    operation.name: body_decoder(operation.body)
     for operation in OPERATIONS
     if operation.body is not None
 }

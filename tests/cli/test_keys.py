@@ -130,7 +130,7 @@ def test_a_key_is_created_with_all_its_fields(here: Run) -> None:
     assert KEY.fullmatch(f"{key.pop('key')}\n")
     assert key == listed(here)[1]
     assert (key["user_id"], key["scope"]) == ("jane", "read")
-    assert key["expires_at"] == "2100-01-01T00:00:00Z"
+    assert key["expires_at"] == "2100-01-01T00:00:00.000000Z"
     assert "no user" in rejected(here("keys", "create", "--user-id", "bob"), 4)
     assert "no project" in rejected(here("keys", "create", "--project", "other"), 4)
 

@@ -131,8 +131,18 @@ def test_a_time_can_be_in_any_year(rows: Users, year: str) -> None:
     assert rows.find(**{parameter: f"{year}-06-01T00:00:00Z"}) == ["a"]
 
 
+def test_a_date_is_its_beginning_in_utc(rows: Users) -> None:
+    first = rows.add("a", created_at="2020-02-29T00:00:00Z")
+    second = rows.add("b", created_at="2020-02-29")
+    assert moment(first["created_at"]) == moment(second["created_at"])
+    assert rows.find(created_after="2020-02-28") == ["a", "b"]
+    assert rows.find(created_after="2020-02-29") == []
+
+
 INVALID_TIMES = [
-    "", "yesterday", "2020-02-29", "2021-02-29T00:00:00Z", "2020-01-01T25:00:00Z", "null", "1e300",
+    "", "yesterday", "2021-02-29", "2021-02-29T00:00:00Z", "2020-01-01T25:00:00Z", "null", "1e300",
+    "2027", "20270101", "0", "-1", "1.5", "253402300800", "2027-01", "2027-W01-1", "2027-01-01Z",
+    " 2027-01-01", "2027-01-01T11:30:00 02:00",
 ]  # fmt: skip
 
 

@@ -783,7 +783,7 @@ def test_a_month_or_a_day_in_a_query_refers_to_messages_of_that_time(way: Way, u
 def test_messages_of_the_date_in_a_query_rank_higher(way: Way, user: str) -> None:
     add_at_times(way, user, "2023-05-05T00:00:00Z", "2024-05-05T00:00:00Z")
     hits = search(way, "shoes in May 2023", user_id=user, explain=True)
-    assert hits[0]["message"]["created_at"] == "2023-05-05T00:00:00Z"
+    assert hits[0]["message"]["created_at"] == "2023-05-05T00:00:00.000000Z"
     assert hits[0]["score"] / hits[1]["score"] == pytest.approx(1.5)
     assert hits[0]["explanation"]["date"] == "may 2023"
 

@@ -65,6 +65,56 @@ def test_an_invalid_body_is_a_problem_with_its_fields(
     assert_problem(client.send("POST", "/v1/users", body), status, code, *fields)
 
 
+@pytest.mark.parametrize(
+    ("target", "body", "field"),
+    [
+        ("/v1/users", {"user_id": "a", "created_at": 0}, "created_at"),
+        ("/v1/users", {"user_id": "a", "created_at": "2027"}, "created_at"),
+        ("/v1/users", {"user_id": "a", "created_at": []}, "created_at"),
+        ("/v1/sessions", {"ended_at": 1e3}, "ended_at"),
+        ("/v1/search", {"query": "x", "created_after": 2027}, "created_after"),
+        (
+            "/v1/sessions/s/messages",
+            {"messages": [{"role": "user", "content": "x", "created_at": 253402300800}]},
+            "messages[0].created_at",
+        ),
+    ],
+)
+def test_a_number_is_no_time_in_a_body(
+    client: InProcessClient, target: str, body: Any, field: str
+) -> None:
+    response = client.send("POST", target, body)
+    assert_problem(response, 422, "invalid_field", field)
+    assert response.json["detail"].startswith(f"{field} must be a date or a time, such as")
+
+
+def test_an_offset_that_is_not_encoded_in_an_address_is_named(client: InProcessClient) -> None:
+    response = client.send("GET", "/v1/users?created_after=2027-01-01T11:30:00+02:00")
+    assert_problem(response, 422, "invalid_field", "created_after")
+    assert response.json["detail"].endswith(
+        "got '2027-01-01T11:30:00 02:00'. In an address, write the + of its offset as %2B."
+    )
+
+
+def test_times_have_six_digits_after_the_point(client: InProcessClient, fresh: str) -> None:
+    at, sent = "2020-02-29T12:00:00Z", "2020-02-29T12:00:00.000000Z"
+    user = client.send("POST", "/v1/users", {"user_id": fresh, "created_at": at}).json
+    new = {"session_id": fresh, "user_id": fresh, "created_at": at, "ended_at": at}
+    session = client.send("POST", "/v1/sessions", new).json
+    assert user["created_at"] == session["created_at"] == session["ended_at"] == sent
+    assert session["active_at"] == sent
+    client.send("POST", f"/v1/sessions/{fresh}/reopen")
+    message = {"role": "user", "content": "shoes", "created_at": at}
+    target = f"/v1/sessions/{fresh}/messages"
+    [added] = client.send("POST", target, {"messages": [message]}).json["messages"]
+    [listed] = client.send("GET", target).json["items"]
+    search = {"query": "shoes", "session_id": fresh}
+    [hit] = client.send("POST", "/v1/search", search).json["items"]
+    session = client.send("GET", f"/v1/sessions?user_id={fresh}&include=last_message").json
+    [last] = [each["last_message"] for each in session["items"]]
+    assert {each["created_at"] for each in (added, listed, hit["message"], last)} == {sent}
+
+
 def test_a_field_name_with_an_unpaired_surrogate_is_a_complete_problem(
     client: InProcessClient,
 ) -> None:
@@ -81,6 +131,11 @@ def test_a_field_name_with_an_unpaired_surrogate_is_a_complete_problem(
         ("limit=1001", 422, "invalid_field", "limit"),
         ("limit=x", 422, "invalid_field", "limit"),
         ("limit=", 422, "invalid_field", "limit"),
+        ("limit=5.0", 422, "invalid_field", "limit"),
+        ("limit=1e1", 422, "invalid_field", "limit"),
+        ("limit=null", 422, "invalid_field", "limit"),
+        ("limit=9" + "9" * 5000, 422, "invalid_field", "limit"),
+        ("count=yes", 422, "invalid_field", "count"),
         ("limit=1&limit=2", 422, "invalid_field", "limit"),
         ("order=up", 422, "invalid_field", "order"),
         ("page=2", 422, "invalid_field", "page"),

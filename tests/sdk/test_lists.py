@@ -1,7 +1,7 @@
 """Lists as pages and iterators, the values that apps pass, and bulk appends."""
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import partial
 from math import nan
 from typing import Any
@@ -176,7 +176,7 @@ def test_the_length_of_a_list_of_several_pages_is_an_error_and_not_that_of_one(
     with pytest.raises(TypeError, match="more than one page"):
         len(client.user.list())
     assert len(client.user.list(limit=100)) == 100
-    assert len(client.user.list(created_before=datetime(2020, 1, 1))) == 0
+    assert len(client.user.list(created_before=datetime(2020, 1, 1, tzinfo=UTC))) == 0
     assert client.user.list(count=True).total == 250
 
 
@@ -316,7 +316,7 @@ def test_invalid_conditions_on_metadata_are_rejected(client: Userkeep, metadata:
     assert rejected.value.fields == ("metadata",)
 
 
-def test_times_without_a_zone_are_utc(client: Userkeep) -> None:
+def test_times_can_have_any_zone(client: Userkeep) -> None:
     created_at = client.user.add(user_id="jane").created_at
     assert created_at.tzinfo is not None
     moment = timedelta(microseconds=1)
@@ -324,20 +324,43 @@ def test_times_without_a_zone_are_utc(client: Userkeep) -> None:
         there = created_at.astimezone(zone)
         assert client.user.list(created_after=there) == []
         assert len(client.user.list(created_after=there - moment)) == 1
-    naive = created_at.astimezone(UTC).replace(tzinfo=None)
-    assert client.user.list(created_before=naive) == []
-    assert len(client.user.list(created_before=naive + moment)) == 1
+
+
+def test_a_datetime_without_a_time_zone_is_rejected_with_the_reason(client: Userkeep) -> None:
+    naive = datetime(2020, 1, 1)
+    calls: dict[str, Callable[[], Any]] = {
+        "created_at": lambda: client.user.add(user_id="jane", created_at=naive),
+        "created_after": lambda: client.user.list(created_after=naive),
+        "active_before": lambda: client.session.list(active_before=naive),
+        "ended_at": lambda: client.session.add(session_id="s", ended_at=naive),
+        "created_before": lambda: client.search("x", created_before=naive),
+        "expires_at": lambda: client.key.add(expires_at=naive),
+        "messages[0].created_at": lambda: client.message.add(
+            "s", {"role": "user", "content": "x", "created_at": naive}
+        ),
+    }
+    for field, call in calls.items():
+        with pytest.raises(InvalidField, match="has no time zone") as raised:
+            call()
+        assert raised.value.fields == (field,)
+
+
+def test_a_date_of_a_program_is_its_beginning_in_utc(client: Userkeep) -> None:
+    new_year: Any = date(2020, 1, 1)
+    client.user.add(user_id="jane", created_at=new_year)
+    assert client.user.get("jane").created_at == datetime(2020, 1, 1, tzinfo=UTC)
+    assert client.user.list(created_after=new_year) == []
 
 
 def test_messages_keep_their_given_times(client: Userkeep) -> None:
     given = [
         datetime(2020, 2, 29, 12, tzinfo=UTC),
-        datetime(2020, 2, 29, 12, 0, 0, 5),
+        datetime(2020, 2, 29, 12, 0, 0, 5, tzinfo=UTC),
         datetime(2020, 2, 29, 12, tzinfo=timezone(timedelta(hours=2))),
     ]
     messages = [NewMessage(role="user", content="x", created_at=each) for each in given]
     kept = [each.created_at for each in client.message.add("s", messages, user_id="jane")]
-    assert kept == [each if each.tzinfo else each.replace(tzinfo=UTC) for each in given]
+    assert kept == given
 
 
 # Values that apps pass.

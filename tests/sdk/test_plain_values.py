@@ -92,7 +92,7 @@ def test_every_type_is_written_as_plain_values_and_as_json(client: Userkeep) -> 
 
 def test_plain_values_are_those_of_the_http_api(client: Userkeep) -> None:
     user = client.user.get("jane").to_dict()
-    assert user["created_at"] == "2024-05-06T07:08:09Z"
+    assert user["created_at"] == "2024-05-06T07:08:09.000000Z"
     assert user["metadata"] == {"a": [1, None]}
     assert list(user) == list(User.__struct_fields__)
     assert "last_message" not in client.session.get("s").to_dict()

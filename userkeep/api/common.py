@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order
+from userkeep.domain.values.times import TIME_SCHEMA, GivenTime
 
 T = TypeVar("T")
 
@@ -42,13 +43,14 @@ FilterText = Annotated[
     ),
 ]
 
-_DATE_TIME = {"format": "date-time"}
-
-Moment = Annotated[datetime, Meta(extra_json_schema=_DATE_TIME)]
+Moment = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 
 Bound = Annotated[
-    datetime,
-    Meta(description="Exclusive. UTC unless it has an offset.", extra_json_schema=_DATE_TIME),
+    GivenTime,
+    Meta(
+        description="Exclusive. A date, or a time, which is UTC unless it has an offset.",
+        extra_json_schema=TIME_SCHEMA,
+    ),
 ]
 
 Uuid = Annotated[

@@ -4,22 +4,44 @@ Neither pydantic nor FastAPI is imported. Both ask a type for its schema, which 
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 import msgspec
+
+from userkeep.domain.values.times import decode_time
 
 _COMPONENTS = "#/components/schemas/{name}"
 
 
 def to_plain(value: Any) -> Any:
     """Return a value as JSON would have it: dicts, lists, texts, numbers; times as RFC 3339."""
-    return msgspec.to_builtins(value, str_keys=True, enc_hook=_read_other)
+    return msgspec.to_builtins(with_six_digits(value), str_keys=True, enc_hook=_read_other)
 
 
 def to_json_text(value: Any) -> str:
     """Return a value as JSON text."""
-    return _encode(value).decode()
+    return _encode(with_six_digits(value)).decode()
+
+
+def with_six_digits(value: Any) -> Any:
+    """Return a value in which each time has six digits after the point once it is JSON.
+
+    msgspec writes a datetime of a whole second without them.
+    """
+    if isinstance(value, datetime):
+        text = value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return value if value.microsecond else msgspec.Raw(f'"{text}"')
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.asdict(value)
+        changed = {name: with_six_digits(each) for name, each in fields.items()}
+        return msgspec.structs.replace(value, **changed)
+    if isinstance(value, list):
+        return [with_six_digits(each) for each in value]
+    if isinstance(value, dict):
+        return {name: with_six_digits(each) for name, each in value.items()}
+    return value
 
 
 def plain_scalar(value: Any) -> Any:
@@ -92,7 +114,7 @@ class Encodable:
 
 def _validate(kind: type[Any], value: Any) -> Any:
     # A ValidationError of msgspec is a ValueError, which pydantic reports as its own.
-    return value if isinstance(value, kind) else msgspec.convert(value, kind)
+    return value if isinstance(value, kind) else msgspec.convert(value, kind, dec_hook=decode_time)
 
 
 def _json_schema(kind: type[Any]) -> dict[str, Any]:

@@ -4,11 +4,21 @@ HTTP and embedded calls are parsed here alike, so that both get the same errors.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
-from msgspec.inspect import ListType, LiteralType, Metadata, StructType, Type, UnionType
+from msgspec.inspect import (
+    BoolType,
+    IntType,
+    ListType,
+    LiteralType,
+    Metadata,
+    StructType,
+    Type,
+    UnionType,
+)
 
 from userkeep.api.common import DatedList
 from userkeep.api.operation import APIOperation
@@ -21,12 +31,15 @@ from userkeep.domain.values.json_text import (
     has_more_values,
 )
 from userkeep.domain.values.metadata import MAX_DEPTH
+from userkeep.domain.values.times import decode_time
 
 _REVISION = re.compile(r'"(\d{1,18})"')
 _PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(.*?)(?:\[\.\.\.\])?`$")
 _STEP = re.compile(r"\[\d+\]|[^.\[]+")
 _NO_CHOICE = "Invalid enum value "
 _MAX_SHOWN = 100
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`")
 
 
@@ -43,13 +56,45 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
         elif name in values or name == "metadata":
             raise InvalidField(f"{name} is given twice, or is not a parameter.", name)
         else:
-            values[name] = value
+            values[name] = _query_value(value, name, _scalars_of(kind).get(name))
     if kind is None:
         raise InvalidField(f"This operation has no parameter {parameters[0][0]}.", parameters[0][0])
     try:
-        return msgspec.convert(values, kind, strict=False)
+        return msgspec.convert(values, kind, dec_hook=decode_time)
     except msgspec.ValidationError as error:
         raise _invalid(error, kind) from error
+
+
+@cache
+def _scalars_of(kind: Any) -> dict[str, Any]:
+    """Return the type of each parameter of a query that is not a text, by its name."""
+    if kind is None:
+        return {}
+    info: Any = msgspec.inspect.type_info(kind)
+    types = {field.encode_name: list(_alternatives([field.type])) for field in info.fields}
+    return {
+        name: found
+        for name, alternatives in types.items()
+        for found in alternatives
+        if isinstance(found, IntType | BoolType)
+    }
+
+
+def _query_value(text: str, name: str, kind: Any) -> Any:
+    """Return the value of a parameter. msgspec would take 1e1 for a number, and null for none."""
+    if isinstance(kind, IntType):
+        if not _WHOLE.fullmatch(text):
+            raise InvalidField(f"{name} must be a whole number; got {_shown(text)}.", name)
+        return int(text)
+    if isinstance(kind, BoolType):
+        if text.lower() not in _BOOLEANS:
+            raise InvalidField(f"{name} must be true or false; got {_shown(text)}.", name)
+        return _BOOLEANS[text.lower()]
+    return text
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
 
 
 def read_revision(value: str, operation: APIOperation) -> int:
@@ -64,6 +109,11 @@ def read_revision(value: str, operation: APIOperation) -> int:
     if match is None:
         raise BadRequest('If-Match must be a revision in quotes, such as "3".', "If-Match")
     return int(match[1])
+
+
+def body_decoder(kind: Any) -> Callable[[bytes], Any]:
+    """Return what decodes a JSON body of a type, for `read_body`."""
+    return msgspec.json.Decoder(kind, dec_hook=decode_time).decode
 
 
 def read_body(body: bytes, decode: Any) -> Any:
@@ -118,7 +168,8 @@ def _invalid(error: msgspec.ValidationError, kind: Any) -> InvalidField:
         given = sentence.removeprefix(_NO_CHOICE)
         given = given if len(given) <= _MAX_SHOWN else f"{given[:_MAX_SHOWN]}…"
         return InvalidField(f"{path} must be one of {', '.join(choices)}; got {given}.", path)
-    return InvalidField(f"{path}: {sentence}.", path)
+    separator = " " if sentence.startswith("must be ") else ": "
+    return InvalidField(f"{path}{separator}{sentence}.", path)
 
 
 def _choices(kind: Any, path: str) -> list[str]:

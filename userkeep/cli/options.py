@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, get_args
 
 import click
@@ -22,6 +22,7 @@ from userkeep.config import (
     split_list,
     variable_of,
 )
+from userkeep.domain.values import times
 from userkeep.domain.values.metadata import decode_json
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, SessionOrder
 
@@ -293,13 +294,14 @@ def parse_json_object(value: str) -> dict[str, Any]:
 
 
 def parse_time(value: str) -> datetime:
-    """Parse a time; without a zone it is UTC."""
+    """Parse a date or a time; without an offset it is UTC."""
     try:
-        return datetime.fromisoformat(value)
+        moment = times.parse_time(value)
     except ValueError as error:
         raise click.BadParameter(
             f"{value!r} is not a time. Write it like 2026-11-22 or 2026-11-22T11:30:00Z."
         ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_duration(value: str) -> timedelta:

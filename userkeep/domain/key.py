@@ -7,7 +7,6 @@ SHA-256 hash of the whole text is stored. A fast hash is enough: random bits can
 import hashlib
 import re
 import secrets
-from datetime import datetime
 from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
@@ -15,7 +14,7 @@ import msgspec
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.text import check_name
-from userkeep.domain.values.times import LATEST, Instant, from_datetime
+from userkeep.domain.values.times import LATEST, TIME_SCHEMA, GivenTime, Instant, from_datetime
 
 Permission = Literal["read", "write", "admin"]
 """What a key permits: each includes the ones before it."""
@@ -106,10 +105,10 @@ class StoredKey(msgspec.Struct):
 
 
 ExpiryTime = Annotated[
-    datetime,
+    GivenTime,
     msgspec.Meta(
         description="When the key ends. UTC unless it has an offset.",
-        extra_json_schema={"format": "date-time"},
+        extra_json_schema=TIME_SCHEMA,
     ),
 ]
 

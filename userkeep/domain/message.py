@@ -17,7 +17,14 @@ from userkeep.domain.values.text import (
     check_name,
     utf8_bytes,
 )
-from userkeep.domain.values.times import EARLIEST, LATEST, Instant, from_datetime
+from userkeep.domain.values.times import (
+    EARLIEST,
+    LATEST,
+    TIME_SCHEMA,
+    GivenTime,
+    Instant,
+    from_datetime,
+)
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function", "norole"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -125,10 +132,10 @@ class Message(msgspec.Struct):
 
 
 CreatedAt = Annotated[
-    datetime,
+    GivenTime,
     msgspec.Meta(
         description="When the message was created, for imported history. The default is now.",
-        extra_json_schema={"format": "date-time"},
+        extra_json_schema=TIME_SCHEMA,
     ),
 ]
 

@@ -9,11 +9,10 @@ from userkeep.domain.project import Project
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.search_terms import check_search_terms
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.times import to_datetime
 from userkeep.domain.verification import Findings, Verification, VerificationRequest
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.lists import page_request, serialize_page
-from userkeep.handlers.values import optional_datetime
+from userkeep.handlers.values import optional_time, time_to_send
 from userkeep.jobs.deletion import Deletion
 from userkeep.jobs.verify.job import VerificationJob
 from userkeep.services import erasures, purges, verifications
@@ -93,9 +92,9 @@ def serialize_erasure(erasure: Erasure, status: PurgeStatus | None = None) -> wi
             sessions=erasure.session_count,
             messages=erasure.message_count,
         ),
-        started_at=to_datetime(erasure.started_at),
-        deleted_at=optional_datetime(erasure.deleted_at),
-        purged_at=optional_datetime(erasure.purged_at),
+        started_at=time_to_send(erasure.started_at),
+        deleted_at=optional_time(erasure.deleted_at),
+        purged_at=optional_time(erasure.purged_at),
         purge=serialize_purge(erasure, status),
     )
 
@@ -105,7 +104,7 @@ def serialize_purge(deleted: Erasure | Project, status: PurgeStatus | None) -> w
     is_open = deleted.is_finished and deleted.purged_at is None
     covers = is_open and status is not None and status.purge_uuid == deleted.purge_uuid
     return wire.Purge(
-        requested_at=optional_datetime(deleted.purge_requested_at),
+        requested_at=optional_time(deleted.purge_requested_at),
         phase=status.phase if status and covers else None,
         problem=status.problem if status and covers else None,
         skipped_steps=msgspec.json.decode(
@@ -126,8 +125,8 @@ def serialize_verification(verification: Verification, erasure: Erasure) -> wire
         id=verification.uuid,
         state=verification.state,  # type: ignore[arg-type]
         problem=verification.problem,
-        started_at=to_datetime(verification.started_at),
-        finished_at=optional_datetime(verification.finished_at),
+        started_at=time_to_send(verification.started_at),
+        finished_at=optional_time(verification.finished_at),
         erasure=serialize_erasure(erasure),
         found=found.residue_count > 0 if is_finished else None,
         hits=[

@@ -10,10 +10,9 @@ from userkeep.domain.project import DEFAULT_PROJECT
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.ids import check_id
-from userkeep.domain.values.times import to_datetime
 from userkeep.handlers.calls import Call, Handler, Prepare
 from userkeep.handlers.lists import page_request, serialize_page
-from userkeep.handlers.values import optional_datetime
+from userkeep.handlers.values import optional_time, time_to_send
 from userkeep.services import keys, projects
 
 
@@ -59,11 +58,11 @@ def serialize_key(key: Key) -> wire.Key:
         name=key.name,
         scope=key.scope,  # type: ignore[arg-type]
         user_id=key.user_id,
-        created_at=to_datetime(key.created_at),
-        expires_at=optional_datetime(key.expires_at),
-        last_used_at=optional_datetime(key.last_used_at),
-        revoked_at=optional_datetime(key.revoked_at),
-        former_expires_at=optional_datetime(key.former_expires_at),
+        created_at=time_to_send(key.created_at),
+        expires_at=optional_time(key.expires_at),
+        last_used_at=optional_time(key.last_used_at),
+        revoked_at=optional_time(key.revoked_at),
+        former_expires_at=optional_time(key.former_expires_at),
     )
 
 

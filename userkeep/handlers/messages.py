@@ -10,12 +10,11 @@ from userkeep.domain.message import CheckedMessageChange, Message, MessageChange
 from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_patch
-from userkeep.domain.values.times import to_datetime
 from userkeep.handlers.calls import Call, Handler, Prepare, StartedJob
 from userkeep.handlers.erasures import started_deletion
 from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import metadata_filter, page_request, serialize_page
-from userkeep.handlers.values import optional_datetime, optional_instant, raw_json
+from userkeep.handlers.values import optional_instant, optional_time, raw_json, time_to_send
 from userkeep.services import erasures, messages
 from userkeep.services.idempotency import IdempotencyRecord
 from userkeep.services.messages import PreparedMessage, Selection
@@ -101,8 +100,8 @@ def serialize_message(message: Message) -> wire.Message:
         data=raw_json(message.data),
         metadata=raw_json(message.metadata),
         token_count=message.token_count,
-        created_at=to_datetime(message.created_at),
-        edited_at=optional_datetime(message.edited_at),
+        created_at=time_to_send(message.created_at),
+        edited_at=optional_time(message.edited_at),
         revision=message.revision,
     )
 

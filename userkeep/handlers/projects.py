@@ -9,13 +9,12 @@ from userkeep.api.erasures import DeletedCounts, DeleteQuery
 from userkeep.domain.project import NewProject, Project
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.values.times import to_datetime
 from userkeep.handlers.authorization import check_is_of_default_project
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import serialize_purge
 from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import page_request, serialize_page
-from userkeep.handlers.values import optional_datetime
+from userkeep.handlers.values import optional_time, time_to_send
 from userkeep.jobs.project_deletion import ProjectDeletion
 from userkeep.services import project_deletions, projects, purges
 from userkeep.services.idempotency import IdempotencyRecord
@@ -68,8 +67,8 @@ def serialize_project(project: Project, status: PurgeStatus | None = None) -> wi
         state=project.state,  # type: ignore[arg-type]
         max_messages_per_user=project.max_messages_per_user,
         max_bytes_per_user=project.max_bytes_per_user,
-        created_at=to_datetime(project.created_at),
-        updated_at=to_datetime(project.updated_at),
+        created_at=time_to_send(project.created_at),
+        updated_at=time_to_send(project.updated_at),
         deletion=_deletion(project, status),
     )
 
@@ -83,9 +82,9 @@ def _deletion(project: Project, status: PurgeStatus | None) -> wire.ProjectDelet
             sessions=project.session_count,
             messages=project.message_count,
         ),
-        started_at=to_datetime(project.started_at),
-        deleted_at=optional_datetime(project.deleted_at),
-        purged_at=optional_datetime(project.purged_at),
+        started_at=time_to_send(project.started_at),
+        deleted_at=optional_time(project.deleted_at),
+        purged_at=optional_time(project.purged_at),
         purge=serialize_purge(project, status),
     )
 

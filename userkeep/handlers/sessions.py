@@ -9,12 +9,11 @@ from userkeep.api.common import Page
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_patch
-from userkeep.domain.values.times import to_datetime
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import started_deletion
 from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import page_request, serialize_page, session_filters
-from userkeep.handlers.values import optional_datetime, raw_json
+from userkeep.handlers.values import optional_time, raw_json, time_to_send
 from userkeep.services import erasures, sessions
 from userkeep.services.idempotency import IdempotencyRecord
 
@@ -82,11 +81,11 @@ def serialize_session(session: Session) -> wire.Session:
         title=session.title,
         metadata=raw_json(session.metadata),
         message_count=session.message_count,
-        ended_at=optional_datetime(session.ended_at),
-        active_at=to_datetime(session.active_at),
+        ended_at=optional_time(session.ended_at),
+        active_at=time_to_send(session.active_at),
         revision=session.revision,
-        created_at=to_datetime(session.created_at),
-        updated_at=to_datetime(session.updated_at),
+        created_at=time_to_send(session.created_at),
+        updated_at=time_to_send(session.updated_at),
     )
 
 
@@ -101,7 +100,7 @@ def _serialize_with_message(session: Session) -> wire.Session:
             role=role,
             name=name or None,
             content=content,
-            created_at=to_datetime(created_at),
+            created_at=time_to_send(created_at),
         )
     return serialized
 

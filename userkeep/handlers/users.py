@@ -10,7 +10,7 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User, fold_email
 from userkeep.domain.user_token import UserToken
 from userkeep.domain.values.metadata import merge_patch
-from userkeep.domain.values.times import SECOND, Instant, to_datetime
+from userkeep.domain.values.times import SECOND, Instant
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import started_deletion
 from userkeep.handlers.idempotency import IdempotentHandler, gone
@@ -21,7 +21,7 @@ from userkeep.handlers.lists import (
     session_filters,
 )
 from userkeep.handlers.sessions import list_page
-from userkeep.handlers.values import raw_json
+from userkeep.handlers.values import raw_json, time_to_send
 from userkeep.services import erasures, users
 from userkeep.services.idempotency import IdempotencyRecord
 
@@ -86,8 +86,8 @@ def serialize_user(user: User) -> wire.User:
         last_name=user.last_name,
         metadata=raw_json(user.metadata),
         revision=user.revision,
-        created_at=to_datetime(user.created_at),
-        updated_at=to_datetime(user.updated_at),
+        created_at=time_to_send(user.created_at),
+        updated_at=time_to_send(user.updated_at),
     )
 
 
@@ -123,7 +123,7 @@ def token(tx: Transaction, call: Call) -> wire.UserToken:
         token=sign(made, call.scope.rules.token_key, tx.now),
         user_id=made.user_id,
         scope=made.scope,
-        expires_at=to_datetime(made.expires_at),
+        expires_at=time_to_send(made.expires_at),
     )
 
 

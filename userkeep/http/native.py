@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
-from userkeep.api.parsing import read_body, read_query, read_revision
+from userkeep.api.parsing import body_decoder, read_body, read_query, read_revision
 from userkeep.domain.errors import NotFound, UserkeepError
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.ids import check_id
@@ -131,7 +131,7 @@ class _Prepared:
     def __init__(self, operation: APIOperation) -> None:
         self.operation = operation
         self.handle: Handler = HANDLERS[operation.name]
-        self._decode_body = msgspec.json.Decoder(operation.body).decode if operation.body else None
+        self._decode_body = body_decoder(operation.body) if operation.body else None
         self._default_query = _without_parameters(operation.query)
         self.is_plain_read = operation.does == "read" and operation.body is None
 

@@ -1,6 +1,6 @@
 """The format of exports: JSON Lines, a user, session or message in each line.
 
-    {"userkeep": {"format": 2, "version": "0.1.0", "exported_at": "2026-11-22T11:30:00Z"}}
+    {"userkeep": {"format": 2, "version": "0.1.0", "exported_at": "2026-11-22T11:30:00.000000Z"}}
     {"user": {"user_id": "jane", "email": "jane@example.com", …}}
     {"session": {"session_id": "chat-1", "title": "Shoes", "ended_at": null, …}}
     {"message": {"id": "…", "role": "user", "name": null, "content": "Hi", …}}
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from userkeep.api.parsing import read_body
+from userkeep.api.parsing import body_decoder, read_body
 from userkeep.domain.errors import BadRequest, InvalidField, TooLarge
 from userkeep.domain.message import GIVEN_ROLES, ROLES, NewMessage, Role
 from userkeep.domain.user import NewUser
@@ -159,7 +159,7 @@ _DATA_OF_EMPTY = Raw(b"{}")
 """A message can be empty only if it has data; those of Zep's API can be empty without."""
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Line).decode
+_decode = body_decoder(Line)
 
 
 def write_line(file: Output, kind: str, value: Any) -> int:

@@ -15,6 +15,7 @@ from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import MAX_ID_LENGTH
 from userkeep.domain.values.metadata import check_json
 from userkeep.domain.values.text import check_is_utf8
+from userkeep.domain.values.times import check_aware
 
 _OPERATIONS = {operation.name: operation for operation in OPERATIONS}
 _GREATEST_REVISION = 10**18 - 1
@@ -144,6 +145,7 @@ def _parameters(query: Mapping[str, Any]) -> list[tuple[str, str]]:
         elif name == "filter":
             parameters.append((name, _filter(value)))
         else:
+            check_aware(value, name)
             text = value.isoformat() if isinstance(value, datetime) else str(value)
             parameters.append((name, check_is_utf8(text, name)))
     return parameters

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from math import isfinite
 from typing import Any, Self, TypeVar
 
@@ -17,6 +17,7 @@ from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import MAX_BATCH
 from userkeep.domain.values.metadata import MAX_DEPTH, check_json
 from userkeep.domain.values.text import check_is_utf8
+from userkeep.domain.values.times import check_aware
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -31,7 +32,7 @@ class CreateUserRequest(Encodable, user.NewUser, kw_only=True):
         user_id: your id of the user, any text of up to 512 characters.
         email, first_name, last_name: up to 512 characters each.
         metadata: a JSON object of up to 64 KiB.
-        created_at: for an imported user. UTC unless it has a time zone.
+        created_at: for an imported user, with a time zone.
     """
 
 
@@ -55,7 +56,7 @@ class CreateSessionRequest(Encodable, session.NewSession, kw_only=True):
         user_id: the owner. It can also be set later, once.
         title: what a list of sessions shows, up to 512 characters.
         metadata: a JSON object of up to 64 KiB.
-        created_at, ended_at: for imported history. UTC unless they have a time zone.
+        created_at, ended_at: for imported history, with a time zone.
     """
 
 
@@ -108,8 +109,8 @@ class NewMessage(Encodable, message.NewMessage, kw_only=True):
         id: your id, unique in the session: any text of up to 128 characters. By default the server
             generates a uuid.
         token_count: your count of tokens. The server does not count them.
-        created_at: when the message was created, for imported history. The default is now. UTC
-            unless it has a time zone.
+        created_at: when the message was created, for imported history, with a time zone.
+            The default is now.
         metadata: a JSON object of up to 64 KiB.
         data: any JSON, returned unchanged, up to 1 MiB. `msgspec.Raw` is returned byte for byte.
     """
@@ -300,9 +301,7 @@ def encode_search(**fields: Any) -> bytes:
     """
     given = {name: value for name, value in fields.items() if value is not None}
     for name, value in given.items():
-        if isinstance(value, datetime):
-            given[name] = value.isoformat()
-        elif isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             given[name] = dict(value)
         elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
             given[name] = list(value)
@@ -356,9 +355,6 @@ def _batch(messages: list[bytes], user_id: str | None, *, create: bool) -> bytes
 def _message(each: Any, index: int) -> bytes:
     place = f"messages[{index}]"
     fields = _fields_of(each, place)
-    created_at = fields.get("created_at")
-    if isinstance(created_at, datetime):
-        fields["created_at"] = created_at.isoformat()
     return _encode(_checked_with_data(fields, f"{place}."))
 
 
@@ -403,7 +399,8 @@ def _checked(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     # The encoder would turn NaN into null, and keys that are numbers into text, without an error.
     given = {name: value for name, value in fields.items() if value is not UNSET}
     for name, value in given.items():
-        if isinstance(value, datetime):
+        if isinstance(value, date):
+            check_aware(value, f"{prefix}{name}")
             given[name] = value.isoformat()
         else:
             check_json(value, f"{prefix}{name}")

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 import click
-import msgspec
+
+from userkeep.api.encoding import to_json_text
 
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb]"
@@ -63,7 +64,7 @@ def print_error(sentence: str) -> None:
 
 def json_line(value: Any) -> bytes:
     """Return a JSON document without control characters, for printing."""
-    return escape_json(msgspec.json.encode(value))
+    return escape_json(to_json_text(value).encode())
 
 
 def escape_json(document: bytes) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from userkeep.api.encoding import to_json_text
 from userkeep.cli.output.escaping import echo, escape_control, escape_line
 
 _UNLIMITED = 100_000
@@ -72,7 +73,7 @@ def print_note(sentence: str, console: Console | None = None) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    echo(msgspec.json.format(msgspec.json.encode(value).decode(), indent=2))
+    echo(msgspec.json.format(to_json_text(value), indent=2))
 
 
 def one_line(value: str | None) -> Text:

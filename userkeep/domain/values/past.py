@@ -10,15 +10,17 @@ from userkeep.domain.values.times import (
     EARLIEST,
     LATEST,
     MAX_CLOCK_ERROR_US,
+    TIME_SCHEMA,
+    GivenTime,
     Instant,
     from_datetime,
 )
 
 PastTime = Annotated[
-    datetime,
+    GivenTime,
     msgspec.Meta(
         description="For imported history. UTC unless it has an offset.",
-        extra_json_schema={"format": "date-time"},
+        extra_json_schema=TIME_SCHEMA,
     ),
 ]
 

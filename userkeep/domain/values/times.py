@@ -5,9 +5,14 @@ the APIs it is a `datetime` or RFC 3339 text. The name of every field, column an
 Instant ends in `_at`: the storage codecs rely on it.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NewType
+from typing import TYPE_CHECKING, Any, NewType
+
+import msgspec
+
+from userkeep.domain.errors import InvalidField
 
 Instant = NewType("Instant", int)
 """Microseconds since 1970-01-01T00:00:00Z."""
@@ -44,6 +49,93 @@ def year_of(year: int) -> Instant:
 
 EARLIEST = from_datetime(datetime.min)
 LATEST = from_datetime(datetime.max)
+
+
+class _IsDatetime(type):
+    """The type of a type of which every datetime is an instance."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, datetime)
+
+
+# msgspec would read a datetime itself: a number as seconds since 1970, and no date. For a type that
+# it does not know, it calls a hook: `decode_time`.
+if TYPE_CHECKING:
+    GivenTime = datetime
+else:
+    GivenTime = _IsDatetime("datetime", (), {})
+"""A time in a request: an RFC 3339 text, or a date, which is its beginning in UTC."""
+
+TIME_SCHEMA = {
+    "type": "string",
+    "anyOf": [{"format": "date-time"}, {"format": "date"}],
+}
+"""The JSON schema of a time in a request."""
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MINUTE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII)
+_SPACE_FOR_PLUS = re.compile(r".+:\d\d(?:\.\d+)? \d\d:?\d\d", re.ASCII)
+_LONGEST_SHOWN = 100
+
+
+def decode_time(kind: type, value: Any) -> datetime:
+    """Return a value of a request as a time: the hook of each msgspec decoder of requests.
+
+    Raises:
+        ValueError: it is not a time. msgspec reports it with its path.
+        NotImplementedError: another type is to be decoded.
+    """
+    if kind is not GivenTime:
+        raise NotImplementedError(f"{kind.__name__} has no decoder")
+    return parse_time(value)
+
+
+def parse_time(value: Any) -> datetime:
+    """Return a text such as `2026-11-22T11:30:00Z`, `2026-11-22T11:30` or `2026-11-22` as a time.
+
+    A time without an offset is naive. A date is aware: its beginning in UTC.
+
+    Raises:
+        ValueError: with a sentence without its subject: "must be …".
+    """
+    text = value if isinstance(value, str) else ""
+    if _DATE.fullmatch(text):
+        text += "T00:00:00Z"
+    elif _MINUTE.fullmatch(text):
+        text += ":00"
+    try:
+        return msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        raise ValueError(_not_a_time(value)) from None
+
+
+def _not_a_time(value: Any) -> str:
+    must_be = "must be a date or a time, such as 2026-11-22 or 2026-11-22T11:30:00Z"
+    if not isinstance(value, str):
+        return f"{must_be}, as a text"
+    shown = repr(value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…")
+    advice = ". In an address, write the + of its offset as %2B"
+    return f"{must_be}; got {shown}{advice if _SPACE_FOR_PLUS.fullmatch(value) else ''}"
+
+
+def check_aware(value: Any, field: str) -> None:
+    """Check that a datetime of a program has a time zone; other values are not checked.
+
+    Raises:
+        InvalidField: it has none.
+    """
+    if isinstance(value, datetime) and value.utcoffset() is None:
+        raise InvalidField(
+            f"{field} has no time zone, so it could mean UTC or the local time. Add one, such as "
+            "datetime.now(UTC), or datetime(…, tzinfo=UTC).",
+            field,
+        )
+
+
+def time_text(instant: Instant) -> str:
+    """Return RFC 3339 text with `Z` and six digits: `2026-11-22T11:22:02.576750Z`."""
+    text = to_datetime(instant).isoformat(timespec="microseconds")
+    return f"{text.removesuffix('+00:00')}Z"
 
 
 @lru_cache(maxsize=8192)

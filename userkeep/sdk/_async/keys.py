@@ -35,7 +35,7 @@ class AsyncKeyClient:
             scope: what it permits: `read`, `write` (which includes `read`), or `admin` (all).
             user_id: bind it to this user: only the user and their sessions exist for it. The key is
                 deleted with the user.
-            expires_at: when it ends. UTC unless it has a time zone. The default is never.
+            expires_at: when it ends, with a time zone. The default is never.
             project: the project of the key. The default is your own; only an admin key of the
                 project `default` can name another one.
 

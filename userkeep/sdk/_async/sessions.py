@@ -60,7 +60,7 @@ class AsyncSessionClient:
             user_id: the owner. It can also be set later, once.
             title: what a list of sessions shows, up to 512 characters.
             metadata: a JSON object of up to 64 KiB.
-            created_at, ended_at: for imported history. UTC unless they have a time zone. They
+            created_at, ended_at: for imported history, with a time zone. They
                 cannot be in the future.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
@@ -238,7 +238,7 @@ class AsyncSessionClient:
                 for the order of `active_at`, the time of the last message.
             user_id: only the sessions of this user; none if the user does not exist.
             q: each word of it begins a word of the title, without regard to case and accents.
-            created_after, created_before: exclusive. UTC unless they have a time zone.
+            created_after, created_before: exclusive, with a time zone.
             active_after, active_before: of the last message, in the same way.
             metadata: values by path, such as `{"topic.name": "shoes"}`.
             filter: a filter on metadata, such as

@@ -56,7 +56,7 @@ class AsyncUserClient:
             user_id: your id of the user, any text of up to 512 characters.
             email, first_name, last_name: up to 512 characters each.
             metadata: a JSON object of up to 64 KiB.
-            created_at: for an imported user. UTC unless it has a time zone. It cannot be in the
+            created_at: for an imported user, with a time zone. It cannot be in the
                 future.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
@@ -248,7 +248,7 @@ class AsyncUserClient:
             email: only users with this address, case-insensitive.
             q: each word of it begins a word of the user_id, the address or the names, without
                 regard to case and accents.
-            created_after, created_before: exclusive. UTC unless they have a time zone.
+            created_after, created_before: exclusive, with a time zone.
             metadata: values by path, such as `{"address.city": "Paris"}`.
             filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.

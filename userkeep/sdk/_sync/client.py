@@ -73,7 +73,7 @@ class Client:
                 Without both, all messages are searched.
             filter: conditions on the metadata of messages, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
-            created_after, created_before: exclusive. UTC unless they have a time zone.
+            created_after, created_before: exclusive, with a time zone.
             roles: search only messages with these roles.
             role_weights: factors of the score by role. The default is 1.5 for `user`, 1 for
                 others.

@@ -263,7 +263,7 @@ class MessageClient:
             after_seq, before_seq: only messages between these numbers, exclusive. `after_seq` with
                 the last one that you have returns what is newer; `before_seq` with the first one
                 and `order="-created"` returns what is older.
-            created_after, created_before: exclusive. UTC unless they have a time zone.
+            created_after, created_before: exclusive, with a time zone.
             role: only messages of this role.
             filter: a filter on metadata, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.

@@ -129,7 +129,7 @@ def test_an_unencoded_slash_is_a_separator(client: InProcessClient) -> None:
         ("POST", "/api/v1/sessions/s/messages"),
         ("DELETE", f"/api/v1/sessions/s/messages/{UUID}"),
         ("GET", "/api/v1/sessions/s/search"),
-        ("OPTIONS", "/api/v1/user"),
+        ("TRACE", "/api/v1/user"),
         ("PUT", "/api/v1/collection/papers"),
     ],
 )

@@ -103,7 +103,7 @@ def test_the_text_is_that_of_prometheus_or_of_openmetrics(client: InProcessClien
     names = {each.name for each in text_string_to_metric_families(open_metrics.text)}
     assert {"userkeep", "userkeep_http_requests", "process_cpu_seconds"} <= names
     assert client.send("HEAD", "/metrics").status == 200
-    assert client.send("POST", "/metrics").status == 404
+    assert client.send("POST", "/metrics").status == 405
 
 
 def test_no_label_names_a_user_a_key_or_a_project(settings: Settings) -> None:

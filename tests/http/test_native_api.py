@@ -220,16 +220,13 @@ def test_each_status_has_its_code(client: InProcessClient, fresh: str) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        "/",
         "/v1",
         "/v1/",
         "/v2/users",
         "/V1/users",
         "/v1/nothing",
         "/v1//users",
-        "/v1/users/",
         "/v1/users//sessions",
-        "/v1/users/a/",
         "/v1/users/a/nothing",
         "/v1/./users",
         "/v1/x/../users",
@@ -238,7 +235,8 @@ def test_each_status_has_its_code(client: InProcessClient, fresh: str) -> None:
         "/api/v1x",
         "/api/v3/user",
         "/docs/x",
-        "/favicon.ico",
+        "/v1/users//",
+        "/v1/users/a//",
     ],
 )
 def test_an_unknown_path_is_not_found(client: InProcessClient, target: str) -> None:
@@ -249,17 +247,19 @@ def test_an_unknown_path_is_not_found(client: InProcessClient, target: str) -> N
 @pytest.mark.parametrize(
     ("method", "target", "allowed"),
     [
-        ("DELETE", "/v1/users", "GET, POST"),
-        ("PUT", "/v1/users", "GET, POST"),
-        ("OPTIONS", "/v1/users", "GET, POST"),
-        ("TRACE", "/v1/users", "GET, POST"),
-        ("get", "/v1/users", "GET, POST"),
-        ("FROBNICATE", "/v1/users", "GET, POST"),
-        ("POST", "/v1/users/a", "DELETE, GET, PATCH, PUT"),
-        ("PUT", "/v1/sessions/a", "DELETE, GET, PATCH"),
-        ("GET", "/v1/sessions/a/end", "POST"),
-        ("PUT", "/v1/sessions/a/messages", "DELETE, GET, POST"),
-        ("DELETE", "/v1/erasures/a", "GET"),
+        ("DELETE", "/v1/users", "GET, HEAD, OPTIONS, POST"),
+        ("PUT", "/v1/users/", "GET, HEAD, OPTIONS, POST"),
+        ("TRACE", "/v1/users", "GET, HEAD, OPTIONS, POST"),
+        ("get", "/v1/users", "GET, HEAD, OPTIONS, POST"),
+        ("FROBNICATE", "/v1/users", "GET, HEAD, OPTIONS, POST"),
+        ("POST", "/v1/users/a", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("PUT", "/v1/sessions/a", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        ("GET", "/v1/sessions/a/end", "OPTIONS, POST"),
+        ("HEAD", "/v1/sessions/a/end", "OPTIONS, POST"),
+        ("PUT", "/v1/sessions/a/messages", "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("DELETE", "/v1/erasures/a", "GET, HEAD, OPTIONS"),
+        ("POST", "/docs", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/", "GET, HEAD, OPTIONS"),
     ],
 )
 def test_a_wrong_method_is_405_with_the_allowed_methods(
@@ -269,6 +269,59 @@ def test_a_wrong_method_is_405_with_the_allowed_methods(
     assert response.status == 405
     assert response.headers["allow"] == allowed
     assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("target", "allowed"),
+    [
+        ("/v1/users", "GET, HEAD, OPTIONS, POST"),
+        ("/v1/users/a/", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("/v1/search", "OPTIONS, POST"),
+        ("/api/v1/user", "GET, HEAD, OPTIONS, POST"),
+        ("/docs", "GET, HEAD, OPTIONS"),
+        ("/", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_options_returns_the_methods_of_a_path(
+    client: InProcessClient, target: str, allowed: str
+) -> None:
+    response = client.send("OPTIONS", target)
+    assert (response.status, response.body) == (204, b"")
+    assert response.headers["allow"] == allowed
+    assert client.send("OPTIONS", "/v1/unknown").status == 404
+
+
+def test_a_trailing_slash_is_ignored(client: InProcessClient, fresh: str) -> None:
+    assert client.send("POST", "/v1/users/", {"user_id": f"{fresh}/"}).status == 201
+    assert client.send("PUT", f"/v1/users/{fresh}/", {}).status == 201
+    assert client.send("GET", f"/v1/users/{fresh}/").json["user_id"] == fresh
+    assert client.send("GET", f"/v1/users/{fresh}%2F").json["user_id"] == f"{fresh}/"
+    assert client.send("GET", f"/v1/users/{fresh}%2F/").json["user_id"] == f"{fresh}/"
+    assert client.send("GET", f"/v1/users/{fresh}/sessions/?limit=1").json["items"] == []
+    assert client.send("DELETE", f"/v1/users/{fresh}/").status == 200
+    assert client.send("GET", f"/v1/users/{fresh}%2F").status == 200
+    for page in ("/docs/", "/healthz/", "/readyz/", "/openapi.json/"):
+        assert client.send("GET", page).status == 200
+
+
+def test_a_retry_with_a_trailing_slash_is_the_same_request(
+    client: InProcessClient, fresh: str
+) -> None:
+    key = {"Idempotency-Key": fresh}
+    for target in ("/v1/users", "/v1/users/"):
+        assert client.send("POST", target, {"user_id": fresh}, headers=key).status == 201
+
+
+def test_the_root_names_the_apis_and_their_documentation(client: InProcessClient) -> None:
+    root = client.send("GET", "/").json
+    assert root["api"] == "/v1"
+    for name in ("documentation", "openapi", "health"):
+        assert client.send("GET", root[name]).status == 200
+
+
+def test_a_browser_gets_an_empty_icon(client: InProcessClient) -> None:
+    response = client.send("GET", "/favicon.ico")
+    assert (response.status, response.body) == (204, b"")
 
 
 def test_a_405_has_its_status_in_the_body(client: InProcessClient) -> None:
@@ -477,9 +530,15 @@ def test_every_response_has_a_length_and_a_type(client: InProcessClient) -> None
 
 
 def test_a_response_to_head_has_no_body_over_a_socket(socket_client: SocketClient) -> None:
-    for target in ("/healthz", "/readyz", "/docs", "/openapi.json"):
+    socket_client.send("PUT", "/v1/users/head", {})
+    targets = ("/healthz", "/readyz", "/docs", "/openapi.json", "/", "/v1/users", "/v1/users/head")
+    for target in (*targets, "/api/v1/user", "/api/v1/user/head"):
         response = socket_client.send("HEAD", target)
         assert (response.status, response.body) == (200, b"")
+        length = len(socket_client.send("GET", target).body)
+        assert response.headers.get("content-length", str(length)) == str(length)
+    assert socket_client.send("HEAD", "/v1/users/unknown").status == 404
+    assert socket_client.send("HEAD", "/v1/users/head").headers["etag"] == '"1"'
 
 
 def test_bytes_of_a_path_pass_through_a_real_server(socket_client: SocketClient) -> None:

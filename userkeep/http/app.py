@@ -29,6 +29,7 @@ from userkeep.http.request_log import (
 )
 from userkeep.http.requests import BodyMemory, Request
 from userkeep.http.responses import RawResponse, problem_response
+from userkeep.http.routing import clean_page_path
 from userkeep.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class Application(Router):
         """Count a request that begins; return its span, if it is to have one."""
         if self._figures is not None:
             self._figures.in_flight += 1
-        if request.path in _PROBES:
+        if request.path.removesuffix(b"/") in _PROBES:
             return None
         self._worker.mark_active()
         return None if self._traces is None else self._traces.begin(request)
@@ -189,7 +190,7 @@ class Application(Router):
     async def _admit(self, request: Request) -> None:
         """Give a request its scope, unless its path needs none."""
         scope = self._access.scope_of(request)
-        if scope is None and request.path not in PUBLIC_PATHS:
+        if scope is None and clean_page_path(request.path) not in PUBLIC_PATHS:
             scope = await self._access.authenticate(request)
         if scope is not None:
             request.scope = scope
@@ -268,10 +269,10 @@ class CrossOriginApplication(Application):
         return preflight_response()
 
 
-PUBLIC_PATHS = frozenset((b"/healthz", b"/readyz"))
-"""They need no key: what asks whether a server works often has none."""
+PUBLIC_PATHS = frozenset((b"/healthz", b"/readyz", b"/favicon.ico"))
+"""They need no key: what asks whether a server works often has none, and a browser has none."""
 
-_PROBES = PUBLIC_PATHS | {b"/metrics"}
+_PROBES = frozenset((b"/healthz", b"/readyz", b"/metrics"))
 """A server that gets no other requests is idle: they come at fixed intervals, day and night."""
 
 _OPEN = (b"userkeep-authentication", b"none")

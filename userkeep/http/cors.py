@@ -7,7 +7,7 @@ a header itself: cookies are never allowed, and the server has none.
 from collections.abc import Iterable
 
 from userkeep.http.requests import Request
-from userkeep.http.responses import RawHeaders, RawResponse
+from userkeep.http.responses import RawHeaders, RawResponse, empty_response
 
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _REQUEST_HEADERS = b"Api-Key, Authorization, Content-Type, Idempotency-Key, If-Match, X-Request-Id"
@@ -55,7 +55,4 @@ class AllowedOrigins:
 
 def preflight_response() -> RawResponse:
     """Return the response to a preflight: the same for every route."""
-    response = RawResponse(b"", 204, headers=_PREFLIGHT)
-    # A response without content has neither a length nor a type.
-    response.raw_headers = response.raw_headers[2:]
-    return response
+    return empty_response(_PREFLIGHT)

@@ -20,8 +20,8 @@ from userkeep.http.authentication import Authenticator
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.errors import FAULT, NO_SUCH_PATH, MethodNotAllowed
 from userkeep.http.requests import Disconnected, Request
-from userkeep.http.responses import RawHeaders, json_response, problem_response
-from userkeep.http.routing import Routes
+from userkeep.http.responses import RawHeaders, empty_response, json_response, problem_response
+from userkeep.http.routing import Routes, allowed_methods
 from userkeep.jobs.job import Job
 from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
@@ -73,7 +73,7 @@ class NativeAPI:
 
     async def _perform(self, request: Request) -> Response:
         request.route, handlers, request.segments = self._routes.find(request.path)
-        prepared = handlers.get(request.method)
+        prepared = handlers.get(request.handler_method)
         if prepared is None:
             return self._no_handler(handlers, request)
         operation = prepared.operation
@@ -120,8 +120,11 @@ class NativeAPI:
     def _no_handler(self, handlers: "dict[str, _Prepared]", request: Request) -> Response:
         if not handlers:
             return self.error_response(NotFound(NO_SUCH_PATH), request)
+        allow = allowed_methods(handlers)
+        if request.method == "OPTIONS":
+            return empty_response((allow,))
         response = self.error_response(MethodNotAllowed(), request)
-        response.raw_headers.append((b"allow", ", ".join(sorted(handlers)).encode()))
+        response.raw_headers.append(allow)
         return response
 
 
@@ -162,7 +165,9 @@ class _Prepared:
             name = operation.name.encode()
             hashed = request.scope.rules.request_hash
             query = msgspec.json.encode(parameters)
-            call.request_hash = hashed(b"\n".join((name, request.path, query, body)))
+            call.request_hash = hashed(
+                b"\n".join((name, request.path.removesuffix(b"/"), query, body))
+            )
         return prepare(operation.name, request.scope.rules, call)
 
 

@@ -10,12 +10,19 @@ from starlette.responses import Response
 from userkeep.domain.errors import NotFound, Unavailable, UserkeepError
 from userkeep.handlers.authorization import check_is_of_instance
 from userkeep.http.compat.zep_v1.api import VERSION_HEADER
-from userkeep.http.errors import NO_SUCH_PATH, headers_of
+from userkeep.http.errors import NO_SUCH_PATH, MethodNotAllowed, headers_of
 from userkeep.http.health import ReadinessChecks
 from userkeep.http.metrics import Metrics
 from userkeep.http.openapi import openapi_document
 from userkeep.http.requests import Request
-from userkeep.http.responses import JSON, RawResponse, json_response, problem_response
+from userkeep.http.responses import (
+    JSON,
+    RawResponse,
+    empty_response,
+    json_response,
+    problem_response,
+)
+from userkeep.http.routing import allowed_methods, clean_page_path
 from userkeep.version import __version__
 
 _POLICY = (
@@ -23,7 +30,9 @@ _POLICY = (
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_PATHS = frozenset((b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/docs"))
+_PATHS = frozenset(
+    (b"/", b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/docs", b"/favicon.ico")
+)
 
 
 def _policy_of(page: bytes) -> bytes:
@@ -38,7 +47,7 @@ def _policy_of(page: bytes) -> bytes:
 
 
 class Pages:
-    """Serve `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`, and no other path.
+    """Serve `/`, `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`, and no other path.
 
     Args:
         readiness: the checks of `/readyz`.
@@ -57,7 +66,7 @@ class Pages:
 
     def route_of(self, path: bytes) -> str:
         """Return the path of a page, as the documentation writes it; empty if there is none."""
-        clean = path.lower().replace(b"//", b"/")
+        clean = clean_page_path(path)
         return clean.decode() if clean in _PATHS else ""
 
     def error_response(self, error: UserkeepError, request: Request) -> Response:
@@ -71,21 +80,38 @@ class Pages:
             NotFound: there is no such page. Forbidden: the key of the request may not read it.
         """
         request.route = self.route_of(request.path)
-        if request.method not in {"GET", "HEAD"}:
+        if not request.route:
             raise NotFound(NO_SUCH_PATH)
-        if request.route == "/healthz":
-            return _alive(request)
-        if request.route == "/readyz":
-            return await self._ready()
-        if request.route == "/metrics":
-            return await self._of_metrics(request)
-        if request.route == "/openapi.json":
-            # The first call takes tens of milliseconds; other requests must not wait for it.
-            document = await asyncio.to_thread(openapi_document, request.root_path)
-            return RawResponse(document, 200, JSON)
-        if request.route == "/docs":
-            return RawResponse(self._viewer, 200, b"text/html; charset=utf-8", (self._policy,))
-        raise NotFound(NO_SUCH_PATH)
+        if request.handler_method != "GET":
+            return self._without_handler(request)
+        return await self._page(request)
+
+    async def _page(self, request: Request) -> Response:
+        match request.route:
+            case "/healthz":
+                return _alive(request)
+            case "/readyz":
+                return await self._ready()
+            case "/metrics":
+                return await self._of_metrics(request)
+            case "/openapi.json":
+                # The first call takes tens of milliseconds; other requests must not wait for it.
+                document = await asyncio.to_thread(openapi_document, request.root_path)
+                return RawResponse(document, 200, JSON)
+            case "/docs":
+                content_type = b"text/html; charset=utf-8"
+                return RawResponse(self._viewer, 200, content_type, (self._policy,))
+            case "/favicon.ico":
+                return empty_response()  # browsers ask for it
+        return _index(request.root_path)
+
+    def _without_handler(self, request: Request) -> Response:
+        allow = allowed_methods(["GET"])
+        if request.method == "OPTIONS":
+            return empty_response((allow,))
+        response = self.error_response(MethodNotAllowed(), request)
+        response.raw_headers.append(allow)
+        return response
 
     async def _of_metrics(self, request: Request) -> Response:
         """Return the metrics, which are about all projects."""
@@ -99,6 +125,21 @@ class Pages:
         if readiness.is_ready:
             return json_response(readiness)
         return json_response(readiness, 503, headers_of(Unavailable()))
+
+
+def _index(root_path: str) -> Response:
+    """Return where the APIs and their documentation are."""
+    return json_response(
+        {
+            "name": "userkeep",
+            "version": __version__,
+            "api": f"{root_path}/v1",
+            "zep_api": f"{root_path}/api/v1",
+            "documentation": f"{root_path}/docs",
+            "openapi": f"{root_path}/openapi.json",
+            "health": f"{root_path}/healthz",
+        }
+    )
 
 
 def _alive(request: Request) -> Response:

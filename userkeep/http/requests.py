@@ -94,6 +94,11 @@ class Request:
         self.segments: dict[str, bytes] = {}
 
     @property
+    def handler_method(self) -> str:
+        """The method whose handler responds: to HEAD, that of GET. The server drops the body."""
+        return "GET" if self.method == "HEAD" else self.method
+
+    @property
     def scheme(self) -> str:
         """`http` or `https`."""
         scheme: str = self._asgi_scope["scheme"]

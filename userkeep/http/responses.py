@@ -59,6 +59,13 @@ class RawResponse(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
+def empty_response(headers: RawHeaders = ()) -> RawResponse:
+    """Return a response without content (204), which has neither a length nor a type."""
+    response = RawResponse(b"", 204, headers=headers)
+    response.raw_headers = response.raw_headers[2:]
+    return response
+
+
 def json_response(value: Any, status: int = 200, headers: RawHeaders = ()) -> RawResponse:
     """Return a response with a value as JSON."""
     return RawResponse(_encode(value), status, JSON, headers)

@@ -4,7 +4,7 @@ Ids may contain any character, slashes included, so a path is split before it is
 literal segments and at most one placeholder; literals come first.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 from starlette.responses import Response
@@ -13,6 +13,17 @@ from userkeep.http.requests import Request
 
 H = TypeVar("H")
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+def allowed_methods(methods: Iterable[str]) -> tuple[bytes, bytes]:
+    """Return the Allow header of a path with handlers of these methods."""
+    implied = {"OPTIONS", "HEAD"} if "GET" in methods else {"OPTIONS"}
+    return (b"allow", ", ".join(sorted({*methods, *implied})).encode())
+
+
+def clean_page_path(path: bytes) -> bytes:
+    """Return the path of a page in lower case, without double slashes and one at the end."""
+    return path.lower().replace(b"//", b"/").removesuffix(b"/") or b"/"
 
 
 class _Node(Generic[H]):
@@ -59,11 +70,11 @@ class Routes(Generic[H]):
     def find(self, path: bytes) -> tuple[str, dict[str, H], dict[str, bytes]]:
         """Return the template of a path, its handlers by method and its raw ids by name.
 
-        All are empty if the path is unknown.
+        All are empty if the path is unknown. A slash at the end is ignored: no id is empty.
         """
         node = self._root
         segments: dict[str, bytes] = {}
-        for segment in path[1:].split(b"/"):
+        for segment in path[1:].removesuffix(b"/").split(b"/"):
             child = node.literals.get(segment)
             if child is None:
                 child = node.placeholder if segment else None

@@ -40,5 +40,5 @@ class MetricsApplication:
         # A web page whose own name resolves to this machine could read what loopback serves.
         if not (self._any_host or is_loopback_host(request.headers.get(b"host", b""))):
             raise Forbidden(_OTHER_HOST)
-        if request.path != b"/metrics" or request.method not in {"GET", "HEAD"}:
+        if request.path.removesuffix(b"/") != b"/metrics" or request.method not in {"GET", "HEAD"}:
             raise NotFound(_NO_SUCH_PATH)

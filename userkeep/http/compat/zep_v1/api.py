@@ -27,8 +27,8 @@ from userkeep.http.compat.zep_v1.users import Users
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.errors import FAULT, headers_of, status_of
 from userkeep.http.requests import Request
-from userkeep.http.responses import TEXT, RawResponse
-from userkeep.http.routing import Handler, Routes
+from userkeep.http.responses import TEXT, RawResponse, empty_response
+from userkeep.http.routing import Handler, Routes, allowed_methods
 from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
 
@@ -115,18 +115,21 @@ class ZepV1API:
     def _handler(self, request: Request) -> Handler:
         path = clean_path(request.path)
         request.route, handlers, request.segments = self._routes.find(path)
-        check_scope(request.scope, _permission(request.method, path))
+        check_scope(request.scope, _permission(request.handler_method, path))
         check_is_of_app(request.scope)
-        handler = handlers.get(request.method)
+        handler = handlers.get(request.handler_method)
         if handler is not None:
             return handler
         if not handlers:
             raise NotFound("404 page not found")
 
-        async def method_not_allowed(_request: Request) -> Response:
-            return RawResponse(b"", 405, TEXT, ((b"allow", ", ".join(sorted(handlers)).encode()),))
+        async def no_handler(request: Request) -> Response:
+            allow = allowed_methods(handlers)
+            if request.method == "OPTIONS":
+                return empty_response((allow,))
+            return RawResponse(b"", 405, TEXT, (allow,))
 
-        return method_not_allowed
+        return no_handler
 
 
 _SEARCH = b"/search"
@@ -135,7 +138,7 @@ _SEARCH = b"/search"
 def _permission(method: str, path: bytes) -> Permission:
     """Return the scope that a key needs: searches read, although they are POST."""
     is_search = method == "POST" and path.endswith(_SEARCH)
-    return "read" if method == "GET" or is_search else "write"
+    return "read" if method in {"GET", "OPTIONS"} or is_search else "write"
 
 
 def clean_path(path: bytes) -> bytes:

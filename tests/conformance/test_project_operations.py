@@ -120,6 +120,8 @@ def test_quotas_can_be_set_changed_and_removed(way: Way, name: str) -> None:
     changed = way.request("PATCH", PROJECT, name, json=removed).json
     assert (changed["max_messages_per_user"], changed["max_bytes_per_user"]) == (None, 1)
     assert get_project(way, name) == changed
+    for same in ({}, {"name": name}, removed):
+        assert way.request("PATCH", PROJECT, name, json=same).json == changed
 
 
 @pytest.mark.parametrize("field", ["max_messages_per_user", "max_bytes_per_user"])

@@ -156,6 +156,17 @@ def test_an_unknown_user_cannot_become_the_owner(way: Way, fresh: str) -> None:
     assert get_session(way, fresh) == before
 
 
+def test_a_patch_that_sets_what_is_there_changes_nothing(way: Way, fresh: str) -> None:
+    add_user(way, fresh)
+    fields = {"user_id": fresh, "title": "Shoes", "metadata": {"a": [1]}}
+    session = open_session(way, fresh, ended_at="2020-01-01T00:00:00Z", **fields)
+    changes: list[dict[str, Any]] = [fields, {}, {"ended_at": session["ended_at"]}]
+    for change in changes:
+        assert way.request("PATCH", "/v1/sessions/{}", fresh, json=change).json == session
+    body = {"title": "Boots"}
+    assert way.request("PATCH", "/v1/sessions/{}", fresh, json=body).json["revision"] == 2
+
+
 def test_an_empty_patch_does_not_change_the_revision(way: Way, fresh: str) -> None:
     open_session(way, fresh, metadata={"a": 1})
     changed = way.request("PATCH", SESSION, fresh, json={})

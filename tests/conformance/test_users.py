@@ -118,6 +118,21 @@ def test_patch_with_null_clears_a_field(way: Way, fresh: str, field: str) -> Non
     assert get_user(way, fresh) == changed.json
 
 
+def test_a_patch_that_sets_what_is_there_changes_nothing(way: Way, fresh: str) -> None:
+    metadata = {"plan": "pro", "seen": [{"a": 1, "b": True}]}
+    fields = {"email": "j@example.com", "first_name": "Jane", "metadata": metadata}
+    user = add_user(way, fresh, **fields)
+    same = {"metadata": {"seen": [{"b": True, "a": 1}], "absent": None}}
+    changes: list[dict[str, Any]] = [fields, {}, {"last_name": None}, {"metadata": {}}, same]
+    for change in changes:
+        assert way.request("PATCH", "/v1/users/{}", fresh, json=change).json == user
+    for changed, revision in (({"plan": "free"}, 2), ({"seen": [{"a": 1.5, "b": True}]}, 3)):
+        body = {"metadata": changed}
+        after = way.request("PATCH", "/v1/users/{}", fresh, json=body).json
+        assert after["revision"] == revision
+        assert after["updated_at"] > user["updated_at"]
+
+
 def test_an_empty_patch_does_not_change_the_revision(way: Way, fresh: str) -> None:
     add_user(way, fresh, **JANE)
     changed = way.request("PATCH", USER, fresh, json={})

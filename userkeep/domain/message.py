@@ -277,11 +277,6 @@ class CheckedMessageChange(NamedTuple):
     fields: dict[str, Any]
     metadata: Metadata | None | UnsetType
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it changes nothing."""
-        return not self.fields and self.metadata is UNSET
-
 
 def check_message_id(value: str, field: str) -> str:
     """Check the id of a message: any text up to 128 characters, by the rules of `check_id`.

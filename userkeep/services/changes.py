@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from userkeep.domain.errors import RevisionMismatch
 from userkeep.domain.values.metadata import Merge, check_metadata, decode_metadata, encode_metadata
+
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+"""Python's own comparison takes 1, 1.0 and true for equal."""
 
 
 def check_revision(current: int, expected: int | None) -> None:
@@ -21,10 +25,16 @@ def check_revision(current: int, expected: int | None) -> None:
 
 
 def merge_metadata(stored: str | None, change: Any, merge: Merge) -> str | None:
-    """Return the metadata to store after a change: UNSET keeps it, None removes it."""
+    """Return the metadata to store after a change: UNSET keeps it, None removes it.
+
+    It is the stored text itself if the change sets what is there.
+    """
     if change is UNSET:
         return stored
     if change is None:
         return None
     check_metadata(change)
-    return encode_metadata(merge(decode_metadata(stored), change))
+    merged = merge(decode_metadata(stored), change)
+    if stored is not None and _canonical(merged) == _canonical(decode_metadata(stored)):
+        return stored
+    return encode_metadata(merged)

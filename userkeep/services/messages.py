@@ -139,7 +139,7 @@ def update(
     merge: Merge,
     if_revision: int | None = None,
 ) -> Message:
-    """Change a message. A change without fields changes nothing.
+    """Change a message. Nothing changes if all fields have their values already.
 
     Raises:
         NotFound, Gone: as for `get`. RevisionMismatch: `if_revision` is not the current one.
@@ -149,15 +149,15 @@ def update(
     sessions.lock(tx, session_id)
     message = get(tx, session_id, id)
     changes.check_revision(message.revision, if_revision)
-    if change.is_empty:
-        return message
     after = msgspec.structs.replace(
         message,
         **change.fields,
         metadata=changes.merge_metadata(message.metadata, change.metadata, merge),
-        revision=message.revision + 1,
-        edited_at=tx.now,
     )
+    if after == message:
+        return message
+    after.revision += 1
+    after.edited_at = tx.now
     if not change.fields.keys().isdisjoint({"content", "data"}):
         check_is_not_empty(after.content, after.data, "content")
     indexing.change(tx, session_id, message, after)

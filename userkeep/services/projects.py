@@ -143,7 +143,7 @@ def page(tx: Transaction, page: PageRequest) -> Rows[Project]:
 
 
 def update(tx: Transaction, key: str, change: ProjectChange) -> Project:
-    """Update a project.
+    """Update a project. Nothing changes if all fields have their values already.
 
     Raises:
         NotFound: there is no such project. Gone: it is being deleted.
@@ -159,15 +159,14 @@ def update(tx: Transaction, key: str, change: ProjectChange) -> Project:
             raise Conflict("The project 'default' cannot be renamed.", "name")
         _check_is_free(tx, str(name))
     messages, size = change.max_messages_per_user, change.max_bytes_per_user
-    changed = tx.fetch_one(
-        "set_project",
-        Project,
-        uuid=project.uuid,
-        name=name,
-        max_messages_per_user=project.max_messages_per_user if messages is UNSET else messages,
-        max_bytes_per_user=project.max_bytes_per_user if size is UNSET else size,
-        now_at=tx.now,
-    )
+    fields = {
+        "name": name,
+        "max_messages_per_user": project.max_messages_per_user if messages is UNSET else messages,
+        "max_bytes_per_user": project.max_bytes_per_user if size is UNSET else size,
+    }
+    if all(getattr(project, name) == value for name, value in fields.items()):
+        return project
+    changed = tx.fetch_one("set_project", Project, uuid=project.uuid, now_at=tx.now, **fields)
     return changed or project
 
 

@@ -110,8 +110,13 @@ def update(
     change: SessionChange,
     merge: Merge,
     if_revision: int | None = None,
+    *,
+    touches: bool = False,
 ) -> Session:
-    """Update a session. A change without fields only sets `updated_at`.
+    """Update a session. Nothing changes if all fields have their values already.
+
+    Args:
+        touches: whether `updated_at` changes in any case, as in Zep.
 
     Raises:
         NotFound, Gone: as for `get`, or there is no such user, or the session has another owner.
@@ -132,15 +137,17 @@ def update(
     is_first_owner = owner is not None and session.user_id is None
     if owner and is_first_owner:
         tx.search_index.move(session_id, -session.number, owner.number, session.last_seq + 1)
-    updated = _set(
-        tx,
-        session,
-        owner=owner,
-        title=session.title if change.title is UNSET else change.title,
-        metadata=changes.merge_metadata(session.metadata, change.metadata, merge),
-        ended_at=_changed_end(tx, session, change),
-        revision=session.revision + (is_first_owner or _has_fields(change)),
-    )
+    fields = {
+        "title": session.title if change.title is UNSET else change.title,
+        "metadata": changes.merge_metadata(session.metadata, change.metadata, merge),
+        "ended_at": _changed_end(tx, session, change),
+    }
+    has_new = any(getattr(session, name) != value for name, value in fields.items())
+    is_change = is_first_owner or has_new
+    if not is_change and not touches:
+        return session
+    revision = session.revision + is_change
+    updated = _set(tx, session, owner=owner, **fields, revision=revision)
     if counted is not None and is_first_owner:
         added_bytes = None if session.message_count else 0
         added_messages = session.message_count
@@ -245,10 +252,6 @@ def _changed_end(tx: Transaction, session: Session, change: SessionChange) -> In
 
 def _past(tx: Transaction, moment: datetime | None, field: str) -> Instant | None:
     return None if moment is None else check_past(moment, field, tx.now)
-
-
-def _has_fields(change: SessionChange) -> bool:
-    return any(each is not UNSET for each in (change.title, change.metadata, change.ended_at))
 
 
 def _set(tx: Transaction, session: Session, *, owner: User | None = None, **fields: Any) -> Session:

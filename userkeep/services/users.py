@@ -55,8 +55,13 @@ def update(
     change: UserChange,
     merge: Merge,
     if_revision: int | None = None,
+    *,
+    touches: bool = False,
 ) -> User:
-    """Update a user. A change without fields only sets `updated_at`.
+    """Update a user. Nothing changes if all fields have their values already.
+
+    Args:
+        touches: whether `updated_at` changes in any case, as in Zep.
 
     Raises:
         NotFound, Gone: as for `get`. RevisionMismatch: `if_revision` is not the current one.
@@ -65,16 +70,16 @@ def update(
     check_names(change)
     user = _visible(tx, tx.fetch_one("lock_user", User, user_id=user_id))
     changes.check_revision(user.revision, if_revision)
-    has_fields = any(getattr(change, field) is not UNSET for field in change.__struct_fields__)
-    return _set(
-        tx,
-        user,
-        email=user.email if change.email is UNSET else change.email,
-        first_name=user.first_name if change.first_name is UNSET else change.first_name,
-        last_name=user.last_name if change.last_name is UNSET else change.last_name,
-        metadata=changes.merge_metadata(user.metadata, change.metadata, merge),
-        revision=user.revision + has_fields,
-    )
+    fields: dict[str, Any] = {
+        "email": user.email if change.email is UNSET else change.email,
+        "first_name": user.first_name if change.first_name is UNSET else change.first_name,
+        "last_name": user.last_name if change.last_name is UNSET else change.last_name,
+        "metadata": changes.merge_metadata(user.metadata, change.metadata, merge),
+    }
+    is_change = any(getattr(user, name) != value for name, value in fields.items())
+    if not is_change and not touches:
+        return user
+    return _set(tx, user, **fields, revision=user.revision + is_change)
 
 
 def put(

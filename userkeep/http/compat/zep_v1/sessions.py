@@ -60,6 +60,7 @@ class Sessions(Resource):
             await self.session_id(request),
             change=change,
             merge=merge_keeping_nulls,
+            touches=True,
         )
         return json_response(serialize_session(session, session.number))
 

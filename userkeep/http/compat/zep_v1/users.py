@@ -66,6 +66,7 @@ class Users(Resource):
             await self.user_id(request),
             change=change,
             merge=merge_keeping_nulls,
+            touches=True,
         )
         return json_response(serialize_user(user, user.number))
 

@@ -398,6 +398,21 @@ def test_the_ledger_of_another_database_is_rejected(sqlite_place: Place, tmp_pat
         other.open()
 
 
+def test_two_new_databases_do_not_write_in_one_ledger(sqlite_place: Place, tmp_path: Path) -> None:
+    other = sqlite_place._replace(url=f"sqlite:///{tmp_path}/other.db")
+    with sqlite_place.open() as client, other.open() as second:
+        for each in (client, second):
+            each.user.add(user_id="jane")
+        client.user.delete("jane")
+        lines = sqlite_place.lines()
+        with pytest.raises(Unavailable):
+            second.user.delete("jane")
+        assert sqlite_place.lines() == lines
+    sqlite_place.open().close()
+    with pytest.raises(StorageError, match="of another database"):
+        other.open()
+
+
 def test_a_deletion_that_cannot_be_recorded_waits_and_says_so(
     sqlite_place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -193,6 +193,9 @@ class LedgerFile:
             if size % _LINE:
                 logger.warning("the last line of the deletion ledger was incomplete")
                 size -= size % _LINE
+            if size:
+                # Another database may have begun it since this process was started.
+                self._header(descriptor)
             try:
                 self._write(descriptor, size, entries)
             except BaseException:

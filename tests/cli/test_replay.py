@@ -367,6 +367,23 @@ def test_a_truncated_ledger_is_reported_and_completed(
     assert len(place.lines()) == 3
 
 
+def test_a_ledger_that_is_truncated_while_it_is_in_use_is_completed(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with place.open() as client:
+        fill(client)
+        client.user.delete("jane")
+        client.user.delete("john")
+    whole = place.lines()
+    with closing(
+        open_instance(load_settings({"database_url": place.url, **place.settings}))
+    ) as opened:
+        os.truncate(place.ledger, LINE)
+        Runner(opened.engine, lambda: None, NoLedger()).run(opened.ledger.keep_mark())
+    assert place.lines() == whole
+    assert "has lost 2 lines at its end" in caplog.text
+
+
 def test_a_ledger_that_was_changed_is_rejected(place: Place) -> None:
     with place.open() as client:
         fill(client)

@@ -139,6 +139,10 @@ class OpenLedger:
         length, uuid = file.length(), file.header().ledger_uuid
         if length == last.length:
             return
+        if length < last.length:
+            # Now, because nothing would show it once there are as many lines again.
+            self._mark = yield Work(lambda engine: complete_ledger(engine, file))
+            return
         mark = LedgerMark(file.place, length, last.length, last.number, last.at)
         yield Write(lambda tx: ledger.set_mark(tx, uuid, mark))
         self._mark = LedgerMark(file.place, length, length, now.number, now.at)

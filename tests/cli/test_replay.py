@@ -384,6 +384,29 @@ def test_a_ledger_that_is_truncated_while_it_is_in_use_is_completed(
     assert "has lost 2 lines at its end" in caplog.text
 
 
+def test_entries_that_another_server_did_not_write_are_added_before_the_next_mark(
+    tmp_path: Path,
+) -> None:
+    place = fresh_place("postgres", tmp_path)
+    settings = place.settings | {"ledger_file": "off"}
+    with place.open() as client:
+        fill(client)
+        client.session.delete("unowned")
+    with (
+        closing(
+            open_instance(load_settings({"database_url": place.url, **place.settings}))
+        ) as mine,
+        place.open() as client,
+    ):
+        # As if a server that shares the ledger had ended between its commit and its entry.
+        with Userkeep.open(place.url, **settings) as other:
+            other.message.delete("john 2", other.message.list("john 2")[0].id)
+        for session_id in ("john 1", "john 2"):
+            client.session.delete(session_id)
+            Runner(mine.engine, lambda: None, NoLedger()).run(mine.ledger.keep_mark())
+        assert len(place.lines()) == 5
+
+
 def test_a_ledger_that_was_changed_is_rejected(place: Place) -> None:
     with place.open() as client:
         fill(client)

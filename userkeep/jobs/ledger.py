@@ -6,9 +6,9 @@ it is not used before `jobs.replay` has deleted it again.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from userkeep.domain.errors import StorageError
@@ -125,7 +125,8 @@ class OpenLedger:
         """Store a new mark, if anything was deleted since the last one.
 
         The erasures up to a number are in the ledger only when those that had begun by then are
-        recorded. So each mark has the number of the moment before it.
+        recorded. So each mark has the number of the moment before it. What is not recorded even
+        then is what another server with this ledger has left behind; it is added.
 
         Raises:
             StorageError: the database was restored from a backup while this process used it. Then
@@ -143,6 +144,7 @@ class OpenLedger:
             # Now, because nothing would show it once there are as many lines again.
             self._mark = yield Work(lambda engine: complete_ledger(engine, file))
             return
+        yield Work(lambda engine: _add_late(engine, file, last.number))
         mark = LedgerMark(file.place, length, last.length, last.number, last.at)
         yield Write(lambda tx: ledger.set_mark(tx, uuid, mark))
         self._mark = LedgerMark(file.place, length, length, now.number, now.at)
@@ -192,6 +194,16 @@ def _begin(engine: Engine, file: LedgerFile, marks: dict[str, LedgerMark]) -> Le
     return store_mark(engine, file, now)
 
 
+def _add_late(engine: Engine, file: LedgerFile, last_number: int) -> None:
+    """Add what the ledger lacks of the erasures since the stored mark, up to a number."""
+    mark = engine.read(ledger.marks).get(file.header().ledger_uuid, _NOTHING_SEEN)
+    known = {entry.key for entry in file.read(mark.seen)}
+    erasures = takewhile(
+        lambda each: each.number <= last_number, erasures_after(engine, mark.number)
+    )
+    _add_missing(file, known, _entries_of(erasures, file.format))
+
+
 def _add_missing(file: LedgerFile, known: set[EntryKey], entries: Iterator[Entry]) -> None:
     """Add the entries that are not known."""
     batch: list[Entry] = []
@@ -218,7 +230,11 @@ def _find_before(file: LedgerFile, line: int, wanted: set[EntryKey]) -> set[Entr
 def _entries(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[Entry]:
     """Iterate over the entries that a complete ledger has, of what was deleted after a mark."""
     yield from _deleted_projects(engine, format_, mark)
-    for erasure in erasures_after(engine, mark.number):
+    yield from _entries_of(erasures_after(engine, mark.number), format_)
+
+
+def _entries_of(erasures: Iterable[RecordedErasure], format_: LedgerFormat) -> Iterator[Entry]:
+    for erasure in erasures:
         if erasure.has_entry:
             subject = LedgerSubject(erasure.subject)
             yield format_.entry(Deleted(subject, erasure.subject_uuid, erasure.started_at))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from userkeep.config import SettingError, Settings, is_postgres, sqlite_path, without_password
 from userkeep.domain.errors import StorageError
+from userkeep.domain.values.text import decode_file
 from userkeep.instance import read_secret
 from userkeep.jobs.backup.job import Backup, BackupReporter, Seal, SilentReporter
 from userkeep.jobs.backup.schedule import BackupSchedule
@@ -178,9 +179,9 @@ def schedule_of(settings: Settings) -> BackupSchedule | None:
 
 def _read(path: str, what: str) -> str:
     try:
-        text = read_private(path, _MOST_BYTES).decode().strip("\r\n")
-    except UnicodeDecodeError as error:
-        raise SettingError(f"The file {path} of the {what} is not text.") from error
+        text = decode_file(read_private(path, _MOST_BYTES)).strip("\r\n")
+    except ValueError as error:
+        raise SettingError(f"The file {path} of the {what} cannot be read: {error}.") from error
     except OSError as error:
         raise SettingError(
             f"The file {path} of the {what} cannot be read: {error.strerror}."

@@ -96,6 +96,10 @@ def test_objects_are_added_shown_listed_updated_and_deleted_as_in_the_schemas(ru
     message = printed_json(run(*words, given="In blue?\nOr green?\n"), Message)
     assert message["content"] == "In blue?\nOr green?"
     assert (message["name"], message["role"]) == ("Jane", "user")
+    changed = ("messages", "update", "chat-1", message["id"], "--content", "-", "--json")
+    marked = printed_json(run(*changed, given="\ufeffIn red?\r\nOr not?\r\n"), Message)
+    assert marked["content"] == "In red?\r\nOr not?"
+    message = printed_json(run(*changed, given="In blue?\nOr green?\n"), Message)
     memory = printed_json(run("memory", "show", "chat-1", "--last", "3", "--json"), Memory)
     assert memory.pop("messages") == [message]
     assert memory == {"summary": None, "facts": [], "token_count": 5, "truncated": False}

@@ -81,6 +81,14 @@ def test_search_terms_are_read_from_stdin(run: Run, tmp_path: Path) -> None:
     assert run(*ask, given=f"{EMAIL}\n").returncode == 3
     assert run(*ask, given="nobody ever said this").returncode == 0
     assert run(*ask, given="").returncode == 0
+    assert run(*ask, given=f"\ufeff{EMAIL}\r\n").returncode == 3
+
+
+def test_search_terms_in_utf_16_are_rejected(run: Run, tmp_path: Path) -> None:
+    erasure_id = deleted(run)
+    (tmp_path / "terms.txt").write_bytes(f"{EMAIL}\n".encode("utf-16"))
+    ask = ("erasures", "verify", erasure_id, "--search-terms-from", str(tmp_path / "terms.txt"))
+    assert "it is UTF-16, not UTF-8" in rejected(run(*ask), 2)
 
 
 def test_an_error_message_does_not_have_the_search_term(run: Run) -> None:

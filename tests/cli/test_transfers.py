@@ -522,3 +522,12 @@ def test_an_interrupted_export_keeps_the_previous_file_and_says_so(tmp_path: Pat
     assert "users.jsonl was not written. Run it again." in error
     assert (tmp_path / "users.jsonl").read_text() == "former"
     assert not list(tmp_path.glob(".users*"))
+
+
+def test_a_byte_order_mark_before_the_lines_is_ignored(tmp_path: Path) -> None:
+    text = begun("ann").replace("\n", "\r\n")
+    assert importing(tmp_path, f"\ufeff{text}").stdout.startswith("Added 1 user, 1 session")
+    (tmp_path / "utf-16.jsonl").write_bytes(text.encode("utf-16"))
+    rejected = userkeep("import", "utf-16.jsonl", folder=tmp_path)
+    assert (rejected.returncode, rejected.stdout) == (1, "")
+    assert "The file is UTF-16, not UTF-8. Save it as UTF-8." in rejected.stderr

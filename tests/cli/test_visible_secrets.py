@@ -22,6 +22,8 @@ def test_an_api_key_is_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("of-file\n")
     assert sent_key(tmp_path) is None
     assert sent_key(tmp_path, "--api-key-file", "key") == "Bearer of-file"
+    (tmp_path / "marked").write_text("\ufeffof-file\r\n")
+    assert sent_key(tmp_path, "--api-key-file", "marked") == "Bearer of-file"
     environment = {"USERKEEP_API_KEY_FILE": "key"}
     assert sent_key(tmp_path, environment=environment) == "Bearer of-file"
     environment = {"USERKEEP_API_KEY": "of-environment"}
@@ -35,7 +37,9 @@ def test_an_api_key_is_read_from_a_file(tmp_path: Path) -> None:
     [
         (None, "No such file"),
         (b"", "is empty"),
-        (b"\xff\xfe", "not ASCII"),
+        (b"\xff", "not UTF-8"),
+        ("ü".encode(), "not ASCII"),
+        ("k".encode("utf-16"), "it is UTF-16"),
         (b"x" * 99_999, "large"),
     ],
 )

@@ -115,6 +115,23 @@ def test_times_have_six_digits_after_the_point(client: InProcessClient, fresh: s
     assert {each["created_at"] for each in (added, listed, hit["message"], last)} == {sent}
 
 
+@pytest.mark.parametrize("target", ["/v1/users", "/api/v1/user"])
+@pytest.mark.parametrize(
+    ("encoding", "detail"),
+    [
+        ("utf-8-sig", "The body begins with a byte order mark (U+FEFF). Send JSON without one."),
+        ("utf-16", "The body is UTF-16. Send JSON as UTF-8."),
+        ("utf-32", "The body is UTF-32. Send JSON as UTF-8."),
+    ],
+)
+def test_a_body_with_a_byte_order_mark_is_an_error_that_names_it(
+    client: InProcessClient, target: str, encoding: str, detail: str
+) -> None:
+    response = client.send("POST", target, '{"user_id": "marked"}'.encode(encoding))
+    assert response.status == 400
+    assert detail in response.text
+
+
 def test_a_field_name_with_an_unpaired_surrogate_is_a_complete_problem(
     client: InProcessClient,
 ) -> None:

@@ -31,6 +31,7 @@ from userkeep.domain.values.json_text import (
     has_more_values,
 )
 from userkeep.domain.values.metadata import MAX_DEPTH
+from userkeep.domain.values.text import has_mark, other_encoding
 from userkeep.domain.values.times import decode_time
 
 _REVISION = re.compile(r'"(\d{1,18})"')
@@ -135,13 +136,26 @@ def read_body(body: bytes, decode: Any) -> Any:
     except msgspec.DecodeError as error:
         raise _unreadable(body, error) from error
     except UnicodeDecodeError as error:
-        raise BadRequest("The body is not UTF-8.") from error
+        raise BadRequest(describe_mark(body) or "The body is not UTF-8.") from error
     except RecursionError as error:
         field = find_too_deep(body, MAX_DEPTH) or "the body"
         raise InvalidField(f"{field} is nested deeper than {MAX_DEPTH} levels.", field) from error
 
 
+def describe_mark(body: bytes) -> str | None:
+    """Return the sentence about the byte order mark before a body, which JSON cannot have."""
+    other = other_encoding(body)
+    if other is not None:
+        return f"The body is {other}. Send JSON as UTF-8."
+    if has_mark(body):
+        return "The body begins with a byte order mark (U+FEFF). Send JSON without one."
+    return None
+
+
 def _unreadable(body: bytes, error: msgspec.DecodeError) -> UserkeepError:
+    marked = describe_mark(body)
+    if marked is not None:
+        return BadRequest(marked)
     try:
         path = find_half_surrogate(body)
     except (ValueError, RecursionError):

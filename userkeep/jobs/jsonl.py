@@ -27,7 +27,7 @@ from userkeep.domain.user import NewUser
 from userkeep.domain.values.ids import check_id, check_uuid
 from userkeep.domain.values.metadata import Metadata, encode_metadata
 from userkeep.domain.values.past import PastTime
-from userkeep.domain.values.text import check_name
+from userkeep.domain.values.text import check_name, other_encoding, without_mark
 
 FORMAT = 2
 _READ_FORMATS = (1, 2)
@@ -176,8 +176,17 @@ def read_lines(file: BinaryIO) -> Iterator[NumberedLine]:
     number = end = 0
     while text := file.readline(LONGEST_LINE):
         number, end = number + 1, end + len(text)
+        if number == 1:
+            text = _without_mark(text)
         if text.strip():
             yield NumberedLine(number, end, len(text), _value(number, text))
+
+
+def _without_mark(text: bytes) -> bytes:
+    other = other_encoding(text)
+    if other is not None:
+        raise BadLine(f"The file is {other}, not UTF-8. Save it as UTF-8.")
+    return without_mark(text)
 
 
 def _value(number: int, text: bytes) -> Any:

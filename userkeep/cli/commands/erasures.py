@@ -17,6 +17,7 @@ from userkeep.cli.output.verification import print_verification
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
+from userkeep.domain.values.text import decode_file
 
 _MOST_BYTES = 1024 * 1024
 
@@ -151,9 +152,9 @@ def _read_lines(place: str) -> list[str]:
         raise SettingError(f"The search terms in {place} are longer than {_MOST_BYTES:,} bytes.")
     try:
         # Not `splitlines`: it also splits at characters that are part of a text.
-        lines = text.decode().split("\n")
-    except UnicodeDecodeError as error:
-        raise SettingError("The search terms are not UTF-8 text.") from error
+        lines = decode_file(text).split("\n")
+    except ValueError as error:
+        raise SettingError(f"The search terms in {place} cannot be read: {error}.") from error
     return [line.removesuffix("\r") for line in lines if line.strip()]
 
 

@@ -29,8 +29,11 @@ from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import GIVEN_ROLES, MAX_TOKEN_COUNT, ROLES
-from userkeep.domain.values.text import MAX_CONTENT_BYTES
+from userkeep.domain.values.text import MAX_CONTENT_BYTES, decode_file, without_mark
 from userkeep.sdk.requests import NewMessage
+
+_MOST_AROUND_BYTES = 5
+"""A byte order mark before a text on stdin, and the end of its last line."""
 
 
 @click.group(cls=OrderedGroup)
@@ -270,10 +273,11 @@ def clear(
 
 
 def _read_stdin() -> str:
-    content = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 2)
-    if len(content.removesuffix(b"\n")) > MAX_CONTENT_BYTES:
+    content = without_mark(sys.stdin.buffer.read(MAX_CONTENT_BYTES + _MOST_AROUND_BYTES + 1))
+    content = content.removesuffix(b"\r\n" if content.endswith(b"\r\n") else b"\n")
+    if len(content) > MAX_CONTENT_BYTES:
         raise InvalidField("content is larger than 1 MiB.", "content")
     try:
-        return content.decode().removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise SettingError("stdin is not UTF-8 text.") from error
+        return decode_file(content)
+    except ValueError as error:
+        raise SettingError(f"stdin cannot be read: {error}.") from error

@@ -1,5 +1,7 @@
 """Check texts, so that both engines store them and return them unchanged."""
 
+import codecs
+
 from userkeep.domain.errors import InvalidField
 
 MAX_NAME_LENGTH = 512
@@ -73,3 +75,40 @@ def check_content(value: str, field: str) -> str:
     if may_be_too_long and len(value.encode()) > MAX_CONTENT_BYTES:
         raise InvalidField(f"{field} is larger than 1 MiB.", field)
     return value
+
+
+_UTF_8_MARK = codecs.BOM_UTF8
+_OTHER_MARKS = (
+    ("UTF-32", (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)),  # before UTF-16, which begins alike
+    ("UTF-16", (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),
+)
+
+
+def other_encoding(content: bytes) -> str | None:
+    """Return `UTF-16` or `UTF-32` if a text begins with the byte order mark of it, or None."""
+    return next((name for name, marks in _OTHER_MARKS if content.startswith(marks)), None)
+
+
+def has_mark(content: bytes) -> bool:
+    """Return whether a UTF-8 text begins with a byte order mark (U+FEFF)."""
+    return content.startswith(_UTF_8_MARK)
+
+
+def without_mark(content: bytes) -> bytes:
+    """Return a text from a file without the byte order mark that some editors write before it."""
+    return content.removeprefix(_UTF_8_MARK)
+
+
+def decode_file(content: bytes) -> str:
+    """Return the UTF-8 text of a file, without its byte order mark.
+
+    Raises:
+        ValueError: with a reason, such as "it is UTF-16, not UTF-8".
+    """
+    other = other_encoding(content)
+    if other is not None:
+        raise ValueError(f"it is {other}, not UTF-8; save it as UTF-8")
+    try:
+        return without_mark(content).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8 text") from error

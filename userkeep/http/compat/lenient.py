@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+from userkeep.api.parsing import describe_mark
 from userkeep.domain.errors import BadRequest, TooLarge
 from userkeep.domain.values.json_text import MAX_VALUES, TOO_MANY_VALUES, has_more_values
 
@@ -127,6 +128,9 @@ def read_object(body: bytes) -> Fields:
     """
     if has_more_values(body, MAX_VALUES):
         raise TooLarge(TOO_MANY_VALUES)
+    marked = describe_mark(body)
+    if marked is not None:
+        raise BadRequest(marked)
     try:
         text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
         value, _end = _decoder.raw_decode(text)

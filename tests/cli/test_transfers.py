@@ -311,7 +311,7 @@ def test_an_export_never_overwrites_what_belongs_to_an_instance(
         ("[]\n", "Line 1: "),
         ("{}\n", "Line 1: it must have one of userkeep, user, session, message and end"),
         (line(userkeep={"format": 3}), "Line 1: userkeep.format is 3"),
-        (line(user={"user_id": "j", "mail": 1}), "Line 1: user.mail: "),
+        (line(user={"user_id": "j", "mail": 1}), "Line 1: user.mail is not a known field"),
         (line(user={"user_id": ""}), "Line 1: user_id cannot be empty"),
         (line(session={"session_id": "s"}), "Line 1: a session must come after the user"),
         (line(user={"user_id": "j"}) + message(1), "Line 2: a message must come after its session"),

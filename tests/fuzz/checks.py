@@ -26,9 +26,15 @@ _INTERNALS = [
 
 # The body itself has the wrong type, or the name of the field is empty.
 _OF_BODY = {
-    *(f"Expected object, got {kind}." for kind in ("null", "bool", "int", "float", "str", "array")),
-    "Object contains unknown field .",
-    "Number out of range.",
+    "The body must be an object, not null.",
+    "The body must be an object, not true or false.",
+    "The body must be an object, not a number.",
+    "The body must be an object, not a number with a fraction.",
+    "The body must be an object, not a text.",
+    "The body must be an object, not a list.",
+    "A field with an empty name is not known.",
+    "A parameter with an empty name is not known.",
+    "The body is invalid: Number out of range.",
 }
 
 

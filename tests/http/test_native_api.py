@@ -172,6 +172,65 @@ def test_an_invalid_query_is_a_problem_with_its_parameter(
 
 
 @pytest.mark.parametrize(
+    ("target", "body", "detail"),
+    [
+        ("/v1/users", [], "The body must be an object, not a list."),
+        ("/v1/users", {}, "user_id is missing."),
+        ("/v1/users", {"user_id": 7}, "user_id must be a text, not a number."),
+        ("/v1/users", {"user_id": "a", "x": 1}, "x is not a known field."),
+        (
+            "/v1/users",
+            {"user_id": "a", "metadata": "x"},
+            "metadata must be an object or null, not a text.",
+        ),
+        (
+            "/v1/sessions/s/messages",
+            {"messages": [{"role": "user", "content": "x", "token_count": 1.5}]},
+            "messages[0].token_count must be a whole number or null, not a number with a fraction.",
+        ),
+        ("/v1/sessions/s/messages", {"messages": []}, "messages must have at least 1 item."),
+        (
+            "/v1/sessions/s/messages",
+            {"messages": [{"content": "x"}]},
+            "messages[0].role is missing.",
+        ),
+        ("/v1/search", {"limit": 0}, "limit must be at least 1."),
+        ("/v1/search", {"syntax": 7}, "syntax must be one of plain, web; got a number."),
+        (
+            "/v1/search",
+            {"role_weights": {"human": 1}},
+            "a name in role_weights must be one of assistant, developer, function, norole, "
+            "system, tool, user; got 'human'.",
+        ),
+        (
+            "/v1/search",
+            {"role_weights": {"user": -1}},
+            "a value in role_weights must be at least 0.",
+        ),
+    ],
+)
+def test_an_error_about_a_body_has_the_words_of_json(
+    client: InProcessClient, target: str, body: Any, detail: str
+) -> None:
+    assert client.send("POST", target, body).json["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("target", "detail"),
+    [
+        ("/v1/users?page=1", "page is not a known parameter."),
+        ("/v1/users?limit=1001", "limit must be at most 1000."),
+        ("/v1/users?limit=1e1", "limit must be a whole number; got '1e1'."),
+        ("/v1/users?count=yes", "count must be true or false; got 'yes'."),
+    ],
+)
+def test_an_error_about_a_parameter_has_the_words_of_json(
+    client: InProcessClient, target: str, detail: str
+) -> None:
+    assert client.send("GET", target).json["detail"] == detail
+
+
+@pytest.mark.parametrize(
     ("method", "target", "body", "detail"),
     [
         (

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.inspect import (
     BoolType,
+    DictType,
     IntType,
     ListType,
     LiteralType,
@@ -35,13 +36,24 @@ from userkeep.domain.values.text import has_mark, other_encoding
 from userkeep.domain.values.times import decode_time
 
 _REVISION = re.compile(r'"(\d{1,18})"')
-_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(.*?)(?:\[\.\.\.\])?`$")
+_PLACE = re.compile(r" - at (`key` in )?`\$\.?(.*?)(\[\.\.\.\])?`$")
 _STEP = re.compile(r"\[\d+\]|[^.\[]+")
 _NO_CHOICE = "Invalid enum value "
 _MAX_SHOWN = 100
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`")
+_NAMED = re.compile(r"(unknown|missing required) field `(.*)`")
+_NAMED_WORDS = {"unknown": "not a known {}", "missing required": "missing"}
+_EXPECTED = re.compile(r"Expected `([^`]*)`(?:, got `(.*)`|( of length)?(?: ([<>]=?))? (\S+))")
+_WORDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+_GIVEN = {**_WORDS, "int": "a number", "float": "a number with a fraction"}
 
 
 def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
@@ -63,7 +75,7 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
     try:
         return msgspec.convert(values, kind, dec_hook=decode_time)
     except msgspec.ValidationError as error:
-        raise _invalid(error, kind) from error
+        raise _invalid(error, kind, "parameter") from error
 
 
 @cache
@@ -132,7 +144,7 @@ def read_body(body: bytes, decode: Any) -> Any:
         return decode(body)
     except msgspec.ValidationError as error:
         decoder = getattr(decode, "__self__", None)
-        raise _invalid(error, getattr(decoder, "type", None)) from error
+        raise _invalid(error, getattr(decoder, "type", None), "field") from error
     except msgspec.DecodeError as error:
         raise _unreadable(body, error) from error
     except UnicodeDecodeError as error:
@@ -166,31 +178,81 @@ def _unreadable(body: bytes, error: msgspec.DecodeError) -> UserkeepError:
     return InvalidField(f"{place} contains half a surrogate pair, which is not a character.", place)
 
 
-def _invalid(error: msgspec.ValidationError, kind: Any) -> InvalidField:
+def _invalid(error: msgspec.ValidationError, kind: Any, noun: str) -> InvalidField:
+    """Return an error of msgspec in the words of JSON, with the path of the field.
+
+    Args:
+        error: as msgspec raises it.
+        kind: the type that was expected.
+        noun: `field` or `parameter`.
+    """
     text = str(error)
     place = _PLACE.search(text)
-    path = place[1] if place else ""
+    path = place[2] if place else ""
     sentence = _PLACE.sub("", text)
     named = _NAMED.search(sentence)
     if named:
-        path = f"{path}.{named[1]}" if path else named[1]
-    sentence = sentence.replace("`", "")
-    if not path:
-        return InvalidField(f"{sentence}.")
-    choices = _choices(kind, path) if sentence.startswith(_NO_CHOICE) else []
+        path = f"{path}.{named[2]}" if path else named[2]
+        if not path:
+            return InvalidField(f"A {noun} with an empty name is not known.")
+        return InvalidField(f"{path} is {_NAMED_WORDS[named[1]].format(noun)}.", path)
+    of_inner = {"key": "a name in ", "value": "a value in "}.get(_part_of(place), "")
+    choices = _choices(kind, path, place) if path else []
     if choices:
+        given = _given(sentence)
+        return InvalidField(
+            f"{of_inner}{path} must be one of {', '.join(choices)}; got {given}.", path
+        )
+    said = _in_words(sentence)
+    if not path:
+        return InvalidField(f"The body {said}.")
+    return InvalidField(f"{of_inner}{path} {said}.", path)
+
+
+def _part_of(place: re.Match[str] | None) -> str:
+    """Return whether an error is about a `key` or a `value` of an object, or about neither."""
+    if place is None or not (place[1] or place[3]):
+        return ""
+    return "key" if place[1] else "value"
+
+
+def _given(sentence: str) -> str:
+    """Return the value that a sentence about a choice has, or its type."""
+    if sentence.startswith(_NO_CHOICE):
         given = sentence.removeprefix(_NO_CHOICE)
-        given = given if len(given) <= _MAX_SHOWN else f"{given[:_MAX_SHOWN]}…"
-        return InvalidField(f"{path} must be one of {', '.join(choices)}; got {given}.", path)
-    separator = " " if sentence.startswith("must be ") else ": "
-    return InvalidField(f"{path}{separator}{sentence}.", path)
+        return given if len(given) <= _MAX_SHOWN else f"{given[:_MAX_SHOWN]}…"
+    found = _EXPECTED.fullmatch(sentence)
+    return _GIVEN.get(found[2], found[2]) if found and found[2] else "another value"
 
 
-def _choices(kind: Any, path: str) -> list[str]:
+def _in_words(sentence: str) -> str:
+    """Return what a value must be, without its name; msgspec has the names of Python."""
+    found = _EXPECTED.fullmatch(sentence)
+    if found is None:
+        return sentence if sentence.startswith("must be ") else f"is invalid: {sentence}"
+    expected, given, length, comparison, limit = found.groups()
+    if given is not None:
+        return f"must be {_words_of(expected)}, not {_GIVEN.get(given, given)}"
+    bound = {">=": "at least ", "<=": "at most ", ">": "more than ", "<": "less than "}
+    number = f"{bound.get(comparison or '', '')}{(limit or '').removesuffix('.0')}"
+    if length is None:
+        return f"must be {number}"
+    unit = "characters" if "str" in expected else "items"
+    return f"must have {number} {unit if number.rpartition(' ')[2] != '1' else unit[:-1]}"
+
+
+def _words_of(types: str) -> str:
+    names = [_WORDS.get(each, each) for each in types.split(" | ")]
+    return " or ".join(names)
+
+
+def _choices(kind: Any, path: str, place: re.Match[str] | None) -> list[str]:
     """Return the texts that a field of a type may have; none if any text is possible."""
     types = [msgspec.inspect.type_info(kind)]
     for step in _STEP.findall(path):
         types = [part for each in _alternatives(types) for part in _parts(each, step)]
+    if _part_of(place) == "key":
+        types = [each.key_type for each in _alternatives(types) if isinstance(each, DictType)]
     literals = [each for each in _alternatives(types) if isinstance(each, LiteralType)]
     return [str(value) for each in literals for value in each.values]
 

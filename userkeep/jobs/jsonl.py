@@ -201,7 +201,8 @@ def _value(number: int, text: bytes) -> Any:
     except TooLarge as error:
         raise BadLine(f"Line {number} has more JSON values than a user or message can.") from error
     except InvalidField as error:
-        raise BadLine(f"Line {number}: {error.detail}", *error.fields) from error
+        detail = error.detail.replace("The body must", "it must", 1)
+        raise BadLine(f"Line {number}: {detail}", *error.fields) from error
     except BadRequest as error:
         raise BadLine(f"Line {number} is not JSON: {error.__cause__}.") from error
 

@@ -197,10 +197,17 @@ def test_messages_with_any_text_are_found(way: Way, user: str) -> None:
     assert len(found(way, "sailing", user_id=user, limit=1000)) == len(ANY_TEXTS)
 
 
-@pytest.mark.parametrize("query", ["", " ", "?!…", '"', "( * )", "\u200b"])
+@pytest.mark.parametrize("query", ["?!…", '"', "( * )", "\u200b"])
 def test_a_query_without_a_word_finds_nothing(way: Way, user: str, query: str) -> None:
     add_messages(way, user, "Is it so?!…", '"', "( * )")
     assert found(way, query, user_id=user) == []
+
+
+@pytest.mark.parametrize("query", ["", " ", "\t\n", "\u00a0\u3000"])
+def test_a_blank_query_finds_the_newest_messages(way: Way, user: str, query: str) -> None:
+    add_messages(way, user, "first", "second")
+    assert found(way, query, user_id=user) == ["second", "first"]
+    assert found(way, query, user_id=user, syntax="web") == ["second", "first"]
 
 
 def test_stop_words_are_searched_for_if_there_are_no_other_words(way: Way, user: str) -> None:

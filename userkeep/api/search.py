@@ -105,7 +105,7 @@ RoleWeight = Annotated[float, Meta(ge=0, le=1000)]
 class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A search in the messages of a user, of a session, or of the whole project.
 
-    Without `query`, it returns the newest messages.
+    Without `query`, or with a blank one, it returns the newest messages.
     """
 
     query: Annotated[

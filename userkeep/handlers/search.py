@@ -15,7 +15,7 @@ def search(tx: Transaction, call: Call) -> wire.Hits:
     """Search messages."""
     body: wire.Search = call.body
     wanted = SearchRequest(
-        query=body.query,
+        query=None if body.query is None or not body.query.strip() else body.query,
         syntax=body.syntax,
         user_id=body.user_id,
         session_id=body.session_id,

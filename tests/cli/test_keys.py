@@ -103,7 +103,7 @@ def test_keys_are_created_listed_shown_rotated_and_revoked(run: Run) -> None:
     revoked = run("keys", "revoke", id_, "--yes", "--json")
     assert json.loads(revoked.stdout)["revoked_at"] is not None
     assert "is revoked" in rejected(run("keys", "rotate", id_), 1)
-    assert "no key with this id" in rejected(run("keys", "show", "0" * 16), 4)
+    assert "no key with the id" in rejected(run("keys", "show", "0" * 16), 4)
 
 
 def test_only_the_first_key_says_that_servers_now_ask_for_keys(here: Run) -> None:

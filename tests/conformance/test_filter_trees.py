@@ -425,7 +425,7 @@ def test_the_error_message_lists_what_is_valid(messages: Messages) -> None:
     unknown = get_page(messages, json.dumps({"and": [{**A, "op": "like"}]})).json["detail"]
     assert unknown == (
         "filter.and[0].op must be one of eq, ne, gt, gte, lt, lte, in, exists, contains, "
-        "starts_with."
+        "starts_with; got 'like'."
     )
     wrong = get_page(messages, json.dumps(is_("gt", True))).json["detail"]
     assert wrong == "filter.value must be a text or a number for gt."

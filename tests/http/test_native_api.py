@@ -132,6 +132,39 @@ def test_a_body_with_a_byte_order_mark_is_an_error_that_names_it(
     assert detail in response.text
 
 
+@pytest.mark.parametrize(
+    ("target", "detail"),
+    [
+        ("/v1/users/a%2Fb", "There is no user with the user_id 'a/b'."),
+        ("/v1/users/none/sessions", "There is no user with the user_id 'none'."),
+        ("/v1/sessions/none", "There is no session with the session_id 'none'."),
+        ("/v1/sessions/none/memory", "There is no session with the session_id 'none'."),
+        ("/v1/erasures/none", "There is no erasure with the id 'none'."),
+        ("/v1/verifications/x", "There is no verification with the id 'x'."),
+        ("/v1/keys/0123456789abcdef", "There is no key with the id '0123456789abcdef'."),
+        ("/v1/keys/none", "There is no key with this id."),
+        ("/v1/projects/none", "There is no project with the name or uuid 'none'."),
+    ],
+)
+def test_a_not_found_error_names_the_id(client: InProcessClient, target: str, detail: str) -> None:
+    response = client.send("GET", target)
+    assert (response.status, response.json["detail"]) == (404, detail)
+
+
+def test_an_error_does_not_say_whether_a_session_is_of_another_user(
+    client: InProcessClient, fresh: str
+) -> None:
+    for user in (f"{fresh}-a", f"{fresh}-b"):
+        client.send("PUT", f"/v1/users/{user}", {})
+    client.send("POST", "/v1/sessions", {"session_id": fresh, "user_id": f"{fresh}-b"})
+    details = {}
+    for name in (fresh, "none"):
+        response = client.send("GET", f"/v1/sessions/{name}?user_id={fresh}-a")
+        details[name] = response.json["detail"].replace(name, "ID")
+    assert details[fresh] == details["none"]
+    assert f"{fresh}-b" not in details[fresh]
+
+
 def test_a_field_name_with_an_unpaired_surrogate_is_a_complete_problem(
     client: InProcessClient,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from userkeep.domain.errors import NotFound
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import MAX_METADATA_BYTES, Metadata
 from userkeep.domain.values.past import PastTime
@@ -114,3 +115,8 @@ def check_names(fields: NewUser | UserFields | UserChange) -> None:
 def fold_email(email: str | None) -> str | None:
     """Return an e-mail address in the form in which addresses are compared: without case."""
     return None if email is None else email.casefold()
+
+
+def no_such_user(user_id: str) -> NotFound:
+    """Return the error about a user who does not exist, or does not for the key of the request."""
+    return NotFound(f"There is no user with the user_id {user_id!r}.")

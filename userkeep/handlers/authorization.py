@@ -11,11 +11,12 @@ import msgspec
 from msgspec import UNSET
 
 from userkeep.api.operation import APIOperation
-from userkeep.domain.errors import Forbidden, NotFound
+from userkeep.domain.errors import Forbidden
 from userkeep.domain.key import Permission, permits
 from userkeep.domain.project import DEFAULT_PROJECT
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Operation, Transaction
+from userkeep.domain.user import no_such_user
 from userkeep.handlers.calls import Call
 from userkeep.services.projects import read_in, write_in
 
@@ -117,8 +118,9 @@ def _bind_to_user(operation: APIOperation, call: Call) -> None:
     if getattr(call.query, "purge", None):
         raise Forbidden("Your key is bound to a user; a purge needs a key of the app.")
     named = (call.ids.get("user_id"), _user_of(call.query), _user_of(call.body))
-    if any(isinstance(each, str) and each != user_id for each in named):
-        raise NotFound("There is no user with this user_id.")
+    for each in named:
+        if isinstance(each, str) and each != user_id:
+            raise no_such_user(each)
     if operation.does == "write" and getattr(call.body, "session_id", None) is not None:
         raise Forbidden(_CHOSEN_ID)
     if hasattr(call.body, "create"):

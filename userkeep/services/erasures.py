@@ -20,7 +20,7 @@ from userkeep.domain.search.analyzer import MAX_INDEXED_BYTES
 from userkeep.domain.search.ranking import SHORTEST_LENGTH
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.user import State, User
+from userkeep.domain.user import State, User, no_such_user
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, SECOND, Instant
@@ -100,7 +100,7 @@ def begin_user(tx: Transaction, user_id: str) -> Erasure:
     """
     user = tx.fetch_one("lock_user", User, user_id=user_id)
     if user is None:
-        raise NotFound("There is no user with this user_id.")
+        raise no_such_user(user_id)
     of_user = {"user_id": user_id}
     if user.state == State.DELETING:
         return _hidden(tx, get(tx, tx.fetch_one("erasure_of_user", str, **of_user) or ""))
@@ -237,7 +237,7 @@ def get(tx: Transaction, uuid: str) -> Erasure:
     if is_uuid(uuid):
         erasure = tx.fetch_one("get_erasure", Erasure, uuid=uuid.lower())
     if erasure is None:
-        raise NotFound("There is no erasure with this id.")
+        raise NotFound(f"There is no erasure with the id {uuid!r}.")
     return erasure
 
 

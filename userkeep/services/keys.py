@@ -4,6 +4,8 @@ The first key of an instance closes it: from then on, a server asks every reques
 stays closed even if all keys are revoked.
 """
 
+import re
+
 from userkeep.domain.errors import Conflict, InvalidField, NotFound
 from userkeep.domain.key import Key, KeyText, NewKey
 from userkeep.domain.project import DEFAULT_PROJECT
@@ -13,6 +15,9 @@ from userkeep.domain.values.times import HOUR, Instant, from_datetime
 from userkeep.services import authentication, users
 
 _BATCH = 500
+
+_ID = re.compile(r"[0-9a-f]{1,16}")
+_UNKNOWN = "There is no key with this id."
 
 
 def add(tx: Transaction, new: NewKey, text: KeyText) -> Key:
@@ -42,7 +47,7 @@ def add(tx: Transaction, new: NewKey, text: KeyText) -> Key:
         expires_at=None if new.expires_at is None else from_datetime(new.expires_at),
     )
     authentication.require(tx)
-    return _found(key)
+    return _found(key, text.id)
 
 
 def get(tx: Transaction, id_: str) -> Key:
@@ -51,7 +56,7 @@ def get(tx: Transaction, id_: str) -> Key:
     Raises:
         NotFound: there is no such key.
     """
-    return _found(tx.fetch_one("get_key", Key, id=id_))
+    return _found(tx.fetch_one("get_key", Key, id=id_), id_)
 
 
 def page(tx: Transaction, page: PageRequest) -> Rows[Key]:
@@ -65,14 +70,14 @@ def rotate(tx: Transaction, id_: str, text: KeyText, overlap_hours: int) -> Key:
     Raises:
         NotFound: there is no such key. Conflict: it is revoked or has expired.
     """
-    key = _found(tx.fetch_one("lock_key", Key, id=id_))
+    key = _found(tx.fetch_one("lock_key", Key, id=id_), id_)
     if key.revoked_at is not None:
         raise Conflict("This key is revoked. Create another one.")
     if key.expires_at is not None and key.expires_at <= tx.now:
         raise Conflict("This key has expired. Create another one.")
     former_expires_at = Instant(tx.now + overlap_hours * HOUR)
     values = {"hash": text.hash, "former_expires_at": former_expires_at}
-    return _found(tx.fetch_one("rotate_key", Key, id=id_, **values))
+    return _found(tx.fetch_one("rotate_key", Key, id=id_, **values), id_)
 
 
 def revoke(tx: Transaction, id_: str) -> Key:
@@ -81,10 +86,10 @@ def revoke(tx: Transaction, id_: str) -> Key:
     Raises:
         NotFound: there is no such key.
     """
-    key = _found(tx.fetch_one("lock_key", Key, id=id_))
+    key = _found(tx.fetch_one("lock_key", Key, id=id_), id_)
     if key.revoked_at is not None:
         return key
-    return _found(tx.fetch_one("revoke_key", Key, id=id_, now_at=tx.now))
+    return _found(tx.fetch_one("revoke_key", Key, id=id_, now_at=tx.now), id_)
 
 
 def remove_user(tx: Transaction, user_id: str) -> None:
@@ -111,7 +116,8 @@ def _check_first(tx: Transaction, new: NewKey) -> None:
         )
 
 
-def _found(key: Key | None) -> Key:
+def _found(key: Key | None, id_: str) -> Key:
     if key is None:
-        raise NotFound("There is no key with this id.")
+        # What is no id may be the text of a key, which no error may have.
+        raise NotFound(f"There is no key with the id {id_!r}." if _ID.fullmatch(id_) else _UNKNOWN)
     return key

@@ -127,7 +127,7 @@ def get(tx: Transaction, session_id: str, id: str) -> Message:
         message = tx.fetch_one("get_message", Message, session_id=session_id, id=id)
     if message is None:
         sessions.get(tx, session_id)
-        raise NotFound("There is no message with this id in this session.")
+        raise NotFound(f"There is no message with the id {id!r} in this session.")
     return message
 
 
@@ -312,7 +312,7 @@ def _reserve(
         )
         if reserved is not None:
             if user_id is None or owner is None:
-                _check_owner(reserved, user_id)
+                _check_owner(session_id, reserved, user_id)
                 return reserved.last_seq, reserved.search_scope
             _check_or_set_owner(tx, session_id, reserved, owner, added.message_count)
             return reserved.last_seq, owner.number
@@ -343,16 +343,16 @@ def _owner_to_lock(
     return sessions.lock_owner(tx, user_id)
 
 
-def _check_owner(reserved: _Reserved, user_id: str | None) -> None:
+def _check_owner(session_id: str, reserved: _Reserved, user_id: str | None) -> None:
     """Check that a session still has the user as its owner, who is not locked."""
     if user_id is not None and reserved.user_id != user_id:
-        raise sessions.not_of_user()
+        raise sessions.not_of_user(session_id)
 
 
 def _check_or_set_owner(
     tx: Transaction, session_id: str, reserved: _Reserved, owner: User, count: int
 ) -> None:
-    sessions.check_owner(reserved.user_id, owner)
+    sessions.check_owner(session_id, reserved.user_id, owner)
     if reserved.user_id is not None:
         return
     first_seq = reserved.last_seq - count + 1

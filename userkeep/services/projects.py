@@ -31,8 +31,6 @@ from userkeep.domain.values.paging import PageRequest, Rows
 
 T = TypeVar("T")
 
-_UNKNOWN = "There is no project with this name or uuid."
-
 
 def read_in(scope: Scope, service: Callable[..., T], *args: Any, **values: Any) -> Operation[T]:
     """Return the operation of a client that reads in a project; see `enter_to_read`."""
@@ -112,7 +110,7 @@ def get(tx: Transaction, key: str) -> Project:
     """
     project = _find(tx, key)
     if project is None:
-        raise NotFound(_UNKNOWN)
+        raise NotFound(f"There is no project with the name or uuid {key!r}.")
     return project
 
 

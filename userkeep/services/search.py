@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from userkeep.domain.errors import InvalidField, NotFound
+from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import Message
 from userkeep.domain.search.analyzer import MAX_INDEXED_BYTES, indexed_part
 from userkeep.domain.search.query import (
@@ -26,6 +26,7 @@ from userkeep.domain.search.query import (
 from userkeep.domain.search.ranking import CorpusStats, DocPosition, Posting, Scorer
 from userkeep.domain.search.snippets import Snippet, make_snippet
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.user import no_such_user
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.metadata import encode_json
 from userkeep.domain.values.paging import MAX_LIMIT, MAX_PAGE_BYTES
@@ -229,7 +230,7 @@ def _part(tx: Transaction, search: SearchRequest) -> _Part:
     bound_to = tx.scope.user_id
     user_id = bound_to if search.user_id is None else search.user_id
     if bound_to not in {None, user_id}:
-        raise NotFound("There is no user with this user_id.")
+        raise no_such_user(str(user_id))
     if search.session_id is not None:
         return _session_part(tx, search.session_id, user_id)
     if user_id is not None:

@@ -18,8 +18,6 @@ from userkeep.domain.values.text import check_name
 from userkeep.domain.values.times import Instant
 from userkeep.services import changes, quotas, tombstones, users
 
-_UNKNOWN = "There is no session with this session_id."
-
 
 class AddedMessages(NamedTuple):
     """What is appended to a session.
@@ -101,7 +99,7 @@ def get(tx: Transaction, session_id: str) -> Session:
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
-    return _visible(tx, _find(tx, session_id))
+    return _visible(tx, _find(tx, session_id), session_id)
 
 
 def update(
@@ -133,7 +131,7 @@ def update(
     session = lock(tx, session_id)
     changes.check_revision(session.revision, if_revision)
     if owner:
-        check_owner(session.user_id, owner)
+        check_owner(session_id, session.user_id, owner)
     is_first_owner = owner is not None and session.user_id is None
     if owner and is_first_owner:
         tx.search_index.move(session_id, -session.number, owner.number, session.last_seq + 1)
@@ -210,7 +208,7 @@ def lock(tx: Transaction, session_id: str) -> Session:
     Raises:
         NotFound: there is no such session. Gone: it is being deleted.
     """
-    return _visible(tx, tx.fetch_one("lock_session", Session, session_id=session_id))
+    return _visible(tx, tx.fetch_one("lock_session", Session, session_id=session_id), session_id)
 
 
 def lock_owner(tx: Transaction, user_id: str) -> User:
@@ -225,19 +223,19 @@ def lock_owner(tx: Transaction, user_id: str) -> User:
         raise NotFound(f"There is no user with the user_id {user_id!r}.", "user_id") from error
 
 
-def check_owner(current: str | None, owner: User) -> None:
+def check_owner(session_id: str, current: str | None, owner: User) -> None:
     """Reject an owner of a session that has another one.
 
     Raises:
         NotFound: it has another owner, whose sessions do not exist for this one.
     """
     if current not in {None, owner.user_id}:
-        raise not_of_user()
+        raise not_of_user(session_id)
 
 
-def not_of_user() -> NotFound:
+def not_of_user(session_id: str) -> NotFound:
     """Return the error about a session that is missing or another user's: it does not say which."""
-    return NotFound("This user has no session with this session_id.")
+    return NotFound(f"This user has no session with the session_id {session_id!r}.")
 
 
 def _find(tx: Transaction, session_id: str) -> Session | None:
@@ -271,12 +269,14 @@ def _set(tx: Transaction, session: Session, *, owner: User | None = None, **fiel
         now_at=tx.now,
         **current,
     )
-    return _visible(tx, updated)
+    return _visible(tx, updated, session.session_id)
 
 
-def _visible(tx: Transaction, session: Session | None) -> Session:
+def _visible(tx: Transaction, session: Session | None, session_id: str) -> Session:
     if session is None:
-        raise not_of_user() if tx.scope.user_id else NotFound(_UNKNOWN)
+        if tx.scope.user_id:
+            raise not_of_user(session_id)
+        raise NotFound(f"There is no session with the session_id {session_id!r}.")
     if session.state == State.DELETING:
         raise _being_deleted()
     return session

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from userkeep.domain.errors import AlreadyExists, Gone, NotFound
+from userkeep.domain.errors import AlreadyExists, Gone
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import (
     NewUser,
@@ -14,6 +14,7 @@ from userkeep.domain.user import (
     UserFields,
     check_names,
     fold_email,
+    no_such_user,
 )
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, encode_metadata
@@ -46,7 +47,7 @@ def get(tx: Transaction, user_id: str) -> User:
     Raises:
         NotFound: there is no such user. Gone: the user is being deleted.
     """
-    return _visible(tx, tx.fetch_one("get_user", User, user_id=user_id))
+    return _visible(tx, tx.fetch_one("get_user", User, user_id=user_id), user_id)
 
 
 def update(
@@ -68,7 +69,7 @@ def update(
         InvalidField: naming the field.
     """
     check_names(change)
-    user = _visible(tx, tx.fetch_one("lock_user", User, user_id=user_id))
+    user = _visible(tx, tx.fetch_one("lock_user", User, user_id=user_id), user_id)
     changes.check_revision(user.revision, if_revision)
     fields: dict[str, Any] = {
         "email": user.email if change.email is UNSET else change.email,
@@ -106,7 +107,7 @@ def put(
         user = tx.fetch_one("lock_user", User, user_id=user_id)
         if user is None:
             raise _being_deleted()
-    user = _visible(tx, user)
+    user = _visible(tx, user, user_id)
     changes.check_revision(user.revision, if_revision)
     return _set(
         tx,
@@ -167,7 +168,7 @@ def lock_shared(tx: Transaction, user_id: str) -> User:
     Raises:
         NotFound: there is no such user. Gone: the user is being deleted.
     """
-    return _visible(tx, tx.fetch_one("lock_user_shared", User, user_id=user_id))
+    return _visible(tx, tx.fetch_one("lock_user_shared", User, user_id=user_id), user_id)
 
 
 def get_or_create_locked(tx: Transaction, user_id: str) -> User:
@@ -178,7 +179,7 @@ def get_or_create_locked(tx: Transaction, user_id: str) -> User:
     """
     user = tx.fetch_one("lock_user_shared", User, user_id=user_id)
     if user is not None:
-        return _visible(tx, user)
+        return _visible(tx, user, user_id)
     new = NewUser(user_id=user_id)
     new.check()
     added = _insert(tx, new)
@@ -228,14 +229,14 @@ def _set(tx: Transaction, before: User, **fields: Any) -> User:
         now_at=tx.now,
         **fields,
     )
-    user = _visible(tx, user)
+    user = _visible(tx, user, before.user_id)
     user_words.change(tx, before, user)
     return user
 
 
-def _visible(tx: Transaction, user: AnyUser | None) -> AnyUser:
+def _visible(tx: Transaction, user: AnyUser | None, user_id: str) -> AnyUser:
     if user is None or tx.scope.user_uuid not in {None, user.uuid}:
-        raise NotFound("There is no user with this user_id.")
+        raise no_such_user(user_id)
     if user.state == State.DELETING:
         raise _being_deleted()
     return user

@@ -43,7 +43,7 @@ def get(tx: Transaction, uuid: str) -> Verification:
     if is_uuid(uuid):
         found = tx.fetch_one("get_verification", Verification, uuid=uuid.lower())
     if found is None:
-        raise NotFound("There is no verification with this id.")
+        raise NotFound(f"There is no verification with the id {uuid!r}.")
     latest_at = tx.now + LEASE_US + MAX_CLOCK_ERROR_US  # later ones are of a wrong clock
     has_lease = tx.now <= found.lease_expires_at <= latest_at
     if found.state == VerificationState.RUNNING and not has_lease:

@@ -192,7 +192,9 @@ class _Parser:
         self._count(at)
         op = value.get("op")
         if not isinstance(op, str) or op not in _ACCEPTED:
-            raise InvalidField(f"{at}.op must be one of {', '.join(_ACCEPTED)}.", f"{at}.op")
+            given = f"; got {_shown(op)}" if isinstance(op, str) else ""
+            choices = ", ".join(_ACCEPTED)
+            raise InvalidField(f"{at}.op must be one of {choices}{given}.", f"{at}.op")
         wanted = value.get("value", True if op == "exists" else UNSET)
         is_accepted, what = _ACCEPTED[op]
         if not is_accepted(wanted):
@@ -208,8 +210,13 @@ class _Parser:
 
 
 _EXAMPLE = '{"field": "metadata.topic", "op": "eq", "value": "shoes"}'
+_MAX_SHOWN = 100
 _FORMS = ("and", "or", "not", "field")
 _SCALAR = "a text, a number, true, false or null"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
 
 
 def _is_scalar(value: Any) -> bool:

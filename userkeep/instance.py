@@ -2,7 +2,7 @@
 
 import logging
 import os
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from userkeep.config import (
     is_postgres,
     purge_schedule,
     sqlite_path,
+    without_password,
 )
 from userkeep.domain.errors import StorageError
 from userkeep.domain.project import DEFAULT_NAME, DEFAULT_PROJECT
@@ -45,10 +46,11 @@ from userkeep.services import (
 from userkeep.storage.checks import CHANGE_MODES
 from userkeep.storage.clock import check_system_clock
 from userkeep.storage.engine import Engine
+from userkeep.storage.migrations import load_migrations
 from userkeep.storage.private_files import (
     beside_database,
     exposure,
-    make_private_folders,
+    make_private_folder,
     pending_name,
     private_draft,
     read_private,
@@ -61,11 +63,16 @@ _LARGEST_SECRET_BYTES = 64 * 1024
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """An open instance: its engine, the scope in which one of its projects is used, its ledger."""
+    """An open instance: its engine, the scope in which one of its projects is used, its ledger.
+
+    Attributes:
+        is_new: whether the database was opened for the first time.
+    """
 
     engine: Engine
     scope: Scope
     ledger: OpenLedger = NO_LEDGER
+    is_new: bool = False
 
     def close(self) -> None:
         """Finish what is queued and close the database."""
@@ -96,6 +103,7 @@ def open_instance(
     try:
         # Before the secret's file is looked for, because a missing one would be made.
         engine.write(instance.check_is_complete)
+        is_new = engine.read(instance.secret_fingerprint) is None
         secret = secret_of(engine, settings)
         engine.write(lambda tx: instance.check_secret(tx, fingerprint(secret)))
         ledger = open_ledger(engine, ledger_path(settings, engine), is_replayed=is_replayed)
@@ -112,7 +120,7 @@ def open_instance(
     except BaseException:
         engine.close()
         raise
-    return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules), ledger))
+    return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules), ledger, is_new))
 
 
 def open_instance_read_only(settings: Settings) -> Instance:
@@ -137,18 +145,6 @@ def open_instance_read_only(settings: Settings) -> Instance:
         engine.close()
         raise
     return Instance(engine, Scope(DEFAULT_PROJECT, rules))
-
-
-def check_instance(settings: Settings) -> None:
-    """Check that secret and deletion ledger belong to a database with the present schema.
-
-    Nothing is changed, and it may run beside a server.
-
-    Raises:
-        StorageError, SettingError: with a sentence that says what to do.
-    """
-    with closing(open_engine(settings, read_only=True)) as engine:
-        _check_secret_and_ledger(engine, settings)
 
 
 def _check_secret_and_ledger(engine: Engine, settings: Settings) -> Rules:
@@ -223,6 +219,38 @@ def open_engine(settings: Settings, *, url: str | None = None, read_only: bool =
         wal_limit_bytes=settings.wal_limit_mib * MIB,
         read_limit_ms=read_limit_ms,
     )
+
+
+def applied_steps(settings: Settings) -> dict[int, str]:
+    """Return the migrations that a database has, number to name; none if it does not exist.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if is_postgres(settings.database_url):
+        from userkeep.storage.postgres import migrations as postgres
+
+        return postgres.read_applied(settings.database_url)
+
+    from userkeep.storage.sqlite import migrations as sqlite
+
+    return sqlite.read_applied(sqlite_path(settings.database_url))
+
+
+def check_is_migrated(settings: Settings) -> None:
+    """Check that opening a database would not migrate it: only some programs may do that.
+
+    Raises:
+        StorageError: it has an older schema.
+    """
+    applied = applied_steps(settings)
+    known = load_migrations("postgres" if is_postgres(settings.database_url) else "sqlite")
+    if applied and any(each.number not in applied for each in known):
+        raise StorageError(
+            f"The schema of {without_password(settings.database_url)} is at version "
+            f"{max(applied)}; this program needs version {known[-1].number}. Run "
+            "`userkeep migrate` or `userkeep serve` first."
+        )
 
 
 def make_rules(settings: Settings, secret: bytes) -> Rules:
@@ -375,7 +403,7 @@ def exposed_files(settings: Settings) -> list[str]:
 
 def _make_secret(path: Path) -> None:
     # Written whole or not at all: a half-written secret would bind the database to garbage.
-    make_private_folders(path.parent)
+    make_private_folder(path.parent)
     with private_draft(path) as (draft, file):
         file.write(os.urandom(32).hex().encode() + b"\n")
         file.flush()

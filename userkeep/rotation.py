@@ -8,12 +8,12 @@ from typing import NamedTuple
 from userkeep.config import Settings, is_postgres
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.secret import fingerprint
-from userkeep.instance import make_rules, open_engine, secret_of, secret_path
+from userkeep.instance import check_is_migrated, make_rules, open_engine, secret_of, secret_path
 from userkeep.jobs.purge import Purge
 from userkeep.services import instance, rotation
 from userkeep.storage.engine import Engine
 from userkeep.storage.private_files import (
-    make_private_folders,
+    make_private_folder,
     pending_name,
     replace_private,
     sync_folder,
@@ -49,6 +49,7 @@ def rotate_secret(settings: Settings, *, is_lost: bool) -> Rotated:
     path = secret_path(settings)
     if path is None:
         raise StorageError("An in-memory database has no secret that could be rotated.")
+    check_is_migrated(settings)
     _check_is_alone(settings)
     with closing(open_engine(settings)) as engine:
         engine.write(instance.check_is_complete)
@@ -57,7 +58,7 @@ def rotate_secret(settings: Settings, *, is_lost: bool) -> Rotated:
         new = os.urandom(32).hex().encode()
         pending = pending_name(path)
         try:
-            make_private_folders(path.parent)
+            make_private_folder(path.parent)
             replace_private(pending, new + b"\n")
         except OSError as error:
             raise StorageError(f"{pending} cannot be written: {error.strerror}.") from error

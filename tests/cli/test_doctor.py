@@ -15,7 +15,7 @@ from userkeep.storage.migrations import load_migrations
 
 LAST = load_migrations("sqlite")[-1].number
 SUBJECTS = ["versions", "settings", "access", "database", "lock", "space", "secret"]
-OF_INSTANCE = "instance"
+OF_LEDGER = "ledger"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def findings(path: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]
         "doctor", "--json", "--database", f"sqlite:///{path}", *arguments, folder=Path("/")
     )
     found = json.loads(result.stdout)
-    subjects = [each["subject"] for each in found if each["subject"] != OF_INSTANCE]
+    subjects = [each["subject"] for each in found if each["subject"] != OF_LEDGER]
     assert subjects == [each for each in SUBJECTS if each in {*subjects, *SUBJECTS[:-1]}]
     assert all(set(each) == {"subject", "is_well", "finding", "advice"} for each in found)
     return result.returncode, {each["subject"]: each for each in found}
@@ -60,8 +60,7 @@ def test_it_prints_a_line_for_each_finding(path: Path) -> None:
     result = userkeep("doctor", "--database", f"sqlite:///{path}", folder=path.parent)
     assert result.returncode == 0
     lines = result.stdout.splitlines()
-    subjects = [*SUBJECTS, OF_INSTANCE]
-    assert [line.split()[:2] for line in lines] == [["ok", subject] for subject in subjects]
+    assert [line.split()[:2] for line in lines] == [["ok", subject] for subject in SUBJECTS]
     assert f"Userkeep {__version__}, Python 3." in lines[0]
 
 
@@ -113,7 +112,7 @@ def test_a_database_that_is_older_than_its_ledger_is_wrong(path: Path) -> None:
     path.write_bytes(backup)
     code, found = findings(path)
     assert code == 3
-    assert "userkeep replay-erasures" in found[OF_INSTANCE]["finding"]
+    assert "userkeep replay-erasures" in found[OF_LEDGER]["finding"]
 
 
 def test_a_newer_database_is_wrong_with_advice(path: Path) -> None:

@@ -60,7 +60,7 @@ def test_the_banner_has_address_database_and_authentication(
         lines = server.log.read_text().splitlines(keepends=True)
         assert "".join(lines[:4]) == (
             f"Userkeep {__version__} listens on {server.url}\n"
-            f"  database  SQLite, {tmp_path}/userkeep.db\n"
+            f"  database  SQLite, {tmp_path}/userkeep.db (created)\n"
             "  auth      off: every program on this machine has access, web pages do not\n"
             f"  docs      {server.url}/docs\n"
         )
@@ -80,7 +80,7 @@ def test_by_default_the_data_is_in_a_folder_beside(tmp_path: Path) -> None:
 
 def test_the_banner_names_an_in_memory_database(tmp_path: Path) -> None:
     with serving(tmp_path, database_url="sqlite:///:memory:") as server:
-        assert "database  SQLite in memory\n" in server.log.read_text()
+        assert "database  SQLite in memory (created)\n" in server.log.read_text()
         assert post(f"{server.url}/v1/users", {"user_id": "jane"}) == 201
     assert [each.suffix for each in tmp_path.iterdir()] == [".log"]
 

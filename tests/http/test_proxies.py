@@ -38,8 +38,6 @@ def test_a_proxy_may_keep_or_remove_the_prefix(client: InProcessClient, path: st
 @pytest.mark.parametrize(
     "target",
     [
-        "/userkeep",
-        "/userkeep/",
         "/userkeepers/v1/users",
         "/other/v1/users",
         "/Userkeep/v1/users",

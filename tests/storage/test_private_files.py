@@ -72,23 +72,22 @@ def error_of(path: Path, **settings: Any) -> str:
 
 
 def test_everything_that_is_created_is_private(tmp_path: Path, umask: int) -> None:
-    folder = tmp_path / "one" / "two"
+    folder = tmp_path / "one"
     with Userkeep.open(folder / "m.db") as client:
         client.user.add(user_id="jane")
         client.user.get("jane")
         assert modes_below(tmp_path) == {
             "one": 0o700,
-            "one/two": 0o700,
-            "one/two/m.db": 0o600,
-            "one/two/m.db-wal": 0o600,
-            "one/two/m.db-shm": 0o600,
-            "one/two/m.db.lock": 0o600,
-            "one/two/m.db.secret": 0o600,
+            "one/m.db": 0o600,
+            "one/m.db-wal": 0o600,
+            "one/m.db-shm": 0o600,
+            "one/m.db.lock": 0o600,
+            "one/m.db.secret": 0o600,
         }
 
 
 def test_a_copy_an_export_and_a_named_secret_are_private(tmp_path: Path, umask: int) -> None:
-    source, secret = tmp_path / "m.db", tmp_path / "keys" / "of" / "m.secret"
+    source, secret = tmp_path / "m.db", tmp_path / "keys" / "m.secret"
     with Userkeep.open(source, secret_file=str(secret)) as client:
         client.user.add(user_id="jane")
     urls = (f"sqlite:///{source}", f"sqlite:///{tmp_path}/copies/m.db")
@@ -97,8 +96,8 @@ def test_a_copy_an_export_and_a_named_secret_are_private(tmp_path: Path, umask: 
     for command in (("copy", *urls), words):
         assert userkeep(*command, folder=tmp_path, environment=environment).returncode == 0
     found = modes_below(tmp_path)
-    assert {"copies/m.db", "keys/of/m.secret", "users.jsonl"} < found.keys()
-    assert {found[name] for name in ("copies", "keys", "keys/of")} == {0o700}
+    assert {"copies/m.db", "keys/m.secret", "users.jsonl"} < found.keys()
+    assert {found[name] for name in ("copies", "keys")} == {0o700}
     assert {each for name, each in found.items() if (tmp_path / name).is_file()} == {0o600}
 
 

@@ -125,6 +125,10 @@ def open_client(
         server_url = _check_file(sqlite_path(settings.database_url), access)
     if server_url:
         return _server(server_url, client, project)
+    if access != "read":
+        from userkeep.instance import check_is_migrated  # what opens databases takes long to load
+
+        check_is_migrated(settings)
     return Userkeep.open(
         settings.database_url, project=project or DEFAULT_NAME, read_only=access == "read"
     )

@@ -6,9 +6,13 @@ The checks of a database are its engine's own: `storage.sqlite.checks`, `storage
 import platform
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 
+from userkeep.domain.errors import StorageError
 from userkeep.jobs.index import IndexReport
+from userkeep.jobs.ledger import check_is_current, find_ledger, lost_entries
 from userkeep.storage.checks import CHANGE_MODES, Finding
+from userkeep.storage.engine import Engine
 from userkeep.version import __version__
 
 _PACKAGES = ("apsw", "psycopg", "uvicorn", "starlette", "msgspec")
@@ -62,6 +66,41 @@ def check_access(host: str, *, is_loopback: bool, is_open: bool, has_keys: bool)
         f"{host}: other machines can reach this address, so `userkeep serve` does not start",
         "Create an API key, listen on 127.0.0.1, or pass --insecure-no-auth.",
     )
+
+
+def check_ledger(engine: Engine, path: Path) -> list[Finding]:
+    """Compare a database with its deletion ledger; nothing is found where neither knows the other.
+
+    Args:
+        engine: of the database; it is only read.
+        path: of the ledger.
+    """
+    file = find_ledger(engine, path)
+    try:
+        lost = lost_entries(engine, file)
+        if not file.exists():
+            gone = Finding("ledger", False, f"{path} is gone; {_had(lost)}", _LOST)
+            return [gone] if lost else []
+        entries = sum(1 for _ in file.read())  # reads each line, and so finds one that was changed
+        if lost:
+            finding = f"{path} is shorter than the database knows; {_had(lost)}"
+            return [Finding("ledger", False, finding, _LOST)]
+        check_is_current(engine, file)
+        file.check_can_be_written()
+    except StorageError as error:
+        return [Finding("ledger", False, error.detail)]
+    return [Finding("ledger", True, f"{path}, entries: {entries:,}")]
+
+
+def _had(lost: int) -> str:
+    return f"entries lost: {lost:,}"
+
+
+_LOST = (
+    "Restore the ledger from a copy. Without one, the next start completes it from the database. "
+    "If the database was restored from a backup, do not start it: run `userkeep replay-erasures` "
+    "with a copy of the ledger first."
+)
 
 
 def check_index(report: IndexReport) -> Finding:

@@ -46,6 +46,17 @@ def find_ledger(engine: Engine, path: Path) -> LedgerFile:
     return LedgerFile(path, ledger_format(engine))
 
 
+def lost_entries(engine: Engine, file: LedgerFile) -> int:
+    """Return how many entries the database knows of that its ledger does not have any more."""
+    marks = engine.read(ledger.marks)
+    if file.exists():
+        mark = marks.get(file.header().ledger_uuid, _NOTHING_SEEN)
+        return max(mark.length - file.length(), 0)
+    # Each of several servers has a ledger of its own, at a place of its own.
+    of_place = [mark.length - 1 for mark in marks.values() if mark.place == file.place]
+    return max(of_place, default=0)
+
+
 def check_is_current(engine: Engine, file: LedgerFile) -> None:
     """Reject a database that lacks erasures which its ledger has.
 

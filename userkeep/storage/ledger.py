@@ -25,7 +25,12 @@ from userkeep.domain.ledger import (
     Header,
     LedgerFormat,
 )
-from userkeep.storage.private_files import create_private, kind_of, make_private_folders
+from userkeep.storage.private_files import (
+    check_parents,
+    create_private,
+    kind_of,
+    make_private_folder,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +133,7 @@ class LedgerFile:
         Raises:
             StorageError: they cannot.
         """
+        check_parents(self.path.parent)
         there = next(each for each in (self.path, *self.path.absolute().parents) if each.exists())
         if not os.access(there, os.W_OK):
             raise StorageError(
@@ -173,7 +179,7 @@ class LedgerFile:
             StorageError: it cannot be created.
         """
         try:
-            make_private_folders(self.path.parent)
+            make_private_folder(self.path.parent)
             with suppress(FileExistsError):
                 os.close(create_private(self.path))
         except OSError as error:

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from userkeep.domain.errors import StorageError
+
 MODE = 0o600
 FOLDER_MODE = 0o700
 
@@ -30,19 +32,39 @@ _KINDS = {
 }
 
 
-def make_private_folders(folder: Path) -> None:
-    """Create a folder and its missing parents, each for the current user only.
+def check_parents(folder: Path) -> None:
+    """Check that a folder is there, or the one that it is in: else the path is probably mistyped.
 
     Raises:
-        OSError: one cannot be created.
+        StorageError: both are missing.
     """
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
+    missing = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+    if len(missing) > 1:
+        raise StorageError(
+            f"The folder {missing[-1]} does not exist, so {folder} was not created. Check the "
+            "path, or create the folder first."
+        )
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create a folder for the current user only, if it is missing; never the one that it is in.
+
+    Raises:
+        StorageError: the folder that it is in is missing.
+        OSError: it cannot be created.
+    """
+    check_parents(folder)
+    if not os.path.lexists(folder):
         with suppress(FileExistsError):  # another process creates it at the same time
-            each.mkdir(mode=FOLDER_MODE)
-            each.chmod(FOLDER_MODE)  # a umask may have taken our own rights away
+            folder.mkdir(mode=FOLDER_MODE)
+            folder.chmod(FOLDER_MODE)  # a umask may have taken our own rights away
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+def is_on_read_only_disk(folder: Path) -> bool:
+    """Return whether the file system of a folder is mounted read-only."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def create_private(path: str | Path) -> int:

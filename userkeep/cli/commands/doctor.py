@@ -26,15 +26,24 @@ from userkeep.domain.errors import StorageError
 from userkeep.domain.secret import fingerprint
 from userkeep.http.access import is_loopback
 from userkeep.instance import (
-    check_instance,
+    applied_steps,
+    check_is_migrated,
     exposed_files,
     find_secret_file,
+    ledger_path,
+    open_engine,
     open_instance,
     open_instance_read_only,
     secret_path,
 )
 from userkeep.jobs.backup.checks import check_backups, check_leftovers
-from userkeep.jobs.checks import check_access, check_index, check_permissions, check_versions
+from userkeep.jobs.checks import (
+    check_access,
+    check_index,
+    check_ledger,
+    check_permissions,
+    check_versions,
+)
 from userkeep.jobs.index import compare_index, rebuild_index
 from userkeep.services import authentication
 from userkeep.services.instance import IF_IT_IS_LOST
@@ -88,10 +97,9 @@ def _check(settings: Settings) -> list[Finding]:
         access,
         *_check_database(settings),
         *_check_secret(settings),
+        *_check_ledger(settings),
         *_check_backups(settings),
     ]
-    if all(finding.is_well for finding in findings):
-        findings += _check_instance(settings, findings)
     if all(finding.is_well for finding in findings):  # the files are an instance's
         findings += check_permissions(exposed_files(settings))
     return findings
@@ -157,6 +165,18 @@ def _check_secret(settings: Settings) -> list[Finding]:
     return [Finding("secret", False, f"{path} {problem}", _RIGHT_SECRET)]
 
 
+def _check_ledger(settings: Settings) -> list[Finding]:
+    """Compare the deletion ledger with a database that is there and up to date."""
+    try:
+        if not applied_steps(settings):
+            return []
+        with closing(open_engine(settings, read_only=True)) as engine:
+            path = ledger_path(settings, engine)
+            return [] if path is None else check_ledger(engine, path)
+    except (StorageError, SettingError):
+        return []  # it has a finding of its own, or has to be migrated first
+
+
 _RIGHT_SECRET = (
     "The database opens only with the secret that it was created with: set USERKEEP_SECRET or "
     f"USERKEEP_SECRET_FILE to it. {IF_IT_IS_LOST}"
@@ -174,19 +194,9 @@ def _check_backups(settings: Settings) -> list[Finding]:
     return [*findings, *check_leftovers(path, folder)]
 
 
-def _check_instance(settings: Settings, findings: list[Finding]) -> list[Finding]:
-    """Check secret and ledger, unless a start creates or migrates the database: it has advice."""
-    if any(each.advice for each in findings if each.subject == "database"):
-        return []
-    try:
-        check_instance(settings)
-    except (StorageError, SettingError) as error:
-        return [Finding("instance", False, str(error))]
-    return [Finding("instance", True, "secret and deletion ledger belong to the database")]
-
-
 def _check_index(settings: Settings) -> Finding:
     """Compare the search index with every message, and rebuild it if it does not match."""
+    check_is_migrated(settings)
     with counter("Building the search index") as add:
         instance = open_instance(settings, keeps_language=False, progress=add)
     rules = instance.scope.rules

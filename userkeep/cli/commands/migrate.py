@@ -7,8 +7,8 @@ import click
 
 from userkeep.cli.options import json_option, settings_options
 from userkeep.cli.output.progress import counter
-from userkeep.config import Settings, is_postgres, load_settings, sqlite_path
-from userkeep.instance import open_instance
+from userkeep.config import Settings, is_postgres, load_settings
+from userkeep.instance import applied_steps, open_instance
 from userkeep.storage.migrations import load_migrations
 
 
@@ -36,22 +36,8 @@ def migrate(*, as_json: bool, **given: Any) -> None:
 def _migrate(settings: Settings) -> tuple[list[str], int]:
     """Apply the missing steps; return their names, and the number of the last step."""
     known = load_migrations("postgres" if is_postgres(settings.database_url) else "sqlite")
-    before = _applied_steps(settings.database_url)
+    before = applied_steps(settings)
     with counter("Building the search index") as add:
         open_instance(settings, progress=add).close()
     applied = [f"{step.number:04d} {step.name}" for step in known if step.number not in before]
     return applied, known[-1].number
-
-
-# A driver is imported only if the database needs it.
-
-
-def _applied_steps(database_url: str) -> dict[int, str]:
-    if is_postgres(database_url):
-        from userkeep.storage.postgres.migrations import read_applied
-
-        return read_applied(database_url)
-
-    from userkeep.storage.sqlite.migrations import read_applied
-
-    return read_applied(sqlite_path(database_url))

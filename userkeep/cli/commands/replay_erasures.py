@@ -13,7 +13,7 @@ from userkeep.cli.output.escaping import echo
 from userkeep.cli.output.progress import counter
 from userkeep.cli.output.replays import replay_text
 from userkeep.config import SettingError, load_settings
-from userkeep.instance import ledger_path, open_instance
+from userkeep.instance import check_is_migrated, ledger_path, open_instance
 from userkeep.jobs.ledger import find_ledger
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.replay import replay
@@ -39,6 +39,7 @@ def replay_erasures(
     userkeep replay-erasures /mnt/a/userkeep.ledger /mnt/b/userkeep.ledger --dry-run
     """
     settings = load_settings(given)
+    check_is_migrated(settings)
     with closing(open_instance(settings, is_replayed=False)) as opened:
         own = ledger_path(settings, opened.engine)
         files = [find_ledger(opened.engine, path) for path in ledgers or ([own] if own else [])]

@@ -42,7 +42,7 @@ from userkeep.http.access import is_loopback
 from userkeep.http.connections import Connections
 from userkeep.http.metrics import Metrics
 from userkeep.http.protocol import ServerProtocol
-from userkeep.instance import open_instance
+from userkeep.instance import Instance, open_instance
 from userkeep.server import (
     allowed_origins,
     behind_proxies,
@@ -53,6 +53,7 @@ from userkeep.server import (
     tune_interpreter,
 )
 from userkeep.services import authentication
+from userkeep.services.instance import MOST_COUNTED, count_contents
 from userkeep.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ def run_server(settings: Settings) -> None:
         config = _uvicorn(behind_proxies(application, settings), connections)
         metrics_port = _metrics_port(application.metrics, for_metrics, settings)
         server = _Server(config, connections, stop, metrics_port)
-        banner = _banner(settings, listener.url, instance.engine.describe(), has_keys)
+        banner = _banner(settings, listener.url, _describe(instance), has_keys)
         server.announce = partial(_announce, banner, as_log=settings.log_format == "json")
         tune_interpreter()
         server.run(sockets=[listener.socket])
@@ -301,6 +302,21 @@ def _with_api_key(settings: Settings) -> Settings:
     key = read_key_file(settings.api_key_file)
     check_api_key(key)
     return replace(settings, api_key=key)
+
+
+def _describe(opened: Instance) -> str:
+    """Describe a database: its engine, whether it was created now, and else what it has."""
+    place = opened.engine.describe()
+    if opened.is_new:
+        return f"{place} (created)"
+    users, sessions = opened.engine.read(count_contents)
+    return f"{place} (opened: {_counted(users, 'user')}, {_counted(sessions, 'session')})"
+
+
+def _counted(number: int, noun: str) -> str:
+    if number >= MOST_COUNTED:
+        return f"{MOST_COUNTED:,} or more {noun}s"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 class _Banner(NamedTuple):

@@ -26,7 +26,7 @@ from userkeep.storage.clock import system_time
 from userkeep.storage.migrations import load_migrations
 from userkeep.storage.private_files import (
     kind_of,
-    make_private_folders,
+    make_private_folder,
     pending_name,
     publish,
     read_private,
@@ -136,7 +136,7 @@ class Restore(Stoppable):
         with ExitStack() as stack:
             real = self._lock_target(stack)
             with _folder_errors(real):
-                make_private_folders(Path(real).parent)
+                make_private_folder(Path(real).parent)
             manifest, secret, draft = self._unpack(real)
             stack.callback(remove_draft, draft)
             new_secret = self._new_secret(secret)
@@ -232,7 +232,7 @@ class Restore(Stoppable):
             return self._prepared(prepare(draft, None))
         pending = pending_name(new_secret)
         with _folder_errors(str(pending)):
-            make_private_folders(pending.parent)
+            make_private_folder(pending.parent)
             replace_private(pending, secret + b"\n")
         try:
             return self._prepared(prepare(draft, pending))

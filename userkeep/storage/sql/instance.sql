@@ -20,6 +20,16 @@ SELECT value FROM instance WHERE name = 'copy_source';
 -- name: newest_migration
 SELECT max(number) FROM schema_migrations;
 
+-- name: count_first_users
+SELECT count(*) FROM (
+    SELECT 1 FROM users WHERE project_id = :project_id AND state <> 'deleting' LIMIT :limit
+) AS counted;
+
+-- name: count_first_sessions
+SELECT count(*) FROM (
+    SELECT 1 FROM sessions WHERE project_id = :project_id AND state <> 'deleting' LIMIT :limit
+) AS counted;
+
 -- name: save_clock
 -- Set back only if it is after :latest, which is a time of a clock that was wrong: another server's
 -- clock may be ahead.

@@ -1,5 +1,6 @@
 """Health checks of a SQLite file; they change nothing, and may run beside a server."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import apsw
 
 from userkeep.domain.errors import StorageError
 from userkeep.storage.checks import COPY_SOURCE, KNOWN_FINGERPRINT, Finding, check_schema
+from userkeep.storage.private_files import check_parents, is_on_read_only_disk
 from userkeep.storage.sqlite.connection import MEMORY
 from userkeep.storage.sqlite.file_lock import is_locked, read_lock_holder
 from userkeep.storage.sqlite.files import copies_of
@@ -25,8 +27,14 @@ def sqlite_version() -> str:
 def check_database(path: str) -> list[Finding]:
     """Check a file, who has it open, and the free space on its disk."""
     if path == MEMORY:
-        return [Finding("database", True, "in memory", "It is lost when the server stops.")]
-    return [_check_file(path), _check_lock(path), _check_space(path), *_check_copies(path)]
+        return [Finding("database", True, "in memory: lost when the server stops")]
+    return [
+        _check_file(path),
+        *_check_folder(path),
+        _check_lock(path),
+        _check_space(path),
+        *_check_copies(path),
+    ]
 
 
 def secret_fingerprint(path: str) -> str | None:
@@ -68,6 +76,33 @@ def _check_missing(path: str) -> Finding:
         f"{path} was moved or deleted, and process {holder.pid} has it open",
         "Put it back. If it was deleted, stop that process only when the file was recovered.",
     )
+
+
+def _check_folder(path: str) -> list[Finding]:
+    """Report what keeps a server from writing: the folder, the file, or files beside it."""
+    real = Path(os.path.realpath(path))
+    try:
+        check_parents(real.parent)
+    except StorageError as error:
+        return [Finding("folder", False, error.detail)]
+    folder = real.parent if real.parent.exists() else real.parent.parent
+    beside = [real.with_name(f"{real.name}{end}") for end in ("", "-wal", "-shm", ".lock")]
+    needed = [(folder, os.W_OK | os.X_OK)]
+    needed += [(each, os.R_OK | os.W_OK) for each in beside if each.exists()]
+    problems = [str(each) for each, rights in needed if not os.access(each, rights)]
+    if is_on_read_only_disk(folder):
+        problems = [f"the disk of {folder}"]
+    if not problems:
+        return []
+    return [
+        Finding(
+            "folder",
+            False,
+            f"this user cannot write to {', '.join(problems)}",
+            "Run the server as the user who owns the files, or give this user the right to write. "
+            "SQLite creates files beside the database.",
+        )
+    ]
 
 
 def _check_lock(path: str) -> Finding:

@@ -16,7 +16,7 @@ from userkeep.storage import outside
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.figures import Disk, Figures, WriterFigures, disk_of
 from userkeep.storage.forks import ForkGuard
-from userkeep.storage.private_files import make_private_folders
+from userkeep.storage.private_files import make_private_folder
 from userkeep.storage.queries import Query
 from userkeep.storage.read_threads import ReadThreads
 from userkeep.storage.reports import Reports
@@ -225,7 +225,7 @@ def lock_file(path: str, url: str | None) -> FileLock:
     """
     folder = Path(path).parent
     try:
-        make_private_folders(folder)
+        make_private_folder(folder)
     except OSError as error:
         raise StorageError(f"The folder {folder} cannot be created: {error.strerror}.") from error
     lock = FileLock(path, may_create=True)

@@ -5,6 +5,7 @@ completed continues with the next call; what an earlier process left, when the d
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -267,6 +268,9 @@ def open_async_transport(
     )
 
 
+_OF_A_SERVER = re.compile(r"https?://|unix:/", re.IGNORECASE)
+
+
 def _load(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -> Settings:
     for name in settings:
         if name == "database_url":
@@ -276,6 +280,11 @@ def _load(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -> 
     named = None if database is None else fsdecode(database)
     if named == "":
         raise SettingError('The path is empty; give one, ":memory:", or a postgresql:// URL.')
+    if named is not None and _OF_A_SERVER.match(named):
+        raise SettingError(
+            "`open` takes a database, and this is the URL of a server. Create the client with "
+            "Userkeep(url) or AsyncUserkeep(url)."
+        )
     loaded = load_settings({**settings, "database_url": named})
     return replace(loaded, database_url=_url_of(loaded.database_url))
 

@@ -13,7 +13,15 @@ import pytest
 from tests.sdk.fake_server import NO_RESPONSE, Response, call, error_response, fake_server
 from tests.sdk.subprocesses import run
 from tests.serving import Server, serving
-from userkeep import AsyncUserkeep, InvalidField, NewMessage, NotFound, TooLarge, Userkeep
+from userkeep import (
+    AsyncUserkeep,
+    InvalidField,
+    NewMessage,
+    NotFound,
+    SettingError,
+    TooLarge,
+    Userkeep,
+)
 
 ASYNC = ("asyncio", "trio")
 
@@ -99,6 +107,24 @@ def test_an_invalid_url_is_rejected_immediately(kind: Any, url: Any) -> None:
     with pytest.raises(InvalidField, match="is not the URL of a server") as rejected:
         kind(url)
     assert rejected.value.fields == ("url",)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/v1", "https://me:hunter2@x.example/api/v1/"]
+)
+@pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
+def test_the_path_of_the_api_in_a_url_is_named(kind: Any, url: str) -> None:
+    with pytest.raises(InvalidField, match=r"Leave it out: https?://[a-z0-9.:]+\.$") as rejected:
+        kind(url)
+    assert rejected.value.fields == ("url",)
+    assert "hunter2" not in str(rejected.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "HTTPS://x.example", "unix:/run/u.sock"])
+@pytest.mark.parametrize("kind", [Userkeep, AsyncUserkeep])
+def test_open_with_the_url_of_a_server_names_the_constructor(kind: Any, url: str) -> None:
+    with pytest.raises(SettingError, match=r"Userkeep\(url\)"):
+        kind.open(url)
 
 
 @pytest.mark.parametrize("options", [{"timeout_s": 0}, {"timeout_s": -1}, {"attempts": 0}])

@@ -307,7 +307,18 @@ def _checked(url: str) -> str:
         raise InvalidField(
             f"{url!r} is not the URL of a server, such as http://127.0.0.1:8000.", "url"
         )
-    return url.rstrip("/")
+    checked = url.rstrip("/")
+    if parsed.path.rstrip("/") in _API_PATHS:
+        raise InvalidField(
+            f"{without_password(url)} has the path of an API, which the client adds. Leave it out: "
+            f"{without_password(checked).removesuffix(parsed.path.rstrip('/'))}.",
+            "url",
+        )
+    return checked
+
+
+_API_PATHS = {"/v1", "/api/v1"}
+"""No prefix of a server can be one of them."""
 
 
 def _checked_proxy(proxy: ForwardProxy) -> httpx2.Proxy:

@@ -156,8 +156,8 @@ def test_an_empty_file_becomes_a_database(path: Path) -> None:
     open_and_close(path)
 
 
-def test_missing_folders_are_created(tmp_path: Path) -> None:
-    path = tmp_path / "one" / "two" / "userkeep.db"
+def test_a_missing_folder_is_created(tmp_path: Path) -> None:
+    path = tmp_path / "one" / "userkeep.db"
     open_and_close(path)
     assert path.exists()
 

@@ -277,12 +277,14 @@ def test_the_doctor_names_the_copy_and_who_can_read_it(path: Path) -> None:
     former.sqlite_database(path, 1)
     open_database(path).close()
     database = ("--database", f"sqlite:///{path}")
-    found = json.loads(userkeep("doctor", *database, "--json", folder=path.parent).stdout)
+    secret = {"USERKEEP_SECRET": SECRET}
+    words = ("doctor", *database)
+    found = json.loads(userkeep(*words, "--json", folder=path.parent, environment=secret).stdout)
     [copy] = [each for each in found if each["subject"] == "copy"]
     assert str(copy_beside(path, 1)) in copy["finding"]
     assert "The next purge deletes it" in copy["advice"]
     copy_beside(path, 1).chmod(0o644)
-    result = userkeep("doctor", *database, folder=path.parent)
+    result = userkeep(*words, folder=path.parent, environment=secret)
     assert f"{copy_beside(path, 1)} can be used by other users" in result.stdout
 
 

@@ -22,12 +22,12 @@ SELECT max(number) FROM schema_migrations;
 
 -- name: count_first_users
 SELECT count(*) FROM (
-    SELECT 1 FROM users WHERE project_id = :project_id AND state <> 'deleting' LIMIT :limit
+    SELECT 1 FROM users WHERE project_id = :project_id AND state = 'active' ORDER BY number LIMIT :limit
 ) AS counted;
 
 -- name: count_first_sessions
 SELECT count(*) FROM (
-    SELECT 1 FROM sessions WHERE project_id = :project_id AND state <> 'deleting' LIMIT :limit
+    SELECT 1 FROM sessions WHERE project_id = :project_id AND state = 'active' ORDER BY number LIMIT :limit
 ) AS counted;
 
 -- name: save_clock

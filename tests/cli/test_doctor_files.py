@@ -1,7 +1,6 @@
 """`userkeep doctor` on the deletion ledger, and on files and folders that cannot be written."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 
 from tests.cli.running import files_in
 from tests.restoring import Place, fill, fresh_place
-from userkeep import Userkeep
 
 
 @pytest.fixture(params=["sqlite file", "postgres"], ids=["sqlite", "postgres"])
@@ -91,14 +89,3 @@ def test_a_mistyped_path_is_wrong(tmp_path: Path) -> None:
     place = Place(tmp_path, "sqlite", f"sqlite:///{tmp_path}/mistyped/data/m.db")
     place.ledger.parent.mkdir()
     assert f"The folder {tmp_path}/mistyped does not exist" in wrong(place, "folder")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may write everywhere")
-@pytest.mark.parametrize("what", ["m.db", "."], ids=["file", "folder"])
-def test_what_cannot_be_written_is_wrong(tmp_path: Path, what: str) -> None:
-    data = tmp_path / "data"
-    Userkeep.open(data / "m.db").close()
-    (data / what).chmod(0o500 if what == "." else 0o400)
-    place = Place(tmp_path, "sqlite", f"sqlite:///{data}/m.db")
-    place.ledger.parent.mkdir()
-    assert "this user cannot write to" in wrong(place, "folder")

@@ -302,6 +302,23 @@ def test_a_read_only_folder_is_an_error_and_left_unchanged(public_folder: Path) 
     assert files_in(public_folder) == before
 
 
+_CHECK = """
+from userkeep.storage.sqlite.checks import check_database
+print([each.finding for each in check_database(sys.argv[1]) if not each.is_well])
+"""
+
+
+def test_a_check_finds_what_cannot_be_written(public_folder: Path) -> None:
+    path = public_folder / "userkeep.db"
+    run_unprivileged(OPEN, path)
+    assert run_unprivileged(_CHECK, path) == "[]"
+    path.chmod(0o444)
+    assert f"this user cannot write to {path}" in run_unprivileged(_CHECK, path)
+    path.chmod(0o666)
+    public_folder.chmod(0o555)
+    assert f"this user cannot write to {public_folder}" in run_unprivileged(_CHECK, path)
+
+
 def test_an_unreadable_file_is_an_error_and_left_unchanged(public_folder: Path) -> None:
     path = public_folder / "userkeep.db"
     run_unprivileged(OPEN, path)

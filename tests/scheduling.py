@@ -16,6 +16,8 @@ _HISTORIES = "tests/residue/test_residue.py::test_deleted_users_leave_no_residue
 
 _FIRST = (
     "tests/conformance/",
+    "tests/fuzz/test_malicious_requests.py",
+    "tests/docs/test_examples.py",
     "tests/long/",
     "tests/storage/postgres/",
     "tests/cli/",

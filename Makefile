@@ -77,7 +77,7 @@ residue: $(DEVELOPMENT)  ## Random histories and deletions, then a search of eve
 fuzz: FUZZ_SEED := $(or $(SEED),$(shell date +%s))
 fuzz: $(DEVELOPMENT)  ## Thousands of malicious and random requests, on each engine (minutes; SEED=123 repeats a run)
 	@echo "SEED=$(FUZZ_SEED)"
-	$(PYTEST) --timeout 3600 --hypothesis-profile fuzz --hypothesis-seed $(FUZZ_SEED) tests/fuzz
+	$(IN_FULL) $(PYTEST) --timeout 3600 --hypothesis-profile fuzz --hypothesis-seed $(FUZZ_SEED) tests/fuzz
 
 .PHONY: bench
 bench: $(DEVELOPMENT)  ## Measure against a baseline (BENCH=search, deletion, callers or "compare …": bench/README.md)

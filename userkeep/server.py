@@ -75,19 +75,17 @@ def make_application(
     )
     compute = ComputeThreads()
     readiness = ReadinessChecks(engine, settings.min_free_mib * MIB)
-    metrics = None
-    if settings.metrics:
-        sources = Sources(
-            engine,
-            worker,
-            authenticator,
-            RequestFigures(),
-            instance.ledger.file,
-            schedule=scope.rules.purges,
-            wal_limit_bytes=settings.wal_limit_mib * MIB,
-            connections=connections,
-        )
-        metrics = Metrics(sources, readiness)
+    sources = Sources(
+        engine,
+        worker,
+        authenticator,
+        RequestFigures(),
+        instance.ledger.file,
+        schedule=scope.rules.purges,
+        wal_limit_bytes=settings.wal_limit_mib * MIB,
+        connections=connections,
+    )
+    metrics = Metrics(sources, readiness) if settings.metrics else None
     apis = (
         ZepV1API(engine, worker, compute),
         NativeAPI(engine, worker, compute, authenticator),

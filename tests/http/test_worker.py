@@ -110,7 +110,7 @@ def test_a_deletion_is_not_confirmed_before_the_ledger_has_it(
         assert "is a folder, not a file" in caplog.text
         zep = client.send("DELETE", "/api/v1/user/jane")
         assert zep.status == 503
-        # All is hidden, and the deletion goes on as soon as it can be recorded.
+        # All is hidden, and the deletion continues as soon as it can be recorded.
         assert client.send("GET", "/v1/users/jane").status == 410
         ledger.rmdir()
         wait_until_deleted(client)

@@ -23,6 +23,7 @@ import click
 import msgspec
 
 import userkeep
+from userkeep.api.operation import ERRORS_OF_ALL, APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.prompts import Prompts
 from userkeep.cli import main as command_line
@@ -185,6 +186,7 @@ def operations() -> Iterator[str]:
         yield " ".join(filter(None, (f"{described['summary']}.", described["description"])))
         yield ""
         yield from _traffic(described)
+        yield from _errors(operation)
 
 
 def types() -> Iterator[str]:
@@ -208,16 +210,26 @@ _QUERIES_AND_PAGES = ("List", "Dated", "Filtered", "Get", "Page")
 def _traffic(described: dict[str, Any]) -> Iterator[str]:
     for parameter in described["parameters"]:
         schema = parameter["schema"]
-        meaning = parameter.get("description") or _meaning(schema)
         type_ = f"{_kind(schema)}{_default(schema)}"
         if parameter["in"] != "path":
             where = "header" if parameter["in"] == "header" else "query"
-            yield f"- {where} `{parameter['name']}` ({type_}){': ' if meaning else ''}{meaning}"
+            yield f"- {where} `{parameter['name']}` ({type_}): {parameter['description']}"
     if "requestBody" in described:
         yield f"- body: {_kind(_content(described['requestBody']))}"
     for status, answer in described["responses"].items():
-        if status != "default":
+        if status.startswith("2"):
             yield f"- {status}: {_kind(_content(answer))}; {answer['description']}"
+
+
+def _errors(operation: APIOperation) -> Iterator[str]:
+    """Yield the errors of an operation that not every operation has."""
+    own = [
+        f"{STATUS_OF_CODE[error.code]} `{error.code}`"
+        for error in operation.all_errors
+        if error not in ERRORS_OF_ALL
+    ]
+    if own:
+        yield f"- errors: {', '.join(own)}"
     yield ""
 
 

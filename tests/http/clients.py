@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp
 
+from tests.http.described import check_is_described
 from userkeep.config import Settings
 from userkeep.instance import Instance, open_instance
 from userkeep.server import behind_proxies, make_application
@@ -168,6 +169,7 @@ class InProcessClient:
         # A server drops the body of a response to HEAD.
         body = b"" if request.method == "HEAD" else b"".join(pieces)
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        check_is_described(request.method, request.raw_target, start["status"])
         return Response(start["status"], headers, body, len([piece for piece in pieces if piece]))
 
 

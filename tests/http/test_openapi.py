@@ -127,6 +127,33 @@ def test_parameters_are_declared_once_and_match_the_path(document: Json) -> None
             assert parameter["required"] or parameter["in"] != "path"
 
 
+def test_every_parameter_is_described_where_viewers_show_it(document: Json) -> None:
+    for method, path, operation in described(document):
+        for parameter in operation["parameters"]:
+            assert parameter["description"].endswith("."), (method, path, parameter["name"])
+            assert {"type": "null"} not in parameter["schema"].get("anyOf", ())
+
+
+def test_the_errors_of_an_operation_are_listed_with_their_codes(document: Json) -> None:
+    responses = document["paths"]["/v1/sessions/{session_id}/messages"]["post"]["responses"]
+    codes = {
+        status: re.findall(r"`(\w+)`:", each["description"]) for status, each in responses.items()
+    }
+    assert codes["403"] == ["forbidden", "quota_exceeded"]
+    assert codes["404"] == ["not_found"]
+    assert codes["409"] == ["already_exists", "idempotency_mismatch", "conflict"]
+    assert codes["410"] == ["gone"]
+    assert codes["422"] == ["invalid_field"]
+    put = document["paths"]["/v1/users/{user_id}"]["put"]["responses"]
+    assert "`revision_mismatch`" in put["412"]["description"]
+    assert "412" not in responses
+
+
+def test_the_document_says_how_to_send_a_key(document: Json) -> None:
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    assert document["security"] == [{}, {"key": []}]
+
+
 def test_paths_differ_in_more_than_the_names_of_their_parameters(document: Json) -> None:
     shapes = [re.sub(r"\{[^}]+\}", "{}", path) for path in document["paths"]]
     assert len(set(shapes)) == len(shapes)

@@ -95,7 +95,9 @@ class ListQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     limit: Limit = DEFAULT_LIMIT
     cursor: Cursor | None = None
-    order: Order = "created"
+    order: Annotated[Order, Meta(description="created: oldest first; -created: newest first.")] = (
+        "created"
+    )
 
     @property
     def is_bounded(self) -> bool:

@@ -8,6 +8,7 @@ from msgspec import Meta
 from userkeep.api.common import ListQuery, Moment, Page, SessionQuery
 from userkeep.api.encoding import Encodable
 from userkeep.api.operation import APIOperation
+from userkeep.domain.errors import Conflict
 from userkeep.domain.search_terms import (
     MAX_SEARCH_TERM_LENGTH,
     MAX_SEARCH_TERMS,
@@ -235,6 +236,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         scope="write",
         body=VerifyErasure,
         response=Verification,
+        errors=(Conflict,),
     ),
     APIOperation(
         name="verifications.get",

@@ -8,6 +8,7 @@ from msgspec import Meta
 from userkeep.api.common import ListQuery, Moment, Page
 from userkeep.api.encoding import Encodable
 from userkeep.api.operation import APIOperation
+from userkeep.domain.errors import Conflict, NotFound
 from userkeep.domain.key import DEFAULT_OVERLAP_HOURS, MAX_OVERLAP_HOURS, NewKey, Permission
 
 ProjectName = Annotated[
@@ -97,6 +98,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=CreateKey,
         response=KeyWithText,
         status=201,
+        errors=(NotFound,),
     ),
     APIOperation(
         name="keys.list",
@@ -136,6 +138,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         returns_secret=True,
         query=RotateQuery,
         response=KeyWithText,
+        errors=(Conflict,),
     ),
     APIOperation(
         name="keys.revoke",

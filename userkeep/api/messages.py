@@ -18,6 +18,7 @@ from userkeep.api.common import (
 from userkeep.api.encoding import Encodable
 from userkeep.api.erasures import DeleteInSessionQuery, Erasure
 from userkeep.api.operation import APIOperation
+from userkeep.domain.errors import AlreadyExists, Conflict, QuotaExceeded
 from userkeep.domain.message import MAX_BATCH, MessageChange, NewMessage, Role
 
 
@@ -107,6 +108,11 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=AppendMessages,
         response=Messages,
         status=201,
+        errors=(
+            AlreadyExists,
+            Conflict,
+            QuotaExceeded,
+        ),
     ),
     APIOperation(
         name="messages.list",
@@ -150,6 +156,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=MessageChange,
         response=Message,
         is_conditional=True,
+        errors=(QuotaExceeded,),
     ),
     APIOperation(
         name="messages.delete",

@@ -4,7 +4,46 @@ from typing import Any, Literal
 
 import msgspec
 
+from userkeep.domain.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Gone,
+    IdempotencyMismatch,
+    InvalidField,
+    NotFound,
+    QuotaExceeded,
+    RateLimited,
+    RevisionMismatch,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UserkeepError,
+)
 from userkeep.domain.key import Permission
+
+ERRORS_OF_ALL: frozenset[type[UserkeepError]] = frozenset(
+    (BadRequest, Unauthenticated, Forbidden, Gone, InvalidField, RateLimited, Unavailable)
+)
+"""Those of every operation. `Gone`: its project is being deleted, or what its path names."""
+
+_IN_ORDER: tuple[type[UserkeepError], ...] = (
+    BadRequest,
+    Unauthenticated,
+    Forbidden,
+    QuotaExceeded,
+    NotFound,
+    AlreadyExists,
+    IdempotencyMismatch,
+    Conflict,
+    Gone,
+    RevisionMismatch,
+    TooLarge,
+    InvalidField,
+    RateLimited,
+    Unavailable,
+)
 
 
 class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +65,7 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
         body, query: the types of the request body and of the query parameters, if it has any.
         status: the HTTP status of success.
         is_conditional: whether the request can carry `If-Match` with a revision.
+        errors: those of its own, besides what its path, body and headers imply (see `all_errors`).
     """
 
     name: str
@@ -43,6 +83,23 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
     query: Any = None
     status: int = 200
     is_conditional: bool = False
+    errors: tuple[type[UserkeepError], ...] = ()
+
+    @property
+    def all_errors(self) -> tuple[type[UserkeepError], ...]:
+        """The errors with which a correct client must reckon, in the order of their statuses.
+
+        Others say that the server cannot respond now, or that the request is not valid HTTP.
+        """
+        implied: list[tuple[bool, type[UserkeepError]]] = [
+            ("{" in self.path, NotFound),
+            (self.is_idempotent_by_key, IdempotencyMismatch),
+            (self.is_conditional, RevisionMismatch),
+            (self.body is not None, TooLarge),
+        ]
+        own = {*self.errors, *(error for is_implied, error in implied if is_implied)}
+        there = own | ERRORS_OF_ALL
+        return tuple(error for error in _IN_ORDER if error in there)
 
     @property
     def noun(self) -> str:

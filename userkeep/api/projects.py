@@ -9,6 +9,7 @@ from userkeep.api.common import ListQuery, Moment, Page
 from userkeep.api.encoding import Encodable
 from userkeep.api.erasures import DeletedCounts, DeleteQuery, Purge
 from userkeep.api.operation import APIOperation
+from userkeep.domain.errors import AlreadyExists, Conflict
 from userkeep.domain.project import NewProject, ProjectChange
 
 
@@ -63,6 +64,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=NewProject,
         response=Project,
         status=201,
+        errors=(AlreadyExists, Conflict),
     ),
     APIOperation(
         name="projects.list",
@@ -103,6 +105,10 @@ OPERATIONS: tuple[APIOperation, ...] = (
         is_about_instance=True,
         body=ProjectChange,
         response=Project,
+        errors=(
+            AlreadyExists,
+            Conflict,
+        ),
     ),
     APIOperation(
         name="projects.delete",
@@ -120,5 +126,6 @@ OPERATIONS: tuple[APIOperation, ...] = (
         is_about_instance=True,
         query=DeleteQuery,
         response=Project,
+        errors=(Conflict,),
     ),
 )

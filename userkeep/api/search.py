@@ -9,6 +9,7 @@ from userkeep.api.common import Bound, Filter
 from userkeep.api.encoding import Encodable
 from userkeep.api.messages import Message
 from userkeep.api.operation import APIOperation
+from userkeep.domain.errors import NotFound
 from userkeep.domain.message import Role
 from userkeep.domain.values.paging import MAX_LIMIT
 
@@ -175,5 +176,6 @@ OPERATIONS: tuple[APIOperation, ...] = (
         is_for_users=True,
         body=Search,
         response=Hits,
+        errors=(NotFound,),
     ),
 )

@@ -18,6 +18,7 @@ from userkeep.api.common import (
 from userkeep.api.encoding import Encodable
 from userkeep.api.erasures import DeleteInSessionQuery, Erasure
 from userkeep.api.operation import APIOperation
+from userkeep.domain.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded
 from userkeep.domain.session import NewSession, SessionChange
 from userkeep.domain.values.paging import SessionOrder
 
@@ -66,13 +67,21 @@ class Session(Encodable, msgspec.Struct, kw_only=True):
 
 Include = Annotated[Literal["last_message"], Meta(description="What each session has with it.")]
 
+ByActivity = Annotated[
+    SessionOrder,
+    Meta(
+        description="By creation, or by activity: the time of the newest message. With -, newest "
+        "first."
+    ),
+]
+
 _SHORT_PAGE_OF_MESSAGES = 20
 
 
 class SessionList(DatedList, kw_only=True):
     """Parameters of a list of sessions, of one user or of all."""
 
-    order: SessionOrder = "created"  # type: ignore[assignment]  # wider than that of other lists
+    order: ByActivity = "created"  # type: ignore[assignment]  # wider than that of other lists
     active_after: Bound | UnsetType = UNSET
     active_before: Bound | UnsetType = UNSET
     include: Include | None = None
@@ -93,7 +102,7 @@ class SessionList(DatedList, kw_only=True):
 class ListSessions(SessionList, kw_only=True):
     """Parameters of the list of all sessions."""
 
-    user_id: str | None = None
+    user_id: Annotated[str, Meta(description="Only those of this user.")] | None = None
 
 
 OPERATIONS: tuple[APIOperation, ...] = (
@@ -112,6 +121,11 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=NewSession,
         response=Session,
         status=201,
+        errors=(
+            NotFound,
+            AlreadyExists,
+            QuotaExceeded,
+        ),
     ),
     APIOperation(
         name="sessions.list",
@@ -127,6 +141,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         is_for_users=True,
         query=ListSessions,
         response=Page[Session],
+        errors=(NotFound,),
     ),
     APIOperation(
         name="sessions.get",
@@ -155,6 +170,10 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=SessionChange,
         response=Session,
         is_conditional=True,
+        errors=(
+            Conflict,
+            QuotaExceeded,
+        ),
     ),
     APIOperation(
         name="sessions.end",

@@ -17,6 +17,7 @@ from userkeep.api.encoding import Encodable
 from userkeep.api.erasures import DeleteQuery, Erasure
 from userkeep.api.operation import APIOperation
 from userkeep.api.sessions import Session, SessionList
+from userkeep.domain.errors import AlreadyExists, Conflict
 from userkeep.domain.search.beginnings import parse_beginnings
 from userkeep.domain.user import NewUser, UserChange, UserFields
 from userkeep.domain.user_token import DEFAULT_LIFETIME_S, MAX_LIFETIME_S, TokenScope
@@ -63,7 +64,9 @@ class UserToken(Encodable, msgspec.Struct, kw_only=True):
 class TokenQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Parameters of a user token."""
 
-    scope: TokenScope = "write"
+    scope: Annotated[
+        TokenScope, Meta(description="What the token permits: to read, or to write too.")
+    ] = "write"
     lifetime_seconds: Annotated[
         int, Meta(ge=1, le=MAX_LIFETIME_S, description="For how long the token is valid.")
     ] = DEFAULT_LIFETIME_S
@@ -86,6 +89,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=NewUser,
         response=User,
         status=201,
+        errors=(AlreadyExists,),
     ),
     APIOperation(
         name="users.list",
@@ -181,5 +185,6 @@ OPERATIONS: tuple[APIOperation, ...] = (
         scope="write",
         query=TokenQuery,
         response=UserToken,
+        errors=(Conflict,),
     ),
 )

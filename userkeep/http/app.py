@@ -16,6 +16,7 @@ from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.http.access import AccessControl
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.cors import AllowedOrigins, preflight_response
+from userkeep.http.docs import DOCS_PATHS
 from userkeep.http.errors import FAULT
 from userkeep.http.metrics import Metrics
 from userkeep.http.request_log import (
@@ -269,8 +270,9 @@ class CrossOriginApplication(Application):
         return preflight_response()
 
 
-PUBLIC_PATHS = frozenset((b"/healthz", b"/readyz", b"/favicon.ico"))
-"""They need no key: what asks whether a server works often has none, and a browser has none."""
+PUBLIC_PATHS = frozenset((b"/healthz", b"/readyz", b"/favicon.ico")) | DOCS_PATHS
+"""They need no key: what asks whether a server works often has none, and a browser sends none with
+the address of a page. `/docs` is the same for every server; it asks for a key to show the API."""
 
 _PROBES = frozenset((b"/healthz", b"/readyz", b"/metrics"))
 """A server that gets no other requests is idle: they come at fixed intervals, day and night."""

@@ -1,6 +1,7 @@
 """The OpenAPI document of the native API, generated from the table of operations."""
 
 from functools import cache
+from itertools import groupby
 from typing import Any, get_args
 
 import msgspec
@@ -8,7 +9,9 @@ import msgspec
 from userkeep.api.common import DatedList
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
+from userkeep.domain.errors import UserkeepError
 from userkeep.domain.values.filters import Op
+from userkeep.http.errors import STATUS_OF_CODE
 from userkeep.version import __version__
 
 _DESCRIPTION = """The self-hosted store of an AI app's users, sessions and messages.
@@ -93,6 +96,18 @@ _FILTER = {
     ],
 }
 
+_IDS = {
+    "user_id": "Your id of the user, percent-encoded.",
+    "session_id": "The id of the session, percent-encoded.",
+    "project": "The name of the project.",
+}
+
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key or a user token. A server without keys needs none.",
+}
+
 _METADATA_PARAMETER = {
     "name": "metadata",
     "in": "query",
@@ -100,10 +115,11 @@ _METADATA_PARAMETER = {
     "style": "form",
     "explode": True,
     "description": (
-        "Conditions on metadata, one parameter each: metadata.address.city=Paris. "
-        "The value is read as JSON if possible, else as text."
+        "Conditions on metadata, one parameter each: metadata.address.city=Paris. As an object, "
+        "its keys are these names. The value is read as JSON if possible, else as text."
     ),
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    "example": {},
 }
 
 
@@ -132,7 +148,11 @@ def openapi_document(root_path: str = "") -> bytes:
             },
             "tags": [{"name": noun} for noun in dict.fromkeys(each.noun for each in OPERATIONS)],
             "paths": paths,
-            "components": {"schemas": schemas | {"Filter": _FILTER, "Problem": _PROBLEM}},
+            "security": [{}, {"key": []}],
+            "components": {
+                "schemas": schemas | {"Filter": _FILTER, "Problem": _PROBLEM},
+                "securitySchemes": {"key": _KEY},
+            },
         }
     )
 
@@ -160,12 +180,20 @@ def _responses(operation: APIOperation) -> dict[str, Any]:
         responses["202"] = success | {
             "description": "The job continues. Its resource is at the Location header."
         }
-    problem = {"$ref": "#/components/schemas/Problem"}
-    responses["default"] = {
-        "description": "An error.",
-        "content": {"application/problem+json": {"schema": problem}},
-    }
+    for status, errors in groupby(operation.all_errors, key=lambda each: STATUS_OF_CODE[each.code]):
+        responses[str(status)] = _problem("\n".join(map(_sentence, errors)))
+    responses["default"] = _problem("Another error.")
     return responses
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema}}
+    return {"description": description, "content": content}
+
+
+def _sentence(error: type[UserkeepError]) -> str:
+    return f"`{error.code}`: {error.__doc__}"
 
 
 def _path_parameters(operation: APIOperation) -> list[dict[str, Any]]:
@@ -174,11 +202,20 @@ def _path_parameters(operation: APIOperation) -> list[dict[str, Any]]:
             "name": segment.strip("{}"),
             "in": "path",
             "required": True,
+            "description": _id_description(operation, segment.strip("{}")),
             "schema": {"type": "string", "minLength": 1, "maxLength": 512},
         }
         for segment in operation.path.split("/")
         if segment.startswith("{")
     ]
+
+
+def _id_description(operation: APIOperation, name: str) -> str:
+    """Return what a part of the path names; `id` is that of the noun before it."""
+    if name != "id":
+        return _IDS[name]
+    collection = operation.path.partition("/{id}")[0].rpartition("/")[2]
+    return f"The id of the {collection.removesuffix('s')}."
 
 
 def _query(operation: APIOperation) -> list[dict[str, Any]]:
@@ -188,13 +225,22 @@ def _query(operation: APIOperation) -> list[dict[str, Any]]:
     described = schemas[operation.query.__name__]
     required = described.get("required", [])
     parameters = [
-        {"name": name, "in": "query", "required": name in required, "schema": schema}
+        {"name": name, "in": "query", "required": name in required} | _parameter(schema)
         for name, schema in described["properties"].items()
         if name != "metadata"
     ]
     if issubclass(operation.query, DatedList):
         parameters.append(_METADATA_PARAMETER)
     return parameters
+
+
+def _parameter(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter's description and schema. A parameter that is absent is not null."""
+    kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(kinds) == 1:
+        schema = kinds[0] | {key: schema[key] for key in schema.keys() & {"description"}}
+    rest = {key: value for key, value in schema.items() if key != "description"}
+    return {"description": schema["description"], "schema": rest}
 
 
 def _headers(operation: APIOperation) -> list[dict[str, Any]]:

@@ -1,15 +1,13 @@
-"""Health, readiness, the OpenAPI document and its viewer."""
+"""Health, readiness, metrics, the OpenAPI document and its viewer."""
 
 import asyncio
-from base64 import b64encode
-from hashlib import sha256
-from importlib import resources
 
 from starlette.responses import Response
 
 from userkeep.domain.errors import NotFound, Unavailable, UserkeepError
 from userkeep.handlers.authorization import check_is_of_instance
 from userkeep.http.compat.zep_v1.api import VERSION_HEADER
+from userkeep.http.docs import DOCS_PATHS, docs_response
 from userkeep.http.errors import NO_SUCH_PATH, MethodNotAllowed, headers_of
 from userkeep.http.health import ReadinessChecks
 from userkeep.http.metrics import Metrics
@@ -25,29 +23,11 @@ from userkeep.http.responses import (
 from userkeep.http.routing import allowed_methods, clean_page_path
 from userkeep.version import __version__
 
-_POLICY = (
-    "default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-_PATHS = frozenset(
-    (b"/", b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/docs", b"/favicon.ico")
-)
-
-
-def _policy_of(page: bytes) -> bytes:
-    """Return the policy of a page: its own script and style are allowed, by their hashes."""
-    hashes = {}
-    for element in ("style", "script"):
-        start, end = f"<{element}>".encode(), f"</{element}>".encode()
-        content = page.partition(start)[2].partition(end)[0]
-        digest = b64encode(sha256(content).digest()).decode()
-        hashes[element] = f"'sha256-{digest}'"
-    return _POLICY.format(**hashes).encode()
+_PATHS = frozenset((b"/", b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/favicon.ico"))
 
 
 class Pages:
-    """Serve `/`, `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`, and no other path.
+    """Serve `/`, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs`, and no other path.
 
     Args:
         readiness: the checks of `/readyz`.
@@ -57,8 +37,6 @@ class Pages:
     def __init__(self, readiness: ReadinessChecks, metrics: Metrics | None) -> None:
         self._readiness = readiness
         self._metrics = metrics
-        self._viewer = resources.files(__package__).joinpath("docs.html").read_bytes()
-        self._policy = (b"content-security-policy", _policy_of(self._viewer))
 
     def serves(self, path: bytes) -> bool:  # noqa: ARG002
         """Return True: pages come last, for the paths of no other API."""
@@ -67,7 +45,7 @@ class Pages:
     def route_of(self, path: bytes) -> str:
         """Return the path of a page, as the documentation writes it; empty if there is none."""
         clean = clean_page_path(path)
-        return clean.decode() if clean in _PATHS else ""
+        return clean.decode() if clean in _PATHS or clean in DOCS_PATHS else ""
 
     def error_response(self, error: UserkeepError, request: Request) -> Response:
         """Return an error as a problem."""
@@ -98,12 +76,11 @@ class Pages:
                 # The first call takes tens of milliseconds; other requests must not wait for it.
                 document = await asyncio.to_thread(openapi_document, request.root_path)
                 return RawResponse(document, 200, JSON)
-            case "/docs":
-                content_type = b"text/html; charset=utf-8"
-                return RawResponse(self._viewer, 200, content_type, (self._policy,))
             case "/favicon.ico":
                 return empty_response()  # browsers ask for it
-        return _index(request.root_path)
+            case "/":
+                return _index(request.root_path)
+        return docs_response(request.route, request.root_path)
 
     def _without_handler(self, request: Request) -> Response:
         allow = allowed_methods(["GET"])

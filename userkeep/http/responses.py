@@ -17,6 +17,7 @@ TEXT = b"text/plain; charset=utf-8"
 
 # Responses contain personal data: no cache may keep them, and no browser may guess their type.
 _CACHING = (b"cache-control", b"no-store")
+_STATIC_CACHING = (b"cache-control", b"max-age=3600")
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
 _encode = msgspec.json.Encoder().encode
@@ -63,6 +64,13 @@ def empty_response(headers: RawHeaders = ()) -> RawResponse:
     """Return a response without content (204), which has neither a length nor a type."""
     response = RawResponse(b"", 204, headers=headers)
     response.raw_headers = response.raw_headers[2:]
+    return response
+
+
+def static_response(body: bytes, content_type: bytes, headers: RawHeaders = ()) -> RawResponse:
+    """Return a file of the program, which has no personal data: caches may keep it for an hour."""
+    response = RawResponse(body, 200, content_type, headers)
+    response.raw_headers[response.raw_headers.index(_CACHING)] = _STATIC_CACHING
     return response
 
 

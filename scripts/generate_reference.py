@@ -224,7 +224,7 @@ def _traffic(described: dict[str, Any]) -> Iterator[str]:
 def _errors(operation: APIOperation) -> Iterator[str]:
     """Yield the errors of an operation that not every operation has."""
     own = [
-        f"{STATUS_OF_CODE[error.code]} `{error.code}`"
+        f"{error.status} `{error.code}`"
         for error in operation.all_errors
         if error not in ERRORS_OF_ALL
     ]
@@ -472,7 +472,7 @@ def error_codes() -> Iterator[str]:
     for code, status in sorted(STATUS_OF_CODE.items(), key=lambda item: item[1]):
         kind = kinds[code]
         raised = f"`{kind.__name__}`" if kind.__name__ in userkeep.__all__ else "`ServerError`"
-        rows.append((str(status), f"`{code}`", raised, str(kind.__doc__)))
+        rows.append((str(status), f"`{code}`", raised, kind.default_detail()))
     yield from table(("status", "code", "the SDK raises", "message"), *rows)
 
 
@@ -480,7 +480,7 @@ def sdk_errors() -> Iterator[str]:
     """Yield the errors that only the SDK raises."""
     kinds = [getattr(userkeep, name) for name in userkeep.__all__]
     rows = [
-        (f"`{kind.__name__}`", _code_of(kind), _prose(str(kind.__doc__)))
+        (f"`{kind.__name__}`", _code_of(kind), _prose(str(kind.__doc__).partition("\n")[0]))
         for kind in kinds
         if isinstance(kind, type)
         and issubclass(kind, Exception)

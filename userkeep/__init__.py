@@ -42,6 +42,7 @@ from userkeep.sdk._async.lists import AsyncMessagePage, AsyncPage
 from userkeep.sdk._sync.lists import MessagePage, Page
 from userkeep.sdk.errors import (
     ConnectionFailed,
+    NotSent,
     ServerError,
     TimedOut,
     UnauthenticatedServerWarning,
@@ -84,6 +85,7 @@ __all__ = [
     "Messages",
     "NewMessage",
     "NotFound",
+    "NotSent",
     "Page",
     "Project",
     "QuotaExceeded",

@@ -4,18 +4,25 @@ The transport is imported when a client is created: an app that uses a server lo
 driver, and an app with an embedded database loads no HTTP library.
 """
 
+from functools import partial
 from os import PathLike
 from typing import Any, Self
 
+from userkeep.config import SettingError
+from userkeep.domain.errors import UserkeepError
 from userkeep.domain.project import DEFAULT_NAME
 from userkeep.sdk._async.client import AsyncClient
 from userkeep.sdk._sync.client import Client
+from userkeep.sdk.boundary import raises_at_its_caller
 
 LOCAL_SERVER = "http://127.0.0.1:8000"
 TIMEOUT_S = 30.0
 ATTEMPTS = 4
 
+_EXPECTED = (UserkeepError, SettingError)
 
+
+@partial(raises_at_its_caller, expected=_EXPECTED)
 class Userkeep(Client):
     """A client of a server, or of an embedded database with `Userkeep.open`.
 
@@ -90,6 +97,7 @@ class Userkeep(Client):
         return client
 
 
+@partial(raises_at_its_caller, expected=_EXPECTED)
 class AsyncUserkeep(AsyncClient):
     """An async client of a server, or of an embedded database with `AsyncUserkeep.open`.
 

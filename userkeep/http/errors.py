@@ -1,4 +1,4 @@
-"""The HTTP status of each error. Its sentence is written where the error is raised."""
+"""Errors in responses: the status and the headers. The sentence is written where one is raised."""
 
 from userkeep.domain import errors
 
@@ -7,6 +7,7 @@ class MethodNotAllowed(errors.UserkeepError):
     """This path does not support the method. The Allow header lists those it supports."""
 
     code = "method_not_allowed"
+    status = 405
 
 
 NO_SUCH_PATH = "This path does not exist. See /docs for the paths of the API."
@@ -15,29 +16,16 @@ FAULT = "Internal server error. The server has logged the details."
 """What clients see of an unexpected exception."""
 
 STATUS_OF_CODE: dict[str, int] = {
-    errors.BadRequest.code: 400,
-    errors.Unauthenticated.code: 401,
-    errors.Forbidden.code: 403,
-    errors.QuotaExceeded.code: 403,
-    errors.NotFound.code: 404,
-    MethodNotAllowed.code: 405,
-    errors.AlreadyExists.code: 409,
-    errors.IdempotencyMismatch.code: 409,
-    errors.Conflict.code: 409,
-    errors.Gone.code: 410,
-    errors.RevisionMismatch.code: 412,
-    errors.TooLarge.code: 413,
-    errors.InvalidField.code: 422,
-    errors.RateLimited.code: 429,
-    errors.NotImplementedHere.code: 501,
-    errors.StorageError.code: 503,
-    errors.Unavailable.code: 503,
+    kind.code: kind.status
+    for kind in (MethodNotAllowed, *vars(errors).values())
+    if isinstance(kind, type) and issubclass(kind, errors.UserkeepError) and kind.status
 }
+"""The status of each code that a server returns, but for unexpected errors."""
 
 
 def status_of(error: errors.UserkeepError) -> int:
-    """Return the HTTP status of an error; 500 for a code that is not in the table."""
-    return STATUS_OF_CODE.get(error.code, 500)
+    """Return the HTTP status of an error; 500 for one that has none."""
+    return error.status or 500
 
 
 def headers_of(error: errors.UserkeepError) -> tuple[tuple[bytes, bytes], ...]:

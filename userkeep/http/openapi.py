@@ -11,7 +11,6 @@ from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.values.filters import Op
-from userkeep.http.errors import STATUS_OF_CODE
 from userkeep.version import __version__
 
 _DESCRIPTION = """The self-hosted store of an AI app's users, sessions and messages.
@@ -180,7 +179,7 @@ def _responses(operation: APIOperation) -> dict[str, Any]:
         responses["202"] = success | {
             "description": "The job continues. Its resource is at the Location header."
         }
-    for status, errors in groupby(operation.all_errors, key=lambda each: STATUS_OF_CODE[each.code]):
+    for status, errors in groupby(operation.all_errors, key=lambda each: each.status):
         responses[str(status)] = _problem("\n".join(map(_sentence, errors)))
     responses["default"] = _problem("Another error.")
     return responses
@@ -193,7 +192,7 @@ def _problem(description: str) -> dict[str, Any]:
 
 
 def _sentence(error: type[UserkeepError]) -> str:
-    return f"`{error.code}`: {error.__doc__}"
+    return f"`{error.code}`: {error.default_detail()}"
 
 
 def _path_parameters(operation: APIOperation) -> list[dict[str, Any]]:

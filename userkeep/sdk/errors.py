@@ -31,9 +31,10 @@ class UnexpectedAnswer(UserkeepError):
 class ServerError(UserkeepError):
     """The server returned an error for which this version of the SDK has no class."""
 
-    def __init__(self, code: str, detail: str, *fields: str) -> None:
+    def __init__(self, code: str, detail: str, *fields: str, status: int | None = None) -> None:
         super().__init__(detail, *fields)
         self.code = code  # type: ignore[misc]
+        self.status = status
 
 
 class UnauthenticatedServerWarning(UserWarning):
@@ -60,21 +61,24 @@ def parse_error(status: int, body: bytes, proxy: str = "") -> UserkeepError:
         return _proxy_error(status, proxy)
     kind = _CLASSES.get(problem.code)
     if kind is None:
-        return ServerError(problem.code, problem.detail, *problem.fields)
+        return ServerError(problem.code, problem.detail, *problem.fields, status=status)
     return kind(problem.detail, *problem.fields)
 
 
 def _proxy_error(status: int, proxy: str) -> UserkeepError:
     received = f"HTTP {status}, not from a Userkeep server"
-    kind = _CLASSES_OF_STATUS.get(status)
+    kind = _CLASSES_OF_STATUS.get(status, UnexpectedAnswer)
     if proxy:
-        return (kind or UnexpectedAnswer)(
+        error = kind(
             f"The response was {received}, and came through {proxy}. Check the URL and the proxy, "
             "or name the host in NO_PROXY to connect without it."
         )
-    if kind is None:
-        return UnexpectedAnswer(f"The response was {received}. Check the URL.")
-    return kind(f"The response was {received}, but from a proxy before it.")
+    elif kind is UnexpectedAnswer:
+        error = kind(f"The response was {received}. Check the URL.")
+    else:
+        error = kind(f"The response was {received}, but from a proxy before it.")
+    error.status = status
+    return error
 
 
 _CLASSES: dict[str, type[UserkeepError]] = {

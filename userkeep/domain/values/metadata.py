@@ -141,7 +141,7 @@ def _check_scalar(value: Any) -> None:
         if not isfinite(value):
             raise _FaultError("is not a finite number.")
     else:
-        raise _FaultError(f"is a {type(value).__name__}, which JSON cannot hold.")
+        raise _FaultError(f"is of the type {type(value).__name__}, which JSON cannot hold.")
 
 
 def merge_patch(target: Metadata, change: Metadata) -> Metadata:

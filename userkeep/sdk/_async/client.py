@@ -14,10 +14,12 @@ from userkeep.sdk._async.projects import AsyncProjectClient
 from userkeep.sdk._async.sessions import AsyncSessionClient
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk._async.users import AsyncUserClient
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import encode_search
 
 
+@raises_at_its_caller
 class AsyncClient:
     """A client of an instance.
 

@@ -7,6 +7,7 @@ from userkeep.domain.errors import Unavailable
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.lists import AsyncPage, read_list
 from userkeep.sdk._async.transport import AsyncTransport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import encode_verification
 
@@ -14,6 +15,7 @@ _FIRST_POLL_S = 0.5
 _LAST_POLL_S = 5.0
 
 
+@raises_at_its_caller
 class AsyncErasureClient:
     """Erasures: the records of deletions."""
 

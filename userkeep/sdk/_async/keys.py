@@ -7,10 +7,12 @@ from userkeep.domain.key import DEFAULT_OVERLAP_HOURS, Permission
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.lists import AsyncPage, read_list
 from userkeep.sdk._async.transport import AsyncTransport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import encode_fields
 
 
+@raises_at_its_caller
 class AsyncKeyClient:
     """API keys. All calls need a key with the scope `admin`."""
 

@@ -14,6 +14,7 @@ from userkeep.api import common
 from userkeep.api.messages import Message
 from userkeep.api.prompts import Prompts
 from userkeep.sdk._async.transport import AsyncTransport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import BasePage
 
@@ -79,6 +80,7 @@ class AsyncMessagePage(AsyncPage[Message], Prompts):
         return (Message,)
 
 
+@raises_at_its_caller
 class AsyncItems(AsyncIterator[T_co]):
     """The items of a page, and of the pages after it that are read from the source."""
 
@@ -97,6 +99,7 @@ class AsyncItems(AsyncIterator[T_co]):
         return self._items.popleft()
 
 
+@raises_at_its_caller
 class AsyncChunks(AsyncIterator[AsyncPage[T_co]]):
     """All pages of a list, each requested when it is needed. An empty list has no page."""
 

@@ -13,6 +13,7 @@ from userkeep.domain.message import GivenRole, Role
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.lists import AsyncMessagePage, read_list
 from userkeep.sdk._async.transport import AsyncTransport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.messages import Messages
 from userkeep.sdk.requests import (
@@ -24,6 +25,7 @@ from userkeep.sdk.requests import (
 )
 
 
+@raises_at_its_caller
 class AsyncMessageClient:
     """Messages of sessions."""
 
@@ -289,6 +291,7 @@ class AsyncMessageClient:
         )
 
 
+@raises_at_its_caller
 class AsyncMemoryClient:
     """The memory of a session: context for the next prompt."""
 

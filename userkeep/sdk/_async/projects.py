@@ -8,6 +8,7 @@ from userkeep.api.projects import Project
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.lists import AsyncPage, read_list
 from userkeep.sdk._async.transport import AsyncTransport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import (
     CreateProjectRequest,
@@ -17,6 +18,7 @@ from userkeep.sdk.requests import (
 )
 
 
+@raises_at_its_caller
 class AsyncProjectClient:
     """The projects of the instance: tenants, each with users of its own."""
 

@@ -10,6 +10,7 @@ from userkeep.api.sessions import Session
 from userkeep.domain.values.paging import SessionOrder
 from userkeep.sdk._async.lists import AsyncPage, read_list
 from userkeep.sdk._async.transport import AsyncTransport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import (
     CreateSessionRequest,
@@ -19,6 +20,7 @@ from userkeep.sdk.requests import (
 )
 
 
+@raises_at_its_caller
 class AsyncSessionClient:
     """Sessions: conversations, with or without an owner."""
 

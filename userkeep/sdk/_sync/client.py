@@ -15,10 +15,12 @@ from userkeep.sdk._sync.projects import ProjectClient
 from userkeep.sdk._sync.sessions import SessionClient
 from userkeep.sdk._sync.transport import Transport
 from userkeep.sdk._sync.users import UserClient
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import encode_search
 
 
+@raises_at_its_caller
 class Client:
     """A client of an instance.
 

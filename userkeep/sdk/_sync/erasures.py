@@ -8,6 +8,7 @@ from userkeep.domain.errors import Unavailable
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.lists import Page, read_list
 from userkeep.sdk._sync.transport import Transport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import encode_verification
 
@@ -15,6 +16,7 @@ _FIRST_POLL_S = 0.5
 _LAST_POLL_S = 5.0
 
 
+@raises_at_its_caller
 class ErasureClient:
     """Erasures: the records of deletions."""
 

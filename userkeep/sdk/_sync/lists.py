@@ -15,6 +15,7 @@ from userkeep.api import common
 from userkeep.api.messages import Message
 from userkeep.api.prompts import Prompts
 from userkeep.sdk._sync.transport import Transport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.pages import BasePage
 
@@ -80,6 +81,7 @@ class MessagePage(Page[Message], Prompts):
         return (Message,)
 
 
+@raises_at_its_caller
 class Items(Iterator[T_co]):
     """The items of a page, and of the pages after it that are read from the source."""
 
@@ -98,6 +100,7 @@ class Items(Iterator[T_co]):
         return self._items.popleft()
 
 
+@raises_at_its_caller
 class Chunks(Iterator[Page[T_co]]):
     """All pages of a list, each requested when it is needed. An empty list has no page."""
 

@@ -14,6 +14,7 @@ from userkeep.domain.message import GivenRole, Role
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.lists import MessagePage, read_list
 from userkeep.sdk._sync.transport import Transport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.messages import Messages
 from userkeep.sdk.requests import (
@@ -25,6 +26,7 @@ from userkeep.sdk.requests import (
 )
 
 
+@raises_at_its_caller
 class MessageClient:
     """Messages of sessions."""
 
@@ -290,6 +292,7 @@ class MessageClient:
         )
 
 
+@raises_at_its_caller
 class MemoryClient:
     """The memory of a session: context for the next prompt."""
 

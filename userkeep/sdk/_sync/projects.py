@@ -9,6 +9,7 @@ from userkeep.api.projects import Project
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.lists import Page, read_list
 from userkeep.sdk._sync.transport import Transport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import (
     CreateProjectRequest,
@@ -18,6 +19,7 @@ from userkeep.sdk.requests import (
 )
 
 
+@raises_at_its_caller
 class ProjectClient:
     """The projects of the instance: tenants, each with users of its own."""
 

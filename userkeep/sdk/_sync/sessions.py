@@ -11,6 +11,7 @@ from userkeep.api.sessions import Session
 from userkeep.domain.values.paging import SessionOrder
 from userkeep.sdk._sync.lists import Page, read_list
 from userkeep.sdk._sync.transport import Transport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import (
     CreateSessionRequest,
@@ -20,6 +21,7 @@ from userkeep.sdk.requests import (
 )
 
 
+@raises_at_its_caller
 class SessionClient:
     """Sessions: conversations, with or without an owner."""
 

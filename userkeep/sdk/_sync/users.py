@@ -14,10 +14,12 @@ from userkeep.domain.user_token import DEFAULT_LIFETIME_S, TokenScope
 from userkeep.domain.values.paging import Order, SessionOrder
 from userkeep.sdk._sync.lists import Chunks, Page, Source, read_list
 from userkeep.sdk._sync.transport import Transport
+from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call
 from userkeep.sdk.requests import CreateUserRequest, UpdateUserRequest, encode_request, request_from
 
 
+@raises_at_its_caller
 class UserClient:
     """The users of your app."""
 

@@ -1,5 +1,6 @@
 """Fixtures and hooks of all tests: the ways to call Userkeep, databases, what a run covers."""
 
+import gc
 import os
 import shutil
 import signal
@@ -124,6 +125,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
     """Give the tests of one way, or of one file, to one worker."""
     return GroupScheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves out of garbage collections: they are most of the objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -118,11 +118,12 @@ class InProcessClient:
 
     def send(self, method: str, target: str | bytes, body: Any = None, **more: Any) -> Response:
         """Send one request; `more` are further fields of `Request`."""
-        return self._runner.run(self._send(Request(method, target, body, **more)))
+        return self.run(self._send(Request(method, target, body, **more)))
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop of the application."""
-        return self._runner.run(coroutine)
+        # Not Runner.run: its handler for Ctrl-C, set for each call, takes as long as a request.
+        return self._runner.get_loop().run_until_complete(coroutine)
 
     def send_all(self, requests: Iterable[Request]) -> list[Response]:
         """Send requests concurrently; return the responses in their order."""
@@ -136,7 +137,7 @@ class InProcessClient:
 
             return await asyncio.gather(*map(send_one, requests))
 
-        return self._runner.run(send())
+        return self.run(send())
 
     def send_in_turn(self, requests: Iterable[Request]) -> list[Response]:
         """Send requests one after the other; return the responses."""
@@ -144,7 +145,7 @@ class InProcessClient:
         async def send() -> list[Response]:
             return [await self._send(request) for request in requests]
 
-        return self._runner.run(send())
+        return self.run(send())
 
     async def _send(self, request: Request) -> Response:
         request = request._replace(headers={**self.headers, **(request.headers or {})})

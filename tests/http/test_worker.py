@@ -44,23 +44,27 @@ def wait_until_deleted(client: InProcessClient, user_id: str = "jane") -> None:
 
 
 @contextmanager
-def missing_table(settings: Settings, table: str) -> Iterator[None]:
+def missing_table(client: InProcessClient, settings: Settings, table: str) -> Iterator[None]:
     """Rename a table for a moment, past the server."""
-    away, back = (
-        f"ALTER TABLE {table} RENAME TO elsewhere",
-        f"ALTER TABLE elsewhere RENAME TO {table}",
-    )
-    if settings.database_url.startswith("postgres"):
-        with psycopg.connect(settings.database_url, autocommit=True) as database:
-            database.execute(away.encode())
-            yield
-            database.execute(back.encode())
+    rename(client, settings, table, "elsewhere")
+    yield
+    rename(client, settings, "elsewhere", table)
+
+
+def rename(client: InProcessClient, settings: Settings, table: str, name: str) -> None:
+    """Rename a table while the server runs: it may have to wait for one of its transactions."""
+    statement = f"ALTER TABLE {table} RENAME TO {name}"
+    client.run(asyncio.to_thread(execute, settings.database_url, statement))
+
+
+def execute(url: str, statement: str) -> None:
+    if url.startswith("postgres"):
+        with psycopg.connect(url, autocommit=True) as database:
+            database.execute(statement.encode())
         return
-    with closing(apsw.Connection(sqlite_path(settings.database_url))) as file:
+    with closing(apsw.Connection(sqlite_path(url))) as file:
         file.set_busy_timeout(5000)
-        file.execute(away)
-        yield
-        file.execute(back)
+        file.execute(statement)
 
 
 @ENGINES
@@ -69,7 +73,7 @@ def test_an_error_does_not_end_the_search_for_interrupted_deletions(
 ) -> None:
     settings = fresh_settings(engine, tmp_path)
     with serve_in_process(settings, OFTEN) as client:
-        with missing_table(settings, "erasures"):
+        with missing_table(client, settings, "erasures"):
             client.run(asyncio.sleep(0.3))
         assert "interrupted deletions: retry" in caplog.text
         begin_deletion(client)
@@ -84,7 +88,7 @@ def test_a_deletion_that_has_begun_outlives_every_error(
     settings = fresh_settings(engine, tmp_path)
     with serve_in_process(settings, OFTEN._replace(respond_after_s=0.3)) as client:
         client.send("POST", "/v1/users", {"user_id": "jane"})
-        with missing_table(settings, table):
+        with missing_table(client, settings, table):
             response = client.send("DELETE", "/v1/users/jane")
             assert (response.status, response.json["state"]) == (202, "deleting")
             assert "retry" in caplog.text
@@ -150,7 +154,7 @@ def test_an_error_of_the_log_does_not_end_a_task(tmp_path: Path) -> None:
         client.run(asyncio.sleep(0.1))
         logging.getLogger("userkeep").addHandler(broken)
         try:
-            with missing_table(settings, "erasures"):
+            with missing_table(client, settings, "erasures"):
                 client.run(asyncio.sleep(0.3))
         finally:
             logging.getLogger("userkeep").removeHandler(broken)

@@ -55,6 +55,12 @@ def migrated_database() -> str:
     return _copied(_template())
 
 
+def copy_of(url: str) -> str:
+    """Copy a database without connections; return the copy's URL, for the same role."""
+    original, mark, role = url.partition("&user=")
+    return postgres_server().new_database(copied_from=original) + mark + role
+
+
 def _copied(template: str) -> str:
     """Copy a database; the copy is created now, and so has a deletion ledger of its own."""
     url = postgres_server().new_database(copied_from=template)

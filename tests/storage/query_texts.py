@@ -1,6 +1,7 @@
 """The texts of a query: one for each set of its optional blocks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import chain, combinations
 
 from userkeep.domain.values.filters import AnyItem, Condition, Or
@@ -17,8 +18,13 @@ _PAGING = {"after", "before", "descending", "limit"}
 CONDITIONS = {"list_messages": {"created_after_at", "created_before_at", "role", "filter"}}
 
 
-def variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
-    """Yield the sets of a query's optional blocks that can be used."""
+@cache
+def variants(name: str, query: Query) -> Sequence[tuple[str, ...]]:
+    """Return the sets of a query's optional blocks that can be used."""
+    return tuple(_variants(name, query))
+
+
+def _variants(name: str, query: Query) -> Iterator[tuple[str, ...]]:
     blocks = query.blocks
     conditions = CONDITIONS.get(name, set())
     for given in chain.from_iterable(combinations(blocks, n) for n in range(len(blocks) + 1)):

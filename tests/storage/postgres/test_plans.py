@@ -7,12 +7,13 @@ large enough for that.
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from functools import cache
 from typing import LiteralString, NamedTuple
 
 import psycopg
 import pytest
 
-from tests.postgres import migrated_database, row_secured_database, superuser_url
+from tests.postgres import copy_of, migrated_database, row_secured_database, superuser_url
 from tests.storage.postgres.notes import execute
 from tests.storage.query_texts import text_with, variants
 from userkeep.storage.postgres.filters import PostgresFilterCompiler
@@ -126,16 +127,30 @@ class Many(NamedTuple):
 def many(request: pytest.FixtureRequest) -> Iterator[Many]:
     """A database without and with row-level security, and the queries for it."""
     queries = request.param
-    url = migrated_database() if queries is QUERIES else row_secured_database()
+    url = copy_of(filled(is_secured=queries is not QUERIES))
     if queries is ROW_SECURED_QUERIES:
         execute(superuser_url(url), "ALTER FUNCTION ts_match_vq(tsvector, tsquery) LEAKPROOF")
-    with closing(psycopg.connect(url, autocommit=True)) as connection:
-        connection.execute("SELECT set_config('userkeep.project_id', '1', false)")
-        for each in MANY:
-            connection.execute(each)
+    with closing(connected(url)) as connection:
         # The plan that a connection keeps, for any values.
         connection.execute("SET plan_cache_mode = force_generic_plan")
         yield Many(connection, queries)
+
+
+@cache
+def filled(*, is_secured: bool) -> str:
+    """Return the URL of a database with many rows: filling it takes seconds, copying it does not."""
+    url = row_secured_database() if is_secured else migrated_database()
+    with closing(connected(url)) as connection:
+        for each in MANY:
+            connection.execute(each)
+    return url
+
+
+def connected(url: str) -> psycopg.Connection:
+    """Connect for project 1."""
+    connection = psycopg.connect(url, autocommit=True)
+    connection.execute("SELECT set_config('userkeep.project_id', '1', false)")
+    return connection
 
 
 def plan(many: Many, name: str, given: tuple[str, ...]) -> str:

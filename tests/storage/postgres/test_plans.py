@@ -138,7 +138,7 @@ def many(request: pytest.FixtureRequest) -> Iterator[Many]:
 
 @cache
 def filled(*, is_secured: bool) -> str:
-    """Return the URL of a database with many rows: filling it takes seconds, copying it does not."""
+    """Return the URL of a database with many rows, which takes seconds to fill and none to copy."""
     url = row_secured_database() if is_secured else migrated_database()
     with closing(connected(url)) as connection:
         for each in MANY:

@@ -103,7 +103,9 @@ def test_a_block_that_installs_a_checkout_installs_the_wheel(
     folder = tmp_path if is_beside else tmp_path / "userkeep"
     environment = tmp_path / "environment"
     if "-m venv" not in block.code:
-        run(UV.with_name("python"), "-m", "venv", environment, folder=tmp_path)
+        # With pip, as `python -m venv` makes it, which takes seconds.
+        options = ("--quiet", "--seed", "--python", UV.with_name("python"))
+        run(UV, "venv", *options, environment, folder=tmp_path)
     variables = {
         "PATH": f"{environment / 'bin'}:{UV.parent}:/usr/bin:/bin",
         "PIP_NO_DEPS": "1",  # test_wheel.py installs the dependencies

@@ -127,15 +127,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupSchedul
     return GroupScheduling(config, log)
 
 
-def pytest_collection() -> None:
-    """Collect no garbage while the tests are collected: there is none."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage until all tests are collected, and then none of the tests themselves.
+
+    They are most of the objects of a worker.
+    """
     gc.disable()
-
-
-def pytest_collection_finish() -> None:
-    """Leave the tests themselves out of garbage collections: they are most of the objects."""
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import database_url
 from tests.long.client import CONNECTION_LOST, Client, Response
-from tests.long.counts import count, seeded_random
+from tests.long.counts import IS_FULL, count, seeded_random
 from tests.long.inspection import deadlocks, gaps, orphans, rows
 from tests.serving import Server
 
@@ -25,7 +25,7 @@ TWINS = count(600)
 WRITERS = 64
 KILLS = count(10)
 SHORT_SESSIONS = 300  # enough for several batches before the last session
-LENGTH = 20_000
+LENGTH = 20_000 if IS_FULL else 5_000
 LARGE_COUNTS = {"users": 1, "sessions": SHORT_SESSIONS + 1, "messages": LENGTH}
 LEASE_S, RECOVERY_INTERVAL_S = 10.0, 5.0
 SLACK_S = 15.0  # for the rest of the deletion on a slow machine

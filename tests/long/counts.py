@@ -1,4 +1,4 @@
-"""How much the long tests do: all of it with USERKEEP_TEST_LONG=1, else a tenth.
+"""How much the long tests do: all of it with USERKEEP_TEST_LONG=1, else a tenth or less.
 
 Random values come from a seed, which is printed. USERKEEP_TEST_SEED sets it.
 """

@@ -17,8 +17,10 @@ from userkeep import NewMessage, Userkeep
 from userkeep.config import load_settings
 from userkeep.domain.errors import Gone, NotFound, StorageError, Unavailable
 from userkeep.domain.ledger import LedgerFormat
+from userkeep.domain.transaction import scoped
 from userkeep.instance import open_engine, open_instance
 from userkeep.jobs.steps import Runner
+from userkeep.services import erasures, ledger
 from userkeep.storage.ledger import NoLedger
 
 LINE = LedgerFormat.LINE_BYTES
@@ -203,6 +205,104 @@ def test_a_copy_of_a_replayed_database_is_as_new_as_the_same_ledger(place: Place
     assert backup.run("copy", backup.url, copied.url).returncode == 0
     with copied.open() as client:
         assert contents(client) == expected
+
+
+def add_unowned(client: Userkeep, *session_ids: str) -> None:
+    for session_id in session_ids:
+        client.session.add(session_id=session_id)
+        client.message.add(session_id, NewMessage(role="user", content=f"in {session_id}"))
+
+
+def backup_before_assignments(place: Place) -> Place:
+    """Assign sessions to users, in each way there is; return a backup from before."""
+    with place.open() as client:
+        client.user.add(user_id="jane")
+        add_unowned(client, "unowned", "updated", "appended", "of ann")
+    backup = place.back_up()
+    with place.open() as client:
+        client.user.add(user_id="ann")  # not in the backup
+        client.session.update(session_id="updated", user_id="jane")
+        client.message.add("appended", NewMessage(role="user", content="hi"), user_id="jane")
+        client.session.update(session_id="of ann", user_id="ann")
+        client.session.add(session_id="owned from the beginning", user_id="jane")
+    return backup
+
+
+def test_a_session_that_was_assigned_after_a_backup_is_deleted_again_with_its_user(
+    place: Place,
+) -> None:
+    backup = backup_before_assignments(place)
+    with place.open() as client:
+        client.user.delete("jane")
+        assert len(place.lines()) == 1 + 2 + 1
+        client.user.delete("ann")
+        expected = contents(client)
+    lines = place.lines()
+    for _ in range(2):
+        place.open().close()  # a database that has the deletions is not older
+    assert place.lines() == lines
+
+    with pytest.raises(StorageError, match=r"later deletions \(2\)"):
+        backup.open()
+    counts = {"entries": 2, "projects": 0, "users": 1, "sessions": 3, "messages": 0}
+    assert backup.replay() == counts
+    with backup.open() as client:
+        assert contents(client) == expected == {"users": [], "unowned": ["in unowned"]}
+    assert place.lines() == lines
+
+
+def test_a_session_that_was_assigned_before_a_backup_is_deleted_with_its_user(
+    sqlite_place: Place,
+) -> None:
+    backup_before_assignments(sqlite_place)
+    backup = sqlite_place.back_up()
+    with sqlite_place.open() as client:
+        client.user.delete("jane")
+    assert backup.replay() == {
+        "entries": 1,
+        "projects": 0,
+        "users": 1,
+        "sessions": 0,
+        "messages": 0,
+    }
+    with backup.open() as client:
+        assert set(contents(client)) == {"users", "unowned", "of ann"}
+
+
+def test_assigned_sessions_are_added_from_the_database_while_they_are_there(place: Place) -> None:
+    backup = backup_before_assignments(place)
+    settings = load_settings({"database_url": place.url, **place.settings})
+    with closing(open_instance(settings)) as opened:
+        # As if the process had ended between the commit of the deletion and its first entry.
+        opened.engine.write(scoped(opened.scope, erasures.begin_user, "jane"))
+    open_instance(settings).close()
+    assert len(place.lines()) == 1 + 2 + 1
+    os.truncate(place.ledger, 3 * LINE)  # and as if it had ended before the entry of the user
+    with pytest.raises(StorageError, match=r"later deletions \(1\)"):
+        backup.open()
+    open_instance(settings).close()
+    assert len(place.lines()) == 1 + 2 + 2 + 1
+    with place.open() as client:  # completes the deletion
+        expected = contents(client) | {"users": []}
+    assert backup.replay()["sessions"] == 2
+    with backup.open() as client:
+        assert contents(client) == expected
+
+
+def test_many_assigned_sessions_are_recorded_page_by_page(
+    sqlite_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "PAGE", 2)
+    with sqlite_place.open() as client:
+        client.user.add(user_id="jane")
+        add_unowned(client, *(f"s{number}" for number in range(4)))
+    backup = sqlite_place.back_up()
+    with sqlite_place.open() as client:
+        for number in range(4):
+            client.session.update(session_id=f"s{number}", user_id="jane")
+        client.user.delete("jane")
+    assert len(sqlite_place.lines()) == 1 + 4 + 1
+    assert backup.replay()["sessions"] == 4
 
 
 def test_a_server_does_not_serve_a_database_that_is_older_than_its_ledger(place: Place) -> None:

@@ -1,9 +1,10 @@
-"""A replay of the deletion ledger is killed again and again, and in the end all is deleted."""
+"""The deletion ledger while processes are killed: in the end all is deleted, and deleted again."""
 
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from time import monotonic
 
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from tests.cli.running import environment_of
 from tests.long.counts import count, seeded_random
 from tests.restoring import Place, contents, fresh_place
-from tests.serving import USERKEEP
-from userkeep import NewMessage, Userkeep
+from tests.serving import USERKEEP, Server
+from userkeep import NewMessage, Userkeep, UserkeepError
 
 _USERS = 60
 _KEPT = 10
@@ -24,6 +25,13 @@ def _fill(client: Userkeep) -> None:
         for session in range(3):
             messages = [NewMessage(role="user", content=f"{number} {n}") for n in range(20)]
             client.message.add(f"{number} {session}", messages, user_id=f"user {number}")
+        client.session.add(session_id=f"{number} unowned")
+        client.message.add(f"{number} unowned", NewMessage(role="user", content="hello"))
+
+
+def _assign(client: Userkeep) -> None:
+    for number in range(_USERS):
+        client.session.update(session_id=f"{number} unowned", user_id=f"user {number}")
 
 
 def _delete(client: Userkeep) -> None:
@@ -55,6 +63,7 @@ def test_a_replay_that_is_killed_is_completed_by_the_next(
         _fill(client)
     backup = place.back_up()
     with place.open() as client:
+        _assign(client)
         _delete(client)
         expected = contents(client)
     began = monotonic()
@@ -70,3 +79,35 @@ def test_a_replay_that_is_killed_is_completed_by_the_next(
     with backup.open() as client:
         assert contents(client) == expected
     report(f"{kills} kills during a replay of {_USERS} deletions")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_what_a_killed_server_began_to_delete_is_deleted_again_in_a_backup(
+    engine: str, tmp_path: Path, report: Callable[[str], None]
+) -> None:
+    random = seeded_random(f"deletions on {engine}")
+    place = fresh_place(engine, tmp_path)
+    with place.open() as client:
+        _fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        _assign(client)
+    numbers = list(range(_USERS))
+    kills = 0
+    while numbers:
+        server = Server(tmp_path, database_url=place.url, settings=place.environment)
+        with Userkeep(server.wait_until_ready().url, attempts=1) as client:
+            timer = Timer(random.uniform(0.0, 0.08), server.kill)
+            timer.start()
+            with suppress(UserkeepError):
+                while numbers:
+                    client.user.delete(f"user {numbers.pop()}")
+            timer.join()
+        kills += 1
+    place.open().close()  # completes what was begun
+    assert _run(backup, 60) == 0
+    with place.open() as client, backup.open() as restored:
+        expected = contents(client)
+        assert contents(restored).keys() == expected.keys()
+    report(f"{kills} kills during the deletion of {_USERS - len(expected['users'])} users")

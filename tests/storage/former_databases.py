@@ -16,11 +16,14 @@ from userkeep.storage.migrations import load_migrations
 from userkeep.storage.sqlite.connection import connect
 
 SECRET = "x" * 64
-FIRST, MESSAGES, SESSIONS, KEYS, PROJECTS, QUOTAS = range(1, 7)
+FIRST, MESSAGES, SESSIONS, KEYS, PROJECTS, QUOTAS, _, ASSIGNED = range(1, 9)
 """The versions of the schema that brought something."""
 
 _FORMER_MESSAGES = {"name": "role", "role": "role_type", "id": "uuid"}
-_ADDED = {"messages": {"revision": MESSAGES}, "sessions": {"active_at": SESSIONS}}
+_ADDED = {
+    "messages": {"revision": MESSAGES},
+    "sessions": {"active_at": SESSIONS, "assigned_at": ASSIGNED},
+}
 """Columns that a migration fills, by the version that brought them."""
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -156,6 +159,7 @@ def _session(project: int, number: int, id_: str, user: int | None) -> Row:
             "total_length": 2 * count,
             "ended_at": None if user else Time(50),
             "active_at": Time(10 + count),
+            "assigned_at": Time(10) if user else None,
             "created_at": Time(10),
             "updated_at": Time(20),
         },

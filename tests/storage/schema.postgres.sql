@@ -147,6 +147,7 @@ CREATE INDEX erasures_to_purge ON erasures USING btree (project_id, deleted_at) 
 
 CREATE TABLE sessions (
     active_at timestamp with time zone NOT NULL,
+    assigned_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
     erasure_uuid uuid,
@@ -172,6 +173,7 @@ CREATE TABLE sessions (
     CONSTRAINT sessions_state_check CHECK ((state = ANY (ARRAY['active'::text, 'deleting'::text])))
 ) WITH (fillfactor=80);
 CREATE INDEX sessions_active ON sessions USING btree (project_id, state, active_at, number);
+CREATE INDEX sessions_assigned ON sessions USING btree (project_id, user_id, number) WHERE ((user_id IS NOT NULL) AND (assigned_at IS NOT NULL));
 CREATE INDEX sessions_listed ON sessions USING btree (project_id, state, number);
 CREATE INDEX sessions_of_user ON sessions USING btree (project_id, user_id, state, number) WHERE (user_id IS NOT NULL);
 CREATE INDEX sessions_of_user_active ON sessions USING btree (project_id, user_id, state, active_at, number) WHERE (user_id IS NOT NULL);

@@ -143,12 +143,15 @@ CREATE TABLE sessions (
     total_length INTEGER NOT NULL,
     ended_at INTEGER,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL, title TEXT, title_words TEXT, active_at INTEGER NOT NULL DEFAULT 0,
+    updated_at INTEGER NOT NULL, title TEXT, title_words TEXT, active_at INTEGER NOT NULL DEFAULT 0, assigned_at INTEGER,
     UNIQUE (project_id, session_id),
     CHECK ((user_id IS NULL) = (user_uuid IS NULL))
 ) STRICT;
 
 CREATE INDEX sessions_active ON sessions (project_id, state, active_at);
+
+CREATE INDEX sessions_assigned ON sessions (project_id, user_id)
+    WHERE user_id IS NOT NULL AND assigned_at IS NOT NULL;
 
 CREATE INDEX sessions_listed ON sessions (project_id, state);
 

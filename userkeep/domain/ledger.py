@@ -53,12 +53,15 @@ class Deleted(NamedTuple):
         uuid: its uuid; for messages, the uuid that stands for them in the erasure.
         at: when the deletion began.
         part: which messages; None for all else, and where only the database knows of them.
+        user_uuid: of a session that is deleted with its user, the user's uuid; else empty. Only of
+            a session that began without a user, which a backup may have without them.
     """
 
     subject: str
     uuid: str
     at: Instant
     part: DeletedPart | None = None
+    user_uuid: str = ""
 
 
 class EntryKey(NamedTuple):
@@ -77,7 +80,8 @@ class Entry(NamedTuple):
         hash: of the uuid.
         session_hash: of the uuid of the session, for messages; else empty.
         part: for a message the hash of its session's uuid and its id, for messages the number after
-            which all are deleted; else empty.
+            which all are deleted, for a session that is deleted with its user the hash of the
+            user's uuid; else empty.
     """
 
     at: Instant
@@ -87,8 +91,15 @@ class Entry(NamedTuple):
     part: str = ""
 
     @property
+    def is_of_user(self) -> bool:
+        """Whether it is about a session that was deleted with its user, in the user's erasure."""
+        return self.subject == LedgerSubject.SESSION and self.part != ""
+
+    @property
     def key(self) -> EntryKey:
         """By what its erasure is recognized."""
+        if self.is_of_user:
+            return entry_key(LedgerSubject.USER, self.part, self.at)
         return entry_key(self.subject, self.hash, self.at)
 
 
@@ -162,6 +173,8 @@ class LedgerFormat:
         """Return the entry of a deletion."""
         subject, part = deleted.subject, deleted.part
         hashed = self.hash_of(deleted.uuid)
+        if deleted.user_uuid:
+            return Entry(deleted.at, subject, hashed, part=self.hash_of(deleted.user_uuid))
         if part is None:
             return Entry(deleted.at, subject, hashed)
         session_hash = self.hash_of(part.session_uuid)

@@ -5,8 +5,9 @@ stopped; a lease says which one works on it.
 """
 
 import logging
+from functools import partial
 
-from userkeep.domain.erasure import Erasure
+from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.ledger import Deleted
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
@@ -14,7 +15,8 @@ from userkeep.domain.transaction import Transaction, scoped
 from userkeep.jobs.project_deletion import ProjectDeletion, interrupted_project_deletions
 from userkeep.jobs.projects import project_scopes, unpurged_project_scopes
 from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Steps, Write
-from userkeep.services import erasures, project_deletions, purges
+from userkeep.services import erasures, ledger, project_deletions, purges
+from userkeep.services.ledger import AssignedSession, UserToDelete
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +79,36 @@ class Deletion:
         """Delete to the last row."""
         was_finished = self.erasure.is_finished
         if not self.may_respond:
-            yield Record(self._deleted)
+            yield from self._record()
             self.may_respond = True
         while not self.erasure.is_finished:
             yield from self._advance()
         if not was_finished:
             self._log()
+
+    def _record(self) -> Steps[None]:
+        """Add it to the ledger, before the first row is deleted.
+
+        Before a user come their sessions that began without one. So where the ledger has the user,
+        it has these too.
+        """
+        entries, number = yield from self._sessions_after(0)
+        while len(entries) == ledger.PAGE:
+            yield Record(entries)
+            entries, number = yield from self._sessions_after(number)
+        yield Record([*entries, self._deleted])
+
+    def _sessions_after(self, number: int) -> Steps[tuple[list[Deleted], int]]:
+        """Return a page of what is recorded of such sessions, and the number of the last one."""
+        erasure = self.erasure
+        if erasure.subject != Subject.USER or erasure.subject_id is None:
+            return [], number
+        user = UserToDelete(self._scope.project_id, erasure.subject_id, erasure.subject_uuid)
+        sessions: list[AssignedSession] = yield Read(
+            partial(ledger.assigned_sessions_after, user=user, number=number)
+        )
+        entries = [each.deleted_with(user, erasure.started_at) for each in sessions]
+        return entries, sessions[-1].number if sessions else number
 
     def _log(self) -> None:
         """Log what was deleted: counts, and the uuid of the erasure, which names no user."""

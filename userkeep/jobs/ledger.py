@@ -25,7 +25,7 @@ from userkeep.domain.ledger import (
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
 from userkeep.jobs.steps import Read, Steps, Work, Write
 from userkeep.services import ledger
-from userkeep.services.ledger import Moment, RecordedErasure
+from userkeep.services.ledger import AssignedSession, Moment, RecordedErasure, UserToDelete
 from userkeep.storage.engine import Engine
 from userkeep.storage.ledger import Ledger, LedgerFile, NoLedger
 
@@ -99,8 +99,8 @@ def complete_ledger(engine: Engine, file: LedgerFile) -> LedgerMark:
         )
         mark = _NOTHING_SEEN
     now = engine.read(ledger.moment)
-    known = {entry.key for entry in file.read(mark.seen)}
-    projects = {entry.key for entry in _deleted_projects(engine, file.format, mark)} - known
+    known = _keys(file.read(mark.seen))
+    projects = _keys(_deleted_projects(engine, file.format, mark)) - known
     known |= _find_before(file, mark.seen, projects)
     _add_missing(file, known, _entries(engine, file.format, mark))
     return store_mark(engine, file, now)
@@ -208,11 +208,11 @@ def _begin(engine: Engine, file: LedgerFile, marks: dict[str, LedgerMark]) -> Le
 def _add_late(engine: Engine, file: LedgerFile, last_number: int) -> None:
     """Add what the ledger lacks of the erasures since the stored mark, up to a number."""
     mark = engine.read(ledger.marks).get(file.header().ledger_uuid, _NOTHING_SEEN)
-    known = {entry.key for entry in file.read(mark.seen)}
+    known = _keys(file.read(mark.seen))
     erasures = takewhile(
         lambda each: each.number <= last_number, erasures_after(engine, mark.number)
     )
-    _add_missing(file, known, _entries_of(erasures, file.format))
+    _add_missing(file, known, _entries_of(engine, erasures, file.format))
 
 
 def _add_missing(file: LedgerFile, known: set[EntryKey], entries: Iterator[Entry]) -> None:
@@ -228,12 +228,20 @@ def _add_missing(file: LedgerFile, known: set[EntryKey], entries: Iterator[Entry
         file.add(batch)
 
 
+def _keys(entries: Iterable[Entry]) -> set[EntryKey]:
+    """Return by what the erasures of entries are recognized.
+
+    Without those of sessions that come before their user's entry: the process may have ended there.
+    """
+    return {entry.key for entry in entries if not entry.is_of_user}
+
+
 def _find_before(file: LedgerFile, line: int, wanted: set[EntryKey]) -> set[EntryKey]:
     """Return which entries are above a line; from there upwards, because most are near it."""
     found: set[EntryKey] = set()
     while found != wanted and line > 1:
         first = max(line - _BATCH, 1)
-        found |= {entry.key for entry in islice(file.read(first), line - first)} & wanted
+        found |= _keys(islice(file.read(first), line - first)) & wanted
         line = first
     return found
 
@@ -241,14 +249,20 @@ def _find_before(file: LedgerFile, line: int, wanted: set[EntryKey]) -> set[Entr
 def _entries(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[Entry]:
     """Iterate over the entries that a complete ledger has, of what was deleted after a mark."""
     yield from _deleted_projects(engine, format_, mark)
-    yield from _entries_of(erasures_after(engine, mark.number), format_)
+    yield from _entries_of(engine, erasures_after(engine, mark.number), format_)
 
 
-def _entries_of(erasures: Iterable[RecordedErasure], format_: LedgerFormat) -> Iterator[Entry]:
+def _entries_of(
+    engine: Engine, erasures: Iterable[RecordedErasure], format_: LedgerFormat
+) -> Iterator[Entry]:
     for erasure in erasures:
-        if erasure.has_entry:
-            subject = LedgerSubject(erasure.subject)
-            yield format_.entry(Deleted(subject, erasure.subject_uuid, erasure.started_at))
+        if not erasure.has_entry:
+            continue
+        if erasure.user is not None:
+            for session in assigned_sessions(engine, erasure.user):
+                yield format_.entry(session.deleted_with(erasure.user, erasure.started_at))
+        subject = LedgerSubject(erasure.subject)
+        yield format_.entry(Deleted(subject, erasure.subject_uuid, erasure.started_at))
 
 
 def _deleted_projects(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[Entry]:
@@ -257,6 +271,15 @@ def _deleted_projects(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -
         if project.started_at > mark.at - MAX_CLOCK_ERROR_US or mark is _NOTHING_SEEN:
             deleted = Deleted(LedgerSubject.PROJECT, project.uuid, project.started_at)
             yield format_.entry(deleted)
+
+
+def assigned_sessions(engine: Engine, user: UserToDelete) -> Iterator[AssignedSession]:
+    """Iterate over the sessions of a user that began without one, as far as they are there."""
+    number = 0
+    find = partial(ledger.assigned_sessions_after, user=user)
+    while page := engine.read(partial(find, number=number)):
+        yield from page
+        number = page[-1].number
 
 
 def erasures_after(engine: Engine, number: int) -> Iterator[RecordedErasure]:

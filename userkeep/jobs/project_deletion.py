@@ -66,7 +66,7 @@ class ProjectDeletion:
         if not self.may_respond:
             # One entry for all that the project has.
             started_at = self.project.started_at or self.project.updated_at
-            yield Record(Deleted(LedgerSubject.PROJECT, self.project.uuid, started_at))
+            yield Record([Deleted(LedgerSubject.PROJECT, self.project.uuid, started_at)])
             self.may_respond = True
         if not self.project.is_finished:
             yield Write(scoped(self._scope, projects.wait_for_writes))

@@ -61,22 +61,36 @@ class _Wanted:
 
     def __init__(self) -> None:
         self.by_key: dict[EntryKey, Entry] = {}
+        # The hashes of sessions that were deleted with their users, by the users' keys.
+        self.of_users: dict[EntryKey, set[str]] = {}
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Add the entries of a ledger."""
-        self.by_key.update((entry.key, entry) for entry in entries)
+        for entry in entries:
+            if entry.is_of_user:
+                self.of_users.setdefault(entry.key, set()).add(entry.hash)
+            else:
+                self.by_key[entry.key] = entry
 
     def drop(self, keys: Iterable[EntryKey]) -> None:
         """Leave out what the database has an erasure of."""
         for each in keys:
             self.by_key.pop(each, None)
+            self.of_users.pop(each, None)
+
+    def count(self) -> int:
+        """Return how many erasures the database does not have."""
+        return len(self.by_key.keys() | self.of_users.keys())
 
     def sort(self) -> None:
         """Sort what is left, for look-ups."""
         found = self.by_key.values()
         self.projects = {each.hash for each in found if each.subject == LedgerSubject.PROJECT}
         self.users = {each.hash for each in found if each.subject == LedgerSubject.USER}
+        # The process may have ended before the entry of the user, which comes last.
+        self.users |= {each.hash for each in self.of_users}
         self.sessions = {each.hash for each in found if each.subject == LedgerSubject.SESSION}
+        self.sessions.update(*self.of_users.values())
         parts = [each for each in found if each.session_hash]
         self.sessions_of_parts = {each.session_hash for each in parts}
         self.messages = {each.part for each in parts if each.subject == LedgerSubject.MESSAGE}
@@ -168,7 +182,7 @@ class _Replay:
             wanted.add(file.read(mark.seen if mark else 1))
         wanted.drop(keys_after(self._engine, self._format, 0))
         wanted.sort()
-        self._report.entries = len(wanted.by_key)
+        self._report.entries = wanted.count()
 
     def _replay_projects(self) -> None:
         default = Scope(DEFAULT_PROJECT, self._rules)

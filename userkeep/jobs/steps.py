@@ -5,7 +5,7 @@ written once, and runs in a thread that may block (`Runner`) as on an event loop
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from userkeep.domain.ledger import Deleted
@@ -51,9 +51,9 @@ class PurgeFiles(NamedTuple):
 
 
 class Record(NamedTuple):
-    """An entry of the deletion ledger, on the disk when the step ends."""
+    """Entries of the deletion ledger, on the disk when the step ends."""
 
-    deleted: Deleted
+    deleted: Sequence[Deleted]
 
 
 Step = Read | Write | Sleep | Work | PurgeFiles | Record

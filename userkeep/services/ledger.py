@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from userkeep.domain.ledger import LedgerMark
+from userkeep.domain.ledger import Deleted, LedgerMark, LedgerSubject
 from userkeep.domain.project import ProjectState
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import encode_json
@@ -41,12 +41,22 @@ class Moment(NamedTuple):
     at: Instant
 
 
+class UserToDelete(NamedTuple):
+    """A user whose deletion has begun."""
+
+    project_id: int
+    user_id: str
+    user_uuid: str
+
+
 class RecordedErasure(NamedTuple):
     """What the ledger has of an erasure.
 
     Attributes:
         number: the order of creation, over all projects.
         project_state: a project that is deleted has one entry for all that it had.
+        project_id: of the project.
+        subject_id: the id of what is being deleted; None once it is deleted.
     """
 
     number: int
@@ -54,11 +64,20 @@ class RecordedErasure(NamedTuple):
     subject_uuid: str
     started_at: Instant
     project_state: str
+    project_id: int
+    subject_id: str | None
 
     @property
     def has_entry(self) -> bool:
         """Whether it has an entry of its own."""
         return self.project_state == ProjectState.ACTIVE
+
+    @property
+    def user(self) -> UserToDelete | None:
+        """The user whose sessions may be there still; None for anything else."""
+        if self.subject != LedgerSubject.USER or self.subject_id is None:
+            return None
+        return UserToDelete(self.project_id, self.subject_id, self.subject_uuid)
 
 
 class DeletedProject(NamedTuple):
@@ -80,6 +99,17 @@ class Candidate(NamedTuple):
     number: int
     id: str
     uuid: str
+
+
+class AssignedSession(NamedTuple):
+    """A session that began without a user, and was assigned to one later."""
+
+    number: int
+    uuid: str
+
+    def deleted_with(self, user: UserToDelete, at: Instant) -> Deleted:
+        """Return what is recorded of it when its user is deleted."""
+        return Deleted(LedgerSubject.SESSION, self.uuid, at, user_uuid=user.user_uuid)
 
 
 class MessageId(NamedTuple):
@@ -137,6 +167,15 @@ def deleted_projects(tx: Transaction) -> list[DeletedProject]:
 def further_projects(tx: Transaction) -> list[FurtherProject]:
     """Return the projects beside the default one that are not deleted or being deleted."""
     return tx.fetch_all("further_projects", FurtherProject)
+
+
+def assigned_sessions_after(
+    tx: Transaction, user: UserToDelete, number: int
+) -> list[AssignedSession]:
+    """Return a page of the sessions of a user that began without one, by their numbers."""
+    tx.see_all_projects()
+    values = {**user._asdict(), "after": number, "limit": PAGE}
+    return tx.fetch_all("assigned_sessions_of_user", AssignedSession, **values)
 
 
 def users_after(tx: Transaction, number: int) -> list[Candidate]:

@@ -363,6 +363,7 @@ def _check_or_set_owner(
         user_id=owner.user_id,
         user_uuid=owner.uuid,
         user_number=owner.number,
+        now_at=tx.now,
     )
 
 

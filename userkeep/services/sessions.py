@@ -145,7 +145,8 @@ def update(
     if not is_change and not touches:
         return session
     revision = session.revision + is_change
-    updated = _set(tx, session, owner=owner, **fields, revision=revision)
+    assigned_at = tx.now if is_first_owner else None
+    updated = _set(tx, session, owner=owner, assigned_at=assigned_at, **fields, revision=revision)
     if counted is not None and is_first_owner:
         added_bytes = None if session.message_count else 0
         added_messages = session.message_count
@@ -257,6 +258,7 @@ def _set(tx: Transaction, session: Session, *, owner: User | None = None, **fiel
         "user_id": owner.user_id if owner else session.user_id,
         "user_uuid": owner.uuid if owner else None,
         "user_number": owner.number if owner else None,
+        "assigned_at": None,
         "title": session.title,
         "metadata": session.metadata,
         "ended_at": session.ended_at,

@@ -58,16 +58,16 @@ class Ledger(Protocol):
         """What it did in this process."""
         ...
 
-    def record(self, deleted: Deleted) -> None:
-        """Record a deletion; return when it is on the disk.
+    def record(self, deleted: Sequence[Deleted]) -> None:
+        """Record deletions; return when they are on the disk.
 
         Raises:
-            Unavailable: it could not be written.
+            Unavailable: they could not be written.
         """
         ...
 
-    async def record_async(self, deleted: Deleted) -> None:
-        """Record a deletion as `record` does, from the event loop."""
+    async def record_async(self, deleted: Sequence[Deleted]) -> None:
+        """Record deletions as `record` does, from the event loop."""
         ...
 
 
@@ -76,10 +76,10 @@ class NoLedger:
 
     figures = LedgerFigures()
 
-    def record(self, deleted: Deleted) -> None:
+    def record(self, deleted: Sequence[Deleted]) -> None:
         """Do nothing."""
 
-    async def record_async(self, deleted: Deleted) -> None:
+    async def record_async(self, deleted: Sequence[Deleted]) -> None:
         """Do nothing."""
 
 
@@ -97,7 +97,7 @@ class LedgerFile:
         self.path = path
         self.format = format_
         self._lock = threading.Lock()
-        self._waiting: list[tuple[Deleted, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Sequence[Deleted], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._may_create = False
         self.figures = LedgerFigures()
@@ -211,24 +211,24 @@ class LedgerFile:
             if size == 0:
                 self._sync_folder()
 
-    def record(self, deleted: Deleted) -> None:
-        """Record a deletion; return when it is on the disk."""
-        self._add([self.format.entry(deleted)])
+    def record(self, deleted: Sequence[Deleted]) -> None:
+        """Record deletions; return when they are on the disk."""
+        self._add([self.format.entry(each) for each in deleted])
 
-    async def record_async(self, deleted: Deleted) -> None:
-        """Record a deletion, together with those that arrive while others are written."""
+    async def record_async(self, deleted: Sequence[Deleted]) -> None:
+        """Record deletions, together with those that arrive while others are written."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((deleted, future))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_waiting())
-        await future  # if this is cancelled, the entry is written all the same
+        await future  # if this is cancelled, the entries are written all the same
 
     async def _write_waiting(self) -> None:
         """Write what waits, in a thread, until nothing does."""
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                entries = [self.format.entry(deleted) for deleted, _ in batch]
+                entries = [self.format.entry(each) for deleted, _ in batch for each in deleted]
                 error: Exception | None = None
                 try:
                     await asyncio.to_thread(self._add, entries)

@@ -223,7 +223,7 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn("title_words", Kind.TEXT, "the words of the title, for searches"),
             PersonalColumn("metadata", Kind.JSON, "what the app stores about the session"),
             *_incidental("state", "revision", "message_count", "last_seq", "total_length"),
-            *_incidental("ended_at", "active_at", "created_at", "updated_at"),
+            *_incidental("ended_at", "active_at", "assigned_at", "created_at", "updated_at"),
             PersonalColumn("erasure_uuid", Kind.UUID, "the erasure that deletes the session"),
         ),
         key=("project_id", "session_id"),

@@ -20,7 +20,7 @@ SELECT coalesce(max(number), 0) FROM erasures;
 -- name: erasures_of_ledger
 -- Of all projects, with those that are deleted.
 SELECT erasures.number, erasures.subject, erasures.subject_uuid, erasures.started_at,
-    projects.state
+    projects.state, erasures.project_id, erasures.subject_id
 FROM erasures
 JOIN projects ON projects.project_id = erasures.project_id
 WHERE erasures.number > :after
@@ -32,6 +32,14 @@ SELECT uuid, started_at FROM projects WHERE started_at IS NOT NULL;
 
 -- name: further_projects
 SELECT uuid FROM projects WHERE state = 'active' AND project_id <> 1 ORDER BY project_id;
+
+-- name: assigned_sessions_of_user
+-- Of any state: they are hidden when the user's deletion begins.
+SELECT number, uuid FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND user_uuid = :user_uuid
+    AND assigned_at IS NOT NULL AND number > :after
+ORDER BY number
+LIMIT :limit;
 
 -- name: users_of_ledger
 SELECT number, user_id, uuid FROM users

@@ -44,7 +44,8 @@ WHERE project_id = :project_id AND session_id = :session_id
 -- Call lock_session first in the same transaction.
 UPDATE sessions
 SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid),
-    user_number = coalesce(:user_number, user_number), title = :title,
+    user_number = coalesce(:user_number, user_number),
+    assigned_at = coalesce(:assigned_at, assigned_at), title = :title,
     title_words = :title_words, metadata = :metadata, ended_at = :ended_at,
     revision = :revision, updated_at = :now_at
 WHERE project_id = :project_id AND session_id = :session_id
@@ -68,7 +69,7 @@ RETURNING last_seq, user_id, {search_scope};
 -- name: set_session_owner
 UPDATE sessions
 SET user_id = :user_id, user_uuid = :user_uuid, user_number = :user_number,
-    revision = revision + 1
+    assigned_at = :now_at, revision = revision + 1
 WHERE project_id = :project_id AND session_id = :session_id AND user_id IS NULL;
 
 -- name: list_sessions

@@ -605,6 +605,8 @@ def test_a_restore_elsewhere_names_the_ledger_that_it_needs(place: Path) -> None
     without = restore(place)
     assert without.returncode == 0
     assert "There is no deletion ledger" in without.stdout
+    off = restore(place, "sealed", "--force", "--ledger-file", "off")
+    assert "The deletion ledger is off, so none was read" in off.stdout
     ledger = ("--ledger-file", "data/userkeep.db.ledger")
     with_ledger = restore(place, "sealed", "--json", *ledger, to="other/userkeep.db")
     report = json.loads(with_ledger.stdout)

@@ -75,7 +75,8 @@ def restore(
     if as_json:
         print_json(_as_json(report, replayed, database))
     else:
-        echo(_as_text(report, replayed, database))
+        is_off = settings.ledger_file == OFF
+        echo(_as_text(report, replayed, database, is_ledger_off=is_off))
 
 
 def _opener(source: Path, files: SealFiles) -> Opener | None:
@@ -134,16 +135,23 @@ def _as_json(report: RestoreReport, replayed: ReplayReport | None, database: str
     }
 
 
-def _as_text(report: RestoreReport, replayed: ReplayReport | None, database: str) -> str:
+def _as_text(
+    report: RestoreReport, replayed: ReplayReport | None, database: str, *, is_ledger_off: bool
+) -> str:
     lines = [f"Restored {database}, as it was at {report.manifest.created_at}."]
-    if replayed is None:
-        lines.append(
-            "There is no deletion ledger: who was deleted after the backup is in the database "
-            "again. If you have a copy of the ledger, run `userkeep replay-erasures LEDGER` before "
-            "you start the server."
-        )
-    else:
+    if replayed is not None:
         lines.append(replay_text(replayed))
+    else:
+        reason = (
+            "The deletion ledger is off, so none was read"
+            if is_ledger_off
+            else "There is no deletion ledger"
+        )
+        lines.append(
+            f"{reason}: who was deleted after the backup is in the database again. If you have a "
+            "ledger or a copy of it, run `userkeep replay-erasures LEDGER` before you start the "
+            "server."
+        )
     if report.secret_file is not None:
         lines.append(f"The secret is in {report.secret_file}.")
     if report.set_aside:

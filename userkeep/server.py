@@ -74,7 +74,7 @@ def make_application(
         backup_schedule=schedule_of(settings),
     )
     compute = ComputeThreads()
-    readiness = ReadinessChecks(engine, settings.min_free_mib * MIB)
+    readiness = ReadinessChecks(engine, instance.ledger, settings.min_free_mib * MIB)
     sources = Sources(
         engine,
         worker,

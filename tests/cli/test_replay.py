@@ -1,5 +1,6 @@
 """The deletion ledger, and its replay on a database that was restored from a backup."""
 
+import asyncio
 import os
 import shutil
 import stat
@@ -18,9 +19,12 @@ from userkeep.config import load_settings
 from userkeep.domain.errors import Gone, NotFound, StorageError, Unavailable
 from userkeep.domain.ledger import LedgerFormat
 from userkeep.domain.transaction import scoped
+from userkeep.http.health import Check, ReadinessChecks
 from userkeep.instance import open_engine, open_instance
+from userkeep.jobs.ledger import OpenLedger
 from userkeep.jobs.steps import Runner
 from userkeep.services import erasures, ledger
+from userkeep.storage.engine import Engine
 from userkeep.storage.ledger import NoLedger
 
 LINE = LedgerFormat.LINE_BYTES
@@ -352,8 +356,20 @@ def test_no_mark_hides_that_a_backup_took_the_place_of_a_database_in_use(place: 
         for _ in range(2):
             with pytest.raises(StorageError, match="older than its deletion ledger"):
                 Runner(engine, lambda: None, NoLedger()).run(opened.ledger.keep_mark())
+        assert checked(engine, opened.ledger).status == "failed"
     with pytest.raises(StorageError, match="older than its deletion ledger"):
         backup.open()
+    backup.replay()
+    with closing(open_engine(load_settings({"database_url": backup.url}))) as engine:
+        Runner(engine, lambda: None, NoLedger()).run(opened.ledger.keep_mark())
+        assert checked(engine, opened.ledger).status == "ok"
+
+
+def checked(engine: Engine, ledger: OpenLedger) -> Check:
+    """Return what /readyz has about the ledger."""
+    readiness = asyncio.run(ReadinessChecks(engine, ledger, 0).run())
+    assert readiness.status == readiness.checks["ledger"].status
+    return readiness.checks["ledger"]
 
 
 def test_the_ledger_has_no_ids_and_only_its_owner_can_read_it(place: Place) -> None:

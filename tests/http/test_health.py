@@ -17,7 +17,7 @@ from userkeep.config import Settings, is_postgres, sqlite_path
 from userkeep.domain.errors import Unavailable
 from userkeep.version import __version__
 
-CHECKS = ["database", "schema", "rights", "queue", "disk"]
+CHECKS = ["database", "schema", "rights", "queue", "disk", "ledger"]
 JSON = {"Accept": "application/json"}
 
 
@@ -71,7 +71,8 @@ def test_readyz_has_a_check_for_each_part(settings: Settings) -> None:
     assert failed(response) == {}
     assert response.content_type == "application/json"
     checks = response.json["checks"]
-    assert [checks[name] for name in CHECKS[:-1]] == [{"status": "ok"}] * 4
+    assert [checks[name] for name in CHECKS[:4]] == [{"status": "ok"}] * 4
+    assert checks["ledger"]["status"] == ("ok" if is_postgres(settings.database_url) else "skipped")
     assert checks["disk"]["status"] == "skipped"
     assert "does not know the disk" in checks["disk"]["detail"]
 

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.jobs.ledger import OpenLedger
 from userkeep.services import instance
 from userkeep.storage.engine import Engine
 from userkeep.storage.figures import Disk
@@ -23,6 +24,11 @@ _LATE = f"The database did not respond within {_RESPONSE_S:g} s."
 _HIDDEN = "The database cannot be opened. The log of the server has the reason."
 _NO_DATABASE = "Not checked, because the database does not respond."
 _READ_ONLY_FILE = "The file of the database, or its folder, cannot be written."
+_OLDER_DATABASE = (
+    "The database is older than its deletion ledger, so it was restored from a backup: deleted "
+    "users are in it again. Stop the server and run `userkeep replay-erasures`."
+)
+_NO_LEDGER = "There is no deletion ledger: it is off, or the database is in memory."
 _UNKNOWN_DISK = "The server does not know the disk of this database."
 
 
@@ -58,11 +64,13 @@ class ReadinessChecks:
     """Makes all checks.
 
     Args:
+        ledger: of the database.
         min_free_bytes: below it, the disk of the database counts as full; 0 turns that off.
     """
 
-    def __init__(self, engine: Engine, min_free_bytes: int) -> None:
+    def __init__(self, engine: Engine, ledger: OpenLedger, min_free_bytes: int) -> None:
         self._engine = engine
+        self._ledger = ledger
         self._min_free_bytes = min_free_bytes
         self._newest_migration = load_migrations(engine.dialect)[-1].number
 
@@ -74,6 +82,7 @@ class ReadinessChecks:
         checks["disk"] = self._space(disk)
         if disk is not None and not disk.is_writable and checks["rights"] == OK:
             checks["rights"] = Check("failed", _READ_ONLY_FILE)
+        checks["ledger"] = self._comparison()
         is_failed = any(check.status == "failed" for check in checks.values())
         return Readiness("failed" if is_failed else "ok", __version__, checks)
 
@@ -92,6 +101,12 @@ class ReadinessChecks:
         if figures.queued < figures.queue_limit:
             return OK
         return Check("failed", "The queue of the database is full: requests are rejected.")
+
+    def _comparison(self) -> Check:
+        """Return what the last comparison of the database with its ledger has shown."""
+        if self._ledger.is_off:
+            return Check("skipped", _NO_LEDGER)
+        return Check("failed", _OLDER_DATABASE) if self._ledger.is_database_older else OK
 
     def _space(self, disk: Disk | None) -> Check:
         if disk is None:

@@ -32,6 +32,12 @@ from userkeep.storage.ledger import Ledger, LedgerFile, NoLedger
 logger = logging.getLogger(__name__)
 
 _BATCH = 5_000
+
+
+class DatabaseIsOlder(StorageError):
+    """The database lacks erasures which its ledger has: it was restored from a backup."""
+
+
 _NOTHING_SEEN = LedgerMark("", 1, 1, 0, Instant(0))
 
 
@@ -61,7 +67,7 @@ def check_is_current(engine: Engine, file: LedgerFile) -> None:
     """Reject a database that lacks erasures which its ledger has.
 
     Raises:
-        StorageError: with what to do.
+        DatabaseIsOlder: with what to do. StorageError: the file cannot be read.
     """
     if not file.exists():
         return
@@ -72,7 +78,7 @@ def check_is_current(engine: Engine, file: LedgerFile) -> None:
         if missing:
             missing.difference_update(keys_after(engine, file.format, number))
     if missing:
-        raise StorageError(
+        raise DatabaseIsOlder(
             "This database is older than its deletion ledger, so it was restored from a backup: "
             f"{file.path} has later deletions ({len(missing):,}). Run `userkeep replay-erasures` "
             "with the same settings; it deletes again what was deleted since then. For a copy that "
@@ -126,11 +132,21 @@ class OpenLedger:
     Args:
         file: records deletions.
         mark: what the database knows of it; None if it is not a file.
+
+    Attributes:
+        is_database_older: whether the database had turned out to be older when it was last
+            compared with its ledger.
     """
 
     def __init__(self, file: Ledger, mark: LedgerMark | None = None) -> None:
         self.file = file
         self._mark = mark
+        self.is_database_older = False
+
+    @property
+    def is_off(self) -> bool:
+        """Whether there is no ledger: it is turned off, or the database is in memory."""
+        return isinstance(self.file, NoLedger)
 
     def keep_mark(self) -> Steps[None]:
         """Store a new mark, if anything was deleted since the last one.
@@ -140,14 +156,20 @@ class OpenLedger:
         then is what another server with this ledger has left behind; it is added.
 
         Raises:
-            StorageError: the database was restored from a backup while this process used it. Then
-                no mark is stored: it would hide from the next start what has to be replayed.
+            DatabaseIsOlder: the database was restored from a backup while this process used it.
+                Then no mark is stored: it would hide from the next start what has to be replayed.
+            StorageError: the file cannot be read or written.
         """
         now: Moment = yield Read(ledger.moment)
         file, last = self.file, self._mark
         if not isinstance(file, LedgerFile) or last is None or not file.exists():
             return
-        yield Work(lambda engine: check_is_current(engine, file))
+        try:
+            yield Work(lambda engine: check_is_current(engine, file))
+        except DatabaseIsOlder:
+            self.is_database_older = True
+            raise
+        self.is_database_older = False
         length, uuid = file.length(), file.header().ledger_uuid
         if length == last.length:
             return

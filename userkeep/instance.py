@@ -25,6 +25,7 @@ from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
+from userkeep.jobs.emails import fold_emails
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.ledger import (
     NO_LEDGER,
@@ -37,6 +38,7 @@ from userkeep.jobs.ledger import (
 from userkeep.jobs.verify.table_scans import scan_queries
 from userkeep.services import (
     authentication,
+    email_folding,
     idempotency,
     instance,
     projects,
@@ -114,6 +116,8 @@ def open_instance(
             engine.read(lambda tx: reindexing.check_language(tx, rules))
         if engine.read(reindexing.version) != rules.analyzer.version:
             build_index(engine, rules, progress)
+        if not engine.read(email_folding.is_done):
+            fold_emails(engine, rules)
         engine.write(user_words.replace_others)
         for sentence in exposed_files(settings):
             logger.warning("%s. %s", sentence, CHANGE_MODES)
@@ -139,6 +143,7 @@ def open_instance_read_only(settings: Settings) -> Instance:
         def check_index(tx: Transaction) -> None:
             reindexing.check_language(tx, rules)
             reindexing.check_version(tx, rules)
+            email_folding.check_is_done(tx)
 
         engine.read(check_index)
     except BaseException:

@@ -51,6 +51,31 @@ def test_users_are_found_by_email_in_any_case(
     assert found.json["items"][0]["email"] == f"{fresh}{stored}"
 
 
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        (" {}@example.com\t", "{}@example.com"),
+        ("{}@example.com", "\u3000{}@example.com\n"),
+        ("{}-İpek@example.com", "{}-İPEK@EXAMPLE.COM"),
+        ("{}-İPEK@example.com", "{}-ipek@example.com"),
+        ("{}-ipek@example.com", "{}-I\u0307PEK@example.com"),
+        ("{}-\u0131rmak@example.com", "{}-IRMAK@example.com"),
+        ("{}-\u00e9lodie@example.com", "{}-E\u0301LODIE@example.com"),
+        ("{}-e\u0301lodie@example.com", "{}-\u00c9lodie@example.com"),
+        ("{}-\u03ac@example.gr", "{}-\u0391\u0301@example.gr"),
+    ],
+)
+def test_an_email_is_found_in_each_form_and_kept_as_it_was_given(
+    way: Way, fresh: str, stored: str, asked: str
+) -> None:
+    email = stored.format(fresh)
+    user = add_user(way, fresh, email=email)
+    assert user["email"] == email
+    found = way.request("GET", USERS, params={"email": asked.format(fresh), "count": True}).json
+    assert [each["user_id"] for each in found["items"]] == [fresh]
+    assert (found["items"][0]["email"], found["count"]) == (email, 1)
+
+
 def test_users_can_have_the_same_email(way: Way, fresh: str) -> None:
     for name in "ab":
         add_user(way, f"{name} {fresh}", email=fresh)

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from tests.storage import former_databases as former
 from tests.storage.former_databases import SECRET, Row, current_rows_of
 from tests.storage.test_migrations import with_migrations
 from userkeep import StorageError, Userkeep
+from userkeep.config import load_settings
+from userkeep.instance import make_rules, open_engine
+from userkeep.services import email_folding
 from userkeep.storage.migrations import load_migrations
 
 KNOWN = load_migrations("sqlite")
@@ -145,6 +149,33 @@ def test_who_was_deleted_after_the_copy_is_deleted_again_when_it_is_put_back(pat
     with open_database(path) as client:
         assert [each.user_id for each in client.user.list()] == ["user-2", "user-3"]
     assert copies(path) == []
+
+
+# Addresses that were folded by other rules.
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_users_of_an_earlier_version_are_found_by_email_in_each_form(
+    engine: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(email_folding, "_AT_ONCE", 1)
+    statement = "UPDATE users SET email = 'İpek@x', email_folded = 'i̇pek@x' WHERE number > 2"
+    if engine == "sqlite":
+        url = f"sqlite:///{former.sqlite_database(path, NEWEST)}"
+        with closing(apsw.Connection(str(path))) as connection:
+            connection.execute(statement)
+    else:
+        url = former.postgres_database(NEWEST)
+        with closing(psycopg.connect(url, autocommit=True)) as connection:
+            connection.execute(statement)
+    settings = load_settings({"database_url": url, "secret": SECRET})
+    rules = make_rules(settings, SECRET.encode())
+    with closing(open_engine(settings)) as opened:
+        # As if a process had ended after the first batch.
+        assert not opened.write(partial(email_folding.advance, rules=rules))
+    for project, user_id in (("default", "user-3"), ("shop", "user-4")):
+        with Userkeep.open(url, secret=SECRET, project=project) as client:
+            assert [each.user_id for each in client.user.list(email="IPEK@x")] == [user_id]
 
 
 # When there is a copy, and when there is none.

@@ -40,7 +40,13 @@ class User(Encodable, msgspec.Struct, kw_only=True):
 class ListUsers(DatedList, kw_only=True):
     """Parameters of the list of users."""
 
-    email: Annotated[str, Meta(description="Case-insensitive.")] | None = None
+    email: (
+        Annotated[
+            str,
+            Meta(description="Ignores case, blanks around it, and how accents are composed."),
+        ]
+        | None
+    ) = None
 
     @property
     def needs_user_words(self) -> bool:

@@ -112,11 +112,6 @@ def check_names(fields: NewUser | UserFields | UserChange) -> None:
             check_name(value, field)
 
 
-def fold_email(email: str | None) -> str | None:
-    """Return an e-mail address in the form in which addresses are compared: without case."""
-    return None if email is None else email.casefold()
-
-
 def no_such_user(user_id: str) -> NotFound:
     """Return the error about a user who does not exist, or does not for the key of the request."""
     return NotFound(f"There is no user with the user_id {user_id!r}.")

@@ -3,11 +3,12 @@
 from userkeep.api import users as wire
 from userkeep.api.common import Page
 from userkeep.api.sessions import Session
+from userkeep.domain.email import fold_email
 from userkeep.domain.errors import Conflict
 from userkeep.domain.json_web_tokens import sign
 from userkeep.domain.search.beginnings import parse_beginnings
 from userkeep.domain.transaction import Transaction
-from userkeep.domain.user import User, fold_email
+from userkeep.domain.user import User
 from userkeep.domain.user_token import UserToken
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.domain.values.times import SECOND, Instant

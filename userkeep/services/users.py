@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
+from userkeep.domain.email import fold_email
 from userkeep.domain.errors import AlreadyExists, Gone
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import (
@@ -13,7 +14,6 @@ from userkeep.domain.user import (
     UserChange,
     UserFields,
     check_names,
-    fold_email,
     no_such_user,
 )
 from userkeep.domain.values.ids import check_id

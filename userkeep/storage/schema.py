@@ -154,7 +154,7 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn("user_id", Kind.ID, "the app's id of the user", Subject.USER, "uuid"),
             PersonalColumn("uuid", Kind.UUID, "the server's id of the user"),
             PersonalColumn("email", Kind.TEXT, "the user's address"),
-            PersonalColumn("email_folded", Kind.TEXT, "the address in lower case, for searches"),
+            PersonalColumn("email_folded", Kind.TEXT, "the address as it is compared"),
             PersonalColumn("first_name", Kind.TEXT, "the user's name"),
             PersonalColumn("last_name", Kind.TEXT, "the user's name"),
             PersonalColumn("metadata", Kind.JSON, "what the app stores about the user"),

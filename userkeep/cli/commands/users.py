@@ -55,7 +55,7 @@ def add(client: Userkeep, *, user_id: str, as_json: bool, **fields: Any) -> None
 
 
 @users.command("list")
-@click.option("--email", metavar="TEXT", help="Only those with this address, ignoring case.")
+@click.option("--email", metavar="TEXT", help="Only those with this address, in any case.")
 @words_option("the user_id, the email address or a name")
 @list_filter_options
 @paging_options

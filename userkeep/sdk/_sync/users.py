@@ -248,7 +248,8 @@ class UserClient:
             limit: the maximum number of items, from 1 to 1,000. Without it, iteration reads all.
             cursor: the `next` of the previous page. None or 0 is the first page.
             order: `created` for oldest first, `-created` for newest first.
-            email: only users with this address, case-insensitive.
+            email: only users with this address. Ignores case, blanks around it,
+                and how accents are composed.
             q: each word of it begins a word of the user_id, the address or the names, without
                 regard to case and accents.
             created_after, created_before: exclusive, with a time zone.

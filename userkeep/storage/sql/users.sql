@@ -177,6 +177,26 @@ WHERE project_id = :project_id AND state = 'active' AND number > :after
 ORDER BY number
 LIMIT :limit;
 
+-- name: emails_to_fold
+SELECT number, user_id, email, email_folded
+FROM users
+WHERE project_id = :project_id AND state = 'active' AND number > :after
+ORDER BY number
+LIMIT :limit;
+
+-- name: set_email_folded
+-- Unless the address was changed: then it is folded already.
+UPDATE users SET email_folded = :email_folded
+WHERE project_id = :project_id AND user_id = :user_id AND email = :email;
+
+-- name: get_email_folding
+-- See services.email_folding.
+SELECT value FROM instance WHERE name = 'email_folding';
+
+-- name: set_email_folding
+INSERT INTO instance (name, value) VALUES ('email_folding', :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
 -- name: get_user_words_state
 SELECT value FROM instance WHERE name = 'user_words';
 

@@ -247,7 +247,10 @@ def test_a_list_is_filtered_ordered_and_paged(tmp_path: Path, here: Run) -> None
     assert listed("--email", "BOB@example.com") == (["bob"], None)
     assert listed("--metadata", "plan=pro") == (["ann", "cem"], None)
     assert listed("--metadata", 'plan="5"') == (["dea"], None)
-    assert listed("--metadata", "plan=5") == ([], None)
+    assert listed("--metadata", "plan=5") == (["dea"], None)
+    assert listed("--metadata", "plan=5", "--metadata", "plan=5.0") == ([], None)
+    assert listed("--metadata", "plan=pro", "--metadata", 'plan="pro"') == (["ann", "cem"], None)
+    assert listed("--metadata", '"a.b=c".d=5') == ([], None)
     not_pro = '{"not": {"field": "metadata.plan", "op": "eq", "value": "pro"}}'
     assert listed("--filter", not_pro) == (["bob", "dea"], None)
     assert listed("--filter", not_pro, "--metadata", "plan=free") == (["bob"], None)
@@ -365,6 +368,9 @@ def test_control_characters_of_users_are_escaped(here: Run) -> None:
         ("sessions", "list", "--order", "title"),
         ("users", "list", "--created-after", "yesterday"),
         ("users", "list", "--metadata", "plan"),
+        ("users", "list", "--metadata", "a..b=1"),
+        ("users", "list", "--metadata", '"a=1'),
+        ("sessions", "list", "--metadata", "plan=[1]"),
         ("sessions", "list", "--filter", "plan=pro"),
         ("messages", "list", "s", "--filter", "[]"),
         ("users", "list", "--limit", "1001"),

@@ -234,6 +234,21 @@ def test_errors_name_the_part_of_a_filter_that_cannot_be_sent(
         assert rejected.value.fields == (field,)
 
 
+def test_errors_name_the_part_of_a_filter_beside_conditions(client: Userkeep) -> None:
+    for metadata in ({"a": 1}, {"a": "1"}):
+        with pytest.raises(InvalidField) as rejected:
+            client.user.list(metadata=metadata, filter={"field": "metadata.a", "op": "like"})
+        assert rejected.value.fields == ("filter.op",)
+
+
+@pytest.mark.parametrize("value", [1, "1", None])
+def test_errors_name_an_invalid_path(client: Userkeep, value: Any) -> None:
+    with pytest.raises(InvalidField) as rejected:
+        client.user.list(metadata={"a..b": value})
+    assert rejected.value.fields == ("metadata.a..b",)
+    assert "character 3" in str(rejected.value)
+
+
 def test_iteration_can_stop_early_and_continue(client: Userkeep, users: list[str]) -> None:
     rows = iter(client.user.list())
     for user in rows:

@@ -119,13 +119,13 @@ class FilteredList(ListQuery, kw_only=True):
 class DatedList(FilteredList, kw_only=True):
     """Parameters of a list with filters on the time of creation, on metadata and by words.
 
-    A condition on metadata is a parameter such as `metadata.address.city=Paris`. The value is read
-    as JSON if possible, else as text.
+    A condition on metadata is a parameter such as `metadata.address.city=Paris`, which can be
+    repeated: all conditions must be met.
     """
 
     created_after: Bound | UnsetType = UNSET
     created_before: Bound | UnsetType = UNSET
-    metadata: dict[str, str] = {}
+    metadata: dict[str, list[str]] = {}
     q: Words | None = None
     count: Count = False
 

@@ -65,7 +65,8 @@ def read_query(parameters: list[tuple[str, str]], kind: Any) -> Any:
     values: dict[str, Any] = {}
     for name, value in parameters:
         if name.startswith("metadata.") and issubclass(kind or object, DatedList):
-            values.setdefault("metadata", {})[name.removeprefix("metadata.")] = value
+            conditions = values.setdefault("metadata", {})
+            conditions.setdefault(name.removeprefix("metadata."), []).append(value)
         elif name in values or name == "metadata":
             raise InvalidField(f"{name} is given twice, or is not a parameter.", name)
         else:

@@ -22,8 +22,11 @@ from userkeep.config import (
     split_list,
     variable_of,
 )
+from userkeep.domain.errors import InvalidField
 from userkeep.domain.values import times
+from userkeep.domain.values.filters import parse_filter, values_in_address
 from userkeep.domain.values.metadata import decode_json
+from userkeep.domain.values.metadata_paths import parse_path
 from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, SessionOrder
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,6 +34,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SECTIONS = (BASICS, NETWORK, DATA, LIMITS, MONITORING)
 """The headings of the help of a command, in their order."""
 
+_CONDITION = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^="])+)=(.*)', re.DOTALL)
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([dh])")
 
 
@@ -262,9 +266,9 @@ def list_filter_options(command: F) -> F:
             type=parse_condition,
             multiple=True,
             metavar="PATH=VALUE",
-            callback=_join_conditions,
             help="Only those with this value in their metadata, such as address.city=Paris; can be"
-            " repeated.",
+            " repeated. A number, true, false or null also finds the text; in double quotes only"
+            """ the text. A key that contains a dot is in double quotes: '"a.b".c=1'.""",
         ),
         filter_option,
     )
@@ -313,21 +317,34 @@ def parse_duration(value: str) -> timedelta:
     return timedelta(days=number) if unit == "d" else timedelta(hours=number)
 
 
-def parse_condition(value: str) -> tuple[str, Any]:
-    """Parse `PATH=VALUE`: a path into metadata, and the value there, as JSON or else as text."""
-    path, equals, text = value.partition("=")
-    if not path or not equals:
+def parse_condition(value: str) -> dict[str, Any]:
+    """Parse `PATH=VALUE`, with the meaning of `metadata.PATH=VALUE` in an address.
+
+    Returns:
+        The condition as a filter.
+    """
+    found = _CONDITION.fullmatch(value)
+    if found is None:
         raise click.BadParameter(f"{value!r} is not PATH=VALUE, such as plan=pro.")
+    path, text = found.groups()
     try:
-        return path, decode_json(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return path, text
+        parse_path(path, "PATH")
+        values = values_in_address(text, "VALUE")
+    except InvalidField as error:
+        raise click.BadParameter(f"{value!r}: {error.detail}") from error
+    return {"field": f"metadata.{path}", "op": "in", "value": list(values)}
 
 
-def _join_conditions(
-    _: click.Context, __: click.Parameter, value: tuple[tuple[str, Any], ...]
-) -> dict[str, Any] | None:
-    conditions = dict(value)
-    if len(conditions) < len(value):
-        raise click.BadParameter("The same path is given twice.")
-    return conditions or None
+def join_conditions(filters: dict[str, Any]) -> dict[str, Any]:
+    """Return the filters of a list with the conditions of `--metadata` in its filter.
+
+    Raises:
+        InvalidField: `--filter` is invalid; named by the place in it.
+    """
+    conditions, tree = filters["metadata"], filters["filter"]
+    if not conditions:
+        return {**filters, "metadata": None}
+    if tree is not None:
+        parse_filter(tree)
+        conditions = (tree, *conditions)
+    return {**filters, "metadata": None, "filter": {"and": list(conditions)}}

@@ -60,8 +60,9 @@ _FILTER = {
         "field": {
             "type": "string",
             "description": (
-                "metadata, or a path of keys such as metadata.address.city. Inside any: keys of "
-                "the element, or . for the element itself."
+                "metadata, or a path of keys such as metadata.address.city. A key that contains "
+                'a dot is in double quotes: metadata."a.b".c. Inside any: keys of the element, '
+                "or . for the element itself."
             ),
         },
         "op": {
@@ -114,8 +115,10 @@ _METADATA_PARAMETER = {
     "style": "form",
     "explode": True,
     "description": (
-        "Conditions on metadata, one parameter each: metadata.address.city=Paris. As an object, "
-        "its keys are these names. The value is read as JSON if possible, else as text."
+        "Conditions on metadata, one parameter each: metadata.address.city=Paris. All must be met. "
+        "As an object, its keys are these names. "
+        "A number, true, false or null also finds the text; in double quotes only the text. A key "
+        'that contains a dot is in double quotes: metadata."a.b".c=1.'
     ),
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
     "example": {},

@@ -12,8 +12,10 @@ import msgspec
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.domain.errors import InvalidField
+from userkeep.domain.values.filters import MAX_CONDITIONS, as_stored, parse_filter
 from userkeep.domain.values.ids import MAX_ID_LENGTH
 from userkeep.domain.values.metadata import check_json
+from userkeep.domain.values.metadata_paths import parse_path
 from userkeep.domain.values.text import check_is_utf8
 from userkeep.domain.values.times import check_aware
 
@@ -137,39 +139,70 @@ def _key(value: Any) -> str | None:
 
 def _parameters(query: Mapping[str, Any]) -> list[tuple[str, str]]:
     parameters: list[tuple[str, str]] = []
+    conditions = _conditions(query.get("metadata"))
+    parameters += [_text_condition(*each) for each in conditions if isinstance(each[1], str)]
+    exact = [_exact_condition(*each) for each in conditions if not isinstance(each[1], str)]
+    if exact or query.get("filter") is not None:
+        parameters.append(("filter", _filter(query.get("filter"), exact)))
     for name, value in query.items():
         if value is None or (name == "cursor" and value in (0, "0")):
             continue
-        if name == "metadata":
-            parameters += _conditions(value)
-        elif name == "filter":
-            parameters.append((name, _filter(value)))
-        else:
+        if name not in {"metadata", "filter"}:
             check_aware(value, name)
             text = value.isoformat() if isinstance(value, datetime) else str(value)
             parameters.append((name, check_is_utf8(text, name)))
     return parameters
 
 
-def _filter(value: Any) -> str:
+def _filter(value: Any, exact: list[dict[str, Any]]) -> str:
+    """Return a filter as JSON, with further conditions."""
+    if value is None:
+        return json.dumps({"and": exact}, ensure_ascii=False)
     if not isinstance(value, dict):
         raise InvalidField("filter must be a dict; see the reference.", "filter")
     check_json(value, "filter")
+    if exact:
+        parse_filter(value)  # so that an error names the place in the caller's filter
+        value = {"and": [value, *exact]}
     return json.dumps(value, ensure_ascii=False)
 
 
-def _conditions(conditions: Any) -> list[tuple[str, str]]:
+def _conditions(conditions: Any) -> list[tuple[str, Any]]:
+    """Return the path and the value of each condition on metadata, checked."""
+    if conditions is None:
+        return []
     if not isinstance(conditions, Mapping):
         raise InvalidField("metadata must be a dict from paths to values.", "metadata")
-    return [_condition(path, value) for path, value in conditions.items()]
+    if len(conditions) > MAX_CONDITIONS:
+        raise InvalidField(
+            f"metadata exceeds the limit of {MAX_CONDITIONS} conditions in a filter.", "metadata"
+        )
+    for path, value in conditions.items():
+        _check_condition(path, value)
+    return list(conditions.items())
 
 
-def _condition(path: Any, value: Any) -> tuple[str, str]:
+def _check_condition(path: Any, value: Any) -> None:
     if not isinstance(path, str):
         raise InvalidField(f"metadata has a path that is not a str: {path!r}.", "metadata")
     field = check_is_utf8(f"metadata.{path}", "metadata")
     is_scalar = value is None or isinstance(value, str | int | float)
     if not is_scalar or (isinstance(value, float) and not isfinite(value)):
         raise InvalidField(f"{field} must be a str, a number, a bool or None.", field)
-    # Always as JSON, so that the text "1" is not read as a number.
+
+
+def _text_condition(path: str, value: str) -> tuple[str, str]:
+    # In quotes, so that the text "1" does not also find the number.
+    field = f"metadata.{path}"
     return field, check_is_utf8(json.dumps(value, ensure_ascii=False), field)
+
+
+def _exact_condition(path: str, value: float | None) -> dict[str, Any]:
+    """Return a condition as a filter: in an address, a number would also find the text."""
+    field = f"metadata.{path}"
+    parse_path(path, field)
+    try:
+        stored = as_stored(value)
+    except OverflowError as error:
+        raise InvalidField(f"{field} is greater than any number in metadata.", field) from error
+    return {"field": field, "op": "eq", "value": stored}

@@ -12,6 +12,7 @@ from userkeep.cli.groups import OrderedGroup
 from userkeep.cli.options import (
     active_options,
     count_option,
+    join_conditions,
     json_option,
     list_filter_options,
     merged_metadata_option,
@@ -88,7 +89,9 @@ def list_(
     userkeep sessions list --q shoes --active-after 2026-11-01 --count --json
     """
     filters["include"] = "last_message" if has_last_message else None
-    pages = selected_pages(client.session.list, limit, cursor, filters, is_all=is_all)
+    pages = selected_pages(
+        client.session.list, limit, cursor, join_conditions(filters), is_all=is_all
+    )
     print_list(pages, sessions_table, "No sessions.", as_json=as_json)
 
 

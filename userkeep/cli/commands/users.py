@@ -10,6 +10,7 @@ from userkeep.cli.deletions import confirm, confirmation_option, purge_option, r
 from userkeep.cli.groups import OrderedGroup
 from userkeep.cli.options import (
     count_option,
+    join_conditions,
     json_option,
     list_filter_options,
     merged_metadata_option,
@@ -80,7 +81,7 @@ def list_(
     userkeep users list --order=-created --limit 10
     userkeep users list --metadata plan=pro --created-after 2026-01-01 --all --json
     """
-    pages = selected_pages(client.user.list, limit, cursor, filters, is_all=is_all)
+    pages = selected_pages(client.user.list, limit, cursor, join_conditions(filters), is_all=is_all)
     print_list(pages, users_table, "No users.", as_json=as_json)
 
 

@@ -6,8 +6,9 @@ In JSON, a node is one of
     {"field": "metadata.topic", "op": "eq", "value": "shoes"}
     {"field": "metadata.orders", "any": node}
 
-- A field is `metadata`, or a path of keys below it. `any` is true if the field is an array with an
-  element that meets the node; in it, fields are relative to the element, and `.` is the element.
+- A field is `metadata`, or a path of keys below it, as in `metadata_paths`. `any` is true if the
+  field is an array with an element that meets the node; in it, fields are relative to the element,
+  and `.` is the element.
 - A condition is true or false, never unknown. If the field is missing it is false, even with `ne`;
   `not` inverts that. So `not` finds rows without the field, and `ne` does not.
 - `eq`, `ne` and `in` compare with texts, numbers, true, false and null. Numbers compare by value
@@ -21,6 +22,7 @@ Zep's SQL/JSON paths become the same trees. They need more than the JSON form of
 path, `AnyItem.or_itself`, `IsArray`, `AtRoot`.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -28,7 +30,8 @@ from msgspec import UNSET
 
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.json_text import find_half_surrogate
-from userkeep.domain.values.metadata import MAX_DEPTH, check_json, decode_json
+from userkeep.domain.values.metadata import check_json, decode_json
+from userkeep.domain.values.metadata_paths import parse_path
 from userkeep.domain.values.text import check_characters
 
 Scalar = str | int | float | bool | None
@@ -113,15 +116,15 @@ def parse_filter(value: Any, field: str = "filter") -> Node:
     return _Parser().node(value, field)
 
 
-def parse_list_filter(text: str | None, wanted: dict[str, str]) -> Node | None:
+def parse_list_filter(text: str | None, wanted: Mapping[str, Sequence[str]]) -> Node | None:
     """Parse the query parameters `filter=<JSON>` and `metadata.address.city=Paris` of a list.
 
-    The value of `metadata.<path>` is JSON if it parses (`5`, `true`, `null`, `"5"`), otherwise
-    text. `null` finds a key whose value is null.
+    A value in an address has no type. So `metadata.zip=12345` finds the number and the text, as
+    do `true`, `false` and `null`. In quotes (`"12345"`) it is JSON, and finds only the text.
 
     Args:
         text: the value of `filter`.
-        wanted: path (`address.city`) to value, as sent.
+        wanted: path (`address.city`) to values, as sent. All of them are required.
 
     Returns:
         A filter that requires all of them; None without parameters.
@@ -130,12 +133,44 @@ def parse_list_filter(text: str | None, wanted: dict[str, str]) -> Node | None:
         InvalidField: naming `metadata.<path>`, or the field of the filter by its path.
     """
     parser = _Parser()
-    nodes = [parser.equality(path, value) for path, value in wanted.items()]
+    nodes = [parser.equality(path, value) for path, values in wanted.items() for value in values]
     if text is not None:
         value = _decoded(text)
         check_json(value, "filter")
         nodes.append(parser.node(value, "filter"))
     return And(tuple(nodes)) if nodes else None
+
+
+def as_stored(value: Scalar) -> Scalar:
+    """Return a number as metadata stores it: as a double, if it has more than 64 bits.
+
+    Raises:
+        OverflowError: it is greater than any double.
+    """
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value)
+    return value
+
+
+def values_in_address(text: str, field: str) -> tuple[Scalar, ...]:
+    """Return the values that the text of a condition can stand for, in an address or a command.
+
+    Args:
+        text: the condition's value, as sent.
+        field: the name of the condition, for errors.
+
+    Raises:
+        InvalidField: the text is an array or an object, or cannot be stored.
+    """
+    value = _json_or_text(text)
+    if not _is_scalar(value):
+        raise InvalidField(f"{field} must be {_SCALAR}.", field)
+    if isinstance(value, str):
+        return (check_characters(value, field),)
+    try:
+        return as_stored(value), text
+    except OverflowError:  # no metadata has such a number
+        return (text,)
 
 
 class _Parser:
@@ -170,17 +205,10 @@ class _Parser:
     def equality(self, path: str, text: str) -> Node:
         """Return the condition for `metadata.<path>=<text>`."""
         field = f"metadata.{path}"
-        keys = _keys(path, field)
-        value = _json_or_text(text)
-        if not _is_scalar(value):
-            raise InvalidField(f"{field} must be {_SCALAR}.", field)
-        if isinstance(value, str):
-            check_characters(value, field)
+        keys = parse_path(path, field)
         self._count("metadata")
-        try:
-            return Condition(keys, "eq", _as_stored(value))
-        except OverflowError:  # no metadata has such a number
-            return NOTHING
+        nodes = [Condition(keys, "eq", value) for value in values_in_address(text, field)]
+        return nodes[0] if len(nodes) == 1 else Or(tuple(nodes))
 
     def _about_field(self, value: dict[str, Any], at: str, level: int, *, is_item: bool) -> Node:
         path = _path(value["field"], f"{at}.field", is_item=is_item)
@@ -255,31 +283,13 @@ def _check_keys(value: dict[str, Any], known: set[str], at: str) -> None:
 
 def _path(field: Any, at: str, *, is_item: bool) -> Path:
     if is_item and isinstance(field, str):
-        return () if field == "." else _keys(field, at)
+        return () if field == "." else parse_path(field, at)
     if field == "metadata":
         return ()
     if not isinstance(field, str) or not field.startswith("metadata."):
         accepted = "a path of keys, or `.`" if is_item else "`metadata`, or `metadata.<path>`"
         raise InvalidField(f"{at} must be {accepted}.", at)
-    return _keys(field.removeprefix("metadata."), at)
-
-
-def _keys(path: str, at: str) -> Path:
-    keys = path.split(".")
-    if not all(keys) or any(character in path for character in '"\\'):
-        raise InvalidField(
-            f'{at} must name keys separated by dots, without quotes (") or backslashes.', at
-        )
-    check_characters(path, at)
-    # No stored value is nested deeper, and databases limit the length of a path.
-    return tuple(keys[: MAX_DEPTH + 1])
-
-
-def _as_stored(value: Scalar) -> Scalar:
-    """Return a number as metadata stores it: as a double, if it has more than 64 bits."""
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return float(value)
-    return value
+    return parse_path(field.removeprefix("metadata."), at)
 
 
 def _json_or_text(text: str) -> Any:

@@ -243,7 +243,8 @@ class SessionClient:
             q: each word of it begins a word of the title, without regard to case and accents.
             created_after, created_before: exclusive, with a time zone.
             active_after, active_before: of the last message, in the same way.
-            metadata: values by path, such as `{"topic.name": "shoes"}`.
+            metadata: values by path, such as `{"topic.name": "shoes"}`. Numbers find
+                numbers only, texts texts only. A key with a dot is in quotes: `'"a.b".c'`.
             filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
             include: "last_message" gives each session its newest message, cut at 200 characters.

@@ -253,7 +253,8 @@ class UserClient:
             q: each word of it begins a word of the user_id, the address or the names, without
                 regard to case and accents.
             created_after, created_before: exclusive, with a time zone.
-            metadata: values by path, such as `{"address.city": "Paris"}`.
+            metadata: values by path, such as `{"address.city": "Paris"}`. Numbers find
+                numbers only, texts texts only. A key with a dot is in quotes: `'"a.b".c'`.
             filter: a filter on metadata, such as
                 `{"field": "metadata.age", "op": "gte", "value": 18}`.
             count: whether to count all users that match, for `page.total`. Counting reads all of

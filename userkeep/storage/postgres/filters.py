@@ -79,5 +79,6 @@ def _path_text(path: Path) -> str:
 
 def _step(step: str | int) -> str:
     if isinstance(step, str):
-        return f'."{step}"'
+        key = step.replace("\\", "\\\\").replace('"', '\\"')
+        return f'."{key}"'
     return f"[{step}]" if step >= 0 else f"[last{step + 1 or ''}]"

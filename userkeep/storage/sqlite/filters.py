@@ -73,10 +73,28 @@ class SqliteFilterCompiler(FilterCompiler):
         json = "metadata"
         if item is not None:
             json = f"CASE WHEN {item}.type IN ('array', 'object') THEN {item}.value END"
+        return self._below(json, path)
+
+    def _below(self, json: str, path: Path) -> _Found:
+        number = next((number for number, step in enumerate(path) if _is_unnameable(step)), None)
+        if number is not None:
+            return self._below_member(json, path, number)
         at = self.parameter(_path_text(path))
         type_ = f"json_type({json}, {at})"
         array = f"CASE WHEN {type_} = 'array' THEN {json} END"
         return _Found(type_, f"json_extract({json}, {at})", f"json_each({array}, {at})")
+
+    def _below_member(self, json: str, path: Path, number: int) -> _Found:
+        """Find a key that a path of SQLite cannot name in its object, and the rest below it."""
+        parent, key = self.parameter(_path_text(path[:number])), self.parameter(path[number])
+        member = f"json_each({json}, {parent}) WHERE key = {key}"
+        if number + 1 < len(path):
+            inner = f"(SELECT value FROM {member} AND type IN ('array', 'object'))"
+            return self._below(inner, path[number + 1 :])
+        array = f"(SELECT value FROM {member} AND type = 'array')"
+        return _Found(
+            f"(SELECT type FROM {member})", f"(SELECT value FROM {member})", f"json_each({array})"
+        )
 
     def _equal(self, found: _Found, value: object) -> str:
         match value:
@@ -110,6 +128,10 @@ class SqliteFilterCompiler(FilterCompiler):
             return in_array
         in_text = f"{found.type} = 'text' AND instr({found.value}, {self.parameter(value)}) > 0"
         return f"({in_text}) OR {in_array}"
+
+
+def _is_unnameable(step: str | int) -> bool:
+    return isinstance(step, str) and ('"' in step or "\\" in step)
 
 
 def _path_text(path: Path) -> str:

@@ -343,10 +343,7 @@ class _Parser:
             raise self._error("a key is expected", token)
         if token.kind == "name" and self._next_is("("):
             raise self._unsupported(f"the method .{token.text}()", token)
-        name = self._unescaped(token)
-        if '"' in name or "\\" in name:
-            raise self._unsupported("a key that contains a quote or a backslash", token)
-        return Key(name)
+        return Key(self._unescaped(token))
 
     def _filter(self) -> Filter:
         at = self._next

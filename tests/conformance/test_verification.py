@@ -67,6 +67,9 @@ def verify(way: Way, erasure: Any, **body: Any) -> Any:
     assert done.status == 200, done
     assert done.json["found"] == bool(done.json["hits"]) == (done.json["hit_count"] > 0)
     assert len(done.json["hits"]) == min(done.json["hit_count"], 1000)
+    gaps = [each["name"] for each in done.json["skipped"] if each["is_gap"]]
+    unseen = "inconclusive" if gaps else "clear"
+    assert done.json["result"] == ("found" if done.json["found"] else unseen)
     return done.json
 
 
@@ -93,7 +96,7 @@ def reasons(done: Any) -> dict[str, str]:
 # Results.
 
 
-def test_an_erasure_can_be_verified_without_search_terms(way: Way, jane: Any) -> None:
+def test_an_erasure_can_be_verified_without_search_terms(way: Way, jane: Any, engine: str) -> None:
     erasure = delete(way, USER, jane.id)
     done = verify(way, erasure)
     assert (done["found"], done["hits"], done["hit_count"]) == (False, [], 0)
@@ -103,6 +106,7 @@ def test_an_erasure_can_be_verified_without_search_terms(way: Way, jane: Any) ->
     assert scanned == [f"table {table}" for table in TABLES]
     assert all(each["rows"] >= 0 for each in done["scanned"])
     assert "no text to look for" in reasons(done)["files"]
+    assert done["result"] == ("clear" if engine == "sqlite memory" else "inconclusive")
 
 
 def test_search_terms_that_were_never_stored_are_not_found(
@@ -112,13 +116,50 @@ def test_search_terms_that_were_never_stored_are_not_found(
     done = verify(
         way, erasure, search_terms=[f"never {token_hex(8)}", f"never{token_hex(8)}@a.org"]
     )
-    assert done["hits"] == []
+    assert (done["hits"], done["result"]) == ([], "clear")
     files = [each for each in done["scanned"] if each["name"].startswith("file")]
     if engine == "sqlite memory":
         assert files == []
         assert reasons(done)["files"] == "The database is in memory and has no files."
     else:
         assert sum(each["size_bytes"] for each in files) > 100_000
+
+
+def test_short_words_of_search_terms_are_listed_by_their_place(way: Way, jane: Any) -> None:
+    erasure = delete(way, USER, jane.id)
+    terms = [f"is {jane.word}81 at no 9?", f"王明 {jane.word}", f"{jane.word}@{jane.word}"]
+    done = verify(way, erasure, search_terms=terms)
+    listed = [
+        (each["search_term"], terms[each["search_term"]][each["start"] : each["end"]])
+        for each in done["short_words"]
+    ]
+    assert listed == [(0, "is"), (0, "at"), (0, "no"), (0, "9")]
+    assert jane.word not in json.dumps(done)
+
+
+def test_a_search_term_of_short_words_alone_is_inconclusive(
+    way: Way, jane: Any, engine: str
+) -> None:
+    erasure = delete(way, USER, jane.id)
+    done = verify(way, erasure, search_terms=[f"{token_hex(8)} documents", "Zo Qu Xyz"])
+    assert [each["search_term"] for each in done["short_words"]] == [1, 1, 1]
+    if engine == "sqlite memory":
+        assert done["result"] == "clear"
+    else:
+        assert "short" in reasons(done)["search_terms[1] in the index of words"]
+        assert done["result"] == "inconclusive"
+
+
+def test_a_short_id_is_looked_for_in_rows_alone(way: Way, jane: Any, engine: str) -> None:
+    user_id = token_hex(2)
+    add_user(way, user_id)
+    erasure = delete(way, USER, user_id)
+    alone = verify(way, erasure, subject_id=user_id)
+    assert "too short" in reasons(alone)["subject_id in the files"]
+    assert alone["result"] == ("clear" if engine == "sqlite memory" else "inconclusive")
+    with_a_term = verify(way, erasure, subject_id=user_id, search_terms=[token_hex(8)])
+    assert "subject_id in the files" in reasons(with_a_term)
+    assert with_a_term["result"] == "clear"
 
 
 def test_deleted_data_is_found_in_the_files_before_the_purge(

@@ -155,6 +155,21 @@ class Skipped(Encodable, msgspec.Struct, kw_only=True):
 
     name: str
     reason: str
+    is_gap: Annotated[
+        bool,
+        Meta(
+            description="Whether deleted data may be there unseen. Then the result is "
+            "`inconclusive`, unless something was found elsewhere."
+        ),
+    ]
+
+
+class ShortWord(Encodable, msgspec.Struct, kw_only=True):
+    """A word of a search term that was not looked for in the full-text index: it is too short."""
+
+    search_term: Annotated[int, Meta(description="Index in `search_terms`.")]
+    start: Annotated[int, Meta(description="In Unicode code points of the search term, from 0.")]
+    end: Annotated[int, Meta(description="Exclusive.")]
 
 
 class Verification(Encodable, msgspec.Struct, kw_only=True):
@@ -173,6 +188,13 @@ class Verification(Encodable, msgspec.Struct, kw_only=True):
         bool | None,
         Meta(description="Whether data of the subject was found; null until it is `finished`."),
     ]
+    result: Annotated[
+        Literal["found", "clear", "inconclusive"] | None,
+        Meta(
+            description="`clear`: nothing was found; `inconclusive`: nothing was found, but "
+            "something of `skipped` is a gap. Null until it is `finished`."
+        ),
+    ]
     hits: Annotated[list[Residue], Meta(description=f"Where; at most {MAX_RESIDUES:,} of them.")]
     hit_count: Annotated[
         int,
@@ -184,6 +206,13 @@ class Verification(Encodable, msgspec.Struct, kw_only=True):
     ]
     scanned: list[Scanned]
     skipped: list[Skipped]
+    short_words: Annotated[
+        list[ShortWord],
+        Meta(
+            description=f"Words of fewer than {MIN_SEARCH_TERM_BYTES} bytes, which were looked for "
+            "only as a part of their search term, not by themselves in the full-text index."
+        ),
+    ]
 
 
 OPERATIONS: tuple[APIOperation, ...] = (

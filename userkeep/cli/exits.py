@@ -11,6 +11,7 @@ PROBLEMS = 3
 NOT_FOUND = 4
 UNREACHABLE = 5
 ACCESS_DENIED = 6
+INCONCLUSIVE = 7
 
 
 class Interrupted(KeyboardInterrupt):

@@ -143,6 +143,6 @@ def main() -> None:
     Every setting is also an environment variable; a flag overrides it. Exit codes: 0 success,
     1 rejected (by the database, a lock or the instance), 2 wrong usage or setting, 3 doctor found a
     problem or verify found deleted data, 4 not found, 5 server unreachable, 6 access denied (no
-    valid API key, or one that does not permit this), 128 plus the signal number when stopped by a
-    signal (130 for Ctrl-C; 0 for `serve`).
+    valid API key, or one that does not permit this), 7 verify found nothing but is inconclusive,
+    128 plus the signal number when stopped by a signal (130 for Ctrl-C; 0 for `serve`).
     """

@@ -40,10 +40,38 @@ class Scanned(msgspec.Struct):
 
 
 class Skipped(msgspec.Struct):
-    """What was not scanned, or could have proved nothing."""
+    """What was not scanned, or could have proved nothing.
+
+    Attributes:
+        name: of a file, a search term, a backup.
+        reason: why.
+        is_gap: whether deleted data may be there although the verification was to look for it.
+    """
 
     name: str
     reason: str
+    is_gap: bool = False
+
+
+class ShortWord(msgspec.Struct, frozen=True, order=True):
+    """A word of a search term that is too short to be looked for in the index of words.
+
+    Attributes:
+        search_term: the index of the search term.
+        start, end: where the word is in it, in code points; `end` is exclusive.
+    """
+
+    search_term: int
+    start: int
+    end: int
+
+
+class Result(StrEnum):
+    """What a verification found; INCONCLUSIVE: nothing, but it could not look everywhere."""
+
+    FOUND = "found"
+    CLEAR = "clear"
+    INCONCLUSIVE = "inconclusive"
 
 
 class Findings(msgspec.Struct):
@@ -54,6 +82,7 @@ class Findings(msgspec.Struct):
         residue_count: how many there are in all.
         id_reused: whether the subject's id is in use again.
         scanned, skipped: what was read, and what was not.
+        short_words: what was not looked for in the index of words, because it is short.
     """
 
     residues: list[Residue] = msgspec.field(default_factory=list)
@@ -61,6 +90,15 @@ class Findings(msgspec.Struct):
     id_reused: bool = False
     scanned: list[Scanned] = msgspec.field(default_factory=list)
     skipped: list[Skipped] = msgspec.field(default_factory=list)
+    short_words: list[ShortWord] = msgspec.field(default_factory=list)
+
+    @property
+    def result(self) -> Result:
+        """What the residues and the gaps mean together."""
+        if self.residue_count:
+            return Result.FOUND
+        has_gap = any(each.is_gap for each in self.skipped)
+        return Result.INCONCLUSIVE if has_gap else Result.CLEAR
 
     def add(self, residue: Residue) -> None:
         """Add a residue."""

@@ -129,6 +129,7 @@ def serialize_verification(verification: Verification, erasure: Erasure) -> wire
         finished_at=optional_time(verification.finished_at),
         erasure=serialize_erasure(erasure),
         found=found.residue_count > 0 if is_finished else None,
+        result=found.result.value if is_finished else None,
         hits=[
             wire.Residue(where=each.where, search_term=each.search_term, encoding=each.encoding)
             for each in found.residues
@@ -139,7 +140,14 @@ def serialize_verification(verification: Verification, erasure: Erasure) -> wire
             wire.Scanned(name=each.name, rows=each.rows, size_bytes=each.size_bytes)
             for each in found.scanned
         ],
-        skipped=[wire.Skipped(name=each.name, reason=each.reason) for each in found.skipped],
+        skipped=[
+            wire.Skipped(name=each.name, reason=each.reason, is_gap=each.is_gap)
+            for each in found.skipped
+        ],
+        short_words=[
+            wire.ShortWord(search_term=each.search_term, start=each.start, end=each.end)
+            for each in found.short_words
+        ],
     )
 
 

@@ -7,7 +7,7 @@ import click
 
 from userkeep.cli.clients import with_client
 from userkeep.cli.deletions import run_deletion
-from userkeep.cli.exits import PROBLEMS
+from userkeep.cli.exits import INCONCLUSIVE, PROBLEMS
 from userkeep.cli.files import DASH, open_input
 from userkeep.cli.groups import OrderedGroup
 from userkeep.cli.options import json_option, order_option, paging_options
@@ -128,8 +128,11 @@ def verify(
     first, then the lines of the file. Until the erasure is purged, the database files still have
     them.
 
-    The exit code is 3 if something was found, and 0 if nothing was. Scanning takes about a second
-    for 50 MiB.
+    The exit code is 3 if something was found, 0 if nothing was, and 7 if nothing was found but the
+    result is inconclusive: files could not be read, or there was no text to look for in them, or a
+    search term could not be looked for everywhere. The words of a search term that are shorter than
+    6 bytes are listed: they are not looked for by themselves in the full-text index. Scanning takes
+    about a second for 50 MiB.
 
     \b
     userkeep erasures verify 01a204d3-fd4f-7b04-a503-2bf951c2c06d --subject-id jane
@@ -138,9 +141,11 @@ def verify(
     search_terms = [*given, *(_read_lines(place) if place else ())]
     with stderr_console().status("Verifying …"):
         verification = client.erasure.verify(id, subject_id=subject_id, search_terms=search_terms)
-    print_verification(verification, as_json=as_json)
-    if verification.found:
+    print_verification(verification, search_terms, as_json=as_json)
+    if verification.result == "found":
         sys.exit(PROBLEMS)
+    if verification.result == "inconclusive":
+        sys.exit(INCONCLUSIVE)
 
 
 def _read_lines(place: str) -> list[str]:

@@ -13,8 +13,14 @@ from userkeep.cli.output.terminal import one_line, pluralize, print_json, stdout
 _KIB = 1024
 
 
-def print_verification(verification: Verification, *, as_json: bool) -> None:
-    """Print whether deleted data was found, where, and what was scanned."""
+def print_verification(
+    verification: Verification, search_terms: Sequence[str], *, as_json: bool
+) -> None:
+    """Print whether deleted data was found, where, and what was scanned.
+
+    Args:
+        search_terms: those of the command, of which the short words are printed.
+    """
     if as_json:
         print_json(verification)
         return
@@ -24,7 +30,7 @@ def print_verification(verification: Verification, *, as_json: bool) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, text in _summary(verification):
+    for name, text in _summary(verification, search_terms):
         grid.add_row(name, text)
     stdout_console().print(grid)
 
@@ -45,9 +51,10 @@ def _hits_table(hits: Sequence[Residue]) -> Table:
     return table
 
 
-def _summary(verification: Verification) -> Iterator[tuple[str, Text]]:
+def _summary(verification: Verification, search_terms: Sequence[str]) -> Iterator[tuple[str, Text]]:
     erasure = verification.erasure
     yield "erasure", one_line(f"{erasure.id}, {erasure.state}")
+    yield "result", one_line(verification.result or verification.state)
     yield "found", _found(verification)
     if verification.id_reused:
         yield "reused id", Text("a new object has this id; its data was not counted")
@@ -59,6 +66,19 @@ def _summary(verification: Verification) -> Iterator[tuple[str, Text]]:
         "skipped",
         [f"{each.name}: {each.reason}" for each in verification.skipped],
     )
+    yield from _labelled("short words", list(_short_words(verification, search_terms)))
+
+
+def _short_words(verification: Verification, search_terms: Sequence[str]) -> Iterator[str]:
+    """Return a line for each search term with words that the index was not searched for."""
+    for number, search_term in enumerate(search_terms):
+        words = [
+            search_term[each.start : each.end]
+            for each in verification.short_words
+            if each.search_term == number
+        ]
+        if words:
+            yield f"not looked for in the index: {', '.join(words)} (of search_terms[{number}])"
 
 
 def _labelled(label: str, lines: Sequence[str]) -> Iterator[tuple[str, Text]]:
@@ -70,7 +90,7 @@ def _labelled(label: str, lines: Sequence[str]) -> Iterator[tuple[str, Text]]:
 def _found(verification: Verification) -> Text:
     count, listed = verification.hit_count, len(verification.hits)
     if not verification.found:
-        return Text("nothing", style="green")
+        return Text("nothing", style="green" if verification.result == "clear" else "yellow")
     note = f"; the table shows the first {listed:,}" if listed < count else ""
     return Text(f"{pluralize(count, 'place')}{note}", style="bold red")
 

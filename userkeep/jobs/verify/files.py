@@ -57,7 +57,7 @@ class FileSearch:
             pass  # it is gone, with what was in it
         except OSError as error:
             reason = f"It cannot be read: {error.strerror or error}."
-            self._found.skipped.append(Skipped(f"file {file.name}", reason))
+            self._found.skipped.append(Skipped(f"file {file.name}", reason, is_gap=True))
 
     def _noted(self, file: RawFile) -> Scanned:
         """Where it is noted how much of a file was looked at."""

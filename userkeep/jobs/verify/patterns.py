@@ -119,6 +119,19 @@ def distinctive_terms(search_term: str, analyzer: Analyzer) -> frozenset[str]:
     )
 
 
+def short_words_of(search_term: str, analyzer: Analyzer) -> list[tuple[int, int]]:
+    """Where the words are that `distinctive_terms` leaves out, in their order; end exclusive.
+
+    Not those that are a part of a longer word which is looked for.
+    """
+    looked_for = distinctive_terms(search_term, analyzer)
+    left_out = frozenset(analyzer.tokenize(search_term)) - looked_for
+    longer = [(each.start, each.end) for each in analyzer.find_terms(search_term, looked_for)]
+    found = {(each.start, each.end) for each in analyzer.find_terms(search_term, left_out)}
+    covered = {at for start, end in longer for at in range(start, end)}
+    return sorted(each for each in found if not covered.issuperset(range(*each)))
+
+
 def _once(encoded: Iterable[tuple[bytes, Encoding]]) -> Iterator[tuple[bytes, Encoding]]:
     known: set[bytes] = set()
     for data, encoding in encoded:

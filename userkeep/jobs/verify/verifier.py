@@ -8,10 +8,15 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import FileFormat
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import rfc3339_text
-from userkeep.domain.verification import Findings, Skipped, VerificationRequest
+from userkeep.domain.verification import Findings, ShortWord, Skipped, VerificationRequest
 from userkeep.jobs.backup.folder import backups_in
 from userkeep.jobs.verify.files import FileSearch
-from userkeep.jobs.verify.patterns import Pattern, patterns_of, word_patterns_of
+from userkeep.jobs.verify.patterns import (
+    Pattern,
+    patterns_of,
+    short_words_of,
+    word_patterns_of,
+)
 from userkeep.jobs.verify.rows import RowSearch
 from userkeep.jobs.verify.search_terms import Texts
 from userkeep.storage.engine import Engine
@@ -51,17 +56,26 @@ class Verifier:
         rows = RowSearch(self._engine, self._scope, self._request, texts, found)
         rows.run(self._check)
         in_use = rows.words_in_use | self._in_index(rows.words)
+        has_files = self._has_files()
         patterns = [
-            *self._patterns_of_texts(texts, rows, found),
-            *self._patterns_of_words(texts, rows, in_use, found),
+            *self._patterns_of_texts(texts, rows, found, has_files=has_files),
+            *self._patterns_of_words(texts, rows, in_use, found, has_files=has_files),
         ]
+        if texts.has_short_id:
+            reason = "It is too short to be looked for there. Rows were searched for it."
+            found.skipped.append(Skipped("subject_id in the files", reason))
         if patterns:
             FileSearch(self._engine, texts, patterns, found).run(self._check)
         else:
             reason = "There is no text to look for: give search terms, or a longer subject_id."
-            found.skipped.append(Skipped("files", reason))
+            found.skipped.append(Skipped("files", reason, is_gap=has_files))
         found.skipped += self._older_backups()
         return found
+
+    def _has_files(self) -> bool:
+        """Whether there are files, whether or not they can be read; not of one in memory."""
+        raw, skipped = self._engine.files()
+        return bool(raw) or any(each.is_gap for each in skipped)
 
     def _older_backups(self) -> list[Skipped]:
         """Return the backups that have, or may have, what was deleted."""
@@ -82,16 +96,34 @@ class Verifier:
         all_words = frozenset[str]().union(*words)
         return self._engine.read(partial(_terms_in_use, terms=all_words)) if all_words else set()
 
-    def _patterns_of_texts(self, texts: Texts, rows: RowSearch, found: Findings) -> list[Pattern]:
+    def _patterns_of_texts(
+        self, texts: Texts, rows: RowSearch, found: Findings, *, has_files: bool
+    ) -> list[Pattern]:
         for number, where in sorted(rows.explained.items()):
             name = f"{texts.name(number)} in the files"
             reason = f"Rows that are there have it ({where}), and so have the files."
-            found.skipped.append(Skipped(name, reason))
+            is_gap = has_files and texts.search_term(number) is not None
+            found.skipped.append(Skipped(name, reason, is_gap=is_gap))
         return [each for each in patterns_of(texts.all) if each.search_term not in rows.explained]
 
     def _patterns_of_words(
-        self, texts: Texts, rows: RowSearch, in_use: set[str], found: Findings
+        self,
+        texts: Texts,
+        rows: RowSearch,
+        in_use: set[str],
+        found: Findings,
+        *,
+        has_files: bool,
     ) -> list[Pattern]:
+        analyzer = self._scope.rules.analyzer
+        for number, search_term in enumerate(self._request.search_terms):
+            short = short_words_of(search_term, analyzer)
+            found.short_words += [ShortWord(number, start, end) for start, end in short]
+            has_words = bool(short or rows.words[number])
+            if has_files and has_words and rows.words[number] <= in_use:
+                name = f"{texts.name(number)} in the index of words"
+                reason = "Each of its words is short, or messages that are there have it too."
+                found.skipped.append(Skipped(name, reason, is_gap=True))
         for number, words in enumerate(rows.words):
             used = len(words & in_use)
             if used:

@@ -57,7 +57,7 @@ def _files(connection: psycopg.Connection[Any]) -> Files:
 
 
 def _none(reason: str) -> Files:
-    return Files((), (Skipped("files of the PostgreSQL server", reason),))
+    return Files((), (Skipped("files of the PostgreSQL server", reason, is_gap=True),))
 
 
 def _is_of_server(data: Path, identifier: int, started_at_s: float) -> bool:

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from tests.conformance.steps import (
+    MEMORY,
     MESSAGE,
     MESSAGES,
     NOT_FOUND,
+    SEARCH,
     append,
     delete,
     error_of,
@@ -43,6 +45,33 @@ def seqs(way: Way, session: str, **params: Any) -> list[int]:
     listed = way.request("GET", MESSAGES, session, params=params)
     assert listed.status == 200, listed
     return [message["seq"] for message in listed.json["items"]]
+
+
+def test_fields_can_be_left_out(way: Way, session: str) -> None:
+    append(way, session, {"role": "user", "content": "a bicycle", "data": {"a": [1]}})
+    whole = way.request("GET", MESSAGES, session, params={"after_seq": 7}).json["items"]
+    for omit in ("content,data", "data", "content, data,metadata", ""):
+        names = {name.strip() for name in omit.split(",")}
+        short = [{k: v for k, v in each.items() if k not in names} for each in whole]
+        listed = way.request("GET", MESSAGES, session, params={"after_seq": 7, "omit": omit})
+        assert listed.json["items"] == short
+        memory = way.request("GET", MEMORY, session, params={"last": 2, "omit": omit})
+        assert memory.json["messages"] == short
+        wanted = [name for name in names if name]
+        body = {"query": "bicycle", "session_id": session, "context": False, "omit": wanted}
+        [hit] = way.request("POST", SEARCH, json=body).json["items"]
+        assert hit["message"] == {**short[1], "session_id": session}
+        assert hit["snippet"]["text"] == "a bicycle"
+
+
+def test_a_field_that_cannot_be_left_out_is_named(way: Way, session: str) -> None:
+    for path in (MESSAGES, MEMORY):
+        rejected = way.request("GET", path, session, params={"omit": "content,seq"})
+        assert error_of(rejected) == invalid("omit")
+        assert "content, data, metadata" in rejected.json["detail"]
+        assert "'seq'" in rejected.json["detail"]
+    rejected = way.request("POST", SEARCH, json={"session_id": session, "omit": ["seq"]})
+    assert error_of(rejected) == invalid("omit[0]")
 
 
 PARTS: dict[str, tuple[dict[str, Any], list[int]]] = {

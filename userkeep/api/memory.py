@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.api.common import SHORT_PAGE, SessionQuery
 from userkeep.api.encoding import Encodable
-from userkeep.api.messages import Message
+from userkeep.api.messages import Message, OmitText
 from userkeep.api.operation import APIOperation
 from userkeep.api.prompts import Prompts
 from userkeep.domain.message import MAX_TOKEN_COUNT
@@ -69,6 +69,7 @@ class GetMemory(SessionQuery, kw_only=True):
 
     last: Last | UnsetType = UNSET
     max_tokens: MaxTokens | UnsetType = UNSET
+    omit: OmitText = ""
 
     @property
     def is_bounded(self) -> bool:

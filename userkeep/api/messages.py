@@ -1,6 +1,6 @@
 """Messages: wire types and operations."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -21,17 +21,34 @@ from userkeep.api.operation import APIOperation
 from userkeep.domain.errors import AlreadyExists, Conflict, QuotaExceeded
 from userkeep.domain.message import MAX_BATCH, MessageChange, NewMessage, Role
 
+Omittable = Literal["content", "data", "metadata"]
+"""The fields of a message that a response can leave out."""
+
+OmitText = Annotated[
+    str,
+    Meta(
+        description="Fields of each message that are left out, separated by commas: `content`, "
+        "`data`, `metadata`.",
+        examples=["content,data"],
+    ),
+]
+
 
 class Message(Encodable, msgspec.Struct, kw_only=True):
-    """A message of a session."""
+    """A message of a session.
+
+    `content`, `data` and `metadata` are absent if the request leaves them out with `omit`. In
+    Python they are `msgspec.UNSET` then.
+    """
 
     seq: Annotated[int, Meta(description="The position in the session, from 1.")]
     id: Annotated[str, Meta(description="Yours, unique in the session, or a uuid of the server.")]
     role: Annotated[Role, Meta(description="The role for a language model.")]
     name: Annotated[str | None, Meta(description="Who speaks: any text.")]
-    content: Annotated[str, Meta(description="Empty only where there is data.")]
-    data: Annotated[Any, Meta(description="Your JSON, returned byte for byte.")]
-    metadata: JsonObject | None
+    # Typed as always present, for the callers that leave nothing out.
+    content: Annotated[str, Meta(description="Empty only where there is data.")] = UNSET  # type: ignore[assignment]
+    data: Annotated[Any, Meta(description="Your JSON, returned byte for byte.")] = UNSET
+    metadata: JsonObject | None = UNSET  # type: ignore[assignment]
     token_count: Annotated[
         int | None, Meta(description="Your count; the server does not count tokens.")
     ]
@@ -73,6 +90,7 @@ class ListMessages(FilteredList, kw_only=True):
     created_after: Bound | UnsetType = UNSET
     created_before: Bound | UnsetType = UNSET
     role: Annotated[Role, Meta(description="Only messages of this role.")] | UnsetType = UNSET
+    omit: OmitText = ""
 
     @property
     def is_bounded(self) -> bool:

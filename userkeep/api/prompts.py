@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from msgspec import UNSET
+
 from userkeep.api.messages import Message
 from userkeep.domain.conversions import prompts
 from userkeep.domain.conversions.prompts import UnsupportedMode
 from userkeep.domain.conversions.reading import MessageFields
 from userkeep.domain.conversions.shapes import MARK
+from userkeep.domain.errors import InvalidField
 
 
 class Prompts:
@@ -61,6 +64,7 @@ class Prompts:
 
     def _fields(self) -> Iterator[MessageFields]:
         for message in sorted(self._prompt_messages(), key=lambda message: message.seq):
+            _check_is_whole(message)
             yield MessageFields(
                 role=message.role,
                 name=message.name,
@@ -74,3 +78,13 @@ class Prompts:
     def _prompt_messages(self) -> Iterable[Message]:
         """Return the messages, in any order."""
         raise NotImplementedError
+
+
+def _check_is_whole(message: Message) -> None:
+    for name in ("content", "data", "metadata"):
+        if getattr(message, name) is UNSET:
+            raise InvalidField(
+                f"message {message.seq} was read without its {name}, and cannot be written as a "
+                "prompt. Read it without `omit`.",
+                name,
+            )

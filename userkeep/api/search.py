@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from userkeep.api.common import Bound, Filter
 from userkeep.api.encoding import Encodable
-from userkeep.api.messages import Message
+from userkeep.api.messages import Message, Omittable
 from userkeep.api.operation import APIOperation
 from userkeep.domain.errors import NotFound
 from userkeep.domain.message import Role
@@ -156,6 +156,13 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     include: Annotated[
         list[Literal["session"]],
         Meta(max_length=1, description="What each result has besides: its `session`."),
+    ] = []
+    omit: Annotated[
+        list[Omittable],
+        Meta(
+            max_length=len(get_args(Omittable)),
+            description="Fields of each message that are left out. The snippet stays.",
+        ),
     ] = []
     explain: Annotated[bool, Meta(description="Explain the score of each result.")] = False
 

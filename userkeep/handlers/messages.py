@@ -1,11 +1,14 @@
 """Messages: handlers, and what is sent of a message."""
 
+from collections.abc import Set
+from typing import get_args
+
 import msgspec
 from msgspec import UNSET
 
 from userkeep.api import messages as wire
 from userkeep.api.common import Page
-from userkeep.domain.errors import TooLarge
+from userkeep.domain.errors import InvalidField, TooLarge
 from userkeep.domain.message import CheckedMessageChange, Message, MessageChange
 from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
@@ -18,6 +21,9 @@ from userkeep.handlers.values import optional_instant, optional_time, raw_json, 
 from userkeep.services import erasures, messages
 from userkeep.services.idempotency import IdempotencyRecord
 from userkeep.services.messages import PreparedMessage, Selection
+
+_OMITTABLE: tuple[str, ...] = get_args(wire.Omittable)
+_MAX_SHOWN = 100
 
 
 def prepare_append(rules: Rules, call: Call) -> list[PreparedMessage]:
@@ -54,10 +60,11 @@ def list_(tx: Transaction, call: Call) -> Page[wire.Message]:
     selection = _selection(call.query)
     filters = {"session_id": session_id, **msgspec.structs.asdict(selection)}
     request = page_request(call.query, filters)
+    omit = omitted_fields(call.query.omit)
     return serialize_page(
         messages.page(tx, session_id, request, selection),
         request,
-        serialize_message,
+        lambda message: serialize_message(message, omit),
         filters,
         number=lambda message: message.seq,
     )
@@ -89,8 +96,37 @@ def delete_after(tx: Transaction, call: Call) -> StartedJob:
     return started_deletion(tx, call, erasure)
 
 
-def serialize_message(message: Message) -> wire.Message:
-    """Return a message as it is sent."""
+def omitted_fields(text: str) -> frozenset[str]:
+    """Return the fields of messages that a query leaves out.
+
+    Raises:
+        InvalidField: one cannot be left out.
+    """
+    names = {name.strip() for name in text.split(",")} - {""}
+    unknown = sorted(names.difference(_OMITTABLE))
+    if unknown:
+        choices = ", ".join(_OMITTABLE)
+        raise InvalidField(
+            f"omit must have one or more of {choices}, separated by commas; "
+            f"got {unknown[0][:_MAX_SHOWN]!r}.",
+            "omit",
+        )
+    return frozenset(names)
+
+
+def serialize_message(message: Message, omit: Set[str] = frozenset()) -> wire.Message:
+    """Return a message as it is sent.
+
+    Args:
+        omit: the fields that are left out.
+    """
+    serialized = _serialize(message)
+    for name in omit:
+        setattr(serialized, name, UNSET)
+    return serialized
+
+
+def _serialize(message: Message) -> wire.Message:
     return wire.Message(
         seq=message.seq,
         id=message.id,

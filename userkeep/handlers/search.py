@@ -1,5 +1,7 @@
 """Search: its handler, and what is sent of a hit."""
 
+from collections.abc import Set
+
 import msgspec
 
 from userkeep.api import search as wire
@@ -32,15 +34,17 @@ def search(tx: Transaction, call: Call) -> wire.Hits:
         with_session="session" in body.include,
     )
     hits = find(tx, wanted)
-    return wire.Hits(items=[serialize_hit(hit, explain=body.explain) for hit in hits])
+    omit = frozenset(body.omit)
+    return wire.Hits(items=[serialize_hit(hit, omit, explain=body.explain) for hit in hits])
 
 
-def serialize_hit(hit: Hit, *, explain: bool) -> wire.Hit:
-    """Return a message that was found as it is sent."""
+def serialize_hit(hit: Hit, omit: Set[str], *, explain: bool) -> wire.Hit:
+    """Return a message that was found as it is sent, without some of its fields."""
     message = hit.message
     return wire.Hit(
         message=wire.FoundMessage(
-            session_id=message.session_id, **msgspec.structs.asdict(serialize_message(message))
+            session_id=message.session_id,
+            **msgspec.structs.asdict(serialize_message(message, omit)),
         ),
         score=hit.score,
         snippet=wire.Snippet(

@@ -1,7 +1,7 @@
 """Calls of operations of the native API, complete before anything is sent."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from math import isfinite
@@ -147,11 +147,28 @@ def _parameters(query: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in query.items():
         if value is None or (name == "cursor" and value in (0, "0")):
             continue
-        if name not in {"metadata", "filter"}:
+        if name == "omit":
+            names = ",".join(split_names(value, name))
+            parameters.append((name, check_is_utf8(names, name)))
+        elif name not in {"metadata", "filter"}:
             check_aware(value, name)
             text = value.isoformat() if isinstance(value, datetime) else str(value)
             parameters.append((name, check_is_utf8(text, name)))
     return parameters
+
+
+def split_names(names: Any, field: str) -> list[str]:
+    """Return names as a list, which may be a text in which they are separated by commas.
+
+    Raises:
+        InvalidField: they are neither a text nor a list of texts.
+    """
+    if isinstance(names, str):
+        return names.split(",")
+    given: list[Any] = list(names) if isinstance(names, Iterable) else [None]
+    if not all(isinstance(name, str) for name in given):
+        raise InvalidField(f"{field} must be a list of names.", field)
+    return given
 
 
 def _filter(value: Any, exact: list[dict[str, Any]]) -> str:

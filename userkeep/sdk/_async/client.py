@@ -5,6 +5,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from userkeep.api.messages import Omittable
 from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import Role
 from userkeep.sdk._async.erasures import AsyncErasureClient
@@ -15,7 +16,7 @@ from userkeep.sdk._async.sessions import AsyncSessionClient
 from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk._async.users import AsyncUserClient
 from userkeep.sdk.boundary import raises_at_its_caller
-from userkeep.sdk.calls import make_call
+from userkeep.sdk.calls import make_call, split_names
 from userkeep.sdk.requests import encode_search
 
 
@@ -60,6 +61,7 @@ class AsyncClient:
         min_score: float = 0.0,
         context: bool = True,
         include: Sequence[Literal["session"]] = (),
+        omit: Sequence[Omittable] | str = (),
         explain: bool = False,
     ) -> list[Hit]:
         """Search messages by words, best first: `search("what shoes?", user_id="jane")`.
@@ -84,6 +86,8 @@ class AsyncClient:
             context: whether messages near a match are results too. False leaves out messages that
                 contain none of the words.
             include: `["session"]` gives each result its session.
+            omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
+                `msgspec.UNSET` then. The snippet stays.
             explain: explain the score of each result.
 
         Returns:
@@ -109,6 +113,7 @@ class AsyncClient:
             min_score=min_score,
             context=context,
             include=include,
+            omit=split_names(omit, "omit") or None,
             explain=explain,
         )
         hits: Hits = await self._transport.send(make_call("messages.search", body=body))

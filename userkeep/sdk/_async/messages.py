@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from userkeep.api.erasures import Erasure
 from userkeep.api.memory import Memory
-from userkeep.api.messages import Message
+from userkeep.api.messages import Message, Omittable
 from userkeep.domain.message import GivenRole, Role
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._async.lists import AsyncMessagePage, read_list
@@ -250,6 +250,7 @@ class AsyncMessageClient:
         created_before: datetime | None = None,
         role: Role | None = None,
         filter: dict[str, Any] | None = None,
+        omit: Sequence[Omittable] | str = (),
     ) -> AsyncMessagePage:
         """Return the messages of a session in the order of `seq`: all, or a page with `limit`.
 
@@ -268,6 +269,8 @@ class AsyncMessageClient:
             role: only messages of this role.
             filter: a filter on metadata, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
+            omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
+                `msgspec.UNSET` then.
 
         Raises:
             NotFound: the session does not exist.
@@ -285,6 +288,7 @@ class AsyncMessageClient:
             "created_before": created_before,
             "role": role,
             "filter": filter,
+            "omit": omit or None,
         }
         return await read_list(
             AsyncMessagePage, self._transport, "messages.list", {"session_id": session_id}, query
@@ -305,6 +309,7 @@ class AsyncMemoryClient:
         last: int | None = None,
         max_tokens: int | None = None,
         user_id: str | None = None,
+        omit: Sequence[Omittable] | str = (),
     ) -> Memory:
         """Return the newest messages of a session that fit, oldest first: a prompt for a model.
 
@@ -318,6 +323,8 @@ class AsyncMemoryClient:
                 without one, a quarter of the bytes of its content (of its data, if the content is
                 empty).
             user_id: only if the session belongs to this user; another's is not found.
+            omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
+                `msgspec.UNSET` then.
 
         Returns:
             The messages, with their `token_count`, and whether older ones were left out
@@ -327,7 +334,12 @@ class AsyncMemoryClient:
             NotFound: the session does not exist.
             InvalidField: an argument is invalid.
         """
-        query = {"last": last, "max_tokens": max_tokens, "user_id": user_id}
+        query = {
+            "last": last,
+            "max_tokens": max_tokens,
+            "user_id": user_id,
+            "omit": omit or None,
+        }
         call = make_call("memory.get", {"session_id": session_id}, query=query)
         memory: Memory = await self._transport.send(call)
         return memory

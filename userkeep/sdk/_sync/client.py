@@ -6,6 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from userkeep.api.messages import Omittable
 from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import Role
 from userkeep.sdk._sync.erasures import ErasureClient
@@ -16,7 +17,7 @@ from userkeep.sdk._sync.sessions import SessionClient
 from userkeep.sdk._sync.transport import Transport
 from userkeep.sdk._sync.users import UserClient
 from userkeep.sdk.boundary import raises_at_its_caller
-from userkeep.sdk.calls import make_call
+from userkeep.sdk.calls import make_call, split_names
 from userkeep.sdk.requests import encode_search
 
 
@@ -61,6 +62,7 @@ class Client:
         min_score: float = 0.0,
         context: bool = True,
         include: Sequence[Literal["session"]] = (),
+        omit: Sequence[Omittable] | str = (),
         explain: bool = False,
     ) -> list[Hit]:
         """Search messages by words, best first: `search("what shoes?", user_id="jane")`.
@@ -85,6 +87,8 @@ class Client:
             context: whether messages near a match are results too. False leaves out messages that
                 contain none of the words.
             include: `["session"]` gives each result its session.
+            omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
+                `msgspec.UNSET` then. The snippet stays.
             explain: explain the score of each result.
 
         Returns:
@@ -110,6 +114,7 @@ class Client:
             min_score=min_score,
             context=context,
             include=include,
+            omit=split_names(omit, "omit") or None,
             explain=explain,
         )
         hits: Hits = self._transport.send(make_call("messages.search", body=body))

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from userkeep.api.erasures import Erasure
 from userkeep.api.memory import Memory
-from userkeep.api.messages import Message
+from userkeep.api.messages import Message, Omittable
 from userkeep.domain.message import GivenRole, Role
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.lists import MessagePage, read_list
@@ -251,6 +251,7 @@ class MessageClient:
         created_before: datetime | None = None,
         role: Role | None = None,
         filter: dict[str, Any] | None = None,
+        omit: Sequence[Omittable] | str = (),
     ) -> MessagePage:
         """Return the messages of a session in the order of `seq`: all, or a page with `limit`.
 
@@ -269,6 +270,8 @@ class MessageClient:
             role: only messages of this role.
             filter: a filter on metadata, such as
                 `{"field": "metadata.topic", "op": "eq", "value": "shoes"}`.
+            omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
+                `msgspec.UNSET` then.
 
         Raises:
             NotFound: the session does not exist.
@@ -286,6 +289,7 @@ class MessageClient:
             "created_before": created_before,
             "role": role,
             "filter": filter,
+            "omit": omit or None,
         }
         return read_list(
             MessagePage, self._transport, "messages.list", {"session_id": session_id}, query
@@ -306,6 +310,7 @@ class MemoryClient:
         last: int | None = None,
         max_tokens: int | None = None,
         user_id: str | None = None,
+        omit: Sequence[Omittable] | str = (),
     ) -> Memory:
         """Return the newest messages of a session that fit, oldest first: a prompt for a model.
 
@@ -319,6 +324,8 @@ class MemoryClient:
                 without one, a quarter of the bytes of its content (of its data, if the content is
                 empty).
             user_id: only if the session belongs to this user; another's is not found.
+            omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
+                `msgspec.UNSET` then.
 
         Returns:
             The messages, with their `token_count`, and whether older ones were left out
@@ -328,7 +335,12 @@ class MemoryClient:
             NotFound: the session does not exist.
             InvalidField: an argument is invalid.
         """
-        query = {"last": last, "max_tokens": max_tokens, "user_id": user_id}
+        query = {
+            "last": last,
+            "max_tokens": max_tokens,
+            "user_id": user_id,
+            "omit": omit or None,
+        }
         call = make_call("memory.get", {"session_id": session_id}, query=query)
         memory: Memory = self._transport.send(call)
         return memory

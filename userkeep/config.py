@@ -39,6 +39,7 @@ PLATFORM_PORT = "PORT"
 
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 LOG_FORMATS = ("text", "json")
+COMPRESSIONS = ("gzip", "none")
 OFF = "off"
 
 
@@ -110,6 +111,11 @@ class Settings:
         (),
         "A reverse proxy whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: an IP"
         " address, a network, or unix for the clients of a Unix socket. Can be repeated.",
+        section=NETWORK,
+    )
+    compression: str = _setting(
+        "gzip",
+        "How responses of 1 KiB and more are compressed for clients that accept it: gzip or none.",
         section=NETWORK,
     )
     insecure_no_auth: bool = _setting(
@@ -347,6 +353,7 @@ def load_settings(
     settings = Settings(**values)
     _check_choice("log_level", settings.log_level, LOG_LEVELS)
     _check_choice("log_format", settings.log_format, LOG_FORMATS)
+    _check_choice("compression", settings.compression, COMPRESSIONS)
     _check_choice("search_language", settings.search_language, LANGUAGES)
     purge_schedule(settings)
     _check_addresses(settings)

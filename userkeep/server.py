@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp
 
@@ -100,9 +100,14 @@ def make_application(
     )
     body_memory = BodyMemory(settings.body_memory_mib * MIB)
     given = apis, access, worker, compute, body_memory
+    named: dict[str, Any] = {
+        "compresses": settings.compression != "none",
+        "metrics": metrics,
+        "traces": traces,
+    }
     if origins is not None:
-        return CrossOriginApplication(origins, *given, metrics=metrics, traces=traces)
-    return Application(*given, metrics=metrics, traces=traces)
+        return CrossOriginApplication(origins, *given, **named)
+    return Application(*given, **named)
 
 
 def check_traces(settings: Settings) -> None:

@@ -240,6 +240,7 @@ def test_variables_of_tests_and_of_other_programs_are_ignored(tmp_path: Path) ->
         ("USERKEEP_QUEUE_LIMIT", "0", "USERKEEP_QUEUE_LIMIT must be at least 1."),
         ("USERKEEP_SECRET", "short", "USERKEEP_SECRET must have at least 16 characters."),
         ("USERKEEP_LOG_LEVEL", "loud", "USERKEEP_LOG_LEVEL must be one of critical, error"),
+        ("USERKEEP_COMPRESSION", "br", "USERKEEP_COMPRESSION must be one of gzip, none; got 'br'."),
         ("USERKEEP_LOG_FORMAT", "xml", "USERKEEP_LOG_FORMAT must be one of text, json; got 'xml'."),
         ("USERKEEP_DATABASE_URL", "sqlite:///", "USERKEEP_DATABASE_URL names no file"),
         ("USERKEEP_DATABASE_URL", "mysql://h/d", "'mysql://h/d' is not a database"),

@@ -264,6 +264,27 @@ def test_a_list_is_filtered_ordered_and_paged(tmp_path: Path, here: Run) -> None
         assert "4 in all." in shown.splitlines()
 
 
+def test_long_texts_are_cut_in_tables_alone(tmp_path: Path, here: Run) -> None:
+    long, lines = "many words " * 10_000, "line\n" * 400
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        client.session.add(session_id="chat", title="title " * 80)
+        for content in ("short", long, lines):
+            client.message.add("chat", [{"role": "user", "content": content}])
+        [message_id] = [each.id for each in client.message.list("chat", 1, after_seq=1)]
+    at = ("--database", "m.db")
+    for words in (
+        ("messages", "list", "chat"),
+        ("memory", "show", "chat"),
+        ("sessions", "list", "--last-message"),
+    ):
+        shown = here(*words, *at).stdout
+        assert len(re.sub(" +", " ", shown)) < 3000, words
+        assert "…" in shown, words
+    whole = json.loads(here("messages", "list", "chat", *at, "--json").stdout)
+    assert [each["content"] for each in whole["items"]] == ["short", long, lines]
+    assert len(here("messages", "show", "chat", message_id, *at).stdout) > len(long)
+
+
 def test_messages_are_filtered(here: Run) -> None:
     for text, metadata in (("Hello", "{}"), ("Shoes?", '{"topic": "shoes"}')):
         words = ("messages", "add", "chat", text, "--user-id", "jane", "--metadata", metadata)

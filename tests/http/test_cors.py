@@ -37,7 +37,7 @@ def words(response: Response, header: str) -> set[str]:
 def is_readable(response: Response, origin: str) -> bool:
     """Return whether a browser lets a page of this origin read a response."""
     assert "access-control-allow-credentials" not in response.headers
-    assert response.headers["vary"] == "Origin"
+    assert response.headers["vary"].split(", ")[0] == "Origin"
     return response.headers.get("access-control-allow-origin") == origin
 
 
@@ -100,7 +100,7 @@ def test_any_other_origin_is_rejected(
     response = client.send(method, target, headers={"Origin": origin} | asked)
     assert response.status == 403
     assert not any(name.startswith("access-control") for name in response.headers)
-    assert response.headers["vary"] == "Origin"
+    assert response.headers["vary"].split(", ")[0] == "Origin"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -169,7 +169,7 @@ def test_errors_of_the_protocol_have_the_headers(
 ) -> None:
     response = server.send(sent)
     assert response.status == status
-    assert response.headers["vary"] == "Origin"
+    assert response.headers["vary"].split(", ")[0] == "Origin"
     if status != 414:  # the server has not read the Origin
         assert is_readable(response, APP)
 

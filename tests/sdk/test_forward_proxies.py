@@ -1,6 +1,8 @@
 """Proxies that HTTP_PROXY names: never for this machine, and named in errors elsewhere."""
 
 import asyncio
+import gzip
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from devtools.ports import free_port
 from tests.cli.running import userkeep
 from tests.http.otlp import receiving
-from tests.sdk.fake_server import HTML, FakeServer, Response, call, fake_server
+from tests.sdk.fake_server import HTML, USER, FakeServer, Response, call, fake_server
 from userkeep import (
     ConnectionFailed,
     InvalidField,
@@ -56,6 +58,20 @@ def test_a_request_to_this_machine_goes_through_no_proxy(
         call(mode, url, lambda client: client.user.get("jane"))
     assert len(server.requests) == 1
     assert not proxy.requests
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_compression_is_accepted_of_other_machines_alone(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = gzip.compress(json.dumps(USER).encode())
+    with fake_server(Response(200, body, {"Content-Encoding": "gzip"})) as proxy:
+        _set(monkeypatch, proxy.url)
+        call(mode, ELSEWHERE, lambda client: client.user.get("jane"))
+        assert proxy.requests[0].headers["Accept-Encoding"] == "gzip"
+    with fake_server() as server:
+        call(mode, server.url, lambda client: client.user.get("jane"))
+        assert server.requests[0].headers["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize("host", ["127.9.8.7", "[::1]", "LOCALHOST.", "a.localhost"])

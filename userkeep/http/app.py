@@ -14,6 +14,7 @@ from starlette.types import Scope as AsgiScope
 
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.http.access import AccessControl
+from userkeep.http.compression import Compressor
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.cors import AllowedOrigins, preflight_response
 from userkeep.http.docs import DOCS_PATHS
@@ -88,6 +89,7 @@ class Application(Router):
         worker: runs jobs that outlive a request.
         compute: threads that end with the application.
         body_memory: the memory for the bodies of all requests.
+        compresses: whether responses are compressed for clients that accept it.
         metrics: count the requests; None if nothing is to be counted.
         traces: record requests as spans; None if nothing is to be recorded.
 
@@ -103,6 +105,7 @@ class Application(Router):
         compute: ComputeThreads,
         body_memory: BodyMemory,
         *,
+        compresses: bool = True,
         metrics: Metrics | None = None,
         traces: Traces | None = None,
     ) -> None:
@@ -110,6 +113,7 @@ class Application(Router):
         self._access = access
         self._worker = worker
         self._body_memory = body_memory
+        self._compressor = Compressor(compute) if compresses else None
         self.metrics = metrics
         self._figures = None if metrics is None else metrics.requests
         self._traces = traces
@@ -126,6 +130,8 @@ class Application(Router):
         sent = _Sent()
         try:
             response = await self._respond(request)
+            if self._compressor is not None:
+                await self._compressor.compress(response, request)
             response.raw_headers.append((REQUEST_ID_HEADER, request.request_id.encode()))
             sent.status = CLIENT_CLOSED if request.is_disconnected else response.status_code
             if isinstance(response, RawResponse):

@@ -12,6 +12,7 @@ from anyio import CancelScope
 from anyio.lowlevel import current_token
 
 from userkeep.domain.errors import InvalidField, TooLarge, UserkeepError
+from userkeep.domain.values.addresses import is_this_machine
 from userkeep.sdk.errors import ConnectionFailed, NotSent, TimedOut, UnexpectedAnswer
 from userkeep.sdk.proxies import ForwardProxy, find_proxy
 
@@ -202,7 +203,8 @@ class _Server:
         self._is_closed = False
         is_secure = url.lower().startswith("https")
         self.options: dict[str, Any] = {
-            "headers": headers,
+            # Compression costs time on both sides, which no network gives back here.
+            "headers": {"Accept-Encoding": self._encoding(), **headers},
             "timeout": timeout_s,
             "limits": _LIMITS,
             "follow_redirects": False,
@@ -220,6 +222,10 @@ class _Server:
         elif proxy := find_proxy(self._url):
             self.options["proxy"] = _checked_proxy(proxy)
             self._proxy = f"the proxy {without_password(proxy.url)} ({proxy.variable})"
+
+    def _encoding(self) -> str:
+        is_local = _is_socket(self._url) or is_this_machine(httpx2.URL(self._url).host)
+        return "identity" if is_local else "gzip"
 
     def arguments(self, request: HTTPRequest) -> dict[str, Any]:
         return {

@@ -72,6 +72,8 @@ def list_(
 ) -> None:
     """List the messages of a session, oldest first.
 
+    The table has up to 500 characters of each content; --json and `messages show` have the whole.
+
     \b
     userkeep messages list chat-1 --ids
     userkeep messages list chat-1 --after-seq 40 --role user

@@ -32,6 +32,12 @@ from userkeep.sdk._sync.lists import Page
 Row = TypeVar("Row")
 
 
+_MAX_CONTENT = 500
+_MAX_LINES = 20
+_MAX_TITLE = 100
+"""How much of a text a table has, in characters and lines. `--json` and `show` have the whole."""
+
+
 def print_list(
     pages: Iterable[Page[Row]],
     make_table: Callable[[Sequence[Row]], Table],
@@ -310,7 +316,7 @@ def sessions_table(sessions: Sequence[Session]) -> Table:
         table.add_row(
             one_line(session.session_id),
             one_line(session.user_id) if session.user_id else Text("none", style="dim"),
-            one_line(session.title),
+            one_line(_cut(session.title or "", _MAX_TITLE)),
             f"{session.message_count:,}",
             humanize(session.active_at),
             *(["yes" if session.ended_at else ""] if has_ended else []),
@@ -323,12 +329,13 @@ def _beginning(message: LastMessage | UnsetType | None) -> Text:
     """Return the role of the last message, and as much of it as has room beside the rest."""
     if not message:
         return Text()
-    beginning = _cut(message.content or "", stdout_console().width // 4)
+    length = min(stdout_console().width // 4, _MAX_CONTENT)
+    beginning = _cut(message.content or "", length)
     return Text.assemble((f"{message.role}: ", "dim"), one_line(beginning))
 
 
 def messages_table(messages: Sequence[Message], *, has_ids: bool = False) -> Table:
-    """Return a table of messages with their whole content, and names if any has one."""
+    """Return a table of messages, and their names if any has one. Long contents are cut."""
     has_names = any(message.name for message in messages)
     table = plain_table()
     table.add_column("seq", justify="right", style="dim", no_wrap=True)
@@ -354,8 +361,16 @@ def messages_table(messages: Sequence[Message], *, has_ids: bool = False) -> Tab
 def _content(message: Message) -> Text:
     """Return the content of a message; without any, the beginning of its data."""
     if message.content or message.data is None:
-        return Text(escape_control(message.content))
+        return Text(escape_control(_cut_content(message.content)))
     return Text(escape_control(_cut(_json(message.data) or "", 200)), style="dim")
+
+
+def _cut_content(content: str) -> str:
+    """Return the beginning of a content, on a terminal and elsewhere: a table is an overview."""
+    lines = content[: _MAX_CONTENT + 1].split("\n", _MAX_LINES)
+    if len(lines) <= _MAX_LINES:
+        return _cut(content, _MAX_CONTENT)
+    return _cut("\n".join(lines[:_MAX_LINES]), _MAX_CONTENT).removesuffix("…").rstrip() + "…"
 
 
 def _cut(text: str, length: int) -> str:

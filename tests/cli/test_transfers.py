@@ -1,5 +1,6 @@
 """`userkeep export` and `userkeep import`: nothing is lost, and an import can be continued."""
 
+import gzip
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from uuid import UUID
 import pytest
 
 from tests.cli.running import environment_of, is_sentence, userkeep
+from tests.conftest import database_url
 from tests.postgres import postgres_server
 from tests.serving import USERKEEP, serving
 from userkeep import NewMessage, Userkeep
 
 DATA = '{"b":1e2,"a": [ 1.0, 12345678901234567890123 ],"é":"\\u00e9"}'
+NUMBERS = {"10": 1e2, "9": [0.1, 1e16, 1e22, 1e-9, -0.0, 2**63 - 1, -(2**63)], "": {"ß": True}}
 BATCH = 1000
 
 
@@ -51,17 +54,20 @@ def fill(database: str) -> None:
         messages[0].metadata, messages[0].token_count = {"k": "名"}, 7
         messages[1].created_at = datetime(2020, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
         client.message.add_bulk("one", messages)
+        stored = client.message.list("one")
+        client.message.delete("one", stored[2].id)
+        client.message.update("one", stored[3].id, content="edited", metadata=NUMBERS)
         client.session.end("one")
         client.session.add(session_id="two", user_id="a/b")
         client.user.add(user_id="empty")
-        client.session.add(session_id="of nobody")
+        client.user.update(user_id="empty", first_name="Émpty", metadata={})
+        client.session.add(session_id="unowned", title="")
+        client.message.add("unowned", [NewMessage(role="user", data={"a": 1})])
 
 
-def without_time(text: str) -> list[Any]:
-    """Return the lines of an export without its time."""
-    lines = [json.loads(each) for each in text.splitlines()]
-    assert lines[0]["userkeep"].pop("exported_at")
-    return lines
+def lines_of(text: str) -> list[Any]:
+    """Return the lines of an export."""
+    return [json.loads(each) for each in text.splitlines()]
 
 
 def export(folder: Path, *words: object) -> str:
@@ -89,7 +95,7 @@ def test_an_export_is_imported_completely_and_a_second_import_changes_nothing(
     fill(str(tmp_path / "source.db"))
     exported = export(tmp_path, "--database", "source.db")
     (tmp_path / "users.jsonl").write_text(exported)
-    counts = {"users": 2, "sessions": 2, "messages": 1203}
+    counts = {"users": 2, "sessions": 3, "messages": 1203}
     none = {"users": 0, "sessions": 0, "messages": 0}
 
     def twice(*place: str) -> None:
@@ -99,7 +105,7 @@ def test_an_export_is_imported_completely_and_a_second_import_changes_nothing(
             assert (result.returncode, result.stderr) == (0, "")
             report = json.loads(result.stdout)
             assert (report["added"], report["present"]) == (added, present)
-        assert without_time(export(tmp_path, *place)) == without_time(exported)
+        assert export(tmp_path, *place) == exported
 
     if target == "server":
         with serving(tmp_path) as server:
@@ -137,7 +143,7 @@ def test_a_file_of_format_1_is_imported(tmp_path: Path) -> None:
         (uuids[2], None, "assistant"),
         (uuids[3], None, "user"),
     ]
-    assert [(each.content, each.data) for each in messages[1::2]] == [("no type", [1]), ("", {})]
+    assert [(each.content, each.data) for each in messages[1::2]] == [("no type", [1]), ("", None)]
 
 
 def test_data_is_exported_and_imported_byte_for_byte(tmp_path: Path) -> None:
@@ -152,7 +158,7 @@ def test_data_is_exported_and_imported_byte_for_byte(tmp_path: Path) -> None:
 def test_only_named_users_are_exported(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
     place = ("--database", "source.db")
-    lines = without_time(export(tmp_path, "empty", *place))
+    lines = lines_of(export(tmp_path, "empty", *place))
     assert [next(iter(each)) for each in lines] == ["userkeep", "user", "end"]
     words = ("export", "empty", "nobody", "--output", "x.jsonl", *place)
     result = userkeep(*words, folder=tmp_path)
@@ -164,9 +170,9 @@ def test_only_named_users_are_exported(tmp_path: Path) -> None:
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
     place = ("--output", "users.jsonl", "--database", "source.db")
-    assert "2 users, 2 sessions, 1,203 messages to users.jsonl" in export(tmp_path, *place)
+    assert "2 users, 3 sessions, 1,203 messages to users.jsonl" in export(tmp_path, *place)
     assert json.loads(export(tmp_path, "--json", *place))["messages"] == 1203
-    assert len((tmp_path / "users.jsonl").read_text().splitlines()) == 1 + 2 + 2 + 1203 + 1
+    assert len((tmp_path / "users.jsonl").read_text().splitlines()) == 1 + 2 + 3 + 1203 + 1
     assert not list(tmp_path.glob(".*"))
 
 
@@ -310,7 +316,7 @@ def test_an_export_never_overwrites_what_belongs_to_an_instance(
         ("{\n", "Line 1 is not JSON"),
         ("[]\n", "Line 1: "),
         ("{}\n", "Line 1: it must have one of userkeep, user, session, message and end"),
-        (line(userkeep={"format": 3}), "Line 1: userkeep.format is 3"),
+        (line(userkeep={"format": 4}), "Line 1: userkeep.format is 4"),
         (line(user={"user_id": "j", "mail": 1}), "Line 1: user.mail is not a known field"),
         (line(user={"user_id": ""}), "Line 1: user_id cannot be empty"),
         (line(session={"session_id": "s"}), "Line 1: a session must come after the user"),
@@ -471,7 +477,7 @@ def test_differing_users_and_sessions_are_skipped_and_named(tmp_path: Path) -> N
     result = importing(tmp_path, text, "--database", "m.db", "--json")
     assert result.returncode == 1
     assert "user 'ann' exists and differs from the file in metadata" in result.stderr
-    assert "session 'bob' exists and has ended without 1 of the messages" in result.stderr
+    assert "session 'bob' exists and differs from the file in ended_at" in result.stderr
     assert "session 'cem' exists and belongs to another user" in result.stderr
     report = json.loads(result.stdout)
     assert report["differing_users"] == ["ann"]
@@ -531,3 +537,310 @@ def test_a_byte_order_mark_before_the_lines_is_ignored(tmp_path: Path) -> None:
     rejected = userkeep("import", "utf-16.jsonl", folder=tmp_path)
     assert (rejected.returncode, rejected.stdout) == (1, "")
     assert "The file is UTF-16, not UTF-8. Save it as UTF-8." in rejected.stderr
+
+
+# What exists in another way.
+
+AT = "2020-02-03T04:05:06Z"
+WHOLE: dict[str, Any] = {
+    "id": "m",
+    "role": "user",
+    "name": "Ann",
+    "content": "Hello",
+    "metadata": {"a": 1},
+    "data": {"b": 1},
+    "token_count": 1,
+    "created_at": AT,
+}
+OTHER_VALUES: dict[str, Any] = {
+    "role": "assistant",
+    "name": None,
+    "content": "hello",
+    "metadata": {"a": True},
+    "data": {"b": True},
+    "token_count": None,
+    "created_at": "2020-02-03T04:05:06.000001Z",
+}
+
+
+@pytest.fixture(params=["sqlite file", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database."""
+    return database_url(request.param, tmp_path)
+
+
+@contextmanager
+def opened(folder: Path, database: str) -> Iterator[Userkeep]:
+    """Open a database whose secret is where commands in this folder find it."""
+    with chdir(folder), Userkeep.open(database) as client:
+        yield client
+
+
+def test_a_changed_message_is_reported_by_line_and_field_and_stays_as_it_is(
+    tmp_path: Path, database: str
+) -> None:
+    place = ("--database", database)
+    fields = list(OTHER_VALUES)
+    begin = begun("ann")
+    text = begin + "".join(line(message=WHOLE | {"id": each}) for each in fields)
+    assert importing(tmp_path, text, *place).returncode == 0
+    before = export(tmp_path, *place)
+    changed = begin + "".join(
+        line(message=WHOLE | {"id": each, each: OTHER_VALUES[each]}) for each in fields
+    )
+    result = importing(tmp_path, changed + line(message=WHOLE | {"id": "new"}), *place, "--json")
+    assert result.returncode == 1
+    for number, each in enumerate(fields, 3):
+        assert (
+            f"line {number}: message '{each}' of session 'ann' exists and differs from the file in "
+            f"{each}: not changed." in result.stderr
+        )
+    report = json.loads(result.stdout)
+    assert report["differing_messages"] == [{"session_id": "ann", "id": each} for each in fields]
+    assert report["added"]["messages"] == 1
+    with_new = [each for each in lines_of(export(tmp_path, *place)) if "message" in each]
+    assert with_new[:-1] == [each for each in lines_of(before) if "message" in each]
+
+
+def test_a_message_that_is_twice_in_a_file_is_compared_with_itself(tmp_path: Path) -> None:
+    text = begun("ann") + message(1) + message(1) + message(1, "Hello?")
+    result = importing(tmp_path, text, "--database", "m.db", "--json")
+    assert result.returncode == 1
+    assert "line 5" in result.stderr
+    report = json.loads(result.stdout)
+    assert (report["added"]["messages"], report["present"]["messages"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("user", "email", "x@example.com"),
+        ("user", "last_name", "X"),
+        ("user", "uuid", str(UUID(int=7))),
+        ("user", "created_at", AT),
+        ("session", "title", "X"),
+        ("session", "metadata", {}),
+        ("session", "uuid", str(UUID(int=7))),
+        ("session", "created_at", AT),
+        ("session", "ended_at", AT),
+        ("session", "user_id", None),
+    ],
+)
+def test_a_user_or_session_that_differs_is_named_with_the_field(
+    tmp_path: Path, kind: str, field: str, value: Any
+) -> None:
+    importing(tmp_path, begun("ann") + message(1), "--database", "m.db")
+    exported = export(tmp_path, "--database", "m.db")
+    lines = lines_of(exported)
+    next(each for each in lines if kind in each)[kind][field] = value
+    text = "".join(line(**each) for each in lines)
+    result = importing(tmp_path, text, "--database", "m.db", "--json")
+    assert result.returncode == 1
+    reason = (
+        "belongs to another user" if field == "user_id" else f"differs from the file in {field}"
+    )
+    assert f"{kind} 'ann' exists and {reason}" in result.stderr
+    assert json.loads(result.stdout)[f"differing_{kind}s"] == ["ann"]
+    assert export(tmp_path, "--database", "m.db") == exported
+
+
+def test_what_changes_without_a_new_value_is_no_difference(tmp_path: Path) -> None:
+    importing(tmp_path, begun("ann") + message(1), "--database", "m.db")
+    exported = export(tmp_path, "--database", "m.db")
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        client.user.update(user_id="ann", first_name="Ann")
+        client.user.update(user_id="ann", first_name=None)
+        client.message.add("ann", [NewMessage(role="user", content="later")])
+    assert importing(tmp_path, exported, "--database", "m.db").returncode == 0
+
+
+# Where messages are restored.
+
+
+def test_deleted_messages_return_to_where_they_were(tmp_path: Path, database: str) -> None:
+    place = ("--database", database)
+    text = begun("ann") + "".join(message(n, f"number {n}") for n in range(1, 7))
+    importing(tmp_path, text, *place)
+    exported = export(tmp_path, *place)
+    with opened(tmp_path, database) as client:
+        for number in (1, 3, 4):
+            client.message.delete("ann", str(UUID(int=number)))
+        client.message.delete_after("ann", 5)
+        client.message.add("ann", [NewMessage(role="user", content="later")])
+    for file in (exported, text):
+        result = importing(tmp_path, file, *place, "--json")
+        assert result.returncode == 0, result.stderr
+    with opened(tmp_path, database) as client:
+        messages = list(client.message.list("ann"))
+        assert [each.seq for each in messages] == [*range(1, 8)]
+        assert [each.content for each in messages[:-1]] == [f"number {n}" for n in range(1, 7)]
+        newest = client.memory.get("ann", last=2)
+        assert [each.content for each in newest.messages] == ["number 6", "later"]
+        hits = client.search("number", user_id="ann")
+        assert {f"number {n}" for n in range(1, 7)} <= {each.message.content for each in hits}
+        session = client.session.get("ann")
+        assert (session.message_count, session.active_at) == (7, messages[-1].created_at)
+        client.message.add("ann", [NewMessage(role="user", content="last")])
+        assert client.message.list("ann")[-1].seq == 8
+
+
+def test_a_file_without_positions_restores_the_order_of_its_lines(tmp_path: Path) -> None:
+    text = begun("ann") + "".join(message(n) for n in range(2 * BATCH + 5))
+    importing(tmp_path, text, "--database", "m.db")
+    deleted = {0, 1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH + 3}
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        for number in deleted:
+            client.message.delete("ann", str(UUID(int=number)))
+    result = importing(tmp_path, text, "--database", "m.db", "--json")
+    assert json.loads(result.stdout)["added"]["messages"] == len(deleted)
+    with Userkeep.open(str(tmp_path / "m.db")) as client:
+        ids = [each.id for each in client.message.list("ann")]
+    assert ids == [str(UUID(int=number)) for number in range(2 * BATCH + 5)]
+
+
+def test_a_message_whose_place_is_taken_is_not_moved_to_another_one(tmp_path: Path) -> None:
+    importing(tmp_path, begun("ann") + message(1) + message(2), "--database", "m.db")
+    exported = export(tmp_path, "--database", "m.db")
+    between = begun("ann") + message(1) + message(3) + message(2)
+    taken = begun("ann") + line(message=WHOLE | {"seq": 2})
+    for text in (between, taken):
+        result = importing(tmp_path, text, "--database", "m.db")
+        assert result.returncode == 1
+        assert "was not added: another message has its place" in result.stderr
+        assert export(tmp_path, "--database", "m.db") == exported
+
+
+# What was deleted, and whose uuid it is.
+
+
+@pytest.mark.parametrize("is_exported", [True, False], ids=["with uuid", "without"])
+@pytest.mark.parametrize("kind", ["user", "session"])
+def test_an_import_does_not_restore_what_was_deleted_unless_as_new(
+    tmp_path: Path, database: str, kind: str, is_exported: bool
+) -> None:
+    place = ("--database", database)
+    text = begun("ann") + message(1)
+    importing(tmp_path, text, *place)
+    text = export(tmp_path, *place) if is_exported else text
+    with opened(tmp_path, database) as client:
+        uuid = client.user.get("ann").uuid
+        client.user.delete("ann") if kind == "user" else client.session.delete("ann")
+    result = importing(tmp_path, text, *place, "--json")
+    assert result.returncode == 1
+    assert f"{kind} 'ann' was skipped" in result.stderr
+    assert f"This {kind} was deleted, and an import does not restore it" in result.stderr
+    report = json.loads(result.stdout)
+    assert (report[f"rejected_{kind}s"], report["added"]["messages"]) == (["ann"], 0)
+    for added in (1, 0):
+        result = importing(tmp_path, text, *place, "--as-new", "--json")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert json.loads(result.stdout)["added"]["messages"] == added
+    with opened(tmp_path, database) as client:
+        assert (client.user.get("ann").uuid != uuid) == (kind == "user")
+
+
+def test_a_uuid_that_another_one_has_is_rejected(tmp_path: Path, database: str) -> None:
+    place = ("--database", database)
+    importing(tmp_path, begun("ann") + message(1), *place)
+    before = export(tmp_path, *place)
+    user, session = (
+        before.replace('"ann","uuid"', '"bob","uuid"'),
+        before.replace('{"session": {"session_id":"ann"', '{"session": {"session_id":"bob"'),
+    )
+    for kind, text in (("user", user), ("session", session)):
+        result = importing(tmp_path, text, *place)
+        assert result.returncode == 1
+        assert f"{kind} 'bob' was skipped" in result.stderr
+        assert f"is that of another {kind}." in result.stderr
+        assert export(tmp_path, *place) == before
+
+
+def test_the_uuid_of_another_project_is_replaced_by_a_new_one(
+    tmp_path: Path, database: str
+) -> None:
+    place = ("--database", database)
+    importing(tmp_path, begun("ann") + message(1), *place)
+    exported = export(tmp_path, *place)
+    userkeep("projects", "create", "store", *place, folder=tmp_path)
+    in_store = (*place, "--project", "store")
+    for text, added in ((exported, 1), (exported.replace('"ann"', '"bob"'), 1), (exported, 0)):
+        result = importing(tmp_path, text, *in_store, "--json")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert json.loads(result.stdout)["added"]["users"] == added
+    of_store = lines_of(export(tmp_path, *in_store))
+    [*uuids] = {each["user"]["uuid"] for each in of_store if "user" in each}
+    assert len(uuids) == 2
+    assert not any(each in exported for each in uuids)
+    assert export(tmp_path, *place) == exported
+
+
+# Sessions without a user.
+
+
+def test_sessions_without_a_user_are_exported_and_imported(tmp_path: Path, database: str) -> None:
+    text = line(session={"session_id": "x", "user_id": None}) + message(1) + begun("ann")
+    assert importing(tmp_path, text, "--database", database).returncode == 0
+    lines = lines_of(export(tmp_path, "--database", database))
+    assert [next(iter(each)) for each in lines] == [
+        *("userkeep", "user", "session", "session", "message", "end")
+    ]
+    assert lines[3]["session"]["user_id"] is None
+    result = userkeep("export", "ann", "--database", database, folder=tmp_path)
+    assert "1 session without a user may have more of theirs" in result.stderr
+    assert '"x"' not in result.stdout
+
+
+# Compressed files and pipes.
+
+
+def test_an_export_is_compressed_by_its_name_and_read_by_its_content(tmp_path: Path) -> None:
+    importing(tmp_path, begun("ann") + message(1), "--database", "m.db")
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        export(tmp_path, "--output", name, "--database", "m.db")
+    packed = (tmp_path / "a.jsonl.gz").read_bytes()
+    assert packed == (tmp_path / "b.jsonl.gz").read_bytes()
+    exported = export(tmp_path, "--database", "m.db")
+    assert gzip.decompress(packed).decode() == exported
+    (tmp_path / "without a suffix").write_bytes(packed)
+    (tmp_path / "two members").write_bytes(gzip.compress(b"") + packed)
+    for name in ("a.jsonl.gz", "without a suffix", "two members"):
+        result = userkeep("import", name, "--database", f"{name}.db", folder=tmp_path)
+        assert result.stdout == "Added 1 user, 1 session, 1 message.\n"
+        assert export(tmp_path, "--database", f"{name}.db") == exported
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda packed: packed[:-1], "The gzip file is incomplete: it ends too early."),
+        (lambda packed: packed[:12], "The gzip file is incomplete: it ends too early."),
+        (lambda packed: packed[:-8] + bytes(8), "The gzip file is damaged."),
+        (lambda packed: packed[:12] + b"\xff" * 9, "The gzip file is damaged."),
+        (lambda _: gzip.compress(bytes(50_000_000)), "Line 1 is longer than 8 MiB."),
+    ],
+    ids=["no last byte", "only a header", "wrong checksum", "other bytes", "bomb"],
+)
+def test_a_damaged_gzip_file_is_an_error(tmp_path: Path, change: Any, reason: str) -> None:
+    text = begun("ann") + "".join(message(number, f"{number:x}" * 9) for number in range(50))
+    (tmp_path / "file").write_bytes(change(gzip.compress(text.encode())))
+    result = userkeep("import", "file", "--database", "m.db", folder=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert is_sentence(result.stderr)
+    assert reason in result.stderr
+
+
+def test_exports_and_imports_work_in_pipes(tmp_path: Path) -> None:
+    importing(tmp_path, begun("ann") + message(1), "--database", "m.db")
+    exported = export(tmp_path, "--database", "m.db")
+    command = f"{USERKEEP} export --database m.db | gzip | {USERKEEP} import - --database n.db"
+    run = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        env=environment_of(),
+        check=False,
+    )
+    assert run.stdout == "Added 1 user, 1 session, 1 message.\n"
+    assert run.stderr == "userkeep: Exported 1 user, 1 session, 1 message.\n"
+    assert export(tmp_path, "--database", "n.db") == exported

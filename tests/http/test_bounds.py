@@ -122,7 +122,7 @@ def _smallest(kind: Any) -> Any:
         if field.required:
             values[field.encode_name] = _smallest_value(field.type)
     # Not required if there is data.
-    return {**values, "content": "x"} if kind is NewMessage else values
+    return {**values, "content": "x"} if issubclass(kind, NewMessage) else values
 
 
 def _smallest_value(kind: Any) -> Any:

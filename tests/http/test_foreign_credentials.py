@@ -109,6 +109,8 @@ BODIES: dict[str, Body] = {
     "messages.append": lambda ids: {"messages": MESSAGES, "user_id": ids.user},
     "messages.update": lambda _: {"content": "x"},
     "messages.search": lambda ids: {"query": SECRET, "user_id": ids.user},
+    "imports.user": lambda ids: {"user_id": ids.user},
+    "imports.session": lambda ids: {"session_id": ids.session, "user_id": ids.user},
     "erasures.verify": lambda _: {"search_terms": [SECRET]},
     "keys.add": lambda ids: {"user_id": ids.user, "scope": "read"},
     "projects.add": lambda ids: {"name": ids.project},
@@ -127,6 +129,7 @@ QUERIES = {"messages.delete_after": "?after_seq=0"}
 OF_OWN_PROJECT = {
     *("users.add", "users.put", "users.list", "sessions.add", "sessions.list", "messages.append"),
     *("messages.search", "erasures.list", "keys.list", "keys.add"),
+    *("imports.user", "imports.session"),
 }
 
 

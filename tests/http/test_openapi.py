@@ -263,6 +263,7 @@ class Calls:
         self("sessions.add", {"session_id": session_id, "user_id": user_id})
         self("sessions.add", {})
         self("sessions.list")
+        self("sessions.list", query="?owned=false&order=-active")
         self("sessions.get")
         self("sessions.update", {"metadata": metadata})
         self("users.sessions")
@@ -285,6 +286,12 @@ class Calls:
         self("messages.search", {"query": "Hi", "user_id": user_id, "explain": True})
         self("messages.delete", id=id_)
         self("messages.delete_after", query="?after_seq=0")
+        self("imports.user", {"user_id": f"{user_id} 4", "revision": 2, "metadata": metadata})
+        imported = {"seq": 4, "id": "a", "role": "user", "content": "Hi", "metadata": metadata}
+        both = {"session_id": f"{session_id} 4", "messages": [imported]}
+        self("imports.session", both | {"user_id": user_id, "updated_at": "2020-01-01T00:00:00Z"})
+        other = imported | {"revision": 2, "edited_at": "2020-01-01T00:00:00Z"}
+        self("imports.session", both | {"user_id": user_id, "messages": [other]})
         self("sessions.end")
         self("sessions.reopen")
         self("sessions.delete")

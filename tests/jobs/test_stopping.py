@@ -57,14 +57,16 @@ def client(tmp_path: Path) -> Iterator[Userkeep]:
 
 def exported(client: Userkeep) -> bytes:
     file = io.BytesIO()
-    Export(ClientInstance(client), file).run(all_users(ClientInstance(client)))
+    Export(ClientInstance(client), file).run(all_users(ClientInstance(client)), has_rest=True)
     return file.getvalue()
 
 
 def test_an_export_reports_counts_and_returns_them(client: Userkeep) -> None:
     instance, reports = ClientInstance(client), Reports()
     file = io.BytesIO()
-    counts = Export(instance, file, reports).run(find_users(instance, ["bob", "ann", "bob"]))
+    counts = Export(instance, file, reports).run(
+        find_users(instance, ["bob", "ann", "bob"]), has_rest=False
+    )
     assert counts == reports.counts[-1] == Counts(2, 1, MESSAGES)
     kinds = [next(iter(json.loads(line))) for line in file.getvalue().splitlines()]
     assert kinds[:4] == ["userkeep", "user", "user", "session"]
@@ -76,8 +78,8 @@ def test_a_stopped_export_has_no_last_line(client: Userkeep) -> None:
     file = io.BytesIO()
     job = reports.job = Export(instance, file, reports)
     with pytest.raises(Stopped):
-        job.run(all_users(instance))
-    assert job.user_id == "ann"
+        job.run(all_users(instance), has_rest=True)
+    assert job.place == "user 'ann'"
     assert 0 < job.counts.messages < MESSAGES
     assert b'{"end"' not in file.getvalue()
 
@@ -89,13 +91,13 @@ def test_a_stopped_import_is_completed_by_another_one(client: Userkeep, tmp_path
         job = reports.job = Import(instance, reports)
         with pytest.raises(Stopped):
             job.run(io.BytesIO(text))
-        assert (job.user_id, job.line) == ("ann", 1 + 1 + 1 + 1_001)
+        assert (job.place, job.line) == ("user 'ann'", 1 + 1 + 1 + 1_001)
         result = Import(instance).run(io.BytesIO(text))
         assert (result.added, result.present) == (
             Counts(1, 0, MESSAGES - 1_000),
             Counts(1, 1, 1_000),
         )
-        assert exported(target).splitlines()[1:] == text.splitlines()[1:]
+        assert exported(target) == text
 
 
 def test_an_import_reports_what_it_has_read_and_what_it_skips(
@@ -103,13 +105,15 @@ def test_an_import_reports_what_it_has_read_and_what_it_skips(
 ) -> None:
     text = exported(client)
     with Userkeep.open(tmp_path / "target.db") as target:
-        target.user.add(user_id="bob", email="bob@example.com")
+        target.user.add(user_id="bob")
         reports = Reports()
         result = Import(ClientInstance(target), reports).run(io.BytesIO(text))
     assert result.differing_users == ["bob"]
     assert reports.read_bytes[-1] == len(text)
     [warning] = reports.warnings
-    assert warning.startswith("user 'bob' exists and differs from the file in email: skipped")
+    assert warning.startswith(
+        "user 'bob' exists and differs from the file in uuid, created_at: skipped"
+    )
 
 
 class CopyReports:

@@ -1,6 +1,16 @@
 """The table of native operations: all that the native API can do."""
 
-from userkeep.api import erasures, keys, memory, messages, projects, search, sessions, users
+from userkeep.api import (
+    erasures,
+    imports,
+    keys,
+    memory,
+    messages,
+    projects,
+    search,
+    sessions,
+    users,
+)
 from userkeep.api.operation import APIOperation
 
 OPERATIONS: tuple[APIOperation, ...] = (
@@ -10,6 +20,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
     *search.OPERATIONS,
     *memory.OPERATIONS,
     *erasures.OPERATIONS,
+    *imports.OPERATIONS,
     *keys.OPERATIONS,
     *projects.OPERATIONS,
 )

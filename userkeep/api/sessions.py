@@ -75,6 +75,14 @@ ByActivity = Annotated[
     ),
 ]
 
+Owned = Annotated[
+    bool,
+    Meta(
+        description="Only sessions that belong to a user, or (false) to none. Not with user_id: "
+        "the sessions of a user belong to that user."
+    ),
+]
+
 _SHORT_PAGE_OF_MESSAGES = 20
 
 
@@ -103,6 +111,14 @@ class ListSessions(SessionList, kw_only=True):
     """Parameters of the list of all sessions."""
 
     user_id: Annotated[str, Meta(description="Only those of this user.")] | None = None
+    owned: Owned | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the work is limited; sessions without a user have an index, by creation."""
+        is_by_creation = self.order in {"created", "-created"}
+        has_index = self.owned is None or (self.owned is False and is_by_creation)
+        return has_index and super().is_bounded
 
 
 OPERATIONS: tuple[APIOperation, ...] = (

@@ -6,6 +6,7 @@ import msgspec
 
 from userkeep.api import sessions as wire
 from userkeep.api.common import Page
+from userkeep.domain.errors import InvalidField
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import merge_patch
@@ -26,7 +27,12 @@ def add(tx: Transaction, call: Call) -> wire.Session:
 def list_(tx: Transaction, call: Call) -> Page[wire.Session]:
     """List sessions."""
     query: wire.ListSessions = call.query
+    # For a key that is bound to a user, the user_id is that of the key.
+    if query.owned is not None and query.user_id is not None and not call.scope.is_bound:
+        raise InvalidField("owned cannot be combined with user_id. Leave one of them out.", "owned")
     filters = {"user_id": query.user_id, **session_filters(query)}
+    if query.owned is not None:
+        filters["has_user" if query.owned else "has_no_user"] = True
     return list_page(tx, query, filters)
 
 

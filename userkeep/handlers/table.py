@@ -7,6 +7,7 @@ is sent.
 from userkeep.domain.scope import Rules
 from userkeep.handlers import (
     erasures,
+    imports,
     keys,
     memory,
     messages,
@@ -24,11 +25,12 @@ HANDLERS: dict[str, Handler] = {
     **search.HANDLERS,
     **memory.HANDLERS,
     **erasures.HANDLERS,
+    **imports.HANDLERS,
     **keys.HANDLERS,
     **projects.HANDLERS,
 }
 
-_PREPARE: dict[str, Prepare] = {**messages.PREPARE, **keys.PREPARE}
+_PREPARE: dict[str, Prepare] = {**messages.PREPARE, **imports.PREPARE, **keys.PREPARE}
 
 
 def prepare(operation_name: str, rules: Rules, call: Call) -> Call:

@@ -1,12 +1,13 @@
-"""Export users with their sessions and messages as JSON Lines; see `jobs.jsonl` for the format.
+"""Export users, sessions and messages as JSON Lines; see `jobs.jsonl` for the format.
 
-Rows are written as they are read, page by page, so memory does not grow with the instance. Metadata
-and data are copied as the bytes that they are.
+Rows are written as they are read, page by page, so memory does not grow with the instance. Data is
+copied as the bytes that it is.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Raw, UnsetType
 
 from userkeep.api.common import Page
 from userkeep.domain.errors import Gone, NotFound, StorageError
@@ -44,46 +45,63 @@ def all_users(instance: Instance) -> Iterator[ExportedUser]:
         yield from page.items
 
 
+def count_sessions_without_user(instance: Instance) -> int:
+    """Return the number of sessions that belong to no user."""
+    query = {"owned": "false", "limit": 1, "count": "true"}
+    count = instance.call("sessions.list", {}, Page[Raw], query=query).count
+    return 0 if isinstance(count, UnsetType) else count
+
+
 class Export(Stoppable):
     """One export.
 
     Attributes:
         counts: what was written so far.
-        user_id: the user that is being written, or was when the export stopped.
+        place: the user or the session that is being written, or was when the export stopped.
     """
 
     def __init__(self, instance: Instance, file: Output, reporter: Reporter | None = None) -> None:
         self.counts = Counts()
-        self.user_id: str | None = None
+        self.place: str | None = None
         self._instance = instance
         self._file = file
         self._reporter = reporter or NoReporter()
 
-    def run(self, users: Iterable[ExportedUser]) -> Counts:
+    def run(self, users: Iterable[ExportedUser], *, has_rest: bool) -> Counts:
         """Write users with their sessions and messages.
+
+        Args:
+            users: the users.
+            has_rest: whether to write the sessions without a user too.
 
         Raises:
             StorageError: the file cannot be written.
             Stopped: `stop` was called. Like after any other error, the file is incomplete.
             UserkeepError: the instance failed.
         """
-        now = datetime.now(UTC)
-        self._write("userkeep", Header(format=FORMAT, version=__version__, exported_at=now))
+        self._write("userkeep", Header(format=FORMAT, version=__version__))
         for user in users:
             self._write_user(user)
+        if has_rest:
+            self._write_sessions(owned="false")
         self._write("end", self.counts)
         self._file.flush()
         return self.counts
 
     def _write_user(self, user: ExportedUser) -> None:
         self._check_stop()
-        self.user_id = user.user_id
+        self.place = f"user {user.user_id!r}"
         self._write("user", user)
         self.counts.users += 1
         self._reporter.progress(self.counts)
-        filters = {"user_id": user.user_id, "limit": MAX_LIMIT}
-        for page in list_pages(self._instance, "sessions.list", {}, ExportedSession, **filters):
+        self._write_sessions(user_id=user.user_id)
+
+    def _write_sessions(self, **filters: str) -> None:
+        query = {**filters, "limit": MAX_LIMIT}
+        for page in list_pages(self._instance, "sessions.list", {}, ExportedSession, **query):
             for session in page.items:
+                if "user_id" not in filters:
+                    self.place = f"session {session.session_id!r}"
                 self._write_session(session)
 
     def _write_session(self, session: ExportedSession) -> None:

@@ -1,16 +1,20 @@
 """The format of exports: JSON Lines, a user, session or message in each line.
 
-    {"userkeep": {"format": 2, "version": "0.1.0", "exported_at": "2026-11-22T11:30:00.000000Z"}}
-    {"user": {"user_id": "jane", "email": "jane@example.com", …}}
-    {"session": {"session_id": "chat-1", "title": "Shoes", "ended_at": null, …}}
-    {"message": {"id": "…", "role": "user", "name": null, "content": "Hi", …}}
-    {"end": {"users": 1, "sessions": 1, "messages": 1}}
+    {"userkeep": {"format": 3, "version": "0.1.0"}}
+    {"user": {"user_id": "jane", "uuid": "…", "email": "jane@example.com", …}}
+    {"session": {"session_id": "chat-1", "user_id": "jane", "title": "Shoes", "ended_at": null, …}}
+    {"message": {"seq": 1, "id": "…", "role": "user", "name": null, "content": "Hi", …}}
+    {"session": {"session_id": "chat-2", "user_id": null, …}}
+    {"end": {"users": 1, "sessions": 2, "messages": 1}}
 
-A user is followed by their sessions, a session by its messages. The first and the last line are
-optional, for files written by hand. A file that has `exported_at` and no `end` is incomplete.
+A user is followed by their sessions, a session by its messages. Sessions without a user come last.
+The lines have no time of the export, so the same data makes the same file. The first and the last
+line are optional, for files written by hand. A file that has the first and not the last one is
+incomplete.
 
-Files of format 1 are read too: there a message has a `uuid` in place of the `id`, `role` is the
-name of the speaker, and `role_type` the role. A session has `ended`, without the time.
+Files of formats 1 and 2 are read too: they have no uuids of users and sessions, no `seq`, and no
+times of changes. In format 1, a message has a `uuid` in place of the `id`, `role` is the name of
+the speaker, and `role_type` the role. A session has `ended`, without the time.
 """
 
 from collections.abc import Iterator
@@ -22,44 +26,92 @@ from msgspec import UNSET, Raw, UnsetType
 
 from userkeep.api.parsing import body_decoder, read_body
 from userkeep.domain.errors import BadRequest, InvalidField, TooLarge
-from userkeep.domain.message import GIVEN_ROLES, ROLES, NewMessage, Role
-from userkeep.domain.user import NewUser
+from userkeep.domain.imports import (
+    GivenRevision,
+    GivenSeq,
+    GivenUuid,
+    ImportedMessage,
+    ImportedSession,
+    ImportedUser,
+)
+from userkeep.domain.message import GIVEN_ROLES, ROLES, CreatedAt, NewMessage, Role
 from userkeep.domain.values.ids import check_id, check_uuid
 from userkeep.domain.values.metadata import Metadata, encode_metadata
 from userkeep.domain.values.past import PastTime
 from userkeep.domain.values.text import check_name, other_encoding, without_mark
 
-FORMAT = 2
-_READ_FORMATS = (1, 2)
+FORMAT = 3
+_READ_FORMATS = (1, 2, 3)
+_NEEDS_END = 3
 LONGEST_LINE = 8 * 1024 * 1024
 """Bytes. Content and data of 1 MiB each fit, if every character of the content is escaped too."""
 
 
 class Header(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The first line; later versions may add fields."""
+    """The first line; later versions may add fields. `exported_at` is of former formats."""
 
     format: int
     version: str | None = None
     exported_at: datetime | None = None
 
+    @property
+    def needs_end(self) -> bool:
+        """Whether the file has a last line, so that it is incomplete without."""
+        return self.format >= _NEEDS_END or self.exported_at is not None
 
-class ImportedSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A session in a file; its owner is the user before it.
+
+class FileSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A session in a file. Its owner is the user before it, unless `user_id` is null.
 
     `ended` is of format 1: the session ends when it is imported.
     """
 
     session_id: str
+    uuid: GivenUuid | None = None
+    user_id: str | None | UnsetType = UNSET
     title: str | None = None
     metadata: Metadata | None = None
+    revision: GivenRevision | None = None
     created_at: PastTime | None = None
+    updated_at: PastTime | None = None
+    active_at: PastTime | None = None
     ended_at: PastTime | None = None
     ended: bool = False
 
+    @property
+    def has_end(self) -> bool:
+        """Whether it is known if the session has ended, and when."""
+        return self.ended_at is not None or not self.ended
 
-class ImportedMessage(NewMessage, kw_only=True):
-    """A message in a file, of either format; see `to_message`."""
+    def to_import(self, user_id: str | None, *, as_new: bool) -> ImportedSession:
+        """Return the session to import, without messages.
 
+        Args:
+            user_id: its owner.
+            as_new: whether it gets a uuid of its own.
+        """
+        return ImportedSession(
+            session_id=self.session_id,
+            uuid=None if as_new else self.uuid,
+            user_id=user_id,
+            title=self.title,
+            metadata=self.metadata,
+            revision=self.revision,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            active_at=self.active_at,
+            ended_at=self.ended_at,
+            has_end=self.has_end,
+            messages=[],
+        )
+
+
+class FileMessage(NewMessage, kw_only=True):
+    """A message in a file, of any format."""
+
+    seq: GivenSeq | None = None
+    revision: GivenRevision | None = None
+    edited_at: CreatedAt | None = None
     role: str = ""  # type: ignore[assignment]
     uuid: str | None = None
     role_type: Role | UnsetType = UNSET
@@ -82,44 +134,55 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A line; exactly one field is set."""
 
     userkeep: Header | UnsetType = UNSET
-    user: NewUser | UnsetType = UNSET
-    session: ImportedSession | UnsetType = UNSET
-    message: ImportedMessage | UnsetType = UNSET
+    user: ImportedUser | UnsetType = UNSET
+    session: FileSession | UnsetType = UNSET
+    message: FileMessage | UnsetType = UNSET
     end: Counts | UnsetType = UNSET
 
 
 class ExportedUser(msgspec.Struct):
-    """The fields of a user that an export copies."""
+    """The fields of a user that an export copies: all."""
 
     user_id: str
+    uuid: Raw
     email: Raw
     first_name: Raw
     last_name: Raw
-    metadata: Raw
+    metadata: Any
+    revision: Raw
     created_at: Raw
+    updated_at: Raw
 
 
 class ExportedSession(msgspec.Struct):
-    """The fields of a session that an export copies."""
+    """The fields of a session that an export copies: all but what its messages say."""
 
     session_id: str
+    uuid: Raw
+    user_id: Raw
     title: Raw
-    metadata: Raw
+    metadata: Any
+    revision: Raw
     created_at: Raw
+    updated_at: Raw
+    active_at: Raw
     ended_at: Raw
 
 
 class ExportedMessage(msgspec.Struct):
-    """The fields of a message that an export copies, as the bytes that they are."""
+    """The fields of a message that an export copies: all, as the bytes that they are."""
 
+    seq: Raw
     id: Raw
     role: Raw
     name: Raw
     content: Raw
-    metadata: Raw
+    metadata: Any
     data: Raw
     token_count: Raw
+    revision: Raw
     created_at: Raw
+    edited_at: Raw
 
 
 class BadLine(BadRequest):
@@ -133,7 +196,7 @@ class NumberedLine(NamedTuple):
         number: from 1.
         end: the offset of its end in the file.
         size_bytes: its length.
-        value: what it has: Header, NewUser, ImportedSession, NewMessage or Counts.
+        value: what it has: Header, ImportedUser, FileSession, ImportedMessage or Counts.
     """
 
     number: int
@@ -154,17 +217,40 @@ class Output(Protocol):
         ...
 
 
-_NO_DATA = (UNSET, Raw(b"null"))
-_DATA_OF_EMPTY = Raw(b"{}")
-"""A message can be empty only if it has data; those of Zep's API can be empty without."""
+_SHORT_INTEGER = 1e16
+"""From here on, a float without a fraction is written with an exponent."""
+_INT64 = 2**63
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = body_decoder(Line)
 
 
 def write_line(file: Output, kind: str, value: Any) -> int:
-    """Write a line; return its size in bytes."""
+    """Write a line; return its size in bytes.
+
+    Metadata is written in one form, whatever form a database keeps it in: PostgreSQL changes the
+    order of keys and the form of numbers.
+    """
+    if isinstance(value, ExportedUser | ExportedSession | ExportedMessage):
+        value.metadata = _with_plain_numbers(value.metadata)
     return file.write(b'{"%b": %b}\n' % (kind.encode(), _encode(value)))
+
+
+def _with_plain_numbers(value: Any) -> Any:
+    """Return a JSON value whose numbers are those that both engines return for them."""
+    match value:
+        case dict():
+            return {key: _with_plain_numbers(each) for key, each in value.items()}
+        case list():
+            return [_with_plain_numbers(each) for each in value]
+        case float() if _SHORT_INTEGER <= abs(value) < _INT64:
+            return int(value)
+        case float() if value == 0:
+            return 0.0  # without a sign
+        case int() if not -_INT64 <= value < _INT64:
+            return float(value)
+        case _:
+            return value
 
 
 def read_lines(file: BinaryIO) -> Iterator[NumberedLine]:
@@ -211,35 +297,40 @@ def _checked(value: Any) -> Any:
     match value:
         case Header() if value.format not in _READ_FORMATS:
             raise InvalidField(
-                f"userkeep.format is {value.format}; this version reads 1 and 2.",
+                f"userkeep.format is {value.format}; this version reads 1 to 3.",
                 "userkeep.format",
             )
-        case NewUser():
+        case ImportedUser():
             value.check()
+            _check_uuid(value.uuid, "user.uuid")
             encode_metadata(value.metadata, "user.metadata")
-        case ImportedSession():
+        case FileSession():
             check_id(value.session_id, "session.session_id")
+            _check_uuid(value.uuid, "session.uuid")
             check_name(value.title, "session.title")
             encode_metadata(value.metadata, "session.metadata")
-        case ImportedMessage():
+        case FileMessage():
             return _message(value)
     return value
 
 
-def _message(given: ImportedMessage) -> NewMessage:
-    """Return a message to append, checked."""
+def _check_uuid(uuid: str | None, field: str) -> None:
+    if uuid is not None:
+        check_uuid(uuid, field)
+
+
+def _message(given: FileMessage) -> ImportedMessage:
+    """Return a message to import, checked."""
     message = _of_format_1(given) if given.is_of_format_1 else _of_format_2(given)
     if message.id is None:
         raise InvalidField(
             "message.id is missing; it identifies a message that exists already.", "message.id"
         )
     message.checked("message", may_be_empty=True)
-    if not message.content and message.data in _NO_DATA:
-        message.data = _DATA_OF_EMPTY
     return message
 
 
-def _of_format_1(given: ImportedMessage) -> NewMessage:
+def _of_format_1(given: FileMessage) -> ImportedMessage:
     if given.id is not None or given.name is not None:
         field = "message.name" if given.id is None else "message.id"
         raise InvalidField(f"{field} does not exist in format 1, of `uuid` and `role_type`.", field)
@@ -248,7 +339,7 @@ def _of_format_1(given: ImportedMessage) -> NewMessage:
     return _with_role(given, role, name=given.role, id=uuid)
 
 
-def _of_format_2(given: ImportedMessage) -> NewMessage:
+def _of_format_2(given: FileMessage) -> ImportedMessage:
     if given.role not in GIVEN_ROLES:
         raise InvalidField(
             f"message.role must be one of {', '.join(ROLES)}; got {given.role!r}.", "message.role"
@@ -256,13 +347,16 @@ def _of_format_2(given: ImportedMessage) -> NewMessage:
     return _with_role(given, given.role, name=given.name, id=given.id)
 
 
-def _with_role(given: ImportedMessage, role: Any, **fields: Any) -> NewMessage:
-    return NewMessage(
+def _with_role(given: FileMessage, role: Any, **fields: Any) -> ImportedMessage:
+    return ImportedMessage(
         role=role,
         content=given.content,
         token_count=given.token_count,
         created_at=given.created_at,
         metadata=given.metadata,
         data=given.data,
+        seq=given.seq,
+        revision=given.revision,
+        edited_at=given.edited_at,
         **fields,
     )

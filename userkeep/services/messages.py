@@ -103,7 +103,7 @@ def append(
         for seq, each in enumerate(new, first_seq)
     ]
     rows = [
-        _row(session_id, message, each.entry, search_scope)
+        row(session_id, message, each.entry, search_scope)
         for message, each in zip(messages, new, strict=True)
     ]
     _insert(tx, rows, may_exist=any(each.message.id for each in new))
@@ -404,7 +404,7 @@ def _check_is_not_late(tx: Transaction, session_id: str) -> None:
     tombstones.check(tx, "session alone", session_id)
 
 
-def _row(session_id: str, message: Message, entry: IndexEntry, search_scope: int) -> dict[str, Any]:
+def row(session_id: str, message: Message, entry: IndexEntry, search_scope: int) -> dict[str, Any]:
     """Return a message as `add_message` stores it; an engine may store its terms with it."""
     return {
         "session_id": session_id,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET, UnsetType
 
 from userkeep.domain.errors import AlreadyExists, Gone, NotFound
+from userkeep.domain.imports import NEW, Version
 from userkeep.domain.search.beginnings import words_of_title
 from userkeep.domain.session import NewSession, Session, SessionChange
 from userkeep.domain.transaction import Transaction
@@ -65,6 +66,7 @@ def insert(
     owner: User | None,
     new: NewSession,
     messages: AddedMessages = NO_MESSAGES,
+    version: Version = NEW,
 ) -> Session | None:
     """Insert a session, whose owner is locked; return None if the id is used.
 
@@ -77,7 +79,7 @@ def insert(
         "add_session",
         Session,
         session_id=session_id,
-        uuid=tx.new_uuid(),
+        uuid=version.uuid or tx.new_uuid(),
         user_id=owner.user_id if owner else None,
         user_uuid=owner.uuid if owner else None,
         user_number=owner.number if owner else None,
@@ -88,8 +90,9 @@ def insert(
         total_length=messages.length,
         ended_at=_past(tx, new.ended_at, "ended_at"),
         active_at=created_at if messages.active_at is None else messages.active_at,
+        revision=version.revision,
         created_at=created_at,
-        now_at=tx.now,
+        updated_at=tx.now if version.updated_at is None else version.updated_at,
     )
 
 
@@ -183,9 +186,9 @@ def page(tx: Transaction, page: PageRequest, **filters: Any) -> Rows[Session]:
 
     Args:
         page: which rows.
-        filters: `user_id`, `created_after_at`, `created_before_at`, `active_after_at`,
-            `active_before_at`, `title_words`, `filter`; None for no filter. With `last_message`,
-            each session has its newest message.
+        filters: `user_id`, `has_user`, `has_no_user`, `created_after_at`, `created_before_at`,
+            `active_after_at`, `active_before_at`, `title_words`, `filter`; None for no filter. With
+            `last_message`, each session has its newest message.
     """
     values = page.values | filters
     if page.is_by_activity:

@@ -19,7 +19,7 @@ from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant, to_datetim
 Kind = Literal["user", "session", "session alone"]
 """What was deleted: a user, a session with its user, or a session by itself."""
 
-_NOUNS: dict[Kind, str] = {"user": "user", "session": "session", "session alone": "session"}
+NOUNS: dict[Kind, str] = {"user": "user", "session": "session", "session alone": "session"}
 _BATCH = 500
 
 
@@ -32,7 +32,7 @@ def add(tx: Transaction, kind: Kind, id_: str) -> None:
     """Add a tombstone for a deleted id, which expires as the rules say."""
     tx.defer(
         "add_tombstone",
-        subject=_NOUNS[kind],
+        subject=NOUNS[kind],
         id_hash=_hash(tx.scope, kind, id_),
         expires_at=Instant(tx.now + tx.scope.rules.tombstone_ttl_us),
     )
@@ -44,19 +44,25 @@ def check(tx: Transaction, kind: Kind, id_: str) -> None:
     Raises:
         Gone: the id has a tombstone; the error says until when, and what removes it.
     """
-    noun, id_hash = _NOUNS[kind], _hash(tx.scope, kind, id_)
-    expires_at = tx.fetch_one("tombstone_expiry", int, subject=noun, id_hash=id_hash)
-    if expires_at is not None and expires_at > tx.now:
-        end = to_datetime(Instant(expires_at)).strftime("%Y-%m-%d %H:%M:%S")
+    noun, expires_at = NOUNS[kind], expiry(tx, kind, id_)
+    if expires_at is not None:
+        end = to_datetime(expires_at).strftime("%Y-%m-%d %H:%M:%S")
         raise Gone(
             f"This {noun} was deleted. Until {end} UTC, an append does not create it again. To use "
             f"the same id before that, create the {noun}: POST /v1/{noun}s, {noun}.add in the SDK."
         )
 
 
+def expiry(tx: Transaction, kind: Kind, id_: str) -> Instant | None:
+    """Return until when an id has a tombstone, or None if it has none."""
+    values = {"subject": NOUNS[kind], "id_hash": _hash(tx.scope, kind, id_)}
+    expires_at = tx.fetch_one("tombstone_expiry", int, **values)
+    return Instant(expires_at) if expires_at is not None and expires_at > tx.now else None
+
+
 def remove(tx: Transaction, kind: Kind, id_: str) -> None:
     """Remove the tombstone of an id that is created explicitly."""
-    tx.defer("remove_tombstone", subject=_NOUNS[kind], id_hash=_hash(tx.scope, kind, id_))
+    tx.defer("remove_tombstone", subject=NOUNS[kind], id_hash=_hash(tx.scope, kind, id_))
 
 
 def remove_session(tx: Transaction, session_id: str) -> None:

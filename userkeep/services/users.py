@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from userkeep.domain.email import fold_email
 from userkeep.domain.errors import AlreadyExists, Gone
+from userkeep.domain.imports import NEW, Version
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import (
     NewUser,
@@ -182,7 +183,7 @@ def get_or_create_locked(tx: Transaction, user_id: str) -> User:
         return _visible(tx, user, user_id)
     new = NewUser(user_id=user_id)
     new.check()
-    added = _insert(tx, new)
+    added = insert(tx, new)
     if added is None:
         return lock_shared(tx, user_id)
     # Only now: before the insert, the user could be created and deleted by others.
@@ -190,33 +191,38 @@ def get_or_create_locked(tx: Transaction, user_id: str) -> User:
     return added
 
 
-def _add(tx: Transaction, new: NewUser) -> User | None:
-    """Create a user explicitly; return None if the id is used."""
-    new.check()
-    user = _insert(tx, new)
-    if user is not None:
-        tombstones.remove(tx, "user", new.user_id)
-    return user
+def insert(tx: Transaction, new: NewUser, version: Version = NEW) -> User | None:
+    """Insert a user; return None if the id is used. Whether a tombstone forbids it is not checked.
 
-
-def _insert(tx: Transaction, new: NewUser) -> User | None:
+    Raises:
+        InvalidField: a time is in the future, or metadata is invalid.
+    """
+    created_at = new.created_at
     user = tx.fetch_one(
         "add_user",
         user_words.WrittenUser,
         user_id=new.user_id,
-        uuid=tx.new_uuid(),
+        uuid=version.uuid or tx.new_uuid(),
         email=new.email,
         email_folded=fold_email(new.email),
         first_name=new.first_name,
         last_name=new.last_name,
         metadata=encode_metadata(new.metadata),
-        created_at=tx.now
-        if new.created_at is None
-        else check_past(new.created_at, "created_at", tx.now),
-        now_at=tx.now,
+        revision=version.revision,
+        created_at=tx.now if created_at is None else check_past(created_at, "created_at", tx.now),
+        updated_at=tx.now if version.updated_at is None else version.updated_at,
     )
     if user is not None:
         user_words.add(tx, user)
+    return user
+
+
+def _add(tx: Transaction, new: NewUser) -> User | None:
+    """Create a user explicitly; return None if the id is used."""
+    new.check()
+    user = insert(tx, new)
+    if user is not None:
+        tombstones.remove(tx, "user", new.user_id)
     return user
 
 

@@ -1,10 +1,14 @@
 """`userkeep import`."""
 
+from collections.abc import Iterable
+from typing import BinaryIO
+
 import click
 
 from userkeep.cli.clients import with_client
 from userkeep.cli.exits import Interrupted
 from userkeep.cli.files import open_input
+from userkeep.cli.gzip_files import BadGzip, decompressed
 from userkeep.cli.instance import ClientInstance
 from userkeep.cli.output.progress import progress_bar
 from userkeep.cli.output.terminal import pluralize, print_json, stdout_console
@@ -15,49 +19,60 @@ from userkeep.jobs.jsonl import BadLine, Counts
 
 
 class Differing(Conflict):
-    """Some users or sessions exist, but differ from the file."""
+    """Some of the file was skipped, because it exists in another way, or was deleted."""
 
 
 @click.command("import")
 @click.argument(
     "place", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
 )
+@click.option(
+    "--as-new",
+    is_flag=True,
+    help="Give users and sessions new uuids, and create again those that were deleted.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 @with_client("create")
-def import_(client: Userkeep, *, place: str, as_json: bool) -> None:
+def import_(client: Userkeep, *, place: str, as_new: bool, as_json: bool) -> None:
     """Import users with their sessions and messages from JSON Lines.
 
-    FILE is the output of `userkeep export`; - is stdin. Messages keep their id and time; messages
-    that exist already are skipped. If an import is interrupted, run it again: it completes the user
-    it stopped in, and skips what is complete. Users that exist but differ from the file are skipped
-    and listed, and the exit code is 1.
+    FILE is the output of `userkeep export`, compressed or not; - is stdin. An import only adds:
+    what exists stays as it is. What exists and differs from the file is skipped and listed, with
+    the fields that differ, as is what was deleted; the exit code is then 1. If an import is
+    interrupted, run it again: it skips what is complete. A server needs a key with the scope admin.
 
     \b
-    userkeep import users.jsonl
-    gunzip --stdout jane.jsonl.gz | userkeep import - --url http://127.0.0.1:8000
+    userkeep import users.jsonl.gz
+    ssh other userkeep export jane | userkeep import - --url http://127.0.0.1:8000
     """
-    with open_input(place) as (file, size), progress_bar("Importing", total_bytes=size) as reporter:
-        job = Import(ClientInstance(client), reporter)
-        try:
-            result = job.run(file)
-        except Interrupted as interrupted:
-            sentence = f"Interrupted. {_stopped(job)}"
-            raise Interrupted(interrupted.number, sentence) from interrupted
-        except BadLine as error:
-            error.detail = f"{error.detail} {_stopped(job, 'correct the file and ')}"
-            raise
-        except UserkeepError as error:
-            error.detail = f"{error.detail} {_stopped(job)}"
-            raise
+    with open_input(place) as (given, size):
+        file, is_compressed = decompressed(given)
+        total_bytes = None if is_compressed else size
+        with progress_bar("Importing", total_bytes=total_bytes) as reporter:
+            result = _run(Import(ClientInstance(client), reporter, as_new=as_new), file)
     _print_result(result, as_json=as_json)
 
 
+def _run(job: Import, file: BinaryIO) -> ImportResult:
+    try:
+        return job.run(file)
+    except Interrupted as interrupted:
+        sentence = f"Interrupted. {_stopped(job)}"
+        raise Interrupted(interrupted.number, sentence) from interrupted
+    except (BadLine, BadGzip) as error:
+        error.detail = f"{error.detail} {_stopped(job, 'correct the file and ')}"
+        raise
+    except UserkeepError as error:
+        error.detail = f"{error.detail} {_stopped(job)}"
+        raise
+
+
 def _stopped(job: Import, remedy: str = "") -> str:
-    if job.user_id is None:
+    if job.place is None:
         return "The import stopped before the first user; nothing was added."
     return (
-        f"The import stopped in user {job.user_id!r}, after line {job.line}. To continue, {remedy}"
-        "run it again: it completes that user, and skips what is complete."
+        f"The import stopped in {job.place}, after line {job.line}. To continue, {remedy}"
+        "run it again: it skips what is complete."
     )
 
 
@@ -68,12 +83,29 @@ def _print_result(result: ImportResult, *, as_json: bool) -> None:
         stdout_console().print(f"Added {_format(result.added)}.")
         if result.present != Counts():
             stdout_console().print(f"Already present: {_format(result.present)}.")
-    kinds = ((result.differing_users, "user"), (result.differing_sessions, "session"))
-    differing = " and ".join(pluralize(len(ids), noun) for ids, noun in kinds if ids)
-    if differing:
-        raise Differing(
-            f"Skipped {differing} that exist but differ from the file; everything else is imported."
-        )
+    skipped = "; ".join(filter(None, (_differing(result), _rejected(result))))
+    if skipped:
+        raise Differing(f"Skipped {skipped}. Everything else is imported.")
+
+
+def _differing(result: ImportResult) -> str:
+    kinds = (
+        (len(result.differing_users), "user"),
+        (len(result.differing_sessions), "session"),
+        (len(result.differing_messages), "message"),
+    )
+    names = _names(kinds)
+    return f"because of differences: {names}" if names else ""
+
+
+def _rejected(result: ImportResult) -> str:
+    kinds = ((len(result.rejected_users), "user"), (len(result.rejected_sessions), "session"))
+    names = _names(kinds)
+    return f"because an import does not restore them (see --as-new): {names}" if names else ""
+
+
+def _names(kinds: Iterable[tuple[int, str]]) -> str:
+    return ", ".join(pluralize(count, noun) for count, noun in kinds if count)
 
 
 def _format(counts: Counts) -> str:

@@ -57,6 +57,12 @@ def add(client: Userkeep, *, as_json: bool, **fields: Any) -> None:
 
 @sessions.command("list")
 @click.option("--user-id", metavar="USER_ID", help="Only those of this user.")
+@click.option(
+    "--owned/--without-user",
+    "owned",
+    default=None,
+    help="Only those that belong to a user, or to none.",
+)
 @words_option("the title")
 @active_options
 @list_filter_options
@@ -86,6 +92,7 @@ def list_(
     \b
     userkeep sessions list --user-id jane
     userkeep sessions list --user-id jane --order=-active --last-message
+    userkeep sessions list --without-user --count
     userkeep sessions list --q shoes --active-after 2026-11-01 --count --json
     """
     filters["include"] = "last_message" if has_last_message else None

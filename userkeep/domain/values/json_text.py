@@ -113,3 +113,14 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_same_json(existing: Any, given: Any) -> bool:
+    """Compare two JSON values: numbers by value, and true is not 1."""
+    if isinstance(existing, dict) and isinstance(given, dict):
+        return existing.keys() == given.keys() and all(
+            is_same_json(value, given[name]) for name, value in existing.items()
+        )
+    if isinstance(existing, list) and isinstance(given, list):
+        return len(existing) == len(given) and all(map(is_same_json, existing, given))
+    return isinstance(existing, bool) == isinstance(given, bool) and bool(existing == given)

@@ -222,6 +222,7 @@ class SessionClient:
         *,
         order: SessionOrder = "created",
         user_id: str | None = None,
+        owned: bool | None = None,
         q: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -240,6 +241,8 @@ class SessionClient:
             order: `created` for oldest first, `-created` for newest first; `active` and `-active`
                 for the order of `active_at`, the time of the last message.
             user_id: only the sessions of this user; none if the user does not exist.
+            owned: only sessions that belong to a user (True) or to none (False). Not with
+                `user_id`.
             q: each word of it begins a word of the title, without regard to case and accents.
             created_after, created_before: exclusive, with a time zone.
             active_after, active_before: of the last message, in the same way.
@@ -260,6 +263,7 @@ class SessionClient:
             "cursor": cursor,
             "order": order,
             "user_id": user_id,
+            "owned": owned,
             "q": q,
             "created_after": created_after,
             "created_before": created_before,

@@ -22,6 +22,10 @@ SELECT {erasure_columns}
 FROM erasures
 WHERE project_id = :project_id AND uuid = :uuid;
 
+-- name: projects_of_deleted
+-- The projects in which a user or session with this uuid was deleted.
+SELECT project_id FROM erasures WHERE subject_uuid = :uuid AND subject = :subject;
+
 -- name: list_erasures
 SELECT {erasure_columns}
 FROM erasures

@@ -17,6 +17,31 @@ INSERT INTO messages (
 )
 ON CONFLICT (project_id, session_id, id) DO NOTHING;
 
+-- name: add_imported_message
+INSERT INTO messages (
+    project_id, session_id, seq, id, role, name, token_count, created_at, metadata,
+    content, data, revision, edited_at, word_count {words_column}
+) VALUES (
+    :project_id, :session_id, :seq, :id, :role, :name, :token_count, :created_at, :metadata,
+    :content, :data, :revision, :edited_at, :word_count {words_value}
+)
+ON CONFLICT (project_id, session_id, id) DO NOTHING;
+
+-- name: messages_with_ids
+-- With those that are being deleted, whose seq is negative. Call lock_session first.
+SELECT {message_columns}
+FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND id {is_among_ids};
+
+-- name: used_seqs
+-- Those of :numbers that messages of a session have.
+SELECT seq FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq {is_among_numbers};
+
+-- name: greatest_seq
+SELECT max(seq) FROM messages
+WHERE project_id = :project_id AND session_id = :session_id AND seq > 0;
+
 -- name: get_message
 SELECT {message_columns}
 FROM messages

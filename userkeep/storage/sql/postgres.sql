@@ -148,6 +148,9 @@ LOCK TABLE users IN SHARE MODE;
     SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:numbers AS jsonb)) AS given (value)
 ))
 
+-- fragment: is_among_ids
+= ANY (ARRAY(SELECT value FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS given (value)))
+
 -- fragment: has_title_words
 title_words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM jsonb_array_elements_text(CAST(:title_words AS jsonb)) AS wanted (value)

@@ -20,8 +20,8 @@ INSERT INTO sessions (
     updated_at
 ) VALUES (
     :project_id, :session_id, :uuid, :user_id, :user_uuid, :user_number, :title, :title_words,
-    :metadata, 'active', 1, :message_count, :message_count, :total_length, :ended_at, :active_at,
-    :created_at, :now_at
+    :metadata, 'active', :revision, :message_count, :message_count, :total_length, :ended_at,
+    :active_at, :created_at, :updated_at
 )
 ON CONFLICT (project_id, session_id) DO NOTHING
 RETURNING {session_columns};
@@ -31,6 +31,10 @@ SELECT {session_columns}
 FROM sessions
 WHERE project_id = :project_id AND session_id = :session_id
     {scope_of_user};
+
+-- name: sessions_with_uuid
+-- In all projects; there is one at most, unless a file was imported while it was used.
+SELECT project_id, session_id FROM sessions WHERE uuid = :uuid LIMIT 2;
 
 -- name: lock_session
 -- No other transaction can change, append to or delete the session until this one ends.
@@ -66,6 +70,13 @@ WHERE project_id = :project_id AND session_id = :session_id
     {scope_of_user}
 RETURNING last_seq, user_id, {search_scope};
 
+-- name: count_imported_messages
+-- Call lock_session first in the same transaction: imported messages have numbers of their own.
+UPDATE sessions
+SET last_seq = :last_seq, message_count = message_count + :count,
+    total_length = total_length + :length, active_at = :active_at, updated_at = :updated_at
+WHERE project_id = :project_id AND session_id = :session_id;
+
 -- name: set_session_owner
 UPDATE sessions
 SET user_id = :user_id, user_uuid = :user_uuid, user_number = :user_number,
@@ -79,6 +90,8 @@ WHERE project_id = :project_id AND state = 'active'
     /*? after: AND number > :after */
     /*? before: AND number < :before */
     /*? user_id: AND user_id = :user_id */
+    /*? has_user: AND user_id IS NOT NULL */
+    /*? has_no_user: AND user_id IS NULL */
     {scope_of_user}
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
@@ -98,6 +111,8 @@ WHERE project_id = :project_id AND state = 'active'
     /*? after: AND (active_at, number) > (:position_at, :after) */
     /*? before: AND (active_at, number) < (:position_at, :before) */
     /*? user_id: AND user_id = :user_id */
+    /*? has_user: AND user_id IS NOT NULL */
+    /*? has_no_user: AND user_id IS NULL */
     {scope_of_user}
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
@@ -112,6 +127,8 @@ LIMIT :limit;
 SELECT count(*) FROM sessions
 WHERE project_id = :project_id AND state = 'active'
     /*? user_id: AND user_id = :user_id */
+    /*? has_user: AND user_id IS NOT NULL */
+    /*? has_no_user: AND user_id IS NULL */
     {scope_of_user}
     /*? created_after_at: AND created_at > :created_after_at */
     /*? created_before_at: AND created_at < :created_before_at */
@@ -119,6 +136,14 @@ WHERE project_id = :project_id AND state = 'active'
     /*? active_before_at: AND active_at < :active_before_at */
     /*? title_words: AND {has_title_words} */
     /*? filter: AND {filter} */;
+
+-- name: count_sessions_without_user
+-- Counted up to :limit.
+SELECT count(*) FROM (
+    SELECT 1 FROM sessions
+    WHERE project_id = :project_id AND state = 'active' AND user_id IS NULL
+    LIMIT :limit
+) AS counted;
 
 -- name: skip_sessions
 -- The number of the session that follows the first :skipped ones.

@@ -157,6 +157,9 @@ SELECT 1;
 -- fragment: is_among_numbers
 IN (SELECT value FROM json_each(:numbers))
 
+-- fragment: is_among_ids
+IN (SELECT value FROM json_each(:ids))
+
 -- fragment: has_title_words
 title_words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM json_each(:title_words) AS wanted

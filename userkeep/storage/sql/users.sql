@@ -16,7 +16,7 @@ INSERT INTO users (
     state, revision, created_at, updated_at
 ) VALUES (
     :project_id, :user_id, :uuid, :email, :email_folded, :first_name, :last_name, :metadata,
-    'active', 1, :created_at, :now_at
+    'active', :revision, :created_at, :updated_at
 )
 ON CONFLICT (project_id, user_id) DO NOTHING
 RETURNING {user_columns} {added_user_ends};
@@ -25,6 +25,10 @@ RETURNING {user_columns} {added_user_ends};
 SELECT {user_columns}
 FROM users
 WHERE project_id = :project_id AND user_id = :user_id;
+
+-- name: users_with_uuid
+-- In all projects; there is one at most, unless a file was imported while it was used.
+SELECT project_id, user_id FROM users WHERE uuid = :uuid LIMIT 2;
 
 -- name: lock_user
 -- No other transaction can change or delete the user until this one ends.

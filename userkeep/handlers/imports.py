@@ -1,0 +1,76 @@
+"""Imports: handlers, and what is sent of what they did.
+
+Only here a client gives uuids, which must be unique in all projects: so the transaction sees all of
+them first, and is bound to its project afterwards.
+"""
+
+from msgspec.structs import replace
+
+from userkeep.api import imports as wire
+from userkeep.domain.errors import InvalidField
+from userkeep.domain.imports import ImportedSession, ImportedUser
+from userkeep.domain.scope import Rules
+from userkeep.domain.transaction import Transaction
+from userkeep.handlers.calls import Call, Handler, Prepare
+from userkeep.services import imports, projects
+from userkeep.services.imports import MessageConflict, PreparedImport
+
+
+def prepare_session(rules: Rules, call: Call) -> list[PreparedImport]:
+    """Check messages to import, and make their index entries."""
+    body: ImportedSession = call.body
+    return imports.prepare(rules.analyzer, body.messages)
+
+
+def user(tx: Transaction, call: Call) -> wire.UserImport:
+    """Import a user."""
+    body: ImportedUser = call.body
+    as_new = _is_as_new(call)
+    tx.see_all_projects()
+    body = replace(body, uuid=imports.uuid_of_user(tx, call.scope.project_id, body))
+    projects.enter_to_write(tx, call.scope)
+    outcome = imports.add_user(tx, body, as_new=as_new)
+    return wire.UserImport(result=outcome.result, differing=outcome.differing)
+
+
+def session(tx: Transaction, call: Call) -> wire.SessionImport:
+    """Import a session with messages."""
+    body: ImportedSession = call.body
+    as_new = _is_as_new(call)
+    tx.see_all_projects()
+    body = replace(body, uuid=imports.uuid_of_session(tx, call.scope.project_id, body))
+    projects.enter_to_write(tx, call.scope)
+    outcome = imports.add_session(tx, body, call.prepared, as_new=as_new)
+    return wire.SessionImport(
+        result=outcome.session.result,
+        differing=outcome.session.differing,
+        added=outcome.added,
+        present=outcome.present,
+        conflicts=[_serialize_conflict(each) for each in outcome.conflicts],
+        after_seq=outcome.after_seq,
+    )
+
+
+def _is_as_new(call: Call) -> bool:
+    """Return whether deleted ids are created again.
+
+    Raises:
+        InvalidField: it is requested with a uuid, which a new user or session cannot have.
+    """
+    query: wire.ImportQuery = call.query
+    if query.as_new and call.body.uuid is not None:
+        raise InvalidField("as_new creates another one, which gets a uuid of its own.", "uuid")
+    return query.as_new
+
+
+def _serialize_conflict(conflict: MessageConflict) -> wire.MessageConflict:
+    return wire.MessageConflict(
+        id=conflict.id,
+        reason="differs" if conflict.differing else "place_taken",
+        differing=conflict.differing,
+    )
+
+
+HANDLERS: dict[str, Handler] = {"imports.user": user, "imports.session": session}
+
+PREPARE: dict[str, Prepare] = {"imports.session": prepare_session}

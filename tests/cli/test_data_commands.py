@@ -502,3 +502,17 @@ def test_without_a_terminal_a_deletion_needs_yes(here: Run, words: tuple[str, ..
     assert gone.returncode == 0
     assert re.search(r"^state +deleted", gone.stdout, re.M)
     assert here("sessions", "show", "chat-1").returncode == 4
+
+
+def test_sessions_without_a_user_are_listed_and_mentioned_by_a_deletion(run: Run) -> None:
+    run("sessions", "add", "unowned")
+    run("users", "add", "jane")
+    run("sessions", "add", "owned", "--user-id", "jane")
+    for option, session_id in (("--without-user", "unowned"), ("--owned", "owned")):
+        listed = json.loads(run("sessions", "list", option, "--json").stdout)
+        assert [each["session_id"] for each in listed["items"]] == [session_id]
+    deleted = run("users", "delete", "jane", "--yes")
+    assert deleted.returncode == 0
+    assert "1 session without a user may have data of the user, and is not deleted." in (
+        deleted.stderr
+    )

@@ -203,3 +203,12 @@ def test_an_in_memory_database_is_fine(tmp_path: Path) -> None:
     result = userkeep("doctor", "--json", "--database", "sqlite:///:memory:", folder=tmp_path)
     assert result.returncode == 0
     assert "lost when the server stops" in result.stdout
+
+
+def test_sessions_without_a_user_are_counted(path: Path) -> None:
+    with Userkeep.open(path) as client:
+        for number in range(3):
+            client.session.add(session_id=f"s{number}")
+    result = userkeep("doctor", "--database", f"sqlite:///{path}", folder=path.parent)
+    assert result.returncode == 0
+    assert "3 without a user" in result.stdout

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.api.common import ListQuery, Moment, Page, SessionQuery
 from userkeep.api.encoding import Encodable
@@ -16,6 +16,9 @@ from userkeep.domain.search_terms import (
     MIN_SEARCH_TERM_BYTES,
 )
 from userkeep.domain.verification import MAX_RESIDUES
+
+MAX_COUNTED = 1000
+"""Up to how many sessions without a user are counted."""
 
 
 class DeletedCounts(Encodable, msgspec.Struct, kw_only=True):
@@ -76,6 +79,14 @@ class Erasure(Encodable, msgspec.Struct, kw_only=True):
         Moment | None, Meta(description="When the database files were free of the data.")
     ]
     purge: Purge
+    sessions_without_user: Annotated[
+        int | UnsetType,
+        Meta(
+            description="In the response to the deletion of a user: how many sessions belong to no "
+            f"user, counted up to {MAX_COUNTED:,}. They were not deleted, and may have data of the "
+            "user too."
+        ),
+    ] = UNSET
 
 
 PurgeNow = Annotated[

@@ -156,7 +156,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
         description=(
             "All sessions and messages of the user are deleted too. They are unreachable as soon "
             "as the response is sent. If the deletion takes longer than 5 seconds, the response is "
-            "202, and the deletion continues."
+            "202, and the deletion continues. Sessions without a user are not deleted; "
+            "`sessions_without_user` counts them."
         ),
         does="job",
         scope="write",

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from userkeep.api.erasures import DeletedCounts, Erasure, Purge
+from userkeep.api.erasures import MAX_COUNTED, DeletedCounts, Erasure, Purge
 from userkeep.api.projects import Project
 from userkeep.cli.exits import Interrupted
 from userkeep.cli.output.escaping import escape_control
 from userkeep.cli.output.tables import print_erasure, print_project
-from userkeep.cli.output.terminal import pluralize, stderr_console
+from userkeep.cli.output.terminal import pluralize, print_note, stderr_console
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import UserkeepError
@@ -102,9 +102,25 @@ def run_deletion(
     """
 
     def poll(erasure: Erasure) -> Erasure:
-        return client.erasure.get(erasure.id)
+        polled = client.erasure.get(erasure.id)
+        polled.sessions_without_user = erasure.sessions_without_user
+        return polled
 
-    print_erasure(_wait(name, start, poll, _view_of_erasure, verb), as_json=as_json)
+    erasure = _wait(name, start, poll, _view_of_erasure, verb)
+    print_erasure(erasure, as_json=as_json)
+    if erasure.sessions_without_user and not as_json:
+        print_note(
+            f"{describe_sessions_without_user(erasure.sessions_without_user)} "
+            "To list: userkeep sessions list --without-user"
+        )
+
+
+def describe_sessions_without_user(count: int) -> str:
+    """Return a sentence about the sessions that the deletion of a user does not delete."""
+    some = f"{pluralize(count, 'session')} without a user"
+    if count == MAX_COUNTED:
+        some = f"At least {some}"
+    return f"{some} may have data of the user, and {'is' if count == 1 else 'are'} not deleted."
 
 
 def run_project_deletion(

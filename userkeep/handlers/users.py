@@ -1,7 +1,12 @@
 """Users: handlers, and what is sent of a user."""
 
+from typing import Any
+
+from msgspec.structs import replace
+
 from userkeep.api import users as wire
 from userkeep.api.common import Page
+from userkeep.api.erasures import MAX_COUNTED
 from userkeep.api.sessions import Session
 from userkeep.domain.email import fold_email
 from userkeep.domain.errors import Conflict
@@ -23,7 +28,7 @@ from userkeep.handlers.lists import (
 )
 from userkeep.handlers.sessions import list_page
 from userkeep.handlers.values import raw_json, time_to_send
-from userkeep.services import erasures, users
+from userkeep.services import erasures, sessions, users
 from userkeep.services.idempotency import IdempotencyRecord
 
 
@@ -67,7 +72,14 @@ def update(tx: Transaction, call: Call) -> wire.User:
 
 def delete(tx: Transaction, call: Call) -> StartedJob:
     """Delete a user."""
-    return started_deletion(tx, call, erasures.begin_user(tx, call.ids["user_id"]))
+    erasure = erasures.begin_user(tx, call.ids["user_id"])
+    started = started_deletion(tx, call, erasure)
+    count = sessions.count_without_user(tx, MAX_COUNTED)
+
+    def resource(deletion: Any) -> Any:
+        return replace(started.resource(deletion), sessions_without_user=count)
+
+    return replace(started, resource=resource)
 
 
 def list_sessions(tx: Transaction, call: Call) -> Page[Session]:

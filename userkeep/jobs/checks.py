@@ -5,16 +5,19 @@ The checks of a database are its engine's own: `storage.sqlite.checks`, `storage
 
 import platform
 from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from userkeep.domain.errors import StorageError
 from userkeep.jobs.index import IndexReport
 from userkeep.jobs.ledger import check_is_current, find_ledger, lost_entries
+from userkeep.services.sessions import count_all_without_user
 from userkeep.storage.checks import CHANGE_MODES, Finding
 from userkeep.storage.engine import Engine
 from userkeep.version import __version__
 
+_MAX_SESSIONS = 1_000_000
 _PACKAGES = ("apsw", "psycopg", "uvicorn", "starlette", "msgspec")
 
 
@@ -90,6 +93,17 @@ def check_ledger(engine: Engine, path: Path) -> list[Finding]:
     except StorageError as error:
         return [Finding("ledger", False, error.detail)]
     return [Finding("ledger", True, f"{path}, entries: {entries:,}")]
+
+
+def check_sessions(engine: Engine) -> list[Finding]:
+    """Count the sessions that belong to no user, which no deletion of a user deletes, if any.
+
+    Args:
+        engine: of the database; it is only read.
+    """
+    count = engine.read(partial(count_all_without_user, limit=_MAX_SESSIONS))
+    some = f"at least {count:,}" if count >= _MAX_SESSIONS else f"{count:,}"
+    return [Finding("sessions", True, f"{some} without a user")] if count else []
 
 
 def _had(lost: int) -> str:

@@ -42,6 +42,7 @@ from userkeep.jobs.checks import (
     check_index,
     check_ledger,
     check_permissions,
+    check_sessions,
     check_versions,
 )
 from userkeep.jobs.index import compare_index, rebuild_index
@@ -98,6 +99,7 @@ def _check(settings: Settings) -> list[Finding]:
         *_check_database(settings),
         *_check_secret(settings),
         *_check_ledger(settings),
+        *_check_sessions(settings),
         *_check_backups(settings),
     ]
     if all(finding.is_well for finding in findings):  # the files are an instance's
@@ -173,6 +175,17 @@ def _check_ledger(settings: Settings) -> list[Finding]:
         with closing(open_engine(settings, read_only=True)) as engine:
             path = ledger_path(settings, engine)
             return [] if path is None else check_ledger(engine, path)
+    except (StorageError, SettingError):
+        return []  # it has a finding of its own, or has to be migrated first
+
+
+def _check_sessions(settings: Settings) -> list[Finding]:
+    """Count the sessions without a user, in a database that is there and up to date."""
+    try:
+        if not applied_steps(settings):
+            return []
+        with closing(open_engine(settings, read_only=True)) as engine:
+            return check_sessions(engine)
     except (StorageError, SettingError):
         return []  # it has a finding of its own, or has to be migrated first
 

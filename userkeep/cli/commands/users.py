@@ -4,9 +4,16 @@ from typing import Any, Literal
 
 import click
 
+from userkeep.api.erasures import MAX_COUNTED
 from userkeep.cli.changes import change_options, changed_fields
 from userkeep.cli.clients import with_client
-from userkeep.cli.deletions import confirm, confirmation_option, purge_option, run_deletion
+from userkeep.cli.deletions import (
+    confirm,
+    confirmation_option,
+    describe_sessions_without_user,
+    purge_option,
+    run_deletion,
+)
 from userkeep.cli.groups import OrderedGroup
 from userkeep.cli.options import (
     count_option,
@@ -144,7 +151,8 @@ def delete(
 ) -> None:
     """Delete a user with all sessions and messages.
 
-    The command asks for confirmation. When it ends, the data can no longer be read.
+    The command asks for confirmation. When it ends, the data can no longer be read. Sessions
+    without a user are not deleted; they are counted, because they may have data of the user too.
 
     \b
     userkeep users delete jane
@@ -152,8 +160,15 @@ def delete(
     """
     name = f"user {user_id!r}"
     if not is_confirmed:
-        confirm(f"Delete {name} with {_contents(client, user_id)}? This cannot be undone.")
+        others = _others(client)
+        confirm(f"{others}Delete {name} with {_contents(client, user_id)}? This cannot be undone.")
     run_deletion(client, name, lambda: client.user.delete(user_id, purge=purge), as_json=as_json)
+
+
+def _others(client: Userkeep) -> str:
+    """Return a sentence about the sessions without a user, if there are any."""
+    count = len(client.session.list(MAX_COUNTED, owned=False))
+    return f"{describe_sessions_without_user(count)}\n" if count else ""
 
 
 def _contents(client: Userkeep, user_id: str) -> str:

@@ -110,7 +110,11 @@ BODIES: dict[str, Body] = {
     "messages.update": lambda _: {"content": "x"},
     "messages.search": lambda ids: {"query": SECRET, "user_id": ids.user},
     "imports.user": lambda ids: {"user_id": ids.user},
-    "imports.session": lambda ids: {"session_id": ids.session, "user_id": ids.user},
+    "imports.session": lambda ids: {
+        "session_id": ids.session,
+        "user_id": ids.user,
+        "messages": [],
+    },
     "erasures.verify": lambda _: {"search_terms": [SECRET]},
     "keys.add": lambda ids: {"user_id": ids.user, "scope": "read"},
     "projects.add": lambda ids: {"name": ids.project},

@@ -242,6 +242,8 @@ def test_a_key_of_a_user_sees_this_user_alone(admin: Caller) -> None:
     assert jane("GET", "/v1/users/jane").status == 200
     listed = [each["session_id"] for each in jane("GET", "/v1/sessions").json["items"]]
     assert listed == ["of-jane"]
+    assert jane("GET", "/v1/sessions?owned=false").json["items"] == []
+    assert len(jane("GET", "/v1/sessions?owned=true").json["items"]) == 1
     unknown = jane("GET", "/v1/sessions/unknown").text
     for session_id in ("of-bob", "of-none"):
         for path in ("", "/messages", "/memory"):

@@ -141,6 +141,7 @@ CREATE TABLE erasures (
     CONSTRAINT erasures_subject_check CHECK ((subject = ANY (ARRAY['user'::text, 'session'::text, 'message'::text])))
 );
 CREATE INDEX erasures_by_number ON erasures USING btree (number);
+CREATE INDEX erasures_by_subject ON erasures USING btree (subject_uuid);
 CREATE INDEX erasures_listed ON erasures USING btree (project_id, number);
 CREATE INDEX erasures_running ON erasures USING btree (project_id) WHERE (subject_id IS NOT NULL);
 CREATE INDEX erasures_to_purge ON erasures USING btree (project_id, deleted_at) WHERE (purged_at IS NULL);
@@ -174,9 +175,11 @@ CREATE TABLE sessions (
 ) WITH (fillfactor=80);
 CREATE INDEX sessions_active ON sessions USING btree (project_id, state, active_at, number);
 CREATE INDEX sessions_assigned ON sessions USING btree (project_id, user_id, number) WHERE ((user_id IS NOT NULL) AND (assigned_at IS NOT NULL));
+CREATE INDEX sessions_by_uuid ON sessions USING btree (uuid);
 CREATE INDEX sessions_listed ON sessions USING btree (project_id, state, number);
 CREATE INDEX sessions_of_user ON sessions USING btree (project_id, user_id, state, number) WHERE (user_id IS NOT NULL);
 CREATE INDEX sessions_of_user_active ON sessions USING btree (project_id, user_id, state, active_at, number) WHERE (user_id IS NOT NULL);
+CREATE INDEX sessions_without_user ON sessions USING btree (project_id, state, number) WHERE (user_id IS NULL);
 
 CREATE TABLE users (
     created_at timestamp with time zone NOT NULL,
@@ -198,6 +201,7 @@ CREATE TABLE users (
     CONSTRAINT users_state_check CHECK ((state = ANY (ARRAY['active'::text, 'deleting'::text])))
 );
 CREATE INDEX users_by_email ON users USING btree (project_id, email_folded, number) WHERE (email_folded IS NOT NULL);
+CREATE INDEX users_by_uuid ON users USING btree (uuid);
 CREATE INDEX users_listed ON users USING btree (project_id, state, number);
 
 CREATE TABLE verifications (

@@ -47,6 +47,8 @@ CREATE TABLE erasures (
     CHECK ((state = 'deleted') = (deleted_at IS NOT NULL))
 ) STRICT;
 
+CREATE INDEX erasures_by_subject ON erasures (subject_uuid);
+
 CREATE INDEX erasures_listed ON erasures (project_id);
 
 CREATE INDEX erasures_running ON erasures (project_id) WHERE subject_id IS NOT NULL;
@@ -153,12 +155,16 @@ CREATE INDEX sessions_active ON sessions (project_id, state, active_at);
 CREATE INDEX sessions_assigned ON sessions (project_id, user_id)
     WHERE user_id IS NOT NULL AND assigned_at IS NOT NULL;
 
+CREATE INDEX sessions_by_uuid ON sessions (uuid);
+
 CREATE INDEX sessions_listed ON sessions (project_id, state);
 
 CREATE INDEX sessions_of_user ON sessions (project_id, user_id, state) WHERE user_id IS NOT NULL;
 
 CREATE INDEX sessions_of_user_active ON sessions (project_id, user_id, state, active_at)
     WHERE user_id IS NOT NULL;
+
+CREATE INDEX sessions_without_user ON sessions (project_id, state) WHERE user_id IS NULL;
 
 CREATE TABLE tombstones (
     project_id INTEGER NOT NULL,
@@ -211,6 +217,8 @@ CREATE TABLE users (
 ) STRICT;
 
 CREATE INDEX users_by_email ON users (project_id, email_folded) WHERE email_folded IS NOT NULL;
+
+CREATE INDEX users_by_uuid ON users (uuid);
 
 CREATE INDEX users_listed ON users (project_id, state);
 

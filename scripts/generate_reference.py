@@ -328,6 +328,8 @@ def sdk_types() -> Iterator[str]:
         userkeep.Message,
         userkeep.Memory,
         userkeep.Messages,
+        userkeep.Hits,
+        userkeep.ExplainedQuery,
         userkeep.Hit,
         userkeep.FoundMessage,
         userkeep.Snippet,

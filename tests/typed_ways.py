@@ -244,7 +244,7 @@ def _shape(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Any:
         return {"items": result[:], "next": result.next, **count}
     if operation.name == "messages.search":
         assert all(isinstance(hit, Hit) for hit in result)
-        return {"items": result}
+        return result.to_wire()
     if isinstance(result, list):
         assert all(isinstance(message, Message) for message in result)
         return {"session_id": ids[0], "messages": result}

@@ -15,7 +15,7 @@ from userkeep.api.erasures import Erasure, Residue, Verification
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
 from userkeep.api.projects import Project
-from userkeep.api.search import Explanation, FoundMessage, Hit, Snippet
+from userkeep.api.search import ExplainedQuery, Explanation, FoundMessage, Hit, Snippet
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
 from userkeep.client import AsyncUserkeep, Userkeep
@@ -48,6 +48,7 @@ from userkeep.sdk.errors import (
     UnauthenticatedServerWarning,
     UnexpectedAnswer,
 )
+from userkeep.sdk.hits import Hits
 from userkeep.sdk.messages import Messages
 from userkeep.sdk.requests import (
     CreateProjectRequest,
@@ -72,11 +73,13 @@ __all__ = [
     "CreateSessionRequest",
     "CreateUserRequest",
     "Erasure",
+    "ExplainedQuery",
     "Explanation",
     "Forbidden",
     "FoundMessage",
     "Gone",
     "Hit",
+    "Hits",
     "IdempotencyMismatch",
     "InvalidField",
     "Memory",

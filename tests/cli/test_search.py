@@ -103,6 +103,9 @@ def test_a_search_without_hits_says_so_and_succeeds(run: Run) -> None:
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert is_sentence(nothing.stderr)
     assert printed_json(run("search", "bicycle", "--json"), Hits) == {"items": []}
+    assert "No word is left" in run("search", "?!", "--explain").stderr
+    explained = printed_json(run("search", "?!", "--explain", "--json"), Hits)
+    assert explained["query"]["words"] == []
 
 
 def test_a_rejected_search_prints_a_sentence_and_has_an_exit_code(run: Run) -> None:

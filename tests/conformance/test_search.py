@@ -319,6 +319,39 @@ def test_without_a_query_the_newest_messages_are_first(way: Way, user: str) -> N
     assert found(way, user_id=user, limit=2) == ["2023", "2022"]
 
 
+@pytest.mark.parametrize(
+    ("query", "syntax", "words"),
+    [
+        ("Red shoes, red!", "plain", ["Red", "shoes"]),
+        ("red -shoes hik*", "web", ["hik*", "red"]),
+        ("?! …", "plain", []),
+        ("-shoes", "web", []),
+        ('-"red shoes"', "web", []),
+    ],
+)
+def test_an_explanation_has_the_words_that_are_left_of_the_query(
+    way: Way, user: str, query: str, syntax: str, words: list[str]
+) -> None:
+    add_messages(way, user, "red shoes")
+    asked = {"user_id": user, "query": query, "syntax": syntax}
+    assert "query" not in way.request("POST", SEARCH, json=asked).json
+    explained = way.request("POST", SEARCH, json=asked | {"explain": True}).json
+    assert sorted(explained["query"]["words"]) == sorted(words)
+    assert (explained["query"]["note"] is None) == bool(words)
+    if not words:
+        assert explained["items"] == []
+        assert "No word is left" in explained["query"]["note"]
+
+
+def test_without_a_query_there_are_no_words_to_explain(way: Way, user: str) -> None:
+    add_messages(way, user, "red shoes")
+    for query in (None, "", " "):
+        asked = {"user_id": user, "query": query, "explain": True}
+        explained = way.request("POST", SEARCH, json=asked).json
+        assert explained["query"] is None
+        assert len(explained["items"]) == 1
+
+
 def test_the_default_limit_is_10(way: Way, user: str) -> None:
     append_text(way, f"{user} 1", *["shoes"] * 30, user_id=user)
     for query in ("shoes", None):

@@ -21,6 +21,7 @@ from userkeep import (
     CreateUserRequest,
     Erasure,
     Hit,
+    Hits,
     Memory,
     Message,
     MessagePage,
@@ -57,7 +58,11 @@ def every_type(client: Userkeep) -> Iterator[Any]:
     yield client.message.list("s")
     yield client.message.add("s", {"role": "assistant", "content": "Size 9"})
     yield client.memory.get("s", max_tokens=100)
-    yield from client.search("shoes", explain=True, include=["session"])
+    hits = client.search("shoes", explain=True, include=["session"])
+    yield from hits
+    yield hits
+    assert hits.query is not None
+    yield hits.query
     yield client.user.list(count=True)
     yield CreateUserRequest(user_id="tom", created_at=AT)
     yield UpdateUserRequest(user_id="tom", email=None)
@@ -86,7 +91,7 @@ def test_every_type_is_written_as_plain_values_and_as_json(client: Userkeep) -> 
         and issubclass(getattr(userkeep, name), msgspec.Struct)
     }
     within = {"Explanation", "FoundMessage", "Residue", "Snippet"}
-    assert written == structs - within | {"MessagePage", "Messages", "Page"}
+    assert written == structs - within | {"Hits", "MessagePage", "Messages", "Page"}
     assert all(hasattr(getattr(userkeep, name), "to_dict") for name in structs)
 
 
@@ -183,6 +188,10 @@ def app(client: Userkeep) -> TestClient:  # noqa: C901 - one handler after the o
     def search() -> list[Hit]:
         return client.search("shoes", explain=True)
 
+    @app.get("/hits")
+    def hits() -> Hits:
+        return client.search("shoes", explain=True)
+
     @app.get("/reply")
     def reply() -> Reply:
         return Reply(user=client.user.get("jane"), sessions=client.session.list())
@@ -204,6 +213,7 @@ def app(client: Userkeep) -> TestClient:  # noqa: C901 - one handler after the o
         ("/messages-of-a-list", lambda client: client.message.list("s").to_dict()["items"]),
         ("/page-of-messages", lambda client: client.message.list("s").to_dict()),
         ("/memory", lambda client: client.memory.get("s").to_dict()),
+        ("/hits", lambda client: client.search("shoes", explain=True).to_dict()),
         ("/search", lambda client: [hit.to_dict() for hit in client.search("shoes", explain=True)]),
     ],
 )
@@ -247,7 +257,8 @@ def test_a_handler_takes_a_message_and_reports_an_invalid_one(app: TestClient) -
 def test_a_deletion_is_returned(client: Userkeep, app: TestClient) -> None:
     response = app.delete("/user")
     assert response.status_code == 200
-    assert response.json() == client.erasure.list()[0].to_dict()
+    listed = client.erasure.list()[0].to_dict()
+    assert response.json() == listed | {"sessions_without_user": 0}
 
 
 def test_a_model_of_an_app_has_fields_of_our_types(client: Userkeep, app: TestClient) -> None:

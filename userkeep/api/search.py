@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, get_args
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.api.common import Bound, Filter
 from userkeep.api.encoding import Encodable
@@ -85,10 +85,27 @@ class Hit(Encodable, msgspec.Struct, kw_only=True):
     ] = None
 
 
+class ExplainedQuery(Encodable, msgspec.Struct, kw_only=True):
+    """What was searched for."""
+
+    words: Annotated[
+        list[str],
+        Meta(description="The words of the query, as it has them, without those excluded by -."),
+    ]
+    note: Annotated[
+        str | None,
+        Meta(description="Why nothing can be found, if no word is left of the query; else null."),
+    ]
+
+
 class Hits(Encodable, msgspec.Struct, kw_only=True):
     """The results of a search, best first."""
 
     items: list[Hit]
+    query: Annotated[
+        ExplainedQuery | None | UnsetType,
+        Meta(description="Only with `explain`. Null if the search has no query."),
+    ] = UNSET
 
 
 Roles = Annotated[

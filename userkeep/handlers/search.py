@@ -3,6 +3,7 @@
 from collections.abc import Set
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from userkeep.api import search as wire
 from userkeep.domain.transaction import Transaction
@@ -10,7 +11,7 @@ from userkeep.domain.values.filters import parse_filter
 from userkeep.handlers.calls import Call, Handler
 from userkeep.handlers.messages import serialize_message
 from userkeep.handlers.values import optional_instant
-from userkeep.services.search import Hit, HitSession, SearchRequest, find
+from userkeep.services.search import Hit, HitSession, SearchRequest, find, searched_words
 
 
 def search(tx: Transaction, call: Call) -> wire.Hits:
@@ -35,7 +36,25 @@ def search(tx: Transaction, call: Call) -> wire.Hits:
     )
     hits = find(tx, wanted)
     omit = frozenset(body.omit)
-    return wire.Hits(items=[serialize_hit(hit, omit, explain=body.explain) for hit in hits])
+    items = [serialize_hit(hit, omit, explain=body.explain) for hit in hits]
+    return wire.Hits(items=items, query=_explained_query(tx, wanted))
+
+
+_NOTHING_LEFT = (
+    "No word is left of the query: it has only punctuation, or words that are excluded. Nothing "
+    "was searched for. Without a query, a search returns the newest messages."
+)
+
+
+def _explained_query(
+    tx: Transaction, search: SearchRequest
+) -> wire.ExplainedQuery | UnsetType | None:
+    if not search.explain:
+        return UNSET
+    if search.query is None:
+        return None
+    words = searched_words(tx, search.query, search.syntax)
+    return wire.ExplainedQuery(words=words, note=None if words else _NOTHING_LEFT)
 
 
 def serialize_hit(hit: Hit, omit: Set[str], *, explain: bool) -> wire.Hit:

@@ -194,6 +194,11 @@ class _Candidate(msgspec.Struct):
         return -self.score, -self.created_at, self.session_id, -self.seq
 
 
+def searched_words(tx: Transaction, query: str, syntax: Syntax) -> list[str]:
+    """Return the words of a query that a search looks for, each once, in the query's order."""
+    return list(dict.fromkeys(_words(tx, query, syntax).terms.values()))
+
+
 def find(tx: Transaction, search: SearchRequest) -> list[Hit]:
     """Return the best hits, best first.
 
@@ -338,12 +343,15 @@ def _hits(
 
 
 def _parse(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> ParsedQuery:
-    analyzer = tx.scope.rules.analyzer
-    words = (web_words if search.syntax == "web" else plain_words)(query, analyzer)
+    words = _words(tx, query, search.syntax)
     counts = tx.search_index.speaker_counts(
         words.whole_terms, part.search_scope, part.session_id, limit=_MAX_SPEAKER_COUNT
     )
-    return ParsedQuery(words, counts, search.role_weights, analyzer)
+    return ParsedQuery(words, counts, search.role_weights, tx.scope.rules.analyzer)
+
+
+def _words(tx: Transaction, query: str, syntax: Syntax) -> QueryWords:
+    return (web_words if syntax == "web" else plain_words)(query, tx.scope.rules.analyzer)
 
 
 def _postings(

@@ -5,21 +5,24 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from userkeep.api.search import Explanation, FoundMessage, Hit, Hits, Snippet, WordScore
+from userkeep.api.search import Explanation, FoundMessage, Hit, Snippet, WordScore
 from userkeep.cli.output.escaping import escape_control
 from userkeep.cli.output.tables import role_of
 from userkeep.cli.output.terminal import humanize, one_line, print_json, print_note, stdout_console
+from userkeep.sdk.hits import Hits
 
 _MARK = "bold yellow"
 _SEPARATOR = ("  ·  ", "dim")
 
 
-def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
-    """Print hits, best first; if there are none, a note."""
+def print_hits(hits: Hits, *, as_json: bool) -> None:
+    """Print hits, best first; if there are none, a note that says why if that was asked for."""
     if as_json:
-        print_json(Hits(items=list(hits)))
+        print_json(hits.to_wire())
     elif not hits:
         print_note("No messages found.")
+        if hits.query is not None and hits.query.note:
+            print_note(hits.query.note)
     else:
         stdout_console().print(_blocks(hits))
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from userkeep.api import search
 from userkeep.api.messages import Omittable
-from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import Role
 from userkeep.sdk._async.erasures import AsyncErasureClient
 from userkeep.sdk._async.keys import AsyncKeyClient
@@ -17,6 +17,7 @@ from userkeep.sdk._async.transport import AsyncTransport
 from userkeep.sdk._async.users import AsyncUserClient
 from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call, split_names
+from userkeep.sdk.hits import Hits
 from userkeep.sdk.requests import encode_search
 
 
@@ -63,7 +64,7 @@ class AsyncClient:
         include: Sequence[Literal["session"]] = (),
         omit: Sequence[Omittable] | str = (),
         explain: bool = False,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Search messages by words, best first: `search("what shoes?", user_id="jane")`.
 
         Args:
@@ -88,7 +89,7 @@ class AsyncClient:
             include: `["session"]` gives each result its session.
             omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
                 `msgspec.UNSET` then. The snippet stays.
-            explain: explain the score of each result.
+            explain: explain the score of each result, and what of the query was searched for.
 
         Returns:
             The results, each with its message, its score, and a snippet that shows the match.
@@ -116,8 +117,8 @@ class AsyncClient:
             omit=split_names(omit, "omit") or None,
             explain=explain,
         )
-        hits: Hits = await self._transport.send(make_call("messages.search", body=body))
-        return hits.items
+        found: search.Hits = await self._transport.send(make_call("messages.search", body=body))
+        return Hits(found.items, found.query)
 
     async def close(self) -> None:
         """Close connections, or the database."""

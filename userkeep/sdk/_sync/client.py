@@ -6,8 +6,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from userkeep.api import search
 from userkeep.api.messages import Omittable
-from userkeep.api.search import Hit, Hits
 from userkeep.domain.message import Role
 from userkeep.sdk._sync.erasures import ErasureClient
 from userkeep.sdk._sync.keys import KeyClient
@@ -18,6 +18,7 @@ from userkeep.sdk._sync.transport import Transport
 from userkeep.sdk._sync.users import UserClient
 from userkeep.sdk.boundary import raises_at_its_caller
 from userkeep.sdk.calls import make_call, split_names
+from userkeep.sdk.hits import Hits
 from userkeep.sdk.requests import encode_search
 
 
@@ -64,7 +65,7 @@ class Client:
         include: Sequence[Literal["session"]] = (),
         omit: Sequence[Omittable] | str = (),
         explain: bool = False,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Search messages by words, best first: `search("what shoes?", user_id="jane")`.
 
         Args:
@@ -89,7 +90,7 @@ class Client:
             include: `["session"]` gives each result its session.
             omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
                 `msgspec.UNSET` then. The snippet stays.
-            explain: explain the score of each result.
+            explain: explain the score of each result, and what of the query was searched for.
 
         Returns:
             The results, each with its message, its score, and a snippet that shows the match.
@@ -117,8 +118,8 @@ class Client:
             omit=split_names(omit, "omit") or None,
             explain=explain,
         )
-        hits: Hits = self._transport.send(make_call("messages.search", body=body))
-        return hits.items
+        found: search.Hits = self._transport.send(make_call("messages.search", body=body))
+        return Hits(found.items, found.query)
 
     def close(self) -> None:
         """Close connections, or the database."""

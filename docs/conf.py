@@ -21,6 +21,8 @@ html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
 html_extra_path = ["llms.txt"]
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_permalinks_icon = "#"
 # No font settings: the system's fonts need no download.
 html_theme_options = {

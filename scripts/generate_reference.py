@@ -76,11 +76,12 @@ def client_settings() -> Iterator[str]:
 
 def _settings_of(kind: Any) -> Iterator[str]:
     yield from table(
-        ("variable", "flag", "default", "meaning"),
+        # In one column: four do not fit beside the contents of a wide page.
+        ("variable, flag", "default", "meaning"),
         *(
             (
-                f"`{variable_of(each.name)}`",
-                f"`{flag_of(each.name)}`" if each.metadata["flag"] else "",
+                f"`{variable_of(each.name)}`"
+                + (f" `{flag_of(each.name)}`" if each.metadata["flag"] else ""),
                 "" if each.default in {"", ()} else f"`{str(each.default).lower()}`",
                 each.metadata["help"],
             )

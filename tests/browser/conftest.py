@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -11,12 +12,12 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 WAIT_MS = 20_000
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser; without one, tests are skipped, but in CI they fail.
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Launch a browser; without one, the test is skipped, but in CI it fails.
 
-    It ends with its module: Playwright runs an event loop in this thread as long as it is there,
-    and tests of other modules, which have loops of their own, may run in the same process.
+    Playwright runs an event loop in this thread as long as it is there, and tests of other modules,
+    which have loops of their own, may run in the same process.
     """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None and os.environ.get("CI") == "true":
@@ -28,6 +29,13 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser, which ends with its module."""
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

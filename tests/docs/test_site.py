@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.conftest import launched
 from tests.docs.pages import DOCS, ROOT
 
 # Attributes that make a browser fetch something when it opens a page; links do not.
@@ -77,3 +78,15 @@ def test_a_picture_is_beside_the_markdown_that_shows_it(site: Path) -> None:
 
 def test_llms_txt_is_served(site: Path) -> None:
     assert (site / "llms.txt").read_bytes() == (DOCS / "llms.txt").read_bytes()
+
+
+def test_no_table_is_cut_off(site: Path) -> None:
+    tables = "[...document.querySelectorAll('.table-wrapper')]"
+    are_cut = f"{tables}.filter(table => table.scrollWidth > table.clientWidth)"
+    with launched() as browser:
+        for width in (390, 1600):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            for name in ("settings", "commands", "http", "errors"):
+                page.goto((site / "reference" / f"{name}.html").as_uri())
+                assert page.evaluate(f"{tables}.length") > 0
+                assert page.evaluate(f"{are_cut}.length") == 0, (name, width)

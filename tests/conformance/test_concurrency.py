@@ -57,6 +57,23 @@ def new_resource(way: Way, noun: str, fresh: str) -> tuple[str, ...]:
     return MESSAGE, fresh, append(way, fresh, {"role": "user", "content": "Hello"})[0]["id"]
 
 
+# Imports.
+
+
+@pytest.mark.wire("no method imports")
+@pytest.mark.parametrize("kind", ["user", "session"])
+def test_concurrent_imports_give_a_uuid_to_one_alone(way: Way, fresh: str, kind: str) -> None:
+    rest: dict[str, Any] = {} if kind == "user" else {"messages": []}
+
+    def bring_in(uuid: str, number: int) -> Reply:
+        body = {f"{kind}_id": f"{fresh} {uuid} {number}", "uuid": uuid, **rest}
+        return way.request("PUT", f"/v1/import/{kind}s", json=body)
+
+    for uuid in (str(uuid4()) for _ in range(5)):
+        replies = concurrently(*(partial(bring_in, uuid, number) for number in range(4)))
+        assert statuses(replies) == {200: 1, 409: 3}
+
+
 # Changes.
 
 

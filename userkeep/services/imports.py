@@ -141,6 +141,7 @@ def uuid_of_user(tx: Transaction, project_id: int, new: ImportedUser) -> str | N
     if new.uuid is None:
         return None
     uuid = check_uuid(new.uuid, "uuid")
+    tx.defer("lock_uuid", uuid=uuid)
     used = tx.fetch_all("users_with_uuid", _Used, uuid=uuid)
     return _kept_uuid(tx, "user", uuid, _Used(project_id, new.user_id), used)
 
@@ -150,6 +151,7 @@ def uuid_of_session(tx: Transaction, project_id: int, new: ImportedSession) -> s
     if new.uuid is None:
         return None
     uuid = check_uuid(new.uuid, "uuid")
+    tx.defer("lock_uuid", uuid=uuid)
     used = tx.fetch_all("sessions_with_uuid", _Used, uuid=uuid)
     return _kept_uuid(tx, "session", uuid, _Used(project_id, new.session_id), used)
 

@@ -25,6 +25,10 @@ SELECT pg_advisory_xact_lock_shared({project_lock});
 -- name: wait_for_writes
 SELECT pg_advisory_xact_lock({project_lock});
 
+-- name: lock_uuid
+-- Concurrent imports of the same uuid wait for each other: no index can be unique over all projects.
+SELECT pg_advisory_xact_lock(1886547819, hashtext(CAST(:uuid AS text)));
+
 -- fragment: project_lock
 -- The first number makes it another lock than those of other programs.
 1886547818, CAST(:project_id AS integer)

@@ -23,6 +23,10 @@ SELECT 1;
 -- name: wait_for_writes
 SELECT 1;
 
+-- name: lock_uuid
+-- There is one writer, so nothing is waited for.
+SELECT :uuid;
+
 -- name: index_message
 -- VALUES, because SQLite makes a savepoint for INSERT … SELECT, and FTS5 flushes its pending
 -- entries at each savepoint (ten times the cost).

@@ -358,6 +358,14 @@ def test_an_invalid_line_is_reported_with_its_field(
     assert stopped in result.stderr
 
 
+def test_a_value_that_the_instance_rejects_has_to_be_corrected_in_the_file(tmp_path: Path) -> None:
+    text = line(user={"user_id": "j", "created_at": "2999-01-01T00:00:00Z"})
+    result = importing(tmp_path, text)
+    assert result.returncode == 1
+    assert "created_at is in the future" in result.stderr
+    assert "after line 1. To continue, correct the file and run it again" in result.stderr
+
+
 def test_an_incomplete_export_is_reported(tmp_path: Path) -> None:
     fill(str(tmp_path / "source.db"))
     exported = export(tmp_path, "--database", "source.db").splitlines(keepends=True)
@@ -729,6 +737,9 @@ def test_an_import_does_not_restore_what_was_deleted_unless_as_new(
     assert result.returncode == 1
     assert f"{kind} 'ann' was skipped" in result.stderr
     assert f"This {kind} was deleted, and an import does not restore it" in result.stderr
+    assert f"because they were deleted or their uuid is in use (see --as-new): 1 {kind}" in (
+        result.stderr
+    )
     report = json.loads(result.stdout)
     assert (report[f"rejected_{kind}s"], report["added"]["messages"]) == (["ann"], 0)
     for added in (1, 0):

@@ -13,7 +13,7 @@ from userkeep.cli.instance import ClientInstance
 from userkeep.cli.output.progress import progress_bar
 from userkeep.cli.output.terminal import pluralize, print_json, stdout_console
 from userkeep.client import Userkeep
-from userkeep.domain.errors import Conflict, UserkeepError
+from userkeep.domain.errors import Conflict, InvalidField, UserkeepError
 from userkeep.jobs.import_ import Import, ImportResult
 from userkeep.jobs.jsonl import BadLine, Counts
 
@@ -59,7 +59,7 @@ def _run(job: Import, file: BinaryIO) -> ImportResult:
     except Interrupted as interrupted:
         sentence = f"Interrupted. {_stopped(job)}"
         raise Interrupted(interrupted.number, sentence) from interrupted
-    except (BadLine, BadGzip) as error:
+    except (BadLine, BadGzip, InvalidField) as error:
         error.detail = f"{error.detail} {_stopped(job, 'correct the file and ')}"
         raise
     except UserkeepError as error:
@@ -101,7 +101,8 @@ def _differing(result: ImportResult) -> str:
 def _rejected(result: ImportResult) -> str:
     kinds = ((len(result.rejected_users), "user"), (len(result.rejected_sessions), "session"))
     names = _names(kinds)
-    return f"because an import does not restore them (see --as-new): {names}" if names else ""
+    reason = "because they were deleted or their uuid is in use (see --as-new)"
+    return f"{reason}: {names}" if names else ""
 
 
 def _names(kinds: Iterable[tuple[int, str]]) -> str:

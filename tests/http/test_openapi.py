@@ -147,6 +147,10 @@ def test_the_errors_of_an_operation_are_listed_with_their_codes(document: Json) 
     put = document["paths"]["/v1/users/{user_id}"]["put"]["responses"]
     assert "`revision_mismatch`" in put["412"]["description"]
     assert "412" not in responses
+    for kind, statuses in (("users", {"409"}), ("sessions", {"404", "409"})):
+        of_import = document["paths"][f"/v1/import/{kind}"]["put"]["responses"]
+        assert {"200", "410", *statuses} <= of_import.keys()
+        assert "201" not in of_import
 
 
 def test_the_document_says_how_to_send_a_key(document: Json) -> None:

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from userkeep.api.encoding import Encodable
 from userkeep.api.operation import APIOperation
+from userkeep.domain.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded
 from userkeep.domain.imports import ImportedSession, ImportedUser
 
 
@@ -82,6 +83,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         query=ImportQuery,
         body=ImportedUser,
         response=UserImport,
+        errors=(AlreadyExists,),
     ),
     APIOperation(
         name="imports.session",
@@ -99,5 +101,6 @@ OPERATIONS: tuple[APIOperation, ...] = (
         query=ImportQuery,
         body=ImportedSession,
         response=SessionImport,
+        errors=(NotFound, AlreadyExists, Conflict, QuotaExceeded),
     ),
 )

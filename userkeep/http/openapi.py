@@ -176,7 +176,8 @@ def _described(operation: APIOperation) -> dict[str, Any]:
 def _responses(operation: APIOperation) -> dict[str, Any]:
     success = {"description": "Success.", "content": _json(_schema(operation.response))}
     responses: dict[str, Any] = {str(operation.status): success}
-    if operation.method == "PUT":
+    # An import is always 200: its body says what was added.
+    if operation.method == "PUT" and "{" in operation.path:
         responses["201"] = success | {"description": "Created."}
     if operation.does == "job":
         responses["202"] = success | {

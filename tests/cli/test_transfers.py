@@ -375,6 +375,18 @@ def test_an_incomplete_export_is_reported(tmp_path: Path) -> None:
     assert importing(tmp_path, "".join(exported)).returncode == 0
 
 
+def test_lines_that_an_export_has_lost_are_reported(tmp_path: Path) -> None:
+    fill(str(tmp_path / "source.db"))
+    exported = export(tmp_path, "--database", "source.db").splitlines(keepends=True)
+    lost = next(number for number, line in enumerate(exported) if line.startswith('{"message"'))
+    result = importing(tmp_path, "".join(exported[:lost] + exported[lost + 1 :]))
+    assert result.returncode == 1
+    assert "lines of the file were lost or added" in result.stderr
+    assert "messages: " in result.stderr
+    assert "users: " not in result.stderr
+    assert importing(tmp_path, "".join(exported) * 2).returncode == 0
+
+
 # Imports that stop and are continued.
 
 

@@ -87,6 +87,7 @@ class Import(Stoppable):
         self._reporter = reporter or NoReporter()
         self._as_new = as_new
         self._is_end_missing = False
+        self._lines = Counts()  # since the header
         self._user_id: str | None = None
         self._is_user_skipped = False
         self._session: _SessionImport | None = None
@@ -112,20 +113,37 @@ class Import(Stoppable):
 
     def _take(self, line: NumberedLine) -> None:
         if isinstance(line.value, ImportedMessage):
+            self._lines.messages += 1
             self._take_message(line.value, line)
             return
         self._end_session()
         match line.value:
             case ImportedUser():
+                self._lines.users += 1
                 self._user_id = line.value.user_id
                 self.place = f"user {self._user_id!r}"
                 self._is_user_skipped = not self._import_user(line.value)
             case FileSession():
+                self._lines.sessions += 1
                 self._start_session(line.value)
             case Header():
                 self._is_end_missing = line.value.needs_end
-            case _:
+                self._lines = Counts()
+            case Counts():
                 self._is_end_missing = False
+                self._check_end(line.value)
+
+    def _check_end(self, written: Counts) -> None:
+        lost = [
+            f"{noun}: {getattr(self._lines, noun):,} instead of {getattr(written, noun):,}"
+            for noun in written.__struct_fields__
+            if getattr(self._lines, noun) != getattr(written, noun)
+        ]
+        if lost:
+            raise BadLine(
+                f"Line {self.line}: lines of the file were lost or added since its export "
+                f"({', '.join(lost)}). What it has was imported."
+            )
 
     def _counts(self) -> Counts:
         added, present = self.result.added, self.result.present

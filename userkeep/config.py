@@ -32,6 +32,12 @@ _LINK_NAMES = re.compile(
 )
 _LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
 
+_OTHER_URL = re.compile(
+    r"$|[a-z][a-z0-9+.-]*://|(sqlite|postgres|postgresql|mysql|mariadb|file|https?|unix):|[a-z]:\\",
+    re.IGNORECASE,
+)
+"""What begins a database that is not a path: a URL, a misspelled one, a drive of Windows."""
+
 _LARGEST_PORT = 65_535
 
 PLATFORM_PORT = "PORT"
@@ -77,8 +83,8 @@ class Settings:
 
     database_url: str = _setting(
         "sqlite:///userkeep-data/userkeep.db",
-        "The database: sqlite:///relative/path, sqlite:////absolute/path, sqlite:///:memory: (lost"
-        " when the server stops), or postgresql://user:password@host:port/database.",
+        "The database: the path of a SQLite file (sqlite:///path is the same), :memory: (lost when"
+        " the server stops), or postgresql://user:password@host:port/database.",
     )
     host: str = _setting("127.0.0.1", "The address to listen on.")
     port: int = _setting(8000, "The port to listen on. 0 selects a free port.", most=_LARGEST_PORT)
@@ -350,6 +356,8 @@ def load_settings(
         elif text:
             values[each.name] = _parsed(each.name, each.type, text)
         _check_range(each.name, values.get(each.name), **each.metadata)
+    if values.get("database_url"):
+        values["database_url"] = url_of_database(values["database_url"])
     settings = Settings(**values)
     _check_choice("log_level", settings.log_level, LOG_LEVELS)
     _check_choice("log_format", settings.log_format, LOG_FORMATS)
@@ -594,6 +602,16 @@ def purge_schedule(settings: Settings) -> Schedule:
     )
 
 
+def url_of_database(database: str) -> str:
+    """Return the URL of a database that is named by a URL or by a path (`~` is the home directory).
+
+    What looks like another URL stays as it is, for `sqlite_path` to reject.
+    """
+    if _OTHER_URL.match(database):
+        return database
+    return f"sqlite:///{os.path.expanduser(database)}"  # noqa: PTH111 - Path removes "./" and "//"
+
+
 def is_postgres(database_url: str) -> bool:
     """Whether a URL is one of PostgreSQL."""
     return database_url.startswith(("postgresql://", "postgres://"))
@@ -608,13 +626,25 @@ def sqlite_path(database_url: str) -> str:
     prefix = "sqlite:///"
     if not database_url.startswith(prefix):
         raise SettingError(
-            f"{without_password(database_url)!r} is not a database that this version can open; "
-            "use sqlite:///path/to/file.db, sqlite:///:memory: or postgresql://host/database."
+            f"{_shown(database_url)} is not a database that this version can open; use the path of "
+            "a SQLite file such as userkeep.db, sqlite:///path/to/userkeep.db, :memory: or "
+            "postgresql://host/database."
         )
     path = database_url.removeprefix(prefix)
     if not path:
-        raise SettingError("USERKEEP_DATABASE_URL names no file; use sqlite:///path/to/file.db.")
+        raise SettingError(
+            "USERKEEP_DATABASE_URL names no file; use the path of a SQLite file such as "
+            "userkeep.db, :memory: or postgresql://host/database."
+        )
     return path
+
+
+def _shown(database: str) -> str:
+    """Return the name of a database for a message; only its scheme if it may have a password."""
+    if "@" in database or "password" in database.lower():
+        scheme = database.partition(":")[0]
+        return f"A {scheme} URL" if scheme.isalnum() else "This URL"
+    return repr(database)
 
 
 def has_password(database_url: str) -> bool:

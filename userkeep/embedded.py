@@ -5,6 +5,7 @@ completed continues with the next call; what an earlier process left, when the d
 """
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -292,11 +293,11 @@ def _load(database: str | PathLike[str] | None, settings: Mapping[str, Any]) -> 
 def _url_of(text: str) -> str:
     if is_postgres(text):
         return text
-    path = sqlite_path(text) if "://" in text else text
+    path = sqlite_path(text)
     if path == ":memory:":
-        return "sqlite:///:memory:"
+        return text
     # Absolute, because connections are opened later too, when the process may be elsewhere.
-    return f"sqlite:///{Path(path).expanduser().absolute()}"
+    return f"sqlite:///{Path(os.path.expanduser(path)).absolute()}"  # noqa: PTH111 - never fails
 
 
 def _is_on_asyncio() -> bool:

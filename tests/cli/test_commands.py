@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.running import all_commands, is_sentence, userkeep, userkeep_process
 from userkeep import __version__
@@ -207,6 +208,14 @@ def test_the_list_of_commands_has_the_first_sentence_of_each_help() -> None:
         assert command is not None
         sentence = " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
         assert f"{word} {sentence}" in listed
+
+
+def test_no_line_of_a_list_of_commands_is_cut() -> None:
+    for words in [(), *{words[:1] for words in COMMANDS if len(words) > 1}]:
+        text = CliRunner().invoke(main, [*words, "--help"], terminal_width=80).stdout
+        listed = text.partition("Commands:")[2]
+        assert listed
+        assert "..." not in listed, words
 
 
 def test_an_unknown_command_is_wrong_usage(tmp_path: Path) -> None:

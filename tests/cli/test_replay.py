@@ -479,7 +479,7 @@ def test_a_truncated_ledger_is_reported_and_completed(
     os.truncate(place.ledger, 2 * LINE)
     caplog.clear()
     place.open().close()
-    assert "has lost 1 lines at its end" in caplog.text
+    assert "has lost 1 line at its end" in caplog.text
     assert len(place.lines()) == 3
 
 

@@ -117,7 +117,10 @@ def test_deleting_a_session_names_its_owner_and_messages(folder: Path) -> None:
     ("words", "question"),
     [
         (("clear", "chat-1"), "Delete all messages of session 'chat-1', 2 messages?"),
-        (("delete", "chat-1", "--after", "1"), "Delete all messages after 1 of session 'chat-1'?"),
+        (
+            ("delete", "chat-1", "--after", "1"),
+            "Delete all messages after 1 of session 'chat-1', 1 message?",
+        ),
     ],
     ids=lambda each: each[0],
 )

@@ -516,7 +516,7 @@ def test_the_error_of_a_batch_has_the_number_of_appended_messages(client: Userke
 
     with pytest.raises(InvalidField) as rejected:
         client.message.add_bulk("s", source(), user_id="jane")
-    assert rejected.value.__notes__ == ["1000 messages were appended before."]
+    assert rejected.value.__notes__ == ["Appended before: 1,000 messages."]
     assert rejected.value.fields == ("messages[500].content",)
     assert client.session.get("s").message_count == 1000
 
@@ -528,7 +528,7 @@ def test_the_error_of_the_source_has_the_number_of_appended_messages(client: Use
 
     with pytest.raises(OSError, match="ended") as failed:
         client.message.add_bulk("s", source(), user_id="jane")
-    assert failed.value.__notes__ == ["1000 messages were appended before."]
+    assert failed.value.__notes__ == ["Appended before: 1,000 messages."]
 
 
 def test_importing_a_message_twice_is_rejected_by_its_id(client: Userkeep) -> None:

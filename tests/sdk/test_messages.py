@@ -102,7 +102,7 @@ def test_a_dict_of_a_models_api_is_rejected_with_the_methods_that_convert_it(
 
 def test_what_is_not_a_message_is_rejected_with_its_type(client: Userkeep) -> None:
     stored: Any = client.message.add("s", {"role": "user", "content": "Hi"})[0]
-    with pytest.raises(InvalidField, match="not a Message"):
+    with pytest.raises(InvalidField, match="got a value of type Message"):
         client.message.add("s", stored)
     assert client.session.get("s").message_count == 1
 

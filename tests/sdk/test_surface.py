@@ -45,7 +45,8 @@ def described(name: str, value: Any) -> Iterator[str]:
         yield f"{name}({value.__mro__[1].__name__}): {getattr(value, 'code', 'no code')}"
     elif issubclass(value, msgspec.Struct):
         yield name
-        for field, kind in get_type_hints(value).items():
+        hints = get_type_hints(value)
+        for field, kind in ((each, hints[each]) for each in value.__struct_fields__):
             need = "needed" if is_needed(value, field) else "optional"
             yield f"  {field}: {text_of(kind)}, {need}"
         yield from methods(name, value)

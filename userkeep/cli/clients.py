@@ -1,5 +1,6 @@
 """Where a data command works: on a server, or on a database that it opens itself."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -115,7 +116,7 @@ def open_client(
     client = load_client_settings(given)
     if client.url and not database:
         return _server(client.url, client, project)
-    settings = load_settings({"database_url": _database_url(database)} if database else {})
+    settings = load_settings({"database_url": database} if database else {})
     if project and access == "create":
         access = "write"  # a new database has no such project
     server_url = None
@@ -188,10 +189,6 @@ def _source_of_key(given: Mapping[str, str | None]) -> str | None:
     return None
 
 
-def _database_url(database: str) -> str:
-    return database if "://" in database else f"sqlite:///{database}"
-
-
 def _server(url: str, client: ClientSettings, project: str | None) -> Userkeep:
     if project:
         raise SettingError(
@@ -232,7 +229,8 @@ def _check_file(path: str, access: Access) -> str | None:
         return None
     if holder.url is None:
         raise StorageError(locked_by_another(path, holder))
-    print_error(f"the server at {holder.url} has {path} open; calling it.")
+    if sys.stderr.isatty():  # what a program captures stays free of it
+        print_error(f"the server at {holder.url} has {path} open; calling it.")
     return holder.url
 
 

@@ -13,10 +13,11 @@ from userkeep.api.projects import Project
 from userkeep.cli.exits import Interrupted
 from userkeep.cli.output.escaping import escape_control
 from userkeep.cli.output.tables import print_erasure, print_project
-from userkeep.cli.output.terminal import pluralize, print_note, stderr_console
+from userkeep.cli.output.terminal import print_note, stderr_console
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import UserkeepError
+from userkeep.domain.values.counts import pluralize
 from userkeep.sdk.errors import ConnectionFailed, NotSent
 
 T = TypeVar("T")

@@ -13,6 +13,13 @@ from userkeep.config import SettingError, Settings
 from userkeep.storage.private_files import kind_of
 
 _BACKLOG = 2048
+_FIRST_FREE_PORT = 1024
+# `socket.create_server` raises an OSError with the number of a `gaierror`.
+_UNKNOWN_HOST = {
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY", "EAI_AGAIN", "EAI_FAIL")
+    if hasattr(socket, name)
+}
 _PRIVATE_UMASK = 0o177
 _SOCKET_MODE = 0o660
 
@@ -78,15 +85,43 @@ def _listen_on_port(host: str, port: int, flag: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SettingError(
-                f"Port {port} on {host} is already in use. Use {flag} to choose another."
-            ) from error
-        raise SettingError(f"Cannot listen on {url_of(host, port)}: {error.strerror}.") from error
+        raise SettingError(_reason(error, host, port, flag)) from error
+
+
+def _reason(error: OSError, host: str, port: int, flag: str) -> str:
+    """Return why a port cannot be listened on, and what to do.
+
+    Args:
+        flag: names the port; the flag of the host begins alike.
+    """
+    host_flag = flag.replace("port", "host")
+    if error.errno in _UNKNOWN_HOST:
+        return (
+            f"The host {host!r} has no address that this machine knows. Use {host_flag} with an "
+            "address of this machine, such as 127.0.0.1."
+        )
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is already in use. Use {flag} to choose another."
+    if error.errno == errno.EACCES:
+        return (
+            f"This user may not listen on port {port}: ports below {_FIRST_FREE_PORT} need a "
+            f"privilege. Use {flag} to choose another, such as 8000, behind a reverse proxy; or "
+            "give the process the capability CAP_NET_BIND_SERVICE."
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return (
+            f"{host} is not an address of this machine. Use {host_flag} to choose one of its "
+            "addresses, such as 127.0.0.1; 0.0.0.0 means all of them."
+        )
+    return f"Cannot listen on {url_of(host, port)}: {error.strerror}."
 
 
 def _check_host(host: str) -> None:
     """Check what `socket` cannot encode, before it leaves a socket open."""
+    if not host:
+        raise SettingError(
+            "The host is empty. Use 127.0.0.1 for this machine alone, or 0.0.0.0 for every address."
+        )
     try:
         host.encode("idna")
     except UnicodeError as error:

@@ -279,22 +279,28 @@ def list_filter_options(command: F) -> F:
 
 def parse_json(value: str) -> msgspec.Raw:
     """Check that a text is JSON, and return it unchanged."""
-    try:
-        decode_json(value)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-        raise click.BadParameter(f"{value!r} is not JSON: {error}.") from error
+    _decode(value)
     return msgspec.Raw(value.encode())
 
 
 def parse_json_object(value: str) -> dict[str, Any]:
     """Parse a JSON object."""
-    try:
-        parsed = decode_json(value)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-        raise click.BadParameter(f"{value!r} is not JSON: {error}.") from error
+    parsed = _decode(value)
     if not isinstance(parsed, dict):
         raise click.BadParameter(f'{value!r} is not a JSON object, such as \'{{"plan": "pro"}}\'.')
     return parsed
+
+
+def _decode(value: str) -> Any:
+    try:
+        return decode_json(value)
+    except RecursionError as error:
+        raise click.BadParameter("The JSON is nested too deep.") from error
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise click.BadParameter(
+            f"{value!r} is not JSON. Names and texts are in double quotes, such as "
+            '\'{"plan": "pro"}\'.'
+        ) from error
 
 
 def parse_time(value: str) -> datetime:

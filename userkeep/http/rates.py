@@ -7,6 +7,7 @@ from math import ceil
 from time import monotonic
 
 from userkeep.domain.errors import RateLimited
+from userkeep.domain.values.counts import pluralize
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class RateLimit:
         if left < 1:
             self.rejected += 1
             error = RateLimited(
-                f"Your key may send {self._per_minute:,} requests a minute. Retry later."
+                f"Your key may send {pluralize(self._per_minute, 'request')} a minute. Retry later."
             )
             error.retry_after_s = int((1 - left) / self._per_s) + 1
             raise error

@@ -22,6 +22,7 @@ from userkeep.domain.ledger import (
     entry_key,
     ledger_key,
 )
+from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
 from userkeep.jobs.steps import Read, Steps, Work, Write
 from userkeep.services import ledger
@@ -98,10 +99,10 @@ def complete_ledger(engine: Engine, file: LedgerFile) -> LedgerMark:
     mark = marks.get(file.header().ledger_uuid, _NOTHING_SEEN)
     if file.length() < mark.length:
         logger.error(
-            "the deletion ledger %s has lost %s lines at its end; it is completed from the "
+            "the deletion ledger %s has lost %s at its end; it is completed from the "
             "database. Replay a copy of it if the database was restored",
             file.path,
-            f"{mark.length - file.length():,}",
+            pluralize(mark.length - file.length(), "line"),
         )
         mark = _NOTHING_SEEN
     now = engine.read(ledger.moment)
@@ -213,11 +214,11 @@ def _begin(engine: Engine, file: LedgerFile, marks: dict[str, LedgerMark]) -> Le
     lost = [mark for mark in marks.values() if mark.place == file.place]
     if lost:
         logger.error(
-            "the deletion ledger %s is gone; it had %s entries. A new one is made from the "
+            "the deletion ledger %s is gone; it had %s. A new one is made from the "
             "database. If the database was restored from a backup, those who were deleted since "
             "then are in it again: stop, and replay a copy of the ledger",
             file.path,
-            f"{max(mark.length for mark in lost) - 1:,}",
+            pluralize(max(mark.length for mark in lost) - 1, "entry"),
         )
     now = engine.read(ledger.moment)
     if not now.number and not engine.read(ledger.deleted_projects):

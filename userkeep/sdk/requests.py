@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from math import isfinite
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -18,6 +18,7 @@ from userkeep.domain.message import MAX_BATCH
 from userkeep.domain.values.metadata import MAX_DEPTH, check_json
 from userkeep.domain.values.text import check_is_utf8
 from userkeep.domain.values.times import check_aware
+from userkeep.sdk.keywords import TakesKeywords, example_of
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -25,7 +26,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 """The size of a batch. The server accepts bodies of up to 5 MiB."""
 
 
-class CreateUserRequest(Encodable, user.NewUser, kw_only=True):
+class CreateUserRequest(Encodable, user.NewUser, kw_only=True, metaclass=TakesKeywords):
     """A user to create, or to replace the existing one with this `user_id`.
 
     Attributes:
@@ -35,8 +36,10 @@ class CreateUserRequest(Encodable, user.NewUser, kw_only=True):
         created_at: for an imported user, with a time zone.
     """
 
+    _example: ClassVar = 'user_id="jane"'
 
-class UpdateUserRequest(Encodable, user.UserChange, kw_only=True):
+
+class UpdateUserRequest(Encodable, user.UserChange, kw_only=True, metaclass=TakesKeywords):
     """An update of a user: absent fields stay, None removes a value, metadata is merged (RFC 7396).
 
     Attributes:
@@ -45,10 +48,12 @@ class UpdateUserRequest(Encodable, user.UserChange, kw_only=True):
         metadata: merged into the existing metadata. A value of None removes its key.
     """
 
+    _example: ClassVar = 'user_id="jane", email="jane@example.com"'
+
     user_id: str
 
 
-class CreateSessionRequest(Encodable, session.NewSession, kw_only=True):
+class CreateSessionRequest(Encodable, session.NewSession, kw_only=True, metaclass=TakesKeywords):
     """A session to create.
 
     Attributes:
@@ -59,8 +64,10 @@ class CreateSessionRequest(Encodable, session.NewSession, kw_only=True):
         created_at, ended_at: for imported history, with a time zone.
     """
 
+    _example: ClassVar = 'session_id="chat-1", user_id="jane"'
 
-class UpdateSessionRequest(Encodable, session.SessionChange, kw_only=True):
+
+class UpdateSessionRequest(Encodable, session.SessionChange, kw_only=True, metaclass=TakesKeywords):
     """An update of a session.
 
     Attributes:
@@ -72,10 +79,12 @@ class UpdateSessionRequest(Encodable, session.SessionChange, kw_only=True):
         ended_at: when the session ended, for imported history. None reopens it.
     """
 
+    _example: ClassVar = 'session_id="chat-1", title="Shoes"'
+
     session_id: str
 
 
-class CreateProjectRequest(Encodable, project.NewProject, kw_only=True):
+class CreateProjectRequest(Encodable, project.NewProject, kw_only=True, metaclass=TakesKeywords):
     """A project to create.
 
     Attributes:
@@ -84,8 +93,10 @@ class CreateProjectRequest(Encodable, project.NewProject, kw_only=True):
         max_bytes_per_user: the most bytes that the texts of a user can have. None: no limit.
     """
 
+    _example: ClassVar = 'name="shop"'
 
-class UpdateProjectRequest(Encodable, project.ProjectChange, kw_only=True):
+
+class UpdateProjectRequest(Encodable, project.ProjectChange, kw_only=True, metaclass=TakesKeywords):
     """An update of a project: absent fields stay, None removes a limit.
 
     Attributes:
@@ -94,10 +105,12 @@ class UpdateProjectRequest(Encodable, project.ProjectChange, kw_only=True):
         max_messages_per_user, max_bytes_per_user: as in CreateProjectRequest.
     """
 
+    _example: ClassVar = 'project="shop", name="store"'
+
     project: str
 
 
-class NewMessage(Encodable, message.NewMessage, kw_only=True):
+class NewMessage(Encodable, message.NewMessage, kw_only=True, metaclass=TakesKeywords):
     """A message to append.
 
     Attributes:
@@ -114,6 +127,8 @@ class NewMessage(Encodable, message.NewMessage, kw_only=True):
         metadata: a JSON object of up to 64 KiB.
         data: any JSON, returned unchanged, up to 1 MiB. `msgspec.Raw` is returned byte for byte.
     """
+
+    _example: ClassVar = 'role="user", content="hi"'
 
     data: Any = UNSET
 
@@ -242,12 +257,15 @@ def request_from(request: R | None, fields: dict[str, Any], kind: type[R]) -> R:
     """
     if request is None:
         return kind(**fields)
-    if fields:
-        raise TypeError(f"pass a {kind.__name__} or its fields, not both")
     if not isinstance(request, kind):
-        given = type(request).__name__
-        raise TypeError(f"pass a {kind.__name__} or its fields by name, not a {given}")
+        raise TypeError(f"pass {_either(kind)}; got a value of type {type(request).__name__}")
+    if fields:
+        raise TypeError(f"pass {_either(kind)}, not both")
     return request
+
+
+def _either(kind: Any) -> str:
+    return f"the fields as keywords, such as {kind._example}, or one {example_of(kind)}"
 
 
 def encode_request(request: msgspec.Struct, *in_path: str) -> bytes:
@@ -287,7 +305,10 @@ def encode_messages(messages: Any, user_id: str | None, *, create: bool) -> byte
     """
     if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
         kind = type(messages).__name__
-        detail = f"messages must be a NewMessage, a dict, or a list of these; not a {kind}."
+        detail = (
+            f"messages must be a NewMessage, a dict, or a list of these; got a value of type {kind}"
+            f". Write {example_of(NewMessage)}."
+        )
         raise InvalidField(detail, "messages")
     encoded = [_message(each, index) for index, each in enumerate(messages)]
     return _batch(encoded, user_id, create=create)
@@ -363,7 +384,11 @@ def _fields_of(each: Any, place: str) -> dict[str, Any]:
         return msgspec.structs.asdict(each)
     if not isinstance(each, Mapping):
         kind = type(each).__name__
-        raise InvalidField(f"{place} must be a NewMessage or a dict, not a {kind}.", place)
+        raise InvalidField(
+            f"{place} must be a NewMessage or a dict; got a value of type {kind}. Write "
+            f"{example_of(NewMessage)}.",
+            place,
+        )
     fields = dict(each)
     unnamed = next((name for name in fields if not isinstance(name, str)), None)
     if unnamed is not None:

@@ -18,10 +18,12 @@ from userkeep.config import (
     is_postgres,
     load_settings,
     sqlite_path,
+    url_of_database,
     without_password,
 )
 from userkeep.domain.errors import StorageError
 from userkeep.domain.secret import fingerprint
+from userkeep.domain.values.counts import plural
 from userkeep.instance import find_secret_file, secret_path
 from userkeep.jobs.copy.checksums import Checksum
 from userkeep.jobs.copy.job import (
@@ -69,17 +71,18 @@ class Report(NamedTuple):
 def copy(*, source: str, target: str, as_json: bool) -> None:
     """Copy an instance into a new database.
 
-    SRC and DST are database URLs, of the same engine or not. A SQLite file at SRC must not be in
-    use; a PostgreSQL database is copied as it is when the command starts. DST is created if it does
+    SRC and DST are paths of SQLite files or database URLs. A SQLite file at SRC must not be in use;
+    a PostgreSQL database is copied as it is when the command starts. DST is created if it does
     not exist, and must be empty otherwise. At the end both are compared. If the command is
     interrupted, run it again: it continues where it stopped. DST cannot be used before the copy is
     complete.
 
     \b
-    userkeep copy sqlite:///userkeep-data/userkeep.db postgresql://jane@db.example/userkeep
-    userkeep copy postgresql://jane@db.example/userkeep sqlite:////var/lib/userkeep.db
-    userkeep copy sqlite:///old.db sqlite:///new.db
+    userkeep copy userkeep-data/userkeep.db postgresql://jane@db.example/userkeep
+    userkeep copy postgresql://jane@db.example/userkeep /var/lib/userkeep.db
+    userkeep copy old.db new.db
     """
+    source, target = url_of_database(source), url_of_database(target)
     warn_of_password(source)
     warn_of_password(target)
     load_settings()  # reports a misspelled variable before anything happens
@@ -120,7 +123,7 @@ def _check_urls(source_url: str, target_url: str) -> None:
         if path == ":memory:":
             raise SettingError(
                 "An in-memory database cannot be copied, because it ends with its process. Use "
-                "sqlite:///path/to/file.db or postgresql://host/database."
+                "a path or postgresql://host/database."
             )
         files.append(os.path.realpath(path))
     if source_url == target_url or (len(files) == 2 and files[0] == files[1]):
@@ -186,7 +189,7 @@ class _LineReporter:
 
     def end_table(self) -> None:
         """Print the line."""
-        click.echo(f"{self._table}  {self._rows:>12,} rows", file=self._file)
+        click.echo(f"{self._table}  {self._rows:>12,} {plural(self._rows, 'row')}", file=self._file)
 
 
 class _BarReporter:

@@ -57,7 +57,9 @@ def list_(
 @json_option
 @with_client("read")
 def show(client: Userkeep, *, id: str, as_json: bool) -> None:
-    """Show an erasure: its state, what was deleted, and when it was purged.
+    """Show an erasure.
+
+    It has the state, what was deleted, and when that was purged.
 
     \b
     userkeep erasures show 01a204d3-fd4f-7b04-a503-2bf951c2c06d
@@ -120,7 +122,9 @@ def verify(
     place: str | None,
     as_json: bool,
 ) -> None:
-    """Verify that deleted data is in no row and in no byte of the database files.
+    """Verify that deleted data is nowhere in the database.
+
+    It reads every row, and every byte of the database files.
 
     The verification always searches for the uuid that the erasure has. Search terms are texts of
     the deleted user, of at least 6 bytes: an email address, a full name, a sentence. They are

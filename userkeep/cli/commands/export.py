@@ -13,10 +13,11 @@ from userkeep.cli.gzip_files import SUFFIX, compressed
 from userkeep.cli.instance import ClientInstance
 from userkeep.cli.output.escaping import TerminalFile
 from userkeep.cli.output.progress import progress_bar
-from userkeep.cli.output.terminal import pluralize, print_json, print_note, stdout_console
+from userkeep.cli.output.terminal import print_json, print_note, stdout_console
 from userkeep.client import Userkeep
 from userkeep.config import SettingError, load_client_settings, load_settings
 from userkeep.domain.errors import NotFound, UserkeepError
+from userkeep.domain.values.counts import pluralize
 from userkeep.jobs.export import Export, all_users, count_sessions_without_user, find_users
 from userkeep.jobs.jsonl import Counts, ExportedUser, Output
 

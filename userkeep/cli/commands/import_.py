@@ -11,9 +11,10 @@ from userkeep.cli.files import open_input
 from userkeep.cli.gzip_files import BadGzip, decompressed
 from userkeep.cli.instance import ClientInstance
 from userkeep.cli.output.progress import progress_bar
-from userkeep.cli.output.terminal import pluralize, print_json, stdout_console
+from userkeep.cli.output.terminal import print_json, stdout_console
 from userkeep.client import Userkeep
 from userkeep.domain.errors import Conflict, InvalidField, UserkeepError
+from userkeep.domain.values.counts import pluralize
 from userkeep.jobs.import_ import Import, ImportResult
 from userkeep.jobs.jsonl import BadLine, Counts
 

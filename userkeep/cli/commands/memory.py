@@ -38,7 +38,9 @@ def memory() -> None:
 @json_option
 @with_client("read")
 def show(client: Userkeep, *, session_id: str, as_json: bool, **options: Any) -> None:
-    """Show what the next prompt of a session needs: its newest messages, oldest first.
+    """Show the newest messages of a session, oldest first.
+
+    It is what the next prompt of the session needs.
 
     \b
     userkeep memory show chat-1

@@ -23,12 +23,12 @@ from userkeep.cli.options import (
     parse_json,
 )
 from userkeep.cli.output.tables import messages_table, print_list, print_message
-from userkeep.cli.output.terminal import pluralize
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
 from userkeep.config import SettingError
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import GIVEN_ROLES, MAX_TOKEN_COUNT, ROLES
+from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.text import MAX_CONTENT_BYTES, decode_file, without_mark
 from userkeep.sdk.requests import NewMessage
 
@@ -237,7 +237,8 @@ def delete(
         name = f"all messages after {after_seq} of session {session_id!r}"
         start = partial(client.message.delete_after, session_id, after_seq)
     if not is_confirmed:
-        confirm(f"Delete {name}? This cannot be undone.")
+        amount = "" if after_seq is None else f", {_amount_after(client, session_id, after_seq)}"
+        confirm(f"Delete {name}{amount}? This cannot be undone.")
     run_deletion(client, name, partial(start, user_id=user_id, purge=purge), as_json=as_json)
 
 
@@ -272,6 +273,16 @@ def clear(
         confirm(f"Delete {name}, {count}? This cannot be undone.")
     start = partial(client.message.clear, session_id, user_id=user_id, purge=purge)
     run_deletion(client, name, start, as_json=as_json)
+
+
+def _amount_after(client: Userkeep, session_id: str, after_seq: int) -> str:
+    """Return how many messages come after one, as far as it is known without reading them."""
+    count = client.session.get(session_id).message_count
+    newest = client.message.list(session_id, limit=1, order="-created")
+    later = max(newest[0].seq - after_seq, 0) if newest else 0
+    if newest and newest[0].seq > count and later:  # some are deleted already, here or before
+        return f"at most {pluralize(min(later, count), 'message')}"
+    return pluralize(later, "message")
 
 
 def _read_stdin() -> str:

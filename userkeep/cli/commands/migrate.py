@@ -22,7 +22,7 @@ def migrate(*, as_json: bool, **given: Any) -> None:
 
     \b
     userkeep migrate
-    userkeep migrate --database sqlite:////var/lib/userkeep/userkeep.db --json
+    userkeep migrate --database /var/lib/userkeep/userkeep.db --json
     """
     applied, step = _migrate(load_settings(given))
     if as_json:

@@ -38,6 +38,7 @@ from userkeep.config import (
     sqlite_path,
 )
 from userkeep.domain.errors import UserkeepError
+from userkeep.domain.values.counts import pluralize
 from userkeep.http.access import is_loopback
 from userkeep.http.connections import Connections
 from userkeep.http.metrics import Metrics
@@ -71,7 +72,7 @@ def serve(**given: Any) -> None:
 
     \b
     userkeep serve
-    userkeep serve --database sqlite:////var/lib/userkeep/userkeep.db --port 9000
+    userkeep serve --database /var/lib/userkeep/userkeep.db --port 9000
 
     It listens on the port in the environment variable PORT if none is set for it. SIGTERM, SIGINT,
     SIGHUP and SIGQUIT stop it: requests and writes are finished, in 10 s at most, and the exit code
@@ -171,7 +172,8 @@ class _IndexLog:
         self._messages += messages
         if messages and monotonic() > self._logged_at + _LOG_INTERVAL_S:
             self._logged_at = monotonic()
-            logger.warning("building the search index: %s messages so far", f"{self._messages:,}")
+            done = pluralize(self._messages, "message")
+            logger.warning("building the search index: %s so far", done)
 
 
 def _connections_that_fit(settings: Settings) -> int:
@@ -192,9 +194,11 @@ def _connections_that_fit(settings: Settings) -> int:
         return settings.max_connections
     fit = max(allowed - for_database, 1)
     logger.warning(
-        "this process may open %s files, so only %s connections fit; raise the limit (ulimit -n), "
+        "this process may open %s: there is room for %s. Raise the limit (ulimit -n), "
         "or lower USERKEEP_MAX_CONNECTIONS from %s",
-        *(f"{number:,}" for number in (hard, fit, settings.max_connections)),
+        pluralize(hard, "file"),
+        pluralize(fit, "connection"),
+        f"{settings.max_connections:,}",
     )
     return fit
 
@@ -316,7 +320,7 @@ def _describe(opened: Instance) -> str:
 def _counted(number: int, noun: str) -> str:
     if number >= MOST_COUNTED:
         return f"{MOST_COUNTED:,} or more {noun}s"
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return pluralize(number, noun)
 
 
 class _Banner(NamedTuple):

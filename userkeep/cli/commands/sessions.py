@@ -23,9 +23,9 @@ from userkeep.cli.options import (
     words_option,
 )
 from userkeep.cli.output.tables import print_list, print_session, sessions_table
-from userkeep.cli.output.terminal import pluralize
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
+from userkeep.domain.values.counts import pluralize
 
 
 @click.group(cls=OrderedGroup)

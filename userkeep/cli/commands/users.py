@@ -27,10 +27,10 @@ from userkeep.cli.options import (
     words_option,
 )
 from userkeep.cli.output.tables import print_list, print_user, users_table
-from userkeep.cli.output.terminal import pluralize
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
 from userkeep.domain.user import UserChange
+from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.paging import MAX_LIMIT
 
 

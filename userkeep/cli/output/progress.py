@@ -15,7 +15,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from userkeep.cli.output.terminal import pluralize, print_note, stderr_console
+from userkeep.cli.output.terminal import print_note, stderr_console
+from userkeep.domain.values.counts import pluralize
 from userkeep.jobs.jsonl import Counts
 
 _INTERVAL_S = 0.1

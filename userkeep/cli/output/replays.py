@@ -1,6 +1,6 @@
 """What a replay of the deletion ledger did, in words."""
 
-from userkeep.cli.output.terminal import pluralize
+from userkeep.domain.values.counts import pluralize
 from userkeep.jobs.replay import ReplayReport
 
 

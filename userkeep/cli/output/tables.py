@@ -23,10 +23,10 @@ from userkeep.cli.output.terminal import (
     format_time,
     humanize,
     one_line,
-    pluralize,
     print_json,
     stdout_console,
 )
+from userkeep.domain.values.counts import pluralize
 from userkeep.sdk._sync.lists import Page
 
 Row = TypeVar("Row")
@@ -160,7 +160,7 @@ def print_memory(memory: Memory, *, as_json: bool) -> None:
     console = stdout_console()
     if memory.messages:
         console.print(messages_table(memory.messages))
-        console.print(f"{memory.token_count:,} tokens.")
+        console.print(f"{pluralize(memory.token_count, 'token')}.")
     if memory.truncated:
         console.print("Older messages are left out.")
     elif not memory.messages:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from userkeep.api.encoding import to_json_text
 from userkeep.cli.output.escaping import echo, escape_control, escape_line
+from userkeep.domain.values.counts import pluralize
 
 _UNLIMITED = 100_000
 """Columns where stdout is not a terminal: a program that reads a table needs whole rows."""
@@ -99,8 +100,3 @@ def format_time(time: datetime | None) -> str:
         return ""
     text = time.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
     return f"{humanize(time)} ({text.removesuffix('+00:00')} UTC)"
-
-
-def pluralize(count: int, noun: str) -> str:
-    """Format a number of things: `1 session`, `2,000 sessions`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

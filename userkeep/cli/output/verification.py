@@ -8,7 +8,8 @@ from rich.text import Text
 from userkeep.api.erasures import Residue, Scanned, Verification
 from userkeep.cli.output.escaping import escape_control
 from userkeep.cli.output.tables import plain_table
-from userkeep.cli.output.terminal import one_line, pluralize, print_json, stdout_console
+from userkeep.cli.output.terminal import one_line, print_json, stdout_console
+from userkeep.domain.values.counts import pluralize
 
 _KIB = 1024
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import FileFormat
 from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.times import rfc3339_text
 from userkeep.domain.verification import Findings, ShortWord, Skipped, VerificationRequest
 from userkeep.jobs.backup.folder import backups_in
@@ -127,7 +128,8 @@ class Verifier:
         for number, words in enumerate(rows.words):
             used = len(words & in_use)
             if used:
-                name = f"{used} of {len(words)} words of {texts.name(number)} in the index of words"
+                of_all = f"{used} of {pluralize(len(words), 'word')}"
+                name = f"{of_all} of {texts.name(number)} in the index of words"
                 reason = "Messages that are there have them too."
                 found.skipped.append(Skipped(name, reason))
         index = self._engine.read(_file_format)

@@ -11,6 +11,7 @@ from userkeep.api.erasures import Erasure
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message, Omittable
 from userkeep.domain.message import GivenRole, Role
+from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.paging import Order
 from userkeep.sdk._sync.lists import MessagePage, read_list
 from userkeep.sdk._sync.transport import Transport
@@ -95,7 +96,7 @@ class MessageClient:
                 self._append(session_id, body)
                 count += size
         except Exception as error:
-            error.add_note(f"{count} messages were appended before.")
+            error.add_note(f"Appended before: {pluralize(count, 'message')}.")
             raise
         return count
 

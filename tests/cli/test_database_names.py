@@ -1,6 +1,7 @@
 """The names of databases: paths and URLs, wherever a database is named."""
 
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -37,7 +38,11 @@ def test_paths_name_the_source_and_the_target_of_copies_backups_and_restores(
         assert result.returncode == 0, result.stderr
 
     run("users", "add", "jane", "--database", "a.db")
-    run("copy", "a.db", "b.db")
+    copied = userkeep("copy", "a.db", "b.db", folder=tmp_path)
+    assert copied.returncode == 0
+    assert re.search(r"users +1 row$", copied.stderr, re.MULTILINE)
+    assert re.search(r"messages +0 rows$", copied.stderr, re.MULTILINE)
+    assert "1 rows" not in copied.stderr
     run("backup", "backup.tar", "--without-secret", "--database", "a.db")
     run("restore", "backup.tar", "--database", "c.db", "--secret-file", "a.db.secret")
     assert (tmp_path / "c.db").is_file()

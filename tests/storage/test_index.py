@@ -200,3 +200,22 @@ def test_doctor_rebuilds_an_index_that_does_not_match(tmp_path: Path) -> None:
         result = userkeep(*arguments, folder=tmp_path, environment=environment)
         assert result.stdout.splitlines()[-1] == f"ok     index        {finding}"
         assert result.returncode == 0
+
+
+def test_the_messages_of_each_speaker_are_counted_up_to_a_limit(client: Userkeep) -> None:
+    counts = {"anna": 2, "bert": 13, "cleo": 1, "dora": 21, "ella": 9}
+    client.user.add(user_id="jane")
+    for name, count in counts.items():
+        spoken = [NewMessage(role="user", content="hello", name=name)] * count
+        client.message.add(f"of {name}", spoken, user_id="jane")
+    opened = instance_of(client)
+    for limit in (1, 2, 5, 10, 40, 50):
+        for terms in (list(counts), sorted(counts, reverse=True), ["frank", "dora"], ["frank"]):
+
+            def read(
+                tx: Transaction, terms: list[str] = terms, limit: int = limit
+            ) -> dict[str, int]:
+                return tx.search_index.speaker_counts(terms, None, None, limit=limit)
+
+            expected = {term: min(counts[term], limit) for term in terms if term in counts}
+            assert opened.engine.read(scoped(opened.scope, read)) == expected

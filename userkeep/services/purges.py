@@ -77,12 +77,14 @@ def begin(tx: Transaction) -> PurgeStatus:
     """Begin a purge, which covers everything that was deleted or edited before."""
     tx.see_all_projects()
     status = PurgeStatus(tx.new_uuid(), "merging the index of words")
-    for project_id in instance.unpurged_project_ids(tx):
+    project_ids = instance.unpurged_project_ids(tx)
+    # First, because a cluster rejects changes of a table on every node after those of many shards.
+    tx.defer("assign_projects_to_purge", purge_uuid=status.purge_uuid)
+    set_status(tx, status)
+    for project_id in project_ids:
         of_purge = {"project_id": project_id, "purge_uuid": status.purge_uuid}
         tx.defer("assign_erasures_to_purge", **of_purge)
         tx.defer("assign_edits_to_purge", **of_purge)
-    tx.defer("assign_projects_to_purge", purge_uuid=status.purge_uuid)
-    set_status(tx, status)
     return status
 
 
@@ -103,12 +105,14 @@ def end(tx: Transaction, purge_uuid: str, skipped: Sequence[SkippedStep]) -> Non
         "purged_at": None if skipped else tx.now,
         "skipped_steps": encode_json(list(skipped)).decode() if skipped else None,
     }
-    for project_id in instance.unpurged_project_ids(tx):
+    project_ids = instance.unpurged_project_ids(tx)
+    # First, as in `begin`.
+    tx.defer("set_projects_purged", purge_uuid=purge_uuid, **result)
+    clear_status(tx)
+    for project_id in project_ids:
         of_purge = {"project_id": project_id, "purge_uuid": purge_uuid}
         tx.defer("set_purged", **result, **of_purge)
         tx.defer("delete_purged_edits", **of_purge)
-    tx.defer("set_projects_purged", purge_uuid=purge_uuid, **result)
-    clear_status(tx)
 
 
 def status(tx: Transaction) -> PurgeStatus | None:

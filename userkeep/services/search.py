@@ -213,7 +213,7 @@ def find(tx: Transaction, search: SearchRequest) -> list[Hit]:
     else:
         hits = _best(tx, search, search.query, part)
     if search.with_session and hits:
-        _add_sessions(tx, hits)
+        _add_sessions(tx, search, hits)
     return hits
 
 
@@ -255,7 +255,7 @@ def _newest(tx: Transaction, search: SearchRequest, part: _Part) -> list[Hit]:
     analyzer = tx.scope.rules.analyzer
     if search.min_score > 0:
         return []
-    newest = _messages(tx, _newest_positions(tx, search, part)[search.offset :])
+    newest = _messages(tx, search, _newest_positions(tx, search, part)[search.offset :])
     return [
         Hit(message, 0.0, make_snippet(message.content, frozenset(), analyzer), [], None)
         for message in newest
@@ -273,7 +273,9 @@ def _position(session_id: str, seq: int) -> tuple[str, int]:
     return session_id, seq
 
 
-def _messages(tx: Transaction, positions: Sequence[tuple[str, int]]) -> list[FoundMessage]:
+def _messages(
+    tx: Transaction, search: SearchRequest, positions: Sequence[tuple[str, int]]
+) -> list[FoundMessage]:
     """Return the messages at positions, in their order: all, or the first ones that fit in a page.
 
     The positions were found in this transaction, so the messages are still there. They are read a
@@ -283,7 +285,7 @@ def _messages(tx: Transaction, positions: Sequence[tuple[str, int]]) -> list[Fou
     size_bytes = 0
     for first in range(0, len(positions), _MESSAGES_AT_ONCE):
         some = encode_json(positions[first : first + _MESSAGES_AT_ONCE]).decode()
-        page = tx.fetch_page("hits_at", FoundMessage, positions=some)
+        page = tx.fetch_page("hits_at", FoundMessage, positions=some, session_id=search.session_id)
         for each in page.items:
             if size_bytes > MAX_PAGE_BYTES:
                 return found
@@ -298,7 +300,7 @@ def _best(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> li
     parsed = _parse(tx, search, query, part)
     scorer = _score(tx, search, parsed, part)
     best = _best_candidates(tx, search, parsed, scorer)[search.offset :]
-    found = _messages(tx, [(each.session_id, each.seq) for each in best])
+    found = _messages(tx, search, [(each.session_id, each.seq) for each in best])
     del best[len(found) :]
     scores = _word_scores(tx, parsed, part, scorer, best) if search.explain else {}
     return list(_hits(tx, parsed.words, zip(best, found, strict=True), scores))
@@ -421,7 +423,7 @@ def _best_candidates(
     tx: Transaction, search: SearchRequest, parsed: ParsedQuery, scorer: Scorer
 ) -> list[_Candidate]:
     best: list[_Candidate] = []
-    reader = _TextReader(tx, parsed.words)
+    reader = _TextReader(tx, parsed.words, search.session_id)
     for batch in _batches(scorer, search.count):
         tx.check_deadline()
         best += _candidates(tx, search, parsed, scorer, batch)
@@ -437,9 +439,10 @@ def _best_candidates(
 class _TextReader:
     """Reads the texts of candidates, if the query has phrases."""
 
-    def __init__(self, tx: Transaction, words: QueryWords) -> None:
+    def __init__(self, tx: Transaction, words: QueryWords, session_id: str | None) -> None:
         self._tx = tx
         self._words = words
+        self._session_id = session_id
         self._is_needed = bool(words.required or words.excluded)
         self._allowed: set[DocPosition] = set()
         self._read = 0
@@ -473,7 +476,11 @@ class _TextReader:
         positions = encode_json([(each.session_id, each.seq) for each in candidates]).decode()
         analyzer = self._tx.scope.rules.analyzer
         texts = self._tx.fetch_all(
-            "texts_at", _text_at, positions=positions, characters=MAX_INDEXED_BYTES
+            "texts_at",
+            _text_at,
+            positions=positions,
+            session_id=self._session_id,
+            characters=MAX_INDEXED_BYTES,
         )
         for ordinal, text in texts:
             self._tx.check_deadline()
@@ -509,7 +516,14 @@ def _candidates(
     """Weigh the messages at positions, which may have none."""
     places = [scorer.locate(position) for position, _score in batch]
     positions = encode_json(places).decode()
-    for each in tx.fetch_all("messages_at", _Weighed, positions=positions, **search.conditions):
+    weighed = tx.fetch_all(
+        "messages_at",
+        _Weighed,
+        positions=positions,
+        session_id=search.session_id,
+        **search.conditions,
+    )
+    for each in weighed:
         position, score = batch[each.ordinal]
         weight = parsed.weigh(each)
         total = score * weight.total
@@ -518,11 +532,13 @@ def _candidates(
         yield _Candidate(total, position, *places[each.ordinal], each.created_at, weight)
 
 
-def _add_sessions(tx: Transaction, hits: Sequence[Hit]) -> None:
+def _add_sessions(tx: Transaction, search: SearchRequest, hits: Sequence[Hit]) -> None:
     """Give each hit its session, which is visible in this transaction."""
     session_ids = dict.fromkeys(hit.message.session_id for hit in hits)
     wanted = encode_json([(session_id, 0) for session_id in session_ids]).decode()
-    found = tx.fetch_all("sessions_of_hits", HitSession, positions=wanted)
+    found = tx.fetch_all(
+        "sessions_of_hits", HitSession, positions=wanted, session_id=search.session_id
+    )
     by_id = {session.session_id: session for session in found}
     for hit in hits:
         hit.session = by_id[hit.message.session_id]

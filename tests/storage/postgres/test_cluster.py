@@ -17,7 +17,7 @@ import pytest
 from tests.postgres import postgres_server
 from tests.storage.postgres.notes import rows
 from tests.storage.query_texts import text_with, variants
-from userkeep.storage.migrations import load_migrations
+from userkeep.storage.migrations import Migration, load_migrations
 from userkeep.storage.postgres.filters import PostgresFilterCompiler
 from userkeep.storage.postgres.migrations import migrate
 from userkeep.storage.queries import load_queries
@@ -185,12 +185,92 @@ def test_every_later_migration_documents_its_locks() -> None:
         assert re.search(r"^-- locks: \w+", step.sql, re.MULTILINE), step.name
 
 
-def test_a_later_migration_changes_statistics_only_where_it_may_fail() -> None:
-    for step in load_migrations("postgres")[1:]:
-        created = set(re.findall(r"CREATE TABLE (\w+)", step.sql))
-        always = re.sub(r"DO \$\$.*?\$\$;", "", step.sql, flags=re.DOTALL)
-        for table, changes in re.findall(r"ALTER TABLE (\w+)([^;]*);", always):
-            assert table in created or "SET STATISTICS" not in changes, step.name
+LATER_STATEMENTS = [
+    pytest.param(step, statement, id=f"{step.number}-{place}")
+    for step in load_migrations("postgres")[1:]
+    for place, statement in enumerate(step.statements)
+]
+"""Those that run where tables are distributed already."""
+
+REJECTED_IN_MIGRATIONS = {
+    "a subquery in FROM of an UPDATE": r"^UPDATE\b.*\bFROM\s*\(",
+    "a constraint of an added column": (
+        r"\bADD COLUMN\b[^;,]*\b(CHECK|UNIQUE|REFERENCES|PRIMARY KEY)\b"
+    ),
+    "an added identity": r"\bADD COLUMN\b[^;,]*\b(GENERATED|\w*serial)\b",
+    "statistics": r"^ALTER TABLE\b.*\bSET STATISTICS\b",
+    "a join that is not materialized": r"^WITH \w+ AS (?!MATERIALIZED)",
+}
+
+
+def rejected_in_migration(statement: str) -> list[str]:
+    """Return what a cluster rejects in a statement about a distributed table."""
+    return [
+        name
+        for name, pattern in REJECTED_IN_MIGRATIONS.items()
+        if re.search(pattern, statement, re.DOTALL | re.IGNORECASE)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "rejected"),
+    [
+        (
+            "UPDATE sessions SET active_at = newest.at FROM (SELECT at FROM messages) AS newest",
+            "a subquery in FROM of an UPDATE",
+        ),
+        (
+            "ALTER TABLE projects ADD COLUMN uuid uuid, ADD COLUMN state text CHECK (state = 'a')",
+            "a constraint of an added column",
+        ),
+        ("ALTER TABLE users ADD COLUMN number bigserial", "an added identity"),
+        ("ALTER TABLE users ALTER COLUMN email SET STATISTICS 0", "statistics"),
+        (
+            "WITH newest AS (SELECT 1) UPDATE sessions SET active_at = newest.at FROM newest",
+            "a join that is not materialized",
+        ),
+    ],
+)
+def test_the_rules_of_migrations_find_what_a_cluster_rejects(statement: str, rejected: str) -> None:
+    assert rejected_in_migration(statement) == [rejected]
+
+
+@pytest.mark.parametrize(("step", "statement"), LATER_STATEMENTS)
+def test_a_later_migration_has_no_statement_that_a_cluster_rejects(
+    step: Migration, statement: str
+) -> None:
+    rejected = rejected_in_migration(statement)
+    if rejected == ["statistics"]:
+        # Of a new table, unless it refers to a table that every node has.
+        table = statement.split()[2]
+        before = step.sql.partition(statement)[0]
+        created = re.search(rf"CREATE TABLE {table} \(.*?\n\)", before, re.DOTALL)
+        assert created, statement
+        assert "REFERENCES" not in created[0]
+        assert f"ALTER TABLE {table} ADD FOREIGN KEY" not in before
+    else:
+        assert rejected == []
+
+
+@pytest.mark.parametrize(("step", "statement"), LATER_STATEMENTS)
+def test_a_later_migration_joins_and_computes_only_within_a_shard(
+    step: Migration, statement: str
+) -> None:
+    del step
+    divided = {SHARD_KEYS[table] for table in tables_in(statement) if table in SHARD_KEYS}
+    assert len(divided) <= 1
+    assert not COMPUTED_BY_THE_STATEMENT.search(statement)
+    assert not re.search(r"\bCREATE TRIGGER\b|\bMERGE\b|\bRECURSIVE\b", statement)
+
+
+def test_the_statements_of_a_migration_are_its_text() -> None:
+    for step in load_migrations("postgres"):
+        without_comments = re.sub(r"^\s*--.*\n", "", f"{step.sql}\n", flags=re.MULTILINE)
+        words = " ".join(";\n".join([*step.statements, ""]).split())
+        assert words == " ".join(without_comments.split())
+        for each in step.statements:
+            is_block = "$$" in each
+            assert is_block or ";" not in re.sub(r"'[^']*'", "''", each)
 
 
 def test_no_later_migration_changes_a_table_after_it_has_changed_rows() -> None:
@@ -287,6 +367,90 @@ OF_LISTED_ROWS = re.compile(
 def test_no_statement_has_a_subquery_for_each_row_of_a_list(name: str) -> None:
     for text in texts(name):
         assert not OF_LISTED_ROWS.search(text), text
+
+
+REJECTED_IN_QUERIES = {
+    "WITH in a subquery": r"\(\s*WITH\b",
+    # It would be needed once for all shards, and for each row of the list.
+    "a limit or an aggregate for each row of a list": (
+        r"\bjsonb_array_elements\w*\(.*\bLATERAL\b\s*\("
+        r"(?=[^;]*?\b(LIMIT|OFFSET|count\(|sum\(|min\(|max\()[^;]*?\)\s+AS\s+found\b)"
+    ),
+}
+
+
+def rejected_in_query(text: str) -> list[str]:
+    """Return what a cluster rejects in a query of several shards."""
+    return [
+        name
+        for name, pattern in REJECTED_IN_QUERIES.items()
+        if re.search(pattern, text, re.DOTALL | re.IGNORECASE)
+    ]
+
+
+_FOR_EACH_TERM = "FROM jsonb_array_elements_text(:terms) AS wanted (term) CROSS JOIN LATERAL ("
+
+
+@pytest.mark.parametrize(
+    ("text", "rejected"),
+    [
+        (
+            f"SELECT found.seq {_FOR_EACH_TERM} WITH with_term AS MATERIALIZED (SELECT seq FROM"
+            " messages WHERE words @@ wanted.term) SELECT seq FROM with_term) AS found LIMIT 1",
+            ["WITH in a subquery"],
+        ),
+        (
+            f"SELECT found.seq {_FOR_EACH_TERM} SELECT seq FROM messages WHERE words @@ wanted.term"
+            " OFFSET 0) AS found",
+            ["a limit or an aggregate for each row of a list"],
+        ),
+        (
+            f"SELECT found.count {_FOR_EACH_TERM} SELECT count(*) FROM messages"
+            " WHERE words @@ wanted.term) AS found",
+            ["a limit or an aggregate for each row of a list"],
+        ),
+        (
+            f"SELECT found.seq {_FOR_EACH_TERM} SELECT seq FROM messages WHERE words @@ wanted.term"
+            " ORDER BY project_id + 0) AS found LIMIT 1",
+            [],
+        ),
+    ],
+)
+def test_the_rules_of_queries_find_what_a_cluster_rejects(text: str, rejected: list[str]) -> None:
+    assert rejected_in_query(text) == rejected
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_query_has_what_a_cluster_rejects(name: str) -> None:
+    for text in texts(name):
+        assert rejected_in_query(text) == [], text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "postings",
+        "count_postings",
+        "speaker_counts",
+        "messages_at",
+        "hits_at",
+        "texts_at",
+        "sessions_of_hits",
+        "newest_messages",
+    ],
+)
+def test_a_search_in_a_session_names_it_for_each_table_so_that_one_shard_is_asked(
+    name: str,
+) -> None:
+    query = QUERIES[name]
+    for given in variants(name, query):
+        if "session_id" in given:
+            text = text_with(query, given, PostgresFilterCompiler())
+            tables = re.findall(r"\b(?:FROM|JOIN)\s+(?:messages|sessions)\b", text)
+            names_it = re.findall(r"\bsession_id = (?:CAST\()?:session_id\b", text)
+            # The messages of a page of the newest are those of the sessions of a subquery.
+            in_subquery = text.count("session_id IN (")
+            assert len(names_it) == len(tables) - in_subquery, text
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -1,6 +1,7 @@
 """Schema migrations: small numbered files, a folder for each dialect, applied once, in order."""
 
 import logging
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import NamedTuple
@@ -10,12 +11,23 @@ from userkeep.domain.errors import StorageError
 logger = logging.getLogger(__name__)
 
 
+# Comments, texts and the bodies of DO can contain semicolons.
+_STATEMENT = re.compile(r"(?:--[^\n]*|'[^']*'|\$\$.*?\$\$|[^;'$-]|-(?!-))+", re.DOTALL)
+_COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
+
+
 class Migration(NamedTuple):
     """One migration: `0002_summaries.sql` is number 2, named `summaries`."""
 
     number: int
     name: str
     sql: str
+
+    @property
+    def statements(self) -> list[str]:
+        """The statements of the migration, in order, without comments before them."""
+        found = (_COMMENT.sub("", each).strip() for each in _STATEMENT.findall(f"{self.sql}\n"))
+        return [each for each in found if each]
 
 
 def load_migrations(dialect: str) -> list[Migration]:

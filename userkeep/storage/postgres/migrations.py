@@ -138,7 +138,9 @@ def _apply_next(
             connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'")
             connection.execute(_SEE_ALL_PROJECTS)
             connection.execute(_CREATE_TABLE)
-            connection.execute(missing[0].sql.encode())
+            # One by one: a cluster sends a text on to its nodes, which expect one statement.
+            for each in missing[0].statements:
+                connection.execute(each.encode())
             connection.execute(
                 "INSERT INTO schema_migrations (number, name, applied_at) VALUES (%s, %s, now())",
                 (missing[0].number, missing[0].name),

@@ -41,6 +41,30 @@ class PostgresSearchIndex(BaseSearchIndex):
         del before
         self.put(session_id, self._search_scope(session_id), [(seq, after)])
 
+    def speaker_counts(
+        self,
+        terms: Iterable[str],
+        search_scope: int | None,
+        session_id: str | None,
+        *,
+        limit: int,
+    ) -> dict[str, int]:
+        # A query counts so many messages of all its terms together. Where there are more, the most
+        # frequent term gets its count, and the others are counted again without it. The tenth is
+        # for rarer terms: the most frequent one then still reaches its limit.
+        in_all = limit + limit // 10
+        to_count, counts = list(terms), dict[str, int]()
+        while to_count:
+            found = super().speaker_counts(to_count, search_scope, session_id, limit=in_all)
+            if sum(found.values()) < in_all:
+                return counts | {term: min(count, limit) for term, count in found.items()}
+            frequent = max(found, key=found.__getitem__)
+            if found[frequent] < limit:
+                found = super().speaker_counts([frequent], search_scope, session_id, limit=limit)
+            counts[frequent] = min(found[frequent], limit)
+            to_count.remove(frequent)
+        return counts
+
     def remove(self, session_id: str, seq: int, entry: IndexEntry) -> None:
         """Do nothing: the terms are deleted with the row."""
 

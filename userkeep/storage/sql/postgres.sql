@@ -49,47 +49,39 @@ WHERE project_id = :project_id AND session_id = :session_id AND seq >= :from_seq
 ORDER BY seq
 LIMIT :limit;
 
--- fragment: with_term
--- The messages that have a term, or one that begins like it if it ends with a star. There is no other
--- condition inside, so that only the index of terms can be used: without statistics, PostgreSQL would
--- read the whole project or session once for each term.
-with_term AS MATERIALIZED (
-    SELECT project_id, session_id, seq, word_count
+-- fragment: found
+-- The terms, each with the messages that have it, or a word that begins like it if it ends with a
+-- star. ORDER BY keeps the subquery out of a join, for which PostgreSQL, without statistics, would
+-- read the whole project; the value is the same for all rows, so nothing is sorted. A cluster rejects
+-- LIMIT, OFFSET and WITH here. Only the index of terms can be used, as no other one has project_id + 0
+-- or this collation: it would be read once for each term, for a whole session.
+jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, number)
+CROSS JOIN LATERAL (
+    SELECT session_id, seq, word_count
     FROM messages
     WHERE words @@ CAST(
-        replace('''' || wanted.term || '''', '*''', ''':*')
-        /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery
-    )
-)
-
--- fragment: matches
-FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, number)
-CROSS JOIN LATERAL (
-    WITH {with_term}
-    SELECT session_id, seq, word_count FROM with_term
-    WHERE project_id = :project_id AND seq > 0 /*? session_id: AND session_id = :session_id */
+            replace('''' || wanted.term || '''', '*''', ''':*')
+            /*? search_scope: || ' & ''#' || CAST(:search_scope AS text) || '''' */ AS tsquery
+        )
+        AND project_id + 0 = :project_id AND seq > 0
+        /*? session_id: AND session_id = CAST(:session_id AS text) COLLATE "POSIX" */
+    ORDER BY project_id + 0
 ) AS found
-LIMIT :limit
 
 -- name: postings
 SELECT wanted.number - 1, found.session_id, found.seq, found.word_count
-{matches};
+FROM {found}
+LIMIT :limit;
 
 -- name: count_postings
-SELECT count(*) FROM (SELECT 1 {matches}) AS matches;
+SELECT count(*) FROM (SELECT 1 FROM {found} LIMIT :limit) AS postings;
 
 -- name: speaker_counts
--- For each term, by its ordinal, how many messages are of speakers who have it in their names.
-SELECT wanted.number - 1, found.count
-FROM jsonb_array_elements_text(CAST(:terms AS jsonb)) WITH ORDINALITY AS wanted (term, number)
-CROSS JOIN LATERAL (
-    WITH {with_term}
-    SELECT count(*) FROM (
-        SELECT 1 FROM with_term
-        WHERE project_id = :project_id AND seq > 0 /*? session_id: AND session_id = :session_id */
-        LIMIT :limit
-    ) AS counted
-) AS found;
+-- For each term that speakers have in their names, by its ordinal, how many messages are theirs: all
+-- of them, unless there are :limit in all. A cluster rejects a limit of each term.
+SELECT number - 1, count(*)
+FROM (SELECT wanted.number FROM {found} LIMIT :limit) AS counted
+GROUP BY number;
 
 -- fragment: joined_in_order
 -- PostgreSQL chooses the order well: it expects a list in JSON to be short.

@@ -47,6 +47,8 @@ SELECT count(*) FROM (SELECT 1 {matches}) AS matches;
 
 -- name: speaker_counts
 WITH {wanted_terms}
-SELECT wanted.ordinal, least(count(*), CAST(:limit AS bigint))
-FROM {searched} JOIN wanted ON found.words @@ wanted.words
-GROUP BY wanted.ordinal;
+SELECT ordinal, count(*)
+FROM (
+    SELECT wanted.ordinal FROM {searched} JOIN wanted ON found.words @@ wanted.words LIMIT :limit
+) AS counted
+GROUP BY ordinal;

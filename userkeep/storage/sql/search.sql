@@ -67,15 +67,18 @@ WHERE project_id = :project_id AND state = 'active'
 -- What the weight of messages depends on, for the visible messages at the positions (JSON: a list of
 -- session_id and seq). A message without words was found only for its neighbours, and would show
 -- nothing. The state is read in a subquery for each: PostgreSQL turns EXISTS into a join, for which it
--- may read all sessions.
+-- may read all sessions. Where all positions are of one session, :session_id names it: a cluster then
+-- asks one shard. It does not infer that from the join, so the subquery names it too.
 SELECT position.ordinal, messages.name, messages.role, messages.created_at
 FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
     AND messages.session_id = position.session_id AND messages.seq = position.seq
 WHERE messages.word_count > 0
+    {of_session}
     AND (
         SELECT sessions.state FROM sessions
         WHERE sessions.project_id = :project_id AND sessions.session_id = messages.session_id
+            /*? session_id: AND sessions.session_id = :session_id */
     ) <> 'deleting'
     {hit_conditions};
 
@@ -85,6 +88,7 @@ SELECT {hit_columns}, messages.session_id, position.ordinal
 FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
     AND messages.session_id = position.session_id AND messages.seq = position.seq
+    {of_session}
 {in_order_of_positions};
 
 -- name: texts_at
@@ -92,14 +96,16 @@ FROM {positions} AS position
 SELECT position.ordinal, substr(messages.content, 1, :characters)
 FROM {positions} AS position
 {joined_in_order} messages ON messages.project_id = :project_id
-    AND messages.session_id = position.session_id AND messages.seq = position.seq;
+    AND messages.session_id = position.session_id AND messages.seq = position.seq
+    {of_session};
 
 -- name: sessions_of_hits
 -- The sessions of hits; a position has the session_id first.
 SELECT sessions.session_id, sessions.title, sessions.user_id
 FROM {positions} AS position
 {joined_in_order} sessions ON sessions.project_id = :project_id
-    AND sessions.session_id = position.session_id;
+    AND sessions.session_id = position.session_id
+    /*? session_id: AND sessions.session_id = :session_id */;
 
 -- name: newest_messages
 -- The positions of the newest messages of a session, or of all. Their texts are read apart: to sort
@@ -115,6 +121,9 @@ WHERE project_id = :project_id AND seq > 0
     {hit_conditions}
 ORDER BY created_at DESC, session_id, seq DESC
 LIMIT :limit;
+
+-- fragment: of_session
+/*? session_id: AND messages.session_id = :session_id */
 
 -- fragment: hit_conditions
 /*? roles: AND role IN {roles} */

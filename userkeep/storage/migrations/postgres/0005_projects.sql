@@ -7,8 +7,7 @@
 
 ALTER TABLE projects
     ADD COLUMN uuid uuid,
-    ADD COLUMN state text COLLATE "C" NOT NULL DEFAULT 'active'
-        CHECK (state IN ('active', 'deleting', 'deleted')),
+    ADD COLUMN state text COLLATE "C" NOT NULL DEFAULT 'active',
     ADD COLUMN max_messages_per_user bigint,
     ADD COLUMN max_bytes_per_user bigint,
     ADD COLUMN user_count bigint NOT NULL DEFAULT 0,
@@ -23,6 +22,10 @@ ALTER TABLE projects
     ADD COLUMN purge_uuid uuid,
     ADD COLUMN skipped_steps text,
     ADD COLUMN purged_at timestamptz;
+
+-- Apart, because a cluster rejects a constraint of a column that is added.
+ALTER TABLE projects
+    ADD CONSTRAINT projects_state_check CHECK (state IN ('active', 'deleting', 'deleted'));
 
 UPDATE projects
 SET uuid = CAST(

@@ -91,7 +91,9 @@ def _labelled(label: str, lines: Sequence[str]) -> Iterator[tuple[str, Text]]:
 def _found(verification: Verification) -> Text:
     count, listed = verification.hit_count, len(verification.hits)
     if not verification.found:
-        return Text("nothing", style="green" if verification.result == "clear" else "yellow")
+        # What was skipped may have some.
+        text = "nothing in what was scanned" if verification.skipped else "nothing"
+        return Text(text, style="green" if verification.result == "clear" else "yellow")
     note = f"; the table shows the first {listed:,}" if listed < count else ""
     return Text(f"{pluralize(count, 'place')}{note}", style="bold red")
 

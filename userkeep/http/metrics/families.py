@@ -222,7 +222,11 @@ def _of_jobs(worker: Worker) -> Iterator[Metric]:
 
 
 def _of_stored(stored: StoredFigures, sources: Sources, now_s: float) -> Iterator[Metric]:
-    yield _gauge("userkeep_database_bytes", "Size of the database.", stored.database_bytes)
+    yield _gauge(
+        "userkeep_database_bytes",
+        "Size of the database; of a cluster, the part on the node that the server connects to.",
+        stored.database_bytes,
+    )
     yield _gauges(
         "userkeep_erasures",
         "Unfinished erasures: deleting, deleted and not purged, incomplete after a purge.",

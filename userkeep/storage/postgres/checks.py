@@ -13,6 +13,7 @@ from userkeep.storage.postgres.engine import (
     PURGE_CONNECTIONS,
 )
 from userkeep.storage.postgres.migrations import applied_migrations, check_is_empty
+from userkeep.storage.postgres.nodes import other_nodes
 from userkeep.storage.postgres.row_security import row_security_of
 from userkeep.storage.postgres.server import describe_url, open_for_inspection, server_version
 
@@ -33,6 +34,7 @@ def check_database(url: str, pool_size: int, *, row_security: bool) -> list[Find
                 _check_connections(connection, pool_size),
                 _check_durability(connection),
                 _check_row_security(connection, is_wanted=row_security),
+                *_check_nodes(connection),
             ]
     except StorageError as error:
         return [Finding("database", False, error.detail)]
@@ -88,6 +90,17 @@ def _check_durability(connection: Connection[Any]) -> Finding:
             "Set both to on; without them, a power failure can lose or damage acknowledged writes.",
         )
     return Finding("durability", True, "fsync and full_page_writes are on")
+
+
+def _check_nodes(connection: Connection[Any]) -> list[Finding]:
+    nodes = other_nodes(connection)
+    if nodes is None:
+        return []
+    finding = (
+        f"{nodes}: the size, the connections and the durability above are those of the node that "
+        "this command connects to, and so are the files that purges and verifications look at"
+    )
+    return [Finding("cluster", True, finding)]
 
 
 def _check_row_security(connection: Connection[Any], *, is_wanted: bool) -> Finding:

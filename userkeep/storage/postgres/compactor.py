@@ -25,6 +25,7 @@ from psycopg.errors import (
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.purge import SkippedStep
 from userkeep.storage.errors import PURGE_RUNNING, PURGE_STOPPED
+from userkeep.storage.postgres.nodes import other_nodes
 from userkeep.storage.postgres.row_security import row_security_of
 from userkeep.storage.postgres.server import connect, opening_problem
 
@@ -140,7 +141,8 @@ class PostgresCompactor:
             report("overwriting the WAL")
             skipped += self._try("WAL", self._overwrite_wal)
             report("checking for orphaned files")
-            return [*skipped, *self._try("orphaned files", self._find_orphaned_files)]
+            skipped += self._try("orphaned files", self._find_orphaned_files)
+            return [*skipped, *self._other_nodes()]
         except QueryCanceled as error:
             raise Unavailable(PURGE_STOPPED) from error
         except psycopg.Error as error:
@@ -282,6 +284,17 @@ class PostgresCompactor:
             "contain deleted data. Move to a new database (userkeep copy) and drop this one, or "
             "remove the files while the server is stopped."
         )
+
+    def _other_nodes(self) -> list[SkippedStep]:
+        # VACUUM reached the tables of all nodes. The other steps are about this one alone.
+        nodes = other_nodes(self._connection)
+        if nodes is None:
+            return []
+        reason = (
+            "Their WAL, statistics and orphaned files were not looked at. They may contain "
+            "deleted data."
+        )
+        return [SkippedStep(f"files of {nodes}", reason)]
 
     def _value(self, statement: LiteralString, *values: Any) -> Any:
         row = self._connection.execute(statement, values or None).fetchone()

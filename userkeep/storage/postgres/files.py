@@ -11,6 +11,7 @@ import psycopg
 
 from userkeep.domain.verification import Skipped
 from userkeep.storage.engine import Files
+from userkeep.storage.postgres.nodes import other_nodes
 from userkeep.storage.postgres.server import connect, opening_problem
 from userkeep.storage.raw_files import PlainFile
 
@@ -34,16 +35,19 @@ def files_of(url: str) -> Files:
     """Return the files of the server at a URL, or the reason why they cannot be read."""
     try:
         with connect(url) as connection:
-            return _files(connection)
-    except psycopg.errors.InsufficientPrivilege:
-        return _none(_UNKNOWN_FOLDER)
+            of_others = _of_other_nodes(connection)
+            raw, skipped = _files_of_node(connection)
+            return Files(raw, (*skipped, *of_others))
     except psycopg.Error as error:
         return _none(opening_problem(error, url))
 
 
-def _files(connection: psycopg.Connection[Any]) -> Files:
-    [(folder,)] = connection.execute("SELECT current_setting('data_directory')")
-    [(identifier, started_at_s, database)] = connection.execute(_IDENTITY)
+def _files_of_node(connection: psycopg.Connection[Any]) -> Files:
+    try:
+        [(folder,)] = connection.execute("SELECT current_setting('data_directory')")
+        [(identifier, started_at_s, database)] = connection.execute(_IDENTITY)
+    except psycopg.errors.InsufficientPrivilege:
+        return _none(_UNKNOWN_FOLDER)
     data = Path(folder)
     try:
         if not _is_of_server(data, int(identifier), float(started_at_s)):
@@ -54,6 +58,16 @@ def _files(connection: psycopg.Connection[Any]) -> Files:
         return _none(_NOT_FOUND)
     others = Skipped("other databases of the server", "They do not belong to this instance.")
     return Files(tuple(_files_in(data, str(database))), (others,))
+
+
+def _of_other_nodes(connection: psycopg.Connection[Any]) -> tuple[Skipped, ...]:
+    nodes = other_nodes(connection)
+    if nodes is None:
+        return ()
+    reason = (
+        "Only those of the node that Userkeep connects to are read. They may contain deleted data."
+    )
+    return (Skipped(f"files of {nodes}", reason, is_gap=True),)
 
 
 def _none(reason: str) -> Files:

@@ -60,7 +60,9 @@ def test_every_command_prints_one_document_whatever_it_notes(tmp_path: Path) -> 
     ids: dict[str, str] = {}
     for step in STEPS:
         result = userkeep(*step.format(**ids).split(), "--json", folder=tmp_path)
-        assert result.returncode == 0, (step, result.stderr)
+        # Without search terms there is nothing to look for in files: inconclusive.
+        expected = 7 if step.startswith("erasures verify") else 0
+        assert result.returncode == expected, (step, result.stderr)
         document = json.loads(result.stdout)
         if step == "messages list chat-1":
             ids["message"] = document["items"][0]["id"]

@@ -289,6 +289,8 @@ def _valid_by_text(text: str) -> Raw:
 def _valid_text(schema: Any) -> Raw:
     if schema.get("format") == "date-time":
         return st.sampled_from([b'"2026-11-22T11:22:02Z"', b'"2026-11-22T11:22:02.5-08:00"'])
+    if schema.get("format") == "uuid":
+        return st.uuids(version=4).map(lambda uuid: b'"%s"' % str(uuid).encode())
     # A search term has six bytes or more.
     words = st.sampled_from(["a user", "What do you have in blue?", "user " * 100, "été 👍"])
     return words.map(json.dumps).map(str.encode)

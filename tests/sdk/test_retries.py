@@ -165,6 +165,8 @@ def verification(status: int, state: str, problem: str | None = None) -> Respons
         "finished_at": None,
         "erasure": erasure,
         "found": found,
+        "result": "clear" if state == "finished" else None,
+        "short_words": [],
         "hits": [],
         "hit_count": 0,
         "id_reused": False,

@@ -18,7 +18,13 @@ MAX_SEQ = 2**52
 """The greatest `seq` that an import gives. Many languages read numbers of JSON as 53 bits, so those
 of messages that are appended later are exact too."""
 
-GivenUuid = Annotated[str, Meta(description="The uuid that it had. No other one may have it.")]
+GivenUuid = Annotated[
+    str,
+    Meta(
+        description="The uuid that it had. No other one may have it.",
+        extra_json_schema={"format": "uuid"},
+    ),
+]
 GivenRevision = Annotated[int, Meta(ge=1, le=MAX_SEQ, description="The revision that it had.")]
 GivenSeq = Annotated[
     int,

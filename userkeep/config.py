@@ -448,8 +448,15 @@ def _check_given(given: Mapping[str, Any]) -> None:
                 f"{name} is not a setting of Userkeep; see docs/reference/settings.md."
             )
         if value is not None and not _is_of(value, kinds[name]):
-            kind = getattr(kinds[name], "__name__", kinds[name])
-            raise SettingError(f"{name} must be a {kind}, not {value!r}.")
+            raise SettingError(f"{name} must be {_KINDS[kinds[name]]}, not {value!r}.")
+
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    str: "a text",
+    bool: "True or False",
+    tuple[str, ...]: "a tuple of texts",
+}
 
 
 def _is_of(value: Any, kind: Any) -> bool:

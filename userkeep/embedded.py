@@ -41,6 +41,7 @@ from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
 from userkeep.jobs.steps import Runner
 from userkeep.jobs.words import keep_user_words
+from userkeep.sdk.boundary import mistake
 from userkeep.sdk.calls import SDKCall, decode_response
 
 _OF_SERVERS = {
@@ -184,7 +185,7 @@ class EmbeddedTransport:
             RuntimeError: it is closed.
         """
         if self._is_closed:
-            raise RuntimeError("This client is closed. Open the database again.")
+            raise mistake(RuntimeError("This client is closed. Open the database again."))
 
     def close(self) -> None:
         """Close the database."""

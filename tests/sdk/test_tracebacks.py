@@ -15,6 +15,7 @@ from userkeep import (
     AsyncUserkeep,
     ConnectionFailed,
     InvalidField,
+    NewMessage,
     NotFound,
     NotSent,
     SettingError,
@@ -50,6 +51,7 @@ FAILING: list[Callable[[Any], Any]] = [
     lambda client: client.erasure.get("no erasure"),
     lambda client: client.project.get("no project"),
     lambda client: client.user.list(limit=0),
+    lambda client: client.message.add("s", "hi"),
 ]
 
 
@@ -112,12 +114,41 @@ def test_so_is_that_of_a_client_that_cannot_be_created(tmp_path: Path) -> None:
     check_ends_here(invalid.value)
 
 
-def test_a_mistake_in_the_call_keeps_its_whole_traceback() -> None:
+MISTAKES: list[Callable[[Any], Any]] = [
+    lambda client: client.user.add("jane"),
+    lambda client: client.user.add(userkeep.CreateUserRequest(user_id="jane"), email="x"),
+    lambda client: client.user.add(user_id="jane", name="Jane"),
+    lambda _: NewMessage("hi"),  # type: ignore[arg-type,call-arg]
+    lambda _: NewMessage(rol="user"),  # type: ignore[call-arg]
+]
+
+
+def test_so_is_that_of_a_wrong_call() -> None:
     with Userkeep.open(":memory:") as client:
-        with pytest.raises(TypeError) as caught:
-            client.user.add("jane")  # type: ignore[call-overload]
-        frames = traceback.extract_tb(caught.value.__traceback__)
-        assert frames[-1].filename != __file__
+        for mistaken in MISTAKES:
+            with pytest.raises(TypeError) as caught:
+                mistaken(client)
+            check_ends_here(caught.value)
+
+
+@pytest.mark.parametrize("opened", OPENED)
+def test_so_is_that_of_a_call_of_a_closed_client(opened: str, url: str) -> None:
+    client = Userkeep(url) if opened == "server" else Userkeep.open(":memory:")
+    client.close()
+    with pytest.raises(RuntimeError, match="closed") as caught:
+        client.user.get("jane")
+    check_ends_here(caught.value)
+
+
+def test_an_unexpected_error_keeps_its_whole_traceback() -> None:
+    class Broken:
+        def __fspath__(self) -> str:
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken") as caught:
+        Userkeep.open(Broken())
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert any("userkeep" in frame.filename and frame.filename != __file__ for frame in frames)
 
 
 def test_every_error_has_a_status_or_none_and_is_exported() -> None:

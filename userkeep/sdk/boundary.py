@@ -2,7 +2,7 @@
 
 A traceback that ends with a dozen lines of the SDK, of its HTTP library or of the engine hides the
 line that the app's developer has to look at. So the methods of clients and of pages drop what is
-below them from the traceback of an expected error. Unexpected ones keep theirs.
+below them from the traceback of an expected error, and of a mistake. Unexpected ones keep theirs.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 from userkeep.domain.errors import UserkeepError
 
 C = TypeVar("C")
+E = TypeVar("E", TypeError, RuntimeError)
+
+_MARK = "is_mistake_of_caller"
 
 _SPECIAL = frozenset(("__init__", "__iter__", "__next__", "__aiter__", "__anext__", "__getitem__"))
 
@@ -38,6 +41,12 @@ def raises_at_its_caller(
     return kind
 
 
+def mistake(error: E) -> E:
+    """Mark a built-in error as the caller's: a wrong argument, or the use of a closed client."""
+    setattr(error, _MARK, True)
+    return error
+
+
 def _bounded(
     method: Callable[..., Any], expected: tuple[type[Exception], ...]
 ) -> Callable[..., Any]:
@@ -47,8 +56,8 @@ def _bounded(
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             try:
                 return await method(*args, **kwargs)
-            except expected as error:
-                _cut(error)
+            except Exception as error:
+                _cut_if(error, expected)
                 raise  # with no argument it does not add this line to the traceback
 
         return awaited
@@ -57,11 +66,16 @@ def _bounded(
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
             return method(*args, **kwargs)
-        except expected as error:
-            _cut(error)
+        except Exception as error:
+            _cut_if(error, expected)
             raise
 
     return called
+
+
+def _cut_if(error: Exception, expected: tuple[type[Exception], ...]) -> None:
+    if isinstance(error, expected) or getattr(error, _MARK, False):
+        _cut(error)
 
 
 def _cut(error: Exception) -> None:

@@ -13,6 +13,7 @@ from anyio.lowlevel import current_token
 
 from userkeep.domain.errors import InvalidField, TooLarge, UserkeepError
 from userkeep.domain.values.addresses import is_this_machine
+from userkeep.sdk.boundary import mistake
 from userkeep.sdk.errors import ConnectionFailed, NotSent, TimedOut, UnexpectedAnswer
 from userkeep.sdk.proxies import ForwardProxy, find_proxy
 
@@ -244,11 +245,13 @@ class _Server:
 
     def check_is_open(self) -> None:
         if self._is_closed:
-            raise RuntimeError("This client is closed. Create a new one.")
+            raise mistake(RuntimeError("This client is closed. Create a new one."))
         if self._pid != os.getpid():
-            raise RuntimeError(
-                "This client was created before the process forked, and its connections belong to "
-                "the parent process. Create a new one in this process."
+            raise mistake(
+                RuntimeError(
+                    "This client was created before the process forked, and its connections belong "
+                    "to the parent process. Create a new one in this process."
+                )
             )
 
     def close(self) -> bool:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from userkeep.sdk.boundary import mistake
+
 _POSITIONAL = "Extra positional arguments provided"
 _UNKNOWN = re.compile(r"Unexpected keyword argument '(.*)'", re.DOTALL)
 _MISSING = re.compile(r"Missing required argument '(.*)'")
@@ -25,9 +27,10 @@ class TakesKeywords(msgspec.StructMeta):
                 return super().__call__(*args, **kwargs)
             except TypeError as error:
                 sentence = _sentence(cls, str(error))
-                if sentence is None:
-                    raise
-            raise TypeError(sentence)
+                if sentence is not None:
+                    mistake(error).args = (sentence,)
+                    error.__traceback__ = None
+                raise  # with no argument it does not add this line to the traceback
 
 
 def example_of(kind: Any) -> str:

@@ -18,6 +18,7 @@ from userkeep.domain.message import MAX_BATCH
 from userkeep.domain.values.metadata import MAX_DEPTH, check_json
 from userkeep.domain.values.text import check_is_utf8
 from userkeep.domain.values.times import check_aware
+from userkeep.sdk.boundary import mistake
 from userkeep.sdk.keywords import TakesKeywords, example_of
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -258,9 +259,11 @@ def request_from(request: R | None, fields: dict[str, Any], kind: type[R]) -> R:
     if request is None:
         return kind(**fields)
     if not isinstance(request, kind):
-        raise TypeError(f"pass {_either(kind)}; got a value of type {type(request).__name__}")
+        raise mistake(
+            TypeError(f"pass {_either(kind)}; got a value of type {type(request).__name__}")
+        )
     if fields:
-        raise TypeError(f"pass {_either(kind)}, not both")
+        raise mistake(TypeError(f"pass {_either(kind)}, not both"))
     return request
 
 

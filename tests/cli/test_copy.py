@@ -123,6 +123,8 @@ def delete_some(instance: Instance, way: Way) -> None:
     for name in ("deleted", "half-way"):
         way.request("POST", "/v1/users", json={"user_id": name})
         way.request("POST", "/v1/sessions", json={"session_id": f"of {name}", "user_id": name})
+    way.request("POST", "/v1/sessions", json={"session_id": "assigned"})
+    way.request("PATCH", "/v1/sessions/{}", "assigned", json={"user_id": "deleted"})
     [_, message] = way.request("GET", "/v1/sessions/{}/messages", "Z").json["items"]
     way.request("DELETE", "/v1/sessions/{}/messages/{}", "Z", message["id"])
     deleted = way.request("DELETE", "/v1/users/{}", "deleted").json

@@ -305,8 +305,50 @@ def test_many_assigned_sessions_are_recorded_page_by_page(
         for number in range(4):
             client.session.update(session_id=f"s{number}", user_id="jane")
         client.user.delete("jane")
-    assert len(sqlite_place.lines()) == 1 + 4 + 1
+    for _ in range(2):
+        assert len(sqlite_place.lines()) == 1 + 4 + 1
+        sqlite_place.ledger.unlink()  # is made again from the database
+        sqlite_place.open().close()
     assert backup.replay()["sessions"] == 4
+
+
+def test_a_ledger_that_is_made_again_has_the_assigned_sessions_of_deleted_users(
+    place: Place,
+) -> None:
+    backup = backup_before_assignments(place)
+    with place.open() as client:
+        client.user.delete("jane")
+        client.user.delete("ann")
+        expected = contents(client)
+    place.ledger.unlink()
+    for _ in range(2):
+        place.open().close()
+        assert len(place.lines()) == 1 + 3 + 2
+    assert backup.replay()["sessions"] == 3
+    with backup.open() as client:
+        assert contents(client) == expected == {"users": [], "unowned": ["in unowned"]}
+
+
+def test_a_server_that_continues_a_deletion_records_the_sessions_that_are_deleted_already(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasures, "BATCH_MS", 0.0)
+    backup = backup_before_assignments(place)
+    settings = {"database_url": place.url, **place.settings}
+    with closing(open_instance(load_settings(settings | {"ledger_file": "off"}))) as opened:
+        erasure = opened.engine.write(scoped(opened.scope, erasures.begin_user, "jane"))
+        while erasure.session_count < 2:
+            erasure = opened.engine.write(scoped(opened.scope, erasures.advance, erasure.uuid))
+            opened.engine.write(scoped(opened.scope, erasures.release_leases))
+    assert not erasure.is_finished
+    open_instance(load_settings(settings)).close()
+    assert len(place.lines()) == 1 + 2 + 1
+    with place.open() as client:  # records and completes the deletion
+        expected = contents(client) | {"users": []}
+    assert len(place.lines()) == 1 + 2 * (2 + 1)
+    assert backup.replay()["sessions"] == 2
+    with backup.open() as client:
+        assert contents(client) == expected
 
 
 def test_a_server_does_not_serve_a_database_that_is_older_than_its_ledger(place: Place) -> None:

@@ -762,6 +762,34 @@ def test_an_import_does_not_restore_what_was_deleted_unless_as_new(
         assert (client.user.get("ann").uuid != uuid) == (kind == "user")
 
 
+def test_an_import_does_not_restore_a_session_that_got_its_deleted_user_after_the_export(
+    tmp_path: Path, database: str
+) -> None:
+    place = ("--database", database)
+    with opened(tmp_path, database) as client:
+        client.session.add(session_id="s1")
+        client.message.add("s1", NewMessage(role="user", content="Hello"))
+    text = export(tmp_path, *place)
+    with chdir(tmp_path), Userkeep.open(database, tombstone_hours=0) as client:
+        client.project.add(name="shop")
+        client.user.add(user_id="jane")
+        uuid = client.session.update(session_id="s1", user_id="jane").uuid
+        client.user.delete("jane")
+    result = importing(tmp_path, text, *place, "--json")
+    assert result.returncode == 1
+    assert "session 's1' was skipped" in result.stderr
+    assert "This session was deleted, and an import does not restore it" in result.stderr
+    assert json.loads(result.stdout)["rejected_sessions"] == ["s1"]
+    with opened(tmp_path, database) as client:
+        assert list(client.session.list()) == []
+    # In another project it is a copy.
+    assert importing(tmp_path, text, *place, "--project", "shop").returncode == 0
+    with chdir(tmp_path), Userkeep.open(database, project="shop") as client:
+        [copied] = client.session.list()
+        assert (copied.session_id, copied.message_count) == ("s1", 1)
+        assert copied.uuid != uuid
+
+
 def test_a_uuid_that_another_one_has_is_rejected(tmp_path: Path, database: str) -> None:
     place = ("--database", database)
     importing(tmp_path, begun("ann") + message(1), *place)

@@ -248,6 +248,21 @@ def test_a_session_whose_owner_was_set_later_is_deleted_with_the_user(way: Way, 
         assert error_of(way.request("GET", SESSION, f"{name} {fresh}")) == NOT_FOUND
 
 
+@pytest.mark.wire("no method imports")
+def test_an_import_does_not_restore_a_session_whose_owner_was_set_later(
+    way: Way, fresh: str
+) -> None:
+    add_user(way, fresh)
+    uuids = [open_session(way, f"{name} {fresh}")["uuid"] for name in ("patched", "appended")]
+    way.request("PATCH", SESSION, f"patched {fresh}", json={"user_id": fresh})
+    append_text(way, f"appended {fresh}", "Hello", user_id=fresh)
+    delete(way, USER, fresh)
+    for uuid in uuids:
+        # Under another id, as if the time of the tombstones were over.
+        body = {"session_id": f"imported {fresh}", "uuid": uuid, "messages": []}
+        assert error_of(way.request("PUT", "/v1/import/sessions", json=body)) == GONE
+
+
 def test_an_ended_session_is_deleted_with_the_user(way: Way, jane: SimpleNamespace) -> None:
     way.request("POST", END, jane.sessions[0])
     delete(way, USER, jane.id)

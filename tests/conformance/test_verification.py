@@ -33,6 +33,7 @@ TABLES = [
     "sessions",
     "messages",
     "erasures",
+    "deleted_sessions",
     "idempotency",
 ]
 WHOLE = "Rows that are there have it"

@@ -81,7 +81,16 @@ _OF_COMMITS = """
 CREATE CONSTRAINT TRIGGER fails_at_commit AFTER INSERT OR UPDATE OR DELETE ON {0}
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail();
 """
-_TABLES = ("users", "user_words", "sessions", "messages", "erasures", "tombstones", "idempotency")
+_TABLES = (
+    "users",
+    "user_words",
+    "sessions",
+    "messages",
+    "erasures",
+    "deleted_sessions",
+    "tombstones",
+    "idempotency",
+)
 
 
 class FullPostgres:

@@ -1,3 +1,12 @@
+CREATE TABLE deleted_sessions (
+    erasure_number bigint NOT NULL,
+    project_id smallint NOT NULL,
+    uuid uuid NOT NULL,
+    CONSTRAINT deleted_sessions_pkey PRIMARY KEY (project_id, uuid)
+);
+CREATE INDEX deleted_sessions_by_uuid ON deleted_sessions USING btree (uuid);
+CREATE INDEX deleted_sessions_of_erasure ON deleted_sessions USING btree (erasure_number, uuid);
+
 CREATE TABLE idempotency (
     created_at timestamp with time zone NOT NULL,
     first_seq bigint,

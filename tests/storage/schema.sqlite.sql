@@ -23,6 +23,17 @@ CREATE INDEX api_keys_listed ON api_keys (project_id);
 
 CREATE INDEX api_keys_of_user ON api_keys (project_id, user_id) WHERE user_id IS NOT NULL;
 
+CREATE TABLE deleted_sessions (
+    project_id INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    erasure_number INTEGER NOT NULL,
+    PRIMARY KEY (project_id, uuid)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deleted_sessions_by_uuid ON deleted_sessions (uuid);
+
+CREATE INDEX deleted_sessions_of_erasure ON deleted_sessions (erasure_number, uuid);
+
 CREATE TABLE erasures (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL REFERENCES projects (project_id),

@@ -96,6 +96,9 @@ class Deletion:
         while len(entries) == ledger.PAGE:
             yield Record(entries)
             entries, number = yield from self._sessions_after(number)
+        if self.erasure.session_count:
+            # Another process has begun it, whose ledger may be another.
+            yield from self._record_deleted_sessions()
         yield Record([*entries, self._deleted])
 
     def _sessions_after(self, number: int) -> Steps[tuple[list[Deleted], int]]:
@@ -107,8 +110,20 @@ class Deletion:
         sessions: list[AssignedSession] = yield Read(
             partial(ledger.assigned_sessions_after, user=user, number=number)
         )
-        entries = [each.deleted_with(user, erasure.started_at) for each in sessions]
+        entries = [self._deleted_with_user(each.uuid) for each in sessions]
         return entries, sessions[-1].number if sessions else number
+
+    def _record_deleted_sessions(self) -> Steps[None]:
+        """Record those of such sessions that are deleted already."""
+        find = partial(ledger.deleted_sessions_after, number=self.erasure.number)
+        page: list[str] = yield Read(partial(find, uuid=ledger.FIRST_UUID))
+        while page:
+            yield Record([self._deleted_with_user(uuid) for uuid in page])
+            page = yield Read(partial(find, uuid=page[-1]))
+
+    def _deleted_with_user(self, uuid: str) -> Deleted:
+        erasure = self.erasure
+        return ledger.deleted_with_user(uuid, erasure.subject_uuid, erasure.started_at)
 
     def _log(self) -> None:
         """Log what was deleted: counts, and the uuid of the erasure, which names no user."""

@@ -26,7 +26,13 @@ from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
 from userkeep.jobs.steps import Read, Steps, Work, Write
 from userkeep.services import ledger
-from userkeep.services.ledger import AssignedSession, Moment, RecordedErasure, UserToDelete
+from userkeep.services.ledger import (
+    AssignedSession,
+    Moment,
+    RecordedErasure,
+    UserToDelete,
+    deleted_with_user,
+)
 from userkeep.storage.engine import Engine
 from userkeep.storage.ledger import Ledger, LedgerFile, NoLedger
 
@@ -278,14 +284,33 @@ def _entries(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterato
 def _entries_of(
     engine: Engine, erasures: Iterable[RecordedErasure], format_: LedgerFormat
 ) -> Iterator[Entry]:
-    for erasure in erasures:
-        if not erasure.has_entry:
-            continue
-        if erasure.user is not None:
-            for session in assigned_sessions(engine, erasure.user):
-                yield format_.entry(session.deleted_with(erasure.user, erasure.started_at))
-        subject = LedgerSubject(erasure.subject)
-        yield format_.entry(Deleted(subject, erasure.subject_uuid, erasure.started_at))
+    rest = iter(erasures)
+    while page := list(islice(rest, ledger.PAGE)):
+        first, last = page[0].number, page[-1].number
+        find = partial(ledger.erasures_with_deleted_sessions, first=first, last=last)
+        with_sessions = set(engine.read(find))
+        for erasure in page:
+            if not erasure.has_entry:
+                continue
+            is_running = erasure.user is not None
+            if is_running or erasure.number in with_sessions:
+                for uuid in _sessions_of(engine, erasure):
+                    deleted = deleted_with_user(uuid, erasure.subject_uuid, erasure.started_at)
+                    yield format_.entry(deleted)
+            subject = LedgerSubject(erasure.subject)
+            yield format_.entry(Deleted(subject, erasure.subject_uuid, erasure.started_at))
+
+
+def _sessions_of(engine: Engine, erasure: RecordedErasure) -> Iterator[str]:
+    """Iterate over the uuids of sessions that began without a user and are deleted with theirs."""
+    if erasure.user is not None:
+        yield from (session.uuid for session in assigned_sessions(engine, erasure.user))
+    # After those that are there, because they are being deleted.
+    uuid = ledger.FIRST_UUID
+    find = partial(ledger.deleted_sessions_after, number=erasure.number)
+    while page := engine.read(partial(find, uuid=uuid)):
+        yield from page
+        uuid = page[-1]
 
 
 def _deleted_projects(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[Entry]:

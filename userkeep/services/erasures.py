@@ -73,6 +73,13 @@ class _MessageSize(NamedTuple):
     data_bytes: int
 
 
+class _SessionToDelete(NamedTuple):
+    uuid: str
+    user_id: str | None
+    state: str
+    assigned_at: Instant | None
+
+
 class _Found(NamedTuple):
     message_count: int
     length: int
@@ -306,12 +313,13 @@ def _advance_user(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Er
     user_id = _subject_id(erasure)
     erasure = _hidden(tx, erasure)
     while (session_id := _next_session(tx, user_id)) is not None:
-        if not _belongs_to(tx, session_id, user_id):
+        session = _locked_session_of(tx, session_id, user_id)
+        if session is None:
             continue
         if not _delete_session(tx, erasure, session_id, is_prepared=is_prepared):
             return _save(tx, erasure)
         is_prepared = False
-        tombstones.add(tx, "session", session_id)
+        _prevent_return(tx, erasure, session_id, session)
         if tx.spent_ms() > BATCH_MS:
             return _save(tx, erasure)
     while idempotency.remove_user(tx, user_id):
@@ -324,6 +332,20 @@ def _advance_user(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Er
         user_words.remove(tx, user)
     tx.defer("delete_user", uuid=erasure.subject_uuid, user_id=user_id)
     return _finish(tx, erasure)
+
+
+def _prevent_return(
+    tx: Transaction, erasure: Erasure, session_id: str, session: _SessionToDelete
+) -> None:
+    """Keep what prevents that a session which was deleted with its user is created again.
+
+    The id is rejected for some time, and with the user also their sessions in an export. But an
+    export from before a session was assigned has it without the user, so its uuid is kept.
+    """
+    tombstones.add(tx, "session", session_id)
+    if session.assigned_at is not None:
+        number = erasure.number
+        tx.defer("add_deleted_session", uuid=session.uuid, erasure_number=number)
 
 
 def _advance_session(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Erasure:
@@ -371,14 +393,16 @@ def _next_session(tx: Transaction, user_id: str) -> str | None:
     return tx.fetch_one("next_deleting_session_of_user", str, user_id=user_id)
 
 
-def _belongs_to(tx: Transaction, session_id: str, user_id: str) -> bool:
-    """Lock a session and return whether it still belongs to the user.
+def _locked_session_of(tx: Transaction, session_id: str, user_id: str) -> _SessionToDelete | None:
+    """Lock a session and return it, unless it does not belong to the user any more.
 
     It may have been deleted since it was found, and created again for another user. The user's row
     exists until the end, so the user's id identifies them.
     """
-    session = tx.fetch_one("lock_session", Session, session_id=session_id)
-    return session is not None and (session.state, session.user_id) == (State.DELETING, user_id)
+    session = tx.fetch_one("lock_session_to_delete", _SessionToDelete, session_id=session_id)
+    if session is None or (session.state, session.user_id) != (State.DELETING, user_id):
+        return None
+    return session
 
 
 def _delete_session(

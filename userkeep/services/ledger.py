@@ -12,6 +12,9 @@ from userkeep.domain.values.times import Instant
 
 PAGE = 1_000
 
+FIRST_UUID = "00000000-0000-0000-0000-000000000000"
+"""The uuid before all others."""
+
 _PREFIX = "ledger:"
 
 
@@ -107,10 +110,6 @@ class AssignedSession(NamedTuple):
     number: int
     uuid: str
 
-    def deleted_with(self, user: UserToDelete, at: Instant) -> Deleted:
-        """Return what is recorded of it when its user is deleted."""
-        return Deleted(LedgerSubject.SESSION, self.uuid, at, user_uuid=user.user_uuid)
-
 
 class MessageId(NamedTuple):
     """A message that an entry may be about."""
@@ -176,6 +175,32 @@ def assigned_sessions_after(
     tx.see_all_projects()
     values = {**user._asdict(), "after": number, "limit": PAGE}
     return tx.fetch_all("assigned_sessions_of_user", AssignedSession, **values)
+
+
+def erasures_with_deleted_sessions(tx: Transaction, first: int, last: int) -> list[int]:
+    """Return the numbers, between two, of the erasures of users with `deleted_sessions_after`."""
+    tx.see_all_projects()
+    return tx.fetch_all("erasures_with_deleted_sessions", int, first=first, last=last)
+
+
+def deleted_sessions_after(tx: Transaction, number: int, uuid: str) -> list[str]:
+    """Return a page of the sessions that began without a user and were deleted with theirs.
+
+    Args:
+        number: of the user's erasure.
+        uuid: the last one of the page before.
+
+    Returns:
+        Their uuids, in this order.
+    """
+    tx.see_all_projects()
+    values = {"number": number, "after": uuid, "limit": PAGE}
+    return tx.fetch_all("deleted_sessions_of_erasure", str, **values)
+
+
+def deleted_with_user(uuid: str, user_uuid: str, at: Instant) -> Deleted:
+    """Return what is recorded of an assigned session when its user is deleted."""
+    return Deleted(LedgerSubject.SESSION, uuid, at, user_uuid=user_uuid)
 
 
 def users_after(tx: Transaction, number: int) -> list[Candidate]:

@@ -320,6 +320,18 @@ TABLES: tuple[Table, ...] = (
         is_copied=True,
     ),
     Table(
+        "deleted_sessions",
+        (
+            *_non_personal(_OF_AN_ERASURE, "project_id"),
+            PersonalColumn("uuid", Kind.UUID, "the server's id of a session", is_kept=True),
+            *_non_personal(_OF_AN_ERASURE, "erasure_number"),
+        ),
+        key=("project_id", "uuid"),
+        owner="the deleted user to whom the session was assigned",
+        deletion="never: it is created by the user's erasure, and rejects the session in imports",
+        is_copied=True,
+    ),
+    Table(
         "verifications",
         (
             *_non_personal("is about the search, not about the deleted", "project_id", "uuid"),

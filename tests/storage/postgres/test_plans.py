@@ -76,6 +76,10 @@ MANY: tuple[LiteralString, ...] = (
         now(), gen_random_uuid(), now()
     FROM generate_series(1, 50000) AS n
     """,
+    """
+    INSERT INTO deleted_sessions (project_id, uuid, erasure_number)
+    SELECT 1, gen_random_uuid(), n FROM generate_series(1, 50000) AS n
+    """,
     "VACUUM (ANALYZE)",
 )
 TABLES = (
@@ -87,6 +91,7 @@ TABLES = (
     "tombstones",
     "pending_purges",
     "erasures",
+    "deleted_sessions",
 )
 
 READ_WHOLE_TABLES = {

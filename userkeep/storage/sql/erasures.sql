@@ -24,7 +24,14 @@ WHERE project_id = :project_id AND uuid = :uuid;
 
 -- name: projects_of_deleted
 -- The projects in which a user or session with this uuid was deleted.
-SELECT project_id FROM erasures WHERE subject_uuid = :uuid AND subject = :subject;
+SELECT project_id FROM erasures WHERE subject_uuid = :uuid AND subject = :subject
+UNION ALL
+SELECT project_id FROM deleted_sessions WHERE uuid = :uuid AND :subject = 'session';
+
+-- name: add_deleted_session
+INSERT INTO deleted_sessions (project_id, uuid, erasure_number)
+VALUES (:project_id, :uuid, :erasure_number)
+ON CONFLICT (project_id, uuid) DO NOTHING;
 
 -- name: list_erasures
 SELECT {erasure_columns}

@@ -41,6 +41,17 @@ WHERE project_id = :project_id AND user_id = :user_id AND user_uuid = :user_uuid
 ORDER BY number
 LIMIT :limit;
 
+-- name: erasures_with_deleted_sessions
+-- Of all projects.
+SELECT DISTINCT erasure_number FROM deleted_sessions
+WHERE erasure_number BETWEEN :first AND :last;
+
+-- name: deleted_sessions_of_erasure
+SELECT uuid FROM deleted_sessions
+WHERE erasure_number = :number AND uuid > :after
+ORDER BY uuid
+LIMIT :limit;
+
 -- name: users_of_ledger
 SELECT number, user_id, uuid FROM users
 WHERE project_id = :project_id AND state = 'active' AND number > :after

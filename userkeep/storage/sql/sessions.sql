@@ -44,6 +44,12 @@ WHERE project_id = :project_id AND session_id = :session_id
     {scope_of_user}
 {for_update};
 
+-- name: lock_session_to_delete
+SELECT uuid, user_id, state, assigned_at
+FROM sessions
+WHERE project_id = :project_id AND session_id = :session_id
+{for_update};
+
 -- name: set_session
 -- Call lock_session first in the same transaction.
 UPDATE sessions

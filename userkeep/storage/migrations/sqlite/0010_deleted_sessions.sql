@@ -1,0 +1,12 @@
+-- The uuids of sessions that began without a user and were deleted with the user they were assigned to.
+-- Such a session has no erasure of its own. An import does not restore it, and a deletion ledger that is
+-- made again has it. erasure_number is that of the user's erasure.
+CREATE TABLE deleted_sessions (
+    project_id INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    erasure_number INTEGER NOT NULL,
+    PRIMARY KEY (project_id, uuid)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deleted_sessions_by_uuid ON deleted_sessions (uuid);
+CREATE INDEX deleted_sessions_of_erasure ON deleted_sessions (erasure_number, uuid);

@@ -12,7 +12,7 @@ from pathlib import Path
 from userkeep.domain.errors import StorageError
 from userkeep.jobs.index import IndexReport
 from userkeep.jobs.ledger import check_is_current, find_ledger, lost_entries
-from userkeep.services.sessions import count_all_without_user
+from userkeep.services.instance import count_sessions_without_user
 from userkeep.storage.checks import CHANGE_MODES, Finding
 from userkeep.storage.engine import Engine
 from userkeep.version import __version__
@@ -101,7 +101,7 @@ def check_sessions(engine: Engine) -> list[Finding]:
     Args:
         engine: of the database; it is only read.
     """
-    count = engine.read(partial(count_all_without_user, limit=_MAX_SESSIONS))
+    count = engine.read(partial(count_sessions_without_user, limit=_MAX_SESSIONS))
     some = f"at least {count:,}" if count >= _MAX_SESSIONS else f"{count:,}"
     return [Finding("sessions", True, f"{some} without a user")] if count else []
 

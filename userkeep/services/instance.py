@@ -124,3 +124,16 @@ def project_ids(tx: Transaction) -> list[int]:
 def unpurged_project_ids(tx: Transaction) -> list[int]:
     """Return the numbers of the projects in which something may wait for a purge."""
     return tx.fetch_all("unpurged_project_ids", int)
+
+
+def count_sessions_without_user(tx: Transaction, limit: int) -> int:
+    """Return the number of sessions of all projects that belong to no user.
+
+    Args:
+        limit: up to how many of a project are counted.
+    """
+    tx.see_all_projects()
+    return sum(
+        tx.fetch_one("count_sessions_without_user", int, project_id=number, limit=limit) or 0
+        for number in project_ids(tx)
+    )

@@ -206,19 +206,6 @@ def count_without_user(tx: Transaction, limit: int) -> int:
     return tx.fetch_one("count_sessions_without_user", int, limit=limit) or 0
 
 
-def count_all_without_user(tx: Transaction, limit: int) -> int:
-    """Return the number of sessions of all projects that belong to no user.
-
-    Args:
-        limit: up to how many of a project are counted.
-    """
-    tx.see_all_projects()
-    return sum(
-        tx.fetch_one("count_sessions_without_user", int, project_id=number, limit=limit) or 0
-        for number in tx.fetch_all("project_ids", int)
-    )
-
-
 def skip(tx: Transaction, offset: int) -> int | None:
     """Return the number after which a list starts that skips `offset` sessions, or None."""
     return tx.fetch_one("skip_sessions", int, skipped=offset - 1)

@@ -78,7 +78,7 @@ def test_a_port_that_is_in_use_ends_the_start_with_advice(tmp_path: Path) -> Non
         ({"METRICS_PORT": "9100", "METRICS": "false"}, "USERKEEP_METRICS is false"),
         ({"METRICS_PORT": "65536"}, "USERKEEP_METRICS_PORT must be at most 65535"),
         ({"METRICS_PORT": "http"}, "must be a whole number"),
-        ({"METRICS_PORT": "9100", "METRICS_HOST": "no such host"}, "Cannot listen on"),
+        ({"METRICS_PORT": "9100", "METRICS_HOST": "no such host"}, "has no address"),
     ],
 )
 def test_settings_that_cannot_be_are_rejected_with_a_sentence(

@@ -73,7 +73,7 @@ def test_a_cursor_belongs_to_the_filter(way: Way, mixed: str) -> None:
 
 
 def test_the_deletion_of_a_user_counts_the_sessions_without_one(way: Way, mixed: str) -> None:
-    deleted = delete(way, USER, mixed)
+    deleted = way.request("DELETE", USER, mixed).json
     assert deleted["counts"]["sessions"] == 2
     assert deleted["sessions_without_user"] >= 3
     assert names(way, mixed, owned=False, limit=1000) == ["a", "c", "e"]

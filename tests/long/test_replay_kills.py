@@ -95,7 +95,7 @@ def test_what_a_killed_server_began_to_delete_is_deleted_again_in_a_backup(
         _assign(client)
     numbers = list(range(_USERS))
     kills = 0
-    while numbers:
+    while numbers and kills < count(100):
         server = Server(tmp_path, database_url=place.url, settings=place.environment)
         with Userkeep(server.wait_until_ready().url, attempts=1) as client:
             timer = Timer(random.uniform(0.0, 0.08), server.kill)

@@ -21,11 +21,12 @@ from userkeep.jobs.ledger import keys_after, store_mark
 from userkeep.jobs.project_deletion import ProjectDeletion
 from userkeep.jobs.steps import Runner
 from userkeep.services import erasures, instance, ledger, project_deletions
-from userkeep.services.ledger import Candidate, MessageId
+from userkeep.services.ledger import Candidate, MessageId, SessionCandidate
 from userkeep.storage.engine import Engine
 from userkeep.storage.ledger import LedgerFile, NoLedger
 
 T = TypeVar("T")
+C = TypeVar("C", Candidate, SessionCandidate)
 
 Progress = Callable[[int], None]
 """Called with each further number of users and sessions that were compared."""
@@ -90,7 +91,6 @@ class _Wanted:
         # The process may have ended before the entry of the user, which comes last.
         self.users |= {each.hash for each in self.of_users}
         self.sessions = {each.hash for each in found if each.subject == LedgerSubject.SESSION}
-        self.sessions.update(*self.of_users.values())
         parts = [each for each in found if each.session_hash]
         self.sessions_of_parts = {each.session_hash for each in parts}
         self.messages = {each.part for each in parts if each.subject == LedgerSubject.MESSAGE}
@@ -164,6 +164,10 @@ class _Replay:
             self._replay_projects()
         for number in self._engine.read(instance.project_ids):
             scope = Scope(number, self._rules)
+            # Before their users, by whose erasures they count as deleted: after a replay that was
+            # killed in between, the next one would leave them.
+            if self._wanted.of_users:
+                self._replay_sessions_of_users(scope)
             if self._wanted.users:
                 self._replay_users(scope)
             if self._wanted.has_sessions:
@@ -200,6 +204,14 @@ class _Replay:
                 self._report.users += 1
                 self._delete(scope, erasures.begin_user, user.id)
 
+    def _replay_sessions_of_users(self, scope: Scope) -> None:
+        """Delete sessions that have no user, of users who are deleted; others go with theirs."""
+        of_users = set[str]().union(*self._wanted.of_users.values())
+        for session in self._candidates(scope, ledger.sessions_after):
+            if session.user_id is None and self._format.hash_of(session.uuid) in of_users:
+                self._report.sessions += 1
+                self._delete(scope, erasures.begin_session, session.id)
+
     def _replay_sessions(self, scope: Scope) -> None:
         wanted = self._wanted
         for session in self._candidates(scope, ledger.sessions_after):
@@ -210,7 +222,9 @@ class _Replay:
             elif hashed in wanted.sessions_of_parts or wanted.uuids_of_messages:
                 self._replay_messages(scope, session, wanted.after_seq.get(hashed))
 
-    def _replay_messages(self, scope: Scope, session: Candidate, after_seq: int | None) -> None:
+    def _replay_messages(
+        self, scope: Scope, session: SessionCandidate, after_seq: int | None
+    ) -> None:
         for message in self._messages(scope, session.id):
             if after_seq is not None and message.seq > after_seq:
                 self._report.messages += 1
@@ -220,7 +234,7 @@ class _Replay:
         if after_seq is not None:
             self._delete(scope, erasures.begin_messages, session.id, after_seq)
 
-    def _is_wanted(self, session: Candidate, message: MessageId) -> bool:
+    def _is_wanted(self, session: SessionCandidate, message: MessageId) -> bool:
         wanted = self._wanted
         return (
             self._format.message_hash(session.uuid, message.id) in wanted.messages
@@ -233,9 +247,7 @@ class _Replay:
             yield from page
             seq = page[-1].seq
 
-    def _candidates(
-        self, scope: Scope, find: Callable[..., list[Candidate]]
-    ) -> Iterator[Candidate]:
+    def _candidates(self, scope: Scope, find: Callable[..., list[C]]) -> Iterator[C]:
         number = 0
         while page := self._read(scope, find, number):
             yield from page

@@ -97,11 +97,20 @@ class FurtherProject(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A user or a session that an entry may be about."""
+    """A user that an entry may be about."""
 
     number: int
     id: str
     uuid: str
+
+
+class SessionCandidate(NamedTuple):
+    """A session that an entry may be about."""
+
+    number: int
+    id: str
+    uuid: str
+    user_id: str | None
 
 
 class AssignedSession(NamedTuple):
@@ -208,9 +217,9 @@ def users_after(tx: Transaction, number: int) -> list[Candidate]:
     return tx.fetch_all("users_of_ledger", Candidate, after=number, limit=PAGE)
 
 
-def sessions_after(tx: Transaction, number: int) -> list[Candidate]:
+def sessions_after(tx: Transaction, number: int) -> list[SessionCandidate]:
     """Return a page of the sessions of the project, by their numbers."""
-    return tx.fetch_all("sessions_of_ledger", Candidate, after=number, limit=PAGE)
+    return tx.fetch_all("sessions_of_ledger", SessionCandidate, after=number, limit=PAGE)
 
 
 def messages_after(tx: Transaction, session_id: str, seq: int) -> list[MessageId]:

@@ -59,7 +59,8 @@ ORDER BY number
 LIMIT :limit;
 
 -- name: sessions_of_ledger
-SELECT number, session_id, uuid FROM sessions
+SELECT number, session_id, uuid, user_id
+FROM sessions
 WHERE project_id = :project_id AND state = 'active' AND number > :after
 ORDER BY number
 LIMIT :limit;

@@ -189,7 +189,9 @@ class UserSimulation:
             self._set_owner(*found)
 
     def _set_owner(self, session_id: str, session: ExpectedSession) -> None:
-        self._client.session.update(session_id=session_id, user_id=self.model.user_id)
+        assigned = self._client.session.update(session_id=session_id, user_id=self.model.user_id)
+        # It is kept when the user is deleted, by which a ledger and an import recognize the session.
+        self._delete_uuid(assigned.uuid)
         session.is_owned = True
 
     def _end(self) -> None:

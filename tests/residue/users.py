@@ -190,7 +190,7 @@ class UserSimulation:
 
     def _set_owner(self, session_id: str, session: ExpectedSession) -> None:
         assigned = self._client.session.update(session_id=session_id, user_id=self.model.user_id)
-        # It is kept when the user is deleted, by which a ledger and an import recognize the session.
+        # Kept when the user is deleted: a ledger and an import recognize the session by it.
         self._delete_uuid(assigned.uuid)
         session.is_owned = True
 

@@ -14,9 +14,9 @@ ZEP_JS := .environments/zep-js
 # again: 9 s a worker, and 0.2 s for each of the hundreds of servers that tests start.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Workers, each with a PostgreSQL of its own: four keep two cores busy, because some tests wait for
-# time-outs. (With three, a quarter of two cores was idle.) The tests of one way in, or of one file, run in one worker: see tests/scheduling.py.
-WORKERS ?= 4
+# Workers, each with a PostgreSQL of its own: three keep two cores busy, because some tests wait for
+# time-outs. The tests of one way in, or of one file, run in one worker: see tests/scheduling.py.
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --durations 20 --durations-min 1
 IN_FULL := USERKEEP_TEST_LONG=1
 CLIENTS = @$(MAKE) --no-print-directory --jobs $(WORKERS) --output-sync=target $(SUITES)

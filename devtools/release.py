@@ -6,8 +6,8 @@ command and the server.
 """
 
 import json
-import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -189,9 +189,10 @@ def find_pythons() -> list[Python]:
     paths = [
         Path(each["path"]) for each in json.loads(listed) if each["implementation"] == "cpython"
     ]
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    pyenv = shutil.which("pyenv")
+    of_pyenv = Path(run(pyenv, "root", folder=ROOT).strip()).glob(_PYENV) if pyenv else ()
     found: dict[str, Python] = {}
-    for path in (Path(sys.executable), *paths, *sorted(pyenv.glob(_PYENV))):
+    for path in (Path(sys.executable), *paths, *sorted(of_pyenv)):
         with suppress(OSError, subprocess.SubprocessError):
             code = "import sys; print(sys.version_info[0], sys.version_info[1], sep='.')"
             minor = subprocess.check_output([path, "-c", code], text=True, timeout=20).strip()

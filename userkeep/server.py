@@ -92,12 +92,7 @@ def make_application(
         Pages(readiness, metrics),
     )
     origins = allowed_origins(settings)
-    access = AccessControl(
-        authenticator,
-        any_host=_is_any_host_allowed(settings),
-        hosts=[parse_allowed_host(each) for each in settings.allowed_host],
-        origins=origins or (),
-    )
+    access = _access_of(settings, authenticator, origins)
     body_memory = BodyMemory(settings.body_memory_mib * MIB)
     given = apis, access, worker, compute, body_memory
     named: dict[str, Any] = {
@@ -108,6 +103,17 @@ def make_application(
     if origins is not None:
         return CrossOriginApplication(origins, *given, **named)
     return Application(*given, **named)
+
+
+def _access_of(
+    settings: Settings, authenticator: Authenticator, origins: AllowedOrigins | None
+) -> AccessControl:
+    return AccessControl(
+        authenticator,
+        any_host=_is_any_host_allowed(settings),
+        hosts=[parse_allowed_host(each) for each in settings.allowed_host],
+        origins=origins or (),
+    )
 
 
 def check_traces(settings: Settings) -> None:

@@ -85,7 +85,7 @@ def test_every_command_with_the_option_is_tried_here() -> None:
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        ("users show nobody", 4),
+        ("users show unknown", 4),
         ("users list --url http://127.0.0.1:1", 5),
         ("users delete jane", 2),
         ("users list --database mysql://h/d", 2),

@@ -253,6 +253,18 @@ def test_a_host_without_an_address_is_rejected(tmp_path: Path) -> None:
     assert "'host.invalid' has no address" in json.loads(line)["message"]
 
 
+def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program that replaces a part of the system, and then calls the command line."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment_of(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
 def test_a_port_that_needs_a_privilege_is_rejected_with_advice(tmp_path: Path) -> None:
     """The socket library rejects the port, as the system does for users who are not root."""
     code = """
@@ -263,14 +275,7 @@ socket.create_server = create_server
 from userkeep.cli import main
 sys.exit(main(["serve", "--port", "80"]))
 """
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment_of(),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    result = run_python(code, tmp_path)
     assert result.returncode == 2
     assert is_sentence(result.stderr)
     assert "port 80: ports below 1024 need a privilege. Use --port" in result.stderr
@@ -299,14 +304,7 @@ time.time = time.time_ns = time_ns
 from userkeep.cli import main
 sys.exit(main(["users", "add", "jane"]))
 """
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment_of(),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    result = run_python(code, tmp_path)
     assert result.returncode == 1
     assert is_sentence(result.stderr)
     assert "The system clock of this machine is wrong" in result.stderr

@@ -141,7 +141,7 @@ def test_the_errors_of_an_operation_are_listed_with_their_codes(document: Json) 
     }
     assert codes["403"] == ["forbidden", "quota_exceeded"]
     assert codes["404"] == ["not_found"]
-    assert codes["409"] == ["already_exists", "idempotency_mismatch", "conflict"]
+    assert codes["409"] == ["already_exists", "conflict", "idempotency_mismatch"]
     assert codes["410"] == ["gone"]
     assert codes["422"] == ["invalid_field"]
     put = document["paths"]["/v1/users/{user_id}"]["put"]["responses"]

@@ -34,6 +34,17 @@ def _assign(client: Userkeep) -> None:
         client.session.update(session_id=f"{number} unowned", user_id=f"user {number}")
 
 
+def _backed_up(engine: str, folder: Path) -> tuple[Place, Place]:
+    """Return a database whose sessions all have users, and its backup, in which some have none."""
+    place = fresh_place(engine, folder)
+    with place.open() as client:
+        _fill(client)
+    backup = place.back_up()
+    with place.open() as client:
+        _assign(client)
+    return place, backup
+
+
 def _delete(client: Userkeep) -> None:
     for number in range(_KEPT, _USERS):
         client.user.delete(f"user {number}")
@@ -58,12 +69,8 @@ def test_a_replay_that_is_killed_is_completed_by_the_next(
     engine: str, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
     random = seeded_random(f"replay on {engine}")
-    place = fresh_place(engine, tmp_path)
+    place, backup = _backed_up(engine, tmp_path)
     with place.open() as client:
-        _fill(client)
-    backup = place.back_up()
-    with place.open() as client:
-        _assign(client)
         _delete(client)
         expected = contents(client)
     began = monotonic()
@@ -87,12 +94,7 @@ def test_what_a_killed_server_began_to_delete_is_deleted_again_in_a_backup(
     engine: str, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
     random = seeded_random(f"deletions on {engine}")
-    place = fresh_place(engine, tmp_path)
-    with place.open() as client:
-        _fill(client)
-    backup = place.back_up()
-    with place.open() as client:
-        _assign(client)
+    place, backup = _backed_up(engine, tmp_path)
     numbers = list(range(_USERS))
     kills = 0
     while numbers and kills < count(100):

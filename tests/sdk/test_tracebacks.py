@@ -42,11 +42,11 @@ def check_ends_here(error: BaseException) -> None:
 
 
 FAILING: list[Callable[[Any], Any]] = [
-    lambda client: client.user.get("nobody"),
+    lambda client: client.user.get("unknown"),
     lambda client: client.user.add(user_id=""),
     lambda client: list(client.message.list("no session")),
     lambda client: client.memory.get("no session"),
-    lambda client: client.search("shoes", user_id="nobody"),
+    lambda client: client.search("shoes", user_id="unknown"),
     lambda client: client.session.update(session_id="no session", title="Shoes"),
     lambda client: client.erasure.get("no erasure"),
     lambda client: client.project.get("no project"),
@@ -72,7 +72,7 @@ def test_so_is_that_of_an_awaited_call(opened: str, url: str) -> None:
             AsyncUserkeep(url) if opened == "server" else AsyncUserkeep.open(":memory:") as client
         ):
             with pytest.raises(NotFound) as caught:
-                await client.user.get("nobody")
+                await client.user.get("unknown")
             check_ends_here(caught.value)
             with pytest.raises(InvalidField) as invalid:
                 await client.user.list(limit=0)

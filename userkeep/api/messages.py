@@ -126,11 +126,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=AppendMessages,
         response=Messages,
         status=201,
-        errors=(
-            AlreadyExists,
-            Conflict,
-            QuotaExceeded,
-        ),
+        errors=(AlreadyExists, Conflict, QuotaExceeded),
     ),
     APIOperation(
         name="messages.list",

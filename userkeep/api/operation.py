@@ -5,15 +5,12 @@ from typing import Any, Literal
 import msgspec
 
 from userkeep.domain.errors import (
-    AlreadyExists,
     BadRequest,
-    Conflict,
     Forbidden,
     Gone,
     IdempotencyMismatch,
     InvalidField,
     NotFound,
-    QuotaExceeded,
     RateLimited,
     RevisionMismatch,
     TooLarge,
@@ -27,23 +24,6 @@ ERRORS_OF_ALL: frozenset[type[UserkeepError]] = frozenset(
     (BadRequest, Unauthenticated, Forbidden, Gone, InvalidField, RateLimited, Unavailable)
 )
 """Those of every operation. `Gone`: its project is being deleted, or what its path names."""
-
-_IN_ORDER: tuple[type[UserkeepError], ...] = (
-    BadRequest,
-    Unauthenticated,
-    Forbidden,
-    QuotaExceeded,
-    NotFound,
-    AlreadyExists,
-    IdempotencyMismatch,
-    Conflict,
-    Gone,
-    RevisionMismatch,
-    TooLarge,
-    InvalidField,
-    RateLimited,
-    Unavailable,
-)
 
 
 class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,10 +67,7 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def all_errors(self) -> tuple[type[UserkeepError], ...]:
-        """The errors with which a correct client must reckon, in the order of their statuses.
-
-        Others say that the server cannot respond now, or that the request is not valid HTTP.
-        """
+        """The errors with which a correct client must reckon, by their statuses."""
         implied: list[tuple[bool, type[UserkeepError]]] = [
             ("{" in self.path, NotFound),
             (self.is_idempotent_by_key, IdempotencyMismatch),
@@ -98,8 +75,7 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
             (self.body is not None, TooLarge),
         ]
         own = {*self.errors, *(error for is_implied, error in implied if is_implied)}
-        there = own | ERRORS_OF_ALL
-        return tuple(error for error in _IN_ORDER if error in there)
+        return tuple(sorted(own | ERRORS_OF_ALL, key=lambda error: (error.status or 0, error.code)))
 
     @property
     def noun(self) -> str:

@@ -105,10 +105,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         is_about_instance=True,
         body=ProjectChange,
         response=Project,
-        errors=(
-            AlreadyExists,
-            Conflict,
-        ),
+        errors=(AlreadyExists, Conflict),
     ),
     APIOperation(
         name="projects.delete",

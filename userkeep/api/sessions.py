@@ -137,11 +137,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=NewSession,
         response=Session,
         status=201,
-        errors=(
-            NotFound,
-            AlreadyExists,
-            QuotaExceeded,
-        ),
+        errors=(NotFound, AlreadyExists, QuotaExceeded),
     ),
     APIOperation(
         name="sessions.list",
@@ -186,10 +182,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=SessionChange,
         response=Session,
         is_conditional=True,
-        errors=(
-            Conflict,
-            QuotaExceeded,
-        ),
+        errors=(Conflict, QuotaExceeded),
     ),
     APIOperation(
         name="sessions.end",

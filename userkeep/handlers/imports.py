@@ -4,6 +4,8 @@ Only here a client gives uuids, which must be unique in all projects: so the tra
 them first, and is bound to its project afterwards.
 """
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from userkeep.api import imports as wire
@@ -24,22 +26,16 @@ def prepare_session(rules: Rules, call: Call) -> list[PreparedImport]:
 
 def user(tx: Transaction, call: Call) -> wire.UserImport:
     """Import a user."""
-    body: ImportedUser = call.body
     as_new = _is_as_new(call)
-    tx.see_all_projects()
-    body = replace(body, uuid=imports.uuid_of_user(tx, call.scope.project_id, body))
-    projects.enter_to_write(tx, call.scope)
+    body: ImportedUser = _entered(tx, call)
     outcome = imports.add_user(tx, body, as_new=as_new)
     return wire.UserImport(result=outcome.result, differing=outcome.differing)
 
 
 def session(tx: Transaction, call: Call) -> wire.SessionImport:
     """Import a session with messages."""
-    body: ImportedSession = call.body
     as_new = _is_as_new(call)
-    tx.see_all_projects()
-    body = replace(body, uuid=imports.uuid_of_session(tx, call.scope.project_id, body))
-    projects.enter_to_write(tx, call.scope)
+    body: ImportedSession = _entered(tx, call)
     outcome = imports.add_session(tx, body, call.prepared, as_new=as_new)
     return wire.SessionImport(
         result=outcome.session.result,
@@ -49,6 +45,14 @@ def session(tx: Transaction, call: Call) -> wire.SessionImport:
         conflicts=[_serialize_conflict(each) for each in outcome.conflicts],
         after_seq=outcome.after_seq,
     )
+
+
+def _entered(tx: Transaction, call: Call) -> Any:
+    """Bind a transaction to the project of a call; return the body with the uuid that it keeps."""
+    tx.see_all_projects()
+    body = replace(call.body, uuid=imports.uuid_to_keep(tx, call.scope.project_id, call.body))
+    projects.enter_to_write(tx, call.scope)
+    return body
 
 
 def _is_as_new(call: Call) -> bool:

@@ -3,7 +3,7 @@
 Level 1 is used: of JSON it leaves a sixth to a third, and higher levels take two to five times as
 long for a tenth less. A large body is compressed in a thread.
 
-The ETag stays as it is, because it is the revision, for If-Match. Responses are never cached.
+The ETag stays as it is, because it is the revision, for If-Match. No response with data is cached.
 """
 
 import re

@@ -123,35 +123,30 @@ def prepare(analyzer: Analyzer, given: Sequence[ImportedMessage]) -> list[Prepar
     ]
 
 
-def uuid_of_user(tx: Transaction, project_id: int, new: ImportedUser) -> str | None:
-    """Return the uuid that a user to import keeps; None for a new one.
+def uuid_to_keep(
+    tx: Transaction, project_id: int, new: ImportedUser | ImportedSession
+) -> str | None:
+    """Return the uuid that a user or a session to import keeps; None for a new one.
 
-    No two users of an instance have the same. Where another project has it, or had it, a copy of
-    the user is made here, with a uuid of its own. What is there is not revealed.
+    No two users, or sessions, of an instance have the same. Where another project has it, or had
+    it, a copy is made here, with a uuid of its own. What is there is not revealed.
 
     Args:
         tx: one that sees all projects, before it is bound to one.
         project_id: the project of the import.
-        new: the user.
+        new: the user or session.
 
     Raises:
-        AlreadyExists: another user of the project has it. Gone: the user was deleted.
+        AlreadyExists: another one of the project has it. Gone: it was deleted.
         InvalidField: it is no uuid.
     """
     if new.uuid is None:
         return None
     uuid = check_uuid(new.uuid, "uuid")
     tx.defer("lock_uuid", uuid=uuid)
-    used = tx.fetch_all("users_with_uuid", _Used, uuid=uuid)
-    return _kept_uuid(tx, "user", uuid, _Used(project_id, new.user_id), used)
-
-
-def uuid_of_session(tx: Transaction, project_id: int, new: ImportedSession) -> str | None:
-    """Return the uuid that a session to import keeps, as `uuid_of_user` does."""
-    if new.uuid is None:
-        return None
-    uuid = check_uuid(new.uuid, "uuid")
-    tx.defer("lock_uuid", uuid=uuid)
+    if isinstance(new, ImportedUser):
+        used = tx.fetch_all("users_with_uuid", _Used, uuid=uuid)
+        return _kept_uuid(tx, "user", uuid, _Used(project_id, new.user_id), used)
     used = tx.fetch_all("sessions_with_uuid", _Used, uuid=uuid)
     return _kept_uuid(tx, "session", uuid, _Used(project_id, new.session_id), used)
 
@@ -160,7 +155,7 @@ def add_user(tx: Transaction, new: ImportedUser, *, as_new: bool) -> Outcome:
     """Add a user, or compare the existing one.
 
     Args:
-        new: the user. Its uuid is from `uuid_of_user`.
+        new: the user. Its uuid is from `uuid_to_keep`.
         as_new: whether to create a user whose id was deleted a short time ago.
 
     Raises:
@@ -183,7 +178,7 @@ def add_session(
     """Add a session or compare the existing one, and then its messages.
 
     Args:
-        new: the session. Its uuid is from `uuid_of_session`.
+        new: the session. Its uuid is from `uuid_to_keep`.
         prepared: the messages, from `prepare`.
         as_new: whether to create a session whose id was deleted a short time ago.
 

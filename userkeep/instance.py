@@ -17,6 +17,7 @@ from userkeep.config import (
     sqlite_path,
     without_password,
 )
+from userkeep.domain.embedding import Embedder
 from userkeep.domain.errors import StorageError
 from userkeep.domain.project import DEFAULT_NAME, DEFAULT_PROJECT
 from userkeep.domain.scope import Rules, Scope
@@ -69,15 +70,19 @@ class Instance(msgspec.Struct, frozen=True):
 
     Attributes:
         is_new: whether the database was opened for the first time.
+        embedder: makes embeddings; None if no embedding model is configured.
     """
 
     engine: Engine
     scope: Scope
     ledger: OpenLedger = NO_LEDGER
     is_new: bool = False
+    embedder: Embedder | None = None
 
     def close(self) -> None:
-        """Finish what is queued and close the database."""
+        """Finish what is queued, and close the database and the embedding model."""
+        if self.embedder is not None:
+            self.embedder.close()
         self.engine.close()
 
 

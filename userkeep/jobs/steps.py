@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from userkeep.domain.embedding import Embedder, EmbeddingFailed, Vector
 from userkeep.domain.ledger import Deleted
 from userkeep.domain.transaction import Operation
 from userkeep.storage.engine import Engine
@@ -56,8 +57,25 @@ class Record(NamedTuple):
     deleted: Sequence[Deleted]
 
 
-Step = Read | Write | Sleep | Work | PurgeFiles | Record
+class Embed(NamedTuple):
+    """The embeddings of texts, by the embedding model; it is sent the vectors."""
+
+    texts: Sequence[str]
+
+
+Step = Read | Write | Sleep | Work | PurgeFiles | Record | Embed
 Steps = Generator[Step, Any, T]
+
+
+def embed(embedder: Embedder | None, texts: Sequence[str]) -> list[Vector]:
+    """Return the embeddings of texts.
+
+    Raises:
+        EmbeddingFailed: also if there is no embedding model.
+    """
+    if embedder is None:
+        raise EmbeddingFailed("No embedding model is configured.")
+    return embedder.embed_messages(texts)
 
 
 class Runner:
@@ -67,12 +85,20 @@ class Runner:
         engine: on which transactions run.
         purge: performs a purge.
         ledger: records deletions.
+        embedder: makes embeddings; None if there is no embedding model.
     """
 
-    def __init__(self, engine: Engine, purge: Callable[[], None], ledger: Ledger) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        purge: Callable[[], None],
+        ledger: Ledger,
+        embedder: Embedder | None = None,
+    ) -> None:
         self._engine = engine
         self._purge = purge
         self._ledger = ledger
+        self._embedder = embedder
 
     def run(self, steps: Steps[T]) -> T:
         """Run a job to its end and return its result.
@@ -105,3 +131,5 @@ class Runner:
                 return self._purge()
             case Record(deleted):
                 return self._ledger.record(deleted)
+            case Embed(texts):
+                return embed(self._embedder, texts)

@@ -5,8 +5,20 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from userkeep.domain.embedding import Embedder
 from userkeep.domain.errors import Unavailable
-from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Step, Steps, Work, Write
+from userkeep.jobs.steps import (
+    Embed,
+    PurgeFiles,
+    Read,
+    Record,
+    Sleep,
+    Step,
+    Steps,
+    Work,
+    Write,
+    embed,
+)
 from userkeep.storage.engine import Engine
 from userkeep.storage.ledger import Ledger
 from userkeep.worker.threads import run_in_daemon_thread
@@ -23,14 +35,20 @@ class AsyncRunner:
         engine: on which transactions run.
         purge: performs a purge, or waits for one that is under way.
         ledger: records deletions.
+        embedder: makes embeddings; None if there is no embedding model.
     """
 
     def __init__(
-        self, engine: Engine, purge: Callable[[], Awaitable[None]], ledger: Ledger
+        self,
+        engine: Engine,
+        purge: Callable[[], Awaitable[None]],
+        ledger: Ledger,
+        embedder: Embedder | None = None,
     ) -> None:
         self._engine = engine
         self._purge = purge
         self._ledger = ledger
+        self._embedder = embedder
         # One at a time: such work reads all there is, and slows down those who serve.
         self._turn = asyncio.Lock()
 
@@ -62,6 +80,10 @@ class AsyncRunner:
                 return await self._purge()
             case Record(deleted):
                 return await self._ledger.record_async(deleted)
+            case Embed(texts):
+                # Not a turn of `_work`: it waits for the model, and hardly computes here.
+                asked = partial(embed, self._embedder, texts)
+                return await run_in_daemon_thread(asked, "userkeep-embed")
 
     async def _work(self, function: Callable[[Engine], Any]) -> Any:
         try:

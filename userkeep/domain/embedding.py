@@ -1,0 +1,84 @@
+"""Embeddings: the model that makes them, and what can go wrong with it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from userkeep.domain.errors import UserkeepError
+
+Vector = Sequence[float]
+"""An embedding: as many numbers as the model has dimensions."""
+
+LONGEST_EMBEDDED_TEXT = 2_000
+"""In characters. What follows in a text is not embedded: the first 256 tokens find it as well."""
+
+
+class EmbeddingFailed(UserkeepError):
+    """The embedding model did not answer.
+
+    Attributes:
+        retry_after_s: when it is worth to ask again.
+    """
+
+    code = "embedding_failed"
+    retry_after_s: float = 1.0
+
+
+class TextRejected(EmbeddingFailed):
+    """The embedding model rejects this text. It is not worth to ask again."""
+
+
+class EmbeddingModel(msgspec.Struct, frozen=True):
+    """A model, as it is recorded: vectors of models with the same fingerprint can be compared.
+
+    Attributes:
+        name: as its provider or its folder names it.
+        fingerprint: a hash of all that changes its vectors: name, weights where they are known,
+            requested dimensions, prefixes.
+        dimensions: the length of its vectors; None until it has made one.
+    """
+
+    name: str
+    fingerprint: str
+    dimensions: int | None = None
+
+
+class Embedder(Protocol):
+    """Makes embeddings of texts. Its methods block, and may be called in several threads.
+
+    Attributes:
+        model: what it uses.
+        is_local: whether the texts stay on this machine.
+        batch_size: how many texts it takes at once.
+    """
+
+    @property
+    def model(self) -> EmbeddingModel: ...
+    @property
+    def is_local(self) -> bool: ...
+    @property
+    def batch_size(self) -> int: ...
+
+    def embed_messages(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the embeddings of texts that are stored, in their order; of unit length.
+
+        Args:
+            texts: up to `batch_size`, each with at most LONGEST_EMBEDDED_TEXT characters.
+
+        Raises:
+            TextRejected: of one text alone. EmbeddingFailed: of all; try again later.
+        """
+        ...
+
+    def embed_query(self, text: str, timeout_s: float) -> Vector:
+        """Return the embedding of a query, before others that wait; of unit length.
+
+        Raises:
+            EmbeddingFailed: also if it takes longer than `timeout_s`.
+        """
+        ...
+
+    def close(self) -> None:
+        """End its process and its connections."""
+        ...

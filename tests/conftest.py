@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck
 
 from tests import matrix
+from tests.embedding_server import embedding_server  # noqa: F401 - a fixture for all tests
 from tests.logs import log_capture, no_personal_data_in_logs  # noqa: F401 - fixtures for all tests
 from tests.long.counts import DONE, IS_FULL, SEED
 from tests.matrix import Cell

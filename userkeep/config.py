@@ -53,7 +53,8 @@ class SettingError(Exception):
     """A setting has a value that it cannot have; the text says which and why."""
 
 
-BASICS, NETWORK, DATA, LIMITS, MONITORING = "Basics", "Network", "Data", "Limits", "Monitoring"
+BASICS, NETWORK, DATA = "Basics", "Network", "Data"
+EMBEDDINGS, LIMITS, MONITORING = "Embeddings", "Limits", "Monitoring"
 """The headings of `userkeep serve --help`."""
 
 
@@ -309,6 +310,66 @@ class Settings:
         least=1_000,
         section=LIMITS,
     )
+    embeddings_url: str = _setting(
+        "",
+        "The OpenAI-compatible endpoint that makes embeddings, for search by meaning, such as"
+        " http://127.0.0.1:11434/v1. Texts of messages and searches are sent to it.",
+        section=EMBEDDINGS,
+    )
+    embeddings_model: str = _setting(
+        "", "The name of the embedding model, as the endpoint knows it.", section=EMBEDDINGS
+    )
+    embeddings_key: str = _setting(
+        "", "The API key of the endpoint. Overrides the file.", section=EMBEDDINGS, flag=False
+    )
+    embeddings_key_file: str = _setting(
+        "",
+        "The file of USERKEEP_EMBEDDINGS_KEY, readable by its owner alone.",
+        section=EMBEDDINGS,
+    )
+    embeddings_folder: str = _setting(
+        "",
+        "The folder of an embedding model in ONNX format, which runs on this machine, instead of an"
+        " endpoint. It needs the extra `local` of the package.",
+        section=EMBEDDINGS,
+    )
+    embeddings_dimensions: int = _setting(
+        0,
+        "The length of embeddings to request from a model that offers several. 0 means the model's"
+        " own.",
+        most=4096,
+        section=EMBEDDINGS,
+    )
+    embeddings_query_prefix: str = _setting(
+        "",
+        'What the model wants before the text of a search, such as "query: ".',
+        section=EMBEDDINGS,
+    )
+    embeddings_message_prefix: str = _setting(
+        "",
+        'What the model wants before the text of a message, such as "passage: ".',
+        section=EMBEDDINGS,
+    )
+    embeddings_batch_size: int = _setting(
+        32,
+        "The maximum number of texts in a request to the endpoint.",
+        least=1,
+        most=2048,
+        section=EMBEDDINGS,
+    )
+    embeddings_daily_budget: int = _setting(
+        0,
+        "The number of tokens a day (UTC) that this process may send to the endpoint. The last"
+        " tenth is for searches alone. 0 means no limit.",
+        section=EMBEDDINGS,
+    )
+    embeddings_timeout_seconds: int = _setting(
+        30,
+        "Seconds in which the endpoint must return the embeddings of a batch of messages.",
+        least=1,
+        most=600,
+        section=EMBEDDINGS,
+    )
     log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")
     log_format: str = _setting("text", "The format of the log: text or json (one object a line).")
 
@@ -368,6 +429,7 @@ def load_settings(
     _check_row_security(settings)
     _check_metrics(settings)
     _check_backups(settings)
+    _check_embeddings(settings)
     if 0 < len(settings.secret) < 16:
         raise SettingError("USERKEEP_SECRET must have at least 16 characters.")
     if 0 < len(settings.zep_auth_secret) < 16:
@@ -521,6 +583,47 @@ def _check_backups(settings: Settings) -> None:
             "USERKEEP_BACKUP_FOLDER is set, but nothing to seal backups with. Set "
             "USERKEEP_BACKUP_PASSPHRASE_FILE or USERKEEP_BACKUP_KEY_FILE."
         )
+
+
+def _check_embeddings(settings: Settings) -> None:
+    """Check which embedding model is meant; its URL and its files are checked where it is opened.
+
+    A setting that would have no effect is rejected: its user expects one.
+    """
+    if settings.embeddings_url and settings.embeddings_folder:
+        raise SettingError(
+            "USERKEEP_EMBEDDINGS_URL and USERKEEP_EMBEDDINGS_FOLDER are both set. Embeddings come "
+            "from one of them: unset the other."
+        )
+    if settings.embeddings_url and not settings.embeddings_model:
+        raise SettingError(
+            "USERKEEP_EMBEDDINGS_URL is set, but not USERKEEP_EMBEDDINGS_MODEL. Set it to the name "
+            "of the model, such as text-embedding-3-small or all-minilm."
+        )
+    if not settings.embeddings_url:
+        _check_unset(settings, _OF_AN_ENDPOINT, "USERKEEP_EMBEDDINGS_URL")
+    if not (settings.embeddings_url or settings.embeddings_folder):
+        needed = "USERKEEP_EMBEDDINGS_URL and USERKEEP_EMBEDDINGS_FOLDER"
+        _check_unset(settings, _OF_A_MODEL, needed)
+
+
+_OF_AN_ENDPOINT = (
+    "embeddings_model",
+    "embeddings_key",
+    "embeddings_key_file",
+    "embeddings_dimensions",
+    "embeddings_daily_budget",
+)
+_OF_A_MODEL = ("embeddings_query_prefix", "embeddings_message_prefix")
+
+
+def _check_unset(settings: Settings, names: Iterable[str], needed: str) -> None:
+    for name in names:
+        if getattr(settings, name):
+            raise SettingError(
+                f"{variable_of(name)} is set without {needed}. Set "
+                f"{'one of them' if ' and ' in needed else 'it'} too, or unset it."
+            )
 
 
 def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:

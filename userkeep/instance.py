@@ -26,6 +26,7 @@ from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
+from userkeep.embedders import open_embedder
 from userkeep.jobs.emails import fold_emails
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.ledger import (
@@ -106,6 +107,7 @@ def open_instance(
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
+    embedder = open_embedder(settings)
     engine = open_engine(settings, url=url)
     try:
         # Before the secret's file is looked for, because a missing one would be made.
@@ -128,8 +130,10 @@ def open_instance(
             logger.warning("%s. %s", sentence, CHANGE_MODES)
     except BaseException:
         engine.close()
+        if embedder is not None:
+            embedder.close()
         raise
-    return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules), ledger, is_new))
+    return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules), ledger, is_new, embedder))
 
 
 def open_instance_read_only(settings: Settings) -> Instance:
@@ -140,6 +144,7 @@ def open_instance_read_only(settings: Settings) -> Instance:
     Raises:
         StorageError, SettingError: with a sentence that says what to do.
     """
+    embedder = open_embedder(settings)
     engine = open_engine(settings, read_only=True)
     try:
         engine.read(instance.check_is_complete)
@@ -153,8 +158,10 @@ def open_instance_read_only(settings: Settings) -> Instance:
         engine.read(check_index)
     except BaseException:
         engine.close()
+        if embedder is not None:
+            embedder.close()
         raise
-    return Instance(engine, Scope(DEFAULT_PROJECT, rules))
+    return Instance(engine, Scope(DEFAULT_PROJECT, rules), embedder=embedder)
 
 
 def _check_secret_and_ledger(engine: Engine, settings: Settings) -> Rules:

@@ -10,7 +10,6 @@ from typing import Any, Literal, TextIO
 
 import click
 
-from userkeep.cli.key_files import read_key_file
 from userkeep.cli.options import visible_secret_option, warn_of_password
 from userkeep.cli.output.escaping import print_error
 from userkeep.cli.signals import raise_on_signal
@@ -25,6 +24,7 @@ from userkeep.config import (
 )
 from userkeep.domain.errors import Forbidden, InvalidField, StorageError, Unauthenticated
 from userkeep.domain.project import DEFAULT_NAME
+from userkeep.key_files import read_key_file
 from userkeep.sdk.errors import UnauthenticatedServerWarning
 
 Command = Callable[..., Any]

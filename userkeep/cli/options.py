@@ -13,6 +13,7 @@ from userkeep.cli.output.escaping import print_error
 from userkeep.config import (
     BASICS,
     DATA,
+    EMBEDDINGS,
     LIMITS,
     MONITORING,
     NETWORK,
@@ -31,7 +32,7 @@ from userkeep.domain.values.paging import DEFAULT_LIMIT, MAX_LIMIT, Order, Sessi
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SECTIONS = (BASICS, NETWORK, DATA, LIMITS, MONITORING)
+SECTIONS = (BASICS, NETWORK, DATA, EMBEDDINGS, LIMITS, MONITORING)
 """The headings of the help of a command, in their order."""
 
 _CONDITION = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^="])+)=(.*)', re.DOTALL)

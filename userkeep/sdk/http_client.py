@@ -13,9 +13,9 @@ from anyio.lowlevel import current_token
 
 from userkeep.domain.errors import InvalidField, TooLarge, UserkeepError
 from userkeep.domain.values.addresses import is_this_machine
+from userkeep.domain.values.forward_proxies import ForwardProxy, find_proxy
 from userkeep.sdk.boundary import mistake
 from userkeep.sdk.errors import ConnectionFailed, NotSent, TimedOut, UnexpectedAnswer
-from userkeep.sdk.proxies import ForwardProxy, find_proxy
 
 Headers = dict[str, str]
 

@@ -19,7 +19,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from userkeep.cli.exits import REJECTED, USAGE, code_of
-from userkeep.cli.key_files import read_key_file
 from userkeep.cli.listener import Listener, listen, listen_for_metrics, url_of
 from userkeep.cli.metrics_port import MetricsPort
 from userkeep.cli.notify import READY, STOPPING, notify
@@ -44,6 +43,7 @@ from userkeep.http.connections import Connections
 from userkeep.http.metrics import Metrics
 from userkeep.http.protocol import ServerProtocol
 from userkeep.instance import Instance, open_instance
+from userkeep.key_files import read_key_file
 from userkeep.server import (
     allowed_origins,
     behind_proxies,

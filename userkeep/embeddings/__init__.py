@@ -1,0 +1,1 @@
+"""What makes embeddings: an OpenAI-compatible endpoint, or a model in a folder."""

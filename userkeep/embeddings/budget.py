@@ -1,0 +1,68 @@
+"""How many tokens may be sent to an endpoint in a day."""
+
+import time
+from threading import Lock
+
+from userkeep.embeddings.failures import ModelFailed
+
+DAY_S = 86_400
+_BYTES_OF_TOKEN = 4
+_SHARE_OF_MESSAGES = 0.9
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate the tokens of a text, before an endpoint has counted them: one for four bytes."""
+    return -(-len(text.encode("utf-8", "replace")) // _BYTES_OF_TOKEN) + 1
+
+
+class DailyBudget:
+    """Counts the tokens of a day (UTC), in this process.
+
+    Tokens are what providers bill. They are estimated before a request, so that the budget is not
+    exceeded, and corrected by what the response says. The last tenth is for queries: a search needs
+    few tokens, and a person waits for it.
+
+    Args:
+        tokens: the budget; 0: no limit.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        self._limit = tokens
+        self._lock = Lock()
+        self._day = -1
+        self._used = 0
+
+    @property
+    def left(self) -> int | None:
+        """How many tokens are left today; None if there is no limit."""
+        with self._lock:
+            self._begin_day()
+            return max(self._limit - self._used, 0) if self._limit else None
+
+    def reserve(self, tokens: int, *, is_query: bool) -> None:
+        """Count tokens that are about to be sent.
+
+        Raises:
+            ModelFailed: they are more than the budget has left; it says when the next day begins.
+        """
+        limit = self._limit if is_query else int(self._limit * _SHARE_OF_MESSAGES)
+        with self._lock:
+            self._begin_day()
+            if self._limit and self._used + tokens > limit:
+                raise ModelFailed(
+                    "The daily budget of tokens for embeddings is used up "
+                    "(USERKEEP_EMBEDDINGS_DAILY_BUDGET). It is renewed at 00:00 UTC.",
+                    "budget",
+                    DAY_S - time.time() % DAY_S,
+                )
+            self._used += tokens
+
+    def settle(self, reserved: int, counted: int) -> None:
+        """Replace a reservation by the tokens that were counted."""
+        with self._lock:
+            self._used = max(self._used + counted - reserved, 0)
+
+    def _begin_day(self) -> None:
+        today = int(time.time() // DAY_S)
+        if today != self._day:
+            self._day, self._used = today, 0

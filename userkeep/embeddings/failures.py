@@ -1,0 +1,60 @@
+"""Why an embedding model did not answer, and the pause that follows."""
+
+import time
+from threading import Lock
+
+from userkeep.domain.embedding import EmbeddingFailed
+
+_LONGEST_PAUSE_S = 60.0
+
+
+class ModelFailed(EmbeddingFailed):
+    """The embedding model did not answer.
+
+    Attributes:
+        kind: a word for metrics.
+    """
+
+    def __init__(self, detail: str, kind: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+
+
+class Backoff:
+    """Pauses after failures, each twice as long as the one before: 1, 2, 4 … 60 s.
+
+    Args:
+        tolerated: how many failures in a row cause no pause.
+    """
+
+    def __init__(self, tolerated: int = 0) -> None:
+        self._tolerated = tolerated
+        self._lock = Lock()
+        self._failures = 0
+        self._ends_at = 0.0
+
+    def left_s(self) -> float:
+        """Return how many seconds of a pause are left; 0 if there is none."""
+        return max(self._ends_at - time.monotonic(), 0.0)
+
+    def fail(self, pause_s: float | None = None) -> float:
+        """Count a failure; return how long the pause is that it begins.
+
+        Args:
+            pause_s: how long it is, if the model has said so.
+        """
+        with self._lock:
+            self._failures += 1
+            beyond = self._failures - self._tolerated
+            if pause_s is None:
+                doubled = 2.0 ** min(beyond - 1, 10)
+                pause_s = min(doubled, _LONGEST_PAUSE_S) if beyond > 0 else 0.0
+            self._ends_at = max(self._ends_at, time.monotonic() + pause_s)
+        return pause_s
+
+    def succeed(self) -> None:
+        """Forget earlier failures."""
+        with self._lock:
+            self._failures = 0
+            self._ends_at = 0.0

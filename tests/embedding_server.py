@@ -46,7 +46,7 @@ Vector = list[float]
 
 
 @cache
-def _direction(word: str, dimensions: int) -> Vector:
+def direction(word: str, dimensions: int) -> Vector:
     digest = hashlib.shake_128(word.encode()).digest(dimensions)
     return [byte / 127.5 - 1 for byte in digest]
 
@@ -56,8 +56,8 @@ def encode(text: str, dimensions: int = DIMENSIONS) -> Vector:
     vector = [0.001] * dimensions
     for found in re.findall(r"\w+", text.lower()):
         word = found.removesuffix("s")
-        direction = _direction(_MEANINGS.get(word, word), dimensions)
-        vector = [a + b for a, b in zip(vector, direction, strict=True)]
+        added = direction(_MEANINGS.get(word, word), dimensions)
+        vector = [a + b for a, b in zip(vector, added, strict=True)]
     return vector
 
 

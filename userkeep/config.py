@@ -352,7 +352,7 @@ class Settings:
     )
     embeddings_batch_size: int = _setting(
         32,
-        "The maximum number of texts in a request to the endpoint.",
+        "The maximum number of messages that are embedded together.",
         least=1,
         most=2048,
         section=EMBEDDINGS,
@@ -365,9 +365,16 @@ class Settings:
     )
     embeddings_timeout_seconds: int = _setting(
         30,
-        "Seconds in which the endpoint must return the embeddings of a batch of messages.",
+        "Seconds in which the embeddings of a batch of messages must be ready.",
         least=1,
         most=600,
+        section=EMBEDDINGS,
+    )
+    embeddings_threads: int = _setting(
+        1,
+        "The number of threads in which a model in a folder computes, in its own process.",
+        least=1,
+        most=256,
         section=EMBEDDINGS,
     )
     log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")

@@ -16,14 +16,18 @@ def open_embedder(settings: Settings) -> Embedder | None:
     if settings.embeddings_url:
         _check_is_installed("USERKEEP_EMBEDDINGS_URL", "embeddings", "numpy")
         return _open_endpoint(settings)
+    if settings.embeddings_folder:
+        packages = ("numpy", "onnxruntime", "tokenizers")
+        _check_is_installed("USERKEEP_EMBEDDINGS_FOLDER", "local", *packages)
+        return _open_folder(settings)
     return None
 
 
 def _check_is_installed(variable: str, extra: str, *packages: str) -> None:
-    missing = [each for each in packages if find_spec(each) is None]
+    missing = ", ".join(each for each in packages if find_spec(each) is None)
     if missing:
         raise SettingError(
-            f"{variable} is set, but {' and '.join(missing)} is not installed. Install Userkeep "
+            f"{variable} is set, but not installed: {missing}. Install Userkeep "
             f"with the extra `{extra}` (`pip install '.[{extra}]'` in a checkout), or unset it."
         )
 
@@ -52,3 +56,23 @@ def _open_endpoint(settings: Settings) -> Embedder:
         return EndpointEmbedder(options)
     except ValueError as error:
         raise SettingError(str(error)) from error
+
+
+def _open_folder(settings: Settings) -> Embedder:
+    from userkeep.embeddings.local import LocalEmbedder
+    from userkeep.embeddings.model_folder import read_model_folder
+
+    try:
+        folder = read_model_folder(
+            settings.embeddings_folder,
+            settings.embeddings_query_prefix,
+            settings.embeddings_message_prefix,
+        )
+    except ValueError as error:
+        raise SettingError(f"USERKEEP_EMBEDDINGS_FOLDER: {error}") from error
+    return LocalEmbedder(
+        folder,
+        batch_size=settings.embeddings_batch_size,
+        threads=settings.embeddings_threads,
+        timeout_s=settings.embeddings_timeout_seconds,
+    )

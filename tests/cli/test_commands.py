@@ -189,6 +189,7 @@ def test_help_of_serve_has_the_basics_first(tmp_path: Path, command: str) -> Non
         "Basics",
         "Network",
         "Data",
+        "Embeddings",
         "Limits",
         "Monitoring",
     ]

@@ -60,6 +60,10 @@ class Embedder(Protocol):
     @property
     def batch_size(self) -> int: ...
 
+    def start(self) -> None:
+        """Begin what takes long, such as loading a model, without waiting for it."""
+        ...
+
     def embed_messages(self, texts: Sequence[str]) -> list[Vector]:
         """Return the embeddings of texts that are stored, in their order; of unit length.
 

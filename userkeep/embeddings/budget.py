@@ -1,7 +1,7 @@
 """How many tokens may be sent to an endpoint in a day."""
 
-import time
 from threading import Lock
+from time import time
 
 from userkeep.embeddings.failures import ModelFailed
 
@@ -53,7 +53,7 @@ class DailyBudget:
                     "The daily budget of tokens for embeddings is used up "
                     "(USERKEEP_EMBEDDINGS_DAILY_BUDGET). It is renewed at 00:00 UTC.",
                     "budget",
-                    DAY_S - time.time() % DAY_S,
+                    DAY_S - time() % DAY_S,
                 )
             self._used += tokens
 
@@ -63,6 +63,6 @@ class DailyBudget:
             self._used = max(self._used + counted - reserved, 0)
 
     def _begin_day(self) -> None:
-        today = int(time.time() // DAY_S)
+        today = int(time() // DAY_S)
         if today != self._day:
             self._day, self._used = today, 0

@@ -20,7 +20,7 @@ from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.forward_proxies import find_proxy
 from userkeep.embeddings.answers import Answer, nonsense, parse_answer
 from userkeep.embeddings.budget import DailyBudget, estimate_tokens
-from userkeep.embeddings.failures import Backoff, ModelFailed
+from userkeep.embeddings.failures import Backoff, ModelFailed, Suspects
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ _LONGEST_RETRY_AFTER_S = 3_600.0
 _TOLERATED_SLOW_QUERIES = 2
 _PROBE = "hello"
 
+_MAYBE_OF_TEXTS = {"status", "invalid", "timeout"}
 _OF_TEXTS = {400, 413, 422}
 _OF_SETTINGS = {
     401: "rejected the key. Check USERKEEP_EMBEDDINGS_KEY",
@@ -104,6 +105,7 @@ class EndpointEmbedder:
         self._budget = DailyBudget(options.daily_budget)
         self._for_messages = Backoff()
         self._for_queries = Backoff(_TOLERATED_SLOW_QUERIES)
+        self._suspects = Suspects()
         self._lock = Lock()
         self._dimensions = options.dimensions or None
         self._fingerprint = _fingerprint(options)
@@ -118,6 +120,9 @@ class EndpointEmbedder:
     @property
     def batch_size(self) -> int:
         return self._options.batch_size
+
+    def start(self) -> None:
+        """Nothing: it connects with the first texts."""
 
     @property
     def budget_left(self) -> int | None:
@@ -150,12 +155,17 @@ class EndpointEmbedder:
             answer = self._ask(texts, time.monotonic() + timeout_s)
         except TextRejected:
             self._budget.settle(tokens, 0)
-            self._check_other_texts()
+            if not (is_query or self._is_well):
+                self._check_other_texts()
+            self._is_well = False  # one that rejects twice in a row is checked again
             raise
         except ModelFailed as error:
             # What a request cost that timed out is not known: its tokens stay counted.
             if error.kind != "timeout":
                 self._budget.settle(tokens, 0)
+            if not is_query and error.kind in _MAYBE_OF_TEXTS and self._suspects.add(texts):
+                self._check_other_texts()
+                raise TextRejected("The embedding endpoint fails with these texts.") from error
             self._pause_after(error, backoff)
             raise
         self._budget.settle(tokens, answer.tokens or tokens)
@@ -172,14 +182,11 @@ class EndpointEmbedder:
         logger.warning("%s Next try in %.0f s at the earliest.", error.detail, pauses[0])
 
     def _check_other_texts(self) -> None:
-        """Check that an endpoint that rejects texts accepts another.
+        """Check that an endpoint that fails with texts accepts another one.
 
         Raises:
-            ModelFailed: it does not, so a setting is wrong, and no text.
+            ModelFailed: it does not, so the texts are not the reason.
         """
-        if self._is_well:
-            self._is_well = False  # one that rejects twice is checked again
-            return
         try:
             self._ask([_PROBE], time.monotonic() + self._options.timeout_s)
         except TextRejected:
@@ -191,6 +198,9 @@ class EndpointEmbedder:
             )
             self._pause_after(error, self._for_messages)
             raise error from None
+        except ModelFailed as error:
+            self._pause_after(error, self._for_messages)
+            raise
 
     def _ask(self, texts: list[str], ends: float) -> Answer:
         """Send texts, with base64 for vectors unless the endpoint rejects that."""

@@ -1,7 +1,8 @@
 """Why an embedding model did not answer, and the pause that follows."""
 
-import time
+from collections.abc import Sequence
 from threading import Lock
+from time import monotonic
 
 from userkeep.domain.embedding import EmbeddingFailed
 
@@ -36,7 +37,7 @@ class Backoff:
 
     def left_s(self) -> float:
         """Return how many seconds of a pause are left; 0 if there is none."""
-        return max(self._ends_at - time.monotonic(), 0.0)
+        return max(self._ends_at - monotonic(), 0.0)
 
     def fail(self, pause_s: float | None = None) -> float:
         """Count a failure; return how long the pause is that it begins.
@@ -50,7 +51,7 @@ class Backoff:
             if pause_s is None:
                 doubled = 2.0 ** min(beyond - 1, 10)
                 pause_s = min(doubled, _LONGEST_PAUSE_S) if beyond > 0 else 0.0
-            self._ends_at = max(self._ends_at, time.monotonic() + pause_s)
+            self._ends_at = max(self._ends_at, monotonic() + pause_s)
         return pause_s
 
     def succeed(self) -> None:
@@ -58,3 +59,25 @@ class Backoff:
         with self._lock:
             self._failures = 0
             self._ends_at = 0.0
+
+
+class Suspects:
+    """Counts how often in a row the same texts failed: they may be the reason, and block others.
+
+    They are known by a hash, which is kept until other texts fail.
+    """
+
+    _MOST_FAILURES = 3
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._key = 0
+        self._failures = 0
+
+    def add(self, texts: Sequence[str]) -> bool:
+        """Count a failure of texts; return whether they are probably its reason."""
+        key = hash(tuple(texts))
+        with self._lock:
+            self._failures = self._failures + 1 if key == self._key else 1
+            self._key = key
+            return self._failures >= self._MOST_FAILURES

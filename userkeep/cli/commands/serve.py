@@ -125,6 +125,8 @@ def run_server(settings: Settings) -> None:
         for_metrics = stack.enter_context(listen_for_metrics(settings))
         instance = open_instance(settings, url=listener.local_url, progress=_IndexLog().add)
         stack.callback(instance.close)
+        if instance.embedder is not None:
+            instance.embedder.start()
         has_keys = _has_credential(settings) or instance.engine.read(authentication.is_required)
         if not has_keys:
             _check_is_private(settings)
@@ -226,6 +228,9 @@ def _configure_logging(settings: Settings) -> None:
         logging.getLogger().setLevel(settings.log_level.upper())
     else:
         configure_logging(settings.log_level, settings.log_format)
+    # The HTTP library logs each of its requests too, which are those for embeddings.
+    for name in ("httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     if settings.log_level == "info":
         # The banner replaces the four lines that uvicorn logs at this level.
         logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -43,6 +43,7 @@ _SYNONYMS = (
 _MEANINGS = {word: words[0] for words in _SYNONYMS for word in words}
 
 Vector = list[float]
+Encoder = Callable[[list[str], int], list[Vector]]
 
 
 @cache
@@ -59,6 +60,11 @@ def encode(text: str, dimensions: int = DIMENSIONS) -> Vector:
         added = direction(_MEANINGS.get(word, word), dimensions)
         vector = [a + b for a, b in zip(vector, added, strict=True)]
     return vector
+
+
+def encode_all(texts: list[str], dimensions: int = DIMENSIONS) -> list[Vector]:
+    """Return the embeddings of texts."""
+    return [encode(text, dimensions) for text in texts]
 
 
 def similarity(one: Sequence[float], other: Sequence[float]) -> float:
@@ -131,10 +137,10 @@ class EmbeddingServer:
         key: requests without it get 401, if there is one.
         knows_base64: whether it accepts `encoding_format: base64`.
         has_usage: whether its responses have `usage`.
-        encoder: makes the embeddings.
+        encoder: makes the embeddings of texts, with so many dimensions.
     """
 
-    def __init__(self, encoder: Callable[[str, int], Vector] = encode) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self.requests: list[EmbeddingRequest] = []
         self.rejected: set[str] = set()
         self.behavior = WELL
@@ -222,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _embeddings(self, body: dict[str, Any], texts: list[str], behavior: Behavior) -> bytes:
         endpoint = self.server.endpoint
-        vectors = [endpoint.encoder(each, body.get("dimensions") or DIMENSIONS) for each in texts]
+        vectors = endpoint.encoder(texts, body.get("dimensions") or DIMENSIONS)
         if behavior.change is not None:
             vectors = behavior.change(vectors)
         is_base64 = body.get("encoding_format") == "base64"
@@ -260,9 +266,7 @@ def _in_format(vector: Vector, is_base64: bool) -> Vector | str:
 
 
 @contextmanager
-def serving_embeddings(
-    encoder: Callable[[str, int], Vector] = encode,
-) -> Iterator[EmbeddingServer]:
+def serving_embeddings(encoder: Encoder = encode_all) -> Iterator[EmbeddingServer]:
     """Run the endpoint for the duration of the block."""
     server = EmbeddingServer(encoder)
     try:

@@ -1,10 +1,16 @@
 """The wiring of embeddings: what makes them, as the settings say."""
 
+from contextlib import closing
 from importlib.util import find_spec
+from time import monotonic
 
 from userkeep.config import SettingError, Settings
-from userkeep.domain.embedding import Embedder
+from userkeep.domain.embedding import Embedder, EmbeddingFailed
 from userkeep.key_files import read_key_file
+from userkeep.storage.checks import Finding
+
+_CHECK_S = 60.0
+"""A model is loaded first."""
 
 
 def open_embedder(settings: Settings) -> Embedder | None:
@@ -21,6 +27,43 @@ def open_embedder(settings: Settings) -> Embedder | None:
         _check_is_installed("USERKEEP_EMBEDDINGS_FOLDER", "local", *packages)
         return _open_folder(settings)
     return None
+
+
+def check_embedder(settings: Settings, *, is_asked: bool) -> list[Finding]:
+    """Return what the doctor finds out about embeddings: nothing if none are set.
+
+    Args:
+        is_asked: whether to have the embedding of the word hello made.
+    """
+    try:
+        embedder = open_embedder(settings)
+    except SettingError as error:
+        return [Finding("embeddings", False, str(error))]
+    if embedder is None:
+        return []
+    with closing(embedder):
+        place = settings.embeddings_url or settings.embeddings_folder
+        named = f"{embedder.model.name} {'in' if embedder.is_local else 'at'} {place}"
+        answer, is_well = _answer_of(embedder) if is_asked else ("", True)
+        return [Finding("embeddings", is_well, f"{named}{answer}", _advice(settings))]
+
+
+def _answer_of(embedder: Embedder) -> tuple[str, bool]:
+    began = monotonic()
+    try:
+        embedder.embed_query("hello", _CHECK_S)
+    except EmbeddingFailed as error:
+        return f": {error.detail}", False
+    milliseconds = (monotonic() - began) * 1000
+    return f": {embedder.model.dimensions} dimensions, answered in {milliseconds:.0f} ms", True
+
+
+def _advice(settings: Settings) -> str:
+    if not settings.embeddings_url:
+        return ""
+    from userkeep.embeddings.endpoint import exposure_of
+
+    return exposure_of(settings.embeddings_url)
 
 
 def _check_is_installed(variable: str, extra: str, *packages: str) -> None:

@@ -84,6 +84,7 @@ def make_application(
         schedule=scope.rules.purges,
         wal_limit_bytes=settings.wal_limit_mib * MIB,
         connections=connections,
+        embedder=instance.embedder,
     )
     metrics = Metrics(sources, readiness) if settings.metrics else None
     apis = (

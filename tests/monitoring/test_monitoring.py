@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.docs.pages import DOCS, ROOT
+from tests.embedding_server import serving_embeddings
 from tests.http.clients import SocketClient
 from tests.http.scrapes import Scraped
 from tests.monitoring.promql import Expression
@@ -43,9 +44,11 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exposed]:
     families: dict[str, frozenset[str]] = {}
     samples: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     with ExitStack() as stack:
+        endpoint = stack.enter_context(serving_embeddings())
+        settings = {**endpoint.settings, "USERKEEP_EMBEDDINGS_DAILY_BUDGET": "1000"}
         for url in (None, migrated_database()):
             folder = tmp_path_factory.mktemp("server")
-            server = stack.enter_context(serving(folder, database_url=url))
+            server = stack.enter_context(serving(folder, database_url=url, settings=settings))
             for family in scraped(server).families.values():
                 name = f"{family.name}_total" if family.type == "counter" else family.name
                 labels = {label for sample in family.samples for label in sample.labels}

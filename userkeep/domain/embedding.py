@@ -29,6 +29,24 @@ class TextRejected(EmbeddingFailed):
     """The embedding model rejects this text. It is not worth to ask again."""
 
 
+class EmbeddingFigures(msgspec.Struct):
+    """What an embedder has done since its process started.
+
+    Attributes:
+        requests: how often it was asked for embeddings of `messages`, and of a `query`.
+        texts: of how many texts it made the embedding.
+        busy_s: how long that took.
+        failures: how often it failed, by the reason.
+        tokens: how many tokens were sent to a provider.
+    """
+
+    requests: dict[str, int]
+    texts: dict[str, int]
+    busy_s: dict[str, float]
+    failures: dict[str, int]
+    tokens: int = 0
+
+
 class EmbeddingModel(msgspec.Struct, frozen=True):
     """A model, as it is recorded: vectors of models with the same fingerprint can be compared.
 
@@ -51,6 +69,8 @@ class Embedder(Protocol):
         model: what it uses.
         is_local: whether the texts stay on this machine.
         batch_size: how many texts it takes at once.
+        figures: what it has done.
+        budget_left: how many tokens may be sent today; None if there is no limit.
     """
 
     @property
@@ -59,6 +79,10 @@ class Embedder(Protocol):
     def is_local(self) -> bool: ...
     @property
     def batch_size(self) -> int: ...
+    @property
+    def figures(self) -> EmbeddingFigures: ...
+    @property
+    def budget_left(self) -> int | None: ...
 
     def start(self) -> None:
         """Begin what takes long, such as loading a model, without waiting for it."""

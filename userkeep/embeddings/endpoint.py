@@ -15,11 +15,19 @@ from typing import Any
 import httpx2
 import msgspec
 
-from userkeep.domain.embedding import EmbeddingFailed, EmbeddingModel, TextRejected, Vector
+from userkeep.domain.embedding import (
+    EmbeddingFailed,
+    EmbeddingFigures,
+    EmbeddingModel,
+    TextRejected,
+    Vector,
+)
+from userkeep.domain.values.addresses import is_private_host
 from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.forward_proxies import find_proxy
 from userkeep.embeddings.answers import Answer, nonsense, parse_answer
 from userkeep.embeddings.budget import DailyBudget, estimate_tokens
+from userkeep.embeddings.counter import MESSAGES, QUERY, EmbeddingCounter
 from userkeep.embeddings.failures import Backoff, ModelFailed, Suspects
 
 logger = logging.getLogger(__name__)
@@ -86,6 +94,17 @@ def check_url(url: str) -> None:
         )
 
 
+def exposure_of(url: str) -> str:
+    """Return a warning if texts that are sent to a URL can be read on their way; else nothing."""
+    parsed = httpx2.URL(url)
+    if parsed.scheme == "https" or is_private_host(parsed.host):
+        return ""
+    return (
+        f"Texts are sent to {parsed.host} without encryption, and it does not look like a host of "
+        "your own network. Use https in USERKEEP_EMBEDDINGS_URL."
+    )
+
+
 class EndpointEmbedder:
     """Embeddings from an endpoint; see domain.embedding.Embedder.
 
@@ -106,6 +125,7 @@ class EndpointEmbedder:
         self._for_messages = Backoff()
         self._for_queries = Backoff(_TOLERATED_SLOW_QUERIES)
         self._suspects = Suspects()
+        self._counter = EmbeddingCounter()
         self._lock = Lock()
         self._dimensions = options.dimensions or None
         self._fingerprint = _fingerprint(options)
@@ -121,8 +141,14 @@ class EndpointEmbedder:
     def batch_size(self) -> int:
         return self._options.batch_size
 
+    @property
+    def figures(self) -> EmbeddingFigures:
+        return self._counter.figures
+
     def start(self) -> None:
-        """Nothing: it connects with the first texts."""
+        """Log if texts will be sent where others can read them; it connects with the first."""
+        if warning := exposure_of(self._url):
+            logger.warning("%s", warning)
 
     @property
     def budget_left(self) -> int | None:
@@ -132,13 +158,15 @@ class EndpointEmbedder:
     def embed_messages(self, texts: Sequence[str]) -> list[Vector]:
         prefix = self._options.message_prefix
         vectors: list[Vector] = []
-        for part in _parts([f"{prefix}{text}" for text in texts]):
-            vectors += self._embed(part, self._options.timeout_s, is_query=False)
+        with self._counter.request(MESSAGES, len(texts)):
+            for part in _parts([f"{prefix}{text}" for text in texts]):
+                vectors += self._embed(part, self._options.timeout_s, is_query=False)
         return vectors
 
     def embed_query(self, text: str, timeout_s: float) -> Vector:
         query = f"{self._options.query_prefix}{text}"
-        return self._embed([query], timeout_s, is_query=True)[0]
+        with self._counter.request(QUERY, 1):
+            return self._embed([query], timeout_s, is_query=True)[0]
 
     def close(self) -> None:
         self._is_closed = True
@@ -169,6 +197,7 @@ class EndpointEmbedder:
             self._pause_after(error, backoff)
             raise
         self._budget.settle(tokens, answer.tokens or tokens)
+        self._counter.add_tokens(answer.tokens or tokens)
         backoff.succeed()
         return answer.vectors
 

@@ -8,12 +8,27 @@ from userkeep.domain.embedding import EmbeddingFailed
 
 _LONGEST_PAUSE_S = 60.0
 
+REASONS = (
+    "budget",
+    "closed",
+    "connection",
+    "crash",
+    "invalid",
+    "pause",
+    "rate_limit",
+    "rejected",
+    "settings",
+    "status",
+    "timeout",
+)
+"""Why embeddings are not made, in words for metrics."""
+
 
 class ModelFailed(EmbeddingFailed):
     """The embedding model did not answer.
 
     Attributes:
-        kind: a word for metrics.
+        kind: one of REASONS, or `model`: it failed with a text.
     """
 
     def __init__(self, detail: str, kind: str, retry_after_s: float = 1.0) -> None:

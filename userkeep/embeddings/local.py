@@ -9,8 +9,15 @@ from threading import Lock
 
 import numpy as np
 
-from userkeep.domain.embedding import EmbeddingFailed, EmbeddingModel, TextRejected, Vector
+from userkeep.domain.embedding import (
+    EmbeddingFailed,
+    EmbeddingFigures,
+    EmbeddingModel,
+    TextRejected,
+    Vector,
+)
 from userkeep.embeddings.answers import nonsense, unit_vectors
+from userkeep.embeddings.counter import MESSAGES, QUERY, EmbeddingCounter
 from userkeep.embeddings.failures import Backoff, ModelFailed, Suspects
 from userkeep.embeddings.model_folder import ModelFolder
 from userkeep.embeddings.worker_process import WorkerProcess
@@ -47,6 +54,7 @@ class LocalEmbedder:
         self._dimensions: int | None = None
         self._is_closed = False
         self._suspects = Suspects()
+        self._counter = EmbeddingCounter()
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -66,17 +74,23 @@ class LocalEmbedder:
         process = self._process
         return None if process is None or process.ended else process.pid
 
+    @property
+    def figures(self) -> EmbeddingFigures:
+        return self._counter.figures
+
     def start(self) -> None:
         with suppress(ModelFailed):  # it is logged, and tried again
             self._running()
 
     def embed_messages(self, texts: Sequence[str]) -> list[Vector]:
         prefixed = [f"{self._folder.message_prefix}{text}" for text in texts]
-        return self._embed(prefixed, self._timeout_s, is_query=False)
+        with self._counter.request(MESSAGES, len(texts)):
+            return self._embed(prefixed, self._timeout_s, is_query=False)
 
     def embed_query(self, text: str, timeout_s: float) -> Vector:
         query = f"{self._folder.query_prefix}{text}"
-        return self._embed([query], timeout_s, is_query=True)[0]
+        with self._counter.request(QUERY, 1):
+            return self._embed([query], timeout_s, is_query=True)[0]
 
     def close(self) -> None:
         with self._lock:

@@ -24,6 +24,7 @@ from userkeep.config import (
 )
 from userkeep.domain.errors import StorageError
 from userkeep.domain.secret import fingerprint
+from userkeep.embedders import check_embedder
 from userkeep.http.access import is_loopback
 from userkeep.instance import (
     applied_steps,
@@ -58,8 +59,14 @@ from userkeep.storage.sqlite import checks as sqlite_checks
 @click.option(
     "--deep", "is_deep", is_flag=True, help="Also compare the search index with every message."
 )
+@click.option(
+    "--embeddings",
+    "is_embedding",
+    is_flag=True,
+    help="Also have the embedding model make the embedding of the word hello.",
+)
 @json_option
-def doctor(*, is_deep: bool, as_json: bool, **given: Any) -> None:
+def doctor(*, is_deep: bool, is_embedding: bool, as_json: bool, **given: Any) -> None:
     """Check settings, database, versions and disk space.
 
     It changes nothing and can run beside a server. With --deep it opens the database (a SQLite file
@@ -69,10 +76,11 @@ def doctor(*, is_deep: bool, as_json: bool, **given: Any) -> None:
     \b
     userkeep doctor
     userkeep doctor --deep
+    userkeep doctor --embeddings
     userkeep doctor --json
     """
     settings = load_server_settings(given)
-    findings = _check(settings)
+    findings = [*_check(settings), *check_embedder(settings, is_asked=is_embedding)]
     if is_deep and all(finding.is_well for finding in findings):
         findings.append(_check_index(settings))
     if as_json:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import resource
 import socket
 import sys
@@ -119,6 +120,9 @@ def run_server(settings: Settings) -> None:
         _check_is_private(settings)  # before a database is created
     _configure_logging(settings)
     _warn_of_ignored(ignored_variables())
+    # For numpy, if it is loaded: its threads wait for each other actively, on cores that the server
+    # needs, and one request's vectors are few.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     stop = Stop()
     with stop.on_signals(), ExitStack() as stack:
         listener = stack.enter_context(listen(settings))

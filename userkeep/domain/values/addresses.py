@@ -25,6 +25,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _LONGEST_NAME = 253
 _MOST_PORT = 65_535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PRIVATE_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
 _FIRST_SEGMENTS = ("v1", "api", "docs", "openapi.json", "healthz", "readyz", "metrics")
 
 UNIX_PEER = "unix"
@@ -138,6 +139,19 @@ def is_this_machine(host: str) -> bool:
         address = address.ipv4_mapped or address
     # To connect to the unspecified address is to connect to this machine.
     return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def is_private_host(host: str) -> bool:
+    """Return whether a host, without brackets, is probably in a network of its users' own.
+
+    A name is if it has no dot, as those of containers, or ends as names do that no public server
+    can have.
+    """
+    name = host.lower().removesuffix(".")
+    address = parse_address(name)
+    if address is not None:
+        return address.is_private
+    return "." not in name or name.endswith(_PRIVATE_NAMES)
 
 
 def parse_address(host: str) -> IPv4Address | IPv6Address | None:

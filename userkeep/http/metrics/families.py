@@ -5,7 +5,7 @@ No label has an id, a name or a path: only templates of routes, states, and name
 
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client.core import (
@@ -16,6 +16,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from userkeep.domain.embedding import Embedder
 from userkeep.domain.values.histograms import Histogram
 from userkeep.domain.values.times import SECOND, Instant
 from userkeep.http.metrics.requests import RequestFigures
@@ -41,6 +42,8 @@ def families(sources: Sources, scrape: Scrape) -> Iterator[Metric]:
     yield from _of_disk(sources)
     yield from _of_ledger(sources.ledger.figures)
     yield from _of_jobs(sources.worker)
+    if sources.embedder is not None:
+        yield from _of_embedder(sources.embedder)
     if scrape.stored is not None:
         yield from _of_stored(scrape.stored, sources, scrape.now_s)
 
@@ -221,6 +224,31 @@ def _of_jobs(worker: Worker) -> Iterator[Metric]:
     yield _gauge("userkeep_purge_running", "Whether this server is purging.", worker.is_purging)
 
 
+def _of_embedder(embedder: Embedder) -> Iterator[Metric]:
+    figures = embedder.figures
+    counted: tuple[tuple[str, str, Mapping[str, float]], ...] = (
+        ("userkeep_embedding_requests", "Requests for embeddings.", figures.requests),
+        ("userkeep_embedding_texts", "Texts of which embeddings were made.", figures.texts),
+        ("userkeep_embedding_busy_seconds", "Time that embeddings took.", figures.busy_s),
+    )
+    for name, meaning, values in counted:
+        yield _counters(name, meaning, "of", values)
+    yield _counters(
+        "userkeep_embedding_failures",
+        "Requests for embeddings that failed.",
+        "reason",
+        figures.failures,
+    )
+    yield CounterMetricFamily(
+        "userkeep_embedding_tokens", "Tokens that were sent to the endpoint.", figures.tokens
+    )
+    left = embedder.budget_left
+    if left is not None:
+        yield _gauge(
+            "userkeep_embedding_budget_left_tokens", "What is left of the daily budget.", left
+        )
+
+
 def _of_stored(stored: StoredFigures, sources: Sources, now_s: float) -> Iterator[Metric]:
     yield _gauge(
         "userkeep_database_bytes",
@@ -269,7 +297,7 @@ def _gauges(name: str, meaning: str, label: str, values: dict[str, float]) -> Me
     return family
 
 
-def _counters(name: str, meaning: str, label: str, values: dict[str, float]) -> Metric:
+def _counters(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(name, meaning, labels=(label,))
     for each, value in values.items():
         family.add_metric((each,), value)

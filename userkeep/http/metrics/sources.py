@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from userkeep.domain.embedding import Embedder
 from userkeep.domain.purge import Schedule
 from userkeep.http.authentication import Authenticator
 from userkeep.http.connections import Connections
@@ -22,6 +23,7 @@ class Sources(NamedTuple):
         schedule: when deleted data is purged.
         wal_limit_bytes: the size above which SQLite's WAL is truncated.
         connections: those of its clients; None if something else holds them.
+        embedder: makes embeddings; None if there is no embedding model.
     """
 
     engine: Engine
@@ -32,6 +34,7 @@ class Sources(NamedTuple):
     schedule: Schedule
     wal_limit_bytes: int
     connections: Connections | None
+    embedder: Embedder | None = None
 
 
 class Scrape(NamedTuple):

@@ -123,7 +123,8 @@ lock: $(DEVELOPMENT)  ## Update the locked dependencies in requirements/
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
 	  pyproject.toml requirements/build.in --output-file requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
-	  pyproject.toml requirements/build.in --extra backup --constraint requirements/runtime.txt \
+	  pyproject.toml requirements/build.in --extra backup --extra embeddings \
+	  --constraint requirements/runtime.txt \
 	  --output-file requirements/image.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
 	  pyproject.toml requirements/build.in --group development --output-file requirements/development.txt

@@ -134,6 +134,7 @@ class EmbeddingServer:
         requests: what arrived.
         rejected: it responds with 400 to a request with a text that contains one of these.
         behavior: how it responds when nothing else is planned.
+        longest: it responds with 400 to a text that has more characters.
         key: requests without it get 401, if there is one.
         knows_base64: whether it accepts `encoding_format: base64`.
         has_usage: whether its responses have `usage`.
@@ -144,6 +145,7 @@ class EmbeddingServer:
         self.requests: list[EmbeddingRequest] = []
         self.rejected: set[str] = set()
         self.behavior = WELL
+        self.longest = 1_000_000
         self.key = ""
         self.knows_base64 = True
         self.has_usage = True
@@ -223,6 +225,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _is_rejected(self, body: dict[str, Any], texts: list[str]) -> bool:
         endpoint = self.server.endpoint
         if body.get("encoding_format") == "base64" and not endpoint.knows_base64:
+            return True
+        if any(len(text) > endpoint.longest for text in texts):
             return True
         return any(part in text for part in endpoint.rejected for text in texts)
 

@@ -210,6 +210,18 @@ def test_one_rejected_text_is_not_the_failure_of_all(embedding_server):
             embedder.embed_query("unwanted", 5)
 
 
+def test_a_text_that_is_too_long_for_the_model_is_shortened(embedding_server):
+    embedding_server.longest = 600
+    long = "boots " * 333
+    with using(embedding_server) as embedder:
+        with pytest.raises(TextRejected):
+            embedder.embed_messages([long, "an invoice"])
+        assert len(embedder.embed_messages([long])) == 1
+        embedding_server.longest = 200
+        with pytest.raises(TextRejected):
+            embedder.embed_messages([long])
+
+
 def test_an_endpoint_that_rejects_every_text_is_set_up_wrong(embedding_server):
     embedding_server.behavior = failing(400)
     with (

@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 _MOST_CHARACTERS = 100_000
 """Of the texts of a request: providers limit its tokens, to 300,000 and less."""
 
+_SHORTEST_TRIED = 400
+"""In characters: about the tokens that the smallest models take."""
+
 _LARGEST_BODY_BYTES = 64 * 1024 * 1024
 _CONNECTIONS = 16
 _KEEPALIVE_S = 30.0
@@ -160,7 +163,7 @@ class EndpointEmbedder:
         vectors: list[Vector] = []
         with self._counter.request(MESSAGES, len(texts)):
             for part in _parts([f"{prefix}{text}" for text in texts]):
-                vectors += self._embed(part, self._options.timeout_s, is_query=False)
+                vectors += self._embed_shortened(part)
         return vectors
 
     def embed_query(self, text: str, timeout_s: float) -> Vector:
@@ -171,6 +174,16 @@ class EndpointEmbedder:
     def close(self) -> None:
         self._is_closed = True
         self._client.close()
+
+    def _embed_shortened(self, texts: list[str]) -> list[Vector]:
+        """Embed texts; a single one that is rejected may be too long for the model."""
+        try:
+            return self._embed(texts, self._options.timeout_s, is_query=False)
+        except TextRejected:
+            shorter = texts[0][: len(texts[0]) // 2]
+            if len(texts) > 1 or len(shorter) < _SHORTEST_TRIED:
+                raise
+        return self._embed_shortened([shorter])
 
     def _embed(self, texts: list[str], timeout_s: float, *, is_query: bool) -> list[Vector]:
         backoff = self._for_queries if is_query else self._for_messages

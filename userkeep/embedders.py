@@ -80,6 +80,10 @@ def _open_endpoint(settings: Settings) -> Embedder:
     from userkeep.embeddings.endpoint import EndpointEmbedder, EndpointOptions, check_url
 
     key = settings.embeddings_key or read_key_file(settings.embeddings_key_file)
+    if not (key.isascii() and key.isprintable()):
+        raise SettingError(
+            "USERKEEP_EMBEDDINGS_KEY must be visible ASCII characters: it is sent in a header."
+        )
     options = EndpointOptions(
         url=settings.embeddings_url,
         model=settings.embeddings_model,

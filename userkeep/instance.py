@@ -412,8 +412,8 @@ def exposed_files(settings: Settings) -> list[str]:
             at_link = exposure(beside_database(path, ".ledger")[0])
             exposed += [] if at_link is None or at_link in exposed else [at_link]
     secrets = [None if settings.secret else secret_path(settings)]
-    if settings.backup_passphrase_file:
-        secrets.append(Path(settings.backup_passphrase_file))
+    files = (settings.backup_passphrase_file, settings.embeddings_key_file)
+    secrets += [Path(file) for file in files if file]
     of_secrets = [exposure(file) for file in secrets if file is not None]
     return exposed + [each for each in of_secrets if each is not None]
 

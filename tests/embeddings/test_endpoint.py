@@ -28,6 +28,7 @@ from tests.embedding_server import (
     slow,
 )
 from tests.embeddings.opening import opened
+from userkeep.config import SettingError
 from userkeep.domain.embedding import EmbeddingFailed, TextRejected
 from userkeep.embeddings.budget import DAY_S
 
@@ -103,6 +104,23 @@ def test_the_fingerprint_is_another_where_the_vectors_are_others(embedding_serve
         assert it.model.dimensions is None
         it.embed_query("footwear", 5)
         assert it.model.dimensions == 64
+
+
+def test_requests_go_through_the_proxy_of_the_environment(embedding_server, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, embedding_server.url.removesuffix("/v1"))
+    monkeypatch.setenv("NO_PROXY", "")
+    with using(embedding_server, url="http://embeddings.example/v1") as embedder:
+        assert embedder.embed_query("footwear", 5)
+    assert embedding_server.requests[0].path == "http://embeddings.example/v1/embeddings"
+    monkeypatch.setenv("http_proxy", "ftp://jane:hunter2@proxy.example")
+    monkeypatch.setenv("HTTP_PROXY", "ftp://jane:hunter2@proxy.example")
+    with (
+        pytest.raises(SettingError, match="HTTP_PROXY is not the URL of a proxy") as caught,
+        using(embedding_server, url="http://embeddings.example/v1"),
+    ):
+        pass
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +318,7 @@ def test_closing_waits_for_no_answer(embedding_server):
         assert running.exception(5) is None or isinstance(running.exception(), EmbeddingFailed)
 
 
-def test_the_daily_budget_keeps_its_last_tenth_for_searches(embedding_server, monkeypatch):
+def test_the_daily_budget_keeps_its_last_tenth_for_searches(embedding_server, monkeypatch, caplog):
     now = [DAY_S * 20_000.0 + 3_600]
     monkeypatch.setattr("userkeep.embeddings.budget.time", lambda: now[0])
     with using(embedding_server, daily_budget=100) as embedder:
@@ -316,9 +334,13 @@ def test_the_daily_budget_keeps_its_last_tenth_for_searches(embedding_server, mo
         with pytest.raises(EmbeddingFailed, match="BUDGET"):
             embedder.embed_query("footwear " * 3, 5)
         assert len(embedding_server.requests) == 9
+        assert caplog.text.count("budget of 100 tokens for embeddings is used up") == 1
         now[0] += DAY_S
         assert embedder.budget_left == 100
         embedder.embed_messages(["a" * 100])
+        # More than a day's budget at once: a smaller batch may fit.
+        with pytest.raises(TextRejected, match="daily budget"):
+            embedder.embed_messages(["a" * 200, "b" * 200])
 
 
 def test_tokens_are_estimated_where_the_endpoint_does_not_count_them(embedding_server):

@@ -1,5 +1,8 @@
 """Settings of embeddings that are wrong: the sentence says which, and what to do."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.cli.running import userkeep
@@ -25,6 +28,8 @@ URL = "http://127.0.0.1:1/v1"
         ({"url": "ftp://127.0.0.1", "model": "m"}, "must begin with http"),
         ({"url": "http://[::1", "model": "m"}, "is not a URL"),
         ({"url": URL, "model": "m", "key_file": "/nowhere"}, "/nowhere"),
+        ({"url": URL, "model": "m", "key": "ü"}, "must be visible ASCII"),
+        ({"url": URL, "model": "m", "key": "sk-hunter2\n"}, "must be visible ASCII"),
         ({"url": URL, "model": "m", "batch_size": 0}, "must be at least 1"),
         ({"folder": "/nowhere"}, "/nowhere is not a folder"),
     ],
@@ -65,6 +70,33 @@ def test_a_wrong_file_of_a_model_is_named(tmp_path, file, content, sentence):
     with pytest.raises(SettingError, match=sentence) as caught, opened(folder=folder):
         pass
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "extra", "missing"),
+    [
+        ({"url": URL, "model": "m"}, "embeddings", "numpy"),
+        ({"folder": "x"}, "local", "numpy, onnxruntime, tokenizers"),
+    ],
+)
+def test_a_missing_package_is_an_error_that_names_the_extra(monkeypatch, settings, extra, missing):
+    monkeypatch.setattr("userkeep.embedders.find_spec", lambda _: None)
+    with (
+        pytest.raises(SettingError, match=f"not installed: {missing}. .* `{extra}`"),
+        opened(**settings),
+    ):
+        pass
+
+
+def test_without_embeddings_their_packages_are_not_loaded(tmp_path):
+    program = (
+        "import sys; from userkeep import Userkeep; Userkeep.open('a.db').close(); "
+        "print({'numpy', 'onnxruntime', 'tokenizers', 'httpx2'} & set(sys.modules))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "set()\n"
 
 
 def test_the_server_does_not_start_with_a_wrong_setting(tmp_path):

@@ -1,9 +1,12 @@
 """How many tokens may be sent to an endpoint in a day."""
 
+import logging
 from threading import Lock
 from time import time
 
 from userkeep.embeddings.failures import ModelFailed
+
+logger = logging.getLogger(__name__)
 
 DAY_S = 86_400
 _BYTES_OF_TOKEN = 4
@@ -31,6 +34,7 @@ class DailyBudget:
         self._lock = Lock()
         self._day = -1
         self._used = 0
+        self._is_logged = False
 
     @property
     def left(self) -> int | None:
@@ -49,6 +53,7 @@ class DailyBudget:
         with self._lock:
             self._begin_day()
             if self._limit and self._used + tokens > limit:
+                self._log()
                 raise ModelFailed(
                     "The daily budget of tokens for embeddings is used up "
                     "(USERKEEP_EMBEDDINGS_DAILY_BUDGET). It is renewed at 00:00 UTC.",
@@ -56,6 +61,10 @@ class DailyBudget:
                     DAY_S - time() % DAY_S,
                 )
             self._used += tokens
+
+    def has_room_for(self, tokens: int) -> bool:
+        """Return whether a day's budget is enough for a request of messages."""
+        return not self._limit or tokens <= int(self._limit * _SHARE_OF_MESSAGES)
 
     def settle(self, reserved: int, counted: int) -> None:
         """Replace a reservation by the tokens that were counted."""
@@ -65,4 +74,13 @@ class DailyBudget:
     def _begin_day(self) -> None:
         today = int(time() // DAY_S)
         if today != self._day:
-            self._day, self._used = today, 0
+            self._day, self._used, self._is_logged = today, 0, False
+
+    def _log(self) -> None:
+        if not self._is_logged:
+            logger.warning(
+                "the daily budget of %d tokens for embeddings is used up until 00:00 UTC "
+                "(USERKEEP_EMBEDDINGS_DAILY_BUDGET)",
+                self._limit,
+            )
+        self._is_logged = True

@@ -191,6 +191,8 @@ class EndpointEmbedder:
         if left_s:
             raise ModelFailed("The embedding endpoint failed, and is not asked.", "pause", left_s)
         tokens = sum(estimate_tokens(text) for text in texts)
+        if len(texts) > 1 and not self._budget.has_room_for(tokens):
+            raise TextRejected("These texts together are more than the daily budget of tokens.")
         self._budget.reserve(tokens, is_query=is_query)
         try:
             answer = self._ask(texts, time.monotonic() + timeout_s)
@@ -221,7 +223,10 @@ class EndpointEmbedder:
             others = self._for_messages if backoff is self._for_queries else self._for_queries
             pauses.append(others.fail(asked_s))
         error.retry_after_s = max(error.retry_after_s, pauses[0])
-        logger.warning("%s Next try in %.0f s at the earliest.", error.detail, pauses[0])
+        if pauses[0]:
+            logger.warning("%s Next try in %.0f s at the earliest.", error.detail, pauses[0])
+        else:
+            logger.warning("%s", error.detail)
 
     def _check_other_texts(self) -> None:
         """Check that an endpoint that fails with texts accepts another one.

@@ -77,6 +77,13 @@ def test_what_is_sent_is_the_text_with_the_prefix_of_its_kind_and_no_more(embedd
     assert embedding_server.requests[0].path == "/v1/embeddings"
 
 
+def test_what_utf_8_cannot_have_and_what_is_long_is_not_sent(embedding_server):
+    with using(embedding_server) as embedder:
+        embedder.embed_messages(["half \ud83d of a pair", "x" * 5_000])
+        embedder.embed_query("half \ude00", 5)
+    assert embedding_server.texts == ["half ? of a pair", "x" * 2_000, "half ?"]
+
+
 def test_many_characters_are_several_requests(embedding_server):
     texts = [f"{number} {'word ' * 390}" for number in range(60)]
     with using(embedding_server, batch_size=64) as embedder:

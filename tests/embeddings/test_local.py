@@ -152,6 +152,17 @@ def test_closing_ends_the_process_and_what_waits_for_it(folder):
             embedder.embed_query("hello", 1)
 
 
+def test_queries_that_are_not_awaited_any_more_do_not_delay_others(local):
+    pid = pid_of(local)
+    os.kill(pid, signal.SIGSTOP)
+    for _ in range(3):
+        with pytest.raises(EmbeddingFailed, match="in time"):
+            local.embed_query("hello", 0.02)
+    os.kill(pid, signal.SIGCONT)
+    assert local.embed_query("hello", 5)
+    assert pid_of(local) == pid
+
+
 _PROGRAM = """
 import sys, time
 from tests.embeddings.opening import opened_folder

@@ -15,7 +15,7 @@ _SHARE_OF_MESSAGES = 0.9
 
 def estimate_tokens(text: str) -> int:
     """Estimate the tokens of a text, before an endpoint has counted them: one for four bytes."""
-    return -(-len(text.encode("utf-8", "replace")) // _BYTES_OF_TOKEN) + 1
+    return -(-len(text.encode()) // _BYTES_OF_TOKEN) + 1
 
 
 class DailyBudget:

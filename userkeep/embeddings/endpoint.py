@@ -29,6 +29,7 @@ from userkeep.embeddings.answers import Answer, nonsense, parse_answer
 from userkeep.embeddings.budget import DailyBudget, estimate_tokens
 from userkeep.embeddings.counter import MESSAGES, QUERY, EmbeddingCounter
 from userkeep.embeddings.failures import Backoff, ModelFailed, Suspects
+from userkeep.embeddings.texts import prepare
 
 logger = logging.getLogger(__name__)
 
@@ -162,12 +163,12 @@ class EndpointEmbedder:
         prefix = self._options.message_prefix
         vectors: list[Vector] = []
         with self._counter.request(MESSAGES, len(texts)):
-            for part in _parts([f"{prefix}{text}" for text in texts]):
+            for part in _parts([prepare(prefix, text) for text in texts]):
                 vectors += self._embed_shortened(part)
         return vectors
 
     def embed_query(self, text: str, timeout_s: float) -> Vector:
-        query = f"{self._options.query_prefix}{text}"
+        query = prepare(self._options.query_prefix, text)
         with self._counter.request(QUERY, 1):
             return self._embed([query], timeout_s, is_query=True)[0]
 
@@ -190,31 +191,43 @@ class EndpointEmbedder:
         left_s = backoff.left_s()
         if left_s:
             raise ModelFailed("The embedding endpoint failed, and is not asked.", "pause", left_s)
-        tokens = sum(estimate_tokens(text) for text in texts)
-        if len(texts) > 1 and not self._budget.has_room_for(tokens):
-            raise TextRejected("These texts together are more than the daily budget of tokens.")
-        self._budget.reserve(tokens, is_query=is_query)
+        tokens = self._reserve(texts, is_query=is_query)
         try:
             answer = self._ask(texts, time.monotonic() + timeout_s)
-        except TextRejected:
-            self._budget.settle(tokens, 0)
-            if not (is_query or self._is_well):
-                self._check_other_texts()
-            self._is_well = False  # one that rejects twice in a row is checked again
-            raise
-        except ModelFailed as error:
+        except EmbeddingFailed as error:
             # What a request cost that timed out is not known: its tokens stay counted.
-            if error.kind != "timeout":
+            if not (isinstance(error, ModelFailed) and error.kind == "timeout"):
                 self._budget.settle(tokens, 0)
-            if not is_query and error.kind in _MAYBE_OF_TEXTS and self._suspects.add(texts):
-                self._check_other_texts()
-                raise TextRejected("The embedding endpoint fails with these texts.") from error
-            self._pause_after(error, backoff)
-            raise
+            raise self._failure(error, texts, is_query=is_query) from error.__cause__
         self._budget.settle(tokens, answer.tokens or tokens)
         self._counter.add_tokens(answer.tokens or tokens)
         backoff.succeed()
         return answer.vectors
+
+    def _reserve(self, texts: list[str], *, is_query: bool) -> int:
+        """Reserve the tokens of texts in the budget, and return how many they are."""
+        tokens = sum(estimate_tokens(text) for text in texts)
+        if len(texts) > 1 and not self._budget.has_room_for(tokens):
+            raise TextRejected("These texts together are more than the daily budget of tokens.")
+        self._budget.reserve(tokens, is_query=is_query)
+        return tokens
+
+    def _failure(
+        self, error: EmbeddingFailed, texts: list[str], *, is_query: bool
+    ) -> EmbeddingFailed:
+        """Return the error for texts that were not embedded: the endpoint's, or that of texts."""
+        if self._is_closed:
+            return error
+        if not isinstance(error, ModelFailed):
+            if not (is_query or self._is_well):
+                self._check_other_texts()
+            self._is_well = False  # an endpoint that rejects twice in a row is checked again
+            return error
+        if not is_query and error.kind in _MAYBE_OF_TEXTS and self._suspects.add(texts):
+            self._check_other_texts()
+            return TextRejected("The embedding endpoint fails with these texts.")
+        self._pause_after(error, self._for_queries if is_query else self._for_messages)
+        return error
 
     def _pause_after(self, error: ModelFailed, backoff: Backoff) -> None:
         asked_s = error.retry_after_s if error.retry_after_s > 1 else None
@@ -314,13 +327,13 @@ class EndpointEmbedder:
             raise ModelFailed(
                 f"The embedding endpoint {self._url} did not respond in time.", "timeout"
             ) from error
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, RuntimeError) as error:
+            if self._is_closed:
+                raise ModelFailed("The embedding endpoint is closed.", "closed") from error
             raise ModelFailed(
                 f"The embedding endpoint {self._url} cannot be reached ({type(error).__name__}).",
                 "connection",
             ) from error
-        except RuntimeError as error:  # it was closed between the check and the request
-            raise ModelFailed("The embedding endpoint is closed.", "closed") from error
         return response.status_code, response.headers, bytes(content)
 
     def _error_of(self, status: int, headers: httpx2.Headers) -> EmbeddingFailed:

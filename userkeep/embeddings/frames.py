@@ -19,10 +19,12 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     Attributes:
         number: of the request; its response has the same.
         is_query: whether it is served before others.
+        timeout_s: after which its response is not awaited any more.
     """
 
     number: int
     is_query: bool
+    timeout_s: float
     texts: list[str]
 
 

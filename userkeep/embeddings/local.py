@@ -20,6 +20,7 @@ from userkeep.embeddings.answers import nonsense, unit_vectors
 from userkeep.embeddings.counter import MESSAGES, QUERY, EmbeddingCounter
 from userkeep.embeddings.failures import Backoff, ModelFailed, Suspects
 from userkeep.embeddings.model_folder import ModelFolder
+from userkeep.embeddings.texts import prepare
 from userkeep.embeddings.worker_process import WorkerProcess
 
 logger = logging.getLogger(__name__)
@@ -83,12 +84,12 @@ class LocalEmbedder:
             self._running()
 
     def embed_messages(self, texts: Sequence[str]) -> list[Vector]:
-        prefixed = [f"{self._folder.message_prefix}{text}" for text in texts]
+        prefixed = [prepare(self._folder.message_prefix, text) for text in texts]
         with self._counter.request(MESSAGES, len(texts)):
             return self._embed(prefixed, self._timeout_s, is_query=False)
 
     def embed_query(self, text: str, timeout_s: float) -> Vector:
-        query = f"{self._folder.query_prefix}{text}"
+        query = prepare(self._folder.query_prefix, text)
         with self._counter.request(QUERY, 1):
             return self._embed([query], timeout_s, is_query=True)[0]
 
@@ -105,7 +106,7 @@ class LocalEmbedder:
         # Texts of a length together: shorter ones are filled up.
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         futures = [
-            process.submit([texts[place] for place in part], is_query=is_query)
+            process.submit([texts[place] for place in part], timeout_s, is_query=is_query)
             for part in _parts(order)
         ]
         found: list[Vector] = []
@@ -116,7 +117,7 @@ class LocalEmbedder:
         except TimeoutError as error:
             raise self._late(process, texts, is_query=is_query) from error
         except ModelFailed as error:
-            raise self._failure(error, process, texts, is_query=is_query) from error
+            raise self._failure(error, process, texts, is_query=is_query) from error.__cause__
         self._backoff.succeed()
         vectors: list[Vector] = [()] * len(texts)
         for place, vector in zip(order, found, strict=True):

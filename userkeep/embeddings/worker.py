@@ -12,6 +12,7 @@ from contextlib import suppress
 from itertools import count
 from queue import PriorityQueue
 from threading import Thread
+from time import monotonic
 from typing import Any, BinaryIO
 
 import msgspec
@@ -98,19 +99,28 @@ class _Requests:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._queue: PriorityQueue[tuple[int, int, Request]] = PriorityQueue()
+        self._queue: PriorityQueue[tuple[int, int, float, Request]] = PriorityQueue()
         Thread(target=self._read, daemon=True).start()
 
-    def take(self) -> Request:
-        return self._queue.get()[2]
+    def take(self) -> tuple[float, Request]:
+        """Return the next request, and until when its response is awaited."""
+        return self._queue.get()[2:]
 
     def _read(self) -> None:
         numbers = count()
         try:
             while request := read_frame(self._file, Request):
-                self._queue.put((0 if request.is_query else 1, next(numbers), request))
+                ends = monotonic() + request.timeout_s
+                self._queue.put((0 if request.is_query else 1, next(numbers), ends, request))
         finally:
             os._exit(0)  # even while the model computes: it has nothing that could be lost
+
+
+def _response_to(request: Request, model: Model) -> Response:
+    try:
+        return Response(request.number, model.embed(request.texts).tobytes())
+    except Exception as error:
+        return Response(request.number, problem=type(error).__name__)
 
 
 def main() -> None:
@@ -134,13 +144,9 @@ def main() -> None:
         return
     write_frame(responses, Response(0))
     while True:
-        request = requests.take()
-        try:
-            vectors = model.embed(request.texts).tobytes()
-            response = Response(request.number, vectors)
-        except Exception as error:
-            response = Response(request.number, problem=type(error).__name__)
-        write_frame(responses, response)
+        ends, request = requests.take()
+        late = Response(request.number, problem="late")
+        write_frame(responses, late if monotonic() > ends else _response_to(request, model))
 
 
 if __name__ == "__main__":

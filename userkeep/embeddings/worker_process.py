@@ -80,8 +80,12 @@ class WorkerProcess:
         """Why it has ended; None while it runs."""
         return self._ended
 
-    def submit(self, texts: list[str], *, is_query: bool) -> Future[bytes]:
-        """Request embeddings; the future has them as bytes, or a ModelFailed."""
+    def submit(self, texts: list[str], timeout_s: float, *, is_query: bool) -> Future[bytes]:
+        """Request embeddings; the future has them as bytes, or a ModelFailed.
+
+        Args:
+            timeout_s: after which they are not made, if they have not been begun.
+        """
         future: Future[bytes] = Future()
         number = next(self._numbers)
         with self._lock:
@@ -89,7 +93,7 @@ class WorkerProcess:
                 future.set_exception(self._ended)
                 return future
             self._waiting[number] = future
-        self._requests.put(Request(number, is_query, texts))
+        self._requests.put(Request(number, is_query, timeout_s, texts))
         return future
 
     def kill(self, reason: ModelFailed) -> None:

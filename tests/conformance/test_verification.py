@@ -32,6 +32,7 @@ TABLES = [
     "user_usage",
     "sessions",
     "messages",
+    "embeddings",
     "erasures",
     "deleted_sessions",
     "idempotency",

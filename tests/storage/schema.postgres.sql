@@ -7,6 +7,29 @@ CREATE TABLE deleted_sessions (
 CREATE INDEX deleted_sessions_by_uuid ON deleted_sessions USING btree (uuid);
 CREATE INDEX deleted_sessions_of_erasure ON deleted_sessions USING btree (erasure_number, uuid);
 
+CREATE TABLE embedding_models (
+    created_at timestamp with time zone NOT NULL,
+    dimensions integer,
+    fingerprint text NOT NULL,
+    lease_expires_at timestamp with time zone,
+    model_id integer NOT NULL,
+    name text NOT NULL,
+    source text,
+    state text COLLATE "C" NOT NULL,
+    CONSTRAINT embedding_models_pkey PRIMARY KEY (model_id),
+    CONSTRAINT embedding_models_state_check CHECK ((state = ANY (ARRAY['current'::text, 'building'::text, 'former'::text])))
+);
+
+CREATE TABLE embeddings (
+    model_id integer NOT NULL,
+    project_id smallint NOT NULL,
+    scale real NOT NULL,
+    seq bigint NOT NULL,
+    session_id text COLLATE "C" NOT NULL,
+    vector bytea NOT NULL,
+    CONSTRAINT embeddings_pkey PRIMARY KEY (project_id, session_id, seq, model_id)
+);
+
 CREATE TABLE idempotency (
     created_at timestamp with time zone NOT NULL,
     first_seq bigint,
@@ -40,6 +63,8 @@ CREATE TABLE pending_purges (
 CREATE TABLE projects (
     created_at timestamp with time zone NOT NULL,
     deleted_at timestamp with time zone,
+    do_not_embed smallint NOT NULL,
+    embedding_sweep bigint,
     lease_expires_at timestamp with time zone,
     max_bytes_per_user bigint,
     max_messages_per_user bigint,
@@ -159,6 +184,8 @@ CREATE TABLE sessions (
     active_at timestamp with time zone NOT NULL,
     assigned_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
+    do_not_embed smallint NOT NULL,
+    embedded_seq bigint,
     ended_at timestamp with time zone,
     erasure_uuid uuid,
     last_seq bigint NOT NULL,
@@ -188,10 +215,12 @@ CREATE INDEX sessions_by_uuid ON sessions USING btree (uuid);
 CREATE INDEX sessions_listed ON sessions USING btree (project_id, state, number);
 CREATE INDEX sessions_of_user ON sessions USING btree (project_id, user_id, state, number) WHERE (user_id IS NOT NULL);
 CREATE INDEX sessions_of_user_active ON sessions USING btree (project_id, user_id, state, active_at, number) WHERE (user_id IS NOT NULL);
+CREATE INDEX sessions_to_embed ON sessions USING btree (project_id, number) WHERE (last_seq > embedded_seq);
 CREATE INDEX sessions_without_user ON sessions USING btree (project_id, state, number) WHERE (user_id IS NULL);
 
 CREATE TABLE users (
     created_at timestamp with time zone NOT NULL,
+    do_not_embed smallint NOT NULL,
     email text,
     email_folded text COLLATE "C",
     erasure_uuid uuid,

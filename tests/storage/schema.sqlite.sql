@@ -34,6 +34,27 @@ CREATE INDEX deleted_sessions_by_uuid ON deleted_sessions (uuid);
 
 CREATE INDEX deleted_sessions_of_erasure ON deleted_sessions (erasure_number, uuid);
 
+CREATE TABLE embedding_models (
+    model_id INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    dimensions INTEGER,
+    source TEXT,
+    state TEXT NOT NULL CHECK (state IN ('current', 'building', 'former')),
+    created_at INTEGER NOT NULL,
+    lease_expires_at INTEGER
+) STRICT;
+
+CREATE TABLE embeddings (
+    project_id INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    model_id INTEGER NOT NULL,
+    scale REAL NOT NULL,
+    vector BLOB NOT NULL,
+    PRIMARY KEY (project_id, session_id, seq, model_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE erasures (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL REFERENCES projects (project_id),
@@ -129,7 +150,7 @@ CREATE TABLE projects (
     project_id INTEGER NOT NULL PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 , uuid TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT 'active'
-    CHECK (state IN ('active', 'deleting', 'deleted')), max_messages_per_user INTEGER, max_bytes_per_user INTEGER, user_count INTEGER NOT NULL DEFAULT 0, session_count INTEGER NOT NULL DEFAULT 0, message_count INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL DEFAULT 0, updated_at INTEGER NOT NULL DEFAULT 0, started_at INTEGER, deleted_at INTEGER, lease_expires_at INTEGER, purge_requested_at INTEGER, purge_uuid TEXT, skipped_steps TEXT, purged_at INTEGER) STRICT;
+    CHECK (state IN ('active', 'deleting', 'deleted')), max_messages_per_user INTEGER, max_bytes_per_user INTEGER, user_count INTEGER NOT NULL DEFAULT 0, session_count INTEGER NOT NULL DEFAULT 0, message_count INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL DEFAULT 0, updated_at INTEGER NOT NULL DEFAULT 0, started_at INTEGER, deleted_at INTEGER, lease_expires_at INTEGER, purge_requested_at INTEGER, purge_uuid TEXT, skipped_steps TEXT, purged_at INTEGER, do_not_embed INTEGER NOT NULL DEFAULT 0, embedding_sweep INTEGER) STRICT;
 
 CREATE UNIQUE INDEX projects_by_uuid ON projects (uuid);
 
@@ -156,7 +177,7 @@ CREATE TABLE sessions (
     total_length INTEGER NOT NULL,
     ended_at INTEGER,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL, title TEXT, title_words TEXT, active_at INTEGER NOT NULL DEFAULT 0, assigned_at INTEGER,
+    updated_at INTEGER NOT NULL, title TEXT, title_words TEXT, active_at INTEGER NOT NULL DEFAULT 0, assigned_at INTEGER, embedded_seq INTEGER, do_not_embed INTEGER NOT NULL DEFAULT 0,
     UNIQUE (project_id, session_id),
     CHECK ((user_id IS NULL) = (user_uuid IS NULL))
 ) STRICT;
@@ -174,6 +195,8 @@ CREATE INDEX sessions_of_user ON sessions (project_id, user_id, state) WHERE use
 
 CREATE INDEX sessions_of_user_active ON sessions (project_id, user_id, state, active_at)
     WHERE user_id IS NOT NULL;
+
+CREATE INDEX sessions_to_embed ON sessions (project_id, number) WHERE last_seq > embedded_seq;
 
 CREATE INDEX sessions_without_user ON sessions (project_id, state) WHERE user_id IS NULL;
 
@@ -223,7 +246,7 @@ CREATE TABLE users (
     erasure_uuid TEXT,
     revision INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, do_not_embed INTEGER NOT NULL DEFAULT 0,
     UNIQUE (project_id, user_id)
 ) STRICT;
 

@@ -36,6 +36,7 @@ READ_WHOLE_TABLES = {
     "running_project_deletions",
     "assign_projects_to_purge",
     "set_projects_purged",
+    "embedding_models",  # some rows
     "ledger_marks",  # the table of the instance, which has some rows
     "get_clock",  # see its own test
     "newest_messages",  # off the loop, with a time limit

@@ -58,15 +58,17 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 INSERT_USER = """
-INSERT INTO users (project_id, user_id, uuid, state, revision, created_at, updated_at, erasure_uuid)
-VALUES (1, %s, %s, 'deleting', 1, {now}, {now}, %s)
+INSERT INTO users (
+    project_id, user_id, uuid, state, revision, created_at, updated_at, do_not_embed, erasure_uuid
+)
+VALUES (1, %s, %s, 'deleting', 1, {now}, {now}, 0, %s)
 """
 INSERT_SESSION = """
 INSERT INTO sessions (
     number, project_id, session_id, uuid, user_id, user_uuid, state, revision, message_count,
-    last_seq, total_length, active_at, created_at, updated_at, erasure_uuid
+    last_seq, total_length, active_at, created_at, updated_at, do_not_embed, erasure_uuid
 )
-VALUES (1000, 1, %s, %s, %s, %s, 'active', 1, 0, 0, 0, {now}, {now}, {now}, %s)
+VALUES (1000, 1, %s, %s, %s, %s, 'active', 1, 0, 0, 0, {now}, {now}, {now}, 0, %s)
 """
 INSERT_MESSAGE = """
 INSERT INTO messages (

@@ -262,7 +262,15 @@ def test_a_scan_of_sqlite_uses_only_the_key(sqlite: apsw.Connection) -> None:
         values = dict.fromkeys(("project_id", *after, "limit"), 1)
         [step] = [row[3] for row in sqlite.execute(f"EXPLAIN QUERY PLAN {text}", values)]
         assert any(
-            key in step for key in ("rowid>?", "key>?", " uuid>?", "user_id>?", "word,user_id)>(")
+            key in step
+            for key in (
+                "rowid>?",
+                "key>?",
+                " uuid>?",
+                "user_id>?",
+                "word,user_id)>(",
+                "model_id)>(",
+            )
         )
 
 

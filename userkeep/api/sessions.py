@@ -56,6 +56,9 @@ class Session(Encodable, msgspec.Struct, kw_only=True):
             description="When its last message was created; without messages, when the session was."
         ),
     ]
+    do_not_embed: Annotated[
+        bool, Meta(description="Whether no embedding model is given any text of the session.")
+    ] = False
     revision: Revision
     created_at: Moment
     updated_at: Moment

@@ -32,6 +32,9 @@ class User(Encodable, msgspec.Struct, kw_only=True):
     first_name: str | None
     last_name: str | None
     metadata: JsonObject | None
+    do_not_embed: Annotated[
+        bool, Meta(description="Whether no embedding model is given any text of the user.")
+    ] = False
     revision: Revision
     created_at: Moment
     updated_at: Moment

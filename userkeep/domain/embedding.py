@@ -1,17 +1,52 @@
 """Embeddings: the model that makes them, and what can go wrong with it."""
 
+from array import array
 from collections.abc import Sequence
-from typing import Protocol
+from enum import StrEnum
+from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.domain.values.times import Instant
 
 Vector = Sequence[float]
 """An embedding: as many numbers as the model has dimensions."""
 
+DoNotEmbed = Annotated[
+    bool, msgspec.Meta(description="Whether no embedding model is given any text of it.")
+]
+"""Of a project, a user or a session."""
+
 LONGEST_EMBEDDED_TEXT = 2_000
 """In characters. What follows in a text is not embedded: the first 256 tokens find it as well."""
+
+
+_LARGEST = 127
+
+
+class Quantized(NamedTuple):
+    """A vector as it is stored: `scale` times each of the signed bytes of `data`."""
+
+    scale: float
+    data: bytes
+
+
+def quantize(vector: Vector) -> Quantized:
+    """Return a vector as it is stored, in a byte for each dimension.
+
+    The scale has the precision of four bytes, so that all engines return the same.
+    """
+    largest = max(abs(value) for value in vector)
+    [scale] = array("f", [largest / _LARGEST])
+    if not scale:
+        return Quantized(0.0, bytes(len(vector)))
+    return Quantized(scale, array("b", [round(value / scale) for value in vector]).tobytes())
+
+
+def restore(quantized: Quantized) -> list[float]:
+    """Return the vector that `quantize` was given, as exactly as it is stored."""
+    return [quantized.scale * value for value in array("b", quantized.data)]
 
 
 class EmbeddingFailed(UserkeepError):
@@ -60,6 +95,40 @@ class EmbeddingModel(msgspec.Struct, frozen=True):
     name: str
     fingerprint: str
     dimensions: int | None = None
+
+
+class ModelState(StrEnum):
+    """The state of a recorded model.
+
+    `current`: searches use its vectors. `building`: it replaces the current one when all messages
+    have its vectors. `former`: its vectors are being deleted.
+    """
+
+    CURRENT = "current"
+    BUILDING = "building"
+    FORMER = "former"
+
+
+class RecordedModel(msgspec.Struct, frozen=True):
+    """A model whose vectors the database has.
+
+    Attributes:
+        model_id: its number: 1, 2 …
+        name, fingerprint, dimensions: see EmbeddingModel.
+        source: JSON, by which it can be asked for queries while it is being replaced.
+        state: see ModelState.
+        created_at: when it was configured first.
+        lease_expires_at: until when a process embeds with it.
+    """
+
+    model_id: int
+    name: str
+    fingerprint: str
+    dimensions: int | None
+    source: str | None
+    state: str
+    created_at: Instant
+    lease_expires_at: Instant | None
 
 
 class Embedder(Protocol):

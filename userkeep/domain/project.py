@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from userkeep.domain.embedding import DoNotEmbed
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.times import Instant
@@ -68,6 +69,7 @@ class Project(msgspec.Struct):
         lease_expires_at: until when the process that deletes it has exclusive access; None in any
             other process.
         purge_requested_at, purge_uuid, skipped_steps, purged_at: as in an erasure.
+        do_not_embed: whether nothing of it is given to an embedding model; 0 or 1.
     """
 
     number: int
@@ -88,6 +90,7 @@ class Project(msgspec.Struct):
     purge_uuid: str | None
     skipped_steps: str | None
     purged_at: Instant | None
+    do_not_embed: int
 
     @property
     def is_finished(self) -> bool:
@@ -123,6 +126,7 @@ class ProjectChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: Name | UnsetType = UNSET
     max_messages_per_user: MaxMessages | UnsetType = UNSET
     max_bytes_per_user: MaxBytes | UnsetType = UNSET
+    do_not_embed: DoNotEmbed | UnsetType = UNSET
 
     def check(self) -> None:
         """Check the fields.

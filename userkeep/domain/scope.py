@@ -25,6 +25,7 @@ class Rules(msgspec.Struct, frozen=True):
         search_match_limit: how many matches, a word in a message each, a search may rank.
         idempotency_ttl_us: how long the record of an Idempotency-Key is kept, in microseconds.
         idempotency_limit: how many of these records are kept in a project, the newest.
+        has_embedder: whether an embedding model is configured, so that new sessions are embedded.
         backup_folder: where scheduled backups are; empty: there are none.
     """
 
@@ -39,6 +40,7 @@ class Rules(msgspec.Struct, frozen=True):
     idempotency_ttl_us: int = 24 * HOUR
     idempotency_limit: int = 1_000_000
     backup_folder: str = ""
+    has_embedder: bool = False
 
 
 class Scope(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from userkeep.domain.embedding import DoNotEmbed
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import MAX_METADATA_BYTES, Metadata
 from userkeep.domain.values.past import PastTime
@@ -32,6 +33,7 @@ class Session(msgspec.Struct):
             append changes it.
         created_at: the server's time, or the app's, for imported history.
         updated_at: the time of the last update or append.
+        do_not_embed: whether nothing of it is given to an embedding model; 0 or 1.
         last_message: where it was asked for: a JSON array with its newest message, or None.
     """
 
@@ -51,6 +53,7 @@ class Session(msgspec.Struct):
     active_at: Instant
     created_at: Instant
     updated_at: Instant
+    do_not_embed: int
     last_message: str | None = None
 
     @property
@@ -68,6 +71,7 @@ class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     metadata: Metadata | None = None
     created_at: PastTime | None = None
     ended_at: PastTime | None = None
+    do_not_embed: DoNotEmbed | UnsetType = UNSET
 
     def check(self) -> None:
         """Check the ids and the title.
@@ -93,3 +97,4 @@ class SessionChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     title: str | None | UnsetType = UNSET
     metadata: Metadata | None | UnsetType = UNSET
     ended_at: PastTime | None | UnsetType = UNSET
+    do_not_embed: DoNotEmbed | UnsetType = UNSET

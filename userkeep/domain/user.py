@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from userkeep.domain.embedding import DoNotEmbed
 from userkeep.domain.errors import NotFound
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import MAX_METADATA_BYTES, Metadata
@@ -36,6 +37,7 @@ class User(msgspec.Struct):
         state: `deleting` hides the user from all readers and writers.
         revision: counts updates, from 1.
         created_at: the server's time, or the app's, for imported history.
+        do_not_embed: whether nothing of the user is given to an embedding model; 0 or 1.
     """
 
     max_size_bytes: ClassVar = MAX_METADATA_BYTES
@@ -51,6 +53,7 @@ class User(msgspec.Struct):
     revision: int
     created_at: Instant
     updated_at: Instant
+    do_not_embed: int
 
     @property
     def size_bytes(self) -> int:
@@ -67,6 +70,7 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     last_name: str | None = None
     metadata: Metadata | None = None
     created_at: PastTime | None = None
+    do_not_embed: DoNotEmbed | UnsetType = UNSET
 
     def check(self) -> None:
         """Check the fields, except metadata.
@@ -81,7 +85,7 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class UserFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The fields of a user to create or replace; an absent field is null.
 
-    An existing user keeps its `created_at`.
+    An existing user keeps its `created_at`, and its `do_not_embed` unless that is given.
     """
 
     email: str | None = None
@@ -89,6 +93,7 @@ class UserFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     last_name: str | None = None
     metadata: Metadata | None = None
     created_at: PastTime | None = None
+    do_not_embed: DoNotEmbed | UnsetType = UNSET
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -98,6 +103,7 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     first_name: str | None | UnsetType = UNSET
     last_name: str | None | UnsetType = UNSET
     metadata: Metadata | None | UnsetType = UNSET
+    do_not_embed: DoNotEmbed | UnsetType = UNSET
 
 
 def check_names(fields: NewUser | UserFields | UserChange) -> None:

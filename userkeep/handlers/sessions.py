@@ -89,6 +89,7 @@ def serialize_session(session: Session) -> wire.Session:
         message_count=session.message_count,
         ended_at=optional_time(session.ended_at),
         active_at=time_to_send(session.active_at),
+        do_not_embed=bool(session.do_not_embed),
         revision=session.revision,
         created_at=time_to_send(session.created_at),
         updated_at=time_to_send(session.updated_at),

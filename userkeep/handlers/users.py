@@ -98,6 +98,7 @@ def serialize_user(user: User) -> wire.User:
         first_name=user.first_name,
         last_name=user.last_name,
         metadata=raw_json(user.metadata),
+        do_not_embed=bool(user.do_not_embed),
         revision=user.revision,
         created_at=time_to_send(user.created_at),
         updated_at=time_to_send(user.updated_at),

@@ -35,6 +35,7 @@ class CreateUserRequest(Encodable, user.NewUser, kw_only=True, metaclass=TakesKe
         email, first_name, last_name: up to 512 characters each.
         metadata: a JSON object of up to 64 KiB.
         created_at: for an imported user, with a time zone.
+        do_not_embed: whether no embedding model is given any text of the user.
     """
 
     _example: ClassVar = 'user_id="jane"'
@@ -47,6 +48,7 @@ class UpdateUserRequest(Encodable, user.UserChange, kw_only=True, metaclass=Take
         user_id: the user.
         email, first_name, last_name: up to 512 characters each.
         metadata: merged into the existing metadata. A value of None removes its key.
+        do_not_embed: as in CreateUserRequest. If it is set, the embeddings of the user are deleted.
     """
 
     _example: ClassVar = 'user_id="jane", email="jane@example.com"'
@@ -63,6 +65,7 @@ class CreateSessionRequest(Encodable, session.NewSession, kw_only=True, metaclas
         title: what a list of sessions shows, up to 512 characters.
         metadata: a JSON object of up to 64 KiB.
         created_at, ended_at: for imported history, with a time zone.
+        do_not_embed: whether no embedding model is given any text of the session.
     """
 
     _example: ClassVar = 'session_id="chat-1", user_id="jane"'
@@ -78,6 +81,8 @@ class UpdateSessionRequest(Encodable, session.SessionChange, kw_only=True, metac
         metadata: merged into the existing metadata (RFC 7396). A value of None removes its key, and
             None removes all metadata.
         ended_at: when the session ended, for imported history. None reopens it.
+        do_not_embed: as in CreateSessionRequest. If it is set, the embeddings of the session are
+            deleted.
     """
 
     _example: ClassVar = 'session_id="chat-1", title="Shoes"'
@@ -104,6 +109,7 @@ class UpdateProjectRequest(Encodable, project.ProjectChange, kw_only=True, metac
         project: the name of the project, or its uuid.
         name: the new name.
         max_messages_per_user, max_bytes_per_user: as in CreateProjectRequest.
+        do_not_embed: whether no embedding model is given any text of the project.
     """
 
     _example: ClassVar = 'project="shop", name="store"'

@@ -25,6 +25,7 @@ from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, SECOND, Instant
 from userkeep.services import (
+    embeddings,
     idempotency,
     indexing,
     keys,
@@ -155,6 +156,7 @@ def delete_message(tx: Transaction, session_id: str, id: str) -> Erasure:
     of_session = {"session_id": session_id}
     removed = indexing.remove(tx, session_id, message)
     tx.defer("delete_message", id=message.id, **of_session)
+    embeddings.remove_message(tx, session_id, message.seq)
     reduced = {"count": 1, "length": removed.length}
     tx.defer("reduce_message_count", now_at=tx.now, **reduced, **of_session)
     uuid = message.id.lower() if is_uuid(message.id) else tx.new_uuid()
@@ -417,6 +419,7 @@ def _delete_session(
     while idempotency.remove_session(tx, session_id):
         if tx.spent_ms() > BATCH_MS:
             return False
+    embeddings.remove_session(tx, session_id)
     erasure.session_count += tx.execute("delete_session", **of_session)
     return True
 
@@ -440,6 +443,7 @@ def _delete_messages(
             from_seq=batch.from_seq,
             before_seq=batch.before_seq,
         )
+        embeddings.remove_range(tx, session_id, batch.from_seq, batch.before_seq)
         count += deleted if batch.from_seq > 0 else 0
         if tx.spent_ms() > BATCH_MS:
             return count, False

@@ -24,7 +24,7 @@ from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import Instant
-from userkeep.services import changes, indexing, quotas, sessions, tombstones, users
+from userkeep.services import changes, embeddings, indexing, quotas, sessions, tombstones, users
 from userkeep.services.sessions import AddedMessages
 
 _MAX_TRIES = 5
@@ -164,6 +164,9 @@ def update(
     if _texts(after) != _texts(message):
         tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
     tx.defer("set_message", **_changed_row(session_id, message, after))
+    if after.content != message.content:
+        embeddings.remove_message(tx, session_id, message.seq)
+        embeddings.embed_again(tx, session_id, message.seq)
     if counted is not None:
         added_bytes = after.text_bytes - message.text_bytes
         quotas.check(tx, counted, added_messages=0, added_bytes=added_bytes)
@@ -363,6 +366,7 @@ def _check_or_set_owner(
         user_id=owner.user_id,
         user_uuid=owner.uuid,
         user_number=owner.number,
+        stops_embedding=True if owner.do_not_embed else None,
         now_at=tx.now,
     )
 

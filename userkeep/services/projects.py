@@ -12,7 +12,7 @@ all of this costs nothing.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
 from userkeep.domain.project import (
@@ -161,11 +161,20 @@ def update(tx: Transaction, key: str, change: ProjectChange) -> Project:
         "name": name,
         "max_messages_per_user": project.max_messages_per_user if messages is UNSET else messages,
         "max_bytes_per_user": project.max_bytes_per_user if size is UNSET else size,
+        "do_not_embed": _flag(project, change),
     }
     if all(getattr(project, name) == value for name, value in fields.items()):
         return project
-    changed = tx.fetch_one("set_project", Project, uuid=project.uuid, now_at=tx.now, **fields)
+    sweeps = True if fields["do_not_embed"] != project.do_not_embed else None
+    changed = tx.fetch_one(
+        "set_project", Project, uuid=project.uuid, now_at=tx.now, sweeps=sweeps, **fields
+    )
     return changed or project
+
+
+def _flag(project: Project, change: ProjectChange) -> int:
+    given = change.do_not_embed
+    return project.do_not_embed if isinstance(given, UnsetType) else int(given)
 
 
 def lock(tx: Transaction, key: str) -> Project:

@@ -17,7 +17,7 @@ from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.past import check_past
 from userkeep.domain.values.text import check_name
 from userkeep.domain.values.times import Instant
-from userkeep.services import changes, quotas, tombstones, users
+from userkeep.services import changes, embeddings, quotas, tombstones, users
 
 
 class AddedMessages(NamedTuple):
@@ -93,6 +93,8 @@ def insert(
         revision=version.revision,
         created_at=created_at,
         updated_at=tx.now if version.updated_at is None else version.updated_at,
+        do_not_embed=int(new.do_not_embed is True),
+        embedded_seq=embeddings.first_seq(tx, new),
     )
 
 
@@ -138,10 +140,12 @@ def update(
     is_first_owner = owner is not None and session.user_id is None
     if owner and is_first_owner:
         tx.search_index.move(session_id, -session.number, owner.number, session.last_seq + 1)
+    do_not_embed = _changed_flag(session, change)
     fields = {
         "title": session.title if change.title is UNSET else change.title,
         "metadata": changes.merge_metadata(session.metadata, change.metadata, merge),
         "ended_at": _changed_end(tx, session, change),
+        "do_not_embed": do_not_embed,
     }
     has_new = any(getattr(session, name) != value for name, value in fields.items())
     is_change = is_first_owner or has_new
@@ -149,7 +153,18 @@ def update(
         return session
     revision = session.revision + is_change
     assigned_at = tx.now if is_first_owner else None
-    updated = _set(tx, session, owner=owner, assigned_at=assigned_at, **fields, revision=revision)
+    reviewed_seq = embeddings.reviewed_seq(
+        tx, session.do_not_embed, do_not_embed, owner if is_first_owner else None
+    )
+    updated = _set(
+        tx,
+        session,
+        owner=owner,
+        assigned_at=assigned_at,
+        reviewed_seq=reviewed_seq,
+        **fields,
+        revision=revision,
+    )
     if counted is not None and is_first_owner:
         added_bytes = None if session.message_count else 0
         added_messages = session.message_count
@@ -257,6 +272,11 @@ def _changed_end(tx: Transaction, session: Session, change: SessionChange) -> In
     return _past(tx, change.ended_at, "ended_at")
 
 
+def _changed_flag(session: Session, change: SessionChange) -> int:
+    given = change.do_not_embed
+    return session.do_not_embed if isinstance(given, UnsetType) else int(given)
+
+
 def _past(tx: Transaction, moment: datetime | None, field: str) -> Instant | None:
     return None if moment is None else check_past(moment, field, tx.now)
 
@@ -270,6 +290,8 @@ def _set(tx: Transaction, session: Session, *, owner: User | None = None, **fiel
         "title": session.title,
         "metadata": session.metadata,
         "ended_at": session.ended_at,
+        "do_not_embed": session.do_not_embed,
+        "reviewed_seq": None,
     } | fields
     updated = tx.fetch_one(
         "set_session",

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from userkeep.domain.email import fold_email
 from userkeep.domain.errors import AlreadyExists, Gone
@@ -21,7 +21,7 @@ from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Merge, encode_metadata
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.past import check_past
-from userkeep.services import changes, tombstones, user_words
+from userkeep.services import changes, embeddings, tombstones, user_words
 
 AnyUser = TypeVar("AnyUser", bound=User)
 
@@ -77,6 +77,7 @@ def update(
         "first_name": user.first_name if change.first_name is UNSET else change.first_name,
         "last_name": user.last_name if change.last_name is UNSET else change.last_name,
         "metadata": changes.merge_metadata(user.metadata, change.metadata, merge),
+        "do_not_embed": _flag(user, change.do_not_embed),
     }
     is_change = any(getattr(user, name) != value for name, value in fields.items())
     if not is_change and not touches:
@@ -117,6 +118,7 @@ def put(
         first_name=fields.first_name,
         last_name=fields.last_name,
         metadata=encode_metadata(fields.metadata),
+        do_not_embed=_flag(user, fields.do_not_embed),
         revision=user.revision + 1,
     )
 
@@ -130,6 +132,7 @@ def new_user(user_id: str, fields: UserFields) -> NewUser:
         last_name=fields.last_name,
         metadata=fields.metadata,
         created_at=fields.created_at,
+        do_not_embed=fields.do_not_embed,
     )
 
 
@@ -211,6 +214,7 @@ def insert(tx: Transaction, new: NewUser, version: Version = NEW) -> User | None
         revision=version.revision,
         created_at=tx.now if created_at is None else check_past(created_at, "created_at", tx.now),
         updated_at=tx.now if version.updated_at is None else version.updated_at,
+        do_not_embed=int(new.do_not_embed is True),
     )
     if user is not None:
         user_words.add(tx, user)
@@ -237,7 +241,13 @@ def _set(tx: Transaction, before: User, **fields: Any) -> User:
     )
     user = _visible(tx, user, before.user_id)
     user_words.change(tx, before, user)
+    if user.do_not_embed != before.do_not_embed:
+        embeddings.change_user(tx, user)
     return user
+
+
+def _flag(user: User, given: bool | UnsetType) -> int:
+    return user.do_not_embed if isinstance(given, UnsetType) else int(given)
 
 
 def _visible(tx: Transaction, user: AnyUser | None, user_id: str) -> AnyUser:

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     TEXT = "text"
     JSON = "JSON"
     TERMS = "terms of a text"
+    VECTOR = "an embedding of a text"
     HASH = "a keyed hash of an id"
     INCIDENTAL = "a number, a time or a state, which is personal only by its row"
 
@@ -138,6 +139,8 @@ TABLES: tuple[Table, ...] = (
             *_non_personal("named by the operator of the instance", "project_id", "name", "uuid"),
             *_non_personal("a property of the project", "state", "created_at", "updated_at"),
             *_non_personal("set by the operator", "max_messages_per_user", "max_bytes_per_user"),
+            *_non_personal("set by the operator", "do_not_embed"),
+            *_non_personal("a number of a session, up to which all were seen", "embedding_sweep"),
             *_non_personal(_OF_AN_ERASURE, "user_count", "session_count", "message_count"),
             *_non_personal(_OF_AN_ERASURE, "started_at", "deleted_at", "lease_expires_at"),
             *_non_personal(_OF_AN_ERASURE, "purge_requested_at", "purge_uuid"),
@@ -158,7 +161,7 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn("first_name", Kind.TEXT, "the user's name"),
             PersonalColumn("last_name", Kind.TEXT, "the user's name"),
             PersonalColumn("metadata", Kind.JSON, "what the app stores about the user"),
-            *_incidental("state", "revision", "created_at", "updated_at"),
+            *_incidental("state", "revision", "created_at", "updated_at", "do_not_embed"),
             PersonalColumn("erasure_uuid", Kind.UUID, "the erasure that deletes the user"),
         ),
         key=("project_id", "user_id"),
@@ -224,6 +227,7 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn("metadata", Kind.JSON, "what the app stores about the session"),
             *_incidental("state", "revision", "message_count", "last_seq", "total_length"),
             *_incidental("ended_at", "active_at", "assigned_at", "created_at", "updated_at"),
+            *_incidental("embedded_seq", "do_not_embed"),
             PersonalColumn("erasure_uuid", Kind.UUID, "the erasure that deletes the session"),
         ),
         key=("project_id", "session_id"),
@@ -249,6 +253,30 @@ TABLES: tuple[Table, ...] = (
         key=("project_id", "session_id", "seq"),
         owner="the user of the session with this session_id",
         deletion="before its session's row, or in an erasure of its own",
+        is_copied=True,
+    ),
+    Table(
+        "embedding_models",
+        (
+            *_non_personal("names a model", "model_id", "name", "fingerprint", "dimensions"),
+            *_non_personal("where a model is, without a key", "source"),
+            *_non_personal("a property of the model", "state", "created_at", "lease_expires_at"),
+        ),
+        key=("model_id",),
+        is_copied=True,
+    ),
+    Table(
+        "embeddings",
+        (
+            *_incidental("project_id"),
+            PersonalColumn("session_id", Kind.ID, "its session", Subject.SESSION),
+            *_incidental("seq", "model_id", "scale"),
+            PersonalColumn("vector", Kind.VECTOR, "the embedding of the message with this seq"),
+        ),
+        key=("project_id", "session_id", "seq", "model_id"),
+        owner="the user of the session with this session_id",
+        deletion="in the transaction that deletes or edits its message; where a user, a session or "
+        "a project is no longer to be embedded, soon after that",
         is_copied=True,
     ),
     Table(

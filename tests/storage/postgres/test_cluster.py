@@ -28,6 +28,7 @@ SHARD_KEYS = {
     "users": "user_id",
     "sessions": "session_id",
     "messages": "session_id",
+    "embeddings": "session_id",
     "erasures": "uuid",
     "deleted_sessions": "uuid",
     "pending_purges": "uuid",
@@ -37,7 +38,7 @@ SHARD_KEYS = {
     "user_usage": "user_id",
     "idempotency": "key",
 }
-EVERYWHERE = {"api_keys", "instance", "projects", "schema_migrations"}
+EVERYWHERE = {"api_keys", "embedding_models", "instance", "projects", "schema_migrations"}
 """Small tables, which every node has a copy of."""
 
 COMPUTED_BY_THE_STATEMENT = re.compile(
@@ -336,6 +337,8 @@ OF_MANY_SHARDS = {
     "release_leases",
     "delete_purged_edits",
     "mark_sessions_of_user_deleting",
+    "stop_embedding_sessions_of_user",
+    "embed_sessions_of_user",
     "set_purged",
     "remove_subject_hashes",
     "delete_all_tombstones",

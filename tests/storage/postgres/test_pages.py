@@ -14,8 +14,8 @@ KIB = 1024
 _SESSION = """
 INSERT INTO sessions (
     project_id, session_id, uuid, state, revision, message_count, last_seq, total_length,
-    active_at, created_at, updated_at
-) VALUES (1, 'long', gen_random_uuid(), 'active', 1, 100, 100, 100, now(), now(), now())
+    active_at, created_at, updated_at, do_not_embed
+) VALUES (1, 'long', gen_random_uuid(), 'active', 1, 100, 100, 100, now(), now(), now(), 0)
 """
 _MESSAGES = """
 INSERT INTO messages (

@@ -26,8 +26,10 @@ WITHOUT_FULL_TEXT_INDEX = load_queries("postgres", ROW_SECURITY, ROW_SECURITY_SE
 
 MANY: tuple[LiteralString, ...] = (
     """
-    INSERT INTO users (project_id, user_id, uuid, state, revision, created_at, updated_at)
-    SELECT 1, 'user ' || n, gen_random_uuid(), 'active', 1, now(), now()
+    INSERT INTO users (
+        project_id, user_id, uuid, state, revision, created_at, updated_at, do_not_embed
+    )
+    SELECT 1, 'user ' || n, gen_random_uuid(), 'active', 1, now(), now(), 0
     FROM generate_series(1, 50000) AS n
     """,
     """
@@ -38,10 +40,11 @@ MANY: tuple[LiteralString, ...] = (
     """
     INSERT INTO sessions (
         project_id, session_id, uuid, user_id, user_uuid, user_number, state, revision,
-        message_count, last_seq, total_length, active_at, created_at, updated_at
+        message_count, last_seq, total_length, active_at, created_at, updated_at, embedded_seq,
+        do_not_embed
     )
     SELECT 1, 'session ' || n, gen_random_uuid(), 'user ' || n, gen_random_uuid(), n, 'active', 1,
-        2, 2, 80, now() - n * interval '1 s', now(), now()
+        2, 2, 80, now() - n * interval '1 s', now(), now(), mod(n, 2) * 2, 0
     FROM generate_series(1, 50000) AS n
     """,
     """
@@ -51,6 +54,11 @@ MANY: tuple[LiteralString, ...] = (
     )
     SELECT 1, 'session ' || 1 + mod(n, 50000), n / 50000, gen_random_uuid()::text, 'user', '', 75,
         now(), repeat('word ', 60), 1, 60, array_to_tsvector(ARRAY['word', '#' || n])
+    FROM generate_series(0, 99999) AS n
+    """,
+    """
+    INSERT INTO embeddings (project_id, session_id, seq, model_id, scale, vector)
+    SELECT 1, 'session ' || 1 + mod(n, 50000), n / 50000, 1, 0.01, decode(repeat('7f', 384), 'hex')
     FROM generate_series(0, 99999) AS n
     """,
     """
@@ -87,6 +95,7 @@ TABLES = (
     "user_words",
     "sessions",
     "messages",
+    "embeddings",
     "idempotency",
     "tombstones",
     "pending_purges",
@@ -97,6 +106,7 @@ TABLES = (
 READ_WHOLE_TABLES = {
     "newest_messages",  # of all users: off the loop, with a time limit
     "corpus_stats",  # of all users: the size of the corpus
+    "embeddings_of_project",  # of all users: off the loop, with a time limit
     "count_users",  # off the loop, with a time limit
     "count_sessions",  # the same
     "sessions_to_index",  # once, in the background, when an index is rebuilt

@@ -193,6 +193,10 @@ def test_no_table_with_a_project_shows_rows_of_another_one(
         "INSERT INTO deleted_sessions"
         " SELECT n, gen_random_uuid(), n FROM generate_series(1, 2) AS n",
     )
+    execute(
+        superuser_url(url),
+        "INSERT INTO embeddings SELECT n, 's', 1, 1, 1, '' FROM generate_series(1, 2) AS n",
+    )
     for number in (1, OTHER):
         found = engine.read(in_project(number, forgetful(f"rows_of_{table}")))
         assert {project_id for (project_id,) in found} == {number}

@@ -108,6 +108,8 @@ class RowSearch:
         check: Callable[[], None],
     ) -> None:
         where = f"table {scan.table.name}.{column.name}"
+        if column.kind == Kind.VECTOR:
+            return
         if column.kind == Kind.TERMS:
             said = {without_speaker_prefix(word) for words in values for word in words.split()}
             self.words_in_use |= said & self._all_words

@@ -19,7 +19,8 @@ class TableScan(NamedTuple):
         table: the table.
         key: the columns that a row begins with, and by which the next rows are found.
         id_columns: the columns that come next: ids, uuids, and what distinguishes reused ids.
-        text_columns: all other columns with texts, which come last, if they are requested.
+        text_columns: all other columns with texts or vectors, which come last, if they are
+            requested.
     """
 
     table: Table
@@ -39,7 +40,7 @@ class TableScan(NamedTuple):
 
 
 _IDS = {Kind.ID, Kind.UUID}
-_TEXTS = {Kind.TEXT, Kind.JSON, Kind.TERMS}
+_TEXTS = {Kind.TEXT, Kind.JSON, Kind.TERMS, Kind.VECTOR}
 
 
 @cache

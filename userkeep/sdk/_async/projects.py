@@ -94,6 +94,7 @@ class AsyncProjectClient:
         name: str | UnsetType = UNSET,
         max_messages_per_user: int | None | UnsetType = UNSET,
         max_bytes_per_user: int | None | UnsetType = UNSET,
+        do_not_embed: bool | UnsetType = UNSET,
     ) -> Project: ...
 
     async def update(
@@ -105,6 +106,8 @@ class AsyncProjectClient:
             project: the name of the project, or its uuid.
             name: the new name. The project `default` cannot be renamed.
             max_messages_per_user, max_bytes_per_user: as in `add`.
+            do_not_embed: whether no embedding model is given any text of the project. If it is set,
+                all embeddings of the project are deleted.
 
         Raises:
             NotFound: the project does not exist.

@@ -43,6 +43,7 @@ class AsyncSessionClient:
         metadata: dict[str, Any] | None = None,
         created_at: datetime | None = None,
         ended_at: datetime | None = None,
+        do_not_embed: bool | UnsetType = UNSET,
         idempotency_key: str | None = None,
     ) -> Session: ...
 
@@ -64,6 +65,8 @@ class AsyncSessionClient:
             metadata: a JSON object of up to 64 KiB.
             created_at, ended_at: for imported history, with a time zone. They
                 cannot be in the future.
+            do_not_embed: whether no embedding model is given any text of the session. By default
+                it is, unless the user or the project is not to be embedded.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
 
@@ -108,6 +111,7 @@ class AsyncSessionClient:
         title: str | None | UnsetType = UNSET,
         metadata: dict[str, Any] | None | UnsetType = UNSET,
         ended_at: datetime | None | UnsetType = UNSET,
+        do_not_embed: bool | UnsetType = UNSET,
         if_revision: int | None = None,
     ) -> Session: ...
 
@@ -128,6 +132,7 @@ class AsyncSessionClient:
             metadata: merged into the existing metadata. A value of None removes its key, and None
                 removes all metadata.
             ended_at: when the session ended, for imported history. None reopens it.
+            do_not_embed: as in `add`. If it is set, the embeddings of the session are deleted.
             if_revision: update the session only if this is its `revision`.
 
         Raises:

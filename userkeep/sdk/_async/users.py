@@ -41,6 +41,7 @@ class AsyncUserClient:
         last_name: str | None = None,
         metadata: dict[str, Any] | None = None,
         created_at: datetime | None = None,
+        do_not_embed: bool | UnsetType = UNSET,
         idempotency_key: str | None = None,
     ) -> User: ...
 
@@ -60,6 +61,8 @@ class AsyncUserClient:
             metadata: a JSON object of up to 64 KiB.
             created_at: for an imported user, with a time zone. It cannot be in the
                 future.
+            do_not_embed: whether no embedding model is given any text of the user. By default it
+                is.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
 
@@ -125,6 +128,7 @@ class AsyncUserClient:
         last_name: str | None = None,
         metadata: dict[str, Any] | None = None,
         created_at: datetime | None = None,
+        do_not_embed: bool | UnsetType = UNSET,
         if_revision: int | None = None,
     ) -> User: ...
 
@@ -142,6 +146,7 @@ class AsyncUserClient:
             user_id, email, first_name, last_name, metadata: as in `add`. An absent field becomes
                 None.
             created_at: of a user that is created. An existing one keeps its own.
+            do_not_embed: as in `add`. By default, an existing user keeps it.
             if_revision: replace the user only if this is its `revision`.
 
         Raises:
@@ -171,6 +176,7 @@ class AsyncUserClient:
         first_name: str | None | UnsetType = UNSET,
         last_name: str | None | UnsetType = UNSET,
         metadata: dict[str, Any] | None | UnsetType = UNSET,
+        do_not_embed: bool | UnsetType = UNSET,
         if_revision: int | None = None,
     ) -> User: ...
 
@@ -188,6 +194,7 @@ class AsyncUserClient:
             user_id: the user.
             email, first_name, last_name: up to 512 characters each.
             metadata: merged into the existing metadata. A value of None removes its key.
+            do_not_embed: as in `add`. If it is set, the embeddings of the user are deleted.
             if_revision: update the user only if this is its `revision`.
 
         Raises:

@@ -95,6 +95,7 @@ class ProjectClient:
         name: str | UnsetType = UNSET,
         max_messages_per_user: int | None | UnsetType = UNSET,
         max_bytes_per_user: int | None | UnsetType = UNSET,
+        do_not_embed: bool | UnsetType = UNSET,
     ) -> Project: ...
 
     def update(
@@ -106,6 +107,8 @@ class ProjectClient:
             project: the name of the project, or its uuid.
             name: the new name. The project `default` cannot be renamed.
             max_messages_per_user, max_bytes_per_user: as in `add`.
+            do_not_embed: whether no embedding model is given any text of the project. If it is set,
+                all embeddings of the project are deleted.
 
         Raises:
             NotFound: the project does not exist.

@@ -87,13 +87,17 @@ def parameters(of: Statement, values: Mapping[str, Any]) -> list[bytes | None]:
             encoded.append((value - _EPOCH_2000).to_bytes(8, "big", signed=True))
         elif isinstance(value, str):
             encoded.append(value.encode())
+        elif isinstance(value, bytes):
+            encoded.append(b"\\x" + value.hex().encode())
+        elif isinstance(value, float):
+            encoded.append(repr(value).encode())
         else:
             encoded.append(b"%d" % value)
     return encoded
 
 
 class RowLoader:
-    """Converts the results of one connection to rows of integers, strings and None."""
+    """Converts the results of one connection to rows of numbers, strings, bytes and None."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         for type_name, loader in _LOADERS.items():

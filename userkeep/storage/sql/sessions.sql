@@ -2,7 +2,7 @@
 
 -- fragment: session_columns
 number, session_id, uuid, user_id, title, metadata, state, revision, message_count, last_seq,
-ended_at, active_at, created_at, updated_at
+ended_at, active_at, created_at, updated_at, do_not_embed
 
 -- fragment: search_scope
 -- Messages of a user, or of a session without a user, are adjacent in the full-text index.
@@ -17,11 +17,11 @@ coalesce(user_number, -number)
 INSERT INTO sessions (
     project_id, session_id, uuid, user_id, user_uuid, user_number, title, title_words, metadata,
     state, revision, message_count, last_seq, total_length, ended_at, active_at, created_at,
-    updated_at
+    updated_at, do_not_embed, embedded_seq
 ) VALUES (
     :project_id, :session_id, :uuid, :user_id, :user_uuid, :user_number, :title, :title_words,
     :metadata, 'active', :revision, :message_count, :message_count, :total_length, :ended_at,
-    :active_at, :created_at, :updated_at
+    :active_at, :created_at, :updated_at, :do_not_embed, :embedded_seq
 )
 ON CONFLICT (project_id, session_id) DO NOTHING
 RETURNING {session_columns};
@@ -57,7 +57,11 @@ SET user_id = :user_id, user_uuid = coalesce(:user_uuid, user_uuid),
     user_number = coalesce(:user_number, user_number),
     assigned_at = coalesce(:assigned_at, assigned_at), title = :title,
     title_words = :title_words, metadata = :metadata, ended_at = :ended_at,
-    revision = :revision, updated_at = :now_at
+    revision = :revision, updated_at = :now_at, do_not_embed = :do_not_embed
+    /*? reviewed_seq: , embedded_seq = CASE
+        WHEN embedded_seq IS NULL AND CAST(:reviewed_seq AS bigint) = -2 THEN NULL
+        ELSE CAST(:reviewed_seq AS bigint)
+    END */
 WHERE project_id = :project_id AND session_id = :session_id
 RETURNING {session_columns};
 
@@ -80,13 +84,15 @@ RETURNING last_seq, user_id, {search_scope};
 -- Call lock_session first in the same transaction: imported messages have numbers of their own.
 UPDATE sessions
 SET last_seq = :last_seq, message_count = message_count + :count,
-    total_length = total_length + :length, active_at = :active_at, updated_at = :updated_at
+    total_length = total_length + :length, active_at = :active_at, updated_at = :updated_at,
+    embedded_seq = CASE WHEN embedded_seq >= 0 THEN -1 ELSE embedded_seq END
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: set_session_owner
 UPDATE sessions
 SET user_id = :user_id, user_uuid = :user_uuid, user_number = :user_number,
     assigned_at = :now_at, revision = revision + 1
+    /*? stops_embedding: , embedded_seq = CASE WHEN embedded_seq IS NULL THEN NULL ELSE -2 END */
 WHERE project_id = :project_id AND session_id = :session_id AND user_id IS NULL;
 
 -- name: list_sessions

@@ -2,7 +2,7 @@
 
 -- fragment: user_columns
 number, user_id, uuid, email, first_name, last_name, metadata, state, revision,
-created_at, updated_at
+created_at, updated_at, do_not_embed
 
 -- fragment: user_words_state
 -- See services.user_words.
@@ -13,10 +13,10 @@ created_at, updated_at
 {added_user_begins}
 INSERT INTO users (
     project_id, user_id, uuid, email, email_folded, first_name, last_name, metadata,
-    state, revision, created_at, updated_at
+    state, revision, created_at, updated_at, do_not_embed
 ) VALUES (
     :project_id, :user_id, :uuid, :email, :email_folded, :first_name, :last_name, :metadata,
-    'active', :revision, :created_at, :updated_at
+    'active', :revision, :created_at, :updated_at, :do_not_embed
 )
 ON CONFLICT (project_id, user_id) DO NOTHING
 RETURNING {user_columns} {added_user_ends};
@@ -48,7 +48,8 @@ WHERE project_id = :project_id AND user_id = :user_id
 -- Call lock_user first in the same transaction.
 UPDATE users
 SET email = :email, email_folded = :email_folded, first_name = :first_name,
-    last_name = :last_name, metadata = :metadata, revision = :revision, updated_at = :now_at
+    last_name = :last_name, metadata = :metadata, do_not_embed = :do_not_embed,
+    revision = :revision, updated_at = :now_at
 WHERE project_id = :project_id AND user_id = :user_id
 RETURNING {user_columns}, {user_words_state};
 

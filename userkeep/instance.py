@@ -283,6 +283,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         search_match_limit=settings.search_match_limit,
         idempotency_limit=settings.idempotency_keys,
         backup_folder=settings.backup_folder,
+        has_embedder=bool(settings.embeddings_url or settings.embeddings_folder),
     )
 
 

@@ -72,6 +72,7 @@ def make_application(
         authenticator,
         traces=traces or NoTraces(),
         backup_schedule=schedule_of(settings),
+        embedder=instance.embedder,
     )
     compute = ComputeThreads()
     readiness = ReadinessChecks(engine, instance.ledger, settings.min_free_mib * MIB)

@@ -89,6 +89,7 @@ class NativeAPI:
             return await self._read(request, prepared, call)
         handle = in_scope(operation, prepared.handle, call)
         result = await self._engine.write_async(handle, is_bounded=is_small)
+        self._worker.embedding.wake()
         if operation.is_about_instance:
             self._authenticator.forget()
         if isinstance(result, StartedJob):

@@ -139,7 +139,7 @@ def begin(tx: Transaction) -> None:
     Raises:
         Unavailable: a transaction that has written users did not end soon.
     """
-    tx.defer("limit_wait_for_user_writes", limit=str(WAIT_MS))
+    tx.defer("limit_lock_wait", limit=str(WAIT_MS))
     tx.defer("wait_for_user_writes")
     tx.defer("begin_user_words", value=_encode(WordsBuild(RULES_VERSION)))
 

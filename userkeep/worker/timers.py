@@ -16,6 +16,7 @@ class Timers(NamedTuple):
         retry_purge_s: the time after a first failed purge; it doubles with each further one.
         check_backup_s: the time between two checks whether a backup is due.
         retry_backup_s: the time after a first failed backup; it doubles with each further one.
+        embed_s: the time between two looks for messages to embed that other servers have added.
         idle_s: a server without requests for this long purges what is not yet due.
     """
 
@@ -26,6 +27,7 @@ class Timers(NamedTuple):
     retry_purge_s: float = 10.0
     check_backup_s: float = 30.0
     retry_backup_s: float = 60.0
+    embed_s: float = 5.0
     idle_s: float = IDLE_S
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Protocol
 
+from userkeep.domain.embedding import Embedder
 from userkeep.domain.erasure import Subject
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules
@@ -18,6 +19,7 @@ from userkeep.jobs.words import keep_user_words
 from userkeep.services import user_words
 from userkeep.storage.engine import Engine
 from userkeep.worker.backups import ScheduledBackups
+from userkeep.worker.embedding import Embedding
 from userkeep.worker.figures import JobFigures
 from userkeep.worker.purger import Purger
 from userkeep.worker.runner import AsyncRunner
@@ -63,9 +65,11 @@ class Worker:
         authenticator: records when keys were used, and forgets those of a user who is deleted.
         traces: record the runs of jobs.
         backup_schedule: when the database is backed up; None: it is not.
+        embedder: makes embeddings; None if there is no embedding model.
 
     Attributes:
         backups: the scheduled backups; None if there are none.
+        embedding: embeds messages.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Worker:
         *,
         traces: JobTraces,
         backup_schedule: BackupSchedule | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         self._engine = engine
         self._authenticator = authenticator
@@ -88,13 +93,16 @@ class Worker:
         self.backups = (
             None if backup_schedule is None else ScheduledBackups(backup_schedule, timers)
         )
-        self._runner = AsyncRunner(engine, self._purger.check_now, ledger.file)
+        self._runner = AsyncRunner(engine, self._purger.check_now, ledger.file, embedder)
+        self.embedding = Embedding(engine, rules, self._runner, embedder, timers)
         self._ledger = ledger
         self._running: dict[str, _RunningJob] = {}
         self._tasks: list[SupervisedTask] = []
         self._has_released_leases = engine.is_shared
         self._are_words_needed = asyncio.Event()
         self._figures = {"purge": self._purger.figures, **{kind: JobFigures() for kind in _KINDS}}
+        if embedder is not None:
+            self._figures["embeddings"] = self.embedding.figures
         if self.backups is not None:
             self._figures["backup"] = self.backups.figures
 
@@ -113,6 +121,7 @@ class Worker:
         self._purger.start()
         if self.backups is not None:
             self.backups.start()
+        self.embedding.start()
         self._tasks = [
             self._repeat("interrupted deletions", self._resume, self._timers.find_abandoned_s),
             self._repeat("expiry", self._expire, _EXPIRY_EVERY_S),
@@ -134,8 +143,10 @@ class Worker:
         tasks = [*(running.task for running in self._running.values()), *self._tasks]
         for task in tasks:
             task.stop()
-        backups = () if self.backups is None else (self.backups.stop(),)
-        await asyncio.gather(self._purger.stop(), *backups, *(task.wait(_STOP_S) for task in tasks))
+        others = [self._purger.stop(), self.embedding.stop(_STOP_S)]
+        if self.backups is not None:
+            others.append(self.backups.stop())
+        await asyncio.gather(*others, *(task.wait(_STOP_S) for task in tasks))
         with suppress(UserkeepError):
             await self._authenticator.record_uses()
         with suppress(UserkeepError):

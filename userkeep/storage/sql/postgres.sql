@@ -119,7 +119,7 @@ WITH added AS (
 )
 SELECT added.*, value FROM added LEFT JOIN instance ON name = 'user_words'
 
--- name: limit_wait_for_user_writes
+-- name: limit_lock_wait
 SELECT set_config('lock_timeout', :limit, true);
 
 -- name: wait_for_user_writes

@@ -145,7 +145,7 @@ LIMIT :limit;
 -- fragment: added_user_ends
 , {user_words_state}
 
--- name: limit_wait_for_user_writes
+-- name: limit_lock_wait
 -- There is one writer, so nothing is waited for.
 SELECT :limit;
 

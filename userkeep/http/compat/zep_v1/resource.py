@@ -88,7 +88,9 @@ class Resource:
     ) -> T:
         """Run a service that writes: `service(tx, *ids, **values)`."""
         operation = write_in(request.scope, service, *ids, **values)
-        return await self._engine.write_async(operation, is_bounded=is_bounded)
+        result = await self._engine.write_async(operation, is_bounded=is_bounded)
+        self._worker.embedding.wake()
+        return result
 
     async def delete_subject(
         self,

@@ -543,6 +543,10 @@ def _store(
         if seq in vectors and (seq, text) in current
     ]
     tx.defer_many("add_embedding", rows)
+    known = dict(session.texts)
+    changed = [seq for seq, text in current if text != known[seq]]
+    if changed:
+        embed_again(tx, session.session_id, min(changed))
     return len(rows)
 
 

@@ -37,8 +37,8 @@ ALTER TABLE embeddings
     ALTER COLUMN vector SET STATISTICS 0,
     ALTER COLUMN vector SET STORAGE EXTERNAL;
 
--- Messages up to embedded_seq have been embedded. NULL: the session is not to be embedded. -1: all are
--- looked at again. -2: the vectors are to be deleted. embedding_sweep is the number of the session up to
+-- Messages up to embedded_seq have been embedded. NULL: the session is not to be embedded. -2: the
+-- vectors are to be deleted. Any other negative number: all messages are looked at again. embedding_sweep is the number of the session up to
 -- which all sessions of a project have been put on the list; NULL: it is done.
 ALTER TABLE sessions
     ADD COLUMN embedded_seq bigint,

@@ -27,8 +27,8 @@ CREATE TABLE embeddings (
     PRIMARY KEY (project_id, session_id, seq, model_id)
 ) STRICT, WITHOUT ROWID;
 
--- Messages up to embedded_seq have been embedded. NULL: the session is not to be embedded. -1: all are
--- looked at again. -2: the vectors are to be deleted. embedding_sweep is the number of the session up to
+-- Messages up to embedded_seq have been embedded. NULL: the session is not to be embedded. -2: the
+-- vectors are to be deleted. Any other negative number: all messages are looked at again. embedding_sweep is the number of the session up to
 -- which all sessions of a project have been put on the list; NULL: it is done.
 ALTER TABLE sessions ADD COLUMN embedded_seq INTEGER;
 ALTER TABLE sessions ADD COLUMN do_not_embed INTEGER NOT NULL DEFAULT 0;

@@ -1,0 +1,384 @@
+"""Messages get embeddings, on both engines; and what is deleted or edited has none."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.embedders import MadeUpEmbedder, encode, failing
+from tests.postgres import migrated_database
+from userkeep.config import Settings
+from userkeep.domain.embedding import EmbeddingFailed, TextRejected, quantize, restore
+from userkeep.domain.errors import AlreadyExists
+from userkeep.domain.transaction import Transaction, scoped
+from userkeep.embedded import EmbeddedTransport
+from userkeep.instance import Instance, open_instance
+from userkeep.jobs.embedding import Embedded, EmbeddingJob
+from userkeep.jobs.steps import Runner, Sleep, Steps
+from userkeep.sdk._sync.client import Client
+from userkeep.services import embeddings
+
+SECRET = "a secret of the tests"
+
+
+class Store:
+    """An instance with an embedder, and what it has stored."""
+
+    def __init__(self, url: str, *, has_embedder: bool = True) -> None:
+        given = {"embeddings_url": "http://127.0.0.1:9/v1", "embeddings_model": "made-up"}
+        settings = Settings(database_url=url, secret=SECRET, **(given if has_embedder else {}))
+        self.instance: Instance = open_instance(settings)
+        self.client = Client(EmbeddedTransport(self.instance))
+        self.embedder = MadeUpEmbedder()
+        self.pauses: list[float] = []
+
+    def job(self, embedder: MadeUpEmbedder | None = None, **options: Any) -> EmbeddingJob:
+        options = {"is_shared": True, **options}
+        return EmbeddingJob(self.instance.scope.rules, embedder or self.embedder, **options)
+
+    def run(self, job: EmbeddingJob | None = None) -> bool:
+        """Embed all there is, without waiting where it waits, in a process that then ends."""
+        if job is not None:
+            return self.runner(job).run(self._without_pauses(job.steps()))
+        job = self.job()
+        is_done = self.run(job)
+        self.runner(job).run(job.release())
+        return is_done
+
+    def runner(self, job: EmbeddingJob) -> Runner:
+        ledger = self.instance.ledger.file
+        return Runner(self.instance.engine, lambda: None, ledger, job._embedder)
+
+    def _without_pauses(self, steps: Steps[bool]) -> Steps[bool]:
+        resume, value = steps.send, None
+        while True:
+            try:
+                step = resume(value)
+            except StopIteration as end:
+                return bool(end.value)
+            if isinstance(step, Sleep):
+                self.pauses += [step.seconds] if step.seconds else []
+                resume, value = steps.send, None
+                continue
+            try:
+                resume, value = steps.send, (yield step)
+            except Exception as error:
+                resume, value = steps.throw, error
+
+    def vectors(self, session_id: str, model_id: int | None = None) -> dict[int, list[float]]:
+        """Return the vectors of a session by seq, of the searched model."""
+
+        def read(tx: Transaction) -> list[embeddings.StoredVector]:
+            model = embeddings.searched_model(tx)
+            number = model_id or (model.model_id if model else 0)
+            return embeddings.vectors_of_session(tx, session_id, number)
+
+        found = self.instance.engine.read(scoped(self.instance.scope, read))
+        return {each.seq: restore(each.quantized) for each in found}
+
+    def add(self, session_id: str, *contents: str, user_id: str | None = None) -> None:
+        """Append messages; a session without a user is created first."""
+        messages = [{"role": "user", "content": each} for each in contents]
+        if user_id is None:
+            with suppress(AlreadyExists):
+                self.client.session.add(session_id=session_id)
+        self.client.message.add(session_id, messages, user_id=user_id)
+
+
+@contextmanager
+def opened(url: str, **options: Any) -> Iterator[Store]:
+    store = Store(url, **options)
+    try:
+        yield store
+    finally:
+        store.instance.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return migrated_database()
+    return f"sqlite:///{tmp_path / 'userkeep.db'}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    with opened(url) as store:
+        yield store
+
+
+def assert_embedded(store: Store, session_id: str, *texts: str | None, name: str = "one") -> None:
+    """Assert that the messages of a session have the vectors of these texts; None: no vector."""
+    expected = {seq: encode(text, name) for seq, text in enumerate(texts, 1) if text is not None}
+    found = store.vectors(session_id)
+    assert found.keys() == expected.keys()
+    for seq, vector in expected.items():
+        assert found[seq] == pytest.approx(vector, abs=0.005)
+
+
+def test_a_vector_is_stored_in_a_byte_for_each_dimension() -> None:
+    vector = encode("any text", dimensions=384)
+    stored = quantize(vector)
+    assert len(stored.data) == 384
+    assert restore(stored) == pytest.approx(vector, abs=0.001)
+    assert restore(quantize([0.0, 0.0])) == [0.0, 0.0]
+
+
+def test_messages_get_vectors_and_those_without_text_do_not(store: Store) -> None:
+    store.add("s1", "one", "two", user_id="jane")
+    store.client.message.add("s1", {"role": "tool", "data": {"x": 1}})
+    store.add("s2", *(f"text {number}" for number in range(20)))
+    assert store.run()
+    assert_embedded(store, "s1", "one", "two", None)
+    assert_embedded(store, "s2", *(f"text {number}" for number in range(20)))
+    store.add("s1", "four")
+    assert store.run()
+    assert_embedded(store, "s1", "one", "two", None, "four")
+    assert len(store.embedder.texts) == 23
+    lag = store.instance.engine.read(embeddings.lag)
+    assert lag == (0, None)
+
+
+def test_the_vectors_of_a_scope_are_read_session_by_session(store: Store) -> None:
+    for session in ("b", "a"):
+        store.add(session, "x", "y", user_id="jane")
+    store.add("c", "z", user_id="bob")
+    store.run()
+    read = {
+        "user": scoped(store.instance.scope, embeddings.vectors_of_user, "jane", 1),
+        "project": scoped(store.instance.scope, embeddings.vectors_of_project, 1),
+    }
+    found = {name: store.instance.engine.read(each) for name, each in read.items()}
+    places = {name: [(each.session_id, each.seq) for each in of] for name, of in found.items()}
+    of_jane = [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    assert places == {"user": of_jane, "project": [*of_jane, ("c", 1)]}
+
+
+def test_a_long_text_is_cut(store: Store) -> None:
+    store.add("s1", "é" * 5_000)
+    store.run()
+    assert store.embedder.texts == ["é" * 2_000]
+
+
+def test_an_edit_of_the_text_embeds_anew_that_message_alone(store: Store) -> None:
+    store.add("s1", "one", "two", "three")
+    store.run()
+    [first, *_] = list(store.client.message.list("s1"))
+    store.client.message.update("s1", first.id, metadata={"a": 1})
+    store.client.message.update("s1", first.id, content="ONE")
+    assert 1 not in store.vectors("s1")
+    store.run()
+    assert_embedded(store, "s1", "ONE", "two", "three")
+    assert store.embedder.texts[3:] == ["ONE"]
+
+
+def test_vectors_go_with_their_messages(store: Store) -> None:
+    store.add("s1", "one", "two", "three", "four", user_id="jane")
+    store.add("s2", "five")
+    store.run()
+    [_, second, *_] = list(store.client.message.list("s1"))
+    store.client.message.delete("s1", second.id)
+    assert_embedded(store, "s1", "one", None, "three", "four")
+    store.client.message.delete_after("s1", 2)
+    assert_embedded(store, "s1", "one")
+    store.client.session.delete("s2")
+    store.client.user.delete("jane")
+    assert rows_of(store) == 0
+
+
+def rows_of(store: Store) -> int:
+    """Return how many vectors there are in all."""
+
+    def count(tx: Transaction) -> int:
+        return len(embeddings.vectors_of_project(tx, 1))
+
+    return store.instance.engine.read(scoped(store.instance.scope, count))
+
+
+# What happens while a batch is being embedded.
+
+
+def interfere(store: Store, change: str, id: str) -> None:
+    """Change the first message, or what it belongs to."""
+    match change:
+        case "delete":
+            store.client.message.delete("s1", id)
+        case "edit":
+            store.client.message.update("s1", id, content="ONE")
+        case "rewind":
+            store.client.message.delete_after("s1", 0)
+        case "user":
+            store.client.user.delete("jane")
+        case _:
+            store.client.session.delete("s1")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("delete", {2: "two"}),
+        ("edit", {1: "ONE", 2: "two"}),
+        ("rewind", {}),
+        ("session", {}),
+        ("user", {}),
+        ("another session", {1: "other"}),
+    ],
+)
+def test_nothing_is_stored_of_what_changes_while_it_is_embedded(
+    store: Store, change: str, expected: dict[int, str]
+) -> None:
+    store.add("s1", "one", "two", user_id="jane")
+    [first, _] = list(store.client.message.list("s1"))
+
+    def change_now(_: Sequence[str]) -> None:
+        store.embedder.before = lambda _: None
+        interfere(store, change, first.id)
+        if change == "another session":
+            store.client.session.add(session_id="s1")
+            store.add("s1", "other")
+
+    store.embedder.before = change_now
+    assert store.run()
+    found = store.vectors("s1")
+    assert found.keys() == expected.keys()
+    assert all(
+        found[seq] == pytest.approx(encode(text), abs=0.005) for seq, text in expected.items()
+    )
+    assert rows_of(store) == len(expected)
+
+
+# A model that fails.
+
+
+def test_a_text_that_the_model_rejects_is_skipped_for_good(store: Store) -> None:
+    store.add("s1", *(f"text {number}" for number in range(7)))
+
+    def reject(texts: Sequence[str]) -> None:
+        if "text 3" in texts:
+            raise TextRejected("too strange")
+
+    store.embedder.before = reject
+    job = store.job()
+    assert store.run(job)
+    assert_embedded(store, "s1", *(f"text {n}" if n != 3 else None for n in range(7)))
+    assert job.done == Embedded(6, 1, None)
+    store.add("s1", "text 7")
+    store.run(job)
+    assert job.done == Embedded(7, 1, None)
+
+
+def test_a_model_that_rejects_everything_skips_nothing(store: Store) -> None:
+    store.add("s1", "one", "two")
+    refusals = [TextRejected("wrong model")] * 4
+    store.embedder.before = failing(*refusals)
+    assert store.run()
+    assert_embedded(store, "s1", "one", "two")
+    assert store.pauses == [1.0]
+
+
+def test_failures_are_followed_by_growing_pauses(store: Store) -> None:
+    store.add("s1", "one")
+    slow_down = EmbeddingFailed("Too many requests.")
+    slow_down.retry_after_s = 20.0
+    errors = [EmbeddingFailed("It is away.")] * 7
+    store.embedder.before = failing(*errors, slow_down)
+    assert store.run()
+    assert store.pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert_embedded(store, "s1", "one")
+
+
+@pytest.mark.parametrize("fault", ["few", "short", "infinite"])
+def test_vectors_that_cannot_be_right_are_not_stored(store: Store, fault: str) -> None:
+    store.add("s1", "one")
+    store.run()
+    store.add("s1", "two", "three")
+    change = {
+        "few": lambda vectors: vectors[:1],
+        "short": lambda vectors: [each[:-1] for each in vectors],
+        "infinite": lambda vectors: [[float("nan"), *each[1:]] for each in vectors],
+    }
+    problems: list[str | None] = []
+
+    def progress(done: Embedded) -> None:
+        problems.append(done.problem)
+        store.embedder.change = lambda vectors: vectors
+
+    store.embedder.change = change[fault]
+    assert store.run(store.job(progress=progress))
+    assert problems[0] is not None
+    assert problems[0].startswith("The embedding model returned ")
+    assert problems[-1] is None
+    assert_embedded(store, "s1", "one", "two", "three")
+
+
+# One process at a time.
+
+
+def test_another_process_waits_until_the_lease_is_released(store: Store) -> None:
+    store.add("s1", "one")
+    first, second = store.job(), store.job()
+    assert store.run(first)
+    store.add("s1", "two")
+    assert not store.run(second)
+    assert store.run(first)
+    store.runner(first).run(first.release())
+    store.add("s1", "three")
+    assert store.run(second)
+    assert_embedded(store, "s1", "one", "two", "three")
+
+
+def test_a_process_that_alone_uses_the_database_waits_for_no_lease(store: Store) -> None:
+    store.add("s1", "one")
+    assert store.run()
+    store.add("s1", "two")
+    assert store.run(store.job(is_shared=False))
+
+
+# Another model.
+
+
+def test_searches_use_the_former_model_until_the_next_one_is_complete(store: Store) -> None:
+    store.add("s1", *(f"text {number}" for number in range(10)))
+    store.run()
+    seen: list[int] = []
+    other = MadeUpEmbedder("two")
+    other.before = lambda _: seen.append(len(store.vectors("s1")))
+    job = store.job(other)
+    assert store.run(job)
+    assert seen == [10, 10]
+    assert_embedded(store, "s1", *(f"text {number}" for number in range(10)), name="two")
+    assert store.vectors("s1", 1) == {}
+    [model] = store.instance.engine.read(embeddings.models)
+    assert (model.model_id, model.name, model.state, model.dimensions) == (2, "two", "current", 48)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_model_that_is_given_up_before_it_is_complete_leaves_nothing(store: Store) -> None:
+    store.add("s1", *(f"text {number}" for number in range(10)))
+    store.run()
+    other = MadeUpEmbedder("two")
+    job = store.job(other)
+    other.before = lambda _: len(other.texts) > 7 and _interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        store.run(job)
+    assert 0 < len(store.vectors("s1", 2)) < 10
+    store.add("s1", "text 10")
+    assert store.run()
+    assert not store.run(job)
+    assert_embedded(store, "s1", *(f"text {number}" for number in range(11)))
+    assert store.vectors("s1", 2) == {}
+    assert [each.model_id for each in store.instance.engine.read(embeddings.models)] == [3]
+
+
+def test_messages_from_before_the_first_model_get_vectors(url: str) -> None:
+    with opened(url, has_embedder=False) as store:
+        store.add("old", "one", "two")
+        assert store.instance.engine.read(embeddings.lag) == (0, None)
+    with opened(url) as store:
+        store.run()
+        assert_embedded(store, "old", "one", "two")

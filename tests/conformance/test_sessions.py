@@ -67,6 +67,7 @@ def test_a_response_has_exactly_the_documented_fields(way: Way, fresh: str) -> N
         "message_count",
         "ended_at",
         "active_at",
+        "do_not_embed",
         "revision",
         "created_at",
         "updated_at",

@@ -54,7 +54,7 @@ def test_a_new_user_has_a_uuid_and_timestamps(way: Way, fresh: str) -> None:
 
 
 def test_a_response_has_exactly_the_documented_fields(way: Way, fresh: str) -> None:
-    generated = {"user_id", "uuid", "revision", "created_at", "updated_at"}
+    generated = {"user_id", "uuid", "revision", "created_at", "updated_at", "do_not_embed"}
     assert set(add_user(way, fresh)) == generated | set(JANE)
 
 

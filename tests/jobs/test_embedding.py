@@ -27,8 +27,12 @@ class Store:
     """An instance with an embedder, and what it has stored."""
 
     def __init__(self, url: str, *, has_embedder: bool = True) -> None:
-        given = {"embeddings_url": "http://127.0.0.1:9/v1", "embeddings_model": "made-up"}
-        settings = Settings(database_url=url, secret=SECRET, **(given if has_embedder else {}))
+        settings = Settings(
+            database_url=url,
+            secret=SECRET,
+            embeddings_url="http://127.0.0.1:9/v1" if has_embedder else "",
+            embeddings_model="made-up" if has_embedder else "",
+        )
         self.instance: Instance = open_instance(settings)
         self.client = Client(EmbeddedTransport(self.instance))
         self.embedder = MadeUpEmbedder()
@@ -354,16 +358,17 @@ def test_searches_use_the_former_model_until_the_next_one_is_complete(store: Sto
     assert (model.model_id, model.name, model.state, model.dimensions) == (2, "two", "current", 48)
 
 
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
 def test_a_model_that_is_given_up_before_it_is_complete_leaves_nothing(store: Store) -> None:
     store.add("s1", *(f"text {number}" for number in range(10)))
     store.run()
     other = MadeUpEmbedder("two")
     job = store.job(other)
-    other.before = lambda _: len(other.texts) > 7 and _interrupt()
+
+    def interrupt(_: Sequence[str]) -> None:
+        if other.texts:
+            raise KeyboardInterrupt
+
+    other.before = interrupt
     with pytest.raises(KeyboardInterrupt):
         store.run(job)
     assert 0 < len(store.vectors("s1", 2)) < 10
@@ -382,3 +387,95 @@ def test_messages_from_before_the_first_model_get_vectors(url: str) -> None:
     with opened(url) as store:
         store.run()
         assert_embedded(store, "old", "one", "two")
+
+
+# Do not embed.
+
+
+def set_flag(store: Store, of: str, *, is_set: bool) -> None:
+    match of:
+        case "project":
+            changed: Any = store.client.project.update(project="default", do_not_embed=is_set)
+        case "user":
+            changed = store.client.user.update(user_id="jane", do_not_embed=is_set)
+        case _:
+            changed = store.client.session.update(session_id="s1", do_not_embed=is_set)
+    assert changed.do_not_embed is is_set
+
+
+def may_embed_query(store: Store, user_id: str | None, session_id: str | None) -> bool:
+    asked = scoped(store.instance.scope, embeddings.may_embed_query, user_id, session_id)
+    return store.instance.engine.read(asked)
+
+
+@pytest.mark.parametrize("of", ["project", "user", "session"])
+def test_what_is_not_to_be_embedded_is_not_sent_and_its_vectors_are_deleted(
+    store: Store, of: str
+) -> None:
+    store.add("s1", *(f"text {number}" for number in range(12)), user_id="jane")
+    store.run()
+    assert may_embed_query(store, "jane", "s1")
+    set_flag(store, of, is_set=True)
+    store.add("s1", "secret")
+    store.run()
+    assert "secret" not in store.embedder.texts
+    assert rows_of(store) == 0
+    assert not may_embed_query(store, "jane", "s1")
+    assert not may_embed_query(store, None, "s1")
+    assert store.instance.engine.read(embeddings.lag) == (0, None)
+    set_flag(store, of, is_set=False)
+    store.run()
+    assert len(store.vectors("s1")) == 13
+    assert may_embed_query(store, "jane", "s1")
+
+
+def test_a_flag_that_is_set_while_a_text_is_sent_drops_the_answer(store: Store) -> None:
+    store.add("s1", "one", user_id="jane")
+
+    def change_now(_: Sequence[str]) -> None:
+        store.embedder.before = lambda _: None
+        set_flag(store, "user", is_set=True)
+
+    store.embedder.before = change_now
+    store.run()
+    assert rows_of(store) == 0
+
+
+def test_a_session_can_be_left_out_from_the_start(store: Store) -> None:
+    store.client.session.add(session_id="s1", do_not_embed=True)
+    store.client.user.add(user_id="jane", do_not_embed=True)
+    store.add("s1", "one")
+    store.add("s2", "two", user_id="jane")
+    store.add("s3", "three")
+    store.run()
+    assert store.embedder.texts == ["three"]
+    assert [each.do_not_embed for each in store.client.session.list()] == [True, False, False]
+    replaced = store.client.user.put(user_id="jane", email="jane@example.com")
+    assert replaced.do_not_embed
+
+
+def test_a_session_that_is_assigned_to_a_user_who_is_left_out_loses_its_vectors(
+    store: Store,
+) -> None:
+    for session in ("by an update", "by an append"):
+        store.add(session, "one")
+    store.run()
+    assert rows_of(store) == 2
+    store.client.user.add(user_id="jane", do_not_embed=True)
+    store.client.session.update(session_id="by an update", user_id="jane")
+    store.client.message.add("by an append", {"role": "user", "content": "x"}, user_id="jane")
+    store.run()
+    assert rows_of(store) == 0
+    assert store.embedder.texts == ["one", "one"]
+
+
+def test_vectors_are_deleted_where_no_model_is_configured_any_more(url: str) -> None:
+    with opened(url) as store:
+        store.add("s1", "one", user_id="jane")
+        store.add("s2", "two")
+        store.run()
+    with opened(url, has_embedder=False) as store:
+        set_flag(store, "user", is_set=True)
+        job = EmbeddingJob(store.instance.scope.rules, None, is_shared=True)
+        assert store.run(job)
+        assert rows_of(store) == 1

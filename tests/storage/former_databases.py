@@ -16,13 +16,15 @@ from userkeep.storage.migrations import load_migrations
 from userkeep.storage.sqlite.connection import connect
 
 SECRET = "x" * 64
-FIRST, MESSAGES, SESSIONS, KEYS, PROJECTS, QUOTAS, _, ASSIGNED = range(1, 9)
+FIRST, MESSAGES, SESSIONS, KEYS, PROJECTS, QUOTAS, _, ASSIGNED, _, _, EMBEDDINGS = range(1, 12)
 """The versions of the schema that brought something."""
 
 _FORMER_MESSAGES = {"name": "role", "role": "role_type", "id": "uuid"}
 _ADDED = {
     "messages": {"revision": MESSAGES},
-    "sessions": {"active_at": SESSIONS, "assigned_at": ASSIGNED},
+    "projects": {"do_not_embed": EMBEDDINGS},
+    "sessions": {"active_at": SESSIONS, "assigned_at": ASSIGNED, "do_not_embed": EMBEDDINGS},
+    "users": {"do_not_embed": EMBEDDINGS},
 }
 """Columns that a migration fills, by the version that brought them."""
 
@@ -111,6 +113,7 @@ def _shop() -> Iterator[Row]:
             "message_count": 0,
             "created_at": Time(1),
             "updated_at": Time(2),
+            "do_not_embed": 0,
         },
     )
     yield _user(2, 4)
@@ -135,6 +138,7 @@ def _user(project: int, number: int) -> Row:
             "revision": number,
             "created_at": Time(number),
             "updated_at": Time(number + 1),
+            "do_not_embed": 0,
         },
     )
 
@@ -162,6 +166,7 @@ def _session(project: int, number: int, id_: str, user: int | None) -> Row:
             "assigned_at": Time(10) if user else None,
             "created_at": Time(10),
             "updated_at": Time(20),
+            "do_not_embed": 0,
         },
     )
 

@@ -30,6 +30,20 @@ def change_options(*removable: str) -> Callable[[F], F]:
     return decorate
 
 
+do_not_embed_option = click.option(
+    "--do-not-embed/--embed",
+    "do_not_embed",
+    default=None,
+    help="Give no text of it to an embedding model, or do again.",
+)
+"""Of users, sessions and projects."""
+
+
+def without_none(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return fields, without the one with this name if it was not given."""
+    return {key: value for key, value in fields.items() if key != name or value is not None}
+
+
 def changed_fields(given: Mapping[str, Any], removed: tuple[str, ...]) -> dict[str, Any]:
     """Return the fields to change: those that are given, and None for those to remove.
 

@@ -77,6 +77,7 @@ class FileSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     active_at: PastTime | None = None
     ended_at: PastTime | None = None
     ended: bool = False
+    do_not_embed: bool = False
 
     @property
     def has_end(self) -> bool:
@@ -102,6 +103,7 @@ class FileSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             active_at=self.active_at,
             ended_at=self.ended_at,
             has_end=self.has_end,
+            do_not_embed=self.do_not_embed,
             messages=[],
         )
 
@@ -140,7 +142,7 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     end: Counts | UnsetType = UNSET
 
 
-class ExportedUser(msgspec.Struct):
+class ExportedUser(msgspec.Struct, omit_defaults=True):
     """The fields of a user that an export copies: all."""
 
     user_id: str
@@ -152,9 +154,10 @@ class ExportedUser(msgspec.Struct):
     revision: Raw
     created_at: Raw
     updated_at: Raw
+    do_not_embed: bool = False
 
 
-class ExportedSession(msgspec.Struct):
+class ExportedSession(msgspec.Struct, omit_defaults=True):
     """The fields of a session that an export copies: all but what its messages say."""
 
     session_id: str
@@ -167,6 +170,7 @@ class ExportedSession(msgspec.Struct):
     updated_at: Raw
     active_at: Raw
     ended_at: Raw
+    do_not_embed: bool = False
 
 
 class ExportedMessage(msgspec.Struct):

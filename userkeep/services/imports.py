@@ -272,6 +272,7 @@ def _fields_of_user(new: ImportedUser, *, as_new: bool) -> dict[str, Any]:
         "last_name": new.last_name,
         "metadata": encode_metadata(new.metadata),
         "created_at": _time_of_creation(new, as_new=as_new),
+        "do_not_embed": _known_flag(new),
     }
     return {name: value for name, value in known.items() if value is not UNSET}
 
@@ -286,6 +287,7 @@ def _fields_of_session(new: ImportedSession, *, as_new: bool) -> dict[str, Any]:
         "metadata": encode_metadata(new.metadata),
         "created_at": _time_of_creation(new, as_new=as_new),
         "ended_at": ended_at if new.has_end else UNSET,
+        "do_not_embed": _known_flag(new),
     }
     return {name: value for name, value in known.items() if value is not UNSET}
 
@@ -293,6 +295,11 @@ def _fields_of_session(new: ImportedSession, *, as_new: bool) -> dict[str, Any]:
 def _time_of_creation(new: ImportedUser | ImportedSession, *, as_new: bool) -> Any:
     """Return the time to compare: that of another one, which was created here, is no difference."""
     return UNSET if new.created_at is None or as_new else from_datetime(new.created_at)
+
+
+def _known_flag(new: ImportedUser | ImportedSession) -> Any:
+    """Return the flag to compare: a file has it only where it is set."""
+    return 1 if new.do_not_embed is True else UNSET
 
 
 def _compared(existing: User | Session, known: dict[str, Any]) -> Outcome:

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from userkeep.cli.changes import changed_fields
+from userkeep.cli.changes import changed_fields, do_not_embed_option
 from userkeep.cli.clients import with_client
 from userkeep.cli.deletions import (
     confirm,
@@ -136,6 +136,7 @@ def rename(client: Userkeep, *, project: str, name: str, as_json: bool) -> None:
     multiple=True,
     help="Remove a limit; can be repeated.",
 )
+@do_not_embed_option
 @json_option
 @with_client("write", in_project=False)
 def update(
@@ -144,15 +145,16 @@ def update(
     project: str,
     removed: tuple[str, ...],
     as_json: bool,
-    **quotas: Any,
+    **fields: Any,
 ) -> None:
-    """Change the limits of a project.
+    """Change the limits of a project, and whether its texts are embedded.
 
     \b
     userkeep projects update shop --max-messages-per-user 100000
     userkeep projects update shop --remove max_messages_per_user
+    userkeep projects update shop --do-not-embed
     """
-    change = changed_fields(quotas, removed)
+    change = changed_fields(fields, removed)
     print_project(client.project.update(project=project, **change), as_json=as_json)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import click
 
-from userkeep.cli.changes import change_options, changed_fields
+from userkeep.cli.changes import change_options, changed_fields, do_not_embed_option, without_none
 from userkeep.cli.clients import with_client
 from userkeep.cli.deletions import confirm, confirmation_option, purge_option, run_deletion
 from userkeep.cli.groups import OrderedGroup
@@ -43,6 +43,7 @@ def sessions() -> None:
 @click.option("--user-id", metavar="USER_ID", help="The user who owns the session.")
 @click.option("--title", metavar="TITLE", help="What a list of sessions shows.")
 @metadata_option
+@do_not_embed_option
 @json_option
 @with_client("create")
 def add(client: Userkeep, *, as_json: bool, **fields: Any) -> None:
@@ -52,7 +53,8 @@ def add(client: Userkeep, *, as_json: bool, **fields: Any) -> None:
     userkeep sessions add --user-id jane
     userkeep sessions add chat-1 --user-id jane --title 'New shoes'
     """
-    print_session(client.session.add(**fields), as_json=as_json)
+    given = without_none(fields, "do_not_embed")
+    print_session(client.session.add(**given), as_json=as_json)
 
 
 @sessions.command("list")
@@ -125,6 +127,7 @@ def show(client: Userkeep, *, session_id: str, user_id: str | None, as_json: boo
     help="The owner, if the session has none; another user's session is not found.",
 )
 @merged_metadata_option
+@do_not_embed_option
 @change_options("title", "metadata")
 @json_option
 @with_client("write")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import click
 
 from userkeep.api.erasures import MAX_COUNTED
-from userkeep.cli.changes import change_options, changed_fields
+from userkeep.cli.changes import change_options, changed_fields, do_not_embed_option, without_none
 from userkeep.cli.clients import with_client
 from userkeep.cli.deletions import (
     confirm,
@@ -29,7 +29,6 @@ from userkeep.cli.options import (
 from userkeep.cli.output.tables import print_list, print_user, users_table
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
-from userkeep.domain.user import UserChange
 from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.paging import MAX_LIMIT
 
@@ -50,6 +49,7 @@ def users() -> None:
 @click.option("--first-name", metavar="TEXT", help="The first name, up to 512 characters.")
 @click.option("--last-name", metavar="TEXT", help="The last name, up to 512 characters.")
 @metadata_option
+@do_not_embed_option
 @json_option
 @with_client("create")
 def add(client: Userkeep, *, user_id: str, as_json: bool, **fields: Any) -> None:
@@ -59,7 +59,8 @@ def add(client: Userkeep, *, user_id: str, as_json: bool, **fields: Any) -> None
     userkeep users add jane --email jane@example.com
     userkeep users add jane --first-name Jane --metadata '{"plan": "pro"}'
     """
-    print_user(client.user.add(user_id=user_id, **fields), as_json=as_json)
+    given = without_none(fields, "do_not_embed")
+    print_user(client.user.add(user_id=user_id, **given), as_json=as_json)
 
 
 @users.command("list")
@@ -111,7 +112,8 @@ def show(client: Userkeep, *, user_id: str, as_json: bool) -> None:
 @click.option("--first-name", metavar="TEXT", help="The new first name.")
 @click.option("--last-name", metavar="TEXT", help="The new last name.")
 @merged_metadata_option
-@change_options(*UserChange.__struct_fields__)
+@do_not_embed_option
+@change_options("email", "first_name", "last_name", "metadata")
 @json_option
 @with_client("write")
 def update(

@@ -101,6 +101,7 @@ def print_user(user: User, *, as_json: bool) -> None:
             ("first_name", user.first_name),
             ("last_name", user.last_name),
             ("metadata", _json(user.metadata)),
+            ("embedded", _embedded(user)),
             ("created", format_time(user.created_at)),
             ("updated", format_time(user.updated_at)),
             ("revision", str(user.revision)),
@@ -108,6 +109,11 @@ def print_user(user: User, *, as_json: bool) -> None:
         ],
         as_json=as_json,
     )
+
+
+def _embedded(resource: User | Session | Project) -> str | None:
+    """Return what is shown where texts are not embedded; else nothing, as for most."""
+    return "no" if resource.do_not_embed else None
 
 
 def print_session(session: Session, *, as_json: bool) -> None:
@@ -120,6 +126,7 @@ def print_session(session: Session, *, as_json: bool) -> None:
             ("title", session.title),
             ("messages", f"{session.message_count:,}"),
             ("metadata", _json(session.metadata)),
+            ("embedded", _embedded(session)),
             ("created", format_time(session.created_at)),
             ("active", format_time(session.active_at)),
             ("updated", format_time(session.updated_at)),
@@ -228,6 +235,7 @@ def print_project(project: Project, *, as_json: bool) -> None:
             ("state", project.state),
             ("max_messages_per_user", _quota(project.max_messages_per_user)),
             ("max_bytes_per_user", _quota(project.max_bytes_per_user)),
+            ("embedded", _embedded(project)),
             ("created", format_time(project.created_at)),
             ("updated", format_time(project.updated_at)),
             *([] if deletion is None else _deletion_lines(project, deletion)),

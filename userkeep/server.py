@@ -75,7 +75,10 @@ def make_application(
         embedder=instance.embedder,
     )
     compute = ComputeThreads()
-    readiness = ReadinessChecks(engine, instance.ledger, settings.min_free_mib * MIB)
+    embedding = worker.embedding if worker.embedding.is_configured else None
+    readiness = ReadinessChecks(
+        engine, instance.ledger, settings.min_free_mib * MIB, embedding=embedding
+    )
     sources = Sources(
         engine,
         worker,

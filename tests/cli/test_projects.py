@@ -17,6 +17,7 @@ ON_ALL_PROJECTS = {
     "doctor",
     "copy",
     "completion",
+    "embed",
     "projects",
     "replay-erasures",
     "backup",

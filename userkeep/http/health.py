@@ -8,16 +8,20 @@ from typing import Literal
 import msgspec
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.values.times import SECOND, Instant
 from userkeep.jobs.ledger import OpenLedger
-from userkeep.services import instance
+from userkeep.services import embeddings, instance
 from userkeep.storage.engine import Engine
 from userkeep.storage.figures import Disk
 from userkeep.storage.migrations import load_migrations
 from userkeep.version import __version__
+from userkeep.worker.embedding import Embedding
 
 logger = logging.getLogger(__name__)
 
 _RESPONSE_S = 5.0
+_LATEST_EMBEDDING_S = 60
 _MIB = 1024 * 1024
 
 _LATE = f"The database did not respond within {_RESPONSE_S:g} s."
@@ -36,11 +40,12 @@ class Check(msgspec.Struct, omit_defaults=True):
     """The result of a check.
 
     Attributes:
-        status: `skipped` if it could not be made, which does not make the server unready.
+        status: `skipped` if it could not be made; `warning` if something is wrong that requests can
+            do without. Neither makes the server unready.
         detail: why it failed or was skipped; it names no path and nothing that is stored.
     """
 
-    status: Literal["ok", "failed", "skipped"]
+    status: Literal["ok", "warning", "failed", "skipped"]
     detail: str = ""
 
 
@@ -66,10 +71,18 @@ class ReadinessChecks:
     Args:
         ledger: of the database.
         min_free_bytes: below it, the disk of the database counts as full; 0 turns that off.
+        embedding: embeds messages; None without an embedding model.
     """
 
-    def __init__(self, engine: Engine, ledger: OpenLedger, min_free_bytes: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: OpenLedger,
+        min_free_bytes: int,
+        embedding: Embedding | None = None,
+    ) -> None:
         self._engine = engine
+        self._embedding = embedding
         self._ledger = ledger
         self._min_free_bytes = min_free_bytes
         self._newest_migration = load_migrations(engine.dialect)[-1].number
@@ -83,6 +96,8 @@ class ReadinessChecks:
         if disk is not None and not disk.is_writable and checks["rights"] == OK:
             checks["rights"] = Check("failed", _READ_ONLY_FILE)
         checks["ledger"] = self._comparison()
+        if self._embedding is not None:
+            checks["embeddings"] = await self._of_embeddings(self._embedding)
         is_failed = any(check.status == "failed" for check in checks.values())
         return Readiness("failed" if is_failed else "ok", __version__, checks)
 
@@ -95,6 +110,23 @@ class ReadinessChecks:
         except UserkeepError as error:
             return _unreachable(_without_path(error.detail))
         return {name: _of(name, problems) for name in ("database", "schema", "rights")}
+
+    async def _of_embeddings(self, embedding: Embedding) -> Check:
+        """Return whether new messages get embeddings. Without them, searches go by words."""
+        try:
+            now_at, lag = await asyncio.wait_for(self._engine.read_async(_lag), _RESPONSE_S)
+        except (TimeoutError, UserkeepError):
+            return Check("skipped", _NO_DATABASE)
+        waits_s = 0 if lag.since_at is None else (now_at - lag.since_at) // SECOND
+        if embedding.problem is None and waits_s < _LATEST_EMBEDDING_S:
+            return OK
+        reason = "the embedding model does not respond as it should; the log has the reason"
+        return Check(
+            "warning",
+            f"{lag.messages:,} messages or more have no embedding, for up to {waits_s:,} s. "
+            f"Searches find them by words"
+            + (f": {reason}." if embedding.problem is not None else "."),
+        )
 
     def _queue(self) -> Check:
         figures = self._engine.figures()
@@ -115,6 +147,10 @@ class ReadinessChecks:
             least = f"{self._min_free_bytes // _MIB:,} MiB"
             return Check("failed", f"Less than {least} are free on the disk of the database.")
         return OK
+
+
+def _lag(tx: Transaction) -> tuple[Instant, embeddings.Lag]:
+    return tx.now, embeddings.lag(tx)
 
 
 def _of(name: str, problems: list[instance.ReadinessProblem]) -> Check:

@@ -10,8 +10,10 @@ from importlib import metadata
 from pathlib import Path
 
 from userkeep.domain.errors import StorageError
+from userkeep.domain.values.times import SECOND
 from userkeep.jobs.index import IndexReport
 from userkeep.jobs.ledger import check_is_current, find_ledger, lost_entries
+from userkeep.services import embeddings
 from userkeep.services.instance import count_sessions_without_user
 from userkeep.storage.checks import CHANGE_MODES, Finding
 from userkeep.storage.engine import Engine
@@ -104,6 +106,29 @@ def check_sessions(engine: Engine) -> list[Finding]:
     count = engine.read(partial(count_sessions_without_user, limit=_MAX_SESSIONS))
     some = f"at least {count:,}" if count >= _MAX_SESSIONS else f"{count:,}"
     return [Finding("sessions", True, f"{some} without a user")] if count else []
+
+
+def check_embeddings(engine: Engine) -> list[Finding]:
+    """Count the messages without an embedding, if any are to be embedded.
+
+    Args:
+        engine: of the database; it is only read.
+    """
+    now_at, lag = engine.read(lambda tx: (tx.now, embeddings.lag(tx)))
+    if not lag.messages:
+        return []
+    waits_s = 0 if lag.since_at is None else (now_at - lag.since_at) // SECOND
+    finding = f"{lag.messages:,} or more messages have no embedding, new ones for {waits_s:,} s"
+    if waits_s < _LATEST_EMBEDDING_S:
+        return [Finding("embeddings", True, finding)]
+    return [Finding("embeddings", False, finding, _NOT_EMBEDDED)]
+
+
+_LATEST_EMBEDDING_S = 3600
+_NOT_EMBEDDED = (
+    "A server with an embedding model embeds them; its log has the reason if it cannot. Without a "
+    "server, run `userkeep embed`."
+)
 
 
 def _had(lost: int) -> str:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import Instant
-from userkeep.services import purges
+from userkeep.services import embeddings, purges
 
 COUNTED = 10_000
 """Erasures are counted up to this number, so that counting them takes milliseconds at most."""
@@ -20,6 +20,7 @@ class StoredFigures(NamedTuple):
         incomplete: how many of these a purge could not complete.
         unpurged_since_at: since when the oldest deleted or edited data waits for a purge.
         database_bytes: the size of the database.
+        embedding_lag: which messages have no embedding yet.
     """
 
     deleting: int
@@ -28,6 +29,7 @@ class StoredFigures(NamedTuple):
     incomplete: int
     unpurged_since_at: Instant | None
     database_bytes: int
+    embedding_lag: embeddings.Lag
 
 
 class _Running(NamedTuple):
@@ -56,4 +58,5 @@ def stored_figures(tx: Transaction) -> StoredFigures:
         incomplete=unpurged.incomplete,
         unpurged_since_at=pending.since_at if pending else None,
         database_bytes=purges.database_bytes(tx),
+        embedding_lag=embeddings.lag(tx),
     )

@@ -40,6 +40,7 @@ from userkeep.instance import (
 from userkeep.jobs.backup.checks import check_backups, check_leftovers
 from userkeep.jobs.checks import (
     check_access,
+    check_embeddings,
     check_index,
     check_ledger,
     check_permissions,
@@ -188,12 +189,12 @@ def _check_ledger(settings: Settings) -> list[Finding]:
 
 
 def _check_sessions(settings: Settings) -> list[Finding]:
-    """Count the sessions without a user, in a database that is there and up to date."""
+    """Count what needs attention in a database that is there and up to date."""
     try:
         if not applied_steps(settings):
             return []
         with closing(open_engine(settings, read_only=True)) as engine:
-            return check_sessions(engine)
+            return [*check_sessions(engine), *check_embeddings(engine)]
     except (StorageError, SettingError):
         return []  # it has a finding of its own, or has to be migrated first
 

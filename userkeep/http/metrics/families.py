@@ -280,6 +280,16 @@ def _of_stored(stored: StoredFigures, sources: Sources, now_s: float) -> Iterato
         "How long deleted data of a database of this size waits at most until its purge begins.",
         sources.schedule.latest_us(stored.database_bytes) / SECOND,
     )
+    yield _gauge(
+        "userkeep_embedding_lag_messages",
+        "Messages without an embedding, of 1,000 sessions at most; 0 without an embedding model.",
+        stored.embedding_lag.messages,
+    )
+    yield _gauge(
+        "userkeep_embedding_lag_seconds",
+        "How long the oldest new message has had no embedding.",
+        _age_s(stored.embedding_lag.since_at, now_s),
+    )
 
 
 def _age_s(since_at: Instant | None, now_s: float) -> float:

@@ -20,7 +20,7 @@ from tests.embedders import MadeUpEmbedder, encode
 from tests.long.counts import IS_FULL, seeded_random
 from tests.long.inspection import deadlocks
 from userkeep.domain.embedding import quantize
-from userkeep.domain.errors import UserkeepError
+from userkeep.domain.errors import AlreadyExists, UserkeepError
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.embedded import EmbeddedTransport
 from userkeep.instance import Instance, open_instance
@@ -47,19 +47,25 @@ def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instanc
 
 
 class Writer:
-    """Changes sessions of its own, at random."""
+    """Changes sessions of its own, at random.
+
+    Attributes:
+        done: how many changes were made.
+    """
 
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
         self._name = name
         self._random: Random = seeded_random(f"writer {name}")
         self._texts = 0
+        self.done = 0
 
     def run(self, races: int) -> None:
         """Do so many changes; those that are rejected count too."""
         for _ in range(races):
             with suppress(UserkeepError):  # it was deleted before
                 self._change()
+                self.done += 1
 
     def _change(self) -> None:
         user = f"{self._name}-{self._random.randrange(3)}"
@@ -75,7 +81,10 @@ class Writer:
         messages = [
             {"role": "user", "content": self._text()} for _ in range(self._random.randint(1, 4))
         ]
-        self._client.user.put(user_id=user)
+        with suppress(AlreadyExists):
+            self._client.user.add(user_id=user)
+        with suppress(AlreadyExists):
+            self._client.session.add(session_id=session, user_id=user)
         self._client.message.add(session, messages, user_id=user)
 
     def _edit(self, session: str, _: str) -> None:
@@ -101,13 +110,13 @@ class Writer:
         self._client.user.delete(user)
 
     def _flag(self, _: str, user: str) -> None:
-        self._client.user.update(user_id=user, do_not_embed=self._random.random() < 0.5)
+        self._client.user.update(user_id=user, do_not_embed=self._random.random() < 0.3)
 
     _changes = (
-        *(_append,) * 8,
-        *(_edit,) * 3,
-        *(_delete,) * 3,
-        _rewind,
+        *(_append,) * 10,
+        *(_edit,) * 6,
+        *(_delete,) * 4,
+        *(_rewind,) * 2,
         _delete_session,
         _delete_user,
         _flag,
@@ -156,4 +165,5 @@ def test_nothing_survives_in_vectors(instance: Instance) -> None:
             each.result()
         has_ended.set()
         embedding.result()
+    assert sum(each.done for each in writers) > RACES / 2
     assert check(instance, client) > 0

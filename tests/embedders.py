@@ -5,6 +5,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from userkeep.domain.embedding import EmbeddingFailed, EmbeddingModel, Vector
+from userkeep.instance import Instance
+from userkeep.jobs.embedding import EmbeddingJob
+from userkeep.jobs.steps import Runner
 
 DIMENSIONS = 48
 
@@ -28,7 +31,13 @@ class MadeUpEmbedder:
     is_local = True
     budget_left = None
 
-    def __init__(self, name: str = "one", batch_size: int = 8) -> None:
+    def __init__(
+        self,
+        name: str = "one",
+        batch_size: int = 8,
+        encoder: Callable[[str], Vector] | None = None,
+    ) -> None:
+        self._encode = encoder or (lambda text: encode(text, name))
         self.batch_size = batch_size
         self.model = EmbeddingModel(name, f"fingerprint of {name}")
         self.texts: list[str] = []
@@ -42,13 +51,22 @@ class MadeUpEmbedder:
         assert 0 < len(texts) <= self.batch_size
         self.before(texts)
         self.texts += texts
-        return self.change([encode(text, self.model.name) for text in texts])
+        return self.change([self._encode(text) for text in texts])
 
     def embed_query(self, text: str, timeout_s: float) -> Vector:  # noqa: ARG002
-        return encode(text, self.model.name)
+        return self._encode(text)
 
     def close(self) -> None:
         pass
+
+
+def embed_all(instance: Instance, embedder: MadeUpEmbedder | None = None) -> None:
+    """Embed all messages of an instance, in a process that then ends."""
+    embedder = embedder or MadeUpEmbedder()
+    job = EmbeddingJob(instance.scope.rules, embedder, is_shared=True)
+    runner = Runner(instance.engine, lambda: None, instance.ledger.file, embedder)
+    assert runner.run(job.steps())
+    runner.run(job.release())
 
 
 def failing(*errors: EmbeddingFailed) -> Callable[[Sequence[str]], None]:

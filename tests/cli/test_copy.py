@@ -16,6 +16,7 @@ import apsw
 import pytest
 
 from tests.cli.running import environment_of, files_in, is_sentence, userkeep
+from tests.embedders import embed_all
 from tests.postgres import postgres_server
 from tests.serving import USERKEEP, serving
 from tests.typed_ways import over_instance
@@ -287,6 +288,7 @@ def test_a_copy_to_postgres_and_back_has_the_same_checksums(tmp_path: Path) -> N
         client.project.update(project="default", max_bytes_per_user=2**40)
         message = {"role": "user", "content": "counted"}
         client.message.add("counted", message, user_id="counted")
+        embed_all(instance)
     reports = [
         json.loads(copy(a, b, "--json", folder=tmp_path).stdout)
         for a, b in [(source, between), (between, database("sqlite", tmp_path, "target"))]

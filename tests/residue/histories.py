@@ -126,6 +126,9 @@ class _History:
                 self._random.choice([simulation, simulation, *remaining, *others]).step()
                 if self._random.random() < 0.02:
                     self._database.maintain(self._random)
+                if self._random.random() < 0.1:
+                    self._instance.embed(self._random)
+            self._instance.embed(self._random)
             deleted = [remaining.pop(0) for _ in range(self._number_to_delete(remaining))]
             self._delete(deleted, [*remaining, *others])
             if others and self._random.random() < 0.3:

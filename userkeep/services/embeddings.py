@@ -413,6 +413,8 @@ def delete_batch(tx: Transaction, session: SessionToEmbed) -> bool:
         remove_range(tx, session.session_id, seqs[0], seqs[-1] + 1)
     if len(seqs) == _DELETED_AT_ONCE:
         return False
+    if seqs:
+        tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)  # until a purge, files have them
     tx.defer("stop_embedding", **of_session)
     return True
 

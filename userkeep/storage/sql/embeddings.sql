@@ -3,6 +3,12 @@
 -- fragment: model_columns
 model_id, name, fingerprint, dimensions, source, state, created_at, lease_expires_at
 
+-- fragment: looked_at_again
+WHEN embedded_seq >= 0 THEN embedded_seq - 1
+WHEN embedded_seq = -1 THEN -3
+WHEN embedded_seq < -2 THEN embedded_seq - 1
+ELSE embedded_seq
+
 -- fragment: vector_columns
 session_id, seq, scale, vector
 
@@ -54,8 +60,13 @@ WHERE project_id = :project_id AND session_id = :session_id
     AND seq >= :from_seq AND seq < :before_seq;
 
 -- name: embed_again
-UPDATE sessions SET embedded_seq = :before_seq
-WHERE project_id = :project_id AND session_id = :session_id AND embedded_seq > :before_seq;
+-- The messages after :before_seq are looked at. embedded_seq always changes, so that the fence stops a
+-- job that has just read the session, and has seen that the message had a vector.
+UPDATE sessions SET embedded_seq = CASE
+        WHEN embedded_seq > :before_seq THEN :before_seq
+        {looked_at_again}
+    END
+WHERE project_id = :project_id AND session_id = :session_id AND embedded_seq IS NOT NULL;
 
 -- name: stop_embedding_sessions_of_user
 -- Call lock_user first in the same transaction, as for mark_sessions_of_user_deleting.

@@ -86,12 +86,7 @@ RETURNING last_seq, user_id, {search_scope};
 UPDATE sessions
 SET last_seq = :last_seq, message_count = message_count + :count,
     total_length = total_length + :length, active_at = :active_at, updated_at = :updated_at,
-    embedded_seq = CASE
-        WHEN embedded_seq >= 0 THEN -1
-        WHEN embedded_seq = -1 THEN -3
-        WHEN embedded_seq < -2 THEN embedded_seq - 1
-        ELSE embedded_seq
-    END
+    embedded_seq = CASE WHEN embedded_seq > 0 THEN -1 {looked_at_again} END
 WHERE project_id = :project_id AND session_id = :session_id;
 
 -- name: set_session_owner

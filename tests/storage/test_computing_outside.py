@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -64,6 +65,30 @@ def test_an_operation_of_a_loop_is_computed_for_in_a_thread(instance: Instance) 
     assert recorder.runs == 2
     [thread] = recorder.threads
     assert thread not in {threading.current_thread().name, "userkeep-writer"}
+
+
+@ENGINES
+def test_a_read_is_computed_for_outside_of_its_transaction_too(instance: Instance) -> None:
+    recorder = Recorder()
+    assert instance.engine.read(recorder.operation) == 128
+    assert asyncio.run(instance.engine.read_async(recorder.operation, is_bounded=False)) == 128
+    assert recorder.runs == 4
+    here, thread = recorder.threads
+    assert here == threading.current_thread().name
+    assert not thread.startswith("userkeep-reader")
+
+
+@ENGINES
+def test_what_waits_for_others_is_computed_in_threads_of_its_own(instance: Instance) -> None:
+    recorder = Recorder()
+    with ThreadPoolExecutor(1, thread_name_prefix="own") as threads:
+
+        def operation(tx: Transaction) -> int:
+            return tx.compute_outside(recorder.double, 4, threads=threads)
+
+        assert asyncio.run(instance.engine.read_async(operation, is_bounded=False)) == 8
+        assert asyncio.run(instance.engine.write_async(operation)) == 8
+    assert all(thread.startswith("own") for thread in recorder.threads)
 
 
 @ENGINES

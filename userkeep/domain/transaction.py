@@ -1,6 +1,7 @@
 """What a service can do with a database: the only contract between services and engines."""
 
 from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Executor
 from typing import Any, Protocol, TypeVar
 
 from userkeep.domain.scope import Scope
@@ -90,12 +91,19 @@ class Transaction(Protocol):
         """
         ...
 
-    def compute_outside(self, function: Callable[..., T], *arguments: Hashable) -> T:
+    def compute_outside(
+        self, function: Callable[..., T], *arguments: Hashable, threads: Executor | None = None
+    ) -> T:
         """Return the result of a function that takes long, computed outside of the transaction.
 
         If there is no result yet, the operation ends here, and is run again from its beginning once
         there is one. Call this before the operation changes anything, because what it has changed
-        is rolled back. Only for writes.
+        is rolled back.
+
+        Args:
+            function, arguments: what is computed; the result is known by them.
+            threads: where it runs if the operation was begun on an event loop; None for the thread
+                in which operations on the same engine compute, one after the other.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Computing outside of transactions what an operation needs of stored data.
 
-While the writer computes, all other writes wait. So an operation that must compute for long with
+While the writer computes, all other writes wait; and a read that waits for another service keeps a
+snapshot and one of few threads. So an operation that must compute for long with
 what it has read says so (`compute_outside`): it ends, the computation runs in another thread, and
 the operation runs again from its beginning with the result. If the data has changed meanwhile, the
 arguments are others, and it starts over; after some tries it computes inside of its transaction.
@@ -39,6 +40,17 @@ def run(engine_run: Callable[[Operation[T]], T], operation: Operation[T]) -> T:
 
 
 async def run_async(
+    engine_run: Callable[[Operation[T]], Awaitable[T]], operation: Operation[T]
+) -> T:
+    """Run an operation; what it needs is computed in a thread."""
+    try:
+        return await engine_run(operation)
+    except NeedsComputingError as error:
+        needed = error
+    return await run_again_async(engine_run, operation, needed)
+
+
+async def run_again_async(
     engine_run: Callable[[Operation[T]], Awaitable[T]],
     operation: Operation[T],
     needed: NeedsComputingError,
@@ -47,7 +59,9 @@ async def run_async(
     computed: Computed = {}
     loop = asyncio.get_running_loop()
     for _ in range(_MAX_TRIES):
-        computed[needed.key] = await loop.run_in_executor(_threads, _result, needed.key)
+        computed[needed.key] = await loop.run_in_executor(
+            needed.threads or _threads, _result, needed.key
+        )
         try:
             return await engine_run(partial(_with_computed, operation, computed))
         except NeedsComputingError as error:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from concurrent.futures import Executor
 from itertools import starmap
 from time import perf_counter
 from typing import Any, TypeVar
@@ -38,10 +39,12 @@ class NeedsComputingError(Exception):
 
     Attributes:
         key: the function and its arguments.
+        threads: where it is computed; None for storage.outside's own thread.
     """
 
-    def __init__(self, key: ComputedKey) -> None:
+    def __init__(self, key: ComputedKey, threads: Executor | None = None) -> None:
         self.key = key
+        self.threads = threads
         super().__init__("an operation needs a result that is computed outside of it")
 
 
@@ -89,12 +92,14 @@ class BaseTransaction(ABC):
         """Return how long this operation has been running, in milliseconds."""
         return (perf_counter() - self._began) * 1000
 
-    def compute_outside(self, function: Callable[..., T], *arguments: Hashable) -> T:
+    def compute_outside(
+        self, function: Callable[..., T], *arguments: Hashable, threads: Executor | None = None
+    ) -> T:
         key = (function, arguments)
         try:
             result: T = self.computed[key]
         except KeyError:
-            raise NeedsComputingError(key) from None
+            raise NeedsComputingError(key, threads) from None
         return result
 
     def check_deadline(self) -> None:

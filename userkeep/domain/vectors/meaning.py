@@ -160,7 +160,8 @@ def _meaning(cosines: Floats) -> Floats:
     greatest = above_mean.max()
     if greatest <= _EQUAL:
         return np.ones(len(cosines))
-    return np.maximum(0.0, above_mean) / greatest
+    meaning: Floats = np.maximum(0.0, above_mean) / greatest
+    return meaning
 
 
 def _with_neighbours(positions: Places, own: Floats) -> tuple[Floats, Places]:

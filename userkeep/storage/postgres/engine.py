@@ -162,6 +162,9 @@ class PostgresEngine:
 
     def read(self, operation: Operation[T]) -> T:
         self._forks.check()
+        return outside.run(self._read, operation)
+
+    def _read(self, operation: Operation[T]) -> T:
         return self._pool.run(operation, is_write=False)
 
     def write(self, operation: Operation[T]) -> T:
@@ -176,11 +179,11 @@ class PostgresEngine:
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         self._forks.check()
         if not is_bounded:
-            return await self._long_reads.run(operation)
+            return await outside.run_async(self._long_reads.run, operation)
         try:
             return await self._pool.on_loop().submit(operation, is_write=False)
         except NeedsThreadError:
-            return await self._long_reads.run(operation)
+            return await outside.run_async(self._long_reads.run, operation)
 
     async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         self._check_can_write()
@@ -193,7 +196,7 @@ class PostgresEngine:
             return await pool.submit(operation, is_write=True)
         except NeedsComputingError as needed:
             submit = partial(pool.submit, is_write=True)
-            return await outside.run_async(submit, operation, needed)
+            return await outside.run_again_async(submit, operation, needed)
 
     def describe(self) -> str:
         mode = " (read-only)" if self._is_read_only else ""

@@ -118,7 +118,7 @@ class SqliteEngine:
         if self._is_memory:
             return self.write(operation)
         self._forks.check()
-        return self._readers.read(operation)
+        return outside.run(self._readers.read, operation)
 
     def write(self, operation: Operation[T]) -> T:
         return outside.run(self._write, operation)
@@ -140,6 +140,9 @@ class SqliteEngine:
                 return self._readers.read(operation, is_inline=True)
             except NeedsThreadError:
                 pass  # it turns out to be long
+        return await outside.run_async(self._read_in_thread, operation)
+
+    async def _read_in_thread(self, operation: Operation[T]) -> T:
         return await self._read_threads.run(partial(self._readers.read_until, operation))
 
     async def write_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
@@ -153,7 +156,7 @@ class SqliteEngine:
         try:
             return await self._submit(operation)
         except NeedsComputingError as needed:
-            return await outside.run_async(self._submit, operation, needed)
+            return await outside.run_again_async(self._submit, operation, needed)
 
     def _submit(self, operation: Operation[T]) -> "asyncio.Future[T]":
         self._forks.check()

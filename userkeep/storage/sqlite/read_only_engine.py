@@ -12,6 +12,7 @@ import apsw
 from userkeep.domain.deadline import Deadline
 from userkeep.domain.errors import StorageError, Unavailable
 from userkeep.domain.transaction import Operation
+from userkeep.storage import outside
 from userkeep.storage.engine import Dialect, Files
 from userkeep.storage.errors import CLOSED, READ_ONLY
 from userkeep.storage.figures import Disk, Figures, disk_of
@@ -82,6 +83,9 @@ class ReadOnlySqliteEngine:
         return True
 
     def read(self, operation: Operation[T]) -> T:
+        return outside.run(self._read_here, operation)
+
+    def _read_here(self, operation: Operation[T]) -> T:
         return self._read(lambda readers: readers.read(operation))
 
     def write(self, operation: Operation[T]) -> NoReturn:  # noqa: ARG002
@@ -90,7 +94,9 @@ class ReadOnlySqliteEngine:
     async def read_async(self, operation: Operation[T], *, is_bounded: bool = True) -> T:
         if is_bounded:
             return self.read(operation)
+        return await outside.run_async(self._read_in_thread, operation)
 
+    async def _read_in_thread(self, operation: Operation[T]) -> T:
         def read(deadline: Deadline) -> T:
             return self._read(lambda readers: readers.read_until(operation, deadline))
 

@@ -377,6 +377,14 @@ class Settings:
         most=256,
         section=EMBEDDINGS,
     )
+    embeddings_query_timeout_ms: int = _setting(
+        500,
+        "Milliseconds that the embedding of a query may take. Without one, a search compares words"
+        " alone.",
+        least=10,
+        most=60_000,
+        section=EMBEDDINGS,
+    )
     log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")
     log_format: str = _setting("text", "The format of the log: text or json (one object a line).")
 

@@ -3,6 +3,7 @@
 import logging
 from contextlib import closing
 from dataclasses import fields, replace
+from functools import partial
 from importlib.util import find_spec
 from time import monotonic
 from typing import Any
@@ -11,7 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from userkeep.config import SettingError, Settings
-from userkeep.domain.embedding import Embedder, EmbeddingFailed
+from userkeep.domain.embedding import Embedder, EmbeddingFailed, RecordedModel
+from userkeep.domain.search.meaning import Meaning
 from userkeep.key_files import read_key_file
 from userkeep.storage.checks import Finding
 
@@ -125,6 +127,25 @@ def _advice(settings: Settings) -> str:
     from userkeep.embeddings.endpoint import exposure_of
 
     return exposure_of(settings.embeddings_url)
+
+
+def open_meaning(settings: Settings, embedder: Embedder | None) -> Meaning | None:
+    """Return what searches by meaning need; None if there is no embedding model."""
+    if embedder is None:
+        return None
+    from userkeep.embeddings.queries import QueryEmbeddings
+
+    open_recorded = partial(_open_recorded, settings=settings)
+    return QueryEmbeddings(embedder, settings.embeddings_query_timeout_ms / 1000, open_recorded)
+
+
+def _open_recorded(model: RecordedModel, settings: Settings) -> Embedder | None:
+    """Return the embedder of a model that is being replaced; None: it cannot be asked."""
+    former = open_former(model.source, settings) if model.source else None
+    if former is not None and former.model.fingerprint != model.fingerprint:
+        former.close()
+        return None
+    return former
 
 
 def _check_is_installed(variable: str, extra: str, *packages: str) -> None:

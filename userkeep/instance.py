@@ -26,7 +26,7 @@ from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
-from userkeep.embedders import open_embedder
+from userkeep.embedders import open_embedder, open_meaning
 from userkeep.jobs.emails import fold_emails
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.ledger import (
@@ -82,6 +82,8 @@ class Instance(msgspec.Struct, frozen=True):
 
     def close(self) -> None:
         """Finish what is queued, and close the database and the embedding model."""
+        if self.scope.rules.meaning is not None:
+            self.scope.rules.meaning.close()
         if self.embedder is not None:
             self.embedder.close()
         self.engine.close()
@@ -133,6 +135,7 @@ def open_instance(
         if embedder is not None:
             embedder.close()
         raise
+    rules = msgspec.structs.replace(rules, meaning=open_meaning(settings, embedder))
     return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules), ledger, is_new, embedder))
 
 
@@ -161,6 +164,7 @@ def open_instance_read_only(settings: Settings) -> Instance:
         if embedder is not None:
             embedder.close()
         raise
+    rules = msgspec.structs.replace(rules, meaning=open_meaning(settings, embedder))
     return Instance(engine, Scope(DEFAULT_PROJECT, rules), embedder=embedder)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from userkeep.domain.search.meaning import SCALE_UNIT, PackedVectors
 from userkeep.domain.vectors.meaning import VectorScorer
 
 Place = tuple[int, int]
@@ -66,11 +67,9 @@ def test_the_scores_are_those_of_the_recipe(
         of_session = [(place, row) for place, row in rows.items() if place[0] == session]
         middle = random.randint(0, len(of_session))
         for part in of_session[:middle], of_session[middle:]:
-            scorer.add(
-                [position(place) for place, _row in part],
-                [scale for _place, (scale, _vector) in part],
-                [vector for _place, (_scale, vector) in part],
-            )
+            rows_of_part = [(place[1], row) for place, row in part]
+            random.shuffle(rows_of_part)
+            scorer.add([position((session, 0))], [packed(rows_of_part)])
     ranked = scorer.with_words({position(place): score for place, score in words.items()})
 
     meaning, most = expected_meaning(query, rows), max(words.values(), default=1.0)
@@ -93,13 +92,18 @@ def position(place: Place) -> int:
     return place[0] * SESSION + place[1] + 4
 
 
+def packed(rows: list[tuple[int, tuple[float, bytes]]]) -> PackedVectors:
+    """Return the vectors of messages as a database returns them."""
+    return b"".join(
+        b"%d%d" % (10**15 + seq, 10**15 + round(scale / SCALE_UNIT)) + vector
+        for seq, (scale, vector) in rows
+    )
+
+
 def scorer_of(query: list[float], *vectors: list[float]) -> VectorScorer:
     """Return the scorer of messages that follow each other in a session."""
     scorer = VectorScorer(query)
-    rows = [as_row(vector) for vector in vectors]
-    scorer.add(
-        list(range(len(rows))), [scale for scale, _row in rows], [row for _scale, row in rows]
-    )
+    scorer.add([0], [packed([(seq, as_row(vector)) for seq, vector in enumerate(vectors)])])
     return scorer
 
 
@@ -126,5 +130,5 @@ def test_messages_may_be_excluded_and_no_others_allowed() -> None:
 
 
 def test_a_vector_of_another_length_is_rejected() -> None:
-    with pytest.raises(ValueError, match="has not 8 dimensions"):
-        VectorScorer(ONE).add([1], [1.0], [b"123"])
+    with pytest.raises(ValueError, match="reshape"):
+        VectorScorer(ONE).add([0], [packed([(1, (1.0, b"123"))])])

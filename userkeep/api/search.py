@@ -11,6 +11,7 @@ from userkeep.api.messages import Message, Omittable
 from userkeep.api.operation import APIOperation
 from userkeep.domain.errors import NotFound
 from userkeep.domain.message import Role
+from userkeep.domain.search.meaning import DegradedReason, SearchMode
 from userkeep.domain.values.paging import MAX_LIMIT
 
 
@@ -44,8 +45,20 @@ class WordScore(Encodable, msgspec.Struct, kw_only=True):
     ]
 
 
+class MeaningScore(Encodable, msgspec.Struct, kw_only=True):
+    """The contribution of a message's meaning to the score."""
+
+    score: Annotated[
+        float,
+        Meta(description="From 0 to 1: 1 for the message that is nearest to the query."),
+    ]
+    seq: Annotated[
+        int, Meta(description="The message that is near to it: this one, or one near it.")
+    ]
+
+
 class Explanation(Encodable, msgspec.Struct, kw_only=True):
-    """How the score was computed: the sum of the words, times the weights."""
+    """How the score was computed: the sum of the words and the meaning, times the weights."""
 
     words: Annotated[list[WordScore], Meta(description="Highest score first.")]
     participant: Annotated[
@@ -60,6 +73,20 @@ class Explanation(Encodable, msgspec.Struct, kw_only=True):
         Meta(description="The date that the query names, if it matches. Multiplies by 1.5."),
     ]
     role_weight: Annotated[float, Meta(description="The weight of the role.")]
+    words_score: Annotated[
+        float | UnsetType,
+        Meta(
+            description="The sum of the words, from 0 to 1: 1 for the best match by words. Only if "
+            "meaning was compared."
+        ),
+    ] = UNSET
+    meaning: Annotated[
+        MeaningScore | None | UnsetType,
+        Meta(
+            description="Only if meaning was compared. Null if that contributes nothing, as for a "
+            "message without an embedding."
+        ),
+    ] = UNSET
 
 
 class FoundSession(Encodable, msgspec.Struct, kw_only=True):
@@ -96,12 +123,40 @@ class ExplainedQuery(Encodable, msgspec.Struct, kw_only=True):
         str | None,
         Meta(description="Why nothing can be found, if no word is left of the query; else null."),
     ]
+    mode: Annotated[
+        SearchMode | UnsetType,
+        Meta(
+            description="What was compared: `auto` means words and meaning. Only if the server has "
+            "an embedding model."
+        ),
+    ] = UNSET
+    embedded: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The text whose meaning was compared: the query without names of "
+            "participants. Only if meaning was compared."
+        ),
+    ] = UNSET
+
+
+class Degraded(Encodable, msgspec.Struct, kw_only=True):
+    """Why words alone were compared."""
+
+    reason: Annotated[DegradedReason, Meta(description="For programs.")]
+    detail: Annotated[str, Meta(description="A sentence.")]
 
 
 class Hits(Encodable, msgspec.Struct, kw_only=True):
     """The results of a search, best first."""
 
     items: list[Hit]
+    degraded: Annotated[
+        Degraded | UnsetType,
+        Meta(
+            description="Only if words alone were compared, although meaning was to be compared "
+            "too."
+        ),
+    ] = UNSET
     query: Annotated[
         ExplainedQuery | None | UnsetType,
         Meta(description="Only with `explain`. Null if the search has no query."),
@@ -136,6 +191,14 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             "beginnings of words (`begin*`)."
         ),
     ] = "plain"
+    mode: Annotated[
+        SearchMode,
+        Meta(
+            description="What is compared: `words`, `meaning`, or both (`auto`). `meaning` and "
+            "`auto` need an embedding model on the server. Where it cannot be used, words alone "
+            "are compared, and the response has `degraded`."
+        ),
+    ] = "auto"
     user_id: str | None = None
     session_id: Annotated[
         str | None, Meta(description="With `user_id`, it must be a session of this user.")
@@ -167,7 +230,7 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         bool,
         Meta(
             description="Whether messages near a match are results too, with a lower score. False "
-            "leaves out messages that contain none of the words."
+            "leaves out messages that were found only because of their neighbours."
         ),
     ] = True
     include: Annotated[
@@ -191,9 +254,10 @@ OPERATIONS: tuple[APIOperation, ...] = (
         path="/v1/search",
         summary="Search messages",
         description=(
-            "Full-text search in the messages of a user, of a session, or of the whole project, "
-            "best results first. A message can be found as soon as the response to its append is "
-            "sent."
+            "Search by words and by meaning in the messages of a user, of a session, or of the "
+            "whole project, best results first. A message can be found by its words as soon as the "
+            "response to its append is sent. By its meaning it is found seconds later, if the "
+            "server has an embedding model."
         ),
         does="read",
         scope="read",

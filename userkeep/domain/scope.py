@@ -6,6 +6,7 @@ from userkeep.domain.key import Permission
 from userkeep.domain.purge import Schedule
 from userkeep.domain.quota import Quota
 from userkeep.domain.search.analyzer import Analyzer
+from userkeep.domain.search.meaning import Meaning
 from userkeep.domain.secret import KeyedHash
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.times import HOUR
@@ -27,6 +28,7 @@ class Rules(msgspec.Struct, frozen=True):
         idempotency_limit: how many of these records are kept in a project, the newest.
         has_embedder: whether an embedding model is configured, so that new sessions are embedded.
         backup_folder: where scheduled backups are; empty: there are none.
+        meaning: what a search by meaning needs; None if no embedding model is configured.
     """
 
     id_hash: KeyedHash
@@ -41,6 +43,12 @@ class Rules(msgspec.Struct, frozen=True):
     idempotency_limit: int = 1_000_000
     backup_folder: str = ""
     has_embedder: bool = False
+    meaning: Meaning | None = None
+
+    def forget_queries(self, project_id: int) -> None:
+        """Clear what this process remembers of queries of a project, where something is deleted."""
+        if self.meaning is not None:
+            self.meaning.forget(project_id)
 
 
 class Scope(msgspec.Struct, frozen=True):

@@ -11,7 +11,14 @@ from userkeep.domain.values.filters import parse_filter
 from userkeep.handlers.calls import Call, Handler
 from userkeep.handlers.messages import serialize_message
 from userkeep.handlers.values import optional_instant
-from userkeep.services.search import Hit, HitSession, SearchRequest, find, searched_words
+from userkeep.services.search import (
+    Found,
+    Hit,
+    HitSession,
+    SearchRequest,
+    find,
+    searched_words,
+)
 
 
 def search(tx: Transaction, call: Call) -> wire.Hits:
@@ -20,6 +27,7 @@ def search(tx: Transaction, call: Call) -> wire.Hits:
     wanted = SearchRequest(
         query=None if body.query is None or not body.query.strip() else body.query,
         syntax=body.syntax,
+        mode=body.mode,
         user_id=body.user_id,
         session_id=body.session_id,
         roles=body.roles,
@@ -34,10 +42,17 @@ def search(tx: Transaction, call: Call) -> wire.Hits:
         explain=body.explain,
         with_session="session" in body.include,
     )
-    hits = find(tx, wanted)
+    found = find(tx, wanted)
     omit = frozenset(body.omit)
-    items = [serialize_hit(hit, omit, explain=body.explain) for hit in hits]
-    return wire.Hits(items=items, query=_explained_query(tx, wanted))
+    items = [serialize_hit(hit, omit, explain=body.explain) for hit in found.hits]
+    degraded = found.degraded
+    return wire.Hits(
+        items=items,
+        degraded=UNSET
+        if degraded is None
+        else wire.Degraded(reason=degraded.reason, detail=degraded.detail),
+        query=_explained_query(tx, wanted, found),
+    )
 
 
 _NOTHING_LEFT = (
@@ -47,14 +62,19 @@ _NOTHING_LEFT = (
 
 
 def _explained_query(
-    tx: Transaction, search: SearchRequest
+    tx: Transaction, search: SearchRequest, found: Found
 ) -> wire.ExplainedQuery | UnsetType | None:
     if not search.explain:
         return UNSET
     if search.query is None:
         return None
     words = searched_words(tx, search.query, search.syntax)
-    return wire.ExplainedQuery(words=words, note=None if words else _NOTHING_LEFT)
+    return wire.ExplainedQuery(
+        words=words,
+        note=None if words else _NOTHING_LEFT,
+        mode=found.mode or UNSET,
+        embedded=found.embedded_text or UNSET,
+    )
 
 
 def serialize_hit(hit: Hit, omit: Set[str], *, explain: bool) -> wire.Hit:
@@ -92,7 +112,15 @@ def _explanation(hit: Hit) -> wire.Explanation:
         participant=weight.participant if weight else None,
         date=weight.date if weight else None,
         role_weight=weight.role_weight if weight else 1.0,
+        words_score=UNSET if hit.shares is None else hit.shares.words,
+        meaning=UNSET if hit.shares is None else _meaning(hit),
     )
+
+
+def _meaning(hit: Hit) -> wire.MeaningScore | None:
+    if hit.shares is None or not hit.shares.meaning:
+        return None
+    return wire.MeaningScore(score=hit.shares.meaning, seq=hit.message.seq + hit.shares.offset)
 
 
 HANDLERS: dict[str, Handler] = {"messages.search": search}

@@ -78,6 +78,7 @@ class Deletion:
     def delete(self) -> Steps[None]:
         """Delete to the last row."""
         was_finished = self.erasure.is_finished
+        self._scope.rules.forget_queries(self._scope.project_id)
         if not self.may_respond:
             yield from self._record()
             self.may_respond = True

@@ -63,6 +63,7 @@ class ProjectDeletion:
 
     def delete(self) -> Steps[None]:
         """Delete to the last row."""
+        self._scope.rules.forget_queries(self._scope.project_id)
         if not self.may_respond:
             # One entry for all that the project has.
             started_at = self.project.started_at or self.project.updated_at

@@ -1,7 +1,8 @@
 """Find the messages that a query means, best first; without words, the newest.
 
 The index knows which messages have which words; `domain.search.ranking` decides which of them are
-meant. Speaker and date change the weight of a whole message. They are only read for messages that
+meant. Where messages have embeddings, `domain.search.meaning` adds how near they are to the query.
+Speaker and date change the weight of a whole message. They are only read for messages that
 could still get among the first with them: in batches, best first, until no other message can
 overtake the last one of the result.
 """
@@ -9,13 +10,23 @@ overtake the last one of the result.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from operator import attrgetter, itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from userkeep.domain.embedding import RecordedModel, Vector
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.message import Message
 from userkeep.domain.search.analyzer import MAX_INDEXED_BYTES, indexed_part
+from userkeep.domain.search.meaning import (
+    CannotEmbed,
+    Degraded,
+    PackedVectors,
+    Ranked,
+    RankedByMeaning,
+    SearchMode,
+    Shares,
+)
 from userkeep.domain.search.query import (
     MessageWeight,
     ParsedQuery,
@@ -32,7 +43,7 @@ from userkeep.domain.values.metadata import encode_json
 from userkeep.domain.values.paging import MAX_LIMIT, MAX_PAGE_BYTES
 from userkeep.domain.values.text import check_characters
 from userkeep.domain.values.times import Instant
-from userkeep.services import sessions, users
+from userkeep.services import embeddings, sessions, users
 
 Syntax = Literal["plain", "web"]
 """How a query is read."""
@@ -54,6 +65,9 @@ _POSTINGS_AT_ONCE = 300_000
 _MAX_SPEAKER_COUNT = 10_000
 """Up to how many messages of speakers whom the query names are counted."""
 
+_VECTORS_AT_ONCE = 10_000
+"""Of 384 dimensions, 4 MB."""
+
 _MAX_TEXTS = 10_000
 """How many texts of candidates a search may read."""
 
@@ -67,6 +81,7 @@ class SearchRequest(msgspec.Struct, kw_only=True):
     Attributes:
         query: the text; None for the newest messages.
         syntax: whether the query is plain text, or has operators; see `domain.search.web_syntax`.
+        mode: whether words are compared, meaning, or both where there are embeddings.
         user_id, session_id: of whose messages; without both, of all of the project. With both, the
             session must be this user's.
         roles: only messages of these roles; None for all.
@@ -83,6 +98,7 @@ class SearchRequest(msgspec.Struct, kw_only=True):
 
     query: str | None = None
     syntax: Syntax = "plain"
+    mode: SearchMode = "auto"
     user_id: str | None = None
     session_id: str | None = None
     roles: Sequence[str] | None = None
@@ -146,6 +162,7 @@ class Hit(msgspec.Struct):
         words: what the words contribute before the weight, the greatest part first.
         weight: see MessageWeight; None without a query.
         session: None unless it was requested.
+        shares: what words and meaning contribute before the weight; None if words alone do.
     """
 
     message: FoundMessage
@@ -154,6 +171,24 @@ class Hit(msgspec.Struct):
     words: list[WordScore]
     weight: MessageWeight | None
     session: HitSession | None = None
+    shares: Shares | None = None
+
+
+class Found(msgspec.Struct):
+    """What a search has found.
+
+    Attributes:
+        hits: best first.
+        mode: what was compared; None if that was not to be decided: no model is configured, or
+            there is no query.
+        embedded_text: the part of the query whose embedding was compared; None if none was.
+        degraded: why words alone were compared, if that is not what was meant.
+    """
+
+    hits: list[Hit]
+    mode: SearchMode | None = None
+    embedded_text: str | None = None
+    degraded: Degraded | None = None
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -199,8 +234,10 @@ def searched_words(tx: Transaction, query: str, syntax: Syntax) -> list[str]:
     return list(dict.fromkeys(_words(tx, query, syntax).terms.values()))
 
 
-def find(tx: Transaction, search: SearchRequest) -> list[Hit]:
+def find(tx: Transaction, search: SearchRequest) -> Found:
     """Return the best hits, best first.
+
+    Where a query needs an embedding, the operation is run again once there is one.
 
     Raises:
         NotFound: there is no such user or session. Gone: it is being deleted.
@@ -209,12 +246,12 @@ def find(tx: Transaction, search: SearchRequest) -> list[Hit]:
     _check(search)
     part = _part(tx, search)
     if search.query is None:
-        hits = _newest(tx, search, part)
+        found = Found(_newest(tx, search, part))
     else:
-        hits = _best(tx, search, search.query, part)
-    if search.with_session and hits:
-        _add_sessions(tx, search, hits)
-    return hits
+        found = _best(tx, search, search.query, part)
+    if search.with_session and found.hits:
+        _add_sessions(tx, search, found.hits)
+    return found
 
 
 def _check(search: SearchRequest) -> None:
@@ -296,22 +333,182 @@ def _messages(
     return found
 
 
-def _best(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> list[Hit]:
+def _best(tx: Transaction, search: SearchRequest, query: str, part: _Part) -> Found:
     parsed = _parse(tx, search, query, part)
-    scorer = _score(tx, search, parsed, part)
-    best = _best_candidates(tx, search, parsed, scorer)[search.offset :]
+    by_meaning = _by_meaning(tx, search, parsed, part)
+    scorer = _score(tx, search, parsed, part, has_words=by_meaning.mode != "meaning")
+    ranking = _ranking(tx, search, parsed, part, scorer, by_meaning)
+    best = _best_candidates(tx, search, parsed, ranking)[search.offset :]
     found = _messages(tx, search, [(each.session_id, each.seq) for each in best])
     del best[len(found) :]
-    scores = _word_scores(tx, parsed, part, scorer, best) if search.explain else {}
-    return list(_hits(tx, parsed.words, zip(best, found, strict=True), scores))
+    has_scores = search.explain and by_meaning.mode != "meaning"
+    scores = _word_scores(tx, parsed, part, ranking, best) if has_scores else {}
+    hits = list(_hits(tx, parsed.words, zip(best, found, strict=True), scores))
+    if search.explain:
+        for hit, candidate in zip(hits, best, strict=True):
+            hit.shares = ranking.shares(candidate.position)
+    return Found(hits, by_meaning.mode, by_meaning.text, by_meaning.degraded)
 
 
-def _score(tx: Transaction, search: SearchRequest, parsed: ParsedQuery, part: _Part) -> Scorer:
-    """Return the scores of the messages that have some of the query's terms, by the index alone."""
+class _ByMeaning(msgspec.Struct):
+    """Whether and how a search compares meaning.
+
+    Attributes:
+        mode: what is compared, words or meaning or both; None if no model is configured.
+        text, vector, model: what is compared, with the vectors of which model.
+        degraded: why it is not compared.
+    """
+
+    mode: SearchMode | None = None
+    text: str | None = None
+    vector: Vector | None = None
+    model: RecordedModel | None = None
+    degraded: Degraded | None = None
+
+
+def _by_meaning(
+    tx: Transaction, search: SearchRequest, parsed: ParsedQuery, part: _Part
+) -> _ByMeaning:
+    """Return what is compared of the meaning: the embedding of the query, if there is one."""
+    meaning = tx.scope.rules.meaning
+    if search.mode == "words":
+        return _ByMeaning(None if meaning is None else "words")
+    is_required = search.mode == "meaning"
+    if meaning is None:
+        return _ByMeaning(degraded=_NOT_CONFIGURED) if is_required else _ByMeaning()
+    text, model = parsed.text_to_embed, embeddings.searched_model(tx)
+    if not text:
+        return _ByMeaning("words", degraded=_NO_TEXT if is_required else None)
+    if not embeddings.may_embed_query(tx, part.user_id, part.session_id):
+        return _ByMeaning("words", degraded=_DO_NOT_EMBED)
+    if model is None:
+        return _ByMeaning("words", degraded=_NOTHING_EMBEDDED if is_required else None)
+    try:
+        vector = meaning.query_vector(tx, tx.scope.project_id, text, model)
+    except CannotEmbed as error:
+        return _ByMeaning("words", degraded=error.degraded)
+    return _ByMeaning(search.mode, text, vector, model)
+
+
+_NOT_CONFIGURED = Degraded("not_configured", "No embedding model is configured.")
+_NOTHING_EMBEDDED = Degraded("nothing_embedded", "No message has an embedding yet.")
+_NO_TEXT = Degraded("nothing_to_embed", "The query has no text whose meaning could be compared.")
+_DO_NOT_EMBED = Degraded(
+    "do_not_embed", "The project, the user or the session is not to be embedded."
+)
+
+
+class _Ranking(msgspec.Struct):
+    """The scored positions.
+
+    Attributes:
+        scorer: the scores by words.
+        ranked: the positions with the scores that count; the scorer itself if words alone do.
+        best_words: the greatest score by words, if meaning counts too.
+    """
+
+    scorer: Scorer
+    ranked: Ranked
+    by_meaning: RankedByMeaning | None = None
+    best_words: float = 1.0
+
+    def shares(self, position: DocPosition) -> Shares | None:
+        """Return what words and meaning contribute to a score; None if words alone do."""
+        return None if self.by_meaning is None else self.by_meaning.shares(position)
+
+
+def _ranking(
+    tx: Transaction,
+    search: SearchRequest,
+    parsed: ParsedQuery,
+    part: _Part,
+    scorer: Scorer,
+    by_meaning: _ByMeaning,
+) -> _Ranking:
+    """Rank what words have found, by words and meaning if there is an embedding."""
+    meaning = tx.scope.rules.meaning
+    if meaning is None or by_meaning.vector is None or by_meaning.model is None:
+        return _Ranking(scorer, scorer)
+    of_meaning = meaning.scorer(by_meaning.vector)
+    for parts in _vector_parts(tx, part):
+        tx.check_deadline()
+        packed = _packed_vectors(tx, part, by_meaning.model, parts)
+        starts = [scorer.start(parts[ordinal][0]) for ordinal, _vectors in packed]
+        of_meaning.add(starts, [vectors for _ordinal, vectors in packed])
+    found = dict(scorer.items())
+    allowed = scorer.with_required
+    if allowed is None and parsed.words.required:
+        allowed = found.keys()  # what has the phrase has its words
+    words = {} if search.mode == "meaning" else found
+    ranked = of_meaning.with_words(
+        words, allowed=allowed, excluded=scorer.excluded, keeps_neighbours=search.context
+    )
+    return _Ranking(scorer, ranked, ranked, max(words.values(), default=1.0))
+
+
+def _vector_parts(tx: Transaction, part: _Part) -> Iterator[list[tuple[str, int]]]:
+    """Yield what is read at once of the vectors that are searched: sessions and their first `seq`.
+
+    One that has many messages is read in parts.
+    """
+    parts: list[tuple[str, int]] = []
+    count = 0
+    for session in tx.fetch_all("sessions_with_vectors", _SessionSize, **part.owner):
+        for first in range(1, session.last_seq + 1, _VECTORS_AT_ONCE):
+            parts.append((session.session_id, first))
+            count += min(session.message_count, _VECTORS_AT_ONCE)
+            if count >= _VECTORS_AT_ONCE:
+                yield parts
+                parts, count = [], 0
+    if parts:
+        yield parts
+
+
+class _SessionSize(NamedTuple):
+    session_id: str
+    message_count: int
+    last_seq: int
+
+
+def _packed_vectors(
+    tx: Transaction, part: _Part, model: RecordedModel, parts: Sequence[tuple[str, int]]
+) -> list[tuple[int, PackedVectors]]:
+    """Return the vectors of parts of sessions, each with the ordinal of its part."""
+
+    found = tx.fetch_all(
+        "packed_vectors",
+        _packed_part,
+        positions=encode_json(parts).decode(),
+        seqs=_VECTORS_AT_ONCE,
+        session_id=part.session_id,
+        model_id=model.model_id,
+    )
+    return [(ordinal, vectors) for ordinal, vectors in found if vectors]
+
+
+def _packed_part(ordinal: int, vectors: PackedVectors | None) -> tuple[int, PackedVectors | None]:
+    return ordinal, vectors
+
+
+def _score(
+    tx: Transaction,
+    search: SearchRequest,
+    parsed: ParsedQuery,
+    part: _Part,
+    *,
+    has_words: bool,
+) -> Scorer:
+    """Return the scores of the messages that have some of the query's terms, by the index alone.
+
+    Args:
+        has_words: whether these scores count; otherwise only what is required and excluded does.
+    """
     stats = tx.fetch_one("corpus_stats", CorpusStats, **part.owner) or CorpusStats(0, 0)
     scorer = Scorer(stats, keeps_neighbours=search.context)
     words = parsed.words
     terms, missing = list(words.terms), set(words.required_terms)
+    if not (has_words or words.required):
+        terms = [term for term in terms if term in missing]
     for ordinal, postings in _postings(tx, terms, part):
         term = terms[ordinal]
         count = parsed.speaker_counts.get(term, 0)
@@ -319,7 +516,9 @@ def _score(tx: Transaction, search: SearchRequest, parsed: ParsedQuery, part: _P
         _check_positions(scorer, part)
         missing.discard(term)
     if missing:
-        return Scorer(stats)
+        scorer = Scorer(stats)
+        scorer.add((), is_required=True)
+        return scorer
     if words.excluded_terms:
         for _ordinal, postings in _postings(tx, words.excluded_terms, part):
             scorer.exclude(postings)
@@ -420,13 +619,13 @@ def _too_many(part: _Part, of: str, what: str) -> InvalidField:
 
 
 def _best_candidates(
-    tx: Transaction, search: SearchRequest, parsed: ParsedQuery, scorer: Scorer
+    tx: Transaction, search: SearchRequest, parsed: ParsedQuery, ranking: _Ranking
 ) -> list[_Candidate]:
     best: list[_Candidate] = []
     reader = _TextReader(tx, parsed.words, search.session_id)
-    for batch in _batches(scorer, search.count):
+    for batch in _batches(ranking.ranked, search.count):
         tx.check_deadline()
-        best += _candidates(tx, search, parsed, scorer, batch)
+        best += _candidates(tx, search, parsed, ranking.scorer, batch)
         best = reader.first_allowed(sorted(best, key=attrgetter("rank")), search.count)
         greatest_left = batch[-1][1] * parsed.max_weight
         if greatest_left < search.min_score:
@@ -492,7 +691,7 @@ def _text_at(ordinal: int, text: str) -> tuple[int, str]:
     return ordinal, text
 
 
-def _batches(scorer: Scorer, limit: int) -> Iterator[list[tuple[DocPosition, float]]]:
+def _batches(scorer: Ranked, limit: int) -> Iterator[list[tuple[DocPosition, float]]]:
     """Yield positions with their scores in batches that grow, best first."""
     size = max(_FIRST_BATCH, 2 * limit)
     first = scorer.best(size)
@@ -548,10 +747,11 @@ def _word_scores(
     tx: Transaction,
     parsed: ParsedQuery,
     part: _Part,
-    scorer: Scorer,
+    ranking: _Ranking,
     hits: Sequence[_Candidate],
 ) -> dict[DocPosition, list[WordScore]]:
     """Return what each word contributes to each hit, the greatest part first."""
+    scorer = ranking.scorer
     words = list(parsed.words.terms.items())
     seqs = {each.position: each.seq for each in hits}
     scores: dict[DocPosition, list[WordScore]] = {position: [] for position in seqs}
@@ -559,7 +759,9 @@ def _word_scores(
         term, word = words[ordinal]
         count = parsed.speaker_counts.get(term, 0)
         for position, score, offset in scorer.explain(postings, seqs, count):
-            scores[position].append(WordScore(word, score, seqs[position] + offset))
+            scores[position].append(
+                WordScore(word, score / ranking.best_words, seqs[position] + offset)
+            )
     for of_hit in scores.values():
         of_hit.sort(key=lambda each: -each.score)
     return scores

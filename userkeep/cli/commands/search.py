@@ -21,6 +21,13 @@ from userkeep.domain.values.paging import MAX_LIMIT
     show_default=True,
     help='With web, QUERY can have "phrases", -excluded words and begin*.',
 )
+@click.option(
+    "--mode",
+    type=click.Choice(["auto", "words", "meaning"]),
+    default="auto",
+    show_default=True,
+    help="What is compared; auto: words, and meaning if there is an embedding model.",
+)
 @click.option("--user-id", metavar="USER_ID", help="Only messages in sessions of this user.")
 @click.option("--session-id", metavar="SESSION_ID", help="Only messages of this session.")
 @click.option(
@@ -49,7 +56,7 @@ from userkeep.domain.values.paging import MAX_LIMIT
     "context",
     flag_value=False,
     default=True,
-    help="Leave out messages near a match that contain none of the words.",
+    help="Leave out messages that were found only because of messages near them.",
 )
 @click.option(
     "--role",

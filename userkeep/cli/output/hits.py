@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from msgspec import UNSET
 from rich.table import Table
 from rich.text import Text
 
-from userkeep.api.search import Explanation, FoundMessage, Hit, Snippet, WordScore
+from userkeep.api.search import Explanation, FoundMessage, Hit, MeaningScore, Snippet, WordScore
 from userkeep.cli.output.escaping import escape_control
 from userkeep.cli.output.tables import role_of
 from userkeep.cli.output.terminal import humanize, one_line, print_json, print_note, stdout_console
@@ -16,10 +17,13 @@ _SEPARATOR = ("  ·  ", "dim")
 
 
 def print_hits(hits: Hits, *, as_json: bool) -> None:
-    """Print hits, best first; if there are none, a note that says why if that was asked for."""
+    """Print hits, best first, and in notes why there are none, or why words alone were compared."""
     if as_json:
         print_json(hits.to_wire())
-    elif not hits:
+        return
+    if hits.degraded is not None:
+        print_note(f"Only words were compared. {hits.degraded.detail}")
+    if not hits:
         print_note("No messages found.")
         if hits.query is not None and hits.query.note:
             print_note(hits.query.note)
@@ -76,6 +80,9 @@ def _factors(explanation: Explanation, seq: int) -> Iterator[str]:
         f"{_plain(each.word)} {each.score:.2f}" + _other_message(each, seq)
         for each in explanation.words
     ]
+    meaning = explanation.meaning
+    if meaning is not UNSET and meaning is not None:
+        words.append(f"meaning {meaning.score:.2f}" + _other_message(meaning, seq))
     total = " + ".join(words)
     yield f"({total})" if len(words) > 1 else total or "the newest"
     if explanation.participant is not None:
@@ -86,5 +93,5 @@ def _factors(explanation: Explanation, seq: int) -> Iterator[str]:
         yield f"{explanation.role_weight:g} for the role"
 
 
-def _other_message(word: WordScore, seq: int) -> str:
-    return "" if word.seq == seq else f" in #{word.seq:,}"
+def _other_message(part: WordScore | MeaningScore, seq: int) -> str:
+    return "" if part.seq == seq else f" in #{part.seq:,}"

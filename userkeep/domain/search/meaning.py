@@ -14,17 +14,33 @@ The sum of both was measured to be better than either, and than merging the two 
 is made of more than one message: a deleted one would live on in those of its neighbours.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
-from userkeep.domain.embedding import Vector
+import msgspec
+
+from userkeep.domain.embedding import RecordedModel, Vector
 from userkeep.domain.search.ranking import DocPosition
+
+T = TypeVar("T")
 
 SearchMode = Literal["auto", "words", "meaning"]
 """What a search compares: words and meaning where there are embeddings, or one of them alone."""
 
 MEANING_SHARES = ((1, 0.6), (2, 0.4))
 """By distance in the session: which share of a neighbour's m a message gets."""
+
+
+HEADER_BYTES = 32
+SCALE_UNIT = 2.0**-40
+
+PackedVectors = bytes
+"""Stored vectors of one session, in any order: a database sends them so in half the time.
+
+Each is 1,000,000,000,000,000 + seq as decimal digits, then the same with the scale in SCALE_UNIT,
+together HEADER_BYTES; then its signed bytes.
+"""
 
 
 class Shares(NamedTuple):
@@ -68,13 +84,12 @@ class RankedByMeaning(Ranked, Protocol):
 class MeaningScorer(Protocol):
     """Scores the messages of a scope by their embeddings."""
 
-    def add(
-        self,
-        positions: Sequence[DocPosition],
-        scales: Sequence[float],
-        vectors: Sequence[bytes],
-    ) -> None:
-        """Add messages of the scope: whole sessions, or their parts in the order of `seq`.
+    def add(self, starts: Sequence[DocPosition], packed: Sequence[PackedVectors]) -> None:
+        """Add messages of the scope.
+
+        Args:
+            starts: the position of the session of each of `packed`.
+            packed: their vectors.
 
         Raises:
             ValueError: the vectors are not as long as the query's.
@@ -100,9 +115,76 @@ class MeaningScorer(Protocol):
         ...
 
 
-class MakeMeaningScorer(Protocol):
-    """Makes a scorer for a query."""
+DegradedReason = Literal[
+    "not_configured",
+    "nothing_embedded",
+    "nothing_to_embed",
+    "do_not_embed",
+    "embedding_rejected",
+    "embedding_unavailable",
+    "model_replaced",
+]
+"""Why a search was by words alone."""
 
-    def __call__(self, query: Vector) -> MeaningScorer:
-        """Return the scorer of a query's embedding."""
+
+class Degraded(msgspec.Struct, frozen=True):
+    """Why a search that could have been by meaning was by words alone.
+
+    Attributes:
+        reason: for programs.
+        detail: a sentence.
+    """
+
+    reason: DegradedReason
+    detail: str
+
+
+class CannotEmbed(Exception):
+    """A query has no embedding, so the search is by words alone.
+
+    Attributes:
+        degraded: why.
+    """
+
+    def __init__(self, degraded: Degraded) -> None:
+        super().__init__(degraded.detail)
+        self.degraded = degraded
+
+
+class ComputesOutside(Protocol):
+    """A transaction; see `domain.transaction`."""
+
+    def compute_outside(
+        self, function: Callable[..., T], *arguments: Hashable, threads: Executor | None = None
+    ) -> T: ...
+
+
+class Meaning(Protocol):
+    """What a search by meaning needs, where an embedding model is configured."""
+
+    def query_vector(
+        self, tx: ComputesOutside, project_id: int, text: str, model: RecordedModel
+    ) -> Vector:
+        """Return the embedding of a query, computed outside of the transaction.
+
+        Args:
+            project_id: the project whose deletions clear what is remembered of it.
+            text: what is embedded.
+            model: the one whose vectors it is compared with.
+
+        Raises:
+            CannotEmbed: there is none, or not in time.
+        """
+        ...
+
+    def scorer(self, query: Vector) -> MeaningScorer:
+        """Return the scorer for the embedding of a query."""
+        ...
+
+    def forget(self, project_id: int) -> None:
+        """Clear what is remembered of the queries of a project, because something was deleted."""
+        ...
+
+    def close(self) -> None:
+        """End its threads."""
         ...

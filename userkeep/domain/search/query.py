@@ -5,6 +5,7 @@ because only the index knows which of the terms are in names at all: first the t
 those in names, the parsed query. Without a name, no message has to be read for its speaker.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from userkeep.domain.values.times import Instant
 
 STAR = "*"
 """No term has this character, so at its end it can mean: and all terms that begin like this."""
+
+_POSSESSIVE = re.compile("['\u2019]s\\b")
 
 
 class Weighed(Protocol):
@@ -193,6 +196,21 @@ class ParsedQuery:
         self._analyzer = analyzer
 
     @property
+    def text_to_embed(self) -> str:
+        """The text whose meaning is searched for; empty if there is none.
+
+        Names of speakers are left out, unless nothing else is left: they are in few messages, so
+        they would draw the embedding away from what is asked.
+        """
+        words = self.words
+        if not words.terms:
+            return ""
+        text = words.text
+        if words.terms.keys() - self._speaker_terms:
+            text = _without_terms(text, self._speaker_terms, self._analyzer)
+        return " ".join(text.split())
+
+    @property
     def max_weight(self) -> float:
         """The greatest weight that any message can have."""
         role = max(1.0, *self._role_weights.values())
@@ -219,3 +237,15 @@ class ParsedQuery:
     def _matching_date(self, message: Weighed) -> NamedDate | None:
         matching = (each for each in self._dates if each.matches(message.created_at))
         return next(matching, None)
+
+
+def _without_terms(text: str, terms: Set[str], analyzer: Analyzer) -> str:
+    """Return a text without the words of these terms, and without the `'s` after one."""
+    kept, end = [], 0
+    for span in analyzer.find_terms(text, terms):
+        kept.append(text[end : span.start])
+        end = max(end, span.end)
+        possessive = _POSSESSIVE.match(text, end)
+        if possessive:
+            end = possessive.end()
+    return "".join((*kept, text[end:]))

@@ -16,7 +16,7 @@ part in it, so the same history gives the same order on both.
 The constants are round on purpose: they were not tuned to one set of conversations.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from heapq import merge, nlargest
 from itertools import islice
 from math import log
@@ -144,20 +144,39 @@ class Scorer:
 
     def best(self, count: int) -> list[tuple[DocPosition, float]]:
         """Return the positions with the best scores, best first."""
-        return nlargest(count, self._items(), key=itemgetter(1))
+        return nlargest(count, self.items(), key=itemgetter(1))
 
     def ranked(self) -> Iterator[tuple[DocPosition, float]]:
         """Iterate over all positions, best score first.
 
         They are sorted in chunks, because no other thread runs while Python sorts.
         """
-        items, chunks = iter(self._items()), []
+        items, chunks = iter(self.items()), []
         while chunk := list(islice(items, _SORTED_AT_ONCE)):
             chunk.sort(key=itemgetter(1), reverse=True)
             chunks.append(chunk)
         return merge(*chunks, key=itemgetter(1), reverse=True)
 
-    def _items(self) -> Iterable[tuple[DocPosition, float]]:
+    def start(self, session_id: str) -> DocPosition:
+        """Return the position of a session, to which the `seq` of its messages is added."""
+        start = self._starts.get(session_id)
+        if start is None:
+            start = self._starts[session_id] = _position(len(self._starts), 0)
+            self._sessions.append(session_id)
+        return start
+
+    @property
+    def with_required(self) -> Set[DocPosition] | None:
+        """The messages with all required terms; None if no term is required."""
+        return self._with_required
+
+    @property
+    def excluded(self) -> Set[DocPosition]:
+        """The messages with an excluded term."""
+        return self._excluded
+
+    def items(self) -> Iterable[tuple[DocPosition, float]]:
+        """Return the positions that may be found, with their scores."""
         kept = self._with_term if self._with_required is None else self._with_required
         if kept is None and not self._excluded:
             return self._totals.items()
@@ -177,12 +196,11 @@ class Scorer:
         self, postings: Iterable[Posting], speaker_count: int
     ) -> dict[DocPosition, float]:
         lengths: dict[DocPosition, int] = {}
-        starts = self._starts
+        get_start = self._starts.get
         for _term, session_id, seq, word_count in postings:
-            start = starts.get(session_id)
+            start = get_start(session_id)
             if start is None:
-                start = starts[session_id] = _position(len(starts), 0)
-                self._sessions.append(session_id)
+                start = self.start(session_id)
             lengths[start + seq] = word_count
         # Postings and stats are of one snapshot, but only postings count messages that are being
         # deleted.

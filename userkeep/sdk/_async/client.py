@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from userkeep.api import search
 from userkeep.api.messages import Omittable
 from userkeep.domain.message import Role
+from userkeep.domain.search.meaning import SearchMode
 from userkeep.sdk._async.erasures import AsyncErasureClient
 from userkeep.sdk._async.keys import AsyncKeyClient
 from userkeep.sdk._async.messages import AsyncMemoryClient, AsyncMessageClient
@@ -50,6 +51,7 @@ class AsyncClient:
         query: str | None = None,
         *,
         syntax: Literal["plain", "web"] = "plain",
+        mode: SearchMode = "auto",
         user_id: str | None = None,
         session_id: str | None = None,
         filter: dict[str, Any] | None = None,
@@ -65,13 +67,15 @@ class AsyncClient:
         omit: Sequence[Omittable] | str = (),
         explain: bool = False,
     ) -> Hits:
-        """Search messages by words, best first: `search("what shoes?", user_id="jane")`.
+        """Search messages, best first: `search("what shoes?", user_id="jane")`.
 
         Args:
             query: words or a question, up to 10,000 characters. Without it, the newest messages are
                 returned.
             syntax: with `web`, the query can have `"phrases"`, `-excluded` words and the beginnings
                 of words (`begin*`).
+            mode: what is compared: `words`, `meaning`, or both (`auto`). Without an embedding
+                model, words alone are compared; see `degraded` of the result.
             user_id: search only the messages of this user.
             session_id: search only this session. With `user_id`, it must be a session of this user.
                 Without both, all messages are searched.
@@ -85,7 +89,7 @@ class AsyncClient:
             offset: how many of the first results are left out; at most 1,000 together with `limit`.
             min_score: the lowest score of a result.
             context: whether messages near a match are results too. False leaves out messages that
-                contain none of the words.
+                were found only because of their neighbours.
             include: `["session"]` gives each result its session.
             omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
                 `msgspec.UNSET` then. The snippet stays.
@@ -102,6 +106,7 @@ class AsyncClient:
         body = encode_search(
             query=query,
             syntax=syntax,
+            mode=None if mode == "auto" else mode,  # older servers do not know it
             user_id=user_id,
             session_id=session_id,
             filter=filter,
@@ -118,7 +123,7 @@ class AsyncClient:
             explain=explain,
         )
         found: search.Hits = await self._transport.send(make_call("messages.search", body=body))
-        return Hits(found.items, found.query)
+        return Hits.of(found)
 
     async def close(self) -> None:
         """Close connections, or the database."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from userkeep.api import search
 from userkeep.api.messages import Omittable
 from userkeep.domain.message import Role
+from userkeep.domain.search.meaning import SearchMode
 from userkeep.sdk._sync.erasures import ErasureClient
 from userkeep.sdk._sync.keys import KeyClient
 from userkeep.sdk._sync.messages import MemoryClient, MessageClient
@@ -51,6 +52,7 @@ class Client:
         query: str | None = None,
         *,
         syntax: Literal["plain", "web"] = "plain",
+        mode: SearchMode = "auto",
         user_id: str | None = None,
         session_id: str | None = None,
         filter: dict[str, Any] | None = None,
@@ -66,13 +68,15 @@ class Client:
         omit: Sequence[Omittable] | str = (),
         explain: bool = False,
     ) -> Hits:
-        """Search messages by words, best first: `search("what shoes?", user_id="jane")`.
+        """Search messages, best first: `search("what shoes?", user_id="jane")`.
 
         Args:
             query: words or a question, up to 10,000 characters. Without it, the newest messages are
                 returned.
             syntax: with `web`, the query can have `"phrases"`, `-excluded` words and the beginnings
                 of words (`begin*`).
+            mode: what is compared: `words`, `meaning`, or both (`auto`). Without an embedding
+                model, words alone are compared; see `degraded` of the result.
             user_id: search only the messages of this user.
             session_id: search only this session. With `user_id`, it must be a session of this user.
                 Without both, all messages are searched.
@@ -86,7 +90,7 @@ class Client:
             offset: how many of the first results are left out; at most 1,000 together with `limit`.
             min_score: the lowest score of a result.
             context: whether messages near a match are results too. False leaves out messages that
-                contain none of the words.
+                were found only because of their neighbours.
             include: `["session"]` gives each result its session.
             omit: fields of each message to leave out: `content`, `data`, `metadata`. They are
                 `msgspec.UNSET` then. The snippet stays.
@@ -103,6 +107,7 @@ class Client:
         body = encode_search(
             query=query,
             syntax=syntax,
+            mode=None if mode == "auto" else mode,  # older servers do not know it
             user_id=user_id,
             session_id=session_id,
             filter=filter,
@@ -119,7 +124,7 @@ class Client:
             explain=explain,
         )
         found: search.Hits = self._transport.send(make_call("messages.search", body=body))
-        return Hits(found.items, found.query)
+        return Hits.of(found)
 
     def close(self) -> None:
         """Close connections, or the database."""

@@ -87,6 +87,21 @@ GROUP BY number;
 -- PostgreSQL chooses the order well: it expects a list in JSON to be short.
 JOIN
 
+-- name: packed_vectors
+-- The vectors of parts of sessions (JSON: a list of session_id and the first seq). ORDER BY keeps the
+-- subquery out of a join, for which PostgreSQL, without statistics, would read the whole project; the
+-- value is the same for all rows, so nothing is sorted.
+SELECT position.ordinal,
+    string_agg(convert_to(found.header, 'UTF8') || found.vector, CAST('' AS bytea))
+FROM {positions} AS position
+CROSS JOIN LATERAL (
+    SELECT embeddings.session_id, embeddings.vector, {packed_header} AS header
+    FROM embeddings
+    WHERE {vectors_of_part}
+    ORDER BY embeddings.project_id + 0
+) AS found
+GROUP BY position.ordinal, found.session_id;
+
 -- fragment: positions
 (
     SELECT number - 1 AS ordinal, value ->> 0 AS session_id, CAST(value ->> 1 AS bigint) AS seq

@@ -99,6 +99,25 @@ FROM {positions} AS position
     AND messages.session_id = position.session_id AND messages.seq = position.seq
     {of_session};
 
+-- name: sessions_with_vectors
+-- The sessions that are searched, with as many messages as they may have vectors.
+SELECT session_id, message_count, last_seq
+FROM sessions
+WHERE project_id = :project_id AND state = 'active'
+    /*? user_id: AND user_id = :user_id */
+    /*? session_id: AND session_id = :session_id */;
+
+-- fragment: packed_header
+-- See domain.search.meaning.PackedVectors.
+(1000000000000000 + embeddings.seq)
+    || '' || (1000000000000000 + CAST(embeddings.scale * 1099511627776 AS bigint))
+
+-- fragment: vectors_of_part
+embeddings.project_id = :project_id
+    AND embeddings.session_id = position.session_id AND embeddings.model_id = :model_id
+    AND embeddings.seq >= position.seq AND embeddings.seq < position.seq + :seqs
+    /*? session_id: AND embeddings.session_id = :session_id */
+
 -- name: sessions_of_hits
 -- The sessions of hits; a position has the session_id first.
 SELECT sessions.session_id, sessions.title, sessions.user_id

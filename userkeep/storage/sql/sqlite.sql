@@ -123,6 +123,16 @@ FROM json_each(:terms) AS term;
 -- CROSS JOIN keeps the order of the tables: else SQLite may read the whole project first.
 CROSS JOIN
 
+-- name: packed_vectors
+-- The vectors of parts of sessions (JSON: a list of session_id and the first seq). A blob stays as it
+-- is as a text, because nothing looks at its characters. With GROUP BY, SQLite would sort the vectors.
+SELECT position.ordinal, CAST((
+    SELECT group_concat({packed_header} || CAST(embeddings.vector AS TEXT), '')
+    FROM embeddings
+    WHERE {vectors_of_part}
+) AS BLOB)
+FROM {positions} AS position;
+
 -- fragment: positions
 (
     SELECT key AS ordinal, value ->> 0 AS session_id, value ->> 1 AS seq FROM json_each(:positions)

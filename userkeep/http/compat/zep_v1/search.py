@@ -59,8 +59,8 @@ def _limit(request: Request) -> int:
     return min(limit, MAX_LIMIT) if limit > 0 else MAX_LIMIT
 
 
-def _serialize(hits: list[search.Hit]) -> list[ZepHit]:
-    return [serialize_hit(hit) for hit in hits]
+def _serialize(found: search.Found) -> list[ZepHit]:
+    return [serialize_hit(hit) for hit in found.hits]
 
 
 def _search_request(fields: Fields, session_id: str, limit: int) -> search.SearchRequest | None:
@@ -72,7 +72,7 @@ def _search_request(fields: Fields, session_id: str, limit: int) -> search.Searc
 
 def _message_search(fields: Fields, session_id: str, limit: int) -> search.SearchRequest:
     text, metadata = fields.text("text"), fields.object("metadata")
-    # Maximal marginal relevance compares vectors. There are none, so the order is by relevance.
+    # Maximal marginal relevance leaves out results that say the same. The order is by relevance.
     is_mmr = fields.text("search_type") == _MMR
     fields.check_number("mmr_lambda")
     if not text and metadata is None:

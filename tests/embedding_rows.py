@@ -12,7 +12,9 @@ _MODEL = """INSERT INTO embedding_models (
     model_id, name, fingerprint, dimensions, state, created_at
 ) VALUES (:model_id, :name, :fingerprint, :dimensions, 'current', {now})"""
 _ROW = """INSERT INTO embeddings (project_id, session_id, seq, model_id, scale, vector)
-VALUES (:project_id, :session_id, :seq, :model_id, :scale, :vector)"""
+VALUES (:project_id, :session_id, :seq, :model_id, :scale, :vector)
+ON CONFLICT DO NOTHING"""
+_CURRENT = "SELECT model_id FROM embedding_models WHERE state = 'current'"
 _NEW = """SELECT session_id, seq, content FROM messages
 WHERE seq > 0 AND content <> '' AND NOT EXISTS (
     SELECT 1 FROM embeddings
@@ -53,11 +55,16 @@ def add_vectors(
 ) -> None:
     """Store vectors: session_id, seq, scale and bytes of each."""
     names = ("session_id", "seq", "scale", "vector")
-    values = [
-        {**dict(zip(names, row, strict=True)), "project_id": project_id, "model_id": 1}
-        for row in rows
-    ]
-    instance.engine.write(lambda tx: tx.execute_many(_run(tx, _ROW), values))
+
+    def add(tx: Transaction) -> None:
+        model_id = tx.fetch_one(_run(tx, _CURRENT), int)
+        more = {"project_id": project_id, "model_id": model_id}
+        tx.see_all_projects()
+        tx.execute_many(
+            _run(tx, _ROW), [{**dict(zip(names, row, strict=True)), **more} for row in rows]
+        )
+
+    instance.engine.write(add)
 
 
 def embed_all(
@@ -67,10 +74,14 @@ def embed_all(
     assert instance.embedder is not None
     encode = encode or instance.embedder.embed_messages
 
+    def find(tx: Transaction) -> list[tuple[str, int, str]]:
+        tx.see_all_projects()
+        return tx.fetch_all(_run(tx, _NEW), new)
+
     def new(session_id: str, seq: int, content: str) -> tuple[str, int, str]:
         return session_id, seq, content
 
-    found = instance.engine.read(lambda tx: tx.fetch_all(_run(tx, _NEW), new))
+    found = instance.engine.read(find)
     rows = []
     for first in range(0, len(found), 32):
         some = found[first : first + 32]

@@ -60,6 +60,10 @@ def _limit(request: Request) -> int:
 
 
 def _serialize(found: search.Found) -> list[ZepHit]:
+    """Return matches. As in Zep, what vectors have decided has a `dist` between 0 and 1."""
+    if found.embedded_text is not None:
+        for hit in found.hits:
+            hit.score /= 1 + hit.score
     return [serialize_hit(hit) for hit in found.hits]
 
 

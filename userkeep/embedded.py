@@ -74,7 +74,8 @@ class EmbeddedTransport:
 
     def __init__(self, opened: Instance, *, read_only: bool = False) -> None:
         self.opened = opened
-        self._runner = Runner(opened.engine, partial(purge_now, opened.engine), opened.ledger.file)
+        purge = partial(purge_now, opened.engine)
+        self._runner = Runner(opened.engine, purge, opened.ledger.file, opened.embedder)
         self._unfinished: dict[str, Job] = {}
         self._is_closed = False
         self._may_make_words = not read_only

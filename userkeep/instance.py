@@ -288,6 +288,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         idempotency_limit=settings.idempotency_keys,
         backup_folder=settings.backup_folder,
         has_embedder=bool(settings.embeddings_url or settings.embeddings_folder),
+        is_embedder_local=bool(settings.embeddings_folder),
     )
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.embedders import MadeUpEmbedder, encode, failing
@@ -50,6 +51,13 @@ class Store:
         is_done = self.run(job)
         self.runner(job).run(job.release())
         return is_done
+
+    def client_with(self, **rules: Any) -> Client:
+        """Return a client of the instance with other rules, and with its embedder."""
+        scope = self.instance.scope
+        scope = msgspec.structs.replace(scope, rules=msgspec.structs.replace(scope.rules, **rules))
+        opened = msgspec.structs.replace(self.instance, scope=scope, embedder=self.embedder)
+        return Client(EmbeddedTransport(opened))
 
     def runner(self, job: EmbeddingJob) -> Runner:
         ledger = self.instance.ledger.file
@@ -479,3 +487,32 @@ def test_vectors_are_deleted_where_no_model_is_configured_any_more(url: str) -> 
         job = EmbeddingJob(store.instance.scope.rules, None, is_shared=True)
         assert store.run(job)
         assert rows_of(store) == 1
+
+
+# Verification.
+
+
+@pytest.mark.parametrize("is_local", [True, False], ids=["local", "endpoint"])
+@pytest.mark.parametrize("is_left", [True, False], ids=["left", "deleted"])
+def test_a_verification_looks_for_embeddings_where_no_text_is_sent(
+    store: Store, is_local: bool, is_left: bool
+) -> None:
+    text = "the papers are in the locker nine ten"
+    store.add("s1", text, user_id="jane")
+    store.add("s2", "another one")
+    store.run()
+    left = quantize(encode(text))
+    erasure = store.client.user.delete("jane", purge="now")
+    if is_left:
+        row = {"session_id": "s2", "seq": 9, "model_id": 1}
+        row |= {"scale": left.scale, "vector": left.data}
+        scope = store.instance.scope
+        store.instance.engine.write(scoped(scope, lambda tx: tx.defer_many("add_embedding", [row])))
+    client = store.client_with(is_embedder_local=is_local)
+    sent = len(store.embedder.texts)
+    done = client.erasure.verify(erasure.id, search_terms=[text])
+    found = {each.where.partition(" at ")[0] for each in done.hits if each.encoding == "embedding"}
+    assert ("table embeddings.vector" in found) == (is_local and is_left)
+    assert store.embedder.texts[sent:] == ([text] if is_local else [])
+    skipped = [each.name for each in done.skipped]
+    assert ("embeddings of search_terms" in skipped) == (not is_local)

@@ -1,8 +1,16 @@
 """The job of one verification."""
 
 import logging
+from functools import partial
 from time import monotonic
 
+from userkeep.domain.embedding import (
+    LONGEST_EMBEDDED_TEXT,
+    EmbeddingFailed,
+    Quantized,
+    TextRejected,
+    quantize,
+)
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import scoped
@@ -12,7 +20,7 @@ from userkeep.domain.verification import (
     VerificationRequest,
     VerificationState,
 )
-from userkeep.jobs.steps import Steps, Work, Write
+from userkeep.jobs.steps import Embed, Steps, Work, Write
 from userkeep.jobs.verify.verifier import Verifier
 from userkeep.services import verifications
 from userkeep.storage.engine import Engine
@@ -72,7 +80,8 @@ class VerificationJob:
     def steps(self) -> Steps[None]:
         """Search, and record the findings."""
         try:
-            findings = yield Work(self._verify)
+            vectors = yield from self._vectors()
+            findings = yield Work(partial(self._verify, vectors=vectors))
             end = scoped(self._scope, verifications.finish, self.key, findings)
         except UserkeepError as error:
             end = scoped(self._scope, verifications.fail, self.key, error.detail)
@@ -82,8 +91,28 @@ class VerificationJob:
             end = scoped(self._scope, verifications.fail, self.key, _FAULT)
         self.verification = yield Write(end)
 
-    def _verify(self, engine: Engine) -> Findings:
-        return Verifier(engine, self._scope, self._request, lambda: self._check(engine)).run()
+    def _vectors(self) -> Steps[list[Quantized | None] | None]:
+        """Return the embeddings of the search terms, if no text leaves this machine for that."""
+        if not self._scope.rules.is_embedder_local:
+            return None
+        found: list[Quantized | None] = []
+        for text in self._request.search_terms:
+            try:
+                [vector] = yield Embed([text[:LONGEST_EMBEDDED_TEXT]])
+            except TextRejected:
+                found.append(None)
+            except EmbeddingFailed as error:
+                logger.warning("embeddings are not verified: %s", error.detail)
+                return None
+            else:
+                found.append(quantize(vector))
+        return found
+
+    def _verify(self, engine: Engine, vectors: list[Quantized | None] | None) -> Findings:
+        def check() -> None:
+            self._check(engine)
+
+        return Verifier(engine, self._scope, self._request, check, vectors).run()
 
     def _check(self, engine: Engine) -> None:
         """Stop if asked to; renew the lease from time to time."""

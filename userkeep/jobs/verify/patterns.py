@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+from userkeep.domain.embedding import Quantized
 from userkeep.domain.search.analyzer import Analyzer, fold
 from userkeep.domain.search_terms import MIN_DIFFERENT_BYTES, MIN_SEARCH_TERM_BYTES
 
@@ -42,6 +43,10 @@ it has another neighbour, or in its row, it does not.
 """
 
 
+VECTOR_PIECE_BYTES = 24
+"""So much of an embedding is looked for in one piece: no two texts have the same by chance."""
+
+
 class Encoding(StrEnum):
     """How a text is encoded where it is found."""
 
@@ -56,6 +61,7 @@ class Encoding(StrEnum):
     UUID_BYTES = "uuid, in 16 bytes"
     WORD = "word of the index"
     TAIL = "end of a word of the index"
+    VECTOR = "embedding"
 
 
 IN_ROWS = frozenset(
@@ -95,6 +101,25 @@ def patterns_of(search_terms: Sequence[str]) -> list[Pattern]:
         for number, search_term in enumerate(search_terms)
         for data, encoding in _once(_encodings(search_term))
     ]
+
+
+def vector_patterns_of(vectors: Sequence[Quantized | None]) -> list[Pattern]:
+    """The patterns of the embeddings of texts: pieces, because a page may end within one.
+
+    Args:
+        vectors: of each search term, in their order, as they are stored; None: it has none.
+    """
+    return [
+        Pattern(data, number, Encoding.VECTOR)
+        for number, vector in enumerate(vectors)
+        if vector is not None
+        for data, _ in _once((each, Encoding.VECTOR) for each in _pieces(vector.data))
+    ]
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    for first in range(0, max(len(data) - VECTOR_PIECE_BYTES, 0) + 1, VECTOR_PIECE_BYTES):
+        yield data[first : first + VECTOR_PIECE_BYTES]
 
 
 def word_patterns_of(words: Sequence[Set[str]], index: Index) -> list[Pattern]:

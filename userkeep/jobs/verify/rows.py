@@ -3,12 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from userkeep.domain.embedding import Quantized
 from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.entries import without_speaker_prefix
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.verification import Findings, Residue, Scanned, VerificationRequest
-from userkeep.jobs.verify.patterns import IN_ROWS, distinctive_terms, patterns_of
+from userkeep.jobs.verify.patterns import (
+    IN_ROWS,
+    Encoding,
+    distinctive_terms,
+    patterns_of,
+    vector_patterns_of,
+)
 from userkeep.jobs.verify.scanning import Scanner
 from userkeep.jobs.verify.search_terms import Texts
 from userkeep.jobs.verify.table_scans import TableScan, table_scans
@@ -29,6 +36,7 @@ class RowSearch:
     Attributes:
         explained: the texts, by number, that rows have which are not the subject's own residue or
             which are told of already, each with the place: in the files they prove nothing.
+        explained_vectors: the same of their embeddings.
         words: of each text, those that the index of words is looked through for.
         words_in_use: those of them that messages have which are there.
     """
@@ -40,6 +48,7 @@ class RowSearch:
         request: VerificationRequest,
         texts: Texts,
         found: Findings,
+        vectors: Sequence[Quantized | None] = (),
     ) -> None:
         self._engine = engine
         self._scope = scope
@@ -49,7 +58,9 @@ class RowSearch:
         self._scanner = Scanner(each for each in patterns_of(texts.all) if each.encoding in IN_ROWS)
         self.words = [distinctive_terms(text, scope.rules.analyzer) for text in texts.all]
         self._all_words = frozenset[str]().union(*self.words)
+        self._vectors = Scanner(vector_patterns_of(vectors))
         self.explained: dict[int, str] = {}
+        self.explained_vectors: dict[int, str] = {}
         self.words_in_use: set[str] = set()
 
     def run(self, check: Callable[[], None]) -> None:
@@ -104,11 +115,12 @@ class RowSearch:
         self,
         scan: TableScan,
         column: PersonalColumn,
-        values: list[str],
+        values: list[Any],
         check: Callable[[], None],
     ) -> None:
         where = f"table {scan.table.name}.{column.name}"
         if column.kind == Kind.VECTOR:
+            self._search_vectors(where, values, check)
             return
         if column.kind == Kind.TERMS:
             said = {without_speaker_prefix(word) for words in values for word in words.split()}
@@ -120,6 +132,14 @@ class RowSearch:
             self.explained.setdefault(pattern.search_term, where)
             if search_term is not None and not column.is_kept:
                 self._found.add(Residue(where, search_term, pattern.encoding))
+
+    def _search_vectors(self, where: str, values: list[bytes], check: Callable[[], None]) -> None:
+        for value in values:
+            numbers = {each.search_term for _, each in self._vectors.find(value, check)}
+            for number in sorted(numbers):
+                self.explained_vectors.setdefault(number, where)
+                residue = Residue(where, self._texts.search_term(number), Encoding.VECTOR)
+                self._found.add(residue)
 
 
 class _Judge:

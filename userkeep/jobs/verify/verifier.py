@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence, Set
 from functools import partial
 from pathlib import Path
 
+from userkeep.domain.embedding import Quantized
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import FileFormat
 from userkeep.domain.transaction import Transaction
@@ -16,11 +17,18 @@ from userkeep.jobs.verify.patterns import (
     Pattern,
     patterns_of,
     short_words_of,
+    vector_patterns_of,
     word_patterns_of,
 )
 from userkeep.jobs.verify.rows import RowSearch
 from userkeep.jobs.verify.search_terms import Texts
+from userkeep.services import embeddings
 from userkeep.storage.engine import Engine
+
+_NO_VECTORS = (
+    "They are not known: a verification gives no text to an embedding model, except to one that "
+    "runs on the server's machine (USERKEEP_EMBEDDINGS_FOLDER)."
+)
 
 
 class Verifier:
@@ -32,6 +40,7 @@ class Verifier:
 
     Args:
         check: called often; what it raises ends the search.
+        vectors: the embeddings of the search terms; None if they are not known.
     """
 
     def __init__(
@@ -40,8 +49,10 @@ class Verifier:
         scope: Scope,
         request: VerificationRequest,
         check: Callable[[], None],
+        vectors: Sequence[Quantized | None] | None = None,
     ) -> None:
         self._engine = engine
+        self._vectors = vectors
         self._scope = scope
         self._request = request
         self._check = check
@@ -54,14 +65,18 @@ class Verifier:
         """
         found = Findings()
         texts = Texts(self._request)
-        rows = RowSearch(self._engine, self._scope, self._request, texts, found)
+        vectors = self._vectors or ()
+        rows = RowSearch(self._engine, self._scope, self._request, texts, found, vectors)
         rows.run(self._check)
         in_use = rows.words_in_use | self._in_index(rows.words)
         has_files = self._has_files()
         patterns = [
             *self._patterns_of_texts(texts, rows, found, has_files=has_files),
             *self._patterns_of_words(texts, rows, in_use, found, has_files=has_files),
+            *self._patterns_of_vectors(rows),
         ]
+        if self._vectors is None and self._request.search_terms and self._has_vectors():
+            found.skipped.append(Skipped("embeddings of search_terms", _NO_VECTORS, is_gap=True))
         if texts.has_short_id:
             reason = "It is too short to be looked for there. Rows were searched for it."
             found.skipped.append(Skipped("subject_id in the files", reason))
@@ -72,6 +87,13 @@ class Verifier:
             found.skipped.append(Skipped("files", reason, is_gap=has_files))
         found.skipped += self._older_backups()
         return found
+
+    def _has_vectors(self) -> bool:
+        return bool(self._engine.read(embeddings.models))
+
+    def _patterns_of_vectors(self, rows: RowSearch) -> list[Pattern]:
+        of_texts = vector_patterns_of(self._vectors or ())
+        return [each for each in of_texts if each.search_term not in rows.explained_vectors]
 
     def _has_files(self) -> bool:
         """Whether there are files, whether or not they can be read; not of one in memory."""

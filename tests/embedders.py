@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 
-from userkeep.domain.embedding import EmbeddingFailed, EmbeddingModel, Vector
+from userkeep.domain.embedding import EmbeddingFailed, EmbeddingFigures, EmbeddingModel, Vector
 from userkeep.instance import Instance
 from userkeep.jobs.embedding import EmbeddingJob
 from userkeep.jobs.steps import Runner
@@ -40,6 +40,7 @@ class MadeUpEmbedder:
         self._encode = encoder or (lambda text: encode(text, name))
         self.batch_size = batch_size
         self.model = EmbeddingModel(name, f"fingerprint of {name}")
+        self.figures = EmbeddingFigures({}, {}, {}, {})
         self.texts: list[str] = []
         self.before: Callable[[Sequence[str]], object] = lambda _: None
         self.change: Callable[[list[Vector]], list[Vector]] = lambda vectors: vectors

@@ -26,7 +26,7 @@ from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
-from userkeep.embedders import open_embedder, open_meaning
+from userkeep.embedders import open_embedder, open_meaning, source_of
 from userkeep.jobs.emails import fold_emails
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.ledger import (
@@ -288,6 +288,7 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         idempotency_limit=settings.idempotency_keys,
         backup_folder=settings.backup_folder,
         has_embedder=bool(settings.embeddings_url or settings.embeddings_folder),
+        embedding_source=source_of(settings),
         is_embedder_local=bool(settings.embeddings_folder),
     )
 

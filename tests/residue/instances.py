@@ -29,6 +29,10 @@ def encode(text: str, dimensions: int = _DIMENSIONS) -> list[float]:
     return [value / length for value in values]
 
 
+def _encode_all(texts: list[str], dimensions: int) -> list[list[float]]:
+    return [encode(text, dimensions) for text in texts]
+
+
 class Instance(Protocol):
     """A running instance.
 
@@ -86,7 +90,7 @@ class ServerInstance:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._endpoint = EmbeddingServer(encode)
+        self._endpoint = EmbeddingServer(_encode_all)
         self._port = free_port()
         self._server = self._start()
         self.client: Client = Userkeep(self._server.url)

@@ -27,6 +27,7 @@ class Rules(msgspec.Struct, frozen=True):
         idempotency_ttl_us: how long the record of an Idempotency-Key is kept, in microseconds.
         idempotency_limit: how many of these records are kept in a project, the newest.
         has_embedder: whether an embedding model is configured, so that new sessions are embedded.
+        embedding_source: where the embedding model is, as it is recorded; see RecordedModel.
         is_embedder_local: whether it is on this machine, so that a verification may use it.
         backup_folder: where scheduled backups are; empty: there are none.
         meaning: what a search by meaning needs; None if no embedding model is configured.
@@ -44,6 +45,7 @@ class Rules(msgspec.Struct, frozen=True):
     idempotency_limit: int = 1_000_000
     backup_folder: str = ""
     has_embedder: bool = False
+    embedding_source: str | None = None
     is_embedder_local: bool = False
     meaning: Meaning | None = None
 

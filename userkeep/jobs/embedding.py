@@ -60,7 +60,6 @@ class EmbeddingJob:
         rules: see Rules.
         embedder: makes the embeddings. None for an instance without a model: vectors are only
             deleted, where a user, a session or a project is not to be embedded any more.
-        source: see RecordedModel.
         is_shared: whether other processes use the database.
         progress: called after each batch.
 
@@ -73,14 +72,12 @@ class EmbeddingJob:
         rules: Rules,
         embedder: Embedder | None,
         *,
-        source: str | None = None,
         is_shared: bool,
         progress: Callable[[Embedded], None] = _no_progress,
     ) -> None:
         self.done = Embedded()
         self._rules = rules
         self._embedder = embedder
-        self._source = source
         self._progress = progress
         self._has_released = is_shared
         self._is_configured = False
@@ -124,7 +121,7 @@ class EmbeddingJob:
             yield Write(partial(embeddings.release_lease, held_until_at=self._lease_at))
 
     def _configure(self, embedder: Embedder) -> Operation[RecordedModel]:
-        model, source = embedder.model, self._source
+        model, source = embedder.model, self._rules.embedding_source
         return partial(embeddings.configure, model=model, source=source)
 
     def _next_task(self, embedder: Embedder) -> Operation[Task]:

@@ -30,7 +30,6 @@ class Embedding:
         runner: runs the job.
         embedder: makes the embeddings. None: vectors that must not be there are deleted, if there
             are any vectors.
-        source: see domain.embedding.RecordedModel.
         timers: how long it waits.
 
     Attributes:
@@ -44,15 +43,13 @@ class Embedding:
         runner: AsyncRunner,
         embedder: Embedder | None,
         timers: Timers,
-        *,
-        source: str | None = None,
     ) -> None:
         self.figures = JobFigures()
         self._engine = engine
         self._runner = runner
         self._embedder = embedder
         self._every_s = timers.embed_s
-        self._job = EmbeddingJob(rules, embedder, source=source, is_shared=engine.is_shared)
+        self._job = EmbeddingJob(rules, embedder, is_shared=engine.is_shared)
         self._is_wanted = asyncio.Event()
         self._task: SupervisedTask | None = None
 

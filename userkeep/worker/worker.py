@@ -66,7 +66,6 @@ class Worker:
         traces: record the runs of jobs.
         backup_schedule: when the database is backed up; None: it is not.
         embedder: makes embeddings; None if there is no embedding model.
-        embedding_source: see domain.embedding.RecordedModel.
 
     Attributes:
         backups: the scheduled backups; None if there are none.
@@ -84,7 +83,6 @@ class Worker:
         traces: JobTraces,
         backup_schedule: BackupSchedule | None = None,
         embedder: Embedder | None = None,
-        embedding_source: str | None = None,
     ) -> None:
         self._engine = engine
         self._authenticator = authenticator
@@ -96,9 +94,7 @@ class Worker:
             None if backup_schedule is None else ScheduledBackups(backup_schedule, timers)
         )
         self._runner = AsyncRunner(engine, self._purger.check_now, ledger.file, embedder)
-        self.embedding = Embedding(
-            engine, rules, self._runner, embedder, timers, source=embedding_source
-        )
+        self.embedding = Embedding(engine, rules, self._runner, embedder, timers)
         self._ledger = ledger
         self._running: dict[str, _RunningJob] = {}
         self._tasks: list[SupervisedTask] = []

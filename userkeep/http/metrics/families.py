@@ -280,9 +280,11 @@ def _of_stored(stored: StoredFigures, sources: Sources, now_s: float) -> Iterato
         "How long deleted data of a database of this size waits at most until its purge begins.",
         sources.schedule.latest_us(stored.database_bytes) / SECOND,
     )
+    if sources.embedder is None:
+        return
     yield _gauge(
         "userkeep_embedding_lag_messages",
-        "Messages without an embedding, of 1,000 sessions at most; 0 without an embedding model.",
+        "Messages without an embedding, of 1,000 sessions at most.",
         stored.embedding_lag.messages,
     )
     yield _gauge(

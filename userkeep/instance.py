@@ -26,6 +26,8 @@ from userkeep.domain.search.languages import LANGUAGES
 from userkeep.domain.secret import KeyedHash, derive_key, fingerprint
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import HOUR
+from userkeep.domain.vectors.plain import PlainVectorMath
+from userkeep.domain.vectors.ranking import VectorMath
 from userkeep.embedders import open_embedder, open_meaning, source_of
 from userkeep.jobs.emails import fold_emails
 from userkeep.jobs.index import Progress, build_index, no_progress
@@ -290,7 +292,18 @@ def make_rules(settings: Settings, secret: bytes) -> Rules:
         has_embedder=bool(settings.embeddings_url or settings.embeddings_folder),
         embedding_source=source_of(settings),
         is_embedder_local=bool(settings.embeddings_folder),
+        vector_math=make_vector_math,
     )
+
+
+def make_vector_math() -> VectorMath:
+    """Return the arithmetic of vectors: with numpy, if it is installed."""
+    # Imported by the first search, because it costs memory and time.
+    try:
+        from userkeep.domain.vectors.documents import NumpyVectorMath
+    except ImportError:
+        return PlainVectorMath()
+    return NumpyVectorMath()
 
 
 def read_secret(settings: Settings, *, may_create: bool = True) -> bytes:

@@ -92,7 +92,7 @@ def make_application(
     )
     metrics = Metrics(sources, readiness) if settings.metrics else None
     apis = (
-        ZepV1API(engine, worker, compute),
+        ZepV1API(engine, worker, compute, instance.embedder),
         NativeAPI(engine, worker, compute, authenticator),
         Pages(readiness, metrics),
     )

@@ -16,6 +16,7 @@ import apsw
 import pytest
 
 from tests.cli.running import environment_of, files_in, is_sentence, userkeep
+from tests.documents import populate_collections
 from tests.embedders import embed_all
 from tests.postgres import postgres_server
 from tests.serving import USERKEEP, serving
@@ -110,6 +111,8 @@ def fill_awkwardly(instance: Instance, way: Way) -> None:
     once = {"Idempotency-Key": "once"}
     user = {"user_id": "made once", "metadata": {"n": 1.50}}
     assert way.request("POST", "/v1/users", json=user, headers=once).status == 201
+    way.request("POST", "/v1/users", json={"user_id": "jane"})
+    populate_collections(instance)
     delete_some(instance, way)
 
 
@@ -299,7 +302,10 @@ def test_a_copy_to_postgres_and_back_has_the_same_checksums(tmp_path: Path) -> N
     )
     assert there == back
     assert [name for name, *_ in there] == [table.name for table in TABLES]
-    assert all(rows["rows"] > 0 for _, rows, _ in there)
+    assert {name for name, rows, _ in there if rows["rows"] == 0} == {
+        "embedding_models",
+        "embeddings",
+    }
 
 
 @pytest.mark.parametrize(("source", "target"), WAYS)

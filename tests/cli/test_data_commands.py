@@ -123,7 +123,7 @@ def test_objects_are_added_shown_listed_updated_and_deleted_as_in_the_schemas(ru
     leave = ("users", "delete", "jane", "--yes", "--purge", "now", "--json")
     erasure = printed_json(run(*leave), Erasure)
     assert erasure["state"] == "purged"
-    assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1}
+    assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1, "documents": 0}
     assert "no user" in rejected(run("users", "show", "jane", "--json"), 4)
     assert "no session" in rejected(run("messages", "list", "chat-1", "--json"), 4)
 

@@ -26,7 +26,7 @@ def erasure(messages: int, *, is_deleted: bool, **purge: Any) -> dict[str, Any]:
         "subject_id": None if is_deleted else "jane",
         "subject_uuid": ID,
         "state": "deleted" if is_deleted else "deleting",
-        "counts": {"users": int(is_deleted), "sessions": 2, "messages": messages},
+        "counts": {"users": int(is_deleted), "sessions": 2, "messages": messages, "documents": 0},
         "started_at": "2026-11-22T11:30:00Z",
         "deleted_at": "2026-11-22T11:31:00Z" if is_deleted else None,
         "purged_at": None,

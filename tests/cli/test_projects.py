@@ -155,7 +155,7 @@ def test_a_deletion_with_a_purge_ends_purged(database: str, tmp_path: Path) -> N
         run(database, tmp_path, "users", "add", f"user-{number}", "--project", "shop")
     words = ("projects", "delete", "shop", "--yes", "--purge", "now", "--json")
     deletion = printed(run(database, tmp_path, *words))["deletion"]
-    assert deletion["counts"] == {"users": 3, "sessions": 0, "messages": 0}
+    assert deletion["counts"] == {"users": 3, "sessions": 0, "messages": 0, "documents": 0}
     assert deletion["purged_at"] is not None
 
 

@@ -109,6 +109,7 @@ def _messages(*contents: str) -> list[dict[str, Any]]:
     ]
 
 
+_PAPERS = _body(145)
 _NO_SUMMARY = _body(79)["summary"]
 _SESSION_1, _SESSION_2 = _body(71), _body(61)
 _NEW_SESSION_2 = {
@@ -221,8 +222,48 @@ DIFFERENCES = (
         {137: {"body": []}},
     ),
     Difference(
-        "Collections and documents are not supported yet.",
-        _error(501, *_sections("collections", "documents")),
+        "What Zep cannot find or read in a collection is a 404 or a 400.",
+        _error(404, 152, 159) | _error(400, 157, 166, 170, 176, 177, 178),
+    ),
+    Difference(
+        "Without a configured embedding model, no collection is embedded automatically.",
+        _error(400, 144) | {148: {"body": [_PAPERS]}} | _error(404, 160, 180, 181),
+    ),
+    Difference(
+        "Lists are never null, and a search without a vector has an empty query_vector.",
+        {154: {"body": []}, 175: {"body.query_vector": []}},
+    ),
+    Difference(
+        "A document is also found by the path that zep-js sends, without /uuid.",
+        {162: {"status": 200, "body": _body(161)}},
+    ),
+    Difference(
+        "Documents are in the order in which they were added. A bulk update changes only what it "
+        "names; in Zep it emptied the document_id of one and the metadata of the other.",
+        {
+            172: {"body": ANY},
+            173: {
+                "body.results[0].document_id": "d0b",
+                "body.results[0].updated_at": ANY,
+                "body.results[0].score": 1.0,
+                "body.results[1]": ANY,
+            },
+            174: {
+                "body.results[0].document_id": "d0b",
+                "body.results[0].updated_at": ANY,
+                "body.results[0].score": 1.0,
+            },
+            175: {"body.results[0].document_id": "d0b", "body.results[0].updated_at": ANY},
+        },
+    ),
+    Difference(
+        "A deleted document is gone: a second deletion finds nothing, its document_id can be used "
+        "again, and it is not counted.",
+        _error(404, 183)
+        | {
+            185: {"status": 200, "body": [ANY]},
+            187: {"body.document_count": 2, "body.document_embedded_count": 2},
+        },
     ),
     Difference(
         "A deleted session is gone, not hidden: its id is free immediately, and a later append "

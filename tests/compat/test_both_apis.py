@@ -168,7 +168,7 @@ def test_a_user_deleted_with_one_api_is_gone_from_both(client: InProcessClient, 
     assert client.send("POST", "/v1/sessions/s/messages", for_jane).status == 410
     (erasure,) = ok(client.send("GET", "/v1/erasures"))["items"]
     assert (erasure["subject"], erasure["state"]) == ("user", "deleted")
-    assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1}
+    assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 1, "documents": 0}
 
 
 def test_the_native_api_is_strict(client: InProcessClient) -> None:

@@ -70,7 +70,7 @@ def test_deleting_a_user_returns_the_erasure(way: Way, jane: SimpleNamespace) ->
         "subject_id": None,
         "subject_uuid": jane.uuid,
         "state": "deleted",
-        "counts": {"users": 1, "sessions": 2, "messages": 3},
+        "counts": {"users": 1, "sessions": 2, "messages": 3, "documents": 0},
         "purged_at": None,
         "purge": NOT_BEGUN,
     }
@@ -81,7 +81,7 @@ def test_deleting_a_session_returns_the_erasure(way: Way, jane: SimpleNamespace)
     erasure = delete(way, SESSION, jane.sessions[1])
     assert (erasure["subject"], erasure["subject_uuid"]) == ("session", uuid)
     assert (erasure["state"], erasure["subject_id"]) == ("deleted", None)
-    assert erasure["counts"] == {"users": 0, "sessions": 1, "messages": 2}
+    assert erasure["counts"] == {"users": 0, "sessions": 1, "messages": 2, "documents": 0}
 
 
 def test_deleting_a_message_returns_the_erasure(way: Way, jane: SimpleNamespace) -> None:
@@ -89,18 +89,28 @@ def test_deleting_a_message_returns_the_erasure(way: Way, jane: SimpleNamespace)
     erasure = delete(way, MESSAGE, session_id, uuid)
     assert (erasure["subject"], erasure["subject_uuid"]) == ("message", uuid)
     assert (erasure["state"], erasure["subject_id"]) == ("deleted", None)
-    assert erasure["counts"] == {"users": 0, "sessions": 0, "messages": 1}
+    assert erasure["counts"] == {"users": 0, "sessions": 0, "messages": 1, "documents": 0}
 
 
 def test_a_user_without_sessions_counts_as_one_user(way: Way, fresh: str) -> None:
     add_user(way, fresh)
-    assert delete(way, USER, fresh)["counts"] == {"users": 1, "sessions": 0, "messages": 0}
+    assert delete(way, USER, fresh)["counts"] == {
+        "users": 1,
+        "sessions": 0,
+        "messages": 0,
+        "documents": 0,
+    }
 
 
 def test_data_deleted_earlier_is_not_counted_again(way: Way, jane: SimpleNamespace) -> None:
     delete(way, SESSION, jane.sessions[0])
     delete(way, MESSAGE, *jane.messages[1])
-    assert delete(way, USER, jane.id)["counts"] == {"users": 1, "sessions": 1, "messages": 1}
+    assert delete(way, USER, jane.id)["counts"] == {
+        "users": 1,
+        "sessions": 1,
+        "messages": 1,
+        "documents": 0,
+    }
 
 
 def test_thousands_of_messages_are_deleted_and_counted(way: Way, fresh: str) -> None:
@@ -108,7 +118,7 @@ def test_thousands_of_messages_are_deleted_and_counted(way: Way, fresh: str) -> 
         append_text(way, f"{name} {fresh}", *["Hello"] * 1000, user_id=fresh)
     append(way, f"b {fresh}", *({"role": "user", "content": "Hello"},) * 500)
     counts = delete(way, USER, fresh)["counts"]
-    assert counts == {"users": 1, "sessions": 2, "messages": 2500}
+    assert counts == {"users": 1, "sessions": 2, "messages": 2500, "documents": 0}
     for name in ("a", "b"):
         assert error_of(way.request("GET", SESSION, f"{name} {fresh}")) == NOT_FOUND
 
@@ -117,7 +127,7 @@ def test_many_sessions_are_deleted_and_counted(way: Way, fresh: str) -> None:
     for number in range(120):
         append_text(way, f"{number} {fresh}", "Hello", user_id=fresh)
     counts = delete(way, USER, fresh)["counts"]
-    assert counts == {"users": 1, "sessions": 120, "messages": 120}
+    assert counts == {"users": 1, "sessions": 120, "messages": 120, "documents": 0}
     assert way.request("GET", SESSIONS, params={"user_id": fresh}).json["items"] == []
 
 
@@ -243,7 +253,12 @@ def test_a_session_whose_owner_was_set_later_is_deleted_with_the_user(way: Way, 
         append(way, f"{name} {fresh}", {"role": "user", "content": "I live in Oslo"})
     way.request("PATCH", SESSION, f"patched {fresh}", json={"user_id": fresh})
     append_text(way, f"appended {fresh}", "Hello", user_id=fresh)
-    assert delete(way, USER, fresh)["counts"] == {"users": 1, "sessions": 2, "messages": 3}
+    assert delete(way, USER, fresh)["counts"] == {
+        "users": 1,
+        "sessions": 2,
+        "messages": 3,
+        "documents": 0,
+    }
     for name in ("patched", "appended"):
         assert error_of(way.request("GET", SESSION, f"{name} {fresh}")) == NOT_FOUND
 

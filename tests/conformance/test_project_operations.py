@@ -161,7 +161,7 @@ def test_the_receipt_of_a_deleted_project_is_found_by_its_uuid(way: Way, name: s
     added = add_project(way, name, max_messages_per_user=10)
     deleted = delete_project(way, name)
     receipt = deleted["deletion"]
-    assert receipt["counts"] == {"users": 0, "sessions": 0, "messages": 0}
+    assert receipt["counts"] == {"users": 0, "sessions": 0, "messages": 0, "documents": 0}
     assert moment(receipt["started_at"]) <= moment(receipt["deleted_at"])
     assert deleted == {
         **added,

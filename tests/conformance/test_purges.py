@@ -35,7 +35,7 @@ def test_a_user_can_be_purged_immediately(way: Way, fresh: str) -> None:
     append_text(way, f"of {fresh}", "I live in Oslo", "I moved to Rome", user_id=fresh)
     erasure = purged(way, USER, fresh)
     assert moment(erasure["purged_at"]) > moment(erasure["deleted_at"])
-    assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 2}
+    assert erasure["counts"] == {"users": 1, "sessions": 1, "messages": 2, "documents": 0}
     assert erasure["purge"] == NOT_BEGUN
     assert way.request("GET", ERASURE, erasure["id"]).json == erasure
 

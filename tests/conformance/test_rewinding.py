@@ -60,7 +60,12 @@ def test_messages_after_a_seq_are_deleted(
 ) -> None:
     erasure = delete_after(way, session, seq)
     assert contents(way, session) == left
-    assert erasure["counts"] == {"users": 0, "sessions": 0, "messages": 5 - len(left)}
+    assert erasure["counts"] == {
+        "users": 0,
+        "sessions": 0,
+        "messages": 5 - len(left),
+        "documents": 0,
+    }
     assert get_session(way, session)["message_count"] == len(left)
     memory = way.request("GET", MEMORY, session).json["messages"]
     assert [message["content"] for message in memory] == left

@@ -602,7 +602,7 @@ def test_an_unfinished_deletion_is_202_with_its_location(
     assert client.send("GET", f"/v1/sessions/{fresh}").status in {404, 410}
     finished = wait_until_deleted(client, response.headers["location"])
     assert finished["subject_id"] is None
-    assert finished["counts"] == {"users": 0, "sessions": 1, "messages": 1_000}
+    assert finished["counts"] == {"users": 0, "sessions": 1, "messages": 1_000, "documents": 0}
     assert_problem(client.send("GET", f"/v1/sessions/{fresh}"), 404, "not_found")
 
 

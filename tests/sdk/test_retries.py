@@ -151,7 +151,7 @@ def verification(status: int, state: str, problem: str | None = None) -> Respons
         "subject_id": None,
         "subject_uuid": "2",
         "state": "deleted",
-        "counts": {"users": 1, "sessions": 0, "messages": 0},
+        "counts": {"users": 1, "sessions": 0, "messages": 0, "documents": 0},
         "started_at": "2026-01-01T00:00:00Z",
         "deleted_at": "2026-01-01T00:00:00Z",
         "purged_at": None,

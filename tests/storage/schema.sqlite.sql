@@ -23,6 +23,39 @@ CREATE INDEX api_keys_listed ON api_keys (project_id);
 
 CREATE INDEX api_keys_of_user ON api_keys (project_id, user_id) WHERE user_id IS NOT NULL;
 
+CREATE TABLE collection_deletions (
+    project_id INTEGER NOT NULL,
+    collection INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, collection)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE collections (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    description TEXT,
+    metadata TEXT,
+    dimensions INTEGER NOT NULL,
+    embedded_by TEXT NOT NULL CHECK (embedded_by IN ('caller', 'model')),
+    model TEXT,
+    revision INTEGER NOT NULL,
+    document_count INTEGER NOT NULL,
+    embedded_count INTEGER NOT NULL,
+    waiting_count INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    lease_expires_at INTEGER,
+    UNIQUE (project_id, name)
+) STRICT;
+
+CREATE INDEX collections_listed ON collections (project_id);
+
+CREATE INDEX collections_waiting ON collections (project_id) WHERE waiting_count > 0;
+
 CREATE TABLE deleted_sessions (
     project_id INTEGER NOT NULL,
     uuid TEXT NOT NULL,
@@ -33,6 +66,43 @@ CREATE TABLE deleted_sessions (
 CREATE INDEX deleted_sessions_by_uuid ON deleted_sessions (uuid);
 
 CREATE INDEX deleted_sessions_of_erasure ON deleted_sessions (erasure_number, uuid);
+
+CREATE TABLE document_vectors (
+    project_id INTEGER NOT NULL,
+    collection INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    vector BLOB NOT NULL,
+    PRIMARY KEY (project_id, collection, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE documents (
+    project_id INTEGER NOT NULL,
+    collection INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    document_id TEXT,
+    user_id TEXT,
+    user_uuid TEXT,
+    embedding_state TEXT NOT NULL CHECK (embedding_state IN ('embedded', 'waiting', 'rejected')),
+    revision INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    metadata TEXT,
+    content TEXT NOT NULL,
+    embedding BLOB,
+    UNIQUE (project_id, collection, seq),
+    UNIQUE (project_id, uuid, collection),
+    CHECK ((user_id IS NULL) = (user_uuid IS NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX documents_by_id ON documents (project_id, document_id, collection)
+    WHERE document_id IS NOT NULL;
+
+CREATE INDEX documents_of_user ON documents (project_id, user_id, collection, seq)
+    WHERE user_id IS NOT NULL;
+
+CREATE INDEX documents_waiting ON documents (project_id, collection, seq)
+    WHERE embedding_state = 'waiting';
 
 CREATE TABLE embedding_models (
     model_id INTEGER NOT NULL PRIMARY KEY,
@@ -73,7 +143,7 @@ CREATE TABLE erasures (
     purge_requested_at INTEGER,
     purge_uuid TEXT,
     skipped_steps TEXT,
-    purged_at INTEGER,
+    purged_at INTEGER, document_count INTEGER NOT NULL DEFAULT 0,
     UNIQUE (project_id, uuid),
     CHECK ((state = 'deleted') = (subject_id IS NULL)),
     CHECK ((state = 'deleted') = (deleted_at IS NOT NULL))
@@ -150,7 +220,7 @@ CREATE TABLE projects (
     project_id INTEGER NOT NULL PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 , uuid TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT 'active'
-    CHECK (state IN ('active', 'deleting', 'deleted')), max_messages_per_user INTEGER, max_bytes_per_user INTEGER, user_count INTEGER NOT NULL DEFAULT 0, session_count INTEGER NOT NULL DEFAULT 0, message_count INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL DEFAULT 0, updated_at INTEGER NOT NULL DEFAULT 0, started_at INTEGER, deleted_at INTEGER, lease_expires_at INTEGER, purge_requested_at INTEGER, purge_uuid TEXT, skipped_steps TEXT, purged_at INTEGER, do_not_embed INTEGER NOT NULL DEFAULT 0, embedding_sweep INTEGER) STRICT;
+    CHECK (state IN ('active', 'deleting', 'deleted')), max_messages_per_user INTEGER, max_bytes_per_user INTEGER, user_count INTEGER NOT NULL DEFAULT 0, session_count INTEGER NOT NULL DEFAULT 0, message_count INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL DEFAULT 0, updated_at INTEGER NOT NULL DEFAULT 0, started_at INTEGER, deleted_at INTEGER, lease_expires_at INTEGER, purge_requested_at INTEGER, purge_uuid TEXT, skipped_steps TEXT, purged_at INTEGER, do_not_embed INTEGER NOT NULL DEFAULT 0, embedding_sweep INTEGER, document_count INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE UNIQUE INDEX projects_by_uuid ON projects (uuid);
 

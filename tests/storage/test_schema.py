@@ -269,6 +269,8 @@ def test_a_scan_of_sqlite_uses_only_the_key(sqlite: apsw.Connection) -> None:
                 " uuid>?",
                 "user_id>?",
                 "word,user_id)>(",
+                "collection>?",
+                "collection,seq)>(",
                 "model_id)>(",
             )
         )

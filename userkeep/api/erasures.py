@@ -27,6 +27,7 @@ class DeletedCounts(Encodable, msgspec.Struct, kw_only=True):
     users: int
     sessions: int
     messages: int
+    documents: int
 
 
 class SkippedStep(Encodable, msgspec.Struct, kw_only=True):

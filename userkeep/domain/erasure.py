@@ -41,7 +41,7 @@ class Erasure(msgspec.Struct):
         subject_uuid: the uuid of what is deleted; a new one for a message whose id is not a uuid.
         state: see ErasureState.
         hidden_at: when all data of the subject was hidden from readers.
-        session_count, message_count: how many were deleted so far.
+        session_count, message_count, document_count: how many were deleted so far.
         started_at, deleted_at: when it was created, and when the last row was deleted.
         lease_expires_at: until when the process that advances it has exclusive access; None in any
             other process.
@@ -61,6 +61,7 @@ class Erasure(msgspec.Struct):
     state: str
     session_count: int
     message_count: int
+    document_count: int
     started_at: Instant
     hidden_at: Instant | None
     deleted_at: Instant | None

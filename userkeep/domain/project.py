@@ -64,7 +64,8 @@ class Project(msgspec.Struct):
         uuid: unique, and kept.
         state: see ProjectState. A project that is not `active` can be neither read nor written.
         max_messages_per_user, max_bytes_per_user: quotas; None for no limit.
-        user_count, session_count, message_count: how many its deletion has deleted so far.
+        user_count, session_count, message_count, document_count: how many its deletion has
+            deleted so far.
         started_at, deleted_at: when its deletion was requested, and when the last row was deleted.
         lease_expires_at: until when the process that deletes it has exclusive access; None in any
             other process.
@@ -81,6 +82,7 @@ class Project(msgspec.Struct):
     user_count: int
     session_count: int
     message_count: int
+    document_count: int
     created_at: Instant
     updated_at: Instant
     started_at: Instant | None

@@ -10,6 +10,8 @@ from userkeep.domain.search.meaning import Meaning
 from userkeep.domain.secret import KeyedHash
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.times import HOUR
+from userkeep.domain.vectors.plain import PlainVectorMath
+from userkeep.domain.vectors.ranking import MakeVectorMath
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -31,6 +33,7 @@ class Rules(msgspec.Struct, frozen=True):
         is_embedder_local: whether it is on this machine, so that a verification may use it.
         backup_folder: where scheduled backups are; empty: there are none.
         meaning: what a search by meaning needs; None if no embedding model is configured.
+        vector_math: makes what compares embeddings of documents.
     """
 
     id_hash: KeyedHash
@@ -48,6 +51,7 @@ class Rules(msgspec.Struct, frozen=True):
     embedding_source: str | None = None
     is_embedder_local: bool = False
     meaning: Meaning | None = None
+    vector_math: MakeVectorMath = PlainVectorMath
 
     def forget_queries(self, project_id: int) -> None:
         """Clear what this process remembers of queries of a project, where something is deleted."""

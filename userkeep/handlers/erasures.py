@@ -91,6 +91,7 @@ def serialize_erasure(erasure: Erasure, status: PurgeStatus | None = None) -> wi
             users=int(is_user_gone),
             sessions=erasure.session_count,
             messages=erasure.message_count,
+            documents=erasure.document_count,
         ),
         started_at=time_to_send(erasure.started_at),
         deleted_at=optional_time(erasure.deleted_at),

@@ -82,6 +82,7 @@ def _deletion(project: Project, status: PurgeStatus | None) -> wire.ProjectDelet
             users=project.user_count,
             sessions=project.session_count,
             messages=project.message_count,
+            documents=project.document_count,
         ),
         started_at=time_to_send(project.started_at),
         deleted_at=optional_time(project.deleted_at),

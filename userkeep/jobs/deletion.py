@@ -12,10 +12,20 @@ from userkeep.domain.ledger import Deleted
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction, scoped
+from userkeep.jobs.collection_deletion import (
+    CollectionDeletionJob,
+    interrupted_collection_deletions,
+)
 from userkeep.jobs.project_deletion import ProjectDeletion, interrupted_project_deletions
 from userkeep.jobs.projects import project_scopes, unpurged_project_scopes
 from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Steps, Write
-from userkeep.services import erasures, ledger, project_deletions, purges
+from userkeep.services import (
+    document_embeddings,
+    erasures,
+    ledger,
+    project_deletions,
+    purges,
+)
 from userkeep.services.ledger import AssignedSession, UserToDelete
 
 logger = logging.getLogger(__name__)
@@ -132,6 +142,7 @@ class Deletion:
             "subject": self.erasure.subject,
             "sessions": self.erasure.session_count,
             "messages": self.erasure.message_count,
+            "documents": self.erasure.document_count,
             "erasure": self.erasure.uuid,
         }
         logger.info("deleted", extra={"fields": fields})
@@ -144,17 +155,22 @@ class Deletion:
             yield Sleep(_OTHER_PROCESS_PAUSE_S)  # another process has the lease
 
 
-def interrupted_deletions(rules: Rules) -> Steps[list[Deletion | ProjectDeletion]]:
+InterruptedDeletions = list[Deletion | ProjectDeletion | CollectionDeletionJob]
+
+
+def interrupted_deletions(rules: Rules) -> Steps[InterruptedDeletions]:
     """Return the deletions that no process works on.
 
     Without those in a project that is being deleted itself: they are a part of its deletion, which
     counts what they delete.
     """
-    found: list[Deletion | ProjectDeletion] = []
+    found: InterruptedDeletions = []
     for scope in (yield from project_scopes(rules)):
         for erasure in (yield Read(scoped(scope, erasures.interrupted))):
             found.append(Deletion(scope, erasure))
-    return found + (yield from interrupted_project_deletions(rules))
+    found += yield from interrupted_collection_deletions(rules)
+    found += yield from interrupted_project_deletions(rules)
+    return found
 
 
 def release_leases(rules: Rules) -> Steps[None]:
@@ -164,6 +180,7 @@ def release_leases(rules: Rules) -> Steps[None]:
     """
     for scope in (yield from unpurged_project_scopes(rules)):
         yield Write(scoped(scope, erasures.release_leases))
+        yield Write(scoped(scope, document_embeddings.release_leases))
     yield Write(project_deletions.release_leases)
     yield Write(purges.clear_status)
 

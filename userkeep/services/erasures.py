@@ -25,6 +25,7 @@ from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, SECOND, Instant
 from userkeep.services import (
+    document_deletions,
     embeddings,
     idempotency,
     indexing,
@@ -324,9 +325,8 @@ def _advance_user(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Er
         _prevent_return(tx, erasure, session_id, session)
         if tx.spent_ms() > BATCH_MS:
             return _save(tx, erasure)
-    while idempotency.remove_user(tx, user_id):
-        if tx.spent_ms() > BATCH_MS:
-            return _save(tx, erasure)
+    if not _delete_rest_of_user(tx, erasure, user_id):
+        return _save(tx, erasure)
     tombstones.add(tx, "user", user_id)
     # Locked: another process may be making the user's words.
     user = tx.fetch_one("lock_user", User, user_id=user_id)
@@ -334,6 +334,15 @@ def _advance_user(tx: Transaction, erasure: Erasure, *, is_prepared: bool) -> Er
         user_words.remove(tx, user)
     tx.defer("delete_user", uuid=erasure.subject_uuid, user_id=user_id)
     return _finish(tx, erasure)
+
+
+def _delete_rest_of_user(tx: Transaction, erasure: Erasure, user_id: str) -> bool:
+    """Delete a batch of what a user has besides sessions; return whether all is deleted."""
+    deleted, is_done = document_deletions.delete_of_user(tx, user_id)
+    erasure.document_count += deleted
+    while is_done and idempotency.remove_user(tx, user_id):
+        is_done = tx.spent_ms() <= BATCH_MS
+    return is_done
 
 
 def _prevent_return(
@@ -512,6 +521,7 @@ def _add(tx: Transaction, subject: Subject, subject_id: str, subject_uuid: str) 
         state=ErasureState.DELETING,
         session_count=0,
         message_count=0,
+        document_count=0,
         hidden_at=tx.now,
         deleted_at=None,
         now_at=tx.now,

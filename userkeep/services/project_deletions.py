@@ -3,9 +3,10 @@
 The first transaction marks the project: from its commit on, no client can read or write in it. The
 second one waits for the writes that were in flight then (see services.projects). Then the users are
 deleted one after the other, each by an erasure of their own, and then the sessions without a user;
-these erasures are the work list, and what a purge and a verification know of the deleted. Last come
-what no client needs any more, keys, tombstones and idempotency records, and the name. The project's
-row stays with the receipt, and so do the erasures with their verifications: a purge needs them.
+these erasures are the work list, and what a purge and a verification know of the deleted. Then come
+the collections with the documents that are no user's. Last come what no client needs any more,
+keys, tombstones and idempotency records, and the name. The project's row stays with the receipt,
+and so do the erasures with their verifications: a purge needs them.
 
 Each call of `advance` is one batch and one transaction. A process may stop after any of them;
 another continues.
@@ -20,7 +21,7 @@ from userkeep.domain.errors import Conflict, NotFound
 from userkeep.domain.project import DEFAULT_PROJECT, Project, ProjectState
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import MAX_CLOCK_ERROR_US, Instant
-from userkeep.services import erasures, idempotency, keys, projects, tombstones
+from userkeep.services import collections, erasures, idempotency, keys, projects, tombstones
 from userkeep.services.erasures import BATCH_MS, LEASE_US
 
 
@@ -87,11 +88,8 @@ def advance(tx: Transaction, progress: Progress) -> Progress:
     if tx.fetch_one("count_running_erasures", int):
         progress.is_waiting = True
         return _saved(tx, progress)
-    for remove_batch in (idempotency.remove_any, tombstones.remove_any, keys.remove_any):
-        while remove_batch(tx):
-            if tx.spent_ms() > BATCH_MS:
-                return _saved(tx, progress)
-    return _finished(tx, progress)
+    is_done = _remove_collections(tx, progress) and _remove_rest(tx)
+    return _finished(tx, progress) if is_done else _saved(tx, progress)
 
 
 def interrupted(tx: Transaction) -> list[Project]:
@@ -161,8 +159,27 @@ def _advance_erasure(
         project.user_count += after.is_finished and after.subject == Subject.USER
         project.session_count += after.session_count - before.session_count
         project.message_count += after.message_count - before.message_count
+        project.document_count += after.document_count - before.document_count
     is_of_this_process = not after.is_finished and after.lease_expires_at is not None
     progress.erasure = after if is_of_this_process else None
+
+
+def _remove_collections(tx: Transaction, progress: Progress) -> bool:
+    """Delete a batch of the collections; return whether none is left."""
+    while (removed := collections.remove_any(tx)) is not None:
+        progress.project.document_count += removed
+        if tx.spent_ms() > BATCH_MS:
+            return False
+    return True
+
+
+def _remove_rest(tx: Transaction) -> bool:
+    """Delete a batch of what no client needs any more; return whether nothing is left."""
+    for remove_batch in (idempotency.remove_any, tombstones.remove_any, keys.remove_any):
+        while remove_batch(tx):
+            if tx.spent_ms() > BATCH_MS:
+                return False
+    return True
 
 
 def _saved(tx: Transaction, progress: Progress) -> Progress:
@@ -173,19 +190,21 @@ def _saved(tx: Transaction, progress: Progress) -> Progress:
         user_count=project.user_count,
         session_count=project.session_count,
         message_count=project.message_count,
+        document_count=project.document_count,
     )
     return progress
 
 
 def _finished(tx: Transaction, progress: Progress) -> Progress:
     _saved(tx, progress)
-    is_unpurged = tx.fetch_one("is_unpurged", int) is not None
+    # Documents that are no user's have no erasure.
+    unpurged = tx.fetch_one("is_unpurged", int) or tx.fetch_one("oldest_edit", int)
     finished = tx.fetch_one(
         "finish_project_deletion",
         Project,
         uuid=progress.project.uuid,
         now_at=tx.now,
-        purged_at=None if is_unpurged else tx.now,
+        purged_at=None if unpurged else tx.now,
     )
     if finished is None:
         raise NotFound("There is no project with this uuid.")

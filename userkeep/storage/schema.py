@@ -142,6 +142,7 @@ TABLES: tuple[Table, ...] = (
             *_non_personal("set by the operator", "do_not_embed"),
             *_non_personal("a number of a session, up to which all were seen", "embedding_sweep"),
             *_non_personal(_OF_AN_ERASURE, "user_count", "session_count", "message_count"),
+            *_non_personal(_OF_AN_ERASURE, "document_count"),
             *_non_personal(_OF_AN_ERASURE, "started_at", "deleted_at", "lease_expires_at"),
             *_non_personal(_OF_AN_ERASURE, "purge_requested_at", "purge_uuid"),
             *_non_personal("names steps and tables, in the program's words", "skipped_steps"),
@@ -327,6 +328,64 @@ TABLES: tuple[Table, ...] = (
         engines=SQLITE,
     ),
     Table(
+        "collections",
+        (
+            *_incidental("number", "project_id"),
+            PersonalColumn("name", Kind.TEXT, "the app's name of the collection"),
+            PersonalColumn("uuid", Kind.UUID, "the server's id"),
+            PersonalColumn("description", Kind.TEXT, "what the collection is for"),
+            PersonalColumn("metadata", Kind.JSON, "what the app stores about the collection"),
+            *_incidental("dimensions", "embedded_by", "model", "revision", "document_count"),
+            *_incidental("embedded_count", "waiting_count", "last_seq", "created_at"),
+            *_incidental("updated_at", "lease_expires_at"),
+        ),
+        key=("project_id", "name"),
+        owner="no user: it belongs to the project",
+        deletion="with the collection, or with the project",
+        is_copied=True,
+    ),
+    Table(
+        "collection_deletions",
+        (
+            *_incidental("project_id", "collection"),
+            PersonalColumn("uuid", Kind.UUID, "the server's id of the collection"),
+            *_incidental("started_at"),
+        ),
+        key=("project_id", "collection"),
+        owner="no user: it is about a collection, which belongs to the project",
+        deletion="when the last document of the collection is deleted",
+        is_copied=True,
+    ),
+    Table(
+        "documents",
+        (
+            *_incidental("project_id", "collection", "seq"),
+            PersonalColumn("uuid", Kind.UUID, "the server's id"),
+            PersonalColumn("document_id", Kind.TEXT, "the app's id"),
+            PersonalColumn("user_id", Kind.ID, "the owner, if any", Subject.USER, "user_uuid"),
+            PersonalColumn("user_uuid", Kind.UUID, "the owner, if any"),
+            *_incidental("embedding_state", "revision", "created_at", "updated_at"),
+            PersonalColumn("metadata", Kind.JSON, "what the app stores about the document"),
+            PersonalColumn("content", Kind.TEXT, "the text of the document"),
+            PersonalColumn("embedding", Kind.VECTOR, "the embedding of the text, as it was given"),
+        ),
+        key=("project_id", "collection", "seq"),
+        owner="the user with this user_id, if any; user_uuid distinguishes users of the same id",
+        deletion="in the user's erasure; without a user, by itself or with its collection",
+        is_copied=True,
+    ),
+    Table(
+        "document_vectors",
+        (
+            *_incidental("project_id", "collection", "seq"),
+            PersonalColumn("vector", Kind.VECTOR, "the embedding, rounded, for searches"),
+        ),
+        key=("project_id", "collection", "seq"),
+        owner="the user of the document with this collection and seq, if any",
+        deletion="with its document, in the same transaction",
+        is_copied=True,
+    ),
+    Table(
         "erasures",
         (
             *_non_personal(_OF_AN_ERASURE, "number", "project_id", "uuid", "subject"),
@@ -336,6 +395,7 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn("subject_hash", Kind.HASH, "its keyed hash; none under a former secret"),
             PersonalColumn("subject_uuid", Kind.UUID, "the server's id of it", is_kept=True),
             *_non_personal(_OF_AN_ERASURE, "state", "session_count", "message_count"),
+            *_non_personal(_OF_AN_ERASURE, "document_count"),
             *_non_personal(_OF_AN_ERASURE, "started_at", "hidden_at", "deleted_at"),
             *_non_personal(_OF_AN_ERASURE, "lease_expires_at", "purge_requested_at", "purge_uuid"),
             *_non_personal("names steps and tables, in the program's words", "skipped_steps"),
@@ -466,7 +526,7 @@ TABLES: tuple[Table, ...] = (
             is_internal=True,
             engines=POSTGRES,
         )
-        for table in ("users", "api_keys", "sessions", "erasures")
+        for table in ("users", "api_keys", "sessions", "collections", "erasures")
     ),
     Table(
         "pg_statistic",

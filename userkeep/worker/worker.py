@@ -12,6 +12,7 @@ from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules
 from userkeep.jobs.backup.schedule import BackupSchedule
 from userkeep.jobs.deletion import Deletion, interrupted_deletions, release_leases
+from userkeep.jobs.document_embedding import embed_documents
 from userkeep.jobs.expiry import delete_expired
 from userkeep.jobs.job import NOT_RECORDED, Job
 from userkeep.jobs.ledger import OpenLedger
@@ -36,6 +37,8 @@ _RECORD_EVERY_S = 60.0
 _MARK_EVERY_S = 600.0
 _RECORD_POLL_S = 0.005
 _STOP_S = 5.0
+_DOCUMENTS_POLL_S = 5.0
+_FIRST_EMBEDDING_RETRY_S = 1.0
 _WORDS_PAUSE_S = 0.02
 _KINDS = ("deletion", "project deletion", "verification")
 """Of the jobs that requests start."""
@@ -84,6 +87,7 @@ class Worker:
         backup_schedule: BackupSchedule | None = None,
         embedder: Embedder | None = None,
     ) -> None:
+        self._embedder = embedder
         self._engine = engine
         self._authenticator = authenticator
         self._traces = traces
@@ -100,6 +104,7 @@ class Worker:
         self._tasks: list[SupervisedTask] = []
         self._has_released_leases = engine.is_shared
         self._are_words_needed = asyncio.Event()
+        self._do_documents_wait = asyncio.Event()
         self._figures = {"purge": self._purger.figures, **{kind: JobFigures() for kind in _KINDS}}
         if embedder is not None:
             self._figures["embeddings"] = self.embedding.figures
@@ -135,6 +140,8 @@ class Worker:
                 figures=self._figures_of("words of users"),
             ),
         ]
+        if self._embedder is not None:
+            self._tasks.append(self._embedding_of_documents(self._embedder))
 
     async def stop(self) -> None:
         """Stop after the running batches; the next start continues from there."""
@@ -159,6 +166,10 @@ class Worker:
     def keep_user_words(self) -> None:
         """Let the instance keep the words of users from now on, if it does not already."""
         self._are_words_needed.set()
+
+    def embed_documents(self) -> None:
+        """Embed documents that were just added, soon."""
+        self._do_documents_wait.set()
 
     async def run(self, job: Job) -> Job:
         """Run a job to its end, or for as long as a request may take; it continues in any case.
@@ -225,6 +236,25 @@ class Worker:
             await self._are_words_needed.wait()
         with self._figures_of("words of users").run():
             await self._runner.run(keep_user_words(self._rules, _WORDS_PAUSE_S))
+
+    def _embedding_of_documents(self, embedder: Embedder) -> SupervisedTask:
+        figures = self._figures_of("embedding of documents")
+
+        async def repeat() -> None:
+            while True:
+                self._do_documents_wait.clear()
+                with figures.run():
+                    await self._runner.run(embed_documents(self._rules, embedder))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._do_documents_wait.wait(), _DOCUMENTS_POLL_S)
+
+        return SupervisedTask(
+            "embedding of documents",
+            repeat,
+            first_retry_s=_FIRST_EMBEDDING_RETRY_S,
+            last_retry_s=_LAST_RETRY_S,
+            figures=figures,
+        )
 
     def _figures_of(self, name: str) -> JobFigures:
         return self._figures.setdefault(name, JobFigures())

@@ -37,8 +37,18 @@ SHARD_KEYS = {
     "user_words": "user_id",
     "user_usage": "user_id",
     "idempotency": "key",
+    "collection_deletions": "collection",
+    "documents": "collection",
+    "document_vectors": "collection",
 }
-EVERYWHERE = {"api_keys", "embedding_models", "instance", "projects", "schema_migrations"}
+EVERYWHERE = {
+    "api_keys",
+    "collections",
+    "embedding_models",
+    "instance",
+    "projects",
+    "schema_migrations",
+}
 """Small tables, which every node has a copy of."""
 
 COMPUTED_BY_THE_STATEMENT = re.compile(

@@ -78,9 +78,9 @@ MANY: tuple[LiteralString, ...] = (
     """
     INSERT INTO erasures (
         project_id, uuid, subject, subject_hash, subject_uuid, state, session_count, message_count,
-        started_at, deleted_at, purge_uuid, purged_at
+        document_count, started_at, deleted_at, purge_uuid, purged_at
     )
-    SELECT 1, gen_random_uuid(), 'user', 'hash ' || n, gen_random_uuid(), 'deleted', 1, 2, now(),
+    SELECT 1, gen_random_uuid(), 'user', 'hash ' || n, gen_random_uuid(), 'deleted', 1, 2, 0, now(),
         now(), gen_random_uuid(), now()
     FROM generate_series(1, 50000) AS n
     """,

@@ -197,6 +197,25 @@ def test_no_table_with_a_project_shows_rows_of_another_one(
         superuser_url(url),
         "INSERT INTO embeddings SELECT n, 's', 1, 1, 1, '' FROM generate_series(1, 2) AS n",
     )
+    execute(
+        superuser_url(url),
+        "INSERT INTO collections SELECT n, n, 'c', gen_random_uuid(), NULL, NULL, 8, 'caller',"
+        " NULL, 1, 0, 0, 0, 0, now(), now() FROM generate_series(1, 2) AS n",
+    )
+    execute(
+        superuser_url(url),
+        "INSERT INTO collection_deletions"
+        " SELECT n, n, gen_random_uuid(), now() FROM generate_series(1, 2) AS n",
+    )
+    execute(
+        superuser_url(url),
+        "INSERT INTO documents SELECT n, n, 1, gen_random_uuid(), NULL, NULL, NULL, 'embedded', 1,"
+        " now(), now(), NULL, '', NULL FROM generate_series(1, 2) AS n",
+    )
+    execute(
+        superuser_url(url),
+        "INSERT INTO document_vectors SELECT n, n, 1, '' FROM generate_series(1, 2) AS n",
+    )
     for number in (1, OTHER):
         found = engine.read(in_project(number, forgetful(f"rows_of_{table}")))
         assert {project_id for (project_id,) in found} == {number}

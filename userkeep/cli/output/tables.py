@@ -262,6 +262,7 @@ def _counts(counts: DeletedCounts, *, is_deleting: bool) -> str:
         (counts.users, "user"),
         (counts.sessions, "session"),
         (counts.messages, "message"),
+        (counts.documents, "document"),
     )
     none = "nothing yet" if is_deleting else "nothing"
     return ", ".join(pluralize(count, name) for count, name in parts if count) or none

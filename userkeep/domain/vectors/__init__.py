@@ -1,1 +1,5 @@
-"""What computes with embeddings, by numpy: imported by the wiring alone, if there is a model."""
+"""Embeddings as bytes, and the arithmetic of searches among them.
+
+`plain` needs nothing but Python, and serves documents. `documents` and `meaning` need numpy, and are
+imported by the wiring alone.
+"""

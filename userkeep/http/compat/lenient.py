@@ -67,6 +67,29 @@ class Fields:
     def _item(self, item: Any, name: str) -> "Fields":
         return Fields(self._checked(item, dict, name), self.path_of(name))
 
+    def array(self, name: str) -> list[Any] | None:
+        """Return a list of any values."""
+        return self._typed(name, list)
+
+    def texts(self, name: str) -> list[str] | None:
+        """Return a list of texts."""
+        values = self._typed(name, list)
+        if values is None:
+            return None
+        return [self._checked(value, str, f"{name}[{index}]") for index, value in enumerate(values)]
+
+    def boolean(self, name: str) -> bool | None:
+        """Return true or false."""
+        value = self._values.get(name)
+        if not isinstance(value, bool | None):
+            raise self._error(name, "must be true or false")
+        return value
+
+    def number(self, name: str) -> float | None:
+        """Return a number."""
+        self.check_number(name)
+        return self._values.get(name)
+
     def integer(self, name: str) -> int | None:
         """Return a whole number."""
         return self._typed(name, int)
@@ -128,6 +151,42 @@ def read_object(body: bytes) -> Fields:
     """
     if has_more_values(body, MAX_VALUES):
         raise TooLarge(TOO_MANY_VALUES)
+    value = _read_first(body)
+    if value is None:
+        return Fields({})
+    if not isinstance(value, dict):
+        raise BadRequest("the body must be a JSON object")
+    return Fields(value)
+
+
+def read_array(body: bytes) -> list[Any]:
+    """Read the array at the start of a body, however many numbers it has; `null` is an empty one.
+
+    Raises:
+        BadRequest: the body is empty, is not JSON, or starts with another value.
+    """
+    value = _read_first(body)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadRequest("the body must be a JSON array")
+    return value
+
+
+def read_objects(body: bytes, name: str, *, at_most: int) -> list[Fields]:
+    """Read the array of objects at the start of a body.
+
+    Args:
+        name: of the array, for errors.
+
+    Raises:
+        BadRequest: as for `read_array`; there are more than `at_most`, or not only objects.
+    """
+    return Fields({name: read_array(body)}).objects(name, at_most=at_most)
+
+
+def _read_first(body: bytes) -> Any:
+    """Return the first JSON value of a body."""
     marked = describe_mark(body)
     if marked is not None:
         raise BadRequest(marked)
@@ -136,11 +195,7 @@ def read_object(body: bytes) -> Fields:
         value, _end = _decoder.raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON" if body else "the body is empty") from error
-    if value is None:
-        return Fields({})
-    if not isinstance(value, dict):
-        raise BadRequest("the body must be a JSON object")
-    return Fields(value)
+    return value
 
 
 def query_integer(parameters: Sequence[tuple[str, str]], name: str) -> int:

@@ -1,7 +1,7 @@
 """The tables of the schema that are copied, with statements that both engines understand.
 
 A table is read in the order of its key, which is the same on both engines: by number, or byte by
-byte. Rows are tuples of integers, texts and None, as everywhere in the program.
+byte. Rows are tuples of integers, texts, bytes and None, as everywhere in the program.
 
 Not copied are `schema_migrations`, which each database has of its own; the row number of a message,
 which only SQLite has, and assigns again in the order of the messages; the search index, which is
@@ -18,13 +18,13 @@ from userkeep.domain.values.times import Instant
 from userkeep.storage import schema
 from userkeep.storage.queries import DIALECTS
 
-Row = tuple[int | str | Instant | None, ...]
+Row = tuple[int | str | bytes | Instant | None, ...]
 Key = tuple[Any, ...]
 
 INCOMPLETE_MARKER = "copy_source"
 """The row of `instance` that marks an incomplete copy; its value identifies the source."""
 
-_LONG = ("metadata", "content", "data")
+_LONG = ("metadata", "content", "data", "embedding", "vector")
 
 
 class Table:

@@ -4,16 +4,16 @@
 -- fragment: erasure_columns
 number, uuid, subject, subject_id, subject_hash, subject_uuid,
 CASE WHEN purged_at IS NULL THEN state ELSE 'purged' END AS state,
-session_count, message_count, started_at, hidden_at, deleted_at, lease_expires_at,
+session_count, message_count, document_count, started_at, hidden_at, deleted_at, lease_expires_at,
 purge_requested_at, purge_uuid, skipped_steps, purged_at
 
 -- name: add_erasure
 INSERT INTO erasures (
     project_id, uuid, subject, subject_id, subject_hash, subject_uuid, state,
-    session_count, message_count, started_at, hidden_at, deleted_at
+    session_count, message_count, document_count, started_at, hidden_at, deleted_at
 ) VALUES (
     :project_id, :uuid, :subject, :subject_id, :subject_hash, :subject_uuid, :state,
-    :session_count, :message_count, :now_at, :hidden_at, :deleted_at
+    :session_count, :message_count, :document_count, :now_at, :hidden_at, :deleted_at
 )
 RETURNING {erasure_columns};
 
@@ -91,7 +91,7 @@ WHERE project_id = :project_id AND subject_id IS NOT NULL;
 -- name: set_erasure
 UPDATE erasures
 SET subject_id = :subject_id, state = :state, session_count = :session_count,
-    message_count = :message_count, hidden_at = :hidden_at, deleted_at = :deleted_at
+    message_count = :message_count, document_count = :document_count, hidden_at = :hidden_at, deleted_at = :deleted_at
 WHERE project_id = :project_id AND uuid = :uuid
 RETURNING {erasure_columns};
 

@@ -162,6 +162,16 @@ LOCK TABLE users IN SHARE MODE;
 -- fragment: is_among_ids
 = ANY (ARRAY(SELECT value FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS given (value)))
 
+-- fragment: is_not_among_hidden_users
+<> ALL (ARRAY(
+    SELECT value FROM jsonb_array_elements_text(CAST(:hidden_users AS jsonb)) AS given (value)
+))
+
+-- fragment: is_among_uuids
+= ANY (ARRAY(
+    SELECT CAST(value AS uuid) FROM jsonb_array_elements_text(CAST(:uuids AS jsonb)) AS given (value)
+))
+
 -- fragment: has_title_words
 title_words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM jsonb_array_elements_text(CAST(:title_words AS jsonb)) AS wanted (value)

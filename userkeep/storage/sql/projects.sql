@@ -4,7 +4,7 @@
 
 -- fragment: project_columns
 project_id, CASE WHEN state = 'deleted' THEN NULL ELSE name END AS name, uuid, state,
-max_messages_per_user, max_bytes_per_user, user_count, session_count, message_count,
+max_messages_per_user, max_bytes_per_user, user_count, session_count, message_count, document_count,
 created_at, updated_at, started_at, deleted_at, lease_expires_at,
 purge_requested_at, purge_uuid, skipped_steps, purged_at, do_not_embed
 
@@ -26,10 +26,10 @@ SELECT coalesce(max(project_id), 0) FROM projects;
 -- Returns no row if the number or the name is used.
 INSERT INTO projects (
     project_id, name, uuid, state, max_messages_per_user, max_bytes_per_user,
-    user_count, session_count, message_count, created_at, updated_at, do_not_embed
+    user_count, session_count, message_count, document_count, created_at, updated_at, do_not_embed
 ) VALUES (
     :number, :name, :uuid, 'active', :max_messages_per_user, :max_bytes_per_user,
-    0, 0, 0, :now_at, :now_at, 0
+    0, 0, 0, 0, :now_at, :now_at, 0
 )
 ON CONFLICT DO NOTHING
 RETURNING {project_columns};
@@ -114,7 +114,8 @@ SELECT 1 FROM erasures WHERE {unpurged} LIMIT 1;
 
 -- name: set_project_deletion
 UPDATE projects
-SET user_count = :user_count, session_count = :session_count, message_count = :message_count
+SET user_count = :user_count, session_count = :session_count, message_count = :message_count,
+    document_count = :document_count
 WHERE uuid = :uuid;
 
 -- name: finish_project_deletion

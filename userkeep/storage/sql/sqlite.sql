@@ -174,6 +174,12 @@ IN (SELECT value FROM json_each(:numbers))
 -- fragment: is_among_ids
 IN (SELECT value FROM json_each(:ids))
 
+-- fragment: is_not_among_hidden_users
+NOT IN (SELECT value FROM json_each(:hidden_users))
+
+-- fragment: is_among_uuids
+IN (SELECT value FROM json_each(:uuids))
+
 -- fragment: has_title_words
 title_words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM json_each(:title_words) AS wanted

@@ -5,22 +5,26 @@ Errors are plain text, as in Zep; the clients read only their status.
 
 import logging
 import posixpath
+import re
 from collections.abc import Iterator
 
 from starlette.responses import Response
 
+from userkeep.domain.embedding import Embedder
 from userkeep.domain.errors import (
     AlreadyExists,
     BadRequest,
     Gone,
     InvalidField,
     NotFound,
-    NotImplementedHere,
     UserkeepError,
 )
 from userkeep.domain.key import Permission
 from userkeep.handlers.authorization import check_is_of_app, check_scope
+from userkeep.http.compat.zep_v1.collections import Collections
+from userkeep.http.compat.zep_v1.documents import Documents
 from userkeep.http.compat.zep_v1.memory import Memory
+from userkeep.http.compat.zep_v1.resource import Resource
 from userkeep.http.compat.zep_v1.search import Search
 from userkeep.http.compat.zep_v1.sessions import Sessions
 from userkeep.http.compat.zep_v1.users import Users
@@ -46,33 +50,25 @@ _STATUS_OF_CODE = {
 }
 """The statuses that differ from those of the native API."""
 
-_UNSUPPORTED_PATHS = (
-    "/collection",
-    "/collection/{name}",
-    "/collection/{name}/search",
-    "/collection/{name}/index/create",
-    "/collection/{name}/document",
-    "/collection/{name}/document/{uuid}",
-    "/collection/{name}/document/uuid/{uuid}",
-    "/collection/{name}/document/list/get",
-    "/collection/{name}/document/list/update",
-    "/collection/{name}/document/list/delete",
-)
-
 
 class ZepV1API:
     """Serve `/api/v1/…` like Zep 0.27.2, except for its defects."""
 
-    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        worker: Worker,
+        compute: ComputeThreads,
+        embedder: Embedder | None = None,
+    ) -> None:
         self._routes: Routes[Handler] = Routes(PREFIX.decode())
         self._paths: list[tuple[str, str]] = []
-        for resource_type in (Users, Sessions, Memory, Search):
-            resource = resource_type(engine, worker, compute)
+        given = engine, worker, compute
+        resources: list[Resource] = [kind(*given) for kind in (Users, Sessions, Memory, Search)]
+        resources += [Collections(*given, embedder), Documents(*given, embedder)]
+        for resource in resources:
             for (method, path), handler in resource.handlers.items():
                 self._add(method, path, handler)
-        for path in _UNSUPPORTED_PATHS:
-            for method in ("GET", "POST", "PATCH", "DELETE"):
-                self._add(method, path, _not_implemented)
 
     def serves(self, path: bytes) -> bool:
         """Return whether a path is below `/api/v1`."""
@@ -132,13 +128,14 @@ class ZepV1API:
         return no_handler
 
 
-_SEARCH = b"/search"
+# Each after the id of a session or the name of a collection, which may be called `search`.
+_READING_POSTS = re.compile(rb"/[^/]+/[^/]+(/search|/document/list/get)")
 
 
 def _permission(method: str, path: bytes) -> Permission:
     """Return the scope that a key needs: searches read, although they are POST."""
-    is_search = method == "POST" and path.endswith(_SEARCH)
-    return "read" if method in {"GET", "OPTIONS"} or is_search else "write"
+    is_reading = method == "POST" and _READING_POSTS.fullmatch(path) is not None
+    return "read" if method in {"GET", "OPTIONS"} or is_reading else "write"
 
 
 def clean_path(path: bytes) -> bytes:
@@ -150,10 +147,6 @@ def clean_path(path: bytes) -> bytes:
     if b"//" not in below and b"/." not in below and not below.endswith(b"/"):
         return below
     return posixpath.normpath(b"/" + below.lstrip(b"/"))
-
-
-async def _not_implemented(_request: Request) -> Response:
-    raise NotImplementedHere("collections and documents are not served by this version of Userkeep")
 
 
 def _error_text(error: UserkeepError) -> str:

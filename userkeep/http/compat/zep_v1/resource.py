@@ -40,10 +40,14 @@ class Resource:
 
     async def parse(self, request: Request, read: Callable[..., T], *args: object) -> T:
         """Return `read(fields, *args)` of the fields of the body; of a large one, in a thread."""
+        return await self.parse_body(request, lambda body: read(read_object(body), *args))
+
+    async def parse_body(self, request: Request, read: Callable[[bytes], T]) -> T:
+        """Return `read(body)`; of a large body, in a thread."""
         body = await request.body()
 
         def parse() -> T:
-            return read(read_object(body), *args)
+            return read(body)
 
         return parse() if len(body) <= INLINE_BYTES else await self._compute.run(parse)
 

@@ -5,10 +5,14 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from userkeep.domain.collection import Collection
+from userkeep.domain.document import Document
 from userkeep.domain.message import Message
 from userkeep.domain.session import Session
 from userkeep.domain.user import User
 from userkeep.domain.values.times import rfc3339_text
+from userkeep.domain.vectors.encoding import embedding_json
+from userkeep.services.documents import DocumentHit, FoundDocuments
 from userkeep.services.search import Hit
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -62,6 +66,52 @@ class ZepHit(msgspec.Struct):
     summary: None
     dist: float
     embedding: None
+
+
+class ZepCollection(msgspec.Struct):
+    """A collection. zep-python rejects any other field."""
+
+    uuid: str
+    created_at: str
+    updated_at: str
+    name: str
+    description: str
+    metadata: Raw | UnsetType
+    embedding_dimensions: int
+    is_auto_embedded: bool
+    is_normalized: bool
+    is_indexed: bool
+    document_count: int
+    document_embedded_count: int
+
+
+class ZepDocument(msgspec.Struct):
+    """A document; `updated_at` is the zero time except in a search."""
+
+    uuid: str
+    created_at: str
+    updated_at: str
+    document_id: str
+    content: str
+    metadata: Raw | UnsetType
+    embedding: Raw | None
+    is_embedded: bool
+
+
+class ZepFoundDocument(ZepDocument):
+    """A document that a search found; `score` is from 0 to 1."""
+
+    score: float
+
+
+class ZepFoundDocuments(msgspec.Struct):
+    """What a search of documents found. `query_vector` is empty if there was none."""
+
+    results: list[ZepFoundDocument]
+    query_vector: Raw
+    result_count: int
+    total_pages: int = 0
+    current_page: int = 0
 
 
 NO_SUMMARY: dict[str, Any] = {
@@ -121,6 +171,62 @@ def serialize_message(message: Message) -> ZepMessage:
 def serialize_hit(hit: Hit) -> ZepHit:
     """Return a match; a greater `dist` is a better match."""
     return ZepHit(serialize_message(hit.message), None, hit.score or 0, None)
+
+
+def serialize_collection(collection: Collection) -> ZepCollection:
+    """Return a collection. It needs no index, so it is always indexed."""
+    return ZepCollection(
+        collection.uuid,
+        rfc3339_text(collection.created_at),
+        rfc3339_text(collection.updated_at),
+        collection.name,
+        collection.description or "",
+        _metadata(collection.metadata),
+        collection.dimensions,
+        collection.is_embedded_by_model,
+        False,
+        True,
+        collection.document_count,
+        collection.embedded_count,
+    )
+
+
+def serialize_document(document: Document) -> ZepDocument:
+    """Return a document that was read by an id."""
+    return ZepDocument(*_document_fields(document, ZERO_TIME))
+
+
+def serialize_found_documents(
+    found: FoundDocuments, query_vector: bytes | None
+) -> ZepFoundDocuments:
+    """Return what a search found; without a query, each score is 0."""
+    results = [_with_score(hit) for hit in found.hits]
+    vector = Raw(b"[]") if query_vector is None else Raw(embedding_json(query_vector))
+    return ZepFoundDocuments(results, vector, found.candidate_count)
+
+
+def _with_score(hit: DocumentHit) -> ZepFoundDocument:
+    fields: tuple[Any, ...] = _document_fields(hit.document, rfc3339_text(hit.document.updated_at))
+    return ZepFoundDocument(*(*fields, _score(hit.cosine)))
+
+
+def _score(cosine: float | None) -> float:
+    # Rounding can make a cosine a little more than 1.
+    return 0 if cosine is None else min(max(cosine / 2 + 0.5, 0), 1)
+
+
+def _document_fields(document: Document, updated_at: str) -> tuple[Any, ...]:
+    embedding = document.embedding
+    return (
+        document.uuid,
+        rfc3339_text(document.created_at),
+        updated_at,
+        document.document_id or "",
+        document.content,
+        _metadata(document.metadata),
+        None if embedding is None else Raw(embedding_json(embedding)),
+        document.is_embedded,
+    )
 
 
 def serialize_memory(messages: list[Message]) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""Deletion of a collection, batch by batch.
+
+The protocol is described in services.collections. Any process can continue it where another
+stopped. Two may work on it at once: a batch that another has deleted is empty.
+"""
+
+from userkeep.domain.scope import Rules, Scope
+from userkeep.domain.transaction import scoped
+from userkeep.jobs.projects import project_scopes
+from userkeep.jobs.steps import Read, Steps, Write
+from userkeep.services import collections
+from userkeep.services.collections import CollectionDeletion
+
+
+class CollectionDeletionJob:
+    """The job of the deletion of one collection.
+
+    Attributes:
+        is_finished: whether the last document is deleted.
+    """
+
+    def __init__(self, scope: Scope, deletion: CollectionDeletion) -> None:
+        self._scope = scope
+        self._deletion = deletion
+        self._after = 0
+        self.is_finished = False
+
+    @property
+    def kind(self) -> str:
+        """Its name."""
+        return "deletion"
+
+    @property
+    def key(self) -> str:
+        """The collection's uuid."""
+        return self._deletion.uuid
+
+    @property
+    def ends_with_client(self) -> bool:
+        """A deletion that was accepted is completed."""
+        return False
+
+    @property
+    def may_respond(self) -> bool:
+        """Its data is hidden before the job begins. The deletion ledger is about users."""
+        return True
+
+    def stop(self) -> None:
+        """Do nothing: no step of a deletion takes long."""
+
+    def steps(self) -> Steps[None]:
+        """Delete to the last document."""
+        yield from self.delete()
+
+    def delete(self) -> Steps[None]:
+        """Delete to the last document."""
+        while not self.is_finished:
+            advance = scoped(self._scope, collections.advance_deletion, self._deletion, self._after)
+            batch = yield Write(advance)
+            self.is_finished = batch.last is None
+            self._after = batch.last or self._after
+
+
+def interrupted_collection_deletions(rules: Rules) -> Steps[list[CollectionDeletionJob]]:
+    """Return the deletions of collections that are not finished."""
+    found: list[CollectionDeletionJob] = []
+    for scope in (yield from project_scopes(rules)):
+        for deletion in (yield Read(scoped(scope, collections.deletions))):
+            found.append(CollectionDeletionJob(scope, deletion))
+    return found

@@ -1,0 +1,599 @@
+"""Documents: add, read, update, list, search and delete them.
+
+Whatever changes documents locks their collection first (`collections.lock`); before that, what adds
+documents of users locks these, as everything that adds data of a user does.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from userkeep.domain.collection import Collection
+from userkeep.domain.document import (
+    MAX_BATCH,
+    Document,
+    EmbeddingState,
+    NewDocument,
+    PreparedChange,
+    PreparedDocument,
+    prepare_document,
+)
+from userkeep.domain.errors import AlreadyExists, InvalidField, NotFound
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.user import User, no_such_user
+from userkeep.domain.values.filters import Node
+from userkeep.domain.values.ids import is_uuid
+from userkeep.domain.values.metadata import encode_json
+from userkeep.domain.values.paging import MAX_PAGE_BYTES, PageRequest, Rows
+from userkeep.domain.vectors.encoding import check_dimensions
+from userkeep.domain.vectors.ranking import StoredVector
+from userkeep.services import changes, collections, document_deletions, users
+
+DEFAULT_SEARCH_LIMIT = 20
+_VECTORS_AT_ONCE = 5_000
+_CANDIDATES = 4
+_FEWEST_CANDIDATES = 100
+"""The nearest are looked for among so many times more, by rounded vectors, and then compared."""
+
+_MMR_CANDIDATES = 2
+_FEWEST_MMR_CANDIDATES = 10
+
+
+class DocumentSearch(msgspec.Struct, kw_only=True):
+    """What to search for.
+
+    Attributes:
+        embedding: the query, as float32; None: by conditions alone, the newest first.
+        limit: how many documents.
+        user_id: whose documents; None: all that the scope sees.
+        filter: on metadata.
+        relevance: None: the nearest documents. From 0 to 1: by maximal marginal relevance, where 0
+            selects the most different ones.
+    """
+
+    embedding: bytes | None
+    limit: int = DEFAULT_SEARCH_LIMIT
+    user_id: str | None = None
+    filter: Node | None = None
+    relevance: float | None = None
+
+
+class DocumentHit(NamedTuple):
+    """A document that a search found.
+
+    Attributes:
+        cosine: of the angle with the query, from -1 to 1; None without a query.
+    """
+
+    document: Document
+    cosine: float | None
+
+
+class FoundDocuments(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        candidate_count: how many documents were compared exactly, before a selection by maximal
+            marginal relevance; otherwise, how many were found.
+    """
+
+    hits: list[DocumentHit]
+    candidate_count: int
+
+
+class _Scored(NamedTuple):
+    seq: int
+    cosine: float
+    embedding: bytes
+
+
+class _Embedding(NamedTuple):
+    seq: int
+    embedding: bytes
+
+
+def prepare(
+    new: Sequence[NewDocument], at_most: int = MAX_BATCH, path: str = "documents"
+) -> list[PreparedDocument]:
+    """Check documents to add, before the transaction, in which other writers would wait.
+
+    Raises:
+        InvalidField: naming the field, by its path (`documents[3].embedding`).
+    """
+    if len(new) > at_most:
+        raise InvalidField(f"{path} has {len(new):,} items, more than {at_most:,}. Split it.", path)
+    prepared = [prepare_document(each, f"{path}[{index}]") for index, each in enumerate(new)]
+    _check_ids_differ(prepared, path)
+    return prepared
+
+
+def add(
+    tx: Transaction, name: str, new: Sequence[PreparedDocument], path: str = "documents"
+) -> list[Document]:
+    """Add documents to a collection, all or none.
+
+    Args:
+        name: of the collection.
+        new: the documents, from `prepare`.
+        path: of the documents in the request, for errors.
+
+    Returns:
+        The documents, in this order, without their embeddings.
+
+    Raises:
+        NotFound: there is no such collection, or no such user. Gone: a user is being deleted.
+        AlreadyExists: a document_id is used. InvalidField: naming the field.
+    """
+    owner_ids = [_owner_id(tx, each) for each in new]
+    # In one order, so that two writers cannot wait for each other.
+    to_lock = sorted({each for each in owner_ids if each is not None})
+    owners = {each: users.lock_shared(tx, each) for each in to_lock}
+    collection = collections.lock(tx, name, added=len(new))
+    for index, each in enumerate(new):
+        _check_embedding(collection, each.embedding, f"{path}[{index}].embedding")
+    _check_ids_are_free(tx, collection, new, path)
+    seqs = range(collection.last_seq - len(new) + 1, collection.last_seq + 1)
+    added = [
+        _to_document(tx, collection, seq, each, owner_id)
+        for seq, each, owner_id in zip(seqs, new, owner_ids, strict=True)
+    ]
+    rows = [
+        _row(collection, document, each, owners.get(document.user_id or ""))
+        for document, each in zip(added, new, strict=True)
+    ]
+    tx.defer_many("add_document", rows)
+    vectors = [
+        StoredVector(seq, each.vector)
+        for seq, each in zip(seqs, new, strict=True)
+        if each.vector is not None
+    ]
+    _set_vectors(tx, collection, vectors)
+    return added
+
+
+def get(
+    tx: Transaction,
+    name: str,
+    *,
+    uuid: str | None = None,
+    document_id: str | None = None,
+    has_embedding: bool = True,
+) -> Document:
+    """Return a document, by its uuid or by the app's id.
+
+    Args:
+        has_embedding: whether to read its embedding.
+
+    Raises:
+        NotFound: there is no such collection or document.
+    """
+    collection = collections.get(tx, name)
+    return _get(tx, collection, uuid, document_id, has_embedding=has_embedding)
+
+
+def select(
+    tx: Transaction,
+    name: str,
+    *,
+    uuids: Sequence[str] = (),
+    document_ids: Sequence[str] = (),
+) -> list[Document]:
+    """Return those of the documents with these uuids or ids that there are, with embeddings.
+
+    Raises:
+        NotFound: there is no such collection.
+    """
+    collection = collections.get(tx, name)
+    if not uuids and not document_ids:
+        return []
+    by = {
+        "uuids": encode_json([each for each in uuids if is_uuid(each)]).decode() if uuids else None,
+        "ids": encode_json(document_ids).decode() if document_ids else None,
+    }
+    number = collection.number
+    by |= visible(tx)
+    return tx.fetch_all("documents_among", Document, collection=number, embedding=True, **by)
+
+
+def page(
+    tx: Transaction,
+    name: str,
+    page: PageRequest,
+    *,
+    user_id: str | None = None,
+    filter: Node | None = None,
+    has_embedding: bool = False,
+) -> Rows[Document]:
+    """Return a page of documents, in the order in which they were added.
+
+    Args:
+        user_id: whose documents; None: all.
+        filter: on metadata.
+        has_embedding: whether to read their embeddings.
+
+    Raises:
+        NotFound: there is no such collection.
+    """
+    collection = collections.get(tx, name)
+    rows = tx.fetch_page(
+        "list_documents",
+        Document,
+        collection=collection.number,
+        user_id=user_id,
+        filter=filter,
+        embedding=has_embedding or None,
+        **visible(tx),
+        **page.values,
+    )
+    return page.cut(rows)
+
+
+def update(
+    tx: Transaction,
+    name: str,
+    change: PreparedChange,
+    *,
+    uuid: str | None = None,
+    document_id: str | None = None,
+    if_revision: int | None = None,
+) -> Document:
+    """Update a document. Nothing changes if all fields have their values already.
+
+    A changed text of a collection that is embedded by the model is embedded again; until then the
+    document is found by nothing but its metadata.
+
+    Raises:
+        NotFound: there is no such collection or document. AlreadyExists: the document_id is used.
+        RevisionMismatch: `if_revision` is not the current one. InvalidField: naming the field.
+    """
+    collection = collections.lock(tx, name)
+    before = _get(tx, collection, uuid, document_id, has_embedding=True)
+    changes.check_revision(before.revision, if_revision)
+    after = _changed(collection, before, change)
+    if after == before:
+        return before
+    if after.document_id != before.document_id:
+        _check_id_is_free(tx, collection, after.document_id)
+    after.revision += 1
+    after.updated_at = tx.now
+    _set(tx, collection, before, after)
+    if change.vector is not None:
+        _set_vectors(tx, collection, [StoredVector(after.seq, change.vector)])
+    elif after.embedding is None:
+        _remove_vectors(tx, collection, [after.seq])
+    # The former text or embedding is in the files until a purge.
+    tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
+    return after
+
+
+def delete(
+    tx: Transaction,
+    name: str,
+    *,
+    uuids: Sequence[str] = (),
+    document_ids: Sequence[str] = (),
+    if_revision: int | None = None,
+) -> int:
+    """Delete documents; return how many there were.
+
+    Args:
+        if_revision: what the revision of each must be.
+
+    Raises:
+        NotFound: there is no such collection. RevisionMismatch: a revision is another.
+    """
+    collection = collections.lock(tx, name)
+    found = select(tx, name, uuids=uuids, document_ids=document_ids)
+    for each in found:
+        changes.check_revision(each.revision, if_revision)
+    if not found:
+        return 0
+    tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
+    return document_deletions.delete(tx, collection.number, [each.seq for each in found])
+
+
+def find(tx: Transaction, name: str, search: DocumentSearch) -> FoundDocuments:
+    """Search a collection: by an embedding, the nearest documents first, or by conditions alone.
+
+    All embeddings that match the conditions are compared. This can take long, so it is a read that
+    runs in a thread.
+
+    Raises:
+        NotFound: there is no such collection. InvalidField: the embedding has another length.
+    """
+    collection = collections.get(tx, name)
+    if search.embedding is None:
+        rows = _newest(tx, collection, search)
+        return FoundDocuments([DocumentHit(each, None) for each in rows], len(rows))
+    check_dimensions(search.embedding, collection.dimensions, "embedding")
+    scored = _nearest(tx, collection, search, search.embedding)
+    if search.relevance is None:
+        hits = _hits(tx, collection, scored[: search.limit])
+        return FoundDocuments(hits, len(hits))
+    wanted = max(_FEWEST_MMR_CANDIDATES, _MMR_CANDIDATES * search.limit)
+    candidates = scored[:wanted]
+    chosen = tx.scope.rules.vector_math().select_diverse(
+        [each.cosine for each in candidates],
+        [each.embedding for each in candidates],
+        search.limit,
+        search.relevance,
+    )
+    hits = _hits(tx, collection, [candidates[at] for at in chosen])
+    return FoundDocuments(hits, len(candidates))
+
+
+def _newest(tx: Transaction, collection: Collection, search: DocumentSearch) -> list[Document]:
+    rows = tx.fetch_page(
+        "list_documents",
+        Document,
+        collection=collection.number,
+        user_id=search.user_id,
+        filter=search.filter,
+        embedding=True,
+        **visible(tx),
+        descending=True,
+        limit=search.limit,
+    )
+    return rows.items
+
+
+def _nearest(
+    tx: Transaction, collection: Collection, search: DocumentSearch, query: bytes
+) -> list[_Scored]:
+    """Return the nearest documents, the nearest first: more than the limit, if there are more.
+
+    Those that are near by their rounded vectors are compared again by their embeddings.
+    """
+    math = tx.scope.rules.vector_math()
+    wanted = max(_FEWEST_CANDIDATES, _CANDIDATES * search.limit)
+    nearest = math.nearest(query, wanted)
+    for vectors in _scan(tx, collection, search):
+        nearest.add(vectors)
+        tx.check_deadline()
+    numbers = encode_json(nearest.seqs()).decode()
+    found = tx.fetch_all(
+        "embeddings_of_documents", _Embedding, collection=collection.number, numbers=numbers
+    )
+    cosines = math.cosines(query, [each.embedding for each in found])
+    scored = [
+        _Scored(each.seq, cosine, each.embedding)
+        for each, cosine in zip(found, cosines, strict=True)
+    ]
+    scored.sort(key=lambda each: (-each.cosine, each.seq))
+    return scored
+
+
+def _scan(
+    tx: Transaction, collection: Collection, search: DocumentSearch
+) -> Iterator[list[StoredVector]]:
+    """Yield the vectors of the documents that match, in batches."""
+    conditions: dict[str, Any] = {"user_id": search.user_id, "filter": search.filter}
+    conditions |= visible(tx)
+    # The vectors alone say nothing about their documents.
+    is_any = tx.scope.user_id is None and not any(conditions.values())
+    batch: dict[str, Any] = {"collection": collection.number, "limit": _VECTORS_AT_ONCE}
+    after = 0
+    while True:
+        batch["after"] = after
+        if is_any:
+            found = tx.fetch_all("scan_vectors", StoredVector, **batch)
+        else:
+            found = tx.fetch_all("scan_vectors_of_documents", StoredVector, **batch, **conditions)
+        yield found
+        if len(found) < _VECTORS_AT_ONCE:
+            return
+        after = found[-1].seq
+
+
+def visible(tx: Transaction) -> dict[str, Any]:
+    """Return the condition that hides the documents of users who are being deleted."""
+    hidden = tx.fetch_all("users_being_deleted", str)
+    return {"hidden_users": encode_json(hidden).decode() if hidden else None}
+
+
+def _hits(tx: Transaction, collection: Collection, scored: Sequence[_Scored]) -> list[DocumentHit]:
+    """Return the documents, in this order, as many as fit into a page."""
+    position = {each.seq: at for at, each in enumerate(scored)}
+    rows = tx.fetch_all(
+        "documents_among",
+        Document,
+        collection=collection.number,
+        numbers=encode_json(list(position)).decode(),
+    )
+    rows.sort(key=lambda row: position[row.seq])
+    hits, size_bytes = [], 0
+    for row in rows:
+        best = scored[position[row.seq]]
+        row.embedding = best.embedding
+        hits.append(DocumentHit(row, best.cosine))
+        size_bytes += row.size_bytes
+        if size_bytes > MAX_PAGE_BYTES:
+            break
+    return hits
+
+
+def _get(
+    tx: Transaction,
+    collection: Collection,
+    uuid: str | None,
+    document_id: str | None,
+    *,
+    has_embedding: bool,
+) -> Document:
+    document = None
+    is_possible = (uuid is None or is_uuid(uuid)) and "\0" not in (document_id or "")
+    if is_possible:
+        document = tx.fetch_one(
+            "get_document",
+            Document,
+            collection=collection.number,
+            uuid=uuid and uuid.lower(),
+            document_id=document_id,
+            embedding=has_embedding or None,
+            **visible(tx),
+        )
+    if document is None:
+        named = f"the uuid {uuid!r}" if document_id is None else f"the id {document_id!r}"
+        raise NotFound(f"There is no document with {named} in this collection.")
+    return document
+
+
+def _changed(collection: Collection, before: Document, change: PreparedChange) -> Document:
+    """Return a document with a change; a new text waits for the model, if that embeds it."""
+    after = msgspec.structs.replace(before, **change.fields)
+    if change.embedding is not None:
+        _check_embedding(collection, change.embedding, "embedding")
+        after.embedding = change.embedding
+    if not collection.is_embedded_by_model or after.content == before.content:
+        return after
+    if not after.content:
+        raise InvalidField("content cannot be empty: the model embeds it.", "content")
+    after.embedding, after.embedding_state = None, EmbeddingState.WAITING
+    return after
+
+
+def _owner_id(tx: Transaction, new: PreparedDocument) -> str | None:
+    """Return whose document is added: in the scope of a user, theirs."""
+    scope_user_id = tx.scope.user_id
+    if scope_user_id is None or new.user_id == scope_user_id:
+        return new.user_id
+    if new.user_id is not None:
+        raise no_such_user(new.user_id)
+    return scope_user_id
+
+
+def _check_embedding(collection: Collection, embedding: bytes | None, field: str) -> None:
+    if collection.is_embedded_by_model:
+        if embedding is not None:
+            raise InvalidField(
+                f"{field} cannot be given: the embedding model makes the embeddings of this "
+                "collection.",
+                field,
+            )
+        return
+    if embedding is None:
+        raise InvalidField(
+            f"{field} is missing: the caller makes the embeddings of this collection.", field
+        )
+    check_dimensions(embedding, collection.dimensions, field)
+
+
+def _check_ids_differ(new: Sequence[PreparedDocument], path: str) -> None:
+    known: set[str] = set()
+    for index, each in enumerate(new):
+        if each.document_id in known:
+            field = f"{path}[{index}].document_id"
+            raise InvalidField(
+                f"{field} is that of a document before it: {each.document_id!r}.", field
+            )
+        if each.document_id is not None:
+            known.add(each.document_id)
+
+
+def _check_ids_are_free(
+    tx: Transaction, collection: Collection, new: Sequence[PreparedDocument], path: str
+) -> None:
+    given = {each.document_id: at for at, each in enumerate(new) if each.document_id is not None}
+    if not given:
+        return
+    ids = encode_json(list(given)).decode()
+    used = tx.fetch_all("used_document_ids", str, collection=collection.number, ids=ids)
+    if used:
+        first = min(used, key=given.__getitem__)
+        raise AlreadyExists(
+            f"A document with the document_id {first!r} is already in the collection.",
+            f"{path}[{given[first]}].document_id",
+        )
+
+
+def _check_id_is_free(tx: Transaction, collection: Collection, document_id: str | None) -> None:
+    if document_id is None:
+        return
+    ids = encode_json([document_id]).decode()
+    if tx.fetch_all("used_document_ids", str, collection=collection.number, ids=ids):
+        raise AlreadyExists(
+            f"A document with the document_id {document_id!r} is already in the collection.",
+            "document_id",
+        )
+
+
+def _to_document(
+    tx: Transaction,
+    collection: Collection,
+    seq: int,
+    new: PreparedDocument,
+    owner_id: str | None,
+) -> Document:
+    state = EmbeddingState.WAITING
+    if not collection.is_embedded_by_model:
+        state = EmbeddingState.EMBEDDED
+    return Document(
+        seq=seq,
+        uuid=tx.new_uuid(),
+        document_id=new.document_id,
+        user_id=owner_id,
+        embedding_state=state,
+        revision=1,
+        created_at=tx.now,
+        updated_at=tx.now,
+        metadata=new.metadata,
+        content=new.content,
+    )
+
+
+def _row(
+    collection: Collection, document: Document, new: PreparedDocument, owner: User | None
+) -> dict[str, Any]:
+    return {
+        "collection": collection.number,
+        "seq": document.seq,
+        "uuid": document.uuid,
+        "document_id": document.document_id,
+        "user_id": document.user_id,
+        "user_uuid": None if owner is None else owner.uuid,
+        "embedding_state": document.embedding_state,
+        "created_at": document.created_at,
+        "metadata": document.metadata,
+        "content": document.content,
+        "embedding": new.embedding,
+    }
+
+
+def _set(tx: Transaction, collection: Collection, before: Document, after: Document) -> None:
+    tx.defer(
+        "set_document",
+        collection=collection.number,
+        seq=after.seq,
+        document_id=after.document_id,
+        metadata=after.metadata,
+        content=after.content,
+        embedding_state=after.embedding_state,
+        revision=after.revision,
+        now_at=tx.now,
+        embedding=after.embedding,
+        sets_embedding=True if after.embedding != before.embedding else None,
+    )
+    if after.embedding_state != before.embedding_state:
+        change = {EmbeddingState.EMBEDDED: 0, EmbeddingState.WAITING: 0, EmbeddingState.REJECTED: 0}
+        change[EmbeddingState(before.embedding_state)] -= 1
+        change[EmbeddingState(after.embedding_state)] += 1
+        tx.defer(
+            "count_documents",
+            collection=collection.number,
+            documents=0,
+            embedded=change[EmbeddingState.EMBEDDED],
+            waiting=change[EmbeddingState.WAITING],
+        )
+
+
+def _set_vectors(tx: Transaction, collection: Collection, vectors: Sequence[StoredVector]) -> None:
+    rows = [
+        {"collection": collection.number, "seq": seq, "vector": vector} for seq, vector in vectors
+    ]
+    tx.defer_many("add_document_vector", rows)
+
+
+def _remove_vectors(tx: Transaction, collection: Collection, seqs: Sequence[int]) -> None:
+    numbers = encode_json(seqs).decode()
+    tx.defer("delete_document_vectors", collection=collection.number, numbers=numbers)

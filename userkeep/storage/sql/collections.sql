@@ -1,0 +1,116 @@
+-- Collections. The columns of every query that returns collections are those of
+-- domain.collection.Collection.
+
+-- fragment: collection_columns
+number, name, uuid, description, metadata, dimensions, embedded_by, model, revision,
+document_count, embedded_count, waiting_count, last_seq, created_at, updated_at
+
+-- name: add_collection
+-- Returns no row if the name is taken.
+INSERT INTO collections (
+    project_id, name, uuid, description, metadata, dimensions, embedded_by, model, revision,
+    document_count, embedded_count, waiting_count, last_seq, created_at, updated_at
+) VALUES (
+    :project_id, :name, :uuid, :description, :metadata, :dimensions, :embedded_by, :model, 1,
+    0, 0, 0, 0, :now_at, :now_at
+)
+ON CONFLICT (project_id, name) DO NOTHING
+RETURNING {collection_columns};
+
+-- name: get_collection
+SELECT {collection_columns} FROM collections WHERE project_id = :project_id AND name = :name;
+
+-- name: list_collections
+SELECT {collection_columns}
+FROM collections
+WHERE project_id = :project_id
+    /*? after: AND number > :after */
+    /*? before: AND number < :before */
+ORDER BY number /*? descending: DESC */
+LIMIT :limit;
+
+-- name: set_collection
+-- Call change_documents first in the same transaction: it locks the row.
+UPDATE collections
+SET description = :description, metadata = :metadata, revision = :revision, updated_at = :now_at
+WHERE project_id = :project_id AND name = :name
+RETURNING {collection_columns};
+
+-- name: change_documents
+-- The fence of every change of documents, and its first statement on the collection: it locks the row,
+-- so that there are no gaps in seq, and returns nothing if the collection was deleted. :count documents
+-- are added.
+UPDATE collections
+SET last_seq = last_seq + :count, document_count = document_count + :count,
+    embedded_count = embedded_count + CASE WHEN embedded_by = 'caller' THEN :count ELSE 0 END,
+    waiting_count = waiting_count + CASE WHEN embedded_by = 'model' THEN :count ELSE 0 END
+WHERE project_id = :project_id AND name = :name
+RETURNING {collection_columns};
+
+-- name: count_documents
+-- Changes the counts, by negative numbers too.
+UPDATE collections
+SET document_count = document_count + :documents, embedded_count = embedded_count + :embedded,
+    waiting_count = waiting_count + :waiting
+WHERE project_id = :project_id AND number = :collection;
+
+-- name: delete_collection
+DELETE FROM collections WHERE project_id = :project_id AND number = :collection;
+
+-- name: first_collection
+SELECT name FROM collections WHERE project_id = :project_id ORDER BY number LIMIT 1;
+
+-- Deletions of collections.
+
+-- name: add_collection_deletion
+INSERT INTO collection_deletions (project_id, collection, uuid, started_at)
+VALUES (:project_id, :collection, :uuid, :now_at);
+
+-- name: collection_deletions
+SELECT collection, uuid, started_at FROM collection_deletions WHERE project_id = :project_id
+ORDER BY collection
+LIMIT :limit;
+
+-- name: end_collection_deletion
+DELETE FROM collection_deletions WHERE project_id = :project_id AND collection = :collection;
+
+-- Embeddings that the configured model makes.
+
+-- name: waiting_collections
+-- Those whose documents no process embeds now. A lease until after :latest_at is one of a clock that
+-- was wrong.
+SELECT {collection_columns}
+FROM collections
+WHERE project_id = :project_id AND waiting_count > 0
+    AND (
+        lease_expires_at IS NULL OR lease_expires_at < :now_at OR lease_expires_at > :latest_at
+    )
+ORDER BY number;
+
+-- name: acquire_collection_lease
+UPDATE collections SET lease_expires_at = :expires_at
+WHERE project_id = :project_id AND name = :name AND number = :collection
+    AND (
+        lease_expires_at IS NULL OR lease_expires_at < :now_at OR lease_expires_at > :latest_at
+        /*? held_until_at: OR lease_expires_at = :held_until_at */
+    )
+RETURNING lease_expires_at;
+
+-- name: release_collection_lease
+UPDATE collections SET lease_expires_at = NULL
+WHERE project_id = :project_id AND number = :collection AND lease_expires_at = :held_until_at;
+
+-- name: release_collection_leases
+UPDATE collections SET lease_expires_at = NULL
+WHERE project_id = :project_id AND waiting_count > 0;
+
+-- name: set_collection_model
+UPDATE collections SET model = :model
+WHERE project_id = :project_id AND number = :collection;
+
+-- name: collections_of_other_models
+SELECT {collection_columns}
+FROM collections
+WHERE project_id = :project_id AND number > :after AND embedded_by = 'model' AND model <> :model
+ORDER BY number
+LIMIT 1;

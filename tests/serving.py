@@ -4,7 +4,7 @@ As a command it runs another one with the server's address in USERKEEP_TEST_URL:
 
     python -m tests.serving -- .environments/zep-python/bin/pytest tests/clients/zep_python
 
-It serves a fresh file; after `--on-given-database` what USERKEEP_DATABASE_URL names, as it does
+It makes embeddings with a made-up endpoint. It serves a fresh file; after `--on-given-database` what USERKEEP_DATABASE_URL names, as it does
 where `python -m tests.postgres` runs it. After `--with-key` the server needs a key, which is in
 USERKEEP_TEST_API_KEY.
 """
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devtools.ports import free_port
+from tests.embedding_server import serving_embeddings
 from tests.logs import check_log
 from userkeep.config import Settings
 
@@ -122,8 +123,11 @@ def main() -> int:
     key = secrets.token_hex(16) if WITH_KEY in options else ""
     with (
         tempfile.TemporaryDirectory() as folder,
+        serving_embeddings() as endpoint,
         serving(
-            Path(folder), database_url=database_url, settings={"USERKEEP_API_KEY": key}
+            Path(folder),
+            database_url=database_url,
+            settings={"USERKEEP_API_KEY": key, **endpoint.settings},
         ) as server,
     ):
         environment = os.environ | {"USERKEEP_TEST_URL": server.url, "USERKEEP_TEST_API_KEY": key}

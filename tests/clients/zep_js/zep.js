@@ -12,6 +12,7 @@ import { createRequire } from "node:module";
 const require = createRequire(new URL("../../../.environments/zep-js/", import.meta.url));
 export const {
   APIError,
+  Document,
   Memory,
   MemorySearchPayload,
   Message,

@@ -1,12 +1,15 @@
 """The Zep classes of langchain-community, which use zep-python."""
 
 import asyncio
+import time
 from contextlib import ExitStack
 
 import pytest
 from langchain_community.chat_message_histories import ZepChatMessageHistory
 from langchain_community.retrievers import ZepRetriever
 from langchain_community.retrievers.zep import SearchScope, SearchType
+from langchain_community.vectorstores.zep import CollectionConfig, ZepVectorStore
+from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, HumanMessage
 
 CONTENTS = ("I bought red shoes", "a", "b", "c", "Hats are nice", "d", "e", "f", "Red hats")
@@ -84,3 +87,76 @@ def test_a_retriever_can_use_mmr_and_summaries(create, history):
 
 def test_a_retriever_finds_nothing_in_an_unknown_session(create):
     assert create(ZepRetriever, top_k=3).invoke("shoes") == []
+
+
+class Colors(Embeddings):
+    """Embeddings of texts by the colors in them."""
+
+    def embed_documents(self, texts):
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text):
+        colors = ("red", "green", "blue", "gray", "pink", "gold", "teal")
+        return [0.1, *(float(text.count(color)) for color in colors)]
+
+
+TEXTS = ("red shoes", "red and blue shoes", "a blue hat", "a green hat")
+
+
+@pytest.fixture
+def store(url, api_key, mark):
+    """A vector store with some texts, which langchain embeds."""
+    store = ZepVectorStore(
+        f"colors{mark}",
+        url,
+        api_key=api_key,
+        config=CollectionConfig(f"colors{mark}", "", {}, 8, is_auto_embedded=False),
+        embedding=Colors(),
+    )
+    store.uuids = store.add_texts(TEXTS, [{"n": n} for n in range(4)])
+    yield store
+    store._client.close()
+
+
+def texts(documents):
+    return [document.page_content for document in documents]
+
+
+def test_a_vector_store_finds_similar_texts(store):
+    assert texts(store.similarity_search("red", k=2)) == ["red shoes", "red and blue shoes"]
+    (best, score), *_ = store.similarity_search_with_score("a green hat", k=1)
+    assert (best.page_content, best.metadata["n"]) == ("a green hat", 3)
+    assert score == pytest.approx(1)
+    vector = Colors().embed_query("blue")
+    assert texts(store.similarity_search_by_vector(vector, k=1)) == ["a blue hat"]
+    where = {"where": {"jsonpath": "$[*] ? (@.n > 1)"}}
+    assert texts(store.similarity_search("red", k=4, metadata=where))[-1] == "a green hat"
+    diverse = store.max_marginal_relevance_search("red", k=2, lambda_mult=0.1)
+    assert texts(diverse)[0] == "red shoes"
+    assert texts(diverse)[1] != "red and blue shoes"
+
+
+def test_a_vector_store_finds_texts_asynchronously(store):
+    async def search():
+        found = await store.asimilarity_search("blue hat", k=1)
+        scored = await store.asimilarity_search_with_relevance_scores("green", k=1)
+        await store._client.aclose()
+        return texts(found), scored[0][0].page_content
+
+    assert asyncio.run(search()) == (["a blue hat"], "a green hat")
+
+
+def test_a_vector_store_deletes_texts(store):
+    store.delete(store.uuids[:1])
+    assert texts(store.similarity_search("red", k=1)) == ["red and blue shoes"]
+
+
+def test_a_vector_store_of_texts_that_the_server_embeds(url, api_key, mark):
+    config = CollectionConfig(f"auto{mark}", "", {}, 64, is_auto_embedded=True)
+    store = ZepVectorStore(f"auto{mark}", url, api_key=api_key, config=config)
+    store.add_texts(["a journey by ship", "the price of shoes"])
+    ends = time.monotonic() + 20
+    while texts(store.similarity_search("footwear", k=1)) != ["the price of shoes"]:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+    store._client.close()

@@ -4,9 +4,9 @@ As a command it runs another one with the server's address in USERKEEP_TEST_URL:
 
     python -m tests.serving -- .environments/zep-python/bin/pytest tests/clients/zep_python
 
-It makes embeddings with a made-up endpoint. It serves a fresh file; after `--on-given-database` what USERKEEP_DATABASE_URL names, as it does
-where `python -m tests.postgres` runs it. After `--with-key` the server needs a key, which is in
-USERKEEP_TEST_API_KEY.
+Its embeddings are made up. It serves a fresh file; after `--on-given-database` what
+USERKEEP_DATABASE_URL names, as it does where `python -m tests.postgres` runs it. After `--with-key`
+the server needs a key, which is in USERKEEP_TEST_API_KEY.
 """
 
 import os

@@ -69,11 +69,17 @@ class Ids(NamedTuple):
     verification: str
     key: str
     project: str
+    collection: str
 
     def of(self, route: Route, placeholder: str) -> str:
         """Return what stands for a placeholder in the path of a route."""
         noun = route.name.partition(".")[0]
-        by_name = {"user_id": self.user, "session_id": self.session, "project": self.project}
+        by_name = {
+            "user_id": self.user,
+            "session_id": self.session,
+            "project": self.project,
+            "name": self.collection,
+        }
         by_noun = {
             "messages": self.message,
             "erasures": self.erasure,
@@ -97,7 +103,14 @@ METRICS: tuple[str, str, str, Permission] = ("metrics", "GET", "/metrics", "admi
 
 MESSAGES = [{"role": "user", "content": "x"}]
 
+EMBEDDING = [0.5] * 8
+
 Body = Callable[[Ids], Any]
+
+
+def collection_body(ids: Ids) -> dict[str, Any]:
+    return {"name": ids.collection, "embedding_dimensions": 8, "is_auto_embedded": False}
+
 
 # A valid body of each operation that has one.
 BODIES: dict[str, Body] = {
@@ -126,6 +139,17 @@ BODIES: dict[str, Body] = {
     "zep POST /sessions/{session_id}/memory": lambda _: {"messages": MESSAGES},
     "zep PATCH /sessions/{session_id}/messages/{uuid}": lambda _: {"metadata": {"x": 1}},
     "zep POST /sessions/{session_id}/search": lambda _: {"text": SECRET},
+    "zep POST /collection/{name}": collection_body,
+    "zep PATCH /collection/{name}": lambda _: {"description": "x"},
+    "zep POST /collection/{name}/search": lambda _: {"embedding": EMBEDDING},
+    "zep POST /collection/{name}/document": lambda _: [{"content": "x", "embedding": EMBEDDING}],
+    "zep POST /collection/{name}/document/list/get": lambda _: {"document_ids": ["a"]},
+    "zep POST /collection/{name}/document/list/delete": lambda ids: [ids.message],
+    "zep PATCH /collection/{name}/document/list/update": lambda ids: [
+        {"uuid": ids.message, "metadata": {"x": 1}}
+    ],
+    "zep PATCH /collection/{name}/document/uuid/{uuid}": lambda _: {"metadata": {"x": 1}},
+    "zep PATCH /collection/{name}/document/{uuid}": lambda _: {"metadata": {"x": 1}},
 }
 QUERIES = {"messages.delete_after": "?after_seq=0"}
 
@@ -171,6 +195,10 @@ class Victim:
         self._call("POST", "/v1/sessions", session)
         message = {"id": ids.message, "role": "user", "content": SECRET, "metadata": metadata}
         self._call("POST", f"/v1/sessions/{ids.session}/messages", {"messages": [message]})
+        path = f"/api/v1/collection/{ids.collection}"
+        self._call("POST", path, collection_body(ids) | {"metadata": metadata})
+        document = {"document_id": "a", "content": SECRET, "embedding": EMBEDDING}
+        self._call("POST", f"{path}/document", [document])
 
     def _call(self, method: str, target: str, body: Any = None) -> Response:
         response = self.admin(method, target, body)
@@ -188,6 +216,7 @@ class Victim:
             verification=self._verification,
             key=self._key,
             project="victim7",
+            collection=f"victim0c{number:03d}",
         )
 
     def absent(self, route: Route) -> Ids:
@@ -201,6 +230,7 @@ class Victim:
             verification=ABSENT_ID.format(2),
             key="f" * 16,
             project="absent7",
+            collection=f"absent0c{number:03d}",
         )
 
     def request(self, route: Route, ids: Ids, credential: "Credential") -> Response:
@@ -230,7 +260,7 @@ class Victim:
         ]
         for key in lists[-1]:
             del key["last_used_at"]
-        return lists
+        return [*lists, self._call("GET", "/api/v1/collection").json]
 
 
 class Credential(NamedTuple):

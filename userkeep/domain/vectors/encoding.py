@@ -12,6 +12,7 @@ from userkeep.domain.errors import InvalidField
 
 FLOAT_BYTES = 4
 SCALE_BYTES = 4
+_NUMBERS = frozenset({int, float})
 _STEPS = 127
 _SHORT, _EXACT = "%.7g", "%.9g"
 
@@ -22,6 +23,8 @@ def encode_embedding(values: Sequence[Any], field: str) -> bytes:
     Raises:
         InvalidField: it has something else than finite numbers, or only zeros: naming `field`.
     """
+    if not _NUMBERS.issuperset(map(type, values)):
+        raise InvalidField(f"{field} {_describe_fault(values)}", field)
     try:
         encoded = struct.pack(f"<{len(values)}f", *values)
     except (struct.error, OverflowError) as error:
@@ -36,7 +39,7 @@ def encode_embedding(values: Sequence[Any], field: str) -> bytes:
 
 def _describe_fault(values: Sequence[Any]) -> str:
     for index, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if type(value) not in _NUMBERS:
             return f"must have numbers; [{index}] is {_short(value)}."
         if not isfinite(value):
             return f"must have finite numbers; [{index}] is {value}."
@@ -73,7 +76,7 @@ def embedding_json(embedding: bytes) -> bytes:
     # Two conversions for all of them together, because most numbers need no other.
     back = array("f", map(float, short))
     texts = [
-        text if value == again else _EXACT % value
+        (text if value == again else _EXACT % value) if value else str(value)
         for text, value, again in zip(short, floats, back, strict=True)
     ]
     return f"[{','.join(texts)}]".encode()

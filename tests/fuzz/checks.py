@@ -10,7 +10,7 @@ from tests.http.clients import InProcessClient, Request, Response
 from userkeep.api.operation import APIOperation
 from userkeep.http.errors import STATUS_OF_CODE
 
-DOCUMENTED_SERVER_ERRORS = {501, 503}
+DOCUMENTED_SERVER_ERRORS = {503}
 _INTERNALS = [
     b"Traceback (most recent",
     b'File "',

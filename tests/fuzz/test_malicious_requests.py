@@ -1,4 +1,4 @@
-"""No malicious request of these lists causes a server error: no status is 5xx, except 501."""
+"""No malicious request of these lists causes a server error: no status is 5xx."""
 
 from itertools import product
 from pathlib import Path

@@ -355,8 +355,8 @@ CREDENTIALS = (
     key_of_another_project,
 )
 
-# Some are 501, and some of the Zep API are empty for what does not exist.
-OWN_STATUSES = {200, 201, 400, 403, 404, 501}
+# Some of the Zep API are empty for what does not exist.
+OWN_STATUSES = {200, 201, 400, 403, 404}
 
 # Queries that are asked outside of the project that they are about.
 OF_THE_INSTANCE = {"get_quota", "record_key_use", "ended_users", "project_state"}

@@ -38,7 +38,7 @@ def lines() -> Iterator[list[Any]]:
         ("GET", "/api/v1/user/jane", "/api/v1/user/{user_id}", 404),
         ("GET", "/api/v1/user//jane/", "/api/v1/user/{user_id}", 404),
         ("GET", "/api/v1/jane", "", 404),
-        ("GET", "/api/v1/collection/jane", "/api/v1/collection/{name}", 501),
+        ("GET", "/api/v1/collection/jane", "/api/v1/collection/{name}", 404),
         ("GET", "/healthz", "/healthz", 200),
         ("HEAD", "/docs", "/docs", 200),
         ("GET", "//OpenAPI.json", "/openapi.json", 200),

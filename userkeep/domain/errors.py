@@ -139,13 +139,6 @@ class Unavailable(UserkeepError):
     retry_after_s: ClassVar[int] = 1
 
 
-class NotImplementedHere(UserkeepError):
-    """This version does not implement this part of the API."""
-
-    code = "not_implemented"
-    status = 501
-
-
 class StorageError(UserkeepError):
     """The database cannot be opened."""
 

@@ -1,4 +1,8 @@
-"""The arithmetic of vectors with numpy."""
+"""The arithmetic of vectors with numpy.
+
+`vecdot` instead of `@`, which starts threads for matrices of this size: several searches at once, or
+a busy machine, and these wait for each other for several times as long as they compute.
+"""
 
 from collections.abc import Sequence
 
@@ -22,7 +26,7 @@ class NumpyVectorMath:
         """Return the cosines with a query."""
         if not embeddings:
             return []
-        cosines: list[float] = (_units(embeddings) @ _units([query])[0]).tolist()
+        cosines: list[float] = np.vecdot(_units(embeddings), _units([query])[0]).tolist()
         return cosines
 
     def select_diverse(
@@ -39,7 +43,7 @@ class NumpyVectorMath:
             values = relevance * nearness - (1 - relevance) * redundancy
             best = int(np.argmax(np.where(is_left, values, -np.inf)))
             is_left[best] = False
-            cosines_with_best = units @ units[best]
+            cosines_with_best = np.vecdot(units, units[best])
             redundancy = (
                 np.maximum(redundancy, cosines_with_best) if selected else cosines_with_best
             )
@@ -60,7 +64,7 @@ class _NumpyNearest:
             return
         seqs, packed = zip(*vectors, strict=True)
         stored = np.frombuffer(b"".join(packed), dtype=self._stored)
-        scores = stored["values"].astype(np.float32) @ self._query * stored["scale"]
+        scores = np.vecdot(stored["values"].astype(np.float32), self._query) * stored["scale"]
         scores = np.concatenate([self._scores, scores])
         numbers = np.concatenate([self._seqs, np.asarray(seqs, dtype=np.int64)])
         if len(scores) > self._count:

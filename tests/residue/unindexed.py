@@ -118,6 +118,7 @@ def _shared_columns(user_id: str, uuid: str, now: Any) -> dict[str, Any]:
     """Return the columns that users and sessions share."""
     times = {"created_at": now, "updated_at": now}
     return {
+        "do_not_embed": 0,
         "project_id": 1,
         "user_id": user_id,
         "uuid": uuid,

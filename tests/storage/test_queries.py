@@ -20,7 +20,7 @@ from userkeep.storage.sqlite.migrations import migrate
 QUERIES = load_queries("sqlite")
 CODE = Path(__file__).parents[2] / "userkeep"
 
-OF_THE_UNFINISHED = {"erasures_running", "erasures_to_purge"}
+OF_THE_UNFINISHED = {"erasures_running", "erasures_to_purge", "sessions_to_embed"}
 """Indexes that have only what is not finished: all of one is little."""
 
 READ_WHOLE_TABLES = {
@@ -36,7 +36,13 @@ READ_WHOLE_TABLES = {
     "running_project_deletions",
     "assign_projects_to_purge",
     "set_projects_purged",
-    "embedding_models",  # some rows
+    # Models are few too.
+    "embedding_models",
+    "retire_embedding_models",
+    "forget_former_models",
+    "release_embedding_lease",
+    "projects_to_embed",
+    "sweep_projects",
     "ledger_marks",  # the table of the instance, which has some rows
     "get_clock",  # see its own test
     "newest_messages",  # off the loop, with a time limit

@@ -142,7 +142,8 @@ LIMIT :limit;
 -- Unless another transaction has changed it.
 UPDATE sessions SET embedded_seq = :embedded_seq
 WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
-    AND embedded_seq IS NOT DISTINCT FROM CAST(:known_seq AS bigint);
+    AND embedded_seq IS NOT DISTINCT FROM CAST(:known_seq AS bigint)
+    {scope_of_user};
 
 -- name: sessions_to_embed
 -- The newest first: their messages are most likely those that were just added.
@@ -172,7 +173,8 @@ LIMIT :limit;
 -- The fence of what is embedded: an answer that comes too late changes no row.
 UPDATE sessions SET embedded_seq = :to_seq
 WHERE project_id = :project_id AND session_id = :session_id AND uuid = :uuid
-    AND state <> 'deleting' AND embedded_seq = :from_seq;
+    AND state <> 'deleting' AND embedded_seq = :from_seq
+    {scope_of_user};
 
 -- name: stop_embedding
 UPDATE sessions SET embedded_seq = NULL
@@ -200,12 +202,14 @@ WHERE project_id = :project_id AND session_id = :session_id AND seq <= :last_seq
     AND model_id = :model_id;
 
 -- name: embedding_lag
--- Of all projects, of :limit sessions at most. Sessions that are looked at again have no age.
+-- Of all projects, of :limit sessions at most. Sessions that are looked at again have no age. In the
+-- order of the index, because PostgreSQL expects a third of all sessions to be in it.
 SELECT CAST(coalesce(sum(
         last_seq - CASE WHEN embedded_seq > 0 THEN embedded_seq ELSE 0 END
     ), 0) AS bigint), min(CASE WHEN embedded_seq >= 0 THEN updated_at END)
 FROM (
     SELECT last_seq, embedded_seq, updated_at FROM sessions
     WHERE last_seq > embedded_seq AND state <> 'deleting'
+    ORDER BY project_id, number
     LIMIT :limit
 ) AS listed;

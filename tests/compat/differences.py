@@ -204,8 +204,8 @@ DIFFERENCES = (
         },
     ),
     Difference(
-        "Messages are found by full-text search, not by embeddings: `dist` is the score of the "
-        "ranking, and there is no embedding.",
+        "Messages are found by full-text search, and by embeddings only with an embedding model: "
+        "`dist` is the score of the ranking, and there is no embedding.",
         {
             111: {"body[0].dist": ANY, "body[1].dist": ANY},
             112: {"body[0].dist": ANY, "body[1].dist": ANY},

@@ -106,8 +106,7 @@ class QueryEmbeddings:
     def close(self) -> None:
         """End the threads; the configured model is not closed."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._former is not None and self._former[1] is not None:
-            self._former[1].close()
+        self._close_former()
 
     def _embed(self, question: _Question) -> _Answer | Degraded:
         embedder = self._embedder_of(question.model)
@@ -137,8 +136,17 @@ class QueryEmbeddings:
             return self._embedder
         with self._lock:
             if self._former is None or self._former[0] != model.fingerprint:
-                self._former = model.fingerprint, self._open_former(model)
+                self._close_former()
+                former = self._open_former(model)
+                if former is not None and former.model.fingerprint != model.fingerprint:
+                    former.close()
+                    former = None
+                self._former = model.fingerprint, former
             return self._former[1]
+
+    def _close_former(self) -> None:
+        if self._former is not None and self._former[1] is not None:
+            self._former[1].close()
 
 
 def _degraded(reason: DegradedReason) -> Degraded:

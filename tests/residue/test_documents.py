@@ -83,6 +83,13 @@ class Library:
         assert write(self._instance, documents.delete, self.name, uuids=[uuid]) == 1
         del self.contents[uuid]
 
+    def delete_or_change_all(self, texts: Texts) -> None:
+        for uuid in [*self.contents]:
+            if self._random.random() < 0.5:
+                self.delete(uuid)
+            else:
+                self.change(uuid, texts)
+
     def check(self) -> None:
         found = self._instance.engine.read(
             scoped(self._instance.scope, documents.select, self.name, uuids=[*self.contents])
@@ -106,12 +113,8 @@ class Library:
 
 def test_deleted_and_changed_documents_leave_no_residue(database: Database) -> None:
     random = Random(SEED)
-    of_jane, unowned, gone, kept = (
-        Canaries(random),
-        Canaries(random),
-        Canaries(random),
-        Texts(random),
-    )
+    of_jane, unowned, gone = (Canaries(random) for _ in range(3))
+    kept = Texts(random)
     settings = Settings(database_url=database.url, secret=SECRET)
     with closing(open_instance(settings)) as instance:
         client = Client(EmbeddedTransport(instance))
@@ -134,11 +137,7 @@ def test_deleted_and_changed_documents_leave_no_residue(database: Database) -> N
         change = CollectionChange(description="no more", metadata={"a": 1})
         for library in (janes, changing):
             write(instance, collections.update, library.name, change=change, merge=merge_patch)
-        for uuid in [*changing.contents]:
-            if random.random() < 0.5:
-                changing.delete(uuid)
-            else:
-                changing.change(uuid, kept)
+        changing.delete_or_change_all(kept)
         assert find_residue(database.folders, [of_jane, unowned, gone])
         deletion = write(instance, collections.begin_deletion, "deleted")
         runner = Runner(instance.engine, lambda: None, NoLedger())

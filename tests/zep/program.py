@@ -15,6 +15,7 @@ from uuid import UUID
 
 import userkeep.zep
 from userkeep.zep import APIError, NotFoundError, ZepClient
+from userkeep.zep.document import Document
 from userkeep.zep.exceptions import AuthError, ZepClientError
 from userkeep.zep.memory import (
     Memory,
@@ -266,6 +267,44 @@ def memories(client):
     show_result("searched by a wrong type", memory.search_memory, "s1", wrong_type)
     show_result("searched for None", memory.search_memory, "s1", None)
     show_result("collections", client.document.list_collections)
+    documents(client.document)
+
+
+def documents(client):
+    """Add, find and change documents."""
+    first, second = ([1.0 if at == axis else 0.25 for at in range(8)] for axis in (0, 3))
+    papers = client.add_collection("papers", 8, "What I read", {"a": 1}, is_auto_embedded=False)
+    show("a collection", (papers.name, papers.description, papers.metadata))
+    show("without documents", papers.status)
+    new = [
+        Document(content="red", document_id="a", metadata={"n": 1}, embedding=first),
+        Document(content="blue", metadata={"n": 2}, embedding=second),
+    ]
+    uuids = papers.add_documents(new, batch_size=1)
+    show("two uuids", len(uuids))
+    document = papers.get_document(uuids[0])
+    show("a document", (document.document_id, document.content, document.metadata))
+    show("its embedding", document.embedding)
+    show("two documents", sorted(each.content for each in papers.get_documents(uuids)))
+    found, vector = papers.search_return_query_vector(embedding=first, limit=1)
+    show("the nearest document", (found[0].content, round(found[0].score, 6)))
+    show("the vector of a query", list(map(float, vector)))
+    where = {"where": {"jsonpath": "$[*] ? (@.n == 2)"}}
+    show("by metadata", [each.content for each in papers.search(metadata=where)])
+    mmr = papers.search(embedding=first, search_type="mmr", mmr_lambda=0.5)
+    show("by relevance", [each.content for each in mmr])
+    papers.update_document(uuids[0], document_id="b", metadata={"m": 2})
+    show("an updated document", papers.get_document(uuids[0]).metadata)
+    papers.delete_document(uuids[0])
+    show_result("a deleted document", lambda: papers.get_document(uuids[0]).content)
+    papers.create_index(force=True)
+    show("an updated collection", client.update_collection("papers", "More").description)
+    show("documents", client.get_collection("papers").document_count)
+    show("one collection", [each.name for each in client.list_collections()])
+    show_result("the same collection", client.add_collection, "papers", 8, is_auto_embedded=False)
+    client.delete_collection("papers")
+    show_result("a deleted collection", client.get_collection, "papers")
+    show("in a deleted collection", papers.search(embedding=first))
 
 
 def searches(memory):

@@ -18,7 +18,6 @@ DIFFERENCES = {
     "named by uuid": "zep-python cannot send the uuid that its own request has",
     "a blank id added": "blank ids are rejected before anything is sent, as in all methods",
     "not a number in metadata": "values that are not JSON are rejected before anything is sent",
-    "collections": "an error without a request to the server, which would respond with 501",
     "annotated bare": "zep-python sends the metadata in a field that the server ignores",
     "a slash": "ids are percent-encoded with their slashes, so that any id works",
     "a slash that the program has encoded": "the same: an id is never decoded",

@@ -164,13 +164,6 @@ def test_a_server_that_does_not_respond_raises_timeout_error(monkeypatch):
                 call()
 
 
-def test_collections_raise_api_error(zep, url):
-    with ZepClient(url) as client:
-        for name in ("add_collection", "aget_collection", "list_collections"):
-            with pytest.raises(APIError, match="no collections"):
-                getattr(client.document, name)("papers")
-
-
 @pytest.mark.parametrize(
     ("arguments", "sent"), [((), None), (("any",), "Bearer any"), (("",), None)]
 )

@@ -13,6 +13,7 @@ CLIENTS = {
     "user.client": ["UserClient"],
     "memory.client": ["MemoryClient"],
     "message.client": ["MessageClient"],
+    "document.client": ["DocumentClient"],
 }
 MODULES = {
     "": ["ZepClient", "Memory", "Message", "Session", "APIError", "NotFoundError"],
@@ -21,6 +22,8 @@ MODULES = {
     "memory": ["Memory", "Message", "Session", "Summary", "MemorySearchPayload"],
     "memory.models": ["MemorySearchPayload", "MemorySearchResult", "SearchScope", "Session"],
     "message": ["Message"],
+    "document": ["Document", "DocumentCollection"],
+    "document.models": ["Document", "DocumentCollectionModel"],
     "message.models": ["Message", "UpdateMessageMetadataRequest"],
     "exceptions": ["ZepClientError", "APIError", "AuthError", "NotFoundError"],
 }

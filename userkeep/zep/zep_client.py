@@ -8,7 +8,7 @@ from typing import Self
 from userkeep.client import LOCAL_SERVER
 from userkeep.sdk.http_client import HTTPRequest, HTTPResponse
 from userkeep.zep.calls import PREFIX
-from userkeep.zep.document import DocumentClient
+from userkeep.zep.document.client import DocumentClient
 from userkeep.zep.exceptions import APIError
 from userkeep.zep.facade import MemoryFacade
 from userkeep.zep.memory.client import MemoryClient
@@ -48,7 +48,7 @@ class ZepClient(MemoryFacade):
         user: users.
         memory: sessions and their memory.
         message: messages.
-        document: raises APIError: collections are not supported.
+        document: collections of documents with embeddings.
     """
 
     base_url: str
@@ -79,7 +79,7 @@ class ZepClient(MemoryFacade):
         self.user = UserClient(self._transport)
         self.memory = MemoryClient(self._transport)
         self.message = MessageClient(self._transport)
-        self.document = DocumentClient()
+        self.document = DocumentClient(self._transport)
 
     def close(self) -> None:
         """Close the connections of sync methods."""

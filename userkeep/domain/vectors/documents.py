@@ -1,7 +1,7 @@
 """The arithmetic of vectors with numpy.
 
-`vecdot` instead of `@`, which starts threads for matrices of this size: several searches at once, or
-a busy machine, and these wait for each other for several times as long as they compute.
+`vecdot` instead of `@`, which starts threads for matrices of this size: where several searches run
+at once, or the machine is busy, these wait for each other for much longer than they compute.
 """
 
 from collections.abc import Sequence

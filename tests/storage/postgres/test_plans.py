@@ -88,6 +88,20 @@ MANY: tuple[LiteralString, ...] = (
     INSERT INTO deleted_sessions (project_id, uuid, erasure_number)
     SELECT 1, gen_random_uuid(), n FROM generate_series(1, 50000) AS n
     """,
+    """
+    INSERT INTO documents (
+        project_id, collection, seq, uuid, document_id, user_id, user_uuid, embedding_state,
+        revision, created_at, updated_at, content
+    )
+    SELECT 1, 1 + mod(n, 5), n / 5, gen_random_uuid(), 'document ' || n, 'user ' || n / 10,
+        gen_random_uuid(), 'embedded', 1, now(), now(), 'some words'
+    FROM generate_series(1, 50000) AS n
+    """,
+    """
+    INSERT INTO document_vectors (project_id, collection, seq, vector)
+    SELECT 1, 1 + mod(n, 5), n / 5, decode(repeat('ab', 20), 'hex')
+    FROM generate_series(1, 50000) AS n
+    """,
     "VACUUM (ANALYZE)",
 )
 TABLES = (
@@ -101,6 +115,8 @@ TABLES = (
     "pending_purges",
     "erasures",
     "deleted_sessions",
+    "documents",
+    "document_vectors",
 )
 
 READ_WHOLE_TABLES = {

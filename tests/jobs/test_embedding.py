@@ -174,7 +174,7 @@ def test_a_long_text_is_cut(store: Store) -> None:
     assert store.embedder.texts == ["é" * 2_000]
 
 
-def test_an_edit_of_the_text_embeds_anew_that_message_alone(store: Store) -> None:
+def test_an_edit_of_the_text_embeds_that_message_again(store: Store) -> None:
     store.add("s1", "one", "two", "three")
     store.run()
     [first, *_] = list(store.client.message.list("s1"))
@@ -283,8 +283,8 @@ def test_a_text_that_the_model_rejects_is_skipped_for_good(store: Store) -> None
 
 def test_a_model_that_rejects_everything_skips_nothing(store: Store) -> None:
     store.add("s1", "one", "two")
-    refusals = [TextRejected("wrong model")] * 4
-    store.embedder.before = failing(*refusals)
+    rejections = [TextRejected("wrong model")] * 4
+    store.embedder.before = failing(*rejections)
     assert store.run()
     assert_embedded(store, "s1", "one", "two")
     assert store.pauses == [1.0]

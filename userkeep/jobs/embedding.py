@@ -85,6 +85,7 @@ class EmbeddingJob:
         self._renewed_at_s = 0.0
         self._pause_s = _FIRST_PAUSE_S
         self._turn = 0
+        self._is_replaced = False
 
     def steps(self) -> Steps[bool]:
         """Embed until nothing is left to do.
@@ -100,7 +101,8 @@ class EmbeddingJob:
         while True:
             task: Task = yield Read(self._next_task(self._embedder), is_bounded=False)
             if task.model is None:
-                return False  # a server with another model has replaced it
+                self._warn_of_replacement()
+                return False
             if task.is_done:
                 return True
             if not (yield from self._renew(task.model)):
@@ -243,6 +245,11 @@ class EmbeddingJob:
         except Unavailable:
             yield Sleep(_BUSY_PAUSE_S)
             return None
+
+    def _warn_of_replacement(self) -> None:
+        if not self._is_replaced:
+            logger.warning("messages are not embedded here: another server has another model")
+        self._is_replaced = True
 
     def _report(self, done: Embedded) -> None:
         if done.problem is not None and done.problem != self.done.problem:

@@ -260,7 +260,8 @@ def lag(tx: Transaction) -> Lag:
 def configure(tx: Transaction, model: EmbeddingModel, source: str | None) -> RecordedModel:
     """Record the model that is configured, unless it is recorded, and start a sweep.
 
-    The first model is searched at once. Another one replaces it when all messages have its vectors.
+    The first model is searched immediately. Another one replaces it when all messages have its
+    vectors.
 
     Args:
         source: see RecordedModel.

@@ -33,9 +33,9 @@ _OPTIONS = (
 def embed(*, as_json: bool, **given: Any) -> None:
     """Make the embeddings that messages lack.
 
-    A server does this by itself. The command is for a database that no server uses, such as one
-    after an import, and ends when all messages have embeddings. A SQLite file must not be in use.
-    It can be interrupted at any time: what is embedded stays.
+    A server does this in the background. The command is for a database that no server uses, such as
+    one after an import, and ends when all messages have embeddings. A SQLite file must not be in
+    use. It can be interrupted at any time: what is embedded stays.
 
     \b
     userkeep embed

@@ -1,6 +1,6 @@
 """Nothing that was deleted or edited while messages are embedded has a vector afterwards.
 
-In one process and without HTTP, for speed. One thread embeds, with a model that responds immediately
+In one process and without HTTP, for speed. One thread embeds; its model responds immediately
 or a little later; others append, edit, rewind and delete, each in sessions and users of its own.
 """
 

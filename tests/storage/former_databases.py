@@ -16,13 +16,16 @@ from userkeep.storage.migrations import load_migrations
 from userkeep.storage.sqlite.connection import connect
 
 SECRET = "x" * 64
-FIRST, MESSAGES, SESSIONS, KEYS, PROJECTS, QUOTAS, _, ASSIGNED, _, _, EMBEDDINGS = range(1, 12)
+FIRST, MESSAGES, SESSIONS, KEYS, PROJECTS, QUOTAS, _, ASSIGNED, _, _, EMBEDDINGS, DOCUMENTS = range(
+    1, 13
+)
 """The versions of the schema that brought something."""
 
 _FORMER_MESSAGES = {"name": "role", "role": "role_type", "id": "uuid"}
 _ADDED = {
     "messages": {"revision": MESSAGES},
-    "projects": {"do_not_embed": EMBEDDINGS},
+    "projects": {"do_not_embed": EMBEDDINGS, "document_count": DOCUMENTS},
+    "erasures": {"document_count": DOCUMENTS},
     "sessions": {"active_at": SESSIONS, "assigned_at": ASSIGNED, "do_not_embed": EMBEDDINGS},
     "users": {"do_not_embed": EMBEDDINGS},
 }
@@ -111,6 +114,7 @@ def _shop() -> Iterator[Row]:
             "user_count": 0,
             "session_count": 0,
             "message_count": 0,
+            "document_count": 0,
             "created_at": Time(1),
             "updated_at": Time(2),
             "do_not_embed": 0,
@@ -205,6 +209,7 @@ def _erasure() -> Row:
             "state": "deleted",
             "session_count": 2,
             "message_count": 9,
+            "document_count": 0,
             "started_at": Time(1),
             "hidden_at": Time(1),
             "deleted_at": Time(2),

@@ -25,11 +25,12 @@ from tests.embedding_server import (
 from tests.http.clients import InProcessClient, serve_in_process
 from userkeep.domain.document import NewDocument
 from userkeep.domain.errors import Gone, NotFound
+from userkeep.domain.transaction import scoped
 from userkeep.domain.vectors.documents import NumpyVectorMath
 from userkeep.domain.vectors.encoding import embedding_json, encode_embedding, quantize_embedding
 from userkeep.domain.vectors.plain import PlainVectorMath
 from userkeep.domain.vectors.ranking import StoredVector
-from userkeep.services import documents
+from userkeep.services import collections, documents
 
 PAPERS = "/api/v1/collection/papers"
 UUID = "0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10"
@@ -368,6 +369,20 @@ def test_a_text_that_the_model_rejects_does_not_stop_the_others(
     wait_until_embedded(client, 1)
     endpoint.rejected.clear()
     assert search(client, text="footwear") == ["the price of shoes"]
+
+
+def test_an_interrupted_deletion_of_a_collection_is_completed_after_a_start(serve: Serve) -> None:
+    client = serve()
+    create(client)
+    add(client, *[{"content": f"{n}", "embedding": near(n % 8)} for n in range(200)])
+    write(client.instance, collections.begin_deletion, "papers")
+    client = serve()
+    instance = client.instance
+    ends = monotonic() + 20
+    while instance.engine.read(scoped(instance.scope, collections.deletions)):
+        assert monotonic() < ends
+        client.run(asyncio.sleep(0.02))
+    assert client.send("GET", PAPERS).status == 404
 
 
 # The arithmetic without numpy.

@@ -4,10 +4,9 @@ The protocol is described in services.collections. Any process can continue it w
 stopped. Two may work on it at once: a batch that another has deleted is empty.
 """
 
-from userkeep.domain.scope import Rules, Scope
+from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import scoped
-from userkeep.jobs.projects import project_scopes
-from userkeep.jobs.steps import Read, Steps, Write
+from userkeep.jobs.steps import Steps, Write
 from userkeep.services import collections
 from userkeep.services.collections import CollectionDeletion
 
@@ -59,12 +58,3 @@ class CollectionDeletionJob:
             batch = yield Write(advance)
             self.is_finished = batch.last is None
             self._after = batch.last or self._after
-
-
-def interrupted_collection_deletions(rules: Rules) -> Steps[list[CollectionDeletionJob]]:
-    """Return the deletions of collections that are not finished."""
-    found: list[CollectionDeletionJob] = []
-    for scope in (yield from project_scopes(rules)):
-        for deletion in (yield Read(scoped(scope, collections.deletions))):
-            found.append(CollectionDeletionJob(scope, deletion))
-    return found

@@ -12,20 +12,19 @@ from userkeep.domain.ledger import Deleted
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction, scoped
-from userkeep.jobs.collection_deletion import (
-    CollectionDeletionJob,
-    interrupted_collection_deletions,
-)
+from userkeep.jobs.collection_deletion import CollectionDeletionJob
 from userkeep.jobs.project_deletion import ProjectDeletion, interrupted_project_deletions
 from userkeep.jobs.projects import project_scopes, unpurged_project_scopes
 from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Steps, Write
 from userkeep.services import (
+    collections,
     document_embeddings,
     erasures,
     ledger,
     project_deletions,
     purges,
 )
+from userkeep.services.collections import CollectionDeletion
 from userkeep.services.ledger import AssignedSession, UserToDelete
 
 logger = logging.getLogger(__name__)
@@ -166,9 +165,9 @@ def interrupted_deletions(rules: Rules) -> Steps[InterruptedDeletions]:
     """
     found: InterruptedDeletions = []
     for scope in (yield from project_scopes(rules)):
-        for erasure in (yield Read(scoped(scope, erasures.interrupted))):
-            found.append(Deletion(scope, erasure))
-    found += yield from interrupted_collection_deletions(rules)
+        of_users, of_collections = yield Read(scoped(scope, _interrupted))
+        found += [Deletion(scope, erasure) for erasure in of_users]
+        found += [CollectionDeletionJob(scope, deletion) for deletion in of_collections]
     found += yield from interrupted_project_deletions(rules)
     return found
 
@@ -179,10 +178,18 @@ def release_leases(rules: Rules) -> Steps[None]:
     Only for a database that no other process uses: there, every holder of a lease has ended.
     """
     for scope in (yield from unpurged_project_scopes(rules)):
-        yield Write(scoped(scope, erasures.release_leases))
-        yield Write(scoped(scope, document_embeddings.release_leases))
+        yield Write(scoped(scope, _release_leases))
     yield Write(project_deletions.release_leases)
     yield Write(purges.clear_status)
+
+
+def _interrupted(tx: Transaction) -> tuple[list[Erasure], list[CollectionDeletion]]:
+    return erasures.interrupted(tx), collections.deletions(tx)
+
+
+def _release_leases(tx: Transaction) -> None:
+    erasures.release_leases(tx)
+    document_embeddings.release_leases(tx)
 
 
 def _state(tx: Transaction, uuid: str) -> tuple[Erasure, PurgeStatus | None]:

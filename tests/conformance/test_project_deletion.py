@@ -324,7 +324,10 @@ def test_a_server_resumes_a_deletion_at_its_start_and_shows_its_progress(
         for each in (uuid, reply.json["uuid"]):
             wait_until(way, each, "deleted")
         found = way.request("GET", PROJECT, reply.json["uuid"]).json
-        assert of_deletion(found) == {"users": 4, "sessions": 9, "messages": 2_014, "documents": 0}
+        counts = of_deletion(found)
+        # Without that of the collection whose deletion the server may have completed before.
+        assert counts.pop("documents") in {2, 3}
+        assert counts == {"users": 4, "sessions": 9, "messages": 2_014}
 
 
 def wait_until(way: Way, project: str, state: str) -> None:

@@ -330,7 +330,8 @@ def report(
     captions = " and the captions of their pictures" if given.captions else " alone"
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "command": f"`make recall DATA={given.data.name}`"
+        "command": f"`make recall DATA={given.data.name}"
+        + (" RECALL=--sentence-encoder`" if given.sentence_encoder else "`")
         + (", with the captions of pictures" if given.captions else ""),
         "data": f"LoCoMo, {len(conversations)} conversations, "
         f"{sum(each.messages for each in conversations):,} messages, {questions:,} questions with "

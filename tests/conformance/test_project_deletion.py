@@ -180,7 +180,7 @@ def test_all_of_the_project_is_deleted_and_nothing_of_another(settings: Settings
     others = {number: rows_of_project(settings, number) for number in (1, 3)}
     # All kinds of rows are there, except what one verification would leave.
     shop = rows_of_project(settings, SHOP)
-    assert {name for name, found in shop.items() if not found} == {"verifications", "embeddings"}
+    assert {name for name, found in shop.items() if not found} == {"verifications"}
     with opened(settings) as instance:
         deleted = delete_project(over_instance(instance), "shop")
     assert of_deletion(deleted) == COUNTS

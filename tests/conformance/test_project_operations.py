@@ -49,6 +49,7 @@ def test_a_new_project_is_found_by_its_name_and_by_its_uuid(way: Way, name: str)
         "state": "active",
         "max_messages_per_user": None,
         "max_bytes_per_user": None,
+        "do_not_embed": False,
         "created_at": added["created_at"],
         "updated_at": added["updated_at"],
         "deletion": None,

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.conftest import fresh_settings
+from tests.embedding_server import wait_until
 from tests.http.callers import STATIC, Caller, id_of
 from tests.http.clients import InProcessClient, Request, serve_in_process
 from tests.http.raw import chunked, request, serve_raw
@@ -160,11 +161,27 @@ def test_rejected_credentials_and_too_many_requests_are_counted() -> None:
 # The engine and the jobs.
 
 
+def scrape_idle(client: InProcessClient) -> Scraped:
+    """Return the metrics of a moment in which no job of the server's start reads or writes."""
+    found = scrape(client)
+
+    def is_idle() -> bool:
+        nonlocal found
+        found = scrape(client)
+        busy = found.labels("userkeep_pool_busy", "pool")
+        return found.value("userkeep_queue_waiting") == 0 and all(
+            found.value("userkeep_pool_busy", pool=pool) == 0 for pool in busy
+        )
+
+    wait_until(is_idle)
+    return found
+
+
 def test_the_engine_has_metrics_of_its_own(settings: Settings) -> None:
     with serve_in_process(settings) as client:
         for number in range(3):
             client.send("POST", "/v1/users", {"user_id": f"user-{number}"})
-        found = scrape(client)
+        found = scrape_idle(client)
     on_postgres = is_postgres(settings.database_url)
     engine = "postgres" if on_postgres else "sqlite"
     assert found.value("userkeep_info", version=__version__, engine=engine) == 1

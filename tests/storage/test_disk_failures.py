@@ -127,7 +127,7 @@ def test_only_operations_that_need_space_fail_when_the_file_cannot_grow(
     open_engine: OpenEngine,
 ) -> None:
     def limit(connection: apsw.Connection) -> None:
-        connection.execute("PRAGMA max_page_count = 60").fetchall()
+        connection.execute("PRAGMA max_page_count = 120").fetchall()
 
     apsw.connection_hooks.append(limit)
     try:

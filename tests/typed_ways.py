@@ -166,7 +166,40 @@ def _search(client: Any, _: tuple[str, ...], body: Any, arguments: dict[str, Any
     return client.search(**fields, **arguments)
 
 
+def _update_document(
+    client: Any, ids: tuple[str, ...], body: Any, arguments: dict[str, Any]
+) -> Any:
+    fields = {
+        "new_document_id" if name == "document_id" else name: value for name, value in body.items()
+    }
+    return client.document.update(*ids, **fields, **arguments)
+
+
 _METHODS: dict[str, Callable[..., Any]] = {
+    "collections.add": lambda client, _, body, arguments: client.collection.add(
+        **body, **arguments
+    ),
+    "collections.list": lambda client, _, __, arguments: client.collection.list(**arguments),
+    "collections.get": lambda client, ids, _, arguments: client.collection.get(*ids, **arguments),
+    "collections.update": lambda client, ids, body, arguments: client.collection.update(
+        name=ids[0], **body, **arguments
+    ),
+    "collections.delete": lambda client, ids, _, arguments: client.collection.delete(
+        *ids, **arguments
+    ),
+    "documents.add": lambda client, ids, body, arguments: client.document.add(
+        *ids, body["documents"], **arguments
+    ),
+    "documents.list": lambda client, ids, _, arguments: client.document.list(*ids, **arguments),
+    "documents.get": lambda client, ids, _, arguments: client.document.get(*ids, **arguments),
+    "documents.update": _update_document,
+    "documents.delete": lambda client, ids, _, arguments: client.document.delete(*ids, **arguments),
+    "documents.delete_many": lambda client, ids, body, arguments: client.document.delete_many(
+        *ids, **body, **arguments
+    ),
+    "documents.search": lambda client, ids, body, arguments: client.document.search(
+        *ids, **body, **arguments
+    ),
     "users.add": lambda client, _, body, arguments: client.user.add(**body, **arguments),
     "users.list": lambda client, _, __, arguments: client.user.list(**arguments),
     "users.get": lambda client, ids, _, arguments: client.user.get(*ids, **arguments),
@@ -245,6 +278,10 @@ def _shape(operation: APIOperation, ids: tuple[str, ...], result: Any) -> Any:
     if operation.name == "messages.search":
         assert all(isinstance(hit, Hit) for hit in result)
         return result.to_wire()
+    if operation.name == "documents.search":
+        return {"items": result}
+    if operation.name == "documents.add":
+        return {"documents": result}
     if isinstance(result, list):
         assert all(isinstance(message, Message) for message in result)
         return {"session_id": ids[0], "messages": result}

@@ -11,6 +11,8 @@ Importing the package loads no database driver, no server and no HTTP library. T
 their first use.
 """
 
+from userkeep.api.collections import Collection, CollectionDeletion
+from userkeep.api.documents import DeletedDocuments, Document, DocumentHit
 from userkeep.api.erasures import Erasure, Residue, Verification
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
@@ -51,10 +53,13 @@ from userkeep.sdk.errors import (
 from userkeep.sdk.hits import Hits
 from userkeep.sdk.messages import Messages
 from userkeep.sdk.requests import (
+    CreateCollectionRequest,
     CreateProjectRequest,
     CreateSessionRequest,
     CreateUserRequest,
+    NewDocument,
     NewMessage,
+    UpdateCollectionRequest,
     UpdateProjectRequest,
     UpdateSessionRequest,
     UpdateUserRequest,
@@ -67,11 +72,17 @@ __all__ = [
     "AsyncPage",
     "AsyncUserkeep",
     "BadRequest",
+    "Collection",
+    "CollectionDeletion",
     "Conflict",
     "ConnectionFailed",
+    "CreateCollectionRequest",
     "CreateProjectRequest",
     "CreateSessionRequest",
     "CreateUserRequest",
+    "DeletedDocuments",
+    "Document",
+    "DocumentHit",
     "Erasure",
     "ExplainedQuery",
     "Explanation",
@@ -86,6 +97,7 @@ __all__ = [
     "Message",
     "MessagePage",
     "Messages",
+    "NewDocument",
     "NewMessage",
     "NotFound",
     "NotSent",
@@ -106,6 +118,7 @@ __all__ = [
     "UnauthenticatedServerWarning",
     "Unavailable",
     "UnexpectedAnswer",
+    "UpdateCollectionRequest",
     "UpdateProjectRequest",
     "UpdateSessionRequest",
     "UpdateUserRequest",

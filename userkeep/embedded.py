@@ -5,6 +5,7 @@ completed continues with the next call; what an earlier process left, when the d
 """
 
 import asyncio
+import logging
 import os
 import re
 import time
@@ -23,6 +24,7 @@ from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import body_decoder, read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
+from userkeep.domain.embedding import EmbeddingFailed
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.project import DEFAULT_NAME
 from userkeep.domain.transaction import Operation
@@ -36,6 +38,7 @@ from userkeep.instance import (
     open_instance_read_only,
     with_quota,
 )
+from userkeep.jobs.document_embedding import embed_documents
 from userkeep.jobs.job import NOT_RECORDED, Job
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
@@ -43,6 +46,8 @@ from userkeep.jobs.steps import Runner
 from userkeep.jobs.words import keep_user_words
 from userkeep.sdk.boundary import mistake
 from userkeep.sdk.calls import SDKCall, decode_response
+
+logger = logging.getLogger(__name__)
 
 _OF_SERVERS = {
     "api_key",
@@ -100,9 +105,26 @@ class EmbeddedTransport:
         return _value(call, result)
 
     def after_write(self, operation: APIOperation) -> None:
-        """Read the quota of the project again, if an operation may have changed it."""
+        """Read the quota again, or embed documents, if an operation may have made it necessary."""
         if operation.is_about_instance:
             self.opened = with_quota(self.opened)
+        if self.must_embed(operation):
+            self._embed_documents()
+
+    def must_embed(self, operation: APIOperation) -> bool:
+        """Return whether an operation may add what is to be embedded after it."""
+        adds_text = operation.noun == "documents" and operation.does == "write"
+        return adds_text and self.opened.embedder is not None
+
+    def _embed_documents(self) -> None:
+        """Embed the documents that wait. Those that cannot be now wait for the next call."""
+        embedder = self.opened.embedder
+        if embedder is None:
+            return
+        try:
+            self._runner.run(embed_documents(self.opened.scope.rules, embedder))
+        except EmbeddingFailed as error:
+            logger.warning("documents wait for their embeddings: %s", error.detail)
 
     def operation(self, operation: APIOperation, native: Call) -> Operation[Any]:
         """Return what performs a call in a transaction, in its scope.
@@ -212,6 +234,7 @@ class AsyncEmbeddedTransport:
         operation = call.operation
         is_large = len(call.body or b"") > INLINE_BYTES
         has_job = operation.does == "job" or self._in_threads.has_unfinished
+        has_job = has_job or self._in_threads.must_embed(operation)
         if has_job or is_large or not _is_on_asyncio():
             return await to_thread.run_sync(self._in_threads.send, call)
         native = self._in_threads.prepared(call)

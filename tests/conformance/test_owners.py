@@ -166,7 +166,7 @@ def test_an_invalid_user_id_is_rejected_by_name(way: Way, session_id: str, user_
 
 def test_every_operation_on_a_session_takes_the_user_it_must_belong_to() -> None:
     for operation in OPERATIONS:
-        if operation.is_about_session:
+        if operation.is_about_owned:
             kind = operation.body if operation.name == "messages.append" else operation.query
             assert "user_id" in kind.__struct_fields__, operation.name
 

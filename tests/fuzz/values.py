@@ -39,6 +39,8 @@ IDS = {
     "uuid": MESSAGE,
     "id": MESSAGE,
     "project": "default",
+    "name": "papers",
+    "document_id": "a",
 }
 
 NAMES = [
@@ -75,6 +77,10 @@ NAMES = [
     b"search_scope",
     b"search_type",
     b"mmr_lambda",
+    b"documents",
+    b"document_ids",
+    b"embedding",
+    b"dimensions",
     b"unknown",
 ]
 IN_MESSAGE = [

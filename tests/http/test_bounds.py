@@ -13,6 +13,7 @@ from msgspec import inspect
 from tests.http.clients import InProcessClient
 from userkeep.api.operation import APIOperation
 from userkeep.api.operations import OPERATIONS
+from userkeep.domain.collection import NewCollection
 from userkeep.domain.message import NewMessage
 
 # More than any bound, and together less than a body may have.
@@ -87,6 +88,12 @@ BODIES = [
 def ids(client: InProcessClient) -> dict[str, str]:
     """The ids of rows that exist, by their names in paths; `id` is an erasure's."""
     ids = {"user_id": "bounded", "session_id": "bounded", "project": "bounded"}
+    ids |= {"name": "bounded", "document_id": "bounded"}
+    collection = {"name": "bounded", "dimensions": 8}
+    assert client.send("POST", "/v1/collections", collection).status == 201
+    document = {"document_id": "bounded", "embedding": [1] * 8}
+    path = "/v1/collections/bounded/documents"
+    assert client.send("POST", path, {"documents": [document]}).status == 201
     assert client.send("POST", "/v1/projects", {"name": "bounded"}).status == 201
     body = {"user_id": "bounded", "messages": [{"role": "user", "content": "x", "id": MESSAGE}]}
     assert client.send("POST", "/v1/sessions/bounded/messages", body).status == 201
@@ -121,8 +128,12 @@ def _smallest(kind: Any) -> Any:
     for field in inspect.type_info(kind).fields:  # type: ignore[attr-defined]
         if field.required:
             values[field.encode_name] = _smallest_value(field.type)
-    # Not required if there is data.
-    return {**values, "content": "x"} if issubclass(kind, NewMessage) else values
+    # Not required if there is data, or if the model makes the embeddings.
+    if issubclass(kind, NewMessage):
+        values["content"] = "x"
+    if issubclass(kind, NewCollection):
+        values["dimensions"] = 8
+    return values
 
 
 def _smallest_value(kind: Any) -> Any:

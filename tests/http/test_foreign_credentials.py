@@ -114,6 +114,12 @@ def collection_body(ids: Ids) -> dict[str, Any]:
 
 # A valid body of each operation that has one.
 BODIES: dict[str, Body] = {
+    "collections.add": lambda ids: {"name": ids.collection, "dimensions": 8},
+    "collections.update": lambda _: {"description": "x"},
+    "documents.add": lambda ids: {"documents": [{"embedding": EMBEDDING, "user_id": ids.user}]},
+    "documents.update": lambda _: {"content": "x"},
+    "documents.delete_many": lambda ids: {"document_ids": [ids.message]},
+    "documents.search": lambda ids: {"embedding": EMBEDDING, "user_id": ids.user},
     "users.add": lambda ids: {"user_id": ids.user},
     "users.put": lambda _: {"first_name": "x"},
     "users.update": lambda _: {"first_name": "x"},
@@ -143,7 +149,7 @@ BODIES: dict[str, Body] = {
     "zep PATCH /collection/{name}": lambda _: {"description": "x"},
     "zep POST /collection/{name}/search": lambda _: {"embedding": EMBEDDING},
     "zep POST /collection/{name}/document": lambda _: [{"content": "x", "embedding": EMBEDDING}],
-    "zep POST /collection/{name}/document/list/get": lambda _: {"document_ids": ["a"]},
+    "zep POST /collection/{name}/document/list/get": lambda ids: {"document_ids": [ids.message]},
     "zep POST /collection/{name}/document/list/delete": lambda ids: [ids.message],
     "zep PATCH /collection/{name}/document/list/update": lambda ids: [
         {"uuid": ids.message, "metadata": {"x": 1}}
@@ -157,7 +163,7 @@ QUERIES = {"messages.delete_after": "?after_seq=0"}
 OF_OWN_PROJECT = {
     *("users.add", "users.put", "users.list", "sessions.add", "sessions.list", "messages.append"),
     *("messages.search", "erasures.list", "keys.list", "keys.add"),
-    *("imports.user", "imports.session"),
+    *("imports.user", "imports.session", "collections.add", "collections.list"),
 }
 
 
@@ -197,7 +203,7 @@ class Victim:
         self._call("POST", f"/v1/sessions/{ids.session}/messages", {"messages": [message]})
         path = f"/api/v1/collection/{ids.collection}"
         self._call("POST", path, collection_body(ids) | {"metadata": metadata})
-        document = {"document_id": "a", "content": SECRET, "embedding": EMBEDDING}
+        document = {"document_id": ids.message, "content": SECRET, "embedding": EMBEDDING}
         self._call("POST", f"{path}/document", [document])
 
     def _call(self, method: str, target: str, body: Any = None) -> Response:
@@ -220,8 +226,13 @@ class Victim:
         )
 
     def absent(self, route: Route) -> Ids:
-        """Return ids of the same length that do not exist."""
+        """Return ids of the same length that do not exist.
+
+        A collection is the project's, and its users may know that it exists; not what it contains.
+        """
         number = route.number
+        is_in_collection = route.name.startswith("documents.")
+        collection = f"victim0c{number:03d}" if is_in_collection else f"absent0c{number:03d}"
         return Ids(
             user=f"absent-u{number:03d}",
             session=f"absent-s{number:03d}",
@@ -230,7 +241,7 @@ class Victim:
             verification=ABSENT_ID.format(2),
             key="f" * 16,
             project="absent7",
-            collection=f"absent0c{number:03d}",
+            collection=collection,
         )
 
     def request(self, route: Route, ids: Ids, credential: "Credential") -> Response:
@@ -361,8 +372,8 @@ OWN_STATUSES = {200, 201, 400, 403, 404}
 # Queries that are asked outside of the project that they are about.
 OF_THE_INSTANCE = {"get_quota", "record_key_use", "ended_users", "project_state"}
 
-# A user's own lists, which are empty here.
-LISTS_OF_A_USER = {"sessions.list"}
+# What finds or deletes only what is the user's own: nothing is, here.
+OF_OWN_USER = {"sessions.list", "documents.list", "documents.search", "documents.delete_many"}
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=engine_id)
@@ -427,7 +438,7 @@ def check(victim: Victim, route: Route, credential: Credential, response: Respon
     is_own = credential.is_of_project and (
         route.name in OF_OWN_PROJECT or route.name.startswith("zep ")
     )
-    is_own_list = route.name in LISTS_OF_A_USER and credential.statuses == {403, 404}
+    is_own_list = route.name in OF_OWN_USER and credential.statuses == {403, 404}
     statuses = OWN_STATUSES if is_own or is_own_list else credential.statuses
     assert response.status in statuses, (route, response.status, response.text)
 

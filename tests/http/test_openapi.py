@@ -239,6 +239,7 @@ class Calls:
     def __init__(self, client: InProcessClient, name: str) -> None:
         self._client = client
         self._ids = {"user_id": f"{name} u/é", "session_id": f"{name} s%2F"}
+        self._ids |= {"name": "papers", "document_id": "a/é"}
         self.responses: dict[str, Response] = {}
 
     def __call__(self, name: str, body: Json = None, query: str = "", **ids: str) -> Response:
@@ -300,6 +301,7 @@ class Calls:
         self("sessions.reopen")
         self("sessions.delete")
         erasure = self("users.delete").json["id"]
+        self._call_those_of_documents()
         self("erasures.list")
         self("erasures.get", id=erasure)
         self("erasures.purge", id=erasure)
@@ -315,6 +317,26 @@ class Calls:
         self("projects.get", project="default")
         self("projects.update", {"max_messages_per_user": None}, project="described")
         self("projects.delete", query="?purge=now", project="described")
+
+    def _call_those_of_documents(self) -> None:
+        embedding = [0.5, 1] * 4
+        self("collections.add", {"name": "papers", "dimensions": 8, "metadata": {"n": 1}})
+        self("collections.list", query="?limit=1")
+        self("collections.get")
+        self("collections.update", {"description": "what I read"})
+        new = {"document_id": "a/é", "content": "Hi", "embedding": embedding}
+        added = self("documents.add", {"documents": [new, {"embedding": embedding}]})
+        self("documents.list", query="?limit=1")
+        self("documents.list", query="?include=embedding&order=-created")
+        self("documents.get", query="?include=embedding")
+        self("documents.update", {"metadata": {"n": 1}})
+        self("documents.search", {"limit": 1})
+        wanted = {"embedding": embedding, "mmr_lambda": 0.5, "min_score": 0.1}
+        self("documents.search", wanted | {"include": ["embedding"], "omit": ["content"]})
+        self("documents.delete")
+        given = [added.json["documents"][1]["document_id"], "absent"]
+        self("documents.delete_many", {"document_ids": given})
+        self("collections.delete")
 
 
 @pytest.fixture(scope="module", params=HTTP_ENGINES, ids=engine_id)

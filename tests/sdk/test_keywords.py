@@ -13,20 +13,26 @@ import userkeep.sdk.requests as requests_
 from userkeep.client import Userkeep
 from userkeep.domain.errors import InvalidField
 from userkeep.sdk.requests import (
+    CreateCollectionRequest,
     CreateProjectRequest,
     CreateSessionRequest,
     CreateUserRequest,
+    NewDocument,
     NewMessage,
+    UpdateCollectionRequest,
     UpdateProjectRequest,
     UpdateSessionRequest,
     UpdateUserRequest,
 )
 
 REQUESTS: list[Any] = [
+    CreateCollectionRequest,
     CreateProjectRequest,
     CreateSessionRequest,
     CreateUserRequest,
+    NewDocument,
     NewMessage,
+    UpdateCollectionRequest,
     UpdateProjectRequest,
     UpdateSessionRequest,
     UpdateUserRequest,

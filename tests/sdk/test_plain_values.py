@@ -16,6 +16,7 @@ import userkeep
 from userkeep import (
     AsyncPage,
     AsyncUserkeep,
+    CreateCollectionRequest,
     CreateProjectRequest,
     CreateSessionRequest,
     CreateUserRequest,
@@ -26,9 +27,11 @@ from userkeep import (
     Message,
     MessagePage,
     Messages,
+    NewDocument,
     NewMessage,
     Page,
     Session,
+    UpdateCollectionRequest,
     UpdateProjectRequest,
     UpdateSessionRequest,
     UpdateUserRequest,
@@ -69,6 +72,7 @@ def every_type(client: Userkeep) -> Iterator[Any]:
     yield CreateSessionRequest(user_id="tom")
     yield UpdateSessionRequest(session_id="s", title="Boots")
     yield NewMessage(role="user", content="x", data=msgspec.Raw(b'{"c": [1]}'))
+    yield from every_type_of_documents(client)
     erasure = client.user.delete("jane", purge="now")
     yield erasure
     yield client.erasure.verify(erasure.id, search_terms=["Red shoes"])
@@ -76,6 +80,20 @@ def every_type(client: Userkeep) -> Iterator[Any]:
     yield UpdateProjectRequest(project="shop", name="store")
     yield client.project.add(name="shop")
     yield client.project.delete("shop")
+
+
+def every_type_of_documents(client: Userkeep) -> Iterator[Any]:
+    """Yield a value of each type about collections and documents."""
+    created = CreateCollectionRequest(name="papers", dimensions=8)
+    yield created
+    yield client.collection.add(created)
+    yield UpdateCollectionRequest(name="papers", description="what I read")
+    new = NewDocument(content="x", embedding=[1.0] * 8, document_id="a")
+    yield new
+    yield from client.document.add("papers", new)
+    yield from client.document.search("papers", embedding=[1.0] * 8, include=["embedding"])
+    yield client.document.delete("papers", "a")
+    yield client.collection.delete("papers")
 
 
 def test_every_type_is_written_as_plain_values_and_as_json(client: Userkeep) -> None:

@@ -18,7 +18,7 @@ from userkeep.sdk._sync import client as waiting
 
 LIST = Path(__file__).with_name("surface.txt")
 MODULES = re.compile(r"\b(?:userkeep(?:\.\w+)*|typing|datetime|collections\.abc|os|msgspec)\.")
-PARTS = ("user", "session", "message", "memory", "erasure")
+PARTS = ("user", "session", "message", "memory", "collection", "document", "erasure")
 
 
 def surface() -> str:

@@ -83,9 +83,9 @@ class APIOperation(msgspec.Struct, frozen=True, kw_only=True):
         return self.name.partition(".")[0]
 
     @property
-    def is_about_session(self) -> bool:
-        """Whether its path names a session; then its `user_id` says whose that must be."""
-        return "{session_id}" in self.path
+    def is_about_owned(self) -> bool:
+        """Whether its path names a session or a document; then its `user_id` says whose."""
+        return "{session_id}" in self.path or "{document_id}" in self.path
 
     @property
     def is_idempotent_by_key(self) -> bool:

@@ -1,6 +1,8 @@
 """The table of native operations: all that the native API can do."""
 
 from userkeep.api import (
+    collections,
+    documents,
     erasures,
     imports,
     keys,
@@ -19,6 +21,8 @@ OPERATIONS: tuple[APIOperation, ...] = (
     *messages.OPERATIONS,
     *search.OPERATIONS,
     *memory.OPERATIONS,
+    *collections.OPERATIONS,
+    *documents.OPERATIONS,
     *erasures.OPERATIONS,
     *imports.OPERATIONS,
     *keys.OPERATIONS,

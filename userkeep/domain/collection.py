@@ -78,6 +78,11 @@ class Collection(msgspec.Struct):
         return self.embedded_by == "model"
 
 
+Description = Annotated[
+    str | None, Meta(description=f"What it is for, up to {MAX_DESCRIPTION_LENGTH:,} characters.")
+]
+
+
 class NewCollection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A collection to create.
 
@@ -86,10 +91,23 @@ class NewCollection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """
 
     name: Name
-    description: str | None = None
+    description: Description = None
     metadata: Metadata | None = None
-    dimensions: int | None = None
-    embedded_by: EmbeddedBy = "caller"
+    dimensions: Annotated[
+        int | None,
+        Meta(
+            description=f"The length of its embeddings, from {MIN_DIMENSIONS} to "
+            f"{MAX_DIMENSIONS:,}. It cannot be changed. If the model makes them, the default is "
+            "the model's."
+        ),
+    ] = None
+    embedded_by: Annotated[
+        EmbeddedBy,
+        Meta(
+            description="`caller`: you send the embedding of each document. `model`: the "
+            "configured embedding model makes them."
+        ),
+    ] = "caller"
 
     def check(self) -> None:
         """Check the fields.
@@ -108,7 +126,7 @@ class NewCollection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class CollectionChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """An update of a collection: absent fields stay."""
 
-    description: str | None | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
     metadata: Metadata | None | UnsetType = UNSET
 
 

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from userkeep.domain.errors import InvalidField
 from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import Metadata, encode_metadata
 from userkeep.domain.values.text import check_content, utf8_bytes
 from userkeep.domain.values.times import Instant
-from userkeep.domain.vectors.encoding import encode_embedding, quantize_embedding
+from userkeep.domain.vectors.encoding import (
+    decode_base64_embedding,
+    encode_embedding,
+    quantize_embedding,
+)
 
 MAX_BATCH = 1_000
 """How many documents can be added at once."""
@@ -67,23 +71,63 @@ class Document(msgspec.Struct):
         return self.embedding_state == EmbeddingState.EMBEDDED
 
 
+_IN_JSON: dict[str, Any] = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "number"}},
+        {"type": "string", "contentEncoding": "base64"},
+    ]
+}
+
+GivenEmbedding = Annotated[
+    Sequence[Any] | str,
+    Meta(
+        description="As many numbers as the collection has dimensions; or, several times as fast, "
+        "these as float32, little-endian, in base64.",
+        extra_json_schema=_IN_JSON,
+    ),
+]
+
+Content = Annotated[str, Meta(description="The text, up to 1 MiB. Empty only with an embedding.")]
+
+
 class NewDocument(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A document to add."""
 
-    content: str = ""
-    document_id: str | None = None
-    user_id: str | None = None
+    content: Content = ""
+    document_id: Annotated[
+        str | None,
+        Meta(
+            description="Your id, unique in the collection: any text of up to 512 characters. By "
+            "default the server's uuid."
+        ),
+    ] = None
+    user_id: Annotated[
+        str | None,
+        Meta(
+            description="The user whom it belongs to: it is found in their searches, and is "
+            "deleted with them."
+        ),
+    ] = None
     metadata: Metadata | None = None
-    embedding: Sequence[Any] | None = None
+    embedding: Annotated[
+        GivenEmbedding | None,
+        Meta(description="Required, unless the model makes it."),
+    ] = None
 
 
 class DocumentChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An update of a document: absent fields stay. Metadata is replaced."""
+    """An update of a document: absent fields stay.
 
-    content: str | UnsetType = UNSET
-    document_id: str | None | UnsetType = UNSET
+    Of a collection that the model embeds, a new content is embedded again.
+    """
+
+    content: Content | UnsetType = UNSET
+    document_id: (
+        Annotated[str | None, Meta(description="Your new id; null for the server's uuid.")]
+        | UnsetType
+    ) = UNSET
     metadata: Metadata | None | UnsetType = UNSET
-    embedding: Sequence[Any] | UnsetType = UNSET
+    embedding: GivenEmbedding | UnsetType = UNSET
 
 
 class PreparedDocument(NamedTuple):
@@ -103,11 +147,16 @@ class PreparedDocument(NamedTuple):
 
 
 class PreparedChange(NamedTuple):
-    """A checked update of a document: only what changes, in `fields`, as it is stored."""
+    """A checked update of a document: only what changes, in `fields`, as it is stored.
+
+    Attributes:
+        metadata: as it was given, to be merged.
+    """
 
     fields: dict[str, Any]
     embedding: bytes | None
     vector: bytes | None
+    metadata: Metadata | None | UnsetType = UNSET
 
 
 def prepare_document(new: NewDocument, path: str) -> PreparedDocument:
@@ -149,16 +198,24 @@ def prepare_change(change: DocumentChange) -> PreparedChange:
     if not isinstance(change.embedding, UnsetType):
         embedding = _encoded(change.embedding, "embedding")
     vector = None if embedding is None else quantize_embedding(embedding)
-    return PreparedChange(fields, embedding, vector)
+    return PreparedChange(fields, embedding, vector, change.metadata)
 
 
 def _checked_id(value: str | None, field: str) -> str | None:
     return None if value is None else check_id(value, field)
 
 
-def _encoded(values: Sequence[Any] | None, field: str) -> bytes | None:
-    if values is None:
-        return None
+def encode_given(values: Sequence[Any] | str, field: str) -> bytes:
+    """Return an embedding, which is given as numbers or in base64, as float32.
+
+    Raises:
+        InvalidField: naming `field`.
+    """
     if not values:
         raise InvalidField(f"{field} is empty.", field)
-    return encode_embedding(values, field)
+    numbers = decode_base64_embedding(values, field) if isinstance(values, str) else values
+    return encode_embedding(numbers, field)
+
+
+def _encoded(values: Sequence[Any] | str | None, field: str) -> bytes | None:
+    return None if values is None else encode_given(values, field)

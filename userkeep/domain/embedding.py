@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from enum import StrEnum
 from typing import Annotated, NamedTuple, Protocol
 
@@ -178,4 +179,32 @@ class Embedder(Protocol):
 
     def close(self) -> None:
         """End its process and its connections."""
+        ...
+
+
+class QueryEmbedder(Protocol):
+    """Makes the embeddings of what documents are searched with, within a time limit.
+
+    A transaction lets it compute outside (`compute_outside`), in its threads.
+    """
+
+    @property
+    def model(self) -> EmbeddingModel:
+        """Its model."""
+        ...
+
+    @property
+    def threads(self) -> Executor:
+        """Where it computes."""
+        ...
+
+    def embed(self, text: str) -> "Vector | EmbeddingFailed":
+        """Return the embedding of a query, or why there is none: it is not raised.
+
+        Raised outside of a transaction, it would end the operation.
+        """
+        ...
+
+    def close(self) -> None:
+        """End its threads; the model is not closed."""
         ...

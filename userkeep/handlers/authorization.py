@@ -91,7 +91,7 @@ def narrow(operation: APIOperation, call: Call) -> Call:
     """
     if call.scope.is_bound:
         _bind_to_user(operation, call)
-    if operation.is_about_session and _user_of(call.query) is not None:
+    if operation.is_about_owned and _user_of(call.query) is not None:
         call.scope = call.scope.for_user(call.query.user_id)
     return call
 

@@ -63,12 +63,12 @@ class StartedJob(msgspec.Struct):
 
     Attributes:
         job: the job.
-        location: the address of the resource that shows it.
+        location: the address of the resource that shows it; None if none does.
         resource: gives that resource for the job as it is later.
     """
 
     job: Job
-    location: str
+    location: str | None
     resource: Callable[[Any], Any]
 
 

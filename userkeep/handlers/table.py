@@ -6,6 +6,8 @@ is sent.
 
 from userkeep.domain.scope import Rules
 from userkeep.handlers import (
+    collections,
+    documents,
     erasures,
     imports,
     keys,
@@ -24,13 +26,20 @@ HANDLERS: dict[str, Handler] = {
     **messages.HANDLERS,
     **search.HANDLERS,
     **memory.HANDLERS,
+    **collections.HANDLERS,
+    **documents.HANDLERS,
     **erasures.HANDLERS,
     **imports.HANDLERS,
     **keys.HANDLERS,
     **projects.HANDLERS,
 }
 
-_PREPARE: dict[str, Prepare] = {**messages.PREPARE, **imports.PREPARE, **keys.PREPARE}
+_PREPARE: dict[str, Prepare] = {
+    **messages.PREPARE,
+    **documents.PREPARE,
+    **imports.PREPARE,
+    **keys.PREPARE,
+}
 
 
 def prepare(operation_name: str, rules: Rules, call: Call) -> Call:

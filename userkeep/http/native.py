@@ -90,6 +90,8 @@ class NativeAPI:
         handle = in_scope(operation, prepared.handle, call)
         result = await self._engine.write_async(handle, is_bounded=is_small)
         self._worker.embedding.wake()
+        if operation.noun == "documents":
+            self._worker.embed_documents()
         if operation.is_about_instance:
             self._authenticator.forget()
         if isinstance(result, StartedJob):
@@ -115,6 +117,8 @@ class NativeAPI:
         resource = started.resource(job)
         if job.is_finished:
             return json_response(resource)
+        if started.location is None:
+            return json_response(resource, 202)
         location = f"{request.root_path}{started.location}".encode()
         return json_response(resource, 202, ((b"location", location),))
 

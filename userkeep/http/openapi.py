@@ -100,6 +100,8 @@ _IDS = {
     "user_id": "Your id of the user, percent-encoded.",
     "session_id": "The id of the session, percent-encoded.",
     "project": "The name of the project.",
+    "name": "The name of the collection.",
+    "document_id": "The id of the document, percent-encoded.",
 }
 
 _KEY = {
@@ -181,7 +183,7 @@ def _responses(operation: APIOperation) -> dict[str, Any]:
         responses["201"] = success | {"description": "Created."}
     if operation.does == "job":
         responses["202"] = success | {
-            "description": "The job continues. Its resource is at the Location header."
+            "description": "The job continues. A Location header, if any, is its resource."
         }
     for status, errors in groupby(operation.all_errors, key=lambda each: each.status):
         responses[str(status)] = _problem("\n".join(map(_sentence, errors)))

@@ -1,6 +1,8 @@
 """Requests that apps create, under the names of the Zep API, and their encoding as JSON."""
 
+import base64
 import json
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from math import isfinite
@@ -10,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from userkeep.api.encoding import Encodable, plain_scalar
-from userkeep.domain import message, project, session, user
+from userkeep.domain import collection, document, message, project, session, user
 from userkeep.domain.conversions import reading
 from userkeep.domain.conversions.shapes import MARK
 from userkeep.domain.errors import InvalidField
@@ -115,6 +117,56 @@ class UpdateProjectRequest(Encodable, project.ProjectChange, kw_only=True, metac
     _example: ClassVar = 'project="shop", name="store"'
 
     project: str
+
+
+class CreateCollectionRequest(
+    Encodable, collection.NewCollection, kw_only=True, metaclass=TakesKeywords
+):
+    """A collection to create.
+
+    Attributes:
+        name: up to 63 of a-z, 0-9, `-` and `_`, the first a letter or a digit. Not a uuid.
+        description: what it is for, up to 1,000 characters.
+        metadata: a JSON object of up to 64 KiB.
+        dimensions: the length of its embeddings, from 8 to 2,000. If the model makes them, the
+            default is the model's.
+        embedded_by: `caller` if you send the embeddings, `model` if the configured embedding model
+            makes them.
+    """
+
+    _example: ClassVar = 'name="articles", dimensions=384'
+
+
+class UpdateCollectionRequest(
+    Encodable, collection.CollectionChange, kw_only=True, metaclass=TakesKeywords
+):
+    """An update of a collection: absent fields stay, None removes a value.
+
+    Attributes:
+        name: the collection.
+        description: up to 1,000 characters.
+        metadata: merged into the existing metadata (RFC 7396). A value of None removes its key.
+    """
+
+    _example: ClassVar = 'name="articles", description="what we wrote"'
+
+    name: str
+
+
+class NewDocument(Encodable, document.NewDocument, kw_only=True, metaclass=TakesKeywords):
+    """A document to add to a collection.
+
+    Attributes:
+        content: the text, up to 1 MiB. It can be empty if there is an embedding.
+        document_id: your id, unique in the collection: any text of up to 512 characters. By default
+            the server generates a uuid.
+        user_id: the user whom it belongs to, and with whom it is deleted. By default, none.
+        metadata: a JSON object of up to 64 KiB.
+        embedding: as many numbers as the collection has dimensions: a list, or an array of numpy.
+            Required, unless the model makes it.
+    """
+
+    _example: ClassVar = 'content="about shoes", embedding=[0.1, 0.2]'
 
 
 class NewMessage(Encodable, message.NewMessage, kw_only=True, metaclass=TakesKeywords):
@@ -252,6 +304,9 @@ class NewMessage(Encodable, message.NewMessage, kw_only=True, metaclass=TakesKey
         )
 
 
+DocumentInput = NewDocument | Mapping[str, Any]
+"""A document to add: a NewDocument, or a dict with the same fields."""
+
 MessageInput = NewMessage | Mapping[str, Any]
 """A message to append: a NewMessage, or a dict with the same fields."""
 
@@ -321,6 +376,101 @@ def encode_messages(messages: Any, user_id: str | None, *, create: bool) -> byte
         raise InvalidField(detail, "messages")
     encoded = [_message(each, index) for index, each in enumerate(messages)]
     return _batch(encoded, user_id, create=create)
+
+
+def encode_documents(documents: Any) -> bytes:
+    """Return documents to add as JSON.
+
+    Raises:
+        InvalidField: a field cannot be sent, such as `documents[3].content`.
+    """
+    return _batch_of_documents(_encoded_documents(documents))
+
+
+def encode_document_batches(documents: Iterable[DocumentInput]) -> Iterator[tuple[int, bytes]]:
+    """Return documents to add as JSON bodies, each with its number of documents.
+
+    A body has up to MAX_BATCH documents and BATCH_BYTES bytes.
+
+    Raises:
+        InvalidField: a field cannot be sent. The index in its name is that in the batch.
+    """
+    batch: list[bytes] = []
+    size_bytes = 0
+    for each in documents:
+        text = _document(each, len(batch))
+        is_full = len(batch) == MAX_BATCH or size_bytes + len(text) > BATCH_BYTES
+        if batch and is_full:
+            yield len(batch), _batch_of_documents(batch)
+            batch, size_bytes = [], 0
+        batch.append(text)
+        size_bytes += len(text)
+    if batch:
+        yield len(batch), _batch_of_documents(batch)
+
+
+def encode_document_fields(**fields: Any) -> bytes:
+    """Return fields of a document or of a search as JSON, without those that are UNSET.
+
+    Raises:
+        InvalidField: a field cannot be sent.
+    """
+    return _encode(_checked_document(fields, ""))
+
+
+def _encoded_documents(documents: Any) -> list[bytes]:
+    if not isinstance(documents, Iterable) or isinstance(documents, str | bytes):
+        kind = type(documents).__name__
+        raise InvalidField(
+            "documents must be a NewDocument, a dict, or a list of these; got a value of type "
+            f"{kind}. Write {example_of(NewDocument)}.",
+            "documents",
+        )
+    return [_document(each, index) for index, each in enumerate(documents)]
+
+
+def _document(each: Any, index: int) -> bytes:
+    place = f"documents[{index}]"
+    fields: dict[Any, Any]
+    if isinstance(each, document.NewDocument):
+        fields = msgspec.structs.asdict(each)
+    elif isinstance(each, Mapping):
+        fields = dict(each)
+    else:
+        raise InvalidField(
+            f"{place} must be a NewDocument or a dict; got a value of type {type(each).__name__}. "
+            f"Write {example_of(NewDocument)}.",
+            place,
+        )
+    unnamed = next((name for name in fields if not isinstance(name, str)), None)
+    if unnamed is not None:
+        raise InvalidField(f"{place} has a key that is not a str: {unnamed!r}.", place)
+    return _encode(_checked_document(fields, f"{place}."))
+
+
+def _checked_document(fields: dict[str, Any], prefix: str) -> dict[str, Any]:
+    embedding = fields.pop("embedding", UNSET)
+    checked = _checked(fields, prefix)
+    if embedding is not UNSET:
+        checked |= _checked({"embedding": _short_embedding(embedding)}, prefix)
+    return checked
+
+
+def _short_embedding(embedding: Any) -> Any:
+    """Return an embedding in base64, which is several times as fast; what is none, as it is."""
+    # An array of numpy has this method.
+    numbers = embedding.tolist() if hasattr(embedding, "tolist") else embedding
+    if not isinstance(numbers, list | tuple) or not numbers:
+        return numbers
+    try:
+        packed = struct.pack(f"<{len(numbers)}f", *numbers)
+    except (struct.error, OverflowError):
+        return list(numbers)
+    return base64.b64encode(packed).decode()
+
+
+def _batch_of_documents(documents: list[bytes]) -> bytes:
+    return _encode({"documents": [msgspec.Raw(each) for each in documents]})
 
 
 def encode_search(**fields: Any) -> bytes:

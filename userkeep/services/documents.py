@@ -24,11 +24,11 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User, no_such_user
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.ids import is_uuid
-from userkeep.domain.values.metadata import encode_json
+from userkeep.domain.values.metadata import Merge, encode_json
 from userkeep.domain.values.paging import MAX_PAGE_BYTES, PageRequest, Rows
 from userkeep.domain.vectors.encoding import check_dimensions
 from userkeep.domain.vectors.ranking import StoredVector
-from userkeep.services import changes, collections, document_deletions, users
+from userkeep.services import changes, collections, document_deletions, document_queries, users
 
 DEFAULT_SEARCH_LIMIT = 20
 _VECTORS_AT_ONCE = 5_000
@@ -41,21 +41,25 @@ _FEWEST_MMR_CANDIDATES = 10
 
 
 class DocumentSearch(msgspec.Struct, kw_only=True):
-    """What to search for.
+    """What to search for: a text, an embedding, or neither: by conditions alone, the newest first.
 
     Attributes:
-        embedding: the query, as float32; None: by conditions alone, the newest first.
+        text: the query, which the model of the collection embeds.
+        embedding: the query, as float32.
         limit: how many documents.
         user_id: whose documents; None: all that the scope sees.
         filter: on metadata.
+        min_cosine: the least cosine of the angle with the query.
         relevance: None: the nearest documents. From 0 to 1: by maximal marginal relevance, where 0
             selects the most different ones.
     """
 
-    embedding: bytes | None
+    text: str | None = None
+    embedding: bytes | None = None
     limit: int = DEFAULT_SEARCH_LIMIT
     user_id: str | None = None
     filter: Node | None = None
+    min_cosine: float | None = None
     relevance: float | None = None
 
 
@@ -76,10 +80,12 @@ class FoundDocuments(NamedTuple):
     Attributes:
         candidate_count: how many documents were compared exactly, before a selection by maximal
             marginal relevance; otherwise, how many were found.
+        query: the embedding that was searched for.
     """
 
     hits: list[DocumentHit]
     candidate_count: int
+    query: bytes | None = None
 
 
 class _Scored(NamedTuple):
@@ -172,6 +178,36 @@ def get(
     return _get(tx, collection, uuid, document_id, has_embedding=has_embedding)
 
 
+def uuid_of(tx: Transaction, name: str, document_id: str) -> str:
+    """Return the uuid of a document, by the app's id; by the uuid, if it has no such id.
+
+    Raises:
+        NotFound: there is no such collection or document.
+    """
+    uuids = uuids_of(tx, name, [document_id])
+    if not uuids:
+        raise _no_such_document(None, document_id)
+    return uuids[0]
+
+
+def uuids_of(tx: Transaction, name: str, document_ids: Sequence[str]) -> list[str]:
+    """Return the uuids of those of the documents that there are, as `uuid_of` does.
+
+    Raises:
+        NotFound: there is no such collection.
+    """
+    collection = collections.get(tx, name)
+    given = [each for each in document_ids if "\0" not in each]
+    uuids = [each.lower() for each in given if is_uuid(each)]
+    selection: dict[str, Any] = {"collection": collection.number, **visible(tx)}
+    ids = encode_json(given).decode()
+    found = tx.fetch_all("uuids_of_documents", str, ids=ids, **selection)
+    if uuids:
+        ids = encode_json(uuids).decode()
+        found += tx.fetch_all("uuids_of_documents", str, uuids=ids, **selection)
+    return found
+
+
 def select(
     tx: Transaction,
     name: str,
@@ -237,11 +273,15 @@ def update(
     uuid: str | None = None,
     document_id: str | None = None,
     if_revision: int | None = None,
+    merge: Merge | None = None,
 ) -> Document:
     """Update a document. Nothing changes if all fields have their values already.
 
     A changed text of a collection that is embedded by the model is embedded again; until then the
     document is found by nothing but its metadata.
+
+    Args:
+        merge: how metadata is merged; None replaces it.
 
     Raises:
         NotFound: there is no such collection or document. AlreadyExists: the document_id is used.
@@ -250,6 +290,9 @@ def update(
     collection = collections.lock(tx, name)
     before = _get(tx, collection, uuid, document_id, has_embedding=True)
     changes.check_revision(before.revision, if_revision)
+    if merge is not None:
+        merged = changes.merge_metadata(before.metadata, change.metadata, merge)
+        change = change._replace(fields={**change.fields, "metadata": merged})
     after = _changed(collection, before, change)
     if after == before:
         return before
@@ -300,17 +343,21 @@ def find(tx: Transaction, name: str, search: DocumentSearch) -> FoundDocuments:
     runs in a thread.
 
     Raises:
-        NotFound: there is no such collection. InvalidField: the embedding has another length.
+        NotFound: there is no such collection. InvalidField: the embedding has another length, or
+            the text cannot be embedded. Unavailable: the model does not answer in time.
     """
     collection = collections.get(tx, name)
-    if search.embedding is None:
+    query = search.embedding
+    if search.text is not None:
+        query = document_queries.embed_query(tx, collection, search.text)
+    if query is None:
         rows = _newest(tx, collection, search)
         return FoundDocuments([DocumentHit(each, None) for each in rows], len(rows))
-    check_dimensions(search.embedding, collection.dimensions, "embedding")
-    scored = _nearest(tx, collection, search, search.embedding)
+    check_dimensions(query, collection.dimensions, "embedding")
+    scored = _nearest(tx, collection, search, query)
     if search.relevance is None:
         hits = _hits(tx, collection, scored[: search.limit])
-        return FoundDocuments(hits, len(hits))
+        return FoundDocuments(hits, len(hits), query)
     wanted = max(_FEWEST_MMR_CANDIDATES, _MMR_CANDIDATES * search.limit)
     candidates = scored[:wanted]
     chosen = tx.scope.rules.vector_math().select_diverse(
@@ -320,7 +367,7 @@ def find(tx: Transaction, name: str, search: DocumentSearch) -> FoundDocuments:
         search.relevance,
     )
     hits = _hits(tx, collection, [candidates[at] for at in chosen])
-    return FoundDocuments(hits, len(candidates))
+    return FoundDocuments(hits, len(candidates), query)
 
 
 def _newest(tx: Transaction, collection: Collection, search: DocumentSearch) -> list[Document]:
@@ -360,6 +407,8 @@ def _nearest(
         _Scored(each.seq, cosine, each.embedding)
         for each, cosine in zip(found, cosines, strict=True)
     ]
+    if search.min_cosine is not None:
+        scored = [each for each in scored if each.cosine >= search.min_cosine]
     scored.sort(key=lambda each: (-each.cosine, each.seq))
     return scored
 
@@ -434,9 +483,13 @@ def _get(
             **visible(tx),
         )
     if document is None:
-        named = f"the uuid {uuid!r}" if document_id is None else f"the id {document_id!r}"
-        raise NotFound(f"There is no document with {named} in this collection.")
+        raise _no_such_document(uuid, document_id)
     return document
+
+
+def _no_such_document(uuid: str | None, document_id: str | None) -> NotFound:
+    named = f"the uuid {uuid!r}" if document_id is None else f"the id {document_id!r}"
+    return NotFound(f"There is no document with {named} in this collection.")
 
 
 def _changed(collection: Collection, before: Document, change: PreparedChange) -> Document:

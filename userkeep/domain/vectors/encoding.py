@@ -1,5 +1,6 @@
 """Embeddings as bytes: float32 as they were given, and int8 at unit length for searches."""
 
+import binascii
 import json
 import struct
 from array import array
@@ -35,6 +36,25 @@ def encode_embedding(values: Sequence[Any], field: str) -> bytes:
     if not any(floats):
         raise InvalidField(f"{field} has only zeros, which have no direction to compare.", field)
     return encoded
+
+
+def decode_base64_embedding(text: str, field: str) -> Sequence[float]:
+    """Return the numbers of an embedding that is float32, little-endian, in base64.
+
+    Raises:
+        InvalidField: it is not: naming `field`.
+    """
+    try:
+        encoded = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:  # not ASCII, or not base64
+        raise InvalidField(f"{field} is not base64: {_short(text)}.", field) from error
+    if not encoded or len(encoded) % FLOAT_BYTES:
+        raise InvalidField(
+            f"{field} must have a multiple of {FLOAT_BYTES} bytes in base64: numbers as float32, "
+            f"little-endian; got {len(encoded)} bytes.",
+            field,
+        )
+    return decode_embedding(encoded)
 
 
 def _describe_fault(values: Sequence[Any]) -> str:

@@ -9,6 +9,8 @@ from userkeep.api import search
 from userkeep.api.messages import Omittable
 from userkeep.domain.message import Role
 from userkeep.domain.search.meaning import SearchMode
+from userkeep.sdk._async.collections import AsyncCollectionClient
+from userkeep.sdk._async.documents import AsyncDocumentClient
 from userkeep.sdk._async.erasures import AsyncErasureClient
 from userkeep.sdk._async.keys import AsyncKeyClient
 from userkeep.sdk._async.messages import AsyncMemoryClient, AsyncMessageClient
@@ -31,6 +33,8 @@ class AsyncClient:
         session: conversations.
         message: the messages of a session.
         memory: context for the next prompt.
+        collection: collections of documents.
+        document: documents with embeddings, and searches in them.
         erasure: records of deletions; purge and verification.
         key: API keys.
         project: tenants, each with users of its own.
@@ -42,6 +46,8 @@ class AsyncClient:
         self.session = AsyncSessionClient(transport)
         self.message = AsyncMessageClient(transport)
         self.memory = AsyncMemoryClient(transport)
+        self.collection = AsyncCollectionClient(transport)
+        self.document = AsyncDocumentClient(transport)
         self.erasure = AsyncErasureClient(transport)
         self.key = AsyncKeyClient(transport)
         self.project = AsyncProjectClient(transport)

@@ -10,6 +10,8 @@ from userkeep.api import search
 from userkeep.api.messages import Omittable
 from userkeep.domain.message import Role
 from userkeep.domain.search.meaning import SearchMode
+from userkeep.sdk._sync.collections import CollectionClient
+from userkeep.sdk._sync.documents import DocumentClient
 from userkeep.sdk._sync.erasures import ErasureClient
 from userkeep.sdk._sync.keys import KeyClient
 from userkeep.sdk._sync.messages import MemoryClient, MessageClient
@@ -32,6 +34,8 @@ class Client:
         session: conversations.
         message: the messages of a session.
         memory: context for the next prompt.
+        collection: collections of documents.
+        document: documents with embeddings, and searches in them.
         erasure: records of deletions; purge and verification.
         key: API keys.
         project: tenants, each with users of its own.
@@ -43,6 +47,8 @@ class Client:
         self.session = SessionClient(transport)
         self.message = MessageClient(transport)
         self.memory = MemoryClient(transport)
+        self.collection = CollectionClient(transport)
+        self.document = DocumentClient(transport)
         self.erasure = ErasureClient(transport)
         self.key = KeyClient(transport)
         self.project = ProjectClient(transport)

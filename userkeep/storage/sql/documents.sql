@@ -49,6 +49,15 @@ WHERE project_id = :project_id AND collection = :collection
     {scope_of_user}
     {of_visible_user};
 
+-- name: uuids_of_documents
+-- By the app's ids, or by the uuids of those that have none.
+SELECT uuid FROM documents
+WHERE project_id = :project_id AND collection = :collection
+    /*? ids: AND document_id {is_among_ids} */
+    /*? uuids: AND uuid {is_among_uuids} AND document_id IS NULL */
+    {scope_of_user}
+    {of_visible_user};
+
 -- name: list_documents
 SELECT {document_columns} /*? embedding: , embedding */
 FROM documents

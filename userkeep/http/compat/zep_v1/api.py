@@ -65,7 +65,7 @@ class ZepV1API:
         self._paths: list[tuple[str, str]] = []
         given = engine, worker, compute
         resources: list[Resource] = [kind(*given) for kind in (Users, Sessions, Memory, Search)]
-        resources += [Collections(*given, embedder), Documents(*given, embedder)]
+        resources += [Collections(*given, embedder), Documents(*given)]
         for resource in resources:
             for (method, path), handler in resource.handlers.items():
                 self._add(method, path, handler)

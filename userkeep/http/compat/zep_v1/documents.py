@@ -1,11 +1,9 @@
 """Documents of collections on `/api/v1`."""
 
-from functools import partial
 from typing import Any
 
 from starlette.responses import Response
 
-from userkeep.domain.collection import Collection
 from userkeep.domain.document import (
     Document,
     DocumentChange,
@@ -14,8 +12,7 @@ from userkeep.domain.document import (
     PreparedDocument,
     prepare_change,
 )
-from userkeep.domain.embedding import Embedder, EmbeddingFailed
-from userkeep.domain.errors import BadRequest, NotFound, Unavailable
+from userkeep.domain.errors import BadRequest, NotFound
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.paging import MAX_LIMIT, PageRequest
 from userkeep.domain.vectors.encoding import encode_embedding
@@ -37,14 +34,10 @@ from userkeep.http.compat.zep_v1.serializers import (
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
-from userkeep.services import collections, documents, embeddings
+from userkeep.services import documents
 from userkeep.services.documents import DocumentSearch
 from userkeep.storage.engine import Engine
-from userkeep.worker.threads import run_in_daemon_thread
 from userkeep.worker.worker import Worker
-
-QUERY_TIMEOUT_S = 0.5
-"""How long the embedding of a query may take."""
 
 # Zep has no limits. Of so many documents, the writes of others wait a fifth of a second.
 _MAX_BATCH = 5_000
@@ -62,10 +55,8 @@ class Documents(Resource):
         engine: Engine,
         worker: Worker,
         compute: ComputeThreads,
-        embedder: Embedder | None = None,
     ) -> None:
         super().__init__(engine, worker, compute)
-        self._embedder = embedder
         base = "/collection/{name}/document"
         self.handlers = {
             ("POST", base): self.add,
@@ -158,18 +149,13 @@ class Documents(Resource):
     async def search(self, request: Request) -> Response:
         """Return the nearest documents; without a text or an embedding, the newest that match."""
         name, limit = request.id("name"), _limit(request)
-        text, wanted = await self.parse(request, _search, limit)
-        if text is not None:
-            collection, may_embed = await self.read(request, _collection_to_search, name)
-            if not may_embed:
-                raise BadRequest("nothing of this project may be embedded", "text")
-            wanted.embedding = await self._embed(collection, text)
+        wanted = await self.parse(request, _search, limit)
         return await self.read_json(
             request,
             documents.find,
             name,
             search=wanted,
-            serialize=lambda found: serialize_found_documents(found, wanted.embedding),
+            serialize=serialize_found_documents,
             is_bounded=False,
         )
 
@@ -184,32 +170,11 @@ class Documents(Resource):
 
         return await array_response(b"[", read, 0, lambda _count, _last: b"]")
 
-    async def _embed(self, collection: Collection, text: str) -> bytes:
-        """Return the embedding of a query, by the model that has embedded the collection.
-
-        Raises:
-            BadRequest: the caller embeds this collection. Unavailable: the model does not answer.
-        """
-        if not collection.is_embedded_by_model:
-            raise BadRequest("the caller embeds this collection: search it by an embedding", "text")
-        if self._embedder is None or self._embedder.model.fingerprint != collection.model:
-            raise Unavailable("The embedding model of this collection is not configured now.")
-        embed = partial(self._embedder.embed_query, text, QUERY_TIMEOUT_S)
-        try:
-            vector = await run_in_daemon_thread(embed, "userkeep-embed")
-        except EmbeddingFailed as error:
-            raise Unavailable(f"The query could not be embedded. {error.detail}") from error
-        return encode_embedding(list(vector), "text")
-
 
 def _add(tx: Transaction, name: str, new: list[PreparedDocument]) -> tuple[list[str], bool]:
     """Add documents; return their uuids, and whether they wait for the model."""
     added = documents.add(tx, name, new)
     return [each.uuid for each in added], any(not each.is_embedded for each in added)
-
-
-def _collection_to_search(tx: Transaction, name: str) -> tuple[Collection, bool]:
-    return collections.get(tx, name), embeddings.may_embed_query(tx, tx.scope.user_id, None)
 
 
 def _select(tx: Transaction, name: str, **wanted: Any) -> list[Document]:
@@ -298,7 +263,7 @@ def _uuids(body: bytes) -> list[str]:
     return [_canonical(each, f"[{at}]") for at, each in enumerate(read_array(body))]
 
 
-def _search(fields: Fields, limit: int) -> tuple[str | None, DocumentSearch]:
+def _search(fields: Fields, limit: int) -> DocumentSearch:
     text, values = fields.text("text") or None, fields.array("embedding") or None
     metadata = fields.object("metadata")
     if text is not None and values is not None:
@@ -313,7 +278,8 @@ def _search(fields: Fields, limit: int) -> tuple[str | None, DocumentSearch]:
         raise BadRequest("a search by mmr needs a text or an embedding", "search_type")
     if not 0 <= relevance <= 1:
         raise BadRequest("mmr_lambda must be from 0 to 1", "mmr_lambda")
-    return text, DocumentSearch(
+    return DocumentSearch(
+        text=text,
         embedding=None if values is None else encode_embedding(values, "embedding"),
         limit=limit,
         filter=read_message_filter(metadata).node if metadata else None,

@@ -196,12 +196,10 @@ def serialize_document(document: Document) -> ZepDocument:
     return ZepDocument(*_document_fields(document, ZERO_TIME))
 
 
-def serialize_found_documents(
-    found: FoundDocuments, query_vector: bytes | None
-) -> ZepFoundDocuments:
+def serialize_found_documents(found: FoundDocuments) -> ZepFoundDocuments:
     """Return what a search found; without a query, each score is 0."""
     results = [_with_score(hit) for hit in found.hits]
-    vector = Raw(b"[]") if query_vector is None else Raw(embedding_json(query_vector))
+    vector = Raw(b"[]") if found.query is None else Raw(embedding_json(found.query))
     return ZepFoundDocuments(results, vector, found.candidate_count)
 
 

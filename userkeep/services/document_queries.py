@@ -1,0 +1,39 @@
+"""The embedding of what a collection is searched with, by the model that has embedded it."""
+
+from userkeep.domain.collection import Collection
+from userkeep.domain.embedding import EmbeddingFailed, TextRejected
+from userkeep.domain.errors import InvalidField, Unavailable
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.vectors.encoding import encode_embedding
+from userkeep.services import embeddings
+
+
+def embed_query(tx: Transaction, collection: Collection, text: str) -> bytes:
+    """Return the embedding of a text, as float32; it is made outside of the transaction.
+
+    Raises:
+        InvalidField: the text cannot be embedded: the caller embeds this collection, or the project
+            or the user is not to be embedded, or the model rejects it. Unavailable: the model does
+            not answer in time, or is not configured now.
+    """
+    if not collection.is_embedded_by_model:
+        raise InvalidField(
+            "text cannot be embedded: the caller makes the embeddings of this collection. Search "
+            "it by an embedding.",
+            "text",
+        )
+    if not embeddings.may_embed_query(tx, tx.scope.user_id, None):
+        raise InvalidField(
+            "text cannot be embedded: nothing of this project or user may be given to an embedding "
+            "model. Search by an embedding.",
+            "text",
+        )
+    embedder = tx.scope.rules.query_embedder
+    if embedder is None or embedder.model.fingerprint != collection.model:
+        raise Unavailable("The embedding model of this collection is not configured now.")
+    embedded = tx.compute_outside(embedder.embed, text, threads=embedder.threads)
+    if isinstance(embedded, TextRejected):
+        raise InvalidField(f"text is rejected by the embedding model. {embedded.detail}", "text")
+    if isinstance(embedded, EmbeddingFailed):
+        raise Unavailable(f"The query could not be embedded. {embedded.detail}")
+    return encode_embedding(list(embedded), "text")

@@ -60,6 +60,14 @@ _COMMANDS = {
     ),
     "memory": Lazy("userkeep.cli.commands.memory:memory", "Show the memory of a session."),
     "search": Lazy("userkeep.cli.commands.search:search", "Search messages."),
+    "collections": Lazy(
+        "userkeep.cli.commands.collections:collections",
+        "Add, list, show and delete collections of documents.",
+    ),
+    "documents": Lazy(
+        "userkeep.cli.commands.documents:documents",
+        "Add, list, show, search and delete documents of a collection.",
+    ),
     "erasures": Lazy(
         "userkeep.cli.commands.erasures:erasures", "List, show, purge and verify data deletions."
     ),

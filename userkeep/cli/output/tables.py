@@ -93,14 +93,14 @@ def _print_json_list(pages: Iterable[Page[Row]]) -> None:
 
 def print_user(user: User, *, as_json: bool) -> None:
     """Print a user."""
-    _print_one(
+    print_one(
         user,
         [
             ("user_id", user.user_id),
             ("email", user.email),
             ("first_name", user.first_name),
             ("last_name", user.last_name),
-            ("metadata", _json(user.metadata)),
+            ("metadata", json_text(user.metadata)),
             ("embedded", _embedded(user)),
             ("created", format_time(user.created_at)),
             ("updated", format_time(user.updated_at)),
@@ -118,14 +118,14 @@ def _embedded(resource: User | Session | Project) -> str | None:
 
 def print_session(session: Session, *, as_json: bool) -> None:
     """Print a session."""
-    _print_one(
+    print_one(
         session,
         [
             ("session_id", session.session_id),
             ("user_id", session.user_id or "none"),
             ("title", session.title),
             ("messages", f"{session.message_count:,}"),
-            ("metadata", _json(session.metadata)),
+            ("metadata", json_text(session.metadata)),
             ("embedded", _embedded(session)),
             ("created", format_time(session.created_at)),
             ("active", format_time(session.active_at)),
@@ -140,7 +140,7 @@ def print_session(session: Session, *, as_json: bool) -> None:
 
 def print_message(message: Message, *, as_json: bool) -> None:
     """Print a message."""
-    _print_one(
+    print_one(
         message,
         [
             ("seq", f"{message.seq:,}"),
@@ -148,8 +148,8 @@ def print_message(message: Message, *, as_json: bool) -> None:
             ("role", message.role),
             ("name", message.name),
             ("content", message.content),
-            ("data", _json(message.data)),
-            ("metadata", _json(message.metadata)),
+            ("data", json_text(message.data)),
+            ("metadata", json_text(message.metadata)),
             ("tokens", None if message.token_count is None else f"{message.token_count:,}"),
             ("created", format_time(message.created_at)),
             ("edited", format_time(message.edited_at)),
@@ -176,7 +176,7 @@ def print_memory(memory: Memory, *, as_json: bool) -> None:
 
 def print_erasure(erasure: Erasure, *, as_json: bool) -> None:
     """Print an erasure."""
-    _print_one(
+    print_one(
         erasure,
         [
             ("erasure", erasure.id),
@@ -193,7 +193,7 @@ def print_erasure(erasure: Erasure, *, as_json: bool) -> None:
 
 def print_key(key: Key, *, as_json: bool) -> None:
     """Print a key, without its text."""
-    _print_one(
+    print_one(
         key,
         [
             ("key", key.id),
@@ -227,7 +227,7 @@ def _state_of_key(key: Key) -> str:
 def print_project(project: Project, *, as_json: bool) -> None:
     """Print a project, with the progress or the receipt of its deletion."""
     deletion = project.deletion
-    _print_one(
+    print_one(
         project,
         [
             ("project", project.name),
@@ -370,11 +370,11 @@ def messages_table(messages: Sequence[Message], *, has_ids: bool = False) -> Tab
 def _content(message: Message) -> Text:
     """Return the content of a message; without any, the beginning of its data."""
     if message.content or message.data is None:
-        return Text(escape_control(_cut_content(message.content)))
-    return Text(escape_control(_cut(_json(message.data) or "", 200)), style="dim")
+        return Text(escape_control(cut_content(message.content)))
+    return Text(escape_control(_cut(json_text(message.data) or "", 200)), style="dim")
 
 
-def _cut_content(content: str) -> str:
+def cut_content(content: str) -> str:
     """Return the beginning of a content, on a terminal and elsewhere: a table is an overview."""
     lines = content[: _MAX_CONTENT + 1].split("\n", _MAX_LINES)
     if len(lines) <= _MAX_LINES:
@@ -443,7 +443,8 @@ def plain_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
 
 
-def _print_one(value: Any, lines: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
+def print_one(value: Any, lines: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
+    """Print a value: the lines that are not empty, or the whole as JSON."""
     if as_json:
         print_json(value)
         return
@@ -456,5 +457,6 @@ def _print_one(value: Any, lines: Sequence[tuple[str, str | None]], *, as_json: 
     stdout_console().print(grid)
 
 
-def _json(value: Any) -> str | None:
+def json_text(value: Any) -> str | None:
+    """Return a value as JSON; None for None."""
     return None if value is None else msgspec.json.encode(value).decode()

@@ -52,7 +52,7 @@ SCENARIOS = {
     "rates": Scenario("Requests per second", rates.run),
     "search": Scenario("Search", search.run),
     "meaning": Scenario("Search by meaning", meaning.run, keeps_results=False),
-    "documents": Scenario("Searches of documents", documents.run),
+    "documents": Scenario("Searches of documents", documents.run, keeps_results=False),
     "deletion": Scenario("Deletion and purge", deletion.run),
     "backups": Scenario("Backups", backups.run, engines=("sqlite",)),
     "callers": Scenario("Calls of one caller", callers.run, engines=("sqlite",)),

@@ -8,8 +8,11 @@ from userkeep.domain.vectors.encoding import encode_embedding
 from userkeep.services import embeddings
 
 
-def embed_query(tx: Transaction, collection: Collection, text: str) -> bytes:
+def embed_query(tx: Transaction, collection: Collection, text: str, user_id: str | None) -> bytes:
     """Return the embedding of a text, as float32; it is made outside of the transaction.
+
+    Args:
+        user_id: whose documents are searched; None for all that the scope sees.
 
     Raises:
         InvalidField: the text cannot be embedded: the caller embeds this collection, or the project
@@ -22,7 +25,7 @@ def embed_query(tx: Transaction, collection: Collection, text: str) -> bytes:
             "it by an embedding.",
             "text",
         )
-    if not embeddings.may_embed_query(tx, tx.scope.user_id, None):
+    if not embeddings.may_embed_query(tx, user_id or tx.scope.user_id, None):
         raise InvalidField(
             "text cannot be embedded: nothing of this project or user may be given to an embedding "
             "model. Search by an embedding.",

@@ -349,7 +349,7 @@ def find(tx: Transaction, name: str, search: DocumentSearch) -> FoundDocuments:
     collection = collections.get(tx, name)
     query = search.embedding
     if search.text is not None:
-        query = document_queries.embed_query(tx, collection, search.text)
+        query = document_queries.embed_query(tx, collection, search.text, search.user_id)
     if query is None:
         rows = _newest(tx, collection, search)
         return FoundDocuments([DocumentHit(each, None) for each in rows], len(rows))

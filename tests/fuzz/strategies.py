@@ -1,8 +1,10 @@
 """Random requests: of valid and invalid parts, and by the OpenAPI document, field by field."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable
 from functools import cache
+from struct import pack
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_from_bytes
 
@@ -264,6 +266,8 @@ def filtered_requests(draw: st.DrawFn) -> Request:
 
 # By the OpenAPI document.
 
+_EMBEDDING = [1, 0.5, 0, 0, 0, 0, 0, -1]
+
 
 def _valid(schema: Any) -> Raw:
     """Return what makes values of a schema, as JSON."""
@@ -291,6 +295,8 @@ def _valid_text(schema: Any) -> Raw:
         return st.sampled_from([b'"2026-11-22T11:22:02Z"', b'"2026-11-22T11:22:02.5-08:00"'])
     if schema.get("format") == "uuid":
         return st.uuids(version=4).map(lambda uuid: b'"%s"' % str(uuid).encode())
+    if schema.get("contentEncoding") == "base64":  # an embedding of 8 dimensions
+        return st.just(json.dumps(b64encode(pack("<8f", *_EMBEDDING)).decode()).encode())
     # A search term has six bytes or more.
     words = st.sampled_from(["a user", "What do you have in blue?", "user " * 100, "été 👍"])
     return words.map(json.dumps).map(str.encode)
@@ -302,6 +308,8 @@ def _valid_number(schema: Any) -> Raw:
 
 
 def _valid_list(schema: Any) -> Raw:
+    if schema.get("items") == {"type": "number"}:
+        return st.just(json.dumps(_EMBEDDING).encode())
     least = schema.get("minItems", 0)
     return st.lists(_valid(schema.get("items", {})), min_size=least, max_size=least + 2).map(
         lambda items: b"[" + b",".join(items) + b"]"

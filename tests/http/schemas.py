@@ -11,6 +11,7 @@ KEYWORDS = {
     "additionalProperties",
     "anyOf",
     "const",
+    "contentEncoding",
     "contentMediaType",
     "contentSchema",
     "default",

@@ -71,19 +71,16 @@ class Document(msgspec.Struct):
         return self.embedding_state == EmbeddingState.EMBEDDED
 
 
-_IN_JSON: dict[str, Any] = {
-    "anyOf": [
-        {"type": "array", "items": {"type": "number"}},
-        {"type": "string", "contentEncoding": "base64"},
-    ]
-}
+_NUMBERS: dict[str, Any] = {"items": {"type": "number"}}
+_BASE64: dict[str, Any] = {"contentEncoding": "base64"}
 
+# Numbers are checked all at once, when they are encoded.
 GivenEmbedding = Annotated[
-    Sequence[Any] | str,
+    Annotated[Sequence[Any], Meta(extra_json_schema=_NUMBERS)]
+    | Annotated[str, Meta(extra_json_schema=_BASE64)],
     Meta(
         description="As many numbers as the collection has dimensions; or, several times as fast, "
-        "these as float32, little-endian, in base64.",
-        extra_json_schema=_IN_JSON,
+        "these as float32, little-endian, in base64."
     ),
 ]
 

@@ -1,6 +1,6 @@
 """The ranking by meaning, compared with the same recipe in plain Python."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import isclose, sqrt
 from random import Random
 from typing import Any
@@ -76,7 +76,7 @@ def test_the_scores_are_those_of_the_recipe(
     expected = {
         position(place): score
         for place in {*meaning, *words}
-        if (score := meaning.get(place, 0.0) + words.get(place, 0.0) / most) > 1e-6
+        if (score := meaning.get(place, 0.0) + share_of(place, words, rows) / most) > 1e-6
     }
     got = {place: score for place, score in ranked.ranked() if score > 1e-6}
     assert got.keys() == expected.keys()
@@ -86,6 +86,11 @@ def test_the_scores_are_those_of_the_recipe(
         shares = ranked.shares(place)
         assert isclose(shares.words + shares.meaning, score)
         assert not shares.offset or (place + shares.offset) in map(position, rows)
+
+
+def share_of(place: Place, words: dict[Place, float], rows: Collection[Place]) -> float:
+    """Return the score by words; twice that of a message without an embedding."""
+    return words.get(place, 0.0) * (1 if place in rows else 2)
 
 
 def position(place: Place) -> int:

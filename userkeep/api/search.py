@@ -76,8 +76,8 @@ class Explanation(Encodable, msgspec.Struct, kw_only=True):
     words_score: Annotated[
         float | UnsetType,
         Meta(
-            description="The sum of the words, from 0 to 1: 1 for the best match by words. Only if "
-            "meaning was compared."
+            description="The sum of the words, from 0 to 1: 1 for the best match by words; twice "
+            "that for a message without an embedding. Only if meaning was compared."
         ),
     ] = UNSET
     meaning: Annotated[

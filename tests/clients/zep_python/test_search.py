@@ -71,7 +71,9 @@ def test_both_search_types_and_scopes_are_accepted(zep, session_id):
         return zep.memory.search_memory(session_id, MemorySearchPayload(text="shoes", **options))
 
     assert contents(search(search_type="mmr", mmr_lambda=0.3))[0] == "I bought red shoes"
-    assert search(search_type="mmr") == search(search_type="similarity")
+    # The scores change once, when the messages have embeddings.
+    pairs = ((search(search_type="mmr"), search(search_type="similarity")) for _ in range(50))
+    assert any(mmr == similarity for mmr, similarity in pairs)
     assert search(search_scope="summary") == []
 
 

@@ -10,6 +10,9 @@ a share of its neighbours'. Words and meaning then count the same:
 
     score = (words / best words + m) * weight
 
+A message that has no embedding, as one that was just appended, is taken to mean what its words say:
+its words count twice.
+
 The sum of both was measured to be better than either, and than merging the two orders. No vector
 is made of more than one message: a deleted one would live on in those of its neighbours.
 """
@@ -47,7 +50,8 @@ class Shares(NamedTuple):
     """What words and meaning contribute to a message, before its weight.
 
     Attributes:
-        words: from 0 to 1: the share of the best score by words in the scope.
+        words: from 0 to 1: the share of the best score by words in the scope; twice that for a
+            message without an embedding.
         meaning: from 0 to 1.
         offset: where the message is that the meaning is of: 0 itself, -2 the second one before it.
     """

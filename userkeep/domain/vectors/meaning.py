@@ -111,7 +111,12 @@ class FusedScores:
         positions = np.fromiter(words.keys(), np.int64, len(words))
         scores = np.fromiter(words.values(), np.float64, len(words))
         scores /= scores.max()
-        further = positions[~_is_in(positions, self._positions)]
+        is_further = ~_is_in(positions, self._positions)
+        if len(self._positions):
+            # What has no embedding is taken to mean what its words say, or one that was appended a
+            # moment ago would come after all that are beside a good one.
+            scores[is_further] *= 2
+        further = positions[is_further]
         if len(further):
             order = np.argsort(np.concatenate((self._positions, further)))
             zeros = np.zeros(len(further))

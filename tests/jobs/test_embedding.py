@@ -283,7 +283,7 @@ def test_a_text_that_the_model_rejects_is_skipped_for_good(store: Store) -> None
 
 def test_a_model_that_rejects_everything_skips_nothing(store: Store) -> None:
     store.add("s1", "one", "two")
-    rejections = [TextRejected("wrong model")] * 4
+    rejections = [TextRejected("wrong model")] * 3
     store.embedder.before = failing(*rejections)
     assert store.run()
     assert_embedded(store, "s1", "one", "two")
@@ -447,6 +447,26 @@ def test_a_flag_that_is_set_while_a_text_is_sent_drops_the_answer(store: Store) 
     store.embedder.before = change_now
     store.run()
     assert rows_of(store) == 0
+
+
+@pytest.mark.parametrize("change", ["left out", "deleted"])
+def test_rejected_texts_are_not_sent_again_once_their_user_is_left_out_or_deleted(
+    store: Store, change: str
+) -> None:
+    store.add("s1", *(f"text {number}" for number in range(4)), user_id="jane")
+    sent: list[str] = []
+
+    def reject(texts: Sequence[str]) -> None:
+        sent.extend(texts)
+        if len(sent) == 4 and change == "left out":
+            set_flag(store, "user", is_set=True)
+        elif len(sent) == 4:
+            store.client.user.delete("jane")
+        raise TextRejected("too strange")
+
+    store.embedder.before = reject
+    assert store.run()
+    assert len(sent) == 4
 
 
 def test_a_session_can_be_left_out_from_the_start(store: Store) -> None:

@@ -85,6 +85,7 @@ class EmbeddingJob:
         self._renewed_at_s = 0.0
         self._pause_s = _FIRST_PAUSE_S
         self._turn = 0
+        self._most_texts = 1 if embedder is None else embedder.batch_size
         self._is_replaced = False
 
     def steps(self) -> Steps[bool]:
@@ -128,11 +129,12 @@ class EmbeddingJob:
 
     def _next_task(self, embedder: Embedder) -> Operation[Task]:
         self._turn += 1
+        self._most_texts = max(1, min(self._most_texts, embedder.batch_size))
         return partial(
             embeddings.next_task,
             rules=self._rules,
             fingerprint=embedder.model.fingerprint,
-            most_texts=embedder.batch_size,
+            most_texts=self._most_texts,
             turn=self._turn,
         )
 
@@ -162,46 +164,47 @@ class EmbeddingJob:
 
     def _attempt(self, model: RecordedModel, sessions: Sequence[SessionToEmbed]) -> Steps[None]:
         """Embed a batch, or wait until it is worth to try again."""
-        for session in sessions:
-            if session.must_delete:
+        to_delete = [each for each in sessions if each.must_delete]
+        if to_delete:
+            for session in to_delete:
                 yield from self._delete(session)
-        wanted = [each for each in sessions if not each.must_delete]
+            return  # that may take long: texts are sent only right after they were read
         try:
-            vectors = yield from self._vectors(model, [t for s in wanted for _, t in s.texts])
+            vectors = yield from self._vectors(model, [t for s in sessions for _, t in s.texts])
         except EmbeddingFailed as error:
             self._report(self.done._replace(problem=error.detail))
             yield Sleep(min(max(error.retry_after_s, self._pause_s), _LAST_PAUSE_S))
             self._pause_s = min(self._pause_s * 2, _LAST_PAUSE_S)
             return
+        if vectors is None:
+            return
         self._pause_s = _FIRST_PAUSE_S
-        stored = yield from self._store(model, wanted, vectors)
+        self._most_texts = max(1, self._most_texts) * 2
+        stored = yield from self._store(model, sessions, vectors)
         rejected = self.done.rejected + vectors.count(None)
         self._report(Embedded(self.done.messages + stored, rejected))
 
-    def _vectors(self, model: RecordedModel, texts: Sequence[str]) -> Steps[list[Quantized | None]]:
-        """Return the vectors of texts; None for those that the model rejects.
+    def _vectors(
+        self, model: RecordedModel, texts: Sequence[str]
+    ) -> Steps[list[Quantized | None] | None]:
+        """Return the vectors of texts; None in place of a vector for a text that is rejected.
+
+        If several texts are rejected together, return None. Half of them are read again, and not
+        sent from here, because their user may have been deleted or left out since they were read.
 
         Raises:
             EmbeddingFailed: the model does not respond, or not with what it should.
         """
         if not texts:
             return []
-        found = yield from self._embedded(model, texts)
-        if all(each is None for each in found):
-            yield from self._check_is_working()
-        return found
-
-    def _embedded(
-        self, model: RecordedModel, texts: Sequence[str]
-    ) -> Steps[list[Quantized | None]]:
         try:
             vectors: list[Vector] = yield Embed(texts)
         except TextRejected:
-            if len(texts) == 1:
-                return [None]
-            half = len(texts) // 2
-            before = yield from self._embedded(model, texts[:half])
-            return before + (yield from self._embedded(model, texts[half:]))
+            self._most_texts = len(texts) // 2
+            if len(texts) > 1:
+                return None
+            yield from self._check_is_working()
+            return [None]
         _check(vectors, len(texts), model)
         found: list[Quantized | None] = []
         for first in range(0, len(vectors), _CONVERTED_AT_ONCE):

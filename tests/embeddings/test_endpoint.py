@@ -159,6 +159,21 @@ def test_a_wrong_answer_is_an_error(embedding_server, behavior, knows_base64):
         assert caught.value.retry_after_s == 60
 
 
+def test_a_first_answer_with_other_dimensions_does_not_make_all_later_ones_wrong(
+    embedding_server, monkeypatch
+):
+    now = [1000.0]
+    monkeypatch.setattr("userkeep.embeddings.failures.monotonic", lambda: now[0])
+    embedding_server.plan(OTHER_DIMENSIONS)
+    with using(embedding_server) as embedder:
+        embedder.embed_messages(["red boots"])
+        with pytest.raises(EmbeddingFailed, match="64 dimensions instead of 63"):
+            embedder.embed_messages(["red boots"])
+        now[0] += 61
+        [vector] = embedder.embed_messages(["red boots"])
+    assert len(vector) == 64
+
+
 @pytest.mark.parametrize(
     ("behavior", "sentence", "seconds"),
     [

@@ -294,7 +294,12 @@ class EndpointEmbedder:
         )
         if status != 200:
             raise self._error_of(status, headers)
-        answer = parse_answer(content, len(texts), self._dimensions)
+        try:
+            answer = parse_answer(content, len(texts), self._dimensions)
+        except ModelFailed:
+            # Perhaps the first answer had the wrong dimensions, and this one has the right ones.
+            self._dimensions = self._options.dimensions or None
+            raise
         with self._lock:
             self._dimensions = self._dimensions or len(answer.vectors[0])
             self._is_well = True

@@ -21,6 +21,7 @@ from tests.embedding_server import (
     EmbeddingServer,
     failing,
     serving_embeddings,
+    slow,
 )
 from tests.http.clients import InProcessClient, serve_in_process
 from userkeep.domain.document import NewDocument
@@ -369,6 +370,32 @@ def test_a_text_that_the_model_rejects_does_not_stop_the_others(
     wait_until_embedded(client, 1)
     endpoint.rejected.clear()
     assert search(client, text="footwear") == ["the price of shoes"]
+
+
+@pytest.mark.parametrize("change", ["left out", "deleted"])
+def test_documents_are_not_sent_once_they_are_left_out_or_deleted(
+    serve: Serve, endpoint: EmbeddingServer, change: str
+) -> None:
+    client = serve()
+    create(client, embedding_dimensions=DIMENSIONS, is_auto_embedded=True)
+    add(client, {"content": "a journey by ship"})
+    wait_until_embedded(client, 1)
+    endpoint.rejected.add("unspeakable")
+    endpoint.plan(slow(0.3))
+    endpoint.requests.clear()
+    add(client, *[{"content": f"something unspeakable {n}"} for n in range(4)])
+    ends = monotonic() + 5
+    while not endpoint.requests:
+        assert monotonic() < ends
+        client.run(asyncio.sleep(0.01))
+    if change == "deleted":
+        assert client.send("DELETE", PAPERS).status == 200
+    else:
+        flag = {"do_not_embed": True}
+        ok(client.send("PATCH", "/v1/projects/default", flag))
+    client.run(asyncio.sleep(0.6))
+    endpoint.rejected.clear()
+    assert len([each for each in endpoint.texts if "unspeakable" in each]) == 4
 
 
 def test_an_interrupted_deletion_of_a_collection_is_completed_after_a_start(serve: Serve) -> None:

@@ -56,17 +56,18 @@ def _restart(scope: Scope, collection: Collection, embedder: Embedder) -> Steps[
 def _embed_collection(scope: Scope, collection: Collection, embedder: Embedder) -> Steps[None]:
     acquire = document_embeddings.acquire
     lease = yield Write(scoped(scope, acquire, collection))
-    read = scoped(
-        scope, document_embeddings.waiting_documents, collection, limit=embedder.batch_size
-    )
+    limit = embedder.batch_size
     while lease is not None:
+        read = scoped(scope, document_embeddings.waiting_documents, collection, limit=limit)
         documents = yield Read(read)
         if not documents:
             break
         try:
             embedded = [_rejected(each) for each in documents if not each.may_embed]
             to_embed = [each for each in documents if each.may_embed]
-            embedded += yield from _embed(collection, to_embed)
+            found = yield from _embed(collection, to_embed)
+            limit = len(to_embed) // 2 if found is None else min(limit * 2, embedder.batch_size)
+            embedded += found or []
             yield Write(scoped(scope, document_embeddings.write, collection, embedded))
         except NotFound:
             return  # it was deleted
@@ -80,19 +81,18 @@ def _embed_collection(scope: Scope, collection: Collection, embedder: Embedder) 
 
 def _embed(
     collection: Collection, documents: Sequence[WaitingDocument]
-) -> Steps[list[EmbeddedDocument]]:
-    """Return the embeddings of documents; a text that the model rejects has none."""
+) -> Steps[list[EmbeddedDocument] | None]:
+    """Return the embeddings of documents; a single text that the model rejects has none.
+
+    If several texts are rejected together, return None. Half of them are read again, and not sent
+    from here, because they may have been deleted since they were read.
+    """
     if not documents:
         return []
     try:
         vectors = yield Embed([each.text for each in documents])
     except TextRejected:
-        if len(documents) == 1:
-            return [_rejected(documents[0])]
-        embedded: list[EmbeddedDocument] = []
-        for each in documents:
-            embedded += yield from _embed(collection, [each])
-        return embedded
+        return [_rejected(documents[0])] if len(documents) == 1 else None
     return [
         _embedded(collection, document, vector)
         for document, vector in zip(documents, vectors, strict=True)

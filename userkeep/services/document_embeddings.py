@@ -96,7 +96,9 @@ def release_leases(tx: Transaction) -> None:
 
 
 def waiting_documents(tx: Transaction, collection: Collection, limit: int) -> list[WaitingDocument]:
-    """Return documents to embed, in their order."""
+    """Return documents to embed, in their order; none if the project is not to be embedded."""
+    if not embeddings.may_embed_query(tx, None, None):
+        return []
     found = tx.fetch_all(
         "waiting_documents",
         WaitingDocument,

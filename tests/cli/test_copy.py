@@ -302,10 +302,7 @@ def test_a_copy_to_postgres_and_back_has_the_same_checksums(tmp_path: Path) -> N
     )
     assert there == back
     assert [name for name, *_ in there] == [table.name for table in TABLES]
-    assert {name for name, rows, _ in there if rows["rows"] == 0} == {
-        "embedding_models",
-        "embeddings",
-    }
+    assert not [name for name, rows, _ in there if rows["rows"] == 0]
 
 
 @pytest.mark.parametrize(("source", "target"), WAYS)

@@ -88,7 +88,8 @@ def test_every_command_with_the_option_is_tried_here() -> None:
         if any("--json" in each.opts for each in command.params)
     }
     tried = {name for name in having for step in STEPS if f"{step} ".startswith(f"{name} ")}
-    assert having == tried
+    # It needs a model: tests/embeddings/test_background.py.
+    assert having - {"embed"} == tried
 
 
 @pytest.mark.parametrize(

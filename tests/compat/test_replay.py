@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -151,7 +152,8 @@ def test_the_id_in_a_list_is_the_position(replay: Replay) -> None:
 def test_times_increase_in_the_order_of_the_recording(replay: Replay) -> None:
     times = replay.values.times()
     assert len(times) > 25
-    assert sorted(times) == sorted(times, key=lambda pair: pair[1])
+    both = [tuple(map(datetime.fromisoformat, pair)) for pair in times]
+    assert sorted(both) == sorted(both, key=lambda pair: pair[1])
 
 
 def test_sections_that_are_not_sent_exist_in_the_recording() -> None:

@@ -2,14 +2,17 @@
 
 from array import array
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from enum import StrEnum
-from typing import Annotated, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 import msgspec
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.values.times import Instant
+
+if TYPE_CHECKING:
+    # It imports logging, which reads the clock before the command line can check it.
+    from concurrent.futures import Executor
 
 Vector = Sequence[float]
 """An embedding: as many numbers as the model has dimensions."""
@@ -194,7 +197,7 @@ class QueryEmbedder(Protocol):
         ...
 
     @property
-    def threads(self) -> Executor:
+    def threads(self) -> "Executor":
         """Where it computes."""
         ...
 

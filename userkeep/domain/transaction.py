@@ -1,13 +1,16 @@
 """What a service can do with a database: the only contract between services and engines."""
 
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import Executor
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import SearchIndex
 from userkeep.domain.values.paging import HasSize, Rows
 from userkeep.domain.values.times import Instant
+
+if TYPE_CHECKING:
+    # It imports logging, which reads the clock before the command line can check it.
+    from concurrent.futures import Executor
 
 T = TypeVar("T")
 R = TypeVar("R", bound=HasSize)
@@ -92,7 +95,7 @@ class Transaction(Protocol):
         ...
 
     def compute_outside(
-        self, function: Callable[..., T], *arguments: Hashable, threads: Executor | None = None
+        self, function: Callable[..., T], *arguments: Hashable, threads: "Executor | None" = None
     ) -> T:
         """Return the result of a function that takes long, computed outside of the transaction.
 

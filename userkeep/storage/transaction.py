@@ -2,10 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from concurrent.futures import Executor
 from itertools import starmap
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from userkeep.domain.deadline import Deadline
 from userkeep.domain.scope import Scope
@@ -13,6 +12,10 @@ from userkeep.domain.values.ids import new_uuid7
 from userkeep.domain.values.paging import MAX_PAGE_BYTES, HasSize, Rows
 from userkeep.domain.values.times import Instant
 from userkeep.storage.queries import Query
+
+if TYPE_CHECKING:
+    # It imports logging, which reads the clock before the command line can check it.
+    from concurrent.futures import Executor
 
 R = TypeVar("R", bound=HasSize)
 T = TypeVar("T")
@@ -42,7 +45,7 @@ class NeedsComputingError(Exception):
         threads: where it is computed; None for storage.outside's own thread.
     """
 
-    def __init__(self, key: ComputedKey, threads: Executor | None = None) -> None:
+    def __init__(self, key: ComputedKey, threads: "Executor | None" = None) -> None:
         self.key = key
         self.threads = threads
         super().__init__("an operation needs a result that is computed outside of it")
@@ -93,7 +96,7 @@ class BaseTransaction(ABC):
         return (perf_counter() - self._began) * 1000
 
     def compute_outside(
-        self, function: Callable[..., T], *arguments: Hashable, threads: Executor | None = None
+        self, function: Callable[..., T], *arguments: Hashable, threads: "Executor | None" = None
     ) -> T:
         key = (function, arguments)
         try:

@@ -18,13 +18,16 @@ is made of more than one message: a deleted one would live on in those of its ne
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from userkeep.domain.embedding import RecordedModel, Vector
 from userkeep.domain.search.ranking import DocPosition
+
+if TYPE_CHECKING:
+    # It imports logging, which reads the clock before the command line can check it.
+    from concurrent.futures import Executor
 
 T = TypeVar("T")
 
@@ -159,7 +162,7 @@ class ComputesOutside(Protocol):
     """A transaction; see `domain.transaction`."""
 
     def compute_outside(
-        self, function: Callable[..., T], *arguments: Hashable, threads: Executor | None = None
+        self, function: Callable[..., T], *arguments: Hashable, threads: "Executor | None" = None
     ) -> T: ...
 
 

@@ -32,6 +32,7 @@ from userkeep.domain.vectors.encoding import embedding_json, encode_embedding, q
 from userkeep.domain.vectors.plain import PlainVectorMath
 from userkeep.domain.vectors.ranking import StoredVector
 from userkeep.services import collections, documents
+from userkeep.worker.timers import SERVER_TIMERS
 
 PAPERS = "/api/v1/collection/papers"
 UUID = "0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10"
@@ -301,6 +302,7 @@ def endpoint() -> Iterator[EmbeddingServer]:
 
 
 Serve = Callable[..., InProcessClient]
+IMPATIENT = SERVER_TIMERS._replace(embed_s=0.02)
 
 
 @pytest.fixture(params=[each for each in ENGINES if each != "sqlite memory"], ids=engine_id)
@@ -313,8 +315,9 @@ def serve(
 
         def serve(model: str = MODEL) -> InProcessClient:
             stack.close()
-            keyed = replace(settings, embeddings_url=endpoint.url, embeddings_model=model)
-            return stack.enter_context(serve_in_process(keyed))
+            url = endpoint.url if model else ""
+            keyed = replace(settings, embeddings_url=url, embeddings_model=model)
+            return stack.enter_context(serve_in_process(keyed, IMPATIENT))
 
         yield serve
 
@@ -396,6 +399,57 @@ def test_documents_are_not_sent_once_they_are_left_out_or_deleted(
     client.run(asyncio.sleep(0.6))
     endpoint.rejected.clear()
     assert len([each for each in endpoint.texts if "unspeakable" in each]) == 4
+
+
+def vectors(client: InProcessClient) -> int:
+    """Return how many embeddings of documents are in the database."""
+    instance, search = client.instance, documents.DocumentSearch(embedding=None)
+    found = instance.engine.read(scoped(instance.scope, documents.find, "papers", search))
+    return sum(each.document.embedding is not None for each in found.hits)
+
+
+def test_documents_lose_their_embeddings_with_do_not_embed_and_get_them_again(
+    serve: Serve, endpoint: EmbeddingServer
+) -> None:
+    client = serve()
+    create(client, embedding_dimensions=DIMENSIONS, is_auto_embedded=True)
+    client.send("POST", "/v1/users", {"user_id": "jane"})
+    of_jane = [NewDocument(content=f"shoes {n}", user_id="jane") for n in range(210)]
+    write(client.instance, documents.add, "papers", documents.prepare(of_jane))
+    add(client, {"content": "the price of hats"})
+    wait_until_embedded(client, 211)
+
+    client.send("PATCH", "/v1/users/jane", {"do_not_embed": True})
+    wait_until_embedded(client, 1)
+    assert vectors(client) == 1
+    assert search(client, text="shoes") == ["the price of hats"]
+    client.send("PATCH", "/v1/users/jane", {"do_not_embed": False})
+    wait_until_embedded(client, 211)
+
+    project = "/v1/projects/default"
+    assert client.send("PATCH", project, {"do_not_embed": True}).status == 200
+    wait_until_embedded(client, 0)
+    texts = len(endpoint.texts)
+    add(client, {"content": "the price of gloves"})
+    client.run(asyncio.sleep(0.1))
+    assert vectors(client) == 0
+    assert client.send("POST", f"{PAPERS}/search", {"text": "x"}).status == 400
+    assert len(endpoint.texts) == texts
+    client.send("PATCH", project, {"do_not_embed": False})
+    wait_until_embedded(client, 212)
+
+
+def test_embeddings_are_removed_without_a_model_too(serve: Serve) -> None:
+    client = serve()
+    create(client, embedding_dimensions=DIMENSIONS, is_auto_embedded=True)
+    client.send("POST", "/v1/users", {"user_id": "jane"})
+    of_jane = NewDocument(content="shoes", user_id="jane")
+    write(client.instance, documents.add, "papers", documents.prepare([of_jane]))
+    wait_until_embedded(client, 1)
+    client = serve("")
+    client.send("PATCH", "/v1/users/jane", {"do_not_embed": True})
+    wait_until_embedded(client, 0)
+    assert vectors(client) == 0
 
 
 def test_an_interrupted_deletion_of_a_collection_is_completed_after_a_start(serve: Serve) -> None:

@@ -49,12 +49,14 @@ CREATE TABLE collections (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     lease_expires_at INTEGER,
+    reviewed_seq INTEGER,
     UNIQUE (project_id, name)
 ) STRICT;
 
 CREATE INDEX collections_listed ON collections (project_id);
 
-CREATE INDEX collections_waiting ON collections (project_id) WHERE waiting_count > 0;
+CREATE INDEX collections_waiting ON collections (project_id)
+    WHERE waiting_count > 0 OR reviewed_seq IS NOT NULL;
 
 CREATE TABLE deleted_sessions (
     project_id INTEGER NOT NULL,

@@ -47,6 +47,8 @@ class Collection(msgspec.Struct):
         embedded_count: how many of them have an embedding.
         waiting_count: how many of them wait for the model.
         last_seq: the greatest `seq` that was assigned.
+        reviewed_seq: up to which document it was reviewed again which are to be embedded; None:
+            all of them.
     """
 
     max_size_bytes: ClassVar = MAX_METADATA_BYTES + 4 * MAX_DESCRIPTION_LENGTH
@@ -66,6 +68,7 @@ class Collection(msgspec.Struct):
     last_seq: int
     created_at: Instant
     updated_at: Instant
+    reviewed_seq: int | None
 
     @property
     def size_bytes(self) -> int:

@@ -2,6 +2,10 @@
 
 The documents that wait are the work list. A lease on a collection says which process embeds them.
 What the model returns is written only for documents that are still there, unchanged.
+
+Where a user is not to be embedded any more, or is again, the collections with their documents are
+reviewed first, in batches: embeddings that must not be there are removed. A document of such a user
+is `rejected`; those of a project that is not to be embedded wait.
 """
 
 from collections.abc import Sequence
@@ -21,6 +25,7 @@ LEASE_US = 2 * MINUTE
 """Longer than the model may take for a batch."""
 
 _RESTARTED_AT_ONCE = 200
+_REVIEWED_AT_ONCE = 200
 
 
 class WaitingDocument(NamedTuple):
@@ -57,14 +62,71 @@ class _Lease(NamedTuple):
     expires_at: Instant
 
 
-def waiting_collections(tx: Transaction, model: EmbeddingModel) -> list[Collection]:
-    """Return the collections with documents to embed, on which no process works."""
-    if not embeddings.may_embed_query(tx, None, None):
-        return []
+class _Reviewed(NamedTuple):
+    seq: int
+    user_id: str | None
+    embedding_state: str
+
+
+def waiting_collections(tx: Transaction, model: EmbeddingModel | None) -> list[Collection]:
+    """Return the collections with documents to review or to embed, on which no process works.
+
+    Args:
+        model: the configured one; None: there are documents to review only.
+    """
+    fingerprint = model.fingerprint if model is not None and _may_embed(tx) else None
     found = tx.fetch_all(
         "waiting_collections", Collection, now_at=tx.now, latest_at=_latest_lease_at(tx)
     )
-    return [each for each in found if each.model == model.fingerprint]
+    return [
+        each
+        for each in found
+        if each.reviewed_seq is not None or (fingerprint and each.model == fingerprint)
+    ]
+
+
+def collections_to_empty(tx: Transaction) -> list[int]:
+    """Return the collections with embeddings, if the project is not to be embedded any more."""
+    return [] if _may_embed(tx) else tx.fetch_all("embedded_collections", int)
+
+
+def review_all(tx: Transaction, numbers: Sequence[int]) -> None:
+    """Let the documents of collections be reviewed."""
+    for number in numbers:
+        tx.defer("review_collection", collection=number)
+
+
+def review(tx: Transaction, collection: Collection) -> bool:
+    """Review a batch of documents: remove embeddings that must not be there, or make them wait.
+
+    Returns:
+        Whether all documents are reviewed.
+
+    Raises:
+        NotFound: the collection was deleted.
+    """
+    current = collections.lock(tx, collection.name)
+    if current.number != collection.number or current.reviewed_seq is None:
+        return True
+    rows = tx.fetch_all(
+        "documents_to_review",
+        _Reviewed,
+        collection=current.number,
+        after=current.reviewed_seq,
+        limit=_REVIEWED_AT_ONCE,
+    )
+    may_embed, left_out = _may_embed(tx), _left_out(tx, rows)
+    changed: dict[EmbeddingState, list[_Reviewed]] = {}
+    for each in rows:
+        state = _reviewed_state(each, left_out, may_embed=may_embed)
+        if state != each.embedding_state:
+            changed.setdefault(state, []).append(each)
+    for state, documents_of_state in changed.items():
+        _remove_embeddings(tx, current, documents_of_state, state)
+    is_last = len(rows) < _REVIEWED_AT_ONCE
+    reviewed_seq = None if is_last else rows[-1].seq
+    tx.defer("set_reviewed_seq", collection=current.number, reviewed_seq=reviewed_seq)
+    return is_last
 
 
 def acquire(
@@ -97,7 +159,7 @@ def release_leases(tx: Transaction) -> None:
 
 def waiting_documents(tx: Transaction, collection: Collection, limit: int) -> list[WaitingDocument]:
     """Return documents to embed, in their order; none if the project is not to be embedded."""
-    if not embeddings.may_embed_query(tx, None, None):
+    if not _may_embed(tx):
         return []
     found = tx.fetch_all(
         "waiting_documents",
@@ -107,8 +169,7 @@ def waiting_documents(tx: Transaction, collection: Collection, limit: int) -> li
         length=LONGEST_EMBEDDED_TEXT,
         **documents.visible(tx),
     )
-    owners = {each.user_id for each in found if each.user_id is not None}
-    left_out = {each for each in owners if not embeddings.may_embed_query(tx, each, None)}
+    left_out = _left_out(tx, found)
     return [each._replace(may_embed=each.user_id not in left_out) for each in found]
 
 
@@ -195,6 +256,55 @@ def restart(
         return last
     tx.defer("set_collection_model", collection=collection.number, model=model.fingerprint)
     return None
+
+
+def _may_embed(tx: Transaction) -> bool:
+    """Return whether anything of the project may be embedded."""
+    return embeddings.may_embed_query(tx, None, None)
+
+
+def _left_out(
+    tx: Transaction, rows: Sequence[WaitingDocument] | Sequence[_Reviewed]
+) -> frozenset[str]:
+    """Return which users, of those whose documents these are, are not to be embedded."""
+    owners = sorted({each.user_id for each in rows if each.user_id is not None})
+    if not owners:
+        return frozenset()
+    ids = encode_json(owners).decode()
+    return frozenset(tx.fetch_all("users_not_to_embed", str, ids=ids))
+
+
+def _reviewed_state(row: _Reviewed, left_out: frozenset[str], *, may_embed: bool) -> EmbeddingState:
+    state = EmbeddingState(row.embedding_state)
+    if row.user_id in left_out:
+        return EmbeddingState.REJECTED
+    if state == EmbeddingState.REJECTED and row.user_id is not None:
+        return EmbeddingState.WAITING  # its user may have been left out
+    if state == EmbeddingState.EMBEDDED and not may_embed:
+        return EmbeddingState.WAITING
+    return state
+
+
+def _remove_embeddings(
+    tx: Transaction, collection: Collection, rows: Sequence[_Reviewed], state: EmbeddingState
+) -> None:
+    """Remove the embeddings of documents, which then have this state."""
+    numbers = encode_json([each.seq for each in rows]).decode()
+    batch = {"collection": collection.number, "numbers": numbers}
+    tx.defer("remove_document_embeddings", embedding_state=state, **batch)
+    tx.defer("delete_document_vectors", **batch)
+    states = [each.embedding_state for each in rows]
+    embedded = states.count(EmbeddingState.EMBEDDED)
+    if embedded:
+        tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)  # until a purge, files have them
+    now_waiting = len(rows) if state == EmbeddingState.WAITING else 0
+    tx.defer(
+        "count_documents",
+        collection=collection.number,
+        documents=0,
+        embedded=-embedded,
+        waiting=now_waiting - states.count(EmbeddingState.WAITING),
+    )
 
 
 def _latest_lease_at(tx: Transaction) -> Instant:

@@ -112,11 +112,14 @@ def reviewed_seq(tx: Transaction, before: int, after: int, new_owner: User | Non
 
 
 def change_user(tx: Transaction, user: User) -> None:
-    """Put the sessions of a user on the work list, whose `do_not_embed` has changed."""
+    """Put the sessions and documents of a user on the work lists: `do_not_embed` has changed."""
     if user.do_not_embed:
         tx.defer("stop_embedding_sessions_of_user", user_id=user.user_id)
     elif tx.scope.rules.has_embedder:
         tx.defer("embed_sessions_of_user", user_id=user.user_id)
+    # In one order, so that two such changes cannot wait for each other.
+    for collection in tx.fetch_all("collections_of_user", int, user_id=user.user_id):
+        tx.defer("review_collection", collection=collection)
 
 
 def remove_message(tx: Transaction, session_id: str, seq: int) -> None:

@@ -337,7 +337,7 @@ TABLES: tuple[Table, ...] = (
             PersonalColumn("metadata", Kind.JSON, "what the app stores about the collection"),
             *_incidental("dimensions", "embedded_by", "model", "revision", "document_count"),
             *_incidental("embedded_count", "waiting_count", "last_seq", "created_at"),
-            *_incidental("updated_at", "lease_expires_at"),
+            *_incidental("updated_at", "lease_expires_at", "reviewed_seq"),
         ),
         key=("project_id", "name"),
         owner="no user: it belongs to the project",

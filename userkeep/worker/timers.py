@@ -16,7 +16,8 @@ class Timers(NamedTuple):
         retry_purge_s: the time after a first failed purge; it doubles with each further one.
         check_backup_s: the time between two checks whether a backup is due.
         retry_backup_s: the time after a first failed backup; it doubles with each further one.
-        embed_s: the time between two looks for messages to embed that other servers have added.
+        embed_s: the time between two looks for messages and documents to embed that other servers
+            have added, or whose embeddings are to be removed.
         idle_s: a server without requests for this long purges what is not yet due.
     """
 

@@ -12,12 +12,12 @@ from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Rules
 from userkeep.jobs.backup.schedule import BackupSchedule
 from userkeep.jobs.deletion import Deletion, interrupted_deletions, release_leases
-from userkeep.jobs.document_embedding import embed_documents
+from userkeep.jobs.document_embedding import DocumentEmbeddingJob
 from userkeep.jobs.expiry import delete_expired
 from userkeep.jobs.job import NOT_RECORDED, Job
 from userkeep.jobs.ledger import OpenLedger
 from userkeep.jobs.words import keep_user_words
-from userkeep.services import user_words
+from userkeep.services import embeddings, user_words
 from userkeep.storage.engine import Engine
 from userkeep.worker.backups import ScheduledBackups
 from userkeep.worker.embedding import Embedding
@@ -37,7 +37,6 @@ _RECORD_EVERY_S = 60.0
 _MARK_EVERY_S = 600.0
 _RECORD_POLL_S = 0.005
 _STOP_S = 5.0
-_DOCUMENTS_POLL_S = 5.0
 _FIRST_EMBEDDING_RETRY_S = 1.0
 _WORDS_PAUSE_S = 0.02
 _KINDS = ("deletion", "project deletion", "verification")
@@ -99,6 +98,7 @@ class Worker:
         )
         self._runner = AsyncRunner(engine, self._purger.check_now, ledger.file, embedder)
         self.embedding = Embedding(engine, rules, self._runner, embedder, timers)
+        self._document_embedding = DocumentEmbeddingJob(rules, embedder)
         self._ledger = ledger
         self._running: dict[str, _RunningJob] = {}
         self._tasks: list[SupervisedTask] = []
@@ -140,8 +140,7 @@ class Worker:
                 figures=self._figures_of("words of users"),
             ),
         ]
-        if self._embedder is not None:
-            self._tasks.append(self._embedding_of_documents(self._embedder))
+        self._tasks.append(self._embedding_of_documents())
 
     async def stop(self) -> None:
         """Stop after the running batches; the next start continues from there."""
@@ -154,6 +153,8 @@ class Worker:
         if self.backups is not None:
             others.append(self.backups.stop())
         await asyncio.gather(*others, *(task.wait(_STOP_S) for task in tasks))
+        with suppress(UserkeepError):
+            await self._runner.run(self._document_embedding.release())
         with suppress(UserkeepError):
             await self._authenticator.record_uses()
         with suppress(UserkeepError):
@@ -237,16 +238,18 @@ class Worker:
         with self._figures_of("words of users").run():
             await self._runner.run(keep_user_words(self._rules, _WORDS_PAUSE_S))
 
-    def _embedding_of_documents(self, embedder: Embedder) -> SupervisedTask:
+    def _embedding_of_documents(self) -> SupervisedTask:
         figures = self._figures_of("embedding of documents")
 
         async def repeat() -> None:
+            if self._embedder is None and not await self._engine.read_async(embeddings.models):
+                return  # nothing was ever embedded, so there is nothing to remove
             while True:
                 self._do_documents_wait.clear()
                 with figures.run():
-                    await self._runner.run(embed_documents(self._rules, embedder))
+                    await self._runner.run(self._document_embedding.steps())
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._do_documents_wait.wait(), _DOCUMENTS_POLL_S)
+                    await asyncio.wait_for(self._do_documents_wait.wait(), self._timers.embed_s)
 
         return SupervisedTask(
             "embedding of documents",

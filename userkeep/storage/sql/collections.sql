@@ -3,7 +3,7 @@
 
 -- fragment: collection_columns
 number, name, uuid, description, metadata, dimensions, embedded_by, model, revision,
-document_count, embedded_count, waiting_count, last_seq, created_at, updated_at
+document_count, embedded_count, waiting_count, last_seq, created_at, updated_at, reviewed_seq
 
 -- name: add_collection
 -- Returns no row if the name is taken.
@@ -77,11 +77,11 @@ DELETE FROM collection_deletions WHERE project_id = :project_id AND collection =
 -- Embeddings that the configured model makes.
 
 -- name: waiting_collections
--- Those whose documents no process embeds now. A lease until after :latest_at is one of a clock that
+-- Those with documents to embed or to review, on which no process works now. A lease until after :latest_at is one of a clock that
 -- was wrong.
 SELECT {collection_columns}
 FROM collections
-WHERE project_id = :project_id AND waiting_count > 0
+WHERE project_id = :project_id AND (waiting_count > 0 OR reviewed_seq IS NOT NULL)
     AND (
         lease_expires_at IS NULL OR lease_expires_at < :now_at OR lease_expires_at > :latest_at
     )
@@ -102,7 +102,7 @@ WHERE project_id = :project_id AND number = :collection AND lease_expires_at = :
 
 -- name: release_collection_leases
 UPDATE collections SET lease_expires_at = NULL
-WHERE project_id = :project_id AND waiting_count > 0;
+WHERE project_id = :project_id AND (waiting_count > 0 OR reviewed_seq IS NOT NULL);
 
 -- name: set_collection_model
 UPDATE collections SET model = :model
@@ -114,3 +114,18 @@ FROM collections
 WHERE project_id = :project_id AND number > :after AND embedded_by = 'model' AND model <> :model
 ORDER BY number
 LIMIT 1;
+
+-- name: review_collection
+-- Its documents are looked at again, because it may have changed whose are to be embedded.
+UPDATE collections SET reviewed_seq = 0
+WHERE project_id = :project_id AND number = :collection AND embedded_by = 'model';
+
+-- name: embedded_collections
+SELECT number FROM collections
+WHERE project_id = :project_id AND embedded_by = 'model' AND embedded_count > 0
+    AND reviewed_seq IS NULL
+ORDER BY number;
+
+-- name: set_reviewed_seq
+UPDATE collections SET reviewed_seq = CAST(:reviewed_seq AS bigint)
+WHERE project_id = :project_id AND number = :collection;

@@ -155,5 +155,20 @@ WHERE project_id = :project_id AND collection = :collection AND seq {is_among_nu
 
 -- name: wait_for_embedding
 -- The documents have embeddings of another model.
-UPDATE documents SET embedding_state = 'waiting'
+UPDATE documents SET embedding_state = 'waiting', embedding = NULL
+WHERE project_id = :project_id AND collection = :collection AND seq {is_among_numbers};
+
+-- name: collections_of_user
+SELECT DISTINCT collection FROM documents
+WHERE project_id = :project_id AND user_id = :user_id
+ORDER BY collection;
+
+-- name: documents_to_review
+SELECT seq, user_id, embedding_state FROM documents
+WHERE project_id = :project_id AND collection = :collection AND seq > :after
+ORDER BY seq
+LIMIT :limit;
+
+-- name: remove_document_embeddings
+UPDATE documents SET embedding_state = :embedding_state, embedding = NULL
 WHERE project_id = :project_id AND collection = :collection AND seq {is_among_numbers};

@@ -7,6 +7,8 @@
 -- document is deleted. Every change of documents begins with an update of the collection's row.
 -- embedded_by says who makes the embeddings: the caller, or the configured model. model is the
 -- fingerprint of that model. waiting_count is how many documents have no embedding yet.
+-- reviewed_seq is set while documents are reviewed whose users are not to be embedded any more, or are
+-- again: up to which number this is done.
 --
 -- Collections are few: every node can have them. Documents can be divided by `collection`, so that a
 -- search reads one shard.
@@ -29,11 +31,13 @@ CREATE TABLE collections (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     lease_expires_at timestamptz,
+    reviewed_seq bigint,
     PRIMARY KEY (project_id, name)
 ) WITH (fillfactor = 80);
 
 CREATE INDEX collections_listed ON collections (project_id, number);
-CREATE INDEX collections_waiting ON collections (project_id, number) WHERE waiting_count > 0;
+CREATE INDEX collections_waiting ON collections (project_id, number)
+    WHERE waiting_count > 0 OR reviewed_seq IS NOT NULL;
 
 CREATE TABLE collection_deletions (
     project_id smallint NOT NULL,

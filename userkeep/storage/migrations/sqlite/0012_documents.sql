@@ -6,6 +6,8 @@
 -- document is deleted. Every change of documents begins with an update of the collection's row.
 -- embedded_by says who makes the embeddings: the caller, or the configured model. model is the
 -- fingerprint of that model. waiting_count is how many documents have no embedding yet.
+-- reviewed_seq is set while documents are reviewed whose users are not to be embedded any more, or are
+-- again: up to which number this is done.
 
 CREATE TABLE collections (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -25,11 +27,13 @@ CREATE TABLE collections (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     lease_expires_at INTEGER,
+    reviewed_seq INTEGER,
     UNIQUE (project_id, name)
 ) STRICT;
 
 CREATE INDEX collections_listed ON collections (project_id);
-CREATE INDEX collections_waiting ON collections (project_id) WHERE waiting_count > 0;
+CREATE INDEX collections_waiting ON collections (project_id)
+    WHERE waiting_count > 0 OR reviewed_seq IS NOT NULL;
 
 CREATE TABLE collection_deletions (
     project_id INTEGER NOT NULL,

@@ -25,7 +25,7 @@ from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import body_decoder, read_body, read_query
 from userkeep.config import SettingError, Settings, is_postgres, load_settings, sqlite_path
 from userkeep.domain.embedding import EmbeddingFailed
-from userkeep.domain.errors import Unavailable, UserkeepError
+from userkeep.domain.errors import Conflict, Unavailable, UserkeepError
 from userkeep.domain.project import DEFAULT_NAME
 from userkeep.domain.transaction import Operation
 from userkeep.handlers.authorization import in_scope, narrow
@@ -38,7 +38,9 @@ from userkeep.instance import (
     open_instance_read_only,
     with_quota,
 )
-from userkeep.jobs.document_embedding import embed_documents
+from userkeep.jobs.document_embedding import DocumentEmbeddingJob
+from userkeep.jobs.embed_now import embed_now
+from userkeep.jobs.embedding import Embedded
 from userkeep.jobs.job import NOT_RECORDED, Job
 from userkeep.jobs.purge import purge_now
 from userkeep.jobs.recovery import recover
@@ -121,8 +123,9 @@ class EmbeddedTransport:
         embedder = self.opened.embedder
         if embedder is None:
             return
+        job = DocumentEmbeddingJob(self.opened.scope.rules, embedder)
         try:
-            self._runner.run(embed_documents(self.opened.scope.rules, embedder))
+            self._runner.run(job.steps())
         except EmbeddingFailed as error:
             logger.warning("documents wait for their embeddings: %s", error.detail)
 
@@ -192,6 +195,29 @@ class EmbeddedTransport:
             if job.key in self._unfinished:
                 return  # what prevents it lasts
 
+    def embed(self) -> int:
+        """Embed the messages and documents without an embedding, and return how many they were.
+
+        Raises:
+            Conflict: there is no model, or another process embeds. Unavailable: the model fails.
+        """
+        self.check_is_open()
+        self.continue_unfinished()
+        engine, embedder = self.opened.engine, self.opened.embedder
+        if embedder is None:
+            raise Conflict(
+                "No embedding model is configured. Open the database with `embeddings_url` or "
+                "`embeddings_folder`."
+            )
+        done = embed_now(
+            self._runner,
+            self.opened.scope.rules,
+            embedder,
+            is_shared=engine.is_shared,
+            progress=_check_has_no_problem,
+        )
+        return done.messages + done.documents
+
     def sleep(self, delay_s: float) -> None:
         """Wait in this thread."""
         time.sleep(delay_s)
@@ -247,6 +273,10 @@ class AsyncEmbeddedTransport:
             return _value(call, result)
         is_bounded = native.is_bounded(operation)
         return _value(call, await self.opened.engine.read_async(perform, is_bounded=is_bounded))
+
+    async def embed(self) -> int:
+        """Embed what has no embedding, in a thread; see EmbeddedTransport."""
+        return await to_thread.run_sync(self._in_threads.embed)
 
     async def sleep(self, delay_s: float) -> None:
         """Wait without blocking the event loop."""
@@ -323,6 +353,16 @@ def _url_of(text: str) -> str:
         return text
     # Absolute, because connections are opened later too, when the process may be elsewhere.
     return f"sqlite:///{Path(os.path.expanduser(path)).absolute()}"  # noqa: PTH111 - never fails
+
+
+def _check_has_no_problem(done: Embedded) -> None:
+    """End embedding at its first failure: its caller waits for it.
+
+    Raises:
+        Unavailable: a batch has failed.
+    """
+    if done.problem is not None:
+        raise Unavailable(f"The embedding model failed. {done.problem}")
 
 
 def _is_on_asyncio() -> bool:

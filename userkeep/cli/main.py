@@ -33,7 +33,9 @@ _COMMANDS = {
         "userkeep.cli.commands.replay_erasures:replay_erasures",
         "Delete again what was deleted after a backup, in the database restored from it.",
     ),
-    "embed": Lazy("userkeep.cli.commands.embed:embed", "Make the embeddings that messages lack."),
+    "embed": Lazy(
+        "userkeep.cli.commands.embed:embed", "Make the embeddings that messages and documents lack."
+    ),
     "backup": Lazy(
         "userkeep.cli.commands.backup:backup",
         "Back up a SQLite database and its secret into one sealed file.",

@@ -10,10 +10,11 @@ from userkeep.cli.options import json_option, settings_options
 from userkeep.cli.output.progress import counter
 from userkeep.cli.output.terminal import print_note
 from userkeep.config import SettingError, load_settings
-from userkeep.domain.errors import Conflict
+from userkeep.domain.embedding import Embedder
 from userkeep.domain.values.counts import pluralize
 from userkeep.instance import Instance, check_is_migrated, open_instance
-from userkeep.jobs.embedding import Embedded, EmbeddingJob
+from userkeep.jobs.embed_now import EmbeddedNow, embed_now
+from userkeep.jobs.embedding import Embedded
 from userkeep.jobs.steps import Runner
 
 _OPTIONS = (
@@ -31,11 +32,11 @@ _OPTIONS = (
 @settings_options(*_OPTIONS)
 @json_option
 def embed(*, as_json: bool, **given: Any) -> None:
-    """Make the embeddings that messages lack.
+    """Make the embeddings that messages and documents lack.
 
     A server does this in the background. The command is for a database that no server uses, such as
-    one after an import, and ends when all messages have embeddings. A SQLite file must not be in
-    use. It can be interrupted at any time: what is embedded stays.
+    one after an import, and ends when all messages and documents have embeddings. A SQLite file
+    must not be in use. It can be interrupted at any time: what is embedded stays.
 
     \b
     userkeep embed
@@ -49,20 +50,22 @@ def embed(*, as_json: bool, **given: Any) -> None:
                 "No embedding model is configured. Set USERKEEP_EMBEDDINGS_URL or "
                 "USERKEEP_EMBEDDINGS_FOLDER."
             )
-        done = _embed(instance)
+        done = _embed(instance, instance.embedder)
     if as_json:
-        click.echo(json.dumps({"messages": done.messages, "rejected": done.rejected}, indent=2))
+        click.echo(json.dumps(done._asdict(), indent=2))
         return
     click.echo(f"{pluralize(done.messages, 'message')} embedded")
+    if done.documents:
+        click.echo(f"{pluralize(done.documents, 'document')} embedded")
     if done.rejected:
         click.echo(f"{pluralize(done.rejected, 'text')} rejected by the model")
 
 
-def _embed(instance: Instance) -> Embedded:
+def _embed(instance: Instance, embedder: Embedder) -> EmbeddedNow:
     """Embed what is missing.
 
     Raises:
-        Conflict: another process embeds already.
+        Conflict: another process embeds already. Unavailable: the model does not answer.
     """
     engine = instance.engine
     with counter("Embedding messages") as add:
@@ -75,16 +78,10 @@ def _embed(instance: Instance) -> Embedded:
                 print_note(f"{done.problem} Trying again; press Ctrl+C to stop.")
             shown = done
 
-        job = EmbeddingJob(
-            instance.scope.rules, instance.embedder, is_shared=engine.is_shared, progress=show
+        return embed_now(
+            Runner(engine, lambda: None, instance.ledger.file, embedder),
+            instance.scope.rules,
+            embedder,
+            is_shared=engine.is_shared,
+            progress=show,
         )
-        runner = Runner(engine, lambda: None, instance.ledger.file, instance.embedder)
-        try:
-            is_done = runner.run(job.steps())
-        finally:
-            runner.run(job.release())
-    if not is_done:
-        raise Conflict(
-            "Another process embeds the messages of this database already, or has another model."
-        )
-    return job.done

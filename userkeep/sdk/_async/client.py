@@ -131,6 +131,22 @@ class AsyncClient:
         found: search.Hits = await self._transport.send(make_call("messages.search", body=body))
         return Hits.of(found)
 
+    async def embed(self) -> int:
+        """Make the embeddings that messages and documents lack, in all projects.
+
+        For embedded clients, whose database no server uses: a server embeds in the background. It
+        ends when everything is embedded. If it fails, what is embedded stays; call it again.
+
+        Returns:
+            How many messages and documents got an embedding.
+
+        Raises:
+            Conflict: no embedding model is configured, or another process embeds already.
+            Unavailable: the model does not answer.
+            RuntimeError: the client is one of a server.
+        """
+        return await self._transport.embed()
+
     async def close(self) -> None:
         """Close connections, or the database."""
         await self._transport.close()

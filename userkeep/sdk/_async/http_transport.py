@@ -5,6 +5,7 @@ from typing import Any
 import anyio
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.sdk.boundary import mistake
 from userkeep.sdk.calls import SDKCall
 from userkeep.sdk.http_client import AsyncHTTPClient
 from userkeep.sdk.http_protocol import build_request, default_headers, parse_response
@@ -39,6 +40,12 @@ class AsyncHTTPTransport:
                 if delay_s is None:
                     raise
             await self.sleep(delay_s)
+
+    async def embed(self) -> int:
+        """Reject the call: a server embeds in the background."""
+        raise mistake(
+            RuntimeError("`embed` is for embedded clients. A server embeds in the background.")
+        )
 
     async def sleep(self, delay_s: float) -> None:
         """Wait for a number of seconds."""

@@ -16,6 +16,10 @@ class AsyncTransport(Protocol):
         """
         ...
 
+    async def embed(self) -> int:
+        """Embed what has no embedding, and return how many messages and documents it was."""
+        ...
+
     async def sleep(self, delay_s: float) -> None:
         """Wait, for example before the state of a job is read again."""
         ...

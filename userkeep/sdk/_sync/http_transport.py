@@ -6,6 +6,7 @@ from typing import Any
 import time
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.sdk.boundary import mistake
 from userkeep.sdk.calls import SDKCall
 from userkeep.sdk.http_client import HTTPClient
 from userkeep.sdk.http_protocol import build_request, default_headers, parse_response
@@ -40,6 +41,12 @@ class HTTPTransport:
                 if delay_s is None:
                     raise
             self.sleep(delay_s)
+
+    def embed(self) -> int:
+        """Reject the call: a server embeds in the background."""
+        raise mistake(
+            RuntimeError("`embed` is for embedded clients. A server embeds in the background.")
+        )
 
     def sleep(self, delay_s: float) -> None:
         """Wait for a number of seconds."""

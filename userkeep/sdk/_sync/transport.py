@@ -17,6 +17,10 @@ class Transport(Protocol):
         """
         ...
 
+    def embed(self) -> int:
+        """Embed what has no embedding, and return how many messages and documents it was."""
+        ...
+
     def sleep(self, delay_s: float) -> None:
         """Wait, for example before the state of a job is read again."""
         ...

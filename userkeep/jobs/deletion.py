@@ -178,18 +178,15 @@ def release_leases(rules: Rules) -> Steps[None]:
     Only for a database that no other process uses: there, every holder of a lease has ended.
     """
     for scope in (yield from unpurged_project_scopes(rules)):
-        yield Write(scoped(scope, _release_leases))
+        yield Write(scoped(scope, erasures.release_leases))
+    for scope in (yield from project_scopes(rules)):
+        yield Write(scoped(scope, document_embeddings.release_leases))
     yield Write(project_deletions.release_leases)
     yield Write(purges.clear_status)
 
 
 def _interrupted(tx: Transaction) -> tuple[list[Erasure], list[CollectionDeletion]]:
     return erasures.interrupted(tx), collections.deletions(tx)
-
-
-def _release_leases(tx: Transaction) -> None:
-    erasures.release_leases(tx)
-    document_embeddings.release_leases(tx)
 
 
 def _state(tx: Transaction, uuid: str) -> tuple[Erasure, PurgeStatus | None]:

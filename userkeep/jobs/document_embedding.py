@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from time import monotonic
 from typing import NamedTuple
 
 from userkeep.domain.collection import Collection
@@ -17,6 +18,8 @@ from userkeep.services import document_embeddings
 from userkeep.services.document_embeddings import EmbeddedDocument, WaitingDocument
 
 logger = logging.getLogger(__name__)
+
+_RENEW_AFTER_S = 30.0
 
 
 class _Held(NamedTuple):
@@ -56,6 +59,7 @@ class DocumentEmbeddingJob:
         self._rules = rules
         self._embedder = embedder
         self._held: _Held | None = None
+        self._renewed_at_s = 0.0
 
     def steps(self) -> Steps[None]:
         """Embed until nothing is left to do, except where another process does it.
@@ -98,6 +102,13 @@ class DocumentEmbeddingJob:
         yield from self.release()
 
     def _acquire(self, scope: Scope, collection: Collection) -> Steps[bool]:
+        """Acquire the lease of a collection, or renew it if that is due; return whether it is held.
+
+        A process that is stopped while it renews does not learn what it must release.
+        """
+        if self._held is not None and monotonic() - self._renewed_at_s < _RENEW_AFTER_S:
+            return True
+        self._renewed_at_s = monotonic()
         held_until_at = None if self._held is None else self._held.lease
         acquire = document_embeddings.acquire
         lease = yield Write(scoped(scope, acquire, collection, held_until_at))

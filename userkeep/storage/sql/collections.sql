@@ -102,7 +102,7 @@ WHERE project_id = :project_id AND number = :collection AND lease_expires_at = :
 
 -- name: release_collection_leases
 UPDATE collections SET lease_expires_at = NULL
-WHERE project_id = :project_id AND (waiting_count > 0 OR reviewed_seq IS NOT NULL);
+WHERE project_id = :project_id AND lease_expires_at IS NOT NULL;
 
 -- name: set_collection_model
 UPDATE collections SET model = :model

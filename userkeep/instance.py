@@ -29,7 +29,6 @@ from userkeep.domain.values.times import HOUR
 from userkeep.domain.vectors.plain import PlainVectorMath
 from userkeep.domain.vectors.ranking import VectorMath
 from userkeep.embedders import open_embedder, open_meaning, source_of
-from userkeep.embeddings.document_queries import EmbedderOfQueries
 from userkeep.jobs.emails import fold_emails
 from userkeep.jobs.index import Progress, build_index, no_progress
 from userkeep.jobs.ledger import (
@@ -87,8 +86,6 @@ class Instance(msgspec.Struct, frozen=True):
         """Finish what is queued, and close the database and the embedding model."""
         if self.scope.rules.meaning is not None:
             self.scope.rules.meaning.close()
-        if self.scope.rules.query_embedder is not None:
-            self.scope.rules.query_embedder.close()
         if self.embedder is not None:
             self.embedder.close()
         self.engine.close()
@@ -141,7 +138,6 @@ def open_instance(
             embedder.close()
         raise
     rules = msgspec.structs.replace(rules, meaning=open_meaning(settings, embedder))
-    rules = _with_query_embedder(rules, embedder)
     return with_quota(Instance(engine, Scope(DEFAULT_PROJECT, rules), ledger, is_new, embedder))
 
 
@@ -171,14 +167,7 @@ def open_instance_read_only(settings: Settings) -> Instance:
             embedder.close()
         raise
     rules = msgspec.structs.replace(rules, meaning=open_meaning(settings, embedder))
-    rules = _with_query_embedder(rules, embedder)
     return Instance(engine, Scope(DEFAULT_PROJECT, rules), embedder=embedder)
-
-
-def _with_query_embedder(rules: Rules, embedder: Embedder | None) -> Rules:
-    if embedder is None:
-        return rules
-    return msgspec.structs.replace(rules, query_embedder=EmbedderOfQueries(embedder))
 
 
 def _check_secret_and_ledger(engine: Engine, settings: Settings) -> Rules:

@@ -31,7 +31,7 @@ from userkeep.domain.vectors.documents import NumpyVectorMath
 from userkeep.domain.vectors.encoding import embedding_json, encode_embedding, quantize_embedding
 from userkeep.domain.vectors.plain import PlainVectorMath
 from userkeep.domain.vectors.ranking import StoredVector
-from userkeep.services import collections, documents
+from userkeep.services import collections, documents, embeddings
 from userkeep.worker.timers import SERVER_TIMERS
 
 PAPERS = "/api/v1/collection/papers"
@@ -339,11 +339,14 @@ def test_texts_are_embedded_soon_after_they_are_added(
     assert first["is_embedded"] == (first["embedding"] is not None)
     wait_until_embedded(client, 2)
     assert search(client, "?limit=1", text="footwear") == ["the price of shoes"]
+    requests = len(endpoint.requests)
+    assert search(client, "?limit=1", text="footwear") == ["the price of shoes"]
+    assert len(endpoint.requests) == requests  # the embedding of the query is remembered
     given = [{"content": "x", "embedding": [1] * DIMENSIONS}]
     assert client.send("POST", f"{PAPERS}/document", given).status == 400
     # The model is away: there is nothing else to search by.
     endpoint.plan(failing(500))
-    away = client.send("POST", f"{PAPERS}/search", {"text": "footwear"})
+    away = client.send("POST", f"{PAPERS}/search", {"text": "boots"})
     assert away.status == 503
     assert "could not be embedded" in away.text
     assert int(away.headers["retry-after"]) >= 1
@@ -446,6 +449,8 @@ def test_embeddings_are_removed_without_a_model_too(serve: Serve) -> None:
     of_jane = NewDocument(content="shoes", user_id="jane")
     write(client.instance, documents.add, "papers", documents.prepare([of_jane]))
     wait_until_embedded(client, 1)
+    while not client.instance.engine.read(embeddings.models):
+        client.run(asyncio.sleep(0.01))
     client = serve("")
     client.send("PATCH", "/v1/users/jane", {"do_not_embed": True})
     wait_until_embedded(client, 0)

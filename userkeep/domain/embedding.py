@@ -3,16 +3,12 @@
 from array import array
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.values.times import Instant
-
-if TYPE_CHECKING:
-    # It imports logging, which reads the clock before the command line can check it.
-    from concurrent.futures import Executor
 
 Vector = Sequence[float]
 """An embedding: as many numbers as the model has dimensions."""
@@ -182,32 +178,4 @@ class Embedder(Protocol):
 
     def close(self) -> None:
         """End its process and its connections."""
-        ...
-
-
-class QueryEmbedder(Protocol):
-    """Makes the embeddings of what documents are searched with, within a time limit.
-
-    A transaction lets it compute outside (`compute_outside`), in its threads.
-    """
-
-    @property
-    def model(self) -> EmbeddingModel:
-        """Its model."""
-        ...
-
-    @property
-    def threads(self) -> "Executor":
-        """Where it computes."""
-        ...
-
-    def embed(self, text: str) -> "Vector | EmbeddingFailed":
-        """Return the embedding of a query, or why there is none: it is not raised.
-
-        Raised outside of a transaction, it would end the operation.
-        """
-        ...
-
-    def close(self) -> None:
-        """End its threads; the model is not closed."""
         ...

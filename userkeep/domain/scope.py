@@ -2,7 +2,6 @@
 
 import msgspec
 
-from userkeep.domain.embedding import QueryEmbedder
 from userkeep.domain.key import Permission
 from userkeep.domain.purge import Schedule
 from userkeep.domain.quota import Quota
@@ -35,7 +34,6 @@ class Rules(msgspec.Struct, frozen=True):
         backup_folder: where scheduled backups are; empty: there are none.
         meaning: what a search by meaning needs; None if no embedding model is configured.
         vector_math: makes what compares embeddings of documents.
-        query_embedder: embeds what documents are searched with; None without an embedding model.
     """
 
     id_hash: KeyedHash
@@ -54,7 +52,6 @@ class Rules(msgspec.Struct, frozen=True):
     is_embedder_local: bool = False
     meaning: Meaning | None = None
     vector_math: MakeVectorMath = PlainVectorMath
-    query_embedder: QueryEmbedder | None = None
 
     def forget_queries(self, project_id: int) -> None:
         """Clear what this process remembers of queries of a project, where something is deleted."""

@@ -15,6 +15,7 @@ from userkeep.domain.embedding import (
     LONGEST_EMBEDDED_TEXT,
     Embedder,
     EmbeddingFailed,
+    EmbeddingModel,
     RecordedModel,
     TextRejected,
     Vector,
@@ -80,6 +81,10 @@ class QueryEmbeddings:
         self._breaker = _Breaker()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="userkeep-query")
         self._lock = Lock()
+
+    @property
+    def model(self) -> EmbeddingModel:
+        return self._embedder.model
 
     def query_vector(
         self, tx: ComputesOutside, project_id: int, text: str, model: RecordedModel

@@ -18,8 +18,8 @@ from userkeep.services.idempotency import IdempotencyRecord
 
 def add(tx: Transaction, call: Call) -> wire.Collection:
     """Create a collection."""
-    embedder = tx.scope.rules.query_embedder
-    model = None if embedder is None else embedder.model
+    meaning = tx.scope.rules.meaning
+    model = None if meaning is None else meaning.model
     return serialize_collection(collections.add(tx, call.body, model))
 
 

@@ -32,12 +32,12 @@ class _Batch(NamedTuple):
     """What a batch has done.
 
     Attributes:
-        count: how many documents got an embedding.
+        embedded: how many documents got an embedding.
         next_limit: how many documents the next one has at most: half, if the model has rejected
             these together.
     """
 
-    count: int
+    embedded: int
     next_limit: int
 
 
@@ -92,7 +92,7 @@ class DocumentEmbeddingJob:
                 batch = yield from _embed_batch(scope, collection, self._embedder, limit)
                 if batch is None:
                     break
-                self.count += batch.count
+                self.count += batch.embedded
                 limit = batch.next_limit
         except NotFound:
             self._held = None  # it was deleted

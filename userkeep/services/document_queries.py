@@ -1,8 +1,8 @@
 """The embedding of what a collection is searched with, by the model that has embedded it."""
 
 from userkeep.domain.collection import Collection
-from userkeep.domain.embedding import EmbeddingFailed, TextRejected
 from userkeep.domain.errors import InvalidField, Unavailable
+from userkeep.domain.search.meaning import CannotEmbed
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.vectors.encoding import encode_embedding
 from userkeep.services import embeddings
@@ -31,12 +31,15 @@ def embed_query(tx: Transaction, collection: Collection, text: str, user_id: str
             "model. Search by an embedding.",
             "text",
         )
-    embedder = tx.scope.rules.query_embedder
-    if embedder is None or embedder.model.fingerprint != collection.model:
+    meaning = tx.scope.rules.meaning
+    recorded = (each for each in embeddings.models(tx) if each.fingerprint == collection.model)
+    model = next(recorded, None)
+    if meaning is None or model is None:
         raise Unavailable("The embedding model of this collection is not configured now.")
-    embedded = tx.compute_outside(embedder.embed, text, threads=embedder.threads)
-    if isinstance(embedded, TextRejected):
-        raise InvalidField(f"text is rejected by the embedding model. {embedded.detail}", "text")
-    if isinstance(embedded, EmbeddingFailed):
-        raise Unavailable(f"The query could not be embedded. {embedded.detail}")
-    return encode_embedding(list(embedded), "text")
+    try:
+        vector = meaning.query_vector(tx, tx.scope.project_id, text, model)
+    except CannotEmbed as error:
+        if error.degraded.reason == "embedding_rejected":
+            raise InvalidField("text is rejected by the embedding model.", "text") from error
+        raise Unavailable(f"The query could not be embedded. {error.degraded.detail}") from error
+    return encode_embedding(list(vector), "text")

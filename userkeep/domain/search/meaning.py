@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from userkeep.domain.embedding import RecordedModel, Vector
+from userkeep.domain.embedding import EmbeddingModel, RecordedModel, Vector
 from userkeep.domain.search.ranking import DocPosition
 
 if TYPE_CHECKING:
@@ -168,6 +168,11 @@ class ComputesOutside(Protocol):
 
 class Meaning(Protocol):
     """What a search by meaning needs, where an embedding model is configured."""
+
+    @property
+    def model(self) -> EmbeddingModel:
+        """The configured model."""
+        ...
 
     def query_vector(
         self, tx: ComputesOutside, project_id: int, text: str, model: RecordedModel

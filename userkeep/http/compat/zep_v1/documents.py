@@ -50,12 +50,7 @@ _MMR = "mmr"
 class Documents(Resource):
     """`/collection/{name}/document…` and `/collection/{name}/search`"""
 
-    def __init__(
-        self,
-        engine: Engine,
-        worker: Worker,
-        compute: ComputeThreads,
-    ) -> None:
+    def __init__(self, engine: Engine, worker: Worker, compute: ComputeThreads) -> None:
         super().__init__(engine, worker, compute)
         base = "/collection/{name}/document"
         self.handlers = {

@@ -202,16 +202,22 @@ def _embedded(
     except InvalidField as error:
         logger.warning("the embedding of a document is not stored: %s", error.detail)
         return _rejected(document)
-    if not document_embeddings.has_dimensions(collection, embedding):
-        logger.warning(
-            "the embedding of a document is not stored: the model makes %d dimensions, and its "
-            "collection %s has %d",
-            len(vector),
-            collection.uuid,
-            collection.dimensions,
+    if document_embeddings.has_dimensions(collection, embedding):
+        return EmbeddedDocument(document.seq, document.revision, embedding)
+    if collection.embedded_count:
+        # The model has made the right ones before: this answer is wrong, not the document.
+        raise EmbeddingFailed(
+            f"The embedding model made {len(vector):,} dimensions instead of "
+            f"{collection.dimensions:,}."
         )
-        return _rejected(document)
-    return EmbeddedDocument(document.seq, document.revision, embedding)
+    logger.warning(
+        "the embedding of a document is not stored: the model makes %d dimensions, and its "
+        "collection %s has %d",
+        len(vector),
+        collection.uuid,
+        collection.dimensions,
+    )
+    return _rejected(document)
 
 
 def _rejected(document: WaitingDocument) -> EmbeddedDocument:

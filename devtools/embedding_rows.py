@@ -14,6 +14,7 @@ _MODEL = """INSERT INTO embedding_models (
 _ROW = """INSERT INTO embeddings (project_id, session_id, seq, model_id, scale, vector)
 VALUES (:project_id, :session_id, :seq, :model_id, :scale, :vector)
 ON CONFLICT DO NOTHING"""
+_DIMENSIONS = "UPDATE embedding_models SET dimensions = :dimensions WHERE dimensions IS NULL"
 _CURRENT = "SELECT model_id FROM embedding_models WHERE state = 'current'"
 _NEW = """SELECT session_id, seq, content FROM messages
 WHERE seq > 0 AND content <> '' AND NOT EXISTS (
@@ -37,6 +38,7 @@ def record_model(instance: Instance, dimensions: int) -> None:
 
     def record(tx: Transaction) -> None:
         if tx.fetch_one(_run(tx, "SELECT count(*) FROM embedding_models"), int):
+            tx.execute(_run(tx, _DIMENSIONS), dimensions=dimensions)  # a server has recorded it
             return
         now = "0" if instance.engine.dialect == "sqlite" else "now()"
         tx.execute(

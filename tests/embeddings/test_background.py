@@ -79,7 +79,7 @@ def test_a_command_embeds_what_was_stored_without_a_model(
     assert userkeep("embed", **given).stdout == "40 messages embedded\n"
     assert len(embedding_server.texts) == 40
     again = userkeep("embed", "--json", **given)
-    assert json.loads(again.stdout) == {"messages": 0, "rejected": 0}
+    assert json.loads(again.stdout) == {"messages": 0, "documents": 0, "rejected": 0}
 
 
 def test_the_command_needs_a_model(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Embeddings of stored messages, put into a database without the job that makes them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from userkeep.domain.embedding import quantize
+from userkeep.domain.embedding import Quantized, quantize
 from userkeep.domain.transaction import Transaction
 from userkeep.instance import Instance
 from userkeep.storage.queries import Query
@@ -16,12 +16,34 @@ VALUES (:project_id, :session_id, :seq, :model_id, :scale, :vector)
 ON CONFLICT DO NOTHING"""
 _DIMENSIONS = "UPDATE embedding_models SET dimensions = :dimensions WHERE dimensions IS NULL"
 _CURRENT = "SELECT model_id FROM embedding_models WHERE state = 'current'"
+_STORED = """SELECT session_id, seq, scale, vector FROM embeddings
+WHERE project_id = :project_id AND model_id = :model_id
+ORDER BY session_id, seq"""
 _NEW = """SELECT session_id, seq, content FROM messages
 WHERE seq > 0 AND content <> '' AND NOT EXISTS (
     SELECT 1 FROM embeddings
     WHERE embeddings.project_id = messages.project_id
         AND embeddings.session_id = messages.session_id AND embeddings.seq = messages.seq
 )"""
+
+
+class StoredVector(NamedTuple):
+    """An embedding, as it is stored."""
+
+    session_id: str
+    seq: int
+    scale: float
+    vector: bytes
+
+    @property
+    def quantized(self) -> Quantized:
+        """The vector itself."""
+        return Quantized(self.scale, self.vector)
+
+
+def stored_vectors(tx: Transaction, model_id: int = 1) -> list[StoredVector]:
+    """Return all embeddings of a model in the project, session by session."""
+    return tx.fetch_all(_run(tx, _STORED), StoredVector, model_id=model_id)
 
 
 def _run(tx: Any, text: str) -> str:

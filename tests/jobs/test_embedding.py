@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from devtools.embedding_rows import StoredVector, stored_vectors
 from tests.embedders import MadeUpEmbedder, encode, failing
 from tests.postgres import migrated_database
 from userkeep.config import Settings
@@ -82,13 +83,14 @@ class Store:
     def vectors(self, session_id: str, model_id: int | None = None) -> dict[int, list[float]]:
         """Return the vectors of a session by seq, of the searched model."""
 
-        def read(tx: Transaction) -> list[embeddings.StoredVector]:
+        def read(tx: Transaction) -> list[StoredVector]:
             model = embeddings.searched_model(tx)
-            number = model_id or (model.model_id if model else 0)
-            return embeddings.vectors_of_session(tx, session_id, number)
+            return stored_vectors(tx, model_id or (model.model_id if model else 0))
 
         found = self.instance.engine.read(scoped(self.instance.scope, read))
-        return {each.seq: restore(each.quantized) for each in found}
+        return {
+            each.seq: restore(each.quantized) for each in found if each.session_id == session_id
+        }
 
     def add(self, session_id: str, *contents: str, user_id: str | None = None) -> None:
         """Append messages; a session without a user is created first."""
@@ -153,21 +155,6 @@ def test_messages_get_vectors_and_those_without_text_do_not(store: Store) -> Non
     assert lag == (0, None)
 
 
-def test_the_vectors_of_a_scope_are_read_session_by_session(store: Store) -> None:
-    for session in ("b", "a"):
-        store.add(session, "x", "y", user_id="jane")
-    store.add("c", "z", user_id="bob")
-    store.run()
-    read = {
-        "user": scoped(store.instance.scope, embeddings.vectors_of_user, "jane", 1),
-        "project": scoped(store.instance.scope, embeddings.vectors_of_project, 1),
-    }
-    found = {name: store.instance.engine.read(each) for name, each in read.items()}
-    places = {name: [(each.session_id, each.seq) for each in of] for name, of in found.items()}
-    of_jane = [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
-    assert places == {"user": of_jane, "project": [*of_jane, ("c", 1)]}
-
-
 def test_a_long_text_is_cut(store: Store) -> None:
     store.add("s1", "é" * 5_000)
     store.run()
@@ -204,7 +191,7 @@ def rows_of(store: Store) -> int:
     """Return how many vectors there are in all."""
 
     def count(tx: Transaction) -> int:
-        return len(embeddings.vectors_of_project(tx, 1))
+        return len(stored_vectors(tx))
 
     return store.instance.engine.read(scoped(store.instance.scope, count))
 

@@ -15,19 +15,19 @@ from random import Random
 import msgspec
 import pytest
 
+from devtools.embedding_rows import stored_vectors
 from tests.conftest import fresh_settings
 from tests.embedders import MadeUpEmbedder, encode
 from tests.long.counts import IS_FULL, seeded_random
 from tests.long.inspection import deadlocks
 from userkeep.domain.embedding import quantize
 from userkeep.domain.errors import AlreadyExists, UserkeepError
-from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.transaction import scoped
 from userkeep.embedded import EmbeddedTransport
 from userkeep.instance import Instance, open_instance
 from userkeep.jobs.embedding import EmbeddingJob
 from userkeep.jobs.steps import Runner
 from userkeep.sdk._sync.client import Client
-from userkeep.services import embeddings
 
 RACES = 20_000 if IS_FULL else 400
 THREADS = 4
@@ -137,10 +137,7 @@ def embed_until(instance: Instance, embedder: MadeUpEmbedder, has_ended: threadi
 def check(instance: Instance, client: Client) -> int:
     """Check that exactly the messages of now have vectors of their texts; return how many."""
 
-    def read(tx: Transaction) -> list[embeddings.StoredVector]:
-        return embeddings.vectors_of_project(tx, 1)
-
-    stored = instance.engine.read(scoped(instance.scope, read))
+    stored = instance.engine.read(scoped(instance.scope, stored_vectors))
     found = {(each.session_id, each.seq): each.quantized for each in stored}
     left_out = {each.user_id for each in client.user.list() if each.do_not_embed}
     expected = {

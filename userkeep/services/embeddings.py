@@ -30,20 +30,6 @@ DELETE_VECTORS = -2
 """Values of `embedded_seq`, see the migration."""
 
 
-class StoredVector(NamedTuple):
-    """The vector of a message, as it is stored; see `domain.embedding.Quantized`."""
-
-    session_id: str
-    seq: int
-    scale: float
-    vector: bytes
-
-    @property
-    def quantized(self) -> Quantized:
-        """The vector itself."""
-        return Quantized(self.scale, self.vector)
-
-
 class _SessionFlags(NamedTuple):
     do_not_embed: int
     user_id: str | None
@@ -58,23 +44,6 @@ def searched_model(tx: Transaction) -> RecordedModel | None:
     """Return the model whose vectors are searched; None if nothing was ever embedded."""
     found = (each for each in models(tx) if each.state == ModelState.CURRENT)
     return next(found, None)
-
-
-def vectors_of_session(tx: Transaction, session_id: str, model_id: int) -> list[StoredVector]:
-    """Return the vectors of a session, in the order of its messages."""
-    return tx.fetch_all(
-        "embeddings_of_session", StoredVector, session_id=session_id, model_id=model_id
-    )
-
-
-def vectors_of_user(tx: Transaction, user_id: str, model_id: int) -> list[StoredVector]:
-    """Return the vectors of a user, session by session."""
-    return tx.fetch_all("embeddings_of_user", StoredVector, user_id=user_id, model_id=model_id)
-
-
-def vectors_of_project(tx: Transaction, model_id: int) -> list[StoredVector]:
-    """Return all vectors of the project, session by session."""
-    return tx.fetch_all("embeddings_of_project", StoredVector, model_id=model_id)
 
 
 def may_embed_query(tx: Transaction, user_id: str | None, session_id: str | None) -> bool:

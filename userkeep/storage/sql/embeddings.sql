@@ -9,40 +9,8 @@ WHEN embedded_seq = -1 THEN -3
 WHEN embedded_seq < -2 THEN embedded_seq - 1
 ELSE embedded_seq
 
--- fragment: vector_columns
-session_id, seq, scale, vector
-
 -- name: embedding_models
 SELECT {model_columns} FROM embedding_models ORDER BY model_id;
-
--- name: embeddings_of_session
-SELECT {vector_columns}
-FROM embeddings
-WHERE project_id = :project_id AND session_id = :session_id AND model_id = :model_id
-    AND EXISTS (
-        SELECT 1 FROM sessions
-        WHERE project_id = :project_id AND session_id = :session_id AND state <> 'deleting'
-            {scope_of_user}
-    )
-ORDER BY seq;
-
--- name: embeddings_of_user
-SELECT {vector_columns}
-FROM embeddings
-WHERE project_id = :project_id AND model_id = :model_id AND session_id IN (
-    SELECT session_id FROM sessions
-    WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
-        {scope_of_user}
-)
-ORDER BY session_id, seq;
-
--- name: embeddings_of_project
-SELECT {vector_columns}
-FROM embeddings
-WHERE project_id = :project_id AND model_id = :model_id AND session_id NOT IN (
-    SELECT session_id FROM sessions WHERE project_id = :project_id AND state = 'deleting'
-)
-ORDER BY session_id, seq;
 
 -- name: must_not_embed_project
 SELECT do_not_embed FROM projects WHERE project_id = :project_id;

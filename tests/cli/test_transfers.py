@@ -18,6 +18,7 @@ import pytest
 
 from tests.cli.running import environment_of, is_sentence, userkeep
 from tests.conftest import database_url
+from tests.embedding_server import DIMENSIONS, MODEL, EmbeddingServer, failing
 from tests.postgres import postgres_server
 from tests.serving import USERKEEP, serving
 from userkeep import NewMessage, Userkeep
@@ -65,6 +66,25 @@ def fill(database: str) -> None:
         client.message.add("unowned", [NewMessage(role="user", data={"a": 1})])
 
 
+def fill_collections(database: str) -> None:
+    """Add a collection with documents of a user and of none, and an empty one."""
+    with Userkeep.open(database) as client:
+        client.collection.add(name="notes", dimensions=8, metadata=NUMBERS)
+        client.collection.add(name="empty", dimensions=9, description="Nothing yet: ß")
+        client.collection.update(name="empty", description="Nothing")
+        owned: dict[str, Any] = {"user_id": "a/b", "content": "名", "metadata": NUMBERS}
+        numbers = [-0.0, 0.1, 1e-9, 3.4e38, -1 / 3, 16777217, 1, 0]
+        new: list[dict[str, Any]] = [
+            owned | {"embedding": numbers},
+            {"document_id": "of none", "embedding": [1] * 8},
+            owned | {"document_id": "d/é", "embedding": numbers[::-1]},
+        ]
+        client.document.add("notes", new)
+        client.document.update("notes", "d/é", content="edited")
+        client.document.delete("notes", "of none")
+        client.document.add("notes", [new[1]])
+
+
 def lines_of(text: str) -> list[Any]:
     """Return the lines of an export."""
     return [json.loads(each) for each in text.splitlines()]
@@ -93,10 +113,11 @@ def test_an_export_is_imported_completely_and_a_second_import_changes_nothing(
     tmp_path: Path, target: str
 ) -> None:
     fill(str(tmp_path / "source.db"))
+    fill_collections(str(tmp_path / "source.db"))
     exported = export(tmp_path, "--database", "source.db")
     (tmp_path / "users.jsonl").write_text(exported)
-    counts = {"users": 2, "sessions": 3, "messages": 1203}
-    none = {"users": 0, "sessions": 0, "messages": 0}
+    counts = {"users": 2, "sessions": 3, "messages": 1203, "collections": 2, "documents": 3}
+    none = dict.fromkeys(counts, 0)
 
     def twice(*place: str) -> None:
         for added, present in ((counts, none), (none, counts)):
@@ -315,8 +336,8 @@ def test_an_export_never_overwrites_what_belongs_to_an_instance(
     [
         ("{\n", "Line 1 is not JSON"),
         ("[]\n", "Line 1: "),
-        ("{}\n", "Line 1: it must have one of userkeep, user, session, message and end"),
-        (line(userkeep={"format": 4}), "Line 1: userkeep.format is 4"),
+        ("{}\n", "Line 1: it must have one of userkeep, user, session, message"),
+        (line(userkeep={"format": 5}), "Line 1: userkeep.format is 5"),
         (line(user={"user_id": "j", "mail": 1}), "Line 1: user.mail is not a known field"),
         (line(user={"user_id": ""}), "Line 1: user_id cannot be empty"),
         (line(session={"session_id": "s"}), "Line 1: a session must come after the user"),
@@ -441,7 +462,8 @@ def test_an_interrupted_import_names_its_user_and_continues_when_run_again(
     result = importing(tmp_path, whole, "--database", str(database), "--json")
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
-    assert report["added"] == {"users": 1, "sessions": 1, "messages": 500}
+    added = report["added"]
+    assert (added["users"], added["sessions"], added["messages"]) == (1, 1, 500)
     after = all_of(database)
     assert after[0][:2] == before[0]  # no revision and no time has changed
     assert after[1][0] == before[1][0]
@@ -502,7 +524,8 @@ def test_differing_users_and_sessions_are_skipped_and_named(tmp_path: Path) -> N
     report = json.loads(result.stdout)
     assert report["differing_users"] == ["ann"]
     assert report["differing_sessions"] == ["bob", "cem"]
-    assert report["added"] == {"users": 2, "sessions": 1, "messages": 0}
+    added = report["added"]
+    assert (added["users"], added["sessions"], added["messages"]) == (2, 1, 0)
     after = all_of(tmp_path / "m.db")
     assert after[0][:2] == before[0]
     assert after[1][:2] == before[1]
@@ -839,6 +862,197 @@ def test_sessions_without_a_user_are_exported_and_imported(tmp_path: Path, datab
     result = userkeep("export", "ann", "--database", database, folder=tmp_path)
     assert "1 session without a user may have more of theirs" in result.stderr
     assert '"x"' not in result.stdout
+
+
+# Collections and documents.
+
+VECTOR = [1.0] * 8
+
+
+def with_documents(folder: Path, database: str) -> str:
+    """Add users ann and bob with a document each, and one of none; return an export."""
+    with opened(folder, database) as client:
+        client.user.add(user_id="ann")
+        client.user.add(user_id="bob")
+        client.collection.add(name="notes", dimensions=8)
+        client.collection.add(name="other", dimensions=8)
+        of_users = [{"document_id": each, "user_id": each} for each in ("ann", "bob")]
+        new = [{"embedding": VECTOR, "content": "Hello"} | each for each in of_users]
+        client.document.add("notes", [*new, {"document_id": "free", "embedding": VECTOR}])
+    return export(folder, "--database", database)
+
+
+def test_an_export_of_a_user_has_their_documents_after_the_collection(tmp_path: Path) -> None:
+    with_documents(tmp_path, "m.db")
+    text = export(tmp_path, "ann", "--database", "m.db")
+    lines = lines_of(text)
+    assert [next(iter(each)) for each in lines] == [
+        *("userkeep", "user", "collection", "document", "end")
+    ]
+    assert (lines[3]["document"]["document_id"], lines[3]["document"]["user_id"]) == ("ann", "ann")
+    both = lines_of(export(tmp_path, "bob", "ann", "--database", "m.db"))
+    ids = [each["document"]["document_id"] for each in both if "document" in each]
+    assert (ids, both[-1]["end"]["collections"]) == (["bob", "ann"], 1)
+    assert importing(tmp_path, text, "--database", "n.db").stdout == (
+        "Added 1 user, 0 sessions, 0 messages, 1 collection, 1 document.\n"
+    )
+    assert export(tmp_path, "--database", "n.db") == text
+
+
+def test_a_key_that_cannot_list_collections_exports_without_documents_and_says_so(
+    tmp_path: Path,
+) -> None:
+    admin = "a-key-of-the-operator"
+    with (
+        serving(tmp_path, settings={"USERKEEP_API_KEY": admin}) as server,
+        Userkeep(server.url, api_key=admin) as client,
+    ):
+        client.user.add(user_id="ann")
+        client.collection.add(name="notes", dimensions=8)
+        client.document.add("notes", {"user_id": "ann", "embedding": VECTOR})
+        key = client.key.add(name="ann", scope="read", user_id="ann").key
+        words = ("export", "ann", "--url", server.url)
+        result = userkeep(*words, folder=tmp_path, environment={"USERKEEP_API_KEY": key})
+    assert result.returncode == 0
+    assert "Documents are not in the file: the API key may not list collections." in result.stderr
+    assert lines_of(result.stdout)[-1]["end"]["users"] == 1
+
+
+def test_a_restored_document_is_found_by_its_embedding(tmp_path: Path, database: str) -> None:
+    text = with_documents(tmp_path, str(tmp_path / "source.db"))
+    assert importing(tmp_path, text, "--database", database).returncode == 0
+    with opened(tmp_path, database) as client:
+        client.document.delete("notes", "ann")
+        assert client.collection.get("notes").embedded_count == 2
+    result = importing(tmp_path, text, "--database", database, "--json")
+    assert (result.returncode, json.loads(result.stdout)["added"]["documents"]) == (0, 1)
+    with opened(tmp_path, database) as client:
+        hits = client.document.search("notes", embedding=VECTOR, user_id="ann")
+        assert [each.document.content for each in hits] == ["Hello"]
+        collection = client.collection.get("notes")
+        assert (collection.document_count, collection.embedded_count) == (3, 3)
+        # It comes after those that were there.
+        assert [each.document_id for each in client.document.list("notes")] == [
+            *("bob", "free", "ann")
+        ]
+        client.user.delete("ann")
+        assert client.collection.get("notes").document_count == 2
+
+
+def test_documents_of_a_deleted_user_are_not_restored(tmp_path: Path) -> None:
+    database = "m.db"
+    text = with_documents(tmp_path, database)
+    with opened(tmp_path, database) as client:
+        client.user.delete("ann")
+        client.document.delete("notes", "bob")
+    result = importing(tmp_path, text, "--database", database, "--json")
+    assert result.returncode == 1
+    assert "user 'ann' was skipped, with its sessions, messages and documents" in result.stderr
+    report = json.loads(result.stdout)
+    assert (report["rejected_users"], report["added"]["documents"]) == (["ann"], 1)
+    # Nor from a file that does not have the user.
+    lines = [each for each in text.splitlines(keepends=True) if '{"user"' not in each][1:-1]
+    result = importing(tmp_path, "".join(lines), "--database", database, "--json")
+    assert result.returncode == 1
+    assert "document 'ann' of collection 'notes' was skipped: there is no user 'ann'" in (
+        result.stderr
+    )
+    assert "because their users do not exist: 1 document" in result.stderr
+    assert json.loads(result.stdout)["rejected_documents"] == [
+        {"collection": "notes", "document_id": "ann"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("document", {"content": "Other"}),
+        ("document", {"embedding": [2.0] * 8}),
+        ("document", {"uuid": str(UUID(int=7))}),
+        ("document", {"created_at": AT, "updated_at": AT}),
+        ("collection", {"dimensions": 9}),
+        ("collection", {"uuid": str(UUID(int=7))}),
+    ],
+    ids=str,
+)
+def test_a_collection_or_document_that_differs_is_named_with_the_field(
+    tmp_path: Path, kind: str, changed: dict[str, Any]
+) -> None:
+    text = with_documents(tmp_path, "m.db")
+    lines = lines_of(text)
+    next(each for each in lines if kind in each)[kind] |= changed
+    changed_text = "".join(line(**each) for each in lines)
+    result = importing(tmp_path, changed_text, "--database", "m.db", "--json")
+    assert result.returncode == 1
+    assert f"exists and differs from the file in {next(iter(changed))}" in result.stderr
+    report = json.loads(result.stdout)
+    assert len(report[f"differing_{kind}s"]) == 1
+    assert report["present"]["documents"] == (2 if kind == "document" else 0)
+    assert export(tmp_path, "--database", "m.db") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (line(document={"document_id": "d", "content": "x"}), "must come after its collection"),
+        (line(collection={"name": "c"}), "dimensions is missing"),
+        (line(collection={"name": "c", "dimensions": 8, "model": "m"}), "embedded_by=model"),
+        (line(document={"content": "x"}), "document.document_id is missing"),
+        (
+            line(collection={"name": "c", "dimensions": 8})
+            + line(document={"document_id": "d", "embedding": [1.0]}),
+            "embedding has 1 dimensions",
+        ),
+    ],
+    ids=range(5),
+)
+def test_an_invalid_collection_or_document_is_an_error(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    result = importing(tmp_path, text, "--database", "m.db")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert sentence in result.stderr
+
+
+def test_embeddings_of_the_same_model_are_kept_and_others_wait_for_the_model(
+    tmp_path: Path, database: str, embedding_server: EmbeddingServer
+) -> None:
+    model: Any = {"embeddings_url": embedding_server.url, "embeddings_model": MODEL}
+    with Userkeep.open(tmp_path / "source.db", **model) as client:
+        client.user.add(user_id="ann", do_not_embed=True)
+        client.collection.add(name="notes", embedded_by="model", dimensions=DIMENSIONS)
+        client.document.add("notes", {"document_id": "embedded", "content": "Shoes"})
+        client.document.add(
+            "notes", {"document_id": "rejected", "content": "Shoes", "user_id": "ann"}
+        )
+        embedding_server.plan(failing(500))
+        client.document.add("notes", {"document_id": "waiting", "content": "Shoes"})
+    text = export(tmp_path, "--database", "source.db")
+    assert states_of(text) == {each: each for each in ("embedded", "rejected", "waiting")}
+    place = ("--database", database)
+    for _ in range(2):
+        assert importing(tmp_path, text, *place).returncode == 0
+        assert export(tmp_path, *place) == text
+    with opened(tmp_path, database) as client:
+        before = client.collection.get("notes")
+        assert (before.embedded_count, before.waiting_count) == (1, 1)
+        client.document.delete("notes", "embedded")
+        client.document.delete("notes", "rejected")
+    other = text.replace(str(before.model), "another")
+    assert importing(tmp_path, other, *place).returncode == 0
+    restored = export(tmp_path, *place)
+    assert set(states_of(restored).values()) == {"waiting"}
+    with opened(tmp_path, database) as client:
+        after = client.collection.get("notes")
+        assert (after.document_count, after.embedded_count, after.waiting_count) == (3, 0, 3)
+
+
+def states_of(text: str) -> dict[str, str]:
+    """Return the embedding states of the documents of an export; those embedded have one."""
+    documents = [each["document"] for each in lines_of(text) if "document" in each]
+    for each in documents:
+        assert (each["embedding"] is not None) == (each["embedding_state"] == "embedded")
+    return {each["document_id"]: each["embedding_state"] for each in documents}
 
 
 # Compressed files and pipes.

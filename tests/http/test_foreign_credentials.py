@@ -134,6 +134,11 @@ BODIES: dict[str, Body] = {
         "user_id": ids.user,
         "messages": [],
     },
+    "imports.collection": lambda ids: {"name": ids.collection, "dimensions": 8},
+    "imports.documents": lambda ids: {
+        "name": ids.collection,
+        "documents": [{"document_id": ids.message, "embedding": EMBEDDING}],
+    },
     "erasures.verify": lambda _: {"search_terms": [SECRET]},
     "keys.add": lambda ids: {"user_id": ids.user, "scope": "read"},
     "projects.add": lambda ids: {"name": ids.project},
@@ -163,7 +168,8 @@ QUERIES = {"messages.delete_after": "?after_seq=0"}
 OF_OWN_PROJECT = {
     *("users.add", "users.put", "users.list", "sessions.add", "sessions.list", "messages.append"),
     *("messages.search", "erasures.list", "keys.list", "keys.add"),
-    *("imports.user", "imports.session", "collections.add", "collections.list"),
+    *("imports.user", "imports.session", "imports.collection"),
+    *("collections.add", "collections.list"),
 }
 
 

@@ -147,9 +147,14 @@ def test_the_errors_of_an_operation_are_listed_with_their_codes(document: Json) 
     put = document["paths"]["/v1/users/{user_id}"]["put"]["responses"]
     assert "`revision_mismatch`" in put["412"]["description"]
     assert "412" not in responses
-    for kind, statuses in (("users", {"409"}), ("sessions", {"404", "409"})):
+    for kind, statuses in (
+        ("users", {"409", "410"}),
+        ("sessions", {"404", "409", "410"}),
+        ("collections", {"409"}),
+        ("documents", {"404"}),
+    ):
         of_import = document["paths"][f"/v1/import/{kind}"]["put"]["responses"]
-        assert {"200", "410", *statuses} <= of_import.keys()
+        assert {"200", *statuses} <= of_import.keys()
         assert "201" not in of_import
 
 
@@ -333,6 +338,11 @@ class Calls:
         self("documents.search", {"limit": 1})
         wanted = {"embedding": embedding, "mmr_lambda": 0.5, "min_score": 0.1}
         self("documents.search", wanted | {"include": ["embedding"], "omit": ["content"]})
+        known = {"revision": 2, "created_at": "2020-01-01T00:00:00Z", "metadata": {"n": 1}}
+        self("imports.collection", {"name": "papers", "dimensions": 8} | known)
+        imported = new | known | {"document_id": "imported"}
+        of_import = {"name": "papers", "documents": [imported, new | {"content": "Ho"}]}
+        self("imports.documents", of_import)
         self("documents.delete")
         given = [added.json["documents"][1]["document_id"], "absent"]
         self("documents.delete_many", {"document_ids": given})

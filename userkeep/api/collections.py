@@ -24,6 +24,10 @@ class Collection(Encodable, msgspec.Struct, kw_only=True):
         EmbeddedBy,
         Meta(description="Who makes the embeddings: `caller`, or `model`, the configured one."),
     ]
+    model: Annotated[
+        str | None,
+        Meta(description="The fingerprint of the model that makes the embeddings; null if you do."),
+    ]
     document_count: int
     embedded_count: Annotated[int, Meta(description="How many documents have an embedding.")]
     waiting_count: Annotated[

@@ -8,7 +8,12 @@ from msgspec import Meta
 from userkeep.api.encoding import Encodable
 from userkeep.api.operation import APIOperation
 from userkeep.domain.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded
-from userkeep.domain.imports import ImportedSession, ImportedUser
+from userkeep.domain.imports import (
+    ImportedCollection,
+    ImportedDocuments,
+    ImportedSession,
+    ImportedUser,
+)
 
 
 class ImportQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +71,36 @@ class SessionImport(Encodable, msgspec.Struct, kw_only=True):
     ]
 
 
+class CollectionImport(Encodable, msgspec.Struct, kw_only=True):
+    """What happened to an imported collection: `differs` changes nothing."""
+
+    result: ImportResult
+    differing: DifferingFields
+
+
+class DocumentConflict(Encodable, msgspec.Struct, kw_only=True):
+    """A document that was not imported."""
+
+    index: Annotated[int, Meta(description="Its position in the request, from 0.")]
+    reason: Annotated[
+        Literal["differs", "no_user"],
+        Meta(
+            description="`differs`: a document with this uuid or `document_id` exists, and is "
+            "another in the fields in `differing`. `no_user`: its user does not exist, or was "
+            "deleted."
+        ),
+    ]
+    differing: DifferingFields
+
+
+class DocumentsImport(Encodable, msgspec.Struct, kw_only=True):
+    """What happened to imported documents."""
+
+    added: Annotated[int, Meta(description="How many documents were added.")]
+    present: Annotated[int, Meta(description="How many documents exist, and do not differ.")]
+    conflicts: Annotated[list[DocumentConflict], Meta(description="All other documents.")]
+
+
 OPERATIONS: tuple[APIOperation, ...] = (
     APIOperation(
         name="imports.user",
@@ -102,5 +137,37 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=ImportedSession,
         response=SessionImport,
         errors=(NotFound, AlreadyExists, Conflict, QuotaExceeded),
+    ),
+    APIOperation(
+        name="imports.collection",
+        method="PUT",
+        path="/v1/import/collections",
+        summary="Import a collection",
+        description=(
+            "With uuid, revision and times as they were. A collection that exists is compared, and "
+            "not changed. Returns 409 if another collection of the project has the uuid, or if a "
+            "model is to make the embeddings, and neither `model` is given nor one configured."
+        ),
+        does="write",
+        scope="admin",
+        body=ImportedCollection,
+        response=CollectionImport,
+        errors=(AlreadyExists, Conflict),
+    ),
+    APIOperation(
+        name="imports.documents",
+        method="PUT",
+        path="/v1/import/documents",
+        summary="Import documents",
+        description=(
+            "1 to 1,000 documents of a collection, which come after those that it has. What exists "
+            "is compared, and not changed. Embeddings that a model made are kept if the collection "
+            "has the same model; otherwise the documents wait for its model."
+        ),
+        does="write",
+        scope="admin",
+        body=ImportedDocuments,
+        response=DocumentsImport,
+        errors=(NotFound,),
     ),
 )

@@ -78,11 +78,11 @@ _COMMANDS = {
     ),
     "export": Lazy(
         "userkeep.cli.commands.export:export",
-        "Export users with their sessions and messages as JSON Lines.",
+        "Export users with their sessions, messages and documents as JSON Lines.",
     ),
     "import": Lazy(
         "userkeep.cli.commands.import_:import_",
-        "Import users with their sessions and messages from JSON Lines.",
+        "Import users with their sessions, messages and documents from JSON Lines.",
     ),
     "completion": Lazy(
         "userkeep.cli.commands.completion:completion", "Print a shell completion script."

@@ -1,13 +1,17 @@
-"""What an import adds: users, sessions and messages with what the server assigned where they were.
+"""What an import adds, with what the server assigned where it was.
 
 Where a field is absent, the server assigns it, as it does for what an app adds.
 """
 
-from typing import Annotated, Any, NamedTuple
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from userkeep.domain.collection import Name, NewCollection
+from userkeep.domain.document import MAX_BATCH as MAX_DOCUMENTS
+from userkeep.domain.document import NewDocument, PreparedDocument
 from userkeep.domain.message import MAX_BATCH, CheckedMessage, CreatedAt, NewMessage
 from userkeep.domain.session import NewSession
 from userkeep.domain.user import NewUser
@@ -75,6 +79,68 @@ class ImportedSession(NewSession, kw_only=True):
         int,
         Meta(ge=0, le=MAX_SEQ, description="The `seq` of the message before the first of these."),
     ] = 0
+
+
+ModelFingerprint = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        description="Of the model that made the embeddings, as `model` of the collection.",
+    ),
+]
+
+
+class ImportedCollection(NewCollection, kw_only=True):
+    """A collection to import, without its documents.
+
+    With `model`, its documents keep the embeddings that this model made, until another one is
+    configured.
+    """
+
+    uuid: GivenUuid | None = None
+    model: ModelFingerprint | None = None
+    revision: GivenRevision | None = None
+    created_at: PastTime | None = None
+    updated_at: PastTime | None = None
+
+
+class ImportedDocument(NewDocument, kw_only=True):
+    """A document to import. By its uuid or `document_id` a second import recognizes it."""
+
+    uuid: GivenUuid | None = None
+    embedding_state: Annotated[
+        Literal["embedded", "waiting", "rejected"] | None,
+        Meta(description="As it was: what the model rejected is not given to it again."),
+    ] = None
+    revision: GivenRevision | None = None
+    created_at: PastTime | None = None
+    updated_at: PastTime | None = None
+
+
+class ImportedDocuments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Documents to import into the collection with this name, which exists."""
+
+    name: Name
+    model: ModelFingerprint | None = None
+    documents: Annotated[list[ImportedDocument], Meta(min_length=1, max_length=MAX_DOCUMENTS)]
+
+
+class PreparedImportedDocument(NamedTuple):
+    """A document to import, checked.
+
+    Attributes:
+        document: what an app can give too; its `document_id` is None if it is the uuid.
+        is_rejected: whether the model does not take its text.
+        revision, created_at, updated_at: as it had them; None where they are not known.
+    """
+
+    document: PreparedDocument
+    uuid: str | None
+    is_rejected: bool
+    revision: int | None
+    created_at: datetime | None
+    updated_at: datetime | None
 
 
 class Version(NamedTuple):

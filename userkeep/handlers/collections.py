@@ -67,6 +67,7 @@ def serialize_collection(collection: Collection) -> wire.Collection:
         metadata=raw_json(collection.metadata),
         dimensions=collection.dimensions,
         embedded_by=collection.embedded_by,
+        model=collection.model,
         document_count=collection.document_count,
         embedded_count=collection.embedded_count,
         waiting_count=collection.waiting_count,

@@ -1,7 +1,7 @@
 """Imports: handlers, and what is sent of what they did.
 
-Only here a client gives uuids, which must be unique in all projects: so the transaction sees all of
-them first, and is bound to its project afterwards.
+Only here a client gives uuids. Those of users and sessions must be unique in all projects: so the
+transaction sees all of them first, and is bound to its project afterwards.
 """
 
 from typing import Any
@@ -9,12 +9,19 @@ from typing import Any
 from msgspec.structs import replace
 
 from userkeep.api import imports as wire
+from userkeep.domain.collection import check_collection_name
 from userkeep.domain.errors import InvalidField
-from userkeep.domain.imports import ImportedSession, ImportedUser
+from userkeep.domain.imports import (
+    ImportedCollection,
+    ImportedDocuments,
+    ImportedSession,
+    ImportedUser,
+    PreparedImportedDocument,
+)
 from userkeep.domain.scope import Rules
 from userkeep.domain.transaction import Transaction
 from userkeep.handlers.calls import Call, Handler, Prepare
-from userkeep.services import imports, projects
+from userkeep.services import document_imports, imports, projects
 from userkeep.services.imports import MessageConflict, PreparedImport
 
 
@@ -22,6 +29,13 @@ def prepare_session(rules: Rules, call: Call) -> list[PreparedImport]:
     """Check messages to import, and make their index entries."""
     body: ImportedSession = call.body
     return imports.prepare(rules.analyzer, body.messages)
+
+
+def prepare_documents(_: Rules, call: Call) -> list[PreparedImportedDocument]:
+    """Check documents to import, and encode their embeddings."""
+    body: ImportedDocuments = call.body
+    check_collection_name(body.name)
+    return document_imports.prepare(body.documents)
 
 
 def user(tx: Transaction, call: Call) -> wire.UserImport:
@@ -44,6 +58,29 @@ def session(tx: Transaction, call: Call) -> wire.SessionImport:
         present=outcome.present,
         conflicts=[_serialize_conflict(each) for each in outcome.conflicts],
         after_seq=outcome.after_seq,
+    )
+
+
+def collection(tx: Transaction, call: Call) -> wire.CollectionImport:
+    """Import a collection."""
+    body: ImportedCollection = call.body
+    embedder = tx.scope.rules.query_embedder
+    model = None if embedder is None else embedder.model
+    outcome = document_imports.add_collection(tx, body, model)
+    return wire.CollectionImport(result=outcome.result, differing=outcome.differing)
+
+
+def documents(tx: Transaction, call: Call) -> wire.DocumentsImport:
+    """Import documents."""
+    body: ImportedDocuments = call.body
+    outcome = document_imports.add_documents(tx, body.name, call.prepared, body.model)
+    return wire.DocumentsImport(
+        added=outcome.added,
+        present=outcome.present,
+        conflicts=[
+            wire.DocumentConflict(index=each.at, reason=each.reason, differing=each.differing)
+            for each in outcome.conflicts
+        ],
     )
 
 
@@ -75,6 +112,14 @@ def _serialize_conflict(conflict: MessageConflict) -> wire.MessageConflict:
     )
 
 
-HANDLERS: dict[str, Handler] = {"imports.user": user, "imports.session": session}
+HANDLERS: dict[str, Handler] = {
+    "imports.user": user,
+    "imports.session": session,
+    "imports.collection": collection,
+    "imports.documents": documents,
+}
 
-PREPARE: dict[str, Prepare] = {"imports.session": prepare_session}
+PREPARE: dict[str, Prepare] = {
+    "imports.session": prepare_session,
+    "imports.documents": prepare_documents,
+}

@@ -1,4 +1,4 @@
-"""Export users, sessions and messages as JSON Lines; see `jobs.jsonl` for the format.
+"""Export users, sessions, messages and documents as JSON Lines; `jobs.jsonl` has the format.
 
 Rows are written as they are read, page by page, so memory does not grow with the instance. Data is
 copied as the bytes that it is.
@@ -10,11 +10,13 @@ from typing import Any
 from msgspec import Raw, UnsetType
 
 from userkeep.api.common import Page
-from userkeep.domain.errors import Gone, NotFound, StorageError
+from userkeep.domain.errors import Forbidden, Gone, NotFound, StorageError
 from userkeep.domain.values.paging import MAX_LIMIT
 from userkeep.jobs.jsonl import (
     FORMAT,
     Counts,
+    ExportedCollection,
+    ExportedDocument,
     ExportedMessage,
     ExportedSession,
     ExportedUser,
@@ -27,6 +29,8 @@ from userkeep.jobs.transfer import Instance, NoReporter, Reporter, list_pages
 from userkeep.version import __version__
 
 _FIRST_LIMIT = 100
+_DOCUMENTS_AT_ONCE = 100
+"""As one page of them with embeddings of 2,000 dimensions has some megabytes of JSON."""
 _PAGE_BYTES = 4 * 1024 * 1024
 
 
@@ -57,7 +61,8 @@ class Export(Stoppable):
 
     Attributes:
         counts: what was written so far.
-        place: the user or the session that is being written, or was when the export stopped.
+        place: the user, session or collection that is being written, or was when the export
+            stopped.
     """
 
     def __init__(self, instance: Instance, file: Output, reporter: Reporter | None = None) -> None:
@@ -68,11 +73,12 @@ class Export(Stoppable):
         self._reporter = reporter or NoReporter()
 
     def run(self, users: Iterable[ExportedUser], *, has_rest: bool) -> Counts:
-        """Write users with their sessions and messages.
+        """Write users with their sessions, messages and documents.
 
         Args:
             users: the users.
-            has_rest: whether to write the sessions without a user too.
+            has_rest: whether to write the sessions without a user too, and all collections with
+                all documents.
 
         Raises:
             StorageError: the file cannot be written.
@@ -80,10 +86,14 @@ class Export(Stoppable):
             UserkeepError: the instance failed.
         """
         self._write("userkeep", Header(format=FORMAT, version=__version__))
+        user_ids = []
         for user in users:
             self._write_user(user)
+            if not has_rest:
+                user_ids.append(user.user_id)
         if has_rest:
             self._write_sessions(owned="false")
+        self._write_collections(None if has_rest else user_ids)
         self._write("end", self.counts)
         self._file.flush()
         return self.counts
@@ -130,6 +140,59 @@ class Export(Stoppable):
                 return
             # The next page is as long as makes some megabytes, whatever the size of a message.
             limit = max(1, min(MAX_LIMIT, _PAGE_BYTES * len(page.items) // size_bytes))
+
+    def _write_collections(self, user_ids: Sequence[str] | None) -> None:
+        """Write collections with their documents: all, or those that users have documents in."""
+        try:
+            pages = list_pages(
+                self._instance, "collections.list", {}, ExportedCollection, limit=MAX_LIMIT
+            )
+            for page in pages:
+                for collection in page.items:
+                    self._write_collection(collection, user_ids)
+        except Forbidden:
+            self._reporter.warn(
+                "Documents are not in the file: the API key may not list collections."
+            )
+
+    def _write_collection(
+        self, collection: ExportedCollection, user_ids: Sequence[str] | None
+    ) -> None:
+        self._check_stop()
+        self.place = f"collection {collection.name!r}"
+        is_written = user_ids is None
+        owners: Sequence[str | None] = [None] if user_ids is None else user_ids
+        if is_written:
+            self._write_head(collection)
+        try:
+            for user_id in owners:
+                for page in self._pages_of_documents(collection.name, user_id):
+                    if page.items and not is_written:
+                        self._write_head(collection)
+                        is_written = True
+                    self._write_documents(page.items)
+        except NotFound:
+            self._reporter.warn(
+                f"{self.place} was deleted during the export; the file may have a part of it."
+            )
+
+    def _write_head(self, collection: ExportedCollection) -> None:
+        self._write("collection", collection)
+        self.counts.collections += 1
+
+    def _pages_of_documents(
+        self, name: str, user_id: str | None
+    ) -> Iterator[Page[ExportedDocument]]:
+        query = {"user_id": user_id, "include": "embedding", "limit": _DOCUMENTS_AT_ONCE}
+        ids = {"name": name}
+        return list_pages(self._instance, "documents.list", ids, ExportedDocument, **query)
+
+    def _write_documents(self, documents: Iterable[ExportedDocument]) -> None:
+        self._check_stop()
+        for each in documents:
+            self._write("document", each)
+            self.counts.documents += 1
+        self._reporter.progress(self.counts)
 
     def _write(self, kind: str, value: Any) -> int:
         try:

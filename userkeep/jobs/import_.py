@@ -1,4 +1,4 @@
-"""Import users, sessions and messages from JSON Lines; see `jobs.jsonl` for the format.
+"""Import users, sessions, messages and documents from JSON Lines; `jobs.jsonl` has the format.
 
 An import only adds: it never changes or deletes what exists. What exists in another way is
 reported, and the import continues. So an import that stopped can be run again: it skips what is
@@ -10,9 +10,23 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import UNSET
 
-from userkeep.api.imports import MessageConflict, SessionImport, UserImport
+from userkeep.api.imports import (
+    CollectionImport,
+    DocumentConflict,
+    DocumentsImport,
+    MessageConflict,
+    SessionImport,
+    UserImport,
+)
+from userkeep.domain.document import MAX_BATCH as MAX_DOCUMENTS
 from userkeep.domain.errors import AlreadyExists, Gone, NotFound, UserkeepError
-from userkeep.domain.imports import ImportedMessage, ImportedUser
+from userkeep.domain.imports import (
+    ImportedCollection,
+    ImportedDocument,
+    ImportedDocuments,
+    ImportedMessage,
+    ImportedUser,
+)
 from userkeep.domain.message import MAX_BATCH
 from userkeep.jobs.jsonl import (
     BadLine,
@@ -26,7 +40,7 @@ from userkeep.jobs.stopping import Stoppable
 from userkeep.jobs.transfer import Instance, NoReporter, Reporter
 
 _BATCH_BYTES = 4 * 1024 * 1024
-"""Of messages in one call; a body may have 5 MiB."""
+"""Of messages or documents in one call; a body may have 5 MiB."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,6 +50,13 @@ class DifferingMessage(msgspec.Struct):
 
     session_id: str
     id: str
+
+
+class SkippedDocument(msgspec.Struct):
+    """A document that was not imported. `document_id` is its uuid if it has none."""
+
+    collection: str
+    document_id: str
 
 
 class ImportResult(msgspec.Struct):
@@ -50,6 +71,10 @@ class ImportResult(msgspec.Struct):
             are taken. They were skipped.
         rejected_users, rejected_sessions: those that were deleted, and those whose uuid another
             one has. They and all that belongs to them were skipped.
+        differing_collections, rejected_collections: those that exist, but differ from the file, and
+            those whose uuid another one has. They and their documents were skipped.
+        differing_documents: those that exist, but differ from the file. They were skipped.
+        rejected_documents: those whose users do not exist. They were skipped.
     """
 
     added: Counts
@@ -59,6 +84,10 @@ class ImportResult(msgspec.Struct):
     differing_messages: list[DifferingMessage] = []
     rejected_users: list[str] = []
     rejected_sessions: list[str] = []
+    differing_collections: list[str] = []
+    rejected_collections: list[str] = []
+    differing_documents: list[SkippedDocument] = []
+    rejected_documents: list[SkippedDocument] = []
 
 
 class Import(Stoppable):
@@ -67,7 +96,8 @@ class Import(Stoppable):
     Attributes:
         result: what was done so far.
         line: the number of the last line that was read.
-        place: the user or the session that is being imported, or was when the import stopped.
+        place: the user, session or collection that is being imported, or was when the import
+            stopped.
     """
 
     def __init__(
@@ -92,6 +122,9 @@ class Import(Stoppable):
         self._is_user_skipped = False
         self._session: _SessionImport | None = None
         self._is_session_skipped = False
+        self._skipped_users: set[str] = set()
+        self._documents: _DocumentsImport | None = None
+        self._is_collection_skipped = False
 
     def run(self, file: BinaryIO) -> ImportResult:
         """Add what is in a file.
@@ -107,6 +140,7 @@ class Import(Stoppable):
             self._take(line)
             self._reporter.progress(self._counts(), line.end)
         self._end_session()
+        self._end_collection()
         if self._is_end_missing:
             raise BadLine("The file is incomplete: its last line, `end`, is missing.")
         return self.result
@@ -115,14 +149,26 @@ class Import(Stoppable):
         if isinstance(line.value, ImportedMessage):
             self._lines.messages += 1
             self._take_message(line.value, line)
-            return
-        self._end_session()
+        elif isinstance(line.value, ImportedDocument):
+            self._lines.documents += 1
+            self._take_document(line.value, line)
+        else:
+            self._end_session()
+            self._end_collection()
+            self._start(line)
+
+    def _start(self, line: NumberedLine) -> None:
         match line.value:
+            case ImportedCollection():
+                self._lines.collections += 1
+                self._start_collection(line.value)
             case ImportedUser():
                 self._lines.users += 1
                 self._user_id = line.value.user_id
                 self.place = f"user {self._user_id!r}"
                 self._is_user_skipped = not self._import_user(line.value)
+                if self._is_user_skipped:
+                    self._skipped_users.add(self._user_id)
             case FileSession():
                 self._lines.sessions += 1
                 self._start_session(line.value)
@@ -147,15 +193,12 @@ class Import(Stoppable):
 
     def _counts(self) -> Counts:
         added, present = self.result.added, self.result.present
-        return Counts(
-            added.users + present.users,
-            added.sessions + present.sessions,
-            added.messages + present.messages,
-        )
+        names = added.__struct_fields__
+        return Counts(*(getattr(added, name) + getattr(present, name) for name in names))
 
     def _import_user(self, user: ImportedUser) -> bool:
         """Import a user; return False if it was not possible."""
-        name, contents = f"user {user.user_id!r}", ", with its sessions and messages"
+        name, contents = f"user {user.user_id!r}", ", with its sessions, messages and documents"
         if self._as_new:
             user.uuid = None
         try:
@@ -216,6 +259,109 @@ class Import(Stoppable):
             self._session.end()
         self._session = None
         self._is_session_skipped = False
+
+    def _start_collection(self, collection: ImportedCollection) -> None:
+        self.place = f"collection {collection.name!r}"
+        self._is_collection_skipped = not self._import_collection(collection)
+        if not self._is_collection_skipped:
+            self._documents = _DocumentsImport(
+                self._instance, collection, self.result, self._reporter
+            )
+
+    def _import_collection(self, collection: ImportedCollection) -> bool:
+        """Import a collection; return False if it was not possible."""
+        name = f"collection {collection.name!r}"
+        try:
+            done = self._instance.call(
+                "imports.collection", {}, CollectionImport, body=_encode(collection)
+            )
+        except AlreadyExists as error:
+            self.result.rejected_collections.append(collection.name)
+            self._reporter.warn(f"{name} was skipped, with its documents: {error.detail}")
+            return False
+        if done.result == "differs":
+            self.result.differing_collections.append(collection.name)
+            self._reporter.warn(
+                f"{name} exists and differs from the file in {', '.join(done.differing)}: "
+                "skipped, with its documents."
+            )
+            return False
+        counts = self.result.added if done.result == "added" else self.result.present
+        counts.collections += 1
+        return True
+
+    def _take_document(self, document: ImportedDocument, line: NumberedLine) -> None:
+        if self._is_collection_skipped or document.user_id in self._skipped_users:
+            return
+        if self._documents is None:
+            raise BadLine(f"Line {self.line}: a document must come after its collection.")
+        self._documents.take(document, line)
+
+    def _end_collection(self) -> None:
+        if self._documents is not None:
+            self._documents.send()
+        self._documents = None
+        self._is_collection_skipped = False
+
+
+class _DocumentsImport:
+    """The documents of a collection of the file, which are sent in batches."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        collection: ImportedCollection,
+        result: ImportResult,
+        reporter: Reporter,
+    ) -> None:
+        self._instance = instance
+        self._name = collection.name
+        self._model = collection.model
+        self._result = result
+        self._reporter = reporter
+        self._batch: list[ImportedDocument] = []
+        self._lines: list[int] = []
+        self._ids: set[str] = set()
+        self._batch_bytes = 0
+
+    def take(self, document: ImportedDocument, line: NumberedLine) -> None:
+        """Take a document; it is sent with others."""
+        ids = {each for each in (document.uuid, document.document_id) if each is not None}
+        is_full = (
+            len(self._batch) == MAX_DOCUMENTS or self._batch_bytes + line.size_bytes > _BATCH_BYTES
+        )
+        # One that is twice in the file is compared with itself as it was imported.
+        if is_full or ids & self._ids:
+            self.send()
+        self._batch.append(document)
+        self._lines.append(line.number)
+        self._ids |= ids
+        self._batch_bytes += line.size_bytes
+
+    def send(self) -> None:
+        """Send what was taken."""
+        batch, lines = self._batch, self._lines
+        self._batch, self._lines, self._ids, self._batch_bytes = [], [], set(), 0
+        if not batch:
+            return
+        body = ImportedDocuments(name=self._name, model=self._model, documents=batch)
+        done = self._instance.call("imports.documents", {}, DocumentsImport, body=_encode(body))
+        self._result.added.documents += done.added
+        self._result.present.documents += done.present
+        for each in done.conflicts:
+            self._report(each, batch[each.index], lines[each.index])
+
+    def _report(self, conflict: DocumentConflict, document: ImportedDocument, line: int) -> None:
+        id_ = document.document_id or document.uuid or ""
+        skipped = SkippedDocument(self._name, id_)
+        if conflict.reason == "no_user":
+            self._result.rejected_documents.append(skipped)
+            reason = f"was skipped: there is no user {document.user_id!r}"
+        else:
+            self._result.differing_documents.append(skipped)
+            fields = ", ".join(conflict.differing)
+            reason = f"exists and differs from the file in {fields}: not changed"
+        self._reporter.warn(f"line {line}: document {id_!r} of collection {self._name!r} {reason}.")
 
 
 class _SessionImport:

@@ -1,22 +1,28 @@
-"""The format of exports: JSON Lines, a user, session or message in each line.
+"""The format of exports: JSON Lines, a user, session, message, collection or document in each.
 
-    {"userkeep": {"format": 3, "version": "0.1.0"}}
+    {"userkeep": {"format": 4, "version": "0.1.0"}}
     {"user": {"user_id": "jane", "uuid": "…", "email": "jane@example.com", …}}
     {"session": {"session_id": "chat-1", "user_id": "jane", "title": "Shoes", "ended_at": null, …}}
     {"message": {"seq": 1, "id": "…", "role": "user", "name": null, "content": "Hi", …}}
     {"session": {"session_id": "chat-2", "user_id": null, …}}
-    {"end": {"users": 1, "sessions": 2, "messages": 1}}
+    {"collection": {"name": "notes", "uuid": "…", "dimensions": 384, "embedded_by": "caller", …}}
+    {"document": {"document_id": "n-1", "uuid": "…", "user_id": "jane", "embedding": "zcxMPQ…", …}}
+    {"end": {"users": 1, "sessions": 2, "messages": 1, "collections": 1, "documents": 1}}
 
-A user is followed by their sessions, a session by its messages. Sessions without a user come last.
+A user is followed by their sessions, a session by its messages. Then come sessions without a user,
+and at last the collections, each followed by its documents. An embedding is float32, little-endian,
+in base64.
 The lines have no time of the export, so the same data makes the same file. The first and the last
 line are optional, for files written by hand. A file that has the first and not the last one is
 incomplete.
 
-Files of formats 1 and 2 are read too: they have no uuids of users and sessions, no `seq`, and no
-times of changes. In format 1, a message has a `uuid` in place of the `id`, `role` is the name of
-the speaker, and `role_type` the role. A session has `ended`, without the time.
+Files of formats 1 to 3 are read too: they have no collections and documents. Formats 1 and 2 have
+no uuids of users and sessions, no `seq`, and no times of changes. In format 1, a message has a
+`uuid` in place of the `id`, `role` is the name of the speaker, and `role_type` the role. A session
+has `ended`, without the time.
 """
 
+import binascii
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -25,11 +31,14 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from userkeep.api.parsing import body_decoder, read_body
+from userkeep.domain.document import prepare_document
 from userkeep.domain.errors import BadRequest, InvalidField, TooLarge
 from userkeep.domain.imports import (
     GivenRevision,
     GivenSeq,
     GivenUuid,
+    ImportedCollection,
+    ImportedDocument,
     ImportedMessage,
     ImportedSession,
     ImportedUser,
@@ -39,9 +48,10 @@ from userkeep.domain.values.ids import check_id, check_uuid
 from userkeep.domain.values.metadata import Metadata, encode_metadata
 from userkeep.domain.values.past import PastTime
 from userkeep.domain.values.text import check_name, other_encoding, without_mark
+from userkeep.domain.vectors.encoding import encode_embedding
 
-FORMAT = 3
-_READ_FORMATS = (1, 2, 3)
+FORMAT = 4
+_READ_FORMATS = (1, 2, 3, 4)
 _NEEDS_END = 3
 LONGEST_LINE = 8 * 1024 * 1024
 """Bytes. Content and data of 1 MiB each fit, if every character of the content is escaped too."""
@@ -125,11 +135,13 @@ class FileMessage(NewMessage, kw_only=True):
 
 
 class Counts(msgspec.Struct):
-    """Numbers of users, sessions and messages."""
+    """Numbers of users, sessions, messages, collections and documents."""
 
     users: int = 0
     sessions: int = 0
     messages: int = 0
+    collections: int = 0
+    documents: int = 0
 
 
 class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -139,6 +151,8 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     user: ImportedUser | UnsetType = UNSET
     session: FileSession | UnsetType = UNSET
     message: FileMessage | UnsetType = UNSET
+    collection: ImportedCollection | UnsetType = UNSET
+    document: ImportedDocument | UnsetType = UNSET
     end: Counts | UnsetType = UNSET
 
 
@@ -189,6 +203,39 @@ class ExportedMessage(msgspec.Struct):
     edited_at: Raw
 
 
+class ExportedCollection(msgspec.Struct):
+    """The fields of a collection that an export copies: all but what its documents say."""
+
+    name: str
+    uuid: Raw
+    description: Raw
+    metadata: Any
+    dimensions: Raw
+    embedded_by: Raw
+    model: str | None
+    revision: Raw
+    created_at: Raw
+    updated_at: Raw
+
+
+class ExportedDocument(msgspec.Struct):
+    """The fields of a document that an export copies: all.
+
+    `embedding` is read as numbers, and written in base64.
+    """
+
+    document_id: Raw
+    uuid: Raw
+    user_id: Raw
+    content: Raw
+    metadata: Any
+    embedding_state: Raw
+    revision: Raw
+    created_at: Raw
+    updated_at: Raw
+    embedding: list[float] | str | None
+
+
 class BadLine(BadRequest):
     """A line of the file is invalid."""
 
@@ -200,7 +247,8 @@ class NumberedLine(NamedTuple):
         number: from 1.
         end: the offset of its end in the file.
         size_bytes: its length.
-        value: what it has: Header, ImportedUser, FileSession, ImportedMessage or Counts.
+        value: what it has: Header, ImportedUser, FileSession, ImportedMessage, ImportedCollection,
+            ImportedDocument or Counts.
     """
 
     number: int
@@ -221,6 +269,13 @@ class Output(Protocol):
         ...
 
 
+_WITH_METADATA = (
+    ExportedUser,
+    ExportedSession,
+    ExportedMessage,
+    ExportedCollection,
+    ExportedDocument,
+)
 _SHORT_INTEGER = 1e16
 """From here on, a float without a fraction is written with an exponent."""
 _INT64 = 2**63
@@ -235,8 +290,11 @@ def write_line(file: Output, kind: str, value: Any) -> int:
     Metadata is written in one form, whatever form a database keeps it in: PostgreSQL changes the
     order of keys and the form of numbers.
     """
-    if isinstance(value, ExportedUser | ExportedSession | ExportedMessage):
+    if isinstance(value, _WITH_METADATA):
         value.metadata = _with_plain_numbers(value.metadata)
+    if isinstance(value, ExportedDocument) and isinstance(value.embedding, list):
+        encoded = encode_embedding(value.embedding, "embedding")
+        value.embedding = binascii.b2a_base64(encoded, newline=False).decode()
     return file.write(b'{"%b": %b}\n' % (kind.encode(), _encode(value)))
 
 
@@ -286,7 +344,10 @@ def _value(number: int, text: bytes) -> Any:
         line = read_body(text, _decode)
         values = [each for each in msgspec.structs.astuple(line) if each is not UNSET]
         if len(values) != 1:
-            raise InvalidField("it must have one of userkeep, user, session, message and end.")
+            raise InvalidField(
+                "it must have one of userkeep, user, session, message, collection, document "
+                "and end."
+            )
         return _checked(values[0])
     except TooLarge as error:
         raise BadLine(f"Line {number} has more JSON values than a user or message can.") from error
@@ -301,7 +362,7 @@ def _checked(value: Any) -> Any:
     match value:
         case Header() if value.format not in _READ_FORMATS:
             raise InvalidField(
-                f"userkeep.format is {value.format}; this version reads 1 to 3.",
+                f"userkeep.format is {value.format}; this version reads 1 to 4.",
                 "userkeep.format",
             )
         case ImportedUser():
@@ -315,7 +376,23 @@ def _checked(value: Any) -> Any:
             encode_metadata(value.metadata, "session.metadata")
         case FileMessage():
             return _message(value)
+        case ImportedCollection():
+            value.check()
+            _check_uuid(value.uuid, "collection.uuid")
+            encode_metadata(value.metadata, "collection.metadata")
+        case ImportedDocument():
+            _check_document(value)
     return value
+
+
+def _check_document(document: ImportedDocument) -> None:
+    if document.uuid is None and document.document_id is None:
+        raise InvalidField(
+            "document.document_id is missing; it identifies a document that exists already.",
+            "document.document_id",
+        )
+    _check_uuid(document.uuid, "document.uuid")
+    prepare_document(document, "document")
 
 
 def _check_uuid(uuid: str | None, field: str) -> None:

@@ -55,22 +55,48 @@ def add(tx: Transaction, new: NewCollection, model: EmbeddingModel | None = None
             none. InvalidField: naming the field.
     """
     new.check()
-    name = fold_collection_name(new.name)
-    collection = tx.fetch_one(
-        "add_collection",
-        Collection,
-        name=name,
-        uuid=tx.new_uuid(),
-        description=new.description,
-        metadata=encode_metadata(new.metadata),
-        dimensions=_dimensions(new, model),
-        embedded_by=new.embedded_by,
-        model=model.fingerprint if model and new.embedded_by == "model" else None,
-        now_at=tx.now,
-    )
+    collection = insert(tx, new, model)
     if collection is None:
+        name = fold_collection_name(new.name)
         raise AlreadyExists(f"A collection with the name {name!r} already exists.", "name")
     return collection
+
+
+def insert(
+    tx: Transaction, new: NewCollection, model: EmbeddingModel | None, **known: Any
+) -> Collection | None:
+    """Create a collection, which was checked; return None if its name is used.
+
+    Args:
+        model: what makes its embeddings, unless callers do.
+        known: the columns that an import knows. Others are those of a new collection.
+
+    Raises:
+        Conflict: it is to be embedded by a model, and there is none. InvalidField: naming the
+            field.
+    """
+    assigned = {
+        "uuid": tx.new_uuid(),
+        "dimensions": _dimensions(new, model),
+        "model": model.fingerprint if model and new.embedded_by == "model" else None,
+        "revision": 1,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+    }
+    return tx.fetch_one(
+        "add_collection",
+        Collection,
+        name=fold_collection_name(new.name),
+        description=new.description,
+        metadata=encode_metadata(new.metadata),
+        embedded_by=new.embedded_by,
+        **assigned | known,
+    )
+
+
+def find(tx: Transaction, name: str) -> Collection | None:
+    """Return a collection; None if there is none with this name."""
+    return tx.fetch_one("get_collection", Collection, name=_key(name))
 
 
 def get(tx: Transaction, name: str) -> Collection:
@@ -79,7 +105,7 @@ def get(tx: Transaction, name: str) -> Collection:
     Raises:
         NotFound: there is no such collection.
     """
-    return _found(tx.fetch_one("get_collection", Collection, name=_key(name)), name)
+    return _found(find(tx, name), name)
 
 
 def lock(tx: Transaction, name: str, added: int = 0) -> Collection:

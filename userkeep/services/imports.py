@@ -169,7 +169,7 @@ def add_user(tx: Transaction, new: ImportedUser, *, as_new: bool) -> Outcome:
             return ADDED
     # Of a concurrent write, which is seen only now; or Gone.
     existing = users.lock_shared(tx, new.user_id)
-    return _compared(existing, _fields_of_user(new, as_new=as_new))
+    return compare(existing, _fields_of_user(new, as_new=as_new))
 
 
 def add_session(
@@ -190,7 +190,7 @@ def add_session(
     new.check()
     counted = quotas.lock_owner(tx, new.session_id, new.user_id)
     session, is_new = _locked_session(tx, new, as_new=as_new)
-    outcome = ADDED if is_new else _compared(session, _fields_of_session(new, as_new=as_new))
+    outcome = ADDED if is_new else compare(session, _fields_of_session(new, as_new=as_new))
     if outcome.result == "differs":
         return SessionOutcome(outcome)
     stored = {} if is_new else _stored(tx, new.session_id, prepared)
@@ -199,7 +199,7 @@ def add_session(
         message = stored.get(str(each.checked.message.id))
         if message is None:
             missing.append(each)
-        elif differing := _differing(message, each.checked.known):
+        elif differing := differing_fields(message, each.checked.known):
             conflicts.append(MessageConflict(message.id, differing))
     present = len(prepared) - len(missing) - len(conflicts)
     places = _Places(tx, session, prepared, stored, new.after_seq, is_new=is_new)
@@ -252,13 +252,11 @@ def _version(tx: Transaction, new: ImportedUser | ImportedSession) -> Version:
     return Version(
         new.uuid,
         1 if new.revision is None else new.revision,
-        None
-        if updated_at is None
-        else _not_later(tx, check_past(updated_at, "updated_at", tx.now)),
+        None if updated_at is None else not_later(tx, check_past(updated_at, "updated_at", tx.now)),
     )
 
 
-def _not_later(tx: Transaction, moment: Instant) -> Instant:
+def not_later(tx: Transaction, moment: Instant) -> Instant:
     """Return a time; one in the future counts as now, because the clock continues from the last."""
     return min(moment, tx.now)
 
@@ -302,12 +300,13 @@ def _known_flag(new: ImportedUser | ImportedSession) -> Any:
     return 1 if new.do_not_embed is True else UNSET
 
 
-def _compared(existing: User | Session, known: dict[str, Any]) -> Outcome:
-    differing = _differing(existing, known)
+def compare(existing: Any, known: dict[str, Any]) -> Outcome:
+    """Compare what exists with what a file knows of it, by the names of the stored fields."""
+    differing = differing_fields(existing, known)
     return Outcome("differs" if differing else "present", differing)
 
 
-def _differing(existing: Any, known: dict[str, Any]) -> list[str]:
+def differing_fields(existing: Any, known: dict[str, Any]) -> list[str]:
     """Return the names of the fields in which a stored row is not as known."""
     return [
         name
@@ -331,7 +330,7 @@ def _locked_session(tx: Transaction, new: ImportedSession, *, as_new: bool) -> t
             return sessions.lock(tx, new.session_id), False
         active_at = None
         if new.active_at is not None:
-            active_at = _not_later(tx, check_past(new.active_at, "active_at", tx.now))
+            active_at = not_later(tx, check_past(new.active_at, "active_at", tx.now))
         begun = sessions.NO_MESSAGES._replace(active_at=active_at)
         added = sessions.insert(tx, new.session_id, owner, new, begun, _version(tx, new))
         if added is not None:
@@ -467,8 +466,8 @@ def _active_at(
     tx: Transaction, session: Session, new: ImportedSession, placed: Sequence[_Placed]
 ) -> Instant:
     if new.active_at is not None:
-        return max(session.active_at, _not_later(tx, from_datetime(new.active_at)))
-    latest = _not_later(tx, max(each.message.created_at for each in placed))
+        return max(session.active_at, not_later(tx, from_datetime(new.active_at)))
+    latest = not_later(tx, max(each.message.created_at for each in placed))
     return latest if session.message_count == 0 else max(session.active_at, latest)
 
 

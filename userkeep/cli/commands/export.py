@@ -11,6 +11,7 @@ from userkeep.cli.exits import Interrupted
 from userkeep.cli.files import DASH, open_output
 from userkeep.cli.gzip_files import SUFFIX, compressed
 from userkeep.cli.instance import ClientInstance
+from userkeep.cli.output.counts import format_counts
 from userkeep.cli.output.escaping import TerminalFile
 from userkeep.cli.output.progress import progress_bar
 from userkeep.cli.output.terminal import print_json, print_note, stdout_console
@@ -36,9 +37,10 @@ from userkeep.jobs.jsonl import Counts, ExportedUser, Output
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 @with_client("read")
 def export(client: Userkeep, *, user_ids: tuple[str, ...], place: str, as_json: bool) -> None:
-    """Export users with their sessions and messages as JSON Lines.
+    """Export users with their sessions, messages and documents as JSON Lines.
 
-    Without USER_ID, all users are exported, and the sessions without a user. An import into an
+    Without USER_ID, all users are exported, the sessions without a user, and all collections with
+    all documents. An import into an
     empty database restores all fields, so an export of it is the same file again. Data that is
     added during the export may be missing.
 
@@ -107,10 +109,7 @@ def _print_counts(counts: Counts, place: str, *, as_json: bool) -> None:
     if as_json:
         print_json(counts)
         return
-    sentence = (
-        f"Exported {pluralize(counts.users, 'user')}, {pluralize(counts.sessions, 'session')}, "
-        f"{pluralize(counts.messages, 'message')}"
-    )
+    sentence = f"Exported {format_counts(counts)}"
     if place == DASH:
         print_note(f"{sentence}.")
     else:

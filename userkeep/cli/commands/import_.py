@@ -10,6 +10,7 @@ from userkeep.cli.exits import Interrupted
 from userkeep.cli.files import open_input
 from userkeep.cli.gzip_files import BadGzip, decompressed
 from userkeep.cli.instance import ClientInstance
+from userkeep.cli.output.counts import format_counts
 from userkeep.cli.output.progress import progress_bar
 from userkeep.cli.output.terminal import print_json, stdout_console
 from userkeep.client import Userkeep
@@ -35,7 +36,7 @@ class Differing(Conflict):
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 @with_client("create")
 def import_(client: Userkeep, *, place: str, as_new: bool, as_json: bool) -> None:
-    """Import users with their sessions and messages from JSON Lines.
+    """Import users with their sessions, messages and documents from JSON Lines.
 
     FILE is the output of `userkeep export`, compressed or not; - is stdin. An import only adds:
     what exists stays as it is. What exists and differs from the file is skipped and listed, with
@@ -81,10 +82,11 @@ def _print_result(result: ImportResult, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        stdout_console().print(f"Added {_format(result.added)}.")
+        stdout_console().print(f"Added {format_counts(result.added)}.")
         if result.present != Counts():
-            stdout_console().print(f"Already present: {_format(result.present)}.")
-    skipped = "; ".join(filter(None, (_differing(result), _rejected(result))))
+            stdout_console().print(f"Already present: {format_counts(result.present)}.")
+    reasons = (_differing(result), _rejected(result), _without_user(result))
+    skipped = "; ".join(filter(None, reasons))
     if skipped:
         raise Differing(f"Skipped {skipped}. Everything else is imported.")
 
@@ -94,24 +96,28 @@ def _differing(result: ImportResult) -> str:
         (len(result.differing_users), "user"),
         (len(result.differing_sessions), "session"),
         (len(result.differing_messages), "message"),
+        (len(result.differing_collections), "collection"),
+        (len(result.differing_documents), "document"),
     )
     names = _names(kinds)
     return f"because of differences: {names}" if names else ""
 
 
 def _rejected(result: ImportResult) -> str:
-    kinds = ((len(result.rejected_users), "user"), (len(result.rejected_sessions), "session"))
+    kinds = (
+        (len(result.rejected_users), "user"),
+        (len(result.rejected_sessions), "session"),
+        (len(result.rejected_collections), "collection"),
+    )
     names = _names(kinds)
     reason = "because they were deleted or their uuid is in use (see --as-new)"
     return f"{reason}: {names}" if names else ""
 
 
+def _without_user(result: ImportResult) -> str:
+    count = len(result.rejected_documents)
+    return f"because their users do not exist: {pluralize(count, 'document')}" if count else ""
+
+
 def _names(kinds: Iterable[tuple[int, str]]) -> str:
     return ", ".join(pluralize(count, noun) for count, noun in kinds if count)
-
-
-def _format(counts: Counts) -> str:
-    return (
-        f"{pluralize(counts.users, 'user')}, {pluralize(counts.sessions, 'session')}, "
-        f"{pluralize(counts.messages, 'message')}"
-    )

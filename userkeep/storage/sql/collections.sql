@@ -11,14 +11,17 @@ INSERT INTO collections (
     project_id, name, uuid, description, metadata, dimensions, embedded_by, model, revision,
     document_count, embedded_count, waiting_count, last_seq, created_at, updated_at
 ) VALUES (
-    :project_id, :name, :uuid, :description, :metadata, :dimensions, :embedded_by, :model, 1,
-    0, 0, 0, 0, :now_at, :now_at
+    :project_id, :name, :uuid, :description, :metadata, :dimensions, :embedded_by, :model, :revision,
+    0, 0, 0, 0, :created_at, :updated_at
 )
 ON CONFLICT (project_id, name) DO NOTHING
 RETURNING {collection_columns};
 
 -- name: get_collection
 SELECT {collection_columns} FROM collections WHERE project_id = :project_id AND name = :name;
+
+-- name: name_of_collection
+SELECT name FROM collections WHERE project_id = :project_id AND uuid = :uuid LIMIT 1;
 
 -- name: list_collections
 SELECT {collection_columns}

@@ -16,8 +16,8 @@ INSERT INTO documents (
     project_id, collection, seq, uuid, document_id, user_id, user_uuid, embedding_state, revision,
     created_at, updated_at, metadata, content, embedding
 ) VALUES (
-    :project_id, :collection, :seq, :uuid, :document_id, :user_id, :user_uuid, :embedding_state, 1,
-    :created_at, :created_at, :metadata, :content, :embedding
+    :project_id, :collection, :seq, :uuid, :document_id, :user_id, :user_uuid, :embedding_state, :revision,
+    :created_at, :updated_at, :metadata, :content, :embedding
 );
 
 -- name: add_document_vector

@@ -30,7 +30,7 @@ from userkeep.domain.transaction import scoped
 from userkeep.domain.vectors.documents import NumpyVectorMath
 from userkeep.domain.vectors.encoding import embedding_json, encode_embedding, quantize_embedding
 from userkeep.domain.vectors.plain import PlainVectorMath
-from userkeep.domain.vectors.ranking import StoredVector
+from userkeep.domain.vectors.ranking import PackedVectors, StoredVector
 from userkeep.services import collections, documents, embeddings
 from userkeep.worker.timers import SERVER_TIMERS
 
@@ -484,14 +484,23 @@ def test_vectors_are_ranked_alike_with_and_without_numpy() -> None:
     results = []
     for math in (PlainVectorMath(), NumpyVectorMath()):
         nearest = math.nearest(query, 20)
-        nearest.add(vectors[:100])
-        nearest.add(vectors[100:])
+        nearest.add(_packed(vectors[:100]))
+        nearest.add(_packed(vectors[100:]))
         cosines = math.cosines(query, embeddings)
         diverse = math.select_diverse(cosines, embeddings, 10, 0.5)
         results.append((nearest.seqs(), [round(each, 6) for each in cosines], diverse))
     assert results[0] == results[1]
     exactly = sorted(range(300), key=lambda n: -results[0][1][n])[:5]
     assert results[0][0][:5] == exactly
+
+
+def _packed(vectors: list[StoredVector]) -> PackedVectors:
+    return PackedVectors(
+        seqs=",".join(str(each.seq) for each in vectors),
+        vectors=b"".join(each.vector for each in vectors),
+        vector_count=len(vectors),
+        last_seq=vectors[-1].seq,
+    )
 
 
 def test_a_number_of_an_embedding_is_sent_in_the_fewest_digits() -> None:

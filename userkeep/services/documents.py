@@ -27,11 +27,16 @@ from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.metadata import Merge, encode_json
 from userkeep.domain.values.paging import MAX_PAGE_BYTES, PageRequest, Rows
 from userkeep.domain.vectors.encoding import check_dimensions
-from userkeep.domain.vectors.ranking import StoredVector
+from userkeep.domain.vectors.ranking import PackedVectors, StoredVector
 from userkeep.services import changes, collections, document_deletions, document_queries, users
 
 DEFAULT_SEARCH_LIMIT = 20
-_VECTORS_AT_ONCE = 5_000
+_BYTES_AT_ONCE = 2 << 20
+"""Of vectors: as many as PostgreSQL sorts in memory, so that it writes no file."""
+
+_ROW_BYTES = 100
+"""What PostgreSQL adds to a vector for that, or more."""
+
 _CANDIDATES = 4
 _FEWEST_CANDIDATES = 100
 """The nearest are looked for among so many times more, by rounded vectors, and then compared."""
@@ -395,8 +400,8 @@ def _nearest(
     math = tx.scope.rules.vector_math()
     wanted = max(_FEWEST_CANDIDATES, _CANDIDATES * search.limit)
     nearest = math.nearest(query, wanted)
-    for vectors in _scan(tx, collection, search):
-        nearest.add(vectors)
+    for packed in _scan(tx, collection, search):
+        nearest.add(packed)
         tx.check_deadline()
     numbers = encode_json(nearest.seqs()).decode()
     found = tx.fetch_all(
@@ -415,24 +420,58 @@ def _nearest(
 
 def _scan(
     tx: Transaction, collection: Collection, search: DocumentSearch
-) -> Iterator[list[StoredVector]]:
+) -> Iterator[PackedVectors]:
     """Yield the vectors of the documents that match, in batches."""
     conditions: dict[str, Any] = {"user_id": search.user_id, "filter": search.filter}
     conditions |= visible(tx)
+    limit = max(1, _BYTES_AT_ONCE // (collection.dimensions + _ROW_BYTES))
     # The vectors alone say nothing about their documents.
-    is_any = tx.scope.user_id is None and not any(conditions.values())
-    batch: dict[str, Any] = {"collection": collection.number, "limit": _VECTORS_AT_ONCE}
-    after = 0
-    while True:
-        batch["after"] = after
-        if is_any:
-            found = tx.fetch_all("scan_vectors", StoredVector, **batch)
-        else:
-            found = tx.fetch_all("scan_vectors_of_documents", StoredVector, **batch, **conditions)
-        yield found
-        if len(found) < _VECTORS_AT_ONCE:
-            return
-        after = found[-1].seq
+    if tx.scope.user_id is None and not any(conditions.values()):
+        yield from _scan_all(tx, collection, limit)
+        return
+    # First which match: PostgreSQL would read the documents again for each batch of vectors.
+    seqs = _seqs_of_matching(tx, collection, conditions)
+    for first in range(0, len(seqs), limit):
+        some = seqs[first : first + limit]
+        numbers = encode_json(some).decode()
+        yield from _scan_after(tx, collection, some[0] - 1, len(some), numbers)
+
+
+def _scan_all(tx: Transaction, collection: Collection, limit: int) -> Iterator[PackedVectors]:
+    after, count = 0, limit
+    while count == limit:
+        found = _scan_after(tx, collection, after, limit)
+        yield from found
+        count = sum(each.vector_count for each in found)
+        after = max((each.last_seq for each in found), default=after)
+
+
+def _scan_after(
+    tx: Transaction, collection: Collection, after: int, limit: int, numbers: str | None = None
+) -> list[PackedVectors]:
+    found = tx.fetch_all(
+        "scan_vectors",
+        PackedVectors,
+        collection=collection.number,
+        after=after,
+        limit=limit,
+        numbers=numbers,
+    )
+    return [each for each in found if each.vector_count]
+
+
+def _seqs_of_matching(
+    tx: Transaction, collection: Collection, conditions: dict[str, Any]
+) -> list[int]:
+    """Return the documents that match, in their order."""
+    found = tx.fetch_all(
+        "seqs_of_matching_documents", _numbers, collection=collection.number, **conditions
+    )
+    return sorted(found[0])
+
+
+def _numbers(joined: str | None) -> list[int]:
+    return [int(each) for each in joined.split(",")] if joined else []
 
 
 def visible(tx: Transaction) -> dict[str, Any]:

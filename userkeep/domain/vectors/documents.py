@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from userkeep.domain.vectors.encoding import FLOAT_BYTES
-from userkeep.domain.vectors.ranking import Nearest, StoredVector
+from userkeep.domain.vectors.ranking import Nearest, PackedVectors
+
+_ROWS_AT_ONCE = 256
+"""Converted to float32, they fit in a processor's cache."""
 
 Floats = NDArray[np.float64]
 
@@ -59,14 +62,16 @@ class _NumpyNearest:
         self._scores = np.empty(0, dtype=np.float32)
         self._seqs = np.empty(0, dtype=np.int64)
 
-    def add(self, vectors: Sequence[StoredVector]) -> None:
-        if not vectors:
-            return
-        seqs, packed = zip(*vectors, strict=True)
-        stored = np.frombuffer(b"".join(packed), dtype=self._stored)
-        scores = np.vecdot(stored["values"].astype(np.float32), self._query) * stored["scale"]
+    def add(self, packed: PackedVectors) -> None:
+        stored = np.frombuffer(packed.vectors, dtype=self._stored)
+        seqs = np.fromiter(map(int, packed.seqs.split(",")), np.int64, len(stored))
+        scores = np.empty(len(stored), np.float32)
+        for first in range(0, len(stored), _ROWS_AT_ONCE):
+            some = stored["values"][first : first + _ROWS_AT_ONCE].astype(np.float32)
+            scores[first : first + len(some)] = np.vecdot(some, self._query)
+        scores *= stored["scale"]
         scores = np.concatenate([self._scores, scores])
-        numbers = np.concatenate([self._seqs, np.asarray(seqs, dtype=np.int64)])
+        numbers = np.concatenate([self._seqs, seqs])
         if len(scores) > self._count:
             kept = np.argpartition(-scores, self._count - 1)[: self._count]
             scores, numbers = scores[kept], numbers[kept]

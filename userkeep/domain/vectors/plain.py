@@ -8,7 +8,7 @@ from math import sqrt
 from operator import mul
 
 from userkeep.domain.vectors.encoding import SCALE_BYTES, decode_embedding
-from userkeep.domain.vectors.ranking import Nearest, StoredVector
+from userkeep.domain.vectors.ranking import Nearest, PackedVectors
 
 
 class PlainVectorMath:
@@ -51,14 +51,17 @@ class _PlainNearest:
         self._count = count
         self._best: list[tuple[float, int]] = []
 
-    def add(self, vectors: Sequence[StoredVector]) -> None:
-        query = self._query
+    def add(self, packed: PackedVectors) -> None:
+        query, size = self._query, SCALE_BYTES + len(self._query)
+        vectors = memoryview(packed.vectors)
+        starts = range(0, len(vectors), size)
         scored = [
             (
-                sum(map(mul, query, memoryview(vector)[SCALE_BYTES:].cast("b"))) * _scale(vector),
-                -seq,
+                sum(map(mul, query, vectors[start + SCALE_BYTES : start + size].cast("b")))
+                * _scale(vectors, start),
+                -int(seq),
             )
-            for seq, vector in vectors
+            for start, seq in zip(starts, packed.seqs.split(","), strict=True)
         ]
         self._best = nlargest(self._count, [*self._best, *scored])
 
@@ -66,8 +69,8 @@ class _PlainNearest:
         return [-seq for _score, seq in self._best]
 
 
-def _scale(vector: bytes) -> float:
-    scale: float = struct.unpack_from("<f", vector)[0]
+def _scale(vectors: memoryview, start: int) -> float:
+    scale: float = struct.unpack_from("<f", vectors, start)[0]
     return scale
 
 

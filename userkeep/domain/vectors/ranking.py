@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 
 class StoredVector(NamedTuple):
-    """A vector as a search reads it.
+    """A vector of a document.
 
     Attributes:
         seq: of its document.
@@ -16,10 +16,26 @@ class StoredVector(NamedTuple):
     vector: bytes
 
 
+class PackedVectors(NamedTuple):
+    """Vectors as a search reads them: many in a row, which takes half the time of a row for each.
+
+    Attributes:
+        seqs: of their documents, as decimal numbers with commas between them.
+        vectors: in the same order, one after the other, each from `quantize_embedding`.
+        vector_count: how many.
+        last_seq: the greatest of `seqs`.
+    """
+
+    seqs: str
+    vectors: bytes
+    vector_count: int
+    last_seq: int
+
+
 class Nearest(Protocol):
     """Collects the vectors that are nearest to a query, from all that it is given."""
 
-    def add(self, vectors: Sequence[StoredVector]) -> None:
+    def add(self, packed: PackedVectors) -> None:
         """Compare the next vectors."""
         ...
 

@@ -81,28 +81,26 @@ WHERE project_id = :project_id AND collection = :collection AND seq = :seq;
 
 -- Searches.
 
--- name: scan_vectors
--- All of a collection.
-SELECT seq, vector FROM document_vectors
-WHERE project_id = :project_id AND collection = :collection AND seq > :after
-ORDER BY seq
-LIMIT :limit;
-
--- name: scan_vectors_of_documents
--- Those of documents that match.
-SELECT document_vectors.seq, vector
-FROM documents {joined_in_order} document_vectors
-    ON document_vectors.project_id = documents.project_id
-    AND document_vectors.collection = documents.collection
-    AND document_vectors.seq = documents.seq
-WHERE documents.project_id = :project_id AND documents.collection = :collection
-    AND documents.seq > :after
+-- name: seqs_of_matching_documents
+-- In one value, in any order.
+SELECT {joined_seqs} FROM documents
+WHERE project_id = :project_id AND collection = :collection
     /*? user_id: AND user_id = :user_id */
     {scope_of_user}
     {of_visible_user}
-    /*? filter: AND {filter} */
-ORDER BY documents.seq
-LIMIT :limit;
+    /*? filter: AND {filter} */;
+
+-- name: scan_vectors
+-- See domain.vectors.ranking.PackedVectors. A statement has all aggregates of a group in one order.
+SELECT {joined_seqs}, {joined_vectors}, count(*), max(seq)
+FROM (
+    SELECT seq, vector FROM document_vectors
+    WHERE project_id = :project_id AND collection = :collection AND seq > :after
+        /*? numbers: AND seq {is_among_numbers} */
+    ORDER BY seq
+    LIMIT :limit
+) AS batch
+{in_groups};
 
 -- name: embeddings_of_documents
 SELECT seq, embedding FROM documents

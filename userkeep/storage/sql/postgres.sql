@@ -108,6 +108,16 @@ CROSS JOIN LATERAL (
     FROM jsonb_array_elements(CAST(:positions AS jsonb)) WITH ORDINALITY AS given (value, number)
 )
 
+-- fragment: joined_seqs
+string_agg(CAST(seq AS text), ',')
+
+-- fragment: joined_vectors
+string_agg(vector, CAST('' AS bytea))
+
+-- fragment: in_groups
+-- One value for a whole batch takes much longer than some: its memory is moved again and again.
+GROUP BY seq / 500
+
 -- name: newest_messages_of_user
 -- Session by session, which the inner LIMIT enforces. Without statistics of the keys, PostgreSQL
 -- expects a session to have a large share of all messages, and would read all of them.

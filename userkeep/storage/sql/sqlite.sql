@@ -138,6 +138,16 @@ FROM {positions} AS position;
     SELECT key AS ordinal, value ->> 0 AS session_id, value ->> 1 AS seq FROM json_each(:positions)
 )
 
+-- fragment: joined_seqs
+group_concat(seq, ',')
+
+-- fragment: joined_vectors
+-- As in packed_vectors of messages.
+CAST(group_concat(CAST(vector AS TEXT), '') AS BLOB)
+
+-- fragment: in_groups
+-- With GROUP BY, SQLite would sort the vectors.
+
 -- name: newest_messages_of_user
 SELECT session_id, seq
 FROM messages

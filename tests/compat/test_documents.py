@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from math import cos, sin
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -24,6 +25,7 @@ from tests.embedding_server import (
     slow,
 )
 from tests.http.clients import InProcessClient, serve_in_process
+from userkeep.domain.collection import NewCollection
 from userkeep.domain.document import NewDocument
 from userkeep.domain.errors import Gone, NotFound
 from userkeep.domain.transaction import scoped
@@ -469,6 +471,28 @@ def test_an_interrupted_deletion_of_a_collection_is_completed_after_a_start(serv
         assert monotonic() < ends
         client.run(asyncio.sleep(0.02))
     assert client.send("GET", PAPERS).status == 404
+
+
+def test_a_search_compares_documents_that_are_read_in_several_batches(serve: Serve) -> None:
+    client = serve()
+    dimensions, count = 2_000, 1_050
+    rest = [0.0] * (dimensions - 2)
+    write(client.instance, collections.add, NewCollection(name="papers", dimensions=dimensions))
+    new = [
+        NewDocument(
+            content=str(n), metadata={"odd": n % 2}, embedding=[cos(n / 700), sin(n / 700), *rest]
+        )
+        for n in range(count)
+    ]
+    for batch in (new[:1_000], new[1_000:]):
+        write(client.instance, documents.add, "papers", documents.prepare(batch))
+    first, last = new[0].embedding, new[-1].embedding
+    assert search(client, "?limit=2", embedding=first) == ["0", "1"]
+    assert search(client, "?limit=2", embedding=last) == ["1049", "1048"]
+    even = {"where": {"or": [{"jsonpath": "$[*] ? (@.odd == 0)"}]}}
+    assert search(client, "?limit=2", embedding=last, metadata=even) == ["1048", "1046"]
+    every = {"where": {"or": [{"jsonpath": "$[*] ? (@.odd < 2)"}]}}
+    assert search(client, "?limit=2", embedding=last, metadata=every) == ["1049", "1048"]
 
 
 # The arithmetic without numpy.

@@ -64,8 +64,8 @@ def session(tx: Transaction, call: Call) -> wire.SessionImport:
 def collection(tx: Transaction, call: Call) -> wire.CollectionImport:
     """Import a collection."""
     body: ImportedCollection = call.body
-    embedder = tx.scope.rules.query_embedder
-    model = None if embedder is None else embedder.model
+    meaning = tx.scope.rules.meaning
+    model = None if meaning is None else meaning.model
     outcome = document_imports.add_collection(tx, body, model)
     return wire.CollectionImport(result=outcome.result, differing=outcome.differing)
 

@@ -108,6 +108,7 @@ def test_the_deletion_of_a_project_survives_kills(
         "users": USERS,
         "sessions": USERS * (SESSIONS + 1),
         "messages": USERS * (SESSIONS + 1) * MESSAGES,
+        "documents": 0,
     }
     assert request(server, "GET", "/v1/users").json == others
     assert server.stop() == 0

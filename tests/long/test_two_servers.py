@@ -26,7 +26,7 @@ WRITERS = 64
 KILLS = count(10)
 SHORT_SESSIONS = 300  # enough for several batches before the last session
 LENGTH = 20_000 if IS_FULL else 5_000
-LARGE_COUNTS = {"users": 1, "sessions": SHORT_SESSIONS + 1, "messages": LENGTH}
+LARGE_COUNTS = {"users": 1, "sessions": SHORT_SESSIONS + 1, "messages": LENGTH, "documents": 0}
 LEASE_S, RECOVERY_INTERVAL_S = 10.0, 5.0
 SLACK_S = 15.0  # for the rest of the deletion on a slow machine
 

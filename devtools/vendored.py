@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 from base64 import b64encode
 from hashlib import sha256, sha512
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from devtools.commands import ROOT, run
@@ -27,7 +27,7 @@ class Package(NamedTuple):
     Attributes:
         name, version: on npm.
         sha512: of the archive, in base64, as `npm view NAME@VERSION dist.integrity` shows it.
-        files: their paths in the archive, without `package/`.
+        files: their paths in the archive, without `package/`; they are kept by their names alone.
     """
 
     name: str
@@ -35,8 +35,19 @@ class Package(NamedTuple):
     sha512: str
     files: tuple[str, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the files as they are kept."""
+        return tuple(PurePath(name).name for name in self.files)
+
 
 PACKAGES = (
+    Package(
+        "htmx.org",
+        "2.0.11",
+        "Thx/WtpeOQqSrqBCw/A1cwGJGg4UrVa3+sW0GmrM3p4gJgO89ecH4qtbnyzDDWFvBTqjnIMCgELTNt636dtamA==",
+        ("LICENSE", "dist/htmx.min.js"),
+    ),
     Package(
         "swagger-ui-dist",
         "5.35.0",
@@ -76,7 +87,7 @@ def _fetched(package: Package) -> dict[str, bytes]:
         if digest != package.sha512:
             raise SystemExit(f"{package.name} {package.version}: the archive's SHA-512 is {digest}")
         with tarfile.open(archive) as content:
-            return {name: _read(content, name) for name in package.files}
+            return {PurePath(name).name: _read(content, name) for name in package.files}
 
 
 def _read(content: tarfile.TarFile, name: str) -> bytes:

@@ -49,6 +49,9 @@ COMPRESSIONS = ("gzip", "none")
 OFF = "off"
 
 
+_SECRETS = frozenset(("api_key", "zep_auth_secret", "secret"))
+
+
 class SettingError(Exception):
     """A setting has a value that it cannot have; the text says which and why."""
 
@@ -787,3 +790,22 @@ def without_password(database_url: str) -> str:
     scheme, separator, rest = database_url.partition("://")
     credentials, at, place = rest.rpartition("@")
     return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{place}"
+
+
+def shown_settings(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return each setting with its variable, its value as it may be shown, and what it is."""
+    return [
+        (variable_of(each.name), _value_to_show(settings, each.name), each.metadata["help"])
+        for each in fields(settings)
+    ]
+
+
+def _value_to_show(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    if name == "database_url":
+        return without_password(value)
+    if name in _SECRETS:
+        return "set, not shown" if value else ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

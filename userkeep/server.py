@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import ASGIApp
 
 from userkeep.backups import schedule_of
-from userkeep.config import MIB, SettingError, Settings
+from userkeep.config import MIB, SettingError, Settings, shown_settings
 from userkeep.domain.values.addresses import parse_allowed_host, parse_origin
 from userkeep.http.access import AccessControl, is_loopback
 from userkeep.http.app import Application, CrossOriginApplication
@@ -15,6 +15,7 @@ from userkeep.http.authentication import Authenticator
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.connections import Connections
+from userkeep.http.console import About, Console, Operations
 from userkeep.http.cors import AllowedOrigins
 from userkeep.http.health import ReadinessChecks
 from userkeep.http.limits import Limits
@@ -94,6 +95,12 @@ def make_application(
     apis = (
         ZepV1API(engine, worker, compute, instance.embedder),
         NativeAPI(engine, worker, compute, authenticator),
+        Console(
+            Operations(engine, worker, compute, authenticator),
+            authenticator,
+            scope.rules,
+            About(readiness, shown_settings(settings)),
+        ),
         Pages(readiness, metrics),
     )
     origins = allowed_origins(settings)

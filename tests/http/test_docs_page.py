@@ -107,7 +107,7 @@ def test_head_has_the_headers_of_get(client: InProcessClient, response: Response
 @pytest.mark.parametrize("package", vendored.PACKAGES, ids=lambda package: package.name)
 def test_the_files_of_packages_are_unchanged(package: vendored.Package) -> None:
     folder = vendored.FOLDER / package.name
-    assert {path.name for path in folder.iterdir()} == {*package.files, vendored.SUMS}
+    assert {path.name for path in folder.iterdir()} == {*package.names, vendored.SUMS}
     sums = (folder / vendored.SUMS).read_text()
-    assert sums == vendored.sums_of({name: (folder / name).read_bytes() for name in package.files})
+    assert sums == vendored.sums_of({name: (folder / name).read_bytes() for name in package.names})
     assert "LICENSE" in sums

@@ -424,7 +424,7 @@ def test_a_retry_with_a_trailing_slash_is_the_same_request(
 def test_the_root_names_the_apis_and_their_documentation(client: InProcessClient) -> None:
     root = client.send("GET", "/").json
     assert root["api"] == "/v1"
-    for name in ("documentation", "openapi", "health"):
+    for name in ("console", "documentation", "openapi", "health"):
         assert client.send("GET", root[name]).status == 200
 
 

@@ -58,7 +58,14 @@ class Traces(Protocol):
 
 
 class API(Protocol):
-    """One API of the server."""
+    """One API of the server.
+
+    Attributes:
+        admits_itself: whether it finds the scope of a request itself, not by a key in its headers.
+    """
+
+    @property
+    def admits_itself(self) -> bool: ...
 
     def serves(self, path: bytes) -> bool:
         """Return whether a raw path belongs to this API."""
@@ -172,7 +179,7 @@ class Application(Router):
     async def _respond(self, request: Request) -> Response:
         api = self._api_of(request.path)
         try:
-            await self._admit(request)
+            await self._admit(request, api)
             response = await api.respond(request)
         except UserkeepError as error:
             request.route = request.route or api.route_of(request.path)
@@ -194,8 +201,11 @@ class Application(Router):
                 break
         return api
 
-    async def _admit(self, request: Request) -> None:
+    async def _admit(self, request: Request, api: API) -> None:
         """Give a request its scope, unless its path needs none."""
+        if api.admits_itself:
+            self._access.check_source(request)
+            return
         scope = self._access.scope_of(request)
         if scope is None and clean_page_path(request.path) not in PUBLIC_PATHS:
             scope = await self._access.authenticate(request)

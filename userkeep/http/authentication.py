@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from userkeep.domain.errors import Unauthenticated
 from userkeep.domain.json_web_tokens import is_signed, is_token
-from userkeep.domain.key import Permission, hash_of_key, id_of_key
+from userkeep.domain.key import Permission, StoredKey, hash_of_key, id_of_key
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.times import SECOND, Instant
@@ -155,11 +155,53 @@ class Authenticator:
         if not credential:
             self._without_credential += 1
             raise Unauthenticated(_MISSING)
+        return await self.admit(request, credential)
+
+    async def admit(self, request: Request, credential: bytes) -> Scope:
+        """Return the scope of a credential that a request has.
+
+        Raises:
+            Unauthenticated: it is invalid. RateLimited: as for `authenticate`.
+        """
         checked = await self._check(request, credential)
         if checked is None:
             await self._attempts.failed(request.client)
             raise Unauthenticated(_REJECTED)
         return self._used_scope(checked.scope, time.time())
+
+    def proof_of(self, credential: bytes) -> str:
+        """Return a keyed hash by which `admit_again` recognizes a key that was admitted."""
+        return self._proof(hash_of_key(credential))
+
+    async def admit_again(self, key_id: str, proof: str) -> Scope:
+        """Return the scope that a key has now.
+
+        Args:
+            key_id: its id.
+            proof: from `proof_of`, when it was admitted.
+
+        Raises:
+            Unauthenticated: the key is not valid any more. RateLimited: it has sent too many
+                requests.
+        """
+        if self._static_key_id and key_id == self._static_key_id:
+            return self._used_scope(await self._with_quota(self._static_scope), time.time())
+        found = await self._engine.read_async(partial(self._proven_scope, key_id, proof))
+        if found is None:
+            raise Unauthenticated(_REJECTED)
+        return self._used_scope(found, time.time())
+
+    def _proof(self, text_hash: str) -> str:
+        return self._open_scope.rules.id_hash("key of a visit", text_hash)
+
+    def _proven_scope(self, key_id: str, proof: str, tx: Transaction) -> Scope | None:
+        key = authentication.find_key(tx, key_id)
+        for text_hash in (key.hash, key.former_hash) if key else ():
+            if key is None or text_hash is None:
+                continue
+            if compare_digest(self._proof(text_hash), proof) and key.valid_until(text_hash, tx.now):
+                return self._scope_of(tx, key)
+        return None
 
     def forget(self) -> None:
         """Forget what was read: a key or a project was changed."""
@@ -239,7 +281,10 @@ class Authenticator:
         expires_at = key.valid_until(hash_of_key(credential), tx.now) if key else None
         if key is None or expires_at is None:
             return None
-        scope = Scope(
+        return self._scope_of(tx, key), expires_at
+
+    def _scope_of(self, tx: Transaction, key: StoredKey) -> Scope:
+        return Scope(
             key.project_id,
             self._open_scope.rules,
             user_id=key.user_id,
@@ -249,7 +294,6 @@ class Authenticator:
             user_uuid=key.user_uuid,
             quota=authentication.quota_of(tx, key.project_id),
         )
-        return scope, expires_at
 
     async def _with_quota(self, scope: Scope) -> Scope:
         """Return a scope with the quota that its project has now."""

@@ -34,6 +34,8 @@ Run = Coroutine[Any, Any, Job]
 class NativeAPI:
     """Serve `/v1/…`; errors are `application/problem+json` with a stable `code`."""
 
+    admits_itself = False
+
     def __init__(
         self,
         engine: Engine,

@@ -34,6 +34,8 @@ class Pages:
         metrics: those of `/metrics`; None if there are none.
     """
 
+    admits_itself = False
+
     def __init__(self, readiness: ReadinessChecks, metrics: Metrics | None) -> None:
         self._readiness = readiness
         self._metrics = metrics
@@ -112,6 +114,7 @@ def _index(root_path: str) -> Response:
             "version": __version__,
             "api": f"{root_path}/v1",
             "zep_api": f"{root_path}/api/v1",
+            "console": f"{root_path}/console",
             "documentation": f"{root_path}/docs",
             "openapi": f"{root_path}/openapi.json",
             "health": f"{root_path}/healthz",

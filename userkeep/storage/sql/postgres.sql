@@ -277,3 +277,10 @@ WHERE project_id = :project_id AND seq > 0 AND session_id = ANY (ARRAY(
     SELECT session_id FROM sessions
     WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
 ));
+
+-- fragment: day_of_activity
+-- Days are counted from 1970-01-01 (UTC).
+CAST(floor(extract(epoch FROM active_at) / 86400) AS bigint)
+
+-- fragment: day_of_creation
+CAST(floor(extract(epoch FROM created_at) / 86400) AS bigint)

@@ -236,3 +236,10 @@ SELECT max(latest_at) FROM (
 SELECT 'schema', 'The table ' || needed.value || ' is missing.'
 FROM json_each(json_array({table_names}, 'message_words')) AS needed
 WHERE needed.value NOT IN (SELECT name FROM sqlite_schema WHERE type = 'table');
+
+-- fragment: day_of_activity
+-- Days are counted from 1970-01-01 (UTC).
+active_at / 86400000000
+
+-- fragment: day_of_creation
+created_at / 86400000000

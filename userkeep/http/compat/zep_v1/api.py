@@ -54,6 +54,8 @@ _STATUS_OF_CODE = {
 class ZepV1API:
     """Serve `/api/v1/…` like Zep 0.27.2, except for its defects."""
 
+    admits_itself = False
+
     def __init__(
         self,
         engine: Engine,

@@ -1,0 +1,188 @@
+"""The console as one API of the server: which page an address is, and who may see it."""
+
+import logging
+import time
+
+from starlette.responses import Response
+
+from userkeep.domain.errors import NotFound, UserkeepError
+from userkeep.domain.scope import Rules
+from userkeep.http.authentication import Authenticator
+from userkeep.http.console.operations import Operations
+from userkeep.http.console.pages import PAGES
+from userkeep.http.console.rendering import STATIC, make_environment, static_file
+from userkeep.http.console.visit import HTML, About, PageFunction, Visit, read_fields
+from userkeep.http.console.visitors import Visitor, Visitors
+from userkeep.http.errors import FAULT, MethodNotAllowed, status_of
+from userkeep.http.requests import Request
+from userkeep.http.responses import RawResponse, empty_response, static_response
+from userkeep.http.routing import Routes, allowed_methods
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = b"/console"
+_STATIC_PREFIX = b"/console/static/"
+_SIGN_IN = "/sign-in"
+
+_POLICY = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    b"img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+)
+# An address has ids, which are often names or e-mail addresses: no other site is sent one.
+_REFERRER = (b"referrer-policy", b"same-origin")
+
+
+class Console:
+    """Serve `/console` and all below it.
+
+    It admits visitors itself, by a cookie: a browser sends no key with the address of a page.
+
+    Args:
+        operations: performs what pages need.
+        authenticator: checks keys.
+        rules: see Rules.
+        about: what pages show of the server itself.
+    """
+
+    admits_itself = True
+
+    def __init__(
+        self, operations: Operations, authenticator: Authenticator, rules: Rules, about: About
+    ) -> None:
+        self._operations = operations
+        self._about = about
+        self._visitors = Visitors(authenticator, rules)
+        self._environment = make_environment()
+        self._routes: Routes[PageFunction] = Routes("/console")
+        for path, page in PAGES.items():
+            self._routes.add("GET", path, page)
+            self._routes.add("POST", path, page)
+
+    def serves(self, path: bytes) -> bool:
+        """Return whether a path is that of the console."""
+        return path == _PREFIX or path.startswith(_PREFIX + b"/")
+
+    def route_of(self, path: bytes) -> str:
+        """Return the template of a path; empty if it is unknown."""
+        if path.startswith(_STATIC_PREFIX):
+            name = path.removeprefix(_STATIC_PREFIX).decode("latin-1")
+            return path.decode("latin-1") if name in STATIC else ""
+        return self._routes.template(path.removeprefix(_PREFIX) or b"/")
+
+    async def respond(self, request: Request) -> Response:
+        """Return the page of a request."""
+        request.route = self.route_of(request.path)
+        if request.path.startswith(_STATIC_PREFIX):
+            return _static(request)
+        response = await self._page(request)
+        response.raw_headers += [_POLICY, _REFERRER]
+        return response
+
+    def error_response(self, error: UserkeepError, request: Request) -> Response:
+        """Return a page that has only an error: there is no visit."""
+        template = self._environment.get_template("broken.html")
+        root = f"{request.root_path}/console"
+        text = template.render(error=error, root=root, request_id=request.request_id)
+        response = RawResponse(text.encode(), status_of(error), HTML)
+        response.raw_headers += [_POLICY, _REFERRER]
+        return response
+
+    async def _page(self, request: Request) -> Response:
+        path = request.path.removeprefix(_PREFIX) or b"/"
+        _, functions, request.segments = self._routes.find(path)
+        if request.route and request.handler_method not in functions:
+            allow = allowed_methods(functions)
+            if request.method == "OPTIONS":
+                return empty_response((allow,))
+            raise MethodNotAllowed
+        now_s = int(time.time())
+        if request.route == f"/console{_SIGN_IN}":
+            return await self._sign_in(request, now_s)
+        visitor = await self._visitors.find(request, now_s)
+        if visitor is None:
+            return self._asked_to_sign_in(request)
+        request.scope = visitor.scope
+        if request.route == "/console/sign-out":
+            return await self._sign_out(request, visitor)
+        visit = self._visit(request, visitor)
+        response = await self._perform(visit, functions.get(request.handler_method))
+        _add_cookie(response, self._visitors.cookie_of(visitor, request, now_s))
+        return response
+
+    async def _perform(self, visit: Visit, function: PageFunction | None) -> Response:
+        """Return a page; an error that it has not handled becomes a page of its own."""
+        try:
+            if function is None:
+                raise NotFound("There is no such page.")
+            if visit.is_form:
+                await visit.read_form()
+            return await function(visit)
+        except UserkeepError as error:
+            return visit.page("error", error=error)
+        except Exception:
+            logger.exception("a page failed", extra=visit.request.log_fields())
+            return visit.page("error", error=UserkeepError(FAULT))
+
+    async def _sign_in(self, request: Request, now_s: int) -> Response:
+        if self._visitors.is_open:
+            return _go_to(request, "")
+        if request.handler_method == "GET":
+            return self._sign_in_page(request)
+        # There is no visit yet, and so no token. Access control has checked the form's origin.
+        fields = await read_fields(request)
+        try:
+            visitor = await self._visitors.sign_in(request, fields.get("key", ""), now_s)
+        except UserkeepError as error:
+            return self._sign_in_page(request, error)
+        request.scope = visitor.scope
+        response = _go_to(request, "")
+        _add_cookie(response, self._visitors.cookie_of(visitor, request, now_s))
+        return response
+
+    async def _sign_out(self, request: Request, visitor: Visitor) -> Response:
+        if request.method != "POST":
+            raise MethodNotAllowed
+        await self._visit(request, visitor).read_form()
+        response = _go_to(request, _SIGN_IN)
+        _add_cookie(response, self._visitors.ended_cookie(request))
+        return response
+
+    def _asked_to_sign_in(self, request: Request) -> Response:
+        if b"hx-request" in request.headers:
+            location = f"{request.root_path}/console{_SIGN_IN}".encode()
+            return RawResponse(b"", 204, HTML, ((b"hx-redirect", location),))
+        return _go_to(request, _SIGN_IN)
+
+    def _sign_in_page(self, request: Request, error: UserkeepError | None = None) -> Response:
+        template = self._environment.get_template("sign_in.html")
+        text = template.render(error=error, root=f"{request.root_path}/console")
+        return RawResponse(text.encode(), status_of(error) if error else 200, HTML)
+
+    def _visit(self, request: Request, visitor: Visitor) -> Visit:
+        return Visit(
+            request,
+            visitor,
+            self._operations,
+            self._environment,
+            self._about,
+            is_open=self._visitors.is_open,
+        )
+
+
+def _go_to(request: Request, path: str) -> RawResponse:
+    location = f"{request.root_path}/console{path}".encode()
+    return RawResponse(b"", 303, HTML, ((b"location", location),))
+
+
+def _add_cookie(response: Response, cookie: str) -> None:
+    response.raw_headers.append((b"set-cookie", cookie.encode()))
+
+
+def _static(request: Request) -> Response:
+    found = static_file(request.route.removeprefix(_STATIC_PREFIX.decode()))
+    if found is None:
+        raise NotFound("There is no such file.")
+    if request.handler_method != "GET":
+        raise MethodNotAllowed
+    return static_response(*found)

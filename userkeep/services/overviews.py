@@ -1,0 +1,142 @@
+"""What people want to see at a glance: counts, activity by day, and who was active last."""
+
+from typing import NamedTuple
+
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.user import State, User
+from userkeep.domain.values.paging import Position
+from userkeep.domain.values.times import DAY, Instant
+
+COUNTED = 100_000
+"""Up to how many rows are counted, which takes some milliseconds."""
+
+CHART_DAYS = 30
+CALENDAR_DAYS = 53 * 7
+_SESSIONS_OF_CALENDAR = 2_000
+_SESSIONS_AT_ONCE = 200
+_MOST_ROUNDS = 10
+
+
+class Day(NamedTuple):
+    """What happened on a day, counted from 1970-01-01 (UTC)."""
+
+    number: int
+    total: int
+
+
+class Totals(NamedTuple):
+    """How much a user has; documents are counted up to COUNTED."""
+
+    session_count: int
+    message_count: int
+    document_count: int
+
+
+class _Sums(NamedTuple):
+    session_count: int
+    message_count: int
+
+
+class Counts(NamedTuple):
+    """How many users and sessions a project has, up to COUNTED and one more."""
+
+    users: int
+    sessions: int
+
+
+class ActiveUser(NamedTuple):
+    """A user with the position of their newest session in the order of activity."""
+
+    user: User
+    position: Position
+
+
+class _ActiveSession(NamedTuple):
+    number: int
+    user_id: str
+    active_at: Instant
+
+
+def counts(tx: Transaction) -> Counts:
+    """Return how many users and sessions the project has."""
+    limit = COUNTED + 1
+    return Counts(
+        tx.fetch_one("count_some_users", int, limit=limit) or 0,
+        tx.fetch_one("count_some_sessions", int, limit=limit) or 0,
+    )
+
+
+def active_sessions(tx: Transaction) -> list[Day]:
+    """Return how many sessions had their newest message on each of the last days, oldest first.
+
+    Days without any are left out; so are the oldest ones, if there are too many to count.
+    """
+    since_at = _midnight(tx, CHART_DAYS)
+    days = sorted(tx.fetch_all("sessions_by_day", Day, since_at=since_at, limit=COUNTED))
+    is_cut = sum(day.total for day in days) >= COUNTED
+    return days[1:] if is_cut else days
+
+
+def activity_of_user(tx: Transaction, user_id: str) -> list[Day]:
+    """Return how many messages a user's sessions got on each day of the last year, oldest first.
+
+    Those of the 2,000 sessions that were active last are counted.
+    """
+    found = tx.fetch_all(
+        "messages_of_user_by_day",
+        Day,
+        user_id=user_id,
+        session_limit=_SESSIONS_OF_CALENDAR,
+        since_at=_midnight(tx, CALENDAR_DAYS),
+    )
+    return sorted(found)
+
+
+def totals_of_user(tx: Transaction, user_id: str) -> Totals:
+    """Return how many sessions, messages and documents a user has."""
+    sums = tx.fetch_one("totals_of_user", _Sums, user_id=user_id) or _Sums(0, 0)
+    values = {"user_id": user_id, "limit": COUNTED}
+    documents = tx.fetch_one("count_some_documents_of_user", int, **values) or 0
+    return Totals(sums.session_count, sums.message_count, documents)
+
+
+def users_by_activity(
+    tx: Transaction, limit: int, after: Position | None = None
+) -> list[ActiveUser]:
+    """Return the users with the newest sessions, by their newest session; not those without any.
+
+    Args:
+        limit: how many at most; less are returned if a few users have nearly all sessions.
+        after: the position of the last user of the page before.
+    """
+    found: list[ActiveUser] = []
+    for _ in range(_MOST_ROUNDS):
+        sessions = _active_sessions(tx, after)
+        for session in sessions:
+            after = Position(session.number, session.active_at)
+            newest = tx.fetch_one("newest_session_of_user", int, user_id=session.user_id)
+            if newest != session.number:
+                continue
+            user = tx.fetch_one("get_user", User, user_id=session.user_id)
+            if user is not None and user.state == State.ACTIVE:
+                found.append(ActiveUser(user, after))
+            if len(found) == limit:
+                return found
+        if len(sessions) < _SESSIONS_AT_ONCE:
+            break
+    return found
+
+
+def _active_sessions(tx: Transaction, after: Position | None) -> list[_ActiveSession]:
+    return tx.fetch_all(
+        "active_sessions_of_users",
+        _ActiveSession,
+        before=None if after is None else after.number,
+        position_at=None if after is None else after.at,
+        limit=_SESSIONS_AT_ONCE,
+    )
+
+
+def _midnight(tx: Transaction, days: int) -> Instant:
+    """Return when the first of the last days began, which end today."""
+    return Instant((tx.now // DAY - days + 1) * DAY)

@@ -1,0 +1,69 @@
+-- What people want to see at a glance: counts, and activity by day. Whatever grows with what is stored
+-- is counted up to a limit.
+
+-- name: count_some_users
+-- In the order of an index, of which no more than the limit is read.
+SELECT count(*) FROM (
+    SELECT 1 FROM users WHERE project_id = :project_id AND state = 'active'
+    ORDER BY number
+    LIMIT :limit
+) AS counted;
+
+-- name: count_some_sessions
+SELECT count(*) FROM (
+    SELECT 1 FROM sessions WHERE project_id = :project_id AND state = 'active'
+    ORDER BY number
+    LIMIT :limit
+) AS counted;
+
+-- name: sessions_by_day
+-- How many sessions had their newest message on a day. Days are counted from 1970-01-01 (UTC).
+SELECT day, count(*) FROM (
+    SELECT {day_of_activity} AS day FROM sessions
+    WHERE project_id = :project_id AND state = 'active' AND active_at >= :since_at
+    ORDER BY active_at DESC
+    LIMIT :limit
+) AS active
+GROUP BY day;
+
+-- name: messages_of_user_by_day
+-- How many messages of a user's sessions were created on a day.
+SELECT day, count(*) FROM (
+    SELECT {day_of_creation} AS day FROM messages
+    WHERE project_id = :project_id AND seq > 0 AND created_at >= :since_at
+        AND session_id IN (
+            SELECT session_id FROM sessions
+            WHERE project_id = :project_id AND state = 'active' AND user_id = :user_id
+                AND active_at >= :since_at
+            ORDER BY active_at DESC
+            LIMIT :session_limit
+        )
+) AS created
+GROUP BY day;
+
+-- name: totals_of_user
+SELECT count(*), CAST(coalesce(sum(message_count), 0) AS bigint)
+FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND state = 'active';
+
+-- name: count_some_documents_of_user
+SELECT count(*) FROM (
+    SELECT 1 FROM documents
+    WHERE project_id = :project_id AND user_id = :user_id
+    ORDER BY collection, seq
+    LIMIT :limit
+) AS counted;
+
+-- name: active_sessions_of_users
+-- Sessions that belong to a user, by activity.
+SELECT number, user_id, active_at FROM sessions
+WHERE project_id = :project_id AND state = 'active' AND user_id IS NOT NULL
+    /*? before: AND (active_at, number) < (:position_at, :before) */
+ORDER BY active_at DESC, number DESC
+LIMIT :limit;
+
+-- name: newest_session_of_user
+SELECT number FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
+ORDER BY active_at DESC, number DESC
+LIMIT 1;

@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
 from userkeep.domain.key import MIN_KEY_LENGTH
@@ -47,9 +47,6 @@ LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 LOG_FORMATS = ("text", "json")
 COMPRESSIONS = ("gzip", "none")
 OFF = "off"
-
-
-_SECRETS = frozenset(("api_key", "zep_auth_secret", "secret"))
 
 
 class SettingError(Exception):
@@ -128,6 +125,7 @@ class Settings:
         "How responses of 1 KiB and more are compressed for clients that accept it: gzip or none.",
         section=NETWORK,
     )
+    console: bool = _setting(True, "Serve the console at /console.", section=NETWORK)
     insecure_no_auth: bool = _setting(
         False, "Serve without authentication on an address that other machines can reach."
     )
@@ -795,17 +793,17 @@ def without_password(database_url: str) -> str:
 def shown_settings(settings: Settings) -> list[tuple[str, str, str]]:
     """Return each setting with its variable, its value as it may be shown, and what it is."""
     return [
-        (variable_of(each.name), _value_to_show(settings, each.name), each.metadata["help"])
+        (variable_of(each.name), _value_to_show(settings, each), each.metadata["help"])
         for each in fields(settings)
     ]
 
 
-def _value_to_show(settings: Settings, name: str) -> str:
-    value = getattr(settings, name)
-    if name == "database_url":
+def _value_to_show(settings: Settings, setting: Field[Any]) -> str:
+    value = getattr(settings, setting.name)
+    if not setting.metadata["flag"]:
+        return "set, not shown" if value else ""  # a secret; see `_setting`
+    if setting.name == "database_url":
         return without_password(value)
-    if name in _SECRETS:
-        return "set, not shown" if value else ""
     if isinstance(value, bool):
         return str(value).lower()
     return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -92,16 +92,17 @@ def make_application(
         embedder=instance.embedder,
     )
     metrics = Metrics(sources, readiness) if settings.metrics else None
+    console = Console(
+        Operations(engine, worker, compute, authenticator),
+        authenticator,
+        scope.rules,
+        About(readiness, shown_settings(settings)),
+    )
     apis = (
         ZepV1API(engine, worker, compute, instance.embedder),
         NativeAPI(engine, worker, compute, authenticator),
-        Console(
-            Operations(engine, worker, compute, authenticator),
-            authenticator,
-            scope.rules,
-            About(readiness, shown_settings(settings)),
-        ),
-        Pages(readiness, metrics),
+        *((console,) if settings.console else ()),
+        Pages(readiness, metrics, has_console=settings.console),
     )
     origins = allowed_origins(settings)
     access = _access_of(settings, authenticator, origins)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +11,7 @@ import pytest
 
 from tests.http.callers import STATIC
 from tests.http.clients import InProcessClient, Response, serve_in_process
-from userkeep.config import Settings
+from userkeep.config import Settings, shown_settings
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -180,6 +180,22 @@ def test_the_settings_are_shown_without_their_secrets(visit: Visit) -> None:
     text = visit.get("/console/health").text
     assert "USERKEEP_API_KEY" in text
     assert STATIC not in text
+
+
+def test_no_secret_and_no_password_is_among_the_settings_to_show() -> None:
+    url = "postgresql://jane:hidden@db/userkeep"
+    secrets = {each.name: "hidden" for each in fields(Settings) if not each.metadata["flag"]}
+    assert {"api_key", "secret", "embeddings_key"} <= secrets.keys()
+    shown = shown_settings(Settings(database_url=url, **secrets))  # type: ignore[arg-type]
+    assert "hidden" not in str(shown)
+
+
+def test_the_console_can_be_off() -> None:
+    settings = Settings(database_url="sqlite:///:memory:", console=False)
+    with serve_in_process(settings) as client:
+        assert client.send("GET", "/console").status == 404
+        assert client.send("GET", "/console/static/console.css").status == 404
+        assert "console" not in client.send("GET", "/").json
 
 
 def test_a_path_answers_to_its_methods_alone(client: InProcessClient) -> None:

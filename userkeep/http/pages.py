@@ -32,13 +32,17 @@ class Pages:
     Args:
         readiness: the checks of `/readyz`.
         metrics: those of `/metrics`; None if there are none.
+        has_console: whether the server has a console.
     """
 
     admits_itself = False
 
-    def __init__(self, readiness: ReadinessChecks, metrics: Metrics | None) -> None:
+    def __init__(
+        self, readiness: ReadinessChecks, metrics: Metrics | None, *, has_console: bool
+    ) -> None:
         self._readiness = readiness
         self._metrics = metrics
+        self._has_console = has_console
 
     def serves(self, path: bytes) -> bool:  # noqa: ARG002
         """Return True: pages come last, for the paths of no other API."""
@@ -81,7 +85,7 @@ class Pages:
             case "/favicon.ico":
                 return empty_response()  # browsers ask for it
             case "/":
-                return _index(request.root_path)
+                return _index(request.root_path, has_console=self._has_console)
         return docs_response(request.route, request.root_path)
 
     def _without_handler(self, request: Request) -> Response:
@@ -106,7 +110,7 @@ class Pages:
         return json_response(readiness, 503, headers_of(Unavailable()))
 
 
-def _index(root_path: str) -> Response:
+def _index(root_path: str, *, has_console: bool) -> Response:
     """Return where the APIs and their documentation are."""
     return json_response(
         {
@@ -114,7 +118,7 @@ def _index(root_path: str) -> Response:
             "version": __version__,
             "api": f"{root_path}/v1",
             "zep_api": f"{root_path}/api/v1",
-            "console": f"{root_path}/console",
+            **({"console": f"{root_path}/console"} if has_console else {}),
             "documentation": f"{root_path}/docs",
             "openapi": f"{root_path}/openapi.json",
             "health": f"{root_path}/healthz",

@@ -126,7 +126,7 @@ def test_texts_are_embedded_after_they_are_added_and_found_by_meaning(
         assert {each["document"]["document_id"] for each in found} == {"a", "b"}
         # There is nothing else to search by.
         embedding_server.plan(failing(500))
-        away = client.send("POST", SEARCH, query)
+        away = client.send("POST", SEARCH, {**query, "text": "not asked before"})
         assert (away.status, away.json["code"]) == (503, "unavailable")
         client.send("POST", "/v1/users", {"user_id": "jane", "do_not_embed": True})
         of_jane = client.send("POST", SEARCH, {**query, "user_id": "jane"})

@@ -38,7 +38,7 @@ _SHORTEST_TIME_S = 0.005
 
 _SENTENCES: dict[DegradedReason, str] = {
     "embedding_rejected": "The embedding model rejects the text of the query.",
-    "embedding_unavailable": "The embedding model did not answer in time.",
+    "embedding_unavailable": "The embedding model did not answer, or not in time, or not correctly.",
     "model_replaced": "The embedding model is being replaced, and the former one cannot be asked.",
 }
 
@@ -131,9 +131,10 @@ class QueryEmbeddings:
         except BaseException:
             self._breaker.fail()
             raise
-        self._breaker.succeed()
         if question.model.dimensions not in {None, len(vector)}:
-            return _degraded("model_replaced")
+            self._breaker.fail()
+            return _degraded("embedding_unavailable")
+        self._breaker.succeed()
         return _Answer(array("f", vector), question.clearings)
 
     def _embedder_of(self, model: RecordedModel) -> Embedder | None:

@@ -1,8 +1,9 @@
 """The embedding of what a collection is searched with, by the model that has embedded it."""
 
 from userkeep.domain.collection import Collection
+from userkeep.domain.embedding import ModelState, RecordedModel
 from userkeep.domain.errors import InvalidField, Unavailable
-from userkeep.domain.search.meaning import CannotEmbed
+from userkeep.domain.search.meaning import CannotEmbed, Meaning
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.vectors.encoding import encode_embedding
 from userkeep.services import embeddings
@@ -32,8 +33,7 @@ def embed_query(tx: Transaction, collection: Collection, text: str, user_id: str
             "text",
         )
     meaning = tx.scope.rules.meaning
-    recorded = (each for each in embeddings.models(tx) if each.fingerprint == collection.model)
-    model = next(recorded, None)
+    model = None if meaning is None else _model_of(tx, collection, meaning)
     if meaning is None or model is None:
         raise Unavailable("The embedding model of this collection is not configured now.")
     try:
@@ -43,3 +43,24 @@ def embed_query(tx: Transaction, collection: Collection, text: str, user_id: str
             raise InvalidField("text is rejected by the embedding model.", "text") from error
         raise Unavailable(f"The query could not be embedded. {error.degraded.detail}") from error
     return encode_embedding(list(vector), "text")
+
+
+def _model_of(tx: Transaction, collection: Collection, meaning: Meaning) -> RecordedModel | None:
+    """Return the model that embeds a collection; None if it is neither configured nor recorded.
+
+    Where only documents were embedded, as by an embedded client, it is not recorded.
+    """
+    configured = meaning.model
+    if configured.fingerprint == collection.model:
+        return RecordedModel(
+            model_id=0,
+            name=configured.name,
+            fingerprint=configured.fingerprint,
+            dimensions=collection.dimensions,
+            source=None,
+            state=ModelState.CURRENT,
+            created_at=collection.created_at,
+            lease_expires_at=None,
+        )
+    recorded = (each for each in embeddings.models(tx) if each.fingerprint == collection.model)
+    return next(recorded, None)

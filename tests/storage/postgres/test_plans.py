@@ -123,7 +123,6 @@ READ_WHOLE_TABLES = {
     "newest_messages",  # of all users: off the loop, with a time limit
     "corpus_stats",  # of all users: the size of the corpus
     "sessions_with_vectors",  # the same, of all users
-    "embeddings_of_project",  # of all users: off the loop, with a time limit
     "count_users",  # off the loop, with a time limit
     "count_sessions",  # the same
     "sessions_to_index",  # once, in the background, when an index is rebuilt

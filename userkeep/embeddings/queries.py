@@ -38,7 +38,7 @@ _SHORTEST_TIME_S = 0.005
 
 _SENTENCES: dict[DegradedReason, str] = {
     "embedding_rejected": "The embedding model rejects the text of the query.",
-    "embedding_unavailable": "The embedding model did not answer, or not in time, or not correctly.",
+    "embedding_unavailable": "The embedding model did not answer correctly in time.",
     "model_replaced": "The embedding model is being replaced, and the former one cannot be asked.",
 }
 

@@ -75,7 +75,10 @@ def test_a_retriever_works_asynchronously(retriever):
         await retriever.zep_client.aclose()
         return documents
 
-    assert asyncio.run(invoke()) == retriever.invoke("Have I a red hat?")
+    # The scores, and what comes after the best match, may change as the messages are embedded.
+    found, expected = asyncio.run(invoke()), retriever.invoke("Have I a red hat?")
+    assert len(found) == len(expected)
+    assert found[0].page_content == expected[0].page_content == "Red hats"
 
 
 def test_a_retriever_can_use_mmr_and_summaries(create, history):

@@ -68,7 +68,7 @@ def run(given: argparse.Namespace, databases: Databases, folder: Path) -> Report
             tables = [
                 Table(name, _ABOUT, _COLUMNS, asyncio.run(_rows(instance, user_id, random)))
                 for name, user_id in scopes.items()
-                if not given.only or given.only in name
+                if not given.only or any(each in name for each in given.only)
             ]
         finally:
             instance.close()

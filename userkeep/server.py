@@ -8,9 +8,10 @@ from starlette.types import ASGIApp
 
 from userkeep.backups import schedule_of
 from userkeep.config import MIB, SettingError, Settings, shown_settings
+from userkeep.domain.scope import Scope
 from userkeep.domain.values.addresses import parse_allowed_host, parse_origin
 from userkeep.http.access import AccessControl, is_loopback
-from userkeep.http.app import Application, CrossOriginApplication
+from userkeep.http.app import API, Application, CrossOriginApplication
 from userkeep.http.authentication import Authenticator
 from userkeep.http.compat.zep_v1 import ZepV1API
 from userkeep.http.compute import ComputeThreads
@@ -25,6 +26,7 @@ from userkeep.http.pages import Pages
 from userkeep.http.proxies import ForwardedHeaders, RootPath
 from userkeep.http.requests import BodyMemory
 from userkeep.instance import Instance
+from userkeep.storage.engine import Engine
 from userkeep.worker.timers import SERVER_TIMERS, Timers
 from userkeep.worker.traces import NoTraces
 from userkeep.worker.worker import Worker
@@ -58,13 +60,7 @@ def make_application(
     traces = _open_traces(settings)
     if traces is not None:
         engine = traces.engine(engine)
-    authenticator = Authenticator(
-        engine,
-        scope,
-        static_key=settings.api_key,
-        zep_secret=settings.zep_auth_secret,
-        requests_per_minute=settings.rate_limit,
-    )
+    authenticator = _authenticator_of(settings, engine, scope)
     worker = Worker(
         engine,
         scope.rules,
@@ -92,30 +88,34 @@ def make_application(
         embedder=instance.embedder,
     )
     metrics = Metrics(sources, readiness) if settings.metrics else None
-    console = Console(
-        Operations(engine, worker, compute, authenticator),
-        authenticator,
-        scope.rules,
-        About(readiness, shown_settings(settings)),
-    )
-    apis = (
+    operations = Operations(engine, worker, compute, authenticator)
+    about = About(readiness, shown_settings(settings))
+    apis: list[API] = [
         ZepV1API(engine, worker, compute, instance.embedder),
         NativeAPI(engine, worker, compute, authenticator),
-        *((console,) if settings.console else ()),
-        Pages(readiness, metrics, has_console=settings.console),
-    )
+    ]
+    if settings.console:
+        apis.append(Console(operations, authenticator, scope.rules, about))
+    apis.append(Pages(readiness, metrics, has_console=settings.console))
     origins = allowed_origins(settings)
     access = _access_of(settings, authenticator, origins)
     body_memory = BodyMemory(settings.body_memory_mib * MIB)
     given = apis, access, worker, compute, body_memory
-    named: dict[str, Any] = {
-        "compresses": settings.compression != "none",
-        "metrics": metrics,
-        "traces": traces,
-    }
+    compresses = settings.compression != "none"
+    named: dict[str, Any] = {"compresses": compresses, "metrics": metrics, "traces": traces}
     if origins is not None:
         return CrossOriginApplication(origins, *given, **named)
     return Application(*given, **named)
+
+
+def _authenticator_of(settings: Settings, engine: Engine, scope: Scope) -> Authenticator:
+    return Authenticator(
+        engine,
+        scope,
+        static_key=settings.api_key,
+        zep_secret=settings.zep_auth_secret,
+        requests_per_minute=settings.rate_limit,
+    )
 
 
 def _access_of(

@@ -9,11 +9,11 @@ from userkeep.services.overviews import CALENDAR_DAYS, CHART_DAYS, Day
 
 _EPOCH = date(1970, 1, 1)
 _LEVELS = 4
-BAR_WIDTH = 14
-BAR_GAP = 4
-CHART_HEIGHT = 96
-CELL = 11
-CELL_STEP = 13
+_BAR_WIDTH = 14
+_BAR_GAP = 4
+_CHART_HEIGHT = 96
+_CELL = 11
+_CELL_STEP = 13
 
 
 class Bar(NamedTuple):
@@ -29,10 +29,12 @@ class Chart(NamedTuple):
     """A chart of bars, one for each day.
 
     Attributes:
+        bar_width: of each bar.
         summary: what a reader hears who does not see it.
     """
 
     bars: list[Bar]
+    bar_width: int
     width: int
     height: int
     greatest: int
@@ -54,11 +56,13 @@ class Calendar(NamedTuple):
     """A year, week by week.
 
     Attributes:
+        cell_size: the width and height of each cell.
         months: where the name of each month stands.
         summary: what a reader hears who does not see it.
     """
 
     cells: list[Cell]
+    cell_size: int
     months: list[tuple[int, str]]
     width: int
     height: int
@@ -75,16 +79,17 @@ def chart(days: Sequence[Day], noun: str) -> Chart:
     for index in range(CHART_DAYS):
         day = today - timedelta(days=CHART_DAYS - 1 - index)
         count = counted.get((day - _EPOCH).days, 0)
-        height = round(count / greatest * CHART_HEIGHT, 1) if greatest else 0.0
+        height = round(count / greatest * _CHART_HEIGHT, 1) if greatest else 0.0
         height = max(height, 2.0) if count else 0.0
         text = f"{day:%Y-%m-%d}: {pluralize(count, noun)}"
-        bars.append(Bar(index * (BAR_WIDTH + BAR_GAP), CHART_HEIGHT - height, height, text))
+        bars.append(Bar(index * (_BAR_WIDTH + _BAR_GAP), _CHART_HEIGHT - height, height, text))
     total = sum(counted.values())
     first = today - timedelta(days=CHART_DAYS - 1)
     return Chart(
         bars,
-        CHART_DAYS * (BAR_WIDTH + BAR_GAP) - BAR_GAP,
-        CHART_HEIGHT,
+        _BAR_WIDTH,
+        CHART_DAYS * (_BAR_WIDTH + _BAR_GAP) - _BAR_GAP,
+        _CHART_HEIGHT,
         greatest,
         f"{first:%Y-%m-%d}",
         f"{today:%Y-%m-%d}",
@@ -105,16 +110,17 @@ def calendar(days: Sequence[Day]) -> Calendar:
         week, weekday = divmod(index, 7)
         count = counted.get((day - _EPOCH).days, 0)
         text = f"{day:%Y-%m-%d}: {pluralize(count, 'message')}"
-        cells.append(Cell(week * CELL_STEP, weekday * CELL_STEP, _level(count, greatest), text))
+        cells.append(Cell(week * _CELL_STEP, weekday * _CELL_STEP, _level(count, greatest), text))
         if day.day <= 7 and weekday == 0:
-            months.append((week * CELL_STEP, f"{day:%b}"))
+            months.append((week * _CELL_STEP, f"{day:%b}"))
     total = sum(counted.values())
     active = sum(1 for count in counted.values() if count)
     return Calendar(
         cells,
+        _CELL,
         months,
-        CALENDAR_DAYS // 7 * CELL_STEP,
-        7 * CELL_STEP,
+        CALENDAR_DAYS // 7 * _CELL_STEP,
+        7 * _CELL_STEP,
         total,
         f"{pluralize(total, 'message')} on {pluralize(active, 'day')} of the last year",
     )

@@ -52,7 +52,7 @@ async def _pieces(
     try:
         while (piece := await pieces.get()) is not None:
             if isinstance(piece, BaseException):
-                raise piece  # the connection is cut, so that nobody takes a part for the whole
+                raise piece  # cuts the connection, or a part would pass for the whole
             yield piece
     finally:
         export.stop()

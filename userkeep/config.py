@@ -386,6 +386,12 @@ class Settings:
         most=60_000,
         section=EMBEDDINGS,
     )
+    hnsw_min_documents: int = _setting(
+        50_000,
+        "PostgreSQL with the extension pgvector: the number of documents from which a collection"
+        " has an HNSW index. It makes searches faster, which may then miss some results. 0: none.",
+        section=EMBEDDINGS,
+    )
     log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")
     log_format: str = _setting("text", "The format of the log: text or json (one object a line).")
 

@@ -70,6 +70,7 @@ def make_application(
         traces=traces or NoTraces(),
         backup_schedule=schedule_of(settings),
         embedder=instance.embedder,
+        hnsw_min_documents=settings.hnsw_min_documents,
     )
     compute = ComputeThreads()
     embedding = worker.embedding if worker.embedding.is_configured else None

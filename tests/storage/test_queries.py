@@ -39,6 +39,7 @@ READ_WHOLE_TABLES = {
     "running_project_deletions",
     "assign_projects_to_purge",
     "set_projects_purged",
+    "large_collections",  # nor are collections many
     # Models are few too.
     "embedding_models",
     "retire_embedding_models",

@@ -164,6 +164,13 @@ class SearchDocuments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = 10
     min_score: LowestScore | None = None
     mmr_lambda: Relevance | None = None
+    exact: Annotated[
+        bool,
+        Meta(
+            description="Compare all embeddings, also in a large collection with an approximate "
+            "index (HNSW, on PostgreSQL)."
+        ),
+    ] = False
     include: Annotated[
         list[Literal["embedding"]],
         Meta(max_length=1, description="What each document has besides: its `embedding`."),

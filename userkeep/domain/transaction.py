@@ -7,6 +7,7 @@ from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import SearchIndex
 from userkeep.domain.values.paging import HasSize, Rows
 from userkeep.domain.values.times import Instant
+from userkeep.domain.vectors.index import VectorIndex
 
 if TYPE_CHECKING:
     # It imports logging, which reads the clock before the command line can check it.
@@ -74,6 +75,11 @@ class Transaction(Protocol):
     @property
     def search_index(self) -> SearchIndex:
         """The full-text index, in this transaction."""
+        ...
+
+    @property
+    def vector_index(self) -> VectorIndex:
+        """The indexes of embeddings, in this transaction."""
         ...
 
     def new_uuid(self) -> str:

@@ -92,6 +92,7 @@ def prepare_search(_: Rules, call: Call) -> DocumentSearch:
         filter=None if body.filter is None else parse_filter(body.filter),
         min_cosine=body.min_score,
         relevance=body.mmr_lambda,
+        is_exact=body.exact,
     )
 
 

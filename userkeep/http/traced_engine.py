@@ -8,7 +8,7 @@ from typing import TypeVar
 from opentelemetry.trace import Span, SpanKind, Tracer, get_current_span, set_span_in_context
 
 from userkeep.domain.transaction import Operation, Transaction
-from userkeep.storage.engine import Compactor, Dialect, Engine, Files
+from userkeep.storage.engine import Compactor, Dialect, Engine, Files, VectorIndexer
 from userkeep.storage.figures import Disk, Figures
 
 T = TypeVar("T")
@@ -68,6 +68,9 @@ class TracedEngine:
 
     def compactor(self, tables: Mapping[str, Sequence[str]]) -> Compactor:
         return self._engine.compactor(tables)
+
+    def vector_indexer(self) -> VectorIndexer | None:
+        return self._engine.vector_indexer()
 
     def close(self) -> None:
         self._engine.close()

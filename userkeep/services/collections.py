@@ -22,6 +22,7 @@ from userkeep.domain.transaction import Transaction
 from userkeep.domain.values.metadata import Merge, encode_metadata
 from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import Instant
+from userkeep.domain.vectors.index import LargeCollection
 from userkeep.services import changes, document_deletions
 from userkeep.services.document_deletions import DeletedBatch
 
@@ -165,6 +166,12 @@ def update(
 def page(tx: Transaction, page: PageRequest) -> Rows[Collection]:
     """Return a page of collections, in the order of their creation."""
     return page.cut(tx.fetch_page("list_collections", Collection, **page.values))
+
+
+def large(tx: Transaction, least: int) -> list[LargeCollection]:
+    """Return the collections of all projects that have so many embeddings or more."""
+    tx.see_all_projects()
+    return tx.fetch_all("large_collections", LargeCollection, least=least)
 
 
 def begin_deletion(

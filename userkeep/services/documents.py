@@ -27,6 +27,7 @@ from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.metadata import Merge, encode_json
 from userkeep.domain.values.paging import MAX_PAGE_BYTES, PageRequest, Rows
 from userkeep.domain.vectors.encoding import check_dimensions
+from userkeep.domain.vectors.index import LEAST_INDEXED
 from userkeep.domain.vectors.ranking import PackedVectors, StoredVector
 from userkeep.services import changes, collections, document_deletions, document_queries, users
 
@@ -57,6 +58,7 @@ class DocumentSearch(msgspec.Struct, kw_only=True):
         min_cosine: the least cosine of the angle with the query.
         relevance: None: the nearest documents. From 0 to 1: by maximal marginal relevance, where 0
             selects the most different ones.
+        is_exact: whether all embeddings are compared, also where there is an index of them.
     """
 
     text: str | None = None
@@ -66,6 +68,7 @@ class DocumentSearch(msgspec.Struct, kw_only=True):
     filter: Node | None = None
     min_cosine: float | None = None
     relevance: float | None = None
+    is_exact: bool = False
 
 
 class DocumentHit(NamedTuple):
@@ -344,8 +347,8 @@ def delete(
 def find(tx: Transaction, name: str, search: DocumentSearch) -> FoundDocuments:
     """Search a collection: by an embedding, the nearest documents first, or by conditions alone.
 
-    All embeddings that match the conditions are compared. This can take long, so it is a read that
-    runs in a thread.
+    All embeddings that match the conditions are compared, unless there are none and the engine has
+    an index of the collection. This can take long, so it is a read that runs in a thread.
 
     Raises:
         NotFound: there is no such collection. InvalidField: the embedding has another length, or
@@ -397,16 +400,32 @@ def _nearest(
 
     Those that are near by their rounded vectors are compared again by their embeddings.
     """
-    math = tx.scope.rules.vector_math()
     wanted = max(_FEWEST_CANDIDATES, _CANDIDATES * search.limit)
-    nearest = math.nearest(query, wanted)
-    for packed in _scan(tx, collection, search):
-        nearest.add(packed)
-        tx.check_deadline()
-    numbers = encode_json(nearest.seqs()).decode()
+    conditions = _conditions(tx, search)
+    seqs = None
+    if not (conditions or search.is_exact) and collection.embedded_count >= LEAST_INDEXED:
+        seqs = tx.vector_index.nearest(collection.number, query, wanted)
+    if seqs is None:
+        nearest = tx.scope.rules.vector_math().nearest(query, wanted)
+        for packed in _scan(tx, collection, conditions):
+            nearest.add(packed)
+            tx.check_deadline()
+        seqs = nearest.seqs()
+    return _compare(tx, collection, search, query, seqs)
+
+
+def _compare(
+    tx: Transaction,
+    collection: Collection,
+    search: DocumentSearch,
+    query: bytes,
+    seqs: Sequence[int],
+) -> list[_Scored]:
+    numbers = encode_json(seqs).decode()
     found = tx.fetch_all(
         "embeddings_of_documents", _Embedding, collection=collection.number, numbers=numbers
     )
+    math = tx.scope.rules.vector_math()
     cosines = math.cosines(query, [each.embedding for each in found])
     scored = [
         _Scored(each.seq, cosine, each.embedding)
@@ -418,15 +437,21 @@ def _nearest(
     return scored
 
 
-def _scan(
-    tx: Transaction, collection: Collection, search: DocumentSearch
-) -> Iterator[PackedVectors]:
-    """Yield the vectors of the documents that match, in batches."""
+def _conditions(tx: Transaction, search: DocumentSearch) -> dict[str, Any]:
+    """Return the conditions on documents; nothing, if all of the collection match."""
     conditions: dict[str, Any] = {"user_id": search.user_id, "filter": search.filter}
     conditions |= visible(tx)
+    is_of_user = tx.scope.user_id is not None  # a condition that each query has by itself
+    return conditions if is_of_user or any(conditions.values()) else {}
+
+
+def _scan(
+    tx: Transaction, collection: Collection, conditions: dict[str, Any]
+) -> Iterator[PackedVectors]:
+    """Yield the vectors of the documents that match, in batches."""
     limit = max(1, _BYTES_AT_ONCE // (collection.dimensions + _ROW_BYTES))
     # The vectors alone say nothing about their documents.
-    if tx.scope.user_id is None and not any(conditions.values()):
+    if not conditions:
         yield from _scan_all(tx, collection, limit)
         return
     # First which match: PostgreSQL would read the documents again for each batch of vectors.

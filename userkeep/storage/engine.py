@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 
 from userkeep.domain.purge import SkippedStep
 from userkeep.domain.transaction import Operation
+from userkeep.domain.vectors.index import LargeCollection
 from userkeep.domain.verification import Skipped
 from userkeep.storage.figures import Disk, Figures
 from userkeep.storage.raw_files import RawFile
@@ -99,6 +100,10 @@ class Engine(Protocol):
         """
         ...
 
+    def vector_indexer(self) -> "VectorIndexer | None":
+        """Return what builds approximate indexes of embeddings; None if the engine has none."""
+        ...
+
     def close(self) -> None:
         """Finish what is queued, then close the database. In a forked process, do nothing."""
         ...
@@ -129,6 +134,29 @@ class Compactor(Protocol):
 
         Raises:
             Unavailable: something prevents it now, which the message names, or it was stopped.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Make `run` end soon, from any thread."""
+        ...
+
+
+class VectorIndexer(Protocol):
+    """Builds approximate indexes of large collections, beside what goes on."""
+
+    def run(self, collections: Sequence[LargeCollection], least: int) -> None:
+        """Build the indexes that are missing, and drop those that are not wanted any more.
+
+        It can take minutes, and does nothing while another process does it, or a purge runs. An
+        interrupted index is built again by the next call.
+
+        Args:
+            collections: all with as many embeddings as half of `least`, at least.
+            least: a collection with so many embeddings gets an index.
+
+        Raises:
+            Unavailable: an index could not be built, for a reason that the message names.
         """
         ...
 

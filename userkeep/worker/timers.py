@@ -18,6 +18,7 @@ class Timers(NamedTuple):
         retry_backup_s: the time after a first failed backup; it doubles with each further one.
         embed_s: the time between two looks for messages and documents to embed that other servers
             have added, or whose embeddings are to be removed.
+        index_s: the time between two looks for collections that need an index.
         idle_s: a server without requests for this long purges what is not yet due.
     """
 
@@ -29,6 +30,7 @@ class Timers(NamedTuple):
     check_backup_s: float = 30.0
     retry_backup_s: float = 60.0
     embed_s: float = 5.0
+    index_s: float = 30.0
     idle_s: float = IDLE_S
 
 

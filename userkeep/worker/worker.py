@@ -27,6 +27,7 @@ from userkeep.worker.runner import AsyncRunner
 from userkeep.worker.supervision import SupervisedTask
 from userkeep.worker.timers import Timers
 from userkeep.worker.traces import JobTraces
+from userkeep.worker.vector_indexes import VectorIndexes
 
 _REPEAT_AFTER_S = 0.25
 _FIRST_RETRY_S = 0.1
@@ -68,6 +69,7 @@ class Worker:
         traces: record the runs of jobs.
         backup_schedule: when the database is backed up; None: it is not.
         embedder: makes embeddings; None if there is no embedding model.
+        hnsw_min_documents: see VectorIndexes.
 
     Attributes:
         backups: the scheduled backups; None if there are none.
@@ -85,6 +87,7 @@ class Worker:
         traces: JobTraces,
         backup_schedule: BackupSchedule | None = None,
         embedder: Embedder | None = None,
+        hnsw_min_documents: int = 0,
     ) -> None:
         self._embedder = embedder
         self._engine = engine
@@ -98,6 +101,7 @@ class Worker:
         )
         self._runner = AsyncRunner(engine, self._purger.check_now, ledger.file, embedder)
         self.embedding = Embedding(engine, rules, self._runner, embedder, timers)
+        self._vector_indexes = VectorIndexes(engine, hnsw_min_documents, timers)
         self._document_embedding = DocumentEmbeddingJob(rules, embedder)
         self._ledger = ledger
         self._running: dict[str, _RunningJob] = {}
@@ -106,6 +110,8 @@ class Worker:
         self._are_words_needed = asyncio.Event()
         self._do_documents_wait = asyncio.Event()
         self._figures = {"purge": self._purger.figures, **{kind: JobFigures() for kind in _KINDS}}
+        if engine.dialect == "postgres":
+            self._figures["indexes of embeddings"] = self._vector_indexes.figures
         if embedder is not None:
             self._figures["embeddings"] = self.embedding.figures
         if self.backups is not None:
@@ -127,6 +133,7 @@ class Worker:
         if self.backups is not None:
             self.backups.start()
         self.embedding.start()
+        self._vector_indexes.start()
         self._tasks = [
             self._repeat("interrupted deletions", self._resume, self._timers.find_abandoned_s),
             self._repeat("expiry", self._expire, _EXPIRY_EVERY_S),
@@ -149,7 +156,11 @@ class Worker:
         tasks = [*(running.task for running in self._running.values()), *self._tasks]
         for task in tasks:
             task.stop()
-        others = [self._purger.stop(), self.embedding.stop(_STOP_S)]
+        others = [
+            self._purger.stop(),
+            self.embedding.stop(_STOP_S),
+            self._vector_indexes.stop(_STOP_S),
+        ]
         if self.backups is not None:
             others.append(self.backups.stop())
         await asyncio.gather(*others, *(task.wait(_STOP_S) for task in tasks))

@@ -158,6 +158,9 @@ def show(
     metavar="NUMBER",
     help="Select by maximal marginal relevance: 1 the nearest, 0 the most different.",
 )
+@click.option(
+    "--exact", is_flag=True, help="Compare all embeddings, also where there is an index (HNSW)."
+)
 @json_option
 @with_client("read")
 def search(

@@ -234,6 +234,7 @@ class AsyncDocumentClient:
         limit: int = 10,
         min_score: float | None = None,
         mmr_lambda: float | None = None,
+        exact: bool | None = None,
         include: Sequence[Literal["embedding"]] = (),
         omit: Sequence[OmittableOfDocument] | str = (),
     ) -> list_of[DocumentHit]:
@@ -251,6 +252,8 @@ class AsyncDocumentClient:
             min_score: the lowest score of a result, from -1 to 1.
             mmr_lambda: select by maximal marginal relevance, among twice as many: 1 selects the
                 nearest, 0 those that differ most from each other.
+            exact: True compares all embeddings, also in a large collection on PostgreSQL that has
+                an approximate index.
             include: `["embedding"]` gives each document its embedding.
             omit: fields of each document to leave out: `content`, `metadata`. They are
                 `msgspec.UNSET` then.
@@ -271,6 +274,7 @@ class AsyncDocumentClient:
             "limit": limit,
             "min_score": min_score,
             "mmr_lambda": mmr_lambda,
+            "exact": exact,
             "include": list_of(include) or None,
             "omit": split_names(omit, "omit") or None,
         }

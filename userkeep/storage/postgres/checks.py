@@ -12,6 +12,7 @@ from userkeep.storage.postgres.engine import (
     PIPELINED_READERS,
     PURGE_CONNECTIONS,
 )
+from userkeep.storage.postgres.hnsw import extension_schema, index_states
 from userkeep.storage.postgres.migrations import applied_migrations, check_is_empty
 from userkeep.storage.postgres.nodes import other_nodes
 from userkeep.storage.postgres.row_security import row_security_of
@@ -34,6 +35,7 @@ def check_database(url: str, pool_size: int, *, row_security: bool) -> list[Find
                 _check_connections(connection, pool_size),
                 _check_durability(connection),
                 _check_row_security(connection, is_wanted=row_security),
+                _check_vector_indexes(connection),
                 *_check_nodes(connection),
             ]
     except StorageError as error:
@@ -90,6 +92,19 @@ def _check_durability(connection: Connection[Any]) -> Finding:
             "Set both to on; without them, a power failure can lose or damage acknowledged writes.",
         )
     return Finding("durability", True, "fsync and full_page_writes are on")
+
+
+def _check_vector_indexes(connection: Connection[Any]) -> Finding:
+    subject = "hnsw"
+    if extension_schema(connection) is None:
+        finding = "pgvector 0.7 or later is not in the database: all documents are compared"
+        return Finding(subject, True, finding)
+    states = index_states(connection).values()
+    complete = sum(states)
+    finding = f"indexes of large collections: {complete}"
+    if complete < len(states):
+        finding += f"; {len(states) - complete} incomplete, which a server completes or drops"
+    return Finding(subject, True, finding)
 
 
 def _check_nodes(connection: Connection[Any]) -> list[Finding]:

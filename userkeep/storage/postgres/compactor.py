@@ -25,6 +25,7 @@ from psycopg.errors import (
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.purge import SkippedStep
 from userkeep.storage.errors import PURGE_RUNNING, PURGE_STOPPED
+from userkeep.storage.postgres.hnsw import INDEXED_TABLE, cancel_builds, index_states
 from userkeep.storage.postgres.nodes import other_nodes
 from userkeep.storage.postgres.row_security import row_security_of
 from userkeep.storage.postgres.server import connect, opening_problem
@@ -33,7 +34,9 @@ T = TypeVar("T")
 
 READER_WAIT_S = 60.0
 LOCK_WAIT_S = 60.0
-_LOCK_KEY = 0x5C5B5EC0
+PURGE_LOCK = 0x5C5B5EC0
+"""The key of the advisory lock that a purge holds."""
+
 _CHECK_EVERY_S = 0.2
 _ORPHAN_CHECKS = 5
 _EXTRA_LOCK_TIMEOUT_MS = 300
@@ -130,6 +133,8 @@ class PostgresCompactor:
 
     def run(self, report: Callable[[str], None]) -> list[SkippedStep]:
         try:
+            report("dropping indexes of embeddings")
+            self._drop_vector_indexes()
             report("waiting for transactions that see the former state")
             self._wait_for_transactions()
             skipped = []
@@ -165,7 +170,7 @@ class PostgresCompactor:
         deadlock_ms = int(self._value(_DEADLOCK_TIMEOUT_MS))
         lock_ms = deadlock_ms + _EXTRA_LOCK_TIMEOUT_MS
         self._connection.execute(f"SET lock_timeout = {lock_ms}".encode())
-        if not self._value("SELECT pg_try_advisory_lock(%s)", _LOCK_KEY):
+        if not self._value("SELECT pg_try_advisory_lock(%s)", PURGE_LOCK):
             raise Unavailable(PURGE_RUNNING)
 
     def _try(self, step: str, function: Callable[..., str | None], *args: Any) -> list[SkippedStep]:
@@ -179,6 +184,14 @@ class PostgresCompactor:
         if self._warnings:
             reason = _NOT_PERMITTED.format(self._warnings[0])
         return [SkippedStep(step, reason)] if reason else []
+
+    def _drop_vector_indexes(self) -> None:
+        # VACUUM FULL would build them again, for minutes in which writers wait. One that is being
+        # built would be waited for, and is in the files too.
+        cancel_builds(self._connection)
+        for name in index_states(self._connection):
+            drop = sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(name))
+            self._run_with_lock(drop, INDEXED_TABLE)
 
     def _wait_for_transactions(self) -> None:
         # VACUUM FULL would copy what an open transaction still sees.

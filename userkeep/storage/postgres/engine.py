@@ -26,6 +26,7 @@ from userkeep.storage.forks import ForkGuard
 from userkeep.storage.postgres.compactor import PostgresCompactor
 from userkeep.storage.postgres.connection import Connection
 from userkeep.storage.postgres.files import files_of
+from userkeep.storage.postgres.hnsw_builder import HnswBuilder
 from userkeep.storage.postgres.long_reads import LongReads
 from userkeep.storage.postgres.migrations import check_is_migrated, migrate
 from userkeep.storage.postgres.pipelined_reader import Connect
@@ -221,6 +222,10 @@ class PostgresEngine:
     def compactor(self, tables: Mapping[str, Sequence[str]]) -> PostgresCompactor:
         self._check_can_write()
         return PostgresCompactor(self._url, self._schema, tables)
+
+    def vector_indexer(self) -> HnswBuilder:
+        self._check_can_write()
+        return HnswBuilder(self._url, self._schema)
 
     def close(self) -> None:
         if self._forks.is_forked:

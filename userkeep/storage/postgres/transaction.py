@@ -11,6 +11,7 @@ from userkeep.domain.values.times import Instant
 from userkeep.storage.filters import with_filter
 from userkeep.storage.postgres.bindings import ALL_PROJECTS, NO_PROJECT
 from userkeep.storage.postgres.filters import PostgresFilterCompiler
+from userkeep.storage.postgres.hnsw import HnswIndex
 from userkeep.storage.postgres.search_index import PostgresSearchIndex
 from userkeep.storage.postgres.statements import Statement, statement, unprepared_statement
 from userkeep.storage.queries import Query
@@ -72,6 +73,11 @@ class PostgresTransaction(BaseTransaction):
         """The full-text index, in this transaction."""
         return PostgresSearchIndex(self)
 
+    @property
+    def vector_index(self) -> HnswIndex:
+        """The indexes of embeddings, in this transaction."""
+        return HnswIndex(self)
+
     def bind(self, scope: Scope) -> None:
         super().bind(scope)
         self._projects = b"%d" % scope.project_id
@@ -100,6 +106,11 @@ class PostgresTransaction(BaseTransaction):
     def fetch_all(self, query: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
         return list(starmap(kind, self._connection.fetch(*self._resolve(query, values))))
 
+    def fetch_text(self, text: str, kind: Callable[..., T], /, **values: Any) -> list[T]:
+        """Return all rows of a query whose text depends on what the database has."""
+        self._begin(values)
+        return list(starmap(kind, self._connection.fetch(unprepared_statement(text), values)))
+
     def execute(self, query: str, /, **values: Any) -> int:
         return self._connection.execute(*self._resolve(query, values))
 
@@ -121,13 +132,17 @@ class PostgresTransaction(BaseTransaction):
 
     def _resolve(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
         """Return the statement of a query for these values, and all values that it needs."""
-        self._connection.see(self._projects)
-        self._add_scope(values)
+        self._begin(values)
         text = self._queries[query].text(values)
         if values.get("filter") is None:
             return statement(text), values
         text, values = with_filter(text, values, PostgresFilterCompiler())
         return unprepared_statement(text), values
+
+    def _begin(self, values: dict[str, Any]) -> None:
+        """Prepare the connection and the values of a query for it."""
+        self._connection.see(self._projects)
+        self._add_scope(values)
 
 
 class NeedsSnapshotError(Exception):
@@ -151,8 +166,8 @@ class SingleStatement(PostgresTransaction):
         self._is_used = False
         return found
 
-    def _resolve(self, query: str, values: dict[str, Any]) -> tuple[Statement, dict[str, Any]]:
+    def _begin(self, values: dict[str, Any]) -> None:
         if self._is_used:
             raise NeedsSnapshotError
         self._is_used = True
-        return super()._resolve(query, values)
+        super()._begin(values)

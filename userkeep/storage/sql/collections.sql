@@ -32,6 +32,12 @@ WHERE project_id = :project_id
 ORDER BY number /*? descending: DESC */
 LIMIT :limit;
 
+-- name: large_collections
+-- Of all projects: collections are few.
+SELECT project_id, number, dimensions, embedded_count FROM collections
+WHERE embedded_count >= :least
+ORDER BY project_id, number;
+
 -- name: set_collection
 -- Call change_documents first in the same transaction: it locks the row.
 UPDATE collections

@@ -284,3 +284,17 @@ CAST(floor(extract(epoch FROM active_at) / 86400) AS bigint)
 
 -- fragment: day_of_creation
 CAST(floor(extract(epoch FROM created_at) / 86400) AS bigint)
+
+-- name: schema_of_hnsw
+-- The schema of pgvector, if it has a complete index of this name; see storage.postgres.hnsw.
+SELECT CAST(extension.nspname AS text)
+FROM pg_index
+JOIN pg_class ON pg_class.oid = indexrelid
+JOIN pg_extension ON extname = 'vector'
+JOIN pg_namespace AS extension ON extension.oid = extnamespace
+WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relname = :index AND indisvalid;
+
+-- name: begin_hnsw
+-- Without a sort, nothing but the index has the order. Both hold until the end of the transaction, in
+-- which nothing else is sorted.
+SELECT set_config('hnsw.ef_search', :candidates, true) || set_config('enable_sort', 'off', true);

@@ -188,6 +188,9 @@ class SqliteEngine:
         self._forks.check()
         return SqliteCompactor(self._writer, self._compactor_lock, self.path)
 
+    def vector_indexer(self) -> None:
+        """Return None: the vectors of a collection are read as fast as an index would be."""
+
     def close(self) -> None:
         if self._forks.is_forked:
             return  # the connections and the lock belong to the parent process

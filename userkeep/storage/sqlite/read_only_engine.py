@@ -121,6 +121,9 @@ class ReadOnlySqliteEngine:
     def compactor(self, tables: Mapping[str, Sequence[str]]) -> NoReturn:  # noqa: ARG002
         raise StorageError(READ_ONLY)
 
+    def vector_indexer(self) -> None:
+        """Return None."""
+
     def close(self) -> None:
         if self._forks.is_forked:
             return  # the connections belong to the parent process

@@ -13,6 +13,7 @@ import apsw
 from userkeep.domain.deadline import Deadline
 from userkeep.domain.scope import Scope
 from userkeep.domain.values.times import Instant
+from userkeep.domain.vectors.index import NoVectorIndex
 from userkeep.storage.filters import with_filter
 from userkeep.storage.queries import Query
 from userkeep.storage.sqlite.filters import SqliteFilterCompiler
@@ -60,6 +61,11 @@ class SqliteTransaction(BaseTransaction):
     def search_index(self) -> SqliteSearchIndex:
         """The full-text index, in this transaction."""
         return SqliteSearchIndex(self)
+
+    @property
+    def vector_index(self) -> NoVectorIndex:
+        """None: all embeddings are compared."""
+        return NoVectorIndex()
 
     def in_scope(self, scope: Scope) -> "SqliteTransaction":
         self._check_scope(scope)

@@ -1,0 +1,280 @@
+"""HNSW indexes of large collections: built beside requests, used by searches, gone with a purge."""
+
+import asyncio
+import json
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from random import Random
+from time import monotonic
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from tests.cli.running import userkeep
+from tests.http.clients import InProcessClient, serve_in_process
+from tests.postgres import migrated_database, postgres_server, row_secured_database, superuser_url
+from userkeep.config import Settings
+from userkeep.storage.postgres.files import files_of
+from userkeep.worker.timers import SERVER_TIMERS
+
+DIMENSIONS = 16
+LEAST = 1_000
+CLUSTERS = 25
+IMPATIENT = SERVER_TIMERS._replace(index_s=0.05, check_purge_s=0.05)
+NAME = "articles"
+DOCUMENTS = f"/v1/collections/{NAME}/documents"
+SEARCH = f"/v1/collections/{NAME}/search"
+_CENTERS = [[Random(n).gauss(0, 1) for _ in range(DIMENSIONS)] for n in range(CLUSTERS)]
+
+Serve = Callable[..., InProcessClient]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Serve a database, with indexes from 1,000 documents on."""
+    with ExitStack() as stack:
+
+        def serve(url: str, **settings: Any) -> InProcessClient:
+            settings = {"hnsw_min_documents": LEAST, "ledger_file": "off", **settings}
+            settings["secret_file"] = str(tmp_path / "secret")
+            return stack.enter_context(
+                serve_in_process(Settings(database_url=url, **settings), IMPATIENT)
+            )
+
+        yield serve
+
+
+@pytest.fixture
+def url() -> str:
+    """A database with the extension."""
+    url = migrated_database()
+    execute(url, "CREATE EXTENSION vector")
+    return url
+
+
+@pytest.fixture
+def client(serve: Serve, url: str) -> InProcessClient:
+    """A client of a server with a large collection that has an index."""
+    client = serve(url)
+    fill(client)
+    wait_for(client, lambda: indexes(url) == 1)
+    return client
+
+
+def execute(url: str, statement: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
+    with psycopg.connect(superuser_url(url), autocommit=True) as connection:
+        found = connection.execute(statement, values or None)
+        return found.fetchall() if found.description else []
+
+
+def embedding(random: Random) -> list[float]:
+    """Return one that is near others, as embeddings of texts are."""
+    return [value + random.gauss(0, 0.5) for value in random.choice(_CENTERS)]
+
+
+def fill(client: InProcessClient, name: str = NAME, count: int = LEAST) -> None:
+    client.send("POST", "/v1/users", {"user_id": "jane"})
+    collection = {"name": name, "dimensions": DIMENSIONS}
+    assert client.send("POST", "/v1/collections", collection).status == 201
+    random = Random(count)
+    new = [
+        {"content": f"text {n}", "document_id": str(n), "embedding": embedding(random)}
+        for n in range(count)
+    ]
+    add(client, *new, name=name)
+
+
+def add(client: InProcessClient, *new: dict[str, Any], name: str = NAME) -> None:
+    path = f"/v1/collections/{name}/documents"
+    for first in range(0, len(new), 500):
+        added = client.send("POST", path, {"documents": new[first : first + 500]})
+        assert added.status == 201, added.text
+
+
+def found(client: InProcessClient, embedding: list[float], **search: Any) -> list[str]:
+    reply = client.send("POST", SEARCH, {"embedding": embedding, **search})
+    assert reply.status == 200, reply.text
+    return [hit["document"]["document_id"] for hit in reply.json["items"]]
+
+
+def indexes(url: str) -> int:
+    """Return how many complete indexes there are."""
+    [(count,)] = execute(url, _INDEXES)
+    return int(count)
+
+
+_INDEXES: LiteralString = (
+    "SELECT count(*) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+    "WHERE starts_with(relname, 'document_vectors_hnsw_') AND indisvalid"
+)
+_SCANS: LiteralString = (
+    "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes "
+    "WHERE starts_with(indexrelname, 'document_vectors_hnsw_')"
+)
+
+
+def wait_for(client: InProcessClient, is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, while the server goes on."""
+    ends = monotonic() + 20
+    while not is_so():
+        assert monotonic() < ends
+        client.run(asyncio.sleep(0.05))
+
+
+def test_a_search_of_a_large_collection_reads_its_index(client: InProcessClient, url: str) -> None:
+    query = embedding(Random(1))
+
+    def is_read() -> bool:
+        found(client, query)  # PostgreSQL counts the reads of a connection once a second
+        return execute(url, _SCANS) > [(0,)]
+
+    wait_for(client, is_read)
+
+
+def test_a_search_by_the_index_finds_what_an_exact_one_finds(client: InProcessClient) -> None:
+    random, shared = Random(2), 0
+    for _ in range(20):
+        query = embedding(random)
+        shared += len({*found(client, query)} & {*found(client, query, exact=True)})
+    assert shared >= 195  # of 200
+
+
+def test_changes_are_found_and_deleted_documents_are_not(client: InProcessClient) -> None:
+    query = embedding(Random(3))
+    add(client, {"content": "new", "document_id": "new", "embedding": query})
+    before = found(client, query, limit=5)
+    assert before[0] == "new"
+    client.send("DELETE", f"{DOCUMENTS}/{before[1]}")
+    opposite = [-value for value in query]
+    client.send("PATCH", f"{DOCUMENTS}/new", {"content": "x", "embedding": opposite})
+    assert found(client, query, limit=3) == before[2:5]
+    assert found(client, opposite, limit=1) == ["new"]
+
+
+def test_conditions_users_and_many_results_are_exact(client: InProcessClient) -> None:
+    query = embedding(Random(4))
+    far = [-value for value in query]
+    of_jane = {"user_id": "jane", "metadata": {"a": 1}, "embedding": far}
+    add(client, {"content": "far", "document_id": "far", **of_jane})
+    condition = {"field": "metadata.a", "op": "eq", "value": 1}
+    assert found(client, query, filter=condition) == ["far"]
+    assert found(client, query, user_id="jane") == ["far"]
+    every = found(client, query, limit=1_000)
+    assert len(every) == 1_000
+    assert len(found(client, query, limit=1_000, min_score=-1)) == 1_000
+
+
+def test_where_the_index_finds_too_few_all_are_compared(client: InProcessClient) -> None:
+    query = embedding(Random(5))
+    near = found(client, query, limit=400, exact=True)
+    gone = {"document_ids": near[:395]}
+    assert client.send("POST", f"/v1/collections/{NAME}/delete-documents", gone).status == 200
+    assert found(client, query, limit=5) == near[395:]
+
+
+def test_a_collection_that_is_deleted_or_small_again_has_no_index(
+    client: InProcessClient, url: str
+) -> None:
+    fill(client, "further")
+    wait_for(client, lambda: indexes(url) == 2)
+    gone = {"document_ids": [str(n) for n in range(LEAST * 2 // 3)]}
+    client.send("POST", "/v1/collections/further/delete-documents", gone)
+    wait_for(client, lambda: indexes(url) == 1)
+    client.send("DELETE", f"/v1/collections/{NAME}")
+    wait_for(client, lambda: indexes(url) == 0)
+
+
+def test_a_purge_removes_what_the_index_had_and_it_is_built_again(
+    client: InProcessClient, url: str
+) -> None:
+    secret = embedding(Random(6))
+    add(client, {"content": "x", "user_id": "jane", "embedding": secret})
+    stored = _in_index(url, found(client, secret, limit=1)[0])
+    assert _is_in_files(url, stored)
+    assert client.send("DELETE", "/v1/users/jane?purge=now").json["state"] == "purged"
+    assert not _is_in_files(url, stored)
+    wait_for(client, lambda: indexes(url) == 1)
+    assert not _is_in_files(url, stored)
+    assert len(found(client, secret)) == 10
+
+
+def _in_index(url: str, document_id: str) -> bytes:
+    """Return the embedding of a document as the index has it: half floats of unit length."""
+    [(sent,)] = execute(
+        url,
+        "SELECT halfvec_send(l2_normalize(userkeep_halfvec(vector))) FROM document_vectors "
+        "JOIN documents USING (project_id, collection, seq) WHERE uuid = CAST(%s AS uuid)",
+        document_id,
+    )
+    count = (len(sent) - 4) // 2
+    return struct.pack(f"<{count}H", *struct.unpack(f">{count}H", sent[4:]))
+
+
+def _is_in_files(url: str, stored: bytes) -> bool:
+    execute(url, "CHECKPOINT")
+    for each in files_of(url).raw:
+        with suppress(FileNotFoundError), each.open() as file:
+            if stored in file.read(0, file.size):
+                return True
+    return False
+
+
+def test_an_index_that_was_interrupted_is_built_again(client: InProcessClient, url: str) -> None:
+    execute(
+        url,
+        "UPDATE pg_index SET indisvalid = false FROM pg_class WHERE pg_class.oid = indexrelid "
+        "AND starts_with(relname, 'document_vectors_hnsw_')",
+    )
+    wait_for(client, lambda: indexes(url) == 1)
+
+
+def test_the_setting_turns_indexes_off(client: InProcessClient, url: str, serve: Serve) -> None:
+    client.run(asyncio.sleep(0.1))
+    other = serve(url, hnsw_min_documents=0)
+    wait_for(other, lambda: indexes(url) == 0)
+
+
+@pytest.mark.parametrize("is_row_secured", [False, True], ids=["plain", "row-level security"])
+def test_an_index_is_used_wherever_the_extension_and_the_tables_are(
+    serve: Serve, *, is_row_secured: bool
+) -> None:
+    url = row_secured_database() if is_row_secured else postgres_server().new_database()
+    execute(url, "CREATE SCHEMA extensions")
+    execute(url, "CREATE EXTENSION vector SCHEMA extensions")
+    execute(url, "GRANT USAGE ON SCHEMA extensions TO PUBLIC")
+    at = url
+    if not is_row_secured:
+        execute(url, "CREATE SCHEMA mine")
+        at = f"{url}&options=-csearch_path%3Dmine"
+    client = serve(at, postgres_row_security=is_row_secured)
+    fill(client)
+    wait_for(client, lambda: indexes(url) == 1)
+    query = embedding(Random(7))
+    assert found(client, query) == found(client, query, exact=True)
+
+
+def test_without_the_extension_all_documents_are_compared(serve: Serve) -> None:
+    url = migrated_database()
+    client = serve(url)
+    fill(client)
+    client.run(asyncio.sleep(0.2))
+    assert indexes(url) == 0
+    assert len(found(client, embedding(Random(8)))) == 10
+
+
+def test_doctor_counts_the_indexes(client: InProcessClient, url: str, tmp_path: Path) -> None:
+    del client
+    assert _finding(url, tmp_path) == "indexes of large collections: 1"
+    assert _finding(migrated_database(), tmp_path) == (
+        "pgvector 0.7 or later is not in the database: all documents are compared"
+    )
+
+
+def _finding(url: str, folder: Path) -> str:
+    result = userkeep("doctor", "--json", "--database", url, folder=folder)
+    [finding] = [each for each in json.loads(result.stdout) if each["subject"] == "hnsw"]
+    assert finding["is_well"]
+    return str(finding["finding"])

@@ -4,7 +4,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -26,28 +26,19 @@ CLUSTERS = 25
 IMPATIENT = SERVER_TIMERS._replace(index_s=0.05, check_purge_s=0.05)
 NAME = "articles"
 DOCUMENTS = f"/v1/collections/{NAME}/documents"
-SEARCH = f"/v1/collections/{NAME}/search"
 _CENTERS = [[Random(n).gauss(0, 1) for _ in range(DIMENSIONS)] for n in range(CLUSTERS)]
 
-Serve = Callable[..., InProcessClient]
 
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+@contextmanager
+def serving(url: str, **settings: Any) -> Iterator[InProcessClient]:
     """Serve a database, with indexes from 1,000 documents on."""
-    with ExitStack() as stack:
-
-        def serve(url: str, **settings: Any) -> InProcessClient:
-            settings = {"hnsw_min_documents": LEAST, "ledger_file": "off", **settings}
-            settings["secret_file"] = str(tmp_path / "secret")
-            return stack.enter_context(
-                serve_in_process(Settings(database_url=url, **settings), IMPATIENT)
-            )
-
-        yield serve
+    settings = {"hnsw_min_documents": LEAST, "ledger_file": "off", **settings}
+    given = Settings(database_url=url, secret="a secret of the tests", **settings)
+    with serve_in_process(given, IMPATIENT) as client:
+        yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url() -> str:
     """A database with the extension."""
     url = migrated_database()
@@ -55,13 +46,19 @@ def url() -> str:
     return url
 
 
+@pytest.fixture(scope="module")
+def indexed(url: str) -> Iterator[InProcessClient]:
+    """A client of a server with a large collection."""
+    with serving(url) as client:
+        fill(client)
+        yield client
+
+
 @pytest.fixture
-def client(serve: Serve, url: str) -> InProcessClient:
-    """A client of a server with a large collection that has an index."""
-    client = serve(url)
-    fill(client)
-    wait_for(client, lambda: indexes(url) == 1)
-    return client
+def client(indexed: InProcessClient, url: str) -> InProcessClient:
+    """The same, when the collection has its index; tests add and delete some documents of it."""
+    wait_for(indexed, lambda: indexes(url) == 1)
+    return indexed
 
 
 def execute(url: str, statement: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
@@ -75,7 +72,7 @@ def embedding(random: Random) -> list[float]:
     return [value + random.gauss(0, 0.5) for value in random.choice(_CENTERS)]
 
 
-def fill(client: InProcessClient, name: str = NAME, count: int = LEAST) -> None:
+def fill(client: InProcessClient, name: str = NAME, count: int = LEAST + 100) -> None:
     client.send("POST", "/v1/users", {"user_id": "jane"})
     collection = {"name": name, "dimensions": DIMENSIONS}
     assert client.send("POST", "/v1/collections", collection).status == 201
@@ -94,8 +91,16 @@ def add(client: InProcessClient, *new: dict[str, Any], name: str = NAME) -> None
         assert added.status == 201, added.text
 
 
-def found(client: InProcessClient, embedding: list[float], **search: Any) -> list[str]:
-    reply = client.send("POST", SEARCH, {"embedding": embedding, **search})
+def delete(client: InProcessClient, name: str, ids: list[str]) -> None:
+    path = f"/v1/collections/{name}/delete-documents"
+    assert client.send("POST", path, {"document_ids": ids}).status == 200
+
+
+def found(
+    client: InProcessClient, embedding: list[float], name: str = NAME, **search: Any
+) -> list[str]:
+    path = f"/v1/collections/{name}/search"
+    reply = client.send("POST", path, {"embedding": embedding, **search})
     assert reply.status == 200, reply.text
     return [hit["document"]["document_id"] for hit in reply.json["items"]]
 
@@ -167,24 +172,29 @@ def test_conditions_users_and_many_results_are_exact(client: InProcessClient) ->
     assert len(found(client, query, limit=1_000, min_score=-1)) == 1_000
 
 
-def test_where_the_index_finds_too_few_all_are_compared(client: InProcessClient) -> None:
+def test_where_the_index_finds_too_few_all_are_compared(client: InProcessClient, url: str) -> None:
     query = embedding(Random(5))
-    near = found(client, query, limit=400, exact=True)
-    gone = {"document_ids": near[:395]}
-    assert client.send("POST", f"/v1/collections/{NAME}/delete-documents", gone).status == 200
-    assert found(client, query, limit=5) == near[395:]
-
-
-def test_a_collection_that_is_deleted_or_small_again_has_no_index(
-    client: InProcessClient, url: str
-) -> None:
     fill(client, "further")
     wait_for(client, lambda: indexes(url) == 2)
-    gone = {"document_ids": [str(n) for n in range(LEAST * 2 // 3)]}
-    client.send("POST", "/v1/collections/further/delete-documents", gone)
+    near = found(client, query, "further", limit=400, exact=True)
+    delete(client, "further", near[:395])
+    assert found(client, query, "further", limit=5) == near[395:]
+    client.send("DELETE", "/v1/collections/further")
+
+
+def test_a_collection_that_is_small_again_has_no_index(client: InProcessClient, url: str) -> None:
+    fill(client, "further")
+    wait_for(client, lambda: indexes(url) == 2)
+    delete(client, "further", [str(n) for n in range(LEAST)])
     wait_for(client, lambda: indexes(url) == 1)
-    client.send("DELETE", f"/v1/collections/{NAME}")
-    wait_for(client, lambda: indexes(url) == 0)
+    client.send("DELETE", "/v1/collections/further")
+
+
+def test_the_index_of_a_deleted_collection_is_dropped(client: InProcessClient, url: str) -> None:
+    fill(client, "further")
+    wait_for(client, lambda: indexes(url) == 2)
+    client.send("DELETE", "/v1/collections/further")
+    wait_for(client, lambda: indexes(url) == 1)
 
 
 def test_a_purge_removes_what_the_index_had_and_it_is_built_again(
@@ -231,15 +241,9 @@ def test_an_index_that_was_interrupted_is_built_again(client: InProcessClient, u
     wait_for(client, lambda: indexes(url) == 1)
 
 
-def test_the_setting_turns_indexes_off(client: InProcessClient, url: str, serve: Serve) -> None:
-    client.run(asyncio.sleep(0.1))
-    other = serve(url, hnsw_min_documents=0)
-    wait_for(other, lambda: indexes(url) == 0)
-
-
 @pytest.mark.parametrize("is_row_secured", [False, True], ids=["plain", "row-level security"])
-def test_an_index_is_used_wherever_the_extension_and_the_tables_are(
-    serve: Serve, *, is_row_secured: bool
+def test_an_index_is_used_wherever_the_extension_and_the_tables_are_until_the_setting_is_0(
+    *, is_row_secured: bool
 ) -> None:
     url = row_secured_database() if is_row_secured else postgres_server().new_database()
     execute(url, "CREATE SCHEMA extensions")
@@ -249,20 +253,22 @@ def test_an_index_is_used_wherever_the_extension_and_the_tables_are(
     if not is_row_secured:
         execute(url, "CREATE SCHEMA mine")
         at = f"{url}&options=-csearch_path%3Dmine"
-    client = serve(at, postgres_row_security=is_row_secured)
-    fill(client)
-    wait_for(client, lambda: indexes(url) == 1)
-    query = embedding(Random(7))
-    assert found(client, query) == found(client, query, exact=True)
+    with serving(at, postgres_row_security=is_row_secured) as client:
+        fill(client)
+        wait_for(client, lambda: indexes(url) == 1)
+        query = embedding(Random(7))
+        assert found(client, query) == found(client, query, exact=True)
+    with serving(at, postgres_row_security=is_row_secured, hnsw_min_documents=0) as client:
+        wait_for(client, lambda: indexes(url) == 0)
 
 
-def test_without_the_extension_all_documents_are_compared(serve: Serve) -> None:
+def test_without_the_extension_all_documents_are_compared() -> None:
     url = migrated_database()
-    client = serve(url)
-    fill(client)
-    client.run(asyncio.sleep(0.2))
-    assert indexes(url) == 0
-    assert len(found(client, embedding(Random(8)))) == 10
+    with serving(url) as client:
+        fill(client)
+        client.run(asyncio.sleep(0.2))
+        assert indexes(url) == 0
+        assert len(found(client, embedding(Random(8)))) == 10
 
 
 def test_doctor_counts_the_indexes(client: InProcessClient, url: str, tmp_path: Path) -> None:

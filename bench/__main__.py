@@ -112,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--large",
         action="store_true",
-        help="also with 10,000,000 messages; in deletion also a user of 1,000,000",
+        help="also with 10,000,000 messages; in deletion also a user of 1,000,000, and in meaning "
+        "a project of so many",
     )
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="rows with this in their name; repeatable"

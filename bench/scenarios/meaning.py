@@ -1,15 +1,18 @@
 """How long a search by meaning takes, without the embedding of its query.
 
-A user of 1,000 messages, one of 50,000 and the whole project, with vectors of 384 dimensions that
-are made up, in this process on an event loop as the server's. Words alone, meaning alone and both
-take turns, query by query. Beside them a task does nothing but sleep for a millisecond, and
-measures how much later than that it is woken: so long others wait for the event loop.
+A user of 1,000 messages, one of 50,000 and the whole project (with --large, of 1,000,000), with
+vectors of 384 dimensions that are made up, in this process on an event loop as the server's. Words
+alone, meaning alone and both take turns, query by query. Beside them a task does nothing but sleep
+for a millisecond, and measures how much later than that it is woken: so long others wait for the
+event loop.
 """
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -33,6 +36,9 @@ from userkeep.services.search import SearchRequest, find
 _DIMENSIONS = 384
 _OF_SESSION = 100
 _SCOPES = {"1,000 messages": ("small", 1_000), "50,000 messages": ("large", 50_000)}
+_LARGE = ("rest", 949_000)
+"""The further user of a large project."""
+
 _VOCABULARY = 5_000
 _COMMON = 20
 _QUERIES = 40
@@ -61,10 +67,12 @@ def run(given: argparse.Namespace, databases: Databases, folder: Path) -> Report
         )
         instance = open_instance(settings)
         try:
-            for user_id, count in _SCOPES.values():
+            users = [*_SCOPES.values(), *([_LARGE] if given.large else [])]
+            for user_id, count in users:
                 _fill(instance, user_id, count, random)
             scopes: dict[str, str | None] = {name: user for name, (user, _) in _SCOPES.items()}
-            scopes["the whole project"] = None
+            in_all = sum(count for _, count in users)
+            scopes[f"the whole project, {in_all:,} messages"] = None
             tables = [
                 Table(name, _ABOUT, _COLUMNS, asyncio.run(_rows(instance, user_id, random)))
                 for name, user_id in scopes.items()
@@ -106,9 +114,15 @@ def _fill(instance: Instance, user_id: str, count: int, random: Random) -> None:
 
 def _words(random: Random, count: int, first: int = 0) -> str:
     """Return words, each less frequent than the one before it."""
-    numbers = range(first, _VOCABULARY)
-    weights = [1 / (number + 10) for number in numbers]
-    return " ".join(f"word{number}" for number in random.choices(numbers, weights, k=count))
+    numbers = random.choices(
+        range(first, _VOCABULARY), cum_weights=_cumulative_weights(first), k=count
+    )
+    return " ".join(f"word{number}" for number in numbers)
+
+
+@cache
+def _cumulative_weights(first: int) -> Sequence[float]:
+    return [*accumulate(1 / (number + 10) for number in range(first, _VOCABULARY))]
 
 
 async def _rows(instance: Instance, user_id: str | None, random: Random) -> list[Cells]:

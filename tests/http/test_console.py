@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from html import unescape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -43,9 +43,7 @@ class Visit:
         )
 
     def token(self) -> str:
-        found = re.search(r'name="form_token" value="([^"]*)"', self.get("/console/users").text)
-        assert found is not None
-        return unescape(found[1])
+        return value_of(self.get("/console/users"), "form_token")
 
     def sign_in(self, key: str) -> "Visit":
         assert self.post("/console/sign-in", {"key": key}).status == 303
@@ -61,6 +59,13 @@ class Visit:
 def visit(closed: InProcessClient) -> Visit:
     """A visitor of the closed server who has signed in."""
     return Visit(closed).sign_in(STATIC)
+
+
+def value_of(response: Response, name: str) -> str:
+    """Return the value of a field of a page."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', response.text)
+    assert found is not None
+    return unescape(found[1])
 
 
 def key_of(client: InProcessClient, **fields: Any) -> dict[str, Any]:
@@ -96,8 +101,39 @@ def test_files_of_pages_are_public_and_cached(closed: InProcessClient) -> None:
 def test_every_page_asks_an_unknown_visitor_to_sign_in(closed: InProcessClient) -> None:
     for path in ("/console", "/console/users", "/console/users/jane/delete", "/console/nothing"):
         response = closed.send("GET", path)
-        assert (response.status, response.headers["location"]) == (303, "/console/sign-in")
+        location, _, _ = response.headers["location"].partition("?")
+        assert (response.status, location) == (303, "/console/sign-in")
         assert closed.send("POST", path, b"").status == 303
+    part = closed.send("GET", "/console/users", headers={"HX-Request": "true"})
+    assert (part.status, part.headers["hx-redirect"]) == (204, "/console/sign-in")
+
+
+def test_a_visitor_who_has_signed_in_sees_the_page_that_was_asked_for(
+    closed: InProcessClient,
+) -> None:
+    visit = Visit(closed)
+    asked = visit.get(visit.get("/console/users/a%2Fb/edit").headers["location"])
+    following = value_of(asked, "next")
+    signed_in = visit.post("/console/sign-in", {"key": STATIC, "next": following})
+    assert signed_in.headers["location"] == "/console/users/a%2Fb/edit"
+    for other in ("//evil.example", "https://evil.example", "/x\r\nSet-Cookie: a=b", "/\u00e9"):
+        location = visit.post("/console/sign-in", {"key": STATIC, "next": other}).headers[
+            "location"
+        ]
+        assert location.startswith("/console")
+        assert "\n" not in location
+
+
+def test_a_form_that_comes_after_the_visit_shows_what_was_typed(closed: InProcessClient) -> None:
+    text = "an hour of work <b>"
+    response = Visit(closed).post("/console/sessions/s/rename", {"title": text, "form_token": "x"})
+    assert response.status == 401
+    assert text in unescape(response.text)
+    assert "<b>" not in response.text
+    visit = Visit(closed).sign_in(STATIC)
+    response = visit.post("/console/sessions/s/rename", {"title": text, "form_token": "old"})
+    assert response.status == 403
+    assert text in unescape(response.text)
 
 
 def test_a_key_in_a_header_is_no_visit(closed: InProcessClient) -> None:
@@ -137,6 +173,30 @@ def test_a_form_of_another_site_changes_nothing(client: InProcessClient) -> None
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert visit.post("/console/new-user", fields, **headers).status == 403
     assert visit.get("/console/users/forged").status == 404
+
+
+def test_servers_of_one_machine_have_cookies_of_their_own(
+    client: InProcessClient, visit: Visit
+) -> None:
+    assert visit.get("/console/users").status == 200
+    other = Visit(client)
+    other.get("/console/users")
+    assert visit.cookie.partition("=")[0] != other.cookie.partition("=")[0]
+
+
+def test_a_part_that_renews_itself_does_not_prolong_the_visit(visit: Visit) -> None:
+    part = {"HX-Request": "true", "X-Renewal": "1"}
+    assert "set-cookie" not in visit.get("/console/deletions", **part).headers
+    assert "set-cookie" in visit.get("/console/deletions").headers
+
+
+def test_a_link_of_another_site_asks_before_it_opens_a_page(client: InProcessClient) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    page = client.send("GET", "/console/users/a%2Fb?done=x", headers=headers)
+    assert page.status == 403
+    assert 'href="/console/users/a%2Fb"' in page.text
+    fetched = client.send("GET", "/console/users", headers={**headers, "Sec-Fetch-Mode": "cors"})
+    assert 'href="/console/users"' not in fetched.text
 
 
 def test_a_visit_ends_when_its_key_is_rotated_without_overlap(closed: InProcessClient) -> None:
@@ -203,6 +263,107 @@ def test_a_path_answers_to_its_methods_alone(client: InProcessClient) -> None:
     assert client.send("OPTIONS", "/console/users").headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert client.send("PUT", "/console/users", b"").status == 405
     assert client.send("GET", "/console/nothing").status == 404
+
+
+def add_user(client: InProcessClient, user_id: str, **fields: Any) -> str:
+    """Add a user, and return the path of the user's page."""
+    assert client.send("POST", "/v1/users", {"user_id": user_id, **fields}).status == 201
+    return f"/console/users/{quote(user_id, safe='')}"
+
+
+def test_a_number_of_a_form_that_was_changed_is_no_fault(client: InProcessClient) -> None:
+    visit, path = Visit(client), add_user(client, "numbers")
+    token = visit.token()
+    for number in ("\u00b2", "9" * 5000, "-1", "x"):
+        fields = {"revision": number, "form_token": token}
+        assert visit.post(f"{path}/edit", fields).status == 412
+        fields = {"q": "size", "offset": number, "form_token": token}
+        assert visit.post("/console/search", fields).status == 200
+
+
+def test_metadata_that_cannot_be_stored_is_an_error_of_its_field(client: InProcessClient) -> None:
+    visit, path = Visit(client), add_user(client, "metadata", metadata={"count": 1})
+    fields = {"form_token": visit.token(), "revision": "1"}
+    for text in ("[" * 100_000, '{"a": NaN}', '{"a": 1e400}', '{"a": %s}' % ("1" * 5000), "[]"):
+        response = visit.post(f"{path}/edit", {**fields, "metadata": text})
+        assert response.status == 422
+        assert 'aria-invalid="true"' in response.text
+
+
+def test_a_value_of_metadata_becomes_another_that_python_holds_for_equal(
+    client: InProcessClient,
+) -> None:
+    visit, path = Visit(client), add_user(client, "equal", metadata={"count": 1, "list": [0]})
+    text = '{"count": true, "list": [false]}'
+    fields = {"form_token": visit.token(), "revision": "1", "metadata": text}
+    assert visit.post(f"{path}/edit", fields).status == 303
+    stored = client.send("GET", "/v1/users/equal").json["metadata"]
+    assert stored["count"] is True
+    assert stored["list"] == [False]
+    assert stored["list"][0] is False
+
+
+def test_an_error_of_a_part_is_no_page_in_the_page(client: InProcessClient) -> None:
+    for path in ("/console/deletions/unknown", "/console/users?%FF", "/console/nothing"):
+        response = client.send("GET", path, headers={"HX-Request": "true"})
+        assert response.status >= 400
+        assert 'role="alert"' in response.text
+        assert "<header" not in response.text
+
+
+def test_a_record_claims_no_more_than_was_done(client: InProcessClient) -> None:
+    add_user(client, "claimed")
+    record = client.send("DELETE", "/v1/users/claimed").json["id"]
+    for path in (f"/console/deletions/{record}", f"/console/deletions/{record}/receipt"):
+        text = client.send("GET", path).text
+        assert "All rows are gone." in text
+        assert "The files do not contain it." not in text
+
+
+def test_ids_and_titles_of_blanks_can_be_seen_and_clicked(client: InProcessClient) -> None:
+    add_user(client, "\u200b", first_name=" ")
+    client.send("POST", "/v1/sessions", {"session_id": "blank-title", "title": "\u2003"})
+    assert '">&#34;\\u200b&#34;</a>' in client.send("GET", "/console/users").text
+    assert '">blank-title</a>' in client.send("GET", "/console/sessions").text
+
+
+def test_a_user_whose_id_is_blank_is_deleted_once_it_is_typed(client: InProcessClient) -> None:
+    visit, path = Visit(client), add_user(client, "  ")
+    token = visit.token()
+    assert visit.post(f"{path}/delete", {"user_id": "", "form_token": token}).status == 422
+    assert visit.post(f"{path}/delete", {"user_id": " ", "form_token": token}).status == 303
+
+
+def test_an_edited_message_keeps_the_empty_line_at_its_beginning(client: InProcessClient) -> None:
+    client.send("POST", "/v1/sessions", {"session_id": "lines"})
+    body = {"messages": [{"role": "user", "content": "\nafter an empty line"}]}
+    [message] = client.send("POST", "/v1/sessions/lines/messages", body).json["messages"]
+    text = client.send("GET", f"/console/sessions/lines/messages/{message['id']}/edit").text
+    # HTML drops the first one.
+    assert ">\n\nafter an empty line</textarea>" in text
+
+
+def test_every_address_of_a_page_is_below_the_prefix_of_the_proxy() -> None:
+    settings = Settings(database_url="sqlite:///:memory:", root_path="/prefix")
+    with serve_in_process(settings) as client:
+        add_user(client, "jane")
+        client.send("POST", "/v1/sessions", {"session_id": "s", "user_id": "jane"})
+        texts = [{"role": "user", "content": f"a size {number}"} for number in range(41)]
+        client.send("POST", "/v1/sessions/s/messages", {"messages": texts})
+        visit = Visit(client)
+        fields = {"q": "size", "form_token": visit.token()}
+        pages = [
+            *(
+                visit.get(f"/console{path}")
+                for path in ("", "/users", "/users/jane", "/sessions/s")
+            ),
+            *(visit.post(f"/console{path}", fields) for path in ("/search", "/users/jane/search")),
+            visit.get("/console/users/%FF"),
+        ]
+    for page in pages:
+        addresses = re.findall(r'\s(?:href|src|action|hx-get|hx-post)="([^"]*)"', page.text)
+        assert len(addresses) > 3
+        assert [each for each in addresses if not each.startswith(("/prefix/", "#"))] == []
 
 
 def test_invalid_values_are_errors_of_the_page(client: InProcessClient) -> None:

@@ -1,11 +1,14 @@
 """The console as one API of the server: which page an address is, and who may see it."""
 
 import logging
+import re
 import time
+from collections.abc import Mapping
+from urllib.parse import quote
 
 from starlette.responses import Response
 
-from userkeep.domain.errors import NotFound, UserkeepError
+from userkeep.domain.errors import NotFound, Unauthenticated, UserkeepError
 from userkeep.domain.scope import Rules
 from userkeep.http.authentication import Authenticator
 from userkeep.http.console.operations import Operations
@@ -23,12 +26,23 @@ logger = logging.getLogger(__name__)
 _PREFIX = b"/console"
 _STATIC_PREFIX = b"/console/static/"
 _SIGN_IN = "/sign-in"
+_SIGN_OUT = "/console/sign-out"
+_PATH = re.compile("/[!-~]*")
+_RENEWAL = b"x-renewal"
+"""The header of a part that asks for itself again each second, which is no sign of a reader."""
+
+_NOT_TYPED = frozenset(
+    ("form_token", "revision", "cursor", "offset", "order", "scope", "purge", "reopen")
+)
+"""The fields of forms in which no text is typed."""
 
 _POLICY = (
     b"content-security-policy",
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     b"img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 )
+_SIGNED_OUT = "You were signed out before you sent this form."
+
 # An address has ids, which are often names or e-mail addresses: no other site is sent one.
 _REFERRER = (b"referrer-policy", b"same-origin")
 
@@ -81,9 +95,16 @@ class Console:
 
     def error_response(self, error: UserkeepError, request: Request) -> Response:
         """Return a page that has only an error: there is no visit."""
-        template = self._environment.get_template("broken.html")
-        root = f"{request.root_path}/console"
-        text = template.render(error=error, root=root, request_id=request.request_id)
+        is_fragment = b"hx-request" in request.headers
+        template = self._environment.get_template(
+            "error_part.html" if is_fragment else "broken.html"
+        )
+        text = template.render(
+            error=error,
+            root=f"{request.root_path}/console",
+            request_id=request.request_id,
+            address=_linked_address(request),
+        )
         response = RawResponse(text.encode(), status_of(error), HTML)
         response.raw_headers += [_POLICY, _REFERRER]
         return response
@@ -101,13 +122,14 @@ class Console:
             return await self._sign_in(request, now_s)
         visitor = await self._visitors.find(request, now_s)
         if visitor is None:
-            return self._asked_to_sign_in(request)
+            return await self._ask_to_sign_in(request)
         request.scope = visitor.scope
-        if request.route == "/console/sign-out":
+        if request.route == _SIGN_OUT:
             return await self._sign_out(request, visitor)
         visit = self._visit(request, visitor)
         response = await self._perform(visit, functions.get(request.handler_method))
-        _add_cookie(response, self._visitors.cookie_of(visitor, request, now_s))
+        if _RENEWAL not in request.headers:
+            _add_cookie(response, self._visitors.cookie_of(visitor, request, now_s))
         return response
 
     async def _perform(self, visit: Visit, function: PageFunction | None) -> Response:
@@ -119,24 +141,25 @@ class Console:
                 await visit.read_form()
             return await function(visit)
         except UserkeepError as error:
-            return visit.page("error", error=error)
+            return _error_page(visit, error)
         except Exception:
             logger.exception("a page failed", extra=visit.request.log_fields())
-            return visit.page("error", error=UserkeepError(FAULT))
+            return _error_page(visit, UserkeepError(FAULT))
 
     async def _sign_in(self, request: Request, now_s: int) -> Response:
         if self._visitors.is_open:
             return _go_to(request, "")
         if request.handler_method == "GET":
-            return self._sign_in_page(request)
+            return self._sign_in_page(request, dict(request.query()).get("next", ""))
         # There is no visit yet, and so no token. Access control has checked the form's origin.
         fields = await read_fields(request)
+        following = fields.get("next", "")
         try:
             visitor = await self._visitors.sign_in(request, fields.get("key", ""), now_s)
         except UserkeepError as error:
-            return self._sign_in_page(request, error)
+            return self._sign_in_page(request, following, error)
         request.scope = visitor.scope
-        response = _go_to(request, "")
+        response = _go_to(request, following if _PATH.fullmatch(following) else "")
         _add_cookie(response, self._visitors.cookie_of(visitor, request, now_s))
         return response
 
@@ -148,15 +171,36 @@ class Console:
         _add_cookie(response, self._visitors.ended_cookie(request))
         return response
 
-    def _asked_to_sign_in(self, request: Request) -> Response:
+    async def _ask_to_sign_in(self, request: Request) -> Response:
         if b"hx-request" in request.headers:
             location = f"{request.root_path}/console{_SIGN_IN}".encode()
             return RawResponse(b"", 204, HTML, ((b"hx-redirect", location),))
-        return _go_to(request, _SIGN_IN)
+        path = request.path.removeprefix(_PREFIX)
+        if request.method == "POST" and (typed := _typed(await read_fields(request))):
+            return self._sign_in_page(
+                request, path.decode(errors="replace"), Unauthenticated(_SIGNED_OUT), typed
+            )
+        has_next = path and request.route != _SIGN_OUT
+        return _go_to(request, f"{_SIGN_IN}?next={quote(path, safe='')}" if has_next else _SIGN_IN)
 
-    def _sign_in_page(self, request: Request, error: UserkeepError | None = None) -> Response:
-        template = self._environment.get_template("sign_in.html")
-        text = template.render(error=error, root=f"{request.root_path}/console")
+    def _sign_in_page(
+        self,
+        request: Request,
+        following: str,
+        error: UserkeepError | None = None,
+        typed: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Return the page on which a visitor signs in.
+
+        Args:
+            request: the request.
+            following: the path of the page after it, below `/console`.
+            error: what went wrong.
+            typed: what a form has sent that came too late.
+        """
+        text = self._environment.get_template("sign_in.html").render(
+            error=error, following=following, typed=typed, root=f"{request.root_path}/console"
+        )
         return RawResponse(text.encode(), status_of(error) if error else 200, HTML)
 
     def _visit(self, request: Request, visitor: Visitor) -> Visit:
@@ -168,6 +212,31 @@ class Console:
             self._about,
             is_open=self._visitors.is_open,
         )
+
+
+def _error_page(visit: Visit, error: UserkeepError) -> Response:
+    template = "error_part" if visit.is_fragment else "error"
+    return visit.page(template, error=error, typed=_typed(visit.form))
+
+
+def _typed(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return what a reader has typed into a form."""
+    return {name: text for name, text in fields.items() if text and name not in _NOT_TYPED}
+
+
+def _linked_address(request: Request) -> str:
+    """Return the address of a page to which another site has a link; empty if it is no such page.
+
+    Access control rejects what comes from another site, and a browser sends no cookie with it. A
+    reader who follows the same link on a page of this server comes from here.
+    """
+    headers = request.headers
+    is_linked = (
+        request.method == "GET"
+        and headers.get(b"sec-fetch-site") == b"cross-site"
+        and headers.get(b"sec-fetch-mode") == b"navigate"
+    )
+    return f"{request.root_path}{request.path.decode(errors='replace')}" if is_linked else ""
 
 
 def _go_to(request: Request, path: str) -> RawResponse:

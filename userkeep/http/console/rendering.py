@@ -1,6 +1,7 @@
 """Templates of the pages, and how values look in them."""
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
@@ -47,7 +48,7 @@ def make_environment() -> Environment:
         marked=marked,
         number=number,
     )
-    environment.globals.update(pluralize=pluralize, version=__version__)
+    environment.globals.update(pluralize=pluralize, label=label, version=__version__)
     return environment
 
 
@@ -81,6 +82,19 @@ def size(count: float) -> str:
 def number(count: int) -> str:
     """Return a whole number with separators."""
     return f"{count:,}"
+
+
+def label(*texts: str | None) -> str:
+    """Return the first text that can be seen; if none can, the last one in quotes, with escapes.
+
+    An id or a title can have blanks and marks of direction alone, and a link needs words.
+    """
+    seen = (text for text in texts if text and any(map(_is_seen, text)))
+    return next(seen, None) or json.dumps(texts[-1] or "")
+
+
+def _is_seen(character: str) -> bool:
+    return unicodedata.category(character)[0] not in "CZ"
 
 
 def segment(text: str) -> str:

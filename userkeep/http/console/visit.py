@@ -156,6 +156,11 @@ class Visit:
         """Return the address of a page, from the ids and words in it."""
         return "/".join((f"{self.request.root_path}/console", *map(segment, segments)))
 
+    @property
+    def address(self) -> str:
+        """The address of the page itself, without its parameters."""
+        return f"{self.request.root_path}{self.request.path.decode(errors='replace')}"
+
     def page(self, template: str, status: int = 200, **values: Any) -> RawResponse:
         """Return a page.
 

@@ -5,6 +5,7 @@ hash, so that it ends when the key is revoked, expires, or is replaced. Every in
 of the signature, so any server of it can continue a visit.
 """
 
+import hmac
 import secrets
 from typing import Any
 
@@ -64,6 +65,9 @@ class Visitors:
     def __init__(self, authenticator: Authenticator, rules: Rules) -> None:
         self._authenticator = authenticator
         self._key = rules.token_key
+        # Cookies do not know ports: two servers of one machine would end each other's visits.
+        instance = hmac.digest(self._key, COOKIE.encode(), "sha256").hex()[:8]
+        self._cookie_name = f"{COOKIE}-{instance}"
 
     @property
     def is_open(self) -> bool:
@@ -111,14 +115,14 @@ class Visitors:
         }
         if visitor.key_id is not None:
             claims |= {"key_id": visitor.key_id, "proof": visitor.proof}
-        return _cookie(jwt.encode(claims, self._key, _ALGORITHM), IDLE_S, request)
+        return self._cookie(jwt.encode(claims, self._key, _ALGORITHM), IDLE_S, request)
 
     def ended_cookie(self, request: Request) -> str:
         """Return the Set-Cookie header that ends a visit."""
-        return _cookie("", 0, request)
+        return self._cookie("", 0, request)
 
     def _claims(self, request: Request, now_s: int) -> dict[str, Any] | None:
-        text = _cookie_of(request)
+        text = self._cookie_of(request)
         if not text:
             return None
         try:
@@ -133,17 +137,15 @@ class Visitors:
             return None
         return claims if now_s < claims["begun"] + LONGEST_S else None
 
+    def _cookie_of(self, request: Request) -> str:
+        for pair in (request.header(b"cookie") or "").split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == self._cookie_name:
+                return value
+        return ""
 
-def _cookie_of(request: Request) -> str:
-    for pair in (request.header(b"cookie") or "").split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == COOKIE:
-            return value
-    return ""
-
-
-def _cookie(value: str, lifetime_s: int, request: Request) -> str:
-    # A reverse proxy ends TLS where it says so; see http.proxies.
-    secure = "; Secure" if request.scheme == "https" else ""
-    path = f"{request.root_path}/console"
-    return f"{COOKIE}={value}; Path={path}; Max-Age={lifetime_s}; HttpOnly; SameSite=Strict{secure}"
+    def _cookie(self, value: str, lifetime_s: int, request: Request) -> str:
+        # A reverse proxy ends TLS where it says so; see http.proxies.
+        secure = "; Secure" if request.scheme == "https" else ""
+        place = f"Path={request.root_path}/console; Max-Age={lifetime_s}"
+        return f"{self._cookie_name}={value}; {place}; HttpOnly; SameSite=Strict{secure}"

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.http.console.pages.forms import number_or_zero
 from userkeep.http.console.visit import PageFunction, Visit
 
 
@@ -24,13 +25,13 @@ async def edit(visit: Visit) -> Response:
     values = {"session_id": ids["session_id"], "message": message}
     if not visit.is_form:
         return visit.page("message_edit", content=message["content"], **values)
-    content, revision = visit.form.get("content", ""), visit.form.get("revision", "")
+    content = visit.form.get("content", "")
     try:
         await visit.perform(
             "messages.update",
             ids=ids,
             body={"content": content},
-            if_revision=int(revision) if revision.isdigit() else 0,
+            if_revision=number_or_zero(visit.form.get("revision", "")),
         )
     except UserkeepError as error:
         return visit.page("message_edit", content=content, error=error, **values)

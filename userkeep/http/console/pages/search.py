@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.http.console.pages.forms import number_or_zero
 from userkeep.http.console.visit import PageFunction, Visit
 
 _AT_ONCE = 20
@@ -25,7 +26,7 @@ async def found_by(visit: Visit, **part: str) -> dict[str, Any]:
     words = visit.form.get("q", "").strip()
     if not words:
         return {"words": "", "hits": None}
-    offset = int(visit.form["offset"]) if visit.form.get("offset", "").isdigit() else 0
+    offset = number_or_zero(visit.form.get("offset", ""))
     body = {
         "query": words,
         "syntax": "web",

@@ -1,6 +1,5 @@
 """Users: the list, one user, and what can be done with one."""
 
-from functools import partial
 from typing import Any, Literal
 
 from starlette.responses import Response
@@ -12,7 +11,12 @@ from userkeep.domain.values.paging import decode_cursor, encode_cursor
 from userkeep.domain.values.times import time_text
 from userkeep.handlers.users import serialize_user
 from userkeep.http.console.charts import calendar
-from userkeep.http.console.pages.forms import metadata_patch, read_metadata, text_or_none
+from userkeep.http.console.pages.forms import (
+    metadata_patch,
+    number_or_zero,
+    read_metadata,
+    text_or_none,
+)
 from userkeep.http.console.pages.search import found_by
 from userkeep.http.console.visit import PageFunction, Visit
 from userkeep.http.responses import stream_json
@@ -37,7 +41,13 @@ async def list_(visit: Visit) -> Response:
     if words and order == _BY_ACTIVITY:
         order = _NEWEST
     template = "users_rows" if visit.is_fragment else "users"
-    values: dict[str, Any] = {"words": words, "order": order, "orders": _ORDERS}
+    is_added = bool(cursor) and visit.is_fragment
+    values: dict[str, Any] = {
+        "words": words,
+        "order": order,
+        "orders": _ORDERS,
+        "is_added": is_added,
+    }
     try:
         if order == _BY_ACTIVITY:
             page = await _by_activity(visit, cursor)
@@ -117,7 +127,7 @@ async def edit(visit: Visit) -> Response:
             "users.update",
             ids={"user_id": user_id},
             body=body,
-            if_revision=int(form["revision"]) if form.get("revision", "").isdigit() else 0,
+            if_revision=number_or_zero(form.get("revision", "")),
         )
     except UserkeepError as error:
         return visit.page("user_edit", user=user, form=form, error=error)
@@ -146,16 +156,22 @@ async def export(visit: Visit) -> Response:
 async def delete(visit: Visit) -> Response:
     """Show what will be deleted with a user; delete it when the id was typed."""
     user_id = visit.request.id("user_id")
-    user = await visit.perform("users.get", ids={"user_id": user_id})
-    show_page = partial(visit.page, "user_delete", user=user, totals=await _totals(visit, user_id))
-    if not visit.is_form:
-        return show_page(typed="", is_wrong=False)
     typed = visit.form.get("user_id", "")
-    if typed.strip() != user_id.strip():
-        return show_page(typed=typed, is_wrong=True, status=422)
-    query = {"purge": "now"} if visit.form.get("purge") else {}
-    erasure = await visit.perform("users.delete", ids={"user_id": user_id}, query=query)
-    return visit.go_to("deletions", erasure["id"])
+    # Blanks around an id are easily lost on the way into a form.
+    if typed and typed.strip() == user_id.strip():
+        # Of a user who is being deleted already, it is the record of that deletion.
+        query = {"purge": "now"} if visit.form.get("purge") else {}
+        erasure = await visit.perform("users.delete", ids={"user_id": user_id}, query=query)
+        return visit.go_to("deletions", erasure["id"])
+    user = await visit.perform("users.get", ids={"user_id": user_id})
+    return visit.page(
+        "user_delete",
+        status=422 if visit.is_form else 200,
+        user=user,
+        totals=await _totals(visit, user_id),
+        typed=typed,
+        is_wrong=visit.is_form,
+    )
 
 
 async def _sessions(visit: Visit, user_id: str) -> Any:

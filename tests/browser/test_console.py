@@ -252,6 +252,67 @@ def test_older_messages_are_loaded_as_one_scrolls_up(page: Page, people: Site) -
     assert page.locator("article").count() == 103
 
 
+def test_the_beginning_of_a_conversation_loads_one_part_at_a_time(
+    page: Page, one_engine: Site
+) -> None:
+    open_page(page, one_engine, "/sessions/alps")
+    oldest = page.locator("article").first.get_attribute("id")
+    with page.expect_response("**/sessions/alps?before=*"):
+        page.keyboard.press("Home")
+    expect(page.locator("article")).to_have_count(80)
+    # The reader stays where they were, and so the new beginning is out of view.
+    expect(page.locator(f"#{oldest}")).to_be_in_viewport()
+    page.wait_for_timeout(200)
+    expect(page.locator("article")).to_have_count(80)
+
+
+def test_more_rows_continue_the_table_and_take_the_focus(page: Page, one_engine: Site) -> None:
+    for number in range(50):
+        one_engine.call("POST", "/v1/users", {"user_id": f"row-{number:02}"})
+    open_page(page, one_engine, "/users")
+    page.get_by_role("button", name="Show more").press("Enter")
+    expect(page.locator("table")).to_have_count(2)
+    first, second = page.locator("table").all()
+    expect(second.locator("tbody a").first).to_be_focused()
+    column = "table => table.querySelector('tbody td:nth-child(3)').getBoundingClientRect().x"
+    assert first.evaluate(column) == second.evaluate(column)
+    expect(second.locator("thead")).to_have_class("hidden")
+
+
+def test_a_double_click_sends_a_form_once(page: Page, one_engine: Site) -> None:
+    path = new_user(one_engine, "double")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    open_page(page, one_engine, f"{path}/delete")
+    page.get_by_label("type the id").fill("double")
+    page.get_by_role("button", name="Delete this user").dblclick()
+    expect(page.get_by_text("All rows are gone.")).to_be_visible()
+    assert sent.count("POST") == 1
+
+
+def test_a_printed_record_has_times_in_utc_and_no_buttons(page: Page, one_engine: Site) -> None:
+    open_page(page, one_engine, "/deletions")
+    page.locator("tbody a").first.click()
+    page.emulate_media(media="print", color_scheme="dark")
+    expect(page.get_by_role("link", name="Verify")).to_be_hidden()
+    moment = page.locator(".record time").first
+    printed = moment.evaluate("time => getComputedStyle(time, '::after').content")
+    assert "UTC" in printed
+    assert page.evaluate("getComputedStyle(document.documentElement).color") == "rgb(0, 0, 0)"
+
+
+def test_a_part_says_that_the_server_does_not_respond(page: Page, one_engine: Site) -> None:
+    open_page(page, one_engine, "/search")
+    page.get_by_label("Words").fill("hiking")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("alert")).to_contain_text("does not respond")
+    page.context.set_offline(False)
+    page.get_by_label("Words").press("Enter")
+    expect(page.locator(".hits li").first).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_message_is_edited_and_deleted(page: Page, people: Site) -> None:
     new_user(people, "gerda", messages=2)
     open_page(page, people, "/sessions/gerda")

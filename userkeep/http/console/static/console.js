@@ -1,6 +1,7 @@
-// Show times in the reader's zone, with UTC on hover. Everything else works without this file.
+// What the pages do beyond links and forms. All of them work without this file.
 "use strict";
 
+// Times are in the reader's zone, with UTC on hover.
 function showLocalTimes(root) {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
   for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
@@ -10,10 +11,55 @@ function showLocalTimes(root) {
 }
 
 showLocalTimes(document);
+document.addEventListener("htmx:afterSettle", (event) => showLocalTimes(event.target.parentElement ?? document));
+
 // A conversation opens at its end; older messages are loaded as the reader scrolls up.
 document.querySelector("[data-newest] > article:last-of-type")?.scrollIntoView({ block: "end", behavior: "instant" });
-document.addEventListener("htmx:afterSettle", (event) => showLocalTimes(event.target.parentElement ?? document));
-// An error is a page, too: show it where the result would have been.
+
+let distanceToEnd = null;
+let isFocusLost = false;
+
 document.addEventListener("htmx:beforeSwap", (event) => {
-  event.detail.shouldSwap = event.detail.xhr.status !== 204;
+  const { target, xhr } = event.detail;
+  // An error is a part of a page, too: show it where the result would have been. A part that renews
+  // itself asks again.
+  event.detail.shouldSwap = xhr.status !== 204 && !(xhr.status >= 500 && target.matches(".record"));
+  const isMore = event.detail.shouldSwap && target.matches(".more");
+  isFocusLost = isMore && target.contains(document.activeElement);
+  distanceToEnd = isMore && target.closest(".transcript") ? document.documentElement.scrollHeight - scrollY : null;
+});
+
+// It comes once for each new element.
+document.addEventListener("htmx:afterSwap", (event) => {
+  // What is inserted above the reader moves nothing. Without this, the new beginning would be in view
+  // and load the messages before it, and so on.
+  if (distanceToEnd !== null) {
+    scrollTo({ top: document.documentElement.scrollHeight - distanceToEnd, behavior: "instant" });
+  }
+  const next = isFocusLost && event.target.querySelector("a, button");
+  if (next) {
+    isFocusLost = false;
+    next.focus({ preventScroll: true });
+  }
+});
+
+// A second click sends no form again.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.timeStamp - (form.sentAt ?? -Infinity) < 2000) event.preventDefault();
+  else form.sentAt = event.timeStamp;
+}, { capture: true });
+
+// The server does not respond: say so, once.
+document.addEventListener("htmx:sendError", () => {
+  if (document.getElementById("offline")) return;
+  const problem = document.createElement("p");
+  problem.id = "offline";
+  problem.className = "problem";
+  problem.setAttribute("role", "alert");
+  problem.textContent = "The server does not respond. Try again in a moment.";
+  document.getElementById("main").prepend(problem);
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.xhr.status) document.getElementById("offline")?.remove();
 });

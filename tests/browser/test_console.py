@@ -149,6 +149,24 @@ def test_users_are_found_as_one_types_and_no_address_has_the_words(
     assert not [address for address in asked if "quent" in address]
 
 
+def test_the_way_back_leads_to_what_was_found(
+    page: Page, asked: list[str], one_engine: Site
+) -> None:
+    open_page(page, one_engine, "/users")
+    page.get_by_label("Find users by id").press_sequentially("jane")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.locator("tbody a").click()
+    page.get_by_label("Words").fill("hiking")
+    page.get_by_label("Words").press("Enter")
+    page.locator(".hits a").first.click()
+    page.go_back()
+    expect(page.locator(".hits mark").first).to_have_text("hiking")
+    page.go_back()
+    expect(page.get_by_label("Find users by id")).to_have_value("jane")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    assert not [address for address in asked if "hiking" in address]
+
+
 def test_users_are_sorted_by_their_last_message(page: Page, people: Site) -> None:
     new_user(people, "latest")
     open_page(page, people, "/users")

@@ -1,11 +1,15 @@
 """What protects the console, below what a browser does: cookies, forms, headers, and no keys."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import fields, replace
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
+from uuid import uuid4
 
 import pytest
 
@@ -364,6 +368,75 @@ def test_every_address_of_a_page_is_below_the_prefix_of_the_proxy() -> None:
         addresses = re.findall(r'\s(?:href|src|action|hx-get|hx-post)="([^"]*)"', page.text)
         assert len(addresses) > 3
         assert [each for each in addresses if not each.startswith(("/prefix/", "#"))] == []
+
+
+def test_a_user_with_most_sessions_hides_no_user_who_was_active_before(tmp_path: Path) -> None:
+    database = tmp_path / "busy.db"
+    settings = Settings(database_url=f"sqlite:///{database}", secret_file=str(tmp_path / "secret"))
+    with serve_in_process(settings) as client:
+        for user_id in ("quiet", "busy"):
+            add_user(client, user_id)
+            client.send("POST", "/v1/sessions", {"session_id": user_id, "user_id": user_id})
+    _copy_session(database, "busy", 10_000)
+    with serve_in_process(settings) as client:
+        visit = Visit(client)
+        first = visit.get("/console/users?order=-active")
+        cursor = value_of(first, "cursor")
+        fields = {"order": "-active", "cursor": cursor, "form_token": visit.token()}
+        second = visit.post("/console/users", fields)
+    assert [">busy</a>" in page.text for page in (first, second)] == [True, False]
+    assert [">quiet</a>" in page.text for page in (first, second)] == [False, True]
+
+
+def _copy_session(database: Path, session_id: str, count: int) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.row_factory = sqlite3.Row
+        found = connection.execute("SELECT * FROM sessions WHERE session_id = ?", (session_id,))
+        row = dict(found.fetchone())
+        newest = row["number"]
+        copies = []
+        for number in range(newest + 1, newest + 1 + count):
+            own = {"number": number, "session_id": f"{session_id}-{number}", "uuid": str(uuid4())}
+            copies.append(row | own)
+        names = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        connection.executemany(f"INSERT INTO sessions ({names}) VALUES ({values})", copies)
+
+
+def test_the_tools_that_a_message_calls_are_named(client: InProcessClient) -> None:
+    client.send("POST", "/v1/sessions", {"session_id": "tools"})
+    of_openai = {"tool_calls": [{"function": {"name": "get_weather"}}, {"function": {}}, 1]}
+    of_langchain = {"tool_calls": [{"name": "<search>"}]}
+    others: list[Any] = [{"tool_calls": 1}, {"tool_calls": [[]]}, [1], "text"]
+    for data in (of_openai, of_langchain, *others):
+        body = {"messages": [{"role": "assistant", "content": "", "data": data}]}
+        assert client.send("POST", "/v1/sessions/tools/messages", body).status == 201
+    text = client.send("GET", "/console/sessions/tools").text
+    assert text.count("<summary>Calls") == 2
+    assert "get_weather</bdi>" in text
+    assert "&lt;search&gt;</bdi>" in text
+    assert text.count("<summary>Data") == 4
+
+
+def test_megabytes_of_data_are_cut_in_a_conversation(client: InProcessClient) -> None:
+    client.send("POST", "/v1/sessions", {"session_id": "megabytes"})
+    data = {"rows": [{"number": number} for number in range(10_000)]}
+    body = {"messages": [{"role": "assistant", "content": "", "data": data}]}
+    [message, *_] = client.send("POST", "/v1/sessions/megabytes/messages", body).json["messages"]
+    path = "/console/sessions/megabytes"
+    assert len(client.send("GET", path).text) < 200_000
+    assert "9999" in client.send("GET", f"{path}/messages/{message['id']}").text
+
+
+def test_a_text_that_cannot_be_verified_is_named_by_its_line(client: InProcessClient) -> None:
+    visit = Visit(client)
+    add_user(client, "verified")
+    record = client.send("DELETE", "/v1/users/verified").json["id"]
+    fields = {"texts": "a whole sentence\n\nab\n", "form_token": visit.token()}
+    response = visit.post(f"/console/deletions/{record}/verify", fields)
+    assert response.status == 422
+    assert "Text 2 would be found by chance" in response.text
+    assert "ab\n</textarea>" in response.text
 
 
 def test_invalid_values_are_errors_of_the_page(client: InProcessClient) -> None:

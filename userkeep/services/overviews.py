@@ -14,7 +14,7 @@ CHART_DAYS = 30
 CALENDAR_DAYS = 53 * 7
 _SESSIONS_OF_CALENDAR = 2_000
 _SESSIONS_AT_ONCE = 200
-_MOST_ROUNDS = 10
+_MOST_ROUNDS = 50
 
 
 class Day(NamedTuple):
@@ -49,6 +49,13 @@ class ActiveUser(NamedTuple):
 
     user: User
     position: Position
+
+
+class ActiveUsers(NamedTuple):
+    """A page of users by activity, and the position after which the next one begins, if any."""
+
+    users: list[ActiveUser]
+    next_after: Position | None
 
 
 class _ActiveSession(NamedTuple):
@@ -100,31 +107,33 @@ def totals_of_user(tx: Transaction, user_id: str) -> Totals:
     return Totals(sums.session_count, sums.message_count, documents)
 
 
-def users_by_activity(
-    tx: Transaction, limit: int, after: Position | None = None
-) -> list[ActiveUser]:
+def users_by_activity(tx: Transaction, limit: int, after: Position | None = None) -> ActiveUsers:
     """Return the users with the newest sessions, by their newest session; not those without any.
 
     Args:
-        limit: how many at most; less are returned if a few users have nearly all sessions.
-        after: the position of the last user of the page before.
+        limit: how many at most. A page can have fewer, or none, before the last one: if a few users
+            have thousands of the newest sessions.
+        after: where the page before has ended.
     """
     found: list[ActiveUser] = []
+    newest: dict[str, int | None] = {}
     for _ in range(_MOST_ROUNDS):
         sessions = _active_sessions(tx, after)
         for session in sessions:
             after = Position(session.number, session.active_at)
-            newest = tx.fetch_one("newest_session_of_user", int, user_id=session.user_id)
-            if newest != session.number:
+            user_id = session.user_id
+            if user_id not in newest:
+                newest[user_id] = tx.fetch_one("newest_session_of_user", int, user_id=user_id)
+            if newest[user_id] != session.number:
                 continue
-            user = tx.fetch_one("get_user", User, user_id=session.user_id)
+            user = tx.fetch_one("get_user", User, user_id=user_id)
             if user is not None and user.state == State.ACTIVE:
                 found.append(ActiveUser(user, after))
             if len(found) == limit:
-                return found
+                return ActiveUsers(found, after)
         if len(sessions) < _SESSIONS_AT_ONCE:
-            break
-    return found
+            return ActiveUsers(found, None)
+    return ActiveUsers(found, after)
 
 
 def _active_sessions(tx: Transaction, after: Position | None) -> list[_ActiveSession]:

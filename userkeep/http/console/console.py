@@ -159,7 +159,8 @@ class Console:
         except UserkeepError as error:
             return self._sign_in_page(request, following, error)
         request.scope = visitor.scope
-        response = _go_to(request, following if _PATH.fullmatch(following) else "")
+        is_page = _PATH.fullmatch(following) and self._routes.template(following.encode())
+        response = _go_to(request, following if is_page else "")
         _add_cookie(response, self._visitors.cookie_of(visitor, request, now_s))
         return response
 

@@ -20,6 +20,9 @@ _FOLDED_AT = 1_200
 _LONGEST_SHOWN = 20_000
 """Of a longer text only the beginning is in a list; its own page has all of it."""
 
+_MOST_CALLS = 10
+"""Of so many calls of tools in a message the names are shown."""
+
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 STATIC = {
@@ -44,6 +47,8 @@ def make_environment() -> Environment:
         size=size,
         segment=segment,
         pretty=pretty,
+        excerpt=excerpt,
+        tools=tools,
         fold=fold,
         marked=marked,
         number=number,
@@ -105,6 +110,31 @@ def segment(text: str) -> str:
 def pretty(value: Any) -> str:
     """Return JSON as lines."""
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def excerpt(value: Any) -> str:
+    """Return the first lines of JSON, which is not read any further: it can have megabytes."""
+    parts, size = [], 0
+    for part in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value):
+        parts.append(part)
+        size += len(part)
+        if size > _LONGEST_SHOWN:
+            break
+    return "".join(parts)[:_LONGEST_SHOWN]
+
+
+def tools(data: Any) -> list[str]:
+    """Return the names of the tools that a message calls, as OpenAI and LangChain write them."""
+    calls = data.get("tool_calls") if isinstance(data, dict) else None
+    found = map(_name_of_call, calls[:_MOST_CALLS] if isinstance(calls, list) else [])
+    return [name for name in found if isinstance(name, str)]
+
+
+def _name_of_call(call: Any) -> Any:
+    if not isinstance(call, dict):
+        return None
+    function = call.get("function")
+    return function.get("name") if isinstance(function, dict) else call.get("name")
 
 
 def fold(text: str) -> dict[str, Any]:

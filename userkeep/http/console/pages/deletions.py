@@ -1,10 +1,11 @@
 """Deletions: their records, their progress, and the search for what should be gone."""
 
+import re
 from typing import Any
 
 from starlette.responses import Response
 
-from userkeep.domain.errors import NotFound, UserkeepError
+from userkeep.domain.errors import InvalidField, NotFound, UserkeepError
 from userkeep.http.console.visit import PageFunction, Visit
 
 _AT_ONCE = "50"
@@ -49,8 +50,16 @@ async def verify(visit: Visit) -> Response:
     try:
         verification = await visit.perform("erasures.verify", ids=ids, body=body)
     except UserkeepError as error:
-        return visit.page("verify", erasure=erasure, form=form, error=error)
+        return visit.page("verify", erasure=erasure, form=form, error=_of_form(error))
     return visit.go_to("verifications", verification["id"])
+
+
+def _of_form(error: UserkeepError) -> UserkeepError:
+    """Return an error that names a text as the form does: not `search_terms[1]`, but `Text 2`."""
+    found = re.match(r"search_terms\[(\d+)\]", error.detail)
+    if found is None:
+        return error
+    return InvalidField(f"Text {int(found[1]) + 1}{error.detail[found.end() :]}", "texts")
 
 
 async def verification(visit: Visit) -> Response:

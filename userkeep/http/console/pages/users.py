@@ -67,10 +67,10 @@ async def _by_activity(visit: Visit, cursor: str) -> dict[str, Any]:
     found = await visit.read(read)
     items = [
         {**to_plain(serialize_user(each.user)), "active_at": time_text(each.position.at)}
-        for each in found
+        for each in found.users
     ]
-    has_more = len(found) == _AT_ONCE
-    following = encode_cursor(_BY_ACTIVITY, None, found[-1].position) if has_more else None
+    end = found.next_after
+    following = None if end is None else encode_cursor(_BY_ACTIVITY, None, end)
     return {"items": items, "next": following}
 
 

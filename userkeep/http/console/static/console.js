@@ -43,9 +43,22 @@ document.addEventListener("htmx:afterSwap", (event) => {
   }
 });
 
+// Back to a search finds the same again. Its words are in the history of this tab, and in no address.
+const search = document.querySelector("form.find[hx-post]");
+search?.addEventListener("htmx:configRequest", () => {
+  history.replaceState({ words: search.elements.q.value, order: search.elements.order?.value }, "");
+});
+document.addEventListener("htmx:load", () => {
+  if (!search || !history.state?.words) return;
+  search.elements.q.value = history.state.words;
+  if (search.elements.order) search.elements.order.value = history.state.order;
+  htmx.trigger(search, "submit");
+}, { once: true });
+
 // A second click sends no form again.
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (form.hasAttribute("hx-post")) return;
   if (event.timeStamp - (form.sentAt ?? -Infinity) < 2000) event.preventDefault();
   else form.sentAt = event.timeStamp;
 }, { capture: true });

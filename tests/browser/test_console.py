@@ -214,6 +214,7 @@ def test_a_user_is_deleted_once_the_id_is_typed(page: Page, people: Site) -> Non
     page.get_by_label("type the id").fill("someone else")
     page.get_by_role("button", name="Delete this user").click()
     expect(page.get_by_text("Nothing was deleted")).to_be_visible()
+    expect(page.get_by_label("type the id")).to_be_focused()
     assert people.call("GET", "/v1/users/edgar")["user_id"] == "edgar"
     page.get_by_label("type the id").fill("edgar")
     page.get_by_label("Purge the files now").check()
@@ -223,6 +224,7 @@ def test_a_user_is_deleted_once_the_id_is_typed(page: Page, people: Site) -> Non
     record = page.locator(".facts")
     expect(record).to_contain_text("Messages3")
     expect(page.locator(".steps .reached")).to_have_count(3)
+    expect(page.get_by_role("button", name="Purge")).to_have_count(0)
     assert "edgar" not in page.content()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the receipt").click()

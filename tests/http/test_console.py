@@ -179,6 +179,17 @@ def test_a_form_of_another_site_changes_nothing(client: InProcessClient) -> None
     assert visit.get("/console/users/forged").status == 404
 
 
+def test_forms_of_other_tabs_stay_valid_when_the_same_key_signs_in_again(
+    closed: InProcessClient, visit: Visit
+) -> None:
+    fields = {"user_id": "of-another-tab", "form_token": visit.token()}
+    visit.sign_in(STATIC)
+    assert visit.post("/console/new-user", fields).status == 303
+    old = visit.token()
+    visit.sign_in(key_of(closed, scope="write")["key"])
+    assert visit.token() != old
+
+
 def test_servers_of_one_machine_have_cookies_of_their_own(
     client: InProcessClient, visit: Visit
 ) -> None:
@@ -322,6 +333,26 @@ def test_a_record_claims_no_more_than_was_done(client: InProcessClient) -> None:
         text = client.send("GET", path).text
         assert "All rows are gone." in text
         assert "The files do not contain it." not in text
+
+
+def test_the_last_part_of_a_deletion_replaces_what_can_be_done(client: InProcessClient) -> None:
+    add_user(client, "watched")
+    record = client.send("DELETE", "/v1/users/watched").json["id"]
+    path = f"/console/deletions/{record}"
+    assert "Purge the files now" in client.send("GET", path).text
+    client.send("POST", f"/v1/erasures/{record}/purge")
+    part = client.send("GET", path, headers={"HX-Request": "true", "X-Renewal": "1"}).text
+    assert "every 1s" not in part
+    assert 'id="actions" hx-swap-oob="true"' in part
+    assert "Purge the files now" not in part
+    assert "hx-swap-oob" not in client.send("GET", path).text
+
+
+def test_a_session_is_opened_by_its_id(client: InProcessClient) -> None:
+    visit = Visit(client)
+    fields = {"session_id": "a/b", "form_token": visit.token()}
+    opened = visit.post("/console/sessions", fields)
+    assert (opened.status, opened.headers["location"]) == (303, "/console/sessions/a%2Fb")
 
 
 def test_ids_and_titles_of_blanks_can_be_seen_and_clicked(client: InProcessClient) -> None:

@@ -28,8 +28,8 @@ _ALGORITHM = "HS256"
 _AUDIENCE = "userkeep-console"
 _CLAIMS = ("aud", "exp", "iat", "begun", "form")
 _OTHER_FORM = (
-    "This form is too old, or was not sent from a page of the console. Reload the page, and send "
-    "it again."
+    "This form is too old, or was not sent from a page of the console. Open its page again, and "
+    "send it from there."
 )
 
 
@@ -86,7 +86,11 @@ class Visitors:
         if scope.is_bound:
             raise Forbidden("This key is bound to a user. The console needs a key of the app.")
         proof = self._authenticator.proof_of(credential)
-        return Visitor(scope, secrets.token_urlsafe(24), now_s, scope.key_id, proof)
+        claims = self._claims(request, now_s)
+        # Forms in other tabs, of a visit with the same key, stay valid.
+        is_same = claims is not None and claims.get("proof") == proof
+        token = claims["form"] if claims and is_same else secrets.token_urlsafe(24)
+        return Visitor(scope, token, now_s, scope.key_id, proof)
 
     async def find(self, request: Request, now_s: int) -> Visitor | None:
         """Return the visitor of a request; None if it has none, who must sign in first."""

@@ -24,8 +24,10 @@ async def list_(visit: Visit) -> Response:
 async def show(visit: Visit) -> Response:
     """Show the record of a deletion, which renews itself until it is complete."""
     erasure = await visit.perform("erasures.get", ids={"id": visit.request.id("id")})
+    state, is_asked = erasure["state"], erasure["purge"]["requested_at"] is not None
+    is_running = state == "deleting" or (state == "deleted" and is_asked)
     template = "deletion_record" if visit.is_fragment else "deletion"
-    return visit.page(template, erasure=erasure)
+    return visit.page(template, erasure=erasure, is_running=is_running)
 
 
 async def purge(visit: Visit) -> Response:

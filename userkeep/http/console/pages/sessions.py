@@ -14,7 +14,9 @@ _OWNED = {"users": "true", "none": "false"}
 
 
 async def list_(visit: Visit) -> Response:
-    """List sessions by activity: all, those of users, or those of none."""
+    """List sessions by activity: all, those of users, or those of none; open one by its id."""
+    if visit.is_form:
+        return visit.go_to("sessions", visit.form.get("session_id", ""))
     owned = visit.query.get("owned", "")
     query = {"limit": _AT_ONCE, "order": "-active"}
     if owned in _OWNED:

@@ -434,6 +434,17 @@ def _copy_session(database: Path, session_id: str, count: int) -> None:
         connection.executemany(f"INSERT INTO sessions ({names}) VALUES ({values})", copies)
 
 
+def test_the_day_with_the_most_messages_has_the_strongest_colour(client: InProcessClient) -> None:
+    path = add_user(client, "calendar")
+    client.send("POST", "/v1/sessions", {"session_id": "calendar", "user_id": "calendar"})
+    for count in (1, 2):
+        body = {"messages": [{"role": "user", "content": "x"}]}
+        client.send("POST", "/v1/sessions/calendar/messages", body)
+        text = client.send("GET", path).text
+        assert text.count('class="level4"') == 1
+        assert f"{count} message" in text
+
+
 def test_the_tools_that_a_message_calls_are_named(client: InProcessClient) -> None:
     client.send("POST", "/v1/sessions", {"session_id": "tools"})
     of_openai = {"tool_calls": [{"function": {"name": "get_weather"}}, {"function": {}}, 1]}

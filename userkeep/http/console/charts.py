@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 
 from userkeep.domain.values.counts import pluralize
@@ -127,7 +128,7 @@ def calendar(days: Sequence[Day]) -> Calendar:
 
 
 def _level(count: int, greatest: int) -> int:
-    return 0 if not count else min(_LEVELS, 1 + (count - 1) * _LEVELS // greatest)
+    return ceil(count * _LEVELS / greatest) if count else 0
 
 
 def _today() -> date:

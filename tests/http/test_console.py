@@ -108,8 +108,10 @@ def test_every_page_asks_an_unknown_visitor_to_sign_in(closed: InProcessClient) 
         location, _, _ = response.headers["location"].partition("?")
         assert (response.status, location) == (303, "/console/sign-in")
         assert closed.send("POST", path, b"").status == 303
-    part = closed.send("GET", "/console/users", headers={"HX-Request": "true"})
-    assert (part.status, part.headers["hx-redirect"]) == (204, "/console/sign-in")
+    shown = {"HX-Request": "true", "HX-Current-URL": "http://localhost/console/deletions/a?b#c"}
+    for headers, next_ in (({"HX-Request": "true"}, ""), (shown, "?next=%2Fdeletions%2Fa")):
+        part = closed.send("GET", "/console/users", headers=headers)
+        assert (part.status, part.headers["hx-redirect"]) == (204, f"/console/sign-in{next_}")
 
 
 def test_a_visitor_who_has_signed_in_sees_the_page_that_was_asked_for(

@@ -174,15 +174,14 @@ class Console:
 
     async def _ask_to_sign_in(self, request: Request) -> Response:
         if b"hx-request" in request.headers:
-            location = f"{request.root_path}/console{_SIGN_IN}".encode()
-            return RawResponse(b"", 204, HTML, ((b"hx-redirect", location),))
+            location = f"{request.root_path}/console{_sign_in_before(_shown_path(request))}"
+            return RawResponse(b"", 204, HTML, ((b"hx-redirect", location.encode()),))
         path = request.path.removeprefix(_PREFIX)
         if request.method == "POST" and (typed := _typed(await read_fields(request))):
             return self._sign_in_page(
                 request, path.decode(errors="replace"), Unauthenticated(_SIGNED_OUT), typed
             )
-        has_next = path and request.route != _SIGN_OUT
-        return _go_to(request, f"{_SIGN_IN}?next={quote(path, safe='')}" if has_next else _SIGN_IN)
+        return _go_to(request, _sign_in_before(b"" if request.route == _SIGN_OUT else path))
 
     def _sign_in_page(
         self,
@@ -238,6 +237,17 @@ def _linked_address(request: Request) -> str:
         and headers.get(b"sec-fetch-mode") == b"navigate"
     )
     return f"{request.root_path}{request.path.decode(errors='replace')}" if is_linked else ""
+
+
+def _sign_in_before(path: bytes) -> str:
+    """Return the path of the page to sign in on, which another one follows."""
+    return f"{_SIGN_IN}?next={quote(path, safe='')}" if path else _SIGN_IN
+
+
+def _shown_path(request: Request) -> bytes:
+    """Return the path, below `/console`, of the page that asks for a part."""
+    address = request.headers.get(b"hx-current-url", b"")
+    return re.split(rb"[?#]", address.partition(_PREFIX)[2])[0]
 
 
 def _go_to(request: Request, path: str) -> RawResponse:

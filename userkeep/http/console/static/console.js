@@ -11,7 +11,7 @@ function showLocalTimes(root) {
 }
 
 showLocalTimes(document);
-document.addEventListener("htmx:afterSettle", (event) => showLocalTimes(event.target.parentElement ?? document));
+document.addEventListener("htmx:afterSwap", (event) => showLocalTimes(event.target.parentElement ?? document));
 
 // A conversation opens at its end; older messages are loaded as the reader scrolls up.
 document.querySelector("[data-newest] > article:last-of-type")?.scrollIntoView({ block: "end", behavior: "instant" });

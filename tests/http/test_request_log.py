@@ -105,8 +105,27 @@ def test_an_unexpected_error_is_logged_twice_with_its_request_id(
     assert error["level"] == line["level"] == "error"
     assert error["request_id"] == line["request_id"] == response.headers["x-request-id"]
     assert error["route"] == line["route"] != ""
-    assert error["traceback"].endswith("RuntimeError: unexpected")
+    assert error["traceback"].endswith("RuntimeError")
     assert (line["status"], line["bytes"]) == (500, len(response.body))
+
+
+def test_the_log_of_an_error_has_its_place_and_its_reason_but_not_its_text(
+    client: InProcessClient, monkeypatch: pytest.MonkeyPatch, fresh: str
+) -> None:
+    def fail(*_: object) -> None:
+        try:
+            raise OSError(28, "No space left on device", fresh)
+        except OSError:
+            int(fresh)
+
+    monkeypatch.setattr("userkeep.http.access.is_loopback", fail)
+    with logged("userkeep") as lines:
+        client.send("GET", "/v1/users/jane", headers={"Host": "never-seen.example"})
+    shown = lines[0]["traceback"]
+    assert "in fail" in shown
+    assert "OSError: No space left on device\n\nThe error above led to this one:" in shown
+    assert shown.endswith("\nValueError")
+    assert fresh not in shown
 
 
 def test_a_slow_request_is_a_warning(

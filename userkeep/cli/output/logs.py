@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import msgspec
 
 from userkeep.cli.output.escaping import escape_control, escape_line
+from userkeep.cli.output.tracebacks import format_traceback
 from userkeep.http.request_log import REQUESTS, RequestFields, write_requests_by
 
 _JOIN_S = 0.02
@@ -47,6 +48,10 @@ class _UtcFormatter(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, _: str | None = None) -> str:  # noqa: N802
         """Return the time of a record."""
         return self.time(record.created)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Return the traceback of an error, without its text."""
+        return "" if ei[1] is None else format_traceback(ei[1])
 
 
 class TextFormatter(_UtcFormatter):

@@ -222,6 +222,27 @@ def test_a_named_pipe_is_written_and_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_an_export_of_a_user_who_is_deleted_before_its_end_is_not_complete(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, Userkeep(server.url) as client:
+        new = [NewMessage(role="user", content="x" * 2_000)] * 500
+        client.message.add("s1", new, user_id="jane")
+        process = subprocess.Popen(
+            [str(USERKEEP), "export", "jane", "--url", server.url],
+            cwd=tmp_path,
+            env=environment_of(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        # The export waits for its reader: a pipe has room for 64 KiB.
+        process.stdout.read(10)
+        client.user.delete("jane")
+        text, error = process.communicate(timeout=30)
+    assert "The user 'jane' was deleted during the export, which is not complete" in error
+    assert (process.returncode, '"end"' in text) == (4, False)
+
+
 @pytest.mark.parametrize("target", ["there.jsonl", "missing.jsonl", "folder"])
 def test_an_export_follows_no_symbolic_link(tmp_path: Path, target: str) -> None:
     with Userkeep.open(str(tmp_path / "m.db")) as client:

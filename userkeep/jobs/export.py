@@ -78,25 +78,38 @@ class Export(Stoppable):
         Args:
             users: the users.
             has_rest: whether to write the sessions without a user too, and all collections with
-                all documents.
+                all documents. Otherwise these users are all that was asked for, and none of them
+                may be deleted until the end.
 
         Raises:
-            StorageError: the file cannot be written.
+            NotFound: one of them was deleted. StorageError: the file cannot be written.
             Stopped: `stop` was called. Like after any other error, the file is incomplete.
             UserkeepError: the instance failed.
         """
         self._write("userkeep", Header(format=FORMAT, version=__version__))
-        user_ids = []
+        named = []
         for user in users:
             self._write_user(user)
             if not has_rest:
-                user_ids.append(user.user_id)
+                named.append(user)
         if has_rest:
             self._write_sessions(owned="false")
-        self._write_collections(None if has_rest else user_ids)
+        self._write_collections(None if has_rest else [user.user_id for user in named])
+        for user in named:
+            self._check_is_there(user)
         self._write("end", self.counts)
         self._file.flush()
         return self.counts
+
+    def _check_is_there(self, user: ExportedUser) -> None:
+        try:
+            now = _find_user(self._instance, user.user_id)
+        except (NotFound, Gone):
+            now = None
+        if now is None or now.uuid != user.uuid:
+            raise NotFound(
+                f"The user {user.user_id!r} was deleted during the export, which is not complete."
+            )
 
     def _write_user(self, user: ExportedUser) -> None:
         self._check_stop()

@@ -1,5 +1,7 @@
 """What people want to see at a glance: counts, activity by day, and who was active last."""
 
+from collections import Counter
+from itertools import chain
 from typing import NamedTuple
 
 from userkeep.domain.transaction import Transaction
@@ -89,14 +91,22 @@ def activity_of_user(tx: Transaction, user_id: str) -> list[Day]:
 
     Those of the 2,000 sessions that were active last are counted.
     """
-    found = tx.fetch_all(
+    by_session = tx.fetch_all(
         "messages_of_user_by_day",
-        Day,
+        _days,
         user_id=user_id,
         session_limit=_SESSIONS_OF_CALENDAR,
         since_at=_midnight(tx, CALENDAR_DAYS),
     )
-    return sorted(found)
+    totals: Counter[int] = Counter()
+    for day in chain.from_iterable(by_session):
+        totals[day.number] += day.total
+    return [Day(number, totals[number]) for number in sorted(totals)]
+
+
+def _days(pairs: str | None) -> list[Day]:
+    """Return the days of a session, from `20785 3,20786 1`."""
+    return [Day(*map(int, pair.split())) for pair in (pairs or "").split(",") if pair]
 
 
 def totals_of_user(tx: Transaction, user_id: str) -> Totals:

@@ -243,3 +243,9 @@ def test_long_pages_of_messages_are_cut_by_the_server_in_the_order_of_the_index(
         assert "Sort" not in steps, steps
         backward = " Backward" if "descending" in given else ""
         assert f"Index Scan{backward} using messages_pkey" in steps, steps
+
+
+@pytest.mark.parametrize("name", ["count_bytes_of_user", "messages_of_user_by_day"])
+def test_messages_of_a_user_are_looked_up_session_by_session(many: Many, name: str) -> None:
+    # A join may read all messages, if there are millions.
+    assert "(session_id = sessions.session_id)" in plan(many, name, ())

@@ -27,19 +27,24 @@ SELECT day, count(*) FROM (
 GROUP BY day;
 
 -- name: messages_of_user_by_day
--- How many messages of a user's sessions were created on a day.
-SELECT day, count(*) FROM (
-    SELECT {day_of_creation} AS day FROM messages
-    WHERE project_id = :project_id AND seq > 0 AND created_at >= :since_at
-        AND session_id IN (
-            SELECT session_id FROM sessions
-            WHERE project_id = :project_id AND state = 'active' AND user_id = :user_id
-                AND active_at >= :since_at
-            ORDER BY active_at DESC
-            LIMIT :session_limit
-        )
-) AS created
-GROUP BY day;
+-- How many messages of each of a user's sessions were created on a day: pairs of a day and a number.
+-- One subquery for each session, as in count_bytes_of_user.
+SELECT (
+    SELECT {joined_days} FROM (
+        SELECT day, count(*) AS total FROM (
+            SELECT {day_of_creation} AS day FROM messages
+            WHERE messages.project_id = sessions.project_id
+                AND messages.session_id = sessions.session_id AND messages.seq > 0
+                AND messages.created_at >= :since_at
+        ) AS created
+        GROUP BY day
+    ) AS counted
+)
+FROM sessions
+WHERE project_id = :project_id AND state = 'active' AND user_id = :user_id
+    AND active_at >= :since_at
+ORDER BY active_at DESC
+LIMIT :session_limit;
 
 -- name: totals_of_user
 SELECT count(*), CAST(coalesce(sum(message_count), 0) AS bigint)

@@ -111,6 +111,9 @@ CROSS JOIN LATERAL (
 -- fragment: joined_seqs
 string_agg(CAST(seq AS text), ',')
 
+-- fragment: joined_days
+string_agg(CAST(day AS text) || ' ' || CAST(total AS text), ',')
+
 -- fragment: joined_vectors
 string_agg(vector, CAST('' AS bytea))
 
@@ -269,21 +272,12 @@ ORDER BY seq /*? descending: DESC */
 /*? limit: LIMIT :limit */ /*? offset: OFFSET :offset */
 /*? max_bytes: ) AS page) AS sized WHERE coalesce(bytes_before, 0) <= CAST(:max_bytes AS bigint) */;
 
--- name: count_bytes_of_user
--- An array, so that the sessions are looked up in the index of messages: with IN, PostgreSQL may read
--- all messages.
-SELECT sum(octet_length(content) + coalesce(octet_length(data), 0)) FROM messages
-WHERE project_id = :project_id AND seq > 0 AND session_id = ANY (ARRAY(
-    SELECT session_id FROM sessions
-    WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
-));
-
 -- fragment: day_of_activity
 -- Days are counted from 1970-01-01 (UTC).
-CAST(floor(extract(epoch FROM active_at) / 86400) AS bigint)
+CAST(active_at AT TIME ZONE 'UTC' AS date) - DATE '1970-01-01'
 
 -- fragment: day_of_creation
-CAST(floor(extract(epoch FROM created_at) / 86400) AS bigint)
+CAST(created_at AT TIME ZONE 'UTC' AS date) - DATE '1970-01-01'
 
 -- name: schema_of_hnsw
 -- The schema of pgvector, if it has a complete index of this name; see storage.postgres.hnsw.

@@ -10,11 +10,15 @@ SELECT sum(message_count) FROM sessions
 WHERE project_id = :project_id AND user_id = :user_id AND state = 'active';
 
 -- name: count_bytes_of_user
-SELECT sum(octet_length(content) + coalesce(octet_length(data), 0)) FROM messages
-WHERE project_id = :project_id AND seq > 0 AND session_id IN (
-    SELECT session_id FROM sessions
-    WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
-);
+-- One subquery for each session, so that each is looked up in the index of messages: otherwise
+-- PostgreSQL, which has no samples of their columns, may read all messages.
+SELECT sum((
+    SELECT sum(octet_length(content) + coalesce(octet_length(data), 0)) FROM messages
+    WHERE messages.project_id = sessions.project_id
+        AND messages.session_id = sessions.session_id AND messages.seq > 0
+))
+FROM sessions
+WHERE project_id = :project_id AND user_id = :user_id AND state = 'active';
 
 -- name: get_usage
 SELECT message_count, byte_count, quota_set_at

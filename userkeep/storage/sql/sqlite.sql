@@ -141,6 +141,9 @@ FROM {positions} AS position;
 -- fragment: joined_seqs
 group_concat(seq, ',')
 
+-- fragment: joined_days
+group_concat(day || ' ' || total, ',')
+
 -- fragment: joined_vectors
 -- As in packed_vectors of messages.
 CAST(group_concat(CAST(vector AS TEXT), '') AS BLOB)

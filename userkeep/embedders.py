@@ -92,6 +92,12 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
+def describe_embedder(embedder: Embedder, settings: Settings) -> str:
+    """Return the name of the model and where it is."""
+    place = settings.embeddings_url or settings.embeddings_folder
+    return f"{embedder.model.name} {'in' if embedder.is_local else 'at'} {place}"
+
+
 def check_embedder(settings: Settings, *, is_asked: bool) -> list[Finding]:
     """Return what the doctor finds out about embeddings: nothing if none are set.
 
@@ -105,8 +111,7 @@ def check_embedder(settings: Settings, *, is_asked: bool) -> list[Finding]:
     if embedder is None:
         return []
     with closing(embedder):
-        place = settings.embeddings_url or settings.embeddings_folder
-        named = f"{embedder.model.name} {'in' if embedder.is_local else 'at'} {place}"
+        named = describe_embedder(embedder, settings)
         answer, is_well = _answer_of(embedder) if is_asked else ("", True)
         return [Finding("embeddings", is_well, f"{named}{answer}", _advice(settings))]
 
@@ -152,7 +157,7 @@ def _check_is_installed(variable: str, extra: str, *packages: str) -> None:
     missing = ", ".join(each for each in packages if find_spec(each) is None)
     if missing:
         raise SettingError(
-            f"{variable} is set, but not installed: {missing}. Install Userkeep "
+            f"{variable} is set, but what it needs is not installed: {missing}. Install Userkeep "
             f"with the extra `{extra}` (`pip install '.[{extra}]'` in a checkout), or unset it."
         )
 

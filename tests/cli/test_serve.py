@@ -58,11 +58,12 @@ def test_the_banner_has_address_database_and_authentication(
 ) -> None:
     with serving(tmp_path) as server:
         lines = server.log.read_text().splitlines(keepends=True)
-        assert "".join(lines[:4]) == (
+        assert "".join(lines[:5]) == (
             f"Userkeep {__version__} listens on {server.url}\n"
             f"  database  SQLite, {tmp_path}/userkeep.db (created)\n"
             "  auth      off: every program on this machine has access, web pages do not\n"
             f"  docs      {server.url}/docs\n"
+            f"  console   {server.url}/console\n"
         )
         assert get(f"{server.url}/healthz") == "."
         assert get(f"{server.url}/docs").startswith("<!")

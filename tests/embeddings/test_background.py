@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.cli.running import userkeep
-from tests.embedding_server import EmbeddingServer, failing, wait_until
+from tests.embedding_server import MODEL, EmbeddingServer, failing, wait_until
 from tests.http.scrapes import Scraped
 from tests.postgres import migrated_database
 from tests.serving import Server, serving
@@ -34,6 +34,7 @@ def ready(server: Server) -> Any:
 def test_new_messages_are_embedded_within_a_second(
     server: Server, embedding_server: EmbeddingServer
 ) -> None:
+    assert f"  model     {MODEL} at {embedding_server.url}\n" in server.log.read_text()
     with Userkeep(server.url) as client:
         client.message.add("s", {"role": "user", "content": "first"}, user_id="jane")
         wait_until(lambda: embedding_server.texts == ["first"], 1.0)
@@ -54,10 +55,16 @@ def test_a_server_stays_ready_while_the_model_is_away(
         wait_until(lambda: ready(server)[1]["status"] == "warning")
         status, check = ready(server)
         assert status == 200
-        assert check["detail"].startswith("1 messages or more have no embedding, for up to ")
+        assert check["detail"].startswith("Messages without an embedding: 1 or more, for up to ")
     metrics = Scraped(httpx2.get(f"{server.url}/metrics").text)
     assert metrics.value("userkeep_embedding_lag_messages") == 1
     assert metrics.value("userkeep_embedding_lag_seconds") > 0
+    environment = {**embedding_server.settings, "USERKEEP_DATABASE_URL": server.database_url}
+    result = userkeep("doctor", "--json", folder=server.log.parent, environment=environment)
+    [finding] = [each for each in json.loads(result.stdout) if each["subject"] == "embeddings"]
+    assert finding["is_well"]
+    named = f"{MODEL} at {embedding_server.url}; 1 or more messages have no embedding"
+    assert finding["finding"].startswith(named)
 
 
 def test_a_command_embeds_what_was_stored_without_a_model(

@@ -123,7 +123,7 @@ class ReadinessChecks:
         reason = "the embedding model does not respond as it should; the log has the reason"
         return Check(
             "warning",
-            f"{lag.messages:,} messages or more have no embedding, for up to {waits_s:,} s. "
+            f"Messages without an embedding: {lag.messages:,} or more, for up to {waits_s:,} s. "
             f"Searches find them by words"
             + (f": {reason}." if embedding.problem is not None else "."),
         )

@@ -81,7 +81,7 @@ def doctor(*, is_deep: bool, is_embedding: bool, as_json: bool, **given: Any) ->
     userkeep doctor --json
     """
     settings = load_server_settings(given)
-    findings = [*_check(settings), *check_embedder(settings, is_asked=is_embedding)]
+    findings = [*_check(settings), *_check_embeddings(settings, is_asked=is_embedding)]
     if is_deep and all(finding.is_well for finding in findings):
         findings.append(_check_index(settings))
     if as_json:
@@ -194,7 +194,28 @@ def _check_sessions(settings: Settings) -> list[Finding]:
         if not applied_steps(settings):
             return []
         with closing(open_engine(settings, read_only=True)) as engine:
-            return [*check_sessions(engine), *check_embeddings(engine)]
+            return check_sessions(engine)
+    except (StorageError, SettingError):
+        return []  # it has a finding of its own, or has to be migrated first
+
+
+def _check_embeddings(settings: Settings, *, is_asked: bool) -> list[Finding]:
+    """Return one finding about the model and the messages without an embedding, if there is any."""
+    found = [*check_embedder(settings, is_asked=is_asked), *_check_embedded(settings)]
+    if not found:
+        return []
+    finding = "; ".join(each.finding for each in found)
+    advice = " ".join(each.advice for each in found if each.advice)
+    return [Finding("embeddings", all(each.is_well for each in found), finding, advice)]
+
+
+def _check_embedded(settings: Settings) -> list[Finding]:
+    """Count the messages without an embedding in a database that is there and up to date."""
+    try:
+        if not applied_steps(settings):
+            return []
+        with closing(open_engine(settings, read_only=True)) as engine:
+            return check_embeddings(engine)
     except (StorageError, SettingError):
         return []  # it has a finding of its own, or has to be migrated first
 

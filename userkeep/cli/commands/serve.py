@@ -39,6 +39,7 @@ from userkeep.config import (
 )
 from userkeep.domain.errors import UserkeepError
 from userkeep.domain.values.counts import pluralize
+from userkeep.embedders import describe_embedder
 from userkeep.http.access import is_loopback
 from userkeep.http.connections import Connections
 from userkeep.http.metrics import Metrics
@@ -140,7 +141,7 @@ def run_server(settings: Settings) -> None:
         config = _uvicorn(behind_proxies(application, settings), connections)
         metrics_port = _metrics_port(application.metrics, for_metrics, settings)
         server = _Server(config, connections, stop, metrics_port)
-        banner = _banner(settings, listener.url, _describe(instance), has_keys)
+        banner = _banner(settings, listener.url, instance, has_keys)
         server.announce = partial(_announce, banner, as_log=settings.log_format == "json")
         tune_interpreter()
         server.run(sockets=[listener.socket])
@@ -339,12 +340,16 @@ class _Banner(NamedTuple):
     fields: dict[str, str]
 
 
-def _banner(settings: Settings, url: str, engine: str, has_keys: bool) -> _Banner:
+def _banner(settings: Settings, url: str, instance: Instance, has_keys: bool) -> _Banner:
     fields = {
-        "database": engine,
+        "database": _describe(instance),
         "auth": "API keys" if has_keys else _access(settings),
-        "docs": _docs_url(settings, url),
+        "docs": _page_url(settings, url, "/docs"),
     }
+    if settings.console:
+        fields["console"] = _page_url(settings, url, "/console")
+    if instance.embedder is not None:
+        fields["model"] = describe_embedder(instance.embedder, settings)
     if settings.metrics_port:
         fields["metrics"] = f"{url_of(settings.metrics_host, settings.metrics_port)}/metrics"
     return _Banner(f"Userkeep {__version__} listens on {url}", fields)
@@ -369,5 +374,5 @@ def _access(settings: Settings) -> str:
     return "off: every program on this machine has access, web pages do not"
 
 
-def _docs_url(settings: Settings, url: str) -> str:
-    return f"{settings.root_path}/docs" if settings.uds else f"{url}/docs"
+def _page_url(settings: Settings, url: str, path: str) -> str:
+    return f"{settings.root_path}{path}" if settings.uds else f"{url}{path}"

@@ -88,8 +88,22 @@ def add_people(site: Site) -> None:
     site.api.post(
         f"/v1/sessions/{quote(HOSTILE, safe='')}/messages", json={"messages": bad}
     ).raise_for_status()
+    add_documents(site)
     site.call("POST", "/v1/users", {"user_id": "gone"})
     site.call("DELETE", "/v1/users/gone")
+
+
+def add_documents(site: Site) -> None:
+    """Add a collection of articles, one of which is hostile and belongs to a user."""
+    site.call("POST", "/v1/collections", {"name": "articles", "dimensions": 8})
+    documents: list[dict[str, Any]] = [
+        {"document_id": f"article-{number}", "content": f"Article {number} is about boots."}
+        for number in range(60)
+    ]
+    hostile = {"document_id": HOSTILE, "content": f"{HOSTILE} {LONG_WORD}", "user_id": HOSTILE}
+    documents.append({**hostile, "metadata": {"topic": HOSTILE}})
+    given = [{**each, "embedding": [1] * 8} for each in documents]
+    site.call("POST", "/v1/collections/articles/documents", {"documents": given})
 
 
 def sign_in(page: Page, site: Site, key: str) -> None:

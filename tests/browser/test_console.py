@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
@@ -18,8 +19,12 @@ from tests.browser.console import (
     site,
 )
 from tests.conftest import engine_id
+from tests.embedding_server import wait_until
 
 NARROW: ViewportSize = {"width": 360, "height": 740}
+ZOOMED: ViewportSize = {"width": 640, "height": 360}
+"""What 200 % of zoom leave of 1280x720."""
+
 ENGINES = ("sqlite file", "postgres")
 
 expect.set_options(timeout=WAIT_MS)
@@ -83,7 +88,15 @@ def pages_of(site: Site) -> list[str]:
     [erasure, *_] = site.call("GET", "/v1/erasures")["items"]
     deletion = f"/deletions/{erasure['id']}"
     [message, *_] = site.call("GET", "/v1/sessions/alps/messages")["items"]
-    jane, alps = "/users/jane%40example.com", "/sessions/alps"
+    jane, alps, hostile = "/users/jane%40example.com", "/sessions/alps", quote(HOSTILE, safe="")
+    site.key("write")
+    [key, *_] = site.call("GET", "/v1/keys")["items"]
+    limits = {"max_messages_per_user": 1000, "max_bytes_per_user": 50_000}
+    site.call("PATCH", "/v1/projects/default", limits)
+    shop = site.call("POST", "/v1/projects", {"name": "shop", **limits})["uuid"]
+    former = site.call("POST", "/v1/projects", {"name": "former"})["uuid"]
+    site.call("DELETE", f"/v1/projects/{former}")
+    document = f"/collections/articles/documents/{hostile}"
     return [
         "",
         "/users",
@@ -91,35 +104,64 @@ def pages_of(site: Site) -> list[str]:
         "/new-user",
         jane,
         *(f"{jane}/{each}" for each in ("sessions", "edit", "search", "delete")),
+        f"/users/{hostile}",
+        f"/users/{hostile}/documents/articles",
         "/sessions",
         alps,
         *(f"{alps}/{each}" for each in ("rename", "delete")),
         *(f"{alps}/messages/{message['id']}{each}" for each in ("", "/edit", "/delete")),
+        "/collections",
+        "/collections/articles",
+        "/collections/articles/delete",
+        document,
+        f"{document}/delete",
         "/search",
         "/deletions",
         deletion,
         f"{deletion}/verify",
         "/keys",
+        f"/keys/{key['id']}/rotate",
+        f"/keys/{key['id']}/revoke",
         "/projects",
+        "/projects/default",
+        f"/projects/{shop}",
+        f"/projects/{shop}/delete",
+        f"/projects/{former}",
         "/health",
     ]
 
 
-def test_every_page_is_accessible_and_fits_a_narrow_screen(
-    browser: Browser, one_engine: Site
+# What is outside of the window, or of a box that neither scrolls nor is meant to cut a line.
+CUT_OFF = """() => [...document.querySelectorAll("main *, header *")].filter((element) => {
+  const box = element.getBoundingClientRect();
+  if (!box.width || element.closest(".hidden, .skip, svg")) return false;
+  const isCut = getComputedStyle(element).overflowX === "hidden"
+    && element.scrollWidth > element.clientWidth && !element.matches(".line");
+  const isOutside = box.left < 0 || box.right > innerWidth + 0.5;
+  return isCut || (isOutside && !element.parentElement.closest(".scroll"));
+}).map((element) => element.outerHTML.slice(0, 200))"""
+
+
+def test_every_page_is_accessible_and_fits_a_narrow_or_zoomed_screen(
+    page: Page, closed: Site
 ) -> None:
     elsewhere = []
-    for scheme in ("light", "dark"):
-        with browser.new_context(color_scheme=scheme, viewport=NARROW) as context:
-            page = context.new_page()
-            page.on("request", lambda request: elsewhere.append(request.url))
-            for path in pages_of(one_engine):
-                response = page.goto(f"{one_engine.url}{path}")
-                assert response is not None
-                assert response.ok, path
-                assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
-                check_accessibility(page, *(("color-contrast",) if scheme == "dark" else ()))
-    assert [url for url in elsewhere if not url.startswith(one_engine.url)] == []
+    sign_in(page, closed, ADMIN)
+    page.on("request", lambda request: elsewhere.append(request.url))
+    for path in pages_of(closed):
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(ZOOMED)
+        response = page.goto(f"{closed.url}{path}")
+        assert response is not None
+        assert response.ok, path
+        for size in (ZOOMED, NARROW):
+            page.set_viewport_size(size)
+            assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+            assert page.evaluate(CUT_OFF) == [], path
+        check_accessibility(page)
+        page.emulate_media(color_scheme="dark")
+        check_accessibility(page, "color-contrast")
+    assert [url for url in elsewhere if not url.startswith(closed.url)] == []
 
 
 def test_hostile_texts_are_shown_as_texts(page: Page, asked: list[str], people: Site) -> None:
@@ -448,3 +490,81 @@ def test_a_key_that_is_made_in_the_console_is_shown_once(page: Page, closed: Sit
     row.get_by_role("link", name="Revoke").click()
     page.get_by_role("button", name="Revoke this key").click()
     expect(row).to_contain_text("revoked")
+
+
+def test_a_key_is_rotated_and_errors_keep_what_was_typed(page: Page, closed: Site) -> None:
+    text = closed.key("write")
+    sign_in(page, closed, ADMIN)
+    open_page(page, closed, "/keys")
+    page.get_by_role("link", name=f"Rotate {text.split('_')[1]}").click()
+    hours = page.get_by_label("Hours for which")
+    expect(hours).to_have_value("24")
+    hours.fill("a day")
+    page.get_by_role("button", name="Rotate this key").click()
+    expect(page.get_by_role("alert")).to_contain_text("overlap_hours")
+    expect(hours).to_have_value("a day")
+    hours.fill("0")
+    page.get_by_role("button", name="Rotate this key").click()
+    rotated = page.locator(".notice code").inner_text()
+    sign_in(page, closed, text)
+    expect(page.get_by_role("alert")).to_contain_text("not valid")
+    sign_in(page, closed, rotated)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def state_of(site: Site, project: str) -> str:
+    found: str = site.call("GET", f"/v1/projects/{project}")["state"]
+    return found
+
+
+def test_the_deletion_of_a_project_continues_when_its_page_is_closed(
+    page: Page, closed: Site
+) -> None:
+    project = closed.call("POST", "/v1/projects", {"name": "closing"})
+    key = closed.call("POST", "/v1/keys", {"project": "closing"})["key"]
+    body = {"user_id": "kim", "messages": [{"role": "user", "content": "a text"}] * 500}
+    headers = {"Authorization": f"Bearer {key}"}
+    closed.api.post("/v1/sessions/kim/messages", json=body, headers=headers).raise_for_status()
+    sign_in(page, closed, ADMIN)
+    open_page(page, closed, "/projects")
+    page.get_by_role("link", name="closing").click()
+    page.get_by_role("link", name="Delete …").click()
+    page.get_by_label("type the name").fill("closed")
+    page.get_by_role("button", name="Delete this project").click()
+    expect(page.get_by_text("Nothing was deleted")).to_be_visible()
+    page.get_by_label("type the name").fill("closing")
+    page.get_by_label("Purge the files now").check()
+    page.get_by_role("button", name="Delete this project").click(no_wait_after=True)
+    wait_until(lambda: state_of(closed, project["uuid"]) != "active", 20)
+    page.close()
+    other = page.context.new_page()
+    wait_until(lambda: state_of(closed, project["uuid"]) == "deleted", 20)
+    open_page(other, closed, "/projects")
+    other.get_by_role("link", name=project["uuid"]).click()
+    expect(other.locator(".facts")).to_contain_text("Messages500")
+    expect(other.locator(".steps .reached")).to_have_count(3)
+    with other.expect_download() as download:
+        other.get_by_role("link", name="Download the receipt").click()
+    assert "deletion of a project" in download.value.path().read_text()
+
+
+def test_documents_are_found_shown_and_deleted(
+    page: Page, asked: list[str], one_engine: Site
+) -> None:
+    open_page(page, one_engine, "/collections")
+    page.get_by_role("link", name="articles").click()
+    expect(page.locator("tbody tr")).to_have_count(50)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("tbody tr")).to_have_count(61)
+    page.get_by_label("Field of metadata").fill("topic")
+    page.get_by_label("Condition").select_option("contains")
+    page.get_by_label("Value").fill("onerror")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.locator("tbody a").first.click()
+    expect(page.locator(".text")).to_contain_text("<img src=x")
+    page.get_by_role("link", name="Delete …").click()
+    page.get_by_role("button", name="Delete this document").click()
+    expect(page.get_by_role("status")).to_have_text("Deleted.")
+    assert not [address for address in asked if "onerror" in address.partition("?")[2]]
+    assert one_engine.call("GET", "/v1/collections/articles")["document_count"] == 60

@@ -67,8 +67,26 @@ def _fill(shop: Site) -> None:
             days = chance.randint(0, min((now - joined).days, 25 if number % 2 else 350))
             _talk(shop, user_id, number, now - timedelta(days=days, minutes=5), chance)
     shop.call("POST", "/v1/sessions", {"session_id": "widget-7781", "title": "From the web site"})
+    _add_articles(shop)
+    limits = {"max_messages_per_user": 160, "max_bytes_per_user": 100_000}
+    shop.call("PATCH", "/v1/projects/default", limits)
+    shop.call("POST", "/v1/projects", {"name": "library", "max_messages_per_user": 1000})
     for index in (28, 29):
         shop.call("DELETE", f"/v1/users/customer-{index}?purge=now")
+
+
+def _add_articles(shop: Site) -> None:
+    shop.call("POST", "/v1/collections", {"name": "help-center", "dimensions": 8})
+    articles = [
+        {
+            "document_id": f"article-{number:02}",
+            "content": f"{title}. {ANSWER}",
+            "metadata": {"topic": title.lower(), "language": "en"},
+            "embedding": [1] * 8,
+        }
+        for number, (title, _) in enumerate(TOPICS * 8)
+    ]
+    shop.call("POST", "/v1/collections/help-center/documents", {"documents": articles})
 
 
 def _talk(shop: Site, user_id: str, number: int, at: datetime, chance: random.Random) -> None:
@@ -113,8 +131,13 @@ def paths(shop: Site) -> dict[str, str]:
         "deletions": "/deletions",
         "deletion": f"/deletions/{erasure['id']}",
         "verify": f"/deletions/{erasure['id']}/verify",
+        "collections": "/collections",
+        "collection": "/collections/help-center",
+        "document": "/collections/help-center/documents/article-00",
         "keys": "/keys",
         "projects": "/projects",
+        "project": "/projects/default",
+        "project-delete": "/projects/library/delete",
         "health": "/health",
     }
 
@@ -131,8 +154,13 @@ PAGES = (
     "deletions",
     "deletion",
     "verify",
+    "collections",
+    "collection",
+    "document",
     "keys",
     "projects",
+    "project",
+    "project-delete",
     "health",
 )
 

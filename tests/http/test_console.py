@@ -8,16 +8,15 @@ from dataclasses import fields, replace
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
 from tests.http.callers import STATIC
-from tests.http.clients import InProcessClient, Response, serve_in_process
+from tests.http.clients import InProcessClient, serve_in_process
+from tests.http.visits import Visit, key_of, value_of
 from userkeep.config import Settings, shown_settings
-
-FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture(scope="module")
@@ -28,55 +27,10 @@ def closed() -> Iterator[InProcessClient]:
         yield client
 
 
-class Visit:
-    """A visitor without a browser: a cookie, and the token of the forms."""
-
-    def __init__(self, client: InProcessClient) -> None:
-        self._client = client
-        self.cookie = ""
-
-    def get(self, path: str, **headers: str) -> Response:
-        return self._kept(
-            self._client.send("GET", path, headers={"Cookie": self.cookie, **headers})
-        )
-
-    def post(self, path: str, fields: dict[str, str], **headers: str) -> Response:
-        headers = {"Content-Type": FORM, "Cookie": self.cookie, **headers}
-        return self._kept(
-            self._client.send("POST", path, urlencode(fields).encode(), headers=headers)
-        )
-
-    def token(self) -> str:
-        return value_of(self.get("/console/users"), "form_token")
-
-    def sign_in(self, key: str) -> "Visit":
-        assert self.post("/console/sign-in", {"key": key}).status == 303
-        return self
-
-    def _kept(self, response: Response) -> Response:
-        if "set-cookie" in response.headers:
-            self.cookie = response.headers["set-cookie"].partition(";")[0]
-        return response
-
-
 @pytest.fixture
 def visit(closed: InProcessClient) -> Visit:
     """A visitor of the closed server who has signed in."""
     return Visit(closed).sign_in(STATIC)
-
-
-def value_of(response: Response, name: str) -> str:
-    """Return the value of a field of a page."""
-    found = re.search(rf'name="{name}" value="([^"]*)"', response.text)
-    assert found is not None
-    return unescape(found[1])
-
-
-def key_of(client: InProcessClient, **fields: Any) -> dict[str, Any]:
-    created = client.send("POST", "/v1/keys", fields, headers={"Authorization": f"Bearer {STATIC}"})
-    assert created.status == 201, created.text
-    found: dict[str, Any] = created.json
-    return found
 
 
 def test_a_page_has_a_strict_policy_and_is_not_cached(client: InProcessClient) -> None:

@@ -33,6 +33,7 @@ READ_WHOLE_TABLES = {
     "project_ids",
     "unpurged_project_ids",
     "list_projects",
+    "newest_deleted_projects",
     "interrupted_project_deletions",
     "release_project_leases",
     "pending_project_purges",

@@ -1,5 +1,7 @@
 """Quotas: how much each user of a project can have."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from userkeep.domain.values.times import Instant
@@ -36,3 +38,15 @@ class Usage(msgspec.Struct):
     message_count: int
     byte_count: int
     quota_set_at: Instant
+
+
+class Use(NamedTuple):
+    """How much of a quota is used.
+
+    Attributes:
+        messages: the number of messages.
+        size_bytes: the bytes of their content and data; None where they were not counted.
+    """
+
+    messages: int
+    size_bytes: int | None

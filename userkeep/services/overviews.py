@@ -34,6 +34,18 @@ class Totals(NamedTuple):
     document_count: int
 
 
+class DocumentsOfUser(NamedTuple):
+    """How many documents a user has in a collection."""
+
+    collection: str
+    total: int
+
+
+class _Numbered(NamedTuple):
+    collection: int
+    total: int
+
+
 class _Sums(NamedTuple):
     session_count: int
     message_count: int
@@ -115,6 +127,18 @@ def totals_of_user(tx: Transaction, user_id: str) -> Totals:
     values = {"user_id": user_id, "limit": COUNTED}
     documents = tx.fetch_one("count_some_documents_of_user", int, **values) or 0
     return Totals(sums.session_count, sums.message_count, documents)
+
+
+def documents_of_user(tx: Transaction, user_id: str) -> list[DocumentsOfUser]:
+    """Return how many documents a user has in each collection; up to COUNTED are counted."""
+    values = {"user_id": user_id, "limit": COUNTED}
+    found = tx.fetch_all("documents_of_user_by_collection", _Numbered, **values)
+    named = [
+        (tx.fetch_one("name_of_collection_number", str, collection=each.collection), each.total)
+        for each in found
+    ]
+    # A collection that is being deleted has no name any more.
+    return [DocumentsOfUser(name, total) for name, total in named if name is not None]
 
 
 def users_by_activity(tx: Transaction, limit: int, after: Position | None = None) -> ActiveUsers:

@@ -11,7 +11,7 @@ Without a quota, none of this does anything.
 from typing import NamedTuple
 
 from userkeep.domain.errors import Conflict, QuotaExceeded
-from userkeep.domain.quota import Quota, Usage
+from userkeep.domain.quota import Quota, Usage, Use
 from userkeep.domain.session import Session
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User
@@ -111,6 +111,25 @@ def _check_bytes(
         )
     counts = {"message_count": message_count, "byte_count": byte_count}
     tx.defer("set_usage", quota_set_at=quota.set_at, **counts, **of_user)
+
+
+def use_of_user(tx: Transaction, user_id: str, quota: Quota, most_counted: int) -> Use:
+    """Return how much of a quota a user has used.
+
+    Args:
+        most_counted: of a user with more messages, the bytes are not counted if they are not known
+            since something was added last.
+    """
+    of_user = {"user_id": user_id}
+    messages = tx.fetch_one("count_messages_of_user", _number, **of_user) or 0
+    if quota.max_bytes is None:
+        return Use(messages, None)
+    known = tx.fetch_one("get_usage", Usage, **of_user)
+    if known and (known.message_count, known.quota_set_at) == (messages, quota.set_at):
+        return Use(messages, known.byte_count)
+    if messages > most_counted:
+        return Use(messages, None)
+    return Use(messages, tx.fetch_one("count_bytes_of_user", _number, **of_user) or 0)
 
 
 def _lock(tx: Transaction, user_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment
 from starlette.responses import Response
@@ -183,13 +183,15 @@ class Visit:
         )
         return RawResponse(text.encode(), status, HTML)
 
-    def go_to(self, *segments: str, done: str = "") -> RawResponse:
+    def go_to(self, *segments: str, done: str = "", project: str = "") -> RawResponse:
         """Return the way to another page, after a form.
 
         Args:
             done: what has been done: one of the words of `done.html`, never a text of a user.
+            project: the name of the project that the page is about, if it is another one.
         """
-        query = f"?done={done}" if done else ""
+        given = {name: value for name, value in (("project", project), ("done", done)) if value}
+        query = f"?{urlencode(given)}" if given else ""
         location = f"{self.path(*segments)}{query}".encode()
         if self.is_fragment:
             return RawResponse(b"", 204, HTML, ((b"hx-redirect", location),))

@@ -72,3 +72,38 @@ SELECT number FROM sessions
 WHERE project_id = :project_id AND user_id = :user_id AND state = 'active'
 ORDER BY active_at DESC, number DESC
 LIMIT 1;
+
+-- name: count_some_messages
+-- How many messages some of the sessions have, the first ones.
+SELECT CAST(coalesce(sum(message_count), 0) AS bigint) FROM (
+    SELECT message_count FROM sessions WHERE project_id = :project_id AND state = 'active'
+    ORDER BY number
+    LIMIT :limit
+) AS counted;
+
+-- name: totals_of_collections
+SELECT count(*), CAST(coalesce(sum(document_count), 0) AS bigint) FROM (
+    SELECT document_count FROM collections WHERE project_id = :project_id
+    ORDER BY number
+    LIMIT :limit
+) AS counted;
+
+-- name: documents_of_user_by_collection
+-- How many documents a user has in each collection, in the order of the collections.
+SELECT collection, count(*) FROM (
+    SELECT collection FROM documents
+    WHERE project_id = :project_id AND user_id = :user_id
+    ORDER BY collection, seq
+    LIMIT :limit
+) AS counted
+GROUP BY collection
+ORDER BY collection;
+
+-- name: name_of_collection_number
+SELECT name FROM collections WHERE project_id = :project_id AND number = :collection;
+
+-- name: newest_deleted_projects
+SELECT {project_columns} FROM projects
+WHERE state = 'deleted'
+ORDER BY project_id DESC
+LIMIT :limit;

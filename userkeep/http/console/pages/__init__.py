@@ -2,9 +2,11 @@
 
 from userkeep.http.console.pages import (
     administration,
+    collections,
     deletions,
     messages,
     overview,
+    projects,
     search,
     sessions,
     users,
@@ -17,7 +19,9 @@ PAGES: dict[str, PageFunction] = {
     **sessions.PAGES,
     **messages.PAGES,
     **search.PAGES,
+    **collections.PAGES,
     **deletions.PAGES,
+    **projects.PAGES,
     **administration.PAGES,
     # The console itself responds to these two; a route makes their names known.
     "/sign-in": overview.overview,

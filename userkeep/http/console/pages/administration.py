@@ -1,10 +1,11 @@
-"""Keys, projects, settings and health: for admins."""
+"""Keys, settings and health: for admins."""
 
 from typing import Any
 
 from starlette.responses import Response
 
 from userkeep.domain.errors import UserkeepError
+from userkeep.domain.key import DEFAULT_OVERLAP_HOURS, MAX_OVERLAP_HOURS
 from userkeep.handlers.authorization import check_is_of_instance
 from userkeep.http.console.pages.forms import text_or_none
 from userkeep.http.console.visit import PageFunction, Visit
@@ -20,6 +21,7 @@ async def keys(visit: Visit) -> Response:
         body: dict[str, Any] = {
             "name": text_or_none(form.get("name", "")),
             "scope": form.get("scope", ""),
+            **_project(visit),
         }
         for field in ("user_id", "expires_at"):
             if form.get(field, "").strip():
@@ -28,31 +30,48 @@ async def keys(visit: Visit) -> Response:
             created = await visit.perform("keys.add", body=body)
         except UserkeepError as found:
             error = found
-    page = await visit.perform("keys.list", query={"limit": _AT_ONCE, "order": "-created"})
-    values = {"keys": page["items"], "scopes": _SCOPES, "created": created}
-    return visit.page("keys", form={} if created else form, error=error, **values)
+    return await _keys_page(visit, created, form={} if created else form, error=error)
+
+
+async def rotate(visit: Visit) -> Response:
+    """Give a key a new text, which is shown once."""
+    ids, project = {"id": visit.request.id("id")}, _project(visit)
+    key = await visit.perform("keys.get", ids=ids, query=project)
+    hours = visit.form.get("overlap_hours", str(DEFAULT_OVERLAP_HOURS)).strip()
+    values = {"key": key, "overlap_hours": hours, "most_hours": MAX_OVERLAP_HOURS, **project}
+    if not visit.is_form:
+        return visit.page("key_rotate", **values)
+    try:
+        query = {"overlap_hours": hours, **project}
+        rotated = await visit.perform("keys.rotate", ids=ids, query=query)
+    except UserkeepError as error:
+        return visit.page("key_rotate", error=error, **values)
+    return await _keys_page(visit, rotated, form={})
+
+
+async def _keys_page(visit: Visit, created: Any, **values: Any) -> Response:
+    """Return the list of keys, with the text of one that was created or rotated just now."""
+    query = {"limit": _AT_ONCE, "order": "-created", **_project(visit)}
+    page = await visit.perform("keys.list", query=query)
+    values |= {"keys": page["items"], "scopes": _SCOPES, "created": created, **_project(visit)}
+    return visit.page("keys", **values)
 
 
 async def revoke(visit: Visit) -> Response:
     """Revoke a key, after a question."""
-    ids = {"id": visit.request.id("id")}
+    ids, project = {"id": visit.request.id("id")}, _project(visit)
     if not visit.is_form:
-        return visit.page("key_revoke", key=await visit.perform("keys.get", ids=ids))
-    await visit.perform("keys.revoke", ids=ids)
-    return visit.go_to("keys", done="revoked")
+        key = await visit.perform("keys.get", ids=ids, query=project)
+        values: dict[str, Any] = {"key": key, **project}
+        return visit.page("key_revoke", **values)
+    await visit.perform("keys.revoke", ids=ids, query=project)
+    return visit.go_to("keys", done="revoked", **project)
 
 
-async def projects(visit: Visit) -> Response:
-    """List projects, and create one."""
-    error = None
-    if visit.is_form:
-        try:
-            await visit.perform("projects.add", body={"name": visit.form.get("name", "")})
-            return visit.go_to("projects", done="added")
-        except UserkeepError as found:
-            error = found
-    page = await visit.perform("projects.list", query={"limit": _AT_ONCE})
-    return visit.page("projects", projects=page["items"], form=visit.form, error=error)
+def _project(visit: Visit) -> dict[str, str]:
+    """Return the project of the keys, if the address names another one than the visitor's."""
+    name = visit.query.get("project")
+    return {"project": name} if name else {}
 
 
 async def health(visit: Visit) -> Response:
@@ -64,7 +83,7 @@ async def health(visit: Visit) -> Response:
 
 PAGES: dict[str, PageFunction] = {
     "/keys": keys,
+    "/keys/{id}/rotate": rotate,
     "/keys/{id}/revoke": revoke,
-    "/projects": projects,
     "/health": health,
 }

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from userkeep.api.encoding import to_plain
 from userkeep.domain.errors import UserkeepError
+from userkeep.domain.quota import Quota
 from userkeep.domain.transaction import scoped
 from userkeep.domain.values.paging import decode_cursor, encode_cursor
 from userkeep.domain.values.times import time_text
@@ -20,7 +21,7 @@ from userkeep.http.console.pages.forms import (
 from userkeep.http.console.pages.search import found_by
 from userkeep.http.console.visit import PageFunction, Visit
 from userkeep.http.responses import stream_json
-from userkeep.services import overviews
+from userkeep.services import overviews, quotas
 
 _FIELDS = ("email", "first_name", "last_name")
 _BY_ACTIVITY: Literal["-active"] = "-active"
@@ -28,6 +29,8 @@ _ORDERS = {"-created": "newest first", "created": "oldest first", _BY_ACTIVITY: 
 _AT_ONCE = 50
 _NEWEST = "-created"
 _SESSIONS_AT_ONCE = "30"
+_MOST_MEASURED = 10_000
+"""Of a user with more messages, the bytes are shown only if they are known."""
 
 
 async def list_(visit: Visit) -> Response:
@@ -94,11 +97,15 @@ async def show(visit: Visit) -> Response:
     user_id = visit.request.id("user_id")
     user = await visit.perform("users.get", ids={"user_id": user_id})
     days = await visit.read(scoped(visit.scope, overviews.activity_of_user, user["user_id"]))
+    quota = visit.scope.quota
     return visit.page(
         "user",
         user=user,
         sessions=await _sessions(visit, user_id),
         totals=await _totals(visit, user_id),
+        documents=await visit.read(scoped(visit.scope, overviews.documents_of_user, user_id)),
+        quota=quota,
+        use=None if quota is None else await _use(visit, user_id, quota),
         calendar=calendar(days),
     )
 
@@ -183,6 +190,10 @@ async def _sessions(visit: Visit, user_id: str) -> Any:
 
 async def _totals(visit: Visit, user_id: str) -> Any:
     return await visit.read(scoped(visit.scope, overviews.totals_of_user, user_id))
+
+
+async def _use(visit: Visit, user_id: str, quota: Quota) -> Any:
+    return await visit.read(scoped(visit.scope, quotas.use_of_user, user_id, quota, _MOST_MEASURED))
 
 
 PAGES: dict[str, PageFunction] = {

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from devtools.embedding_rows import StoredVector, stored_vectors
-from tests.embedders import MadeUpEmbedder, encode, failing
+from tests.embedders import DIMENSIONS, MadeUpEmbedder, encode, failing
 from tests.postgres import migrated_database
 from userkeep.config import Settings
 from userkeep.domain.embedding import EmbeddingFailed, TextRejected, quantize, restore
@@ -523,3 +523,40 @@ def test_a_verification_looks_for_embeddings_where_no_text_is_sent(
     assert store.embedder.texts[sent:] == ([text] if is_local else [])
     skipped = [each.name for each in done.skipped]
     assert ("embeddings of search_terms" in skipped) == (not is_local)
+
+
+def test_embeddings_of_documents_are_found_in_rows_and_until_a_purge_in_files(
+    store: Store,
+) -> None:
+    client = store.client_with(is_embedder_local=True)
+    text = "the papers are in the locker nine ten"
+    client.collection.add(name="notes", embedded_by="model", dimensions=DIMENSIONS)
+    client.user.add(user_id="jane")
+    of_jane = {"content": text, "user_id": "jane"}
+    client.document.add("notes", [of_jane, {"content": text, "document_id": "copy"}])
+    erasure = client.user.delete("jane")
+
+    def found() -> set[str]:
+        done = client.erasure.verify(erasure.id, search_terms=[text])
+        hits = [each.where for each in done.hits if each.encoding == "embedding"]
+        return {"a file" if each.startswith("file ") else each for each in hits}
+
+    assert found() == {"table documents.embedding", "table document_vectors.vector"}
+    client.document.delete("notes", "copy")
+    assert found() == {"a file"}
+    client.erasure.purge(erasure.id)
+    assert found() == set()
+
+
+def test_a_verification_names_embeddings_of_documents_that_it_does_not_know(store: Store) -> None:
+    client = store.client_with(has_embedder=True)
+    client.user.add(user_id="jane")
+    erasure = client.user.delete("jane")
+
+    def skipped() -> list[str]:
+        done = client.erasure.verify(erasure.id, search_terms=["the papers"])
+        return [each.name for each in done.skipped if each.name.startswith("embeddings")]
+
+    assert skipped() == []
+    client.collection.add(name="notes", embedded_by="model", dimensions=DIMENSIONS)
+    assert skipped() == ["embeddings of search_terms"]

@@ -217,6 +217,11 @@ def has_dimensions(collection: Collection, embedding: bytes) -> bool:
     return len(embedding) == collection.dimensions * FLOAT_BYTES
 
 
+def has_collections_of_models(tx: Transaction) -> bool:
+    """Return whether the project has a collection whose embeddings a model makes."""
+    return tx.fetch_one("collection_of_a_model", int) is not None
+
+
 def next_of_other_model(tx: Transaction, model: EmbeddingModel, after: int) -> Collection | None:
     """Return the next collection, after a number, whose embeddings are those of another model."""
     return tx.fetch_one(

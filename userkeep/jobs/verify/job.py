@@ -7,9 +7,8 @@ from time import monotonic
 from userkeep.domain.embedding import (
     LONGEST_EMBEDDED_TEXT,
     EmbeddingFailed,
-    Quantized,
     TextRejected,
-    quantize,
+    Vector,
 )
 from userkeep.domain.errors import Unavailable, UserkeepError
 from userkeep.domain.scope import Scope
@@ -91,11 +90,11 @@ class VerificationJob:
             end = scoped(self._scope, verifications.fail, self.key, _FAULT)
         self.verification = yield Write(end)
 
-    def _vectors(self) -> Steps[list[Quantized | None] | None]:
+    def _vectors(self) -> Steps[list[Vector | None] | None]:
         """Return the embeddings of the search terms, if no text leaves this machine for that."""
         if not self._scope.rules.is_embedder_local:
             return None
-        found: list[Quantized | None] = []
+        found: list[Vector | None] = []
         for text in self._request.search_terms:
             try:
                 [vector] = yield Embed([text[:LONGEST_EMBEDDED_TEXT]])
@@ -105,10 +104,10 @@ class VerificationJob:
                 logger.warning("embeddings are not verified: %s", error.detail)
                 return None
             else:
-                found.append(quantize(vector))
+                found.append(vector)
         return found
 
-    def _verify(self, engine: Engine, vectors: list[Quantized | None] | None) -> Findings:
+    def _verify(self, engine: Engine, vectors: list[Vector | None] | None) -> Findings:
         def check() -> None:
             self._check(engine)
 

@@ -22,9 +22,11 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from userkeep.domain.embedding import Quantized
+from userkeep.domain.embedding import Vector, quantize
+from userkeep.domain.errors import InvalidField
 from userkeep.domain.search.analyzer import Analyzer, fold
 from userkeep.domain.search_terms import MIN_DIFFERENT_BYTES, MIN_SEARCH_TERM_BYTES
+from userkeep.domain.vectors.encoding import SCALE_BYTES, encode_embedding, quantize_embedding
 
 Index = Literal["fts5", "gin", "tsvector"]
 """How an engine stores words: SQLite in pages of FTS5; PostgreSQL as the keys of a GIN index, and
@@ -103,18 +105,33 @@ def patterns_of(search_terms: Sequence[str]) -> list[Pattern]:
     ]
 
 
-def vector_patterns_of(vectors: Sequence[Quantized | None]) -> list[Pattern]:
+def vector_patterns_of(vectors: Sequence[Vector | None]) -> list[Pattern]:
     """The patterns of the embeddings of texts: pieces, because a page may end within one.
 
     Args:
-        vectors: of each search term, in their order, as they are stored; None: it has none.
+        vectors: of each search term, in their order, as the model makes them; None: it has none.
     """
     return [
         Pattern(data, number, Encoding.VECTOR)
         for number, vector in enumerate(vectors)
         if vector is not None
-        for data, _ in _once((each, Encoding.VECTOR) for each in _pieces(vector.data))
+        for data, _ in _once((each, Encoding.VECTOR) for each in _pieces_as_stored(vector))
     ]
+
+
+def _pieces_as_stored(vector: Vector) -> Iterator[bytes]:
+    """Iterate over the pieces of an embedding as it is stored of a message, and of a document.
+
+    A document's is stored with all digits and rounded. A model may compute the last digits
+    otherwise for several texts at once, so what is rounded is found in more cases.
+    """
+    yield from _pieces(quantize(vector).data)
+    try:
+        embedding = encode_embedding(list(vector), "embedding")
+    except InvalidField:
+        return  # of no direction: no document is stored with it
+    yield from _pieces(quantize_embedding(embedding)[SCALE_BYTES:])
+    yield from _pieces(embedding)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from userkeep.domain.embedding import Quantized
+from userkeep.domain.embedding import Vector
 from userkeep.domain.erasure import Erasure, Subject
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.entries import without_speaker_prefix
@@ -48,7 +48,7 @@ class RowSearch:
         request: VerificationRequest,
         texts: Texts,
         found: Findings,
-        vectors: Sequence[Quantized | None] = (),
+        vectors: Sequence[Vector | None] = (),
     ) -> None:
         self._engine = engine
         self._scope = scope

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence, Set
 from functools import partial
 from pathlib import Path
 
-from userkeep.domain.embedding import Quantized
+from userkeep.domain.embedding import Vector
 from userkeep.domain.scope import Scope
 from userkeep.domain.search.index import FileFormat
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.values.counts import pluralize
 from userkeep.domain.values.times import rfc3339_text
 from userkeep.domain.verification import Findings, ShortWord, Skipped, VerificationRequest
@@ -22,7 +22,7 @@ from userkeep.jobs.verify.patterns import (
 )
 from userkeep.jobs.verify.rows import RowSearch
 from userkeep.jobs.verify.search_terms import Texts
-from userkeep.services import embeddings
+from userkeep.services import document_embeddings, embeddings
 from userkeep.storage.engine import Engine
 
 _NO_VECTORS = (
@@ -49,7 +49,7 @@ class Verifier:
         scope: Scope,
         request: VerificationRequest,
         check: Callable[[], None],
-        vectors: Sequence[Quantized | None] | None = None,
+        vectors: Sequence[Vector | None] | None = None,
     ) -> None:
         self._engine = engine
         self._vectors = vectors
@@ -89,7 +89,8 @@ class Verifier:
         return found
 
     def _has_vectors(self) -> bool:
-        return bool(self._engine.read(embeddings.models))
+        has_collections = scoped(self._scope, document_embeddings.has_collections_of_models)
+        return bool(self._engine.read(embeddings.models)) or self._engine.read(has_collections)
 
     def _patterns_of_vectors(self, rows: RowSearch) -> list[Pattern]:
         of_texts = vector_patterns_of(self._vectors or ())

@@ -124,6 +124,12 @@ WHERE project_id = :project_id AND number > :after AND embedded_by = 'model' AND
 ORDER BY number
 LIMIT 1;
 
+-- name: collection_of_a_model
+SELECT number FROM collections
+WHERE project_id = :project_id AND embedded_by = 'model'
+ORDER BY number
+LIMIT 1;
+
 -- name: review_collection
 -- Its documents are looked at again, because it may have changed whose are to be embedded.
 UPDATE collections SET reviewed_seq = 0

@@ -79,6 +79,23 @@ def fill(client: Userkeep) -> None:
     client.session.add(session_id="unowned")
 
 
+NOTE: dict[str, Any] = {"content": "a note", "embedding": [1.0] * 8}
+
+
+def fill_collection(client: Userkeep, name: str, *document_ids: str) -> None:
+    client.collection.add(name=name, dimensions=8)
+    if document_ids:
+        client.document.add(name, [{**NOTE, "document_id": each} for each in document_ids])
+
+
+def library(client: Userkeep) -> dict[str, list[str]]:
+    """Return the ids of the documents of each collection."""
+    return {
+        each.name: [document.document_id for document in client.document.list(each.name)]
+        for each in client.collection.list()
+    }
+
+
 def contents(client: Userkeep) -> dict[str, list[Any]]:
     """Return the users, and each session with its messages."""
     return {"users": [user.user_id for user in client.user.list()]} | {

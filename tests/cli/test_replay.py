@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import is_sentence
-from tests.restoring import Place, contents, fill, fresh_place
+from tests.restoring import NOTE, Place, contents, fill, fill_collection, fresh_place, library
 from tests.serving import serving
 from userkeep import NewMessage, Userkeep
 from userkeep.config import load_settings
@@ -21,11 +21,11 @@ from userkeep.domain.ledger import LedgerFormat
 from userkeep.domain.transaction import scoped
 from userkeep.http.health import Check, ReadinessChecks
 from userkeep.instance import open_engine, open_instance
-from userkeep.jobs.ledger import OpenLedger
+from userkeep.jobs.ledger import OpenLedger, find_ledger
 from userkeep.jobs.steps import Runner
 from userkeep.services import erasures, ledger
 from userkeep.storage.engine import Engine
-from userkeep.storage.ledger import NoLedger
+from userkeep.storage.ledger import LedgerFile, NoLedger
 
 LINE = LedgerFormat.LINE_BYTES
 
@@ -38,6 +38,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture
 def sqlite_place(tmp_path: Path) -> Place:
     return fresh_place("sqlite", tmp_path)
+
+
+def counts(**given: int) -> dict[str, int]:
+    """Return what a replay prints, with what it counts of each kind."""
+    kinds = ("entries", "projects", "users", "sessions", "messages", "collections", "documents")
+    return dict.fromkeys(kinds, 0) | given
 
 
 def delete_much(client: Userkeep) -> None:
@@ -63,17 +69,17 @@ def test_what_was_deleted_after_a_backup_is_deleted_again(place: Place) -> None:
         backup.open()
     assert f"later deletions ({erasures})" in str(rejected.value)
 
-    counts = {"entries": 5, "projects": 0, "users": 1, "sessions": 2, "messages": 2}
+    expected = counts(entries=5, users=1, sessions=2, messages=2)
     dry = backup.replay("--dry-run")
     # A dry run also counts what goes with a user.
-    assert dry == counts
+    assert dry == expected
     with pytest.raises(StorageError):
         backup.open()
-    assert backup.replay() == counts
+    assert backup.replay() == expected
     with backup.open() as client:
         assert contents(client) == after
         assert len(client.erasure.list()) == erasures
-    assert backup.replay() == dict.fromkeys(counts, 0)
+    assert backup.replay() == counts()
 
 
 def test_a_replay_says_how_many_and_never_who(place: Place) -> None:
@@ -85,7 +91,7 @@ def test_a_replay_says_how_many_and_never_who(place: Place) -> None:
     result = backup.run("replay-erasures")
     assert result.stdout == (
         "The database lacks 1 deletion of the ledger. Deleted 0 projects, 1 user, 0 further "
-        "sessions and 0 further messages.\n"
+        "sessions, 0 further messages, 0 collections and 0 further documents.\n"
     )
     assert "jane" not in result.stderr
 
@@ -248,8 +254,7 @@ def test_a_session_that_was_assigned_after_a_backup_is_deleted_again_with_its_us
 
     with pytest.raises(StorageError, match=r"later deletions \(2\)"):
         backup.open()
-    counts = {"entries": 2, "projects": 0, "users": 1, "sessions": 3, "messages": 0}
-    assert backup.replay() == counts
+    assert backup.replay() == counts(entries=2, users=1, sessions=3)
     with backup.open() as client:
         assert contents(client) == expected == {"users": [], "unowned": ["in unowned"]}
     assert place.lines() == lines
@@ -262,13 +267,7 @@ def test_a_session_that_was_assigned_before_a_backup_is_deleted_with_its_user(
     backup = sqlite_place.back_up()
     with sqlite_place.open() as client:
         client.user.delete("jane")
-    assert backup.replay() == {
-        "entries": 1,
-        "projects": 0,
-        "users": 1,
-        "sessions": 0,
-        "messages": 0,
-    }
+    assert backup.replay() == counts(entries=1, users=1)
     with backup.open() as client:
         assert set(contents(client)) == {"users", "unowned", "of ann"}
 
@@ -351,6 +350,98 @@ def test_a_server_that_continues_a_deletion_records_the_sessions_that_are_delete
         assert contents(client) == expected
 
 
+def delete_documents(client: Userkeep) -> None:
+    client.document.delete("kept", "a")
+    client.document.delete_many("kept", ["b", "c", "absent"])
+    client.collection.delete("gone")
+    client.user.delete("jane")
+    # Those that are added again under the same names are others.
+    fill_collection(client, "gone", "a")
+    client.document.add("kept", {**NOTE, "document_id": "a"})
+
+
+def test_documents_and_collections_that_were_deleted_after_a_backup_are_deleted_again(
+    place: Place,
+) -> None:
+    with place.open() as client:
+        client.user.add(user_id="jane")
+        fill_collection(client, "kept", "a", "b", "c", "d")
+        fill_collection(client, "gone", "a", "b")
+        fill_collection(client, "empty")
+        client.document.add("kept", {**NOTE, "document_id": "of jane", "user_id": "jane"})
+    backup = place.back_up()
+    with place.open() as client:
+        delete_documents(client)
+    with pytest.raises(StorageError, match=r"later deletions \(5\)"):
+        backup.open()
+    expected = counts(entries=5, users=1, collections=1, documents=3)
+    assert backup.replay("--dry-run") == expected
+    assert backup.replay() == expected
+    with backup.open() as client:
+        assert library(client) == {"kept": ["d"], "empty": []}
+        assert client.collection.get("kept").document_count == 1
+    assert backup.replay() == counts()
+    lines = place.lines()
+    for _ in range(2):
+        place.open().close()  # a database that has the deletions is not older
+    assert place.lines() == lines
+
+
+def test_documents_that_a_backup_has_again_stay(place: Place) -> None:
+    with place.open() as client:
+        fill_collection(client, "kept", "a", "b", "c", "d")
+        fill_collection(client, "gone", "a")
+        client.user.add(user_id="jane")
+        delete_documents(client)
+        expected = library(client)
+    backup = place.back_up()
+    with place.open() as client:
+        client.document.delete("kept", "d")
+    assert backup.replay() == counts(entries=1, documents=1)
+    with backup.open() as client:
+        assert library(client) == expected | {"kept": ["a"]}
+
+
+def test_a_ledger_that_is_made_again_has_documents_and_collections(place: Place) -> None:
+    with place.open() as client:
+        fill_collection(client, "kept", "a", "b", "c")
+        fill_collection(client, "gone", "a")
+        client.user.add(user_id="jane")
+    backup = place.back_up()
+    with place.open() as client:
+        delete_documents(client)
+        assert len(place.lines()) == 1 + 5
+        expected = library(client)
+    # As if the process had ended between the commits of the last deletions and their entries.
+    os.truncate(place.ledger, 4 * LINE)
+    place.open().close()
+    assert len(place.lines()) == 1 + 5
+    place.ledger.unlink()
+    for _ in range(2):
+        place.open().close()
+        assert len(place.lines()) == 1 + 5
+    assert backup.replay() == counts(entries=5, users=1, collections=1, documents=3)
+    with place.open() as client:
+        assert library(client) == expected
+
+
+def test_a_line_about_something_that_this_version_does_not_know_is_rejected(
+    sqlite_place: Place,
+) -> None:
+    with sqlite_place.open() as client:
+        fill(client)
+        client.session.delete("john 1")
+    ledger = find_ledger_of(sqlite_place)
+    ledger.add([next(ledger.read())._replace(subject="fact")])
+    with pytest.raises(StorageError, match="Use the version of Userkeep that wrote it"):
+        sqlite_place.open()
+
+
+def find_ledger_of(place: Place) -> LedgerFile:
+    with closing(open_engine(load_settings({"database_url": place.url}))) as engine:
+        return find_ledger(engine, place.ledger)
+
+
 def test_a_server_does_not_serve_a_database_that_is_older_than_its_ledger(place: Place) -> None:
     with place.open() as client:
         fill(client)
@@ -369,6 +460,7 @@ def test_a_server_does_not_serve_a_database_that_is_older_than_its_ledger(place:
 def test_a_server_records_each_deletion_before_it_responds(place: Place) -> None:
     with place.open() as client:
         fill(client)
+        fill_collection(client, "notes", "a", "b", "c")
     with (
         serving(place.folder, database_url=place.url, settings=place.environment) as server,
         Userkeep(server.url) as client,
@@ -382,6 +474,9 @@ def deletions(client: Userkeep) -> Iterator[Callable[[], object]]:
     yield lambda: client.session.delete("jane 1")
     yield lambda: client.message.delete_after("john 1", 2)
     yield lambda: client.message.delete("john 2", client.message.list("john 2")[0].id)
+    yield lambda: client.document.delete("notes", "a")
+    yield lambda: client.document.delete_many("notes", ["b", "absent"])
+    yield lambda: client.collection.delete("notes")
     yield lambda: client.user.delete("jane")
 
 
@@ -449,13 +544,7 @@ def test_entries_that_the_ledger_lacks_are_added_from_the_database(place: Place)
     os.truncate(place.ledger, whole)
     place.open().close()
     assert len(place.lines()) == 4
-    assert backup.replay() == {
-        "entries": 3,
-        "projects": 0,
-        "users": 1,
-        "sessions": 1,
-        "messages": 1,
-    }
+    assert backup.replay() == counts(entries=3, users=1, sessions=1, messages=1)
 
 
 def test_a_line_that_was_not_written_to_its_end_is_replaced(place: Place) -> None:

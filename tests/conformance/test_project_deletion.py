@@ -61,6 +61,7 @@ from userkeep.worker.timers import Timers
 
 SHOP = 2
 KEPT = {"erasures", "deleted_sessions", "verifications", "pending_purges", "projects"}
+KEPT |= {"document_deletions"}
 """Tables that keep rows of a deleted project: records of deletions, and what a purge needs."""
 
 

@@ -35,6 +35,7 @@ TABLES = [
     "embeddings",
     "collections",
     "collection_deletions",
+    "document_deletions",
     "documents",
     "document_vectors",
     "erasures",

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.running import environment_of
 from tests.long.counts import count, seeded_random
-from tests.restoring import Place, contents, fresh_place
+from tests.restoring import Place, contents, fill_collection, fresh_place, library
 from tests.serving import USERKEEP, Server
 from userkeep import NewMessage, Userkeep, UserkeepError
 
@@ -27,6 +27,7 @@ def _fill(client: Userkeep) -> None:
             client.message.add(f"{number} {session}", messages, user_id=f"user {number}")
         client.session.add(session_id=f"{number} unowned")
         client.message.add(f"{number} unowned", NewMessage(role="user", content="hello"))
+        fill_collection(client, f"notes-{number}", *(f"note {n}" for n in range(3)))
 
 
 def _assign(client: Userkeep) -> None:
@@ -48,7 +49,9 @@ def _backed_up(engine: str, folder: Path) -> tuple[Place, Place]:
 def _delete(client: Userkeep) -> None:
     for number in range(_KEPT, _USERS):
         client.user.delete(f"user {number}")
+        client.collection.delete(f"notes-{number}")
     for number in range(_KEPT):
+        client.document.delete(f"notes-{number}", "note 1")
         client.session.delete(f"{number} 0")
         client.message.delete_after(f"{number} 1", 7)
 
@@ -72,7 +75,7 @@ def test_a_replay_that_is_killed_is_completed_by_the_next(
     place, backup = _backed_up(engine, tmp_path)
     with place.open() as client:
         _delete(client)
-        expected = contents(client)
+        expected = contents(client), library(client)
     began = monotonic()
     place.run("replay-erasures")
     longest = monotonic() - began + 0.5
@@ -84,7 +87,7 @@ def test_a_replay_that_is_killed_is_completed_by_the_next(
         assert code in {None, 0}
     assert _run(backup, 60) == 0
     with backup.open() as client:
-        assert contents(client) == expected
+        assert (contents(client), library(client)) == expected
     report(f"{kills} kills during a replay of {_USERS} deletions")
 
 
@@ -104,7 +107,11 @@ def test_what_a_killed_server_began_to_delete_is_deleted_again_in_a_backup(
             timer.start()
             with suppress(UserkeepError):
                 while numbers:
-                    client.user.delete(f"user {numbers.pop()}")
+                    number = numbers.pop()
+                    client.user.delete(f"user {number}")
+                    client.document.delete_many(f"notes-{number}", ["note 0", "note 2"])
+                    if number % 2:
+                        client.collection.delete(f"notes-{number}")
             timer.join()
         kills += 1
     place.open().close()  # completes what was begun
@@ -112,4 +119,5 @@ def test_what_a_killed_server_began_to_delete_is_deleted_again_in_a_backup(
     with place.open() as client, backup.open() as restored:
         expected = contents(client)
         assert contents(restored).keys() == expected.keys()
+        assert library(restored) == library(client)
     report(f"{kills} kills during the deletion of {_USERS - len(expected['users'])} users")

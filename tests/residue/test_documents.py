@@ -80,7 +80,7 @@ class Library:
         self.contents[uuid] = content
 
     def delete(self, uuid: str) -> None:
-        assert write(self._instance, documents.delete, self.name, uuids=[uuid]) == 1
+        assert write(self._instance, documents.delete, self.name, uuids=[uuid]).deleted_count == 1
         del self.contents[uuid]
 
     def delete_or_change_all(self, texts: Texts) -> None:

@@ -69,6 +69,16 @@ CREATE INDEX deleted_sessions_by_uuid ON deleted_sessions (uuid);
 
 CREATE INDEX deleted_sessions_of_erasure ON deleted_sessions (erasure_number, uuid);
 
+CREATE TABLE document_deletions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL,
+    collection INTEGER NOT NULL,
+    collection_uuid TEXT NOT NULL,
+    document_uuid TEXT,
+    started_at INTEGER NOT NULL,
+    UNIQUE (project_id, collection, number)
+) STRICT;
+
 CREATE TABLE document_vectors (
     project_id INTEGER NOT NULL,
     collection INTEGER NOT NULL,

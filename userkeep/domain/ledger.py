@@ -29,6 +29,13 @@ class LedgerSubject(StrEnum):
     MESSAGE = "message"
     MESSAGES = "messages"
     PROJECT = "project"
+    COLLECTION = "coll"
+    DOCUMENT = "document"
+
+
+_SUBJECTS = frozenset(LedgerSubject)
+_OF_MESSAGES = frozenset({LedgerSubject.MESSAGE, LedgerSubject.MESSAGES})
+_KNOWN_BY_TIME = _OF_MESSAGES | {LedgerSubject.COLLECTION, LedgerSubject.DOCUMENT}
 
 
 class DeletedPart(NamedTuple):
@@ -55,6 +62,8 @@ class Deleted(NamedTuple):
         part: which messages; None for all else, and where only the database knows of them.
         user_uuid: of a session that is deleted with its user, the user's uuid; else empty. Only of
             a session that began without a user, which a backup may have without them.
+        collection_uuid: of a document that is deleted by itself, the uuid of its collection; else
+            empty.
     """
 
     subject: str
@@ -62,6 +71,7 @@ class Deleted(NamedTuple):
     at: Instant
     part: DeletedPart | None = None
     user_uuid: str = ""
+    collection_uuid: str = ""
 
 
 class EntryKey(NamedTuple):
@@ -78,7 +88,8 @@ class Entry(NamedTuple):
         at: when the deletion began.
         subject: see LedgerSubject.
         hash: of the uuid.
-        session_hash: of the uuid of the session, for messages; else empty.
+        session_hash: of the uuid of the session, for messages, or of the collection, for documents;
+            else empty.
         part: for a message the hash of its session's uuid and its id, for messages the number after
             which all are deleted, for a session that is deleted with its user the hash of the
             user's uuid; else empty.
@@ -96,6 +107,11 @@ class Entry(NamedTuple):
         return self.subject == LedgerSubject.SESSION and self.part != ""
 
     @property
+    def is_of_messages(self) -> bool:
+        """Whether it is about messages of a session, which it names."""
+        return self.subject in _OF_MESSAGES and self.session_hash != ""
+
+    @property
     def key(self) -> EntryKey:
         """By what its erasure is recognized."""
         if self.is_of_user:
@@ -106,11 +122,11 @@ class Entry(NamedTuple):
 def entry_key(subject: str, hashed: str, at: Instant) -> EntryKey:
     """Return by what an entry and an erasure recognize each other.
 
-    A message has an id of the app, which other sessions and later messages can have too. So its
-    deletion is known by its time as well.
+    A message has an id of the app, which other sessions and later messages can have too. A document
+    or a collection can be imported again with its uuid. So such a deletion is known by its time as
+    well.
     """
-    is_of_messages = subject in {LedgerSubject.MESSAGE, LedgerSubject.MESSAGES}
-    return EntryKey(hashed, at if is_of_messages else None)
+    return EntryKey(hashed, at if subject in _KNOWN_BY_TIME else None)
 
 
 class LedgerMark(NamedTuple):
@@ -122,6 +138,7 @@ class LedgerMark(NamedTuple):
         seen: how many of its lines are about erasures that the database has, or were replayed.
         number: all erasures up to this number are among these lines.
         at: so are all deletions of projects that began before.
+        documents: so are all deletions of documents and collections up to this number.
     """
 
     place: str
@@ -129,6 +146,7 @@ class LedgerMark(NamedTuple):
     seen: int
     number: int
     at: Instant
+    documents: int = 0
 
 
 class Header(NamedTuple):
@@ -140,6 +158,10 @@ class Header(NamedTuple):
 
 class DamagedLedger(Exception):
     """A line of a ledger was changed, or is out of its place."""
+
+
+class UnknownEntry(Exception):
+    """A line of a ledger has an entry of a kind that this version does not know."""
 
 
 class LedgerFormat:
@@ -175,6 +197,8 @@ class LedgerFormat:
         hashed = self.hash_of(deleted.uuid)
         if deleted.user_uuid:
             return Entry(deleted.at, subject, hashed, part=self.hash_of(deleted.user_uuid))
+        if deleted.collection_uuid:
+            return Entry(deleted.at, subject, hashed, self.hash_of(deleted.collection_uuid))
         if part is None:
             return Entry(deleted.at, subject, hashed)
         session_hash = self.hash_of(part.session_uuid)
@@ -219,11 +243,14 @@ class LedgerFormat:
         """Return the entry of the line with this number.
 
         Raises:
-            DamagedLedger: the line was changed, or is not at its place.
+            DamagedLedger: the line was changed, or is not at its place. UnknownEntry: a newer
+                version wrote it.
         """
         text = line.decode("ascii", "replace")
         self._check(number, text)
         time_text, subject, *hashes = text.split()[:-1]
+        if subject not in _SUBJECTS:
+            raise UnknownEntry
         at = from_datetime(datetime.fromisoformat(time_text))
         return Entry(at, subject, *(("" if each == _NONE else each) for each in hashes))
 

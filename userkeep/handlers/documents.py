@@ -24,12 +24,13 @@ from userkeep.domain.values.ids import check_id
 from userkeep.domain.values.metadata import merge_patch
 from userkeep.domain.values.paging import PageRequest
 from userkeep.domain.vectors.encoding import embedding_json
-from userkeep.handlers.calls import Call, Handler, Prepare, ReplayedResponse
+from userkeep.handlers.calls import Call, Handler, Prepare, ReplayedResponse, StartedJob
 from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import metadata_filter, page_request, serialize_page
 from userkeep.handlers.values import raw_json, time_to_send
+from userkeep.jobs.document_deletion import DocumentDeletionJob
 from userkeep.services import collections, documents
-from userkeep.services.documents import DocumentHit, DocumentSearch
+from userkeep.services.documents import DocumentDeletion, DocumentHit, DocumentSearch
 from userkeep.services.idempotency import IdempotencyRecord
 
 T = TypeVar("T")
@@ -51,8 +52,11 @@ class _Added(NamedTuple):
 
 
 class _Deleted(NamedTuple):
+    """What a request has deleted; of one that is replayed, the deletion is not known any more."""
+
     collection_uuid: str
     deleted_count: int
+    deletion: DocumentDeletion | None = None
 
 
 def prepare_add(_: Rules, call: Call) -> list[PreparedDocument]:
@@ -156,12 +160,12 @@ def update(tx: Transaction, call: Call) -> wire.Document:
     )
 
 
-def delete(tx: Transaction, call: Call) -> wire.DeletedDocuments:
+def delete(tx: Transaction, call: Call) -> StartedJob:
     """Delete a document."""
     name = call.ids["name"]
     uuid = documents.uuid_of(tx, name, call.ids["document_id"])
-    count = documents.delete(tx, name, uuids=[uuid], if_revision=call.if_revision)
-    return wire.DeletedDocuments(deleted_count=count)
+    deletion = documents.delete(tx, name, uuids=[uuid], if_revision=call.if_revision)
+    return _start_deletion(deletion)
 
 
 def delete_many(tx: Transaction, call: Call) -> _Deleted:
@@ -169,8 +173,8 @@ def delete_many(tx: Transaction, call: Call) -> _Deleted:
     body: wire.DeleteDocuments = call.body
     name = call.ids["name"]
     uuids = documents.uuids_of(tx, name, body.document_ids)
-    count = documents.delete(tx, name, uuids=uuids)
-    return _Deleted(collections.get(tx, name).uuid, count)
+    deletion = documents.delete(tx, name, uuids=uuids)
+    return _Deleted(deletion.collection_uuid, deletion.deleted_count, deletion)
 
 
 def search(tx: Transaction, call: Call) -> wire.DocumentHits:
@@ -256,8 +260,15 @@ def _serialize_added(added: _Added) -> wire.AddedDocuments:
     return wire.AddedDocuments(documents=[serialize_document(each) for each in added.documents])
 
 
-def _serialize_deleted(deleted: _Deleted) -> wire.DeletedDocuments:
-    return wire.DeletedDocuments(deleted_count=deleted.deleted_count)
+def _send_deleted(deleted: _Deleted) -> StartedJob | wire.DeletedDocuments:
+    if deleted.deletion is None:
+        return wire.DeletedDocuments(deleted_count=deleted.deleted_count)
+    return _start_deletion(deleted.deletion)
+
+
+def _start_deletion(deletion: DocumentDeletion) -> StartedJob:
+    deleted = wire.DeletedDocuments(deleted_count=deletion.deleted_count)
+    return StartedJob(DocumentDeletionJob(deletion), None, lambda _: deleted)
 
 
 def _sending(handle: IdempotentHandler[T], serialize: Callable[[T], Any]) -> Handler:
@@ -283,7 +294,7 @@ HANDLERS: dict[str, Handler] = {
     "documents.delete": delete,
     "documents.delete_many": _sending(
         IdempotentHandler(delete_many, record=_record_deletion, replay=_replay_deletion),
-        _serialize_deleted,
+        _send_deleted,
     ),
     "documents.search": search,
 }

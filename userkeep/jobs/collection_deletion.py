@@ -6,9 +6,10 @@ stopped. Two may work on it at once: a batch that another has deleted is empty.
 
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import scoped
-from userkeep.jobs.steps import Steps, Write
+from userkeep.jobs.steps import Record, Steps, Write
 from userkeep.services import collections
 from userkeep.services.collections import CollectionDeletion
+from userkeep.services.ledger import deleted_collection
 
 
 class CollectionDeletionJob:
@@ -16,6 +17,7 @@ class CollectionDeletionJob:
 
     Attributes:
         is_finished: whether the last document is deleted.
+        may_respond: whether it is in the deletion ledger.
     """
 
     def __init__(self, scope: Scope, deletion: CollectionDeletion) -> None:
@@ -23,6 +25,7 @@ class CollectionDeletionJob:
         self._deletion = deletion
         self._after = 0
         self.is_finished = False
+        self.may_respond = False
 
     @property
     def kind(self) -> str:
@@ -39,11 +42,6 @@ class CollectionDeletionJob:
         """A deletion that was accepted is completed."""
         return False
 
-    @property
-    def may_respond(self) -> bool:
-        """Its data is hidden before the job begins. The deletion ledger is about users."""
-        return True
-
     def stop(self) -> None:
         """Do nothing: no step of a deletion takes long."""
 
@@ -53,6 +51,10 @@ class CollectionDeletionJob:
 
     def delete(self) -> Steps[None]:
         """Delete to the last document."""
+        if not self.may_respond:
+            deletion = self._deletion
+            yield Record([deleted_collection(deletion.uuid, deletion.started_at)])
+            self.may_respond = True
         while not self.is_finished:
             advance = scoped(self._scope, collections.advance_deletion, self._deletion, self._after)
             batch = yield Write(advance)

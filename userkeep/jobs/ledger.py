@@ -8,7 +8,7 @@ it is not used before `jobs.replay` has deleted it again.
 import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from userkeep.domain.errors import StorageError
@@ -28,6 +28,7 @@ from userkeep.jobs.steps import Read, Steps, Work, Write
 from userkeep.services import ledger
 from userkeep.services.ledger import (
     AssignedSession,
+    DocumentDeletion,
     Moment,
     RecordedErasure,
     UserToDelete,
@@ -45,7 +46,8 @@ class DatabaseIsOlder(StorageError):
     """The database lacks erasures which its ledger has: it was restored from a backup."""
 
 
-_NOTHING_SEEN = LedgerMark("", 1, 1, 0, Instant(0))
+NOTHING_SEEN = LedgerMark("", 1, 1, 0, Instant(0))
+"""Before the first deletion."""
 
 
 def ledger_format(engine: Engine) -> LedgerFormat:
@@ -63,7 +65,7 @@ def lost_entries(engine: Engine, file: LedgerFile) -> int:
     """Return how many entries the database knows of that its ledger does not have any more."""
     marks = engine.read(ledger.marks)
     if file.exists():
-        mark = marks.get(file.header().ledger_uuid, _NOTHING_SEEN)
+        mark = marks.get(file.header().ledger_uuid, NOTHING_SEEN)
         return max(mark.length - file.length(), 0)
     # Each of several servers has a ledger of its own, at a place of its own.
     of_place = [mark.length - 1 for mark in marks.values() if mark.place == file.place]
@@ -78,12 +80,12 @@ def check_is_current(engine: Engine, file: LedgerFile) -> None:
     """
     if not file.exists():
         return
-    mark = engine.read(ledger.marks).get(file.header().ledger_uuid, _NOTHING_SEEN)
+    mark = engine.read(ledger.marks).get(file.header().ledger_uuid, NOTHING_SEEN)
     missing = {entry.key for entry in file.read(mark.seen)}
-    for number in (mark.number, 0):
+    for each in (mark, NOTHING_SEEN):
         # From the beginning: an entry may be written long after its erasure began.
         if missing:
-            missing.difference_update(keys_after(engine, file.format, number))
+            missing.difference_update(keys_after(engine, file.format, each))
     if missing:
         raise DatabaseIsOlder(
             "This database is older than its deletion ledger, so it was restored from a backup: "
@@ -102,7 +104,7 @@ def complete_ledger(engine: Engine, file: LedgerFile) -> LedgerMark:
     marks = engine.read(ledger.marks)
     if not file.exists():
         return _begin(engine, file, marks)
-    mark = marks.get(file.header().ledger_uuid, _NOTHING_SEEN)
+    mark = marks.get(file.header().ledger_uuid, NOTHING_SEEN)
     if file.length() < mark.length:
         logger.error(
             "the deletion ledger %s has lost %s at its end; it is completed from the "
@@ -110,7 +112,7 @@ def complete_ledger(engine: Engine, file: LedgerFile) -> LedgerMark:
             file.path,
             pluralize(mark.length - file.length(), "line"),
         )
-        mark = _NOTHING_SEEN
+        mark = NOTHING_SEEN
     now = engine.read(ledger.moment)
     known = _keys(file.read(mark.seen))
     projects = _keys(_deleted_projects(engine, file.format, mark)) - known
@@ -126,9 +128,9 @@ def store_mark(engine: Engine, file: LedgerFile, moment: Moment) -> LedgerMark:
         moment: as it was before the ledger was completed, and while no deletion was running.
     """
     length, uuid = file.length(), file.header().ledger_uuid
-    mark = LedgerMark(file.place, length, length, moment.number, moment.at)
-    known = engine.read(ledger.marks).get(uuid, _NOTHING_SEEN)
-    if known[:-1] != mark[:-1]:
+    mark = _mark_at(file, length, moment)
+    known = engine.read(ledger.marks).get(uuid, NOTHING_SEEN)
+    if known._replace(at=mark.at) != mark:
         engine.write(lambda tx: ledger.set_mark(tx, uuid, mark))
     return mark
 
@@ -184,10 +186,10 @@ class OpenLedger:
             # Now, because nothing would show it once there are as many lines again.
             self._mark = yield Work(lambda engine: complete_ledger(engine, file))
             return
-        yield Work(lambda engine: _add_late(engine, file, last.number))
-        mark = LedgerMark(file.place, length, last.length, last.number, last.at)
+        yield Work(lambda engine: _add_late(engine, file, last))
+        mark = last._replace(length=length, seen=last.length)
         yield Write(lambda tx: ledger.set_mark(tx, uuid, mark))
-        self._mark = LedgerMark(file.place, length, length, now.number, now.at)
+        self._mark = _mark_at(file, length, now)
 
 
 NO_LEDGER = OpenLedger(NoLedger())
@@ -227,21 +229,34 @@ def _begin(engine: Engine, file: LedgerFile, marks: dict[str, LedgerMark]) -> Le
             pluralize(max(mark.length for mark in lost) - 1, "entry"),
         )
     now = engine.read(ledger.moment)
-    if not now.number and not engine.read(ledger.deleted_projects):
+    if not now.number and not now.documents and not engine.read(ledger.deleted_projects):
         return LedgerMark(file.place, 0, 0, 0, now.at)
     file.create()
-    _add_missing(file, set(), _entries(engine, file.format, _NOTHING_SEEN))
+    _add_missing(file, set(), _entries(engine, file.format, NOTHING_SEEN))
     return store_mark(engine, file, now)
 
 
-def _add_late(engine: Engine, file: LedgerFile, last_number: int) -> None:
-    """Add what the ledger lacks of the erasures since the stored mark, up to a number."""
-    mark = engine.read(ledger.marks).get(file.header().ledger_uuid, _NOTHING_SEEN)
+def _mark_at(file: LedgerFile, length: int, moment: Moment) -> LedgerMark:
+    return LedgerMark(
+        file.place, length, length, moment.number, moment.at, documents=moment.documents
+    )
+
+
+def _add_late(engine: Engine, file: LedgerFile, last: LedgerMark) -> None:
+    """Add what the ledger lacks of the deletions since the stored mark, up to another mark."""
+    mark = engine.read(ledger.marks).get(file.header().ledger_uuid, NOTHING_SEEN)
     known = _keys(file.read(mark.seen))
     erasures = takewhile(
-        lambda each: each.number <= last_number, erasures_after(engine, mark.number)
+        lambda each: each.number <= last.number, erasures_after(engine, mark.number)
     )
-    _add_missing(file, known, _entries_of(engine, erasures, file.format))
+    documents = takewhile(
+        lambda each: each.number <= last.documents,
+        document_deletions_after(engine, mark.documents),
+    )
+    entries = chain(
+        _entries_of(engine, erasures, file.format), _entries_of_documents(documents, file.format)
+    )
+    _add_missing(file, known, entries)
 
 
 def _add_missing(file: LedgerFile, known: set[EntryKey], entries: Iterator[Entry]) -> None:
@@ -279,6 +294,7 @@ def _entries(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterato
     """Iterate over the entries that a complete ledger has, of what was deleted after a mark."""
     yield from _deleted_projects(engine, format_, mark)
     yield from _entries_of(engine, erasures_after(engine, mark.number), format_)
+    yield from _entries_of_documents(document_deletions_after(engine, mark.documents), format_)
 
 
 def _entries_of(
@@ -301,6 +317,12 @@ def _entries_of(
             yield format_.entry(Deleted(subject, erasure.subject_uuid, erasure.started_at))
 
 
+def _entries_of_documents(
+    deletions: Iterable[DocumentDeletion], format_: LedgerFormat
+) -> Iterator[Entry]:
+    return (format_.entry(each.deleted) for each in deletions if each.has_entry)
+
+
 def _sessions_of(engine: Engine, erasure: RecordedErasure) -> Iterator[str]:
     """Iterate over the uuids of sessions that began without a user and are deleted with theirs."""
     if erasure.user is not None:
@@ -316,7 +338,7 @@ def _sessions_of(engine: Engine, erasure: RecordedErasure) -> Iterator[str]:
 def _deleted_projects(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[Entry]:
     """Iterate over the entries of projects, also of those of another server's late clock."""
     for project in engine.read(ledger.deleted_projects):
-        if project.started_at > mark.at - MAX_CLOCK_ERROR_US or mark is _NOTHING_SEEN:
+        if project.started_at > mark.at - MAX_CLOCK_ERROR_US or mark is NOTHING_SEEN:
             deleted = Deleted(LedgerSubject.PROJECT, project.uuid, project.started_at)
             yield format_.entry(deleted)
 
@@ -337,10 +359,19 @@ def erasures_after(engine: Engine, number: int) -> Iterator[RecordedErasure]:
         number = page[-1].number
 
 
-def keys_after(engine: Engine, format_: LedgerFormat, number: int) -> Iterator[EntryKey]:
-    """Iterate over the keys of deleted projects, and of what was erased after a number."""
+def document_deletions_after(engine: Engine, number: int) -> Iterator[DocumentDeletion]:
+    """Iterate over the deletions of documents and collections of all projects after a number."""
+    while page := engine.read(partial(ledger.document_deletions_after, number=number)):
+        yield from page
+        number = page[-1].number
+
+
+def keys_after(engine: Engine, format_: LedgerFormat, mark: LedgerMark) -> Iterator[EntryKey]:
+    """Iterate over the keys of deleted projects, and of what was deleted after a mark."""
     for project in engine.read(ledger.deleted_projects):
         yield entry_key(LedgerSubject.PROJECT, format_.hash_of(project.uuid), project.started_at)
-    for erasure in erasures_after(engine, number):
+    for erasure in erasures_after(engine, mark.number):
         hashed = format_.hash_of(erasure.subject_uuid)
         yield entry_key(erasure.subject, hashed, erasure.started_at)
+    for deletion in document_deletions_after(engine, mark.documents):
+        yield format_.entry(deletion.deleted).key

@@ -1,8 +1,8 @@
 """Replay of deletion ledgers: a restored database loses again what was deleted since its backup.
 
-Each entry whose erasure the database does not have is looked for among the projects, users,
-sessions and messages that it has, and what is found is deleted as a client would delete it. It can
-be interrupted anywhere and run again: what is deleted is not found any more.
+Each entry whose deletion the database does not have is looked for among the projects, users,
+sessions, messages, collections and documents that it has, and what is found is deleted as a client
+would delete it. It can be interrupted anywhere and run again: what is deleted is not found again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,20 +16,34 @@ from userkeep.domain.ledger import Entry, EntryKey, LedgerSubject
 from userkeep.domain.project import DEFAULT_PROJECT
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import scoped
+from userkeep.jobs.collection_deletion import CollectionDeletionJob
 from userkeep.jobs.deletion import Deletion
-from userkeep.jobs.ledger import keys_after, store_mark
+from userkeep.jobs.ledger import NOTHING_SEEN, keys_after, store_mark
 from userkeep.jobs.project_deletion import ProjectDeletion
 from userkeep.jobs.steps import Runner
-from userkeep.services import erasures, instance, ledger, project_deletions
-from userkeep.services.ledger import Candidate, MessageId, SessionCandidate
+from userkeep.services import (
+    collections,
+    documents,
+    erasures,
+    instance,
+    ledger,
+    project_deletions,
+)
+from userkeep.services.ledger import (
+    Candidate,
+    CollectionCandidate,
+    DocumentId,
+    MessageId,
+    SessionCandidate,
+)
 from userkeep.storage.engine import Engine
 from userkeep.storage.ledger import LedgerFile, NoLedger
 
 T = TypeVar("T")
-C = TypeVar("C", Candidate, SessionCandidate)
+C = TypeVar("C", Candidate, SessionCandidate, CollectionCandidate)
 
 Progress = Callable[[int], None]
-"""Called with each further number of users and sessions that were compared."""
+"""Called with each further number of users, sessions and collections that were compared."""
 
 
 def no_progress(_compared: int) -> None:
@@ -40,9 +54,9 @@ class ReplayReport(msgspec.Struct):
     """What a replay did; it names no one.
 
     Attributes:
-        entries: how many entries the ledgers have that the database has no erasure for.
-        projects, users, sessions, messages: how many of each were found and deleted; the sessions
-            and messages of a deleted user are not counted.
+        entries: how many deletions the ledgers have and the database has not.
+        projects, users, sessions, messages, collections, documents: how many of each were found and
+            deleted; what goes with a deleted user or collection is not counted.
     """
 
     entries: int = 0
@@ -50,15 +64,18 @@ class ReplayReport(msgspec.Struct):
     users: int = 0
     sessions: int = 0
     messages: int = 0
+    collections: int = 0
+    documents: int = 0
 
     @property
     def found(self) -> int:
         """How many entries were about something that the database had."""
-        return self.projects + self.users + self.sessions + self.messages
+        of_users = self.projects + self.users + self.sessions + self.messages
+        return of_users + self.collections + self.documents
 
 
 class _Wanted:
-    """The entries whose erasures the database does not have, by what they are about."""
+    """The entries whose deletions the database does not have, by what they are about."""
 
     def __init__(self) -> None:
         self.by_key: dict[EntryKey, Entry] = {}
@@ -74,13 +91,13 @@ class _Wanted:
                 self.by_key[entry.key] = entry
 
     def drop(self, keys: Iterable[EntryKey]) -> None:
-        """Leave out what the database has an erasure of."""
+        """Leave out what the database has deleted."""
         for each in keys:
             self.by_key.pop(each, None)
             self.of_users.pop(each, None)
 
     def count(self) -> int:
-        """Return how many erasures the database does not have."""
+        """Return how many deletions the database does not have."""
         return len(self.by_key.keys() | self.of_users.keys())
 
     def sort(self) -> None:
@@ -91,7 +108,11 @@ class _Wanted:
         # The process may have ended before the entry of the user, which comes last.
         self.users |= {each.hash for each in self.of_users}
         self.sessions = {each.hash for each in found if each.subject == LedgerSubject.SESSION}
-        parts = [each for each in found if each.session_hash]
+        of_documents = [each for each in found if each.subject == LedgerSubject.DOCUMENT]
+        self.documents = {each.hash for each in of_documents}
+        self.collections_of_documents = {each.session_hash for each in of_documents}
+        self.collections = {each.hash for each in found if each.subject == LedgerSubject.COLLECTION}
+        parts = [each for each in found if each.is_of_messages]
         self.sessions_of_parts = {each.session_hash for each in parts}
         self.messages = {each.part for each in parts if each.subject == LedgerSubject.MESSAGE}
         # Entries that were made from the database know the uuid of a message, and not its session.
@@ -110,6 +131,11 @@ class _Wanted:
     def has_sessions(self) -> bool:
         """Whether sessions have to be compared."""
         return bool(self.sessions or self.sessions_of_parts or self.uuids_of_messages)
+
+    @property
+    def has_collections(self) -> bool:
+        """Whether collections have to be compared."""
+        return bool(self.collections or self.documents)
 
 
 def replay(
@@ -163,19 +189,24 @@ class _Replay:
         if self._wanted.projects:
             self._replay_projects()
         for number in self._engine.read(instance.project_ids):
-            scope = Scope(number, self._rules)
-            # Before their users, by whose erasures they count as deleted: after a replay that was
-            # killed in between, the next one would leave them.
-            if self._wanted.of_users:
-                self._replay_sessions_of_users(scope)
-            if self._wanted.users:
-                self._replay_users(scope)
-            if self._wanted.has_sessions:
-                self._replay_sessions(scope)
+            self._replay_project(Scope(number, self._rules))
         if not self._is_dry:
             for file in self._files:
                 store_mark(self._engine, file, self._engine.read(ledger.moment))
         return self._report
+
+    def _replay_project(self, scope: Scope) -> None:
+        """Delete what the ledgers have of a project."""
+        # Before their users, by whose erasures they count as deleted: after a replay that was
+        # killed in between, the next one would leave them.
+        if self._wanted.of_users:
+            self._replay_sessions_of_users(scope)
+        if self._wanted.users:
+            self._replay_users(scope)
+        if self._wanted.has_sessions:
+            self._replay_sessions(scope)
+        if self._wanted.has_collections:
+            self._replay_collections(scope)
 
     def _read_ledgers(self) -> None:
         wanted = self._wanted
@@ -184,7 +215,7 @@ class _Replay:
             # Not from the first: a replayed rewind has no erasure of the same uuid.
             mark = marks.get(file.header().ledger_uuid)
             wanted.add(file.read(mark.seen if mark else 1))
-        wanted.drop(keys_after(self._engine, self._format, 0))
+        wanted.drop(keys_after(self._engine, self._format, NOTHING_SEEN))
         wanted.sort()
         self._report.entries = wanted.count()
 
@@ -241,6 +272,35 @@ class _Replay:
             or self._format.hash_of(message.id) in wanted.uuids_of_messages
         )
 
+    def _replay_collections(self, scope: Scope) -> None:
+        wanted = self._wanted
+        for collection in self._candidates(scope, ledger.collections_after):
+            hashed = self._format.hash_of(collection.uuid)
+            if hashed in wanted.collections:
+                self._report.collections += 1
+                self._delete_collection(scope, collection)
+            elif hashed in wanted.collections_of_documents:
+                self._replay_documents(scope, collection)
+
+    def _replay_documents(self, scope: Scope, collection: CollectionCandidate) -> None:
+        for page in self._documents(scope, collection.number):
+            hash_of, wanted = self._format.hash_of, self._wanted.documents
+            uuids = [each.uuid for each in page if hash_of(each.uuid) in wanted]
+            self._report.documents += len(uuids)
+            if uuids:
+                self._write(scope, documents.delete, collection.id, uuids=uuids)
+
+    def _documents(self, scope: Scope, collection: int) -> Iterator[list[DocumentId]]:
+        seq = 0
+        while page := self._read(scope, ledger.documents_after, collection, seq):
+            yield page
+            seq = page[-1].seq
+
+    def _delete_collection(self, scope: Scope, collection: CollectionCandidate) -> None:
+        deletion = self._write(scope, collections.begin_deletion, collection.id)
+        if deletion is not None:
+            self._runner.run(CollectionDeletionJob(scope, deletion).delete())
+
     def _messages(self, scope: Scope, session_id: str) -> Iterator[MessageId]:
         seq = 0
         while page := self._read(scope, ledger.messages_after, session_id, seq):
@@ -258,10 +318,15 @@ class _Replay:
         return self._engine.read(scoped(scope, service, *args))
 
     def _delete(self, scope: Scope, begin: Callable[..., Erasure], *ids: Any) -> None:
+        erasure = self._write(scope, begin, *ids)
+        if erasure is not None:
+            self._runner.run(Deletion(scope, erasure).delete())
+
+    def _write(self, scope: Scope, service: Callable[..., T], *ids: Any, **values: Any) -> T | None:
+        """Perform a deletion; return None in a dry run, or if a client was faster."""
         if self._is_dry:
-            return
+            return None
         try:
-            erasure = self._engine.write(scoped(scope, begin, *ids))
+            return self._engine.write(scoped(scope, service, *ids, **values))
         except NotFound:
-            return  # a client was faster
-        self._runner.run(Deletion(scope, erasure).delete())
+            return None

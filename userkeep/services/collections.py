@@ -5,6 +5,7 @@ batches. Nothing can be added to it after that: every change of documents begins
 this row. The name can be used again immediately.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -185,12 +186,35 @@ def begin_deletion(
     """
     collection = lock(tx, name)
     changes.check_revision(collection.revision, if_revision)
+    add_deletions(tx, collection, [None])
+    return _begin_deletion(tx, collection)
+
+
+def _begin_deletion(tx: Transaction, collection: Collection) -> CollectionDeletion:
     deletion = CollectionDeletion(collection.number, collection.uuid, tx.now)
     number = collection.number
     tx.defer("add_collection_deletion", collection=number, uuid=deletion.uuid, now_at=tx.now)
     tx.defer("delete_collection", collection=number)
     tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
     return deletion
+
+
+def add_deletions(
+    tx: Transaction, collection: Collection, document_uuids: Sequence[str | None]
+) -> None:
+    """Store what is deleted, by which a database and its deletion ledger are compared.
+
+    Args:
+        document_uuids: of the documents of the collection; None for the whole collection.
+    """
+    deleted: dict[str, Any] = {
+        "collection": collection.number,
+        "collection_uuid": collection.uuid,
+        "now_at": tx.now,
+    }
+    tx.defer_many(
+        "add_document_deletion", [{**deleted, "document_uuid": each} for each in document_uuids]
+    )
 
 
 def advance_deletion(tx: Transaction, deletion: CollectionDeletion, after: int = 0) -> DeletedBatch:
@@ -223,7 +247,7 @@ def remove_any(tx: Transaction) -> int | None:
     name = tx.fetch_one("first_collection", str)
     if name is None:
         return None
-    begin_deletion(tx, name)
+    _begin_deletion(tx, lock(tx, name))
     return 0
 
 

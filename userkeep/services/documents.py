@@ -26,6 +26,7 @@ from userkeep.domain.values.filters import Node
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.metadata import Merge, encode_json
 from userkeep.domain.values.paging import MAX_PAGE_BYTES, PageRequest, Rows
+from userkeep.domain.values.times import Instant
 from userkeep.domain.vectors.encoding import check_dimensions
 from userkeep.domain.vectors.index import LEAST_INDEXED
 from userkeep.domain.vectors.ranking import PackedVectors, StoredVector
@@ -69,6 +70,27 @@ class DocumentSearch(msgspec.Struct, kw_only=True):
     min_cosine: float | None = None
     relevance: float | None = None
     is_exact: bool = False
+
+
+class DocumentDeletion(NamedTuple):
+    """Documents that were deleted together.
+
+    Attributes:
+        uuid: of the deletion.
+        collection_uuid: of their collection.
+        document_uuids: their uuids; none if none of them was there.
+        started_at: when.
+    """
+
+    uuid: str
+    collection_uuid: str
+    document_uuids: list[str]
+    started_at: Instant
+
+    @property
+    def deleted_count(self) -> int:
+        """How many documents were deleted."""
+        return len(self.document_uuids)
 
 
 class DocumentHit(NamedTuple):
@@ -325,8 +347,8 @@ def delete(
     uuids: Sequence[str] = (),
     document_ids: Sequence[str] = (),
     if_revision: int | None = None,
-) -> int:
-    """Delete documents; return how many there were.
+) -> DocumentDeletion:
+    """Delete documents; a job then records them in the deletion ledger.
 
     Args:
         if_revision: what the revision of each must be.
@@ -338,10 +360,14 @@ def delete(
     found = select(tx, name, uuids=uuids, document_ids=document_ids)
     for each in found:
         changes.check_revision(each.revision, if_revision)
+    deleted = [each.uuid for each in found]
+    deletion = DocumentDeletion(tx.new_uuid(), collection.uuid, deleted, tx.now)
     if not found:
-        return 0
+        return deletion
     tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
-    return document_deletions.delete(tx, collection.number, [each.seq for each in found])
+    collections.add_deletions(tx, collection, deleted)
+    document_deletions.delete(tx, collection.number, [each.seq for each in found])
+    return deletion
 
 
 def find(tx: Transaction, name: str, search: DocumentSearch) -> FoundDocuments:

@@ -38,10 +38,12 @@ class Moment(NamedTuple):
     Attributes:
         number: the greatest number of an erasure.
         at: its time.
+        documents: the greatest number of a deletion of documents.
     """
 
     number: int
     at: Instant
+    documents: int
 
 
 class UserToDelete(NamedTuple):
@@ -83,6 +85,34 @@ class RecordedErasure(NamedTuple):
         return UserToDelete(self.project_id, self.subject_id, self.subject_uuid)
 
 
+class DocumentDeletion(NamedTuple):
+    """What the ledger has of a document that was deleted by itself, or of a collection.
+
+    Attributes:
+        number: the order, over all projects.
+        document_uuid: of the document; None for the whole collection.
+        project_state: a project that is deleted has one entry for all that it had.
+    """
+
+    number: int
+    collection_uuid: str
+    document_uuid: str | None
+    started_at: Instant
+    project_state: str
+
+    @property
+    def has_entry(self) -> bool:
+        """Whether it has an entry of its own."""
+        return self.project_state == ProjectState.ACTIVE
+
+    @property
+    def deleted(self) -> Deleted:
+        """What is recorded of it."""
+        if self.document_uuid is None:
+            return deleted_collection(self.collection_uuid, self.started_at)
+        return deleted_document(self.collection_uuid, self.document_uuid, self.started_at)
+
+
 class DeletedProject(NamedTuple):
     """A project that is deleted or being deleted."""
 
@@ -117,6 +147,25 @@ class AssignedSession(NamedTuple):
     """A session that began without a user, and was assigned to one later."""
 
     number: int
+    uuid: str
+
+
+class CollectionCandidate(NamedTuple):
+    """A collection that an entry may be about.
+
+    Attributes:
+        id: its name.
+    """
+
+    number: int
+    id: str
+    uuid: str
+
+
+class DocumentId(NamedTuple):
+    """A document that an entry may be about."""
+
+    seq: int
     uuid: str
 
 
@@ -158,13 +207,23 @@ def set_mark(tx: Transaction, ledger_uuid: str, mark: LedgerMark) -> None:
 def moment(tx: Transaction) -> Moment:
     """Return what identifies this moment."""
     tx.see_all_projects()
-    return Moment(tx.fetch_one("greatest_erasure_number", int) or 0, tx.now)
+    return Moment(
+        tx.fetch_one("greatest_erasure_number", int) or 0,
+        tx.now,
+        tx.fetch_one("greatest_document_deletion", int) or 0,
+    )
 
 
 def erasures_after(tx: Transaction, number: int) -> list[RecordedErasure]:
     """Return a page of the erasures of all projects, by their numbers."""
     tx.see_all_projects()
     return tx.fetch_all("erasures_of_ledger", RecordedErasure, after=number, limit=PAGE)
+
+
+def document_deletions_after(tx: Transaction, number: int) -> list[DocumentDeletion]:
+    """Return a page of the deletions of documents and collections of all projects."""
+    tx.see_all_projects()
+    return tx.fetch_all("document_deletions_of_ledger", DocumentDeletion, after=number, limit=PAGE)
 
 
 def deleted_projects(tx: Transaction) -> list[DeletedProject]:
@@ -212,6 +271,16 @@ def deleted_with_user(uuid: str, user_uuid: str, at: Instant) -> Deleted:
     return Deleted(LedgerSubject.SESSION, uuid, at, user_uuid=user_uuid)
 
 
+def deleted_collection(uuid: str, at: Instant) -> Deleted:
+    """Return what is recorded of a deleted collection."""
+    return Deleted(LedgerSubject.COLLECTION, uuid, at)
+
+
+def deleted_document(collection_uuid: str, uuid: str, at: Instant) -> Deleted:
+    """Return what is recorded of a document that was deleted by itself."""
+    return Deleted(LedgerSubject.DOCUMENT, uuid, at, collection_uuid=collection_uuid)
+
+
 def users_after(tx: Transaction, number: int) -> list[Candidate]:
     """Return a page of the users of the project, by their numbers."""
     return tx.fetch_all("users_of_ledger", Candidate, after=number, limit=PAGE)
@@ -220,6 +289,17 @@ def users_after(tx: Transaction, number: int) -> list[Candidate]:
 def sessions_after(tx: Transaction, number: int) -> list[SessionCandidate]:
     """Return a page of the sessions of the project, by their numbers."""
     return tx.fetch_all("sessions_of_ledger", SessionCandidate, after=number, limit=PAGE)
+
+
+def collections_after(tx: Transaction, number: int) -> list[CollectionCandidate]:
+    """Return a page of the collections of the project, by their numbers."""
+    return tx.fetch_all("collections_of_ledger", CollectionCandidate, after=number, limit=PAGE)
+
+
+def documents_after(tx: Transaction, collection: int, seq: int) -> list[DocumentId]:
+    """Return a page of the documents of a collection, by their numbers."""
+    values = {"collection": collection, "after": seq, "limit": PAGE}
+    return tx.fetch_all("document_uuids_of_collection", DocumentId, **values)
 
 
 def messages_after(tx: Transaction, session_id: str, seq: int) -> list[MessageId]:

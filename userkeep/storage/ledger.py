@@ -24,6 +24,7 @@ from userkeep.domain.ledger import (
     Entry,
     Header,
     LedgerFormat,
+    UnknownEntry,
 )
 from userkeep.storage.private_files import (
     check_parents,
@@ -288,6 +289,11 @@ class LedgerFile:
     def _read_line(self, number: int, line: bytes) -> Entry:
         try:
             return self.format.read(number, line)
+        except UnknownEntry as error:
+            raise StorageError(
+                f"Line {number + 1:,} of the deletion ledger {self.path} is about something that "
+                "this version does not know. Use the version of Userkeep that wrote it."
+            ) from error
         except (DamagedLedger, ValueError) as error:
             raise StorageError(
                 f"Line {number + 1:,} of the deletion ledger {self.path} was changed, or lines "

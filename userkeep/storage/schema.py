@@ -357,6 +357,24 @@ TABLES: tuple[Table, ...] = (
         is_copied=True,
     ),
     Table(
+        "document_deletions",
+        (
+            *_non_personal("is about a deletion, not about a user", "number", "project_id"),
+            *_non_personal("the number of a collection", "collection"),
+            PersonalColumn(
+                "collection_uuid", Kind.UUID, "the server's id of the collection", is_kept=True
+            ),
+            PersonalColumn(
+                "document_uuid", Kind.UUID, "the server's id of the document", is_kept=True
+            ),
+            *_non_personal("is about a deletion, not about a user", "started_at"),
+        ),
+        key=("project_id", "collection", "number"),
+        owner="the user of the deleted document, if any",
+        deletion="never: by its uuids, a deletion ledger is compared with the database",
+        is_copied=True,
+    ),
+    Table(
         "documents",
         (
             *_incidental("project_id", "collection", "seq"),
@@ -526,7 +544,10 @@ TABLES: tuple[Table, ...] = (
             is_internal=True,
             engines=POSTGRES,
         )
-        for table in ("users", "api_keys", "sessions", "collections", "erasures")
+        for table in (
+            *("users", "api_keys", "sessions", "collections", "erasures"),
+            "document_deletions",
+        )
     ),
     Table(
         "pg_statistic",

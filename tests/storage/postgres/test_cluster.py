@@ -38,6 +38,7 @@ SHARD_KEYS = {
     "user_usage": "user_id",
     "idempotency": "key",
     "collection_deletions": "collection",
+    "document_deletions": "collection",
     "documents": "collection",
     "document_vectors": "collection",
 }
@@ -136,9 +137,10 @@ def test_every_other_index_begins_with_the_project(schema: str) -> None:
         """,
     )
     # In the index of words, the mark of a user is beside the words, and a user has one project. The
-    # deletion ledger reads the erasures of all projects, in the order of their numbers. An import
+    # deletion ledger reads the deletions of all projects, in the order of their numbers. An import
     # looks for uuids in all projects.
     of_numbers = {"erasures_by_number", "deleted_sessions_of_erasure"}
+    of_numbers |= {"document_deletions_by_number"}
     of_uuids = {"users_by_uuid", "sessions_by_uuid", "erasures_by_subject"}
     of_uuids |= {"deleted_sessions_by_uuid"}
     assert {

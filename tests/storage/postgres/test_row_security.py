@@ -209,6 +209,11 @@ def test_no_table_with_a_project_shows_rows_of_another_one(
     )
     execute(
         superuser_url(url),
+        "INSERT INTO document_deletions SELECT n, n, n, gen_random_uuid(), NULL, now()"
+        " FROM generate_series(1, 2) AS n",
+    )
+    execute(
+        superuser_url(url),
         "INSERT INTO documents SELECT n, n, 1, gen_random_uuid(), NULL, NULL, NULL, 'embedded', 1,"
         " now(), now(), NULL, '', NULL FROM generate_series(1, 2) AS n",
     )

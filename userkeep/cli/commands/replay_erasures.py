@@ -45,7 +45,7 @@ def replay_erasures(
         files = [find_ledger(opened.engine, path) for path in ledgers or ([own] if own else [])]
         _check_exist(files)
         engine, rules = opened.engine, opened.scope.rules
-        with counter("Comparing with the deletion ledger", "user or session") as add:
+        with counter("Comparing with the deletion ledger", "item") as add:
             report = replay(engine, rules, files, is_dry=is_dry, progress=add)
         if report.found and not is_dry and not engine.is_shared:
             purge_now(engine)

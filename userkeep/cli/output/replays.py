@@ -11,6 +11,8 @@ def replay_text(report: ReplayReport, *, is_dry: bool = False) -> str:
         pluralize(report.users, "user"),
         pluralize(report.sessions, "further session"),
         pluralize(report.messages, "further message"),
+        pluralize(report.collections, "collection"),
+        pluralize(report.documents, "further document"),
     )
     done = "Would delete" if is_dry else "Deleted"
     return (

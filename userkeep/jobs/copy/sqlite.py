@@ -48,7 +48,9 @@ class SqliteTables:
     def sequences(self) -> dict[str, int]:
         """Return the greatest number that was ever assigned, for each numbered table."""
         with self._errors():
-            given = dict(self._connection.execute("SELECT name, seq FROM sqlite_sequence"))
+            given = dict(
+                self._connection.execute("SELECT name, seq FROM sqlite_sequence WHERE seq > 0")
+            )
         return {table.name: given[table.name] for table in NUMBERED if table.name in given}
 
     def start(self, source: str) -> None:

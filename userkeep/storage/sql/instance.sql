@@ -42,4 +42,4 @@ WHERE CAST(instance.value AS bigint) < CAST(excluded.value AS bigint)
 'projects', 'users', 'api_keys', 'user_words', 'user_usage', 'sessions', 'messages', 'erasures',
 'embeddings', 'embedding_models', 'deleted_sessions', 'verifications', 'pending_purges', 'tombstones',
 'idempotency', 'instance', 'schema_migrations', 'collections', 'collection_deletions', 'documents',
-'document_vectors'
+'document_vectors', 'document_deletions'

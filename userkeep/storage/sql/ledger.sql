@@ -27,6 +27,24 @@ WHERE erasures.number > :after
 ORDER BY erasures.number
 LIMIT :limit;
 
+-- name: greatest_document_deletion
+SELECT coalesce(max(number), 0) FROM document_deletions;
+
+-- name: document_deletions_of_ledger
+-- Of all projects, with those that are deleted.
+SELECT document_deletions.number, document_deletions.collection_uuid,
+    document_deletions.document_uuid, document_deletions.started_at, projects.state
+FROM document_deletions
+JOIN projects ON projects.project_id = document_deletions.project_id
+WHERE document_deletions.number > :after
+ORDER BY document_deletions.number
+LIMIT :limit;
+
+-- name: add_document_deletion
+INSERT INTO document_deletions (
+    project_id, collection, collection_uuid, document_uuid, started_at
+) VALUES (:project_id, :collection, :collection_uuid, :document_uuid, :now_at);
+
 -- name: deleted_projects
 SELECT uuid, started_at FROM projects WHERE started_at IS NOT NULL;
 
@@ -68,5 +86,17 @@ LIMIT :limit;
 -- name: message_ids_of_session
 SELECT seq, id FROM messages
 WHERE project_id = :project_id AND session_id = :session_id AND seq > :after AND seq > 0
+ORDER BY seq
+LIMIT :limit;
+
+-- name: collections_of_ledger
+SELECT number, name, uuid FROM collections
+WHERE project_id = :project_id AND number > :after
+ORDER BY number
+LIMIT :limit;
+
+-- name: document_uuids_of_collection
+SELECT seq, uuid FROM documents
+WHERE project_id = :project_id AND collection = :collection AND seq > :after
 ORDER BY seq
 LIMIT :limit;

@@ -34,8 +34,9 @@ from userkeep.http.compat.zep_v1.serializers import (
 from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
+from userkeep.jobs.document_deletion import DocumentDeletionJob
 from userkeep.services import documents
-from userkeep.services.documents import DocumentSearch
+from userkeep.services.documents import DocumentDeletion, DocumentSearch
 from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
 
@@ -126,19 +127,22 @@ class Documents(Resource):
     async def delete(self, request: Request) -> Response:
         """Delete a document."""
         await request.body()
-        await self.write(request, _delete, request.id("name"), uuids=[_uuid_of(request)])
-        return text_response("OK")
+        return await self._delete(request, [_uuid_of(request)])
 
     async def delete_many(self, request: Request) -> Response:
         """Delete documents by their uuids."""
         uuids = await self.parse_body(request, _uuids)
-        await self.write(
+        return await self._delete(request, uuids)
+
+    async def _delete(self, request: Request, uuids: list[str]) -> Response:
+        deletion = await self.write(
             request,
             _delete,
             request.id("name"),
             uuids=uuids,
             is_bounded=len(uuids) <= MAX_BOUNDED,
         )
+        await self._worker.run(DocumentDeletionJob(deletion))
         return text_response("OK")
 
     async def search(self, request: Request) -> Response:
@@ -197,9 +201,11 @@ def _update_many(tx: Transaction, name: str, many: list[tuple[str, PreparedChang
             documents.update(tx, name, change, uuid=uuid)
 
 
-def _delete(tx: Transaction, name: str, uuids: list[str]) -> None:
-    if not documents.delete(tx, name, uuids=uuids):
+def _delete(tx: Transaction, name: str, uuids: list[str]) -> DocumentDeletion:
+    deletion = documents.delete(tx, name, uuids=uuids)
+    if not deletion.deleted_count:
         raise NotFound("None of these documents is in the collection.")
+    return deletion
 
 
 def _new_documents(body: bytes) -> list[PreparedDocument]:

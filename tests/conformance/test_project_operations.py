@@ -49,6 +49,7 @@ def test_a_new_project_is_found_by_its_name_and_by_its_uuid(way: Way, name: str)
         "state": "active",
         "max_messages_per_user": None,
         "max_bytes_per_user": None,
+        "max_documents_per_user": None,
         "do_not_embed": False,
         "created_at": added["created_at"],
         "updated_at": added["updated_at"],
@@ -125,7 +126,9 @@ def test_quotas_can_be_set_changed_and_removed(way: Way, name: str) -> None:
         assert way.request("PATCH", PROJECT, name, json=same).json == changed
 
 
-@pytest.mark.parametrize("field", ["max_messages_per_user", "max_bytes_per_user"])
+@pytest.mark.parametrize(
+    "field", ["max_messages_per_user", "max_bytes_per_user", "max_documents_per_user"]
+)
 @pytest.mark.parametrize("bad", [0, -1, 2**63, "10", 1.5, True])
 def test_an_invalid_quota_is_rejected(way: Way, name: str, field: str, bad: Any) -> None:
     rejected = way.request("POST", PROJECTS, json={"name": name, field: bad})

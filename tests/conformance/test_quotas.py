@@ -1,8 +1,9 @@
-"""Quotas: how many messages, and bytes of them, each user of a project can have."""
+"""Quotas: how many messages and documents, and bytes of them, each user of a project can have."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -36,8 +37,11 @@ Limit = Callable[..., None]
 def limit(way: Way) -> Iterator[Limit]:
     """Sets quotas of the project; at the end there are none."""
 
-    def set_quotas(messages: int | None = None, size: int | None = None) -> None:
+    def set_quotas(
+        messages: int | None = None, size: int | None = None, documents: int | None = None
+    ) -> None:
         quotas = {"max_messages_per_user": messages, "max_bytes_per_user": size}
+        quotas["max_documents_per_user"] = documents
         changed = way.request("PATCH", PROJECT, "default", json=quotas)
         assert changed.status == 200, changed
 
@@ -207,3 +211,97 @@ def test_a_user_who_is_created_again_has_nothing(way: Way, jane: str, limit: Lim
     open_session(way, f"{jane} again", user_id=jane)
     assert append_text(way, f"{jane} again", "123", "456").status == 201
     assert error_of(append_text(way, f"{jane} again", "7")) == EXCEEDED
+
+
+# Documents.
+
+COLLECTION = "/v1/collections/{}"
+DOCUMENTS = "/v1/collections/{}/documents"
+DOCUMENT = "/v1/collections/{}/documents/{}"
+
+
+@pytest.fixture
+def notes(way: Way) -> Iterator[str]:
+    """A collection."""
+    name = f"notes-{token_hex(4)}"
+    created = way.request("POST", "/v1/collections", json={"name": name, "dimensions": 8})
+    assert created.status == 201, created
+    yield name
+    way.request("DELETE", COLLECTION, name)
+
+
+def add_notes(way: Way, name: str, user_id: str | None, *contents: str) -> Reply:
+    new = [{"content": each, "user_id": user_id, "embedding": [1] * 8} for each in contents]
+    return way.request("POST", DOCUMENTS, name, json={"documents": new})
+
+
+def ids_of(added: Reply) -> list[str]:
+    assert added.status == 201, added
+    return [each["document_id"] for each in added.json["documents"]]
+
+
+def test_a_user_cannot_have_more_documents_than_the_quota(
+    way: Way, jane: str, notes: str, limit: Limit
+) -> None:
+    limit(documents=3)
+    first, *_ = ids_of(add_notes(way, notes, jane, "a", "b"))
+    rejected = add_notes(way, notes, jane, "c", "d")
+    assert error_of(rejected) == EXCEEDED
+    assert "4 documents" in rejected.json["detail"]
+    add_user(way, f"{jane} other")
+    assert add_notes(way, notes, f"{jane} other", "c", "d").status == 201
+    assert add_notes(way, notes, None, *"abcde").status == 201
+    assert add_notes(way, notes, jane, "c").status == 201
+    assert error_of(add_notes(way, notes, jane, "d")) == EXCEEDED
+    assert append_text(way, f"{jane} 1", "messages are counted by themselves").status == 201
+    assert way.request("DELETE", DOCUMENT, notes, first).status == 200
+    assert add_notes(way, notes, jane, "d").status == 201
+    delete(way, COLLECTION, notes)
+    way.request("POST", "/v1/collections", json={"name": notes, "dimensions": 8})
+    assert add_notes(way, notes, jane, "a", "b", "c").status == 201
+
+
+def test_bytes_of_documents_and_messages_count_together(
+    way: Way, jane: str, notes: str, limit: Limit
+) -> None:
+    limit(size=10)
+    assert append_text(way, f"{jane} 1", "123").status == 201
+    [id_] = ids_of(add_notes(way, notes, jane, "éé"))
+    assert error_of(add_notes(way, notes, jane, "1234")) == EXCEEDED
+    assert error_of(append_text(way, f"{jane} 1", "1234")) == EXCEEDED
+    edit = partial(way.request, "PATCH", DOCUMENT, notes, id_)
+    rejected = edit(json={"content": "12345678", "embedding": [1] * 8})
+    assert error_of(rejected) == EXCEEDED
+    assert edit(json={"content": "1234567", "embedding": [1] * 8}).status == 200
+    assert error_of(append_text(way, f"{jane} 2", "1")) == EXCEEDED
+    assert edit(json={"metadata": {"long": "metadata do not count"}}).status == 200
+    assert way.request("DELETE", DOCUMENT, notes, id_).status == 200
+    assert append_text(way, f"{jane} 2", "1234567").status == 201
+    assert error_of(add_notes(way, notes, jane, "1")) == EXCEEDED
+
+
+def test_quotas_of_documents_are_exact_under_concurrency(
+    way: Way, jane: str, notes: str, limit: Limit
+) -> None:
+    limit(documents=6, size=18)
+    replies = concurrently(*(partial(add_notes, way, notes, jane, "123") for _ in range(12)))
+    assert Counter(reply.status for reply in replies) == {201: 6, 403: 6}
+    assert way.request("GET", COLLECTION, notes).json["document_count"] == 6
+
+
+@pytest.mark.wire("no method imports")
+def test_an_import_of_documents_counts(way: Way, jane: str, notes: str, limit: Limit) -> None:
+    limit(documents=2)
+
+    def import_notes(*ids: str) -> Reply:
+        new = [
+            {"document_id": each, "content": each, "user_id": jane, "embedding": [1] * 8}
+            for each in ids
+        ]
+        body = {"name": notes, "documents": new}
+        return way.request("PUT", "/v1/import/documents", json=body)
+
+    assert error_of(import_notes("a", "b", "c")) == EXCEEDED
+    assert import_notes("a", "b").status == 200
+    assert import_notes("a", "b").json["present"] == 2
+    assert error_of(import_notes("a", "c")) == EXCEEDED

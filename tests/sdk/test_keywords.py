@@ -84,7 +84,7 @@ def test_a_request_without_keywords_names_the_call_to_write(kind: Any) -> None:
         (
             lambda: CreateProjectRequest(name="shop", colour="red"),  # type: ignore[call-arg]
             "CreateProjectRequest has no field 'colour'; it has name, max_messages_per_user, "
-            "max_bytes_per_user",
+            "max_bytes_per_user, max_documents_per_user",
         ),
     ],
 )

@@ -19,6 +19,7 @@ SECRET = "x" * 64
 FIRST, MESSAGES, SESSIONS, KEYS, PROJECTS, QUOTAS, _, ASSIGNED, _, _, EMBEDDINGS, DOCUMENTS = range(
     1, 13
 )
+DOCUMENT_QUOTAS = 15
 """The versions of the schema that brought something."""
 
 _FORMER_MESSAGES = {"name": "role", "role": "role_type", "id": "uuid"}
@@ -28,6 +29,7 @@ _ADDED = {
     "erasures": {"document_count": DOCUMENTS},
     "sessions": {"active_at": SESSIONS, "assigned_at": ASSIGNED, "do_not_embed": EMBEDDINGS},
     "users": {"do_not_embed": EMBEDDINGS},
+    "user_usage": {"document_count": DOCUMENT_QUOTAS},
 }
 """Columns that a migration fills, by the version that brought them."""
 
@@ -96,6 +98,7 @@ def _rows(schema: int) -> Iterator[Row]:
                 "project_id": 2,
                 "user_id": "user-4",
                 "message_count": 1,
+                "document_count": 0,
                 "byte_count": 14,
                 "quota_set_at": Time(1),
             },

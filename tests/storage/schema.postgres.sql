@@ -144,6 +144,7 @@ CREATE TABLE projects (
     embedding_sweep bigint,
     lease_expires_at timestamp with time zone,
     max_bytes_per_user bigint,
+    max_documents_per_user bigint,
     max_messages_per_user bigint,
     message_count bigint NOT NULL,
     name text COLLATE "C" NOT NULL,
@@ -183,6 +184,7 @@ CREATE INDEX tombstones_expiry ON tombstones USING btree (project_id, expires_at
 
 CREATE TABLE user_usage (
     byte_count bigint NOT NULL,
+    document_count bigint NOT NULL,
     message_count bigint NOT NULL,
     project_id smallint NOT NULL,
     quota_set_at timestamp with time zone NOT NULL,

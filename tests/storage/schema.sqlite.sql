@@ -232,7 +232,7 @@ CREATE TABLE projects (
     project_id INTEGER NOT NULL PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 , uuid TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT 'active'
-    CHECK (state IN ('active', 'deleting', 'deleted')), max_messages_per_user INTEGER, max_bytes_per_user INTEGER, user_count INTEGER NOT NULL DEFAULT 0, session_count INTEGER NOT NULL DEFAULT 0, message_count INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL DEFAULT 0, updated_at INTEGER NOT NULL DEFAULT 0, started_at INTEGER, deleted_at INTEGER, lease_expires_at INTEGER, purge_requested_at INTEGER, purge_uuid TEXT, skipped_steps TEXT, purged_at INTEGER, do_not_embed INTEGER NOT NULL DEFAULT 0, embedding_sweep INTEGER, document_count INTEGER NOT NULL DEFAULT 0) STRICT;
+    CHECK (state IN ('active', 'deleting', 'deleted')), max_messages_per_user INTEGER, max_bytes_per_user INTEGER, user_count INTEGER NOT NULL DEFAULT 0, session_count INTEGER NOT NULL DEFAULT 0, message_count INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL DEFAULT 0, updated_at INTEGER NOT NULL DEFAULT 0, started_at INTEGER, deleted_at INTEGER, lease_expires_at INTEGER, purge_requested_at INTEGER, purge_uuid TEXT, skipped_steps TEXT, purged_at INTEGER, do_not_embed INTEGER NOT NULL DEFAULT 0, embedding_sweep INTEGER, document_count INTEGER NOT NULL DEFAULT 0, max_documents_per_user INTEGER) STRICT;
 
 CREATE UNIQUE INDEX projects_by_uuid ON projects (uuid);
 
@@ -297,7 +297,7 @@ CREATE TABLE user_usage (
     user_id TEXT NOT NULL,
     message_count INTEGER NOT NULL,
     byte_count INTEGER NOT NULL,
-    quota_set_at INTEGER NOT NULL,
+    quota_set_at INTEGER NOT NULL, document_count INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (project_id, user_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -17,7 +17,7 @@ from userkeep.api.common import (
 from userkeep.api.encoding import Encodable
 from userkeep.api.operation import APIOperation
 from userkeep.domain.document import MAX_BATCH, DocumentChange, GivenEmbedding, NewDocument
-from userkeep.domain.errors import AlreadyExists, NotFound, Unavailable
+from userkeep.domain.errors import AlreadyExists, NotFound, QuotaExceeded, Unavailable
 from userkeep.domain.values.paging import MAX_LIMIT
 
 OmittableOfDocument = Literal["content", "metadata"]
@@ -219,7 +219,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=AddDocuments,
         response=AddedDocuments,
         status=201,
-        errors=(AlreadyExists,),
+        errors=(AlreadyExists, QuotaExceeded),
     ),
     APIOperation(
         name="documents.list",
@@ -259,7 +259,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         body=DocumentChange,
         response=Document,
         is_conditional=True,
-        errors=(AlreadyExists,),
+        errors=(AlreadyExists, QuotaExceeded),
     ),
     APIOperation(
         name="documents.delete",

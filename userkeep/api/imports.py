@@ -168,6 +168,6 @@ OPERATIONS: tuple[APIOperation, ...] = (
         scope="admin",
         body=ImportedDocuments,
         response=DocumentsImport,
-        errors=(NotFound,),
+        errors=(NotFound, QuotaExceeded),
     ),
 )

@@ -42,6 +42,9 @@ class Project(Encodable, msgspec.Struct, kw_only=True):
         int | None,
         Meta(description="The most bytes that the texts of a user can have. Null: no limit."),
     ]
+    max_documents_per_user: Annotated[
+        int | None, Meta(description="The most documents that a user can have. Null: no limit.")
+    ]
     do_not_embed: Annotated[
         bool, Meta(description="Whether no embedding model is given any text of the project.")
     ] = False

@@ -45,6 +45,8 @@ def _quota(description: str) -> Meta:
 
 MaxMessages = Annotated[int | None, _quota("The most messages that a user can have.")]
 MaxBytes = Annotated[int | None, _quota("The most bytes that the texts of a user can have.")]
+MaxDocuments = Annotated[int | None, _quota("The most documents that a user can have.")]
+QUOTAS = ("max_messages_per_user", "max_bytes_per_user", "max_documents_per_user")
 
 
 class ProjectState(StrEnum):
@@ -63,7 +65,7 @@ class Project(msgspec.Struct):
         name: unique; None once `deleted`.
         uuid: unique, and kept.
         state: see ProjectState. A project that is not `active` can be neither read nor written.
-        max_messages_per_user, max_bytes_per_user: quotas; None for no limit.
+        max_messages_per_user, max_bytes_per_user, max_documents_per_user: quotas; None: no limit.
         user_count, session_count, message_count, document_count: how many its deletion has
             deleted so far.
         started_at, deleted_at: when its deletion was requested, and when the last row was deleted.
@@ -79,6 +81,7 @@ class Project(msgspec.Struct):
     state: str
     max_messages_per_user: int | None
     max_bytes_per_user: int | None
+    max_documents_per_user: int | None
     user_count: int
     session_count: int
     message_count: int
@@ -111,6 +114,7 @@ class NewProject(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: Name
     max_messages_per_user: MaxMessages = None
     max_bytes_per_user: MaxBytes = None
+    max_documents_per_user: MaxDocuments = None
 
     def check(self) -> None:
         """Check the fields.
@@ -128,6 +132,7 @@ class ProjectChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: Name | UnsetType = UNSET
     max_messages_per_user: MaxMessages | UnsetType = UNSET
     max_bytes_per_user: MaxBytes | UnsetType = UNSET
+    max_documents_per_user: MaxDocuments | UnsetType = UNSET
     do_not_embed: DoNotEmbed | UnsetType = UNSET
 
     def check(self) -> None:
@@ -170,7 +175,7 @@ def check_quotas(fields: NewProject | ProjectChange) -> None:
     Raises:
         InvalidField: naming the field, with its value.
     """
-    for field in ("max_messages_per_user", "max_bytes_per_user"):
+    for field in QUOTAS:
         value = getattr(fields, field)
         if isinstance(value, int) and not 1 <= value <= _MAX_QUOTA:
             raise InvalidField(

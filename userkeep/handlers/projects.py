@@ -67,6 +67,7 @@ def serialize_project(project: Project, status: PurgeStatus | None = None) -> wi
         state=project.state,  # type: ignore[arg-type]
         max_messages_per_user=project.max_messages_per_user,
         max_bytes_per_user=project.max_bytes_per_user,
+        max_documents_per_user=project.max_documents_per_user,
         do_not_embed=bool(project.do_not_embed),
         created_at=time_to_send(project.created_at),
         updated_at=time_to_send(project.updated_at),

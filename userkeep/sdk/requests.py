@@ -99,6 +99,7 @@ class CreateProjectRequest(Encodable, project.NewProject, kw_only=True, metaclas
         name: up to 63 of a-z, 0-9, `-` and `_`, the first a letter or a digit. Not a uuid.
         max_messages_per_user: the most messages that a user can have. None: no limit.
         max_bytes_per_user: the most bytes that the texts of a user can have. None: no limit.
+        max_documents_per_user: the most documents that a user can have. None: no limit.
     """
 
     _example: ClassVar = 'name="shop"'
@@ -110,7 +111,8 @@ class UpdateProjectRequest(Encodable, project.ProjectChange, kw_only=True, metac
     Attributes:
         project: the name of the project, or its uuid.
         name: the new name.
-        max_messages_per_user, max_bytes_per_user: as in CreateProjectRequest.
+        max_messages_per_user, max_bytes_per_user, max_documents_per_user: as in
+            CreateProjectRequest.
         do_not_embed: whether no embedding model is given any text of the project.
     """
 

@@ -25,8 +25,9 @@ from userkeep.domain.values.metadata import encode_json, encode_metadata
 from userkeep.domain.values.past import check_past
 from userkeep.domain.values.times import Instant, from_datetime
 from userkeep.domain.vectors.encoding import check_dimensions
-from userkeep.services import collections, users
+from userkeep.services import collections, quotas, users
 from userkeep.services.imports import ADDED, Outcome, compare, not_later
+from userkeep.services.quotas import AddedText
 
 _AT_ONCE = 25
 """How many stored documents are compared at a time; each has up to 1 MiB of content."""
@@ -115,7 +116,9 @@ def add_documents(
 
     Raises:
         NotFound: there is no such collection. InvalidField: naming the field.
+        QuotaExceeded: a user would have too much.
     """
+    quotas.lock_users(tx, (each.document.user_id for each in new))
     owners = _lock_owners(tx, new)
     collection = collections.lock(tx, name)
     stored = _compare_stored(tx, collection, new)
@@ -132,6 +135,9 @@ def add_documents(
             present += 1
     if missing:
         _insert(tx, name, missing, owners)
+        texts = (each.given.document for each in missing)
+        added = (AddedText(each.user_id, 1, len(each.content.encode())) for each in texts)
+        quotas.check_documents(tx, added)
     return DocumentsOutcome(len(missing), present, conflicts)
 
 

@@ -30,7 +30,15 @@ from userkeep.domain.values.times import Instant
 from userkeep.domain.vectors.encoding import check_dimensions
 from userkeep.domain.vectors.index import LEAST_INDEXED
 from userkeep.domain.vectors.ranking import PackedVectors, StoredVector
-from userkeep.services import changes, collections, document_deletions, document_queries, users
+from userkeep.services import (
+    changes,
+    collections,
+    document_deletions,
+    document_queries,
+    quotas,
+    users,
+)
+from userkeep.services.quotas import AddedText
 
 DEFAULT_SEARCH_LIMIT = 20
 _BYTES_AT_ONCE = 2 << 20
@@ -160,8 +168,10 @@ def add(
     Raises:
         NotFound: there is no such collection, or no such user. Gone: a user is being deleted.
         AlreadyExists: a document_id is used. InvalidField: naming the field.
+        QuotaExceeded: a user would have too much.
     """
     owner_ids = [_owner_id(tx, each) for each in new]
+    quotas.lock_users(tx, owner_ids)
     # In one order, so that two writers cannot wait for each other.
     to_lock = sorted({each for each in owner_ids if each is not None})
     owners = {each: users.lock_shared(tx, each) for each in to_lock}
@@ -185,6 +195,7 @@ def add(
         if each.vector is not None
     ]
     _set_vectors(tx, collection, vectors)
+    quotas.check_documents(tx, (_added_text(each) for each in added))
     return added
 
 
@@ -316,7 +327,9 @@ def update(
     Raises:
         NotFound: there is no such collection or document. AlreadyExists: the document_id is used.
         RevisionMismatch: `if_revision` is not the current one. InvalidField: naming the field.
+        QuotaExceeded: the user would have too much.
     """
+    _lock_owner(tx, name, uuid, document_id)
     collection = collections.lock(tx, name)
     before = _get(tx, collection, uuid, document_id, has_embedding=True)
     changes.check_revision(before.revision, if_revision)
@@ -337,6 +350,7 @@ def update(
         _remove_vectors(tx, collection, [after.seq])
     # The former text or embedding is in the files until a purge.
     tx.defer("add_edit", uuid=tx.new_uuid(), now_at=tx.now)
+    quotas.check_documents(tx, [_added_text(after, before)])
     return after
 
 
@@ -594,6 +608,21 @@ def _changed(collection: Collection, before: Document, change: PreparedChange) -
         raise InvalidField("content cannot be empty: the model embeds it.", "content")
     after.embedding, after.embedding_state = None, EmbeddingState.WAITING
     return after
+
+
+def _lock_owner(tx: Transaction, name: str, uuid: str | None, document_id: str | None) -> None:
+    """Lock the user whose document is to be changed, if there is a quota."""
+    if tx.scope.quota is not None:
+        found = get(tx, name, uuid=uuid, document_id=document_id, has_embedding=False)
+        quotas.lock_users(tx, [found.user_id])
+
+
+def _added_text(document: Document, before: Document | None = None) -> AddedText:
+    """Return what counts for a quota of a new document, or of a change."""
+    byte_count = len(document.content.encode())
+    if before is None:
+        return AddedText(document.user_id, 1, byte_count)
+    return AddedText(document.user_id, 0, byte_count - len(before.content.encode()))
 
 
 def _owner_id(tx: Transaction, new: PreparedDocument) -> str | None:

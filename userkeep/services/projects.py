@@ -18,6 +18,7 @@ from userkeep.domain.errors import AlreadyExists, Conflict, Gone, NotFound
 from userkeep.domain.project import (
     DEFAULT_PROJECT,
     MAX_PROJECT_ID,
+    QUOTAS,
     NewProject,
     Project,
     ProjectChange,
@@ -95,6 +96,7 @@ def add(tx: Transaction, new: NewProject) -> Project:
             uuid=tx.new_uuid(),
             max_messages_per_user=new.max_messages_per_user,
             max_bytes_per_user=new.max_bytes_per_user,
+            max_documents_per_user=new.max_documents_per_user,
             now_at=tx.now,
         )
         if added is not None:
@@ -156,11 +158,9 @@ def update(tx: Transaction, key: str, change: ProjectChange) -> Project:
         if project.number == DEFAULT_PROJECT:
             raise Conflict("The project 'default' cannot be renamed.", "name")
         _check_is_free(tx, str(name))
-    messages, size = change.max_messages_per_user, change.max_bytes_per_user
     fields = {
         "name": name,
-        "max_messages_per_user": project.max_messages_per_user if messages is UNSET else messages,
-        "max_bytes_per_user": project.max_bytes_per_user if size is UNSET else size,
+        **{quota: _quota(project, change, quota) for quota in QUOTAS},
         "do_not_embed": _flag(project, change),
     }
     if all(getattr(project, name) == value for name, value in fields.items()):
@@ -170,6 +170,12 @@ def update(tx: Transaction, key: str, change: ProjectChange) -> Project:
         "set_project", Project, uuid=project.uuid, now_at=tx.now, sweeps=sweeps, **fields
     )
     return changed or project
+
+
+def _quota(project: Project, change: ProjectChange, name: str) -> int | None:
+    given: int | None | UnsetType = getattr(change, name)
+    current: int | None = getattr(project, name)
+    return current if isinstance(given, UnsetType) else given
 
 
 def _flag(project: Project, change: ProjectChange) -> int:

@@ -1,13 +1,14 @@
-"""Quotas: no user gets more messages, or bytes of them, than their project allows.
+"""Quotas: no user gets more messages or documents, or bytes of them, than their project allows.
 
 Whatever adds to a user locks them first, and counts last: so counts are exact, whatever else runs.
-The number of messages is the sum of those of the user's sessions. Their bytes are counted once, and
-then kept, with the number of messages that they were counted for: if that is another one, because
-messages were deleted, or a session got its owner, they are counted again.
+The number of messages is the sum of those of the user's sessions. Bytes are counted once, and then
+kept, with the numbers of messages and documents that they were counted for: if one is another,
+because something was deleted, or a session got its owner, they are counted again.
 
 Without a quota, none of this does anything.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from userkeep.domain.errors import Conflict, QuotaExceeded
@@ -33,6 +34,35 @@ class Counted(NamedTuple):
     user_id: str | None
     is_locked: bool
     is_theirs: bool
+
+
+class AddedText(NamedTuple):
+    """A document that was added, or whose text was changed.
+
+    Attributes:
+        user_id: its owner, if it has one.
+        documents: 1 if it was added, else 0.
+        byte_count: the bytes by which its text is longer; negative if it is shorter.
+    """
+
+    user_id: str | None
+    documents: int
+    byte_count: int
+
+
+class _Added(NamedTuple):
+    """What a transaction has added to a user; None for bytes that must be counted."""
+
+    messages: int
+    documents: int
+    byte_count: int | None
+
+
+class _Numbers(NamedTuple):
+    """How many messages and documents a user has now."""
+
+    messages: int
+    documents: int
 
 
 def lock_owner(tx: Transaction, session_id: str, user_id: str | None = None) -> Counted | None:
@@ -78,58 +108,118 @@ def check(
         return
     if not counted.is_locked:
         _lock(tx, user_id)  # this transaction, or one at the same time, has created the user
-    message_count = tx.fetch_one("count_messages_of_user", _number, user_id=user_id) or 0
-    if quota.max_messages is not None and message_count > quota.max_messages and added_messages:
+    _check_user(tx, quota, user_id, _Added(added_messages, 0, added_bytes))
+
+
+def lock_users(tx: Transaction, user_ids: Iterable[str | None]) -> None:
+    """Lock the users to whom documents are added, if there is a quota.
+
+    Call it before the collection is locked, as a deletion of a user does.
+    """
+    if tx.scope.quota is None:
+        return
+    # In one order, so that two writers cannot wait for each other.
+    for user_id in sorted({each for each in user_ids if each is not None}):
+        _lock(tx, user_id)
+
+
+def check_documents(tx: Transaction, added: Iterable[AddedText]) -> None:
+    """Check what users have after documents were added or changed; they are locked.
+
+    Args:
+        added: of each document.
+
+    Raises:
+        QuotaExceeded: it is too much. The transaction must be rolled back.
+    """
+    quota = tx.scope.quota
+    if quota is None:
+        return
+    of_users: dict[str, _Added] = {}
+    for user_id, documents, byte_count in added:
+        if user_id is not None:
+            before = of_users.get(user_id, _Added(0, 0, 0))
+            sum_ = before.documents + documents, (before.byte_count or 0) + byte_count
+            of_users[user_id] = _Added(0, *sum_)
+    for user_id, of_user in of_users.items():
+        _check_user(tx, quota, user_id, of_user)
+
+
+def _check_user(tx: Transaction, quota: Quota, user_id: str, added: _Added) -> None:
+    messages, documents = _numbers_of(tx, user_id, quota)
+    if quota.max_messages is not None and messages > quota.max_messages and added.messages:
         raise QuotaExceeded(
-            f"The user would have {message_count:,} messages; the project allows "
+            f"The user would have {messages:,} messages; the project allows "
             f"{quota.max_messages:,} for each user."
         )
+    if quota.max_documents is not None and documents > quota.max_documents and added.documents:
+        raise QuotaExceeded(
+            f"The user would have {documents:,} documents; the project allows "
+            f"{quota.max_documents:,} for each user."
+        )
     if quota.max_bytes is not None:
-        _check_bytes(tx, counted, message_count, added_messages, added_bytes)
+        _check_bytes(tx, quota, user_id, _Numbers(messages, documents), added)
+
+
+def _numbers_of(tx: Transaction, user_id: str, quota: Quota) -> _Numbers:
+    """Return what a user has; no documents, if the quota is about messages alone."""
+    of_user = {"user_id": user_id}
+    messages = tx.fetch_one("count_messages_of_user", _number, **of_user) or 0
+    if quota.max_documents is None and quota.max_bytes is None:
+        return _Numbers(messages, 0)
+    documents = tx.fetch_one("count_documents_of_user", _number, **of_user) or 0
+    return _Numbers(messages, documents)
+
+
+def _count_bytes(tx: Transaction, user_id: str) -> int:
+    of_user = {"user_id": user_id}
+    of_messages = tx.fetch_one("count_bytes_of_user", _number, **of_user) or 0
+    return of_messages + (tx.fetch_one("count_document_bytes_of_user", _number, **of_user) or 0)
 
 
 def _check_bytes(
-    tx: Transaction,
-    counted: Counted,
-    message_count: int,
-    added_messages: int,
-    added_bytes: int | None,
+    tx: Transaction, quota: Quota, user_id: str, numbers: _Numbers, added: _Added
 ) -> None:
-    quota, of_user = counted.quota, {"user_id": counted.user_id}
+    of_user = {"user_id": user_id}
     usage = tx.fetch_one("get_usage", Usage, **of_user)
-    known = (message_count - added_messages, quota.set_at)
-    is_known = usage is not None and (usage.message_count, usage.quota_set_at) == known
-    if usage is None or added_bytes is None or not is_known:
-        byte_count = tx.fetch_one("count_bytes_of_user", _number, **of_user) or 0
+    before = _Numbers(numbers.messages - added.messages, numbers.documents - added.documents)
+    if usage is None or added.byte_count is None or not _is_known(usage, quota, before):
+        byte_count = _count_bytes(tx, user_id)
     else:
-        byte_count = usage.byte_count + added_bytes
-    has_added = added_bytes is None or added_bytes > 0
+        byte_count = usage.byte_count + added.byte_count
+    has_added = added.byte_count is None or added.byte_count > 0
     if quota.max_bytes is not None and byte_count > quota.max_bytes and has_added:
         raise QuotaExceeded(
-            f"The messages of the user would have {byte_count:,} bytes; the project allows "
+            f"The texts of the user would have {byte_count:,} bytes; the project allows "
             f"{quota.max_bytes:,} for each user."
         )
-    counts = {"message_count": message_count, "byte_count": byte_count}
+    counts = {"message_count": numbers.messages, "document_count": numbers.documents}
+    counts["byte_count"] = byte_count
     tx.defer("set_usage", quota_set_at=quota.set_at, **counts, **of_user)
+
+
+def _is_known(usage: Usage, quota: Quota, numbers: _Numbers) -> bool:
+    """Return whether the bytes were counted for so many messages and documents."""
+    counted = (usage.message_count, usage.document_count)
+    return counted == numbers and usage.quota_set_at == quota.set_at
 
 
 def use_of_user(tx: Transaction, user_id: str, quota: Quota, most_counted: int) -> Use:
     """Return how much of a quota a user has used.
 
     Args:
-        most_counted: of a user with more messages, the bytes are not counted if they are not known
-            since something was added last.
+        most_counted: of a user with more messages and documents, the bytes are not counted if they
+            are not known since something was added last.
     """
-    of_user = {"user_id": user_id}
-    messages = tx.fetch_one("count_messages_of_user", _number, **of_user) or 0
+    numbers = _numbers_of(tx, user_id, quota)
     if quota.max_bytes is None:
-        return Use(messages, None)
-    known = tx.fetch_one("get_usage", Usage, **of_user)
-    if known and (known.message_count, known.quota_set_at) == (messages, quota.set_at):
-        return Use(messages, known.byte_count)
-    if messages > most_counted:
-        return Use(messages, None)
-    return Use(messages, tx.fetch_one("count_bytes_of_user", _number, **of_user) or 0)
+        return Use(*numbers, None)
+    known = tx.fetch_one("get_usage", Usage, user_id=user_id)
+    if known is not None and _is_known(known, quota, numbers):
+        return Use(*numbers, known.byte_count)
+    if sum(numbers) > most_counted:
+        return Use(*numbers, None)
+    return Use(*numbers, _count_bytes(tx, user_id))
 
 
 def _lock(tx: Transaction, user_id: str) -> bool:

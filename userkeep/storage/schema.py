@@ -139,6 +139,7 @@ TABLES: tuple[Table, ...] = (
             *_non_personal("named by the operator of the instance", "project_id", "name", "uuid"),
             *_non_personal("a property of the project", "state", "created_at", "updated_at"),
             *_non_personal("set by the operator", "max_messages_per_user", "max_bytes_per_user"),
+            *_non_personal("set by the operator", "max_documents_per_user"),
             *_non_personal("set by the operator", "do_not_embed"),
             *_non_personal("a number of a session, up to which all were seen", "embedding_sweep"),
             *_non_personal(_OF_AN_ERASURE, "user_count", "session_count", "message_count"),
@@ -207,7 +208,7 @@ TABLES: tuple[Table, ...] = (
         (
             *_incidental("project_id"),
             PersonalColumn("user_id", Kind.ID, "the user", Subject.USER),
-            *_incidental("message_count", "byte_count", "quota_set_at"),
+            *_incidental("message_count", "byte_count", "quota_set_at", "document_count"),
         ),
         key=("project_id", "user_id"),
         owner="the user with this user_id",

@@ -186,7 +186,7 @@ def test_no_table_with_a_project_shows_rows_of_another_one(
     )
     execute(
         superuser_url(url),
-        "INSERT INTO user_usage SELECT n, 'user', 1, 1, now() FROM generate_series(1, 2) AS n",
+        "INSERT INTO user_usage SELECT n, 'user', 1, 1, now(), 0 FROM generate_series(1, 2) AS n",
     )
     execute(
         superuser_url(url),

@@ -18,10 +18,9 @@ from userkeep.cli.options import json_option, order_option, paging_options
 from userkeep.cli.output.tables import print_list, print_project, projects_table
 from userkeep.cli.pages import selected_pages
 from userkeep.client import Userkeep
+from userkeep.domain.project import QUOTAS
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_QUOTAS = ("max_messages_per_user", "max_bytes_per_user")
 
 
 @click.group(cls=OrderedGroup)
@@ -50,6 +49,12 @@ def quota_options(command: F) -> F:
             type=click.IntRange(1),
             metavar="BYTES",
             help="The most bytes that the texts of a user can have.",
+        ),
+        click.option(
+            "--max-documents-per-user",
+            type=click.IntRange(1),
+            metavar="NUMBER",
+            help="The most documents that a user can have.",
         ),
     )
     for option in reversed(options):
@@ -132,7 +137,7 @@ def rename(client: Userkeep, *, project: str, name: str, as_json: bool) -> None:
 @click.option(
     "--remove",
     "removed",
-    type=click.Choice(_QUOTAS),
+    type=click.Choice(QUOTAS),
     multiple=True,
     help="Remove a limit; can be repeated.",
 )

@@ -235,6 +235,7 @@ def print_project(project: Project, *, as_json: bool) -> None:
             ("state", project.state),
             ("max_messages_per_user", _quota(project.max_messages_per_user)),
             ("max_bytes_per_user", _quota(project.max_bytes_per_user)),
+            ("max_documents_per_user", _quota(project.max_documents_per_user)),
             ("embedded", _embedded(project)),
             ("created", format_time(project.created_at)),
             ("updated", format_time(project.updated_at)),

@@ -38,6 +38,7 @@ class AsyncProjectClient:
         name: str,
         max_messages_per_user: int | None = None,
         max_bytes_per_user: int | None = None,
+        max_documents_per_user: int | None = None,
         idempotency_key: str | None = None,
     ) -> Project: ...
 
@@ -55,6 +56,7 @@ class AsyncProjectClient:
             name: up to 63 of a-z, 0-9, `-` and `_`, the first a letter or a digit. Not a uuid.
             max_messages_per_user: the most messages that a user can have. None: no limit.
             max_bytes_per_user: the most bytes that the texts of a user can have. None: no limit.
+            max_documents_per_user: the most documents that a user can have. None: no limit.
             idempotency_key: your key, if you want to repeat the call yourself within 24 hours. By
                 default the SDK generates one.
 
@@ -94,6 +96,7 @@ class AsyncProjectClient:
         name: str | UnsetType = UNSET,
         max_messages_per_user: int | None | UnsetType = UNSET,
         max_bytes_per_user: int | None | UnsetType = UNSET,
+        max_documents_per_user: int | None | UnsetType = UNSET,
         do_not_embed: bool | UnsetType = UNSET,
     ) -> Project: ...
 
@@ -105,7 +108,7 @@ class AsyncProjectClient:
         Args:
             project: the name of the project, or its uuid.
             name: the new name. The project `default` cannot be renamed.
-            max_messages_per_user, max_bytes_per_user: as in `add`.
+            max_messages_per_user, max_bytes_per_user, max_documents_per_user: as in `add`.
             do_not_embed: whether no embedding model is given any text of the project. If it is set,
                 all embeddings of the project are deleted.
 

@@ -4,7 +4,8 @@
 
 -- fragment: project_columns
 project_id, CASE WHEN state = 'deleted' THEN NULL ELSE name END AS name, uuid, state,
-max_messages_per_user, max_bytes_per_user, user_count, session_count, message_count, document_count,
+max_messages_per_user, max_bytes_per_user, max_documents_per_user, user_count, session_count,
+message_count, document_count,
 created_at, updated_at, started_at, deleted_at, lease_expires_at,
 purge_requested_at, purge_uuid, skipped_steps, purged_at, do_not_embed
 
@@ -25,10 +26,10 @@ SELECT coalesce(max(project_id), 0) FROM projects;
 -- name: add_project
 -- Returns no row if the number or the name is used.
 INSERT INTO projects (
-    project_id, name, uuid, state, max_messages_per_user, max_bytes_per_user,
+    project_id, name, uuid, state, max_messages_per_user, max_bytes_per_user, max_documents_per_user,
     user_count, session_count, message_count, document_count, created_at, updated_at, do_not_embed
 ) VALUES (
-    :number, :name, :uuid, 'active', :max_messages_per_user, :max_bytes_per_user,
+    :number, :name, :uuid, 'active', :max_messages_per_user, :max_bytes_per_user, :max_documents_per_user,
     0, 0, 0, 0, :now_at, :now_at, 0
 )
 ON CONFLICT DO NOTHING
@@ -57,7 +58,8 @@ LIMIT :limit;
 -- Call lock_project first in the same transaction.
 UPDATE projects
 SET name = :name, max_messages_per_user = :max_messages_per_user,
-    max_bytes_per_user = :max_bytes_per_user, updated_at = :now_at, do_not_embed = :do_not_embed
+    max_bytes_per_user = :max_bytes_per_user, max_documents_per_user = :max_documents_per_user,
+    updated_at = :now_at, do_not_embed = :do_not_embed
     /*? sweeps: , embedding_sweep = 0 */
 WHERE uuid = :uuid
 RETURNING {project_columns};

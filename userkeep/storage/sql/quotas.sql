@@ -1,7 +1,7 @@
 -- Quotas, and how much users have.
 
 -- name: get_quota
-SELECT max_messages_per_user, max_bytes_per_user, updated_at
+SELECT max_messages_per_user, max_bytes_per_user, max_documents_per_user, updated_at
 FROM projects
 WHERE project_id = :project_id;
 
@@ -20,16 +20,31 @@ SELECT sum((
 FROM sessions
 WHERE project_id = :project_id AND user_id = :user_id AND state = 'active';
 
+-- fragment: of_collection_that_is_there
+-- The documents of a deleted collection are hidden before they are deleted.
+AND collection NOT IN (
+    SELECT collection FROM collection_deletions WHERE project_id = :project_id
+)
+
+-- name: count_documents_of_user
+SELECT count(*) FROM documents
+WHERE project_id = :project_id AND user_id = :user_id {of_collection_that_is_there};
+
+-- name: count_document_bytes_of_user
+SELECT sum(octet_length(content)) FROM documents
+WHERE project_id = :project_id AND user_id = :user_id {of_collection_that_is_there};
+
 -- name: get_usage
-SELECT message_count, byte_count, quota_set_at
+SELECT message_count, document_count, byte_count, quota_set_at
 FROM user_usage
 WHERE project_id = :project_id AND user_id = :user_id;
 
 -- name: set_usage
-INSERT INTO user_usage (project_id, user_id, message_count, byte_count, quota_set_at)
-VALUES (:project_id, :user_id, :message_count, :byte_count, :quota_set_at)
+INSERT INTO user_usage (
+    project_id, user_id, message_count, document_count, byte_count, quota_set_at
+) VALUES (:project_id, :user_id, :message_count, :document_count, :byte_count, :quota_set_at)
 ON CONFLICT (project_id, user_id) DO UPDATE SET message_count = excluded.message_count,
-    byte_count = excluded.byte_count, quota_set_at = excluded.quota_set_at;
+    document_count = excluded.document_count, byte_count = excluded.byte_count, quota_set_at = excluded.quota_set_at;
 
 -- name: delete_usage
 DELETE FROM user_usage WHERE project_id = :project_id AND user_id = :user_id;

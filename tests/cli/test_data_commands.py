@@ -21,6 +21,7 @@ from userkeep.api.common import Page
 from userkeep.api.erasures import Erasure
 from userkeep.api.memory import Memory
 from userkeep.api.messages import Message
+from userkeep.api.projects import Project
 from userkeep.api.sessions import Session
 from userkeep.api.users import User
 
@@ -68,6 +69,24 @@ def rejected(result: "subprocess.CompletedProcess[str]", code: int) -> str:
     assert (result.returncode, result.stdout) == (code, "")
     assert is_sentence(result.stderr)
     return result.stderr
+
+
+def test_what_is_not_to_be_embedded_is_set_by_a_flag(run: Run) -> None:
+    def is_left_out(kind: Any, *words: object) -> bool:
+        left_out: bool = printed_json(run(*words, "--json"), kind)["do_not_embed"]
+        return left_out
+
+    assert is_left_out(User, "users", "add", "jane", "--do-not-embed")
+    assert not is_left_out(User, "users", "add", "john")
+    assert not is_left_out(User, "users", "update", "jane", "--embed")
+    chat = ("sessions", "update", "chat")
+    assert is_left_out(Session, "sessions", "add", "chat", "--user-id", "jane", "--do-not-embed")
+    assert not is_left_out(Session, *chat, "--embed")
+    shown = run("users", "update", "john", "--do-not-embed").stdout
+    assert re.search(r"^embedded +no\b", shown, re.MULTILINE)
+    project = ("projects", "update", "default")
+    assert is_left_out(Project, *project, "--do-not-embed")
+    assert not is_left_out(Project, *project, "--embed")
 
 
 def test_objects_are_added_shown_listed_updated_and_deleted_as_in_the_schemas(run: Run) -> None:

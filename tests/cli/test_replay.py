@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from tests.cli.running import is_sentence
+from tests.embedding_server import DIMENSIONS, MODEL, EmbeddingServer
 from tests.restoring import NOTE, Place, contents, fill, fill_collection, fresh_place, library
 from tests.serving import serving
+from tests.storage.postgres.notes import rows
 from userkeep import NewMessage, Userkeep
 from userkeep.config import load_settings
 from userkeep.domain.errors import Gone, NotFound, StorageError, Unavailable
@@ -435,6 +438,50 @@ def test_a_line_about_something_that_this_version_does_not_know_is_rejected(
     ledger.add([next(ledger.read())._replace(subject="fact")])
     with pytest.raises(StorageError, match="Use the version of Userkeep that wrote it"):
         sqlite_place.open()
+
+
+def test_after_a_replay_others_have_their_embeddings_and_the_deleted_have_none(
+    place: Place, embedding_server: EmbeddingServer
+) -> None:
+    model: dict[str, Any] = {"embeddings_url": embedding_server.url, "embeddings_model": MODEL}
+    texts = {"jane": "the price of shoes", "john": "a journey by ship"}
+    with Userkeep.open(place.url, **place.settings, **model) as client:
+        client.collection.add(name="notes", embedded_by="model", dimensions=DIMENSIONS)
+        for user_id, text in texts.items():
+            client.message.add(f"of {user_id}", {"role": "user", "content": text}, user_id=user_id)
+            client.document.add("notes", {"content": text, "user_id": user_id})
+        client.document.add("notes", {"content": "boots", "document_id": "deleted"})
+        client.embed()
+    backup = place.back_up()
+    with place.open() as client:
+        client.user.delete("jane")
+        client.document.delete("notes", "deleted")
+    assert embedded_rows(backup) == (2, 3, 3)
+    assert backup.replay() == counts(entries=2, users=1, documents=1)
+    assert embedded_rows(backup) == (1, 1, 1)
+    sent = len(embedding_server.texts)
+    with Userkeep.open(backup.url, **backup.settings, **model) as client:
+        assert client.embed() == 0
+        found = client.search("footwear", mode="meaning")
+        assert [hit.message.content for hit in found] == ["a journey by ship"]
+        found_documents = client.document.search("notes", "footwear")
+        assert [hit.document.content for hit in found_documents] == ["a journey by ship"]
+    assert set(embedding_server.texts[sent:]) == {"footwear"}
+
+
+def embedded_rows(place: Place) -> tuple[int, int, int]:
+    """Return how many embeddings messages and documents have, and how many rounded ones."""
+    query = (
+        "SELECT (SELECT count(*) FROM embeddings), (SELECT count(embedding) FROM documents), "
+        "(SELECT count(*) FROM document_vectors)"
+    )
+    if place.engine == "postgres":
+        [found] = rows(place.url, query)
+    else:
+        with closing(sqlite3.connect(place.url.removeprefix("sqlite:///"))) as database:
+            found = database.execute(query).fetchone()
+    messages, documents, rounded = found
+    return messages, documents, rounded
 
 
 def find_ledger_of(place: Place) -> LedgerFile:

@@ -1076,6 +1076,61 @@ def states_of(text: str) -> dict[str, str]:
     return {each["document_id"]: each["embedding_state"] for each in documents}
 
 
+def test_what_is_not_to_be_embedded_is_exported_and_imported(tmp_path: Path, database: str) -> None:
+    with Userkeep.open(tmp_path / "source.db") as client:
+        client.user.add(user_id="ann", do_not_embed=True)
+        client.user.add(user_id="bob")
+        for session_id, user_id in (("of ann", "ann"), ("of bob", "bob"), ("private", "bob")):
+            is_private = session_id == "private"
+            client.session.add(session_id=session_id, user_id=user_id, do_not_embed=is_private)
+            client.message.add(session_id, {"role": "user", "content": "hello"})
+        client.session.add(session_id="unowned", do_not_embed=True)
+    text = export(tmp_path, "--database", "source.db")
+    place = ("--database", database)
+    for _ in range(2):
+        assert importing(tmp_path, text, *place).returncode == 0
+        assert export(tmp_path, *place) == text
+    with opened(tmp_path, database) as client:
+        assert {each.user_id for each in client.user.list() if each.do_not_embed} == {"ann"}
+        left_out = {each.session_id for each in client.session.list() if each.do_not_embed}
+        assert left_out == {"private", "unowned"}
+
+
+def test_imported_messages_are_embedded_as_they_are_after_their_edits(
+    tmp_path: Path, database: str, embedding_server: EmbeddingServer
+) -> None:
+    with Userkeep.open(tmp_path / "source.db") as client:
+        client.user.add(user_id="ann", do_not_embed=True)
+        for user_id in ("ann", "bob"):
+            texts = ("a journey by ship", "hats", "gloves", "the price of shoes")
+            messages = [{"role": "user", "content": each} for each in texts]
+            added = client.message.add(f"of {user_id}", messages, user_id=user_id)
+            client.message.update(f"of {user_id}", added[1].id, content="a voyage at sea")
+            client.message.delete(f"of {user_id}", added[2].id)
+    text = export(tmp_path, "--database", "source.db")
+    model = {
+        "USERKEEP_EMBEDDINGS_URL": embedding_server.url,
+        "USERKEEP_EMBEDDINGS_MODEL": MODEL,
+    }
+    given: dict[str, Any] = {"folder": tmp_path, "environment": model}
+    place = ("--database", database)
+    assert userkeep("import", "-", *place, given=text, **given).returncode == 0
+    embedded = userkeep("embed", *place, "--json", **given)
+    assert json.loads(embedded.stdout)["messages"] == 3
+    assert sorted(embedding_server.texts) == sorted(
+        ["a journey by ship", "a voyage at sea", "the price of shoes"]
+    )
+    search = ("search", "footwear", "--mode", "meaning", "--json", "--limit", 1)
+    [hit] = json.loads(userkeep(*search, *place, **given).stdout)["items"]
+    found = hit["message"]
+    assert (found["session_id"], found["seq"], found["content"]) == (
+        "of bob",
+        4,
+        "the price of shoes",
+    )
+    assert export(tmp_path, *place) == text
+
+
 # Compressed files and pipes.
 
 

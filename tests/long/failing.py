@@ -90,6 +90,11 @@ _TABLES = (
     "deleted_sessions",
     "tombstones",
     "idempotency",
+    "embedding_models",
+    "embeddings",
+    "collections",
+    "documents",
+    "document_vectors",
 )
 
 

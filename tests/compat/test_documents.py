@@ -318,7 +318,13 @@ def serve(
         def serve(model: str = MODEL) -> InProcessClient:
             stack.close()
             url = endpoint.url if model else ""
-            keyed = replace(settings, embeddings_url=url, embeddings_model=model)
+            keyed = replace(
+                settings,
+                embeddings_url=url,
+                embeddings_model=model,
+                # On a busy machine, two queries that are late pause all searches by text.
+                embeddings_query_timeout_ms=10_000,
+            )
             return stack.enter_context(serve_in_process(keyed, IMPATIENT))
 
         yield serve

@@ -16,6 +16,7 @@ from tests.cli.running import is_sentence
 from tests.embedding_server import DIMENSIONS, MODEL, EmbeddingServer
 from tests.restoring import NOTE, Place, contents, fill, fill_collection, fresh_place, library
 from tests.serving import serving
+from tests.storage import former_databases as former
 from tests.storage.postgres.notes import rows
 from userkeep import NewMessage, Userkeep
 from userkeep.config import load_settings
@@ -29,8 +30,10 @@ from userkeep.jobs.steps import Runner
 from userkeep.services import erasures, ledger
 from userkeep.storage.engine import Engine
 from userkeep.storage.ledger import LedgerFile, NoLedger
+from userkeep.storage.postgres.migrations import migrate
 
 LINE = LedgerFormat.LINE_BYTES
+UUID = "0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -438,6 +441,31 @@ def test_a_line_about_something_that_this_version_does_not_know_is_rejected(
     ledger.add([next(ledger.read())._replace(subject="fact")])
     with pytest.raises(StorageError, match="Use the version of Userkeep that wrote it"):
         sqlite_place.open()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_deletion_of_a_collection_that_began_before_an_upgrade_is_recorded(
+    tmp_path: Path, engine: str
+) -> None:
+    begun = f"(1, 7, '{UUID}', {{}})"
+    insert = "INSERT INTO collection_deletions (project_id, collection, uuid, started_at) VALUES "
+    if engine == "postgres":
+        url = former.postgres_database(former.DOCUMENTS)
+        rows(url, insert + begun.format("'2026-01-02'"))
+        migrate(url)
+    else:
+        path = former.sqlite_database(tmp_path / "former.db", former.DOCUMENTS)
+        url = f"sqlite:///{path}"
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(insert + begun.format(1_767_312_000_000_000))
+    ledger = tmp_path / "userkeep.ledger"
+    settings: dict[str, Any] = {"secret": former.SECRET, "ledger_file": str(ledger)}
+    with Userkeep.open(url, **settings) as client:
+        assert list(client.collection.list()) == []
+    lines = ledger.read_text()
+    assert " coll " in lines
+    Userkeep.open(url, **settings).close()  # the database has what the ledger has
+    assert ledger.read_text() == lines
 
 
 def test_after_a_replay_others_have_their_embeddings_and_the_deleted_have_none(

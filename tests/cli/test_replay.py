@@ -393,15 +393,15 @@ def test_documents_and_collections_that_were_deleted_after_a_backup_are_deleted_
     assert place.lines() == lines
 
 
-def test_documents_that_a_backup_has_again_stay(place: Place) -> None:
-    with place.open() as client:
+def test_documents_that_a_backup_has_again_stay(sqlite_place: Place) -> None:
+    with sqlite_place.open() as client:
         fill_collection(client, "kept", "a", "b", "c", "d")
         fill_collection(client, "gone", "a")
         client.user.add(user_id="jane")
         delete_documents(client)
         expected = library(client)
-    backup = place.back_up()
-    with place.open() as client:
+    backup = sqlite_place.back_up()
+    with sqlite_place.open() as client:
         client.document.delete("kept", "d")
     assert backup.replay() == counts(entries=1, documents=1)
     with backup.open() as client:

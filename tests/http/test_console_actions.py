@@ -13,6 +13,7 @@ from tests.http.callers import STATIC, Caller
 from tests.http.clients import InProcessClient, Response, serve_in_process
 from tests.http.visits import Visit, key_of, value_of
 from userkeep.config import Settings
+from userkeep.domain.project import QUOTAS
 
 ENGINES = ("sqlite memory", "postgres")
 EMBEDDING = [1.0] * 8
@@ -138,10 +139,11 @@ def test_keys_of_another_project_are_created_rotated_and_revoked(
 def test_limits_of_a_project_are_set_and_removed(admin: Visit, api: Caller) -> None:
     path = new_project(admin, api, "limited")
     fields = {"name": "limited", "max_messages_per_user": "1,000", "max_bytes_per_user": "5000"}
+    fields["max_documents_per_user"] = "7"
     assert sent(admin, f"{path}/edit", **fields, do_not_embed="yes").status == 303
     project = api("GET", f"/v1{path}").json
-    limits = (project["max_messages_per_user"], project["max_bytes_per_user"])
-    assert (limits, project["do_not_embed"]) == ((1000, 5000), True)
+    assert [project[name] for name in QUOTAS] == [1000, 5000, 7]
+    assert project["do_not_embed"]
     assert sent(admin, f"{path}/edit", name="unlimited").status == 303
     project = api("GET", f"/v1{path}").json
     assert (project["name"], project["max_messages_per_user"]) == ("unlimited", None)
@@ -162,6 +164,7 @@ def test_the_use_of_a_quota_is_shown_beside_its_limit(
 ) -> None:
     path = new_project(admin, api, "measured")
     fields = {"name": "measured", "max_messages_per_user": "8", "max_bytes_per_user": "600"}
+    fields["max_documents_per_user"] = "4"
     assert sent(admin, f"{path}/edit", **fields).status == 303
     key = key_of(server, scope="write", project="measured")["key"]
     add_messages(api.with_text(key), "jane", 2)
@@ -171,6 +174,7 @@ def test_the_use_of_a_quota_is_shown_beside_its_limit(
     ):
         assert "2 of 8" in text
         assert "12 bytes of 600 bytes" in text
+        assert "0 of 4" in text
     assert "jane" not in admin.get(f"/console{path}").text
 
 

@@ -19,7 +19,7 @@ SECRET = "x" * 64
 FIRST, MESSAGES, SESSIONS, KEYS, PROJECTS, QUOTAS, _, ASSIGNED, _, _, EMBEDDINGS, DOCUMENTS = range(
     1, 13
 )
-DOCUMENT_QUOTAS = 15
+DOCUMENT_QUOTAS = 14
 """The versions of the schema that brought something."""
 
 _FORMER_MESSAGES = {"name": "role", "role": "role_type", "id": "uuid"}

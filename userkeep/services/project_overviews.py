@@ -57,12 +57,11 @@ def greatest_use(tx: Transaction) -> Use | None:
         return None
     active = overviews.users_by_activity(tx, _USERS_COMPARED).users
     uses = [quotas.use_of_user(tx, each.user.user_id, quota, _MESSAGES_MEASURED) for each in active]
+    sizes = [use.size_bytes for use in uses if use.size_bytes is not None]
     return Use(
         messages=max((use.messages for use in uses), default=0),
         documents=max((use.documents for use in uses), default=0),
-        size_bytes=max(
-            (use.size_bytes for use in uses if use.size_bytes is not None), default=None
-        ),
+        size_bytes=max(sizes, default=None),
     )
 
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from userkeep.api.encoding import to_plain
 from userkeep.domain.errors import InvalidField, NotFound, UserkeepError
-from userkeep.domain.project import DEFAULT_NAME
+from userkeep.domain.project import DEFAULT_NAME, QUOTAS
 from userkeep.handlers.projects import serialize_project
 from userkeep.http.console.pages.forms import text_or_none
 from userkeep.http.console.visit import PageFunction, Visit
@@ -20,7 +20,6 @@ from userkeep.services.project_overviews import (
 )
 
 _AT_ONCE = "100"
-_LIMITS = ("max_messages_per_user", "max_bytes_per_user")
 
 
 async def list_(visit: Visit) -> Response:
@@ -59,7 +58,7 @@ async def edit(visit: Visit) -> Response:
         return visit.go_to("projects", project["uuid"])
     form = visit.form
     try:
-        body: dict[str, Any] = {each: _limit(form, each) for each in _LIMITS}
+        body: dict[str, Any] = {each: _limit(form, each) for each in QUOTAS}
         body["do_not_embed"] = bool(form.get("do_not_embed"))
         if project["name"] != DEFAULT_NAME:
             body["name"] = form.get("name", "").strip()

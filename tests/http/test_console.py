@@ -48,6 +48,10 @@ def test_a_page_has_no_code_and_no_style_of_its_own(client: InProcessClient) -> 
     assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=|javascript:", text)
 
 
+def test_the_first_key_of_a_server_is_one_of_an_admin(client: InProcessClient) -> None:
+    assert "<option selected>admin</option>" in client.send("GET", "/console/keys").text
+
+
 def test_files_of_pages_are_public_and_cached(closed: InProcessClient) -> None:
     for name in ("console.css", "console.js", "htmx.js"):
         response = closed.send("GET", f"/console/static/{name}")

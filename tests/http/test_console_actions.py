@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from typing import Any
 
 import pytest
@@ -109,6 +110,21 @@ def test_a_key_that_was_revoked_is_not_rotated(server: InProcessClient, admin: V
     assert sent(admin, f"/keys/{key['id']}/revoke").status == 303
     response = sent(admin, f"/keys/{key['id']}/rotate", overlap_hours="1")
     assert (response.status, "is revoked" in response.text) == (409, True)
+
+
+def test_more_than_a_hundred_keys_are_listed_page_by_page(
+    server: InProcessClient, admin: Visit, api: Caller
+) -> None:
+    new_project(admin, api, "many")
+    ids = {key_of(server, scope="read", project="many")["id"] for _ in range(101)}
+    first = admin.get("/console/keys?project=many").text
+    more = re.search(r'href="(/console/keys\?project=many&amp;cursor=[^"]+)"', first)
+    assert more is not None
+    rest = admin.get(unescape(more[1]), **{"HX-Request": "true"}).text
+    assert "<html" not in rest
+    listed = [{*re.findall(r"<code>([0-9a-f]+)</code>", text)} for text in (first, rest)]
+    assert [len(each) for each in listed] == [100, 1]
+    assert set.union(*listed) == ids
 
 
 def test_keys_of_another_project_are_created_rotated_and_revoked(

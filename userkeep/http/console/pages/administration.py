@@ -52,9 +52,11 @@ async def rotate(visit: Visit) -> Response:
 async def _keys_page(visit: Visit, created: Any, **values: Any) -> Response:
     """Return the list of keys, with the text of one that was created or rotated just now."""
     query = {"limit": _AT_ONCE, "order": "-created", **_project(visit)}
+    if visit.query.get("cursor"):
+        query["cursor"] = visit.query["cursor"]
     page = await visit.perform("keys.list", query=query)
-    values |= {"keys": page["items"], "scopes": _SCOPES, "created": created, **_project(visit)}
-    return visit.page("keys", **values)
+    values |= {"page": page, "scopes": _SCOPES, "created": created, **_project(visit)}
+    return visit.page("keys_rows" if visit.is_fragment else "keys", **values)
 
 
 async def revoke(visit: Visit) -> Response:

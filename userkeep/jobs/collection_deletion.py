@@ -6,13 +6,14 @@ stopped. Two may work on it at once: a batch that another has deleted is empty.
 
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import scoped
+from userkeep.jobs.job import DeletionJob
 from userkeep.jobs.steps import Record, Steps, Write
 from userkeep.services import collections
 from userkeep.services.collections import CollectionDeletion
 from userkeep.services.ledger import deleted_collection
 
 
-class CollectionDeletionJob:
+class CollectionDeletionJob(DeletionJob):
     """The job of the deletion of one collection.
 
     Attributes:
@@ -28,22 +29,9 @@ class CollectionDeletionJob:
         self.may_respond = False
 
     @property
-    def kind(self) -> str:
-        """Its name."""
-        return "deletion"
-
-    @property
     def key(self) -> str:
         """The collection's uuid."""
         return self._deletion.uuid
-
-    @property
-    def ends_with_client(self) -> bool:
-        """A deletion that was accepted is completed."""
-        return False
-
-    def stop(self) -> None:
-        """Do nothing: no step of a deletion takes long."""
 
     def steps(self) -> Steps[None]:
         """Delete to the last document."""

@@ -13,6 +13,7 @@ from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.jobs.collection_deletion import CollectionDeletionJob
+from userkeep.jobs.job import DeletionJob
 from userkeep.jobs.project_deletion import ProjectDeletion, interrupted_project_deletions
 from userkeep.jobs.projects import project_scopes, unpurged_project_scopes
 from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Steps, Write
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 _OTHER_PROCESS_PAUSE_S = 0.1
 
 
-class Deletion:
+class Deletion(DeletionJob):
     """The job of one erasure.
 
     Attributes:
@@ -55,11 +56,6 @@ class Deletion:
         self.purge: PurgeStatus | None = None
 
     @property
-    def kind(self) -> str:
-        """Its name."""
-        return "deletion"
-
-    @property
     def key(self) -> str:
         """The erasure's uuid."""
         return self.erasure.uuid
@@ -68,14 +64,6 @@ class Deletion:
     def is_finished(self) -> bool:
         """Whether the last row is deleted, and the files are purged if that was requested."""
         return self.erasure.is_finished and not self.erasure.waits_for_purge
-
-    @property
-    def ends_with_client(self) -> bool:
-        """A deletion that was accepted is completed."""
-        return False
-
-    def stop(self) -> None:
-        """Do nothing: no step of a deletion takes long."""
 
     def steps(self) -> Steps[None]:
         """Delete to the last row, then purge once if a purge was requested."""

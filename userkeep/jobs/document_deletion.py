@@ -1,11 +1,12 @@
 """Deletion of single documents: they are deleted when the job begins, and are recorded here."""
 
+from userkeep.jobs.job import DeletionJob
 from userkeep.jobs.steps import Record, Steps
 from userkeep.services.documents import DocumentDeletion
 from userkeep.services.ledger import deleted_document
 
 
-class DocumentDeletionJob:
+class DocumentDeletionJob(DeletionJob):
     """The job of a deletion of documents: it adds them to the deletion ledger.
 
     Where it is not run, the ledger is completed from the database.
@@ -19,27 +20,14 @@ class DocumentDeletionJob:
         self.is_finished = not deletion.document_uuids
 
     @property
-    def kind(self) -> str:
-        """Its name."""
-        return "deletion"
-
-    @property
     def key(self) -> str:
         """The uuid of the deletion."""
         return self._deletion.uuid
 
     @property
-    def ends_with_client(self) -> bool:
-        """A deletion that was accepted is completed."""
-        return False
-
-    @property
     def may_respond(self) -> bool:
         """Whether they are in the ledger."""
         return self.is_finished
-
-    def stop(self) -> None:
-        """Do nothing: its step does not take long."""
 
     def steps(self) -> Steps[None]:
         """Record the documents."""

@@ -46,3 +46,20 @@ class Job(Protocol):
     def steps(self) -> Steps[None]:
         """Continue from where the job is. After an error, call this again."""
         ...
+
+
+class DeletionJob:
+    """What the jobs of all deletions have in common."""
+
+    @property
+    def kind(self) -> str:
+        """Its name."""
+        return "deletion"
+
+    @property
+    def ends_with_client(self) -> bool:
+        """A deletion that was accepted is completed."""
+        return False
+
+    def stop(self) -> None:
+        """Do nothing: no step of a deletion takes long."""

@@ -9,6 +9,7 @@ from userkeep.domain.project import Project
 from userkeep.domain.purge import PurgeStatus
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Transaction, scoped
+from userkeep.jobs.job import DeletionJob
 from userkeep.jobs.steps import PurgeFiles, Read, Record, Sleep, Steps, Write
 from userkeep.services import project_deletions, projects, purges
 from userkeep.services.project_deletions import Progress
@@ -16,7 +17,7 @@ from userkeep.services.project_deletions import Progress
 _OTHER_PROCESS_PAUSE_S = 0.1
 
 
-class ProjectDeletion:
+class ProjectDeletion(DeletionJob):
     """The job of the deletion of a project.
 
     Attributes:
@@ -45,14 +46,6 @@ class ProjectDeletion:
     def is_finished(self) -> bool:
         """Whether the last row is deleted, and the files are purged if that was requested."""
         return self.project.is_finished and not self.project.waits_for_purge
-
-    @property
-    def ends_with_client(self) -> bool:
-        """A deletion that was accepted is completed."""
-        return False
-
-    def stop(self) -> None:
-        """Do nothing: no step of a deletion takes long."""
 
     def steps(self) -> Steps[None]:
         """Delete to the last row, then purge once if a purge was requested."""

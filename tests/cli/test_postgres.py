@@ -18,7 +18,7 @@ KNOWN = load_migrations("postgres")
 LAST = KNOWN[-1].number
 SUBJECTS = [
     *("versions", "settings", "access", "server"),
-    *("database", "connections", "durability", "projects"),
+    *("database", "connections", "durability", "projects", "hnsw"),
 ]
 
 

@@ -1,14 +1,18 @@
 """Projects: handlers, and what is sent of a project."""
 
+from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from userkeep.api import projects as wire
 from userkeep.api.common import Page
 from userkeep.api.erasures import DeletedCounts, DeleteQuery
 from userkeep.domain.project import NewProject, Project
 from userkeep.domain.purge import PurgeStatus
-from userkeep.domain.transaction import Transaction
+from userkeep.domain.scope import Scope
+from userkeep.domain.transaction import Operation, Transaction
 from userkeep.handlers.authorization import check_is_of_default_project
 from userkeep.handlers.calls import Call, Handler, StartedJob
 from userkeep.handlers.erasures import serialize_purge
@@ -18,6 +22,8 @@ from userkeep.handlers.values import optional_time, time_to_send
 from userkeep.jobs.project_deletion import ProjectDeletion
 from userkeep.services import project_deletions, projects, purges
 from userkeep.services.idempotency import IdempotencyRecord
+
+T = TypeVar("T")
 
 
 def add(tx: Transaction, call: Call) -> wire.Project:
@@ -113,6 +119,27 @@ def _in_default_project(handle: Handler) -> Handler:
         return handle(tx, call)
 
     return handle_in_project
+
+
+def in_project(
+    scope: Scope, key: str, service: Callable[..., T], *args: Any, **values: Any
+) -> Operation[T]:
+    """Return the operation that runs a service in a project that a caller of the instance names.
+
+    Args:
+        key: the name or the uuid of the project.
+
+    Raises:
+        Forbidden: the caller is not of the project default.
+    """
+    check_is_of_default_project(scope)
+
+    def operation(tx: Transaction) -> T:
+        number = projects.get(tx, key).number
+        tx.bind(msgspec.structs.replace(scope, project_id=number))
+        return service(tx, *args, **values)
+
+    return operation
 
 
 _HANDLERS: dict[str, Handler] = {

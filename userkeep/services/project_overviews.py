@@ -1,18 +1,12 @@
 """What admins see of a project at a glance: what it has, and how much of a quota is used."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
-
-import msgspec
+from typing import NamedTuple
 
 from userkeep.domain.project import Project
 from userkeep.domain.quota import Use
-from userkeep.domain.scope import Scope
-from userkeep.domain.transaction import Operation, Transaction
-from userkeep.services import authentication, overviews, projects, quotas
+from userkeep.domain.transaction import Transaction
+from userkeep.services import authentication, overviews, quotas
 from userkeep.services.overviews import COUNTED
-
-T = TypeVar("T")
 
 _USERS_COMPARED = 20
 _MESSAGES_MEASURED = 100
@@ -63,24 +57,6 @@ def greatest_use(tx: Transaction) -> Use | None:
         documents=max((use.documents for use in uses), default=0),
         size_bytes=max(sizes, default=None),
     )
-
-
-def in_project(
-    scope: Scope, key: str, service: Callable[..., T], *args: Any, **values: Any
-) -> Operation[T]:
-    """Return the operation that runs a service in a project that is named, for the instance.
-
-    Args:
-        scope: of a caller who may see what is about the whole instance.
-        key: the name or the uuid of the project.
-    """
-
-    def operation(tx: Transaction) -> T:
-        number = projects.get(tx, key).number
-        tx.bind(msgspec.structs.replace(scope, project_id=number))
-        return service(tx, *args, **values)
-
-    return operation
 
 
 def deleted_projects(tx: Transaction) -> list[Project]:

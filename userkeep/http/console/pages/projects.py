@@ -8,7 +8,7 @@ from starlette.responses import Response
 from userkeep.api.encoding import to_plain
 from userkeep.domain.errors import InvalidField, NotFound, UserkeepError
 from userkeep.domain.project import DEFAULT_NAME, QUOTAS
-from userkeep.handlers.projects import serialize_project
+from userkeep.handlers.projects import in_project, serialize_project
 from userkeep.http.console.pages.forms import text_or_none
 from userkeep.http.console.visit import PageFunction, Visit
 from userkeep.services.overviews import COUNTED
@@ -16,7 +16,6 @@ from userkeep.services.project_overviews import (
     contents,
     deleted_projects,
     greatest_use,
-    in_project,
 )
 
 _AT_ONCE = "100"

@@ -13,8 +13,8 @@ _LEVELS = 4
 _BAR_WIDTH = 14
 _BAR_GAP = 4
 _CHART_HEIGHT = 96
-_CELL = 11
-_CELL_STEP = 13
+_CELL = 10
+_CELL_STEP = 12
 
 
 class Bar(NamedTuple):

@@ -492,6 +492,18 @@ def test_a_key_that_is_made_in_the_console_is_shown_once(page: Page, closed: Sit
     expect(row).to_contain_text("revoked")
 
 
+def test_a_page_with_a_new_key_that_is_reloaded_creates_no_other(page: Page, closed: Site) -> None:
+    sign_in(page, closed, ADMIN)
+    open_page(page, closed, "/keys")
+    page.get_by_label("Name").fill("once")
+    page.get_by_role("button", name="Create").click()
+    text = page.locator(".notice code").inner_text()
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("was sent before")
+    assert text not in page.content()
+    expect(page.locator("tbody tr").filter(has_text="once")).to_have_count(1)
+
+
 def test_a_key_is_rotated_and_errors_keep_what_was_typed(page: Page, closed: Site) -> None:
     text = closed.key("write")
     sign_in(page, closed, ADMIN)

@@ -80,6 +80,10 @@ def test_a_visitor_who_has_signed_in_sees_the_page_that_was_asked_for(
     following = value_of(asked, "next")
     signed_in = visit.post("/console/sign-in", {"key": STATIC, "next": following})
     assert signed_in.headers["location"] == "/console/users/a%2Fb/edit"
+    asked = visit.get("/console/keys?cursor=x&project=shop", Cookie="")
+    assert asked.headers["location"] == "/console/sign-in?next=%2Fkeys%3Fproject%3Dshop"
+    signed_in = visit.post("/console/sign-in", {"key": STATIC, "next": "/keys?project=shop"})
+    assert signed_in.headers["location"] == "/console/keys?project=shop"
     for other in ("//evil.example", "https://evil.example", "/x\r\nSet-Cookie: a=b", "/\u00e9"):
         location = visit.post("/console/sign-in", {"key": STATIC, "next": other}).headers[
             "location"
@@ -167,6 +171,8 @@ def test_a_part_that_renews_itself_does_not_prolong_the_visit(visit: Visit) -> N
 
 def test_a_link_of_another_site_asks_before_it_opens_a_page(client: InProcessClient) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    keys = client.send("GET", "/console/keys?project=shop", headers=headers)
+    assert 'href="/console/keys?project=shop"' in keys.text
     page = client.send("GET", "/console/users/a%2Fb?done=x", headers=headers)
     assert page.status == 403
     assert 'href="/console/users/a%2Fb"' in page.text

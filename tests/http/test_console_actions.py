@@ -105,6 +105,28 @@ def test_hours_that_are_invalid_rotate_nothing_and_stay_in_the_form(
     assert Visit(server).sign_in(key["key"]).get("/console/users").status == 200
 
 
+def test_a_form_of_a_key_that_is_sent_again_is_not_carried_out_again(
+    server: InProcessClient, admin: Visit, api: Caller
+) -> None:
+    new_project(admin, api, "twice")
+    page = admin.get("/console/keys?project=twice")
+    fields = {"scope": "write", "name": "copied", "form_id": value_of(page, "form_id")}
+    wrong = sent(admin, "/keys?project=twice", **{**fields, "expires_at": "soon"})
+    assert wrong.status == 422
+    created = sent(admin, "/keys?project=twice", **fields)
+    found = re.search(r"uk_([0-9a-f]+)_[0-9a-f]+", created.text)
+    assert found is not None
+    again = sent(admin, "/keys?project=twice", **fields)
+    assert (again.status, "sent before" in again.text) == (409, True)
+    assert found[0] not in again.text
+    assert len(api("GET", "/v1/keys?project=twice").json["items"]) == 1
+    path = f"/keys/{found[1]}/rotate?project=twice"
+    fields = {"overlap_hours": "1", "form_id": value_of(admin.get(f"/console{path}"), "form_id")}
+    assert sent(admin, path, **fields).status == 200
+    assert sent(admin, path, **fields).status == 409
+    assert Visit(server).sign_in(found[0]).get("/console/users").status == 200
+
+
 def test_a_key_that_was_revoked_is_not_rotated(server: InProcessClient, admin: Visit) -> None:
     key = key_of(server, scope="write")
     assert sent(admin, f"/keys/{key['id']}/revoke").status == 303

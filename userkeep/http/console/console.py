@@ -4,7 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from starlette.responses import Response
 
@@ -32,7 +32,7 @@ _RENEWAL = b"x-renewal"
 """The header of a part that asks for itself again each second, which is no sign of a reader."""
 
 _NOT_TYPED = frozenset(
-    ("form_token", "revision", "cursor", "offset", "order", "scope", "purge", "reopen")
+    ("form_token", "form_id", "revision", "cursor", "offset", "order", "scope", "purge", "reopen")
 )
 """The fields of forms in which no text is typed."""
 
@@ -159,7 +159,8 @@ class Console:
         except UserkeepError as error:
             return self._sign_in_page(request, following, error)
         request.scope = visitor.scope
-        is_page = _PATH.fullmatch(following) and self._routes.template(following.encode())
+        path, _, _ = following.partition("?")
+        is_page = _PATH.fullmatch(following) and self._routes.template(path.encode())
         response = _go_to(request, following if is_page else "")
         _add_cookie(response, self._visitors.cookie_of(visitor, request, now_s))
         return response
@@ -176,7 +177,7 @@ class Console:
         if b"hx-request" in request.headers:
             location = f"{request.root_path}/console{_sign_in_before(_shown_path(request))}"
             return RawResponse(b"", 204, HTML, ((b"hx-redirect", location.encode()),))
-        path = request.path.removeprefix(_PREFIX)
+        path = request.path.removeprefix(_PREFIX) + _named_project(dict(request.query()))
         if request.method == "POST" and (typed := _typed(await read_fields(request))):
             return self._sign_in_page(
                 request, path.decode(errors="replace"), Unauthenticated(_SIGNED_OUT), typed
@@ -236,7 +237,10 @@ def _linked_address(request: Request) -> str:
         and headers.get(b"sec-fetch-site") == b"cross-site"
         and headers.get(b"sec-fetch-mode") == b"navigate"
     )
-    return f"{request.root_path}{request.path.decode(errors='replace')}" if is_linked else ""
+    if not is_linked:
+        return ""
+    path = request.path + _named_project(dict(request.query()))
+    return f"{request.root_path}{path.decode(errors='replace')}"
 
 
 def _sign_in_before(path: bytes) -> str:
@@ -247,7 +251,17 @@ def _sign_in_before(path: bytes) -> str:
 def _shown_path(request: Request) -> bytes:
     """Return the path, below `/console`, of the page that asks for a part."""
     address = request.headers.get(b"hx-current-url", b"")
-    return re.split(rb"[?#]", address.partition(_PREFIX)[2])[0]
+    path, _, query = address.partition(_PREFIX)[2].partition(b"#")[0].partition(b"?")
+    return path + _named_project(dict(parse_qsl(query.decode("latin-1"))))
+
+
+def _named_project(query: Mapping[str, str]) -> bytes:
+    """Return the parameter that names another project, whose keys a page is about; else nothing.
+
+    All others of an address say where a reader is in a list, or what was done just now.
+    """
+    name = query.get("project")
+    return f"?project={quote(name, safe='')}".encode() if name else b""
 
 
 def _go_to(request: Request, path: str) -> RawResponse:

@@ -1,6 +1,7 @@
 """Templates of the pages, and how values look in them."""
 
 import json
+import secrets
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -53,7 +54,9 @@ def make_environment() -> Environment:
         marked=marked,
         number=number,
     )
-    environment.globals.update(pluralize=pluralize, label=label, version=__version__)
+    environment.globals.update(
+        pluralize=pluralize, label=label, new_form_id=secrets.token_urlsafe, version=__version__
+    )
     return environment
 
 

@@ -25,6 +25,9 @@ from userkeep.http.responses import RawResponse
 HTML = b"text/html; charset=utf-8"
 
 FORM_TOKEN = "form_token"  # noqa: S105  # the name of a field
+FORM_ID = "form_id"
+"""The field of a form that must not be carried out twice: a random text."""
+
 _FORM_TOKEN_HEADER = b"x-form-token"
 _MOST_FIELDS = 200
 
@@ -120,14 +123,24 @@ class Visit:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         if_revision: int | None = None,
+        is_once: bool = False,
     ) -> Any:
         """Perform an operation of the native API, and return its response as plain values.
+
+        Args:
+            is_once: whether the form of this visit is rejected if it was carried out before.
 
         Raises:
             UserkeepError: as for the native API.
         """
         return await self._operations.perform(
-            self.scope, name, ids=ids or {}, query=query or {}, body=body, if_revision=if_revision
+            self.scope,
+            name,
+            ids=ids or {},
+            query=query or {},
+            body=body,
+            if_revision=if_revision,
+            once=self.form.get(FORM_ID, "") if is_once else "",
         )
 
     async def export(self, user_id: str) -> AsyncIterator[bytes]:

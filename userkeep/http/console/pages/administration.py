@@ -27,7 +27,7 @@ async def keys(visit: Visit) -> Response:
             if form.get(field, "").strip():
                 body[field] = form[field].strip()
         try:
-            created = await visit.perform("keys.add", body=body)
+            created = await visit.perform("keys.add", body=body, is_once=True)
         except UserkeepError as found:
             error = found
     return await _keys_page(visit, created, form={} if created else form, error=error)
@@ -43,14 +43,21 @@ async def rotate(visit: Visit) -> Response:
         return visit.page("key_rotate", **values)
     try:
         query = {"overlap_hours": hours, **project}
-        rotated = await visit.perform("keys.rotate", ids=ids, query=query)
+        rotated = await visit.perform("keys.rotate", ids=ids, query=query, is_once=True)
     except UserkeepError as error:
         return visit.page("key_rotate", error=error, **values)
-    return await _keys_page(visit, rotated, form={})
+    return await _keys_page(visit, rotated, form={}, has_ended=hours == "0")
 
 
-async def _keys_page(visit: Visit, created: Any, **values: Any) -> Response:
-    """Return the list of keys, with the text of one that was created or rotated just now."""
+async def _keys_page(
+    visit: Visit, created: Any, *, has_ended: bool = False, **values: Any
+) -> Response:
+    """Return the list of keys, with the text of one that was created or rotated just now.
+
+    Args:
+        has_ended: whether the former text is not valid any more.
+    """
+    values["has_ended"] = has_ended
     query = {"limit": _AT_ONCE, "order": "-created", **_project(visit)}
     if visit.query.get("cursor"):
         query["cursor"] = visit.query["cursor"]

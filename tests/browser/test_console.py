@@ -565,9 +565,11 @@ def test_documents_are_found_shown_and_deleted(
 ) -> None:
     open_page(page, one_engine, "/collections")
     page.get_by_role("link", name="articles").click()
-    expect(page.locator("tbody tr")).to_have_count(50)
-    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("td.beginning")).to_have_count(50)
+    page.get_by_role("button", name="Show more").press("Enter")
     expect(page.locator("tbody tr")).to_have_count(61)
+    expect(page.locator("tbody tr").nth(50).get_by_role("link").first).to_be_focused()
+    expect(page.locator("thead")).to_have_count(1)
     page.get_by_label("Field of metadata").fill("topic")
     page.get_by_label("Condition").select_option("contains")
     page.get_by_label("Value").fill("onerror")

@@ -189,7 +189,7 @@ def test_limits_of_a_project_are_set_and_removed(admin: Visit, api: Caller) -> N
 
 def test_a_limit_that_is_invalid_stays_in_the_form(admin: Visit, api: Caller) -> None:
     path = new_project(admin, api, "strict")
-    for limit in ("many", "0", "-5", "9" * 30):
+    for limit in ("many", "0", "-5", "9" * 30, "9" * 5000):
         response = sent(admin, f"{path}/edit", name="other", max_messages_per_user=limit)
         assert response.status == 422, limit
         assert f'value="{limit}"' in response.text
@@ -253,8 +253,13 @@ def test_a_project_is_deleted_once_its_name_is_typed(
     assert "closing" not in admin.get("/console/projects").text
     assert of_project("GET", "/v1/users").status == 401
     assert "GET /v1/projects/" in admin.get(f"/console{path}/receipt").text
+    assert "Purge the files now" in record
     assert sent(admin, f"{path}/purge").status == 303
+    assert "Purge the files now" not in admin.get(f"/console{path}").text
     wait_until(lambda: "not yet" not in admin.get(f"/console{path}").text, 20)
+    part = admin.get(f"/console{path}", **{"HX-Request": "true", "X-Renewal": "1"}).text
+    assert "every 1s" not in part
+    assert 'id="actions" hx-swap-oob="true"' in part
 
 
 def test_the_project_default_is_not_deleted(admin: Visit, api: Caller) -> None:
@@ -284,7 +289,7 @@ def test_documents_are_found_by_user_and_by_condition(admin: Visit, api: Caller)
         api,
         "manuals",
         {"document_id": "hats", "content": "Wash hats", "metadata": {"topic": "hats", "rank": 5}},
-        {"document_id": "shoes", "content": "Brush shoes", "metadata": {"rank": 12}},
+        {"document_id": "shoes", "content": "Brush shoes", "metadata": {"rank": 12, "code": "5"}},
         {"document_id": "own", "content": "Size 9", "user_id": "olga"},
     )
     assert 'name="text"' not in admin.get(f"/console{path}").text
@@ -296,6 +301,11 @@ def test_documents_are_found_by_user_and_by_condition(admin: Visit, api: Caller)
         ({"field": "metadata.rank", "op": "gt", "value": "5"}, ["shoes"]),
         ({"field": "rank", "op": "in", "value": "5, 12"}, ["shoes", "hats"]),
         ({"field": "topic", "op": "starts_with", "value": "ha"}, ["hats"]),
+        ({"field": "rank", "op": "ne", "value": "5"}, ["shoes"]),
+        ({"field": "rank", "op": "eq", "value": "5"}, ["hats"]),
+        ({"field": "rank", "op": "eq", "value": '"5"'}, []),
+        ({"field": "code", "op": "eq", "value": "5"}, ["shoes"]),
+        ({"field": "code", "op": "contains", "value": "5"}, ["shoes"]),
         ({"field": "topic", "op": "exists"}, ["hats"]),
         ({"field": "topic", "op": "exists", "value": "false"}, ["own", "shoes"]),
     ):
@@ -310,6 +320,34 @@ def test_a_condition_that_is_invalid_stays_in_the_form(admin: Visit, api: Caller
         assert response.status == 422
         for kept in ("olga", "rank", value):
             assert f'value="{kept}"' in response.text
+
+
+def test_a_value_that_is_no_json_is_a_text(admin: Visit, api: Caller) -> None:
+    path = new_collection(api, "codes", {"content": "a", "metadata": {"code": "1e400"}})
+    for value, count in (("1e400", 1), ("NaN", 0), ("9" * 100, 0), ("[" * 100_000, 0)):
+        response = sent(admin, path, field="code", op="eq", value=value)
+        assert (response.status, response.text.count('<td class="beginning"')) == (200, count)
+
+
+def test_an_error_of_a_condition_names_the_field_of_the_form(admin: Visit, api: Caller) -> None:
+    path = new_collection(api, "errors")
+    for field, op, value, detail in (
+        ("rank", "gt", "true", "Value must be a text or a number"),
+        ("a..b", "ne", "5", "Field of metadata needs a key"),
+        ("", "eq", "5", "The condition has no field."),
+    ):
+        text = sent(admin, path, field=field, op=op, value=value).text
+        assert detail in text
+        assert 'aria-invalid="true"' in text
+
+
+def test_ids_of_blanks_can_be_seen_and_clicked(admin: Visit, api: Caller) -> None:
+    api("POST", "/v1/users", {"user_id": "\u2003"})
+    document = {"document_id": "\u200b", "user_id": "\u2003", "content": "x"}
+    path = new_collection(api, "blanks", document)
+    for page in (path, f"{path}/documents/%E2%80%8B"):
+        assert '">&#34;\\u2003&#34;</a>' in admin.get(f"/console{page}").text
+    assert '">&#34;\\u200b&#34;</a>' in admin.get(f"/console{path}").text
 
 
 def test_documents_are_paged(admin: Visit, api: Caller) -> None:

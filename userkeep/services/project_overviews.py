@@ -55,7 +55,7 @@ def greatest_use(tx: Transaction) -> Use | None:
     return Use(
         messages=max((use.messages for use in uses), default=0),
         documents=max((use.documents for use in uses), default=0),
-        size_bytes=max(sizes, default=None),
+        size_bytes=max(sizes, default=None if uses else 0),
     )
 
 

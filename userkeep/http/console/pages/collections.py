@@ -1,7 +1,9 @@
 """Collections and their documents: lists, searches, and what can be deleted."""
 
 import json
+import re
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from starlette.responses import Response
@@ -25,6 +27,10 @@ _CONDITIONS: dict[Op, str] = {
     "exists": "exists (false: does not)",
 }
 
+_LABELS = {"field": "Field of metadata", "op": "Condition", "value": "Value"}
+_EACH_MEANING = {"ne": "and", "contains": "or"}
+"""How conditions are joined where a value can stand for a number and a text."""
+
 
 async def list_(visit: Visit) -> Response:
     """List collections, oldest first."""
@@ -41,12 +47,14 @@ async def show(visit: Visit) -> Response:
     ids = {"name": visit.request.id("name")}
     collection = await visit.perform("collections.get", ids=ids)
     values = {"collection": collection, "form": visit.form, "conditions": _CONDITIONS}
-    template = "documents_rows" if visit.is_fragment else "collection"
+    template = "collection"
+    if visit.is_fragment:
+        template = "documents_rows" if visit.form.get("cursor") else "documents"
     try:
         page = await _find(visit, ids)
     except UserkeepError as error:
         page = {"items": [], "next": None}
-        return visit.page(template, page=page, error=error, **values)
+        return visit.page(template, page=page, error=_of_form(error), **values)
     return visit.page(template, page=page, **values)
 
 
@@ -126,29 +134,61 @@ async def _find(visit: Visit, ids: dict[str, str]) -> dict[str, Any]:
 
 
 def _read_condition(form: dict[str, str]) -> dict[str, Any] | None:
-    """Return the condition on metadata that was typed; None if no field was named.
-
-    A value is what it is as JSON (a number, true, "a text"), otherwise a text.
-    """
+    """Return the condition on metadata that was typed; None if no field was named."""
     field = form.get("field", "").strip()
+    op, text = form.get("op", "eq"), form.get("value", "").strip()
+    if not field and text:
+        raise InvalidField("The condition has no field.", "field")
     if not field:
         return None
     path = field if field.split(".")[0] == "metadata" else f"metadata.{field}"
-    op, text = form.get("op", "eq"), form.get("value", "").strip()
     if not text and op != "exists":
         raise InvalidField("The condition has no value.", "value")
-    return {"field": path, "op": op, "value": _read_value(op, text or "true")}
+    return _condition(path, op, text or "true")
 
 
-def _read_value(op: str, text: str) -> Any:
+def _condition(path: str, op: str, text: str) -> dict[str, Any]:
+    """Return a condition with a value that was typed, which has no type.
+
+    So 12345 is looked for as the number and as the text, as in an address of the API; so are true,
+    false and null. In quotes it is a text alone.
+    """
+    if op == "eq":
+        return {"field": path, "op": "in", "value": _meanings(text)}
     if op == "in":
-        return [_read_value("eq", each.strip()) for each in text.split(",")]
-    if op == "starts_with":
-        return text
+        values = [value for each in text.split(",") for value in _meanings(each.strip())]
+        return {"field": path, "op": "in", "value": values}
+    if op in _EACH_MEANING:
+        nodes = [{"field": path, "op": op, "value": value} for value in _meanings(text)]
+        return {_EACH_MEANING[op]: nodes}
+    return {"field": path, "op": op, "value": text if op == "starts_with" else _meanings(text)[0]}
+
+
+def _meanings(text: str) -> list[Any]:
+    """Return the values that a text can stand for, the one with a type first."""
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return [text]
+    if isinstance(value, str):
+        return [value]
+    return [value, text] if value is None or _is_number(value) else [text]
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether metadata can have a value as a number, true or false."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    # Python reads 1e400 and NaN as numbers that JSON does not have.
+    return isinstance(value, float) and isfinite(value)
+
+
+def _of_form(error: UserkeepError) -> UserkeepError:
+    """Return an error that names a part of a filter as the form does, as `filter.and[0].value`."""
+    found = re.match(r"filter[\w.\[\]]*\.(field|op|value)\b(?:\[\d+\])?", error.detail)
+    if found is None:
+        return error
+    return InvalidField(f"{_LABELS[found[1]]}{error.detail[found.end() :]}", found[1])
 
 
 PAGES: dict[str, PageFunction] = {

@@ -19,6 +19,8 @@ from userkeep.services.project_overviews import (
 )
 
 _AT_ONCE = "100"
+_MOST_DIGITS = 100
+"""More than any limit has. Python reads no number of more than 4,300 digits."""
 
 
 async def list_(visit: Visit) -> Response:
@@ -45,8 +47,11 @@ async def show(visit: Visit) -> Response:
     """Show a project: what it has and its limits, or how far its deletion is."""
     project = await visit.perform("projects.get", ids=_ids(visit))
     if project["deletion"] is not None:
+        erasure = _record(project)
+        waits_for_purge = not erasure["purged_at"] and erasure["purge"]["requested_at"]
+        is_running = project["state"] == "deleting" or waits_for_purge
         template = "project_record" if visit.is_fragment else "project_deletion"
-        return visit.page(template, project=project, erasure=_record(project))
+        return visit.page(template, project=project, erasure=erasure, is_running=is_running)
     return await _project_page(visit, project, form=None)
 
 
@@ -135,7 +140,7 @@ def _limit(form: dict[str, str], name: str) -> int | None:
     text = text_or_none(form.get(name, "").replace(",", ""))
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise InvalidField(f"{name} must be a whole number; got {text!r}.", name)
     return int(text)
 

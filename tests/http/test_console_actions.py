@@ -187,6 +187,30 @@ def test_limits_of_a_project_are_set_and_removed(admin: Visit, api: Caller) -> N
     assert (project["name"], project["max_messages_per_user"]) == ("unlimited", None)
 
 
+def test_two_admins_do_not_overwrite_the_limits_of_each_other(admin: Visit, api: Caller) -> None:
+    path = new_project(admin, api, "shared")
+    opened = value_of(admin.get(f"/console{path}"), "updated_at")
+    fields = {"name": "shared", "updated_at": opened}
+    assert sent(admin, f"{path}/edit", **fields, max_messages_per_user="70").status == 303
+    late = sent(admin, f"{path}/edit", **fields, max_documents_per_user="8")
+    assert late.status == 412
+    assert re.search(r"Most messages of a user</dt><dd>70", late.text)
+    assert 'value="8"' in late.text
+    fields["updated_at"] = value_of(late, "updated_at")
+    assert sent(admin, f"{path}/edit", **fields, max_documents_per_user="8").status == 303
+    project = api("GET", f"/v1{path}").json
+    assert [project[name] for name in QUOTAS] == [None, None, 8]
+
+
+def test_a_form_of_a_project_that_was_deleted_leads_to_its_record(
+    admin: Visit, api: Caller
+) -> None:
+    path = new_project(admin, api, "vanishing")
+    assert sent(admin, f"{path}/delete", name="vanishing").status == 303
+    late = sent(admin, f"{path}/edit", name="vanishing")
+    assert (late.status, late.headers["location"]) == (303, f"/console{path}")
+
+
 def test_a_limit_that_is_invalid_stays_in_the_form(admin: Visit, api: Caller) -> None:
     path = new_project(admin, api, "strict")
     for limit in ("many", "0", "-5", "9" * 30, "9" * 5000):
@@ -194,6 +218,7 @@ def test_a_limit_that_is_invalid_stays_in_the_form(admin: Visit, api: Caller) ->
         assert response.status == 422, limit
         assert f'value="{limit}"' in response.text
         assert 'value="other"' in response.text
+        assert "Most messages of a user must be a whole number" in response.text
     assert api("GET", f"/v1{path}").json["name"] == "strict"
 
 

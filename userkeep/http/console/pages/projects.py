@@ -6,8 +6,8 @@ from typing import Any
 from starlette.responses import Response
 
 from userkeep.api.encoding import to_plain
-from userkeep.domain.errors import InvalidField, NotFound, UserkeepError
-from userkeep.domain.project import DEFAULT_NAME, QUOTAS
+from userkeep.domain.errors import InvalidField, NotFound, RevisionMismatch, UserkeepError
+from userkeep.domain.project import DEFAULT_NAME
 from userkeep.handlers.projects import in_project, serialize_project
 from userkeep.http.console.pages.forms import text_or_none
 from userkeep.http.console.visit import PageFunction, Visit
@@ -19,8 +19,15 @@ from userkeep.services.project_overviews import (
 )
 
 _AT_ONCE = "100"
-_MOST_DIGITS = 100
-"""More than any limit has. Python reads no number of more than 4,300 digits."""
+_LIMITS = {
+    "max_messages_per_user": "Most messages of a user",
+    "max_bytes_per_user": "Most bytes of a user",
+    "max_documents_per_user": "Most documents of a user",
+}
+"""What the form names each limit."""
+
+_MOST_DIGITS = 19
+"""The greatest limit has so many."""
 
 
 async def list_(visit: Visit) -> Response:
@@ -56,13 +63,18 @@ async def show(visit: Visit) -> Response:
 
 
 async def edit(visit: Visit) -> Response:
-    """Change the name of a project, its limits, and whether its texts are embedded."""
+    """Change the name of a project, its limits, and whether its texts are embedded.
+
+    Not if someone else has changed it in the meantime: the form has all of it.
+    """
     project = await visit.perform("projects.get", ids=_ids(visit))
-    if not visit.is_form:
+    if not visit.is_form or project["deletion"] is not None:
         return visit.go_to("projects", project["uuid"])
     form = visit.form
     try:
-        body: dict[str, Any] = {each: _limit(form, each) for each in QUOTAS}
+        if form.get("updated_at", project["updated_at"]) != project["updated_at"]:
+            raise RevisionMismatch
+        body: dict[str, Any] = {each: _limit(form, each) for each in _LIMITS}
         body["do_not_embed"] = bool(form.get("do_not_embed"))
         if project["name"] != DEFAULT_NAME:
             body["name"] = form.get("name", "").strip()
@@ -127,6 +139,7 @@ async def _project_page(visit: Visit, project: Any, **values: Any) -> Response:
         contents=await visit.read(in_project(visit.scope, key, contents)),
         use=await visit.read(in_project(visit.scope, key, greatest_use)),
         counted=COUNTED,
+        limits=_LIMITS,
         **values,
     )
 
@@ -140,8 +153,13 @@ def _limit(form: dict[str, str], name: str) -> int | None:
     text = text_or_none(form.get(name, "").replace(",", ""))
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        raise InvalidField(f"{name} must be a whole number; got {text!r}.", name)
+    is_limit = text.isascii() and text.isdigit() and int(text[: _MOST_DIGITS + 1]) > 0
+    if not is_limit or len(text) > _MOST_DIGITS:
+        raise InvalidField(
+            f"{_LIMITS[name]} must be a whole number from 1, of at most {_MOST_DIGITS} digits; "
+            f"empty for no limit. It is {text[:40]!r}.",
+            name,
+        )
     return int(text)
 
 

@@ -32,7 +32,10 @@ _RENEWAL = b"x-renewal"
 """The header of a part that asks for itself again each second, which is no sign of a reader."""
 
 _NOT_TYPED = frozenset(
-    ("form_token", "form_id", "revision", "cursor", "offset", "order", "scope", "purge", "reopen")
+    (
+        *("form_token", "form_id", "revision", "updated_at", "cursor", "offset"),
+        *("order", "op", "scope", "purge", "reopen"),
+    )
 )
 """The fields of forms in which no text is typed."""
 

@@ -44,14 +44,14 @@ document.addEventListener("htmx:afterSwap", (event) => {
 });
 
 // Back to a search finds the same again. Its words are in the history of this tab, and in no address.
-const search = document.querySelector("form.find[hx-post]");
+const search = document.querySelector("form[role=search][hx-post]");
 search?.addEventListener("htmx:configRequest", () => {
-  history.replaceState({ words: search.elements.q.value, order: search.elements.order?.value }, "");
+  const fields = [...search.elements].filter((field) => field.name && field.type !== "hidden");
+  history.replaceState({ fields: fields.map((field) => [field.name, field.value]) }, "");
 });
 document.addEventListener("htmx:load", () => {
-  if (!search || !history.state?.words) return;
-  search.elements.q.value = history.state.words;
-  if (search.elements.order) search.elements.order.value = history.state.order;
+  if (!search || !history.state?.fields) return;
+  for (const [name, value] of history.state.fields) search.elements[name].value = value;
   htmx.trigger(search, "submit");
 }, { once: true });
 

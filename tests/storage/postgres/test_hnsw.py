@@ -12,12 +12,14 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tests.cli.running import userkeep
 from tests.http.clients import InProcessClient, serve_in_process
 from tests.postgres import migrated_database, postgres_server, row_secured_database, superuser_url
 from userkeep.config import Settings
 from userkeep.storage.postgres.files import files_of
+from userkeep.storage.postgres.hnsw_builder import BUILD_LOCK
 from userkeep.worker.timers import SERVER_TIMERS
 
 DIMENSIONS = 16
@@ -230,6 +232,39 @@ def _is_in_files(url: str, stored: bytes) -> bool:
             if stored in file.read(0, file.size):
                 return True
     return False
+
+
+def test_no_samples_are_taken_of_an_index(client: InProcessClient, url: str) -> None:
+    del client
+    execute(url, "ANALYZE document_vectors")
+    assert execute(url, _SAMPLES) == [(0,)]
+
+
+def test_samples_of_an_index_are_not_in_the_files_after_a_purge(
+    client: InProcessClient, url: str
+) -> None:
+    client.send("POST", "/v1/users", {"user_id": "john"})
+    with psycopg.connect(superuser_url(url), autocommit=True) as connection:
+        # As another server that builds an index; otherwise this one would build it again.
+        connection.execute("SELECT pg_advisory_lock(%s)", [BUILD_LOCK])
+        [(name,)] = execute(url, _INDEX_NAMES)
+        alter = sql.SQL("ALTER INDEX {} ALTER COLUMN 1 SET STATISTICS 100")
+        connection.execute(alter.format(sql.Identifier(name)))
+        connection.execute("ANALYZE document_vectors")
+        assert execute(url, _SAMPLES) == [(1,)]
+        before = execute(url, _FILE_OF_SAMPLES)
+        assert client.send("DELETE", "/v1/users/john?purge=now").json["state"] == "purged"
+    assert execute(url, _FILE_OF_SAMPLES) != before
+    wait_for(client, lambda: indexes(url) == 1)
+
+
+_SAMPLES: LiteralString = (
+    "SELECT count(*) FROM pg_stats WHERE starts_with(tablename, 'document_vectors_hnsw_')"
+)
+_FILE_OF_SAMPLES: LiteralString = "SELECT pg_relation_filenode('pg_statistic')"
+_INDEX_NAMES: LiteralString = (
+    "SELECT relname FROM pg_class WHERE starts_with(relname, 'document_vectors_hnsw_')"
+)
 
 
 def test_an_index_that_was_interrupted_is_built_again(client: InProcessClient, url: str) -> None:

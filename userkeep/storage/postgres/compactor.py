@@ -25,7 +25,12 @@ from psycopg.errors import (
 from userkeep.domain.errors import Unavailable
 from userkeep.domain.purge import SkippedStep
 from userkeep.storage.errors import PURGE_RUNNING, PURGE_STOPPED
-from userkeep.storage.postgres.hnsw import INDEXED_TABLE, cancel_builds, index_states
+from userkeep.storage.postgres.hnsw import (
+    INDEXED_TABLE,
+    cancel_builds,
+    has_samples,
+    index_states,
+)
 from userkeep.storage.postgres.nodes import other_nodes
 from userkeep.storage.postgres.row_security import row_security_of
 from userkeep.storage.postgres.server import connect, opening_problem
@@ -114,6 +119,7 @@ class PostgresCompactor:
         self._is_stopping = Event()
         self._to_cancel: psycopg.Connection[Any] | None = None
         self._warnings: list[str] = []
+        self._had_samples_of_indexes = False
 
     def __enter__(self) -> Self:
         with ExitStack() as unless_ready:
@@ -189,6 +195,7 @@ class PostgresCompactor:
         # VACUUM FULL would build them again, for minutes in which writers wait. One that is being
         # built would be waited for, and is in the files too.
         cancel_builds(self._connection)
+        self._had_samples_of_indexes = has_samples(self._connection)
         for name in index_states(self._connection):
             drop = sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(name))
             self._run_with_lock(drop, INDEXED_TABLE)
@@ -229,7 +236,7 @@ class PostgresCompactor:
         # ANALYZE keeps sample values of columns in pg_statistic. The schema turns that off for
         # personal data, but the table may have older samples, from before the schema did so.
         count, stale = self._statistics()
-        if not count:
+        if not count and not self._had_samples_of_indexes:
             return None
         try:
             for delete, table in stale:

@@ -44,6 +44,8 @@ _CREATE_INDEX = sql.SQL(
     "((CAST({function}(vector) AS {schema}.halfvec({dimensions}))) {schema}.halfvec_cosine_ops) "
     "WHERE project_id = {project_id} AND collection = {collection}"
 )
+# ANALYZE would take samples of what an index is on: embeddings.
+_TAKE_NO_SAMPLES = sql.SQL("ALTER INDEX {index} ALTER COLUMN 1 SET STATISTICS 0")
 # The numbers are in the text, so that the planner knows that the index has all these rows.
 _NEAREST = sql.SQL(
     "SELECT seq FROM document_vectors "
@@ -59,8 +61,14 @@ JOIN pg_type ON typnamespace = pg_namespace.oid AND typname = 'halfvec'
 WHERE extname = 'vector'
 """
 _INDEXES = """
-SELECT CAST(relname AS text), indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+SELECT CAST(relname AS text), indisvalid AND coalesce(attstattarget, -1) = 0
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+JOIN pg_attribute ON attrelid = indexrelid AND attnum = 1
 WHERE relnamespace = CAST(current_schema() AS regnamespace) AND starts_with(relname, %s)
+"""
+_SAMPLES = """
+SELECT count(*) > 0 FROM pg_stats
+WHERE schemaname = current_schema() AND starts_with(tablename, %s)
 """
 # Of this role alone: another's may not be cancelled, and is not ours.
 _CANCEL_BUILDS = """
@@ -97,6 +105,11 @@ def create_index(schema: str, project_id: int, collection: int, dimensions: int)
     )
 
 
+def take_no_samples(project_id: int, collection: int) -> sql.Composed:
+    """Return the statement after which ANALYZE takes no samples of the index of a collection."""
+    return _TAKE_NO_SAMPLES.format(index=sql.Identifier(index_name(project_id, collection)))
+
+
 def extension_schema(connection: psycopg.Connection[Any]) -> str | None:
     """Return the schema of pgvector; None if the database has none, or one before 0.7."""
     row = connection.execute(_EXTENSION).fetchone()
@@ -104,8 +117,17 @@ def extension_schema(connection: psycopg.Connection[Any]) -> str | None:
 
 
 def index_states(connection: psycopg.Connection[Any]) -> Mapping[str, bool]:
-    """Return the indexes that there are, by name, and whether each is complete."""
+    """Return the indexes that there are, by name, and whether each is complete.
+
+    One of which samples are taken is not.
+    """
     return dict(connection.execute(_INDEXES, [_PREFIX]).fetchall())
+
+
+def has_samples(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether there are samples of indexes in the column statistics."""
+    row = connection.execute(_SAMPLES, [_PREFIX]).fetchone()
+    return row is not None and bool(row[0])
 
 
 def cancel_builds(connection: psycopg.Connection[Any]) -> None:

@@ -20,13 +20,16 @@ from userkeep.storage.postgres.hnsw import (
     extension_schema,
     index_name,
     index_states,
+    take_no_samples,
 )
 from userkeep.storage.postgres.nodes import other_nodes
 from userkeep.storage.postgres.server import connect
 
 logger = logging.getLogger(__name__)
 
-_BUILD_LOCK = 0x5C5B5EC1
+BUILD_LOCK = 0x5C5B5EC1
+"""The key of the advisory lock of the server that builds."""
+
 _CANCEL_TIMEOUT_S = 2.0
 _MIB = 1 << 20
 _MOST_MEMORY_MIB = 1_024
@@ -79,7 +82,7 @@ class HnswBuilder:
             return
         connection.execute("SET statement_timeout = 0")
         # The lock ends with the connection. Another server may be building.
-        is_locked = _value(connection, "SELECT pg_try_advisory_lock(%s)", _BUILD_LOCK)
+        is_locked = _value(connection, "SELECT pg_try_advisory_lock(%s)", BUILD_LOCK)
         if not is_locked or _value(connection, _IS_PURGING, PURGE_LOCK):
             return
         # One that has become a little smaller keeps its index.
@@ -116,6 +119,7 @@ class HnswBuilder:
         connection.execute(
             create_index(schema, collection.project_id, collection.number, collection.dimensions)
         )
+        connection.execute(take_no_samples(collection.project_id, collection.number))
         fields = {
             "project": collection.project_id,
             "collection": collection.number,

@@ -63,7 +63,9 @@ def client(indexed: InProcessClient, url: str) -> InProcessClient:
     return indexed
 
 
-def execute(url: str, statement: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
+def execute(
+    url: str, statement: LiteralString | sql.Composed, *values: Any
+) -> list[tuple[Any, ...]]:
     with psycopg.connect(superuser_url(url), autocommit=True) as connection:
         found = connection.execute(statement, values or None)
         return found.fetchall() if found.description else []
@@ -234,6 +236,34 @@ def _is_in_files(url: str, stored: bytes) -> bool:
     return False
 
 
+def test_an_index_is_built_after_open_transactions_whatever_the_time_limit_of_locks(
+    client: InProcessClient, url: str
+) -> None:
+    [(name,)] = execute(url, _INDEX_NAMES)
+    with psycopg.connect(superuser_url(url)) as connection:
+        connection.execute(_limit_of_locks(connection, "'10ms'"))
+        connection.commit()
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.execute("SELECT count(*) FROM users")
+        execute(url, sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+        wait_for(client, lambda: execute(url, _WAITS) == [(1,)])
+        client.run(asyncio.sleep(0.1))
+        connection.rollback()
+        wait_for(client, lambda: indexes(url) == 1)
+        connection.execute(_limit_of_locks(connection, "DEFAULT"))
+
+
+def _limit_of_locks(connection: psycopg.Connection[Any], limit: LiteralString) -> sql.Composed:
+    statement = sql.SQL("ALTER DATABASE {} SET lock_timeout = {}")
+    database = sql.Identifier(connection.info.dbname)
+    return statement.format(database, sql.SQL(limit))
+
+
+_WAITS: LiteralString = (
+    "SELECT count(*) FROM pg_stat_progress_create_index WHERE starts_with(phase, 'waiting for')"
+)
+
+
 def test_no_samples_are_taken_of_an_index(client: InProcessClient, url: str) -> None:
     del client
     execute(url, "ANALYZE document_vectors")
@@ -249,7 +279,7 @@ def test_samples_of_an_index_are_not_in_the_files_after_a_purge(
         connection.execute("SELECT pg_advisory_lock(%s)", [BUILD_LOCK])
         [(name,)] = execute(url, _INDEX_NAMES)
         alter = sql.SQL("ALTER INDEX {} ALTER COLUMN 1 SET STATISTICS 100")
-        connection.execute(alter.format(sql.Identifier(name)))
+        execute(url, alter.format(sql.Identifier(name)))
         connection.execute("ANALYZE document_vectors")
         assert execute(url, _SAMPLES) == [(1,)]
         before = execute(url, _FILE_OF_SAMPLES)

@@ -80,7 +80,10 @@ class HnswBuilder:
         # Citus would build an index on each shard, under other names.
         if schema is None or other_nodes(connection) is not None:
             return
+        # A build waits for transactions that are open, such as that of pg_dump, and nothing waits
+        # for the build.
         connection.execute("SET statement_timeout = 0")
+        connection.execute("SET lock_timeout = 0")
         # The lock ends with the connection. Another server may be building.
         is_locked = _value(connection, "SELECT pg_try_advisory_lock(%s)", BUILD_LOCK)
         if not is_locked or _value(connection, _IS_PURGING, PURGE_LOCK):

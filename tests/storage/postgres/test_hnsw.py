@@ -264,10 +264,15 @@ _WAITS: LiteralString = (
 )
 
 
-def test_no_samples_are_taken_of_an_index(client: InProcessClient, url: str) -> None:
-    del client
+def test_no_samples_are_taken_of_an_index_also_if_its_server_was_killed(
+    client: InProcessClient, url: str
+) -> None:
     execute(url, "ANALYZE document_vectors")
     assert execute(url, _SAMPLES) == [(0,)]
+    before = execute(url, _INDEXES_BY_OID)
+    _take_samples(url)
+    wait_for(client, lambda: execute(url, _TARGETS) == [(0,)])
+    assert execute(url, _INDEXES_BY_OID) == before
 
 
 def test_samples_of_an_index_are_not_in_the_files_after_a_purge(
@@ -277,9 +282,7 @@ def test_samples_of_an_index_are_not_in_the_files_after_a_purge(
     with psycopg.connect(superuser_url(url), autocommit=True) as connection:
         # As another server that builds an index; otherwise this one would build it again.
         connection.execute("SELECT pg_advisory_lock(%s)", [BUILD_LOCK])
-        [(name,)] = execute(url, _INDEX_NAMES)
-        alter = sql.SQL("ALTER INDEX {} ALTER COLUMN 1 SET STATISTICS 100")
-        execute(url, alter.format(sql.Identifier(name)))
+        _take_samples(url)
         connection.execute("ANALYZE document_vectors")
         assert execute(url, _SAMPLES) == [(1,)]
         before = execute(url, _FILE_OF_SAMPLES)
@@ -288,10 +291,24 @@ def test_samples_of_an_index_are_not_in_the_files_after_a_purge(
     wait_for(client, lambda: indexes(url) == 1)
 
 
+def _take_samples(url: str) -> None:
+    """Let ANALYZE take samples of the index, as of one that is new."""
+    [(name,)] = execute(url, _INDEX_NAMES)
+    alter = sql.SQL("ALTER INDEX {} ALTER COLUMN 1 SET STATISTICS -1")
+    execute(url, alter.format(sql.Identifier(name)))
+
+
+_TARGETS: LiteralString = (
+    "SELECT attstattarget FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
+    "WHERE starts_with(relname, 'document_vectors_hnsw_')"
+)
 _SAMPLES: LiteralString = (
     "SELECT count(*) FROM pg_stats WHERE starts_with(tablename, 'document_vectors_hnsw_')"
 )
 _FILE_OF_SAMPLES: LiteralString = "SELECT pg_relation_filenode('pg_statistic')"
+_INDEXES_BY_OID: LiteralString = (
+    "SELECT oid FROM pg_class WHERE starts_with(relname, 'document_vectors_hnsw_')"
+)
 _INDEX_NAMES: LiteralString = (
     "SELECT relname FROM pg_class WHERE starts_with(relname, 'document_vectors_hnsw_')"
 )

@@ -61,10 +61,13 @@ JOIN pg_type ON typnamespace = pg_namespace.oid AND typname = 'halfvec'
 WHERE extname = 'vector'
 """
 _INDEXES = """
-SELECT CAST(relname AS text), indisvalid AND coalesce(attstattarget, -1) = 0
-FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-JOIN pg_attribute ON attrelid = indexrelid AND attnum = 1
+SELECT CAST(relname AS text), indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 WHERE relnamespace = CAST(current_schema() AS regnamespace) AND starts_with(relname, %s)
+"""
+_SAMPLED = """
+SELECT CAST(relname AS text) FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+WHERE relnamespace = CAST(current_schema() AS regnamespace) AND starts_with(relname, %s)
+    AND attnum = 1 AND coalesce(attstattarget, -1) <> 0
 """
 _SAMPLES = """
 SELECT count(*) > 0 FROM pg_stats
@@ -105,11 +108,6 @@ def create_index(schema: str, project_id: int, collection: int, dimensions: int)
     )
 
 
-def take_no_samples(project_id: int, collection: int) -> sql.Composed:
-    """Return the statement after which ANALYZE takes no samples of the index of a collection."""
-    return _TAKE_NO_SAMPLES.format(index=sql.Identifier(index_name(project_id, collection)))
-
-
 def extension_schema(connection: psycopg.Connection[Any]) -> str | None:
     """Return the schema of pgvector; None if the database has none, or one before 0.7."""
     row = connection.execute(_EXTENSION).fetchone()
@@ -117,11 +115,14 @@ def extension_schema(connection: psycopg.Connection[Any]) -> str | None:
 
 
 def index_states(connection: psycopg.Connection[Any]) -> Mapping[str, bool]:
-    """Return the indexes that there are, by name, and whether each is complete.
-
-    One of which samples are taken is not.
-    """
+    """Return the indexes that there are, by name, and whether each is complete."""
     return dict(connection.execute(_INDEXES, [_PREFIX]).fetchall())
+
+
+def take_no_samples(connection: psycopg.Connection[Any]) -> None:
+    """Let ANALYZE take no samples of the indexes that there are."""
+    for (name,) in connection.execute(_SAMPLED, [_PREFIX]).fetchall():
+        connection.execute(_TAKE_NO_SAMPLES.format(index=sql.Identifier(name)))
 
 
 def has_samples(connection: psycopg.Connection[Any]) -> bool:

@@ -97,6 +97,8 @@ class HnswBuilder:
                 if each.embedded_count >= least // 2
             },
         )
+        # One may have been completed after its server had been killed.
+        take_no_samples(connection)
         for each in collections:
             name = index_name(each.project_id, each.number)
             if each.embedded_count >= least and name not in complete:
@@ -122,7 +124,7 @@ class HnswBuilder:
         connection.execute(
             create_index(schema, collection.project_id, collection.number, collection.dimensions)
         )
-        connection.execute(take_no_samples(collection.project_id, collection.number))
+        take_no_samples(connection)
         fields = {
             "project": collection.project_id,
             "collection": collection.number,

@@ -1,5 +1,6 @@
 """Each request has one line in the log and an id; the line has nothing personal."""
 
+import asyncio
 import json
 import re
 import time
@@ -126,6 +127,23 @@ def test_the_log_of_an_error_has_its_place_and_its_reason_but_not_its_text(
     assert "OSError: No space left on device\n\nThe error above led to this one:" in shown
     assert shown.endswith("\nValueError")
     assert fresh not in shown
+
+
+def test_the_log_of_an_error_beside_the_requests_has_neither_its_text_nor_arguments(
+    client: InProcessClient, fresh: str
+) -> None:
+    async def fail_beside() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(int, fresh)
+        loop.create_future().set_exception(KeyError(fresh))
+        await asyncio.sleep(0.01)
+
+    with logged("asyncio") as lines:
+        client.run(fail_beside())
+    messages = ["Future exception was never retrieved", "Exception in callback int"]
+    assert [line["message"] for line in lines] == messages
+    assert [line["traceback"].splitlines()[-1] for line in lines] == ["KeyError", "ValueError"]
+    assert fresh not in str(lines)
 
 
 def test_a_slow_request_is_a_warning(

@@ -5,6 +5,7 @@ A record can have `fields` (`extra={"fields": {…}}`): numbers, names and ids t
 
 import asyncio
 import logging
+import re
 import sys
 from collections import deque
 from contextlib import nullcontext
@@ -19,6 +20,8 @@ from userkeep.cli.output.tracebacks import format_traceback
 from userkeep.http.request_log import REQUESTS, RequestFields, write_requests_by
 
 _JOIN_S = 0.02
+
+_BEFORE_VALUES = re.compile(r"[\n(<]")
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _OF_REQUEST = f'"level":"info","logger":"{REQUESTS}","message":"request",'
@@ -64,7 +67,7 @@ class TextFormatter(_UtcFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return a record without control characters."""
         line = (
-            f"{self.formatTime(record)} {record.levelname} {record.name}: {record.getMessage()}"
+            f"{self.formatTime(record)} {record.levelname} {record.name}: {_message(record)}"
             f"{_words(record.__dict__.get('fields'))}"
         )
         if not record.exc_info:
@@ -85,7 +88,7 @@ class JSONFormatter(_UtcFormatter):
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_named(record.__dict__.get("fields")),
         }
         if record.exc_info:
@@ -182,6 +185,18 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return the message of a record.
+
+    Of an error that no request has raised, asyncio also logs its text and the arguments of
+    callbacks. They may have what users sent; the traceback has the place.
+    """
+    message = record.getMessage()
+    if record.name == "asyncio" and record.exc_info:
+        return _BEFORE_VALUES.split(message, maxsplit=1)[0].rstrip()
+    return message
 
 
 def _named(fields: Any) -> dict[str, Any]:

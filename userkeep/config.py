@@ -389,7 +389,8 @@ class Settings:
     hnsw_min_documents: int = _setting(
         50_000,
         "PostgreSQL with the extension pgvector: the number of documents from which a collection"
-        " has an HNSW index. It makes searches faster, which may then miss some results. 0: none.",
+        " has an HNSW index. It makes searches faster, which may then miss some results. Less than"
+        " 1,000 counts as 1,000; 0: none.",
         section=EMBEDDINGS,
     )
     log_level: str = _setting("info", "The log level: critical, error, warning, info or debug.")

@@ -3,6 +3,7 @@
 import asyncio
 from functools import partial
 
+from userkeep.domain.vectors.index import LEAST_INDEXED
 from userkeep.services import collections
 from userkeep.storage.engine import Engine, VectorIndexer
 from userkeep.worker.figures import JobFigures
@@ -19,7 +20,8 @@ class VectorIndexes:
 
     Args:
         engine: whose indexes they are.
-        least: a collection with so many embeddings has an index; 0: none has one.
+        least: a collection with so many embeddings has an index, if that many are looked up in
+            one; 0: none has one.
         timers: how long it waits.
 
     Attributes:
@@ -29,7 +31,7 @@ class VectorIndexes:
     def __init__(self, engine: Engine, least: int, timers: Timers) -> None:
         self.figures = JobFigures()
         self._engine = engine
-        self._least = least
+        self._least = max(least, LEAST_INDEXED) if least else 0
         self._every_s = timers.index_s
         self._indexer: VectorIndexer | None = None
         self._task: SupervisedTask | None = None

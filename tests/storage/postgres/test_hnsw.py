@@ -353,6 +353,15 @@ def test_without_the_extension_all_documents_are_compared() -> None:
         assert len(found(client, embedding(Random(8)))) == 10
 
 
+def test_a_small_collection_has_no_index_whatever_the_setting() -> None:
+    url = migrated_database()
+    execute(url, "CREATE EXTENSION vector")
+    with serving(url, hnsw_min_documents=1) as client:
+        fill(client, count=20)
+        client.run(asyncio.sleep(0.2))
+        assert indexes(url) == 0
+
+
 def test_doctor_counts_the_indexes(client: InProcessClient, url: str, tmp_path: Path) -> None:
     del client
     assert _finding(url, tmp_path) == "indexes of large collections: 1"

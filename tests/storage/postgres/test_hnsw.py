@@ -18,6 +18,9 @@ from tests.cli.running import userkeep
 from tests.http.clients import InProcessClient, serve_in_process
 from tests.postgres import migrated_database, postgres_server, row_secured_database, superuser_url
 from userkeep.config import Settings
+from userkeep.domain.transaction import Transaction, scoped
+from userkeep.domain.vectors.encoding import encode_embedding
+from userkeep.services import collections
 from userkeep.storage.postgres.files import files_of
 from userkeep.storage.postgres.hnsw_builder import BUILD_LOCK
 from userkeep.worker.timers import SERVER_TIMERS
@@ -312,6 +315,23 @@ _INDEXES_BY_OID: LiteralString = (
 _INDEX_NAMES: LiteralString = (
     "SELECT relname FROM pg_class WHERE starts_with(relname, 'document_vectors_hnsw_')"
 )
+
+
+def test_an_index_that_was_dropped_since_a_search_began_is_not_read(
+    client: InProcessClient, url: str
+) -> None:
+    def search(tx: Transaction) -> list[int] | None:
+        collections.find(tx, "further")  # a read of two statements has a snapshot
+        number = collections.get(tx, NAME).number
+        execute(url, drop)
+        return tx.vector_index.nearest(number, query, 100)
+
+    query = encode_embedding(embedding(Random(9)), "embedding")
+    [(name,)] = execute(url, _INDEX_NAMES)
+    drop = sql.SQL("DROP INDEX {}").format(sql.Identifier(name))
+    instance = client.instance
+    assert instance.engine.read(scoped(instance.scope, search)) is None
+    wait_for(client, lambda: indexes(url) == 1)
 
 
 def test_an_index_that_was_interrupted_is_built_again(client: InProcessClient, url: str) -> None:

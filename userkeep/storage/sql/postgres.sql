@@ -280,13 +280,16 @@ CAST(active_at AT TIME ZONE 'UTC' AS date) - DATE '1970-01-01'
 CAST(created_at AT TIME ZONE 'UTC' AS date) - DATE '1970-01-01'
 
 -- name: schema_of_hnsw
--- The schema of pgvector, if it has a complete index of this name; see storage.postgres.hnsw.
+-- The schema of pgvector, if it has a complete index of this name; see storage.postgres.hnsw. What
+-- to_regclass finds is there now: the rows are those of the snapshot, and a purge may have dropped the
+-- index since.
 SELECT CAST(extension.nspname AS text)
 FROM pg_index
 JOIN pg_class ON pg_class.oid = indexrelid
 JOIN pg_extension ON extname = 'vector'
 JOIN pg_namespace AS extension ON extension.oid = extnamespace
-WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relname = :index AND indisvalid;
+WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relname = CAST(:index AS text)
+    AND indisvalid AND to_regclass(CAST(:index AS text)) IS NOT NULL;
 
 -- name: begin_hnsw
 -- Without a sort, nothing but the index has the order. Both hold until the end of the transaction, in

@@ -146,6 +146,8 @@ class PostgresCompactor:
             skipped = []
             for table in self._tables:
                 report(f"rewriting table {table}")
+                if table == INDEXED_TABLE:
+                    self._drop_vector_indexes()  # one may have begun since
                 skipped += self._try(f"table {table}", self._vacuum_full, table)
             report("clearing column statistics")
             skipped += self._try("column statistics", self._clear_statistics)
@@ -195,7 +197,7 @@ class PostgresCompactor:
         # VACUUM FULL would build them again, for minutes in which writers wait. One that is being
         # built would be waited for, and is in the files too.
         cancel_builds(self._connection)
-        self._had_samples_of_indexes = has_samples(self._connection)
+        self._had_samples_of_indexes |= has_samples(self._connection)
         for name in index_states(self._connection):
             drop = sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(name))
             self._run_with_lock(drop, INDEXED_TABLE)

@@ -29,7 +29,7 @@ class MadeUpEmbedder:
     """
 
     is_local = True
-    budget_left = None
+    budget = None
 
     def __init__(
         self,

@@ -360,8 +360,8 @@ class Settings:
     )
     embeddings_daily_budget: int = _setting(
         0,
-        "The number of tokens a day (UTC) that this process may send to the endpoint. The last"
-        " tenth is for searches alone. 0 means no limit.",
+        "The number of tokens a day (UTC) that all servers of the database together may send to the"
+        " endpoint. The last tenth is for searches alone. 0 means no limit.",
         section=EMBEDDINGS,
     )
     embeddings_timeout_seconds: int = _setting(

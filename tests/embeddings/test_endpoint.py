@@ -344,21 +344,21 @@ def test_the_daily_budget_keeps_its_last_tenth_for_searches(embedding_server, mo
     now = [DAY_S * 20_000.0 + 3_600]
     monkeypatch.setattr("userkeep.embeddings.budget.time", lambda: now[0])
     with using(embedding_server, daily_budget=100) as embedder:
-        assert embedder.budget_left == 100
+        assert embedder.budget.left == 100
         for _ in range(8):  # ten words each, which the endpoint counts as ten tokens
             embedder.embed_messages(["a b c d e f g h i j"])
-        assert embedder.budget_left == 20
+        assert embedder.budget.left == 20
         with pytest.raises(EmbeddingFailed, match="USERKEEP_EMBEDDINGS_DAILY_BUDGET") as caught:
             embedder.embed_messages(["a" * 100])
         assert caught.value.retry_after_s == DAY_S - 3_600
         embedder.embed_query("a " * 15, 5)
-        assert embedder.budget_left == 5
+        assert embedder.budget.left == 5
         with pytest.raises(EmbeddingFailed, match="BUDGET"):
             embedder.embed_query("footwear " * 3, 5)
         assert len(embedding_server.requests) == 9
         assert caplog.text.count("budget of 100 tokens for embeddings is used up") == 1
         now[0] += DAY_S
-        assert embedder.budget_left == 100
+        assert embedder.budget.left == 100
         embedder.embed_messages(["a" * 100])
         # More than a day's budget at once: a smaller batch may fit.
         with pytest.raises(TextRejected, match="daily budget"):
@@ -369,14 +369,14 @@ def test_tokens_are_estimated_where_the_endpoint_does_not_count_them(embedding_s
     embedding_server.has_usage = False
     with using(embedding_server, daily_budget=1_000) as embedder:
         embedder.embed_messages(["a" * 400])
-        assert embedder.budget_left == 1_000 - 101
+        assert embedder.budget.left == 1_000 - 101
         embedding_server.plan(failing(500))
         with pytest.raises(EmbeddingFailed):
             embedder.embed_messages(["a" * 400])
-        assert embedder.budget_left == 1_000 - 101
+        assert embedder.budget.left == 1_000 - 101
 
 
 def test_without_a_budget_nothing_is_limited(embedding_server):
     with using(embedding_server) as embedder:
-        assert embedder.budget_left is None
+        assert embedder.budget is None
     assert WELL.status == 200

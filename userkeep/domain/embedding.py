@@ -131,6 +131,39 @@ class RecordedModel(msgspec.Struct, frozen=True):
     lease_expires_at: Instant | None
 
 
+class SpentTokens(NamedTuple):
+    """Tokens that were sent to a model.
+
+    Attributes:
+        day: on which, in days since 1970-01-01 (UTC).
+    """
+
+    day: int
+    tokens: int
+
+
+class TokenBudget(Protocol):
+    """How many tokens may be sent to a model in a day, by all processes together."""
+
+    @property
+    def left(self) -> int:
+        """How many may be sent today, as far as this process knows."""
+        ...
+
+    def unrecorded(self) -> SpentTokens:
+        """Return what this process has sent today and has not recorded yet."""
+        ...
+
+    def share(self, recorded: SpentTokens, sum_of_day: int) -> None:
+        """Count what other processes have sent.
+
+        Args:
+            recorded: what this process has just recorded.
+            sum_of_day: what all have recorded of that day, this included.
+        """
+        ...
+
+
 class Embedder(Protocol):
     """Makes embeddings of texts. Its methods block, and may be called in several threads.
 
@@ -139,7 +172,7 @@ class Embedder(Protocol):
         is_local: whether the texts stay on this machine.
         batch_size: how many texts it takes at once.
         figures: what it has done.
-        budget_left: how many tokens may be sent today; None if there is no limit.
+        budget: how many tokens may be sent; None if there is no limit.
     """
 
     @property
@@ -151,7 +184,7 @@ class Embedder(Protocol):
     @property
     def figures(self) -> EmbeddingFigures: ...
     @property
-    def budget_left(self) -> int | None: ...
+    def budget(self) -> TokenBudget | None: ...
 
     def start(self) -> None:
         """Begin what takes long, such as loading a model, without waiting for it."""

@@ -4,6 +4,7 @@ import logging
 from threading import Lock
 from time import time
 
+from userkeep.domain.embedding import SpentTokens
 from userkeep.embeddings.failures import ModelFailed
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ def estimate_tokens(text: str) -> int:
 
 
 class DailyBudget:
-    """Counts the tokens of a day (UTC), in this process.
+    """Counts the tokens of a day (UTC); see domain.embedding.TokenBudget.
 
     Tokens are what providers bill. They are estimated before a request, so that the budget is not
     exceeded, and corrected by what the response says. The last tenth is for queries: a search needs
@@ -33,15 +34,35 @@ class DailyBudget:
         self._limit = tokens
         self._lock = Lock()
         self._day = -1
-        self._used = 0
+        self._recorded = 0
+        self._unrecorded = 0
         self._is_logged = False
 
     @property
-    def left(self) -> int | None:
-        """How many tokens are left today; None if there is no limit."""
+    def is_limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._limit > 0
+
+    @property
+    def left(self) -> int:
+        """How many tokens are left today; 0 without a limit."""
         with self._lock:
             self._begin_day()
-            return max(self._limit - self._used, 0) if self._limit else None
+            return max(self._limit - self._used, 0)
+
+    def unrecorded(self) -> SpentTokens:
+        """Return what was sent today and is not recorded yet."""
+        with self._lock:
+            self._begin_day()
+            return SpentTokens(self._day, self._unrecorded)
+
+    def share(self, recorded: SpentTokens, sum_of_day: int) -> None:
+        """Count what other processes have sent."""
+        with self._lock:
+            self._begin_day()
+            if recorded.day == self._day:
+                self._recorded = sum_of_day
+                self._unrecorded -= recorded.tokens
 
     def reserve(self, tokens: int, *, is_query: bool) -> None:
         """Count tokens that are about to be sent.
@@ -60,7 +81,7 @@ class DailyBudget:
                     "budget",
                     DAY_S - time() % DAY_S,
                 )
-            self._used += tokens
+            self._unrecorded += tokens
 
     def has_room_for(self, tokens: int) -> bool:
         """Return whether a day's budget is enough for a request of messages."""
@@ -69,12 +90,17 @@ class DailyBudget:
     def settle(self, reserved: int, counted: int) -> None:
         """Replace a reservation by the tokens that were counted."""
         with self._lock:
-            self._used = max(self._used + counted - reserved, 0)
+            # A reservation of yesterday is not among today's tokens.
+            self._unrecorded = max(self._unrecorded + counted - reserved, -self._recorded)
+
+    @property
+    def _used(self) -> int:
+        return self._recorded + self._unrecorded
 
     def _begin_day(self) -> None:
         today = int(time() // DAY_S)
         if today != self._day:
-            self._day, self._used, self._is_logged = today, 0, False
+            self._day, self._recorded, self._unrecorded, self._is_logged = today, 0, 0, False
 
     def _log(self) -> None:
         if not self._is_logged:

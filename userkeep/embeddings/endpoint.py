@@ -20,6 +20,7 @@ from userkeep.domain.embedding import (
     EmbeddingFigures,
     EmbeddingModel,
     TextRejected,
+    TokenBudget,
     Vector,
 )
 from userkeep.domain.values.addresses import is_private_host
@@ -155,9 +156,9 @@ class EndpointEmbedder:
             logger.warning("%s", warning)
 
     @property
-    def budget_left(self) -> int | None:
-        """How many tokens are left today; None if there is no limit."""
-        return self._budget.left
+    def budget(self) -> TokenBudget | None:
+        """How many tokens may be sent; None if there is no limit."""
+        return self._budget if self._budget.is_limited else None
 
     def embed_messages(self, texts: Sequence[str]) -> list[Vector]:
         prefix = self._options.message_prefix

@@ -41,7 +41,7 @@ class LocalEmbedder:
     """
 
     is_local = True
-    budget_left = None
+    budget = None
 
     def __init__(
         self, folder: ModelFolder, *, batch_size: int, threads: int, timeout_s: float

@@ -20,6 +20,7 @@ from userkeep.domain.errors import Unavailable
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.transaction import Operation, scoped
 from userkeep.domain.values.times import Instant
+from userkeep.jobs.embedding_budget import SharedBudget
 from userkeep.jobs.steps import Embed, Read, Sleep, Steps, Write
 from userkeep.services import embeddings
 from userkeep.services.embeddings import SessionToEmbed, Task
@@ -87,6 +88,7 @@ class EmbeddingJob:
         self._turn = 0
         self._most_texts = 1 if embedder is None else embedder.batch_size
         self._is_replaced = False
+        self._budget = SharedBudget(embedder)
 
     def steps(self) -> Steps[bool]:
         """Embed until nothing is left to do.
@@ -100,6 +102,7 @@ class EmbeddingJob:
             yield Write(self._configure(self._embedder))
             self._is_configured = True
         while True:
+            yield from self._budget.steps()
             task: Task = yield Read(self._next_task(self._embedder), is_bounded=False)
             if task.model is None:
                 self._warn_of_replacement()
@@ -120,6 +123,7 @@ class EmbeddingJob:
 
     def release(self) -> Steps[None]:
         """Let another process continue immediately, because this one stops."""
+        yield from self._budget.steps()
         if self._lease_at is not None:
             yield Write(partial(embeddings.release_lease, held_until_at=self._lease_at))
 

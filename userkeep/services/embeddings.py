@@ -15,6 +15,7 @@ from userkeep.domain.embedding import (
     ModelState,
     Quantized,
     RecordedModel,
+    SpentTokens,
 )
 from userkeep.domain.scope import Rules, Scope
 from userkeep.domain.session import NewSession
@@ -221,12 +222,21 @@ class Lag(NamedTuple):
 
 
 LAG_SESSIONS = 1_000
+_TOKENS = "embedding_tokens_"
+"""Before the day, in the names of values of the instance."""
 
 
 def lag(tx: Transaction) -> Lag:
     """Return what is not embedded yet, in all projects."""
     tx.see_all_projects()
     return tx.fetch_one("embedding_lag", Lag, limit=LAG_SESSIONS) or Lag(0, None)
+
+
+def record_tokens(tx: Transaction, spent: SpentTokens) -> int:
+    """Record tokens that were sent to the embedding model; return the sum of their day."""
+    name = f"{_TOKENS}{spent.day:06}"
+    tx.defer("delete_former_tokens", first=_TOKENS, name=name)
+    return tx.fetch_one("add_tokens", int, name=name, tokens=str(spent.tokens)) or 0
 
 
 def configure(tx: Transaction, model: EmbeddingModel, source: str | None) -> RecordedModel:

@@ -242,8 +242,8 @@ def _of_embedder(embedder: Embedder) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "userkeep_embedding_tokens", "Tokens that were sent to the endpoint.", figures.tokens
     )
-    left = embedder.budget_left
-    if left is not None:
+    if embedder.budget is not None:
+        left = embedder.budget.left
         yield _gauge(
             "userkeep_embedding_budget_left_tokens", "What is left of the daily budget.", left
         )

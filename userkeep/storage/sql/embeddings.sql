@@ -181,3 +181,13 @@ FROM (
     ORDER BY project_id, number
     LIMIT :limit
 ) AS listed;
+
+-- name: add_tokens
+-- To the sum of a day, of all processes.
+INSERT INTO instance (name, value) VALUES (:name, :tokens)
+ON CONFLICT (name) DO UPDATE
+SET value = CAST(CAST(instance.value AS bigint) + CAST(excluded.value AS bigint) AS text)
+RETURNING CAST(value AS bigint);
+
+-- name: delete_former_tokens
+DELETE FROM instance WHERE name >= :first AND name < :name;

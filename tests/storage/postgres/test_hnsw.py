@@ -5,6 +5,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import sqrt
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -20,6 +21,7 @@ from tests.postgres import migrated_database, postgres_server, row_secured_datab
 from userkeep.config import Settings
 from userkeep.domain.transaction import Transaction, scoped
 from userkeep.domain.vectors.encoding import encode_embedding
+from userkeep.jobs.verify.patterns import vector_patterns_of
 from userkeep.services import collections
 from userkeep.storage.postgres.files import files_of
 from userkeep.storage.postgres.hnsw_builder import BUILD_LOCK
@@ -216,6 +218,15 @@ def test_a_purge_removes_what_the_index_had_and_it_is_built_again(
     wait_for(client, lambda: indexes(url) == 1)
     assert not _is_in_files(url, stored)
     assert len(found(client, secret)) == 10
+
+
+def test_a_verification_knows_what_the_index_has(client: InProcessClient, url: str) -> None:
+    given = embedding(Random(9))
+    add(client, {"content": "x", "embedding": given})
+    stored = _in_index(url, found(client, given, limit=1)[0])
+    length = sqrt(sum(value * value for value in given))
+    patterns = vector_patterns_of([[value / length for value in given]])
+    assert any(each.data in stored for each in patterns)
 
 
 def _in_index(url: str, document_id: str) -> bytes:

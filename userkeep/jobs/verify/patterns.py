@@ -17,9 +17,13 @@ Words are looked for as entries of an index, with the numbers that say where eac
 
 import base64
 import re
+import struct
 import unicodedata
+from array import array
 from collections.abc import Iterable, Iterator, Sequence, Set
 from enum import StrEnum
+from math import sqrt
+from operator import mul
 from typing import Literal, NamedTuple
 
 from userkeep.domain.embedding import Vector, quantize
@@ -122,16 +126,26 @@ def vector_patterns_of(vectors: Sequence[Vector | None]) -> list[Pattern]:
 def _pieces_as_stored(vector: Vector) -> Iterator[bytes]:
     """Iterate over the pieces of an embedding as it is stored of a message, and of a document.
 
-    A document's is stored with all digits and rounded. A model may compute the last digits
-    otherwise for several texts at once, so what is rounded is found in more cases.
+    A document's is stored with all digits and rounded, and an HNSW index has the latter as half
+    floats of unit length. A model may compute the last digits otherwise for several texts at once,
+    so what is rounded is found in more cases.
     """
     yield from _pieces(quantize(vector).data)
     try:
         embedding = encode_embedding(list(vector), "embedding")
     except InvalidField:
         return  # of no direction: no document is stored with it
-    yield from _pieces(quantize_embedding(embedding)[SCALE_BYTES:])
+    rounded = quantize_embedding(embedding)[SCALE_BYTES:]
+    yield from _pieces(rounded)
+    yield from _pieces(_as_indexed(rounded))
     yield from _pieces(embedding)
+
+
+def _as_indexed(rounded: bytes) -> bytes:
+    values = array("b", rounded)
+    length = sqrt(sum(map(mul, values, values)))
+    quotients = array("f", [value / length for value in values])  # pgvector divides so
+    return struct.pack(f"<{len(quotients)}e", *quotients)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

@@ -143,7 +143,7 @@ class Compactor(Protocol):
 
 
 class VectorIndexer(Protocol):
-    """Builds approximate indexes of large collections, beside what goes on."""
+    """Builds approximate indexes of large collections, concurrently with requests."""
 
     def run(self, collections: Sequence[LargeCollection], least: int) -> None:
         """Build the indexes that are missing, and drop those that are not wanted any more.

@@ -131,7 +131,7 @@ _SCANS: LiteralString = (
 
 
 def wait_for(client: InProcessClient, is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, while the server goes on."""
+    """Wait until something is so, while the server runs."""
     ends = monotonic() + 20
     while not is_so():
         assert monotonic() < ends

@@ -3,7 +3,7 @@
 Each large collection has an index of its own, on its rows of `document_vectors`. So PostgreSQL
 itself keeps it up to date, and there is nothing else to delete. A deleted embedding stays in its
 index for a while, as it does in the table; a purge drops all of them, because rewriting the table
-would build them again while writers wait. They are then built beside what goes on.
+would build them again while writers wait. They are then built concurrently with requests.
 
 An index has the bytes of `vector` as numbers, which is the direction of the embedding: that is all
 that the cosine needs. What it finds is compared again by the embeddings themselves.
@@ -101,7 +101,7 @@ def create_function(schema: str) -> sql.Composed:
 
 
 def create_index(schema: str, project_id: int, collection: int, dimensions: int) -> sql.Composed:
-    """Return the statement that creates the index of a collection beside what goes on."""
+    """Return the statement that creates the index of a collection concurrently with requests."""
     return _CREATE_INDEX.format(
         index=sql.Identifier(index_name(project_id, collection)),
         **_names(schema, project_id, collection, dimensions),

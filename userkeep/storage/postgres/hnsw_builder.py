@@ -1,4 +1,4 @@
-"""Building the HNSW indexes of large collections, beside what goes on; see hnsw."""
+"""Building the HNSW indexes of large collections, concurrently with requests; see hnsw."""
 
 import logging
 from collections.abc import Sequence

@@ -271,7 +271,8 @@ def test_a_deletion_goes_on_when_its_page_is_closed(page: Page, people: Site) ->
     path = new_user(people, "emil", messages=500)
     open_page(page, people, f"{path}/delete")
     page.get_by_label("type the id").fill("emil")
-    page.get_by_role("button", name="Delete this user").click(no_wait_after=True)
+    with page.expect_request(lambda sent: sent.method == "POST"):
+        page.get_by_role("button", name="Delete this user").click(no_wait_after=True)
     page.close()
     deadline = time.monotonic() + 20
     while people.api.get("/v1/users/emil").status_code != 404:

@@ -28,7 +28,7 @@ from userkeep.http.requests import BodyMemory
 from userkeep.instance import Instance
 from userkeep.storage.engine import Engine
 from userkeep.worker.timers import SERVER_TIMERS, Timers
-from userkeep.worker.traces import NoTraces
+from userkeep.worker.traces import JobTraces, NoTraces
 from userkeep.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -61,17 +61,8 @@ def make_application(
     if traces is not None:
         engine = traces.engine(engine)
     authenticator = _authenticator_of(settings, engine, scope)
-    worker = Worker(
-        engine,
-        scope.rules,
-        instance.ledger,
-        timers,
-        authenticator,
-        traces=traces or NoTraces(),
-        backup_schedule=schedule_of(settings),
-        embedder=instance.embedder,
-        hnsw_min_documents=settings.hnsw_min_documents,
-    )
+    given_traces = traces or NoTraces()
+    worker = _worker_of(settings, instance, engine, timers, authenticator, given_traces)
     compute = ComputeThreads()
     embedding = worker.embedding if worker.embedding.is_configured else None
     readiness = ReadinessChecks(
@@ -89,13 +80,13 @@ def make_application(
         embedder=instance.embedder,
     )
     metrics = Metrics(sources, readiness) if settings.metrics else None
-    operations = Operations(engine, worker, compute, authenticator)
-    about = About(readiness, shown_settings(settings))
     apis: list[API] = [
         ZepV1API(engine, worker, compute, instance.embedder),
         NativeAPI(engine, worker, compute, authenticator),
     ]
     if settings.console:
+        operations = Operations(engine, worker, compute, authenticator)
+        about = About(readiness, shown_settings(settings))
         apis.append(Console(operations, authenticator, scope.rules, about))
     apis.append(Pages(readiness, metrics, has_console=settings.console))
     origins = allowed_origins(settings)
@@ -107,6 +98,27 @@ def make_application(
     if origins is not None:
         return CrossOriginApplication(origins, *given, **named)
     return Application(*given, **named)
+
+
+def _worker_of(
+    settings: Settings,
+    instance: Instance,
+    engine: Engine,
+    timers: Timers,
+    authenticator: Authenticator,
+    traces: JobTraces,
+) -> Worker:
+    return Worker(
+        engine,
+        instance.scope.rules,
+        instance.ledger,
+        timers,
+        authenticator,
+        traces=traces,
+        backup_schedule=schedule_of(settings),
+        embedder=instance.embedder,
+        hnsw_min_documents=settings.hnsw_min_documents,
+    )
 
 
 def _authenticator_of(settings: Settings, engine: Engine, scope: Scope) -> Authenticator:

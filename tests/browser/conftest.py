@@ -48,3 +48,17 @@ def page(browser: Browser) -> Iterator[Page]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         yield page
     assert errors == []
+
+
+@pytest.fixture
+def asked(page: Page) -> Iterator[list[str]]:
+    """The addresses that the page asks; the test fails if its policy blocks something."""
+    addresses: list[str] = []
+    blocked: list[str] = []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.on(
+        "console",
+        lambda message: blocked.append(message.text) if "Security" in message.text else None,
+    )
+    yield addresses
+    assert blocked == []

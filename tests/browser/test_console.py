@@ -56,20 +56,6 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield found
 
 
-@pytest.fixture
-def asked(page: Page) -> Iterator[list[str]]:
-    """The addresses that the page asks; the test fails if its policy blocks something."""
-    addresses: list[str] = []
-    blocked: list[str] = []
-    page.on("request", lambda request: addresses.append(request.url))
-    page.on(
-        "console",
-        lambda message: blocked.append(message.text) if "Security" in message.text else None,
-    )
-    yield addresses
-    assert blocked == []
-
-
 def open_page(page: Page, site: Site, path: str) -> None:
     page.goto(f"{site.url}{path}")
 

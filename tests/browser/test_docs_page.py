@@ -30,20 +30,6 @@ def closed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def asked(page: Page) -> Iterator[list[str]]:
-    """The addresses that the page asks; the test fails if its policy blocks something."""
-    addresses: list[str] = []
-    blocked: list[str] = []
-    page.on("request", lambda request: addresses.append(request.url))
-    page.on(
-        "console",
-        lambda message: blocked.append(message.text) if "Security" in message.text else None,
-    )
-    yield addresses
-    assert blocked == []
-
-
 def try_list_of_users(page: Page) -> None:
     operation = page.locator(".opblock").filter(has_text="users.list")
     operation.get_by_role("button").first.click()

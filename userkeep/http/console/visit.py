@@ -105,6 +105,12 @@ class Visit:
         """Whether the page asks for a part of itself."""
         return b"hx-request" in self.request.headers
 
+    @property
+    def cursor(self) -> dict[str, str]:
+        """The parameter of a list by which the page continues it; empty at the beginning."""
+        cursor = self.query.get("cursor")
+        return {"cursor": cursor} if cursor else {}
+
     async def read_form(self) -> None:
         """Read the form that the request has, and check that it was sent from this visit.
 

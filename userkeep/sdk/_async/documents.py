@@ -278,10 +278,8 @@ class AsyncDocumentClient:
             "include": list_of(include) or None,
             "omit": split_names(omit, "omit") or None,
         }
-        given = {name: value for name, value in fields.items() if value is not None}
-        call = make_call(
-            "documents.search", {"name": collection}, body=encode_document_fields(**given)
-        )
+        body = encode_document_fields(**{k: v for k, v in fields.items() if v is not None})
+        call = make_call("documents.search", {"name": collection}, body=body)
         found: DocumentHits = await self._transport.send(call)
         return found.items
 

@@ -58,9 +58,7 @@ async def _keys_page(
         has_ended: whether the former text is not valid any more.
     """
     values["has_ended"] = has_ended
-    query = {"limit": _AT_ONCE, "order": "-created", **_project(visit)}
-    if visit.query.get("cursor"):
-        query["cursor"] = visit.query["cursor"]
+    query = {"limit": _AT_ONCE, "order": "-created", **_project(visit), **visit.cursor}
     page = await visit.perform("keys.list", query=query)
     values |= {"page": page, "scopes": _SCOPES, "created": created, **_project(visit)}
     return visit.page("keys_rows" if visit.is_fragment else "keys", **values)

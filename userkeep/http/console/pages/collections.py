@@ -34,7 +34,7 @@ _EACH_MEANING = {"ne": "and", "contains": "or"}
 
 async def list_(visit: Visit) -> Response:
     """List collections, oldest first."""
-    page = await visit.perform("collections.list", query=_page_of(visit))
+    page = await visit.perform("collections.list", query={"limit": _AT_ONCE, **visit.cursor})
     template = "collections_rows" if visit.is_fragment else "collections"
     return visit.page(template, page=page)
 
@@ -63,7 +63,7 @@ async def of_user(visit: Visit) -> Response:
     ids = {"name": visit.request.id("name")}
     user = await visit.perform("users.get", ids={"user_id": visit.request.id("user_id")})
     collection = await visit.perform("collections.get", ids=ids)
-    query = {**_page_of(visit), "user_id": user["user_id"], "order": "-created"}
+    query = {"limit": _AT_ONCE, "user_id": user["user_id"], "order": "-created", **visit.cursor}
     page = await visit.perform("documents.list", ids=ids, query=query)
     template = "user_documents_rows" if visit.is_fragment else "user_documents"
     return visit.page(template, user=user, collection=collection, page=page)
@@ -102,13 +102,6 @@ async def delete_document(visit: Visit) -> Response:
 
 def _ids_of_document(visit: Visit) -> dict[str, str]:
     return {"name": visit.request.id("name"), "document_id": visit.request.id("document_id")}
-
-
-def _page_of(visit: Visit) -> dict[str, str]:
-    query = {"limit": _AT_ONCE}
-    if visit.query.get("cursor"):
-        query["cursor"] = visit.query["cursor"]
-    return query
 
 
 async def _find(visit: Visit, ids: dict[str, str]) -> dict[str, Any]:

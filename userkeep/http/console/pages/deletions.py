@@ -13,9 +13,7 @@ _AT_ONCE = "50"
 
 async def list_(visit: Visit) -> Response:
     """List deletions, the newest first."""
-    query = {"limit": _AT_ONCE, "order": "-created"}
-    if visit.query.get("cursor"):
-        query["cursor"] = visit.query["cursor"]
+    query = {"limit": _AT_ONCE, "order": "-created", **visit.cursor}
     page = await visit.perform("erasures.list", query=query)
     template = "deletions_rows" if visit.is_fragment else "deletions"
     return visit.page(template, page=page)

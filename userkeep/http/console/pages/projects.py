@@ -39,10 +39,7 @@ async def list_(visit: Visit) -> Response:
             return visit.go_to("projects", done="added")
         except UserkeepError as found:
             error = found
-    query = {"limit": _AT_ONCE}
-    if visit.query.get("cursor"):
-        query["cursor"] = visit.query["cursor"]
-    page = await visit.perform("projects.list", query=query)
+    page = await visit.perform("projects.list", query={"limit": _AT_ONCE, **visit.cursor})
     if visit.is_fragment:
         return visit.page("projects_rows", page=page)
     rows = await visit.read(deleted_projects)

@@ -18,11 +18,9 @@ async def list_(visit: Visit) -> Response:
     if visit.is_form:
         return visit.go_to("sessions", visit.form.get("session_id", ""))
     owned = visit.query.get("owned", "")
-    query = {"limit": _AT_ONCE, "order": "-active"}
+    query = {"limit": _AT_ONCE, "order": "-active", **visit.cursor}
     if owned in _OWNED:
         query |= {"owned": _OWNED[owned], "order": "-created"}
-    if visit.query.get("cursor"):
-        query["cursor"] = visit.query["cursor"]
     page = await visit.perform("sessions.list", query=query)
     template = "sessions_rows" if visit.is_fragment else "sessions"
     return visit.page(template, sessions=page, owned=owned)

@@ -183,8 +183,7 @@ async def delete(visit: Visit) -> Response:
 
 async def _sessions(visit: Visit, user_id: str) -> Any:
     query = {"limit": _SESSIONS_AT_ONCE, "order": "-active", "include": "last_message"}
-    if visit.query.get("cursor"):
-        query["cursor"] = visit.query["cursor"]
+    query |= visit.cursor
     return await visit.perform("users.sessions", ids={"user_id": user_id}, query=query)
 
 

@@ -286,7 +286,7 @@ def embedding_server() -> Iterator[EmbeddingServer]:
         yield server
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 5.0) -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until something is so; fail if it does not happen in time."""
     ends = time.monotonic() + seconds
     while not is_so():

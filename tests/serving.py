@@ -27,7 +27,7 @@ from tests.embedding_server import serving_embeddings
 from tests.logs import check_log
 from userkeep.config import Settings
 
-START_S = 20
+START_S = 60
 ON_GIVEN = "--on-given-database"
 WITH_KEY = "--with-key"
 USERKEEP = Path(sys.executable).with_name("userkeep")

@@ -253,14 +253,22 @@ def test_a_user_is_deleted_once_the_id_is_typed(page: Page, people: Site) -> Non
     assert "Purged" in download.value.path().read_text()
 
 
-def test_a_deletion_goes_on_when_its_page_is_closed(page: Page, people: Site) -> None:
+def leave(page: Page, address: str) -> None:
+    """Leave the page of a deletion as soon as it comes.
+
+    It is not closed, because Chromium sometimes never closes a page whose form is being sent.
+    """
+    page.wait_for_url(address, wait_until="commit")
+    page.goto("about:blank")
+
+
+def test_a_deletion_goes_on_when_its_page_is_left(page: Page, people: Site) -> None:
     path = new_user(people, "emil", messages=500)
     open_page(page, people, f"{path}/delete")
     page.get_by_label("type the id").fill("emil")
-    with page.expect_request(lambda sent: sent.method == "POST"):
-        page.get_by_role("button", name="Delete this user").click(no_wait_after=True)
-    page.close()
-    deadline = time.monotonic() + 20
+    page.get_by_role("button", name="Delete this user").click()
+    leave(page, "**/deletions/*")
+    deadline = time.monotonic() + 60
     while people.api.get("/v1/users/emil").status_code != 404:
         assert time.monotonic() < deadline
     newest = people.call("GET", "/v1/erasures?order=-created&limit=1")["items"]
@@ -516,7 +524,7 @@ def state_of(site: Site, project: str) -> str:
     return found
 
 
-def test_the_deletion_of_a_project_continues_when_its_page_is_closed(
+def test_the_deletion_of_a_project_continues_when_its_page_is_left(
     page: Page, closed: Site
 ) -> None:
     project = closed.call("POST", "/v1/projects", {"name": "closing"})
@@ -533,17 +541,15 @@ def test_the_deletion_of_a_project_continues_when_its_page_is_closed(
     expect(page.get_by_text("Nothing was deleted")).to_be_visible()
     page.get_by_label("type the name").fill("closing")
     page.get_by_label("Purge the files now").check()
-    page.get_by_role("button", name="Delete this project").click(no_wait_after=True)
-    wait_until(lambda: state_of(closed, project["uuid"]) != "active", 20)
-    page.close()
-    other = page.context.new_page()
-    wait_until(lambda: state_of(closed, project["uuid"]) == "deleted", 20)
-    open_page(other, closed, "/projects")
-    other.get_by_role("link", name=project["uuid"]).click()
-    expect(other.locator(".facts")).to_contain_text("Messages500")
-    expect(other.locator(".steps .reached")).to_have_count(3)
-    with other.expect_download() as download:
-        other.get_by_role("link", name="Download the receipt").click()
+    page.get_by_role("button", name="Delete this project").click()
+    leave(page, f"**/projects/{project['uuid']}")
+    wait_until(lambda: state_of(closed, project["uuid"]) == "deleted")
+    open_page(page, closed, "/projects")
+    page.get_by_role("link", name=project["uuid"]).click()
+    expect(page.locator(".facts")).to_contain_text("Messages500")
+    expect(page.locator(".steps .reached")).to_have_count(3)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the receipt").click()
     assert "deletion of a project" in download.value.path().read_text()
 
 

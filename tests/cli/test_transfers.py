@@ -448,7 +448,7 @@ def begun_import(folder: Path, url: str, *user_ids: str) -> Iterator["subprocess
     process.stdin.write(begun(*user_ids) + "".join(map(message, range(2 * BATCH + 1))))
     process.stdin.flush()
     with Userkeep(url) as client:
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 60
         while not _has_messages(client, user_ids[-1], 2 * BATCH):
             assert time.monotonic() < ends
             time.sleep(0.05)
@@ -516,7 +516,7 @@ def test_a_signal_that_nohup_ignores_does_not_stop_a_command(tmp_path: Path) -> 
         assert process.stdin
         process.stdin.write(begun("ann") + "".join(map(message, range(BATCH + 1))))
         process.stdin.flush()
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 60
         while not _has_messages(client, "ann", BATCH):
             assert time.monotonic() < ends
             time.sleep(0.05)
@@ -580,7 +580,7 @@ def test_an_interrupted_export_keeps_the_previous_file_and_says_so(tmp_path: Pat
             text=True,
             stderr=subprocess.PIPE,
         )
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 60
         while not any(each.stat().st_size > 100_000 for each in tmp_path.glob(".users*")):
             assert time.monotonic() < ends
             time.sleep(0.002)

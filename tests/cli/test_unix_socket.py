@@ -20,7 +20,7 @@ from tests.serving import USERKEEP
 from userkeep import AsyncUserkeep, Userkeep
 from userkeep.storage.sqlite.file_lock import read_lock_holder
 
-START_S = 20
+START_S = 60
 
 
 class UnixConnection(HTTPConnection):

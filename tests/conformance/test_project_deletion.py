@@ -333,7 +333,7 @@ def test_a_server_resumes_a_deletion_at_its_start_and_shows_its_progress(
 
 def wait_until(way: Way, project: str, state: str) -> None:
     """Wait until a project has a state."""
-    ends = monotonic() + 30
+    ends = monotonic() + 60
     while way.request("GET", PROJECT, project).json["state"] != state:
         assert monotonic() < ends, f"it never is {state}"
         sleep(0.02)

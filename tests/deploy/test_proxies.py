@@ -159,7 +159,7 @@ def proxied(program: str, folder: Path, upstream: int, certificate: Certificate)
         subprocess.Popen(command, stdout=output, stderr=output, env=environment) as process,
     ):
         try:
-            ends = time.monotonic() + 20
+            ends = time.monotonic() + 60
             while time.monotonic() < ends and not listens(port):
                 assert process.poll() is None, (folder / "output").read_text()
                 time.sleep(0.02)

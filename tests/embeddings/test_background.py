@@ -31,18 +31,18 @@ def ready(server: Server) -> Any:
     return response.status_code, response.json()["checks"]["embeddings"]
 
 
-def test_new_messages_are_embedded_within_a_second(
+def test_new_messages_are_embedded_before_the_next_look_for_others(
     server: Server, embedding_server: EmbeddingServer
 ) -> None:
     assert f"  model     {MODEL} at {embedding_server.url}\n" in server.log.read_text()
     with Userkeep(server.url) as client:
         client.message.add("s", {"role": "user", "content": "first"}, user_id="jane")
-        wait_until(lambda: embedding_server.texts == ["first"], 1.0)
+        wait_until(lambda: embedding_server.texts == ["first"], 3.0)
         client.message.add("s", {"role": "user", "content": "second"})
-        wait_until(lambda: "second" in embedding_server.texts, 1.0)
+        wait_until(lambda: "second" in embedding_server.texts, 3.0)
         [first, _] = client.message.list("s")
         client.message.update("s", first.id, content="FIRST")
-        wait_until(lambda: "FIRST" in embedding_server.texts, 1.0)
+        wait_until(lambda: "FIRST" in embedding_server.texts, 3.0)
     assert ready(server) == (200, {"status": "ok"})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-_RECEIVE_S = 10
+_RECEIVE_S = 60
 
 
 class Receiver:

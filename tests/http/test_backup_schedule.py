@@ -55,7 +55,7 @@ def add_former(folder: Path, *hours: float) -> list[str]:
 
 
 def wait_until(client: InProcessClient, is_so: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < ends
         client.run(asyncio.sleep(0.02))

@@ -282,7 +282,7 @@ def test_a_project_is_deleted_once_its_name_is_typed(
     assert "Purge the files now" in record
     assert sent(admin, f"{path}/purge").status == 303
     assert "Purge the files now" not in admin.get(f"/console{path}").text
-    wait_until(lambda: "not yet" not in admin.get(f"/console{path}").text, 20)
+    wait_until(lambda: "not yet" not in admin.get(f"/console{path}").text)
     part = admin.get(f"/console{path}", **{"HX-Request": "true", "X-Renewal": "1"}).text
     assert "every 1s" not in part
     assert 'id="actions" hx-swap-oob="true"' in part

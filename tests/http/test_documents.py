@@ -96,7 +96,7 @@ def embedding_settings(folder: Path, engine: str, embedding_server: EmbeddingSer
 
 
 def wait_until_embedded(client: InProcessClient, count: int) -> None:
-    ends_s = monotonic() + 20
+    ends_s = monotonic() + 60
     while (found := client.send("GET", "/v1/collections/papers").json)["embedded_count"] != count:
         assert monotonic() < ends_s, found
         client.run(asyncio.sleep(0.02))

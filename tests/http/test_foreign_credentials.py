@@ -310,7 +310,7 @@ def no_credential(_: Victim) -> Credential:
 def expired_key(victim: Victim) -> Credential:
     ends_at = datetime.now(UTC) + timedelta(seconds=0.3)
     key = victim.admin.with_key(scope="admin", expires_at=ends_at.isoformat())
-    ends_s = monotonic() + 10
+    ends_s = monotonic() + 60
     while key("GET", "/v1/users").status != 401:
         assert monotonic() < ends_s
         sleep(0.05)

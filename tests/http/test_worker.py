@@ -30,7 +30,7 @@ def begin_deletion(client: InProcessClient, user_id: str = "jane") -> None:
 
 
 def wait_until(client: InProcessClient, is_so: Callable[[], bool], problem: str) -> None:
-    ends = monotonic() + 30
+    ends = monotonic() + 60
     while not is_so():
         assert monotonic() < ends, problem
         client.run(asyncio.sleep(0.05))

@@ -91,7 +91,7 @@ def wait_until_disconnected(url: str) -> None:
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'userkeep'
     """
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while rows(url, sql) != [(0,)]:
         assert time.monotonic() < ends, "a killed server is still connected"
         time.sleep(0.01)

@@ -82,7 +82,7 @@ def readable(client: InProcessClient, user_id: str) -> dict[str, bool]:
 
 def answered(client: InProcessClient, method: str, path: str, body: Any = None) -> Response:
     """Repeat a request until it is answered: a pool finds its broken connections one by one."""
-    ends = monotonic() + 30
+    ends = monotonic() + 60
     while (response := client.send(method, path, body)).status == 503 and monotonic() < ends:
         client.run(asyncio.sleep(0.02))
     return response

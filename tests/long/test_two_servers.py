@@ -250,7 +250,7 @@ def deletion_blocked(url: str, session_id: str) -> Iterator[Callable[[], None]]:
         )
 
         def wait_until_blocked() -> None:
-            ends = time.monotonic() + 30
+            ends = time.monotonic() + 60
             while rows(url, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
                 assert time.monotonic() < ends, "the deletion did not reach the locked message"
                 time.sleep(0.01)

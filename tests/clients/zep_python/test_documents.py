@@ -57,7 +57,7 @@ def papers(zep, name):
 
 
 def wait_until_embedded(zep, name):
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while (found := zep.document.get_collection(name)).status != "ready":
         assert time.monotonic() < ends
         time.sleep(0.02)

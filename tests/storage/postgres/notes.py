@@ -210,7 +210,7 @@ def wait_at_gate(tx: Transaction) -> None:
 
 def wait_until_at_gate(url: str, number: int) -> None:
     """Return when this many operations wait at the gate."""
-    ends = monotonic() + 20
+    ends = monotonic() + 60
     while rows(url, _WAITING_AT_GATE) != [(number,)]:
         assert monotonic() < ends, f"{rows(url, _WAITING_AT_GATE)} wait at the gate, not {number}"
         sleep(0.01)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 WAIT_MS = 60_000
@@ -19,16 +19,28 @@ def launched() -> Iterator[Browser]:
     Playwright runs an event loop in this thread as long as it is there, and tests of other modules,
     which have loops of their own, may run in the same process.
     """
+    with sync_playwright() as playwright, _launch(playwright.chromium) as browser:
+        yield browser
+
+
+@contextmanager
+def closing_page(browser: Browser) -> Iterator[Page]:
+    """A page of a browser of its own, which closes with it whatever the page is waiting for.
+
+    Chromium sometimes never closes a page alone while a form of it is being sent.
+    """
+    with _launch(browser.browser_type) as other:
+        yield other.new_page()
+
+
+def _launch(kind: BrowserType) -> Browser:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None and os.environ.get("CI") == "true":
         pytest.fail("There is no browser: install Chromium.")
     if program is None:
         pytest.skip("There is no browser: install Chromium to run this test.")
-    with sync_playwright() as playwright:
-        # The sandbox needs a user that is not root, which containers often do not have.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    # The sandbox needs a user that is not root, which containers often do not have.
+    return kind.launch(executable_path=program, args=["--no-sandbox"])
 
 
 @pytest.fixture(scope="module")

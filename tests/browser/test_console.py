@@ -1,13 +1,12 @@
 """The console in a browser, on both engines: every page, and what can be done on it."""
 
-import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.browser.conftest import WAIT_MS
+from tests.browser.conftest import WAIT_MS, closing_page
 from tests.browser.console import (
     ADMIN,
     HOSTILE,
@@ -253,26 +252,17 @@ def test_a_user_is_deleted_once_the_id_is_typed(page: Page, people: Site) -> Non
     assert "Purged" in download.value.path().read_text()
 
 
-def leave(page: Page, address: str) -> None:
-    """Leave the page of a deletion as soon as it comes.
-
-    It is not closed, because Chromium sometimes never closes a page whose form is being sent.
-    """
-    page.wait_for_url(address, wait_until="commit")
-    page.goto("about:blank")
-
-
-def test_a_deletion_goes_on_when_its_page_is_left(page: Page, people: Site) -> None:
+def test_a_deletion_goes_on_when_its_page_is_closed(browser: Browser, people: Site) -> None:
     path = new_user(people, "emil", messages=500)
-    open_page(page, people, f"{path}/delete")
-    page.get_by_label("type the id").fill("emil")
-    page.get_by_role("button", name="Delete this user").click()
-    leave(page, "**/deletions/*")
-    deadline = time.monotonic() + 60
-    while people.api.get("/v1/users/emil").status_code != 404:
-        assert time.monotonic() < deadline
-    newest = people.call("GET", "/v1/erasures?order=-created&limit=1")["items"]
-    assert [each["counts"]["messages"] for each in newest] == [500]
+    with closing_page(browser) as page:
+        open_page(page, people, f"{path}/delete")
+        page.get_by_label("type the id").fill("emil")
+        page.get_by_role("button", name="Delete this user").click(no_wait_after=True)
+        wait_until(lambda: people.api.get("/v1/users/emil").status_code == 404)
+    newest = "/v1/erasures?order=-created&limit=1"
+    wait_until(lambda: people.call("GET", newest)["items"][0]["state"] == "deleted")
+    [erasure] = people.call("GET", newest)["items"]
+    assert erasure["counts"]["messages"] == 500
 
 
 def test_a_verification_looks_for_texts_that_are_typed_in(page: Page, people: Site) -> None:
@@ -524,26 +514,28 @@ def state_of(site: Site, project: str) -> str:
     return found
 
 
-def test_the_deletion_of_a_project_continues_when_its_page_is_left(
-    page: Page, closed: Site
+def test_the_deletion_of_a_project_continues_when_its_page_is_closed(
+    page: Page, browser: Browser, closed: Site
 ) -> None:
     project = closed.call("POST", "/v1/projects", {"name": "closing"})
     key = closed.call("POST", "/v1/keys", {"project": "closing"})["key"]
     body = {"user_id": "kim", "messages": [{"role": "user", "content": "a text"}] * 500}
     headers = {"Authorization": f"Bearer {key}"}
     closed.api.post("/v1/sessions/kim/messages", json=body, headers=headers).raise_for_status()
-    sign_in(page, closed, ADMIN)
-    open_page(page, closed, "/projects")
-    page.get_by_role("link", name="closing").click()
-    page.get_by_role("link", name="Delete …").click()
-    page.get_by_label("type the name").fill("closed")
-    page.get_by_role("button", name="Delete this project").click()
-    expect(page.get_by_text("Nothing was deleted")).to_be_visible()
-    page.get_by_label("type the name").fill("closing")
-    page.get_by_label("Purge the files now").check()
-    page.get_by_role("button", name="Delete this project").click()
-    leave(page, f"**/projects/{project['uuid']}")
+    with closing_page(browser) as closing:
+        sign_in(closing, closed, ADMIN)
+        open_page(closing, closed, "/projects")
+        closing.get_by_role("link", name="closing").click()
+        closing.get_by_role("link", name="Delete …").click()
+        closing.get_by_label("type the name").fill("closed")
+        closing.get_by_role("button", name="Delete this project").click()
+        expect(closing.get_by_text("Nothing was deleted")).to_be_visible()
+        closing.get_by_label("type the name").fill("closing")
+        closing.get_by_label("Purge the files now").check()
+        closing.get_by_role("button", name="Delete this project").click(no_wait_after=True)
+        wait_until(lambda: state_of(closed, project["uuid"]) != "active")
     wait_until(lambda: state_of(closed, project["uuid"]) == "deleted")
+    sign_in(page, closed, ADMIN)
     open_page(page, closed, "/projects")
     page.get_by_role("link", name=project["uuid"]).click()
     expect(page.locator(".facts")).to_contain_text("Messages500")

@@ -205,6 +205,7 @@ def test_a_reading_key_changes_nothing(closed: InProcessClient, visit: Visit) ->
     fields = {"user_id": "kept", "form_token": reader.token()}
     for path in ("/console/new-user", "/console/users/kept/edit", "/console/users/kept/delete"):
         assert reader.post(path, fields).status == 403
+        assert reader.get(path).status == 403, "a form that could not be sent"
     assert reader.get("/console/users/kept").status == 200
 
 

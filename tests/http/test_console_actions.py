@@ -411,6 +411,7 @@ def test_a_document_and_a_collection_are_deleted(
     reader = Visit(server).sign_in(key_of(server, scope="read")["key"])
     for page in (f"{document}/delete", f"{path}/delete"):
         assert sent(reader, page, name="old").status == 403
+        assert reader.get(f"/console{page}").status == 403
     assert sent(admin, f"{document}/delete").headers["location"] == f"/console{path}?done=deleted"
     assert admin.get(f"/console{document}").status == 404
     wrong = sent(admin, f"{path}/delete", name="new")

@@ -3,7 +3,8 @@
 import asyncio
 from functools import partial
 
-from userkeep.domain.vectors.index import LEAST_INDEXED
+from userkeep.domain.transaction import Transaction
+from userkeep.domain.vectors.index import LEAST_INDEXED, LargeCollection
 from userkeep.services import collections
 from userkeep.storage.engine import Engine, VectorIndexer
 from userkeep.worker.figures import JobFigures
@@ -58,11 +59,16 @@ class VectorIndexes:
         await self._task.wait(timeout_s)
 
     async def _run(self, indexer: VectorIndexer) -> None:
-        # Half as many: one that has become a little smaller keeps its index.
-        find = partial(collections.large, least=self._least // 2)
         while True:
             with self.figures.run():
-                large = await self._engine.read_async(find) if self._least else []
-                work = partial(indexer.run, large, self._least)
-                await run_in_daemon_thread(work, "userkeep-index")
+                large, are_there_indexes = await self._engine.read_async(self._find)
+                if large or are_there_indexes:
+                    work = partial(indexer.run, large, self._least)
+                    await run_in_daemon_thread(work, "userkeep-index")
             await asyncio.sleep(self._every_s)
+
+    def _find(self, tx: Transaction) -> tuple[list[LargeCollection], bool]:
+        """Return which collections may need an index, and whether there are any indexes."""
+        # Half as many: one that has become a little smaller keeps its index.
+        large = collections.large(tx, self._least // 2) if self._least else []
+        return large, tx.vector_index.is_used

@@ -9,6 +9,11 @@ LEAST_INDEXED = 1_000
 class VectorIndex(Protocol):
     """What an engine knows about which embeddings are near, in one transaction."""
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there are indexes, of any project; also such that are not complete."""
+        ...
+
     def nearest(self, collection: int, query: bytes, count: int) -> list[int] | None:
         """Return which documents of a collection are nearest to a query, perhaps not all of them.
 
@@ -26,6 +31,8 @@ class VectorIndex(Protocol):
 
 class NoVectorIndex:
     """An engine without such indexes; see VectorIndex."""
+
+    is_used = False
 
     def nearest(self, collection: int, query: bytes, count: int) -> None:
         """Return None."""

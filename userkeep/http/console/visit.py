@@ -1,6 +1,7 @@
 """A visit of a page: its request, its visitor, and what the page can do."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -8,7 +9,7 @@ from jinja2 import Environment
 from starlette.responses import Response
 
 from userkeep.domain.errors import BadRequest, UserkeepError
-from userkeep.domain.key import permits
+from userkeep.domain.key import Permission, permits
 from userkeep.domain.project import DEFAULT_PROJECT
 from userkeep.domain.scope import Scope
 from userkeep.domain.transaction import Operation
@@ -32,6 +33,20 @@ _FORM_TOKEN_HEADER = b"x-form-token"
 _MOST_FIELDS = 200
 
 PageFunction = Callable[["Visit"], Awaitable[Response]]
+
+
+def needs(permission: Permission) -> Callable[[PageFunction], PageFunction]:
+    """Make a page forbidden for keys without a scope: what they typed could not be sent."""
+
+    def decorate(page: PageFunction) -> PageFunction:
+        @wraps(page)
+        async def checked(visit: Visit) -> Response:
+            check_scope(visit.scope, permission)
+            return await page(visit)
+
+        return checked
+
+    return decorate
 
 
 async def read_fields(request: Request) -> dict[str, str]:

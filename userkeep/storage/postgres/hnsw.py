@@ -146,6 +146,11 @@ class HnswIndex:
     def __init__(self, tx: _TextTransaction) -> None:
         self._tx = tx
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there are indexes."""
+        return bool(self._tx.fetch_one("has_hnsw", bool, prefix=_PREFIX))
+
     def nearest(self, collection: int, query: bytes, count: int) -> list[int] | None:
         """Return which documents are about the nearest to a query."""
         candidates = _CANDIDATES_PER_RESULT * count

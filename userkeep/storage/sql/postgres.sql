@@ -279,6 +279,12 @@ CAST(active_at AT TIME ZONE 'UTC' AS date) - DATE '1970-01-01'
 -- fragment: day_of_creation
 CAST(created_at AT TIME ZONE 'UTC' AS date) - DATE '1970-01-01'
 
+-- name: has_hnsw
+-- Whether there are such indexes, complete or not.
+SELECT count(*) > 0 FROM pg_class
+WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relkind = 'i'
+    AND starts_with(relname, CAST(:prefix AS text));
+
 -- name: schema_of_hnsw
 -- The schema of pgvector, if it has a complete index of this name; see storage.postgres.hnsw. What
 -- to_regclass finds is there now: the rows are those of the snapshot, and a purge may have dropped the

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from userkeep.domain.errors import InvalidField, UserkeepError
 from userkeep.domain.values.filters import Op
-from userkeep.http.console.visit import PageFunction, Visit
+from userkeep.http.console.visit import PageFunction, Visit, needs
 
 _AT_ONCE = "50"
 _FOUND_AT_ONCE = 50
@@ -69,6 +69,7 @@ async def of_user(visit: Visit) -> Response:
     return visit.page(template, user=user, collection=collection, page=page)
 
 
+@needs("write")
 async def delete(visit: Visit) -> Response:
     """Show what will be deleted with a collection; delete it when its name was typed."""
     ids = {"name": visit.request.id("name")}
@@ -90,6 +91,7 @@ async def document(visit: Visit) -> Response:
     return visit.page("document", name=ids["name"], document=found)
 
 
+@needs("write")
 async def delete_document(visit: Visit) -> Response:
     """Delete a document, after a question."""
     ids = _ids_of_document(visit)

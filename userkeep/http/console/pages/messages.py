@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.http.console.pages.forms import number_or_zero
-from userkeep.http.console.visit import PageFunction, Visit
+from userkeep.http.console.visit import PageFunction, Visit, needs
 
 
 def _ids(visit: Visit) -> dict[str, str]:
@@ -18,6 +18,7 @@ async def show(visit: Visit) -> Response:
     return visit.page("message", session_id=ids["session_id"], message=message)
 
 
+@needs("write")
 async def edit(visit: Visit) -> Response:
     """Change the text of a message, unless it was changed in the meantime."""
     ids = _ids(visit)
@@ -38,6 +39,7 @@ async def edit(visit: Visit) -> Response:
     return visit.go_to("sessions", ids["session_id"], done="saved")
 
 
+@needs("write")
 async def delete(visit: Visit) -> Response:
     """Delete a message, after a question."""
     ids = _ids(visit)

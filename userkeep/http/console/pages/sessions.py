@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from userkeep.domain.errors import UserkeepError
 from userkeep.http.console.pages.forms import text_or_none
-from userkeep.http.console.visit import PageFunction, Visit
+from userkeep.http.console.visit import PageFunction, Visit, needs
 
 _AT_ONCE = "50"
 _MESSAGES_AT_ONCE = 40
@@ -46,6 +46,7 @@ async def _messages(visit: Visit, ids: dict[str, str]) -> tuple[list[Any], int |
     return messages, messages[0]["seq"] if page["next"] and messages else None
 
 
+@needs("write")
 async def rename(visit: Visit) -> Response:
     """Change the title of a session."""
     ids = {"session_id": visit.request.id("session_id")}
@@ -60,6 +61,7 @@ async def rename(visit: Visit) -> Response:
     return visit.go_to("sessions", ids["session_id"], done="saved")
 
 
+@needs("write")
 async def end(visit: Visit) -> Response:
     """End a session, or open it again."""
     ids = {"session_id": visit.request.id("session_id")}
@@ -69,6 +71,7 @@ async def end(visit: Visit) -> Response:
     return visit.go_to("sessions", ids["session_id"], done="saved" if visit.is_form else "")
 
 
+@needs("write")
 async def delete(visit: Visit) -> Response:
     """Delete a session, after a question."""
     ids = {"session_id": visit.request.id("session_id")}

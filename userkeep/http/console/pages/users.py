@@ -19,7 +19,7 @@ from userkeep.http.console.pages.forms import (
     text_or_none,
 )
 from userkeep.http.console.pages.search import found_by
-from userkeep.http.console.visit import PageFunction, Visit
+from userkeep.http.console.visit import PageFunction, Visit, needs
 from userkeep.http.responses import stream_json
 from userkeep.services import overviews, quotas
 
@@ -77,6 +77,7 @@ async def _by_activity(visit: Visit, cursor: str) -> dict[str, Any]:
     return {"items": items, "next": following}
 
 
+@needs("write")
 async def add(visit: Visit) -> Response:
     """Add a user."""
     if not visit.is_form:
@@ -119,6 +120,7 @@ async def sessions(visit: Visit) -> Response:
     return visit.page(template, user=user, sessions=page)
 
 
+@needs("write")
 async def edit(visit: Visit) -> Response:
     """Edit a user, unless someone else has in the meantime."""
     user_id = visit.request.id("user_id")
@@ -160,6 +162,7 @@ async def export(visit: Visit) -> Response:
     return response
 
 
+@needs("write")
 async def delete(visit: Visit) -> Response:
     """Show what will be deleted with a user; delete it when the id was typed."""
     user_id = visit.request.id("user_id")

@@ -95,44 +95,13 @@ class PostgresEngine:
         self._is_read_only = read_only
         self._location = describe_url(url)
         self._forks = ForkGuard()
-        try:
-            if read_only:
-                check_is_migrated(url)
-                if row_security:
-                    check_row_security(url)
-            else:
-                migrate(url)
-                set_row_security(url, is_wanted=row_security)
-            opened = _open(url, queries)
-        except psycopg.Error as error:
-            raise StorageError(opening_problem(error, url)) from error
+        opened = _prepare(url, queries, is_read_only=read_only, has_row_security=row_security)
         self._save_clock_at = monotonic() + _SAVE_CLOCK_EVERY_S
-        clock, reports = Clock(opened.clock), Reports()
         self._version, self._schema = opened.version, opened.schema
-        if opened.row_security.is_on:
-            queries = {**queries, **load_queries("postgres", *opened.row_security.features)}
-
-        connect = partial(
-            Connection,
-            url,
-            schema=opened.schema,
-            lock_wait_ms=int(LOCK_WAIT_S * 1000),
-            row_security=opened.row_security.is_on,
-        )
-
-        def new_context(connect: Connect, limit_ms: int, timeout_message: str) -> PoolContext:
-            connect = partial(connect, statement_limit_ms=limit_ms)
-            message = timeout_message.format(f"{limit_ms / 1000:g}")
-            return PoolContext(
-                Connector(connect, reports),
-                queries,
-                clock,
-                timeout_message=message,
-                reports=reports,
-            )
-
+        contexts = _Contexts(url, queries, opened)
+        connect = contexts.connect
         self._pool = Pool(
-            new_context(
+            contexts.new(
                 partial(connect, lock_wait_ms=FIRST_LOCK_WAIT_MS),
                 statement_limit_ms,
                 _STATEMENT_TIMEOUT,
@@ -142,12 +111,11 @@ class PostgresEngine:
             connect_pipeline=partial(connect, statement_limit_ms=statement_limit_ms),
         )
         self._long_reads = LongReads(
-            new_context(connect, read_limit_ms, TIME_LIMIT),
+            contexts.new(connect, read_limit_ms, TIME_LIMIT),
             threads=LONG_READ_POOL_SIZE,
             limit_ms=read_limit_ms,
             queue_limit=queue_limit,
         )
-
         self._writer_threads = ThreadPoolExecutor(
             LARGE_WRITE_THREADS, thread_name_prefix="userkeep-writer"
         )
@@ -278,10 +246,59 @@ class _Opened(NamedTuple):
     row_security: RowSecurity
 
 
+def _prepare(
+    url: str, queries: Mapping[str, Query], *, is_read_only: bool, has_row_security: bool
+) -> _Opened:
+    """Migrate a database, or check it if it is only read; return what is read then."""
+    try:
+        if not is_read_only:
+            migrate(url)
+            set_row_security(url, is_wanted=has_row_security)
+            return _open(url, queries)
+        check_is_migrated(url)
+        if has_row_security:
+            check_row_security(url)
+        return _open(url, queries)
+    except psycopg.Error as error:
+        raise StorageError(opening_problem(error, url)) from error
+
+
 def _open(url: str, queries: Mapping[str, Query]) -> _Opened:
     with open_connection(url) as connection:
         [(latest,)] = connection.execute(queries["get_clock"].text({}).encode())
         [(schema,)] = connection.execute(_SCHEMA)
         return _Opened(
             server_version(connection), schema, Instant(latest), row_security_of(connection)
+        )
+
+
+class _Contexts:
+    """Makes what the pools of a database share: how they connect, their statements, their clock.
+
+    Attributes:
+        connect: connects, with the usual wait for locks.
+    """
+
+    def __init__(self, url: str, queries: Mapping[str, Query], opened: _Opened) -> None:
+        self._clock, self._reports = Clock(opened.clock), Reports()
+        self._queries = queries
+        if opened.row_security.is_on:
+            secured = load_queries("postgres", *opened.row_security.features)
+            self._queries = {**queries, **secured}
+        self.connect = partial(
+            Connection,
+            url,
+            schema=opened.schema,
+            lock_wait_ms=int(LOCK_WAIT_S * 1000),
+            row_security=opened.row_security.is_on,
+        )
+
+    def new(self, connect: Connect, limit_ms: int, timeout_message: str) -> PoolContext:
+        """Return the context of a pool whose statements may take so long."""
+        return PoolContext(
+            Connector(partial(connect, statement_limit_ms=limit_ms), self._reports),
+            self._queries,
+            self._clock,
+            timeout_message=timeout_message.format(f"{limit_ms / 1000:g}"),
+            reports=self._reports,
         )

@@ -33,7 +33,7 @@ from userkeep.domain.vectors.documents import NumpyVectorMath
 from userkeep.domain.vectors.encoding import embedding_json, encode_embedding, quantize_embedding
 from userkeep.domain.vectors.plain import PlainVectorMath
 from userkeep.domain.vectors.ranking import PackedVectors, StoredVector
-from userkeep.services import collections, documents, embeddings
+from userkeep.services import collections, document_search, documents, embeddings
 from userkeep.worker.timers import SERVER_TIMERS
 
 PAPERS = "/api/v1/collection/papers"
@@ -414,8 +414,8 @@ def test_documents_are_not_sent_once_they_are_left_out_or_deleted(
 
 def vectors(client: InProcessClient) -> int:
     """Return how many embeddings of documents are in the database."""
-    instance, search = client.instance, documents.DocumentSearch(embedding=None)
-    found = instance.engine.read(scoped(instance.scope, documents.find, "papers", search))
+    instance, search = client.instance, document_search.DocumentSearch(embedding=None)
+    found = instance.engine.read(scoped(instance.scope, document_search.find, "papers", search))
     return sum(each.document.embedding is not None for each in found.hits)
 
 

@@ -29,8 +29,9 @@ from userkeep.handlers.idempotency import IdempotentHandler, gone
 from userkeep.handlers.lists import metadata_filter, page_request, serialize_page
 from userkeep.handlers.values import raw_json, time_to_send
 from userkeep.jobs.document_deletion import DocumentDeletionJob
-from userkeep.services import collections, documents
-from userkeep.services.documents import DocumentDeletion, DocumentHit, DocumentSearch
+from userkeep.services import collections, document_search, documents
+from userkeep.services.document_search import DocumentHit, DocumentSearch
+from userkeep.services.documents import DocumentDeletion
 from userkeep.services.idempotency import IdempotencyRecord
 
 T = TypeVar("T")
@@ -183,7 +184,7 @@ def search(tx: Transaction, call: Call) -> wire.DocumentHits:
     wanted: DocumentSearch = call.prepared
     # Here, because a key that is bound to a user has named them in the body since.
     wanted.user_id = body.user_id
-    found = documents.find(tx, call.ids["name"], wanted)
+    found = document_search.find(tx, call.ids["name"], wanted)
     omit = frozenset(body.omit) | (_ALWAYS_OMITTED - set(body.include))
     return wire.DocumentHits(items=[_serialize_hit(hit, omit) for hit in found.hits])
 

@@ -1,10 +1,10 @@
-"""Documents: add, read, update, list, search and delete them.
+"""Documents: add, read, update, list and delete them.
 
 Whatever changes documents locks their collection first (`collections.lock`); before that, what adds
 documents of users locks these, as everything that adds data of a user does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,65 +19,24 @@ from userkeep.domain.document import (
     PreparedDocument,
     prepare_document,
 )
-from userkeep.domain.errors import AlreadyExists, InvalidField, NotFound
+from userkeep.domain.errors import InvalidField, NotFound
 from userkeep.domain.transaction import Transaction
 from userkeep.domain.user import User, no_such_user
 from userkeep.domain.values.filters import Node
 from userkeep.domain.values.ids import is_uuid
 from userkeep.domain.values.metadata import Merge, encode_json
-from userkeep.domain.values.paging import MAX_PAGE_BYTES, PageRequest, Rows
+from userkeep.domain.values.paging import PageRequest, Rows
 from userkeep.domain.values.times import Instant
-from userkeep.domain.vectors.encoding import check_dimensions
-from userkeep.domain.vectors.index import LEAST_INDEXED
-from userkeep.domain.vectors.ranking import PackedVectors, StoredVector
+from userkeep.domain.vectors.ranking import StoredVector
 from userkeep.services import (
     changes,
     collections,
+    document_checks,
     document_deletions,
-    document_queries,
     quotas,
     users,
 )
 from userkeep.services.quotas import AddedText
-
-DEFAULT_SEARCH_LIMIT = 20
-_BYTES_AT_ONCE = 2 << 20
-"""Of vectors: as many as PostgreSQL sorts in memory, so that it writes no file."""
-
-_ROW_BYTES = 100
-"""What PostgreSQL adds to a vector for that, or more."""
-
-_CANDIDATES = 4
-_FEWEST_CANDIDATES = 100
-"""The nearest are looked for among so many times more, by rounded vectors, and then compared."""
-
-_MMR_CANDIDATES = 2
-_FEWEST_MMR_CANDIDATES = 10
-
-
-class DocumentSearch(msgspec.Struct, kw_only=True):
-    """What to search for: a text, an embedding, or neither: by conditions alone, the newest first.
-
-    Attributes:
-        text: the query, which the model of the collection embeds.
-        embedding: the query, as float32.
-        limit: how many documents.
-        user_id: whose documents; None: all that the scope sees.
-        filter: on metadata.
-        min_cosine: the least cosine of the angle with the query.
-        relevance: None: the nearest documents. From 0 to 1: by maximal marginal relevance, where 0
-            selects the most different ones.
-        is_exact: whether all embeddings are compared, also where there is an index of them.
-    """
-
-    text: str | None = None
-    embedding: bytes | None = None
-    limit: int = DEFAULT_SEARCH_LIMIT
-    user_id: str | None = None
-    filter: Node | None = None
-    min_cosine: float | None = None
-    relevance: float | None = None
-    is_exact: bool = False
 
 
 class DocumentDeletion(NamedTuple):
@@ -101,42 +60,6 @@ class DocumentDeletion(NamedTuple):
         return len(self.document_uuids)
 
 
-class DocumentHit(NamedTuple):
-    """A document that a search found.
-
-    Attributes:
-        cosine: of the angle with the query, from -1 to 1; None without a query.
-    """
-
-    document: Document
-    cosine: float | None
-
-
-class FoundDocuments(NamedTuple):
-    """What a search found.
-
-    Attributes:
-        candidate_count: how many documents were compared exactly, before a selection by maximal
-            marginal relevance; otherwise, how many were found.
-        query: the embedding that was searched for.
-    """
-
-    hits: list[DocumentHit]
-    candidate_count: int
-    query: bytes | None = None
-
-
-class _Scored(NamedTuple):
-    seq: int
-    cosine: float
-    embedding: bytes
-
-
-class _Embedding(NamedTuple):
-    seq: int
-    embedding: bytes
-
-
 def prepare(
     new: Sequence[NewDocument], at_most: int = MAX_BATCH, path: str = "documents"
 ) -> list[PreparedDocument]:
@@ -148,7 +71,7 @@ def prepare(
     if len(new) > at_most:
         raise InvalidField(f"{path} has {len(new):,} items, more than {at_most:,}. Split it.", path)
     prepared = [prepare_document(each, f"{path}[{index}]") for index, each in enumerate(new)]
-    _check_ids_differ(prepared, path)
+    document_checks.check_ids_differ(prepared, path)
     return prepared
 
 
@@ -177,8 +100,8 @@ def add(
     owners = {each: users.lock_shared(tx, each) for each in to_lock}
     collection = collections.lock(tx, name, added=len(new))
     for index, each in enumerate(new):
-        _check_embedding(collection, each.embedding, f"{path}[{index}].embedding")
-    _check_ids_are_free(tx, collection, new, path)
+        document_checks.check_embedding(collection, each.embedding, f"{path}[{index}].embedding")
+    document_checks.check_ids_are_free(tx, collection, new, path)
     seqs = range(collection.last_seq - len(new) + 1, collection.last_seq + 1)
     added = [
         _to_document(tx, collection, seq, each, owner_id)
@@ -340,7 +263,7 @@ def update(
     if after == before:
         return before
     if after.document_id != before.document_id:
-        _check_id_is_free(tx, collection, after.document_id)
+        document_checks.check_id_is_free(tx, collection, after.document_id)
     after.revision += 1
     after.updated_at = tx.now
     _set(tx, collection, before, after)
@@ -384,186 +307,10 @@ def delete(
     return deletion
 
 
-def find(tx: Transaction, name: str, search: DocumentSearch) -> FoundDocuments:
-    """Search a collection: by an embedding, the nearest documents first, or by conditions alone.
-
-    All embeddings that match the conditions are compared, unless there are none and the engine has
-    an index of the collection. This can take long, so it is a read that runs in a thread.
-
-    Raises:
-        NotFound: there is no such collection. InvalidField: the embedding has another length, or
-            the text cannot be embedded. Unavailable: the model does not answer in time.
-    """
-    collection = collections.get(tx, name)
-    query = search.embedding
-    if search.text is not None:
-        query = document_queries.embed_query(tx, collection, search.text, search.user_id)
-    if query is None:
-        rows = _newest(tx, collection, search)
-        return FoundDocuments([DocumentHit(each, None) for each in rows], len(rows))
-    check_dimensions(query, collection.dimensions, "embedding")
-    scored = _nearest(tx, collection, search, query)
-    if search.relevance is None:
-        hits = _hits(tx, collection, scored[: search.limit])
-        return FoundDocuments(hits, len(hits), query)
-    wanted = max(_FEWEST_MMR_CANDIDATES, _MMR_CANDIDATES * search.limit)
-    candidates = scored[:wanted]
-    chosen = tx.scope.rules.vector_math().select_diverse(
-        [each.cosine for each in candidates],
-        [each.embedding for each in candidates],
-        search.limit,
-        search.relevance,
-    )
-    hits = _hits(tx, collection, [candidates[at] for at in chosen])
-    return FoundDocuments(hits, len(candidates), query)
-
-
-def _newest(tx: Transaction, collection: Collection, search: DocumentSearch) -> list[Document]:
-    rows = tx.fetch_page(
-        "list_documents",
-        Document,
-        collection=collection.number,
-        user_id=search.user_id,
-        filter=search.filter,
-        embedding=True,
-        **visible(tx),
-        descending=True,
-        limit=search.limit,
-    )
-    return rows.items
-
-
-def _nearest(
-    tx: Transaction, collection: Collection, search: DocumentSearch, query: bytes
-) -> list[_Scored]:
-    """Return the nearest documents, the nearest first: more than the limit, if there are more.
-
-    Those that are near by their rounded vectors are compared again by their embeddings.
-    """
-    wanted = max(_FEWEST_CANDIDATES, _CANDIDATES * search.limit)
-    conditions = _conditions(tx, search)
-    seqs = None
-    if not (conditions or search.is_exact) and collection.embedded_count >= LEAST_INDEXED:
-        seqs = tx.vector_index.nearest(collection.number, query, wanted)
-    if seqs is None:
-        nearest = tx.scope.rules.vector_math().nearest(query, wanted)
-        for packed in _scan(tx, collection, conditions):
-            nearest.add(packed)
-            tx.check_deadline()
-        seqs = nearest.seqs()
-    return _compare(tx, collection, search, query, seqs)
-
-
-def _compare(
-    tx: Transaction,
-    collection: Collection,
-    search: DocumentSearch,
-    query: bytes,
-    seqs: Sequence[int],
-) -> list[_Scored]:
-    numbers = encode_json(seqs).decode()
-    found = tx.fetch_all(
-        "embeddings_of_documents", _Embedding, collection=collection.number, numbers=numbers
-    )
-    math = tx.scope.rules.vector_math()
-    cosines = math.cosines(query, [each.embedding for each in found])
-    scored = [
-        _Scored(each.seq, cosine, each.embedding)
-        for each, cosine in zip(found, cosines, strict=True)
-    ]
-    if search.min_cosine is not None:
-        scored = [each for each in scored if each.cosine >= search.min_cosine]
-    scored.sort(key=lambda each: (-each.cosine, each.seq))
-    return scored
-
-
-def _conditions(tx: Transaction, search: DocumentSearch) -> dict[str, Any]:
-    """Return the conditions on documents; nothing, if all of the collection match."""
-    conditions: dict[str, Any] = {"user_id": search.user_id, "filter": search.filter}
-    conditions |= visible(tx)
-    is_of_user = tx.scope.user_id is not None  # a condition that each query has by itself
-    return conditions if is_of_user or any(conditions.values()) else {}
-
-
-def _scan(
-    tx: Transaction, collection: Collection, conditions: dict[str, Any]
-) -> Iterator[PackedVectors]:
-    """Yield the vectors of the documents that match, in batches."""
-    limit = max(1, _BYTES_AT_ONCE // (collection.dimensions + _ROW_BYTES))
-    # The vectors alone say nothing about their documents.
-    if not conditions:
-        yield from _scan_all(tx, collection, limit)
-        return
-    # First which match: PostgreSQL would read the documents again for each batch of vectors.
-    seqs = _seqs_of_matching(tx, collection, conditions)
-    for first in range(0, len(seqs), limit):
-        some = seqs[first : first + limit]
-        numbers = encode_json(some).decode()
-        yield from _scan_after(tx, collection, some[0] - 1, len(some), numbers)
-
-
-def _scan_all(tx: Transaction, collection: Collection, limit: int) -> Iterator[PackedVectors]:
-    after, count = 0, limit
-    while count == limit:
-        found = _scan_after(tx, collection, after, limit)
-        yield from found
-        count = sum(each.vector_count for each in found)
-        after = max((each.last_seq for each in found), default=after)
-
-
-def _scan_after(
-    tx: Transaction, collection: Collection, after: int, limit: int, numbers: str | None = None
-) -> list[PackedVectors]:
-    found = tx.fetch_all(
-        "scan_vectors",
-        PackedVectors,
-        collection=collection.number,
-        after=after,
-        limit=limit,
-        numbers=numbers,
-    )
-    return [each for each in found if each.vector_count]
-
-
-def _seqs_of_matching(
-    tx: Transaction, collection: Collection, conditions: dict[str, Any]
-) -> list[int]:
-    """Return the documents that match, in their order."""
-    found = tx.fetch_all(
-        "seqs_of_matching_documents", _numbers, collection=collection.number, **conditions
-    )
-    return sorted(found[0])
-
-
-def _numbers(joined: str | None) -> list[int]:
-    return [int(each) for each in joined.split(",")] if joined else []
-
-
 def visible(tx: Transaction) -> dict[str, Any]:
     """Return the condition that hides the documents of users who are being deleted."""
     hidden = tx.fetch_all("users_being_deleted", str)
     return {"hidden_users": encode_json(hidden).decode() if hidden else None}
-
-
-def _hits(tx: Transaction, collection: Collection, scored: Sequence[_Scored]) -> list[DocumentHit]:
-    """Return the documents, in this order, as many as fit into a page."""
-    position = {each.seq: at for at, each in enumerate(scored)}
-    rows = tx.fetch_all(
-        "documents_among",
-        Document,
-        collection=collection.number,
-        numbers=encode_json(list(position)).decode(),
-    )
-    rows.sort(key=lambda row: position[row.seq])
-    hits, size_bytes = [], 0
-    for row in rows:
-        best = scored[position[row.seq]]
-        row.embedding = best.embedding
-        hits.append(DocumentHit(row, best.cosine))
-        size_bytes += row.size_bytes
-        if size_bytes > MAX_PAGE_BYTES:
-            break
-    return hits
 
 
 def _get(
@@ -600,7 +347,7 @@ def _changed(collection: Collection, before: Document, change: PreparedChange) -
     """Return a document with a change; a new text waits for the model, if that embeds it."""
     after = msgspec.structs.replace(before, **change.fields)
     if change.embedding is not None:
-        _check_embedding(collection, change.embedding, "embedding")
+        document_checks.check_embedding(collection, change.embedding, "embedding")
         after.embedding = change.embedding
     if not collection.is_embedded_by_model or after.content == before.content:
         return after
@@ -633,61 +380,6 @@ def _owner_id(tx: Transaction, new: PreparedDocument) -> str | None:
     if new.user_id is not None:
         raise no_such_user(new.user_id)
     return scope_user_id
-
-
-def _check_embedding(collection: Collection, embedding: bytes | None, field: str) -> None:
-    if collection.is_embedded_by_model:
-        if embedding is not None:
-            raise InvalidField(
-                f"{field} cannot be given: the embedding model makes the embeddings of this "
-                "collection.",
-                field,
-            )
-        return
-    if embedding is None:
-        raise InvalidField(
-            f"{field} is missing: the caller makes the embeddings of this collection.", field
-        )
-    check_dimensions(embedding, collection.dimensions, field)
-
-
-def _check_ids_differ(new: Sequence[PreparedDocument], path: str) -> None:
-    known: set[str] = set()
-    for index, each in enumerate(new):
-        if each.document_id in known:
-            field = f"{path}[{index}].document_id"
-            raise InvalidField(
-                f"{field} is that of a document before it: {each.document_id!r}.", field
-            )
-        if each.document_id is not None:
-            known.add(each.document_id)
-
-
-def _check_ids_are_free(
-    tx: Transaction, collection: Collection, new: Sequence[PreparedDocument], path: str
-) -> None:
-    given = {each.document_id: at for at, each in enumerate(new) if each.document_id is not None}
-    if not given:
-        return
-    ids = encode_json(list(given)).decode()
-    used = tx.fetch_all("used_document_ids", str, collection=collection.number, ids=ids)
-    if used:
-        first = min(used, key=given.__getitem__)
-        raise AlreadyExists(
-            f"A document with the document_id {first!r} is already in the collection.",
-            f"{path}[{given[first]}].document_id",
-        )
-
-
-def _check_id_is_free(tx: Transaction, collection: Collection, document_id: str | None) -> None:
-    if document_id is None:
-        return
-    ids = encode_json([document_id]).decode()
-    if tx.fetch_all("used_document_ids", str, collection=collection.number, ids=ids):
-        raise AlreadyExists(
-            f"A document with the document_id {document_id!r} is already in the collection.",
-            "document_id",
-        )
 
 
 def _to_document(

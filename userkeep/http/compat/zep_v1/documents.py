@@ -35,8 +35,9 @@ from userkeep.http.compute import ComputeThreads
 from userkeep.http.requests import Request
 from userkeep.http.responses import json_response, text_response
 from userkeep.jobs.document_deletion import DocumentDeletionJob
-from userkeep.services import documents
-from userkeep.services.documents import DocumentDeletion, DocumentSearch
+from userkeep.services import document_search, documents
+from userkeep.services.document_search import DocumentSearch
+from userkeep.services.documents import DocumentDeletion
 from userkeep.storage.engine import Engine
 from userkeep.worker.worker import Worker
 
@@ -151,7 +152,7 @@ class Documents(Resource):
         wanted = await self.parse(request, _search, limit)
         return await self.read_json(
             request,
-            documents.find,
+            document_search.find,
             name,
             search=wanted,
             serialize=serialize_found_documents,
@@ -290,7 +291,7 @@ def _search(fields: Fields, limit: int) -> DocumentSearch:
 
 def _limit(request: Request) -> int:
     limit = query_integer(request.query(), "limit")
-    return min(limit, MAX_LIMIT) if limit > 0 else documents.DEFAULT_SEARCH_LIMIT
+    return min(limit, MAX_LIMIT) if limit > 0 else document_search.DEFAULT_SEARCH_LIMIT
 
 
 def _uuid_of(request: Request) -> str:

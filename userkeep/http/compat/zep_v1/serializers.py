@@ -12,7 +12,7 @@ from userkeep.domain.session import Session
 from userkeep.domain.user import User
 from userkeep.domain.values.times import rfc3339_text
 from userkeep.domain.vectors.encoding import embedding_json
-from userkeep.services.documents import DocumentHit, FoundDocuments
+from userkeep.services.document_search import DocumentHit, FoundDocuments
 from userkeep.services.search import Hit
 
 ZERO_TIME = "0001-01-01T00:00:00Z"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import engine_id, fresh_settings
 from tests.http.clients import InProcessClient, serve_in_process
-from userkeep.services import search
+from userkeep.services import search_by_words, search_candidates
 
 MESSAGES = 600
 
@@ -66,9 +66,9 @@ def test_a_query_whose_matches_are_read_in_parts_has_the_same_hits(
 ) -> None:
     query = {"query": "17 18 19 333 335 number", "user_id": "jane", "explain": True, "limit": 50}
     whole = limited.send("POST", "/v1/search", query).json
-    monkeypatch.setattr(search, "_POSTINGS_AT_ONCE", MESSAGES)
+    monkeypatch.setattr(search_by_words, "_POSTINGS_AT_ONCE", MESSAGES)
     assert limited.send("POST", "/v1/search", query).json == whole
-    monkeypatch.setattr(search, "_POSTINGS_AT_ONCE", MESSAGES - 1)
+    monkeypatch.setattr(search_by_words, "_POSTINGS_AT_ONCE", MESSAGES - 1)
     response = limited.send("POST", "/v1/search", query)
     assert response.status == 422
     assert "A word of the query is in more than 599 messages." in response.json["detail"]
@@ -80,7 +80,7 @@ def test_the_texts_that_a_search_reads_are_limited(
     query = {"query": 'shoes -"number 17"', "syntax": "web", "user_id": "jane", "limit": 599}
     hits = limited.send("POST", "/v1/search", query).json["items"]
     assert {each["message"]["seq"] for each in hits} == {*range(1, MESSAGES + 1)} - {18}
-    monkeypatch.setattr(search, "_MAX_TEXTS", MESSAGES - 1)
+    monkeypatch.setattr(search_candidates, "_MAX_TEXTS", MESSAGES - 1)
     response = limited.send("POST", "/v1/search", query)
     assert (response.status, response.json["fields"]) == (422, ["query"])
     assert "the texts of more than 599 messages" in response.json["detail"]

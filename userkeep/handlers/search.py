@@ -11,14 +11,8 @@ from userkeep.domain.values.filters import parse_filter
 from userkeep.handlers.calls import Call, Handler
 from userkeep.handlers.messages import serialize_message
 from userkeep.handlers.values import optional_instant
-from userkeep.services.search import (
-    Found,
-    Hit,
-    HitSession,
-    SearchRequest,
-    find,
-    searched_words,
-)
+from userkeep.services.search import Found, Hit, HitSession, SearchRequest, find
+from userkeep.services.search_by_words import searched_words
 
 
 def search(tx: Transaction, call: Call) -> wire.Hits:

@@ -26,6 +26,7 @@ from userkeep.domain.values.past import check_past
 from userkeep.domain.values.times import Instant, from_datetime
 from userkeep.domain.vectors.encoding import check_dimensions
 from userkeep.services import collections, quotas, users
+from userkeep.services.document_checks import check_embedding
 from userkeep.services.imports import ADDED, Outcome, compare, not_later
 from userkeep.services.quotas import AddedText
 
@@ -279,14 +280,11 @@ def _to_store(
     collection: Collection, given: PreparedImportedDocument, model: str | None, path: str
 ) -> _ToStore:
     embedding, field = given.document.embedding, f"{path}.embedding"
+    if not collection.is_embedded_by_model:
+        check_embedding(collection, embedding, field)
+        return _ToStore(given, EmbeddingState.EMBEDDED)
     if embedding is not None:
         check_dimensions(embedding, collection.dimensions, field)
-    if not collection.is_embedded_by_model:
-        if embedding is None:
-            raise InvalidField(
-                f"{field} is missing: the caller makes the embeddings of this collection.", field
-            )
-        return _ToStore(given, EmbeddingState.EMBEDDED)
     if not given.document.content:
         raise InvalidField(f"{path}.content is empty: the model embeds it.", f"{path}.content")
     if model is None or model != collection.model:

@@ -17,15 +17,19 @@ from tests.embedding_server import (
     MODEL,
     OTHER_DIMENSIONS,
     WELL,
+    Behavior,
     EmbeddingServer,
+    Vector,
     failing,
     serving_embeddings,
     slow,
 )
 from tests.http.clients import InProcessClient, serve_in_process
+from userkeep.domain.transaction import Transaction
 from userkeep.embedded import EmbeddedTransport
 from userkeep.sdk._sync.client import Client
 from userkeep.sdk.hits import Hits
+from userkeep.services import embeddings
 
 _NUMBERS = count(1)
 TIMEOUT_S = 0.3
@@ -104,6 +108,29 @@ def post(server: InProcessClient, **body: Any) -> Any:
 
 def contents(found: Any) -> list[str]:
     return [hit["message"]["content"] for hit in found["items"]]
+
+
+def test_a_query_is_embedded_once_while_a_server_begins_to_embed_messages(
+    search: Search, user: str, server: InProcessClient, model: EmbeddingServer
+) -> None:
+    def acquire(tx: Transaction) -> None:
+        embeddings.release_lease(tx)
+        [recorded] = embeddings.models(tx)
+        leases.append(embeddings.acquire_lease(tx, recorded.model_id, None))
+
+    def begin(vectors: list[Vector]) -> list[Vector]:
+        server.instance.engine.write(acquire)
+        return vectors
+
+    leases: list[Any] = []
+    model.requests.clear()
+    model.plan(Behavior(change=begin))
+    query = f"an unusual question of {user}"
+    search(query, user_id=user)
+    server.instance.engine.write(embeddings.release_lease)
+    assert len(leases) == 1
+    assert leases[0] is not None
+    assert model.texts == [query]
 
 
 def test_a_message_is_found_by_what_it_means(search: Search, user: str) -> None:

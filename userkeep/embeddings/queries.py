@@ -45,10 +45,15 @@ _SENTENCES: dict[DegradedReason, str] = {
 
 @dataclass(frozen=True)
 class _Question:
-    """A text to embed. It is the same as an earlier one of the same text, whenever it was asked."""
+    """A text to embed.
+
+    It is the same as an earlier one of the same text, whenever it was asked: what is recorded of
+    the model changes while others embed messages with it.
+    """
 
     text: str
-    model: RecordedModel
+    fingerprint: str
+    model: RecordedModel = field(compare=False)
     asked_at_s: float = field(compare=False)
     clearings: int = field(compare=False)
 
@@ -93,7 +98,11 @@ class QueryEmbeddings:
         if known is not None:
             return known
         question = _Question(
-            text[:LONGEST_EMBEDDED_TEXT], model, monotonic(), self._remembered.clearings
+            text[:LONGEST_EMBEDDED_TEXT],
+            model.fingerprint,
+            model,
+            monotonic(),
+            self._remembered.clearings,
         )
         result = tx.compute_outside(self._embed, question, threads=self._threads)
         if isinstance(result, Degraded):

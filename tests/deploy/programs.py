@@ -1,4 +1,4 @@
-"""Programs that the tests of deploy/ use if the machine has them."""
+"""Programs that tests use if the machine has them."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 IN_CI = bool(os.environ.get("CI"))
-INSTALLED_IN_CI = {"nginx", "caddy"}
+INSTALLED_IN_CI = {"nginx", "caddy", "pgbouncer"}
 """Those that .ci/run installs."""
 
 

@@ -15,6 +15,7 @@ from userkeep.storage.postgres.engine import (
 from userkeep.storage.postgres.hnsw import extension_schema, index_states
 from userkeep.storage.postgres.migrations import applied_migrations, check_is_empty
 from userkeep.storage.postgres.nodes import other_nodes
+from userkeep.storage.postgres.pooler import ADVICE, is_shared
 from userkeep.storage.postgres.row_security import row_security_of
 from userkeep.storage.postgres.server import describe_url, open_for_inspection, server_version
 
@@ -32,7 +33,7 @@ def check_database(url: str, pool_size: int, *, row_security: bool) -> list[Find
             return [
                 Finding("server", True, f"PostgreSQL {version}"),
                 _check_schema(connection, url),
-                _check_connections(connection, pool_size),
+                _check_connections(connection, url, pool_size),
                 _check_durability(connection),
                 _check_row_security(connection, is_wanted=row_security),
                 _check_vector_indexes(connection),
@@ -64,7 +65,10 @@ def _check_schema(connection: Connection[Any], url: str) -> Finding:
     return check_schema("postgres", describe_url(url), size_bytes, applied, is_complete=is_complete)
 
 
-def _check_connections(connection: Connection[Any], pool_size: int) -> Finding:
+def _check_connections(connection: Connection[Any], url: str, pool_size: int) -> Finding:
+    if is_shared(connection, url):
+        finding = "a pooler shares them between transactions; purges need connections of their own"
+        return Finding("connections", False, finding, ADVICE)
     needed = pool_size + PIPELINED_READERS + PURGE_CONNECTIONS
     needed += LONG_READ_POOL_SIZE + LARGE_WRITE_THREADS
     [(most, used)] = connection.execute(

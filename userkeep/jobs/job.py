@@ -6,7 +6,8 @@ from userkeep.jobs.steps import Steps
 
 NOT_RECORDED = (
     "The deletion has begun and its data is hidden. It waits, because it could not be recorded in "
-    "the deletion ledger yet; the log says why. Repeat the request."
+    "the deletion ledger yet; the log says why. It continues when that is possible. Repeat the "
+    "request; 404 then means that the data is still hidden, or deleted by now."
 )
 """The error of a job that is not accepted yet."""
 

@@ -1,7 +1,10 @@
 """Groups of commands: listed in their order, with aliases and options before the command."""
 
+import gc
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import click
@@ -21,6 +24,22 @@ class Lazy(NamedTuple):
 
     path: str
     summary: str
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a module without collecting garbage.
+
+    What is imported lives to the end, so the collector skips it from then on. Looking for garbage
+    in it is a seventh of the time that `serve` takes to start.
+    """
+    if name in sys.modules or not gc.isenabled():
+        return import_module(name)
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class _PassingGroup(click.Group):
@@ -128,7 +147,7 @@ class LazyGroup(_PassingGroup):
         if lazy is None:
             return None
         module, _, name = lazy.path.partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        command: click.Command = getattr(_imported(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -17,6 +17,9 @@ AS_NOBODY = (
     *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
 )
 
+_FAST = {"PIP_COMPILE": "0"}
+"""For pip: without bytecode, which takes most of the time; Python makes what it needs."""
+
 
 @functools.cache
 def readable_python() -> Path | None:
@@ -58,14 +61,9 @@ def install(folder: Path, python: Path) -> Path:
         if each.name == "COPY" and "--from" not in each.argument:
             _copy(each.argument, source)
         if each.name == "RUN":
-            path = f"{programs}:{os.environ['PATH']}"
-            run(
-                "sh",
-                "-c",
-                _inside(folder, each.argument),
-                folder=source,
-                environment={"PATH": path},
-            )
+            variables = {"PATH": f"{programs}:{os.environ['PATH']}", **_FAST}
+            command = _inside(folder, each.argument)
+            run("sh", "-c", command, folder=source, environment=variables)
     return folder / "opt" / "userkeep"
 
 

@@ -109,6 +109,7 @@ def test_a_block_that_installs_a_checkout_installs_the_wheel(
     variables = {
         "PATH": f"{environment / 'bin'}:{UV.parent}:/usr/bin:/bin",
         "PIP_NO_DEPS": "1",  # test_wheel.py installs the dependencies
+        "PIP_COMPILE": "0",  # bytecode is not compared
         "UV_TOOL_DIR": str(tmp_path / "tools"),
         "UV_TOOL_BIN_DIR": str(tmp_path / "bin"),
     }

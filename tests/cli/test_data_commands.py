@@ -14,7 +14,8 @@ import pytest
 from tests.cli.running import is_sentence, userkeep
 from tests.cli.terminals import on_terminal
 from tests.http.schemas import faults
-from tests.postgres import postgres_server
+from tests.long.counts import IS_FULL
+from tests.postgres import migrated_database, postgres_server
 from tests.serving import serving
 from userkeep import NewMessage, Userkeep
 from userkeep.api.common import Page
@@ -27,6 +28,13 @@ from userkeep.api.users import User
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
+KINDS = ("file", "postgres", "server")
+
+# A command knows no engine: it calls the client of a database or of a server. So a usual run has
+# most tests on a file and on a server, and on PostgreSQL those that use every command.
+USUAL_KINDS = KINDS if IS_FULL else ("file", "server")
+on_each_kind = pytest.mark.parametrize("run", KINDS, indirect=True)
+
 
 def on(folder: Path, *place: str) -> Run:
     """Return a function that runs commands in a folder, with these options at their end."""
@@ -37,14 +45,14 @@ def on(folder: Path, *place: str) -> Run:
     return run
 
 
-@pytest.fixture(params=["file", "postgres", "server"])
+@pytest.fixture(params=USUAL_KINDS)
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
     """Run commands on an instance of each kind."""
     with ExitStack() as stack:
         if request.param == "file":
             yield on(tmp_path, "--database", str(tmp_path / "new" / "memory.db"))
         elif request.param == "postgres":
-            yield on(tmp_path, "--database", postgres_server().new_database())
+            yield on(tmp_path, "--database", migrated_database())
         else:
             yield on(tmp_path, "--url", stack.enter_context(serving(tmp_path)).url)
 
@@ -89,6 +97,7 @@ def test_what_is_not_to_be_embedded_is_set_by_a_flag(run: Run) -> None:
     assert not is_left_out(Project, *project, "--embed")
 
 
+@on_each_kind
 def test_objects_are_added_shown_listed_updated_and_deleted_as_in_the_schemas(run: Run) -> None:
     fields = (
         "--email",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import is_sentence, userkeep
 from tests.cli.terminals import Terminal, on_terminal
-from tests.cli.test_data_commands import Run, on, printed_json, rejected, run
+from tests.cli.test_data_commands import Run, on, on_each_kind, printed_json, rejected, run
 from tests.http.schemas import faults
 from userkeep import Userkeep
 from userkeep.api.common import Page
@@ -34,6 +34,7 @@ def deleted(run: Run, folder: Path | None = None) -> str:
     return erasure_id
 
 
+@on_each_kind
 def test_erasures_are_listed_and_shown_as_in_the_schemas(run: Run) -> None:
     printed_json(run("users", "add", "tom", "--json"), User)
     nothing = printed_json(run("erasures", "list", "--json"), Page[Erasure])
@@ -51,6 +52,7 @@ def test_erasures_are_listed_and_shown_as_in_the_schemas(run: Run) -> None:
     assert shown == page["items"][1]
 
 
+@on_each_kind
 def test_deleted_data_is_found_until_no_file_has_it(run: Run, tmp_path: Path) -> None:
     erasure_id = deleted(run, tmp_path)
     file = tmp_path / "terms.txt"

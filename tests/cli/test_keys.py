@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.running import is_sentence, userkeep
 from tests.cli.terminals import Terminal
-from tests.postgres import postgres_server
+from tests.postgres import migrated_database
 from tests.serving import serving
 from userkeep import Userkeep
 from userkeep.api.keys import Key
@@ -41,7 +41,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
         if request.param == "file":
             yield on(tmp_path, "--database", str(tmp_path / "new" / "memory.db"))
         elif request.param == "postgres":
-            yield on(tmp_path, "--database", postgres_server().new_database())
+            yield on(tmp_path, "--database", migrated_database())
         else:
             settings = {"USERKEEP_API_KEY": STATIC}
             server = stack.enter_context(serving(tmp_path, settings=settings))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.running import files_in, is_sentence, userkeep, userkeep_process
 from tests.cli.test_data_commands import rejected
-from tests.postgres import postgres_server
+from tests.postgres import migrated_database, postgres_server
 from tests.storage.test_files import is_locked
 from userkeep import NewMessage, Userkeep
 from userkeep.storage import migrations
@@ -40,7 +40,7 @@ READS = (
 @pytest.fixture(params=["file", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database that an app has open."""
-    url = f"{tmp_path}/m.db" if request.param == "file" else postgres_server().new_database()
+    url = f"{tmp_path}/m.db" if request.param == "file" else migrated_database()
     with ExitStack() as stack:
         client = stack.enter_context(Userkeep.open(url, **SETTINGS))
         message = NewMessage(role="user", content="Which shoes?", id="m-1")

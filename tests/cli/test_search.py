@@ -44,19 +44,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["file", "server"])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
-    """Run commands on an instance of each kind."""
+@pytest.fixture(scope="module", params=["file", "server"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run commands on an instance of each kind; the tests only search."""
+    folder = tmp_path_factory.mktemp("search")
     with ExitStack() as stack:
         if request.param == "file":
-            with Userkeep.open(tmp_path / "m.db") as client:
+            with Userkeep.open(folder / "m.db") as client:
                 fill(client)
-            yield on(tmp_path, "--database", "m.db")
+            yield on(folder, "--database", "m.db")
         else:
-            url = stack.enter_context(serving(tmp_path)).url
+            url = stack.enter_context(serving(folder)).url
             with Userkeep(url) as client:
                 fill(client)
-            yield on(tmp_path, "--url", url)
+            yield on(folder, "--url", url)
 
 
 def test_hits_are_printed_as_in_the_schema(run: Run) -> None:

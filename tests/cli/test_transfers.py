@@ -19,7 +19,7 @@ import pytest
 from tests.cli.running import environment_of, is_sentence, userkeep
 from tests.conftest import database_url
 from tests.embedding_server import DIMENSIONS, MODEL, EmbeddingServer, failing
-from tests.postgres import postgres_server
+from tests.postgres import migrated_database
 from tests.serving import USERKEEP, serving
 from userkeep import NewMessage, Userkeep
 
@@ -132,7 +132,7 @@ def test_an_export_is_imported_completely_and_a_second_import_changes_nothing(
         with serving(tmp_path) as server:
             twice("--url", server.url)
     else:
-        there = str(tmp_path / "t.db") if target == "file" else postgres_server().new_database()
+        there = str(tmp_path / "t.db") if target == "file" else migrated_database()
         twice("--database", there)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,14 @@ READS = (
 )
 
 
-@pytest.fixture(params=["file", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database that an app has open."""
-    url = f"{tmp_path}/m.db" if request.param == "file" else migrated_database()
-    with ExitStack() as stack:
-        client = stack.enter_context(Userkeep.open(url, **SETTINGS))
+@pytest.fixture(scope="module", params=["file", "postgres"])
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A database that an app has open; the tests only read it."""
+    file = tmp_path_factory.mktemp("read-only") / "m.db"
+    url = str(file) if request.param == "file" else migrated_database()
+    with Userkeep.open(url, **SETTINGS) as client:
         message = NewMessage(role="user", content="Which shoes?", id="m-1")
         client.message.add("chat-1", message, user_id="jane")
         yield url

@@ -50,9 +50,16 @@ def postgres_server() -> PostgresServer:
     return server
 
 
-def migrated_database() -> str:
-    """Create a database with the schema and nothing in it; return its URL."""
-    return _copied(_template())
+def migrated_database(server: PostgresServer | None = None) -> str:
+    """Create a database with the schema and nothing in it; return its URL.
+
+    It takes half as long as to create an empty one and to run all migrations.
+
+    Args:
+        server: where; on the server of this run by default.
+    """
+    server = server or postgres_server()
+    return _copied(server, _template(server))
 
 
 def copy_of(url: str) -> str:
@@ -61,17 +68,17 @@ def copy_of(url: str) -> str:
     return postgres_server().new_database(copied_from=original) + mark + role
 
 
-def _copied(template: str) -> str:
+def _copied(server: PostgresServer, template: str) -> str:
     """Copy a database; the copy is created now, and so has a deletion ledger of its own."""
-    url = postgres_server().new_database(copied_from=template)
+    url = server.new_database(copied_from=template)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("UPDATE projects SET created_at = clock_timestamp()")
     return url
 
 
 @functools.cache
-def _template() -> str:
-    url = postgres_server().new_database()
+def _template(server: PostgresServer) -> str:
+    url = server.new_database()
     PostgresEngine(url, load_queries("postgres")).close()
     return url
 
@@ -79,7 +86,7 @@ def _template() -> str:
 def row_secured_database() -> str:
     """Create the same with row-level security; return the URL of the role that owns the tables."""
     role, template = _row_secured_template()
-    url = _copied(template)
+    url = _copied(postgres_server(), template)
     _grant(url, "ALTER DATABASE {database} OWNER TO {role}", role)
     return as_role(url, role)
 

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.postgres import postgres_server
+from tests.postgres import migrated_database, postgres_server
 from tests.sdk.subprocesses import run, start
 from tests.serving import serving
 from userkeep import (
@@ -32,8 +32,7 @@ CONTENT = "I live in Oslo"
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, Any]]:
     """A fresh database of each kind, with the settings that it needs."""
     if request.param == "postgres":
-        url = postgres_server().new_database()
-        return url, {"secret_file": str(tmp_path / "secret")}
+        return migrated_database(), {"secret_file": str(tmp_path / "secret")}
     return (":memory:" if request.param == "memory" else f"{tmp_path}/memory.db"), {}
 
 

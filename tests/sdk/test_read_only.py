@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.cli.running import files_in
-from tests.postgres import postgres_server
+from tests.postgres import migrated_database, postgres_server
 from tests.storage.test_index import instance_of
 from userkeep import AsyncUserkeep, NewMessage, SettingError, StorageError, Userkeep
 from userkeep.domain.transaction import scoped
@@ -22,9 +22,7 @@ SECRET: dict[str, Any] = {"secret": "a secret of the tests"}
 @pytest.fixture(params=["file", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of each engine that has a user with a message."""
-    url = (
-        postgres_server().new_database() if request.param == "postgres" else f"{tmp_path}/memory.db"
-    )
+    url = migrated_database() if request.param == "postgres" else f"{tmp_path}/memory.db"
     with Userkeep.open(url, **SECRET) as client:
         client.message.add(
             "s1", NewMessage(role="user", content="I wear size 9 shoes."), user_id="jane"

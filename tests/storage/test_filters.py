@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.finding import Find, finding_on_postgres, finding_on_sqlite
-from tests.postgres import postgres_server
+from tests.postgres import migrated_database
 from userkeep.api.operations import OPERATIONS
 from userkeep.api.parsing import read_query
 from userkeep.config import Settings
@@ -262,7 +262,7 @@ def test_a_search_that_takes_too_long_is_stopped_with_an_explanation(
 def opened_engine(name: str, folder: Folder) -> Engine:
     """Open an engine on a new database, with a time limit of 0.1 s for long reads."""
     if name == "postgres":
-        url = postgres_server().new_database()
+        url = migrated_database()
         return PostgresEngine(url, load_queries("postgres"), read_limit_ms=100)
     path = str(folder / "userkeep.db")
     return SqliteEngine(path, load_queries("sqlite"), read_limit_ms=100)
@@ -290,7 +290,7 @@ def test_statements_with_a_filter_are_not_kept_in_postgresql_or_here() -> None:
     queries = load_queries("postgres") | {
         "prepared": Query("SELECT name FROM pg_prepared_statements ORDER BY name")
     }
-    with closing(PostgresEngine(postgres_server().new_database(), queries, pool_size=1)) as engine:
+    with closing(PostgresEngine(migrated_database(), queries, pool_size=1)) as engine:
         engine.read(search)
         prepared = engine.read(lambda tx: tx.fetch_all("prepared", str))
         assert prepared

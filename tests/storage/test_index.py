@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import userkeep
-from tests.postgres import postgres_server
+from tests.conftest import database_url
 from userkeep import NewMessage, Userkeep, UserkeepError
 from userkeep.config import Settings
 from userkeep.domain.errors import StorageError
@@ -27,14 +27,8 @@ WORDS = _TEXT.split()
 
 @pytest.fixture(params=["sqlite file", "sqlite memory", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database that does not exist yet, or is empty."""
-    match request.param:
-        case "sqlite file":
-            return f"sqlite:///{tmp_path}/userkeep.db"
-        case "sqlite memory":
-            return "sqlite:///:memory:"
-        case _:
-            return postgres_server().new_database()
+    """The URL of a database without messages."""
+    return database_url(request.param, tmp_path)
 
 
 @pytest.fixture

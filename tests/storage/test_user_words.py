@@ -15,7 +15,8 @@ import apsw
 import psycopg
 import pytest
 
-from tests.postgres import postgres_server
+from tests.conftest import database_url
+from tests.postgres import migrated_database, postgres_server
 from userkeep import AsyncUserkeep, NewMessage, Userkeep
 from userkeep.config import Settings
 from userkeep.domain.search.beginnings import parse_beginnings, words_of_user
@@ -57,8 +58,14 @@ UUID = "'0b9f2f6e-5c1d-4e8a-9a57-2d3c1f7b6a10'"
 RECORD = "CREATE TABLE schema_migrations (number {}, name {}, applied_at {})"
 
 
-@pytest.fixture(params=DIALECTS)
+@pytest.fixture(params=["sqlite file", "postgres"], ids=DIALECTS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without users."""
+    return database_url(request.param, tmp_path)
+
+
+@pytest.fixture(params=DIALECTS)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "postgres":
         return postgres_server().new_database()
@@ -166,9 +173,11 @@ def create_first_version(url: str) -> None:
         connection.execute(INSERT.format(uuid=UUID, **times).encode())
 
 
-def test_users_and_sessions_of_the_first_version_have_words_and_activity(url: str) -> None:
-    create_first_version(url)
-    with Userkeep.open(url, secret=SECRET) as client:
+def test_users_and_sessions_of_the_first_version_have_words_and_activity(
+    empty_url: str,
+) -> None:
+    create_first_version(empty_url)
+    with Userkeep.open(empty_url, secret=SECRET) as client:
         assert [user.user_id for user in client.user.list(q="zo jan")] == ["jane"]
         active = {each.session_id: each.active_at.timestamp() for each in client.session.list()}
         assert active == {"empty": 10**9, "full": 2 * 10**9, "ahead": 10**9}
@@ -276,7 +285,7 @@ def change(url: str, statement: str) -> None:
 @pytest.fixture
 def starting() -> Iterator[tuple[Userkeep, Instance, str]]:
     """A client of a server that serves, with the user jane, and another one that makes words."""
-    url = postgres_server().new_database()
+    url = migrated_database()
     with (
         Userkeep.open(url, secret=SECRET) as client,
         closing(open_instance(Settings(database_url=url, secret=SECRET))) as starts,

@@ -35,6 +35,12 @@ KNOWN = load_migrations("postgres")
 ENGINES = 10
 
 
+@pytest.fixture
+def url() -> str:
+    """An empty database, which is not migrated yet."""
+    return postgres_server().new_database()
+
+
 def recorded(url: str) -> list[tuple[int, str]]:
     return rows(url, "SELECT number, name FROM schema_migrations ORDER BY number")
 

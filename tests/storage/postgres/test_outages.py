@@ -13,7 +13,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.postgres import OwnPostgresServer
+from tests.postgres import OwnPostgresServer, migrated_database
 from tests.serving import Server, serving
 from tests.storage.postgres.notes import QUERIES, add_note, count, create_table, notes_in_database
 from tests.storage.postgres.proxy import Proxy
@@ -119,7 +119,7 @@ def check_recovered(clients: Clients) -> None:
 def test_requests_get_503_while_the_database_is_stopped_and_work_again_afterwards(
     own_server: OwnPostgresServer, tmp_path: Path, mode: str
 ) -> None:
-    with clients_of(tmp_path, own_server.new_database()) as clients:
+    with clients_of(tmp_path, migrated_database(own_server)) as clients:
         own_server.stop(mode)
         try:
             for _ in range(3):
@@ -178,7 +178,7 @@ def unresponsive(
 ) -> tuple[str, Outage]:
     """The URL of a database, and a context in which it is unresponsive."""
     if request.param == "frozen":
-        return own_server.new_database(), lambda: frozen(own_server)
+        return migrated_database(own_server), lambda: frozen(own_server)
     return proxy.url, lambda: not_forwarding(proxy)
 
 

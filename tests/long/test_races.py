@@ -38,8 +38,8 @@ from userkeep.services import erasures, messages, sessions, users
 from userkeep.storage import transaction
 from userkeep.storage.engine import Engine
 
-RACES = 20_000 if IS_FULL else 1_000
-RACES_ON_POSTGRES = RACES if IS_FULL else 200
+RACES = 20_000 if IS_FULL else 300
+RACES_ON_POSTGRES = RACES if IS_FULL else 80
 CONCURRENT_RACES = 50
 
 REJECTIONS = (NotFound, Gone, Conflict, AlreadyExists)

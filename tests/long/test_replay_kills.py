@@ -10,13 +10,15 @@ from time import monotonic
 import pytest
 
 from tests.cli.running import environment_of
-from tests.long.counts import count, seeded_random
+from tests.long.counts import IS_FULL, seeded_random
 from tests.restoring import Place, contents, fill_collection, fresh_place, library
 from tests.serving import USERKEEP, Server
 from userkeep import NewMessage, Userkeep, UserkeepError
 
-_USERS = 60
+_USERS = 60 if IS_FULL else 20
 _KEPT = 10
+_REPLAYS = 60 if IS_FULL else 3
+_KILLS = 100 if IS_FULL else 4
 _COMMAND = [str(USERKEEP), "replay-erasures"]
 
 
@@ -81,7 +83,7 @@ def test_a_replay_that_is_killed_is_completed_by_the_next(
     longest = monotonic() - began + 0.5
 
     kills = 0
-    for _ in range(count(60)):
+    for _ in range(_REPLAYS):
         code = _run(backup, random.uniform(0.1, longest))
         kills += code is None
         assert code in {None, 0}
@@ -100,7 +102,7 @@ def test_what_a_killed_server_began_to_delete_is_deleted_again_in_a_backup(
     place, backup = _backed_up(engine, tmp_path)
     numbers = list(range(_USERS))
     kills = 0
-    while numbers and kills < count(100):
+    while numbers and kills < _KILLS:
         server = Server(tmp_path, database_url=place.url, settings=place.environment)
         with Userkeep(server.wait_until_ready().url, attempts=1) as client:
             timer = Timer(random.uniform(0.0, 0.08), server.kill)

@@ -16,7 +16,7 @@ import pytest
 from tests.deleting import advanced
 from tests.long.client import CONNECTION_LOST, Client
 from tests.long.conftest import Start
-from tests.long.counts import count, seeded_random
+from tests.long.counts import IS_FULL, count, seeded_random
 from tests.long.inspection import damage, orphans, rows, running_erasures
 from tests.prepared import prepared
 from tests.serving import Server
@@ -35,7 +35,7 @@ MESSAGES = count(2_000)
 KILLS = count(40)
 WATCHED = count(30)
 SESSIONS = 5
-LENGTH = 1_000
+LENGTH = 1_000 if IS_FULL else 300
 EVERYTHING = """
     SELECT 'user', user_id FROM users UNION ALL SELECT 'session', session_id FROM sessions
     UNION ALL SELECT 'message', session_id || seq FROM messages

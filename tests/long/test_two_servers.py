@@ -20,12 +20,12 @@ from tests.long.counts import IS_FULL, count, seeded_random
 from tests.long.inspection import deadlocks, gaps, orphans, rows
 from tests.serving import Server
 
-ERASURES = count(300)
+ERASURES = 300 if IS_FULL else 8
 TWINS = count(600)
 WRITERS = 64
 KILLS = count(10)
 SHORT_SESSIONS = 300  # enough for several batches before the last session
-LENGTH = 20_000 if IS_FULL else 5_000
+LENGTH = 20_000 if IS_FULL else 2_000
 LARGE_COUNTS = {"users": 1, "sessions": SHORT_SESSIONS + 1, "messages": LENGTH, "documents": 0}
 LEASE_S, RECOVERY_INTERVAL_S = 10.0, 5.0
 SLACK_S = 15.0  # for the rest of the deletion on a slow machine

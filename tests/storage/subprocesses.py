@@ -1,8 +1,10 @@
 """Running Python code in another process: one that forks, is killed, or is unprivileged."""
 
+import atexit
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -52,13 +54,21 @@ def run_in_subprocess(code: str, *arguments: object) -> str:
 
 def run_unprivileged(code: str, *arguments: object) -> str:
     """Run the code without the privileges of root, for whom no file is read-only."""
-    with TemporaryDirectory() as folder:
-        root = Path(folder)
-        root.chmod(0o755)
-        for package in ("userkeep", "tests/storage"):
-            shutil.copytree(ROOT / package, root / package)
-        (root / "tests" / "__init__.py").touch()
-        return finish(start_subprocess(_DROP_PRIVILEGES + dedent(code), *arguments, root=root))
+    root = _readable_copy()
+    return finish(start_subprocess(_DROP_PRIVILEGES + dedent(code), *arguments, root=root))
+
+
+@cache
+def _readable_copy() -> Path:
+    """Copy the packages once for all tests to where every user may read them."""
+    folder = TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    root = Path(folder.name)
+    root.chmod(0o755)
+    for package in ("userkeep", "tests/storage"):
+        shutil.copytree(ROOT / package, root / package)
+    (root / "tests" / "__init__.py").touch()
+    return root
 
 
 def finish(process: "subprocess.Popen[str]") -> str:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.disk
 
 MIB = 1024 * 1024
 TEXT = "x" * 50_000
+WRITING_S = 4
 
 
 def write_for(
@@ -70,13 +71,13 @@ def test_the_wal_stays_bounded_during_writes_and_searches(
 ) -> None:
     # The WAL is truncated once a second at most, while no search runs: it may have the limit plus
     # the writes of a second and of some searches, which are short unless the machine is busy.
-    engine = open_engine(wal_limit_bytes=8 * MIB)
+    engine = open_engine(wal_limit_bytes=4 * MIB)
     engine.write(create_table)
     searches: list[float] = []
-    written, sizes = write_for(engine, path, 6, readers=4, steps=steps, searches=searches)
+    written, sizes = write_for(engine, path, WRITING_S, readers=4, steps=steps, searches=searches)
     print(f"{written / MIB:.0f} MiB written, WAL at most {max(sizes) / MIB:.1f} MiB")
     print(f"longest search {max(searches):.2f} s")
-    assert max(sizes) < 8 * MIB + (2 + 4 * max(searches)) * written / 6
+    assert max(sizes) < 4 * MIB + (2 + 4 * max(searches)) * written / WRITING_S
     assert max(sizes) < 0.8 * written or max(searches) > 0.5
 
 

@@ -15,6 +15,9 @@ _WAY = re.compile(rf"\[({'|'.join(map(str, matrix.ALL))})[-\]]")
 _HISTORIES = "tests/residue/test_residue.py::test_deleted_users_leave_no_residue_on_sqlite"
 
 _FIRST = (
+    # These read or rewrite the whole database that the tests of a way share: while it is small.
+    "tests/conformance/test_verification.py",
+    "tests/conformance/test_purges.py",
     "tests/conformance/",
     "tests/fuzz/test_malicious_requests.py",
     "tests/docs/test_examples.py",

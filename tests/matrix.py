@@ -1,9 +1,14 @@
 """Choose which ways to call Userkeep, which engines and which values a run covers.
 
-A usual run has eight of nineteen cells: every way, every engine, and at least three ways for each
-SQL dialect. One cell of each engine has all values of a long list, the others have three of them.
-A test that depends on the engine alone has all values on SQLite in memory and on PostgreSQL, and
-three of them on a file. With USERKEEP_TEST_WAYS=all, as in `make test-all`, nothing is left out.
+A usual run has six of nineteen cells, with every way once, every engine, and three ways for each SQL
+dialect. SQLite's file has what most apps use, embedded and over HTTP; the other embedded client has
+the database in memory, where the same statements run, and the SDK has PostgreSQL. The residue tests
+and others open PostgreSQL embedded.
+
+One cell of each dialect has all values of a long list, the others have three of them; tests of HTTP
+itself, which few cells can run, have all. A test that depends on the engine alone has all values on
+SQLite in memory and on PostgreSQL, and three of them on a file.
+With USERKEEP_TEST_WAYS=all, as in `make test-all`, nothing is left out.
 """
 
 import os
@@ -49,20 +54,14 @@ ALL = tuple(
     if way in _WAYS.get(engine, (*IN_PROCESS, *REMOTE))
 )
 USUAL = (
-    Cell("embedded", "sqlite file"),
-    Cell("in process", "sqlite file"),
-    Cell("socket", "sqlite file"),
-    Cell("sdk", "sqlite file"),
-    Cell("embedded", "sqlite memory"),
-    Cell("embedded", "postgres"),
     Cell("in process", "postgres"),
     Cell("sdk async", ROW_SECURED),
+    Cell("sdk", "postgres"),
+    Cell("embedded", "sqlite file"),
+    Cell("socket", "sqlite file"),
+    Cell("embedded async", "sqlite memory"),
 )
-WITH_ALL_VALUES = (
-    Cell("in process", "sqlite file"),
-    Cell("embedded", "sqlite memory"),
-    Cell("in process", "postgres"),
-)
+WITH_ALL_VALUES = (Cell("in process", "postgres"), Cell("embedded", "sqlite file"))
 
 _CHOICES = {"usual": USUAL, "all": ALL}
 _CHOICE = os.environ.get("USERKEEP_TEST_WAYS") or "usual"
@@ -129,7 +128,8 @@ def _first_value(item: pytest.Item, *, is_in_memory_too: bool) -> int | None:
     """Return the index of the first value of a test, per cell; None if it has all values."""
     cell = cell_of(item)
     if cell is not None:
-        return None if cell in WITH_ALL_VALUES else USUAL.index(cell) * _SAMPLE
+        has_all = cell in WITH_ALL_VALUES or item.get_closest_marker("wire") is not None
+        return None if has_all else USUAL.index(cell) * _SAMPLE
     is_on_file = _ON_FILE in _call(item).params.values()
     return 0 if is_on_file and is_in_memory_too else None
 

@@ -111,6 +111,7 @@ OPERATIONS: tuple[APIOperation, ...] = (
         is_about_instance=True,
         query=ListKeys,
         response=Page[Key],
+        errors=(NotFound,),
     ),
     APIOperation(
         name="keys.get",

@@ -97,8 +97,15 @@ class EmbeddedTransport:
             if self.must_make_words(native):
                 self._make_words()
             return _value(call, self.opened.engine.read(perform))
-        result = self.opened.engine.write(perform)
-        self.after_write(operation)
+        return self.after_write(call, self.opened.engine.write(perform))
+
+    def after_write(self, call: SDKCall, result: Any) -> Any:
+        """Do what a write has made necessary, run the job it has started, and return its result.
+
+        Raises:
+            Unavailable: the deletion of documents is not in the deletion ledger.
+        """
+        self._after_write_of(call.operation)
         if isinstance(result, StartedJob):
             self._run(result.job)
             if not result.job.may_respond:
@@ -106,7 +113,7 @@ class EmbeddedTransport:
             result = result.resource(result.job)
         return _value(call, result)
 
-    def after_write(self, operation: APIOperation) -> None:
+    def _after_write_of(self, operation: APIOperation) -> None:
         """Read the quota again, or embed documents, if an operation may have made it necessary."""
         if operation.is_about_instance:
             self.opened = with_quota(self.opened)
@@ -269,8 +276,9 @@ class AsyncEmbeddedTransport:
         perform = self._in_threads.operation(operation, native)
         if operation.does == "write":
             result = await self.opened.engine.write_async(perform)
-            self._in_threads.after_write(operation)
-            return _value(call, result)
+            if isinstance(result, StartedJob):
+                return await to_thread.run_sync(self._in_threads.after_write, call, result)
+            return self._in_threads.after_write(call, result)
         is_bounded = native.is_bounded(operation)
         return _value(call, await self.opened.engine.read_async(perform, is_bounded=is_bounded))
 

@@ -59,6 +59,8 @@ def test_a_list_that_ends_at_a_batch_boundary_is_complete(client: InProcessClien
     for total, added in ((999, 999), (1_000, 1), (1_001, 1), (2_000, 999)):
         all_ids = add_users(client, added, prefix=f"{total}-")
         assert len(set(all_ids)) == len(all_ids) == total
+
+
 def test_a_limit_can_exceed_the_batch_size(populated: InProcessClient) -> None:
     for limit in (1_000, 1_001, 1_500, 2_000, 2_499, 2_500, 2_501, 9_999, 2**63 - 1):
         rows = ok(populated.send("GET", f"/api/v1/user?limit={limit}"))

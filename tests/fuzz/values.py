@@ -83,6 +83,24 @@ NAMES = [
     b"dimensions",
     b"unknown",
 ]
+_IN_SESSION = [b"uuid", b"session_id", b"user_id", b"metadata"]
+_IN_USER = [b"uuid", b"user_id", b"email", b"first_name", b"last_name", b"metadata"]
+ZEP_FIELDS = {
+    ("POST", "/api/v1/user"): _IN_USER,
+    ("PATCH", "/api/v1/user/{user_id}"): _IN_USER,
+    ("POST", "/api/v1/sessions"): _IN_SESSION,
+    ("PATCH", "/api/v1/sessions/{session_id}"): _IN_SESSION,
+    ("PATCH", "/api/v1/sessions/{session_id}/messages/{uuid}"): [
+        *(b"uuid", b"role", b"content", b"token_count", b"metadata", b"created_at", b"updated_at"),
+    ],
+    ("POST", "/api/v1/sessions/{session_id}/search"): [
+        *(b"text", b"metadata", b"search_scope", b"search_type", b"mmr_lambda"),
+    ],
+    ("POST", "/api/v1/collection/{uuid}"): [
+        *(b"name", b"description", b"metadata", b"embedding_dimensions", b"is_auto_embedded"),
+    ],
+}
+"""The fields that the routes of `/api/v1` read, but messages."""
 IN_MESSAGE = [
     b"role",
     b"name",

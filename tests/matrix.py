@@ -1,6 +1,6 @@
 """Choose which ways to call Userkeep, which engines and which values a run covers.
 
-A usual run has six of nineteen cells, with every way once, every engine, and three ways for each SQL
+A usual run has six of nineteen cells: every way once, every engine, and three ways for each SQL
 dialect. SQLite's file has what most apps use, embedded and over HTTP; the other embedded client has
 the database in memory, where the same statements run, and the SDK has PostgreSQL. The residue tests
 and others open PostgreSQL embedded.

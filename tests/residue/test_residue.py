@@ -13,8 +13,8 @@ from tests.long.counts import IS_FULL, SEED
 from tests.residue.runner import Runner
 
 FIRST = SEED * 1_000
-ON_SQLITE = 1_000 if IS_FULL else 16
-ON_POSTGRES = 125 if IS_FULL else 4
+ON_SQLITE = 1_000 if IS_FULL else 8
+ON_POSTGRES = 125 if IS_FULL else 3
 
 
 @pytest.fixture(scope="module")

@@ -130,7 +130,7 @@ def test_a_query_is_embedded_once_while_a_server_begins_to_embed_messages(
     server.instance.engine.write(embeddings.release_lease)
     assert len(leases) == 1
     assert leases[0] is not None
-    assert model.texts == [query]
+    assert model.texts.count(query) == 1  # the server may embed messages beside it
 
 
 def test_a_message_is_found_by_what_it_means(search: Search, user: str) -> None:

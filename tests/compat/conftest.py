@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -48,7 +49,9 @@ class SharedInstance:
 @pytest.fixture(scope="package")
 def on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedInstance]:
     """An instance on PostgreSQL for all tests that need an empty one."""
-    settings = fresh_settings("postgres", tmp_path_factory.mktemp("shared"))
+    # A ledger would have the deletions of a database that was emptied, as of one from a backup.
+    folder = tmp_path_factory.mktemp("shared")
+    settings = replace(fresh_settings("postgres", folder), ledger_file="off")
     with asyncio.Runner() as runner, closing(open_instance(settings)) as instance:
         yield SharedInstance(instance, settings, runner)
 

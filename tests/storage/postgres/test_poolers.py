@@ -1,4 +1,4 @@
-"""PgBouncer before the database: by session all works, by transaction it is refused."""
+"""PgBouncer before the database: by session all works, by transaction it is rejected."""
 
 import os
 import pwd
@@ -78,7 +78,7 @@ def test_a_pooler_by_session_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_a_pooler_by_transaction_is_refused(tmp_path: Path, command: str) -> None:
+def test_a_pooler_by_transaction_is_rejected(tmp_path: Path, command: str) -> None:
     with pooled("transaction", tmp_path) as url:
         result = userkeep(command, "--database", url, folder=tmp_path)
         assert result.returncode == 1

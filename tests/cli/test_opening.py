@@ -43,6 +43,7 @@ def execute(settings: Settings, sql: str) -> None:
             database.execute(sql.encode())
         return
     with closing(apsw.Connection(sqlite_path(settings.database_url))) as file:
+        file.set_busy_timeout(60_000)
         file.execute(sql)
 
 

@@ -46,6 +46,7 @@ def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(settings.database_url) as database:
             return database.execute(sql.encode()).fetchall()
     with closing(apsw.Connection(sqlite_path(settings.database_url))) as file:
+        file.set_busy_timeout(60_000)
         return list(file.execute(sql))
 
 

@@ -120,6 +120,7 @@ def add_migration(database_url: str) -> None:
             connection.execute("INSERT INTO schema_migrations VALUES (999, 'newer', now())")
         return
     with closing(apsw.Connection(sqlite_path(database_url))) as connection:
+        connection.set_busy_timeout(60_000)
         connection.execute("INSERT INTO schema_migrations VALUES (999, 'newer', 0)")
 
 

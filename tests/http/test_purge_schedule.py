@@ -90,6 +90,7 @@ def reading(instance: Settings) -> Iterator[None]:
             yield
         return
     with closing(apsw.Connection(sqlite_path(instance.database_url))) as reader:
+        reader.set_busy_timeout(60_000)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM users").fetchall()
         yield
@@ -138,6 +139,7 @@ def test_an_edited_message_is_purged_too(on_file: Settings) -> None:
         id_ = message["id"]
         call(server, "PATCH", f"/v1/sessions/of-jane/messages/{id_}", {"content": "In Rome"})
         with closing(apsw.Connection(path)) as reader:
+            reader.set_busy_timeout(60_000)
             assert _becomes_true(
                 lambda: reader.execute("SELECT * FROM pending_purges").fetchall() == []
             )

@@ -133,6 +133,7 @@ def test_idempotency_keys_of_a_wrong_clock_are_kept_and_expire_in_time(
         in_process(instance) as server,
         closing(apsw.Connection(sqlite_path(instance.database_url))) as connection,
     ):
+        connection.set_busy_timeout(60_000)
 
         def is_dated() -> bool:
             created_at: Any = connection.execute("SELECT created_at FROM idempotency").get

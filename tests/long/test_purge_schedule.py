@@ -28,6 +28,7 @@ def test_a_server_purges_on_request_and_when_idle_with_real_times(tmp_path: Path
     with serving(tmp_path, settings=PURGE_LATER) as server, Userkeep(server.url) as client:
         add_user(client, "jane")
         with closing(apsw.Connection(str(tmp_path / "userkeep.db"))) as reader:
+            reader.set_busy_timeout(60_000)
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM users").fetchall()
             began = time.monotonic()

@@ -36,6 +36,7 @@ def execute(settings: Settings, sql: str, *values: str) -> list[tuple[Any, ...]]
             cursor = database.execute(sql.replace("?", "%s").encode(), values)
             return cursor.fetchall() if cursor.description else []
     with closing(apsw.Connection(sqlite_path(settings.database_url))) as file:
+        file.set_busy_timeout(60_000)
         return list(file.execute(sql, values))
 
 

@@ -102,6 +102,7 @@ def words_in(url: str) -> list[tuple[str, str]]:
     words = "SELECT user_id, word FROM user_words ORDER BY user_id, word"
     if url.startswith("sqlite"):
         with closing(apsw.Connection(url.removeprefix("sqlite:///"))) as file:
+            file.set_busy_timeout(60_000)
             return [(str(user_id), str(word)) for user_id, word in file.execute(words)]
     with psycopg.connect(url) as connection:
         return connection.execute(words.encode()).fetchall()
@@ -276,6 +277,7 @@ def change(url: str, statement: str) -> None:
     """Change a database past the program."""
     if url.startswith("sqlite"):
         with closing(apsw.Connection(url.removeprefix("sqlite:///"))) as file:
+            file.set_busy_timeout(60_000)
             file.execute(statement)
         return
     with psycopg.connect(url, autocommit=True) as connection:

@@ -42,9 +42,7 @@ WAYS = [(source, target) for source in ENGINES for target in ENGINES]
 LONG_ID = "😀" * 512
 MIB = 1024 * 1024
 ALL = 1_000
-MESSAGES_OF_MANY = 4_000
-CHARACTERS_OF_MANY = 4_000
-"""Of each message: long texts make a copy slow, and cost little to add."""
+MESSAGES_OF_MANY = 40_000
 
 LargeSource = Callable[[str], str]
 
@@ -150,12 +148,12 @@ def delete_some(instance: Instance, way: Way) -> None:
 
 def fill_much(way: Way) -> None:
     """Add so much that a copy can be interrupted."""
-    for number in range(MESSAGES_OF_MANY // 400):
+    for number in range(MESSAGES_OF_MANY // 1_000):
         body = {
             "user_id": f"user {number}",
             "messages": [
-                {"role": "user", "content": f"{number} {index} " + "x" * CHARACTERS_OF_MANY}
-                for index in range(400)
+                {"role": "user", "content": f"{number} {index} " + "x" * 500}
+                for index in range(1_000)
             ],
         }
         session_id = f"session {number:03d}"

@@ -145,14 +145,14 @@ def test_a_missing_user_needs_no_confirmation(folder: Path) -> None:
 def test_export_and_import_show_progress(folder: Path) -> None:
     with Userkeep.open(str(folder / "userkeep-data" / "userkeep.db")) as client:
         messages = (
-            NewMessage(role="user", content="x" * 500, id=str(UUID(int=n))) for n in range(4_000)
+            NewMessage(role="user", content="x" * 500, id=str(UUID(int=n))) for n in range(40_000)
         )
         client.message.add_bulk("chat-1", messages)
     out = on_terminal("export", "--output", "users.jsonl", folder=folder)
     assert out.code == 0
     assert re.search(r"Exporting .*\d users?, [\d,]+ messages", out.text)
-    assert "Exported 3 users, 2 sessions, 4,002 messages to users.jsonl." in out.text
+    assert "Exported 3 users, 2 sessions, 40,002 messages to users.jsonl." in out.text
     back = on_terminal("import", "users.jsonl", "--database", "b.db", folder=folder, columns=120)
     assert back.code == 0
     assert re.search(r"Importing .*\d users?, [\d,]+ messages", back.text)
-    assert "Added 3 users, 2 sessions, 4,002 messages." in back.text
+    assert "Added 3 users, 2 sessions, 40,002 messages." in back.text

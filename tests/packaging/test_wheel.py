@@ -71,7 +71,9 @@ def test_wrong_metadata_is_found(wheel: Path) -> None:
 
 @pytest.mark.parametrize(("python", "platform"), PLACES)
 def test_no_dependency_has_to_be_compiled(python: str, platform: str, tmp_path: Path) -> None:
-    options = ("--dry-run", "--quiet", "--only-binary", ":all:", "--target", tmp_path / "target")
+    options = ("--dry-run", "--only-binary", ":all:", "--target", tmp_path / "target")
     where = ("--python-version", python, "--python-platform", platform)
     locked = ROOT / "requirements" / "runtime.txt"
-    run(UV, "pip", "install", *options, *where, "-r", locked, folder=tmp_path)
+    patient = {"UV_HTTP_RETRIES": "10", "UV_HTTP_TIMEOUT": "60"}
+    command = (UV, "pip", "install", *options, *where, "-r", locked)
+    run(*command, folder=tmp_path, environment=patient)

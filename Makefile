@@ -46,7 +46,7 @@ check: $(DEVELOPMENT)  ## Format, lint, strict types, import contract (seconds)
 	$(BIN)/python scripts/generate_reference.py --check
 
 .PHONY: test
-test: check environments  ## Checks, tests and the Zep clients (what CI runs; under ten minutes)
+test: check environments  ## Checks, tests and the Zep clients (what CI runs; 11 to 15 minutes on two cores)
 	$(PYTEST)
 	$(CLIENTS)
 

@@ -68,14 +68,10 @@ def check_ids_are_free(
     given = {each.document_id: at for at, each in enumerate(new) if each.document_id is not None}
     if not given:
         return
-    ids = encode_json(list(given)).decode()
-    used = tx.fetch_all("used_document_ids", str, collection=collection.number, ids=ids)
+    used = _used(tx, collection, list(given))
     if used:
         first = min(used, key=given.__getitem__)
-        raise AlreadyExists(
-            f"A document with the document_id {first!r} is already in the collection.",
-            f"{path}[{given[first]}].document_id",
-        )
+        raise _already_exists(first, f"{path}[{given[first]}].document_id")
 
 
 def check_id_is_free(tx: Transaction, collection: Collection, document_id: str | None) -> None:
@@ -86,9 +82,16 @@ def check_id_is_free(tx: Transaction, collection: Collection, document_id: str |
     """
     if document_id is None:
         return
-    ids = encode_json([document_id]).decode()
-    if tx.fetch_all("used_document_ids", str, collection=collection.number, ids=ids):
-        raise AlreadyExists(
-            f"A document with the document_id {document_id!r} is already in the collection.",
-            "document_id",
-        )
+    if _used(tx, collection, [document_id]):
+        raise _already_exists(document_id, "document_id")
+
+
+def _used(tx: Transaction, collection: Collection, document_ids: Sequence[str]) -> list[str]:
+    ids = encode_json(document_ids).decode()
+    return tx.fetch_all("used_document_ids", str, collection=collection.number, ids=ids)
+
+
+def _already_exists(document_id: str, field: str) -> AlreadyExists:
+    return AlreadyExists(
+        f"A document with the document_id {document_id!r} is already in the collection.", field
+    )

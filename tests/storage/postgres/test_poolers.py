@@ -1,7 +1,6 @@
 """PgBouncer before the database: by session all works, by transaction it is rejected."""
 
 import os
-import pwd
 import subprocess
 import time
 from collections.abc import Iterator
@@ -45,7 +44,7 @@ def pooled(mode: str, folder: Path) -> Iterator[str]:
         names = {"server_port": server_port, "user": given["user"], "port": port, "mode": mode}
         file.write_text(CONFIGURATION.format(**names))
         # It does not run as root. It reads its file before it becomes another user.
-        user = ("-u", "nobody") if os.geteuid() == 0 and pwd.getpwnam("nobody") else ()
+        user = ("-u", "daemon") if os.geteuid() == 0 else ()
         with subprocess.Popen([find("pgbouncer"), "-q", *user, str(file)]) as process:
             url = f"postgresql://{given['user']}@127.0.0.1:{port}/{given['dbname']}"
             try:
@@ -84,6 +83,9 @@ def test_a_pooler_by_transaction_is_rejected(tmp_path: Path, command: str) -> No
         assert result.returncode == 1
         assert "shares connections between transactions" in result.stderr
         assert "pool_mode = session" in result.stderr
+        with psycopg.connect(url) as connection:
+            tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+            assert connection.execute(tables).fetchall() == [(0,)], "something was changed"
 
 
 def test_doctor_finds_a_pooler_by_transaction(tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ from userkeep.storage.postgres.migrations import check_is_migrated, migrate
 from userkeep.storage.postgres.pipelined_reader import Connect
 from userkeep.storage.postgres.pool import FIRST_LOCK_WAIT_MS, LOCK_WAIT_S, Pool
 from userkeep.storage.postgres.pooled_connection import Connector, PoolContext
-from userkeep.storage.postgres.pooler import check_not_shared
 from userkeep.storage.postgres.row_security import (
     RowSecurity,
     check_row_security,
@@ -266,7 +265,6 @@ def _prepare(
 
 def _open(url: str, queries: Mapping[str, Query]) -> _Opened:
     with open_connection(url) as connection:
-        check_not_shared(connection, url)
         [(latest,)] = connection.execute(queries["get_clock"].text({}).encode())
         [(schema,)] = connection.execute(_SCHEMA)
         return _Opened(

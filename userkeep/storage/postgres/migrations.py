@@ -16,6 +16,7 @@ from userkeep.storage.migrations import (
     load_migrations,
     log_applied,
 )
+from userkeep.storage.postgres.pooler import check_not_shared
 from userkeep.storage.postgres.server import connect, describe_url, open_for_inspection
 
 _LOCK_KEY = int.from_bytes(b"userkeep", "big")
@@ -47,12 +48,13 @@ def migrate(url: str) -> list[Migration]:
 
     Raises:
         StorageError: the database is another program's or from a newer version, or a migration
-            failed and was rolled back.
+            failed and was rolled back; or a pooler shares its connections.
         psycopg.Error: the server cannot be reached.
     """
     known = load_migrations("postgres")
     applied: list[Migration] = []
     with connect(url) as connection:
+        check_not_shared(connection, url)
         # Without the lock first, because most starts find nothing to do.
         while _missing(connection, known, url):
             migration = _apply_next(connection, known, url)
@@ -70,6 +72,7 @@ def check_is_migrated(url: str) -> None:
         psycopg.Error: it cannot be reached.
     """
     with connect(url) as connection:
+        check_not_shared(connection, url)
         applied = applied_migrations(connection)
     check_is_current("postgres", describe_url(url), applied, migrate_command="userkeep migrate")
 

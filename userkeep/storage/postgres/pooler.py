@@ -2,7 +2,7 @@
 
 A purge, a migration and the building of an index hold locks of their connection over many
 statements, and each connection has settings of its own. With a pooler that gives it to others in
-between, such a lock would stay with whatever uses it next: no purge could begin any more.
+between, such a lock would stay with whatever uses it next, and other purges would find it taken.
 """
 
 from typing import Any
